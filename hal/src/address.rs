@@ -1,0 +1,432 @@
+//! Device addresses: `<protocol>+<link>://<where>?<option>=<value>`.
+//!
+//! | address | reaches |
+//! |---|---|
+//! | `escpos+tcp://10.0.0.20:9100` | a network printer; the port may be left out |
+//! | `escpos+usb://04b8:0e15/SERIAL` | a USB device by vendor, product and, if there are two, serial number |
+//! | `escpos+serial:///dev/ttyUSB0?baud=38400` | a serial port; `serial://COM3` on Windows |
+//! | `escpos+ble://AA:BB:CC:DD:EE:FF` | a Bluetooth LE device |
+//! | `star+spp://AA:BB:CC:DD:EE:FF` | a Bluetooth serial-port device |
+//! | `zvt+tcp://10.0.0.30:20007` | a payment terminal |
+//! | `scanner+hid://05e0:1900` | an HID device |
+//! | `camera+v4l2:///dev/video0` | a camera |
+//! | `camera+http://10.0.0.40/stream` | a network camera; `rtsp` alike |
+//! | `camera+file:///var/frames` | a file or a folder of files |
+//!
+//! Reserved characters in paths and values are percent-encoded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::{Error, Kind, Result};
+
+/// A parsed address: which protocol, over which link, with which options.
+///
+/// `Display` prints what [`FromStr`] reads. Errors and logs use [`Address::label`], which leaves the
+/// options out, because they may hold a password; so does `Debug`.
+///
+/// ```
+/// use tresen_hal::{Address, address::LinkKind};
+///
+/// let address: Address = "zvt+tcp://10.0.0.30:22000?password=123456".parse()?;
+/// assert_eq!(address.link(), &LinkKind::Tcp { host: "10.0.0.30".into(), port: 22000 });
+/// assert_eq!(address.option("password"), Some("123456"));
+/// assert_eq!(address.label(), "zvt+tcp://10.0.0.30:22000");
+/// # Ok::<(), tresen_hal::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    protocol: String,
+    link: LinkKind,
+    options: BTreeMap<String, String>,
+}
+
+/// Where the device is and what carries its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LinkKind {
+    /// A TCP server: host name or IP address, and port.
+    Tcp {
+        /// Name, IPv4 or IPv6 address, without brackets.
+        host: String,
+        /// Port; each protocol has its usual one.
+        port: u16,
+    },
+    /// A serial port or pseudo-terminal.
+    Serial {
+        /// `/dev/ttyUSB0`, `/dev/serial/by-id/…`, `COM3`.
+        path: String,
+    },
+    /// A USB device.
+    Usb(UsbId),
+    /// An HID device.
+    Hid(UsbId),
+    /// A Bluetooth LE device, by address as the system shows it.
+    Ble {
+        /// `AA:BB:CC:DD:EE:FF`, or the system's own identifier where it hides the address.
+        device: String,
+    },
+    /// A Bluetooth classic device with a serial port.
+    Spp {
+        /// `AA:BB:CC:DD:EE:FF`.
+        device: String,
+    },
+    /// A Video4Linux device.
+    V4l2 {
+        /// `/dev/video0`.
+        path: PathBuf,
+    },
+    /// A network resource, `http`, `https` or `rtsp`, kept as its URL.
+    Url(String),
+    /// A file or folder.
+    File {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+/// A USB or HID device: vendor, product and, where two are alike, serial number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UsbId {
+    /// Vendor id.
+    pub vendor: u16,
+    /// Product id.
+    pub product: u16,
+    /// Serial number; none means: the only one of its kind.
+    pub serial: Option<String>,
+}
+
+impl LinkKind {
+    /// The part of the address between `+` and `://`.
+    pub fn scheme(&self) -> &str {
+        match self {
+            Self::Tcp { .. } => "tcp",
+            Self::Serial { .. } => "serial",
+            Self::Usb(_) => "usb",
+            Self::Hid(_) => "hid",
+            Self::Ble { .. } => "ble",
+            Self::Spp { .. } => "spp",
+            Self::V4l2 { .. } => "v4l2",
+            Self::Url(url) => url.split(':').next().unwrap_or("http"),
+            Self::File { .. } => "file",
+        }
+    }
+}
+
+/// Links an address may name, for error messages.
+const LINKS: &str = "tcp, serial, usb, hid, ble, spp, v4l2, http, https, rtsp, file";
+
+impl Address {
+    /// An address without options.
+    pub fn new(protocol: impl Into<String>, link: LinkKind) -> Self {
+        Self { protocol: protocol.into(), link, options: BTreeMap::new() }
+    }
+
+    /// A TCP address.
+    pub fn tcp(protocol: impl Into<String>, host: impl Into<String>, port: u16) -> Self {
+        Self::new(protocol, LinkKind::Tcp { host: host.into(), port })
+    }
+
+    /// The protocol that the device speaks: `escpos`, `zvt`, `scanner`, `camera`.
+    pub fn protocol(&self) -> &str {
+        &self.protocol
+    }
+
+    /// Where it is.
+    pub fn link(&self) -> &LinkKind {
+        &self.link
+    }
+
+    /// The value of an option.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
+    }
+
+    /// The value of an option, read as a `T`.
+    ///
+    /// # Errors
+    /// [`Kind::Address`] names the option and what is wrong with it.
+    pub fn option_as<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<Option<T>> {
+        self.option(name).map(str::parse).transpose().map_err(|e| {
+            let value = self.option(name).unwrap_or_default();
+            Error::new(Kind::Address, format!("option `{name}={value}`: {e}")).at(self.label())
+        })
+    }
+
+    /// All options, by name.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The same address with an option set.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.insert(name.into(), value.into());
+        self
+    }
+
+    /// Refuses options that nobody reads: a mistyped one would otherwise be lost in silence.
+    ///
+    /// # Errors
+    /// [`Kind::Address`] names the option and lists those `allowed`.
+    pub fn check_options(&self, allowed: &[&str]) -> Result<()> {
+        match self.options.keys().find(|name| !allowed.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+                Err(Error::new(Kind::Address, format!("unknown option `{name}`; allowed: {allowed}")).at(self.label()))
+            }
+        }
+    }
+
+    /// The address without its options, for messages and logs.
+    pub fn label(&self) -> String {
+        format!("{}{}", self.protocol, Where(&self.link))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label())?;
+        for (i, (name, value)) in self.options.iter().enumerate() {
+            let mark = if i == 0 { '?' } else { '&' };
+            write!(f, "{mark}{}={}", encode(name), encode(value))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label())
+    }
+}
+
+/// `+tcp://10.0.0.20:9100`
+struct Where<'a>(&'a LinkKind);
+
+impl fmt::Display for Where<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            LinkKind::Url(url) => return write!(f, "+{url}"),
+            link => write!(f, "+{}://", link.scheme())?,
+        }
+        match self.0 {
+            LinkKind::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            LinkKind::Tcp { host, port } => write!(f, "{host}:{port}"),
+            LinkKind::Serial { path } => f.write_str(&encode_path(path)),
+            LinkKind::Usb(id) | LinkKind::Hid(id) => {
+                write!(f, "{:04x}:{:04x}", id.vendor, id.product)?;
+                id.serial.as_ref().map_or(Ok(()), |s| write!(f, "/{}", encode(s)))
+            }
+            LinkKind::Ble { device } | LinkKind::Spp { device } => f.write_str(device),
+            LinkKind::V4l2 { path } | LinkKind::File { path } => f.write_str(&encode_path(&path.to_string_lossy())),
+            LinkKind::Url(_) => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = |why: String| Error::new(Kind::Address, why).at(format!("address `{}`", without_options(text)));
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| {
+            bad("no `://` in it".into()).hint("write <protocol>+<link>://<where>, such as escpos+tcp://10.0.0.20:9100")
+        })?;
+        let (protocol, link) = scheme.split_once('+').ok_or_else(|| {
+            bad(format!("`{scheme}` names no link")).hint("write <protocol>+<link>, such as escpos+tcp or zvt+tcp")
+        })?;
+        if protocol.is_empty() || !protocol.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Err(
+                bad(format!("`{protocol}` is no protocol name")).hint("protocols are escpos, zvt, scanner, camera")
+            );
+        }
+        // A network resource keeps its own query; every other link has ours.
+        let (place, query) = match link {
+            "http" | "https" | "rtsp" => (rest, None),
+            _ => rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query))),
+        };
+        if place.is_empty() || (place == "/" && link != "file") {
+            return Err(bad(format!("nothing after `{scheme}://`")));
+        }
+        let link = match link {
+            "tcp" => tcp(place, protocol).map_err(&bad)?,
+            "serial" => LinkKind::Serial { path: decode(place).map_err(&bad)? },
+            "usb" => LinkKind::Usb(usb(place).map_err(&bad)?),
+            "hid" => LinkKind::Hid(usb(place).map_err(&bad)?),
+            "ble" => LinkKind::Ble { device: bluetooth(place, false).map_err(&bad)? },
+            "spp" => LinkKind::Spp { device: bluetooth(place, true).map_err(&bad)? },
+            "v4l2" => LinkKind::V4l2 { path: decode(place).map_err(&bad)?.into() },
+            "http" | "https" | "rtsp" => LinkKind::Url(format!("{link}://{place}")),
+            "file" => LinkKind::File { path: decode(place).map_err(&bad)?.into() },
+            other => return Err(bad(format!("`{other}` is no link; links are {LINKS}"))),
+        };
+        let mut options = BTreeMap::new();
+        for pair in query.unwrap_or_default().split('&').filter(|p| !p.is_empty()) {
+            let (name, value) = pair.split_once('=').ok_or_else(|| bad(format!("option `{pair}` has no value")))?;
+            if options.insert(decode(name).map_err(&bad)?, decode(value).map_err(&bad)?).is_some() {
+                return Err(bad(format!("option `{name}` is given twice")));
+            }
+        }
+        Ok(Self { protocol: protocol.to_owned(), link, options })
+    }
+}
+
+impl serde::Serialize for Address {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Address {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn tcp(place: &str, protocol: &str) -> Result<LinkKind, String> {
+    let (host, port) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or("`[` without `]`")?;
+            (host, after.strip_prefix(':'))
+        }
+        None => place.rsplit_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() || host.contains(['/', '@', ' ']) || (host.contains(':') && !place.starts_with('[')) {
+        return Err(format!("`{host}` is no host; write HOST:PORT, an IPv6 address in [brackets]"));
+    }
+    let port = match port {
+        Some(port) => {
+            port.parse().ok().filter(|&p| p != 0).ok_or(format!("`{port}` is no port; ports are 1 to 65535"))?
+        }
+        None => usual_port(protocol).ok_or(format!("no port; `{protocol}` has no usual one"))?,
+    };
+    Ok(LinkKind::Tcp { host: host.to_owned(), port })
+}
+
+/// The port that a protocol's devices listen on unless told otherwise.
+fn usual_port(protocol: &str) -> Option<u16> {
+    match protocol {
+        "escpos" | "star" => Some(9100),
+        "zvt" => Some(20007),
+        "opi" => Some(20002),
+        _ => None,
+    }
+}
+
+fn usb(place: &str) -> Result<UsbId, String> {
+    let (ids, serial) = place.split_once('/').map_or((place, None), |(ids, serial)| (ids, Some(serial)));
+    let hex = |s: &str| (s.len() == 4).then(|| u16::from_str_radix(s, 16).ok()).flatten();
+    let (vendor, product) = ids
+        .split_once(':')
+        .and_then(|(v, p)| Some((hex(v)?, hex(p)?)))
+        .ok_or(format!("`{ids}` is not VVVV:PPPP, vendor and product as four hex digits each"))?;
+    let serial = serial.filter(|s| !s.is_empty()).map(decode).transpose()?;
+    Ok(UsbId { vendor, product, serial })
+}
+
+fn bluetooth(place: &str, strict: bool) -> Result<String, String> {
+    let is_mac = place.split(':').count() == 6
+        && place.split(':').all(|o| o.len() == 2 && o.bytes().all(|b| b.is_ascii_hexdigit()));
+    match (is_mac, strict || place.contains(':')) {
+        (true, _) => Ok(place.to_ascii_uppercase()),
+        (false, false) => decode(place),
+        (false, true) => Err(format!("`{place}` is not a Bluetooth address, AA:BB:CC:DD:EE:FF")),
+    }
+}
+
+fn without_options(text: &str) -> &str {
+    text.split('?').next().unwrap_or(text)
+}
+
+const RESERVED: AsciiSet =
+    CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#').add(b'&').add(b'=').add(b'"').add(b'<').add(b'>');
+const RESERVED_IN_PATH: AsciiSet = RESERVED.remove(b'&').remove(b'=');
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, &RESERVED).to_string()
+}
+
+fn encode_path(text: &str) -> String {
+    utf8_percent_encode(text, &RESERVED_IN_PATH).to_string()
+}
+
+fn decode(text: &str) -> Result<String, String> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .map(|t| t.into_owned())
+        .map_err(|_| format!("`{text}` does not decode to UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_it_reads() {
+        for text in [
+            "escpos+tcp://10.0.0.20:9100",
+            "escpos+tcp://[fe80::1]:9100",
+            "escpos+usb://04b8:0e15/SERIAL",
+            "escpos+usb://04b8:0e15",
+            "escpos+serial:///dev/ttyUSB0?baud=38400",
+            "escpos+serial://COM3",
+            "escpos+ble://AA:BB:CC:DD:EE:FF",
+            "star+spp://AA:BB:CC:DD:EE:FF",
+            "opi+tcp://10.0.0.31:20002?listen=20007",
+            "scanner+hid://05e0:1900",
+            "camera+v4l2:///dev/video0",
+            "camera+http://10.0.0.40/stream?fps=5",
+            "camera+rtsp://10.0.0.41/live",
+            "camera+file:///var/my%20frames",
+            "zvt+tcp://t:20007?password=a%26b%3Dc",
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.to_string(), text);
+            assert_eq!(address.to_string().parse::<Address>().expect(text), address);
+        }
+    }
+
+    #[test]
+    fn fills_in_the_usual_port() {
+        assert_eq!("escpos+tcp://bar".parse::<Address>().expect("printer").to_string(), "escpos+tcp://bar:9100");
+        assert_eq!("zvt+tcp://t".parse::<Address>().expect("terminal").to_string(), "zvt+tcp://t:20007");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (text, part) in [
+            ("10.0.0.20:9100", "no `://`"),
+            ("tcp://10.0.0.20", "names no link"),
+            ("escpos+ftp://x", "links are tcp"),
+            ("escpos+tcp://", "nothing after"),
+            ("escpos+tcp://x:0", "is no port"),
+            ("escpos+tcp://fe80::1", "in [brackets]"),
+            ("foo+tcp://x", "no usual one"),
+            ("escpos+usb://4b8:e15", "four hex digits"),
+            ("star+spp://AA:BB", "Bluetooth address"),
+            ("escpos+serial:///dev/x?baud", "has no value"),
+            ("escpos+serial:///dev/x?a=1&a=2", "twice"),
+            ("+tcp://x:1", "no protocol name"),
+        ] {
+            let error = text.parse::<Address>().expect_err(text);
+            assert_eq!(error.kind(), Kind::Address);
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(error.to_string().contains(without_options(text)), "{error}");
+        }
+    }
+
+    #[test]
+    fn passwords_stay_out_of_messages() {
+        let address: Address = "zvt+tcp://t:1?password=424242".parse().expect("terminal");
+        assert!(!format!("{address:?} {}", address.label()).contains("424242"));
+        let error = address.check_options(&["baud"]).expect_err("unknown");
+        assert!(error.to_string().contains("unknown option `password`; allowed: baud"));
+        assert!(!"zvt+tcp://?password=424242".parse::<Address>().expect_err("no host").to_string().contains("424242"));
+    }
+}

@@ -1,0 +1,35 @@
+//! What every device crate of tresen stands on: addresses, links that move bytes, errors that say
+//! what happened in the world, units, clocks, and the plumbing that serves simulators.
+//!
+//! Nothing here knows a protocol. A device crate takes a [`Link`] and talks its protocol over it;
+//! which kind of link it is, only the [`Address`] knows.
+//!
+//! ```
+//! use tresen_hal::{Address, Amount};
+//!
+//! let printer: Address = "escpos+tcp://10.0.0.20:9100".parse()?;
+//! assert_eq!(printer.protocol(), "escpos");
+//! assert_eq!(Amount::eur(42_50).to_string(), "42.50 EUR");
+//! # Ok::<(), tresen_hal::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod address;
+mod amount;
+mod clock;
+mod driver;
+mod error;
+pub mod link;
+pub mod sim;
+mod units;
+
+pub use address::Address;
+pub use amount::{Amount, Currency};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use driver::Driver;
+pub use error::{Effect, Error, Kind, Result, Retry};
+pub use link::Link;
+pub use units::Dots;
+
+/// A boxed future: the one place where async meets a trait object.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

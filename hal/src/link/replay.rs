@@ -1,0 +1,204 @@
+//! A recording that stands in for the device: answers come as they came, provided we send what was
+//! sent.
+//!
+//! Chunk borders of what we send do not matter; the bytes and their order do.
+
+use tokio::sync::{Mutex, Notify};
+
+use super::record::Direction;
+use crate::{BoxFuture, Error, Kind, Link, Result};
+
+/// What passed, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// The address or description in the first line.
+    pub label: String,
+    /// Chunks in order.
+    pub chunks: Vec<(Direction, Vec<u8>)>,
+}
+
+impl Capture {
+    /// Reads a capture as [`super::record`] writes it.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] names the line and what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self> {
+        let bad = |line: usize, why: &str| Error::new(Kind::Input, format!("line {}: {why}", line + 1)).at("capture");
+        let mut lines = text.lines().enumerate();
+        let label = lines
+            .next()
+            .and_then(|(_, l)| l.strip_prefix("tresen-capture 1 "))
+            .ok_or_else(|| bad(0, "does not begin with `tresen-capture 1`"))?
+            .to_owned();
+        let mut chunks = Vec::new();
+        for (at, line) in lines.filter(|(_, l)| !l.trim().is_empty()) {
+            let mut words = line.split(' ').skip(1);
+            let direction = match words.next() {
+                Some(">") => Direction::Sent,
+                Some("<") => Direction::Received,
+                Some("!") => break,
+                _ => return Err(bad(at, "has no `>`, `<` or `!` after the time")),
+            };
+            let bytes = words.next().and_then(unhex).ok_or_else(|| bad(at, "its bytes are not pairs of hex digits"))?;
+            chunks.push((direction, bytes));
+        }
+        Ok(Self { label, chunks })
+    }
+}
+
+/// A link that replays a [`Capture`].
+#[derive(Debug)]
+pub struct Replay {
+    state: Mutex<State>,
+    moved: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    chunks: std::collections::VecDeque<(Direction, Vec<u8>)>,
+    sent: usize,
+}
+
+impl Replay {
+    /// Plays `capture` from its beginning.
+    pub fn new(capture: Capture) -> Self {
+        Self { state: Mutex::new(State { chunks: capture.chunks.into(), sent: 0 }), moved: Notify::new() }
+    }
+}
+
+impl Link for Replay {
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let mut state = self.state.lock().await;
+            for &byte in bytes {
+                let at = state.sent;
+                // Answers recorded before this byte may still wait for their reader; skip over them.
+                let next = state.chunks.iter_mut().find(|(d, chunk)| *d == Direction::Sent && !chunk.is_empty());
+                match next {
+                    Some((_, chunk)) if chunk[0] == byte => _ = chunk.remove(0),
+                    Some((_, chunk)) => {
+                        let why = format!("byte {at} sent is {byte:02x}; the recording has {:02x}", chunk[0]);
+                        return Err(Error::new(Kind::Protocol, why).at("replay"));
+                    }
+                    None => {
+                        let why = format!("byte {at} sent is {byte:02x}; the recording ends there");
+                        return Err(Error::new(Kind::Protocol, why).at("replay"));
+                    }
+                }
+                state.sent += 1;
+            }
+            self.moved.notify_waiters();
+            self.moved.notify_one();
+            Ok(())
+        })
+    }
+
+    fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            loop {
+                let moved = self.moved.notified();
+                {
+                    let mut state = self.state.lock().await;
+                    while state.chunks.front().is_some_and(|(d, c)| *d == Direction::Sent && c.is_empty()) {
+                        state.chunks.pop_front();
+                    }
+                    match state.chunks.front() {
+                        None => return Err(Error::new(Kind::Closed, "the recording ends here").at("replay")),
+                        Some((Direction::Received, _)) => {
+                            let (_, chunk) = state.chunks.pop_front().expect("there is a front");
+                            into.extend_from_slice(&chunk);
+                            return Ok(chunk.len());
+                        }
+                        Some((Direction::Sent, _)) => {}
+                    }
+                }
+                moved.await;
+            }
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || digits.is_empty() {
+        return None;
+    }
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{memory, record::Record};
+
+    const CAPTURE: &str = "tresen-capture 1 escpos+tcp://p:9100\n0.0 > 1004\n0.0 > 01\n0.1 < 12\n0.2 > 1b40\n0.3 !\n";
+
+    #[tokio::test]
+    async fn answers_as_recorded_whatever_the_chunks() {
+        let link = Replay::new(Capture::parse(CAPTURE).expect("a capture"));
+        for byte in [0x10, 0x04, 0x01] {
+            link.send(&[byte]).await.expect("as recorded");
+        }
+        let mut got = Vec::new();
+        assert_eq!(link.recv(&mut got).await.expect("the answer"), 1);
+        assert_eq!(got, [0x12]);
+        let error = link.send(&[0x1b, 0x41]).await.expect_err("not as recorded");
+        assert!(error.to_string().contains("byte 4 sent is 41; the recording has 40"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_waits_for_its_question() {
+        let link = Replay::new(Capture::parse(CAPTURE).expect("a capture"));
+        let mut got = Vec::new();
+        let (answer, ()) =
+            tokio::join!(link.recv(&mut got), async { link.send(&[0x10, 0x04, 0x01]).await.expect("ok") });
+        assert_eq!(answer.expect("the answer"), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_recorded_can_be_replayed() {
+        #[derive(Clone, Default)]
+        struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Shared {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().expect("lock").write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let (near, far) = memory::pair();
+        let out = Shared::default();
+        let mask: crate::link::record::Redact = |d, b| {
+            if d == Direction::Received {
+                b.fill(0);
+            }
+        };
+        let link = Record::new(near, Box::new(out.clone()), "test", mask).expect("writable");
+        link.send(&[1, 2]).await.expect("open");
+        far.send(&[9]).await.expect("open");
+        let mut got = Vec::new();
+        link.recv(&mut got).await.expect("open");
+        link.close().await;
+        assert_eq!(got, [9], "the caller sees what came");
+        let text = String::from_utf8(out.0.lock().expect("lock").clone()).expect("text");
+        let capture = Capture::parse(&text).expect("a capture");
+        assert_eq!(capture.chunks, [(Direction::Sent, vec![1, 2]), (Direction::Received, vec![0])]);
+    }
+
+    #[test]
+    fn names_the_bad_line() {
+        for (text, part) in [
+            ("hello", "line 1"),
+            ("tresen-capture 1 x\n0.0 ? 00", "line 2: has no `>`"),
+            ("tresen-capture 1 x\n\n0.0 > 0", "line 3: its bytes"),
+        ] {
+            let error = Capture::parse(text).expect_err(text);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

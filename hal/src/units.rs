@@ -1,0 +1,41 @@
+//! Units that a printer counts in.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+/// A length in printer dots: on a 203 dpi head 8 dots are one millimetre, on 180 dpi about 7.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Dots(pub u32);
+
+impl Dots {
+    /// The number of bytes that hold this many dots, eight to a byte.
+    pub fn bytes(self) -> usize {
+        self.0.div_ceil(8) as usize
+    }
+
+    /// The length in millimetres on a head of `dpi` dots per inch.
+    pub fn millimetres(self, dpi: u32) -> f32 {
+        self.0 as f32 * 25.4 / dpi as f32
+    }
+}
+
+impl Add for Dots {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl Sub for Dots {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl fmt::Display for Dots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} dots", self.0)
+    }
+}

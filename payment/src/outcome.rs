@@ -1,0 +1,103 @@
+//! How a payment ends: charged, not charged, or unknown. There is no fourth way and no guess.
+
+use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
+use tresen_hal::Amount;
+
+/// The key under which a payment is journalled before anything is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IntentId(pub String);
+
+/// How a payment ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[must_use]
+pub enum Payment {
+    /// The money has moved.
+    Charged(Box<Charge>),
+    /// The money has not moved, and why.
+    NotCharged(NotCharged),
+    /// It may or may not have moved. `Terminal::recover` settles it; nothing is sent again before.
+    Unknown(IntentId),
+}
+
+/// What the terminal said about a transaction that stands.
+///
+/// Numbers that are not quantities are digit strings. The card number is masked as the terminal
+/// masked it; `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Charge {
+    /// The intent it fulfils.
+    pub intent: IntentId,
+    /// What was charged; may be less than asked for where the terminal allows partial amounts.
+    pub amount: Amount,
+    /// Receipt number of the terminal.
+    pub receipt_number: Option<String>,
+    /// Trace number.
+    pub trace: Option<String>,
+    /// Terminal id.
+    pub terminal_id: Option<String>,
+    /// Merchant number at the acquirer (ZVT: VU number).
+    pub merchant_id: Option<String>,
+    /// Authorisation code of the card's issuer.
+    pub authorisation: Option<String>,
+    /// Name of the card: `girocard`, `VISA`.
+    pub card_name: Option<String>,
+    /// Card number, masked.
+    pub masked_pan: Option<String>,
+    /// Date and time by the terminal's clock.
+    pub at: Option<DateTime>,
+    /// The customer's slip, as the terminal wrote it, line by line.
+    pub customer_slip: Vec<String>,
+    /// The merchant's slip.
+    pub merchant_slip: Vec<String>,
+}
+
+/// Why no money moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NotCharged {
+    /// The intent that was not fulfilled.
+    pub intent: IntentId,
+    /// What kind of reason.
+    pub reason: Reason,
+    /// The terminal's result code, if it gave one.
+    pub code: Option<u8>,
+    /// In words, for the cashier.
+    pub text: String,
+    /// The slip that the terminal printed about it, if any.
+    pub slip: Vec<String>,
+}
+
+/// Kinds of reason why no money moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The issuer or the terminal declined.
+    Declined,
+    /// The customer or the cashier aborted.
+    Aborted,
+    /// The terminal could not: busy, offline, needs its end-of-day.
+    Unavailable,
+    /// The terminal does not know of it: it was never started, or it was taken back.
+    NotFound,
+    /// It was authorised and taken back before it stood.
+    Reversed,
+}
+
+impl std::fmt::Debug for Charge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Charge")
+            .field("intent", &self.intent)
+            .field("amount", &self.amount)
+            .field("receipt_number", &self.receipt_number)
+            .field("trace", &self.trace)
+            .field("terminal_id", &self.terminal_id)
+            .field("card_name", &self.card_name)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! What a vendor codes against: any receipt printer.
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::{BoxFuture, Dots, Driver, Error, Result};
+
+use crate::document::Receipt;
+
+/// A receipt printer, whatever its protocol and link.
+///
+/// Events are changes of its [`Status`], as far as the printer reports them by itself.
+pub trait Printer: Driver<Event = Status> {
+    /// What this printer can do; known after opening.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Asks the printer how it is.
+    ///
+    /// # Errors
+    /// The link is lost or the printer does not answer. Paper out is a status, not an error.
+    fn status(&mut self) -> BoxFuture<'_, Result<Status>>;
+
+    /// Who it is: maker, model, firmware, serial number, as far as it says.
+    ///
+    /// # Errors
+    /// The link is lost.
+    fn identity(&mut self) -> BoxFuture<'_, Result<Identity>>;
+
+    /// Prints one job and waits for the best proof that this printer can give.
+    fn print<'a>(&'a mut self, job: &'a Job) -> BoxFuture<'a, Outcome>;
+
+    /// Opens the drawer at `pin`.
+    ///
+    /// # Errors
+    /// The link is lost, or the printer has no drawer port.
+    fn kick_drawer(&mut self, pin: DrawerPin) -> BoxFuture<'_, Result<()>>;
+
+    /// Discards what is buffered and returns to a known state.
+    ///
+    /// # Errors
+    /// The link is lost or the printer needs a person.
+    fn reset(&mut self) -> BoxFuture<'_, Result<()>>;
+
+    /// Sends bytes as they are: for what this library does not know.
+    ///
+    /// # Errors
+    /// The link is lost; any prefix may have been sent.
+    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>>;
+}
+
+/// One thing to print.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The caller's key: the same key is the same piece of paper.
+    pub id: String,
+    /// What to print.
+    pub receipt: Receipt,
+    /// Set when an earlier attempt may have printed: the paper then says so.
+    pub copy: bool,
+}
+
+/// How a print ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is on paper, and the printer said so.
+    Printed(Proof),
+    /// The printer took all of it; this printer cannot say more.
+    Accepted,
+    /// It may be on paper, wholly or in part, or not. Never retried silently.
+    Unknown(Error),
+    /// It is not on paper as it should be.
+    Failed {
+        /// Why.
+        error: Error,
+        /// Nothing came out: the job may go to another printer, or here again.
+        safe_to_retry: bool,
+    },
+}
+
+/// What the printer said to prove that a job is on paper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The job's own number came back after printing: ESC/POS GS ( H, function 48.
+    ProcessId(String),
+    /// The printer answered a status request queued behind the job: ESC/POS GS r. It proves that
+    /// the buffer was worked off.
+    BufferDone,
+}
+
+/// Yes, no, or nobody knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Known {
+    /// Yes.
+    Yes,
+    /// No.
+    No,
+    /// Not known: never taken for yes or no.
+    #[default]
+    Unknown,
+}
+
+impl Known {
+    /// Whether it is surely so.
+    pub fn is_yes(self) -> bool {
+        self == Self::Yes
+    }
+}
+
+impl From<bool> for Known {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+/// What a printer can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Printable width.
+    pub width: Dots,
+    /// Characters of font A on a line.
+    pub columns: usize,
+    /// Cuts paper.
+    pub cutter: Known,
+    /// Has a drawer port.
+    pub drawer: Known,
+    /// Answers status requests.
+    pub status: Known,
+    /// Confirms a job by number when it is on paper.
+    pub process_id: Known,
+    /// Prints QR codes by itself.
+    pub qr: Known,
+}
+
+/// How a printer is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// It would print now.
+    pub online: Known,
+    /// Its cover is open.
+    pub cover_open: Known,
+    /// Its paper.
+    pub paper: Paper,
+    /// The level of the drawer's sense pin is high. Which level means open depends on the drawer.
+    pub drawer_pin_high: Known,
+    /// It reports an error: cutter, head, overheating.
+    pub error: Known,
+}
+
+/// How much paper there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Paper {
+    /// Enough.
+    Ok,
+    /// The roll is nearly at its end.
+    NearEnd,
+    /// None.
+    Out,
+    /// Not known.
+    #[default]
+    Unknown,
+}
+
+/// Who a printer says it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Identity {
+    /// Maker.
+    pub maker: Option<String>,
+    /// Model.
+    pub model: Option<String>,
+    /// Firmware version.
+    pub firmware: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+}
+
+/// Which connector pin the drawer hangs on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrawerPin {
+    /// Pin 2, the usual one.
+    #[default]
+    Two,
+    /// Pin 5, a second drawer.
+    Five,
+}
