@@ -1,1 +1,39 @@
-//! scanners
+//! Barcode scanners: the one [`Scan`] event, what its code means, and drivers.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`scan`] | the event: data, symbology, AIM identifier, device, time |
+//! | [`symbology`] | kinds of codes and their AIM identifiers |
+//! | [`gtin`] | article numbers and check digits, UPC-E |
+//! | [`instore`] | labels of the shop and its scales: templates for price and weight |
+//! | [`gs1`] | GS1 element strings: batch, expiry, weight, price |
+//! | [`dedupe`] | suppression of repeated reads |
+//! | [`serial`] | scanners on a serial port, USB-serial included, and their simulator |
+//!
+//! ```
+//! use tresen_scanners::{Code, Scan, instore::{Quantity, Templates}};
+//!
+//! let templates: Templates = vec!["28PPPPXWWWWWC".parse()?].into();
+//! let scan = Scan::reported("]E0".parse()?, b"2810275005024", "2026-01-02T08:00:00Z".parse().unwrap());
+//! match scan.code(&templates)? {
+//!     Code::InStore(label) => assert_eq!(label.quantity, Quantity::Weight { grams: 502 }),
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok::<(), tresen_hal::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod dedupe;
+pub mod gs1;
+pub mod gtin;
+pub mod instore;
+pub mod scan;
+mod scanner;
+pub mod serial;
+pub mod symbology;
+
+pub use dedupe::Dedupe;
+pub use gtin::Gtin;
+pub use scan::{Code, Scan};
+pub use scanner::{Capabilities, Scanner};
+pub use symbology::{AimId, Symbology};

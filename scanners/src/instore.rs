@@ -1,0 +1,373 @@
+//! Codes that a shop or its scale prints: item number and weight or price in one EAN. Every country,
+//! and often every shop, lays them out its own way, so the layouts are data.
+//!
+//! A [`Template`] is written as the code is: digits stand for themselves, letters for fields.
+//!
+//! | letter | field |
+//! |---|---|
+//! | `P` | item number |
+//! | `W` | weight in grams |
+//! | `A` | amount in the currency's minor unit |
+//! | `N` | number of pieces |
+//! | `X` | price or weight check digit over the 4 or 5 digits of `W`, `A` or `N` |
+//! | `V` | any digit |
+//! | `C` | check digit of the EAN, always last |
+//!
+//! Source: GS1 General Specifications 2.1.12 (restricted circulation numbers) and 7.9.2 to 7.9.4 (price
+//! or weight check digits).
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::{Error, Kind, Result};
+
+use crate::Gtin;
+
+/// One layout of an EAN with a price or weight: 13 characters, or 8 for EAN-8, or 12 for UPC-A.
+///
+/// ```
+/// use tresen_scanners::instore::{Quantity, Template};
+///
+/// let template: Template = "28PPPPXWWWWWC".parse()?;
+/// let label = template.read("2810275005024".parse()?)?.expect("its prefix is 28");
+/// assert_eq!(label.item, "1027");
+/// assert_eq!(label.quantity, Quantity::Weight { grams: 502 });
+/// # Ok::<(), tresen_hal::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Template {
+    pattern: String,
+    item: Range<usize>,
+    value: Range<usize>,
+    verifier: Option<usize>,
+}
+
+/// What a shop's own label says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct InStore {
+    /// The shop's number of the article, zeros in front kept.
+    pub item: String,
+    /// How much of it, or for how much.
+    pub quantity: Quantity,
+}
+
+/// What the variable field means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantity {
+    /// A weight.
+    Weight {
+        /// In grams.
+        grams: u32,
+    },
+    /// A price, in the minor unit of the shop's currency: cents.
+    Amount {
+        /// How many of them.
+        minor: u32,
+    },
+    /// A number of pieces.
+    Pieces {
+        /// How many.
+        count: u32,
+    },
+}
+
+impl Template {
+    /// What `code` says, if it has this layout; none if its fixed digits differ.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: the layout fits but the price or weight check digit does not. Such a label was
+    /// misread, or the template is not that of the scale.
+    pub fn read(&self, code: Gtin) -> Result<Option<InStore>> {
+        let long = code.to_14();
+        let digits = &long[14 - self.pattern.len()..];
+        let in_front = &long[..14 - self.pattern.len()];
+        let fits = in_front.bytes().all(|b| b == b'0')
+            && self.pattern.bytes().zip(digits.bytes()).all(|(p, d)| !p.is_ascii_digit() || p == d);
+        if !fits {
+            return Ok(None);
+        }
+        let field = &digits[self.value.clone()];
+        if let Some(at) = self.verifier {
+            let is = digits.as_bytes()[at] - b'0';
+            let should = price_check_digit(field).expect("parsing checked that the field has 4 or 5 digits");
+            if is != should {
+                let why = format!("the check digit of `{field}` is {is}, but should be {should} by template `{self}`");
+                return Err(Error::new(Kind::Input, why)
+                    .at(format!("`{code}`"))
+                    .hint("scan it again; if all labels fail, the template is not that of the scale"));
+            }
+        }
+        let value: u32 = field.parse().expect("at most 9 digits");
+        let quantity = match self.pattern.as_bytes()[self.value.start] {
+            b'W' => Quantity::Weight { grams: value },
+            b'N' => Quantity::Pieces { count: value },
+            _ => Quantity::Amount { minor: value },
+        };
+        Ok(Some(InStore { item: digits[self.item.clone()].to_owned(), quantity }))
+    }
+
+    /// The digits in front that mark its codes.
+    fn prefix(&self) -> &str {
+        let end = self.pattern.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(0);
+        &self.pattern[..end]
+    }
+}
+
+impl FromStr for Template {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = |why: String| {
+            let shown: String = text.chars().take(40).collect();
+            Error::new(Kind::Config, why).at(format!("template `{shown}`"))
+        };
+        if let Some((at, c)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_digit() && !"PWANXVC".contains(*c)) {
+            return Err(bad(format!("{c:?} at position {} means nothing", at + 1))
+                .hint("write digits and P, W, A, N, X, V, C, such as 28PPPPXWWWWWC"));
+        }
+        if !matches!(text.len(), 8 | 12 | 13) {
+            return Err(bad(format!("{} characters; an EAN has 13, a UPC-A 12, an EAN-8 8", text.len())));
+        }
+        if !text.as_bytes()[0].is_ascii_digit() {
+            return Err(bad("it begins with no digit, so it would fit every article's code".into()));
+        }
+        if text.find('C') != Some(text.len() - 1) {
+            return Err(bad(format!(
+                "position {}: its last character, and no other, is the check digit C",
+                text.len()
+            )));
+        }
+        let item = run(text, "P").map_err(&bad)?.ok_or_else(|| bad("no item number P".into()))?;
+        let value = run(text, "WAN").map_err(&bad)?.ok_or_else(|| bad("none of W, A and N".into()))?;
+        let verifier = run(text, "X").map_err(&bad)?;
+        if let Some(x) = &verifier {
+            if x.len() != 1 {
+                return Err(bad(format!("position {}: there is one check digit X, not {}", x.start + 1, x.len())));
+            }
+            if !matches!(value.len(), 4 | 5) {
+                let at = value.start + 1;
+                return Err(bad(format!("position {at}: X checks 4 or 5 digits, and this field has {}", value.len())));
+            }
+        }
+        Ok(Self { pattern: text.to_owned(), item, value, verifier: verifier.map(|x| x.start) })
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.pattern)
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.pattern)
+    }
+}
+
+impl Serialize for Template {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The layouts that one shop uses. Where two fit, the one with more fixed digits in front is taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Template>", into = "Vec<Template>")]
+pub struct Templates(Vec<Template>);
+
+impl Templates {
+    /// What `code` says by the layout that fits; none if none does.
+    ///
+    /// # Errors
+    /// As [`Template::read`].
+    pub fn read(&self, code: Gtin) -> Result<Option<InStore>> {
+        for template in &self.0 {
+            if let Some(label) = template.read(code)? {
+                return Ok(Some(label));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl From<Vec<Template>> for Templates {
+    fn from(mut templates: Vec<Template>) -> Self {
+        templates.sort_by_key(|t| std::cmp::Reverse(t.prefix().len()));
+        Self(templates)
+    }
+}
+
+impl From<Templates> for Vec<Template> {
+    fn from(templates: Templates) -> Self {
+        templates.0
+    }
+}
+
+/// The check digit of a price or weight field of 4 or 5 digits; none for anything else.
+pub fn price_check_digit(field: &str) -> Option<u8> {
+    if !field.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let digit = |i: usize| usize::from(field.as_bytes()[i] - b'0');
+    match field.len() {
+        4 => {
+            let sum = TWO_MINUS[digit(0)] + TWO_MINUS[digit(1)] + THREE[digit(2)] + FIVE_MINUS[digit(3)];
+            Some(sum * 3 % 10)
+        }
+        5 => {
+            let sum = FIVE_PLUS[digit(0)]
+                + TWO_MINUS[digit(1)]
+                + FIVE_MINUS[digit(2)]
+                + FIVE_PLUS[digit(3)]
+                + TWO_MINUS[digit(4)];
+            let rest = (10 - sum % 10) % 10;
+            FIVE_MINUS.iter().position(|&product| product == rest).map(|d| d as u8)
+        }
+        _ => None,
+    }
+}
+
+/// The one unbroken run of the letters `of` in `text`, all the same letter.
+fn run(text: &str, of: &str) -> Result<Option<Range<usize>>, String> {
+    let Some(start) = text.find(|c| of.contains(c)) else { return Ok(None) };
+    let letter = text.as_bytes()[start];
+    let len = text[start..].bytes().take_while(|b| *b == letter).count();
+    let end = start + len;
+    match text[end..].find(|c| of.contains(c)) {
+        None => Ok(Some(start..end)),
+        Some(again) => Err(format!(
+            "position {}: a second field of {}, after the one at position {}",
+            end + again + 1,
+            of.split("").filter(|l| !l.is_empty()).collect::<Vec<_>>().join(", "),
+            start + 1
+        )),
+    }
+}
+
+// Weighted products of the digits 0 to 9, GS1 General Specifications 7.9.2.
+const TWO_MINUS: [u8; 10] = [0, 2, 4, 6, 8, 9, 1, 3, 5, 7];
+const THREE: [u8; 10] = [0, 3, 6, 9, 2, 5, 8, 1, 4, 7];
+const FIVE_PLUS: [u8; 10] = [0, 5, 1, 6, 2, 7, 3, 8, 4, 9];
+const FIVE_MINUS: [u8; 10] = [0, 5, 9, 4, 8, 3, 7, 2, 6, 1];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gtin::check_digit;
+
+    fn code(body: &str) -> Gtin {
+        Gtin::parse(&format!("{body}{}", check_digit(body.as_bytes()))).expect(body)
+    }
+
+    /// The usual worked examples, 2875 and 14685, and check digits of labels (`28PPPPXWWWWWC`) that the public
+    /// tests of the Snabble SDK collect.
+    #[test]
+    fn checks_prices_as_published() {
+        for (field, check) in [
+            ("2875", 9),
+            ("14685", 6),
+            ("00502", 5),
+            ("00828", 4),
+            ("00782", 0),
+            ("00408", 6),
+            ("00284", 2),
+            ("01336", 6),
+            ("00190", 8),
+            ("00074", 3),
+            ("01508", 0),
+        ] {
+            assert_eq!(price_check_digit(field), Some(check), "{field}");
+        }
+        assert_eq!((price_check_digit("123"), price_check_digit("12a4")), (None, None));
+    }
+
+    #[test]
+    fn reads_labels() {
+        let templates: Templates = ["28PPPPXWWWWWC", "22PPPPPAAAAAC", "2PPPPPPVNNNNC", "02PPPPPXAAAAC", "2PPPPPAAAAAC"]
+            .iter()
+            .map(|t| t.parse().expect(t))
+            .collect::<Vec<Template>>()
+            .into();
+        for (body, item, quantity) in [
+            ("281027500502", "1027", Quantity::Weight { grams: 502 }),
+            ("220123401299", "01234", Quantity::Amount { minor: 1299 }),
+            ("241234500012", "412345", Quantity::Pieces { count: 12 }),
+            ("021234592875", "12345", Quantity::Amount { minor: 2875 }),
+        ] {
+            let label = templates.read(code(body)).expect("right").expect(body);
+            assert_eq!((label.item.as_str(), label.quantity), (item, quantity), "{body}");
+        }
+        let template: Template = "2PPPPPAAAAAC".parse().expect("UPC-A");
+        let label = template.read(code("21234500199")).expect("right").expect("fits");
+        assert_eq!((label.item.as_str(), label.quantity), ("12345", Quantity::Amount { minor: 199 }));
+        assert_eq!(templates.read(code("400638133393")).expect("right"), None);
+    }
+
+    #[test]
+    fn a_wrong_inner_check_digit_is_an_error_not_a_price() {
+        let template: Template = "28PPPPXWWWWWC".parse().expect("good");
+        let error = template.read(code("281027400502")).expect_err("4 instead of 5");
+        assert_eq!(error.kind(), Kind::Input);
+        assert!(error.to_string().contains("is 4, but should be 5"), "{error}");
+    }
+
+    #[test]
+    fn says_where_a_template_is_wrong() {
+        for (text, why) in [
+            ("28PPPPXWWWQWC", "'Q' at position 11"),
+            ("28PPPPPXWWWWWC", "14 characters"),
+            ("28PPPPXWWWWWW", "position 13"),
+            ("28PPPCXWWWWWC", "position 13"),
+            ("PPPPPPXWWWWWC", "begins with no digit"),
+            ("28PPPPXWWWWVC".trim_end_matches("VC"), "11 characters"),
+            ("28VVVVXWWWWWC", "no item number"),
+            ("28PPPPPPPPPPC", "none of W, A and N"),
+            ("28PPPPXWWAAAC", "position 10"),
+            ("28PPVPPWWWWWC", "position 6"),
+            ("28PPXXPWWWWWC", "position 7"),
+            ("28PPPXXWWWWWC", "position 6: there is one"),
+            ("28PPPPPPXWWWC", "position 10: X checks 4 or 5"),
+            ("28PPPPXWWWWé", "'é' at position 12"),
+        ] {
+            let error = text.parse::<Template>().expect_err(text);
+            assert!(error.kind() == Kind::Config && error.to_string().contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn comes_from_toml() {
+        #[derive(Debug, serde::Deserialize, serde::Serialize)]
+        struct Config {
+            templates: Templates,
+        }
+        let config: Config = toml::from_str("templates = [\"2PPPPPPWWWWWC\", \"28PPPPXWWWWWC\"]").expect("good");
+        let label = config.templates.read(code("281027500502")).expect("right").expect("fits");
+        assert_eq!(label.item, "1027", "the longer prefix goes first");
+        let back: Config = toml::from_str(&toml::to_string(&config).expect("prints")).expect("reads");
+        assert_eq!(back.templates, config.templates);
+        let error = toml::from_str::<Config>("templates = [\"28QPPPXWWWWWC\"]").expect_err("bad");
+        assert!(error.to_string().contains("position 3"), "{error}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_pattern_panics(text in "[0-9PWANXVC]{0,14}", body in "[0-9]{12}") {
+            if let Ok(template) = text.parse::<Template>() {
+                proptest::prop_assert_eq!(template.to_string(), text);
+                let _ = template.read(code(&body));
+            }
+        }
+    }
+}

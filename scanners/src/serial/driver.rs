@@ -1,0 +1,326 @@
+//! Binds the decoder to a link.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Link, Result, SystemClock};
+
+use super::wire::{Counters, Decoder, Framing, Line};
+use crate::{Capabilities, Scan, Scanner};
+
+/// The options that [`SerialScanner::from_address`] reads, besides those of the link.
+pub const OPTIONS: [&str; 6] = ["prefix", "suffix", "gap", "aim", "max", "commands"];
+
+/// Which commands a scanner understands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Commands {
+    /// None that we know of.
+    #[default]
+    None,
+    /// Honeywell's serial trigger: SYN T CR and SYN U CR.
+    Honeywell,
+}
+
+/// A scanner that sends lines.
+///
+/// It cannot be told to stop, so while it is disabled its scans are dropped.
+#[derive(Debug)]
+pub struct SerialScanner {
+    link: Box<dyn Link>,
+    name: String,
+    clock: Arc<dyn Clock>,
+    commands: Commands,
+    decoder: Decoder,
+    input: Vec<u8>,
+    enabled: bool,
+    dropped: u64,
+    capabilities: Capabilities,
+}
+
+impl SerialScanner {
+    /// A scanner on an open link, enabled. Its scans and errors carry `name`.
+    pub fn new(link: Box<dyn Link>, name: impl Into<String>, framing: Framing) -> Self {
+        let capabilities = Capabilities { symbology: framing.aim, ..Capabilities::default() };
+        Self {
+            link,
+            name: name.into(),
+            clock: Arc::new(SystemClock),
+            commands: Commands::None,
+            decoder: Decoder::new(framing),
+            input: Vec::new(),
+            enabled: true,
+            dropped: 0,
+            capabilities,
+        }
+    }
+
+    /// A scanner on an open link, as the options of `address` describe it: those of
+    /// [`Framing::from_address`], and `commands` (`none`, `honeywell`).
+    ///
+    /// # Errors
+    /// [`Kind::Address`] names the option and what is allowed.
+    pub fn from_address(link: Box<dyn Link>, name: impl Into<String>, address: &Address) -> Result<Self> {
+        let framing = Framing::from_address(address)?;
+        let commands = match address.option("commands") {
+            None | Some("none") => Commands::None,
+            Some("honeywell") => Commands::Honeywell,
+            Some(other) => {
+                let why = format!("option `commands={other}`: allowed are none, honeywell");
+                return Err(Error::new(Kind::Address, why).at(address.label()));
+            }
+        };
+        Ok(Self { commands, ..Self::new(link, name, framing) })
+    }
+
+    /// The same scanner with its timestamps from `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same scanner, which understands `commands`.
+    #[must_use]
+    pub fn with_commands(mut self, commands: Commands) -> Self {
+        self.commands = commands;
+        self
+    }
+
+    /// Presses or releases the trigger.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] without [`Commands`] that have one; or the link is lost.
+    pub async fn trigger(&mut self, on: bool) -> Result<()> {
+        let command: &[u8] = match (self.commands, on) {
+            (Commands::Honeywell, true) => b"\x16T\r",
+            (Commands::Honeywell, false) => b"\x16U\r",
+            (Commands::None, _) => {
+                return Err(Error::new(Kind::Unsupported, "no command for its trigger is known")
+                    .at(&self.name)
+                    .hint("set `commands` in its address if it understands any"));
+            }
+        };
+        self.link.send(command).await.map_err(|e| e.at(&self.name))
+    }
+
+    /// Codes that were thrown away because of their framing.
+    pub fn counters(&self) -> Counters {
+        self.decoder.counters()
+    }
+
+    /// Scans that came while it was disabled.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn scan(&self, line: Line) -> Scan {
+        let at = self.clock.wall();
+        let scan = match line.aim {
+            Some(aim) => Scan::reported(aim, line.data, at),
+            None => Scan::plain(line.data, at),
+        };
+        scan.from_device(&self.name)
+    }
+}
+
+impl Driver for SerialScanner {
+    type Event = Scan;
+
+    fn event(&mut self) -> BoxFuture<'_, Result<Scan>> {
+        Box::pin(async move {
+            loop {
+                if !self.input.is_empty() {
+                    tracing::trace!(device = %self.name, bytes = ?self.input, "received");
+                    self.decoder.feed(&self.input, Instant::now().into_std());
+                    self.input.clear();
+                }
+                while let Some(line) = self.decoder.next_line() {
+                    if self.enabled {
+                        return Ok(self.scan(line));
+                    }
+                    self.dropped += 1;
+                    tracing::debug!(device = %self.name, "dropped a scan while disabled");
+                }
+                let deadline = self.decoder.deadline();
+                let gap = async {
+                    match deadline {
+                        Some(at) => tokio::time::sleep_until(at.into()).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    got = self.link.recv(&mut self.input) => {
+                        got.map_err(|e| e.at(&self.name))?;
+                    }
+                    () = gap => self.decoder.timeout(Instant::now().into_std()),
+                }
+            }
+        })
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        self.link.close()
+    }
+}
+
+impl Scanner for SerialScanner {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn set_enabled(&mut self, enabled: bool) -> BoxFuture<'_, Result<()>> {
+        if enabled && !self.enabled {
+            // A code that began while it was disabled must not come out cut in half.
+            self.decoder.discard();
+        }
+        self.enabled = enabled;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn beep(&mut self, _good: bool) -> BoxFuture<'_, Result<()>> {
+        let error = Error::new(Kind::Unsupported, "it cannot be told to beep").at(&self.name);
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Symbology;
+    use crate::serial::sim::{Fault as SimFault, ScannerSim, Settings};
+    use std::time::Duration;
+    use tresen_hal::ManualClock;
+    use tresen_hal::link::fault::{Fault, Plan};
+    use tresen_hal::link::memory;
+    use tresen_hal::sim::{Shared, link as serve};
+
+    /// A driver, bound to a simulator over a link that breaks as `plan` says.
+    fn bound(sim: ScannerSim, framing: Framing, plan: Plan) -> (SerialScanner, Shared<ScannerSim>) {
+        let (near, far) = memory::pair();
+        let sim = Shared::new(sim);
+        let served = sim.clone();
+        tokio::spawn(async move { serve(&far, &served).await });
+        let clock = ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp"));
+        let scanner = SerialScanner::new(Box::new(Fault::new(near, plan)), "till", framing).with_clock(Arc::new(clock));
+        (scanner, sim)
+    }
+
+    fn usual() -> (SerialScanner, Shared<ScannerSim>) {
+        bound(ScannerSim::new(Settings::default()), Framing::default(), Plan::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn scans_carry_symbology_device_and_time() {
+        let (mut scanner, sim) = usual();
+        sim.with(|s| s.scan("4006381333931", Symbology::Ean13));
+        let scan = scanner.event().await.expect("a scan");
+        assert_eq!((scan.text.as_str(), scan.symbology), ("4006381333931", Symbology::Ean13));
+        assert_eq!((scan.device.as_str(), scan.at.to_string()), ("till", "2026-01-02T08:00:00Z".into()));
+        assert!(scanner.capabilities().symbology);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn survives_splitting_and_faults_of_the_scanner() {
+        for seed in 0..20 {
+            let plan = Plan { split: Some(seed), ..Plan::default() };
+            let (mut scanner, sim) = bound(ScannerSim::new(Settings::default()), Framing::default(), plan);
+            sim.with(|s| {
+                s.fault_next(SimFault::TwoInOneChunk);
+                s.scan("111", Symbology::Code128);
+                s.scan("222", Symbology::Code128);
+                s.fault_next(SimFault::Truncated);
+                s.scan("333333", Symbology::Code128);
+                s.fault_next(SimFault::Noise);
+                s.scan("444", Symbology::Code128);
+                s.scan("555", Symbology::Code128);
+            });
+            let mut texts = Vec::new();
+            for _ in 0..5 {
+                texts.push(scanner.event().await.expect("a scan").text);
+            }
+            assert_eq!((texts[0].as_str(), texts[1].as_str(), texts[4].as_str()), ("111", "222", "555"));
+            assert!("333333".starts_with(&texts[2]) && texts[2].len() < 6, "{texts:?}");
+            assert!(texts[3].ends_with("444"), "{texts:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_wait_loses_nothing() {
+        let (mut scanner, sim) = usual();
+        sim.with(|s| s.fault_next(SimFault::Slow));
+        sim.with(|s| s.scan("4006381333931", Symbology::Ean13));
+        let mut waits = 0;
+        let scan = loop {
+            match tokio::time::timeout(Duration::from_millis(3), scanner.event()).await {
+                Ok(scan) => break scan.expect("a scan"),
+                Err(_) => waits += 1,
+            }
+        };
+        assert!(waits > 3, "it came in pieces, over {waits} waits");
+        assert_eq!(scan.text, "4006381333931");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_ends_a_code_without_suffix() {
+        let settings = Settings { suffix: Vec::new(), ..Settings::default() };
+        let framing = Framing { gap: Some(Duration::from_millis(100)), ..Framing::default() };
+        let (mut scanner, sim) = bound(ScannerSim::new(settings), framing, Plan::default());
+        sim.with(|s| s.scan("4006381333931", Symbology::Ean13));
+        let start = Instant::now();
+        assert_eq!(scanner.event().await.expect("a scan").text, "4006381333931");
+        assert_eq!(start.elapsed(), Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drops_what_comes_while_disabled() {
+        let (mut scanner, sim) = usual();
+        scanner.set_enabled(false).await.expect("always");
+        sim.with(|s| s.scan("1", Symbology::Code128));
+        tokio::time::timeout(Duration::from_secs(1), scanner.event()).await.expect_err("no event");
+        assert_eq!(scanner.dropped(), 1);
+        scanner.set_enabled(true).await.expect("always");
+        sim.with(|s| s.scan("2", Symbology::Code128));
+        assert_eq!(scanner.event().await.expect("a scan").text, "2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_trigger_makes_it_read() {
+        let settings = Settings { triggered: true, ..Settings::default() };
+        let (scanner, sim) = bound(ScannerSim::new(settings), Framing::default(), Plan::default());
+        let mut scanner = scanner.with_commands(Commands::Honeywell);
+        sim.with(|s| s.scan("1", Symbology::Code128));
+        tokio::time::timeout(Duration::from_secs(1), scanner.event()).await.expect_err("its trigger is not pressed");
+        scanner.trigger(true).await.expect("sent");
+        assert_eq!(scanner.event().await.expect("a scan").text, "1");
+        let (mut plain, _sim) = usual();
+        assert_eq!(plain.trigger(true).await.expect_err("unknown").kind(), Kind::Unsupported);
+        assert_eq!(plain.beep(true).await.expect_err("cannot").kind(), Kind::Unsupported);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_link_names_the_scanner() {
+        let plan = Plan { cut_before_recv: Some(1), ..Plan::default() };
+        let (mut scanner, sim) = bound(ScannerSim::new(Settings::default()), Framing::default(), plan);
+        sim.with(|s| {
+            s.scan("1", Symbology::Code128);
+            s.scan("2", Symbology::Code128);
+        });
+        assert_eq!(scanner.event().await.expect("the first").text, "1");
+        let error = scanner.event().await.expect_err("cut");
+        assert_eq!((error.kind(), error.device()), (Kind::Closed, Some("till")));
+    }
+
+    #[tokio::test]
+    async fn reads_its_address() {
+        let (near, _far) = memory::pair();
+        let address = "scanner+serial:///dev/ttyS0?commands=honeywell&suffix=%03".parse().expect("an address");
+        let scanner = SerialScanner::from_address(Box::new(near), "till", &address).expect("good");
+        assert_eq!(scanner.commands, Commands::Honeywell);
+        let (near, _far) = memory::pair();
+        let address = "scanner+serial:///dev/ttyS0?commands=zebra".parse().expect("an address");
+        let error = SerialScanner::from_address(Box::new(near), "till", &address).expect_err("unknown");
+        assert!(error.to_string().contains("honeywell"), "{error}");
+    }
+}

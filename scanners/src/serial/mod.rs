@@ -1,0 +1,16 @@
+//! Scanners that send one line per code over a serial port, USB-serial (CDC) or Bluetooth serial.
+//!
+//! There is no standard: a scanner is set up by scanning codes of its manual. What all share is data,
+//! usually ended by CR or CRLF, with an AIM identifier in front where that is switched on. [`Framing`]
+//! says which.
+//!
+//! Left out: the packet protocols SSI (Zebra) and vendors' menu commands; of these only Honeywell's
+//! trigger is known here.
+
+mod driver;
+mod sim;
+mod wire;
+
+pub use driver::{Commands, OPTIONS, SerialScanner};
+pub use sim::{Fault, ScannerSim, Settings};
+pub use wire::{Counters, Decoder, Framing, Line, Suffix};
