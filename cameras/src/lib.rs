@@ -1,1 +1,33 @@
-//! cameras
+//! Cameras: frames, and the barcodes in them.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`frame`] | a picture as a camera delivers it, and its grey values |
+//! | [`file`](mod@file) | a camera that shows a picture file or a folder of them |
+//! | [`decode`] | barcodes in a picture: rxing, or zxing-cpp by feature |
+//! | [`reader`] | decoding on its own thread: from camera to codes |
+//!
+//! A [`Code`] carries its data and AIM identifier, which is all that a scan is made of.
+//!
+//! ```
+//! use tresen_cameras::decode::{Decoder, Hints, best};
+//! use tresen_cameras::frame::GreyView;
+//!
+//! let blank = vec![255; 64 * 48];
+//! let codes = best().decode(&GreyView::new(&blank, 64, 48, 64)?, &Hints::retail())?;
+//! assert!(codes.is_empty());
+//! # Ok::<(), tresen_hal::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod camera;
+pub mod decode;
+pub mod file;
+pub mod frame;
+pub mod reader;
+
+pub use camera::Camera;
+pub use decode::{Code, Decoder, Format, Hints, decode_file};
+pub use file::FileCamera;
+pub use frame::{Frame, PixelFormat};
+pub use reader::Reader;

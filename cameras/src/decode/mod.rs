@@ -1,0 +1,242 @@
+//! Barcodes in pictures. Every decoder is third-party code behind one trait: its panics are caught, its
+//! time is bounded where it can be, and what it yields is put into the terms of scanners: the data that
+//! a scanner would send, with its AIM identifier (ISO/IEC 15424).
+
+mod enhance;
+mod picture;
+mod reading;
+mod rxing;
+#[cfg(feature = "zxing-cpp")]
+mod zxing;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::Result;
+
+pub use self::rxing::Rxing;
+#[cfg(feature = "zxing-cpp")]
+pub use self::zxing::ZxingCpp;
+pub use picture::{decode_file, load};
+
+use crate::frame::GreyView;
+
+/// Finds barcodes in a picture.
+pub trait Decoder {
+    /// All codes that it finds, each once, in no order. None is no error.
+    ///
+    /// # Errors
+    /// The decoder itself failed; the next picture may go well.
+    fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints) -> Result<Vec<Code>>;
+}
+
+/// The best decoder of this build: zxing-cpp if it is built in, else rxing.
+pub fn best() -> Box<dyn Decoder> {
+    #[cfg(feature = "zxing-cpp")]
+    return Box::new(ZxingCpp::default());
+    #[cfg(not(feature = "zxing-cpp"))]
+    Box::new(Rxing::default())
+}
+
+/// One code in a picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Code {
+    /// What kind it is.
+    pub format: Format,
+    /// Its AIM identifier: `]E0`, `]C1`.
+    pub aim: String,
+    /// Its data as text.
+    pub text: String,
+    /// Its data as a scanner would send it, without AIM identifier: FNC1 within is GS, in front it is
+    /// left out. Binary content that the decoder took for text is UTF-8.
+    pub bytes: Vec<u8>,
+    /// Its corners in pixels from the upper left: upper left, upper right, lower right, lower left of the
+    /// code itself, whichever way it is turned; fewer where the decoder does not know them.
+    pub corners: Vec<(f32, f32)>,
+}
+
+/// A kind of code that a decoder can look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// EAN-13.
+    #[serde(rename = "ean-13")]
+    Ean13,
+    /// EAN-8.
+    #[serde(rename = "ean-8")]
+    Ean8,
+    /// UPC-A.
+    UpcA,
+    /// UPC-E.
+    UpcE,
+    /// Code 128 and GS1-128.
+    #[serde(rename = "code-128")]
+    Code128,
+    /// Code 39.
+    #[serde(rename = "code-39")]
+    Code39,
+    /// Code 93.
+    #[serde(rename = "code-93")]
+    Code93,
+    /// Codabar.
+    Codabar,
+    /// Interleaved 2 of 5, ITF-14 among them.
+    Itf,
+    /// GS1 DataBar Omnidirectional and Stacked.
+    DataBar,
+    /// GS1 DataBar Limited; not read with rxing.
+    DataBarLimited,
+    /// GS1 DataBar Expanded and Expanded Stacked.
+    DataBarExpanded,
+    /// QR code.
+    Qr,
+    /// Micro QR code.
+    MicroQr,
+    /// Data Matrix.
+    DataMatrix,
+    /// Aztec.
+    Aztec,
+    /// PDF417.
+    #[serde(rename = "pdf-417")]
+    Pdf417,
+    /// MaxiCode; not read with rxing, whose detector may never end.
+    MaxiCode,
+}
+
+impl Format {
+    /// What a shop meets on articles, cases, coupons and telephones.
+    pub const RETAIL: &'static [Self] = &[
+        Self::Ean13,
+        Self::Ean8,
+        Self::UpcA,
+        Self::UpcE,
+        Self::Code128,
+        Self::DataBar,
+        Self::DataBarExpanded,
+        Self::Qr,
+        Self::DataMatrix,
+    ];
+
+    /// All of them. The more are looked for, the slower it is and the more phantoms there are.
+    pub const ALL: &'static [Self] = &[
+        Self::Ean13,
+        Self::Ean8,
+        Self::UpcA,
+        Self::UpcE,
+        Self::Code128,
+        Self::Code39,
+        Self::Code93,
+        Self::Codabar,
+        Self::Itf,
+        Self::DataBar,
+        Self::DataBarLimited,
+        Self::DataBarExpanded,
+        Self::Qr,
+        Self::MicroQr,
+        Self::DataMatrix,
+        Self::Aztec,
+        Self::Pdf417,
+        Self::MaxiCode,
+    ];
+
+    /// Whether it is made of bars, which one line across reads.
+    pub fn is_linear(self) -> bool {
+        !matches!(self, Self::Qr | Self::MicroQr | Self::DataMatrix | Self::Aztec | Self::Pdf417 | Self::MaxiCode)
+    }
+
+    /// Whether it is of the EAN and UPC family.
+    pub fn is_ean_upc(self) -> bool {
+        matches!(self, Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE)
+    }
+}
+
+/// What to look for and how hard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hints {
+    /// The kinds to look for.
+    pub formats: Vec<Format>,
+    /// Whether to look harder: more lines, turned pictures, enlarged and sharpened pictures.
+    pub effort: Effort,
+    /// When to stop looking harder. A pass that runs is not interrupted.
+    pub budget: Duration,
+    /// How many lines across a code must agree before it is believed, for formats that are easily
+    /// seen where there are none. Formats not named need one.
+    pub agreement: Vec<(Format, u8)>,
+    /// The most codes of one picture.
+    pub most: usize,
+}
+
+/// How hard to look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Effort {
+    /// A quick look, for the stream of a camera: the next frame comes anyway.
+    Fast,
+    /// As long as the budget allows.
+    #[default]
+    Full,
+}
+
+impl Hints {
+    /// Looks for `formats` with full effort within 200 ms.
+    pub fn new(formats: &[Format]) -> Self {
+        Self {
+            formats: formats.to_vec(),
+            effort: Effort::Full,
+            budget: Duration::from_millis(200),
+            agreement: vec![
+                (Format::UpcE, 3),
+                (Format::Ean8, 3),
+                (Format::Itf, 3),
+                (Format::Codabar, 3),
+                (Format::Code39, 3),
+                (Format::Code93, 3),
+            ],
+            most: 32,
+        }
+    }
+
+    /// What a shop meets: [`Format::RETAIL`].
+    pub fn retail() -> Self {
+        Self::new(Format::RETAIL)
+    }
+
+    /// Everything: [`Format::ALL`].
+    pub fn all() -> Self {
+        Self::new(Format::ALL)
+    }
+
+    /// The same with this effort.
+    #[must_use]
+    pub fn with_effort(mut self, effort: Effort) -> Self {
+        self.effort = effort;
+        self
+    }
+
+    /// The same with this budget.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Duration) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    fn lines(&self, format: Format) -> usize {
+        self.agreement.iter().find(|(f, _)| *f == format).map_or(1, |(_, lines)| usize::from(*lines))
+    }
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self::retail()
+    }
+}
+
+/// A code without place, for tests of what comes after decoding.
+#[cfg(test)]
+pub(crate) fn code_for_tests(format: Format, text: &str) -> Code {
+    reading::code(format, reading::usual_aim(format).into(), text, Vec::new())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! The C++ decoder, zxing-cpp: the better one on hard pictures. What it throws is an error here.
+//!
+//! Linear codes that it does not find at once are looked for again in the enlarged and sharpened picture,
+//! as long as the budget allows.
+
+use std::time::Instant;
+
+use tresen_hal::{Error, Kind, Result};
+use zxingcpp::{Barcode, BarcodeFormat, ImageFormat, ImageView, PointI, TextMode};
+
+use super::enhance::{enlarged, sharpen_rows};
+use super::{Code, Decoder, Effort, Format, Hints, reading};
+use crate::frame::GreyView;
+
+/// The zxing-cpp decoder. It reads all formats.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct ZxingCpp {}
+
+/// Pictures above this many pixels are not enlarged.
+const ENLARGE_BELOW: usize = 1_000_000;
+
+impl Decoder for ZxingCpp {
+    fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints) -> Result<Vec<Code>> {
+        let deadline = Instant::now() + hints.budget;
+        let (width, height) = (picture.width(), picture.height());
+        let pixels = picture.packed();
+        let all: Vec<_> = hints.formats.iter().map(|f| to_zxing(*f)).collect();
+        let codes = read(&pixels, width, height, &all, hints, 1)?;
+        let linear: Vec<_> = hints.formats.iter().filter(|f| f.is_linear()).map(|f| to_zxing(*f)).collect();
+        let is_done = !codes.is_empty() || linear.is_empty() || width * height > ENLARGE_BELOW;
+        if is_done || hints.effort == Effort::Fast {
+            return Ok(codes);
+        }
+        for (factor, sharpen) in [(2, false), (2, true), (3, true)] {
+            if Instant::now() >= deadline {
+                break;
+            }
+            let (mut big, w, h) = enlarged(&pixels, width, height, factor);
+            if sharpen {
+                sharpen_rows(&mut big, w);
+            }
+            let codes = read(&big, w, h, &linear, hints, factor)?;
+            if !codes.is_empty() {
+                return Ok(codes);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn read(
+    pixels: &[u8],
+    width: usize,
+    height: usize,
+    formats: &[BarcodeFormat],
+    hints: &Hints,
+    factor: usize,
+) -> Result<Vec<Code>> {
+    // An empty list means all of them to zxing-cpp.
+    if formats.is_empty() || hints.most == 0 {
+        return Ok(Vec::new());
+    }
+    let failed = |e: zxingcpp::Error| Error::new(Kind::Input, "the barcode decoder failed on this picture").because(e);
+    let view = ImageView::from_slice(pixels, width as u32, height as u32, ImageFormat::Lum).map_err(failed)?;
+    let is_full = hints.effort == Effort::Full;
+    let found = zxingcpp::read()
+        .formats(formats)
+        .try_harder(is_full)
+        .try_rotate(is_full)
+        .try_invert(is_full)
+        .text_mode(TextMode::Plain)
+        .max_number_of_symbols(hints.most.min(255) as i32)
+        .from(view)
+        .map_err(failed)?;
+    Ok(found.iter().filter_map(|barcode| code(barcode, hints, factor as f32)).collect())
+}
+
+fn code(barcode: &Barcode, hints: &Hints, factor: f32) -> Option<Code> {
+    let format = hints
+        .formats
+        .iter()
+        .copied()
+        .find(|f| to_zxing(*f) == barcode.format())
+        .or_else(|| from_symbology(barcode.symbology()))?;
+    if format.is_linear() && (barcode.line_count() as usize) < hints.lines(format) {
+        return None;
+    }
+    let reported = barcode.symbology_identifier();
+    let aim = if reported.len() == 3 { reported } else { reading::usual_aim(format).to_owned() };
+    let at = |p: PointI| (p.x as f32 / factor, p.y as f32 / factor);
+    let place = barcode.position();
+    let corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left].map(at).to_vec();
+    let text = barcode.text();
+    // A UPC-A is an EAN-13 with a zero in front, and zxing-cpp prefers to call it that.
+    let (format, text) = match (format, text.strip_prefix('0')) {
+        (Format::Ean13, Some(upc)) if text.len() == 13 && hints.formats.contains(&Format::UpcA) => (Format::UpcA, upc),
+        (Format::UpcA, Some(upc)) if text.len() == 13 => (format, upc),
+        _ => (format, text.as_str()),
+    };
+    // It prints a UPC-E as its EAN-13; a scanner sends the eight digits of the symbol.
+    let short = if format == Format::UpcE { upc_e(text) } else { None };
+    let mut code = reading::code(format, aim, short.as_deref().unwrap_or(text), corners);
+    // Its bytes are those of the symbol, whatever text they are.
+    let bytes = barcode.bytes();
+    if !format.is_ean_upc() && !bytes.is_empty() {
+        let is_led = reading::is_gs1(&code.aim) && bytes[0] == 0x1d;
+        code.bytes = bytes[usize::from(is_led)..].to_vec();
+    }
+    Some(code)
+}
+
+/// The eight digits of the UPC-E that expands to this EAN-13 (GS1 General Specifications 5.2.2.4).
+fn upc_e(ean: &str) -> Option<String> {
+    let upc = ean.strip_prefix('0').filter(|upc| upc.len() == 12 && upc.bytes().all(|b| b.is_ascii_digit()))?;
+    let (system, maker, item, check) = (&upc[..1], &upc[1..6], &upc[6..11], &upc[11..]);
+    let six = if matches!(&maker[2..], "000" | "100" | "200") && item.starts_with("00") {
+        format!("{}{}{}", &maker[..2], &item[2..], &maker[2..3])
+    } else if maker.ends_with("00") && item.starts_with("000") {
+        format!("{}{}3", &maker[..3], &item[3..])
+    } else if maker.ends_with('0') && item.starts_with("0000") {
+        format!("{}{}4", &maker[..4], &item[4..])
+    } else {
+        format!("{maker}{}", item.strip_prefix("0000")?)
+    };
+    Some(format!("{system}{six}{check}"))
+}
+
+fn to_zxing(format: Format) -> BarcodeFormat {
+    match format {
+        Format::Ean13 => BarcodeFormat::EAN13,
+        Format::Ean8 => BarcodeFormat::EAN8,
+        Format::UpcA => BarcodeFormat::UPCA,
+        Format::UpcE => BarcodeFormat::UPCE,
+        Format::Code128 => BarcodeFormat::Code128,
+        Format::Code39 => BarcodeFormat::Code39,
+        Format::Code93 => BarcodeFormat::Code93,
+        Format::Codabar => BarcodeFormat::Codabar,
+        Format::Itf => BarcodeFormat::ITF,
+        Format::DataBar => BarcodeFormat::DataBar,
+        Format::DataBarLimited => BarcodeFormat::DataBarLtd,
+        Format::DataBarExpanded => BarcodeFormat::DataBarExp,
+        Format::Qr => BarcodeFormat::QRCode,
+        Format::MicroQr => BarcodeFormat::MicroQRCode,
+        Format::DataMatrix => BarcodeFormat::DataMatrix,
+        Format::Aztec => BarcodeFormat::Aztec,
+        Format::Pdf417 => BarcodeFormat::PDF417,
+        Format::MaxiCode => BarcodeFormat::MaxiCode,
+    }
+}
+
+/// For formats that zxing-cpp names more finely than we ask for.
+fn from_symbology(symbology: BarcodeFormat) -> Option<Format> {
+    Some(match symbology {
+        BarcodeFormat::Code128 => Format::Code128,
+        BarcodeFormat::Code39 => Format::Code39,
+        BarcodeFormat::ITF => Format::Itf,
+        BarcodeFormat::DataBar => Format::DataBar,
+        BarcodeFormat::QRCode => Format::Qr,
+        BarcodeFormat::Aztec => Format::Aztec,
+        BarcodeFormat::PDF417 => Format::Pdf417,
+        BarcodeFormat::DataMatrix => Format::DataMatrix,
+        _ => return None,
+    })
+}

@@ -1,0 +1,349 @@
+//! A camera that is a file, or a folder of picture files shown in the order of their names.
+//!
+//! Address: `camera+file:///path`, with the options `fps` (5; up to 240) and `loop` (`false`). Without
+//! `loop`, each picture is shown once, again when it changes, and new ones when they appear: a folder
+//! into which another program writes is a camera.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tresen_hal::address::LinkKind;
+use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, SystemClock};
+
+use crate::decode::load;
+use crate::{Camera, Frame};
+
+/// The options that [`FileCamera::from_address`] reads.
+pub const OPTIONS: [&str; 2] = ["fps", "loop"];
+/// The endings of picture files in a folder; others are passed over.
+const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+
+/// How a file camera shows its pictures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Pictures a second, above 0 and up to 240.
+    pub fps: f64,
+    /// Whether it begins anew after the last.
+    pub looping: bool,
+}
+
+impl Default for Options {
+    /// 5 pictures a second, each once.
+    fn default() -> Self {
+        Self { fps: 5.0, looping: false }
+    }
+}
+
+/// A camera that shows picture files.
+#[derive(Debug)]
+pub struct FileCamera {
+    path: PathBuf,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    period: Duration,
+    due: Instant,
+    running: bool,
+    /// Pictures of this round that are still to show, the next one last.
+    ahead: Vec<(PathBuf, Version)>,
+    /// What was shown, or found unreadable, and in which version.
+    known: HashMap<PathBuf, Version>,
+    work: Option<JoinHandle<Work>>,
+    sequence: u64,
+    size: Option<(u32, u32)>,
+}
+
+/// When a file was changed, and its length.
+type Version = (Option<SystemTime>, u64);
+
+#[derive(Debug)]
+enum Work {
+    Listed(Result<Vec<(PathBuf, Version)>>),
+    Loaded(PathBuf, Version, Result<Frame>),
+}
+
+impl FileCamera {
+    /// A camera on a file or folder, which must be there; a folder may be empty.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], [`Kind::Permission`]; [`Kind::Config`] for `fps` out of bounds.
+    pub fn open(path: impl Into<PathBuf>, options: Options) -> Result<Self> {
+        let path = path.into();
+        if !(options.fps > 0.0 && options.fps <= 240.0) {
+            let why = format!("fps={}: allowed is above 0 and up to 240", options.fps);
+            return Err(Error::new(Kind::Config, why).at(path.display()));
+        }
+        list(&path).map_err(|e| e.at(path.display()).hint("name a picture file or a folder of them"))?;
+        Ok(Self {
+            path,
+            period: Duration::from_secs_f64((1.0 / options.fps).min(3600.0)),
+            options,
+            clock: Arc::new(SystemClock),
+            due: Instant::now(),
+            running: true,
+            ahead: Vec::new(),
+            known: HashMap::new(),
+            work: None,
+            sequence: 0,
+            size: None,
+        })
+    }
+
+    /// The camera that an address `camera+file:///…` names.
+    ///
+    /// # Errors
+    /// As [`FileCamera::open`]; [`Kind::Address`] for another link or an option that is unknown or wrong.
+    pub fn from_address(address: &Address) -> Result<Self> {
+        let LinkKind::File { path } = address.link() else {
+            return Err(Error::new(Kind::Address, "this is no file").at(address.label()));
+        };
+        address.check_options(&OPTIONS)?;
+        let usual = Options::default();
+        let options = Options {
+            fps: address.option_as("fps")?.unwrap_or(usual.fps),
+            looping: address.option_as("loop")?.unwrap_or(usual.looping),
+        };
+        Self::open(path, options).map_err(|e| e.at(address.label()))
+    }
+
+    /// The same camera with the times of its frames from `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Begins the next piece of work on a thread that may wait for a disk.
+    fn begin(&mut self) -> JoinHandle<Work> {
+        let Some((next, version)) = self.ahead.pop() else {
+            let path = self.path.clone();
+            return tokio::task::spawn_blocking(move || Work::Listed(list(&path)));
+        };
+        let clock = self.clock.clone();
+        tokio::task::spawn_blocking(move || {
+            // It may have been half written when it was listed.
+            let version = std::fs::metadata(&next).map_or(version, |metadata| version_of(&metadata));
+            let loaded = load(&next, &*clock);
+            Work::Loaded(next, version, loaded)
+        })
+    }
+
+    /// What is to show of a listing, the next one last.
+    fn select(&mut self, mut files: Vec<(PathBuf, Version)>) {
+        files.sort();
+        self.known.retain(|path, _| files.iter().any(|(p, _)| p == path));
+        if !self.options.looping {
+            files.retain(|(path, version)| self.known.get(path) != Some(version));
+        }
+        files.reverse();
+        self.ahead = files;
+    }
+}
+
+impl Driver for FileCamera {
+    type Event = Frame;
+
+    fn event(&mut self) -> BoxFuture<'_, Result<Frame>> {
+        Box::pin(async move {
+            if !self.running {
+                return std::future::pending().await;
+            }
+            loop {
+                // Kept in `self`, so that a caller who leaves loses no picture.
+                if self.work.is_none() {
+                    tokio::time::sleep_until(self.due).await;
+                    self.work = Some(self.begin());
+                }
+                let work = self.work.as_mut().expect("begun above").await;
+                self.work = None;
+                match work {
+                    Ok(Work::Listed(files)) => {
+                        let files = files.map_err(|e| e.at(self.path.display()))?;
+                        self.select(files);
+                        if self.ahead.is_empty() {
+                            self.due = Instant::now() + self.period.max(Duration::from_millis(50));
+                        }
+                    }
+                    Ok(Work::Loaded(path, version, Ok(frame))) => {
+                        self.known.insert(path, version);
+                        self.due = (self.due + self.period).max(Instant::now());
+                        self.sequence += 1;
+                        self.size = Some((frame.width(), frame.height()));
+                        return Ok(frame.numbered(self.sequence));
+                    }
+                    Ok(Work::Loaded(path, version, Err(error))) => {
+                        tracing::warn!(%error, "passed over a picture");
+                        // It takes its turn, so that a loop over unreadable pictures has a pause.
+                        self.due = (self.due + self.period).max(Instant::now());
+                        self.known.insert(path, version);
+                    }
+                    Err(error) => return Err(Error::new(Kind::Io, "reading a picture failed").because(error)),
+                }
+            }
+        })
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        self.work = None;
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Camera for FileCamera {
+    fn size(&self) -> Option<(u32, u32)> {
+        self.size
+    }
+
+    fn set_running(&mut self, running: bool) -> BoxFuture<'_, Result<()>> {
+        self.running = running;
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+fn version_of(metadata: &std::fs::Metadata) -> Version {
+    (metadata.modified().ok(), metadata.len())
+}
+
+/// The file itself, or the pictures in a folder.
+fn list(path: &Path) -> Result<Vec<(PathBuf, Version)>> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_dir() {
+        return Ok(vec![(path.to_owned(), version_of(&metadata))]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let path = entry?.path();
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        if !ENDINGS.contains(&ending.as_str()) {
+            continue;
+        }
+        // A file that vanishes in between is none.
+        if let Ok(metadata) = std::fs::metadata(&path)
+            && metadata.is_file()
+        {
+            files.push((path, version_of(&metadata)));
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn save(folder: &Path, name: &str, grey: u8) {
+        save_sized(folder, name, grey, 8);
+    }
+
+    /// Written beside and moved into place, as a program that feeds a folder does.
+    fn save_sized(folder: &Path, name: &str, grey: u8, width: u32) {
+        let beside = folder.join("part");
+        let format = image::ImageFormat::from_path(name).expect("a known ending");
+        image::GrayImage::from_pixel(width, 4, image::Luma([grey])).save_with_format(&beside, format).expect("saved");
+        std::fs::rename(beside, folder.join(name)).expect("moved");
+    }
+
+    async fn shows(camera: &mut FileCamera) -> u8 {
+        let frame = camera.event().await.expect("a frame");
+        frame.grey(&mut Vec::new()).expect("grey").row(0)[0]
+    }
+
+    async fn shows_nothing(camera: &mut FileCamera) {
+        tokio::time::timeout(Duration::from_secs(3), camera.event()).await.expect_err("nothing new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shows_a_folder_in_order_at_its_pace() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, grey) in [("b.png", 2), ("a.PNG", 1), ("c.webp", 3)] {
+            save(folder.path(), name, grey);
+        }
+        std::fs::write(folder.path().join("readme.txt"), "no picture").expect("written");
+        let address: Address =
+            format!("camera+file://{}?fps=4&loop=true", folder.path().display()).parse().expect("an address");
+        let mut camera = FileCamera::from_address(&address).expect("opens");
+        assert_eq!(camera.size(), None);
+        let start = Instant::now();
+        let mut got = Vec::new();
+        for _ in 0..7 {
+            got.push(shows(&mut camera).await);
+        }
+        assert_eq!(got, [1, 2, 3, 1, 2, 3, 1]);
+        assert_eq!(start.elapsed(), Duration::from_millis(6 * 250));
+        assert_eq!(camera.size(), Some((8, 4)));
+        assert_eq!(camera.event().await.expect("a frame").sequence(), 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shows_each_once_and_what_appears() {
+        let folder = tempfile::tempdir().expect("a folder");
+        save(folder.path(), "b.png", 2);
+        let mut camera = FileCamera::open(folder.path(), Options::default()).expect("opens");
+        assert_eq!(shows(&mut camera).await, 2);
+        shows_nothing(&mut camera).await;
+        save(folder.path(), "a.png", 1);
+        assert_eq!(shows(&mut camera).await, 1, "new, though it sorts before what was shown");
+        save_sized(folder.path(), "b.png", 9, 64);
+        assert_eq!(shows(&mut camera).await, 9, "changed");
+        shows_nothing(&mut camera).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn passes_over_what_it_cannot_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        save(folder.path(), "a.png", 1);
+        std::fs::write(folder.path().join("b.png"), "damaged").expect("written");
+        save(folder.path(), "c.png", 3);
+        let mut camera = FileCamera::open(folder.path(), Options::default()).expect("opens");
+        assert_eq!((shows(&mut camera).await, shows(&mut camera).await), (1, 3));
+        std::fs::remove_file(folder.path().join("b.png")).expect("removed");
+        save(folder.path(), "b.png", 2);
+        assert_eq!(shows(&mut camera).await, 2, "repaired");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_wait_loses_no_picture() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for grey in 0..5 {
+            save(folder.path(), &format!("{grey}.png"), grey);
+        }
+        let mut camera = FileCamera::open(folder.path(), Options { fps: 10.0, looping: false }).expect("opens");
+        let mut got = Vec::new();
+        while got.len() < 5 {
+            if let Ok(frame) = tokio::time::timeout(Duration::from_millis(7), camera.event()).await {
+                got.push(frame.expect("a frame").grey(&mut Vec::new()).expect("grey").row(0)[0]);
+            }
+        }
+        assert_eq!(got, [0, 1, 2, 3, 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stops_and_starts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        save(folder.path(), "a.png", 1);
+        let mut camera = FileCamera::open(folder.path().join("a.png"), Options::default()).expect("opens");
+        camera.set_running(false).await.expect("stops");
+        shows_nothing(&mut camera).await;
+        camera.set_running(true).await.expect("starts");
+        assert_eq!(shows(&mut camera).await, 1);
+    }
+
+    #[tokio::test]
+    async fn says_what_cannot_be_opened() {
+        let error = FileCamera::open("/no/such/folder", Options::default()).expect_err("missing");
+        assert_eq!(error.kind(), Kind::NotFound);
+        assert!(error.to_string().starts_with("/no/such/folder: "), "{error}");
+        for (address, kind) in [
+            ("camera+file:///tmp?fps=0", Kind::Config),
+            ("camera+file:///tmp?fps=often", Kind::Address),
+            ("camera+file:///tmp?fsp=5", Kind::Address),
+            ("camera+v4l2:///dev/video0", Kind::Address),
+        ] {
+            let error = FileCamera::from_address(&address.parse().expect(address)).expect_err(address);
+            assert_eq!(error.kind(), kind, "{address}: {error}");
+        }
+    }
+}

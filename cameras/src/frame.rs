@@ -1,0 +1,364 @@
+//! Frames as cameras deliver them, and their grey values as decoders want them.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tresen_hal::{Clock, Error, Kind, Result};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+/// The longest side of a frame, in pixels.
+pub const MAX_SIDE: u32 = 16_384;
+/// The most pixels of a frame: 64 million.
+pub const MAX_PIXELS: u64 = 1 << 26;
+
+/// How the bytes of a frame are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum PixelFormat {
+    /// One byte a pixel, 0 is black.
+    Grey8,
+    /// Three bytes a pixel: red, green, blue.
+    Rgb8,
+    /// Four bytes for two pixels: Y0 U Y1 V (YUY2).
+    Yuyv,
+    /// One JPEG image; USB cameras leave out its Huffman tables.
+    Mjpeg,
+}
+
+impl PixelFormat {
+    /// How many bytes a row of `width` pixels has; none for compressed formats.
+    fn row(self, width: u32) -> Option<usize> {
+        let width = width as usize;
+        match self {
+            Self::Grey8 => Some(width),
+            Self::Rgb8 => Some(3 * width),
+            Self::Yuyv => Some(4 * width.div_ceil(2)),
+            Self::Mjpeg => None,
+        }
+    }
+}
+
+/// One picture, cheap to clone. Its bytes are as many as its size and format need.
+#[derive(Clone)]
+pub struct Frame {
+    format: PixelFormat,
+    width: u32,
+    height: u32,
+    stride: usize,
+    data: Arc<Vec<u8>>,
+    sequence: u64,
+    captured: Instant,
+    at: Timestamp,
+}
+
+impl Frame {
+    /// A frame whose rows follow each other without padding, taken now by `clock`. `width` and `height` of a JPEG are those
+    /// that the camera announced; the decoder trusts the picture.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: a side is 0 or above [`MAX_SIDE`], more than [`MAX_PIXELS`], or too few bytes.
+    pub fn new(format: PixelFormat, width: u32, height: u32, data: Vec<u8>, clock: &dyn Clock) -> Result<Self> {
+        Self::with_stride(format, width, height, format.row(width).unwrap_or(0), data, clock)
+    }
+
+    /// A frame whose rows begin `stride` bytes apart, taken now by `clock`.
+    ///
+    /// # Errors
+    /// As [`Frame::new`]; also a stride that is shorter than a row.
+    pub fn with_stride(
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+        stride: usize,
+        data: Vec<u8>,
+        clock: &dyn Clock,
+    ) -> Result<Self> {
+        let bad = |why: String| Error::new(Kind::Input, format!("a frame of {width}x{height}, {format:?}: {why}"));
+        check_size(width, height).map_err(&bad)?;
+        if let Some(row) = format.row(width) {
+            if stride < row {
+                return Err(bad(format!("its stride of {stride} bytes is shorter than a row of {row}")));
+            }
+            let needed = stride.checked_mul(height as usize - 1).and_then(|n| n.checked_add(row));
+            if needed.is_none_or(|needed| data.len() < needed) {
+                return Err(bad(format!("{} bytes are too few", data.len())));
+            }
+        } else if data.is_empty() {
+            return Err(bad("it is empty".into()));
+        }
+        let (captured, at) = (clock.now(), clock.wall());
+        Ok(Self { format, width, height, stride, data: Arc::new(data), sequence: 0, captured, at })
+    }
+
+    /// The same frame with its number in the camera's stream.
+    #[must_use]
+    pub fn numbered(mut self, sequence: u64) -> Self {
+        self.sequence = sequence;
+        self
+    }
+
+    /// How its bytes are laid out.
+    pub fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Bytes from one row to the next; 0 for a JPEG.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Its bytes.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Its number in the camera's stream; a gap means that frames were skipped.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// When it was taken, monotonic.
+    pub fn captured(&self) -> Instant {
+        self.captured
+    }
+
+    /// When it was taken, date and time.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Its grey values; `scratch` holds them where the frame itself cannot.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: a JPEG that cannot be decoded, or one that is too large.
+    pub fn grey<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<GreyView<'a>> {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let rows = |bytes: usize| self.data.chunks(self.stride).take(height).map(move |row| &row[..bytes]);
+        scratch.clear();
+        if !matches!(self.format, PixelFormat::Grey8 | PixelFormat::Mjpeg) {
+            scratch.resize(width * height, 0);
+        }
+        match self.format {
+            PixelFormat::Grey8 => return GreyView::new(&self.data, width, height, self.stride),
+            PixelFormat::Rgb8 => {
+                for (out, row) in scratch.chunks_exact_mut(width).zip(rows(3 * width)) {
+                    for (grey, p) in out.iter_mut().zip(row.chunks_exact(3)) {
+                        // ITU-R BT.601 weights, in 256ths.
+                        *grey = ((77 * u32::from(p[0]) + 150 * u32::from(p[1]) + 29 * u32::from(p[2])) >> 8) as u8;
+                    }
+                }
+            }
+            PixelFormat::Yuyv => {
+                for (out, row) in scratch.chunks_exact_mut(width).zip(rows(2 * width)) {
+                    for (grey, p) in out.iter_mut().zip(row.chunks_exact(2)) {
+                        *grey = p[0];
+                    }
+                }
+            }
+            PixelFormat::Mjpeg => {
+                let (width, height) = jpeg(&self.data, scratch)?;
+                return GreyView::new(scratch, width, height, width);
+            }
+        }
+        GreyView::new(scratch, width, height, width)
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame {} of {}x{} {:?}", self.sequence, self.width, self.height, self.format)
+    }
+}
+
+/// Grey values of a picture, borrowed: one byte a pixel, 0 is black.
+#[derive(Clone, Copy)]
+pub struct GreyView<'a> {
+    data: &'a [u8],
+    width: usize,
+    height: usize,
+    stride: usize,
+}
+
+impl<'a> GreyView<'a> {
+    /// A view of `data` whose rows begin `stride` bytes apart.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: a size that is out of bounds, or too few bytes.
+    pub fn new(data: &'a [u8], width: usize, height: usize, stride: usize) -> Result<Self> {
+        let bad = |why: String| Error::new(Kind::Input, format!("a picture of {width}x{height}: {why}"));
+        let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        check_size(side(width), side(height)).map_err(&bad)?;
+        let needed = stride.checked_mul(height - 1).and_then(|n| n.checked_add(width));
+        if stride < width || needed.is_none_or(|needed| data.len() < needed) {
+            return Err(bad(format!("{} bytes in rows of {stride} are too few", data.len())));
+        }
+        Ok(Self { data, width, height, stride })
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// One row; panics where there is none.
+    pub fn row(&self, y: usize) -> &'a [u8] {
+        &self.data[y * self.stride..][..self.width]
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> {
+        let view = *self;
+        (0..self.height).map(move |y| view.row(y))
+    }
+
+    /// The rows one after the other, without padding; borrowed where they are so already.
+    pub fn packed(&self) -> std::borrow::Cow<'a, [u8]> {
+        if self.stride == self.width {
+            self.data[..self.width * self.height].into()
+        } else {
+            self.rows().flatten().copied().collect::<Vec<_>>().into()
+        }
+    }
+}
+
+impl fmt::Debug for GreyView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GreyView of {}x{}", self.width, self.height)
+    }
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), String> {
+    if width == 0 || height == 0 {
+        Err("it has no pixels".into())
+    } else if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
+        Err(format!("larger than {MAX_SIDE} pixels a side or {MAX_PIXELS} in all"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Decodes the grey part of a JPEG and returns its size.
+fn jpeg(data: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize)> {
+    let bad = |why: &dyn fmt::Display| Error::new(Kind::Input, format!("a JPEG frame that cannot be decoded: {why}"));
+    let options = DecoderOptions::default()
+        .jpeg_set_out_colorspace(ColorSpace::Luma)
+        .set_max_width(MAX_SIDE as usize)
+        .set_max_height(MAX_SIDE as usize);
+    // The decoder is made not to panic; a camera's bytes are no place to find out that it does.
+    catch_unwind(AssertUnwindSafe(|| {
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options);
+        decoder.decode_headers().map_err(|e| bad(&e))?;
+        let info = decoder.info().ok_or_else(|| bad(&"it has no header"))?;
+        check_size(info.width.into(), info.height.into()).map_err(|why| bad(&why))?;
+        into.resize(decoder.output_buffer_size().unwrap_or(0), 0);
+        decoder.decode_into(into).map_err(|e| bad(&e))?;
+        Ok((info.width.into(), info.height.into()))
+    }))
+    .unwrap_or_else(|_| Err(bad(&"the decoder failed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tresen_hal::ManualClock;
+
+    fn frame(format: PixelFormat, width: u32, height: u32, data: &[u8]) -> Result<Frame> {
+        let clock = ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp"));
+        Frame::new(format, width, height, data.to_vec(), &clock)
+    }
+
+    fn grey(frame: &Frame) -> Vec<u8> {
+        frame.grey(&mut Vec::new()).expect("grey").packed().into_owned()
+    }
+
+    #[test]
+    fn every_format_has_grey_values() {
+        let got = frame(PixelFormat::Grey8, 2, 2, &[1, 2, 3, 4]).expect("good");
+        assert_eq!(grey(&got), [1, 2, 3, 4]);
+        let got = frame(PixelFormat::Yuyv, 3, 1, &[10, 128, 20, 128, 30, 128, 0, 128]).expect("good");
+        assert_eq!(grey(&got), [10, 20, 30]);
+        let got = frame(PixelFormat::Rgb8, 4, 1, &[255, 255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255]).expect("good");
+        assert_eq!(grey(&got), [255, 76, 149, 28], "BT.601: 0.299, 0.587, 0.114");
+        assert_eq!(got.at().to_string(), "2026-01-02T08:00:00Z");
+    }
+
+    #[test]
+    fn a_stride_is_no_picture() {
+        let clock = tresen_hal::SystemClock;
+        let data = vec![1, 2, 99, 3, 4];
+        let padded = Frame::with_stride(PixelFormat::Grey8, 2, 2, 3, data.clone(), &clock).expect("good");
+        assert_eq!(grey(&padded), [1, 2, 3, 4]);
+        assert!(Frame::with_stride(PixelFormat::Grey8, 2, 2, 1, data.clone(), &clock).is_err());
+        assert!(Frame::with_stride(PixelFormat::Grey8, 2, 2, usize::MAX, data, &clock).is_err());
+    }
+
+    #[test]
+    fn refuses_what_is_too_small_or_large() {
+        for (format, width, height, len, why) in [
+            (PixelFormat::Grey8, 2, 2, 3, "too few"),
+            (PixelFormat::Rgb8, 2, 1, 5, "too few"),
+            (PixelFormat::Yuyv, 3, 1, 6, "too few"),
+            (PixelFormat::Grey8, 0, 2, 8, "no pixels"),
+            (PixelFormat::Mjpeg, 2, 2, 0, "empty"),
+            (PixelFormat::Grey8, MAX_SIDE + 1, 1, 8, "larger"),
+            (PixelFormat::Rgb8, MAX_SIDE, MAX_SIDE, 8, "larger"),
+        ] {
+            let error = frame(format, width, height, &vec![0; len]).expect_err(why);
+            assert!(error.kind() == Kind::Input && error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn decodes_jpeg_to_grey() {
+        let mut file = std::io::Cursor::new(Vec::new());
+        image::GrayImage::from_fn(64, 32, |x, _| image::Luma([if x < 32 { 0 } else { 255 }]))
+            .write_to(&mut file, image::ImageFormat::Jpeg)
+            .expect("encodes");
+        let file = file.into_inner();
+        let got = frame(PixelFormat::Mjpeg, 640, 480, &file).expect("announced sizes may be wrong");
+        let mut scratch = Vec::new();
+        let view = got.grey(&mut scratch).expect("decodes");
+        assert_eq!((view.width(), view.height()), (64, 32));
+        assert!(view.row(16)[4] < 16 && view.row(16)[60] > 240);
+        let error = frame(PixelFormat::Mjpeg, 64, 32, b"no picture").expect("unseen").grey(&mut scratch).map(|_| ());
+        assert_eq!(error.expect_err("bad").kind(), Kind::Input);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(at in 0..2000usize, byte: u8, cut in 0..2000usize) {
+            let mut file = std::io::Cursor::new(Vec::new());
+            image::RgbImage::from_fn(24, 24, |x, y| image::Rgb([(x * 9) as u8, (y * 9) as u8, 99]))
+                .write_to(&mut file, image::ImageFormat::Jpeg)
+                .expect("encodes");
+            let mut bytes = file.into_inner();
+            let (at, cut) = (at % bytes.len(), 1 + cut % bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(cut);
+            let got = frame(PixelFormat::Mjpeg, 24, 24, &bytes).expect("unseen");
+            let _ = got.grey(&mut Vec::new());
+        }
+    }
+}
