@@ -1,1 +1,54 @@
-//! printers
+//! Receipts on paper: documents, layout, ESC/POS printers, drawers, and a printer without hardware.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`document`] | what is to be on paper, whatever prints it |
+//! | [`layout`] | lines and columns, and a text preview |
+//! | [`text`] | code pages |
+//! | [`bitmap`] | images as dots |
+//! | [`profile`] | what is known about models |
+//! | [`escpos`] | the protocol: encoder, replies, driver, virtual printer |
+//! | [`printer`], [`drawer`] | the class traits that a vendor codes against |
+//!
+//! Print a receipt on a printer that exists only in memory, and look at the paper:
+//!
+//! ```
+//! use tresen_hal::{link::memory, sim};
+//! use tresen_printers::document::{Receipt, Style};
+//! use tresen_printers::escpos::{self, sim::VirtualPrinter};
+//! use tresen_printers::{Job, Outcome, Printer};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let receipt = Receipt::new()
+//!     .styled("Café Tresen", Style::new().bold().centre())
+//!     .row("2 Flat white", "7,60 €")
+//!     .cut();
+//!
+//! let device = sim::Shared::new(VirtualPrinter::new(tresen_printers::Profile::epson_tm_m30()));
+//! let (near, far) = memory::pair();
+//! let served = device.clone();
+//! tokio::spawn(async move { sim::link(&far, &served).await });
+//!
+//! let mut printer = escpos::Printer::open(Box::new(near), escpos::Options::default()).await?;
+//! let job = Job { id: "ticket-1".into(), receipt, copy: false };
+//! assert!(matches!(printer.print(&job).await, Outcome::Printed(_)));
+//! device.with(|d| assert!(d.sheets()[0].text().contains("2 Flat white")));
+//! # Ok::<(), tresen_hal::Error>(())
+//! # }).unwrap();
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod bitmap;
+pub mod document;
+pub mod drawer;
+pub mod escpos;
+pub mod layout;
+pub mod printer;
+pub mod profile;
+mod symbols;
+pub mod text;
+
+pub use document::Receipt;
+pub use drawer::{CashDrawer, Polarity, PrinterDrawer};
+pub use printer::{Capabilities, DrawerPin, Identity, Job, Known, Outcome, Paper, Printer, Proof, Status};
+pub use profile::Profile;

@@ -189,3 +189,13 @@ pub enum DrawerPin {
     /// Pin 5, a second drawer.
     Five,
 }
+
+impl DrawerPin {
+    /// The pin's number on the connector.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Two => 2,
+            Self::Five => 5,
+        }
+    }
+}

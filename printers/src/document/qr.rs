@@ -1,0 +1,186 @@
+//! QR codes.
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::{Dots, Error, Kind, Result};
+
+use super::Align;
+
+/// How much of a QR code may be lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Correction {
+    /// About 7 %.
+    Low,
+    /// About 15 %.
+    #[default]
+    Medium,
+    /// About 25 %.
+    Quartile,
+    /// About 30 %.
+    High,
+}
+
+/// A QR code, model 2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Raw", into = "Raw")]
+pub struct Qr {
+    data: String,
+    size: u8,
+    correction: Correction,
+    align: Align,
+    /// Modules on each side.
+    modules: u32,
+}
+
+impl Qr {
+    /// A QR code of `data`, in modules of 6 dots where that fits, medium correction, centred.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: no data, more than a QR code holds, or the control character DLE, which
+    /// starts printer commands.
+    pub fn new(data: impl Into<String>) -> Result<Self> {
+        Self::checked(data.into(), 6, Correction::Medium, Align::Centre)
+    }
+
+    /// With modules of `dots` dots, 1 to 16. A code that would be wider than the paper is printed in
+    /// the largest modules that fit.
+    #[must_use]
+    pub fn size(mut self, dots: u8) -> Self {
+        self.size = dots.clamp(1, 16);
+        self
+    }
+
+    /// With another error correction.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: the data do not fit then.
+    pub fn correction(self, correction: Correction) -> Result<Self> {
+        Self::checked(self.data, self.size, correction, self.align)
+    }
+
+    /// At another place on the line.
+    #[must_use]
+    pub fn align(mut self, align: Align) -> Self {
+        self.align = align;
+        self
+    }
+
+    /// What it says.
+    pub fn data(&self) -> &str {
+        &self.data
+    }
+
+    /// Its error correction.
+    pub fn level(&self) -> Correction {
+        self.correction
+    }
+
+    /// Where on the line it stands.
+    pub fn alignment(&self) -> Align {
+        self.align
+    }
+
+    /// Modules on each side, without the quiet zone.
+    pub fn modules(&self) -> u32 {
+        self.modules
+    }
+
+    /// The module size to print with on paper of `width`; `None` if even one dot is too much.
+    pub(crate) fn module_for(&self, width: Dots) -> Option<u8> {
+        let fitting = width.0 / self.modules;
+        (fitting > 0).then(|| u32::from(self.size).min(fitting) as u8)
+    }
+
+    fn checked(data: String, size: u8, correction: Correction, align: Align) -> Result<Self> {
+        let bad = |what: String| Err(Error::new(Kind::Input, what));
+        if data.is_empty() {
+            return bad("a QR code needs data".into());
+        }
+        if data.contains('\u{10}') {
+            return bad("a QR code cannot hold the control character DLE (0x10): it starts printer commands".into());
+        }
+        let Some(version) = version(data.len(), correction) else {
+            return bad(format!("{} bytes are too many for a QR code at this correction", data.len()));
+        };
+        Ok(Self { data, size: size.clamp(1, 16), correction, align, modules: version.width() as u32 })
+    }
+}
+
+/// The smallest version that holds `len` bytes as bytes: mode indicator, count, data (ISO/IEC 18004,
+/// 7.4). A printer that packs digits more tightly needs less.
+fn version(len: usize, correction: Correction) -> Option<qrcode::Version> {
+    (1..=40).map(qrcode::Version::Normal).find(|&version| {
+        let count = if version.width() < 57 { 8 } else { 16 };
+        let held = qrcode::bits::Bits::new(version).max_len(level(correction)).unwrap_or(0);
+        4 + count + 8 * len <= held
+    })
+}
+
+/// The code itself, for paper that we draw: all data as bytes, so that no decoder takes UTF-8 for
+/// Kanji. `None` if it does not fit.
+pub(crate) fn draw(data: &[u8], correction: Correction) -> Option<(usize, Vec<bool>)> {
+    let mut bits = qrcode::bits::Bits::new(version(data.len(), correction)?);
+    bits.push_byte_data(data).ok()?;
+    bits.push_terminator(level(correction)).ok()?;
+    let code = qrcode::QrCode::with_bits(bits, level(correction)).ok()?;
+    let width = code.width();
+    Some((width, code.into_colors().into_iter().map(|c| c == qrcode::Color::Dark).collect()))
+}
+
+fn level(correction: Correction) -> qrcode::EcLevel {
+    match correction {
+        Correction::Low => qrcode::EcLevel::L,
+        Correction::Medium => qrcode::EcLevel::M,
+        Correction::Quartile => qrcode::EcLevel::Q,
+        Correction::High => qrcode::EcLevel::H,
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Raw {
+    data: String,
+    size: u8,
+    #[serde(default)]
+    correction: Correction,
+    #[serde(default)]
+    align: Align,
+}
+
+impl TryFrom<Raw> for Qr {
+    type Error = Error;
+    fn try_from(raw: Raw) -> Result<Self> {
+        Self::checked(raw.data, raw.size, raw.correction, raw.align)
+    }
+}
+
+impl From<Qr> for Raw {
+    fn from(qr: Qr) -> Self {
+        Self { data: qr.data, size: qr.size, correction: qr.correction, align: qr.align }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ISO/IEC 18004 table 7: version 1-M holds 14 bytes and is 21 modules wide, version 2 is 25;
+    /// version 40-L holds 2953 bytes, 40-H 1273.
+    #[test]
+    fn knows_how_large_it_will_be() {
+        assert_eq!(Qr::new("a".repeat(14)).expect("1-M").modules(), 21);
+        assert_eq!(Qr::new("a".repeat(15)).expect("2-M").modules(), 25);
+        let full = Qr::new("a".repeat(1273)).expect("fits");
+        assert_eq!(full.clone().correction(Correction::High).expect("40-H").modules(), 177);
+        assert_eq!(Qr::new("a".repeat(2954)).expect_err("too long").kind(), Kind::Input);
+        assert_eq!(Qr::new("").expect_err("nothing").kind(), Kind::Input);
+        assert!(Qr::new("a\u{10}\u{14}").expect_err("a command").to_string().contains("DLE"));
+    }
+
+    #[test]
+    fn shrinks_to_the_paper() {
+        let qr = Qr::new("a".repeat(300)).expect("fits").size(16);
+        assert_eq!(qr.module_for(Dots(576)), Some((576 / qr.modules()) as u8));
+        assert_eq!(Qr::new("a").expect("fits").size(4).module_for(Dots(384)), Some(4));
+        assert_eq!(qr.module_for(Dots(10)), None);
+    }
+}

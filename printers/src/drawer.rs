@@ -1,0 +1,108 @@
+//! Cash drawers.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::{BoxFuture, Result};
+
+use crate::printer::{DrawerPin, Known, Printer};
+
+/// A cash drawer, whatever opens it.
+pub trait CashDrawer: Send {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// The link is lost, or nothing there can open a drawer.
+    fn kick(&mut self) -> BoxFuture<'_, Result<()>>;
+
+    /// Whether it is open.
+    ///
+    /// # Errors
+    /// The link is lost or the device does not answer.
+    fn is_open(&mut self) -> BoxFuture<'_, Result<Known>>;
+}
+
+/// Which level of the sense pin means that the drawer is open. It depends on the drawer's switch, so
+/// it is a setting: look at the status once with the drawer open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Polarity {
+    /// Nobody has looked yet: the drawer's state is unknown.
+    #[default]
+    Unknown,
+    /// High is open.
+    OpenIsHigh,
+    /// Low is open.
+    OpenIsLow,
+}
+
+impl Polarity {
+    /// What a level means.
+    pub fn is_open(self, pin_high: Known) -> Known {
+        match (self, pin_high) {
+            (Self::Unknown, _) | (_, Known::Unknown) => Known::Unknown,
+            (Self::OpenIsHigh, high) => high,
+            (Self::OpenIsLow, Known::Yes) => Known::No,
+            (Self::OpenIsLow, Known::No) => Known::Yes,
+        }
+    }
+}
+
+/// A drawer on a printer's drawer port.
+#[derive(Debug)]
+pub struct PrinterDrawer<'a, P: ?Sized> {
+    printer: &'a mut P,
+    pin: DrawerPin,
+    polarity: Polarity,
+}
+
+impl<'a, P: Printer + ?Sized> PrinterDrawer<'a, P> {
+    /// The drawer at `pin` of `printer`.
+    pub fn new(printer: &'a mut P, pin: DrawerPin, polarity: Polarity) -> Self {
+        Self { printer, pin, polarity }
+    }
+
+    /// Waits until the drawer is closed, asking every quarter of a second.
+    ///
+    /// # Errors
+    /// The link is lost, or nobody knows whether it is open.
+    pub async fn closed(&mut self) -> Result<()> {
+        loop {
+            match self.is_open().await? {
+                Known::No => return Ok(()),
+                Known::Yes => tokio::time::sleep(Duration::from_millis(250)).await,
+                Known::Unknown => {
+                    return Err(tresen_hal::Error::new(
+                        tresen_hal::Kind::Unsupported,
+                        "nobody knows whether the drawer is open",
+                    )
+                    .hint("set the drawer's polarity"));
+                }
+            }
+        }
+    }
+}
+
+impl<P: Printer + ?Sized> CashDrawer for PrinterDrawer<'_, P> {
+    fn kick(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.printer.kick_drawer(self.pin)
+    }
+
+    fn is_open(&mut self) -> BoxFuture<'_, Result<Known>> {
+        Box::pin(async move { Ok(self.polarity.is_open(self.printer.status().await?.drawer_pin_high)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_means_what_the_drawer_says() {
+        assert_eq!(Polarity::Unknown.is_open(Known::Yes), Known::Unknown);
+        assert_eq!(Polarity::OpenIsHigh.is_open(Known::Yes), Known::Yes);
+        assert_eq!(Polarity::OpenIsLow.is_open(Known::Yes), Known::No);
+        assert_eq!(Polarity::OpenIsLow.is_open(Known::No), Known::Yes);
+        assert_eq!(Polarity::OpenIsHigh.is_open(Known::Unknown), Known::Unknown);
+    }
+}

@@ -1,0 +1,216 @@
+//! What is known about printers before they are asked: widths, code pages, commands.
+//!
+//! A profile is data. It is chosen by name (address option `profile`), or by the model that the
+//! printer names itself, or is [`Profile::generic_80`].
+//!
+//! Sources: Epson's technical reference guides and command reference for the TM models; the generic
+//! ones are the widths that most printers of that paper share.
+
+use std::borrow::Cow;
+
+use tresen_hal::Dots;
+
+use crate::printer::{Capabilities, Known};
+use crate::text::{CodePage, Slot};
+
+/// What is known about a kind of printer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Profile {
+    /// Its name in addresses and configurations.
+    pub name: Cow<'static, str>,
+    /// Printable width.
+    pub width: Dots,
+    /// Dots per inch.
+    pub dpi: u32,
+    /// Characters of font A on a line.
+    pub columns: usize,
+    /// Code pages with their numbers, the preferred one first.
+    pub code_pages: Cow<'static, [Slot]>,
+    /// The command for images.
+    pub raster: Raster,
+    /// Rows of an image sent at a time: 1 to 256.
+    pub band: u16,
+    /// Cuts paper.
+    pub cutter: Known,
+    /// Has a drawer port.
+    pub drawer: Known,
+    /// Answers status requests.
+    pub status: Known,
+    /// Confirms jobs by number (`GS ( H`).
+    pub process_id: Known,
+    /// Prints QR codes by itself; [`Known::No`] makes us draw them.
+    pub qr: Known,
+}
+
+/// Which command prints images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Raster {
+    /// `GS v 0`, which nearly all know and Epson calls obsolete.
+    GsV0,
+    /// `GS ( L` and, for long data, `GS 8 L`.
+    Graphics,
+}
+
+/// Epson's numbers (`ESC t`), which most others share for these.
+const COMMON: &[Slot] = &[
+    (CodePage::Cp858, 19),
+    (CodePage::Cp437, 0),
+    (CodePage::Cp1252, 16),
+    (CodePage::Cp850, 2),
+    (CodePage::Cp852, 18),
+    (CodePage::Cp866, 17),
+];
+
+/// Epson's numbers (`ESC t`, TM-T88VI, TM-T20III, TM-m30).
+const EPSON: &[Slot] = &[
+    (CodePage::Cp858, 19),
+    (CodePage::Cp437, 0),
+    (CodePage::Cp1252, 16),
+    (CodePage::Cp850, 2),
+    (CodePage::Cp852, 18),
+    (CodePage::Cp866, 17),
+    (CodePage::Cp737, 14),
+    (CodePage::Cp857, 13),
+    (CodePage::Cp1250, 45),
+    (CodePage::Cp1251, 46),
+    (CodePage::Cp1253, 47),
+    (CodePage::Cp1254, 48),
+    (CodePage::Cp1257, 51),
+    (CodePage::Latin9, 40),
+    (CodePage::Cp860, 3),
+    (CodePage::Cp863, 4),
+    (CodePage::Cp865, 5),
+    (CodePage::Iso7, 15),
+];
+
+impl Profile {
+    /// A printer for 80 mm paper about which nothing is known: 576 dots at 203 dpi.
+    pub fn generic_80() -> Self {
+        Self {
+            name: "generic-80mm".into(),
+            width: Dots(576),
+            dpi: 203,
+            columns: 48,
+            code_pages: COMMON.into(),
+            raster: Raster::GsV0,
+            band: 128,
+            cutter: Known::Unknown,
+            drawer: Known::Unknown,
+            status: Known::Unknown,
+            process_id: Known::Unknown,
+            qr: Known::Unknown,
+        }
+    }
+
+    /// A printer for 58 mm paper about which nothing is known: 384 dots at 203 dpi.
+    pub fn generic_58() -> Self {
+        Self { name: "generic-58mm".into(), width: Dots(384), columns: 32, ..Self::generic_80() }
+    }
+
+    /// Epson TM-T88IV to VII: 512 dots at 180 dpi.
+    pub fn epson_tm_t88() -> Self {
+        Self { name: "epson-tm-t88".into(), width: Dots(512), dpi: 180, columns: 42, ..Self::epson_tm_t20() }
+    }
+
+    /// Epson TM-T20 to T20IV: 576 dots at 203 dpi.
+    pub fn epson_tm_t20() -> Self {
+        Self {
+            name: "epson-tm-t20".into(),
+            code_pages: EPSON.into(),
+            raster: Raster::Graphics,
+            cutter: Known::Yes,
+            drawer: Known::Yes,
+            status: Known::Yes,
+            process_id: Known::Yes,
+            qr: Known::Yes,
+            ..Self::generic_80()
+        }
+    }
+
+    /// Epson TM-m30 to m30III: 576 dots at 203 dpi.
+    pub fn epson_tm_m30() -> Self {
+        Self { name: "epson-tm-m30".into(), ..Self::epson_tm_t20() }
+    }
+
+    /// All profiles.
+    pub fn all() -> [Self; 5] {
+        [Self::generic_80(), Self::generic_58(), Self::epson_tm_t88(), Self::epson_tm_t20(), Self::epson_tm_m30()]
+    }
+
+    /// The profile of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|p| p.name == name)
+    }
+
+    /// The profile for what a printer calls itself (`GS I 67`), such as `TM-T88V`.
+    pub fn for_model(model: &str) -> Option<Self> {
+        let model = model.to_ascii_uppercase();
+        let is = |prefix: &str| model.starts_with(prefix);
+        // TM-T88 II and III confirm nothing; their names end after the numeral.
+        if is("TM-T88") && !matches!(model.as_str(), "TM-T88" | "TM-T88II" | "TM-T88III") {
+            Some(Self::epson_tm_t88())
+        } else if is("TM-T20") {
+            Some(Self::epson_tm_t20())
+        } else if is("TM-M30") {
+            Some(Self::epson_tm_m30())
+        } else {
+            None
+        }
+    }
+
+    /// What a printer of this profile can do.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            width: self.width,
+            columns: self.columns,
+            cutter: self.cutter,
+            drawer: self.drawer,
+            status: self.status,
+            process_id: self.process_id,
+            qr: self.qr,
+        }
+    }
+
+    /// The page that this printer knows under `number`.
+    pub(crate) fn page(&self, number: u8) -> Option<CodePage> {
+        self.code_pages.iter().chain(EPSON).find(|(_, n)| *n == number).map(|(page, _)| *page)
+    }
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self::generic_80()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_found_by_name_and_by_model() {
+        for profile in Profile::all() {
+            assert_eq!(Profile::named(&profile.name), Some(profile));
+        }
+        assert_eq!(Profile::named("tm"), None);
+        assert_eq!(Profile::for_model("TM-T88V").map(|p| p.columns), Some(42));
+        assert_eq!(Profile::for_model("TM-m30II").map(|p| p.width), Some(Dots(576)));
+        assert_eq!(Profile::for_model("TM-T88III"), None);
+        assert_eq!(Profile::for_model("TM-U220"), None);
+    }
+
+    /// Epson ESC t: page 0 PC437, 2 PC850, 16 WPC1252, 19 PC858.
+    #[test]
+    fn code_pages_have_epsons_numbers() {
+        for (page, number) in
+            [(CodePage::Cp437, 0), (CodePage::Cp850, 2), (CodePage::Cp1252, 16), (CodePage::Cp858, 19)]
+        {
+            for profile in Profile::all() {
+                assert!(profile.code_pages.contains(&(page, number)), "{} {page:?}", profile.name);
+                assert_eq!(profile.page(number), Some(page));
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Text to code-page bytes.
+//!
+//! Printers know no Unicode: one byte is one character of the page that `ESC t` selected. This
+//! module chooses pages: it stays on the current one as long as it can and otherwise takes the
+//! first of the profile's pages that has the character, so a text costs one table look-up per
+//! character. Left out: multi-byte (Kanji) modes, right-to-left text and combining marks; what no
+//! page has is printed as `?` and listed by [`unmappable`].
+
+mod tables;
+
+use std::sync::LazyLock;
+
+/// A code page of 256 characters whose lower half is ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CodePage {
+    /// US, with box drawing.
+    Cp437,
+    /// Western European.
+    Cp850,
+    /// Western European with the euro sign.
+    Cp858,
+    /// Windows Western European.
+    Cp1252,
+    /// ISO 8859-15, Western European with the euro sign.
+    Latin9,
+    /// Central European.
+    Cp852,
+    /// Portuguese.
+    Cp860,
+    /// Canadian French.
+    Cp863,
+    /// Nordic.
+    Cp865,
+    /// Cyrillic.
+    Cp866,
+    /// Greek.
+    Cp737,
+    /// Turkish.
+    Cp857,
+    /// Windows Central European.
+    Cp1250,
+    /// Windows Cyrillic.
+    Cp1251,
+    /// Windows Greek.
+    Cp1253,
+    /// Windows Turkish.
+    Cp1254,
+    /// Windows Baltic.
+    Cp1257,
+    /// ISO 8859-7, Greek.
+    Iso7,
+}
+
+/// A code page and the number under which a printer knows it (`ESC t n`).
+pub type Slot = (CodePage, u8);
+
+/// What an unmappable character is printed as.
+pub const REPLACEMENT: u8 = b'?';
+
+impl CodePage {
+    /// All pages.
+    pub const ALL: [Self; 18] = [
+        Self::Cp437,
+        Self::Cp850,
+        Self::Cp858,
+        Self::Cp1252,
+        Self::Latin9,
+        Self::Cp852,
+        Self::Cp860,
+        Self::Cp863,
+        Self::Cp865,
+        Self::Cp866,
+        Self::Cp737,
+        Self::Cp857,
+        Self::Cp1250,
+        Self::Cp1251,
+        Self::Cp1253,
+        Self::Cp1254,
+        Self::Cp1257,
+        Self::Iso7,
+    ];
+
+    /// The byte for `c`, if this page has it.
+    pub fn encode(self, c: char) -> Option<u8> {
+        if is_plain(c) {
+            return Some(c as u8);
+        }
+        Some(TABLES.bytes(c)?[self as usize]).filter(|&b| b != 0)
+    }
+
+    /// The character for `byte`; bytes without one are U+FFFD.
+    pub fn decode(self, byte: u8) -> char {
+        if byte < 0x80 { byte as char } else { TABLES.upper[self as usize][usize::from(byte - 0x80)] }
+    }
+}
+
+/// Whether `c` is itself on every page.
+pub(crate) fn is_plain(c: char) -> bool {
+    (' '..='~').contains(&c)
+}
+
+/// Writes text as bytes and switches pages as it goes.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    slots: &'a [Slot],
+    current: Option<Slot>,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer over a printer's pages, the preferred one first.
+    pub fn new(slots: &'a [Slot]) -> Self {
+        Self { slots, current: None }
+    }
+
+    /// Selects the preferred page: nobody knows on which page a printer starts.
+    pub fn start(&mut self, out: &mut Vec<u8>) {
+        if let Some(&first) = self.slots.first() {
+            self.select(first, out);
+        }
+    }
+
+    /// Appends `text`. Control characters are never passed on: they would be commands.
+    pub fn write(&mut self, text: &str, out: &mut Vec<u8>) {
+        // ASCII without controls, which most text is, goes through as it is.
+        let mut rest = text;
+        loop {
+            let plain = rest.bytes().position(|b| !(0x20..0x7f).contains(&b)).unwrap_or(rest.len());
+            out.extend_from_slice(&rest.as_bytes()[..plain]);
+            rest = &rest[plain..];
+            let Some(c) = rest.chars().next() else { return };
+            self.write_char(c, out);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+
+    fn write_char(&mut self, c: char, out: &mut Vec<u8>) {
+        let Some(bytes) = TABLES.bytes(simplify(c)) else {
+            out.push(if is_plain(simplify(c)) { simplify(c) as u8 } else { REPLACEMENT });
+            return;
+        };
+        let has = |&(page, _): &Slot| bytes[page as usize] != 0;
+        let slot = self.current.filter(has).or_else(|| self.slots.iter().copied().find(|s| has(s)));
+        let Some(slot) = slot else {
+            out.push(REPLACEMENT);
+            return;
+        };
+        if self.current != Some(slot) {
+            self.select(slot, out);
+        }
+        out.push(bytes[slot.0 as usize]);
+    }
+
+    /// ESC t, select character code table
+    fn select(&mut self, slot: Slot, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0x1b, b't', slot.1]);
+        self.current = Some(slot);
+    }
+}
+
+/// The characters of `text` that none of the pages has, each once, in order of appearance.
+pub fn unmappable(text: &str, slots: &[Slot]) -> Vec<char> {
+    let mut missing = Vec::new();
+    for c in text.chars().filter(|&c| c != '\n' && c != '\t') {
+        let simple = simplify(c);
+        if !is_plain(simple) && !slots.iter().any(|(page, _)| page.encode(simple).is_some()) && !missing.contains(&c) {
+            missing.push(c);
+        }
+    }
+    missing
+}
+
+/// Characters that mean the same on paper.
+fn simplify(c: char) -> char {
+    match c {
+        '\t' | '\u{a0}' | '\u{2002}'..='\u{200a}' | '\u{202f}' => ' ',
+        '\u{2010}'..='\u{2012}' | '\u{2212}' => '-',
+        c => c,
+    }
+}
+
+const PAGES: usize = CodePage::ALL.len();
+type Bytes = [u8; PAGES];
+
+/// For each character up to U+FFFF, its byte on each page, 0 for none: two levels, so one look-up
+/// answers for all pages.
+struct Tables {
+    block: [u8; 256],
+    blocks: Vec<[Bytes; 256]>,
+    upper: Vec<[char; 128]>,
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
+
+impl Tables {
+    fn new() -> Self {
+        let mut tables = Self { block: [0; 256], blocks: vec![[[0; PAGES]; 256]], upper: Vec::new() };
+        for (page, upper) in tables::UPPER.iter().enumerate() {
+            let mut chars = [char::REPLACEMENT_CHARACTER; 128];
+            for (i, c) in upper.chars().enumerate() {
+                chars[i] = c;
+                if c == char::REPLACEMENT_CHARACTER {
+                    continue;
+                }
+                let code = c as usize;
+                if tables.block[code >> 8] == 0 {
+                    tables.block[code >> 8] = tables.blocks.len() as u8;
+                    tables.blocks.push([[0; PAGES]; 256]);
+                }
+                tables.blocks[usize::from(tables.block[code >> 8])][code & 0xff][page] = 0x80 + i as u8;
+            }
+            tables.upper.push(chars);
+        }
+        tables
+    }
+
+    fn bytes(&self, c: char) -> Option<&Bytes> {
+        let code = c as usize;
+        let block = *self.block.get(code >> 8)?;
+        let bytes = &self.blocks[usize::from(block)][code & 0xff];
+        bytes.iter().any(|&b| b != 0).then_some(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOTS: &[Slot] = &[(CodePage::Cp858, 19), (CodePage::Cp437, 0), (CodePage::Cp866, 17)];
+
+    fn written(text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(SLOTS);
+        writer.start(&mut out);
+        writer.write(text, &mut out);
+        out
+    }
+
+    /// unicode.org VENDORS/MICSFT/PC/CP850.TXT, WINDOWS/CP1252.TXT; the euro replaces dotless i in 858.
+    #[test]
+    fn pages_are_those_of_unicode_org() {
+        for (page, c, byte) in [
+            (CodePage::Cp437, 'ß', 0xe1),
+            (CodePage::Cp437, 'é', 0x82),
+            (CodePage::Cp437, '─', 0xc4),
+            (CodePage::Cp850, 'ı', 0xd5),
+            (CodePage::Cp850, 'Ø', 0x9d),
+            (CodePage::Cp858, '€', 0xd5),
+            (CodePage::Cp858, 'ü', 0x81),
+            (CodePage::Cp1252, '€', 0x80),
+            (CodePage::Cp1252, '–', 0x96),
+            (CodePage::Latin9, '€', 0xa4),
+            (CodePage::Cp866, 'Я', 0x9f),
+            (CodePage::Cp852, 'ł', 0x88),
+            (CodePage::Cp1251, 'я', 0xff),
+        ] {
+            assert_eq!(page.encode(c), Some(byte), "{page:?} {c}");
+            assert_eq!(page.decode(byte), c, "{page:?} {byte:#x}");
+        }
+        assert_eq!(CodePage::Cp437.encode('€'), None);
+        assert_eq!(CodePage::Cp1252.decode(0x81), '\u{fffd}');
+        for (i, upper) in tables::UPPER.iter().enumerate() {
+            assert_eq!(upper.chars().count(), 128, "{:?}", CodePage::ALL[i]);
+            assert_eq!(CodePage::ALL[i] as usize, i);
+        }
+    }
+
+    #[test]
+    fn the_page_is_forced_first_and_changed_when_needed() {
+        assert_eq!(written("Grüße 5€"), b"\x1b\x74\x13Gr\x81\xe1e 5\xd5");
+        // σ is on 437 only, ä on both: no change back until one is needed.
+        assert_eq!(written("äσä€"), b"\x1b\x74\x13\x84\x1b\x74\x00\xe5\x84\x1b\x74\x13\xd5");
+        assert_eq!(written("Да"), b"\x1b\x74\x13\x1b\x74\x11\x84\xa0");
+    }
+
+    #[test]
+    fn what_no_page_has_is_replaced_and_listed() {
+        assert_eq!(written("a漢b"), b"\x1b\x74\x13a?b");
+        assert_eq!(unmappable("漢a漢字€\n", SLOTS), ['漢', '字']);
+        assert_eq!(unmappable("Grüße\u{a0}5\u{202f}€", SLOTS), []);
+    }
+
+    #[test]
+    fn no_command_gets_through_text() {
+        assert_eq!(written("\x1b@\x10\x04\x01"), b"\x1b\x74\x13?@???");
+        assert_eq!(unmappable("\x1b", SLOTS), ['\x1b']);
+    }
+}
