@@ -12,19 +12,25 @@
 //! assert_eq!(Amount::eur(42_50).to_string(), "42.50 EUR");
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
-#![forbid(unsafe_code)]
+// What only unsafe code reaches is in `sys`.
+#![deny(unsafe_code)]
 
 pub mod address;
 mod amount;
+pub mod backoff;
 mod clock;
+pub mod discovery;
 mod driver;
 mod error;
 pub mod link;
 pub mod sim;
+#[cfg(target_os = "linux")]
+mod sys;
 mod units;
 
 pub use address::Address;
 pub use amount::{Amount, Currency};
+pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use driver::Driver;
 pub use error::{Effect, Error, Kind, Result, Retry};

@@ -3,7 +3,13 @@
 //! | module | moves bytes over | needs |
 //! |---|---|---|
 //! | [`tcp`] | a TCP connection | – |
+//! | `tls` | TLS over TCP, by the option `tls=true` of a TCP address | feature `tls` |
 //! | [`serial`] | a serial port or pseudo-terminal | feature `serial` |
+//! | `usb` | USB bulk transfers | feature `usb`, or `usb-libusb` |
+//! | `ble` | Bluetooth LE characteristics | feature `ble` |
+//! | `spp` | a Bluetooth serial port (RFCOMM) | feature `spp`, Linux |
+//! | [`hid`] | HID reports | Linux |
+//! | `adapter` | embedded-io and embedded-io-async, both ways | feature `embedded-io` |
 //! | [`memory`] | a pair of queues in this process | – |
 //! | [`record`] | another link, and writes down what passes | – |
 //! | [`replay`] | a recording, which stands in for the device | – |
@@ -14,13 +20,28 @@ use std::fmt;
 use crate::address::LinkKind;
 use crate::{Address, BoxFuture, Error, Kind, Result};
 
+#[cfg(feature = "embedded-io")]
+pub mod adapter;
+#[cfg(feature = "ble")]
+pub mod ble;
+pub(crate) mod choose;
+#[cfg(any(feature = "serial", feature = "tls", all(feature = "spp", target_os = "linux")))]
+mod duplex;
 pub mod fault;
+pub mod hid;
 pub mod memory;
+pub mod permission;
 pub mod record;
 pub mod replay;
 #[cfg(feature = "serial")]
 pub mod serial;
+#[cfg(all(feature = "spp", target_os = "linux"))]
+pub mod spp;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(any(feature = "usb", feature = "usb-libusb"))]
+pub mod usb;
 
 /// A two-way connection to one device.
 ///
@@ -65,25 +86,92 @@ impl<L: Link + ?Sized> Link for Box<L> {
     }
 }
 
+impl<L: Link + ?Sized> Link for &L {
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        (**self).send(bytes)
+    }
+    fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
+        (**self).recv(into)
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        (**self).close()
+    }
+}
+
 /// Opens the link that `address` names.
 ///
 /// # Errors
 /// Each names the address and the next step; [`Kind::Unsupported`] says which feature is missing.
 pub async fn open(address: &Address) -> Result<Box<dyn Link>> {
     let link: Result<Box<dyn Link>> = match address.link() {
-        LinkKind::Tcp { host, port } => tcp::connect(host, *port).await.map(|l| Box::new(l) as _),
+        LinkKind::Tcp { host, port } => tcp::open(address, host, *port).await,
         #[cfg(feature = "serial")]
         LinkKind::Serial { path } => {
             serial::Settings::from_address(address).and_then(|s| serial::open(path, &s)).map(|l| Box::new(l) as _)
         }
         #[cfg(not(feature = "serial"))]
         LinkKind::Serial { .. } => Err(missing("serial")),
+        #[cfg(any(feature = "usb", feature = "usb-libusb"))]
+        LinkKind::Usb(id) => match usb::Settings::from_address(address) {
+            Ok(settings) => usb::open(id, &settings).await.map(|l| Box::new(l) as _),
+            Err(e) => Err(e),
+        },
+        #[cfg(not(any(feature = "usb", feature = "usb-libusb")))]
+        LinkKind::Usb(_) => Err(missing("usb")),
+        LinkKind::Hid(id) => match hid::Settings::from_address(address) {
+            Ok(settings) => hid::open(id, &settings).await.map(|l| Box::new(l) as _),
+            Err(e) => Err(e),
+        },
+        #[cfg(feature = "ble")]
+        LinkKind::Ble { device } => ble::open(address, device).await.map(|l| Box::new(l) as _),
+        #[cfg(not(feature = "ble"))]
+        LinkKind::Ble { .. } => Err(missing("ble")),
+        #[cfg(all(feature = "spp", target_os = "linux"))]
+        LinkKind::Spp { device } => spp::open(address, device).await.map(|l| Box::new(l) as _),
+        #[cfg(all(feature = "spp", not(target_os = "linux")))]
+        LinkKind::Spp { .. } => Err(Error::new(Kind::Unsupported, "`spp` links are for Linux")
+            .hint("pair the device in the system's settings and use the serial port that it then has")),
+        #[cfg(not(feature = "spp"))]
+        LinkKind::Spp { .. } => Err(missing("spp")),
         other => Err(Error::new(Kind::Unsupported, format!("`{}` is not a link that carries bytes", other.scheme()))),
     };
     link.map_err(|e| e.at(address.label()))
 }
 
-#[cfg(not(feature = "serial"))]
+/// The options that the link of an address reads; a link that is not built in has none.
+pub fn options(link: &LinkKind) -> &'static [&'static str] {
+    match link {
+        LinkKind::Tcp { .. } => &tcp::OPTIONS,
+        #[cfg(feature = "serial")]
+        LinkKind::Serial { .. } => &serial::OPTIONS,
+        #[cfg(any(feature = "usb", feature = "usb-libusb"))]
+        LinkKind::Usb(_) => &usb::OPTIONS,
+        LinkKind::Hid(_) => &hid::OPTIONS,
+        #[cfg(feature = "ble")]
+        LinkKind::Ble { .. } => &ble::OPTIONS,
+        #[cfg(all(feature = "spp", target_os = "linux"))]
+        LinkKind::Spp { .. } => &spp::OPTIONS,
+        _ => &[],
+    }
+}
+
+/// Checks the values of a link's options, as far as that goes without opening it.
+///
+/// # Errors
+/// [`Kind::Address`] names the option, its value and what is allowed.
+pub fn check(address: &Address) -> Result<()> {
+    match address.link() {
+        #[cfg(feature = "serial")]
+        LinkKind::Serial { .. } => serial::Settings::from_address(address).map(drop),
+        #[cfg(any(feature = "usb", feature = "usb-libusb"))]
+        LinkKind::Usb(_) => usb::Settings::from_address(address).map(drop),
+        LinkKind::Hid(_) => hid::Settings::from_address(address).map(drop),
+        _ => Ok(()),
+    }
+}
+
+// Unused where every feature is built in.
+#[allow(dead_code)]
 fn missing(feature: &str) -> Error {
     Error::new(Kind::Unsupported, format!("this build has no {feature} links"))
         .hint(format!("build with feature `{feature}`"))

@@ -1,18 +1,32 @@
 //! Serial ports: RS-232, USB adapters, CDC devices and, on Unix, pseudo-terminals.
 //!
 //! Options in an address: `baud` (9600), `data` (8; 5 to 8), `parity` (`none`, `even`, `odd`), `stop` (1; 1 or
-//! 2), `flow` (`none`, `hardware`, `software`).
+//! 2), `flow` (`none`, `hardware`, `software`), `dtr` and `rts` (`on`, `off`; as the system sets them).
+//!
+//! An adapter that is pulled ends both directions with [`Kind::Closed`]. [`Link::close`] waits until the
+//! last bit has left the port; dropping the link instead gives up what has not, because the kernel
+//! would otherwise block the dropping thread for up to 30 s on a port whose peer holds flow control.
 
 use std::io;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::Mutex;
-use tokio_serial::{DataBits, FlowControl, Parity, SerialPortBuilderExt, SerialStream, StopBits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_serial::{
+    ClearBuffer, DataBits, FlowControl, Parity, SerialPort, SerialPortBuilderExt, SerialStream, StopBits,
+};
 
+use super::duplex::Duplex;
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
 /// The options that [`Settings::from_address`] reads.
-pub const OPTIONS: [&str; 5] = ["baud", "data", "parity", "stop", "flow"];
+pub const OPTIONS: [&str; 7] = ["baud", "data", "parity", "stop", "flow", "dtr", "rts"];
+
+/// Closing gives up when nothing has left the port for this long…
+const DRAIN_STALLED: Duration = Duration::from_secs(1);
+/// …or after this long in any case. A full kernel buffer of 4 KiB takes 4.3 s at 9600 baud.
+const DRAIN_MOST: Duration = Duration::from_secs(5);
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// Line settings, as both ends must have them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +41,24 @@ pub struct Settings {
     pub stop: StopBits,
     /// Flow control.
     pub flow: FlowControl,
+    /// Data Terminal Ready after opening; none leaves it to the system, which mostly sets it.
+    pub dtr: Option<bool>,
+    /// Request To Send after opening; none leaves it to the system. Of no use with hardware flow control.
+    pub rts: Option<bool>,
 }
 
 impl Default for Settings {
     /// 9600 8N1 without flow control.
     fn default() -> Self {
-        Self { baud: 9600, data: DataBits::Eight, parity: Parity::None, stop: StopBits::One, flow: FlowControl::None }
+        Self {
+            baud: 9600,
+            data: DataBits::Eight,
+            parity: Parity::None,
+            stop: StopBits::One,
+            flow: FlowControl::None,
+            dtr: None,
+            rts: None,
+        }
     }
 }
 
@@ -45,6 +71,12 @@ impl Settings {
         let bad = |name: &str, allowed: &str| {
             let value = address.option(name).unwrap_or_default();
             Error::new(Kind::Address, format!("option `{name}={value}`: allowed are {allowed}")).at(address.label())
+        };
+        let line = |name| match address.option(name) {
+            None => Ok(None),
+            Some("on") => Ok(Some(true)),
+            Some("off") => Ok(Some(false)),
+            Some(_) => Err(bad(name, "on, off")),
         };
         Ok(Self {
             baud: match address.option_as("baud") {
@@ -76,6 +108,8 @@ impl Settings {
                 Some("software") => FlowControl::Software,
                 Some(_) => return Err(bad("flow", "none, hardware, software")),
             },
+            dtr: line("dtr")?,
+            rts: line("rts")?,
         })
     }
 }
@@ -83,8 +117,21 @@ impl Settings {
 /// An open serial port, held exclusively.
 #[derive(Debug)]
 pub struct Serial {
-    rx: Mutex<ReadHalf<SerialStream>>,
-    tx: Mutex<WriteHalf<SerialStream>>,
+    /// Locked for one system call at a time, none of which waits.
+    stream: Mutex<SerialStream>,
+}
+
+/// The input lines of a port, as its peer drives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lines {
+    /// Clear To Send.
+    pub cts: bool,
+    /// Data Set Ready: on many printers, switched on and ready.
+    pub dsr: bool,
+    /// Data Carrier Detect.
+    pub dcd: bool,
+    /// Ring Indicator.
+    pub ri: bool,
 }
 
 /// Opens the port at `path`.
@@ -93,68 +140,177 @@ pub struct Serial {
 /// Not found, no permission (with the group to join), held by another program, or settings that the
 /// port refuses.
 pub fn open(path: &str, settings: &Settings) -> Result<Serial> {
-    let opened = tokio_serial::new(path, settings.baud)
+    let mut builder = tokio_serial::new(path, settings.baud)
         .data_bits(settings.data)
         .parity(settings.parity)
         .stop_bits(settings.stop)
-        .flow_control(settings.flow)
-        .open_native_async();
-    match opened {
-        Ok(stream) => Ok(Serial::new(stream)),
-        Err(e) => Err(explain(e, path)),
+        .flow_control(settings.flow);
+    if let Some(dtr) = settings.dtr {
+        builder = builder.dtr_on_open(dtr);
     }
+    let serial = builder.open_native_async().map(Serial::new).map_err(|e| explain(e, path))?;
+    if let Some(rts) = settings.rts {
+        serial.set_rts(rts)?;
+    }
+    Ok(serial)
 }
 
 impl Serial {
     /// Takes over an open stream, such as the near end of a pseudo-terminal.
     pub fn new(stream: SerialStream) -> Self {
-        let (rx, tx) = tokio::io::split(stream);
-        Self { rx: Mutex::new(rx), tx: Mutex::new(tx) }
+        Self { stream: Mutex::new(stream) }
+    }
+
+    /// Sets Data Terminal Ready.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if the port has no such line, as a pseudo-terminal; [`Kind::Closed`] if it is gone.
+    pub fn set_dtr(&self, on: bool) -> Result<()> {
+        self.port().write_data_terminal_ready(on).map_err(no_line)
+    }
+
+    /// Sets Request To Send.
+    ///
+    /// # Errors
+    /// As [`Serial::set_dtr`].
+    pub fn set_rts(&self, on: bool) -> Result<()> {
+        self.port().write_request_to_send(on).map_err(no_line)
+    }
+
+    /// Reads the input lines.
+    ///
+    /// # Errors
+    /// As [`Serial::set_dtr`].
+    pub fn lines(&self) -> Result<Lines> {
+        let mut port = self.port();
+        Ok(Lines {
+            cts: port.read_clear_to_send().map_err(no_line)?,
+            dsr: port.read_data_set_ready().map_err(no_line)?,
+            dcd: port.read_carrier_detect().map_err(no_line)?,
+            ri: port.read_ring_indicator().map_err(no_line)?,
+        })
+    }
+
+    fn port(&self) -> MutexGuard<'_, SerialStream> {
+        self.stream.lock().expect("no holder of this lock panics")
+    }
+
+    /// Bytes that the kernel holds for the port.
+    fn unsent(&self) -> u32 {
+        self.port().bytes_to_write().unwrap_or_default()
+    }
+
+    /// Waits for the last bit, on a thread of its own, because no system call for it has a deadline.
+    /// The thread ends at the latest when the port is flushed.
+    #[cfg(unix)]
+    fn drained(&self) -> io::Result<tokio::sync::oneshot::Receiver<()>> {
+        use std::os::fd::AsRawFd;
+        let fd = self.port().as_raw_fd();
+        let (done, drained) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new().name("serial drain".into()).spawn(move || {
+            nix::sys::termios::tcdrain(fd).ok();
+            done.send(()).ok();
+        })?;
+        Ok(drained)
+    }
+
+    /// Waits until the system has passed on what it holds; the adapter's own buffer cannot be asked.
+    #[cfg(not(unix))]
+    fn drained(&self) -> io::Result<impl Future<Output = ()> + Unpin + '_> {
+        Ok(Box::pin(async move {
+            while self.unsent() > 0 {
+                tokio::time::sleep(DRAIN_LOOK / 10).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Serial {
+    fn drop(&mut self) {
+        if self.unsent() > 0 {
+            self.port().clear(ClearBuffer::Output).ok();
+        }
     }
 }
 
 impl Link for Serial {
     fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { Ok(self.tx.lock().await.write_all(bytes).await?) })
+        Box::pin(async move { Duplex(&self.stream).write_all(bytes).await.map_err(lost) })
     }
 
     fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
             into.reserve(4096);
-            match self.rx.lock().await.read_buf(into).await {
-                Ok(0) => Err(Error::new(Kind::Closed, "the port was unplugged")),
+            match Duplex(&self.stream).read_buf(into).await {
+                Ok(0) => Err(unplugged()),
                 Ok(n) => Ok(n),
-                // What Linux answers when the adapter or the pseudo-terminal's other end is gone.
-                Err(e) if e.raw_os_error() == Some(5) => {
-                    Err(Error::new(Kind::Closed, "the port was unplugged").because(e))
-                }
-                Err(e) => Err(e.into()),
+                Err(e) => Err(lost(e)),
             }
         })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            // tcdrain can wait for ever on a port whose peer holds flow control.
-            let drain = async { self.tx.lock().await.flush().await.ok() };
-            tokio::time::timeout(std::time::Duration::from_secs(2), drain).await.ok();
+            let Ok(mut drained) = self.drained() else { return };
+            let (mut left, mut moved) = (self.unsent(), tokio::time::Instant::now());
+            let begun = moved;
+            while tokio::time::timeout(DRAIN_LOOK, &mut drained).await.is_err() {
+                let now = tokio::time::Instant::now();
+                let unsent = self.unsent();
+                if unsent < left {
+                    (left, moved) = (unsent, now);
+                }
+                if now - moved >= DRAIN_STALLED || now - begun >= DRAIN_MOST {
+                    tracing::debug!(unsent, "the port takes no more; gave it up");
+                    // Also ends the thread that waits for the port.
+                    self.port().clear(ClearBuffer::Output).ok();
+                    return;
+                }
+            }
         })
+    }
+}
+
+fn unplugged() -> Error {
+    Error::new(Kind::Closed, "the port was unplugged")
+}
+
+/// What Linux answers when the adapter, or a pseudo-terminal's other end, is gone: EIO and ENXIO from the
+/// terminal layer, ENODEV, EPROTO and ESHUTDOWN from USB adapters on their way out.
+fn lost(error: io::Error) -> Error {
+    #[cfg(unix)]
+    const GONE: [i32; 5] = [libc::EIO, libc::ENXIO, libc::ENODEV, libc::EPROTO, libc::ESHUTDOWN];
+    // ERROR_ACCESS_DENIED, ERROR_BAD_COMMAND, ERROR_OPERATION_ABORTED, ERROR_DEVICE_REMOVED.
+    #[cfg(not(unix))]
+    const GONE: [i32; 4] = [5, 22, 995, 1617];
+    match error.raw_os_error() {
+        Some(code) if GONE.contains(&code) => unplugged().because(error),
+        _ => error.into(),
+    }
+}
+
+fn no_line(error: tokio_serial::Error) -> Error {
+    match error.kind() {
+        tokio_serial::ErrorKind::NoDevice => unplugged(),
+        _ => Error::new(Kind::Unsupported, "the port has no such control line, or is gone").because(error),
     }
 }
 
 fn explain(error: tokio_serial::Error, path: &str) -> Error {
     let error = match error.kind() {
         tokio_serial::ErrorKind::Io(kind) => Error::from(io::Error::new(kind, error)),
-        tokio_serial::ErrorKind::NoDevice => {
-            Error::new(Kind::NotFound, "no such serial port, or in use").because(error)
+        // What the crate makes of EBUSY and of a port that another program has locked.
+        tokio_serial::ErrorKind::NoDevice if std::path::Path::new(path).exists() => {
+            Error::new(Kind::Busy, "in use").because(error)
         }
+        tokio_serial::ErrorKind::NoDevice => Error::new(Kind::NotFound, "no such serial port").because(error),
         _ => Error::new(Kind::Io, "cannot be set up as a serial port").because(error),
     };
     let hint = match error.kind() {
         Kind::Permission => format!(
             "add the user to the group that owns {path} (on Debian: `sudo usermod -aG dialout $USER`), then log in again"
         ),
-        Kind::Busy => "another program holds it".to_owned(),
+        Kind::Busy => format!("another program holds it; `fuser -v {path}` names it"),
         Kind::NotFound => "is it plugged in? `tresen list` shows the ports".to_owned(),
         _ => "is it a serial port, and does it take these line settings?".to_owned(),
     };
@@ -168,7 +324,9 @@ mod tests {
     #[test]
     fn reads_line_settings() {
         let address: Address =
-            "escpos+serial:///dev/x?baud=38400&data=7&parity=even&stop=2&flow=hardware".parse().expect("address");
+            "escpos+serial:///dev/x?baud=38400&data=7&parity=even&stop=2&flow=hardware&dtr=off&rts=on"
+                .parse()
+                .expect("address");
         let settings = Settings::from_address(&address).expect("settings");
         assert_eq!(
             settings,
@@ -177,10 +335,12 @@ mod tests {
                 data: DataBits::Seven,
                 parity: Parity::Even,
                 stop: StopBits::Two,
-                flow: FlowControl::Hardware
+                flow: FlowControl::Hardware,
+                dtr: Some(false),
+                rts: Some(true)
             }
         );
-        for query in ["baud=fast", "baud=0", "data=9", "parity=mark", "stop=3", "flow=xon"] {
+        for query in ["baud=fast", "baud=0", "data=9", "parity=mark", "stop=3", "flow=xon", "dtr=1", "rts=yes"] {
             let address: Address = format!("escpos+serial:///dev/x?{query}").parse().expect("address");
             let error = Settings::from_address(&address).expect_err(query).to_string();
             assert!(error.contains(query) && error.contains("allowed are"), "{error}");
@@ -200,6 +360,60 @@ mod tests {
         assert_eq!(got, b"4006381333931\r");
         drop(far);
         assert_eq!(near.recv(&mut got).await.expect_err("unplugged").kind(), Kind::Closed);
+        assert_eq!(near.send(b"x").await.expect_err("unplugged").kind(), Kind::Closed);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_waiting_receiver_and_a_waiting_sender_see_it_go() {
+        let (far, near) = SerialStream::pair().expect("a pseudo-terminal");
+        let near = Serial::new(near);
+        let flood = vec![b'x'; 1 << 20];
+        let mut got = Vec::new();
+        let both = async { tokio::join!(near.send(&flood), near.recv(&mut got)) };
+        let mut both = std::pin::pin!(both);
+        // Let both begin to wait: the far end's buffer takes some kilobytes and then no more.
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut both).await.is_err(), "both wait");
+        drop(far);
+        let (sent, received) = tokio::time::timeout(Duration::from_secs(5), both).await.expect("both end");
+        assert_eq!(sent.expect_err("unplugged").kind(), Kind::Closed);
+        assert_eq!(received.expect_err("unplugged").kind(), Kind::Closed);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn close_keeps_what_was_sent() {
+        let (far, near) = SerialStream::pair().expect("a pseudo-terminal");
+        let (far, near) = (Serial::new(far), Serial::new(near));
+        near.send(b"the tail").await.expect("open");
+        near.close().await;
+        drop(near);
+        let mut got = Vec::new();
+        while got.len() < 8 {
+            far.recv(&mut got).await.expect("what was sent before the end");
+        }
+        assert_eq!(got, b"the tail");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn says_that_a_pseudo_terminal_has_no_control_lines() {
+        let (_far, near) = SerialStream::pair().expect("a pseudo-terminal");
+        let near = Serial::new(near);
+        assert_eq!(near.lines().expect_err("none").kind(), Kind::Unsupported);
+        assert_eq!(near.set_rts(true).expect_err("none").kind(), Kind::Unsupported);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_second_opener_learns_that_it_is_in_use() {
+        let (_far, near) = SerialStream::pair().expect("a pseudo-terminal");
+        let path = near.name().expect("a name");
+        drop(near);
+        let _held = open(&path, &Settings::default()).expect("opens");
+        let error = open(&path, &Settings::default()).expect_err("held");
+        assert_eq!((error.kind(), error.effect()), (Kind::Busy, Effect::None));
+        assert!(error.to_string().contains(&path), "{error}");
     }
 
     #[tokio::test]

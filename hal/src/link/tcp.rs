@@ -1,4 +1,15 @@
 //! TCP: network printers, terminals, other people's simulators.
+//!
+//! Options in an address: `connect-timeout` (seconds, 5; 0.1 to 60) and, with feature `tls`, those of
+//! `tls`: `tls` (`true`, `false`), `ca`, `fingerprint`.
+//!
+//! **Stalls.** A printer without paper keeps the connection and takes no bytes: `send` then waits as long
+//! as that lasts, which is right, and callers who do not want to wait use `tokio::time::timeout`. A
+//! device that vanishes without a word is noticed while nothing is under way after
+//! [`ALIVE_IDLE`] + 3 × [`ALIVE_PROBE`]; with unacknowledged bytes only when the kernel gives
+//! up sending them again (Linux: about 15 minutes). `TCP_USER_TIMEOUT` would shorten that, but
+//! also cuts off the printer without paper, so it is not set: a driver asks the device for its status
+//! instead, with a deadline.
 
 use std::io;
 use std::time::Duration;
@@ -6,13 +17,20 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-use crate::{BoxFuture, Error, Kind, Link, Result};
+use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
-/// How long connecting may take.
+/// How long connecting may take, unless the address says otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence after which the kernel asks the peer whether it is there.
+pub const ALIVE_IDLE: Duration = Duration::from_secs(10);
+/// Time between two such questions; the third without an answer ends the link.
+pub const ALIVE_PROBE: Duration = Duration::from_secs(5);
 /// How long [`Link::close`] waits for the peer to take the rest.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-const CHUNK: usize = 16 * 1024;
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const CHUNK: usize = 16 * 1024;
+
+/// The options that a TCP address may have, on any protocol.
+pub const OPTIONS: [&str; 4] = ["connect-timeout", "tls", "ca", "fingerprint"];
 
 /// An open TCP connection.
 #[derive(Debug)]
@@ -20,37 +38,101 @@ pub struct Tcp {
     stream: TcpStream,
 }
 
+/// Connects as the options of `address` say, with TLS if it says so.
+///
+/// # Errors
+/// As [`connect`]; [`Kind::Address`] for an option that cannot be read; [`Kind::Unsupported`] for TLS
+/// in a build without it; [`Kind::Refused`] for a certificate that is not trusted.
+pub(super) async fn open(address: &Address, host: &str, port: u16) -> Result<Box<dyn Link>> {
+    let within = connect_timeout(address)?;
+    match address.option_as::<bool>("tls")? {
+        #[cfg(feature = "tls")]
+        Some(true) => {
+            let trust = super::tls::Trust::from_address(address)?;
+            Ok(Box::new(super::tls::connect(host, port, within, trust).await?))
+        }
+        #[cfg(not(feature = "tls"))]
+        Some(true) => Err(super::missing("tls")),
+        _ => match ["ca", "fingerprint"].into_iter().find(|name| address.option(name).is_some()) {
+            Some(name) => {
+                let what = format!("option `{name}` without `tls=true` would protect nothing");
+                Err(Error::new(Kind::Address, what).hint("add `tls=true`"))
+            }
+            None => Ok(Box::new(connect_within(host, port, within).await?)),
+        },
+    }
+}
+
+fn connect_timeout(address: &Address) -> Result<Duration> {
+    match address.option_as::<f64>("connect-timeout")? {
+        None => Ok(CONNECT_TIMEOUT),
+        Some(seconds) if (0.1..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Some(seconds) => {
+            Err(Error::new(Kind::Address, format!("option `connect-timeout={seconds}`: allowed are 0.1 to 60 seconds")))
+        }
+    }
+}
+
 /// Connects within [`CONNECT_TIMEOUT`].
 ///
 /// # Errors
 /// Refused, not reachable, not resolved or too late; each with the next step.
 pub async fn connect(host: &str, port: u16) -> Result<Tcp> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
+    connect_within(host, port, CONNECT_TIMEOUT).await
+}
+
+/// Connects within `limit`, which includes resolving the name.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_within(host: &str, port: u16, limit: Duration) -> Result<Tcp> {
+    Tcp::new(stream(host, port, limit).await?)
+}
+
+pub(super) async fn stream(host: &str, port: u16, limit: Duration) -> Result<TcpStream> {
+    tokio::time::timeout(limit, TcpStream::connect((host, port)))
         .await
         .map_err(|_| {
-            Error::new(Kind::NotFound, format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
+            Error::new(Kind::NotFound, format!("no answer within {} s", limit.as_secs_f32()))
                 .hint("is it switched on and on this network?")
         })?
         .map_err(|e| {
             let refused = e.kind() == io::ErrorKind::ConnectionRefused;
-            Error::from(e).with_effect(crate::Effect::None).hint(if refused {
+            Error::from(e).with_effect(Effect::None).hint(if refused {
                 "the host is there, but nothing listens on that port: check the port and the device's network settings"
             } else {
                 "check the host name, the cable and that it is switched on"
             })
-        })?;
-    Tcp::new(stream)
+        })
+}
+
+/// No delay, and keep-alive after [`ALIVE_IDLE`] of silence.
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let alive = TcpKeepalive::new().with_time(ALIVE_IDLE).with_interval(ALIVE_PROBE);
+    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows"))]
+    let alive = alive.with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&alive)
+}
+
+/// A fault of an open connection. One that the network reports, or keep-alive found, has ended it.
+pub(super) fn lost(error: io::Error) -> Error {
+    use io::ErrorKind as K;
+    match error.kind() {
+        K::TimedOut | K::HostUnreachable | K::NetworkUnreachable | K::NetworkDown => {
+            Error::new(Kind::Closed, "the device no longer answers").because(error)
+        }
+        _ => error.into(),
+    }
 }
 
 impl Tcp {
-    /// Takes over a connected stream: no delay, keep-alive after 10 s of silence.
+    /// Takes over a connected stream: no delay, keep-alive after [`ALIVE_IDLE`] of silence.
     ///
     /// # Errors
     /// The socket is already dead.
     pub fn new(stream: TcpStream) -> Result<Self> {
-        stream.set_nodelay(true)?;
-        let alive = TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5));
-        SockRef::from(&stream).set_tcp_keepalive(&alive)?;
+        prepare(&stream)?;
         Ok(Self { stream })
     }
 }
@@ -61,8 +143,8 @@ impl Link for Tcp {
             while !bytes.is_empty() {
                 match self.stream.try_write(bytes) {
                     Ok(n) => bytes = &bytes[n..],
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.stream.writable().await?,
-                    Err(e) => return Err(e.into()),
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.stream.writable().await.map_err(lost)?,
+                    Err(e) => return Err(lost(e)),
                 }
             }
             Ok(())
@@ -76,8 +158,8 @@ impl Link for Tcp {
                 match self.stream.try_read_buf(into) {
                     Ok(0) => return Err(Error::new(Kind::Closed, "the device closed the connection")),
                     Ok(n) => return Ok(n),
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.stream.readable().await?,
-                    Err(e) => return Err(e.into()),
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.stream.readable().await.map_err(lost)?,
+                    Err(e) => return Err(lost(e)),
                 }
             }
         })
@@ -98,5 +180,88 @@ impl Link for Tcp {
             };
             tokio::time::timeout(CLOSE_TIMEOUT, drained).await.ok();
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    async fn open(query: &str) -> Result<Box<dyn Link>> {
+        // Port 1 of this host: nothing listens there.
+        let address: Address = format!("escpos+tcp://127.0.0.1:1?{query}").parse().expect("address");
+        crate::link::open(&address).await
+    }
+
+    #[tokio::test]
+    async fn reads_its_options() {
+        for (query, kind, says) in [
+            ("connect-timeout=2.5", Kind::Refused, "nothing listens"),
+            ("tls=false", Kind::Refused, "nothing listens"),
+            ("connect-timeout=0", Kind::Address, "0.1 to 60"),
+            ("connect-timeout=NaN", Kind::Address, "0.1 to 60"),
+            ("connect-timeout=soon", Kind::Address, "connect-timeout=soon"),
+            ("tls=yes", Kind::Address, "tls=yes"),
+            ("fingerprint=aa", Kind::Address, "add `tls=true`"),
+            #[cfg(not(feature = "tls"))]
+            ("tls=true", Kind::Unsupported, "feature `tls`"),
+        ] {
+            let error = open(query).await.expect_err(query);
+            assert_eq!(error.kind(), kind, "{query}: {error}");
+            assert!(error.to_string().contains(says), "{query}: {error}");
+            assert_eq!(error.effect(), Effect::None, "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn gives_up_connecting_at_its_deadline() {
+        // A listener whose queue is full answers no further connection attempt (Linux drops the SYN).
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let listener = socket.listen(0).expect("listens");
+        let port = listener.local_addr().expect("an address").port();
+        let mut held = Vec::new();
+        let error = loop {
+            match connect_within("127.0.0.1", port, Duration::from_millis(200)).await {
+                Ok(link) => held.push(link),
+                Err(error) => break error,
+            }
+            assert!(held.len() < 1000, "the queue never fills");
+        };
+        assert_eq!((error.kind(), error.effect()), (Kind::NotFound, Effect::None));
+        assert!(error.to_string().contains("no answer within 0.2 s"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn close_lets_everything_arrive() {
+        use tokio::io::AsyncReadExt;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (link, peer) = tokio::join!(connect("127.0.0.1", port), listener.accept());
+        let (link, (mut peer, _)) = (link.expect("connects"), peer.expect("accepted"));
+        // The peer's status, which nobody reads: closing at once would reset the connection.
+        peer.try_write(b"status").expect("room");
+        let job = vec![0x55; 200_000];
+        let sender = async {
+            link.send(&job).await.expect("open");
+            link.close().await;
+            drop(link);
+        };
+        let receiver = async {
+            let mut got = Vec::new();
+            peer.read_to_end(&mut got).await.expect("no reset");
+            drop(peer);
+            got.len()
+        };
+        let ((), got) = tokio::join!(sender, receiver);
+        assert_eq!(got, 200_000);
+    }
+
+    #[test]
+    fn a_silent_peer_is_a_closed_link() {
+        assert_eq!(lost(io::ErrorKind::TimedOut.into()).kind(), Kind::Closed);
+        assert_eq!(lost(io::ErrorKind::ConnectionReset.into()).kind(), Kind::Closed);
+        assert_eq!(lost(io::ErrorKind::OutOfMemory.into()).kind(), Kind::Io);
     }
 }

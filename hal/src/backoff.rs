@@ -1,0 +1,143 @@
+//! When to try again to reach a device that is away: sans-IO, the caller waits.
+//!
+//! The first attempt comes after [`FIRST`], exactly; each further delay doubles up to [`LONGEST`], less
+//! a jitter of up to a quarter, so that devices which lost power together do not come back together.
+//! A hot-plug event ends the waiting at once. Powered-off is a state, not an error: the series never
+//! gives up.
+
+use std::time::Duration;
+
+/// The delay before the first attempt.
+pub const FIRST: Duration = Duration::from_millis(250);
+/// No delay is longer.
+pub const LONGEST: Duration = Duration::from_secs(30);
+
+/// The delays between attempts to reach one device. The same seed gives the same delays.
+///
+/// ```
+/// use std::time::Duration;
+/// use tresen_hal::Backoff;
+///
+/// let mut backoff = Backoff::new(7);
+/// assert_eq!(backoff.next_delay(), Duration::from_millis(250));
+/// assert!(backoff.next_delay() > Duration::from_millis(250));
+/// backoff.hot_plugged();
+/// assert_eq!(backoff.next_delay(), Duration::ZERO);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backoff {
+    seed: u64,
+    attempts: u32,
+    at_once: bool,
+}
+
+impl Backoff {
+    /// A series that starts at [`FIRST`]. Give each device another seed, such as a hash of its name.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, attempts: 0, at_once: false }
+    }
+
+    /// How long to wait before the next attempt.
+    pub fn next_delay(&mut self) -> Duration {
+        if std::mem::take(&mut self.at_once) {
+            return Duration::ZERO;
+        }
+        // 250 ms << 7 is 32 s, beyond the longest.
+        let full = (FIRST * (1 << self.attempts.min(7))).min(LONGEST);
+        self.attempts = self.attempts.saturating_add(1);
+        if full == FIRST {
+            return full;
+        }
+        let jitter = (full / 4).as_nanos() as u64;
+        full - Duration::from_nanos(splitmix(&mut self.seed) % (jitter + 1))
+    }
+
+    /// How many attempts the series has asked for since it began, the one on hot-plug not counted.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The device has answered: the next loss starts at [`FIRST`] again.
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+        self.at_once = false;
+    }
+
+    /// The system has seen the device come: the next attempt is due at once, and if it fails, the
+    /// series begins anew. Whoever is waiting for an earlier delay stops and asks again.
+    pub fn hot_plugged(&mut self) {
+        self.attempts = 0;
+        self.at_once = true;
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): the same on every machine.
+fn splitmix(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *seed;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(backoff: &mut Backoff, n: usize) -> Vec<u128> {
+        (0..n).map(|_| backoff.next_delay().as_millis()).collect()
+    }
+
+    #[test]
+    fn doubles_from_250_ms_to_30_s_less_a_quarter_at_most() {
+        for seed in 0..1000 {
+            let mut backoff = Backoff::new(seed);
+            let full = [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000];
+            for (delay, full) in millis(&mut backoff, 10).into_iter().zip(full) {
+                let least = if full == 250 { 250 } else { full * 3 / 4 };
+                assert!((least..=full).contains(&delay), "seed {seed}: {delay} of {full}");
+            }
+            assert_eq!(backoff.attempts(), 10);
+        }
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let run = |seed| millis(&mut Backoff::new(seed), 20);
+        assert_eq!(run(1), run(1));
+        assert_ne!(run(1), run(2));
+        // The first output of SplitMix64 with seed 1234567 is 6457827717110365317 (the reference
+        // implementation's published test vector); 500 ms less that modulo 125 ms + 1 ns.
+        let mut backoff = Backoff::new(1_234_567);
+        backoff.next_delay();
+        let jitter = 6_457_827_717_110_365_317 % 125_000_001;
+        assert_eq!(backoff.next_delay(), Duration::from_nanos(500_000_000 - jitter));
+    }
+
+    #[test]
+    fn spreads_devices_that_left_together() {
+        let mut ninth: Vec<u128> = (0..100).map(|seed| millis(&mut Backoff::new(seed), 9)[8]).collect();
+        ninth.sort_unstable();
+        assert!(ninth[99] - ninth[0] > 6_000, "{} to {}", ninth[0], ninth[99]);
+    }
+
+    #[test]
+    fn comes_at_once_on_hot_plug_and_starts_anew_after_an_answer() {
+        let mut backoff = Backoff::new(3);
+        millis(&mut backoff, 9);
+        backoff.hot_plugged();
+        assert_eq!(millis(&mut backoff, 2), [0, 250]);
+        millis(&mut backoff, 9);
+        backoff.reset();
+        assert_eq!(millis(&mut backoff, 1), [250]);
+        backoff.hot_plugged();
+        backoff.reset();
+        assert_eq!(millis(&mut backoff, 1), [250], "an answer ends the haste");
+    }
+
+    #[test]
+    fn never_gives_up() {
+        let mut backoff = Backoff { attempts: u32::MAX, ..Backoff::new(0) };
+        assert!(backoff.next_delay() >= LONGEST * 3 / 4);
+    }
+}

@@ -1,0 +1,333 @@
+//! What is plugged in, what may be opened, and what comes and goes.
+//!
+//! Looking opens nothing and sends nothing, so that a device in use is never disturbed: on Linux all of it
+//! comes from /sys. What a printer or terminal really speaks, only asking it tells; [`Found::protocol`]
+//! is a guess from class and maker.
+//!
+//! ```no_run
+//! # async fn list() {
+//! use tresen_hal::discovery;
+//!
+//! let mut watch = discovery::watch();
+//! for found in discovery::list().await.found {
+//!     tracing::info!(%found, "there already");
+//! }
+//! loop {
+//!     let event = watch.next().await;
+//!     tracing::info!(?event);
+//! }
+//! # }
+//! ```
+
+#[cfg(feature = "ble")]
+mod ble;
+#[cfg(feature = "mdns")]
+mod epson;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(feature = "mdns")]
+mod mdns;
+#[cfg(feature = "mdns")]
+mod network;
+#[cfg(not(target_os = "linux"))]
+mod other;
+#[cfg(target_os = "linux")]
+mod uevent;
+mod watch;
+
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+
+use crate::Error;
+use crate::address::{Address, LinkKind};
+use crate::link::choose::Candidate;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(not(target_os = "linux"))]
+use other as platform;
+
+#[cfg(feature = "ble")]
+pub use ble::ble;
+#[cfg(feature = "mdns")]
+pub use network::{CONFIRM, network};
+pub use watch::{Event, Source, Watch, watch};
+
+/// A device that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// How to reach it.
+    pub link: LinkKind,
+    /// Options that its address needs, such as `port` for one of two that are alike.
+    pub options: Vec<(String, String)>,
+    /// The protocol that it most likely speaks: a guess.
+    pub protocol: Option<&'static str>,
+    /// What it calls itself; may be empty.
+    pub name: String,
+    /// What it is, in words: `USB printer`, `HID scanner`, `serial port`.
+    pub about: String,
+    /// What tells it from others, the most lasting first.
+    pub identities: Vec<Identity>,
+    /// Other paths that lead to it: `/dev/ttyUSB0`.
+    pub aliases: Vec<String>,
+    /// Whether it can be opened.
+    pub access: Access,
+    /// Changes whenever it is plugged in anew.
+    pub(crate) instance: String,
+}
+
+/// What stays when a device is unplugged and put back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Identity {
+    /// Maker, product and serial number: stays wherever it is plugged in.
+    UsbSerial {
+        /// Vendor id.
+        vendor: u16,
+        /// Product id.
+        product: u16,
+        /// Serial number.
+        serial: String,
+    },
+    /// Maker, product and port: stays as long as it comes back to the same port.
+    UsbPort {
+        /// Vendor id.
+        vendor: u16,
+        /// Product id.
+        product: u16,
+        /// Bus and ports on the way to it: `1-1.4`.
+        port: String,
+    },
+    /// `/dev/serial/by-id/…`
+    SerialById(String),
+    /// Address of a network or Bluetooth adapter: `AA:BB:CC:DD:EE:FF`.
+    Mac(String),
+    /// A path that may belong to another device after the next start.
+    Path(String),
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UsbSerial { vendor, product, serial } => write!(f, "usb:{vendor:04x}:{product:04x}/{serial}"),
+            Self::UsbPort { vendor, product, port } => write!(f, "usb:{vendor:04x}:{product:04x}@{port}"),
+            Self::SerialById(path) | Self::Path(path) => f.write_str(path),
+            Self::Mac(address) => write!(f, "mac:{address}"),
+        }
+    }
+}
+
+/// Whether a device can be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Access {
+    /// Nothing speaks against it.
+    Free,
+    /// Another program has it, named where the system tells.
+    Held {
+        /// `pid 123 (cupsd)`
+        by: Option<String>,
+    },
+    /// The system does not let us.
+    Denied {
+        /// What to do about it.
+        next_step: String,
+    },
+}
+
+impl Found {
+    /// A device reached over `link`, free, and nothing else known of it.
+    pub fn new(link: LinkKind, about: impl Into<String>) -> Self {
+        Self {
+            link,
+            options: Vec::new(),
+            protocol: None,
+            name: String::new(),
+            about: about.into(),
+            identities: Vec::new(),
+            aliases: Vec::new(),
+            access: Access::Free,
+            instance: String::new(),
+        }
+    }
+
+    /// Its address, if its protocol could be guessed.
+    pub fn address(&self) -> Option<Address> {
+        Some(self.address_for(self.protocol?))
+    }
+
+    /// Its address for a protocol that the caller knows it to speak.
+    pub fn address_for(&self, protocol: &str) -> Address {
+        self.options.iter().fold(Address::new(protocol, self.link.clone()), |a, (name, value)| a.with(name, value))
+    }
+
+    /// Whether `address` names this device, whatever its protocol.
+    pub fn fits(&self, address: &Address) -> bool {
+        let port = |wanted: &str| {
+            self.identities.iter().any(|i| matches!(i, Identity::UsbPort { port, .. } if port == wanted))
+        };
+        match (&self.link, address.link()) {
+            (LinkKind::Usb(mine), LinkKind::Usb(theirs)) | (LinkKind::Hid(mine), LinkKind::Hid(theirs)) => {
+                (mine.vendor, mine.product) == (theirs.vendor, theirs.product)
+                    && (theirs.serial.is_none() || theirs.serial == mine.serial)
+                    && address.option("port").is_none_or(port)
+            }
+            (LinkKind::Serial { path: mine }, LinkKind::Serial { path: theirs }) => {
+                mine == theirs || self.aliases.contains(theirs)
+            }
+            (mine, theirs) => mine == theirs,
+        }
+    }
+
+    /// A USB or HID device has its serial number and its port as identities.
+    fn identified_by(&mut self, device: &Candidate) {
+        let Candidate { vendor, product, serial, port, .. } = device.clone();
+        if let Some(serial) = serial {
+            self.identities.push(Identity::UsbSerial { vendor, product, serial });
+        }
+        if !port.is_empty() {
+            self.identities.push(Identity::UsbPort { vendor, product, port });
+        }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A device of no known protocol shows how it would be addressed: `?+usb://…`.
+        write!(f, "{}  {}", self.address_for(self.protocol.unwrap_or("?")), self.about)?;
+        if !self.name.is_empty() {
+            write!(f, " {}", self.name)?;
+        }
+        match &self.access {
+            Access::Free => Ok(()),
+            Access::Held { by: Some(by) } => write!(f, "; in use by {by}"),
+            Access::Held { by: None } => f.write_str("; in use by another program"),
+            Access::Denied { next_step } => write!(f, "; no permission: {next_step}"),
+        }
+    }
+}
+
+impl serde::Serialize for Found {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (access, detail) = match &self.access {
+            Access::Free => ("free", None),
+            Access::Held { by } => ("held", by.as_ref()),
+            Access::Denied { next_step } => ("denied", Some(next_step)),
+        };
+        let identities: Vec<String> = self.identities.iter().map(Identity::to_string).collect();
+        let mut found = serializer.serialize_struct("Found", 8)?;
+        found.serialize_field("link", self.link.scheme())?;
+        found.serialize_field("address", &self.address())?;
+        found.serialize_field("about", &self.about)?;
+        found.serialize_field("name", &self.name)?;
+        found.serialize_field("identities", &identities)?;
+        found.serialize_field("aliases", &self.aliases)?;
+        found.serialize_field("access", access)?;
+        found.serialize_field("access_detail", &detail)?;
+        found.end()
+    }
+}
+
+/// What [`list`] found, and where it could not look.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The devices, by link and address.
+    pub found: Vec<Found>,
+    /// Buses that could not be looked at, each with the next step.
+    pub problems: Vec<Error>,
+}
+
+/// What is plugged in now: USB printers and the like, serial ports, HID devices.
+pub async fn list() -> Listing {
+    let mut listing = look(platform::Detail::WithHolders).await;
+    listing.found.sort_by_key(Found::to_string);
+    listing
+}
+
+/// Reading /sys can block while a device is being enumerated.
+async fn look(detail: platform::Detail) -> Listing {
+    tokio::task::spawn_blocking(move || platform::list(detail)).await.unwrap_or_default()
+}
+
+/// The protocol that a printer of this maker speaks, if it is a receipt printer.
+fn printer_protocol(vendor: u16) -> Option<&'static str> {
+    match vendor {
+        0x0519 => Some("star"),
+        // Hewlett-Packard, Brother, Canon, Dymo, Zebra: office and label printers.
+        0x03f0 | 0x04f9 | 0x04a9 | 0x0922 | 0x0a5f => None,
+        _ => Some("escpos"),
+    }
+}
+
+/// What an HID device with these top-level usages is, and the protocol it speaks.
+fn hid_class(usages: &[(u16, u16)]) -> (&'static str, Option<&'static str>) {
+    let has = |page: u16| usages.iter().any(|(p, _)| *p == page);
+    // HID Point of Sale Usage Tables 1.02: 0x8C bar code scanner, 0x8D scale, 0x8E magnetic stripe reader.
+    match () {
+        () if has(0x8c) => ("HID scanner", Some("scanner")),
+        () if has(0x8d) => ("HID scale", None),
+        () if has(0x8e) => ("HID card reader", None),
+        () if usages.contains(&(1, 6)) => ("HID keyboard", None),
+        () if usages.contains(&(1, 2)) => ("HID mouse", None),
+        () => ("HID device", None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::UsbId;
+
+    fn printer() -> Found {
+        let id = UsbId { vendor: 0x04b8, product: 0x0202, serial: Some("S1".into()) };
+        let mut found = Found::new(LinkKind::Usb(id), "USB printer");
+        found.protocol = printer_protocol(0x04b8);
+        found.name = "EPSON TM-T88V".into();
+        found.identified_by(&Candidate {
+            vendor: 0x04b8,
+            product: 0x0202,
+            serial: Some("S1".into()),
+            port: "1-1.4".into(),
+            name: String::new(),
+        });
+        found
+    }
+
+    #[test]
+    fn knows_which_addresses_mean_it() {
+        let found = printer();
+        let fits = |text: &str| found.fits(&text.parse().expect(text));
+        assert!(fits("escpos+usb://04b8:0202/S1") && fits("star+usb://04b8:0202?port=1-1.4"));
+        assert!(!fits("escpos+usb://04b8:0202/S2") && !fits("escpos+usb://04b8:0202?port=1-1.3"));
+        assert!(!fits("escpos+usb://04b8:0e15/S1") && !fits("scanner+hid://04b8:0202/S1"));
+        let mut port = Found::new(LinkKind::Serial { path: "/dev/serial/by-id/usb-FTDI".into() }, "serial port");
+        port.aliases = vec!["/dev/ttyUSB0".into()];
+        assert!(port.fits(&"escpos+serial:///dev/ttyUSB0?baud=38400".parse().expect("address")));
+        assert!(!port.fits(&"escpos+serial:///dev/ttyUSB1".parse().expect("address")));
+    }
+
+    #[test]
+    fn says_what_it_is_and_why_not() {
+        let mut found = printer();
+        assert_eq!(found.to_string(), "escpos+usb://04b8:0202/S1  USB printer EPSON TM-T88V");
+        assert_eq!(found.identities[0].to_string(), "usb:04b8:0202/S1");
+        assert_eq!(found.identities[1].to_string(), "usb:04b8:0202@1-1.4");
+        found.access = Access::Held { by: Some("pid 7 (cupsd)".into()) };
+        assert!(found.to_string().ends_with("; in use by pid 7 (cupsd)"));
+        found.access = Access::Denied { next_step: "join the group lp".into() };
+        assert!(found.to_string().ends_with("; no permission: join the group lp"));
+        found.protocol = None;
+        assert!(found.address().is_none() && found.to_string().starts_with("?+usb://04b8:0202/S1"));
+    }
+
+    #[test]
+    fn guesses_with_care() {
+        assert_eq!((printer_protocol(0x0519), printer_protocol(0x0a5f)), (Some("star"), None));
+        assert_eq!(hid_class(&[(1, 6), (0x8c, 2)]), ("HID scanner", Some("scanner")));
+        assert_eq!(hid_class(&[(1, 6)]), ("HID keyboard", None));
+        assert_eq!(hid_class(&[]), ("HID device", None));
+    }
+}

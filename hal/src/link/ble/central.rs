@@ -1,0 +1,336 @@
+//! The system's Bluetooth: its bus, adapters and faults, shared by the link and by discovery.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use btleplug::api::{BDAddr, Central as _, CentralState, Manager as _, Peripheral as _, ScanFilter};
+use btleplug::platform::{Adapter, Manager, Peripheral};
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+
+use crate::{Effect, Error, Kind, Result, Retry};
+
+/// How long one question to the Bluetooth service may take.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// What helps when a device does not answer.
+const NEAR: &str = "is it switched on, near, and not connected to a phone or another till?";
+/// How often a scan looks at what has come.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The connection to the Bluetooth service: one per process, because its task on the system bus lives as
+/// long as the bus. It has its own thread, so that it outlives the runtime that asked first.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    manager: Manager,
+    pub(crate) handle: Handle,
+}
+
+impl Session {
+    /// Runs `work` on the Bluetooth thread, and ends it when the caller leaves. Signal streams must not be
+    /// dropped elsewhere: bluez-async 0.9 tidies up after them in a task, which panics if a message
+    /// arrives in between; on the thread that dispatches messages none does.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        struct Leave<T>(tokio::task::JoinHandle<T>);
+        impl<T> Drop for Leave<T> {
+            fn drop(&mut self) {
+                self.0.abort();
+            }
+        }
+        let mut task = Leave(self.handle.spawn(work));
+        (&mut task.0).await.unwrap_or_else(|e| Err(Error::new(Kind::Io, "the Bluetooth thread ended").because(e)))
+    }
+}
+
+static SESSION: Mutex<Option<Session>> = Mutex::const_new(None);
+
+/// The process's session.
+///
+/// # Errors
+/// There is no system bus, or it does not let us; with the next step.
+pub(crate) async fn session() -> Result<Session> {
+    let mut held = SESSION.lock().await;
+    if let Some(session) = &*held {
+        return Ok(session.clone());
+    }
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("bluetooth bus".into()).spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(e) => return drop(tell.send(Err(Error::from(e)))),
+        };
+        runtime.block_on(async {
+            match Manager::new().await {
+                Ok(manager) => {
+                    tell.send(Ok(Session { manager, handle: Handle::current() })).ok();
+                    std::future::pending::<()>().await;
+                }
+                Err(e) => drop(tell.send(Err(explain(&e)))),
+            }
+        });
+    })?;
+    let session = within(CALL_TIMEOUT, "connecting to the system bus", async {
+        told.await.unwrap_or_else(|_| Err(Error::new(Kind::Io, "the Bluetooth thread ended")))
+    })
+    .await?;
+    *held = Some(session.clone());
+    Ok(session)
+}
+
+/// An adapter that is switched on: the one with this name (`hci1`), else the first.
+///
+/// # Errors
+/// No bus, no Bluetooth service, no adapter, or all switched off; each with the next step.
+pub(crate) async fn adapter(session: &Session, name: Option<&str>) -> Result<Adapter> {
+    let adapters = match call("listing the adapters", session.manager.adapters()).await {
+        Ok(adapters) => adapters,
+        Err(error) => {
+            // The bus may have been started anew; the next attempt connects to it again.
+            if error.kind() == Kind::Closed {
+                SESSION.lock().await.take();
+            }
+            return Err(error);
+        }
+    };
+    // The system lists them in any order.
+    let mut named = Vec::new();
+    for adapter in adapters {
+        let info = call("asking the adapter", adapter.adapter_info()).await?;
+        named.push((info.split(' ').next().unwrap_or_default().to_owned(), adapter));
+    }
+    named.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let (mut seen, mut off) = (Vec::new(), None);
+    for (id, adapter) in named {
+        seen.push(id.clone());
+        if name.is_some_and(|name| name != id) {
+            continue;
+        }
+        if call("asking the adapter", adapter.adapter_state()).await? != CentralState::PoweredOff {
+            return Ok(adapter);
+        }
+        off = off.or(Some(id));
+    }
+    Err(match (off, name) {
+        (Some(id), _) => Error::new(Kind::NotFound, format!("the Bluetooth adapter {id} is switched off"))
+            .with_retry(Retry::AfterOperator)
+            .hint("`rfkill unblock bluetooth`, then `bluetoothctl power on`"),
+        (None, Some(name)) => {
+            let seen = if seen.is_empty() { "none".to_owned() } else { seen.join(", ") };
+            Error::new(Kind::NotFound, format!("no Bluetooth adapter {name}; there are: {seen}"))
+        }
+        (None, None) => Error::new(Kind::NotFound, "this computer has no Bluetooth adapter")
+            .hint("plug one in; `bluetoothctl list` shows those that the system has"),
+    })
+}
+
+/// What the address calls the device: its Bluetooth address, or the system's identifier where it
+/// hides that.
+pub(crate) fn name_of(device: &Peripheral) -> String {
+    let address = device.address();
+    if address == BDAddr::default() { device.id().to_string() } else { address.to_string().to_ascii_uppercase() }
+}
+
+/// Finds a device: among those the system knows unless `fresh`, else by scanning until `limit`.
+///
+/// # Errors
+/// [`Kind::NotFound`] if it does not show itself.
+pub(crate) async fn find(adapter: &Adapter, device: &str, limit: Duration, fresh: bool) -> Result<Peripheral> {
+    let look = async || {
+        let known = call("listing the devices", adapter.peripherals()).await?;
+        Ok::<_, Error>(known.into_iter().find(|p| name_of(p).eq_ignore_ascii_case(device)))
+    };
+    if !fresh && let Some(found) = look().await? {
+        return Ok(found);
+    }
+    let _scan = Scan::start(adapter).await?;
+    let until = tokio::time::Instant::now() + limit;
+    let mut remembered = None;
+    while tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+        match look().await? {
+            Some(found) if !fresh || is_near(&found).await => return Ok(found),
+            other => remembered = other,
+        }
+    }
+    // Some controllers do not say how strong a signal is; then the attempt to connect decides.
+    remembered.ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("not seen within {} s of scanning", limit.as_secs())).hint(NEAR)
+    })
+}
+
+/// Whether it is being heard: a device that the system only remembers has no signal strength, and after
+/// the scan none has.
+async fn is_near(device: &Peripheral) -> bool {
+    let properties = tokio::time::timeout(CALL_TIMEOUT, device.properties()).await;
+    matches!(properties, Ok(Ok(Some(p))) if p.rssi.is_some())
+}
+
+/// A scan that ends when it is dropped.
+pub(crate) struct Scan {
+    adapter: Adapter,
+}
+
+impl Scan {
+    /// Starts to scan.
+    pub(crate) async fn start(adapter: &Adapter) -> Result<Self> {
+        call("starting to scan", adapter.start_scan(ScanFilter::default())).await?;
+        Ok(Self { adapter: adapter.clone() })
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        if let Ok(runtime) = Handle::try_current() {
+            let adapter = self.adapter.clone();
+            runtime.spawn(async move { tokio::time::timeout(CALL_TIMEOUT, adapter.stop_scan()).await.ok() });
+        }
+    }
+}
+
+/// One question to the Bluetooth service, with a deadline.
+pub(crate) async fn call<T>(what: &str, question: impl Future<Output = btleplug::Result<T>>) -> Result<T> {
+    within(CALL_TIMEOUT, what, async { question.await.map_err(|e| explain(&e)) }).await
+}
+
+/// `work`, unless it takes longer than `limit`.
+pub(crate) async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Kind::Timeout, format!("{what} took longer than {} s", limit.as_secs()))))
+}
+
+/// What a fault means. D-Bus names its errors; the other systems have kinds of their own.
+pub(crate) fn explain(error: &btleplug::Error) -> Error {
+    use btleplug::Error as E;
+    match error {
+        E::PermissionDenied => classify("AccessDenied", error),
+        E::DeviceNotFound => classify("UnknownObject", error),
+        E::NotConnected => classify("NotConnected", error),
+        E::NoAdapterAvailable => Error::new(Kind::NotFound, "this computer has no Bluetooth adapter"),
+        E::TimedOut(_) => classify("NoReply", error),
+        // `Debug` has the D-Bus name, which `Display` leaves out.
+        other => classify(&format!("{other} {other:?}"), error),
+    }
+}
+
+fn classify(text: &str, error: impl Display) -> Error {
+    let has = |names: &[&str]| names.iter().any(|name| text.contains(name));
+    let because = |kind, what: &str| Error::new(kind, what).because(error.to_string());
+    if has(&["DBus.Error.FileNotFound", "DBus.Error.NoServer", "Failed to connect to socket"]) {
+        because(Kind::NotFound, "there is no system bus, so no Bluetooth")
+            .with_retry(Retry::AfterOperator)
+            .hint("install and start D-Bus and BlueZ: `sudo apt install dbus bluez`, `sudo systemctl start bluetooth`")
+    } else if has(&["ServiceUnknown", "NameHasNoOwner", "Spawn.", "TimedOut:"]) {
+        because(Kind::NotFound, "the Bluetooth service is not running")
+            .with_retry(Retry::AfterOperator)
+            .hint("`sudo apt install bluez`, `sudo systemctl enable --now bluetooth`")
+    } else if has(&["AccessDenied", "NotAuthorized"]) {
+        because(Kind::Permission, "the system does not let this user use Bluetooth")
+            .hint("add the user to the group: `sudo usermod -aG bluetooth $USER`, then log in again")
+    } else if has(&[
+        "AuthenticationFailed",
+        "AuthenticationRejected",
+        "AuthenticationCanceled",
+        "Insufficient",
+        "Paired",
+    ]) {
+        because(Kind::Permission, "the device wants to be paired")
+            .hint("pair it once: `bluetoothctl pair ADDRESS`, or the option `pair=true` if it needs no code")
+    } else if has(&["NotReady"]) {
+        because(Kind::NotFound, "the Bluetooth adapter is switched off")
+            .with_retry(Retry::AfterOperator)
+            .hint("`rfkill unblock bluetooth`, then `bluetoothctl power on`")
+    } else if has(&["DBus.Error.Disconnected", "Connection lost"]) {
+        because(Kind::Closed, "the system bus has ended")
+    } else if has(&["NotConnected", "Not connected", "UnknownObject", "UnknownMethod", "UnknownInterface"]) {
+        because(Kind::Closed, "the device is no longer connected")
+    } else if has(&["NoReply", "ATT error: 0x0e"]) {
+        because(Kind::Timeout, "no answer in time")
+    } else if has(&["InProgress"]) {
+        because(Kind::Busy, "Bluetooth is busy with this device")
+    } else {
+        because(Kind::Io, "Bluetooth reports a fault")
+    }
+}
+
+/// Pairs with a device that needs no code, unless it is paired. `device` is btleplug's identifier,
+/// `hci0/dev_AA_BB_CC_DD_EE_FF`. btleplug does not pair, BlueZ does.
+#[cfg(target_os = "linux")]
+pub(crate) async fn pair(session: &Session, device: &str) -> Result<()> {
+    use bluez_async::{BluetoothError, BluetoothSession, DeviceId};
+    /// A person may have to press the device's button.
+    const PAIR: Duration = Duration::from_secs(30);
+    static BLUEZ: Mutex<Option<BluetoothSession>> = Mutex::const_new(None);
+
+    let fault = |e: BluetoothError| explain(&e.into());
+    let id: DeviceId = device.parse().map_err(fault)?;
+    let mut held = BLUEZ.lock().await;
+    let bluez = match &*held {
+        Some(bluez) => bluez.clone(),
+        None => {
+            // Its task on the bus belongs on the thread that stays.
+            let opening = session.handle.spawn(async { BluetoothSession::new().await.map(|(_, bluez)| bluez) });
+            let ended = |_| Error::new(Kind::Io, "the Bluetooth thread ended");
+            held.insert(opening.await.map_err(ended)?.map_err(fault)?).clone()
+        }
+    };
+    drop(held);
+    within(PAIR, "pairing", async {
+        if bluez.get_device_info(&id).await.map_err(fault)?.paired {
+            return Ok(());
+        }
+        bluez.pair_with_timeout(&id, PAIR).await.map_err(fault)
+    })
+    .await
+}
+
+/// A fault while connecting: nothing has been sent yet.
+pub(crate) fn not_connected(error: Error) -> Error {
+    let error = error.with_effect(Effect::None);
+    match error.kind() {
+        Kind::Io | Kind::Timeout | Kind::Closed => {
+            Error::new(Kind::NotFound, "the device does not take the connection").because(error).hint(NEAR)
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_next_step_for_what_the_bus_says() {
+        // Error names from the D-Bus specification and BlueZ's src/error.c and doc/.
+        for (text, kind, step) in [
+            (
+                "Failed to connect to socket /run/dbus/system_bus_socket: No such file or directory \
+                 (org.freedesktop.DBus.Error.FileNotFound)",
+                Kind::NotFound,
+                "systemctl start bluetooth",
+            ),
+            ("(org.freedesktop.DBus.Error.ServiceUnknown)", Kind::NotFound, "systemctl enable --now bluetooth"),
+            ("(org.freedesktop.DBus.Error.AccessDenied)", Kind::Permission, "usermod -aG bluetooth"),
+            ("(org.bluez.Error.AuthenticationFailed)", Kind::Permission, "pair=true"),
+            ("(org.bluez.Error.NotReady)", Kind::NotFound, "power on"),
+            ("(org.bluez.Error.NotConnected)", Kind::Closed, ""),
+            ("(org.freedesktop.DBus.Error.NoReply)", Kind::Timeout, ""),
+            ("(org.bluez.Error.InProgress)", Kind::Busy, ""),
+            ("(org.bluez.Error.Failed)", Kind::Io, ""),
+        ] {
+            let error = classify(text, "as the bus says");
+            assert_eq!(error.kind(), kind, "{text}");
+            assert!(error.to_string().contains("as the bus says"), "{error}");
+            assert!(error.next_step().unwrap_or_default().contains(step), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_failed_connection_has_done_nothing() {
+        let error = not_connected(classify("org.bluez.Error.Failed", "Host is down"));
+        assert_eq!((error.kind(), error.effect()), (Kind::NotFound, Effect::None));
+        assert!(error.to_string().contains("Host is down"), "{error}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Which of the devices that are plugged in does an address mean? Never the first that fits: two that
+//! fit are an error which lists them.
+
+use crate::address::UsbId;
+use crate::{Error, Kind, Result};
+
+/// A device that is plugged in, as far as choosing needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) vendor: u16,
+    pub(crate) product: u16,
+    pub(crate) serial: Option<String>,
+    /// Bus and ports on the way to it: `1-1.4`.
+    pub(crate) port: String,
+    /// What it calls itself; may be empty.
+    pub(crate) name: String,
+}
+
+impl std::fmt::Display for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04x}:{:04x}", self.vendor, self.product)?;
+        match &self.serial {
+            Some(serial) => write!(f, "/{serial}")?,
+            None => f.write_str(" without serial number")?,
+        }
+        write!(f, " at port {}", self.port)
+    }
+}
+
+/// The position of the one candidate that `id` and, where given, `port` mean.
+///
+/// # Errors
+/// [`Kind::NotFound`] names what is there instead; [`Kind::Address`] lists the candidates when more than
+/// one fits.
+pub(crate) fn choose(candidates: &[Candidate], id: &UsbId, port: Option<&str>) -> Result<usize> {
+    let alike = |c: &Candidate| c.vendor == id.vendor && c.product == id.product;
+    let fits = |c: &Candidate| {
+        alike(c) && (id.serial.is_none() || id.serial == c.serial) && port.is_none_or(|port| port == c.port)
+    };
+    let fitting: Vec<usize> = (0..candidates.len()).filter(|&i| fits(&candidates[i])).collect();
+    match fitting[..] {
+        [one] => Ok(one),
+        [] => {
+            let others: Vec<String> = candidates.iter().filter(|c| alike(c)).map(Candidate::to_string).collect();
+            let error = Error::new(Kind::NotFound, "no such device");
+            Err(if others.is_empty() {
+                error.hint("is it plugged in and switched on? `tresen list` shows what is there")
+            } else {
+                error.hint(format!("the address is for another one; there is {}", others.join(" and ")))
+            })
+        }
+        _ => {
+            let names: Vec<String> = fitting.iter().map(|&i| candidates[i].to_string()).collect();
+            let error =
+                Error::new(Kind::Address, format!("the address fits {} devices: {}", names.len(), names.join(" and ")));
+            let serials: Vec<_> = fitting.iter().filter_map(|&i| candidates[i].serial.as_ref()).collect();
+            let distinct = serials.iter().collect::<std::collections::BTreeSet<_>>().len() == fitting.len();
+            Err(error.hint(if distinct {
+                "add the serial number to the address: VVVV:PPPP/SERIAL".to_owned()
+            } else {
+                format!("name the port in the address: ?port={}", candidates[fitting[0]].port)
+            }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printer(serial: Option<&str>, port: &str) -> Candidate {
+        Candidate {
+            vendor: 0x04b8,
+            product: 0x0202,
+            serial: serial.map(str::to_owned),
+            port: port.into(),
+            name: "TM-T88V".into(),
+        }
+    }
+
+    fn id(serial: Option<&str>) -> UsbId {
+        UsbId { vendor: 0x04b8, product: 0x0202, serial: serial.map(str::to_owned) }
+    }
+
+    #[test]
+    fn takes_the_only_one_and_the_named_one() {
+        let two = [printer(Some("A"), "1-1"), printer(Some("B"), "1-2")];
+        assert_eq!(choose(&two[..1], &id(None), None).expect("the only one"), 0);
+        assert_eq!(choose(&two, &id(Some("B")), None).expect("by serial number"), 1);
+        assert_eq!(choose(&two, &id(None), Some("1-2")).expect("by port"), 1);
+    }
+
+    #[test]
+    fn never_takes_the_first_of_two() {
+        let error = choose(&[printer(Some("A"), "1-1"), printer(Some("B"), "1-2")], &id(None), None)
+            .expect_err("two fit")
+            .to_string();
+        assert!(error.contains("04b8:0202/A at port 1-1 and 04b8:0202/B at port 1-2"), "{error}");
+        assert!(error.contains("add the serial number"), "{error}");
+        for serial in [None, Some("SAME")] {
+            let twins = [printer(serial, "1-1"), printer(serial, "1-2")];
+            let error = choose(&twins, &id(serial), None).expect_err("two fit");
+            assert_eq!(error.kind(), Kind::Address);
+            assert!(error.to_string().contains("?port=1-1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_there_instead() {
+        let error = choose(&[printer(Some("A"), "1-1")], &id(Some("B")), None).expect_err("another one");
+        assert_eq!(error.kind(), Kind::NotFound);
+        assert!(error.to_string().contains("there is 04b8:0202/A at port 1-1"), "{error}");
+        let error = choose(&[], &id(None), None).expect_err("nothing");
+        assert!(error.to_string().contains("plugged in"), "{error}");
+    }
+}

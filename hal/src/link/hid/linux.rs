@@ -1,0 +1,271 @@
+//! hidraw: <https://docs.kernel.org/hid/hidraw.html>.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use super::Settings;
+use super::node::{self, Node};
+use crate::address::UsbId;
+use crate::link::choose::{Candidate, choose};
+use crate::link::permission;
+use crate::{BoxFuture, Effect, Error, Kind, Link, Result, sys};
+
+/// No report is longer: HID_MAX_BUFFER_SIZE of linux/hid.h.
+const REPORT_MAX: usize = 16 * 1024;
+
+/// An open HID device.
+#[derive(Debug)]
+pub struct Hid {
+    file: AsyncFd<Arc<File>>,
+    node: Node,
+    closed: watch::Sender<bool>,
+}
+
+/// Opens the device that `id` and `settings` name.
+///
+/// # Errors
+/// Not found; more than one that fits, listed; or no permission, with the udev rule.
+pub async fn open(id: &UsbId, settings: &Settings) -> Result<Hid> {
+    let node = find(node::list(Path::new("/")), id, settings)?;
+    let open = |write| OpenOptions::new().read(true).write(write).custom_flags(libc::O_NONBLOCK).open(&node.path);
+    // Listening is enough for most devices.
+    let file = open(true).or_else(|_| open(false)).map_err(|e| {
+        let error = Error::from(e).with_effect(Effect::None);
+        match error.kind() {
+            Kind::Permission => error.hint(permission::step(&permission::hid_rule(id.vendor, id.product))),
+            _ => error.hint(format!("was it unplugged just now? its node is {}", node.path.display())),
+        }
+    })?;
+    let file = sys::readable(Arc::new(file))?;
+    Ok(Hid { file, node, closed: watch::Sender::new(false) })
+}
+
+impl Hid {
+    /// The report descriptor, as the device sent it: HID 1.11, section 6.2.2.
+    pub fn descriptor(&self) -> &[u8] {
+        &self.node.descriptor
+    }
+
+    /// Usage page and usage of the device's top-level collections: `(0x8c, 2)` is a scanner.
+    pub fn usages(&self) -> &[(u16, u16)] {
+        &self.node.usages
+    }
+
+    /// What the device calls itself; may be empty.
+    pub fn name(&self) -> &str {
+        &self.node.device.name
+    }
+
+    /// The device's node: `/dev/hidraw0`.
+    pub fn path(&self) -> &Path {
+        &self.node.path
+    }
+
+    /// Reads the feature report with this number, 0 if the device has no numbers. The answer begins with
+    /// the number.
+    ///
+    /// # Errors
+    /// The device refuses or is gone.
+    pub async fn feature(&self, number: u8) -> Result<Vec<u8>> {
+        self.control(move |file| {
+            let mut report = vec![0; 4096];
+            report[0] = number;
+            let length = sys::feature(file, &mut report)?;
+            report.truncate(length);
+            Ok(report)
+        })
+        .await
+    }
+
+    /// Sends a feature report, which begins with its number, 0 if the device has no numbers.
+    ///
+    /// # Errors
+    /// The device refuses or is gone.
+    pub async fn set_feature(&self, report: &[u8]) -> Result<()> {
+        let mut report = report.to_vec();
+        self.control(move |file| sys::set_feature(file, &mut report).map(drop)).await
+    }
+
+    /// These calls wait for the device, up to 5 s, whatever the descriptor's flags.
+    async fn control<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&File) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let file = self.file.get_ref().clone();
+        let done = spawn_blocking(move || call(&file)).await;
+        done.map_err(|e| Error::new(Kind::Cancelled, "the runtime is shutting down").because(e))?.map_err(explain)
+    }
+}
+
+impl Link for Hid {
+    /// Sends one report, which begins with its number, 0 if the device has no numbers.
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let report = bytes.to_vec();
+            let sent = self.control(move |mut file| file.write(&report)).await?;
+            if sent == bytes.len() {
+                return Ok(());
+            }
+            Err(Error::new(Kind::Io, format!("the device took {sent} of {} bytes of the report", bytes.len()))
+                .with_effect(Effect::Partial))
+        })
+    }
+
+    fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            let before = into.len();
+            let mut closing = self.closed.subscribe();
+            loop {
+                let mut ready = tokio::select! {
+                    biased;
+                    _ = closing.wait_for(|closed| *closed) => {
+                        return Err(Error::new(Kind::Closed, "the link was closed"));
+                    }
+                    ready = self.file.readable() => ready?,
+                };
+                into.resize(before + REPORT_MAX, 0);
+                let read = ready.try_io(|file| (&**file.get_ref()).read(&mut into[before..]));
+                into.truncate(before + read.as_ref().map_or(0, |r| *r.as_ref().unwrap_or(&0)));
+                match read {
+                    Err(_not_ready) => {}
+                    Ok(Ok(0)) => return Err(Error::new(Kind::Closed, "the device was unplugged")),
+                    Ok(Ok(n)) => return Ok(n),
+                    Ok(Err(e)) => return Err(explain(e)),
+                }
+            }
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.closed.send_replace(true);
+        })
+    }
+}
+
+/// hidraw answers EIO or ENODEV once the device is gone.
+fn explain(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::EIO | libc::ENODEV | libc::ESHUTDOWN) => {
+            Error::new(Kind::Closed, "the device was unplugged").because(error)
+        }
+        Some(libc::EPIPE) => Error::new(Kind::Unsupported, "the device refuses the report").because(error),
+        Some(libc::EBADF) => Error::new(Kind::Permission, "open for listening only").because(error),
+        _ => error.into(),
+    }
+}
+
+/// The one node that is meant.
+fn find(nodes: Vec<Node>, id: &UsbId, settings: &Settings) -> Result<Node> {
+    let mut devices: Vec<Candidate> = Vec::new();
+    for node in &nodes {
+        // The interfaces of one device are one candidate.
+        if !devices
+            .iter()
+            .any(|d| (d.vendor, d.product, &d.port) == (node.device.vendor, node.device.product, &node.device.port))
+        {
+            devices.push(node.device.clone());
+        }
+    }
+    let device = &devices[choose(&devices, id, settings.port.as_deref())?];
+    let fits = |node: &Node| {
+        (node.device.vendor, node.device.product, &node.device.port) == (device.vendor, device.product, &device.port)
+            && settings.interface.is_none_or(|number| node.interface == Some(number))
+            && settings.usage.is_none_or(|page| node.usages.iter().any(|(p, _)| *p == page))
+    };
+    let mut fitting: Vec<Node> = nodes.into_iter().filter(fits).collect();
+    fitting.sort_by_key(rank);
+    match &fitting[..] {
+        [] => Err(Error::new(Kind::NotFound, "the device has no such HID interface")
+            .hint("leave `usage` and `interface` out of the address, or see `tresen list`")),
+        [first, second, ..] if rank(first) == rank(second) => {
+            let list: Vec<String> = fitting
+                .iter()
+                .map(|n| format!("interface {} with usage page {:x?}", n.interface.unwrap_or(0), pages(n)))
+                .collect();
+            Err(Error::new(Kind::Address, format!("the address fits {}", list.join(" and ")))
+                .hint("name one in the address: ?interface=N"))
+        }
+        _ => Ok(fitting.swap_remove(0)),
+    }
+}
+
+fn pages(node: &Node) -> Vec<u16> {
+    node.usages.iter().map(|(page, _)| *page).collect()
+}
+
+/// Point-of-sale pages (0x8c to 0x8e) first, keyboard and mouse (page 1) and their media keys (0x0c) last.
+fn rank(node: &Node) -> u8 {
+    let pages = pages(node);
+    if pages.iter().any(|page| (0x8c..=0x8e).contains(page)) {
+        0
+    } else if pages.iter().any(|page| ![0x01, 0x0c].contains(page)) {
+        1
+    } else {
+        2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(number: u8, port: &str, usages: &[(u16, u16)]) -> Node {
+        Node {
+            path: format!("/dev/hidraw{number}").into(),
+            device: Candidate {
+                vendor: 0x0c2e,
+                product: 0x0b6a,
+                serial: None,
+                port: port.into(),
+                name: "scanner".into(),
+            },
+            interface: Some(number),
+            alone: false,
+            descriptor: vec![],
+            usages: usages.to_vec(),
+        }
+    }
+
+    const ID: UsbId = UsbId { vendor: 0x0c2e, product: 0x0b6a, serial: None };
+
+    #[test]
+    fn takes_the_point_of_sale_interface() {
+        let nodes = || vec![node(0, "1-1", &[(1, 6)]), node(1, "1-1", &[(0x8c, 2)]), node(2, "1-1", &[(0xff45, 1)])];
+        let by = |settings: Settings| find(nodes(), &ID, &settings).map(|n| n.path.display().to_string());
+        assert_eq!(by(Settings::default()).expect("one"), "/dev/hidraw1");
+        assert_eq!(by(Settings { usage: Some(1), ..Settings::default() }).expect("one"), "/dev/hidraw0");
+        assert_eq!(by(Settings { interface: Some(2), ..Settings::default() }).expect("one"), "/dev/hidraw2");
+        let none = by(Settings { usage: Some(0x8e), ..Settings::default() }).expect_err("none");
+        assert_eq!(none.kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn two_that_are_alike_are_an_error() {
+        let twins = vec![node(0, "1-1", &[(0x8c, 2)]), node(1, "1-2", &[(0x8c, 2)])];
+        let error = find(twins.clone(), &ID, &Settings::default()).expect_err("two devices");
+        assert!(error.to_string().contains("?port=1-1"), "{error}");
+        let by_port = Settings { port: Some("1-2".into()), ..Settings::default() };
+        assert_eq!(find(twins, &ID, &by_port).expect("one").interface, Some(1));
+        let keyboards = vec![node(0, "1-1", &[(1, 6)]), node(1, "1-1", &[(1, 6)])];
+        let error = find(keyboards, &ID, &Settings::default()).expect_err("two interfaces");
+        assert!(error.to_string().contains("interface 0") && error.to_string().contains("interface=N"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_not_there_is_not_found() {
+        let id = UsbId { vendor: 0xfffe, product: 0xfffe, serial: None };
+        let error = open(&id, &Settings::default()).await.expect_err("not there");
+        assert_eq!(error.kind(), Kind::NotFound);
+    }
+}

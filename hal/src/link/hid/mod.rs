@@ -1,0 +1,79 @@
+//! HID devices: scanners, scales, card readers, through the system's hidraw.
+//!
+//! One chunk is one report. A report begins with its number where the device has numbered reports; to
+//! the device, reports always begin with a number, 0 where there is none.
+//!
+//! Options in an address, for a device that has several HID interfaces: `usage` (usage page in hex, `8c`
+//! for scanners, `8d` for scales, `8e` for card readers), `interface` (its number), `port` (`1-1.4`, for two
+//! devices that are alike). Without them a point-of-sale page goes before any other, and any other
+//! before keyboard and mouse.
+//!
+//! **Permissions.** A udev rule for the hidraw node, which the error spells out. Several programs may
+//! read the same device; each gets every report.
+//!
+//! Linux only; elsewhere opening says so. A scanner in keyboard mode still types into the focused
+//! window while it is read here.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) mod node;
+#[cfg(not(target_os = "linux"))]
+mod other;
+
+use crate::{Address, Error, Kind, Result};
+
+#[cfg(target_os = "linux")]
+pub use linux::{Hid, open};
+#[cfg(not(target_os = "linux"))]
+pub use other::{Hid, open};
+
+/// The options that [`Settings::from_address`] reads.
+pub const OPTIONS: [&str; 3] = ["usage", "interface", "port"];
+
+/// What an address may say beyond vendor, product and serial number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// Usage page of the top-level collection.
+    pub usage: Option<u16>,
+    /// Number of the USB interface.
+    pub interface: Option<u8>,
+    /// Bus and ports: `1-1.4`.
+    pub port: Option<String>,
+}
+
+impl Settings {
+    /// Reads the options of an HID address.
+    ///
+    /// # Errors
+    /// [`Kind::Address`] names the option, its value and what is allowed.
+    pub fn from_address(address: &Address) -> Result<Self> {
+        let usage = address.option("usage").map(|text| {
+            u16::from_str_radix(text, 16).map_err(|_| {
+                Error::new(Kind::Address, format!("option `usage={text}`: a usage page in hex, such as 8c"))
+                    .at(address.label())
+            })
+        });
+        Ok(Self {
+            usage: usage.transpose()?,
+            interface: address.option_as("interface")?,
+            port: address.option("port").map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_its_options() {
+        let address: Address = "scanner+hid://05e0:1900?usage=8c&interface=1&port=1-2".parse().expect("address");
+        let expected = Settings { usage: Some(0x8c), interface: Some(1), port: Some("1-2".into()) };
+        assert_eq!(Settings::from_address(&address).expect("settings"), expected);
+        for query in ["usage=pos", "interface=256"] {
+            let address: Address = format!("scanner+hid://05e0:1900?{query}").parse().expect("address");
+            assert!(Settings::from_address(&address).expect_err(query).to_string().contains(query));
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Where there is no hidraw.
+
+use super::Settings;
+use crate::address::UsbId;
+use crate::{BoxFuture, Error, Kind, Link, Result};
+
+/// An open HID device. There is none on this system.
+#[derive(Debug)]
+pub enum Hid {}
+
+/// Opening an HID device needs Linux.
+///
+/// # Errors
+/// [`Kind::Unsupported`], always.
+pub async fn open(_: &UsbId, _: &Settings) -> Result<Hid> {
+    Err(Error::new(Kind::Unsupported, "HID links work on Linux only so far")
+        .hint("set the device to serial (COM port) mode, if it has one"))
+}
+
+impl Link for Hid {
+    fn send<'a>(&'a self, _: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        match *self {}
+    }
+    fn recv<'a>(&'a self, _: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
+        match *self {}
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        match *self {}
+    }
+}

@@ -1,0 +1,282 @@
+//! Bluetooth serial port (SPP): an RFCOMM connection over the kernel's own sockets; no bluetoothd needed
+//! for a device that is paired or needs no pairing.
+//!
+//! Options in an address: `channel` (1 to 30; otherwise the device is asked by SDP), `adapter` (the
+//! Bluetooth address of the local adapter to use, as `bluetoothctl list` shows it).
+//!
+//! **Permissions.** None beyond an ordinary user's. A container or sandbox may forbid Bluetooth
+//! sockets.
+//!
+//! **Closing.** What was written can still be on its way when the socket is closed, and is then lost:
+//! [`Link::close`] waits for the kernel's queue to run empty, for as long as it moves.
+//!
+//! Left out: pairing (`bluetoothctl pair AA:BB:CC:DD:EE:FF` does it once for all).
+
+mod sdp;
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bluer::rfcomm::{self, Stream};
+use bluer::{AddressType, l2cap};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::duplex::Duplex;
+use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result, Retry};
+
+/// The options that [`open`] reads.
+pub const OPTIONS: [&str; 2] = ["channel", "adapter"];
+
+/// How long connecting may take, and asking for the channel. Paging a device takes up to 5.12 s, and again
+/// for the retry.
+const CONNECT: Duration = Duration::from_secs(12);
+/// Closing gives up when nothing has left the queue for this long…
+const DRAIN_STALLED: Duration = Duration::from_secs(2);
+/// …or after this long in any case.
+const DRAIN_MOST: Duration = Duration::from_secs(10);
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// For what has left RFCOMM's queue and is still in L2CAP's, which cannot be asked.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How long the device may take to close its side.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// An open RFCOMM connection.
+#[derive(Debug)]
+pub struct Spp {
+    /// Locked for one system call at a time, none of which waits.
+    stream: Mutex<Stream>,
+    /// What the kernel says of an empty queue. Kernels differ: some count what waits, others what is free.
+    idle: Option<u32>,
+}
+
+/// Connects to the serial port of `device` as the options of `address` say.
+///
+/// # Errors
+/// [`Kind::NotFound`] without adapter or device; [`Kind::Permission`] if it wants to be paired;
+/// [`Kind::Refused`] or [`Kind::Unsupported`] if it has no serial port. Each with the next step.
+pub async fn open(address: &Address, device: &str) -> Result<Spp> {
+    let bad = |name: &str, allowed: &str| {
+        let value = address.option(name).unwrap_or_default();
+        Error::new(Kind::Address, format!("option `{name}={value}`: allowed are {allowed}"))
+    };
+    let peer: bluer::Address =
+        device.parse().map_err(|_| Error::new(Kind::Address, format!("`{device}` is no Bluetooth address")))?;
+    let adapter = match address.option("adapter") {
+        None => bluer::Address::any(),
+        Some(text) => text.parse().map_err(|_| bad("adapter", "AA:BB:CC:DD:EE:FF"))?,
+    };
+    let channel = match address.option_as("channel")? {
+        Some(channel @ 1..=30) => channel,
+        Some(_) => return Err(bad("channel", "1 to 30")),
+        None => lookup(adapter, peer).await.map_err(|e| e.with_effect(Effect::None))?,
+    };
+    tracing::debug!(%peer, channel, "connecting");
+    let connecting = async {
+        let socket = rfcomm::Socket::new()?;
+        socket.bind(rfcomm::SocketAddr::new(adapter, 0))?;
+        socket.connect(rfcomm::SocketAddr::new(peer, channel)).await
+    };
+    within(connecting).await.map(Spp::new).map_err(|e| e.with_effect(Effect::None))
+}
+
+/// Asks the device for the channel of its first serial port.
+async fn lookup(adapter: bluer::Address, peer: bluer::Address) -> Result<u8> {
+    let at = |address, psm| l2cap::SocketAddr::new(address, AddressType::BrEdr, psm);
+    let socket = within(async {
+        let socket = l2cap::Socket::new_seq_packet()?;
+        socket.bind(at(adapter, 0))?;
+        socket.connect(at(peer, sdp::PSM)).await
+    })
+    .await?;
+    let mut lookup = sdp::Lookup::default();
+    let channels = tokio::time::timeout(CONNECT, async {
+        // The default MTU of L2CAP is 672 bytes; we allow attributes of 512 per packet.
+        let mut packet = [0; 1024];
+        loop {
+            socket.send(&lookup.request()).await.map_err(explain)?;
+            let n = socket.recv(&mut packet).await.map_err(explain)?;
+            if let Some(channels) = lookup.answer(&packet[..n])? {
+                return Ok::<_, Error>(channels);
+            }
+        }
+    });
+    let channels = channels.await.map_err(|_| late())?.map_err(|e| e.hint(TRY_CHANNEL))?;
+    channels
+        .first()
+        .copied()
+        .ok_or_else(|| Error::new(Kind::Unsupported, "the device says that it has no serial port").hint(TRY_CHANNEL))
+}
+
+const TRY_CHANNEL: &str = "if it should have one, try the option `channel=1`";
+
+async fn within<T>(connecting: impl Future<Output = io::Result<T>>) -> Result<T> {
+    tokio::time::timeout(CONNECT, connecting).await.map_err(|_| late())?.map_err(explain)
+}
+
+fn late() -> Error {
+    Error::new(Kind::NotFound, format!("no answer within {} s", CONNECT.as_secs())).hint(NEAR)
+}
+
+const NEAR: &str = "is it switched on, near, and not connected to a phone or another till?";
+
+/// What the kernel's answers to a connection attempt mean (Linux, `net/bluetooth`).
+fn explain(error: io::Error) -> Error {
+    let new = |kind, what: &str, step: &str| Error::new(kind, what).hint(step);
+    let error_ = match error.raw_os_error() {
+        Some(libc::EHOSTDOWN | libc::ETIMEDOUT) => new(Kind::NotFound, "the device does not answer", NEAR),
+        Some(libc::EHOSTUNREACH | libc::ENETDOWN | libc::ENODEV | libc::EADDRNOTAVAIL) => new(
+            Kind::NotFound,
+            "there is no such Bluetooth adapter, or it is switched off",
+            "`rfkill unblock bluetooth`, then `bluetoothctl power on`; `bluetoothctl list` shows the adapters",
+        )
+        .with_retry(Retry::AfterOperator),
+        Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT) => new(
+            Kind::Unsupported,
+            "this system has no Bluetooth sockets",
+            "`sudo modprobe rfcomm`; in a container they must be allowed",
+        ),
+        Some(libc::ECONNREFUSED) => new(
+            Kind::Refused,
+            "the device has nothing on that channel",
+            "leave the option `channel` out, or try another",
+        ),
+        Some(libc::EACCES | libc::EPERM | libc::EKEYREJECTED | libc::EBADE) => {
+            new(Kind::Permission, "the device wants to be paired", "pair it once: `bluetoothctl pair ADDRESS`")
+        }
+        Some(libc::EBUSY) => new(Kind::Busy, "another program is connected to it", "close that one first"),
+        _ => return Error::from(error).hint(NEAR),
+    };
+    error_.because(error)
+}
+
+/// A fault of an open connection. Whatever ends one is an end.
+fn lost(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(
+            libc::ECONNRESET
+            | libc::ECONNABORTED
+            | libc::ETIMEDOUT
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+            | libc::ENETDOWN
+            | libc::ENOTCONN
+            | libc::EPIPE
+            | libc::EBADFD
+            | libc::EIO,
+        ) => closed().because(error),
+        _ => error.into(),
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Kind::Closed, "the device has left").hint("is it switched on and near?")
+}
+
+impl Spp {
+    /// Takes over a connection that nothing has been written to.
+    pub fn new(stream: Stream) -> Self {
+        let idle = stream.as_ref().output_buffer().ok();
+        Self { stream: Mutex::new(stream), idle }
+    }
+
+    fn queue(&self) -> Option<u32> {
+        self.stream.lock().expect("no holder of this lock panics").as_ref().output_buffer().ok()
+    }
+
+    /// Waits for the kernel's queue to run empty.
+    async fn drain(&self) {
+        let begun = tokio::time::Instant::now();
+        let (mut last, mut moved) = (self.queue(), begun);
+        while last.is_some() && last != self.idle {
+            tokio::time::sleep(DRAIN_LOOK).await;
+            let (now, queue) = (tokio::time::Instant::now(), self.queue());
+            if queue != last {
+                (last, moved) = (queue, now);
+            }
+            if now - moved >= DRAIN_STALLED || now - begun >= DRAIN_MOST {
+                tracing::debug!("the device takes no more; gave it up");
+                return;
+            }
+        }
+        tokio::time::sleep(SETTLE).await;
+    }
+}
+
+impl Link for Spp {
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { Duplex(&self.stream).write_all(bytes).await.map_err(lost) })
+    }
+
+    fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            into.reserve(4096);
+            match Duplex(&self.stream).read_buf(into).await {
+                Ok(0) => Err(closed()),
+                Ok(n) => Ok(n),
+                Err(e) => Err(lost(e)),
+            }
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.drain().await;
+            let goodbye = async {
+                let mut rest = Vec::new();
+                if Duplex(&self.stream).shutdown().await.is_ok() {
+                    while self.recv(&mut rest).await.is_ok() {
+                        rest.clear();
+                    }
+                }
+            };
+            tokio::time::timeout(GOODBYE, goodbye).await.ok();
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn open(query: &str) -> Error {
+        let address: Address = format!("star+spp://02:00:00:00:00:01?{query}").parse().expect("address");
+        crate::link::open(&address).await.expect_err("no such device")
+    }
+
+    #[tokio::test]
+    async fn reads_its_options() {
+        for query in ["channel=0", "channel=31", "channel=x", "adapter=hci0"] {
+            let error = open(query).await;
+            assert!(error.kind() == Kind::Address && error.to_string().contains(query), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_bluetooth_it_says_what_to_do() {
+        for query in ["", "channel=1"] {
+            let error = open(query).await;
+            assert_eq!(error.effect(), Effect::None);
+            assert!(error.next_step().is_some() && error.to_string().contains("02:00:00:00:00:01"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_the_next_step_for_what_the_kernel_says() {
+        for (code, kind, step) in [
+            (libc::EHOSTDOWN, Kind::NotFound, "switched on"),
+            (libc::EHOSTUNREACH, Kind::NotFound, "power on"),
+            (libc::EAFNOSUPPORT, Kind::Unsupported, "modprobe rfcomm"),
+            (libc::ECONNREFUSED, Kind::Refused, "channel"),
+            (libc::EACCES, Kind::Permission, "bluetoothctl pair"),
+            (libc::EBUSY, Kind::Busy, "close"),
+        ] {
+            let error = explain(io::Error::from_raw_os_error(code));
+            assert_eq!(error.kind(), kind);
+            assert!(error.next_step().expect("a step").contains(step), "{error}");
+        }
+        for code in [libc::ECONNRESET, libc::ETIMEDOUT, libc::EPIPE, libc::ENOTCONN] {
+            assert_eq!(lost(io::Error::from_raw_os_error(code)).kind(), Kind::Closed);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! TLS 1.2 and 1.3 over TCP, for printers and terminals that have it; rustls with ring.
+//!
+//! Options in an address: `tls=true` and one of
+//! - `fingerprint=` SHA-256 of the device's certificate, 64 hex digits, colons allowed. For the
+//!   self-signed certificates that devices come with; host name and dates are not looked at.
+//! - `ca=` file with the authorities (PEM) that may have signed it. The certificate must then name the
+//!   host of the address and be valid today.
+//!
+//! With neither, connecting fails with the fingerprint that the device showed, for a person to compare
+//! with the device's own screen or printout. Public authorities are not trusted: they do not sign
+//! devices on a shop's network.
+//!
+//! Left out: client certificates, certificates of X.509 version 1.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{fmt, io};
+
+use ring::digest;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::duplex::Duplex;
+use super::tcp::{self, CHUNK, CLOSE_TIMEOUT};
+use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
+
+/// Whom to believe.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// The one certificate with this SHA-256.
+    Fingerprint([u8; 32]),
+    /// Whatever one of these authorities has signed for the host.
+    Authorities(Arc<RootCertStore>),
+    /// Nobody yet: connecting fails and says which fingerprint the device showed.
+    Nobody,
+}
+
+impl Trust {
+    /// Reads the options `fingerprint` and `ca`.
+    ///
+    /// # Errors
+    /// [`Kind::Address`] if they contradict each other or cannot be read.
+    pub fn from_address(address: &Address) -> Result<Self> {
+        match (address.option("fingerprint"), address.option("ca")) {
+            (Some(_), Some(_)) => Err(Error::new(Kind::Address, "options `ca` and `fingerprint` exclude each other")),
+            (Some(hex), None) => parse_fingerprint(hex).map(Self::Fingerprint).ok_or_else(|| {
+                Error::new(Kind::Address, format!("option `fingerprint={hex}`: not a SHA-256, 64 hex digits"))
+            }),
+            (None, Some(file)) => authorities(file).map(|roots| Self::Authorities(Arc::new(roots))),
+            (None, None) => Ok(Self::Nobody),
+        }
+    }
+}
+
+fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text.bytes().filter(|&b| b != b':').collect();
+    let mut out = [0; 32];
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |d: u8| (d as char).to_digit(16);
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(out)
+}
+
+fn authorities(file: &str) -> Result<RootCertStore> {
+    let bad = |what: String| Error::new(Kind::Address, format!("option `ca={file}`: {what}"));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|e| bad(e.to_string()))? {
+        let certificate = certificate.map_err(|e| bad(e.to_string()))?;
+        roots.add(certificate).map_err(|e| bad(e.to_string()))?;
+    }
+    if roots.is_empty() { Err(bad("no certificate in it".to_owned())) } else { Ok(roots) }
+}
+
+/// An open TLS connection.
+#[derive(Debug)]
+pub struct Tls {
+    /// Locked for one poll at a time, none of which waits.
+    stream: Mutex<TlsStream<TcpStream>>,
+}
+
+/// Connects and shakes hands, each within `limit`.
+///
+/// # Errors
+/// As [`tcp::connect`]; [`Kind::Refused`] if the certificate is not trusted, with the fingerprint it
+/// has; [`Kind::Protocol`] if the device speaks no TLS that we know.
+pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Result<Tls> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|e| Error::new(Kind::Address, format!("`{host}` cannot stand in a certificate")).because(e))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Arc::new(Verifier {
+        algorithms: provider.signature_verification_algorithms,
+        trust: match trust {
+            Trust::Fingerprint(print) => Check::Print(Some(print)),
+            Trust::Nobody => Check::Print(None),
+            Trust::Authorities(roots) => Check::Signed(
+                WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+                    .build()
+                    .map_err(|e| Error::new(Kind::Config, "these authorities cannot be used").because(e))?,
+            ),
+        },
+        shown: Mutex::default(),
+    });
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Error::new(Kind::Unsupported, "no TLS version is left").because(e))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier.clone())
+        .with_no_client_auth();
+
+    let stream = tcp::stream(host, port, limit).await?;
+    tcp::prepare(&stream)?;
+    let shaken = tokio::time::timeout(limit, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
+    match shaken {
+        Ok(Ok(stream)) => Ok(Tls { stream: Mutex::new(stream) }),
+        Ok(Err(error)) => Err(explain(error, &verifier)),
+        Err(_) => Err(Error::new(Kind::Timeout, format!("no TLS handshake within {} s", limit.as_secs_f32()))
+            .with_effect(Effect::None)
+            .hint("does the device speak TLS on this port? try it without `tls=true`")),
+    }
+}
+
+fn explain(error: io::Error, verifier: &Verifier) -> Error {
+    let cause = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    let shown = verifier.shown.lock().expect("no holder of this lock panics").map(Print);
+    match (cause, shown) {
+        (Some(rustls::Error::InvalidCertificate(_)), Some(shown)) => {
+            let what = format!("the device's certificate is not trusted; its SHA-256 is {shown}");
+            let error = Error::new(Kind::Refused, what).because(error).with_retry(crate::Retry::AfterOperator);
+            error.hint(format!(
+                "if that is what the device itself shows or prints, add the option `fingerprint={shown}`; if not, \
+                 something else answers on this address"
+            ))
+        }
+        (Some(_), _) => Error::new(Kind::Protocol, "no TLS connection")
+            .because(error)
+            .with_effect(Effect::None)
+            .hint("does the device speak TLS 1.2 or 1.3 on this port? try it without `tls=true`"),
+        (None, _) => tcp::lost(error).with_effect(Effect::None),
+    }
+}
+
+struct Print([u8; 32]);
+
+impl fmt::Display for Print {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+#[derive(Debug)]
+struct Verifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    trust: Check,
+    /// The fingerprint that the device showed.
+    shown: Mutex<Option<[u8; 32]>>,
+}
+
+#[derive(Debug)]
+enum Check {
+    Print(Option<[u8; 32]>),
+    Signed(Arc<WebPkiServerVerifier>),
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        device: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let hash = digest::digest(&digest::SHA256, device);
+        let shown: [u8; 32] = hash.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        *self.shown.lock().expect("no holder of this lock panics") = Some(shown);
+        match &self.trust {
+            Check::Print(Some(expected)) if *expected == shown => Ok(ServerCertVerified::assertion()),
+            Check::Print(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+            Check::Signed(verifier) => verifier.verify_server_cert(device, chain, name, ocsp, now),
+        }
+    }
+
+    // That the device holds the certificate's key is checked either way.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl Link for Tls {
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let mut stream = Duplex(&self.stream);
+            stream.write_all(bytes).await.map_err(tcp::lost)?;
+            stream.flush().await.map_err(tcp::lost)
+        })
+    }
+
+    fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            into.reserve(CHUNK);
+            match Duplex(&self.stream).read_buf(into).await {
+                Ok(0) => Err(Error::new(Kind::Closed, "the device closed the connection")),
+                Ok(n) => Ok(n),
+                Err(e) => Err(tcp::lost(e)),
+            }
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // As on plain TCP, what is unread must be read, or the kernel resets the connection.
+            let drained = async {
+                let mut rest = Vec::new();
+                if Duplex(&self.stream).shutdown().await.is_ok() {
+                    while self.recv(&mut rest).await.is_ok() {
+                        rest.clear();
+                    }
+                }
+            };
+            tokio::time::timeout(CLOSE_TIMEOUT, drained).await.ok();
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::net::TcpListener;
+
+    /// As OpenSSL prints it; see `testdata/README.md`.
+    const PRINT: &str = "6D:0B:62:74:F6:02:6A:15:BE:F6:AF:71:2A:D9:54:98:\
+                         EE:D4:5A:97:B1:7B:DB:25:DD:13:8C:0E:1B:A7:EA:A5";
+    const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/link/testdata/ca.pem");
+
+    /// A device that sends back what it gets, on one connection after the other.
+    async fn device() -> u16 {
+        let certificate = CertificateDer::from_pem_slice(include_bytes!("testdata/device.pem")).expect("PEM");
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/device.key")).expect("PEM");
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("a certificate with its key");
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    let (mut from, mut to) = tokio::io::split(stream);
+                    tokio::io::copy(&mut from, &mut to).await.ok();
+                    to.shutdown().await.ok();
+                }
+            }
+        });
+        port
+    }
+
+    async fn open(port: u16, query: &str) -> Result<Box<dyn Link>> {
+        let address: Address = format!("escpos+tcp://127.0.0.1:{port}?tls=true{query}").parse().expect("address");
+        crate::link::open(&address).await
+    }
+
+    #[tokio::test]
+    async fn talks_to_a_device_it_trusts_by_fingerprint_or_authority() {
+        let port = device().await;
+        for query in [format!("&fingerprint={PRINT}"), format!("&ca={CA}")] {
+            let link = open(port, &query).await.expect("trusted");
+            let job: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
+            let back = async {
+                let mut got = Vec::new();
+                while got.len() < job.len() {
+                    link.recv(&mut got).await.expect("open");
+                }
+                got
+            };
+            let (sent, back) = tokio::join!(link.send(&job), back);
+            sent.expect("open");
+            assert!(back == job, "{query}");
+            link.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn names_the_fingerprint_of_a_device_it_does_not_trust() {
+        let port = device().await;
+        let print = PRINT.replace(':', "").to_lowercase();
+        for query in [String::new(), format!("&fingerprint={}", "00".repeat(32))] {
+            let error = open(port, &query).await.expect_err("not trusted");
+            assert_eq!((error.kind(), error.effect()), (Kind::Refused, Effect::None));
+            assert!(error.to_string().contains(&format!("fingerprint={print}")), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_authority_vouches_for_the_named_host_only() {
+        let port = device().await;
+        let trust = Trust::Authorities(Arc::new(authorities(CA).expect("authorities")));
+        // "localhost" resolves to the device, but its certificate names 127.0.0.1 and printer.test.
+        let error = connect("localhost", port, Duration::from_secs(5), trust).await.expect_err("another name");
+        assert_eq!(error.kind(), Kind::Refused, "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_device_without_tls_is_told_apart() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a host");
+            stream.write_all(b"\x10\x00\x00\x0f no TLS here").await.expect("open");
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.ok();
+        });
+        let error = open(port, "").await.expect_err("no TLS");
+        assert_eq!((error.kind(), error.effect()), (Kind::Protocol, Effect::None), "{error}");
+        assert!(error.to_string().contains("without `tls=true`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn refuses_options_it_cannot_use() {
+        for query in ["&fingerprint=6D:0B", "&fingerprint=zz", "&ca=/no/such/file.pem", "&ca=/x&fingerprint=00"] {
+            let error = open(1, query).await.expect_err(query);
+            assert_eq!(error.kind(), Kind::Address, "{query}: {error}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the lab's tests share: USB gadgets on the kernel's own stack, simulators behind them, and bounded
+//! waiting. It works as root in the lab's virtual machine only; `tests/lab/run` boots it.
+#![cfg(target_os = "linux")]
+
+mod ffs;
+mod gadget;
+pub mod net;
+mod paper;
+mod printer;
+#[cfg(feature = "bluetooth")]
+pub mod radio;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub use ffs::{FfsPrinter, Script};
+pub use gadget::{Gadget, KEYBOARD, POS_SCANNER};
+pub use paper::Paper;
+pub use printer::GadgetPrinter;
+
+/// How long anything in the emulated machine may take. Its CPU is about twelve times slower than ours.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Loads a kernel module, with parameters.
+///
+/// # Panics
+/// It cannot be loaded.
+pub fn modprobe(arguments: &str) {
+    run(&format!("modprobe {arguments}"));
+}
+
+/// Runs a command line.
+///
+/// # Panics
+/// It fails.
+pub fn run(line: &str) {
+    let done = Command::new("bash").args(["-c", line]).output().expect("bash");
+    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Waits until `condition` holds, for what announces itself nowhere: a file in /sys or /dev.
+///
+/// # Panics
+/// It does not within [`PATIENCE`].
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited {} s for {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Waits for a file.
+///
+/// # Panics
+/// As [`until`].
+pub fn until_exists(path: impl AsRef<Path>) {
+    let path = path.as_ref();
+    until(&path.display().to_string(), || path.exists());
+}
+
+/// Ends a future that takes longer than [`PATIENCE`].
+///
+/// # Panics
+/// It does.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(done) => done,
+        Err(_) => panic!("{what} took longer than {} s", PATIENCE.as_secs()),
+    }
+}
+
+/// Open descriptors of this process.
+pub fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("/proc").count()
+}
+
+/// Threads of this process.
+pub fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").expect("/proc").count()
+}
+
+/// Writes a measurement where the test's output shows it and `tests/lab/run` collects it.
+#[allow(clippy::print_stdout)]
+pub fn measured(line: &str) {
+    println!("measured: {line}");
+    if let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open("/run/out/measured") {
+        std::io::Write::write_all(&mut log, format!("{line}\n").as_bytes()).ok();
+    }
+}

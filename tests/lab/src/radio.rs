@@ -1,0 +1,334 @@
+//! Bluetooth without a radio: BlueZ over two virtual controllers that hear each other, a till's and a
+//! printer's, and simulators behind the printer's GATT service and serial port.
+//!
+//! Both ends live under one bluetoothd. The scan, connections, attributes and RFCOMM channels are the
+//! kernel's and BlueZ's own; only the air is btvirt's.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bluer::adv::{Advertisement, AdvertisementHandle};
+use bluer::gatt::local::{
+    Application, ApplicationHandle, Characteristic, CharacteristicNotifier, CharacteristicNotify,
+    CharacteristicNotifyMethod, CharacteristicWrite, CharacteristicWriteMethod, Service,
+};
+use bluer::rfcomm::{Listener, Profile, Role, SocketAddr};
+use bluer::{Adapter, Session, Uuid};
+use tokio::sync::{Mutex, MutexGuard, mpsc};
+use tokio::task::JoinHandle;
+use tresen_hal::link::spp::Spp;
+use tresen_hal::sim::{self, Device, Shared};
+use tresen_hal::{BoxFuture, Error, Kind, Link, Result};
+
+/// The till's controller.
+pub const TILL: &str = "hci0";
+/// The printer's.
+pub const PRINTER: &str = "hci1";
+/// Service, write and notify characteristic, as WebBluetoothReceiptPrinter's table has them.
+const SERVICE: Uuid = Uuid::from_u128(0x000018f0_0000_1000_8000_00805f9b34fb);
+const WRITE: Uuid = Uuid::from_u128(0x00002af1_0000_1000_8000_00805f9b34fb);
+const NOTIFY: Uuid = Uuid::from_u128(0x00002af0_0000_1000_8000_00805f9b34fb);
+/// Serial Port Profile.
+const SERIAL_PORT: Uuid = Uuid::from_u128(0x00001101_0000_1000_8000_00805f9b34fb);
+
+/// BlueZ and the two controllers. One test has it at a time; it starts anew for each.
+pub struct Radio {
+    btvirt: Child,
+    bluetoothd: Option<Child>,
+    session: Option<Session>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+impl Radio {
+    /// Starts the system bus, bluetoothd and the controllers, and switches both on.
+    ///
+    /// # Panics
+    /// Something of it does not start.
+    pub async fn start() -> Self {
+        let alone = ALONE.lock().await;
+        for module in ["hci_vhci", "rfcomm", "algif_hash", "algif_skcipher", "ecb", "cmac"] {
+            crate::modprobe(module);
+        }
+        if !std::path::Path::new("/run/dbus/system_bus_socket").exists() {
+            crate::run("mkdir -p /run/dbus /var/lib/bluetooth && dbus-daemon --system --fork");
+        }
+        crate::until_exists("/run/dbus/system_bus_socket");
+        // What BlueZ remembers of the last test's printer.
+        crate::run("rm -rf /var/lib/bluetooth/*");
+        let mut radio = Self { btvirt: btvirt(), bluetoothd: None, session: None, _alone: alone };
+        radio.start_bluetoothd().await;
+        radio
+    }
+
+    /// Starts bluetoothd, if it was killed, and switches both controllers on.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub async fn start_bluetoothd(&mut self) {
+        let log = std::fs::File::create("/run/out/bluetoothd.log").map_or(Stdio::null(), Stdio::from);
+        let daemon =
+            Command::new("/usr/libexec/bluetooth/bluetoothd").arg("-n").stderr(log).stdout(Stdio::null()).spawn();
+        self.bluetoothd = Some(daemon.expect("bluetoothd"));
+        let end = tokio::time::Instant::now() + crate::PATIENCE * 2;
+        let session = loop {
+            if let Ok(session) = Session::new().await
+                && session.adapter_names().await.is_ok_and(|names| names.len() >= 2)
+            {
+                break session;
+            }
+            assert!(tokio::time::Instant::now() < end, "bluetoothd has not seen both controllers");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        for name in [TILL, PRINTER] {
+            let adapter = session.adapter(name).expect("an adapter");
+            adapter.set_powered(true).await.expect("switched on");
+        }
+        self.session = Some(session);
+    }
+
+    /// Kills bluetoothd without a goodbye.
+    pub fn kill_bluetoothd(&mut self) {
+        self.session = None;
+        if let Some(mut daemon) = self.bluetoothd.take() {
+            daemon.kill().ok();
+            daemon.wait().ok();
+        }
+    }
+
+    fn session(&self) -> &Session {
+        self.session.as_ref().expect("bluetoothd runs")
+    }
+
+    /// A controller.
+    pub fn adapter(&self, name: &str) -> Adapter {
+        self.session().adapter(name).expect("an adapter")
+    }
+
+    /// The printer's address: `00:AA:01:01:00:24`.
+    pub async fn printer(&self) -> String {
+        self.adapter(PRINTER).address().await.expect("an address").to_string()
+    }
+
+    /// Has the printer end its connection with the till.
+    ///
+    /// # Panics
+    /// There is none.
+    pub async fn drop_link(&self) {
+        let till = self.adapter(TILL).address().await.expect("an address");
+        let till = self.adapter(PRINTER).device(till).expect("the till is known to the printer");
+        till.disconnect().await.expect("disconnected");
+    }
+}
+
+impl Drop for Radio {
+    fn drop(&mut self) {
+        self.kill_bluetoothd();
+        self.btvirt.kill().ok();
+        self.btvirt.wait().ok();
+        crate::until("the controllers to go", || {
+            std::fs::read_dir("/sys/class/bluetooth").is_ok_and(|mut all| all.next().is_none())
+        });
+    }
+}
+
+/// Two controllers with Bluetooth classic and LE each, linked.
+fn btvirt() -> Child {
+    let program = std::env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+        .chain([fetched()])
+        .map(|folder| folder.join("btvirt"))
+        .find(|program| program.exists())
+        .expect("btvirt, from Debian's bluez-test-tools; tests/lab/vm/setup-bluetooth fetches it");
+    let btvirt = Command::new(program).arg("-l2").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("btvirt");
+    crate::until_exists("/sys/class/bluetooth/hci1");
+    btvirt
+}
+
+/// Where the lab keeps it: beside the kernel that it booted.
+fn fetched() -> PathBuf {
+    let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let kernel = line.split_whitespace().find_map(|word| word.strip_prefix("lab.kernel="));
+    PathBuf::from(kernel.unwrap_or("/")).join("../bluetooth/usr/bin")
+}
+
+/// A simulator behind a GATT service.
+pub struct BlePrinter {
+    task: JoinHandle<()>,
+    _service: ApplicationHandle,
+    _advertisement: AdvertisementHandle,
+}
+
+impl BlePrinter {
+    /// Offers the service and advertises it.
+    ///
+    /// # Panics
+    /// BlueZ refuses.
+    pub async fn serve<D: Device + 'static>(radio: &Radio, device: Shared<D>) -> Self {
+        let (to_sim, written) = mpsc::unbounded_channel();
+        let notifier: Arc<Mutex<Option<CharacteristicNotifier>>> = Arc::default();
+        let subscribed = notifier.clone();
+        let write = Characteristic {
+            uuid: WRITE,
+            write: Some(CharacteristicWrite {
+                write: true,
+                write_without_response: true,
+                method: CharacteristicWriteMethod::Fun(Box::new(move |value, _| {
+                    to_sim.send(value).ok();
+                    Box::pin(async { Ok(()) })
+                })),
+                ..CharacteristicWrite::default()
+            }),
+            ..Characteristic::default()
+        };
+        let notify = Characteristic {
+            uuid: NOTIFY,
+            notify: Some(CharacteristicNotify {
+                notify: true,
+                method: CharacteristicNotifyMethod::Fun(Box::new(move |notifier| {
+                    let subscribed = subscribed.clone();
+                    Box::pin(async move {
+                        *subscribed.lock().await = Some(notifier);
+                    })
+                })),
+                ..CharacteristicNotify::default()
+            }),
+            ..Characteristic::default()
+        };
+        let service =
+            Service { uuid: SERVICE, primary: true, characteristics: vec![write, notify], ..Service::default() };
+        let application = Application { services: vec![service], ..Application::default() };
+        let adapter = radio.adapter(PRINTER);
+        let service = adapter.serve_gatt_application(application).await.expect("a service");
+        let advertisement = Advertisement {
+            service_uuids: [SERVICE].into_iter().collect(),
+            discoverable: Some(true),
+            local_name: Some("SimPrinter".to_owned()),
+            ..Advertisement::default()
+        };
+        let advertisement = adapter.advertise(advertisement).await.expect("advertised");
+        let link = Characteristics { written: Mutex::new(written), notifier };
+        let task = tokio::spawn(async move { sim::link(&link, &device).await });
+        Self { task, _service: service, _advertisement: advertisement }
+    }
+}
+
+impl Drop for BlePrinter {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The device's side of a GATT connection.
+struct Characteristics {
+    written: Mutex<mpsc::UnboundedReceiver<Vec<u8>>>,
+    notifier: Arc<Mutex<Option<CharacteristicNotifier>>>,
+}
+
+impl std::fmt::Debug for Characteristics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Characteristics")
+    }
+}
+
+impl Link for Characteristics {
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            // A printer's words to nobody are lost.
+            if let Some(notifier) = &mut *self.notifier.lock().await {
+                for chunk in bytes.chunks(20) {
+                    notifier.notify(chunk.to_vec()).await.ok();
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            let value = self.written.lock().await.recv().await;
+            let value = value.ok_or_else(|| Error::new(Kind::Closed, "the service has ended"))?;
+            into.extend_from_slice(&value);
+            Ok(value.len())
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// A simulator behind a serial port, announced by SDP.
+pub struct SppPrinter {
+    task: JoinHandle<()>,
+}
+
+impl SppPrinter {
+    /// Listens on `channel` without announcing it, to one host after the other: the kernel's own socket,
+    /// which BlueZ knows nothing of.
+    ///
+    /// # Panics
+    /// The kernel refuses.
+    pub async fn listen<D: Device + 'static>(radio: &Radio, channel: u8, device: Shared<D>) -> Self {
+        let adapter = reachable(radio).await;
+        let at = SocketAddr::new(adapter.address().await.expect("an address"), channel);
+        let listener = Listener::bind(at).await.expect("a channel");
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                sim::link(&Spp::new(stream), &device).await;
+            }
+        });
+        Self { task }
+    }
+
+    /// Offers the port on `channel` and announces it, to one host after the other.
+    ///
+    /// # Panics
+    /// BlueZ refuses.
+    pub async fn serve<D: Device + 'static>(radio: &Radio, channel: u16, device: Shared<D>) -> Self {
+        reachable(radio).await;
+        let profile = Profile {
+            uuid: SERIAL_PORT,
+            name: Some("SimPrinter".to_owned()),
+            role: Some(Role::Server),
+            channel: Some(channel),
+            require_authentication: Some(false),
+            require_authorization: Some(false),
+            ..Profile::default()
+        };
+        let mut hosts = radio.session().register_profile(profile).await.expect("a profile");
+        let task = tokio::spawn(async move {
+            while let Some(host) = next(&mut hosts).await {
+                if let Ok(stream) = host.accept() {
+                    let link = Spp::new(stream);
+                    sim::link(&link, &device).await;
+                    // bluetoothd keeps the socket, too: dropping ours would not end the connection.
+                    link.close().await;
+                }
+            }
+        });
+        Self { task }
+    }
+}
+
+/// A controller answers classic connections only while it can be discovered, or knows somebody.
+async fn reachable(radio: &Radio) -> Adapter {
+    let adapter = radio.adapter(PRINTER);
+    adapter.set_discoverable_timeout(0).await.expect("set");
+    adapter.set_discoverable(true).await.expect("set");
+    adapter
+}
+
+impl Drop for SppPrinter {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn next<S: futures_core::Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+    std::future::poll_fn(|cx| std::pin::Pin::new(&mut *stream).poll_next(cx)).await
+}

@@ -1,0 +1,165 @@
+//! Serial ports: a CDC ACM device, and an FTDI adapter that a wire joins to a 16550 port (both QEMU's).
+#![cfg(target_os = "linux")]
+
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+use tokio_serial::SerialPortBuilderExt;
+use tresen_hal::discovery;
+use tresen_hal::link::serial::{self, Settings};
+use tresen_hal::sim::{self, Action, Shared};
+use tresen_hal::{Kind, Link, link};
+use tresen_lab::{Gadget, Paper, measured, modprobe, until, until_exists, within};
+
+const IDS: (u16, u16) = (0x0c2e, 0x0b6a);
+const OURS: &str = "/dev/ttyGS0";
+const HOST: &str = "/dev/ttyACM0";
+
+fn adapter(name: &str) -> Gadget {
+    modprobe("cdc_acm");
+    let gadget = Gadget::new(name, 0, IDS, name).acm();
+    gadget.plug_and_wait();
+    until_exists(HOST);
+    until_exists(OURS);
+    gadget
+}
+
+/// Bytes that a terminal's line discipline would change: all of them have to be raw.
+fn all_bytes(times: usize) -> Vec<u8> {
+    (0..times).flat_map(|_| 0..=255_u8).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_simulator_behind_the_adapter_is_reached_at_its_address() {
+    let _gadget = adapter("acm");
+    let paper = Shared::new(Paper::default());
+    let served = paper.clone();
+    let ours = serial::open(OURS, &Settings::default()).expect("our end");
+    let server = tokio::spawn(async move { sim::link(&ours, &served).await });
+
+    let listing = discovery::list().await;
+    let found = listing.found.iter().find(|f| f.name == "tresen acm").expect("listed");
+    assert_eq!(found.about, "serial port of 0c2e:0b6a");
+    let link = link::open(&found.address_for("escpos").with("baud", "115200")).await.expect("opens");
+    let job = all_bytes(64);
+    within("sending", link.send(&job)).await.expect("sent");
+    within("sending", link.send(&[0x10, 0x04, 0x01])).await.expect("sent");
+    let mut heard = Vec::new();
+    within("the answer", link.recv(&mut heard)).await.expect("answered");
+    assert_eq!(heard, [0x12]);
+    assert_eq!(paper.with(|p| p.printed.clone()), [&job[..], &[0x10, 0x04, 0x01]].concat());
+    paper.with(|p| p.actions.push(Action::Send(all_bytes(4))));
+    heard.clear();
+    let all = async {
+        while heard.len() < 1024 {
+            link.recv(&mut heard).await.expect("alive");
+        }
+    };
+    within("every byte there is", all).await;
+    assert_eq!(heard, all_bytes(4));
+    let error = link::open(&found.address_for("escpos")).await.expect_err("held");
+    assert!(matches!(error.kind(), Kind::Busy | Kind::NotFound), "{error}");
+    within("closing", link.close()).await;
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pulled_adapter_ends_both_directions_and_comes_back() {
+    let gadget = adapter("pull");
+    for round in 0..3 {
+        let link = std::sync::Arc::new(serial::open(HOST, &Settings::default()).expect("opens"));
+        // Nobody reads our end, so the job stands still once the buffers are full.
+        let job = {
+            let link = link.clone();
+            tokio::spawn(async move { (link.send(&all_bytes(4096)).await, Instant::now()) })
+        };
+        let listener = {
+            let link = link.clone();
+            tokio::spawn(async move { (link.recv(&mut Vec::new()).await, Instant::now()) })
+        };
+        let stuck = tokio::time::timeout(Duration::from_millis(300), async {
+            while !job.is_finished() {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(stuck.await.is_err(), "1 MiB does not fit into the buffers");
+        let pulled = Instant::now();
+        gadget.unplug();
+        let (sent, sent_at) = within("the job", job).await.expect("no panic");
+        let (heard, heard_at) = within("the listener", listener).await.expect("no panic");
+        assert_eq!(heard.expect_err("pulled").kind(), Kind::Closed);
+        assert_eq!(sent.expect_err("pulled").kind(), Kind::Closed);
+        let took = sent_at.max(heard_at).saturating_duration_since(pulled);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        if round == 0 {
+            measured(&format!("serial CDC ACM: job in flight at unplug ended after {} ms", took.as_millis()));
+        }
+        drop(link);
+        gadget.unplug_and_wait();
+        gadget.plug_and_wait();
+        until_exists(HOST);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn is_as_fast_as_a_bare_loop() {
+    const JOB: usize = 1 << 20;
+    let _gadget = adapter("fast");
+    let paper = Shared::new(Paper::default());
+    let served = paper.clone();
+    let ours = serial::open(OURS, &Settings::default()).expect("our end");
+    let server = tokio::spawn(async move { sim::link(&ours, &served).await });
+    let job = vec![0x55_u8; JOB];
+    let arrived = || until("the job", || paper.with(|p| p.printed.len() >= JOB));
+    let (mut with_link, mut bare) = (Duration::MAX, Duration::MAX);
+    for _ in 0..4 {
+        paper.with(|p| p.printed = Vec::with_capacity(JOB));
+        let link = serial::open(HOST, &Settings::default()).expect("opens");
+        let start = Instant::now();
+        within("sending", link.send(&job)).await.expect("sent");
+        arrived();
+        with_link = with_link.min(start.elapsed());
+        link.close().await;
+        drop(link);
+
+        paper.with(|p| p.printed = Vec::with_capacity(JOB));
+        let mut port = tokio_serial::new(HOST, 9600).open_native_async().expect("opens");
+        let start = Instant::now();
+        AsyncWriteExt::write_all(&mut port, &job).await.expect("sent");
+        arrived();
+        bare = bare.min(start.elapsed());
+    }
+    let ratio = bare.as_secs_f64() / with_link.as_secs_f64();
+    let speed = JOB as f64 / 1e6 / with_link.as_secs_f64();
+    measured(&format!("serial CDC ACM: {speed:.2} MB/s, {:.1} % of a bare loop", ratio * 100.0));
+    assert!(ratio > 0.9, "{with_link:?}, a bare loop {bare:?}");
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ftdi_adapter_talks_to_a_16550() {
+    for module in ["xhci_pci", "ftdi_sio"] {
+        modprobe(module);
+    }
+    until_exists("/dev/ttyUSB0");
+    let listing = discovery::list().await;
+    let found = listing.found.iter().find(|f| f.about == "serial port of 0403:6001").expect("listed");
+    let adapter = link::open(&found.address_for("scanner").with("baud", "115200")).await.expect("opens");
+    let settings = Settings { baud: 115_200, ..Settings::default() };
+    let port = serial::open("/dev/ttyS1", &settings).expect("opens");
+    adapter.send(b"4006381333931\r").await.expect("sent");
+    let mut heard = Vec::new();
+    let all = async {
+        while heard.len() < 14 {
+            port.recv(&mut heard).await.expect("alive");
+        }
+    };
+    within("the scan", all).await;
+    assert_eq!(heard, b"4006381333931\r");
+    within("the answer", port.send(&[0x06])).await.expect("sent");
+    heard.clear();
+    within("the answer", adapter.recv(&mut heard)).await.expect("alive");
+    assert_eq!(heard, [0x06]);
+    within("closing", adapter.close()).await;
+    within("closing", port.close()).await;
+}
