@@ -1,1 +1,58 @@
-//! tresen
+//! tresen drives what stands on a shop's counter: receipt printers, scanners, cameras, payment
+//! terminals, the drawer. A POS links this crate, names its devices in a file, and gets a [`Tresen`].
+//!
+//! The crate itself is the thin core: configuration, one owner task per device, journal and spool in
+//! one SQLite file, and the [`sale`] that composes them. It holds no protocol bytes; those are in
+//! the device crates, each usable on its own: [`hal`], [`printers`], [`scanners`], [`cameras`],
+//! [`payment`].
+//!
+//! What may be relied on:
+//! - **Money.** A payment is [`Payment::Charged`], [`Payment::NotCharged`] or [`Payment::Unknown`]. The intent is on
+//!   disk before anything is sent; nothing that moves money is ever sent twice; what is open is
+//!   settled when the terminal is back.
+//! - **Paper.** A print is [`Print::Printed`] with its proof, [`Print::Accepted`], [`Print::Waiting`] or
+//!   [`Print::Unknown`]. What may be on paper is not printed again before a person says so, and then the
+//!   paper says so too.
+//! - **Calls finish.** A device that hangs holds up nobody but those who wait for it, and those not
+//!   for ever.
+//!
+//! Without tokio, use [`blocking`].
+#![forbid(unsafe_code)]
+
+pub mod blocking;
+pub mod config;
+mod event;
+mod manager;
+pub mod sale;
+mod spool;
+mod store;
+mod tresen;
+
+pub use tresen_cameras as cameras;
+pub use tresen_hal as hal;
+pub use tresen_payment as payment;
+pub use tresen_printers as printers;
+pub use tresen_scanners as scanners;
+
+pub use config::Config;
+pub use event::{Event, What};
+pub use manager::{
+    Camera, CameraScans, Phase, Printer, Scanner, Terminal, open_camera, open_printer, open_scanner, open_terminal,
+    protocols,
+};
+pub use spool::Print;
+pub use store::{JobState, JournalEntry, SpooledJob, Store, StoredTicket};
+pub use tresen::Tresen;
+pub use tresen_hal::{Address, Amount, Clock, Currency, Effect, Error, Kind, ManualClock, Result, Retry, SystemClock};
+pub use tresen_payment::Payment;
+pub use tresen_printers::Receipt;
+pub use tresen_scanners::Scan;
+
+/// A new key for a payment or a piece of paper: unique everywhere, and sorted by time.
+pub fn new_key() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

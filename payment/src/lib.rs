@@ -1,1 +1,45 @@
-//! payment
+//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], and ZVT.
+//!
+//! A payment is [`Charged`](Payment::Charged), [`NotCharged`](Payment::NotCharged) or
+//! [`Unknown`](Payment::Unknown). The intent is journalled before anything is sent, and the result
+//! before it is acknowledged. Nothing that moves money is sent twice; what a lost link left unknown,
+//! [`Terminal::recover`] settles by asking the terminal, and says what that rests on.
+//!
+//! This crate is no payment service and touches no card data: terminals do. Captures and `Debug` hide
+//! card numbers.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tresen_hal::{Amount, SystemClock, link::memory, sim};
+//! use tresen_payment::zvt::{self, sim::{Profile, Simulator}};
+//! use tresen_payment::{MemoryJournal, Payment, Request, Terminal, Watch};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> tresen_hal::Result<()> {
+//! // A simulated terminal at the far end; `tresen_hal::link::open` reaches a real one.
+//! let (near, far) = memory::pair();
+//! let device = sim::Shared::new(Simulator::new(Profile::default()));
+//! tokio::spawn(async move { sim::link(&far, &device).await });
+//!
+//! let (settings, journal) = (zvt::Settings::new("counter"), Arc::new(MemoryJournal::new()));
+//! let mut terminal = zvt::open(Box::new(near), settings, journal, Arc::new(SystemClock)).await?;
+//! terminal.recover().await?;
+//! match terminal.pay(Request::new("sale 1", Amount::eur(12_50)), Watch::none()).await? {
+//!     Payment::Charged(charge) => assert_eq!(charge.receipt_number.as_deref(), Some("0417")),
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod journal;
+mod memory;
+pub mod outcome;
+pub mod terminal;
+pub mod zvt;
+
+pub use journal::{Entry, Intent, Journal, Operation, Reference};
+pub use memory::MemoryJournal;
+pub use outcome::{Charge, IntentId, NotCharged, Payment, Reason};
+pub use terminal::{Capabilities, EndOfDay, Notice, Progress, Request, Settled, Terminal, TerminalStatus, Watch};

@@ -88,6 +88,44 @@ pub enum Reason {
     Reversed,
 }
 
+impl Payment {
+    /// The intent it answers.
+    pub fn intent(&self) -> &IntentId {
+        match self {
+            Self::Charged(charge) => &charge.intent,
+            Self::NotCharged(not) => &not.intent,
+            Self::Unknown(intent) => intent,
+        }
+    }
+}
+
+impl Charge {
+    /// A charge of `amount` of which nothing else is known yet.
+    pub fn new(intent: IntentId, amount: Amount) -> Self {
+        Self {
+            intent,
+            amount,
+            receipt_number: None,
+            trace: None,
+            terminal_id: None,
+            merchant_id: None,
+            authorisation: None,
+            card_name: None,
+            masked_pan: None,
+            at: None,
+            customer_slip: Vec::new(),
+            merchant_slip: Vec::new(),
+        }
+    }
+}
+
+impl NotCharged {
+    /// `intent` was not fulfilled because of `reason`, which `text` tells the cashier.
+    pub fn new(intent: IntentId, reason: Reason, code: Option<u8>, text: impl Into<String>) -> Self {
+        Self { intent, reason, code, text: text.into(), slip: Vec::new() }
+    }
+}
+
 impl std::fmt::Debug for Charge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Charge")

@@ -9,8 +9,9 @@ use crate::outcome::{IntentId, Payment};
 
 /// A payment terminal, whatever its protocol and link.
 ///
-/// A driver settles what the journal has open before it takes a new payment: opening calls
-/// [`Terminal::recover`].
+/// A driver takes no new payment while the journal has an open one for its terminal: whoever opens a
+/// terminal calls [`Terminal::recover`] next. Opening alone does not, so that its caller gets what
+/// was settled, with the evidence.
 pub trait Terminal: Driver<Event = Notice> {
     /// What this terminal can do; known after opening.
     fn capabilities(&self) -> &Capabilities;
@@ -18,16 +19,23 @@ pub trait Terminal: Driver<Event = Notice> {
     /// Takes a payment. Returns when it is decided, or `Unknown` when the link is lost or an answer
     /// stays away; then this driver is spent, and the next one's `recover` settles it.
     ///
+    /// The same intent asked again is answered from the journal; nothing is sent for it.
+    ///
     /// # Errors
-    /// Nothing was sent: the journal could not be written, the amount is not payable, or an
-    /// earlier payment is still unknown.
+    /// Nothing was sent that moves money: the journal could not be read or written, the amount is not
+    /// payable, the link is lost, or an earlier payment is still unknown ([`tresen_hal::Kind::Busy`]).
     fn pay<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>>;
 
     /// Takes a payment back by its receipt number.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
-    fn reverse<'a>(&'a mut self, receipt_number: String, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>>;
+    fn reverse<'a>(
+        &'a mut self,
+        receipt_number: String,
+        request: Request,
+        watch: Watch,
+    ) -> BoxFuture<'a, Result<Payment>>;
 
     /// Gives money back without reference to a payment.
     ///
@@ -70,6 +78,13 @@ pub struct Request {
     pub amount: Amount,
 }
 
+impl Request {
+    /// `amount` under the key `intent`.
+    pub fn new(intent: impl Into<String>, amount: Amount) -> Self {
+        Self { intent: IntentId(intent.into()), amount }
+    }
+}
+
 /// How a caller follows and aborts a running transaction.
 #[derive(Debug, Clone)]
 pub struct Watch {
@@ -77,6 +92,13 @@ pub struct Watch {
     pub progress: mpsc::UnboundedSender<Progress>,
     /// Becomes `true` when the caller wants to abort. A request only: the outcome tells.
     pub abort: watch::Receiver<bool>,
+}
+
+impl Watch {
+    /// A watch that nobody listens to and that never aborts.
+    pub fn none() -> Self {
+        Self { progress: mpsc::unbounded_channel().0, abort: watch::channel(false).1 }
+    }
 }
 
 /// What happens while a transaction runs.
@@ -115,6 +137,13 @@ pub struct Settled {
     pub payment: Payment,
     /// What it rests on, in words: `receipt 0417, 42.50 EUR, trace 000123 on terminal 60000001`.
     pub evidence: String,
+}
+
+impl Settled {
+    /// `intent` ended as `payment`, says `evidence`.
+    pub fn new(intent: Intent, payment: Payment, evidence: impl Into<String>) -> Self {
+        Self { intent, payment, evidence: evidence.into() }
+    }
 }
 
 /// The result of closing the day.

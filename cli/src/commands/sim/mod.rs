@@ -1,0 +1,56 @@
+//! Simulated devices for other people's software.
+
+mod printer;
+mod terminal;
+
+use std::io::BufRead;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tresen::Result;
+use tresen::hal::Error;
+
+use crate::out::Out;
+
+/// Be a device: serve a simulator to other software
+///
+/// A simulator speaks the device's real protocol and misbehaves on request. While it runs it takes
+/// commands on standard input; `help` lists them.
+#[derive(clap::Subcommand)]
+pub(crate) enum Args {
+    Printer(printer::Args),
+    Terminal(terminal::Args),
+}
+
+pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
+    match args {
+        Args::Printer(args) => printer::run(args, *out).await,
+        Args::Terminal(args) => terminal::run(args, *out).await,
+    }
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|e| Error::from(e).at(listen).hint("is another program listening there?"))
+}
+
+/// Lines of standard input, read on a thread of their own; none any more when it ends.
+fn commands() -> mpsc::UnboundedReceiver<String> {
+    let (to, lines) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(std::io::Result::ok) {
+            if to.send(line.trim().to_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// The next line, or for ever nothing once standard input has ended.
+async fn next(lines: &mut mpsc::UnboundedReceiver<String>) -> String {
+    match lines.recv().await {
+        Some(line) => line,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,116 @@
+//! What came of it: files, books, and whether they agree.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tresen::payment::Charge;
+use tresen::payment::zvt::sim::State;
+use tresen::sale::{Sold, append_csv};
+use tresen::{Error, Kind, Payment, Print, Result, Tresen};
+
+use super::Fault;
+use super::counter::Counter;
+use super::sale::Ended;
+use crate::out::Out;
+
+/// Writes the tickets, compares till and terminal, and sums up. An error if anything is not as it
+/// should be with this fault.
+pub(super) async fn tell(
+    till: &Tresen,
+    counter: &Counter,
+    ended: &Ended,
+    fault: Option<Fault>,
+    dir: &Path,
+    files: [PathBuf; 3],
+    out: Out,
+) -> Result<()> {
+    let wrong = |what: &str| Error::new(Kind::Protocol, what).at("demo");
+    let charge: Option<&Charge> = match (&ended.sold, fault) {
+        (Sold::Paid { charge, .. }, None | Some(Fault::PaperOut | Fault::LinkCut)) => Some(charge),
+        (Sold::Open(Payment::NotCharged(why)), Some(Fault::Decline)) => {
+            out.say(format_args!("  not charged: {}", why.text));
+            None
+        }
+        (Sold::Open(Payment::NotCharged(why)), _) => {
+            return Err(wrong(&format!("the payment should have gone well, but: {}", why.text)));
+        }
+        (Sold::Open(Payment::Unknown(intent)), _) => {
+            return Err(wrong(&format!("payment {} is still unknown", intent.0)));
+        }
+        _ => return Err(wrong("the payment should have been declined")),
+    };
+    let tickets = dir.join("tickets.csv");
+    if let Some(charge) = charge {
+        append_csv(&tickets, &ended.ticket, Some(charge))?;
+    }
+    agree(till, counter, ended, charge).await?;
+    paper(counter, ended, fault)?;
+
+    out.say("\nIn the folder");
+    for file in files.iter().chain([&dir.join("till.db"), &tickets]).filter(|f| f.exists()) {
+        out.say(format_args!("  {}", file.display()));
+    }
+    let summary = match (fault, charge) {
+        (None, Some(c)) => format!("Sold: {} charged once, receipt proven on paper.", c.amount),
+        (Some(Fault::PaperOut), Some(c)) => {
+            format!("Sold: {} charged once; the receipt came out in the kitchen, and says so.", c.amount)
+        }
+        (Some(Fault::LinkCut), Some(c)) => format!(
+            "Sold: the link was cut after approval; {} charged once, in the terminal's ledger and in the journal.",
+            c.amount
+        ),
+        _ => "Declined: nothing charged, no receipt printed, the ticket stays open.".to_owned(),
+    };
+    let value = json!({
+        "ticket": ended.ticket.number(),
+        "total": ended.ticket.total(),
+        "charged": charge.map(|c| c.amount),
+        "receipt_link": ended.link,
+        "folder": dir,
+    });
+    out.answer(&value, format_args!("\n{summary}"));
+    Ok(())
+}
+
+/// The terminal's own ledger and the till's journal must say the same.
+async fn agree(till: &Tresen, counter: &Counter, ended: &Ended, charge: Option<&Charge>) -> Result<()> {
+    let stands: Vec<_> = counter
+        .terminal
+        .with(|t| t.ledger().entries().iter().filter(|e| e.state == State::Stored).map(|e| e.amount).collect());
+    let journal = till.store().payments().await?;
+    let ours = journal.iter().find(|e| e.intent.id.0 == ended.ticket.id()).and_then(|e| e.payment.as_ref());
+    let charged = match ours {
+        Some(Payment::Charged(charged)) => vec![charged.amount],
+        _ => vec![],
+    };
+    let expected: Vec<_> = charge.iter().map(|_| ended.ticket.total()).collect();
+    if stands == expected && charged == expected {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Protocol,
+        format!("terminal and journal do not agree: {stands:?}, {charged:?}, expected {expected:?}"),
+    )
+    .at("demo"))
+}
+
+/// The receipt must be where it should be, with the ticket's total on it.
+fn paper(counter: &Counter, ended: &Ended, fault: Option<Fault>) -> Result<()> {
+    let total = ended.ticket.total().number('.');
+    let text = |printer: &tresen::hal::sim::Shared<tresen::printers::escpos::sim::VirtualPrinter>| {
+        printer.with(|p| p.roll().text().to_owned())
+    };
+    let (receipt, kitchen) = (text(&counter.receipt), text(&counter.kitchen));
+    let right = match (&ended.sold, fault) {
+        (Sold::Paid { print: Print::Printed { on, .. }, .. }, Some(Fault::PaperOut)) => {
+            on == "kitchen"
+                && kitchen.contains(&total)
+                && kitchen.contains("instead of receipt")
+                && receipt.trim().is_empty()
+        }
+        (Sold::Paid { print: Print::Printed { on, .. }, .. }, _) => on == "receipt" && receipt.contains(&total),
+        (Sold::Open(_), _) => receipt.trim().is_empty(),
+        _ => false,
+    };
+    if right { Ok(()) } else { Err(Error::new(Kind::Protocol, "the paper is not as it should be").at("demo")) }
+}

@@ -1,0 +1,208 @@
+//! The sale: scan, kitchen ticket, payment, receipt.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tresen::payment::Progress;
+use tresen::payment::zvt::sim::Misbehaviour;
+use tresen::printers::DrawerPin;
+use tresen::printers::document::{Align, Dither, Image, Qr, Style};
+use tresen::sale::{Line, Sold, Ticket, Vat};
+use tresen::scanners::instore::{Quantity, Templates};
+use tresen::scanners::{Code, Gtin, Scan, Symbology, gtin};
+use tresen::{Amount, Error, Kind, Payment, Print, Receipt, Result, Tresen, What};
+
+use super::counter::Counter;
+use super::{Fault, pictures};
+use crate::out::Out;
+
+/// What the customer's voucher says.
+pub(super) const VOUCHER: &str = "TRESEN-CUSTOMER:4711";
+const DRINK: &str = "4006381333931";
+const CHEESE: &str = "12345";
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Result code 05: declined by the issuer.
+const DECLINED: u8 = 5;
+
+/// The sale as it ended.
+pub(super) struct Ended {
+    pub(super) ticket: Ticket,
+    pub(super) sold: Sold,
+    /// What the receipt's QR code was asked to say.
+    pub(super) link: String,
+}
+
+pub(super) async fn run(till: &Tresen, counter: &Counter, fault: Option<Fault>, out: Out) -> Result<Ended> {
+    let narrator = narrate(till, out);
+    let mut ticket = till.open_ticket().await?;
+
+    out.say(format_args!("\n1  Scan, ticket {}", ticket.number()));
+    scan(till, counter, &mut ticket, out).await?;
+
+    out.say("\n2  Kitchen ticket");
+    tell_print(&till.printer("kitchen")?.print(&ticket.kitchen(till.language())).await?, out);
+
+    out.say(format_args!("\n3  Pay {}", ticket.total()));
+    match fault {
+        Some(Fault::PaperOut) => counter.receipt.with(|p| p.take_paper()),
+        Some(Fault::LinkCut) => counter.terminal.with(|t| t.misbehave(Misbehaviour::HangUpAfterApproval)),
+        Some(Fault::Decline) => counter.terminal.with(|t| t.misbehave(Misbehaviour::Decline(DECLINED))),
+        None => {}
+    }
+    let link = format!("https://tresen.example/r/{}", ticket.id());
+    let qr = Qr::new(&link)?;
+    let logo = pictures::logo();
+    let logo = Image::grey(pictures::LOGO.0, pictures::LOGO.1, logo.into_raw())?
+        .dither(Dither::FloydSteinberg)
+        .align(Align::Centre);
+    let language = till.language();
+    let checkout = till.checkout("counter", "receipt")?.drawer(DrawerPin::Two).compose(move |ticket, charge| {
+        Receipt::new()
+            .image(logo.clone())
+            .styled("Café Tresen", Style::new().bold().centre().size(2, 2))
+            .styled("Hauptstraße 1, 10827 Berlin", Style::new().centre())
+            .feed(1)
+            .append(ticket.paid_by(charge, language))
+            .feed(1)
+            .qr(qr.clone())
+            .styled("Thank you, see you again!", Style::new().centre())
+            .cut()
+    });
+    let (_keep, abort) = watch::channel(false);
+    let sold = checkout.run(&ticket, abort).await?;
+    // What the bus still holds is told before the next step begins.
+    narrator.finish().await;
+    if let Sold::Paid { print, drawer, .. } = &sold {
+        out.say("\n4  Receipt");
+        tell_print(print, out);
+        out.say(match drawer {
+            None => "  the drawer opens".to_owned(),
+            Some(why) => format!("  the drawer stays closed: {why}"),
+        });
+    }
+    Ok(Ended { ticket, sold, link })
+}
+
+/// Three things: an article, something weighed, and a voucher that a camera sees.
+async fn scan(till: &Tresen, counter: &Counter, ticket: &mut Ticket, out: Out) -> Result<()> {
+    let templates = Templates::from(till.config().in_store.iter().map(|t| t.parse()).collect::<Result<Vec<_>>>()?);
+    let label = format!("28{CHEESE}00456");
+    let label = format!("{label}{}", gtin::check_digit(label.as_bytes()));
+    for code in [DRINK, &label] {
+        counter.scanner.with(|s| s.scan(code, Symbology::Ean13));
+        let scan = within(till.scanner("hand")?.next(), "scanner").await?;
+        let line = look_up(&scan, &templates)?;
+        out.say(format_args!(
+            "  {}  {:<22} {:<22} {:>10}",
+            scan.aim.map_or("   ".into(), |a| a.id.to_string()),
+            scan.text,
+            line.name,
+            line.total.number('.')
+        ));
+        ticket.add(line)?;
+    }
+    let seen = within(till.camera("voucher")?.next(), "camera").await?;
+    let customer = seen.text.strip_prefix("TRESEN-CUSTOMER:").ok_or_else(|| {
+        Error::new(Kind::Input, format!("the camera saw `{}`, which is no customer's voucher", seen.text))
+    })?;
+    let line = Line::pieces("Welcome voucher", 1, Amount::eur(-1_00), Vat::percent(7))?;
+    out.say(format_args!(
+        "  {}  {:<22} {:<22} {:>10}",
+        seen.aim.map_or("   ".into(), |a| a.id.to_string()),
+        seen.text,
+        line.name,
+        line.total.number('.')
+    ));
+    ticket.add(line)?;
+    ticket.set_note(format!("Customer {customer}"));
+    Ok(())
+}
+
+/// The shop's catalogue.
+fn look_up(scan: &Scan, templates: &Templates) -> Result<Line> {
+    match scan.code(templates)? {
+        Code::Article(article) if article == DRINK.parse::<Gtin>()? => {
+            Line::pieces("Cold brew 0.33 l", 2, Amount::eur(3_90), Vat::percent(19))
+        }
+        Code::InStore(label) if label.item == CHEESE => match label.quantity {
+            Quantity::Weight { grams } => {
+                Line::weighed("Mountain cheese", i64::from(grams), Amount::eur(24_90), Vat::percent(7))
+            }
+            _ => Err(Error::new(Kind::Input, format!("the label `{}` holds no weight", scan.text))),
+        },
+        _ => Err(Error::new(Kind::NotFound, format!("there is no article `{}`", scan.text))),
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>, device: &str) -> Result<T> {
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .map_err(|_| Error::new(Kind::Timeout, format!("nothing within {} s", PATIENCE.as_secs())).at(device))
+}
+
+fn tell_print(print: &Print, out: Out) {
+    out.say(match print {
+        Print::Printed { on, proof } => format!("  printed on {on}; it says so: {proof:?}"),
+        Print::Accepted { on } => format!("  accepted by {on}"),
+        other => format!("  {other:?}"),
+    });
+}
+
+/// Tells what happens while it happens.
+struct Narrator {
+    stop: Arc<Mutex<Option<tokio::sync::oneshot::Sender<()>>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Narrator {
+    async fn finish(self) {
+        if let Some(stop) = self.stop.lock().ok().and_then(|mut s| s.take()) {
+            stop.send(()).ok();
+        }
+        self.task.await.ok();
+    }
+}
+
+fn narrate(till: &Tresen, out: Out) -> Narrator {
+    let mut events = till.events();
+    let (stop, mut stopped) = tokio::sync::oneshot::channel();
+    let task = tokio::spawn(async move {
+        loop {
+            // What has happened already comes first.
+            let event = tokio::select! {
+                biased;
+                event = events.recv() => event,
+                _ = &mut stopped => return,
+            };
+            match event {
+                Ok(event) => told(&event.device, &event.what, out),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+    Narrator { stop: Arc::new(Mutex::new(Some(stop))), task }
+}
+
+fn told(device: &str, what: &What, out: Out) {
+    match what {
+        What::Payment(Progress::Status { code, text }) => out.say(format_args!("  {device}  04 FF {code:02X}  {text}")),
+        What::Payment(Progress::Approved) => out.say(format_args!("  {device}  04 0F     approved")),
+        What::Payment(Progress::ReceiptLine(line)) => out.say(format_args!("  {device}  slip      {line}")),
+        What::Disconnected { why } => out.say(format_args!("  {device}  lost: {why}")),
+        What::Connected { address } => out.say(format_args!("  {device}  connected again: {address}")),
+        What::Settled(settled) => {
+            let state = match settled.payment {
+                Payment::Charged(_) => "charged",
+                Payment::NotCharged(_) => "not charged",
+                Payment::Unknown(_) => "still unknown",
+            };
+            out.say(format_args!("  {device}  recovered: {state}; {}", settled.evidence));
+        }
+        What::Printed { instead_of: Some(meant), .. } => out.say(format_args!("  {device}  prints instead of {meant}")),
+        What::PrintWaits { why, .. } => out.say(format_args!("  {device}  the job waits: {why}")),
+        _ => {}
+    }
+}

@@ -1,0 +1,44 @@
+//! Take a payment and watch it happen.
+//!
+//! ```text
+//! cargo run --example pay                                              at a simulated terminal
+//! cargo run --example pay "zvt+tcp://10.0.0.30?password=000000" 1.00    at yours: this charges a card
+//! ```
+
+use std::sync::Arc;
+
+use tresen::hal::sim;
+use tresen::payment::zvt::sim::{Profile, Simulator};
+use tresen::payment::{MemoryJournal, Request, Watch};
+use tresen::{Address, Amount, Result, SystemClock, new_key, open_terminal};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let device = sim::Shared::new(Simulator::new(Profile::default()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let (_server, at) = sim::tcp(listener, device)?;
+    let mut args = std::env::args().skip(1);
+    let address: Address = match args.next() {
+        Some(address) => address.parse()?,
+        None => Address::tcp("zvt", "127.0.0.1", at.port()),
+    };
+    let amount: Amount = args.next().unwrap_or_else(|| "12.50 EUR".into()).parse()?;
+
+    // A till keeps its journal on disk (see `full_sale`); in memory it cannot settle what a crash left open.
+    let journal = Arc::new(MemoryJournal::new());
+    let (mut terminal, _) = open_terminal(&address, "counter", journal, Arc::new(SystemClock)).await?;
+    terminal.recover().await?;
+
+    let (progress, mut steps) = tokio::sync::mpsc::unbounded_channel();
+    let (_stop, abort) = tokio::sync::watch::channel(false);
+    let watcher = tokio::spawn(async move {
+        while let Some(step) = steps.recv().await {
+            println!("  {step:?}");
+        }
+    });
+    let payment = terminal.pay(Request::new(new_key(), amount), Watch { progress, abort }).await?;
+    watcher.await.ok();
+    println!("{payment:#?}");
+    terminal.close().await;
+    Ok(())
+}

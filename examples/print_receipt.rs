@@ -1,0 +1,40 @@
+//! Print a receipt and see how it ended.
+//!
+//! ```text
+//! cargo run --example print_receipt                            on a virtual printer
+//! cargo run --example print_receipt escpos+tcp://10.0.0.20     on yours
+//! ```
+
+use tresen::hal::sim;
+use tresen::printers::document::{Qr, Style};
+use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::{Job, Profile};
+use tresen::{Address, Receipt, Result, new_key, open_printer};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let receipt = Receipt::new()
+        .styled("Café Tresen", Style::new().bold().centre().size(2, 2))
+        .row("2 Flat white", "7.60")
+        .row("1 Croissant", "2.40")
+        .rule()
+        .styled_row("Total EUR", "10.00", Style::new().bold())
+        .qr(Qr::new("https://tresen.example/r/1")?)
+        .cut();
+
+    // Without an address, a virtual printer on a port of this machine takes the place of a real one.
+    let device = sim::Shared::new(VirtualPrinter::new(Profile::default()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let (_server, at) = sim::tcp(listener, device.clone())?;
+    let address: Address = match std::env::args().nth(1) {
+        Some(address) => address.parse()?,
+        None => Address::tcp("escpos", "127.0.0.1", at.port()),
+    };
+
+    let (mut printer, name) = open_printer(&address).await?;
+    let outcome = printer.print(&Job { id: new_key(), receipt, copy: false }).await;
+    println!("{name}: {outcome:?}");
+    println!("{}", device.with(|d| d.roll().text().to_owned()));
+    printer.close().await;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Parses a 04 0F of 93 bytes: ours beside the `zvt` crate.
+
+#![allow(missing_docs)]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use tresen_payment::zvt::commands::status_info::StatusInfo;
+use tresen_payment::zvt::wire::Decoder;
+use zvt::ZvtSerializer;
+
+/// Begins as the field capture does; what follows is made up, in the order terminals use.
+fn message() -> Vec<u8> {
+    let mut data = vec![0x27, 0x00, 0x04, 0, 0, 0, 0, 0x25, 0, 0x49, 9, 0x78, 0x0c, 0x22, 0x55, 0x58, 0x0d, 0x04, 0x05];
+    data.extend([0x0e, 0x27, 0x12, 0x17, 0x00, 0x01, 0x19, 0x40]);
+    data.extend([0x22, 0xf1, 0xf0, 0x67, 0x25, 0x90, 0x01, 0x23, 0x45, 0x67, 0x89, 0x01, 0x23]);
+    data.extend([0x29, 0x60, 0, 0, 0x01, 0x2a]);
+    data.extend(b"100764992      ");
+    data.extend([0x87, 0x04, 0x17, 0x0b, 0x00, 0x04, 0x17, 0x3b]);
+    data.extend(b"00000417");
+    data.extend([0x8a, 0x06, 0x8b, 0xf0, 0xf8]);
+    data.extend(b"girocard");
+    [&[0x04, 0x0f, 0x5a][..], &data].concat()
+}
+
+fn parse(c: &mut Criterion) {
+    let bytes = message();
+    assert_eq!(bytes.len(), 93);
+    let theirs = zvt::packets::StatusInformation::zvt_deserialize(&bytes).expect("they read it").0;
+    let ours = StatusInfo::parse(&bytes[3..]);
+    assert_eq!((ours.rest(), ours.minor(), theirs.amount), (None, Some(2500), Some(2500)));
+    let mut group = c.benchmark_group("parse 04 0F, 93 bytes");
+    group.bench_function("tresen, view", |b| b.iter(|| StatusInfo::parse(black_box(&bytes[3..]))));
+    group.bench_function("tresen, view and its numbers", |b| {
+        b.iter(|| {
+            let info = StatusInfo::parse(black_box(&bytes[3..]));
+            let number = |b: Option<tresen_payment::zvt::bmp::Bcd<'_>>| b.and_then(|b| b.number());
+            let numbers =
+                [info.amount, info.currency, info.receipt, info.trace(), info.time, info.date, info.terminal_id];
+            (info.result, numbers.map(number))
+        });
+    });
+    group.bench_function("tresen, from the stream", |b| {
+        let mut decoder = Decoder::default();
+        b.iter(|| {
+            decoder.feed(black_box(&bytes));
+            decoder.next_apdu().ok().flatten().map(|apdu| StatusInfo::parse(apdu.data).result)
+        });
+    });
+    group.bench_function("zvt 0.1.0", |b| {
+        b.iter(|| zvt::packets::StatusInformation::zvt_deserialize(black_box(&bytes)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, parse);
+criterion_main!(benches);

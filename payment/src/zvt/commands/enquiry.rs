@@ -1,0 +1,79 @@
+//! 05 01 status enquiry and the 06 0F that answers it (PA00P015, chapter "Status-Enquiry").
+//!
+//! This completion has no BMP ids: `[LLLVAR software version] status [06 TLV]`.
+
+use super::super::text::Charset;
+use super::super::{bmp, wire};
+use super::Password;
+
+/// Appends 05 01, with the service byte that asks for the software version.
+pub fn status_enquiry(out: &mut Vec<u8>, password: Password) {
+    wire::encode(out, 0x05, 0x01, |out| {
+        out.extend(password.bytes());
+        out.extend([0x03, 0x01]);
+    });
+}
+
+/// How the terminal is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Software version, if it was sent.
+    pub software: Option<String>,
+    /// The status byte, a result code; `None` if the completion was empty.
+    pub status: Option<u8>,
+}
+
+impl State {
+    /// Reads the data of the 06 0F that ends a status enquiry.
+    pub fn parse(data: &[u8]) -> Self {
+        let mut rest = data;
+        let mut software = None;
+        // A status byte may be F0 or more itself; three in a row that fit are a length.
+        if let Some(text) = data.get(..3).and_then(bmp::digits).and_then(|n| data.get(3..3 + n)) {
+            software = Some(Charset::default().decode(text).trim().to_owned()).filter(|t| !t.is_empty());
+            rest = &data[3 + text.len()..];
+        }
+        Self { software, status: rest.first().copied() }
+    }
+
+    /// Appends the data of that completion.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        if let Some(software) = &self.software {
+            let text = Charset::default().encode(software);
+            let text = &text[..text.len().min(999)];
+            out.extend([100, 10, 1].map(|place| 0xf0 | (text.len() / place % 10) as u8));
+            out.extend(text);
+        }
+        out.extend(self.status);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_form_without_ids() {
+        let with = [&[0xf0, 0xf0, 0xf4][..], b"V1.2", &[0x00, 0x06, 0x00]].concat();
+        assert_eq!(State::parse(&with), State { software: Some("V1.2".into()), status: Some(0) });
+        assert_eq!(State::parse(&[0x9c]), State { software: None, status: Some(0x9c) });
+        assert_eq!(State::parse(&[]), State::default());
+        assert_eq!(State::parse(&[0xf0]).status, Some(0xf0), "a status, not a length");
+        assert_eq!(State::parse(&[0xf9, 0xf9, 0xf9, 1]).status, Some(0xf9), "a length that does not fit");
+    }
+
+    #[test]
+    fn round_trips() {
+        let state = State { software: Some("SIM 0.1".into()), status: Some(0xc2) };
+        let mut out = Vec::new();
+        state.encode(&mut out);
+        assert_eq!(State::parse(&out), state);
+    }
+
+    #[test]
+    fn asks_with_password_and_service_byte() {
+        let mut out = Vec::new();
+        status_enquiry(&mut out, Password::default());
+        assert_eq!(out, [0x05, 0x01, 0x05, 0, 0, 0, 0x03, 0x01]);
+    }
+}

@@ -1,0 +1,258 @@
+//! 04 0F status information: how a transaction went (PA00P015, chapter of that name).
+//!
+//! Parsed in one pass into a view of the message, without allocation. A BMP that is not known ends
+//! the pass, since nothing tells its length; what was read before it counts and the rest is kept.
+
+use std::fmt;
+
+use jiff::civil::{Date, DateTime, Time};
+use tresen_hal::Currency;
+
+use super::super::bmp::{self, Bcd, Fields};
+use super::super::text::Charset;
+use super::super::tlv;
+
+/// A view of the data of 04 0F. Card number and tracks are not shown by `Debug`.
+#[derive(Clone, Copy, Default)]
+pub struct StatusInfo<'a> {
+    data: &'a [u8],
+    read: usize,
+    /// BMP 27, the result code: 00 is approved.
+    pub result: Option<u8>,
+    /// BMP 04, minor units.
+    pub amount: Option<Bcd<'a>>,
+    /// BMP 49, the currency's ISO number.
+    pub currency: Option<Bcd<'a>>,
+    /// BMP 87.
+    pub receipt: Option<Bcd<'a>>,
+    /// BMP 0C, HHMMSS.
+    pub time: Option<Bcd<'a>>,
+    /// BMP 0D, MMDD.
+    pub date: Option<Bcd<'a>>,
+    /// BMP 29.
+    pub terminal_id: Option<Bcd<'a>>,
+    /// BMP 19: type of payment.
+    pub payment_type: Option<u8>,
+    /// BMP 8A: type of card.
+    pub card_type: Option<u8>,
+    /// BMP A0: result code of the authorisation system.
+    pub host_result: Option<u8>,
+    /// BMP 06, the TLV container.
+    pub container: Option<&'a [u8]>,
+    trace: Option<Bcd<'a>>,
+    merchant: Option<&'a [u8]>,
+    authorisation: Option<&'a [u8]>,
+    card_name: Option<&'a [u8]>,
+    text: Option<&'a [u8]>,
+    pan: Option<&'a [u8]>,
+}
+
+impl<'a> StatusInfo<'a> {
+    /// Reads the data of 04 0F.
+    pub fn parse(data: &'a [u8]) -> Self {
+        let mut new = Self { data, ..Self::default() };
+        let mut fields = bmp::fields(data);
+        for field in fields.by_ref() {
+            let bytes = field.data;
+            match field.id {
+                0x27 => new.result = bytes.first().copied(),
+                0x04 => new.amount = Some(Bcd(bytes)),
+                0x49 => new.currency = Some(Bcd(bytes)),
+                0x87 => new.receipt = Some(Bcd(bytes)),
+                0x0b => new.trace = Some(Bcd(bytes)),
+                0x0c => new.time = Some(Bcd(bytes)),
+                0x0d => new.date = Some(Bcd(bytes)),
+                0x29 => new.terminal_id = Some(Bcd(bytes)),
+                0x2a => new.merchant = Some(bytes),
+                0x3b => new.authorisation = Some(bytes),
+                0x8b => new.card_name = Some(bytes),
+                0x3c => new.text = Some(bytes),
+                0x22 => new.pan = Some(bytes),
+                0x19 => new.payment_type = bytes.first().copied(),
+                0x8a => new.card_type = bytes.first().copied(),
+                0xa0 => new.host_result = bytes.first().copied(),
+                0x06 => new.container = Some(bytes),
+                _ => {}
+            }
+        }
+        new.read = data.len() - fields.rest().map_or(0, |(_, rest)| rest.len());
+        new
+    }
+
+    /// All BMPs that could be read, raw, in the order they came.
+    pub fn fields(&self) -> Fields<'a> {
+        bmp::fields(self.data)
+    }
+
+    /// What could not be read, with its offset in the data.
+    pub fn rest(&self) -> Option<(usize, &'a [u8])> {
+        (self.read < self.data.len()).then(|| (self.read, &self.data[self.read..]))
+    }
+
+    /// Amount in minor units.
+    pub fn minor(&self) -> Option<i64> {
+        self.amount?.number()?.try_into().ok()
+    }
+
+    /// The currency, if it is one we know.
+    pub fn currency(&self) -> Option<Currency> {
+        Currency::from_number(self.currency?.number()?.try_into().ok()?)
+    }
+
+    /// BMP 0B, the trace number; one of more than six digits is in tag 1F2B, with zeros in the BMP.
+    pub fn trace(&self) -> Option<Bcd<'a>> {
+        let long = || tlv::find(self.container?, 0x1f2b).map(Bcd);
+        match self.trace {
+            Some(Bcd([0, 0, 0])) => long().or(self.trace),
+            Some(trace) => Some(trace),
+            None => long(),
+        }
+    }
+
+    /// BMP 2A, the merchant's number (VU number).
+    pub fn merchant_id(&self) -> Option<String> {
+        trimmed(self.merchant?, Charset::Ascii)
+    }
+
+    /// BMP 3B, the issuer's authorisation attribute.
+    pub fn authorisation(&self) -> Option<String> {
+        trimmed(self.authorisation?, Charset::Ascii)
+    }
+
+    /// BMP 8B, the name of the card, which a NUL ends.
+    pub fn card_name(&self, charset: Charset) -> Option<String> {
+        let bytes = self.card_name?;
+        trimmed(bytes.split(|b| *b == 0).next().unwrap_or_default(), charset)
+    }
+
+    /// The terminal's own words: tag 1F17, else BMP 3C.
+    pub fn text(&self, charset: Charset) -> Option<String> {
+        let words = self.container.and_then(|c| tlv::find(c, 0x1f17)).or(self.text)?;
+        trimmed(words, charset)
+    }
+
+    /// BMP 22 with at least the middle masked: what the terminal masked, and if it masked nothing,
+    /// all but the first six and the last four digits.
+    pub fn masked_pan(&self) -> Option<String> {
+        let mut digits = Bcd(self.pan?).to_string();
+        let length = digits.len();
+        if !digits.contains('*') {
+            let (from, to) = if length >= 13 { (6, length - 4) } else { (0, length) };
+            digits.replace_range(from..to, &"*".repeat(to - from));
+        }
+        Some(digits)
+    }
+
+    /// Date and time by the terminal's clock. It sends no year: it is the one nearest to `today`.
+    pub fn at(&self, today: Date) -> Option<DateTime> {
+        let (date, time) = (two_digits(self.date?.0), two_digits(self.time?.0));
+        let ([month, day], [hour, minute, second]) = (date?, time?);
+        let time = Time::new(hour, minute, second, 0).ok()?;
+        let days = |d: &Date| (*d - today).get_days().abs();
+        let years = [today.year() - 1, today.year(), today.year() + 1];
+        let date = years.into_iter().filter_map(|y| Date::new(y, month, day).ok()).min_by_key(days)?;
+        Some(date.to_datetime(time))
+    }
+}
+
+fn two_digits<const N: usize>(bytes: &[u8]) -> Option<[i8; N]> {
+    let mut out = [0; N];
+    if bytes.len() != N {
+        return None;
+    }
+    for (to, byte) in out.iter_mut().zip(bytes.chunks(1)) {
+        *to = i8::try_from(Bcd(byte).number()?).ok()?;
+    }
+    Some(out)
+}
+
+fn trimmed(bytes: &[u8], charset: Charset) -> Option<String> {
+    Some(charset.decode(bytes).trim().to_owned()).filter(|t| !t.is_empty())
+}
+
+impl fmt::Debug for StatusInfo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusInfo")
+            .field("result", &self.result)
+            .field("amount", &self.amount)
+            .field("receipt", &self.receipt)
+            .field("trace", &self.trace())
+            .field("terminal_id", &self.terminal_id)
+            .field("unread", &(self.data.len() - self.read))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Field capture: `04 0F 5A 27 00 04 00 00 00 00 25 00 49 09 78 0C 22 55 58 0D 04 05 …`
+    const CAPTURE: &[u8] =
+        &[0x27, 0x00, 0x04, 0, 0, 0, 0, 0x25, 0, 0x49, 9, 0x78, 0x0c, 0x22, 0x55, 0x58, 0x0d, 0x04, 0x05];
+
+    fn today() -> Date {
+        jiff::civil::date(2026, 4, 5)
+    }
+
+    #[test]
+    fn reads_the_capture() {
+        let info = StatusInfo::parse(CAPTURE);
+        assert_eq!((info.result, info.minor(), info.currency()), (Some(0), Some(2500), Some(Currency::EUR)));
+        assert_eq!(info.at(today()).expect("a time").to_string(), "2026-04-05T22:55:58");
+        assert_eq!(info.rest(), None);
+        assert_eq!(info.fields().count(), 5);
+    }
+
+    #[test]
+    fn the_year_is_the_nearest() {
+        let data = [0x0c, 0x23, 0x59, 0x59, 0x0d, 0x12, 0x31];
+        let at = StatusInfo::parse(&data).at(jiff::civil::date(2026, 1, 1)).expect("a time");
+        assert_eq!(at.to_string(), "2025-12-31T23:59:59");
+        assert_eq!(StatusInfo::parse(&[0x0c, 0x24, 0, 0, 0x0d, 0x13, 0x31]).at(today()), None);
+    }
+
+    #[test]
+    fn an_unknown_field_hides_only_what_follows() {
+        for at in [0, 2, 9, 12, 16, 19] {
+            let bytes = [&CAPTURE[..at], &[0x77, 0x01], &CAPTURE[at..]].concat();
+            let info = StatusInfo::parse(&bytes);
+            assert_eq!(info.rest(), Some((at, &bytes[at..])));
+            assert_eq!(info.result.is_some(), at >= 2);
+        }
+    }
+
+    #[test]
+    fn reads_every_prefix_without_harm() {
+        for end in 0..CAPTURE.len() {
+            let info = StatusInfo::parse(&CAPTURE[..end]);
+            let read: usize = info.fields().map(|f| 1 + f.data.len()).sum();
+            assert_eq!(info.rest().map_or(end, |(at, _)| at), read);
+        }
+    }
+
+    #[test]
+    fn a_long_trace_number_is_in_its_tag() {
+        let data = [0x0b, 0, 0, 0, 0x06, 0x07, 0x1f, 0x2b, 0x04, 0x01, 0x23, 0x45, 0x67];
+        assert_eq!(StatusInfo::parse(&data).trace().expect("a trace").to_string(), "01234567");
+        assert_eq!(StatusInfo::parse(&data[..4]).trace().expect("a trace").to_string(), "000000");
+    }
+
+    #[test]
+    fn card_numbers_stay_masked_and_out_of_debug() {
+        let open = [0x22, 0xf0, 0xf8, 0x41, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11];
+        let info = StatusInfo::parse(&open);
+        assert_eq!(info.masked_pan().expect("a number"), "411111******1111");
+        assert!(!format!("{info:?}").contains("1111"));
+        let masked = [0x22, 0xf0, 0xf5, 0xee, 0xee, 0xee, 0xee, 0x12];
+        assert_eq!(StatusInfo::parse(&masked).masked_pan().expect("a number"), "********12");
+    }
+
+    #[test]
+    fn texts_end_where_they_end() {
+        let data = [0x8b, 0xf0, 0xf5, b'V', b'I', b'S', b'A', 0x00, 0x3c, 0xf0, 0xf0, 0xf2, b'n', b'o'];
+        let info = StatusInfo::parse(&data);
+        assert_eq!(info.card_name(Charset::Cp437).as_deref(), Some("VISA"));
+        assert_eq!(info.text(Charset::Cp437).as_deref(), Some("no"));
+    }
+}

@@ -1,0 +1,41 @@
+//! ZVT over TCP, the protocol of card terminals in Germany, Austria and around (specification
+//! PA00P015, 13.08 and 13.11).
+//!
+//! | module | is |
+//! |---|---|
+//! | [`wire`], [`bmp`], [`tlv`], [`text`], [`codes`] | bytes to values and back |
+//! | [`commands`] | one family of commands per file |
+//! | [`session`] | the dialogue, sans-IO |
+//! | [`open`] and [`Terminal`] | the driver |
+//! | [`sim`] | the terminal's side |
+//!
+//! # When the till does not hear the end
+//! The terminal stores a payment once the till has acknowledged its result (04 0F) and every receipt.
+//! Without that some terminals take it back, others keep it. So the driver journals before it
+//! acknowledges, never sends a payment twice, and afterwards asks the terminal for its last
+//! transaction and compares: see [`Terminal`](crate::Terminal::recover).
+//!
+//! Left out: serial framing, reservations, tips, card reading, menus, file transfer, tag 1F73.
+
+pub mod bmp;
+pub mod codes;
+pub mod commands;
+mod driver;
+mod recovery;
+mod redact;
+pub mod session;
+mod settings;
+pub mod sim;
+mod slips;
+pub mod text;
+pub mod tlv;
+pub mod wire;
+
+pub use commands::Password;
+pub use commands::registration::Config;
+pub use driver::{Terminal, open};
+pub use recovery::Commit;
+pub use redact::redact;
+pub use session::Timeouts;
+pub use settings::Settings;
+pub use text::Charset;

@@ -1,0 +1,130 @@
+//! Every way to decide, on messages laid out by hand after the table of BMPs.
+
+use super::*;
+use crate::journal::Operation;
+
+const READING: Reading = Reading { charset: Charset::Cp437, today: jiff::civil::date(2026, 1, 2) };
+
+fn reference(receipt: &str) -> Reference {
+    Reference {
+        receipt_number: receipt.into(),
+        trace: Some(format!("00{receipt}")),
+        terminal_id: Some("60000001".into()),
+    }
+}
+
+fn intent(before: Option<&str>) -> Intent {
+    let at = "2026-01-02T08:00:00Z".parse().expect("a timestamp");
+    let last = before.map(reference);
+    Intent::new(IntentId("a".into()), "counter", Operation::Payment, Amount::eur(25_00), at, last)
+}
+
+/// 27 result, 04 EUR 25.00, 87 receipt, 0B trace, 29 terminal id.
+fn shown(result: u8, receipt: u8) -> Vec<u8> {
+    let ids = [0x87, 0x04, receipt, 0x0b, 0x00, 0x04, receipt, 0x29, 0x60, 0, 0, 0x01];
+    [&[0x27, result, 0x04, 0, 0, 0, 0, 0x25, 0][..], &ids].concat()
+}
+
+fn approved(receipt: u8) -> Charge {
+    READING.charge(&IntentId("a".into()), Amount::eur(25_00), &StatusInfo::parse(&shown(0, receipt)))
+}
+
+fn decided(before: Option<&str>, approved: Option<&Charge>, last: Last) -> (Payment, String) {
+    let intent = intent(before);
+    decide(Case { intent: &intent, approved, only: true, commit: None }, &last, READING)
+}
+
+fn reason(payment: &Payment) -> Option<Reason> {
+    match payment {
+        Payment::NotCharged(not) => Some(not.reason),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_newer_transaction_of_the_amount_is_the_payment() {
+    let (payment, words) = decided(Some("0416"), None, Last::Shown(shown(0, 0x17)));
+    assert!(matches!(&payment, Payment::Charged(c) if c.receipt_number.as_deref() == Some("0417")), "{payment:?}");
+    assert_eq!(words, "receipt 0417, 25.00 EUR, trace 000417 on terminal 60000001");
+}
+
+#[test]
+fn the_one_before_means_that_nothing_was_stored() {
+    let (payment, _) = decided(Some("0416"), None, Last::Shown(shown(0, 0x16)));
+    assert_eq!(reason(&payment), Some(Reason::NotFound));
+    let (payment, words) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(shown(0, 0x16)));
+    assert_eq!(reason(&payment), Some(Reason::Reversed));
+    assert!(words.contains("receipt 0417") && words.contains("receipt 0416"), "{words}");
+}
+
+#[test]
+fn an_approval_that_is_shown_stands_or_was_taken_back() {
+    let (payment, _) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(shown(0, 0x17)));
+    assert!(matches!(payment, Payment::Charged(_)));
+    let (payment, _) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(shown(0xb4, 0x17)));
+    assert_eq!(reason(&payment), Some(Reason::Reversed));
+}
+
+#[test]
+fn a_declined_transaction_of_the_amount_is_no_charge() {
+    let (payment, _) = decided(Some("0416"), None, Last::Shown(shown(0x78, 0x17)));
+    assert_eq!(reason(&payment), Some(Reason::Declined));
+}
+
+#[test]
+fn what_does_not_fit_stays_unknown() {
+    let mut other_amount = shown(0, 0x17);
+    other_amount[7] = 0x26;
+    let mut other_terminal = shown(0, 0x17);
+    *other_terminal.last_mut().expect("bytes") = 0x02;
+    let mut old = shown(0, 0x17);
+    old.extend([0x0c, 0x12, 0, 0, 0x0d, 0x12, 0x24]);
+    let no_receipt = shown(0, 0x17)[..9].to_vec();
+    let no_result = shown(0, 0x17)[2..].to_vec();
+    for (what, before, approval, last) in [
+        ("another amount", Some("0416"), None, Last::Shown(other_amount)),
+        ("another terminal", Some("0416"), None, Last::Shown(other_terminal)),
+        ("older than the intent", None, None, Last::Shown(old)),
+        ("without a receipt", Some("0416"), None, Last::Shown(no_receipt)),
+        ("without a result", Some("0416"), None, Last::Shown(no_result)),
+        ("another than the approved", Some("0416"), Some(approved(0x18)), Last::Shown(shown(0, 0x17))),
+        ("cleared", Some("0416"), None, Last::Nothing),
+        ("untold", Some("0416"), None, Last::Untold("busy".into())),
+    ] {
+        let (payment, words) = decided(before, approval.as_ref(), last);
+        assert!(matches!(payment, Payment::Unknown(_)), "{what}: {payment:?}");
+        assert!(!words.is_empty());
+    }
+}
+
+#[test]
+fn a_terminal_without_any_transaction_has_not_charged() {
+    assert_eq!(reason(&decided(None, None, Last::Nothing).0), Some(Reason::NotFound));
+    assert_eq!(reason(&decided(None, Some(&approved(0x17)), Last::Nothing).0), Some(Reason::Reversed));
+}
+
+#[test]
+fn a_terminal_that_keeps_approvals_does_not_lose_one() {
+    let intent = intent(Some("0416"));
+    let approved = approved(0x17);
+    let case = Case { intent: &intent, approved: Some(&approved), only: true, commit: Some(Commit::Keeps) };
+    assert!(matches!(decide(case, &Last::Shown(shown(0, 0x16)), READING).0, Payment::Unknown(_)));
+}
+
+#[test]
+fn of_several_open_intents_none_is_charged_by_amount_alone() {
+    let intent = intent(Some("0416"));
+    let case = Case { intent: &intent, approved: None, only: false, commit: None };
+    assert!(matches!(decide(case, &Last::Shown(shown(0, 0x17)), READING).0, Payment::Unknown(_)));
+    assert_eq!(reason(&decide(case, &Last::Shown(shown(0, 0x16)), READING).0), Some(Reason::NotFound));
+}
+
+#[test]
+fn a_wrapped_receipt_number_with_another_trace_is_another_transaction() {
+    let mut before = reference("0417");
+    before.trace = Some("009999".into());
+    let mut intent = intent(None);
+    intent.last_before = Some(before);
+    let case = Case { intent: &intent, approved: None, only: true, commit: None };
+    assert!(matches!(decide(case, &Last::Shown(shown(0, 0x17)), READING).0, Payment::Charged(_)));
+}

@@ -1,0 +1,157 @@
+//! What the simulated terminal does wrong when it is asked to. Each fault happens once.
+
+use std::time::Duration;
+
+/// One misbehaviour. Messages are counted from 0 at the moment it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misbehaviour {
+    /// The next transaction is declined with this result code.
+    Decline(u8),
+    /// The next transaction is answered `84 9C`, busy.
+    Busy,
+    /// The terminal hangs up.
+    HangUp {
+        /// Which messages are counted.
+        side: Side,
+        /// Which message.
+        message: usize,
+        /// After it has passed, else instead of it.
+        after: bool,
+    },
+    /// This message to the till is not sent.
+    NoAnswer {
+        /// Which message.
+        message: usize,
+    },
+    /// This message to the till is late.
+    Late {
+        /// Which message.
+        message: usize,
+        /// By how much.
+        by: Duration,
+    },
+    /// Bytes that are not ZVT instead of this message to the till.
+    Garbage {
+        /// Which message.
+        message: usize,
+    },
+    /// This message to the till announces one byte more than it has.
+    WrongLength {
+        /// Which message.
+        message: usize,
+    },
+    /// The next 04 0F holds a BMP that no table knows: before all others, or after them.
+    UnknownField {
+        /// Before all others.
+        first: bool,
+    },
+    /// The next 04 0F holds a TLV container with a tag that no table knows, whether permitted or not.
+    UnknownTag,
+    /// After the next approving 04 0F nothing is sent any more on this connection.
+    MuteAfterApproval,
+    /// After the next approving 04 0F the terminal hangs up, before the till can acknowledge it.
+    HangUpAfterApproval,
+}
+
+/// Whose messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Messages that come from the till.
+    FromTill,
+    /// Messages that go to the till.
+    ToTill,
+}
+
+/// The faults that are still to come.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// With the number of messages, in and out, when it was asked for.
+    planned: Vec<(Misbehaviour, usize, usize)>,
+    received: usize,
+    sent: usize,
+}
+
+/// What to do with a message to the till.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Normal,
+    Nothing,
+    Late(Duration),
+    Garbage,
+    WrongLength,
+    HangUp { after: bool },
+}
+
+impl Faults {
+    pub(super) fn plan(&mut self, misbehaviour: Misbehaviour) {
+        self.planned.push((misbehaviour, self.received, self.sent));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.planned.clear();
+    }
+
+    fn take<T>(&mut self, matches: impl Fn(Misbehaviour, usize, usize) -> Option<T>) -> Option<T> {
+        let (at, found) =
+            self.planned.iter().enumerate().find_map(|(at, (m, r, s))| Some((at, matches(*m, *r, *s)?)))?;
+        self.planned.remove(at);
+        Some(found)
+    }
+
+    /// Whether one of these was planned; it is not any more.
+    pub(super) fn once(&mut self, what: Misbehaviour) -> bool {
+        self.take(|m, _, _| (m == what).then_some(())).is_some()
+    }
+
+    pub(super) fn decline(&mut self) -> Option<u8> {
+        self.take(|m, _, _| if let Misbehaviour::Decline(code) = m { Some(code) } else { None })
+    }
+
+    /// A message has come: `Some(after)` to hang up.
+    pub(super) fn on_receive(&mut self) -> Option<bool> {
+        let now = self.received;
+        self.received += 1;
+        self.take(|m, received, _| match m {
+            Misbehaviour::HangUp { side: Side::FromTill, message, after } if received + message == now => Some(after),
+            _ => None,
+        })
+    }
+
+    /// A message is to be sent.
+    pub(super) fn on_send(&mut self) -> Delivery {
+        let now = self.sent;
+        self.sent += 1;
+        let delivery = self.take(|m, _, sent| {
+            let (message, delivery) = match m {
+                Misbehaviour::NoAnswer { message } => (message, Delivery::Nothing),
+                Misbehaviour::Late { message, by } => (message, Delivery::Late(by)),
+                Misbehaviour::Garbage { message } => (message, Delivery::Garbage),
+                Misbehaviour::WrongLength { message } => (message, Delivery::WrongLength),
+                Misbehaviour::HangUp { side: Side::ToTill, message, after } => (message, Delivery::HangUp { after }),
+                _ => return None,
+            };
+            (sent + message == now).then_some(delivery)
+        });
+        delivery.unwrap_or(Delivery::Normal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_happens_once_and_where_it_was_asked_for() {
+        let mut faults = Faults::default();
+        assert_eq!(faults.on_send(), Delivery::Normal);
+        faults.plan(Misbehaviour::NoAnswer { message: 1 });
+        faults.plan(Misbehaviour::HangUp { side: Side::FromTill, message: 0, after: true });
+        faults.plan(Misbehaviour::Decline(5));
+        assert_eq!(
+            (faults.on_send(), faults.on_send(), faults.on_send()),
+            (Delivery::Normal, Delivery::Nothing, Delivery::Normal)
+        );
+        assert_eq!((faults.on_receive(), faults.on_receive()), (Some(true), None));
+        assert_eq!((faults.decline(), faults.decline()), (Some(5), None));
+    }
+}

@@ -1,0 +1,162 @@
+//! What the simulated terminal says: its messages and its receipts.
+
+use jiff::civil::DateTime;
+use tresen_hal::Amount;
+
+use super::super::bmp::{encode_bcd, encode_ll};
+use super::super::commands::enquiry::State;
+use super::super::commands::print::{self, Slip};
+use super::super::commands::registration::{Config, Registration};
+use super::super::commands::{completion, encode_amount, encode_currency, encode_digits, intermediate as status};
+use super::super::text::Charset;
+use super::super::{tlv, wire};
+use super::Profile;
+use super::ledger::{Kind, Transaction};
+
+pub(super) fn done() -> Vec<u8> {
+    let mut out = Vec::new();
+    completion::completion(&mut out, |_| {});
+    out
+}
+
+pub(super) fn abort(code: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    completion::abort(&mut out, code);
+    out
+}
+
+pub(super) fn declined(code: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::encode(&mut out, 0x04, 0x0f, |out| out.extend([0x27, code]));
+    out
+}
+
+pub(super) fn intermediate(code: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    status::encode(&mut out, code, None);
+    out
+}
+
+pub(super) fn state(profile: &Profile, status: u8) -> Vec<u8> {
+    let state = State { software: Some(profile.software.clone()), status: Some(status) };
+    let mut out = Vec::new();
+    completion::completion(&mut out, |out| state.encode(out));
+    out
+}
+
+pub(super) fn registered(profile: &Profile, registration: &Registration) -> Vec<u8> {
+    let mut out = Vec::new();
+    completion::completion(&mut out, |out| {
+        out.extend([0x19, 0x00, 0x29]);
+        encode_digits(out, &profile.terminal_id, 4);
+        if let Some(currency) = registration.currency {
+            encode_currency(out, currency);
+        }
+        if let Some(charset) = registration.charset {
+            tlv::encode_container(out, |out| tlv::encode(out, 0x14, |out| out.push(charset.code())));
+        }
+    });
+    out
+}
+
+/// The BMPs of a 04 0F.
+pub(super) fn result(profile: &Profile, transaction: &Transaction, time: Option<DateTime>) -> Vec<u8> {
+    let mut out = vec![0x27, transaction.code];
+    encode_amount(&mut out, transaction.amount);
+    encode_currency(&mut out, transaction.amount.currency());
+    out.push(0x0b);
+    encode_bcd(&mut out, u64::from(transaction.trace), 3);
+    if let Some(at) = time {
+        out.push(0x0c);
+        for part in [at.hour(), at.minute(), at.second()] {
+            encode_bcd(&mut out, part.unsigned_abs().into(), 1);
+        }
+        out.push(0x0d);
+        for part in [at.month(), at.day()] {
+            encode_bcd(&mut out, part.unsigned_abs().into(), 1);
+        }
+    }
+    out.push(0x29);
+    encode_digits(&mut out, &profile.terminal_id, 4);
+    out.push(0x87);
+    encode_bcd(&mut out, u64::from(transaction.receipt), 2);
+    // 67259000******0123: a made-up number, masked as terminals do.
+    encode_ll(&mut out, 0x22, &[0x67, 0x25, 0x90, 0x00, 0xee, 0xee, 0xee, 0x01, 0x23]);
+    out.push(0x2a);
+    let mut merchant = [b' '; 15];
+    for (to, byte) in merchant.iter_mut().zip(Charset::Ascii.encode(&profile.merchant_id)) {
+        *to = byte;
+    }
+    out.extend(merchant);
+    out.push(0x3b);
+    out.extend(format!("{:08}", transaction.trace).bytes().take(8));
+    out.extend([0x8a, 0x06]);
+    encode_ll(&mut out, 0x8b, &[&Charset::default().encode(&profile.card_name)[..], &[0]].concat());
+    out
+}
+
+pub(super) fn totals(minor: i64) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::encode(&mut out, 0x04, 0x0f, |out| {
+        out.extend([0x27, 0x00]);
+        encode_amount(out, Amount::eur(minor));
+    });
+    out
+}
+
+/// The merchant's and the customer's slip of a transaction.
+pub(super) fn receipts(
+    profile: &Profile,
+    registration: Option<&Registration>,
+    transaction: &Transaction,
+) -> Vec<Vec<u8>> {
+    let lines = |slip| {
+        let title = match transaction.kind {
+            Kind::Payment => "Kartenzahlung",
+            Kind::Reversal(_) => "Storno",
+            Kind::Refund => "Gutschrift",
+        };
+        let whose = if slip == Slip::Merchant { "Händlerbeleg" } else { "Kundenbeleg" };
+        vec![
+            whose.to_owned(),
+            title.to_owned(),
+            profile.card_name.clone(),
+            format!("Betrag {} {}", transaction.amount.number(','), transaction.amount.currency()),
+            format!("Terminal {}", profile.terminal_id),
+            format!("Beleg-Nr. {:04}  TA-Nr. {:06}", transaction.receipt, transaction.trace),
+            if transaction.code == 0 { "Zahlung erfolgt" } else { "Vorgang nicht erfolgt" }.to_owned(),
+        ]
+    };
+    [Slip::Merchant, Slip::Customer].into_iter().flat_map(|s| slip(registration, s, &lines(s))).collect()
+}
+
+pub(super) fn day_receipt(profile: &Profile, count: usize, minor: i64) -> Vec<String> {
+    let total = Amount::eur(minor);
+    vec![
+        "Kassenschnitt".into(),
+        format!("Terminal {}", profile.terminal_id),
+        format!("Anzahl {count}"),
+        format!("Gesamt {} {}", total.number(','), total.currency()),
+    ]
+}
+
+/// A slip in the form that the till permits: one block, or line by line, or not at all.
+pub(super) fn slip(registration: Option<&Registration>, slip: Slip, lines: &[String]) -> Vec<Vec<u8>> {
+    let Some(registration) = registration else { return Vec::new() };
+    let charset = registration.charset.unwrap_or_default();
+    if registration.permits([0x06, 0xd3]) {
+        let mut out = Vec::new();
+        print::block(&mut out, slip, charset, lines);
+        return vec![out];
+    }
+    if !registration.config.has(Config::PRINT_LINES) {
+        return Vec::new();
+    }
+    let last = lines.len().saturating_sub(1);
+    let line = |(at, text): (usize, &String)| {
+        let mut out = Vec::new();
+        print::line(&mut out, if at == last { 0x81 } else { 0x00 }, &charset.encode(text));
+        out
+    };
+    lines.iter().enumerate().map(line).collect()
+}

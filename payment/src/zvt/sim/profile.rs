@@ -1,0 +1,86 @@
+//! How one simulated terminal differs from another.
+
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+
+use super::super::commands::Password;
+use super::super::recovery::Commit;
+
+/// How this terminal is.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Eight digits.
+    pub terminal_id: String,
+    /// Number at the acquirer, up to 15 characters.
+    pub merchant_id: String,
+    /// What a status enquiry names.
+    pub software: String,
+    /// The card that every customer has.
+    pub card_name: String,
+    /// The password that it wants; `None` takes any.
+    pub password: Option<Password>,
+    /// What becomes of an approval that the till does not acknowledge.
+    pub commit: Commit,
+    /// A payment that has begun goes on when the link is lost before the approval.
+    pub finishes_alone: bool,
+    /// What it shows as its last receipt.
+    pub repeats: Repeats,
+    /// What it does when the till wants to abort.
+    pub on_abort: OnAbort,
+    /// How long each step takes; zero for tests.
+    pub pace: Duration,
+    /// Its clock when the first till connects; `None` leaves date and time out of its messages.
+    pub time: Option<DateTime>,
+    /// The receipt number before the first.
+    pub receipts_from: u16,
+    /// It has been in use before: its last receipt is one of before the first till came. It is not in
+    /// the ledger.
+    pub used_before: bool,
+    /// The result code with which it says that it has no last receipt. The specification names none.
+    pub nothing_stored: u8,
+    /// It knows tag 1F1F: a till that is one receipt behind has its last transaction reversed.
+    pub mirrors: bool,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            terminal_id: "60000001".into(),
+            merchant_id: "100764992".into(),
+            software: "tresen simulator".into(),
+            card_name: "girocard".into(),
+            password: None,
+            commit: Commit::Reverses,
+            finishes_alone: false,
+            repeats: Repeats::Stored,
+            on_abort: OnAbort::Ends,
+            pace: Duration::ZERO,
+            time: None,
+            receipts_from: 416,
+            used_before: true,
+            nothing_stored: 0x66,
+            mirrors: false,
+        }
+    }
+}
+
+/// What the terminal shows as its last receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// The last transaction that stands.
+    Stored,
+    /// The last transaction, however it ended.
+    Any,
+}
+
+/// What the terminal does on 06 B0 before the approval. After it, the payment goes on in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAbort {
+    /// Acknowledges it and ends the payment.
+    Ends,
+    /// Acknowledges it and goes on.
+    GoesOn,
+    /// Refuses it with `84 83`.
+    Refuses,
+}

@@ -1,0 +1,145 @@
+//! Cameras as a vendor sees them: the next code in the picture.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, watch};
+use tresen_cameras::{FileCamera, Reader, file, reader};
+use tresen_hal::address::LinkKind;
+use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result};
+use tresen_scanners::dedupe::Verdict;
+use tresen_scanners::{AimId, Dedupe, Scan};
+
+use super::owner::{Hooks, Opener};
+use super::scanner::{WAITING, hand_on};
+use super::{Bus, Owned, Phase, Teller, open_camera, own};
+
+/// How long a code must be out of sight before it counts again.
+const REARM: Duration = Duration::from_secs(2);
+
+/// A camera by its logical name. Clones are cheap and share what it sees.
+#[derive(Clone)]
+pub struct Camera {
+    owned: Owned<CameraScans>,
+    scans: Arc<Mutex<mpsc::Receiver<Scan>>>,
+}
+
+impl Camera {
+    pub(crate) fn start(name: &str, addresses: Vec<Address>, clock: Arc<dyn Clock>, bus: Bus) -> Self {
+        let (addresses, label) = (Arc::new(addresses), name.to_owned());
+        let opener: Opener<CameraScans> = Arc::new(move || {
+            let (addresses, name, clock) = (addresses.clone(), label.clone(), clock.clone());
+            Box::pin(
+                async move { super::open::first(&addresses, |a| Box::pin(open_camera(a, &name, clock.clone()))).await },
+            )
+        });
+        let (to, scans) = mpsc::channel(WAITING);
+        let hooks = CameraHooks { teller: Teller { name: name.to_owned(), bus }, to };
+        Self { owned: own(name, opener, Arc::new(hooks)), scans: Arc::new(Mutex::new(scans)) }
+    }
+
+    /// The next code; each is handed out once, and again only when it was out of sight for a while.
+    ///
+    /// Cancel-safe: a dropped future loses no code.
+    pub async fn next(&self) -> Scan {
+        match self.scans.lock().await.recv().await {
+            Some(scan) => scan,
+            // The sender lives in the owner task, which lives as long as this handle.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tries it again at once if it is away, also if its driver was given up as faulted; an open link
+    /// is closed and opened anew.
+    ///
+    /// # Errors
+    /// The till has ended.
+    pub async fn reset(&self) -> Result<()> {
+        self.owned.reset().await
+    }
+
+    /// Where the camera stands; changes can be awaited.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.owned.phase()
+    }
+}
+
+struct CameraHooks {
+    teller: Teller,
+    to: mpsc::Sender<Scan>,
+}
+
+impl Hooks<CameraScans> for CameraHooks {
+    fn opened<'a>(&'a self, _: &'a mut CameraScans, address: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.teller.connected(address);
+        Box::pin(async { Ok(()) })
+    }
+    fn event(&self, scan: Scan) {
+        hand_on(&self.teller, &self.to, scan);
+    }
+    fn lost(&self, error: &Error) {
+        self.teller.lost(error);
+    }
+    fn faulted(&self, why: &str) {
+        self.teller.faulted(why);
+    }
+}
+
+/// A camera and its decoder, as one source of scans.
+pub struct CameraScans {
+    camera: Box<dyn tresen_cameras::Camera>,
+    reader: Reader,
+    dedupe: Dedupe,
+    name: String,
+}
+
+impl CameraScans {
+    pub(super) const OPTIONS: [&'static str; 2] = file::OPTIONS;
+
+    pub(super) fn check(address: &Address) -> Result<()> {
+        match address.link() {
+            LinkKind::File { .. } => {
+                address.option_as::<f64>("fps")?;
+                address.option_as::<bool>("loop").map(drop)
+            }
+            other => {
+                Err(Error::new(Kind::Unsupported, format!("cameras over `{}` are not built in yet", other.scheme()))
+                    .hint("cameras are read from files: camera+file:///folder"))
+            }
+        }
+    }
+
+    /// Opens the camera at `address`; its scans carry `name`.
+    ///
+    /// # Errors
+    /// The address is none of a camera, or what it names is not there.
+    pub async fn open(address: &Address, name: &str, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::check(address)?;
+        let camera = FileCamera::from_address(address)?.with_clock(clock);
+        let reader = Reader::new(reader::Options::default())?;
+        Ok(Self { camera: Box::new(camera), reader, dedupe: Dedupe::new(REARM), name: name.to_owned() })
+    }
+}
+
+impl Driver for CameraScans {
+    type Event = Scan;
+
+    fn event(&mut self) -> BoxFuture<'_, Result<Scan>> {
+        Box::pin(async move {
+            loop {
+                let read = self.reader.next_of(&mut *self.camera).await?;
+                let scan = match read.code.aim.parse::<AimId>() {
+                    Ok(aim) => Scan::reported(aim, read.code.bytes, read.at),
+                    Err(_) => Scan::plain(read.code.bytes, read.at),
+                };
+                if self.dedupe.see(&scan, read.captured) == Verdict::New {
+                    return Ok(scan.from_device(&self.name));
+                }
+            }
+        })
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        self.camera.close()
+    }
+}

@@ -1,0 +1,147 @@
+//! From an address to a driver: the one place that knows which protocol belongs to which class.
+
+use std::sync::Arc;
+
+use tresen_hal::address::LinkKind;
+use tresen_hal::{Address, BoxFuture, Clock, Error, Kind, Result, link};
+use tresen_payment::{self as payment, Journal, zvt};
+use tresen_printers::{self as printers, escpos};
+use tresen_scanners::{self as scanners, serial as line};
+
+use super::camera::CameraScans;
+
+/// A protocol that this build speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Protocol {
+    /// As it stands in addresses.
+    pub name: &'static str,
+    /// The class of its devices, as it stands in configurations: `printers`, `terminals`, …
+    pub class: &'static str,
+    /// Its options; those of the link come on top.
+    pub options: &'static [&'static str],
+}
+
+/// All protocols that this build speaks.
+pub fn protocols() -> &'static [Protocol] {
+    &PROTOCOLS
+}
+
+static PROTOCOLS: [Protocol; 4] = [
+    Protocol { name: "escpos", class: "printers", options: escpos::Options::NAMES },
+    Protocol { name: "zvt", class: "terminals", options: &ZVT_OPTIONS },
+    Protocol { name: "scanner", class: "scanners", options: &line::OPTIONS },
+    Protocol { name: "camera", class: "cameras", options: &CameraScans::OPTIONS },
+];
+
+/// Checks what can be checked without a device: protocol, link, options and their values.
+pub(crate) fn check_address(class: &str, address: &Address) -> Result<()> {
+    let protocol = PROTOCOLS.iter().find(|p| p.name == address.protocol() && p.class == class).ok_or_else(|| {
+        let known: Vec<_> = PROTOCOLS.iter().filter(|p| p.class == class).map(|p| p.name).collect();
+        Error::new(Kind::Address, format!("{class} do not speak `{}`", address.protocol()))
+            .hint(format!("protocols of {class}: {}", known.join(", ")))
+    })?;
+    let options: Vec<_> = protocol.options.iter().chain(link::options(address.link())).copied().collect();
+    address.check_options(&options)?;
+    match address.link() {
+        LinkKind::File { .. } | LinkKind::V4l2 { .. } | LinkKind::Url(_) if class != "cameras" => {
+            return Err(Error::new(Kind::Address, format!("{class} are not reached by `{}`", address.link().scheme())));
+        }
+        _ => link::check(address)?,
+    }
+    match protocol.name {
+        "escpos" => escpos::Options::from_address(address).map(drop),
+        "zvt" => zvt_settings(address).map(drop),
+        "scanner" => line::Framing::from_address(address).map(drop),
+        _ => CameraScans::check(address),
+    }
+}
+
+/// The options of a ZVT address.
+const ZVT_OPTIONS: [&str; 3] = ["password", "currency", "mirror"];
+
+fn zvt_settings(address: &Address) -> Result<zvt::Settings> {
+    let mut settings = zvt::Settings::new(address.label());
+    // A password must not stand in the message that says it is wrong.
+    if let Some(password) = address.option("password") {
+        settings.password =
+            password.parse().map_err(|e: Error| Error::new(Kind::Address, e.what()).at(address.label()))?;
+    }
+    settings.currency = address.option_as("currency")?.unwrap_or(settings.currency);
+    settings.mirror = address.option_as("mirror")?.unwrap_or(settings.mirror);
+    Ok(settings)
+}
+
+/// Opens the printer at `address`; also returns the address without options.
+///
+/// # Errors
+/// The address is none of a printer, or the printer cannot be reached.
+pub async fn open_printer(address: &Address) -> Result<(Box<dyn printers::Printer>, String)> {
+    check_address("printers", address)?;
+    let options = escpos::Options::from_address(address)?;
+    let printer =
+        escpos::Printer::open(link::open(address).await?, options).await.map_err(|e| e.at(address.label()))?;
+    Ok((Box::new(printer), address.label()))
+}
+
+/// Opens the terminal at `address`, whose payments stand in `journal` under `name`. Call
+/// [`payment::Terminal::recover`] next.
+///
+/// # Errors
+/// The address is none of a terminal, or the terminal cannot be reached or refuses us.
+pub async fn open_terminal(
+    address: &Address,
+    name: &str,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Box<dyn payment::Terminal>, String)> {
+    check_address("terminals", address)?;
+    let settings = zvt::Settings { name: name.to_owned(), ..zvt_settings(address)? };
+    let link = link::open(address).await?;
+    let terminal = zvt::open(link, settings, journal, clock).await.map_err(|e| e.at(address.label()))?;
+    Ok((Box::new(terminal), address.label()))
+}
+
+/// Opens the scanner at `address`; its scans carry `name`.
+///
+/// # Errors
+/// The address is none of a scanner, or the scanner cannot be reached.
+pub async fn open_scanner(
+    address: &Address,
+    name: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<(Box<dyn scanners::Scanner>, String)> {
+    check_address("scanners", address)?;
+    let link = link::open(address).await?;
+    let scanner = line::SerialScanner::from_address(link, name, address)?.with_clock(clock);
+    Ok((Box::new(scanner), address.label()))
+}
+
+/// Opens the camera at `address` as a source of scans, which carry `name`.
+///
+/// # Errors
+/// The address is none of a camera, or the camera cannot be reached.
+pub async fn open_camera(address: &Address, name: &str, clock: Arc<dyn Clock>) -> Result<(Box<CameraScans>, String)> {
+    check_address("cameras", address)?;
+    Ok((Box::new(CameraScans::open(address, name, clock).await?), address.label()))
+}
+
+/// The first of several addresses that opens; or an error that says why each did not.
+pub(super) async fn first<'a, T>(
+    addresses: &'a [Address],
+    open: impl Fn(&'a Address) -> BoxFuture<'a, Result<T>>,
+) -> Result<T> {
+    let mut failed: Option<Error> = None;
+    for address in addresses {
+        match open(address).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => {
+                failed = Some(match failed {
+                    None => error,
+                    Some(before) => Error::new(error.kind(), format!("{before}; {error}")).with_retry(error.retry()),
+                });
+            }
+        }
+    }
+    Err(failed.unwrap_or_else(|| Error::new(Kind::Config, "there is no address")))
+}

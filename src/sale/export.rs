@@ -1,0 +1,101 @@
+//! Tickets for the office, as CSV.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use tresen_hal::{Error, Result};
+use tresen_payment::Charge;
+
+use super::ticket::{Quantity, Ticket};
+
+const COLUMNS: [&str; 12] = [
+    "ticket",
+    "id",
+    "opened_at",
+    "line",
+    "name",
+    "pieces",
+    "grams",
+    "unit_price",
+    "vat",
+    "line_total",
+    "ticket_total",
+    "terminal_receipt",
+];
+
+/// Appends the lines of a ticket to the file, which is made with a header where it is missing.
+///
+/// Amounts are decimals with a point and without currency, times RFC 3339. The ticket is written in
+/// one piece: a full disk leaves no half ticket that looks whole.
+///
+/// # Errors
+/// The file cannot be written; the error names it.
+pub fn append_csv(path: &Path, ticket: &Ticket, charge: Option<&Charge>) -> Result<()> {
+    let failed = |e: std::io::Error| Error::from(e).at(path.display());
+    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+    let before = file.metadata().map_err(failed)?.len();
+    let text = rows(ticket, charge, before == 0).map_err(|e| failed(e.into()))?;
+    write_whole(&mut file, &text, before).map_err(failed)
+}
+
+fn write_whole(file: &mut File, text: &[u8], before: u64) -> std::io::Result<()> {
+    file.write_all(text).and_then(|()| file.sync_data()).inspect_err(|_| _ = file.set_len(before))
+}
+
+fn rows(ticket: &Ticket, charge: Option<&Charge>, header: bool) -> csv::Result<Vec<u8>> {
+    let mut rows = csv::Writer::from_writer(Vec::new());
+    if header {
+        rows.write_record(COLUMNS)?;
+    }
+    for (at, line) in ticket.lines().iter().enumerate() {
+        let (pieces, grams) = match line.quantity {
+            Quantity::Pieces(count) => (count.to_string(), String::new()),
+            Quantity::Grams(grams) => (String::new(), grams.to_string()),
+        };
+        rows.write_record([
+            ticket.number().to_string(),
+            ticket.id().to_owned(),
+            ticket.opened_at().to_string(),
+            (at + 1).to_string(),
+            line.name.clone(),
+            pieces,
+            grams,
+            line.unit_price.number('.'),
+            line.vat.to_string(),
+            line.total.number('.'),
+            ticket.total().number('.'),
+            charge.and_then(|c| c.receipt_number.clone()).unwrap_or_default(),
+        ])?;
+    }
+    rows.into_inner().map_err(|e| e.into_error().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sale::{Line, Vat};
+    use tresen_hal::{Amount, Currency};
+
+    #[test]
+    fn appends_with_one_header() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("tickets.csv");
+        let mut ticket = Ticket::new(7, "id-7".into(), "2026-01-02T08:00:00Z".parse().expect("a time"), Currency::EUR);
+        ticket
+            .add(Line::pieces("Tea, \"black\"", 2, Amount::eur(2_90), Vat::percent(19)).expect("fits"))
+            .expect("euro");
+        ticket.add(Line::weighed("Ham", 456, Amount::eur(19_90), Vat::percent(7)).expect("fits")).expect("euro");
+        for _ in 0..2 {
+            append_csv(&path, &ticket, None).expect("written");
+        }
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert_eq!(lines[0], COLUMNS.join(","));
+        assert_eq!(lines[1], "7,id-7,2026-01-02T08:00:00Z,1,\"Tea, \"\"black\"\"\",2,,2.90,19 %,5.80,14.87,");
+        assert_eq!(lines[4], "7,id-7,2026-01-02T08:00:00Z,2,Ham,,456,19.90,7 %,9.07,14.87,");
+        let error = append_csv(dir.path(), &ticket, None).expect_err("a folder");
+        assert!(error.to_string().starts_with(&dir.path().display().to_string()), "{error}");
+    }
+}

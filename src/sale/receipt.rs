@@ -1,0 +1,162 @@
+//! The receipt of a ticket, as a document.
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use tresen_hal::Amount;
+use tresen_payment::Charge;
+use tresen_printers::Receipt;
+use tresen_printers::document::{Cell, Row, Style};
+
+use super::ticket::{Line, Quantity, Ticket};
+
+/// The language of the words that the library itself puts on a receipt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Language {
+    /// English, decimal point.
+    #[default]
+    English,
+    /// German, decimal comma.
+    German,
+}
+
+impl Language {
+    fn words(self) -> &'static Words {
+        match self {
+            Self::English => &ENGLISH,
+            Self::German => &GERMAN,
+        }
+    }
+}
+
+struct Words {
+    mark: char,
+    receipt: &'static str,
+    total: &'static str,
+    rate: &'static str,
+    net: &'static str,
+    tax: &'static str,
+    gross: &'static str,
+    card: &'static str,
+    terminal: &'static str,
+    kitchen: &'static str,
+    date: &'static str,
+}
+
+static ENGLISH: Words = Words {
+    mark: '.',
+    receipt: "Receipt",
+    total: "Total",
+    rate: "VAT",
+    net: "Net",
+    tax: "Tax",
+    gross: "Gross",
+    card: "Paid by card",
+    terminal: "Terminal",
+    kitchen: "Kitchen",
+    date: "%Y-%m-%d %H:%M",
+};
+
+static GERMAN: Words = Words {
+    mark: ',',
+    receipt: "Beleg",
+    total: "Summe",
+    rate: "MwSt",
+    net: "Netto",
+    tax: "Steuer",
+    gross: "Brutto",
+    card: "Kartenzahlung",
+    terminal: "Terminal",
+    kitchen: "Küche",
+    date: "%d.%m.%Y %H:%M",
+};
+
+impl Ticket {
+    /// The receipt without payment: number and time, lines, total, taxes.
+    pub fn receipt(&self, language: Language) -> Receipt {
+        let words = language.words();
+        let number = |amount: Amount| amount.number(words.mark);
+        let mut receipt = Receipt::new().row(format!("{} {}", words.receipt, self.number()), self.time(words)).rule();
+        for line in self.lines() {
+            receipt = receipt.row(&line.name, number(line.total));
+            if let Some(detail) = detail(line, words) {
+                receipt = receipt.text(detail);
+            }
+        }
+        receipt = receipt.rule().styled_row(
+            format!("{} {}", words.total, self.total().currency()),
+            number(self.total()),
+            Style::new().bold().size(1, 2),
+        );
+        receipt = receipt.feed(1).columns(table([words.rate, words.net, words.tax, words.gross].map(str::to_owned)));
+        for row in self.vat() {
+            let rate = row.rate.to_string().replace('.', &words.mark.to_string());
+            receipt = receipt.columns(table([rate, number(row.net), number(row.tax), number(row.gross)]));
+        }
+        match self.note() {
+            Some(note) => receipt.feed(1).text(note),
+            None => receipt,
+        }
+    }
+
+    /// The receipt with its card payment: amount, card, the terminal's slip.
+    pub fn paid_by(&self, charge: &Charge, language: Language) -> Receipt {
+        let words = language.words();
+        let mut receipt = self.receipt(language).rule().row(words.card, charge.amount.number(words.mark));
+        if let Some(card) = &charge.card_name {
+            receipt = receipt.row(card, charge.masked_pan.clone().unwrap_or_default());
+        }
+        if charge.customer_slip.is_empty() {
+            if let Some(terminal) = &charge.terminal_id {
+                receipt = receipt
+                    .row(format!("{} {terminal}", words.terminal), charge.receipt_number.clone().unwrap_or_default());
+            }
+            return receipt;
+        }
+        receipt = receipt.feed(1);
+        for line in &charge.customer_slip {
+            receipt = receipt.styled(line, Style::new().centre());
+        }
+        receipt
+    }
+
+    /// What the kitchen needs: number and time, quantities and names, large. Discounts are not for it.
+    pub fn kitchen(&self, language: Language) -> Receipt {
+        let words = language.words();
+        let mut receipt = Receipt::new()
+            .styled(format!("{} {}", words.kitchen, self.number()), Style::new().bold().centre().size(2, 2))
+            .styled(self.time(words), Style::new().centre())
+            .rule();
+        for line in self.lines().iter().filter(|l| l.total.minor() >= 0) {
+            let quantity = match line.quantity {
+                Quantity::Pieces(count) => format!("{count} x"),
+                Quantity::Grams(grams) => format!("{grams} g"),
+            };
+            receipt = receipt.styled(format!("{quantity} {}", line.name), Style::new().size(2, 2));
+        }
+        match self.note() {
+            Some(note) => receipt.rule().text(note).cut(),
+            None => receipt.cut(),
+        }
+    }
+
+    fn time(&self, words: &Words) -> String {
+        self.opened_at().to_zoned(TimeZone::system()).strftime(words.date).to_string()
+    }
+}
+
+/// Four columns of a tax table.
+fn table([rate, net, tax, gross]: [String; 4]) -> Row {
+    Row::new([Cell::flex(rate), Cell::flex(net).right(), Cell::flex(tax).right(), Cell::flex(gross).right()])
+}
+
+/// `  2 x 3.80`, `  0.456 kg x 19.90`; nothing for a single piece.
+fn detail(line: &Line, words: &Words) -> Option<String> {
+    let price = line.unit_price.number(words.mark);
+    match line.quantity {
+        Quantity::Pieces(1) => None,
+        Quantity::Pieces(count) => Some(format!("  {count} x {price}")),
+        Quantity::Grams(grams) => Some(format!("  {}{}{:03} kg x {price}", grams / 1000, words.mark, grams % 1000)),
+    }
+}
