@@ -18,6 +18,7 @@
 //!
 //! Without tokio, use [`blocking`].
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod blocking;
 pub mod config;
@@ -38,7 +39,7 @@ pub use config::Config;
 pub use event::{Event, What};
 pub use manager::{
     Camera, CameraScans, Phase, Printer, Scanner, Terminal, open_camera, open_printer, open_scanner, open_terminal,
-    protocols,
+    protocols, redaction,
 };
 pub use spool::Print;
 pub use store::{JobState, JournalEntry, SpooledJob, Store, StoredTicket};

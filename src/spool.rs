@@ -254,7 +254,7 @@ impl Worker {
                         return;
                     }
                 }
-                std::future::pending().await
+                std::future::pending::<()>().await;
             })
         });
         let ready: Vec<_> = ready.collect();

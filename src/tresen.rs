@@ -10,7 +10,7 @@ use tresen_payment::{Intent, Journal};
 
 use crate::config::Config;
 use crate::event::Event;
-use crate::manager::{Bus, Camera, Printer, Scanner, Terminal, printer};
+use crate::manager::{Bus, Camera, HotPlug, Plugged, Printer, Scanner, Terminal, printer};
 use crate::sale::{Checkout, Language, Ticket};
 use crate::spool::{Route, Spool};
 use crate::store::Store;
@@ -47,6 +47,7 @@ struct Inner {
     terminals: BTreeMap<String, Terminal>,
     scanners: BTreeMap<String, Scanner>,
     cameras: BTreeMap<String, Camera>,
+    _hot_plug: HotPlug,
 }
 
 impl Tresen {
@@ -82,6 +83,7 @@ impl Tresen {
             .collect();
         let firsts: Vec<_> = routes.iter().map(|r| (r.name.clone(), r.printers[0].clone())).collect();
         let spool = Spool::start(store.clone(), bus.clone(), routes).await?;
+        let rings = owned.iter().map(|(name, owned)| (&config.printers[name], owned.ring())).collect::<Vec<_>>();
         let printers = firsts
             .into_iter()
             .map(|(name, owned)| (name.clone(), Printer { name, owned, spool: spool.clone() }))
@@ -97,8 +99,17 @@ impl Tresen {
             .cameras
             .iter()
             .map(|(name, device)| (name.clone(), Camera::start(name, device.addresses(), clock.clone(), bus.clone())));
-        let (terminals, scanners, cameras) = (terminals.collect(), scanners.collect(), cameras.collect());
-        Ok(Self(Arc::new(Inner { config, store, clock, bus, printers, terminals, scanners, cameras })))
+        let terminals: BTreeMap<String, Terminal> = terminals.collect();
+        let scanners: BTreeMap<String, Scanner> = scanners.collect();
+        let cameras: BTreeMap<String, Camera> = cameras.collect();
+        let rings = rings
+            .into_iter()
+            .chain(terminals.iter().map(|(name, terminal)| (&config.terminals[name], terminal.ring())))
+            .chain(scanners.iter().map(|(name, scanner)| (&config.scanners[name], scanner.ring())));
+        let plugged = rings.map(|(device, ring)| Plugged { addresses: device.addresses(), ring }).collect();
+        let hot_plug = HotPlug::watch(plugged);
+        let inner = Inner { config, store, clock, bus, printers, terminals, scanners, cameras, _hot_plug: hot_plug };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// A printer, or a route of printers, by name.

@@ -19,6 +19,7 @@
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod camera;
 pub mod decode;

@@ -52,6 +52,8 @@ enum Command {
     Pay(commands::pay::Args),
     Scan(commands::scan::Args),
     Decode(commands::decode::Args),
+    Record(commands::record::Args),
+    Replay(commands::replay::Args),
     #[command(subcommand)]
     Sim(commands::sim::Args),
     CheckConfig(commands::check_config::Args),
@@ -90,6 +92,8 @@ async fn run(command: Command, out: &Out) -> tresen::Result<ExitCode> {
         Command::Pay(args) => return commands::pay::run(args, out).await,
         Command::Scan(args) => commands::scan::run(args, out).await?,
         Command::Decode(args) => commands::decode::run(&args, out)?,
+        Command::Record(args) => commands::record::run(args, out).await?,
+        Command::Replay(args) => commands::replay::run(args, out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
         Command::CheckConfig(args) => commands::check_config::run(&args, out)?,
     }

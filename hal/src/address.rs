@@ -12,6 +12,9 @@
 //! | `camera+v4l2:///dev/video0` | a camera |
 //! | `camera+http://10.0.0.40/stream` | a network camera; `rtsp` alike |
 //! | `camera+file:///var/frames` | a file or a folder of files |
+//! | `escpos+replay:///tmp/job.capture` | a recording that stands in for the device |
+//!
+//! Every link that carries bytes knows the option `record=FILE`: see [`crate::link::record`].
 //!
 //! Reserved characters in paths and values are percent-encoded.
 
@@ -87,6 +90,11 @@ pub enum LinkKind {
         /// Its path.
         path: PathBuf,
     },
+    /// A recording that stands in for the device.
+    Replay {
+        /// Where the capture is.
+        path: PathBuf,
+    },
 }
 
 /// A USB or HID device: vendor, product and, where two are alike, serial number.
@@ -113,12 +121,13 @@ impl LinkKind {
             Self::V4l2 { .. } => "v4l2",
             Self::Url(url) => url.split(':').next().unwrap_or("http"),
             Self::File { .. } => "file",
+            Self::Replay { .. } => "replay",
         }
     }
 }
 
 /// Links an address may name, for error messages.
-const LINKS: &str = "tcp, serial, usb, hid, ble, spp, v4l2, http, https, rtsp, file";
+const LINKS: &str = "tcp, serial, usb, hid, ble, spp, v4l2, http, https, rtsp, file, replay";
 
 impl Address {
     /// An address without options.
@@ -224,7 +233,9 @@ impl fmt::Display for Where<'_> {
                 id.serial.as_ref().map_or(Ok(()), |s| write!(f, "/{}", encode(s)))
             }
             LinkKind::Ble { device } | LinkKind::Spp { device } => f.write_str(device),
-            LinkKind::V4l2 { path } | LinkKind::File { path } => f.write_str(&encode_path(&path.to_string_lossy())),
+            LinkKind::V4l2 { path } | LinkKind::File { path } | LinkKind::Replay { path } => {
+                f.write_str(&encode_path(&path.to_string_lossy()))
+            }
             LinkKind::Url(_) => Ok(()),
         }
     }
@@ -264,6 +275,7 @@ impl FromStr for Address {
             "v4l2" => LinkKind::V4l2 { path: decode(place).map_err(&bad)?.into() },
             "http" | "https" | "rtsp" => LinkKind::Url(format!("{link}://{place}")),
             "file" => LinkKind::File { path: decode(place).map_err(&bad)?.into() },
+            "replay" => LinkKind::Replay { path: decode(place).map_err(&bad)?.into() },
             other => return Err(bad(format!("`{other}` is no link; links are {LINKS}"))),
         };
         let mut options = BTreeMap::new();
@@ -384,6 +396,7 @@ mod tests {
             "camera+http://10.0.0.40/stream?fps=5",
             "camera+rtsp://10.0.0.41/live",
             "camera+file:///var/my%20frames",
+            "zvt+replay:///tmp/declined.capture",
             "zvt+tcp://t:20007?password=a%26b%3Dc",
         ] {
             let address: Address = text.parse().expect(text);

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::random::splitmix;
+
 /// The delay before the first attempt.
 pub const FIRST: Duration = Duration::from_millis(250);
 /// No delay is longer.
@@ -69,15 +71,6 @@ impl Backoff {
         self.attempts = 0;
         self.at_once = true;
     }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): the same on every machine.
-fn splitmix(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *seed;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

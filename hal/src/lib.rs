@@ -14,6 +14,7 @@
 //! ```
 // What only unsafe code reaches is in `sys`.
 #![deny(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod address;
 mod amount;
@@ -23,6 +24,7 @@ pub mod discovery;
 mod driver;
 mod error;
 pub mod link;
+mod random;
 pub mod sim;
 #[cfg(target_os = "linux")]
 mod sys;

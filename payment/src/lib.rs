@@ -32,6 +32,7 @@
 //! # }
 //! ```
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod journal;
 mod memory;

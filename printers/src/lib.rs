@@ -37,6 +37,7 @@
 //! # }).unwrap();
 //! ```
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bitmap;
 pub mod document;

@@ -22,6 +22,7 @@
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod dedupe;
 pub mod gs1;

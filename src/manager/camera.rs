@@ -3,26 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::watch;
 use tresen_cameras::{FileCamera, Reader, file, reader};
 use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result};
 use tresen_scanners::dedupe::Verdict;
 use tresen_scanners::{AimId, Dedupe, Scan};
 
-use super::owner::{Hooks, Opener};
-use super::scanner::{WAITING, hand_on};
-use super::{Bus, Owned, Phase, Teller, open_camera, own};
+use super::owner::Opener;
+use super::scans::Scans;
+use super::{Bus, Phase, open_camera};
 
 /// How long a code must be out of sight before it counts again.
 const REARM: Duration = Duration::from_secs(2);
 
 /// A camera by its logical name. Clones are cheap and share what it sees.
 #[derive(Clone)]
-pub struct Camera {
-    owned: Owned<CameraScans>,
-    scans: Arc<Mutex<mpsc::Receiver<Scan>>>,
-}
+pub struct Camera(Scans<CameraScans>);
 
 impl Camera {
     pub(crate) fn start(name: &str, addresses: Vec<Address>, clock: Arc<dyn Clock>, bus: Bus) -> Self {
@@ -33,20 +30,14 @@ impl Camera {
                 async move { super::open::first(&addresses, |a| Box::pin(open_camera(a, &name, clock.clone()))).await },
             )
         });
-        let (to, scans) = mpsc::channel(WAITING);
-        let hooks = CameraHooks { teller: Teller { name: name.to_owned(), bus }, to };
-        Self { owned: own(name, opener, Arc::new(hooks)), scans: Arc::new(Mutex::new(scans)) }
+        Self(Scans::start(name, opener, bus))
     }
 
     /// The next code; each is handed out once, and again only when it was out of sight for a while.
     ///
     /// Cancel-safe: a dropped future loses no code.
     pub async fn next(&self) -> Scan {
-        match self.scans.lock().await.recv().await {
-            Some(scan) => scan,
-            // The sender lives in the owner task, which lives as long as this handle.
-            None => std::future::pending().await,
-        }
+        self.0.next().await
     }
 
     /// Tries it again at once if it is away, also if its driver was given up as faulted; an open link
@@ -55,33 +46,12 @@ impl Camera {
     /// # Errors
     /// The till has ended.
     pub async fn reset(&self) -> Result<()> {
-        self.owned.reset().await
+        self.0.owned.reset().await
     }
 
     /// Where the camera stands; changes can be awaited.
     pub fn phase(&self) -> watch::Receiver<Phase> {
-        self.owned.phase()
-    }
-}
-
-struct CameraHooks {
-    teller: Teller,
-    to: mpsc::Sender<Scan>,
-}
-
-impl Hooks<CameraScans> for CameraHooks {
-    fn opened<'a>(&'a self, _: &'a mut CameraScans, address: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.teller.connected(address);
-        Box::pin(async { Ok(()) })
-    }
-    fn event(&self, scan: Scan) {
-        hand_on(&self.teller, &self.to, scan);
-    }
-    fn lost(&self, error: &Error) {
-        self.teller.lost(error);
-    }
-    fn faulted(&self, why: &str) {
-        self.teller.faulted(why);
+        self.0.owned.phase()
     }
 }
 

@@ -1,10 +1,12 @@
 //! The device manager: one owner task per device, cheap handles by logical name.
 
 mod camera;
+mod hotplug;
 mod open;
 mod owner;
 pub(crate) mod printer;
 mod scanner;
+mod scans;
 mod terminal;
 
 use std::sync::Arc;
@@ -15,12 +17,13 @@ use tresen_hal::Clock;
 use crate::event::{Event, What};
 
 pub use camera::{Camera, CameraScans};
-pub use open::{open_camera, open_printer, open_scanner, open_terminal, protocols};
+pub use open::{open_camera, open_printer, open_scanner, open_terminal, protocols, redaction};
 pub use owner::Phase;
 pub use printer::Printer;
 pub use scanner::Scanner;
 pub use terminal::Terminal;
 
+pub(crate) use hotplug::{HotPlug, Plugged, Ring};
 pub(crate) use open::check_address;
 pub(crate) use owner::{After, Owned, own};
 

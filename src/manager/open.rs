@@ -29,7 +29,7 @@ pub fn protocols() -> &'static [Protocol] {
 
 static PROTOCOLS: [Protocol; 4] = [
     Protocol { name: "escpos", class: "printers", options: escpos::Options::NAMES },
-    Protocol { name: "zvt", class: "terminals", options: &ZVT_OPTIONS },
+    Protocol { name: "zvt", class: "terminals", options: &zvt::Settings::OPTIONS },
     Protocol { name: "scanner", class: "scanners", options: &line::OPTIONS },
     Protocol { name: "camera", class: "cameras", options: &CameraScans::OPTIONS },
 ];
@@ -41,7 +41,7 @@ pub(crate) fn check_address(class: &str, address: &Address) -> Result<()> {
         Error::new(Kind::Address, format!("{class} do not speak `{}`", address.protocol()))
             .hint(format!("protocols of {class}: {}", known.join(", ")))
     })?;
-    let options: Vec<_> = protocol.options.iter().chain(link::options(address.link())).copied().collect();
+    let options: Vec<_> = protocol.options.iter().copied().chain(link::options(address.link())).collect();
     address.check_options(&options)?;
     match address.link() {
         LinkKind::File { .. } | LinkKind::V4l2 { .. } | LinkKind::Url(_) if class != "cameras" => {
@@ -51,25 +51,18 @@ pub(crate) fn check_address(class: &str, address: &Address) -> Result<()> {
     }
     match protocol.name {
         "escpos" => escpos::Options::from_address(address).map(drop),
-        "zvt" => zvt_settings(address).map(drop),
+        "zvt" => zvt::Settings::from_address(address).map(drop),
         "scanner" => line::Framing::from_address(address).map(drop),
         _ => CameraScans::check(address),
     }
 }
 
-/// The options of a ZVT address.
-const ZVT_OPTIONS: [&str; 3] = ["password", "currency", "mirror"];
-
-fn zvt_settings(address: &Address) -> Result<zvt::Settings> {
-    let mut settings = zvt::Settings::new(address.label());
-    // A password must not stand in the message that says it is wrong.
-    if let Some(password) = address.option("password") {
-        settings.password =
-            password.parse().map_err(|e: Error| Error::new(Kind::Address, e.what()).at(address.label()))?;
+/// What masks card data in recordings of this protocol.
+pub fn redaction(address: &Address) -> link::record::Redact {
+    match address.protocol() {
+        "zvt" => zvt::redact,
+        _ => |_, _| {},
     }
-    settings.currency = address.option_as("currency")?.unwrap_or(settings.currency);
-    settings.mirror = address.option_as("mirror")?.unwrap_or(settings.mirror);
-    Ok(settings)
 }
 
 /// Opens the printer at `address`; also returns the address without options.
@@ -96,8 +89,8 @@ pub async fn open_terminal(
     clock: Arc<dyn Clock>,
 ) -> Result<(Box<dyn payment::Terminal>, String)> {
     check_address("terminals", address)?;
-    let settings = zvt::Settings { name: name.to_owned(), ..zvt_settings(address)? };
-    let link = link::open(address).await?;
+    let settings = zvt::Settings { name: name.to_owned(), ..zvt::Settings::from_address(address)? };
+    let link = link::open_redacted(address, redaction(address)).await?;
     let terminal = zvt::open(link, settings, journal, clock).await.map_err(|e| e.at(address.label()))?;
     Ok((Box::new(terminal), address.label()))
 }

@@ -8,6 +8,8 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tresen_hal::{Backoff, BoxFuture, Driver, Effect, Error, Kind, Result, Retry};
 
+use super::hotplug::Ring;
+
 /// How many calls may wait for one device.
 const QUEUE: usize = 32;
 /// A driver that panics more often than this within [`RESTART_WINDOW`] is not started again.
@@ -67,6 +69,8 @@ type Call<D> = Box<dyn for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, After> + Send>
 enum Message<D: ?Sized> {
     Call(Call<D>, oneshot::Sender<Error>),
     Reset,
+    /// The system has seen the device come.
+    Arrived,
 }
 
 /// A cheap handle to an owned device.
@@ -164,6 +168,17 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         answer.await?.map_err(|e| e.at(&self.name))
     }
 
+    /// Wakes the owner when the system has seen the device come; does not keep the owner alive.
+    pub(crate) fn ring(&self) -> Ring {
+        let calls = self.calls.downgrade();
+        Box::new(move || {
+            if let Some(calls) = calls.upgrade() {
+                // A full queue has its owner busy, so it is not waiting for the device.
+                calls.try_send(Message::Arrived).ok();
+            }
+        })
+    }
+
     /// Lets a faulted device be tried again, or one that is away at once.
     pub(crate) async fn reset(&self) -> Result<()> {
         self.calls.send(Message::Reset).await.map_err(|_| self.ended(Effect::None))
@@ -214,6 +229,7 @@ where
                 match queue.recv().await {
                     Some(Message::Call(_, refuse)) => _ = refuse.send(error().hint("reset the device")),
                     Some(Message::Reset) => break,
+                    Some(Message::Arrived) => {}
                     None => return,
                 }
             }
@@ -243,8 +259,10 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
             tracing::debug!(device = %self.name, %error, "away");
             self.phase.send_replace(Phase::Away(error.to_string()));
             self.hooks.lost(&error);
-            if !self.wait(backoff.next_delay(), &error, queue).await {
-                return;
+            match self.wait(backoff.next_delay(), &error, queue).await {
+                Waited::Due => {}
+                Waited::Arrived => backoff.hot_plugged(),
+                Waited::Ended => return,
             }
         }
     }
@@ -271,6 +289,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                             return Some(Error::new(Kind::Closed, "the link was lost").with_effect(Effect::None));
                         }
                     }
+                    Some(Message::Arrived) => {}
                     Some(Message::Reset) => {
                         driver.close().await;
                         return Some(Error::new(Kind::Cancelled, "was reset"));
@@ -288,23 +307,34 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
         }
     }
 
-    /// Waits before the next try; calls get their answer at once instead of hanging. False at the end.
-    async fn wait(&self, delay: Duration, error: &Error, queue: &mut mpsc::Receiver<Message<D>>) -> bool {
+    /// Waits before the next try; calls get their answer at once instead of hanging.
+    async fn wait(&self, delay: Duration, error: &Error, queue: &mut mpsc::Receiver<Message<D>>) -> Waited {
         let until = Instant::now() + delay;
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(until) => return true,
+                () = tokio::time::sleep_until(until) => return Waited::Due,
                 message = queue.recv() => match message {
                     Some(Message::Call(_, refuse)) => {
                         let why = Error::new(error.kind(), format!("not connected: {error}"));
                         refuse.send(why.with_effect(Effect::None).with_retry(Retry::AfterReconnect)).ok();
                     }
-                    Some(Message::Reset) => return true,
-                    None => return false,
+                    Some(Message::Reset) => return Waited::Due,
+                    Some(Message::Arrived) => return Waited::Arrived,
+                    None => return Waited::Ended,
                 },
             }
         }
     }
+}
+
+/// Why waiting ended.
+enum Waited {
+    /// The next try is due, or someone wants it now.
+    Due,
+    /// The device has come.
+    Arrived,
+    /// The last handle was dropped.
+    Ended,
 }
 
 #[cfg(test)]

@@ -66,6 +66,13 @@ fn start(there: bool) -> (Arc<Bench>, Owned<Scripted>) {
 
 const SOON: Duration = Duration::from_secs(5);
 
+fn stuck(_: &mut Scripted) -> BoxFuture<'_, ((), After)> {
+    Box::pin(async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        ((), After::Keep)
+    })
+}
+
 fn count(driver: &mut Scripted) -> BoxFuture<'_, (usize, After)> {
     Box::pin(async { (driver.0.calls.fetch_add(1, SeqCst), After::Keep) })
 }
@@ -140,12 +147,6 @@ async fn a_call_nobody_waits_for_does_not_begin() {
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_is_said_so() {
     let (_bench, owned) = start(true);
-    let stuck = |_: &mut Scripted| -> BoxFuture<'_, ((), After)> {
-        Box::pin(async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            ((), After::Keep)
-        })
-    };
     let calls: Vec<_> = (0..QUEUE + 8)
         .map(|_| {
             let owned = owned.clone();
@@ -187,4 +188,23 @@ async fn ends_with_its_last_handle() {
         tokio::task::yield_now().await;
     }
     assert_eq!(Arc::strong_count(&bench), 1, "the task and its driver are gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_plugged_in_is_opened_at_once() {
+    let (bench, owned) = start(false);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let ring = owned.ring();
+    bench.there.store(true, SeqCst);
+    let begin = Instant::now();
+    ring();
+    let mut phase = owned.phase();
+    phase.wait_for(|p| *p == Phase::Ready).await.expect("owned");
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    drop((owned, phase));
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(Arc::strong_count(&bench), 1, "a bell does not keep the owner");
+    ring();
 }

@@ -11,7 +11,7 @@ use tresen_payment::{
 };
 
 use super::owner::{Hooks, Opener};
-use super::{After, AnyTerminal, Bus, Owned, Phase, Teller, open_terminal, own};
+use super::{After, AnyTerminal, Bus, Owned, Phase, Ring, Teller, open_terminal, own};
 use crate::event::What;
 use crate::store::Store;
 
@@ -125,6 +125,10 @@ impl Terminal {
     /// It cannot be reached or does not answer.
     pub async fn status(&self) -> Result<TerminalStatus> {
         self.owned.ask(ANSWER, |driver| driver.status()).await
+    }
+
+    pub(crate) fn ring(&self) -> Ring {
+        self.owned.ring()
     }
 
     /// Tries it again at once if it is away, also if its driver was given up as faulted; an open link

@@ -6,6 +6,8 @@ pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod pay;
 pub(crate) mod print;
+pub(crate) mod record;
 pub(crate) mod render;
+pub(crate) mod replay;
 pub(crate) mod scan;
 pub(crate) mod sim;

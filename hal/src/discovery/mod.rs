@@ -263,6 +263,7 @@ fn printer_protocol(vendor: u16) -> Option<&'static str> {
 }
 
 /// What an HID device with these top-level usages is, and the protocol it speaks.
+#[cfg(target_os = "linux")]
 fn hid_class(usages: &[(u16, u16)]) -> (&'static str, Option<&'static str>) {
     let has = |page: u16| usages.iter().any(|(p, _)| *p == page);
     // HID Point of Sale Usage Tables 1.02: 0x8C bar code scanner, 0x8D scale, 0x8E magnetic stripe reader.
@@ -326,6 +327,11 @@ mod tests {
     #[test]
     fn guesses_with_care() {
         assert_eq!((printer_protocol(0x0519), printer_protocol(0x0a5f)), (Some("star"), None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn knows_a_scanner_by_its_usage() {
         assert_eq!(hid_class(&[(1, 6), (0x8c, 2)]), ("HID scanner", Some("scanner")));
         assert_eq!(hid_class(&[(1, 6)]), ("HID keyboard", None));
         assert_eq!(hid_class(&[]), ("HID device", None));

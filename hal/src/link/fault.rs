@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use crate::random::splitmix;
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
 /// What goes wrong, and where. Counted from the opening of the link.
@@ -113,7 +114,7 @@ impl<L: Link> Link for Fault<L> {
             }
             let mut state = self.state();
             let all = state.held.len();
-            let take = if self.plan.split.is_some() { 1 + (next(&mut state.seed) as usize) % all } else { all };
+            let take = if self.plan.split.is_some() { 1 + (splitmix(&mut state.seed) as usize) % all } else { all };
             into.extend(state.held.drain(..take));
             Ok(take)
         })
@@ -122,15 +123,6 @@ impl<L: Link> Link for Fault<L> {
     fn close(&self) -> BoxFuture<'_, ()> {
         self.inner.close()
     }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): enough to vary a test, the same on every machine.
-fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *seed;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! | [`memory`] | a pair of queues in this process | – |
 //! | [`record`] | another link, and writes down what passes | – |
 //! | [`replay`] | a recording, which stands in for the device | – |
+//! | [`relay()`] | between two links | – |
 //! | [`fault`] | another link, and breaks it as a plan or a seed says | – |
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub mod hid;
 pub mod memory;
 pub mod permission;
 pub mod record;
+mod relay;
 pub mod replay;
 #[cfg(feature = "serial")]
 pub mod serial;
@@ -42,6 +44,8 @@ pub mod tcp;
 pub mod tls;
 #[cfg(any(feature = "usb", feature = "usb-libusb"))]
 pub mod usb;
+
+pub use relay::relay;
 
 /// A two-way connection to one device.
 ///
@@ -98,12 +102,30 @@ impl<L: Link + ?Sized> Link for &L {
     }
 }
 
-/// Opens the link that `address` names.
+/// Opens the link that `address` names. For a protocol that carries card data use [`open_redacted`].
 ///
 /// # Errors
 /// Each names the address and the next step; [`Kind::Unsupported`] says which feature is missing.
 pub async fn open(address: &Address) -> Result<Box<dyn Link>> {
-    let link: Result<Box<dyn Link>> = match address.link() {
+    open_redacted(address, |_, _| {}).await
+}
+
+/// Opens the link that `address` names; with its option `record=FILE` what passes is written down, masked
+/// by `redact`.
+///
+/// # Errors
+/// As [`open`]; or the file cannot be written.
+pub async fn open_redacted(address: &Address, redact: record::Redact) -> Result<Box<dyn Link>> {
+    let link = bare(address).await.map_err(|e| e.at(address.label()))?;
+    match address.option("record") {
+        None => Ok(link),
+        Some(file) => Ok(Box::new(record::Record::to_file(link, file.as_ref(), &address.label(), redact)?)),
+    }
+}
+
+async fn bare(address: &Address) -> Result<Box<dyn Link>> {
+    match address.link() {
+        LinkKind::Replay { path } => replay::Replay::open(path).map(|l| Box::new(l) as _),
         LinkKind::Tcp { host, port } => tcp::open(address, host, *port).await,
         #[cfg(feature = "serial")]
         LinkKind::Serial { path } => {
@@ -134,13 +156,12 @@ pub async fn open(address: &Address) -> Result<Box<dyn Link>> {
         #[cfg(not(feature = "spp"))]
         LinkKind::Spp { .. } => Err(missing("spp")),
         other => Err(Error::new(Kind::Unsupported, format!("`{}` is not a link that carries bytes", other.scheme()))),
-    };
-    link.map_err(|e| e.at(address.label()))
+    }
 }
 
 /// The options that the link of an address reads; a link that is not built in has none.
-pub fn options(link: &LinkKind) -> &'static [&'static str] {
-    match link {
+pub fn options(link: &LinkKind) -> impl Iterator<Item = &'static str> {
+    let own: &[&str] = match link {
         LinkKind::Tcp { .. } => &tcp::OPTIONS,
         #[cfg(feature = "serial")]
         LinkKind::Serial { .. } => &serial::OPTIONS,
@@ -152,7 +173,8 @@ pub fn options(link: &LinkKind) -> &'static [&'static str] {
         #[cfg(all(feature = "spp", target_os = "linux"))]
         LinkKind::Spp { .. } => &spp::OPTIONS,
         _ => &[],
-    }
+    };
+    own.iter().copied().chain(["record"])
 }
 
 /// Checks the values of a link's options, as far as that goes without opening it.

@@ -11,11 +11,12 @@
 //! carries card data hands in a function that masks it.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Mutex;
 
 use tokio::time::Instant;
 
-use crate::{BoxFuture, Link, Result};
+use crate::{BoxFuture, Effect, Error, Link, Result};
 
 /// Which way a chunk went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,26 @@ impl<L: Link> Record<L> {
     pub fn new(inner: L, mut out: Box<dyn Write + Send>, label: &str, redact: Redact) -> Result<Self> {
         writeln!(out, "tresen-capture 1 {label}")?;
         Ok(Self { inner, log: Mutex::new(Log { out, start: Instant::now() }), redact })
+    }
+
+    /// Records `inner` into a new file at `path`; where there is one, into `path.2`, `path.3`, …, so that a
+    /// reconnect overwrites nothing.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn to_file(inner: L, path: &Path, label: &str, redact: Redact) -> Result<Self> {
+        let mut at = path.to_owned();
+        for number in 2.. {
+            match std::fs::File::create_new(&at) {
+                Ok(file) => return Self::new(inner, Box::new(file), label, redact).map_err(|e| e.at(at.display())),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                    at = path.as_os_str().to_owned().into();
+                    at.as_mut_os_string().push(format!(".{number}"));
+                }
+                Err(e) => return Err(Error::from(e).at(at.display()).with_effect(Effect::None)),
+            }
+        }
+        unreachable!("numbers do not end")
     }
 
     /// A capture that cannot be written must not stop a sale: failures are logged, not returned.
@@ -101,5 +122,28 @@ impl<L: Link> Link for Record<L> {
 impl<L: std::fmt::Debug> std::fmt::Debug for Record<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Record").field(&self.inner).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::memory;
+
+    #[tokio::test]
+    async fn overwrites_no_earlier_recording() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("job.capture");
+        for text in ["first", "second"] {
+            let (near, _far) = memory::pair();
+            let link = Record::to_file(near, &path, "test", |_, _| {}).expect("writable");
+            link.send(text.as_bytes()).await.expect("open");
+        }
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect(name);
+        assert!(read("job.capture").contains("> 6669727374"));
+        assert!(read("job.capture.2").contains("> 7365636f6e64"));
+        let (near, _far) = memory::pair();
+        let error = Record::to_file(near, &dir.path().join("no/folder"), "test", |_, _| {}).expect_err("no folder");
+        assert!(error.to_string().contains("no/folder"), "{error}");
     }
 }

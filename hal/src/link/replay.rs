@@ -3,6 +3,8 @@
 //!
 //! Chunk borders of what we send do not matter; the bytes and their order do.
 
+use std::path::Path;
+
 use tokio::sync::{Mutex, Notify};
 
 use super::record::Direction;
@@ -60,6 +62,15 @@ struct State {
 }
 
 impl Replay {
+    /// Plays the capture in a file from its beginning.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no capture; the line is named.
+    pub fn open(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path.display()))?;
+        Ok(Self::new(Capture::parse(&text).map_err(|e| e.at(path.display()))?))
+    }
+
     /// Plays `capture` from its beginning.
     pub fn new(capture: Capture) -> Self {
         Self { state: Mutex::new(State { chunks: capture.chunks.into(), sent: 0 }), moved: Notify::new() }

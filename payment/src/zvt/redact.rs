@@ -130,8 +130,9 @@ mod tests {
     const PAN: [u8; 11] = [0x22, 0xf0, 0xf8, 0x41, 0x11, 0x12, 0x34, 0x56, 0x78, 0x11, 0x11];
 
     fn redacted(bytes: &[u8]) -> Vec<u8> {
+        let mask: tresen_hal::link::record::Redact = redact;
         let mut bytes = bytes.to_vec();
-        redact(Direction::Received, &mut bytes);
+        mask(Direction::Received, &mut bytes);
         bytes
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tresen_hal::Currency;
+use tresen_hal::{Address, Currency, Error, Kind, Result};
 
 use super::commands::Password;
 use super::commands::registration::Config;
@@ -57,6 +57,65 @@ impl Settings {
             commit: None,
             mirror: false,
             nothing_stored: Vec::new(),
+        }
+    }
+
+    /// The address options that [`Settings::from_address`] reads.
+    pub const OPTIONS: [&str; 5] = ["password", "currency", "mirror", "commit", "nothing-stored"];
+
+    /// The settings of an address: `password` (six digits), `currency` (`CHF`), `mirror` (`true`), `commit`
+    /// (`reverses`, `keeps`), `nothing-stored` (a result code, 0 to 255). The terminal is named by its
+    /// address; a logical name in the journal is for the caller to set.
+    ///
+    /// # Errors
+    /// [`Kind::Address`] names the option; a wrong password does not stand in it.
+    pub fn from_address(address: &Address) -> Result<Self> {
+        let mut settings = Self::new(address.label());
+        if let Some(password) = address.option("password") {
+            let parsed = password.parse::<Password>();
+            settings.password = parsed.map_err(|e| Error::new(Kind::Address, e.what()).at(address.label()))?;
+        }
+        settings.currency = address.option_as("currency")?.unwrap_or(settings.currency);
+        settings.mirror = address.option_as("mirror")?.unwrap_or(settings.mirror);
+        settings.commit = match address.option("commit") {
+            None => None,
+            Some("reverses") => Some(Commit::Reverses),
+            Some("keeps") => Some(Commit::Keeps),
+            Some(other) => {
+                let why = format!("option `commit={other}`: allowed are reverses, keeps");
+                return Err(Error::new(Kind::Address, why).at(address.label()));
+            }
+        };
+        settings.nothing_stored = address.option_as("nothing-stored")?.into_iter().collect();
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_options_of_an_address() {
+        let text = "zvt+tcp://t?password=123456&currency=CHF&mirror=true&commit=keeps&nothing-stored=102";
+        let settings = Settings::from_address(&text.parse().expect("an address")).expect("right");
+        assert_eq!(settings.password.bytes(), [0x12, 0x34, 0x56]);
+        assert_eq!((settings.currency.code(), settings.mirror, settings.commit), ("CHF", true, Some(Commit::Keeps)));
+        assert_eq!((settings.nothing_stored, settings.name.as_str()), (vec![102], "zvt+tcp://t:20007"));
+    }
+
+    #[test]
+    fn names_a_wrong_option_but_no_password() {
+        for (option, part) in [
+            ("password=12345x", "six digits"),
+            ("currency=Mark", "EUR"),
+            ("mirror=maybe", "mirror"),
+            ("commit=perhaps", "reverses, keeps"),
+            ("nothing-stored=999", "nothing-stored"),
+        ] {
+            let address = format!("zvt+tcp://t?{option}").parse().expect("an address");
+            let error = Settings::from_address(&address).expect_err(option).to_string();
+            assert!(error.contains(part) && !error.contains("12345x"), "{error}");
         }
     }
 }

@@ -124,6 +124,19 @@ impl Radio {
     }
 }
 
+impl Radio {
+    /// Has both controllers forget each other, with the keys that they made for the connection. Without
+    /// pairing one of them may keep its key longer than the other, and refuses to connect then.
+    pub async fn forget(&self) {
+        for name in [TILL, PRINTER] {
+            let adapter = self.adapter(name);
+            for device in adapter.device_addresses().await.unwrap_or_default() {
+                adapter.remove_device(device).await.ok();
+            }
+        }
+    }
+}
+
 impl Drop for Radio {
     fn drop(&mut self) {
         self.kill_bluetoothd();

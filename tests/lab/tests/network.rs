@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt;
 use tresen_hal::sim::Shared;
 use tresen_hal::{Address, Kind, Link, link};
 use tresen_lab::net::{DEVICE, Network};
@@ -104,4 +105,35 @@ async fn a_device_that_goes_away_ends_the_link() {
     let again = link::open(&address(device.port())).await.expect("it takes the next host");
     ask(&*again).await;
     again.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn is_as_fast_as_a_bare_loop() {
+    const JOB: usize = 16 << 20;
+    let network = Network::new();
+    let paper = Shared::new(Paper::default());
+    let device = network.serve(9100, paper.clone());
+    let job = vec![0x55_u8; JOB];
+    let arrived = || until("the job", || paper.with(|p| p.printed.len() >= JOB));
+    let (mut ours, mut bare) = (Duration::MAX, Duration::MAX);
+    for _ in 0..4 {
+        paper.with(|p| p.printed = Vec::with_capacity(JOB));
+        let link = link::open(&address(device.port())).await.expect("opens");
+        let start = Instant::now();
+        within("sending", link.send(&job)).await.expect("sent");
+        arrived();
+        ours = ours.min(start.elapsed());
+        link.close().await;
+        drop(link);
+
+        paper.with(|p| p.printed = Vec::with_capacity(JOB));
+        let mut socket = tokio::net::TcpStream::connect(device).await.expect("connects");
+        let start = Instant::now();
+        socket.write_all(&job).await.expect("sent");
+        arrived();
+        bare = bare.min(start.elapsed());
+    }
+    let ratio = bare.as_secs_f64() / ours.as_secs_f64();
+    measured(&format!("tcp: {:.1} MB/s, {:.1} % of a bare loop", JOB as f64 / 1e6 / ours.as_secs_f64(), ratio * 100.0));
+    assert!(ratio > 0.9, "{ours:?}, a bare loop {bare:?}");
 }

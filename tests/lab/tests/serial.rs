@@ -103,7 +103,7 @@ async fn a_pulled_adapter_ends_both_directions_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn is_as_fast_as_a_bare_loop() {
-    const JOB: usize = 1 << 20;
+    const JOB: usize = 4 << 20;
     let _gadget = adapter("fast");
     let paper = Shared::new(Paper::default());
     let served = paper.clone();

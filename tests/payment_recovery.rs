@@ -1,0 +1,288 @@
+//! Whatever happens between till and terminal: journal and ledger agree, and nothing is charged twice.
+//! The whole stack: manager, journal in SQLite, ZVT over TCP to the simulated terminal.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Counter, event, is_charged, pay, ready, until, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tresen::hal::link::record::Direction;
+use tresen::hal::sim::Shared;
+use tresen::payment::zvt::Commit;
+use tresen::payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator};
+use tresen::payment::{NotCharged, Reason};
+use tresen::{Amount, Effect, Kind, Payment, Tresen, What};
+
+const PRICE: Amount = Amount::eur(12_50);
+/// Tills that run at the same time.
+const AT_ONCE: usize = 16;
+
+fn profiles() -> Vec<Profile> {
+    let profile = |commit, finishes_alone| Profile { commit, finishes_alone, ..Profile::default() };
+    [Commit::Reverses, Commit::Keeps].into_iter().flat_map(|c| [profile(c, false), profile(c, true)]).collect()
+}
+
+fn count(sim: &Shared<Simulator>, direction: Direction) -> usize {
+    sim.with(|s| s.log().filter(|l| l.direction == direction).count())
+}
+
+/// How many messages a payment takes that nothing disturbs: from the till, to the till.
+async fn messages(profile: Profile) -> (usize, usize) {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(profile).await;
+    let till = counter.open_ready(&["counter"]).await;
+    let before = (count(&sim, Direction::Received), count(&sim, Direction::Sent));
+    assert!(is_charged(&pay(&till, "clean", PRICE).await.expect("pays")));
+    until("the last word is the till's", || {
+        sim.with(|s| s.log().last().is_some_and(|l| l.direction == Direction::Received))
+    })
+    .await;
+    (count(&sim, Direction::Received) - before.0, count(&sim, Direction::Sent) - before.1)
+}
+
+/// The journal and the terminal's ledger say the same of every payment.
+async fn agree(till: &Tresen, sim: &Shared<Simulator>, name: &str) {
+    let mut ours: Vec<_> = till.store().payments().await.expect("readable");
+    assert!(ours.iter().all(|e| !e.is_open()), "{name}: {ours:?}");
+    ours.retain(|e| e.payment.as_ref().is_some_and(is_charged));
+    let charges: Vec<_> = ours
+        .iter()
+        .map(|e| match &e.payment {
+            Some(Payment::Charged(c)) => (c.amount, c.receipt_number.clone()),
+            _ => unreachable!("kept are charges"),
+        })
+        .collect();
+    let theirs: Vec<_> =
+        sim.with(|s| s.ledger().stored().map(|t| (t.amount, Some(format!("{:04}", t.receipt)))).collect());
+    assert_eq!(charges, theirs, "{name}: journal and ledger");
+}
+
+/// One payment with one fault, then recovery. Whether the payment was charged in the end; none if it
+/// was never begun.
+async fn disturbed(profile: Profile, fault: Misbehaviour) -> Option<bool> {
+    let name = format!("{:?} alone={} {fault:?}", profile.commit, profile.finishes_alone);
+    let mut counter = Counter::new();
+    let sim = counter.terminal(profile).await;
+    let till = counter.open_ready(&["counter"]).await;
+    let mut events = till.events();
+    sim.with(|s| s.misbehave(fault));
+    let told = pay(&till, "sale", PRICE).await;
+    if matches!(fault, Misbehaviour::HangUp { .. }) {
+        event(&mut events, |_, what| matches!(what, What::Disconnected { .. }).then_some(())).await;
+    }
+    ready(till.terminal("counter").expect("configured").phase()).await;
+    sim.with(Simulator::behave);
+
+    agree(&till, &sim, &name).await;
+    let sent = sim.with(|s| s.received(0x0601));
+    assert!(sent <= 1, "{name}: {sent} authorisations");
+    let stored = sim.with(|s| s.ledger().stored().count());
+    let begun = match &told {
+        Ok(told) => {
+            assert_eq!(usize::from(is_charged(told)), stored, "{name}: what was told is true: {told:?}");
+            assert!(stored <= sent, "{name}");
+            // The same key is the same payment, and asks the terminal nothing.
+            assert_eq!(&pay(&till, "sale", PRICE).await.expect("known"), told, "{name}: again");
+            assert_eq!(sim.with(|s| s.received(0x0601)), sent, "{name}: again");
+            Some(stored == 1)
+        }
+        Err(error) => {
+            assert_eq!((error.effect(), sent, stored), (Effect::None, 0, 0), "{name}: {error}");
+            // Nothing was begun under this key: it can be used now.
+            assert!(is_charged(&pay(&till, "sale", PRICE).await.expect("pays")), "{name}");
+            None
+        }
+    };
+    let lines = till.store().journal().await.expect("readable");
+    let intents = lines.iter().filter(|l| l.key == "sale" && l.kind == "intent").count();
+    assert_eq!(intents, 1, "{name}: written once");
+    // The terminal is not stuck: the next customer pays.
+    let before = sim.with(|s| s.received(0x0601));
+    assert!(is_charged(&pay(&till, "next", Amount::eur(7_00)).await.expect("pays")), "{name}");
+    assert_eq!(sim.with(|s| s.received(0x0601)), before + 1, "{name}");
+    agree(&till, &sim, &name).await;
+    begun
+}
+
+/// How many payments were charged, not charged, and never begun.
+async fn sweep(cases: Vec<(Profile, Misbehaviour)>) -> (usize, usize, usize) {
+    let seats = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    for (profile, fault) in cases {
+        let seats = seats.clone();
+        running.spawn(async move {
+            let _seat = seats.acquire_owned().await.expect("not closed");
+            disturbed(profile, fault).await
+        });
+    }
+    let (mut charged, mut not, mut never) = (0, 0, 0);
+    while let Some(ended) = running.join_next().await {
+        *match ended.expect("a case that failed says why above") {
+            Some(true) => &mut charged,
+            Some(false) => &mut not,
+            None => &mut never,
+        } += 1;
+    }
+    (charged, not, never)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_is_cut_at_every_message_in_both_directions() {
+    let mut cases = Vec::new();
+    for profile in profiles() {
+        let (from_till, to_till) = messages(profile.clone()).await;
+        assert!(from_till > 8 && to_till > 8, "{from_till} and {to_till} messages: too few for a payment");
+        for (side, messages) in [(Side::FromTill, from_till), (Side::ToTill, to_till)] {
+            for message in 0..messages {
+                cases.extend(
+                    [false, true].map(|after| (profile.clone(), Misbehaviour::HangUp { side, message, after })),
+                );
+            }
+        }
+    }
+    let all = cases.len();
+    let (charged, not, never) = sweep(cases).await;
+    assert_eq!(charged + not + never, all);
+    assert!(charged > 20 && not > 20 && never > 8, "{charged} charged, {not} not, {never} never begun");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_terminal_answers_garbage_at_every_message() {
+    let mut cases = Vec::new();
+    for profile in profiles() {
+        let (_, to_till) = messages(profile.clone()).await;
+        cases.extend((0..to_till).map(|message| (profile.clone(), Misbehaviour::Garbage { message })));
+    }
+    let all = cases.len();
+    let (charged, not, never) = sweep(cases).await;
+    assert_eq!(charged + not + never, all);
+    assert!(charged > 5 && not > 5, "{charged} charged, {not} not, {never} never begun");
+}
+
+#[tokio::test]
+async fn what_answers_is_no_terminal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut counter = Counter::new();
+    counter.configure("terminals.counter", &format!("zvt+tcp://{}", listener.local_addr().expect("bound")));
+    let web = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 256];
+            stream.read(&mut request).await.ok();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await.ok();
+        }
+    });
+    let till = counter.open().await;
+    let mut events = till.events();
+    let why = event(&mut events, |_, what| if let What::Disconnected { why } = what { Some(why) } else { None }).await;
+    assert!(why.contains("127.0.0.1"), "names the terminal: {why}");
+    let error = pay(&till, "sale", PRICE).await.expect_err("there is no terminal");
+    assert_eq!((error.effect(), error.device()), (Effect::None, Some("counter")), "{error}");
+    assert_eq!(till.store().payments().await.expect("readable"), [], "nothing was meant");
+    web.abort();
+}
+
+#[tokio::test]
+async fn a_terminal_that_is_away_at_first_comes_later() {
+    let mut counter = Counter::new();
+    let away = counter.away("terminals.counter", "zvt");
+    let till = counter.open().await;
+    let mut events = till.events();
+    event(&mut events, |_, what| matches!(what, What::Disconnected { .. }).then_some(())).await;
+    let error = pay(&till, "sale", PRICE).await.expect_err("it is away");
+    assert_eq!(error.effect(), Effect::None, "{error}");
+    let (sim, _server) = away.switch_on(Simulator::new(Profile::default()));
+    ready(till.terminal("counter").expect("configured").phase()).await;
+    assert!(is_charged(&pay(&till, "sale", PRICE).await.expect("it is there")));
+    assert_eq!(sim.with(|s| s.received(0x0601)), 1);
+    agree(&till, &sim, "came later").await;
+}
+
+/// The till stops with a payment open; the next till on the same journal finds out.
+#[tokio::test]
+async fn a_till_that_starts_settles_what_an_earlier_one_left_open() {
+    for commit in [Commit::Reverses, Commit::Keeps] {
+        let mut counter = Counter::new();
+        let sim = counter.terminal(Profile { commit, ..Profile::default() }).await;
+        let till = counter.open_ready(&["counter"]).await;
+        sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
+        let paying = tokio::spawn({
+            let till = till.clone();
+            async move { pay(&till, "sale", PRICE).await }
+        });
+        until("approved", || sim.with(|s| s.ledger().entries().len() == 1)).await;
+        paying.abort();
+        // A runtime of its own would take the device's task along with it; a process does.
+        counter.power_off();
+        drop(till);
+        let mut second = Counter::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (_server, at) = tresen::hal::sim::tcp(listener, sim.clone()).expect("served");
+        second.configure("terminals.counter", &format!("zvt+tcp://{at}"));
+        let mut config = second.config();
+        config.till.store = counter.db();
+        let till = Tresen::with(config, Arc::new(tresen::SystemClock)).await.expect("opens");
+        ready(till.terminal("counter").expect("configured").phase()).await;
+        agree(&till, &sim, &format!("{commit:?}")).await;
+        assert_eq!(sim.with(|s| s.received(0x0601)), 1);
+        let entry = till.store().payments().await.expect("readable").remove(0);
+        assert_eq!(entry.payment.as_ref().is_some_and(is_charged), commit == Commit::Keeps, "{entry:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_payment() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile::default()).await;
+    let till = counter.open_ready(&["counter"]).await;
+    let (first, second) = tokio::join!(pay(&till, "sale", PRICE), pay(&till, "sale", PRICE));
+    let first = first.expect("pays");
+    assert!(is_charged(&first));
+    assert_eq!(second.expect("pays"), first, "at the same time");
+    assert_eq!(pay(&till, "sale", PRICE).await.expect("known"), first, "and later");
+    let error = pay(&till, "sale", Amount::eur(1)).await.expect_err("another amount");
+    assert_eq!((error.kind(), error.effect()), (Kind::Input, Effect::None), "{error}");
+    assert_eq!(sim.with(|s| s.received(0x0601)), 1);
+    drop(till);
+    // Also after a restart.
+    counter.power_off();
+    let again = counter.open().await;
+    let known = within("known", again.store().payments()).await.expect("readable");
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0].payment.as_ref(), Some(&first));
+}
+
+#[tokio::test]
+async fn a_decline_is_a_result_and_charges_nothing() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile::default()).await;
+    let till = counter.open_ready(&["counter"]).await;
+    sim.with(|s| s.misbehave(Misbehaviour::Decline(5)));
+    let declined = pay(&till, "sale", PRICE).await.expect("a result");
+    let Payment::NotCharged(NotCharged { reason, code, text, .. }) = &declined else {
+        panic!("{declined:?}");
+    };
+    assert_eq!((*reason, *code), (Reason::Declined, Some(5)));
+    assert!(!text.is_empty());
+    assert_eq!(pay(&till, "sale", PRICE).await.expect("known"), declined, "the same key stays declined");
+    assert!(is_charged(&pay(&till, "another card", PRICE).await.expect("pays")));
+    agree(&till, &sim, "declined").await;
+    assert_eq!(sim.with(|s| s.ledger().turnover()), PRICE.minor());
+}
+
+#[tokio::test]
+async fn a_busy_terminal_charges_nothing_and_is_free_again() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile::default()).await;
+    let till = counter.open_ready(&["counter"]).await;
+    sim.with(|s| s.misbehave(Misbehaviour::Busy));
+    match pay(&till, "sale", PRICE).await {
+        Ok(Payment::NotCharged(why)) => assert_eq!(why.reason, Reason::Unavailable, "{}", why.text),
+        other => panic!("{other:?}"),
+    }
+    assert!(is_charged(&pay(&till, "next", PRICE).await.expect("pays")));
+    agree(&till, &sim, "busy").await;
+}
