@@ -23,6 +23,7 @@
 pub mod blocking;
 pub mod config;
 mod event;
+mod find;
 mod manager;
 pub mod sale;
 mod spool;
@@ -37,6 +38,10 @@ pub use tresen_scanners as scanners;
 
 pub use config::Config;
 pub use event::{Event, What};
+#[cfg(feature = "ble")]
+pub use find::find_bluetooth;
+#[cfg(feature = "mdns")]
+pub use find::find_printers;
 pub use manager::{
     Camera, CameraScans, Phase, Printer, Scanner, Terminal, open_camera, open_printer, open_scanner, open_terminal,
     protocols, redaction,

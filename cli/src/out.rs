@@ -29,7 +29,7 @@ impl Out {
             true => match serde_json::to_string(value) {
                 Ok(text) => write(text),
                 Err(error) => {
-                    self.failed(&tresen::Error::new(tresen::Kind::Io, "cannot be written as JSON").because(error))
+                    self.failed(&tresen::Error::new(tresen::Kind::Io, "cannot be written as JSON").because(error));
                 }
             },
             false => write(line),

@@ -153,6 +153,16 @@ impl Error {
         &self.0.what
     }
 
+    /// The whole sentence, without `device` in front if that is what it is about: for whoever names the
+    /// device anyway.
+    pub fn said_of(&self, device: &str) -> String {
+        let whole = self.to_string();
+        match whole.strip_prefix(device).and_then(|rest| rest.strip_prefix(": ")) {
+            Some(rest) => rest.to_owned(),
+            None => whole,
+        }
+    }
+
     /// The next step for a person.
     pub fn next_step(&self) -> Option<&str> {
         self.0.hint.as_deref()

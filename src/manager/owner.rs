@@ -315,7 +315,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                 () = tokio::time::sleep_until(until) => return Waited::Due,
                 message = queue.recv() => match message {
                     Some(Message::Call(_, refuse)) => {
-                        let why = Error::new(error.kind(), format!("not connected: {error}"));
+                        let why = Error::new(error.kind(), format!("not connected: {}", error.said_of(&self.name)));
                         refuse.send(why.with_effect(Effect::None).with_retry(Retry::AfterReconnect)).ok();
                     }
                     Some(Message::Reset) => return Waited::Due,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tresen_hal::{Address, Amount, BoxFuture, Clock, Error, Result};
+use tresen_hal::{Address, Amount, BoxFuture, Clock, Effect, Error, Result};
 use tresen_payment::{
     EndOfDay, IntentId, Journal, NotCharged, Notice, Payment, Progress, Reason, Request, Settled, TerminalStatus, Watch,
 };
@@ -176,10 +176,17 @@ impl Terminal {
                 (ended, after)
             })
         });
-        match ended.await? {
-            Ok(Payment::Unknown(intent)) => self.settled(intent, &mut recovered).await,
-            Ok(payment) => Ok(payment),
-            Err(error) => Err(error.at(self.owned.name())),
+        match ended.await {
+            Ok(Ok(Payment::Unknown(intent))) => self.settled(intent, &mut recovered).await,
+            Ok(Ok(payment)) => Ok(payment),
+            // A driver that fails with an error has sent nothing that moves money.
+            Ok(Err(error)) => Err(error.with_effect(Effect::None).at(self.owned.name())),
+            Err(error) if error.effect() == Effect::None => Err(error),
+            // It ended in the middle, or takes too long; what it has begun is in the journal.
+            Err(error) => match self.store.find(&intent).await? {
+                Some(_) => self.settled(intent.clone(), &mut recovered).await,
+                None => Err(error.with_effect(Effect::None)),
+            },
         }
         .inspect(|payment| tracing::info!(intent = %intent.0, outcome = word(payment), "transaction ended"))
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use tresen_hal::{Error, Kind, Result};
 
 /// Marks the file as ours, in SQLite's `application_id`: "tres".
@@ -75,25 +75,31 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         check(path, application, version)?;
     }
     db.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
-    db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     db.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    migrate(&mut db, version).map_err(|e| fault("cannot be migrated; it is as it was").because(e))?;
+    migrate(&mut db).map_err(|e| fault("cannot be migrated; it is as it was").because(e))?;
+    // Only now: what WAL holds is not in the file's header, by which the next start knows its own
+    // database, also after a crash.
+    db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     Ok(db)
 }
 
-fn migrate(db: &mut Connection, version: i32) -> rusqlite::Result<()> {
+fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+    // Immediate: of two programs that make the same file, the second finds it made.
+    let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i32 = step.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(version).unwrap_or(0);
     if done == MIGRATIONS.len() {
         return Ok(());
     }
-    let step = db.transaction()?;
     for migration in &MIGRATIONS[done..] {
         step.execute_batch(migration)?;
     }
     step.pragma_update(None, "application_id", APPLICATION)?;
     step.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
-    step.commit()
+    step.commit()?;
+    // A file that was in WAL mode already: the new version belongs into its header.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 fn versions(db: &Connection) -> rusqlite::Result<(i32, i32)> {
@@ -161,6 +167,18 @@ mod tests {
         }
     }
 
+    /// A till that is killed leaves everything since its start in the WAL.
+    #[test]
+    fn the_header_tells_whose_it_is_from_the_start() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("till.db");
+        let db = open(&path).expect("opens");
+        assert_eq!(header(&path).expect("readable"), Some((APPLICATION, MIGRATIONS.len() as i32)));
+        let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("text");
+        assert_eq!(mode, "wal");
+        open(&path).expect("opens beside one that holds it open");
+    }
+
     #[test]
     fn refuses_a_newer_version() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -190,7 +208,7 @@ mod tests {
     fn rolls_a_broken_migration_back() {
         let mut db = Connection::open_in_memory().expect("opens");
         db.execute_batch("CREATE TABLE tickets (x)").expect("in the way");
-        migrate(&mut db, 0).expect_err("a table is in the way");
+        migrate(&mut db).expect_err("a table is in the way");
         let tables: i32 = db.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get(0)).expect("a number");
         assert_eq!((versions(&db).expect("versions"), tables), ((0, 0), 1));
     }

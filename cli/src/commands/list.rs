@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use serde_json::json;
 use tresen::Result;
-use tresen::hal::discovery::{self, Event, Source};
+use tresen::hal::discovery::{self, Event, Listing, Source};
 
 use crate::out::Out;
 
@@ -13,11 +15,31 @@ pub(crate) struct Args {
     /// Go on and tell what comes and goes, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
+
+    /// Also look for printers on the network, and ask each who it is
+    #[arg(short, long)]
+    network: bool,
+
+    /// Also listen for Bluetooth LE devices
+    #[arg(short, long)]
+    bluetooth: bool,
 }
+
+/// How long network and radio are listened to.
+const LISTEN: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let mut watch = args.watch.then(discovery::watch);
-    let listed = discovery::list().await;
+    let mut listed = discovery::list().await;
+    if args.network || args.bluetooth {
+        out.say(format_args!("listening for {} s", LISTEN.as_secs()));
+    }
+    if args.network {
+        network(&mut listed).await;
+    }
+    if args.bluetooth {
+        bluetooth(&mut listed).await;
+    }
     for found in &listed.found {
         out.answer(found, found);
     }
@@ -25,7 +47,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         out.failed(problem);
     }
     if listed.found.is_empty() {
-        out.say("nothing is plugged in; network devices are reached by their address");
+        out.say("nothing was found; `tresen list --network` looks for network printers");
     }
     let Some(watch) = &mut watch else { return Ok(()) };
     match watch.source() {
@@ -43,4 +65,35 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             other => out.answer(&json!({ "changed": other.found() }), format_args!("~ {}", other.found())),
         }
     }
+}
+
+#[cfg(feature = "mdns")]
+async fn network(listed: &mut Listing) {
+    let network = tresen::find_printers(LISTEN, None).await;
+    listed.found.extend(network.found);
+    listed.problems.extend(network.problems);
+}
+
+#[cfg(not(feature = "mdns"))]
+async fn network(listed: &mut Listing) {
+    listed.problems.push(missing("network", "mdns"));
+}
+
+#[cfg(feature = "ble")]
+async fn bluetooth(listed: &mut Listing) {
+    match tresen::find_bluetooth(LISTEN).await {
+        Ok(found) => listed.found.extend(found),
+        Err(error) => listed.problems.push(error),
+    }
+}
+
+#[cfg(not(feature = "ble"))]
+async fn bluetooth(listed: &mut Listing) {
+    listed.problems.push(missing("Bluetooth", "ble"));
+}
+
+#[cfg(not(all(feature = "mdns", feature = "ble")))]
+fn missing(what: &str, feature: &str) -> tresen::Error {
+    tresen::Error::new(tresen::Kind::Unsupported, format!("this build does not look for {what} devices"))
+        .hint(format!("build with `--features {feature}`"))
 }

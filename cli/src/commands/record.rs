@@ -69,8 +69,9 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             None => open().await?,
         };
         out.say(format_args!("{peer} connected"));
+        let till = Tcp::new(stream)?;
         tokio::select! {
-            passed = relay(&Tcp::new(stream)?, &device) => match passed {
+            passed = relay(&till, &device) => match passed {
                 Ok(()) => out.say(format_args!("{peer} ended")),
                 Err(error) if error.kind() == Kind::Cancelled => return Ok(()),
                 Err(error) => out.failed(&error),

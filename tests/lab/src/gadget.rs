@@ -99,9 +99,10 @@ impl Gadget {
     /// The port on the host as /sys names it: `1-1`.
     pub fn place(&self) -> String {
         let controller = format!("/sys/devices/platform/dummy_hcd.{}", self.port);
-        let bus = fs::read_dir(controller).expect("dummy_hcd").flatten().find_map(|entry| {
-            entry.file_name().to_string_lossy().strip_prefix("usb").map(str::to_owned)
-        });
+        let bus = fs::read_dir(controller)
+            .expect("dummy_hcd")
+            .flatten()
+            .find_map(|entry| entry.file_name().to_string_lossy().strip_prefix("usb").map(str::to_owned));
         format!("{}-1", bus.expect("a root hub"))
     }
 

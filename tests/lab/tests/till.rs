@@ -45,12 +45,12 @@ impl Counter {
         let config = folder.path().join("till.toml");
         std::fs::write(&config, CONFIG.replace("BACKEND", backend)).expect("written");
         let paper = Shared::new(VirtualPrinter::new(Profile::epson_tm_m30()));
-        let till = Tresen::open(&config).await.unwrap_or_else(|e| panic!("{e}"));
-        let mut counter = Self { till, paper, printer, served: None, scanner, _folder: folder };
-        counter.put_printer();
-        counter.scanner.plug_and_wait();
+        printer.plug_and_wait();
+        let served = Some(GadgetPrinter::serve(paper.clone()));
+        scanner.plug_and_wait();
         until_exists("/dev/ttyACM0");
-        counter
+        let till = Tresen::open(&config).await.unwrap_or_else(|e| panic!("{e}"));
+        Self { till, paper, printer, served, scanner, _folder: folder }
     }
 
     fn put_printer(&mut self) {
@@ -124,7 +124,10 @@ async fn devices_are_pulled_and_put_back_while_it_works() {
         let back = Instant::now();
         counter.put_printer();
         ready(printer.phase()).await;
-        measured(&format!("till: printer ready {} ms after it was put back (enumeration included)", back.elapsed().as_millis()));
+        measured(&format!(
+            "till: printer ready {} ms after it was put back (enumeration included)",
+            back.elapsed().as_millis()
+        ));
         let done = within("the job", job).await.expect("no panic").expect("spooled");
         assert!(matches!(done, Print::Printed { .. } | Print::Waiting { .. }), "{done:?}");
         until("the paper", || counter.paper.with(|p| p.roll().text().contains(&format!("round {round}"))));

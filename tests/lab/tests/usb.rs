@@ -127,7 +127,10 @@ async fn two_that_are_alike_are_told_apart_by_port_only() {
     for backend in ["nusb", "libusb"] {
         let address: Address = format!("escpos+usb://04b8:0202?backend={backend}").parse().expect("address");
         let error = link::open(&address).await.expect_err("two fit").to_string();
-        assert!(error.contains("fits 2 devices") && error.contains(&one.place()) && error.contains(&two.place()), "{error}");
+        assert!(
+            error.contains("fits 2 devices") && error.contains(&one.place()) && error.contains(&two.place()),
+            "{error}"
+        );
         let by_port = address.with("port", two.place());
         let link = link::open(&by_port).await.expect("one fits");
         link.close().await;
@@ -347,9 +350,10 @@ fn bare_nusb(job: &[u8]) -> Duration {
 }
 
 fn bare_rusb(job: &[u8]) -> Duration {
-    let device = rusb::devices().expect("listed").iter().find(|d| {
-        d.device_descriptor().is_ok_and(|about| (about.vendor_id(), about.product_id()) == IDS)
-    });
+    let device = rusb::devices()
+        .expect("listed")
+        .iter()
+        .find(|d| d.device_descriptor().is_ok_and(|about| (about.vendor_id(), about.product_id()) == IDS));
     let device = device.expect("there");
     let handle = device.open().expect("opened");
     handle.claim_interface(0).expect("claimed");

@@ -1,0 +1,46 @@
+//! Finding devices that are not plugged in: on the network and by radio.
+
+#[cfg(any(feature = "mdns", feature = "ble"))]
+use tresen_hal::discovery::Found;
+#[cfg(feature = "mdns")]
+use tresen_hal::{BoxFuture, discovery};
+
+/// Looks for printers on the network for `limit`, by multicast DNS and Epson's broadcast, and asks
+/// each who it is: nothing is reported that did not answer as a printer. Nothing is printed.
+///
+/// Printers that `till` owns are not asked, and not reported.
+#[cfg(feature = "mdns")]
+pub async fn find_printers(limit: std::time::Duration, till: Option<&crate::Tresen>) -> discovery::Listing {
+    let owned: Vec<_> = till
+        .map(|till| till.config().printers.values().flat_map(crate::config::Device::addresses).collect())
+        .unwrap_or_default();
+    let in_use = |address: &tresen_hal::Address| owned.iter().any(|o| o.link() == address.link());
+    discovery::network(limit, in_use, ask).await
+}
+
+/// A printer says its maker or model (ESC/POS GS I); whatever else listens on port 9100 does not.
+#[cfg(feature = "mdns")]
+fn ask(mut found: Found) -> BoxFuture<'static, Option<Found>> {
+    Box::pin(async move {
+        let (mut printer, _) = crate::open_printer(&found.address_for("escpos")).await.ok()?;
+        let identity = printer.identity().await;
+        printer.close().await;
+        let identity = identity.ok()?;
+        let said: Vec<_> = [identity.maker, identity.model].into_iter().flatten().collect();
+        if said.is_empty() {
+            return None;
+        }
+        found.protocol = Some("escpos");
+        found.name = said.join(" ");
+        Some(found)
+    })
+}
+
+/// Listens for Bluetooth LE devices for `limit`; those with a printer's service come as `escpos`.
+///
+/// # Errors
+/// No Bluetooth service, no adapter, or no permission; each with the next step.
+#[cfg(feature = "ble")]
+pub async fn find_bluetooth(limit: std::time::Duration) -> tresen_hal::Result<Vec<Found>> {
+    tresen_hal::discovery::ble(limit, None, |_| false).await
+}
