@@ -69,9 +69,19 @@ pub(crate) struct Route {
 pub(crate) struct Spool {
     store: Store,
     bus: Bus,
-    wake: Arc<HashMap<String, Arc<Notify>>>,
+    wake: Arc<Wakes>,
     /// Counts changes of any job, so that those who wait look again.
     changed: watch::Sender<u64>,
+}
+
+/// What wakes each route's worker.
+struct Wakes(HashMap<String, Arc<Notify>>);
+
+impl Drop for Wakes {
+    /// The workers look up, see that nobody is left, and let the printers go.
+    fn drop(&mut self) {
+        self.0.values().for_each(|wake| wake.notify_one());
+    }
 }
 
 impl Spool {
@@ -81,9 +91,9 @@ impl Spool {
             bus.tell("spool", What::PrintUnknown { job, why: "the till stopped while it was printing".into() });
         }
         let wake = routes.iter().map(|r| (r.name.clone(), Arc::new(Notify::new()))).collect();
-        let spool = Self { store, bus, wake: Arc::new(wake), changed: watch::Sender::new(0) };
+        let spool = Self { store, bus, wake: Arc::new(Wakes(wake)), changed: watch::Sender::new(0) };
         for route in routes {
-            let wake = spool.wake[&route.name].clone();
+            let wake = spool.wake.0[&route.name].clone();
             let worker = Worker {
                 store: spool.store.clone(),
                 bus: spool.bus.clone(),
@@ -126,7 +136,7 @@ impl Spool {
     }
 
     fn wake(&self, route: &str) {
-        if let Some(wake) = self.wake.get(route) {
+        if let Some(wake) = self.wake.0.get(route) {
             wake.notify_one();
         }
     }
@@ -163,7 +173,7 @@ struct Worker {
     changed: watch::Sender<u64>,
     route: Route,
     /// Gone when the last handle to the spool is.
-    open: std::sync::Weak<HashMap<String, Arc<Notify>>>,
+    open: std::sync::Weak<Wakes>,
 }
 
 /// What came of trying a job.
@@ -205,7 +215,10 @@ impl Worker {
         let meant_for = self.route.printers.first().map_or("", |p| p.name());
         for printer in &self.route.printers {
             let on = printer.name();
-            self.store.mark_job(&job.id, JobState::Printing, Some(on), None, None).await?;
+            if !self.store.begin_job(&job.id, on).await? {
+                // Cancelled since it was read, or taken by another till on the same database.
+                return Ok(Tried::Done);
+            }
             self.changed.send_modify(|n| *n += 1);
             let instead_of = (on != meant_for).then(|| meant_for.to_owned());
             let receipt = match &instead_of {
@@ -223,7 +236,10 @@ impl Worker {
                     self.bus.tell(on, What::Printed { job: job.id.clone(), instead_of });
                     return Ok(Tried::Done);
                 }
-                printers::Outcome::Failed { error, safe_to_retry: true } => why.push(error.to_string()),
+                printers::Outcome::Failed { error, safe_to_retry: true } => {
+                    why.push(error.to_string());
+                    self.store.mark_job(&job.id, JobState::Queued, None, None, Some(&why.join("; "))).await?;
+                }
                 printers::Outcome::Unknown(error) | printers::Outcome::Failed { error, safe_to_retry: false } => {
                     let error = error.to_string();
                     self.store.mark_job(&job.id, JobState::Unknown, None, None, Some(&error)).await?;
@@ -238,7 +254,6 @@ impl Worker {
             }
         }
         let why = why.join("; ");
-        self.store.mark_job(&job.id, JobState::Queued, None, None, Some(&why)).await?;
         self.bus.tell(&self.route.name, What::PrintWaits { job: job.id.clone(), why: why.clone() });
         Ok(Tried::Waits(why))
     }

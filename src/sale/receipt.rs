@@ -146,9 +146,10 @@ impl Ticket {
     }
 }
 
-/// Four columns of a tax table.
+/// Four columns of a tax table, the same on every line; they fit on 32 columns too.
 fn table([rate, net, tax, gross]: [String; 4]) -> Row {
-    Row::new([Cell::flex(rate), Cell::flex(net).right(), Cell::flex(tax).right(), Cell::flex(gross).right()])
+    let amount = |columns, text| Cell::fixed(columns, text).right();
+    Row::new([Cell::flex(rate), amount(8, net), amount(7, tax), amount(8, gross)])
 }
 
 /// `  2 x 3.80`, `  0.456 kg x 19.90`; nothing for a single piece.

@@ -147,6 +147,20 @@ impl Store {
         .await
     }
 
+    /// Marks a queued job as being printed; false if it is not queued any more. Why it waited so far
+    /// stays beside it.
+    pub(crate) async fn begin_job(&self, id: &str, printer: &str) -> Result<bool> {
+        let (id, printer, at) = (id.to_owned(), printer.to_owned(), self.clock.wall().to_string());
+        self.call(move |db| {
+            let begun = db.execute(
+                "UPDATE jobs SET state = 'printing', printer = ?2, changed_at = ?3 WHERE id = ?1 AND state = 'queued'",
+                params![id, printer, at],
+            )?;
+            Ok(begun == 1)
+        })
+        .await
+    }
+
     /// Marks how far a job came.
     pub(crate) async fn mark_job(
         &self,
