@@ -128,9 +128,10 @@ async fn bare(address: &Address) -> Result<Box<dyn Link>> {
         LinkKind::Replay { path } => replay::Replay::open(path).map(|l| Box::new(l) as _),
         LinkKind::Tcp { host, port } => tcp::open(address, host, *port).await,
         #[cfg(feature = "serial")]
-        LinkKind::Serial { path } => {
-            serial::Settings::from_address(address).and_then(|s| serial::open(path, &s)).map(|l| Box::new(l) as _)
-        }
+        LinkKind::Serial { path } => match serial::Settings::from_address(address) {
+            Ok(settings) => serial::open_in_time(path, settings).await.map(|l| Box::new(l) as _),
+            Err(e) => Err(e),
+        },
         #[cfg(not(feature = "serial"))]
         LinkKind::Serial { .. } => Err(missing("serial")),
         #[cfg(any(feature = "usb", feature = "usb-libusb"))]

@@ -4,11 +4,12 @@
 //! 2), `flow` (`none`, `hardware`, `software`), `dtr` and `rts` (`on`, `off`; as the system sets them).
 //!
 //! An adapter that is pulled ends both directions with [`Kind::Closed`]. [`Link::close`] waits until the
-//! last bit has left the port; dropping the link instead gives up what has not, because the kernel
-//! would otherwise block the dropping thread for up to 30 s on a port whose peer holds flow control.
+//! kernel has passed everything on, as long as it moves; what the adapter itself still holds, the kernel
+//! waits for when the link is dropped. Dropping without closing gives up what has not left. A port whose
+//! peer takes nothing is closed in the background and stays busy meanwhile: Linux waits up to 30 s.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,11 +23,13 @@ use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 /// The options that [`Settings::from_address`] reads.
 pub const OPTIONS: [&str; 7] = ["baud", "data", "parity", "stop", "flow", "dtr", "rts"];
 
+/// How long opening may take.
+const OPEN: Duration = Duration::from_secs(5);
 /// Closing gives up when nothing has left the port for this long…
 const DRAIN_STALLED: Duration = Duration::from_secs(1);
 /// …or after this long in any case. A full kernel buffer of 4 KiB takes 4.3 s at 9600 baud.
 const DRAIN_MOST: Duration = Duration::from_secs(5);
-const DRAIN_LOOK: Duration = Duration::from_millis(100);
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
 /// Line settings, as both ends must have them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +121,7 @@ impl Settings {
 #[derive(Debug)]
 pub struct Serial {
     /// Locked for one system call at a time, none of which waits.
-    stream: Mutex<SerialStream>,
+    stream: Arc<Mutex<SerialStream>>,
 }
 
 /// The input lines of a port, as its peer drives them.
@@ -155,10 +158,28 @@ pub fn open(path: &str, settings: &Settings) -> Result<Serial> {
     Ok(serial)
 }
 
+/// Opens the port away from the runtime's threads: Linux lets an opener wait for up to 30 s while a stuck port
+/// is being closed.
+///
+/// # Errors
+/// As [`open`]; [`Kind::Busy`] if that is so.
+pub(super) async fn open_in_time(path: &str, settings: Settings) -> Result<Serial> {
+    let owned = path.to_owned();
+    let opening = tokio::task::spawn_blocking(move || open(&owned, &settings));
+    match tokio::time::timeout(OPEN, opening).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(e)) => Err(Error::new(Kind::Io, "opening the port failed").because(e).with_effect(Effect::None)),
+        Err(_) => {
+            let what = format!("the port does not open within {} s", OPEN.as_secs());
+            Err(Error::new(Kind::Busy, what).hint("it is still being closed after its device took nothing; try again"))
+        }
+    }
+}
+
 impl Serial {
     /// Takes over an open stream, such as the near end of a pseudo-terminal.
     pub fn new(stream: SerialStream) -> Self {
-        Self { stream: Mutex::new(stream) }
+        Self { stream: Arc::new(Mutex::new(stream)) }
     }
 
     /// Sets Data Terminal Ready.
@@ -199,36 +220,27 @@ impl Serial {
     fn unsent(&self) -> u32 {
         self.port().bytes_to_write().unwrap_or_default()
     }
-
-    /// Waits for the last bit, on a thread of its own, because no system call for it has a deadline.
-    /// The thread ends at the latest when the port is flushed.
-    #[cfg(unix)]
-    fn drained(&self) -> io::Result<tokio::sync::oneshot::Receiver<()>> {
-        use std::os::fd::AsRawFd;
-        let fd = self.port().as_raw_fd();
-        let (done, drained) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new().name("serial drain".into()).spawn(move || {
-            nix::sys::termios::tcdrain(fd).ok();
-            done.send(()).ok();
-        })?;
-        Ok(drained)
-    }
-
-    /// Waits until the system has passed on what it holds; the adapter's own buffer cannot be asked.
-    #[cfg(not(unix))]
-    fn drained(&self) -> io::Result<impl Future<Output = ()> + Unpin + '_> {
-        Ok(Box::pin(async move {
-            while self.unsent() > 0 {
-                tokio::time::sleep(DRAIN_LOOK / 10).await;
-            }
-        }))
-    }
 }
 
 impl Drop for Serial {
     fn drop(&mut self) {
-        if self.unsent() > 0 {
-            self.port().clear(ClearBuffer::Output).ok();
+        if self.unsent() == 0 {
+            return;
+        }
+        self.port().clear(ClearBuffer::Output).ok();
+        if self.unsent() == 0 {
+            return;
+        }
+        // Some drivers (cdc_acm) keep what is on its way, and closing waits 30 s for it (closing_wait): not here.
+        let stream = self.stream.clone();
+        let closing = std::thread::Builder::new().name("serial closing".into()).spawn(move || {
+            while Arc::strong_count(&stream) > 1 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(stream);
+        });
+        if let Err(error) = closing {
+            tracing::debug!(%error, "no thread to close the port on");
         }
     }
 }
@@ -251,18 +263,18 @@ impl Link for Serial {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let Ok(mut drained) = self.drained() else { return };
-            let (mut left, mut moved) = (self.unsent(), tokio::time::Instant::now());
-            let begun = moved;
-            while tokio::time::timeout(DRAIN_LOOK, &mut drained).await.is_err() {
-                let now = tokio::time::Instant::now();
-                let unsent = self.unsent();
+            // Not tcdrain: it has no deadline, and while it waits the port cannot be opened anew. The port's time
+            // is the real one, also where a test has paused tokio's.
+            let begun = std::time::Instant::now();
+            let (mut left, mut moved) = (self.unsent(), begun);
+            while left > 0 {
+                tokio::time::sleep(DRAIN_LOOK).await;
+                let (unsent, now) = (self.unsent(), std::time::Instant::now());
                 if unsent < left {
                     (left, moved) = (unsent, now);
                 }
                 if now - moved >= DRAIN_STALLED || now - begun >= DRAIN_MOST {
                     tracing::debug!(unsent, "the port takes no more; gave it up");
-                    // Also ends the thread that waits for the port.
                     self.port().clear(ClearBuffer::Output).ok();
                     return;
                 }
