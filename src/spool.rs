@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tresen_hal::{Effect, Error, Kind, Result};
 use tresen_printers as printers;
-use tresen_printers::document::Style;
+use tresen_printers::document::{Item, Style};
 use tresen_printers::{Job, Proof, Receipt};
 
 use crate::event::What;
@@ -225,6 +225,7 @@ impl Worker {
                 Some(meant_for) => noted(&format!("Printed on {on} instead of {meant_for}"), &job.receipt),
                 None => job.receipt.clone(),
             };
+            let receipt = if job.copy { without_drawer(&receipt) } else { receipt };
             match send(printer, Job { id: job.id.clone(), receipt, copy: job.copy }).await {
                 printers::Outcome::Printed(proof) => {
                     self.store.mark_job(&job.id, JobState::Printed, None, Some(&proof), None).await?;
@@ -284,6 +285,12 @@ impl Worker {
 /// The receipt with a remark above it.
 fn noted(remark: &str, receipt: &Receipt) -> Receipt {
     Receipt::new().styled(remark, Style::new().bold().centre()).append(receipt.clone())
+}
+
+/// A copy is paper only: the drawer was opened, or not, by the first attempt.
+fn without_drawer(receipt: &Receipt) -> Receipt {
+    let paper = receipt.items().iter().filter(|item| !matches!(item, Item::Drawer(_)));
+    paper.fold(Receipt::new(), |receipt, item| receipt.item(item.clone()))
 }
 
 /// The first of several futures.

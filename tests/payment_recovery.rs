@@ -4,17 +4,18 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use common::{Counter, event, is_charged, pay, ready, until, within};
+use common::{Counter, event, is_charged, pay, ready, runtime, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tresen::hal::link::record::Direction;
 use tresen::hal::sim::Shared;
 use tresen::payment::zvt::Commit;
-use tresen::payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator};
-use tresen::payment::{NotCharged, Reason};
+use tresen::payment::zvt::sim::{Misbehaviour, OnAbort, Profile, Side, Simulator};
+use tresen::payment::{NotCharged, Progress, Reason, Request};
 use tresen::{Amount, Effect, Kind, Payment, Tresen, What};
 
 const PRICE: Amount = Amount::eur(12_50);
@@ -30,17 +31,23 @@ fn count(sim: &Shared<Simulator>, direction: Direction) -> usize {
     sim.with(|s| s.log().filter(|l| l.direction == direction).count())
 }
 
+/// Waits until the terminal has heard the till's last word: each dialogue ends with one.
+async fn quiet(sim: &Shared<Simulator>) {
+    until("the last word is the till's", || {
+        sim.with(|s| s.log().last().is_some_and(|l| l.direction == Direction::Received))
+    })
+    .await;
+}
+
 /// How many messages a payment takes that nothing disturbs: from the till, to the till.
 async fn messages(profile: Profile) -> (usize, usize) {
     let mut counter = Counter::new();
     let sim = counter.terminal(profile).await;
     let till = counter.open_ready(&["counter"]).await;
+    quiet(&sim).await;
     let before = (count(&sim, Direction::Received), count(&sim, Direction::Sent));
     assert!(is_charged(&pay(&till, "clean", PRICE).await.expect("pays")));
-    until("the last word is the till's", || {
-        sim.with(|s| s.log().last().is_some_and(|l| l.direction == Direction::Received))
-    })
-    .await;
+    quiet(&sim).await;
     (count(&sim, Direction::Received) - before.0, count(&sim, Direction::Sent) - before.1)
 }
 
@@ -69,9 +76,10 @@ async fn disturbed(profile: Profile, fault: Misbehaviour) -> Option<bool> {
     let sim = counter.terminal(profile).await;
     let till = counter.open_ready(&["counter"]).await;
     let mut events = till.events();
+    quiet(&sim).await;
     sim.with(|s| s.misbehave(fault));
     let told = pay(&till, "sale", PRICE).await;
-    if matches!(fault, Misbehaviour::HangUp { .. }) {
+    if matches!(fault, Misbehaviour::HangUp { .. }) || told.is_err() {
         event(&mut events, |_, what| matches!(what, What::Disconnected { .. }).then_some(())).await;
     }
     ready(till.terminal("counter").expect("configured").phase()).await;
@@ -170,9 +178,9 @@ async fn what_answers_is_no_terminal() {
     counter.configure("terminals.counter", &format!("zvt+tcp://{}", listener.local_addr().expect("bound")));
     let web = tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 256];
-            stream.read(&mut request).await.ok();
-            stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await.ok();
+            if stream.read(&mut [0; 256]).await.is_ok_and(|heard| heard > 0) {
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await.ok();
+            }
         }
     });
     let till = counter.open().await;
@@ -183,6 +191,17 @@ async fn what_answers_is_no_terminal() {
     assert_eq!((error.effect(), error.device()), (Effect::None, Some("counter")), "{error}");
     assert_eq!(till.store().payments().await.expect("readable"), [], "nothing was meant");
     web.abort();
+}
+
+#[tokio::test]
+async fn what_is_there_says_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut counter = Counter::new();
+    counter.configure("terminals.counter", &format!("zvt+tcp://{}", listener.local_addr().expect("bound")));
+    let till = counter.open().await;
+    let error = pay(&till, "sale", PRICE).await.expect_err("nobody answers");
+    assert_eq!((error.effect(), error.device()), (Effect::None, Some("counter")), "{error}");
+    assert_eq!(till.store().payments().await.expect("readable"), [], "nothing was meant");
 }
 
 #[tokio::test]
@@ -201,36 +220,41 @@ async fn a_terminal_that_is_away_at_first_comes_later() {
     agree(&till, &sim, "came later").await;
 }
 
-/// The till stops with a payment open; the next till on the same journal finds out.
-#[tokio::test]
-async fn a_till_that_starts_settles_what_an_earlier_one_left_open() {
-    for commit in [Commit::Reverses, Commit::Keeps] {
-        let mut counter = Counter::new();
+/// The till stops with a payment open; the next till on the same journal finds out. Nobody tells the
+/// terminal that the first is gone: it is busy until it has waited long enough for an answer.
+#[test]
+fn a_till_that_starts_settles_what_an_earlier_one_left_open() {
+    std::thread::scope(|scope| {
+        for commit in [Commit::Reverses, Commit::Keeps] {
+            scope.spawn(move || stops_and_starts(commit));
+        }
+    });
+}
+
+fn stops_and_starts(commit: Commit) {
+    let mut counter = Counter::new();
+    let first = runtime();
+    let sim = first.block_on(async {
         let sim = counter.terminal(Profile { commit, ..Profile::default() }).await;
         let till = counter.open_ready(&["counter"]).await;
         sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
-        let paying = tokio::spawn({
-            let till = till.clone();
-            async move { pay(&till, "sale", PRICE).await }
-        });
+        tokio::spawn(async move { pay(&till, "sale", PRICE).await });
         until("approved", || sim.with(|s| s.ledger().entries().len() == 1)).await;
-        paying.abort();
-        // A runtime of its own would take the device's task along with it; a process does.
-        counter.power_off();
-        drop(till);
-        let mut second = Counter::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let (_server, at) = tresen::hal::sim::tcp(listener, sim.clone()).expect("served");
-        second.configure("terminals.counter", &format!("zvt+tcp://{at}"));
-        let mut config = second.config();
-        config.till.store = counter.db();
-        let till = Tresen::with(config, Arc::new(tresen::SystemClock)).await.expect("opens");
-        ready(till.terminal("counter").expect("configured").phase()).await;
+        sim
+    });
+    first.shutdown_timeout(Duration::from_secs(5));
+
+    runtime().block_on(async {
+        let sim = counter.serve_again("terminals.counter", "zvt", sim).await;
+        let till = counter.open_ready(&["counter"]).await;
         agree(&till, &sim, &format!("{commit:?}")).await;
         assert_eq!(sim.with(|s| s.received(0x0601)), 1);
         let entry = till.store().payments().await.expect("readable").remove(0);
-        assert_eq!(entry.payment.as_ref().is_some_and(is_charged), commit == Commit::Keeps, "{entry:?}");
-    }
+        let stands = sim.with(|s| s.ledger().stored().count() == 1);
+        assert_eq!(entry.payment.as_ref().is_some_and(is_charged), stands, "{entry:?}");
+        assert!(stands || commit == Commit::Reverses, "a terminal that keeps approvals has charged it");
+        assert!(is_charged(&pay(&till, "next", PRICE).await.expect("pays")));
+    });
 }
 
 #[tokio::test]
@@ -271,6 +295,34 @@ async fn a_decline_is_a_result_and_charges_nothing() {
     assert!(is_charged(&pay(&till, "another card", PRICE).await.expect("pays")));
     agree(&till, &sim, "declined").await;
     assert_eq!(sim.with(|s| s.ledger().turnover()), PRICE.minor());
+}
+
+/// The cashier gives up while the customer looks for a card. What comes of it, the terminal decides.
+#[tokio::test]
+async fn an_abort_is_a_request() {
+    for (on_abort, charged) in [(OnAbort::Ends, false), (OnAbort::GoesOn, true), (OnAbort::Refuses, true)] {
+        let mut counter = Counter::new();
+        let profile = Profile { on_abort, pace: Duration::from_millis(150), ..Profile::default() };
+        let sim = counter.terminal(profile).await;
+        let till = counter.open_ready(&["counter"]).await;
+        let mut events = till.events();
+        let (abort, asked) = watch::channel(false);
+        let paying = tokio::spawn({
+            let terminal = till.terminal("counter").expect("configured");
+            async move { terminal.pay_as(Request::new("sale", PRICE), asked).await }
+        });
+        let shown =
+            |_: &str, what| if let What::Payment(Progress::Status { code, .. }) = what { Some(code) } else { None };
+        assert_eq!(event(&mut events, shown).await, 0x0a, "insert card");
+        abort.send_replace(true);
+        let ended = within("ended", paying).await.expect("no panic").expect("a result");
+        match &ended {
+            Payment::NotCharged(why) => assert_eq!((why.reason, charged), (Reason::Aborted, false), "{}", why.text),
+            other => assert_eq!((is_charged(other), charged), (true, true), "{on_abort:?}: {other:?}"),
+        }
+        agree(&till, &sim, &format!("{on_abort:?}")).await;
+        assert_eq!(sim.with(|s| s.received(0x0601)), 1);
+    }
 }
 
 #[tokio::test]

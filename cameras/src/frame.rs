@@ -266,6 +266,8 @@ fn jpeg(data: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize)> {
         .jpeg_set_out_colorspace(ColorSpace::Luma)
         .set_max_width(MAX_SIDE as usize)
         .set_max_height(MAX_SIDE as usize);
+    let marked = lacks_tables(data).then(|| [&data[..2], MOTION_JPEG, &data[2..]].concat());
+    let data = marked.as_deref().unwrap_or(data);
     // The decoder is made not to panic; a camera's bytes are no place to find out that it does.
     catch_unwind(AssertUnwindSafe(|| {
         let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options);
@@ -277,6 +279,33 @@ fn jpeg(data: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize)> {
         Ok((info.width.into(), info.height.into()))
     }))
     .unwrap_or_else(|_| Err(bad(&"the decoder failed")))
+}
+
+/// The segment APP0 of Motion-JPEG in AVI files: it tells the decoder to use the usual Huffman tables, those
+/// of ITU-T T.81, annex K.3.3.
+const MOTION_JPEG: &[u8] = b"\xff\xe0\x00\x07AVI1\x00";
+
+/// Whether a JPEG has no Huffman tables before its picture, as most USB cameras leave them out.
+fn lacks_tables(data: &[u8]) -> bool {
+    // T.81, B.1.1: markers SOI, DHT, SOS; a segment's length counts its own two bytes.
+    const START: [u8; 2] = [0xff, 0xd8];
+    const HUFFMAN_TABLES: u8 = 0xc4;
+    const SCAN: u8 = 0xda;
+    let Some(mut rest) = data.strip_prefix(&START) else { return false };
+    loop {
+        match rest {
+            [0xff, HUFFMAN_TABLES, ..] => return false,
+            [0xff, SCAN, ..] => return true,
+            // Fill bytes.
+            [0xff, 0xff, ..] => rest = &rest[1..],
+            [0xff, _, high, low, ..] => {
+                let length = 2 + usize::from(u16::from_be_bytes([*high, *low]));
+                let Some(next) = rest.get(length..) else { return false };
+                rest = next;
+            }
+            _ => return false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -344,6 +373,34 @@ mod tests {
         assert!(view.row(16)[4] < 16 && view.row(16)[60] > 240);
         let error = frame(PixelFormat::Mjpeg, 64, 32, b"no picture").expect("unseen").grey(&mut scratch).map(|_| ());
         assert_eq!(error.expect_err("bad").kind(), Kind::Input);
+    }
+
+    // USB Device Class Definition for Video Devices: Motion-JPEG Payload: the tables may be left out.
+    #[test]
+    fn decodes_jpeg_without_huffman_tables() {
+        let mut file = std::io::Cursor::new(Vec::new());
+        image::RgbImage::from_fn(64, 32, |x, _| image::Rgb(if x < 32 { [0, 0, 0] } else { [255, 255, 0] }))
+            .write_to(&mut file, image::ImageFormat::Jpeg)
+            .expect("encodes");
+        let whole = file.into_inner();
+        assert!(!lacks_tables(&whole));
+        let (mut bare, mut at) = (whole[..2].to_vec(), 2);
+        while whole[at + 1] != 0xda {
+            let end = at + 2 + usize::from(whole[at + 2]) * 256 + usize::from(whole[at + 3]);
+            if whole[at + 1] != 0xc4 {
+                bare.extend_from_slice(&whole[at..end]);
+            }
+            at = end;
+        }
+        bare.extend_from_slice(&whole[at..]);
+        assert!(lacks_tables(&bare) && bare.len() < whole.len());
+        let got = frame(PixelFormat::Mjpeg, 64, 32, &bare).expect("unseen");
+        let full = frame(PixelFormat::Mjpeg, 64, 32, &whole).expect("unseen");
+        assert_eq!(grey(&got), grey(&full));
+        assert_eq!(got.data(), bare, "as it came");
+        for cut in 0..bare.len() {
+            lacks_tables(&bare[..cut]);
+        }
     }
 
     proptest::proptest! {

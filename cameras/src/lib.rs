@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`frame`] | a picture as a camera delivers it, and its grey values |
 //! | [`file`](mod@file) | a camera that shows a picture file or a folder of them |
+//! | [`v4l2`] | a camera of the Linux kernel |
 //! | [`decode`] | barcodes in a picture: rxing, or zxing-cpp by feature |
 //! | [`reader`] | decoding on its own thread: from camera to codes |
 //!
@@ -18,7 +19,8 @@
 //! assert!(codes.is_empty());
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
-#![forbid(unsafe_code)]
+// What only unsafe code reaches is in `v4l2/sys.rs`.
+#![deny(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod camera;
@@ -26,9 +28,11 @@ pub mod decode;
 pub mod file;
 pub mod frame;
 pub mod reader;
+pub mod v4l2;
 
 pub use camera::Camera;
 pub use decode::{Code, Decoder, Format, Hints, decode_file};
 pub use file::FileCamera;
 pub use frame::{Frame, PixelFormat};
 pub use reader::Reader;
+pub use v4l2::V4l2Camera;

@@ -91,7 +91,7 @@ async fn run(command: Command, out: &Out) -> tresen::Result<ExitCode> {
         Command::Render(args) => commands::render::run(&args, out)?,
         Command::Pay(args) => return commands::pay::run(args, out).await,
         Command::Scan(args) => commands::scan::run(args, out).await?,
-        Command::Decode(args) => commands::decode::run(&args, out)?,
+        Command::Decode(args) => return Ok(commands::decode::run(&args, out)),
         Command::Record(args) => commands::record::run(args, out).await?,
         Command::Replay(args) => commands::replay::run(args, out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,

@@ -576,3 +576,36 @@ async fn reset_discards_and_checks() {
     device.with(VirtualPrinter::take_paper);
     assert_eq!(printer.reset().await.expect_err("no paper").kind(), Kind::Operator);
 }
+
+/// A link that says late that all was sent, as USB does: the answer is there before.
+#[derive(Debug)]
+struct Late(Box<dyn Link>);
+
+impl Link for Late {
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, tresen_hal::Result<()>> {
+        Box::pin(async move {
+            self.0.send(bytes).await?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(())
+        })
+    }
+    fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, tresen_hal::Result<usize>> {
+        self.0.recv(into)
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.0.close()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_overtakes_its_question_counts() {
+    let (device, link) = serve(epson());
+    let mut printer = open(Box::new(Late(link))).await;
+    assert!(printer.capabilities().status.is_yes());
+    assert_eq!(printer.identity().await.expect("told").maker.as_deref(), Some("TRESEN"));
+    for lines in [1, 300] {
+        let done = printer.print(&job(lines)).await;
+        assert!(matches!(done, Outcome::Printed(Proof::ProcessId(_))), "{done:?}");
+    }
+    assert!(text(&device).contains("Article 299"));
+}

@@ -128,3 +128,25 @@ impl Driver for CameraScans {
         self.camera.close()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_camera_has_its_options() {
+        let check = |address: &str| {
+            let address: Address = address.parse().expect(address);
+            address
+                .check_options(&CameraScans::OPTIONS)
+                .and_then(|()| CameraScans::check(&address))
+                .map_err(|e| e.kind())
+        };
+        assert_eq!(check("camera+v4l2:///dev/video0?width=1280&height=720&format=mjpeg&fps=30"), Ok(()));
+        assert_eq!(check("camera+file:///tmp?fps=5&loop=true"), Ok(()));
+        assert_eq!(check("camera+v4l2:///dev/video0?format=h264"), Err(Kind::Address));
+        assert_eq!(check("camera+v4l2:///dev/video0?loop=true"), Err(Kind::Address), "an option of files");
+        assert_eq!(check("camera+file:///tmp?width=640"), Err(Kind::Address), "an option of video devices");
+        assert_eq!(check("camera+http://host/stream"), Err(Kind::Unsupported));
+    }
+}

@@ -64,6 +64,15 @@ impl Store {
         &self.path
     }
 
+    /// Moves what stands beside the database, in its WAL, into the file itself, so that the file alone can
+    /// be copied away. Nothing is lost without it.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn checkpoint(&self) -> Result<()> {
+        self.call(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))).await
+    }
+
     /// Runs `work` on the storage thread. When this returns `Ok`, what `work` committed is on disk.
     async fn call<T: Send + 'static>(
         &self,

@@ -60,6 +60,22 @@ impl Counter {
         device
     }
 
+    /// Serves a device again, for a till that starts anew: the configuration begins anew with it.
+    pub(crate) async fn serve_again<D: Device + 'static>(
+        &mut self,
+        section: &str,
+        protocol: &str,
+        device: Shared<D>,
+    ) -> Shared<D> {
+        self.power_off();
+        self.toml.clear();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (server, at) = sim::tcp(listener, device.clone()).expect("served");
+        self.servers.push(server);
+        self.configure(section, &format!("{protocol}+tcp://{at}"));
+        device
+    }
+
     pub(crate) async fn printer(&mut self, name: &str) -> Shared<VirtualPrinter> {
         self.serve(&format!("printers.{name}"), "escpos", "", epson()).await
     }
@@ -75,6 +91,13 @@ impl Counter {
         let at = socket.local_addr().expect("bound");
         self.configure(section, &format!("{protocol}+tcp://{at}"));
         Away(socket)
+    }
+
+    /// Writes the configuration into the folder, as `till.toml`.
+    pub(crate) fn write(&self) -> PathBuf {
+        let path = self.dir.path().join("till.toml");
+        std::fs::write(&path, &self.toml).expect("written");
+        path
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -129,6 +152,11 @@ fn phase_of(till: &Tresen, name: &str) -> watch::Receiver<Phase> {
         .or_else(|_| till.scanner(name).map(|s| s.phase()))
         .or_else(|_| till.camera(name).map(|c| c.phase()))
         .expect("a device of that name")
+}
+
+/// Threads that can be stopped with all that runs on them, as a process can.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads")
 }
 
 /// Waits for something, but not for ever.

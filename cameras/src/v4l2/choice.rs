@@ -49,6 +49,16 @@ impl Format {
         FORMATS.iter().find(|(.., codes)| codes.iter().any(|c| u32::from_le_bytes(**c) == code)).map(|f| f.0)
     }
 
+    /// Bytes that a row needs; none for a JPEG.
+    pub(super) fn row(self, width: u32) -> u32 {
+        match self {
+            Self::Grey | Self::Nv12 | Self::Yu12 => width,
+            Self::Yuyv => width.div_ceil(2).saturating_mul(4),
+            Self::Rgb => width.saturating_mul(3),
+            Self::Mjpeg => 0,
+        }
+    }
+
     /// How its frames are laid out for us.
     pub fn pixels(self) -> PixelFormat {
         match self {
@@ -167,11 +177,12 @@ pub(super) fn choose(offers: &[Offer], options: &Options) -> Result<Choice> {
     sizes.sort_unstable();
     sizes.dedup();
     let sizes: Vec<_> = sizes.iter().map(|(w, h)| format!("{w}x{h}")).collect();
-    let asked = |n: Option<u32>| n.map_or("any".to_owned(), |n| n.to_string());
-    refuse(
-        format!("the camera does not offer the size {}x{}", asked(options.width), asked(options.height)),
-        format!("it offers: {}", sizes.join(", ")),
-    )
+    let asked = match (options.width, options.height) {
+        (Some(width), None) => format!("the width {width}"),
+        (None, Some(height)) => format!("the height {height}"),
+        _ => format!("the size {width}x{height}"),
+    };
+    refuse(format!("the camera does not offer {asked}"), format!("it offers: {}", sizes.join(", ")))
 }
 
 /// A code as its four characters.
@@ -251,13 +262,10 @@ mod tests {
 
     #[test]
     fn says_what_there_is() {
-        assert_eq!(
-            chosen(&webcam(), "?format=nv12"),
-            "the camera does not offer `nv12`; it offers: mjpeg, yuyv",
-        );
+        assert_eq!(chosen(&webcam(), "?format=nv12"), "the camera does not offer `nv12`; it offers: mjpeg, yuyv",);
         assert_eq!(
             chosen(&webcam(), "?width=800&format=yuyv"),
-            "the camera does not offer the size 800xany; it offers: 640x480, 1280x720, 1920x1080",
+            "the camera does not offer the width 800; it offers: 640x480, 1280x720, 1920x1080",
         );
         let raw = chosen(&[offer(b"H264", &[]), offer(b"Y16 ", &[])], "");
         assert!(raw.starts_with("the camera offers no picture format that can be read: H264, Y16; "), "{raw}");

@@ -11,7 +11,6 @@ use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -19,6 +18,8 @@ use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, opcode};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::device::Device;
 
 /// `V4L2_BUF_TYPE_VIDEO_CAPTURE`.
 const VIDEO_CAPTURE: u32 = 1;
@@ -246,24 +247,36 @@ impl Default for Parameters {
 #[repr(C)]
 #[derive(Debug, Default)]
 pub(super) struct SizeAt {
-    pub(super) index: u32,
-    pub(super) pixel_format: u32,
+    index: u32,
+    pixel_format: u32,
     pub(super) kind: u32,
     pub(super) size: [u32; 6],
     reserved: [u32; 2],
+}
+
+impl SizeAt {
+    pub(super) fn new(index: u32, pixel_format: u32) -> Self {
+        Self { index, pixel_format, ..Self::default() }
+    }
 }
 
 /// `struct v4l2_frmivalenum`. Of a discrete interval only the first is set; of a range all: least, greatest, step.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub(super) struct IntervalAt {
-    pub(super) index: u32,
-    pub(super) pixel_format: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
+    index: u32,
+    pixel_format: u32,
+    width: u32,
+    height: u32,
     pub(super) kind: u32,
     pub(super) interval: [Fraction; 3],
     reserved: [u32; 2],
+}
+
+impl IntervalAt {
+    pub(super) fn new(index: u32, pixel_format: u32, width: u32, height: u32) -> Self {
+        Self { index, pixel_format, width, height, ..Self::default() }
+    }
 }
 
 /// `struct v4l2_requestbuffers` for memory that is mapped.
@@ -381,18 +394,8 @@ impl Drop for Mapping {
     }
 }
 
-/// A file that several hold; it stays open until the last drops it.
-#[derive(Debug)]
-pub(super) struct Held<T: AsRef<File>>(pub(super) Arc<T>);
-
-impl<T: AsRef<File>> AsRawFd for Held<T> {
-    fn as_raw_fd(&self) -> RawFd {
-        (*self.0).as_ref().as_raw_fd()
-    }
-}
-
 /// Waits for frames and for the end of a device.
-pub(super) fn watch(device: Held<super::device::Device>) -> io::Result<AsyncFd<Held<super::device::Device>>> {
+pub(super) fn watch(device: Arc<Device>) -> io::Result<AsyncFd<Arc<Device>>> {
     // SAFETY: the device keeps one and the same file open until it is dropped, which the AsyncFd's share
     // of it prevents until the descriptor is deregistered.
     Ok(unsafe { AsyncFd::register_with_interest(device, Interest::READABLE | Interest::ERROR) }?)

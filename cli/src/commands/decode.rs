@@ -1,9 +1,8 @@
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use serde_json::json;
-use tresen::Result;
 use tresen::cameras::decode_file;
-use tresen::hal::{Error, Kind};
 
 use crate::out::Out;
 
@@ -18,28 +17,25 @@ pub(crate) struct Args {
     images: Vec<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args, out: &Out) -> Result<()> {
-    let mut failed = 0;
+pub(crate) fn run(args: &Args, out: &Out) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
     for image in &args.images {
         match decode_file(image) {
             Ok(codes) if codes.is_empty() => {
                 out.answer(&json!({ "file": image, "codes": [] }), format_args!("{}: no code", image.display()));
             }
             Ok(codes) => {
-                for code in codes {
+                for seen in codes {
                     let line =
-                        format!("{}: {:?} {} {}", image.display(), code.format, code.aim, code.text.escape_debug());
-                    out.answer(&json!({ "file": image, "code": code }), line);
+                        format!("{}: {:?} {} {}", image.display(), seen.format, seen.aim, seen.text.escape_debug());
+                    out.answer(&json!({ "file": image, "code": seen }), line);
                 }
             }
             Err(error) => {
-                failed += 1;
+                code = ExitCode::FAILURE;
                 out.failed(&error);
             }
         }
     }
-    match failed {
-        0 => Ok(()),
-        n => Err(Error::new(Kind::Input, format!("{n} of {} pictures could not be read", args.images.len()))),
-    }
+    code
 }

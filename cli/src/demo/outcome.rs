@@ -45,6 +45,7 @@ pub(super) async fn tell(
     }
     agree(till, counter, ended, charge).await?;
     paper(counter, ended, fault)?;
+    till.store().checkpoint().await?;
 
     out.say("\nIn the folder");
     for file in files.iter().chain([&dir.join("till.db"), &tickets]).filter(|f| f.exists()) {

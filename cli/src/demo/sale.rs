@@ -1,10 +1,10 @@
 //! The sale: scan, kitchen ticket, payment, receipt.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tresen::payment::Progress;
 use tresen::payment::zvt::sim::Misbehaviour;
 use tresen::printers::DrawerPin;
@@ -94,13 +94,7 @@ async fn scan(till: &Tresen, counter: &Counter, ticket: &mut Ticket, out: Out) -
         counter.scanner.with(|s| s.scan(code, Symbology::Ean13));
         let scan = within(till.scanner("hand")?.next(), "scanner").await?;
         let line = look_up(&scan, &templates)?;
-        out.say(format_args!(
-            "  {}  {:<22} {:<22} {:>10}",
-            scan.aim.map_or("   ".into(), |a| a.id.to_string()),
-            scan.text,
-            line.name,
-            line.total.number('.')
-        ));
+        tell_scan(&scan, &line, out);
         ticket.add(line)?;
     }
     let seen = within(till.camera("voucher")?.next(), "camera").await?;
@@ -108,16 +102,15 @@ async fn scan(till: &Tresen, counter: &Counter, ticket: &mut Ticket, out: Out) -
         Error::new(Kind::Input, format!("the camera saw `{}`, which is no customer's voucher", seen.text))
     })?;
     let line = Line::pieces("Welcome voucher", 1, Amount::eur(-1_00), Vat::percent(7))?;
-    out.say(format_args!(
-        "  {}  {:<22} {:<22} {:>10}",
-        seen.aim.map_or("   ".into(), |a| a.id.to_string()),
-        seen.text,
-        line.name,
-        line.total.number('.')
-    ));
+    tell_scan(&seen, &line, out);
     ticket.add(line)?;
     ticket.set_note(format!("Customer {customer}"));
     Ok(())
+}
+
+fn tell_scan(scan: &Scan, line: &Line, out: Out) {
+    let aim = scan.aim.map_or("   ".into(), |a| a.id.to_string());
+    out.say(format_args!("  {aim}  {:<22} {:<22} {:>10}", scan.text, line.name, line.total.number('.')));
 }
 
 /// The shop's catalogue.
@@ -152,22 +145,20 @@ fn tell_print(print: &Print, out: Out) {
 
 /// Tells what happens while it happens.
 struct Narrator {
-    stop: Arc<Mutex<Option<tokio::sync::oneshot::Sender<()>>>>,
-    task: tokio::task::JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 impl Narrator {
     async fn finish(self) {
-        if let Some(stop) = self.stop.lock().ok().and_then(|mut s| s.take()) {
-            stop.send(()).ok();
-        }
+        self.stop.send(()).ok();
         self.task.await.ok();
     }
 }
 
 fn narrate(till: &Tresen, out: Out) -> Narrator {
     let mut events = till.events();
-    let (stop, mut stopped) = tokio::sync::oneshot::channel();
+    let (stop, mut stopped) = oneshot::channel();
     let task = tokio::spawn(async move {
         loop {
             // What has happened already comes first.
@@ -183,7 +174,7 @@ fn narrate(till: &Tresen, out: Out) -> Narrator {
             }
         }
     });
-    Narrator { stop: Arc::new(Mutex::new(Some(stop))), task }
+    Narrator { stop, task }
 }
 
 fn told(device: &str, what: &What, out: Out) {

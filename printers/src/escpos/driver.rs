@@ -11,6 +11,7 @@
 //! if not, it may still come out when somebody puts in paper: the outcome is unknown. Where sending
 //! itself was cut short, the connection is of no use any more and every later call says so.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
@@ -25,6 +26,8 @@ use crate::profile::Profile;
 
 /// Bytes handed to the link at a time. Taking a piece is progress.
 const PIECE: usize = 4096;
+/// Replies that are kept from a send; no question has as many answers.
+const EARLY: usize = 64;
 /// NULs that complete an interrupted command: more than one of our image bands holds.
 const FLUSH: usize = 10 * 1024;
 
@@ -234,6 +237,7 @@ impl Printer {
     /// Sends while hearing; gives up when neither the link nor the printer makes progress.
     async fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let Timing { stall, operator, .. } = self.options.timing;
+        self.ears.early.clear();
         for piece in bytes.chunks(PIECE) {
             self.cut_short = true;
             let mut sending = self.link.send(piece);
@@ -245,8 +249,13 @@ impl Printer {
                         sent?;
                         break;
                     }
-                    heard = self.ears.hear(&*self.link) => {
-                        heard?;
+                    heard = self.ears.listen(&*self.link) => {
+                        // A fast printer answers before the link says that all was sent.
+                        let heard = heard?;
+                        if self.ears.early.len() == EARLY {
+                            self.ears.early.pop_front();
+                        }
+                        self.ears.early.push_back(heard);
                     }
                     () = sleep_until(Instant::now() + patience) => {
                         let error = match self.ears.condition.fault {
@@ -555,13 +564,23 @@ struct Ears {
     decoder: Decoder,
     chunk: Vec<u8>,
     condition: Condition,
+    /// Heard during the latest send: an answer may overtake the news that the question was sent.
+    early: VecDeque<Reply>,
     /// Answers to `GS r` that are still to come: an old one must not prove a new job.
     owed: u32,
 }
 
 impl Ears {
-    /// The next reply. Dropping the future loses nothing.
+    /// The next reply, heard during the latest send or from now on. Dropping the future loses nothing.
     async fn hear(&mut self, link: &dyn Link) -> Result<Reply> {
+        match self.early.pop_front() {
+            Some(reply) => Ok(reply),
+            None => self.listen(link).await,
+        }
+    }
+
+    /// The next reply from now on. Dropping the future loses nothing.
+    async fn listen(&mut self, link: &dyn Link) -> Result<Reply> {
         loop {
             if let Some(reply) = self.decoder.next_reply() {
                 tracing::trace!(?reply, "heard");

@@ -171,7 +171,9 @@ async fn replugs_leave_nothing_behind() {
         "hot-plug: {REPLUGS} replugs; descriptors {files} after 20, {} at the end; threads {tasks}, {}",
         now.0, now.1
     ));
-    assert!(now.0 <= files && now.1 <= tasks, "{files} descriptors and {tasks} threads became {now:?}");
+    // The runtime's pool for blocking calls grows and shrinks by itself; a leak would be one per replug.
+    let pool = tasks + 4;
+    assert!(now.0 <= files && now.1 <= pool, "{files} descriptors and {tasks} threads became {now:?}");
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "no task is left");
 }
 

@@ -17,7 +17,7 @@ use crate::link::choose::{Candidate, choose};
 use crate::{Effect, Error, Kind, Result};
 
 /// How many bytes libusb gets at once.
-const SLICE: usize = 256 * 1024;
+const SLICE: usize = 1024 * 1024;
 /// How long libusb may keep a thread.
 const SLICE_TIME: Duration = Duration::from_millis(250);
 /// Class request to an interface, from and to the device.

@@ -1,0 +1,153 @@
+//! Runs the built command as a person or a script does.
+#![allow(dead_code)]
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Nothing that these tests run takes this long, unless it hangs.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(50);
+
+/// What the command said, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// It went well, and nothing was complained about.
+    #[track_caller]
+    pub(crate) fn well(self) -> Self {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
+        self
+    }
+
+    /// The last line, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(self.out.lines().last().expect("a line")).expect("JSON")
+    }
+}
+
+fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tresen"));
+    command.args(args).env_remove("RUST_LOG").env("NO_COLOR", "1").env("COLUMNS", "100");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the command to its end.
+pub(crate) fn tresen<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Said {
+    Running::from(command(args)).end()
+}
+
+/// Starts the command.
+pub(crate) fn start<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Running {
+    Running::from(command(args))
+}
+
+/// The command while it runs; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    said: [Option<JoinHandle<String>>; 2],
+}
+
+impl From<Command> for Running {
+    fn from(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the command was built");
+        let out = child.stdout.take().map(listen);
+        let err = child.stderr.take().map(listen);
+        Self { child, said: [out, err] }
+    }
+}
+
+fn listen(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("text");
+        text
+    })
+}
+
+impl Running {
+    /// SIGKILL: it writes, closes and says nothing more.
+    pub(crate) fn kill(mut self) {
+        assert!(self.child.try_wait().expect("it can be asked").is_none(), "it ended by itself");
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Said {
+        let started = Instant::now();
+        let code = loop {
+            match self.child.try_wait().expect("it can be asked") {
+                Some(status) => break status.code(),
+                None if started.elapsed() > DEADLINE => panic!("it does not end within {DEADLINE:?}"),
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        let [out, err] = std::mem::take(&mut self.said).map(|s| s.map_or(String::new(), |s| s.join().expect("text")));
+        Said { code, out, err }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A simulator of the command, with someone at its keyboard.
+pub(crate) struct Sim {
+    running: Running,
+    keyboard: ChildStdin,
+    screen: BufReader<ChildStdout>,
+    pub(crate) address: String,
+}
+
+impl Sim {
+    /// `tresen sim …` on a free port, with `--json`.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut command = command([&["sim"], args, &["--listen", "127.0.0.1:0", "--json"]].concat());
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("the command was built");
+        let (keyboard, screen) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+        let err = child.stderr.take().map(listen);
+        let running = Running { child, said: [None, err] };
+        let mut sim = Self { running, keyboard, screen: BufReader::new(screen), address: String::new() };
+        sim.address = sim.line()["address"].as_str().expect("an address").to_owned();
+        sim
+    }
+
+    /// The next line that it says.
+    pub(crate) fn line(&mut self) -> serde_json::Value {
+        let mut line = String::new();
+        self.screen.read_line(&mut line).expect("text");
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: `{line}`"))
+    }
+
+    pub(crate) fn type_in(&mut self, line: &str) {
+        writeln!(self.keyboard, "{line}").expect("it listens");
+    }
+
+    /// Ends it by its own command.
+    pub(crate) fn quit(mut self) {
+        self.type_in("quit");
+        let said = self.running.end();
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    }
+}
+
+/// Waits until a condition holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,281 @@
+//! The till as a vendor meets it: devices that come and go, events, configuration, the blocking face.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Counter, DEADLINE, epson, event, paper, ready, runtime, until, within};
+use tokio::net::TcpListener;
+use tresen::hal::sim::{self, Shared};
+use tresen::payment::zvt::sim::{Misbehaviour, Profile as TerminalProfile, Simulator};
+use tresen::printers::DrawerPin;
+use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::sale::{Line, Sold, Vat};
+use tresen::scanners::Symbology;
+use tresen::scanners::serial::{ScannerSim, Settings};
+use tresen::{Amount, Kind, Payment, Phase, Print, Receipt, SystemClock, Tresen, What, blocking};
+
+async fn next(till: &Tresen, scanner: &str) -> String {
+    within("a scan", till.scanner(scanner).expect("configured").next()).await.text
+}
+
+#[tokio::test]
+async fn a_scanner_that_is_unplugged_comes_back_and_no_scan_is_lost() {
+    let device = Shared::new(ScannerSim::new(Settings::default()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (server, at) = sim::tcp(listener, device.clone()).expect("served");
+    let mut counter = Counter::new();
+    counter.configure("scanners.hand", &format!("scanner+tcp://{at}"));
+    let till = counter.open_ready(&["hand"]).await;
+    let mut events = till.events();
+    // Faster than anybody takes them.
+    let codes: Vec<_> = (0..40).map(|n| format!("CODE-{n:02}")).collect();
+    device.with(|s| codes.iter().for_each(|c| s.scan(c, Symbology::Code128)));
+    for code in &codes {
+        assert_eq!(&next(&till, "hand").await, code, "in order");
+    }
+    // A future that is dropped loses nothing.
+    let hand = till.scanner("hand").expect("configured");
+    tokio::select! {
+        biased;
+        scan = hand.next() => panic!("nothing was scanned: {scan:?}"),
+        () = std::future::ready(()) => {}
+    }
+
+    drop(server);
+    event(&mut events, |on, what| (on == "hand" && matches!(what, What::Disconnected { .. })).then_some(())).await;
+    assert_ne!(*hand.phase().borrow(), Phase::Ready);
+    let waiting = tokio::spawn({
+        let till = till.clone();
+        async move { next(&till, "hand").await }
+    });
+    let listener = TcpListener::bind(at).await.expect("the same port");
+    let (_server, _) = sim::tcp(listener, device.clone()).expect("served");
+    hand.reset().await.expect("open");
+    event(&mut events, |_, what| matches!(what, What::Connected { .. }).then_some(())).await;
+    device.with(|s| s.scan("4006381333931", Symbology::Ean13));
+    assert_eq!(waiting.await.expect("no panic"), "4006381333931", "who waited all the time gets it");
+    let scan = event(&mut events, |_, what| if let What::Scanned(scan) = what { Some(scan) } else { None }).await;
+    assert_eq!((scan.symbology, scan.device.as_str()), (Symbology::Ean13, "hand"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_scanner_on_a_serial_port() {
+    let device = Shared::new(ScannerSim::new(Settings::default()));
+    let port = sim::pty(device.clone()).expect("a pseudo-terminal");
+    let mut counter = Counter::new();
+    counter.configure("scanners.hand", &format!("scanner+serial://{}", port.path));
+    let till = counter.open_ready(&["hand"]).await;
+    device.with(|s| s.scan("4006381333931", Symbology::Ean13));
+    assert_eq!(next(&till, "hand").await, "4006381333931");
+}
+
+/// A picture of a QR code.
+fn picture(text: &str) -> image::GrayImage {
+    const MODULE: u32 = 8;
+    let code = qrcode::QrCode::new(text).expect("short");
+    let (width, colors) = (code.width() as u32, code.to_colors());
+    image::GrayImage::from_fn((width + 8) * MODULE, (width + 8) * MODULE, |x, y| {
+        let (x, y) = ((x / MODULE).wrapping_sub(4), (y / MODULE).wrapping_sub(4));
+        let dark = x < width && y < width && colors[(y * width + x) as usize] == qrcode::Color::Dark;
+        image::Luma([if dark { 20 } else { 235 }])
+    })
+}
+
+#[tokio::test]
+async fn a_folder_of_pictures_is_a_camera() {
+    let mut counter = Counter::new();
+    let frames = tempfile::tempdir().expect("a folder");
+    picture("VOUCHER-1").save(frames.path().join("1.png")).expect("written");
+    std::fs::write(frames.path().join("broken.png"), "no picture").expect("written");
+    counter.configure("cameras.voucher", &format!("camera+file://{}?fps=50", frames.path().display()));
+    let till = counter.open_ready(&["voucher"]).await;
+    let camera = till.camera("voucher").expect("configured");
+    let scan = within("seen", camera.next()).await;
+    assert_eq!((scan.text.as_str(), scan.device.as_str()), ("VOUCHER-1", "voucher"));
+    assert_eq!(scan.symbology, Symbology::Qr);
+    picture("VOUCHER-2").save(frames.path().join("2.png")).expect("written");
+    assert_eq!(within("seen", camera.next()).await.text, "VOUCHER-2", "a broken picture does not end it");
+}
+
+#[tokio::test]
+async fn a_printer_tells_its_state_as_it_changes() {
+    let mut counter = Counter::new();
+    let printer = counter.printer("receipt").await;
+    let till = counter.open_ready(&["receipt"]).await;
+    let mut events = till.events();
+    let receipts = till.printer("receipt").expect("configured");
+    assert!(within("asked", receipts.status()).await.expect("answers").online.is_yes());
+    printer.with(|p| p.cover(true));
+    let open = |on: &str, what| match what {
+        What::Printer(status) if on == "receipt" => Some(status.cover_open.is_yes()),
+        _ => None,
+    };
+    assert!(event(&mut events, open).await);
+    printer.with(|p| p.cover(false));
+    assert!(!event(&mut events, open).await);
+    within("kicked", receipts.kick_drawer(DrawerPin::Two)).await.expect("has a drawer");
+    until("the drawer opens", || printer.with(|p| p.kicks().len() == 1)).await;
+}
+
+#[tokio::test]
+async fn a_till_that_is_dropped_lets_its_devices_go() {
+    let mut counter = Counter::new();
+    let printer = counter.printer("receipt").await;
+    let terminal = counter.terminal(TerminalProfile::default()).await;
+    for round in 1..=2 {
+        let till = counter.open_ready(&["receipt", "counter"]).await;
+        // Printers and terminals serve one host at a time: the second till proves that the first is gone.
+        let (receipts, receipt) = (till.printer("receipt").expect("configured"), Receipt::new().text("MARK").cut());
+        let printed = within("printed", receipts.print(&receipt)).await.expect("stored");
+        assert!(matches!(printed, Print::Printed { .. }), "{printed:?}");
+        assert_eq!(paper(&printer).matches("MARK").count(), round);
+        drop((till, receipts));
+        until("logged off", || !terminal.with(|t| t.is_registered())).await;
+    }
+}
+
+/// The ticket is the key of the payment and of the paper.
+#[tokio::test]
+async fn a_checkout_asked_again_charges_and_prints_nothing_more() {
+    let mut counter = Counter::new();
+    let (printer, terminal) = (counter.printer("receipt").await, counter.terminal(TerminalProfile::default()).await);
+    let till = counter.open_ready(&["receipt", "counter"]).await;
+    let mut ticket = till.open_ticket().await.expect("opens");
+    ticket.add(Line::pieces("Tea", 2, Amount::eur(2_90), Vat::percent(19)).expect("fits")).expect("euro");
+    let checkout = till.checkout("counter", "receipt").expect("configured").drawer(DrawerPin::Two);
+    let sell = || async {
+        let (_keep, abort) = tokio::sync::watch::channel(false);
+        within("sold", checkout.run(&ticket, abort)).await.expect("stored")
+    };
+
+    // Declined: the ticket stays open, and under its key it stays declined.
+    terminal.with(|t| t.misbehave(Misbehaviour::Decline(5)));
+    assert!(matches!(sell().await, Sold::Open(Payment::NotCharged(_))));
+    assert!(matches!(sell().await, Sold::Open(Payment::NotCharged(_))));
+    assert_eq!((paper(&printer).as_str(), terminal.with(|t| t.received(0x0601))), ("", 1));
+    assert_eq!(till.store().tickets().await.expect("readable")[0].closed_at, None);
+
+    let mut ticket = till.open_ticket().await.expect("opens");
+    ticket.add(Line::pieces("Tea", 2, Amount::eur(2_90), Vat::percent(19)).expect("fits")).expect("euro");
+    let sell = || async {
+        let (_keep, abort) = tokio::sync::watch::channel(false);
+        within("sold", checkout.run(&ticket, abort)).await.expect("stored")
+    };
+    let first = sell().await;
+    assert!(matches!(&first, Sold::Paid { print: Print::Printed { .. }, drawer: None, .. }), "{first:?}");
+    assert_eq!(sell().await, first);
+    assert_eq!((terminal.with(|t| t.received(0x0601)), terminal.with(|t| t.ledger().turnover())), (2, 5_80));
+    let printed = paper(&printer);
+    assert_eq!(printed.matches("Receipt 2").count(), 1, "{printed}");
+    assert!(printed.contains("Tea") && printed.contains("5.80") && printed.contains("Paid by card"), "{printed}");
+}
+
+#[tokio::test]
+async fn paid_and_closed_even_if_the_paper_is_in_doubt() {
+    let mut counter = Counter::new();
+    let printer = counter.printer("receipt").await;
+    counter.terminal(TerminalProfile::default()).await;
+    let till = counter.open_ready(&["receipt", "counter"]).await;
+    let mut ticket = till.open_ticket().await.expect("opens");
+    ticket.add(Line::pieces("Tea", 1, Amount::eur(2_90), Vat::percent(19)).expect("fits")).expect("euro");
+    printer.with(|p| p.faults.hang_up_after_bytes = Some(p.raw().len() + 200));
+    let (_keep, abort) = tokio::sync::watch::channel(false);
+    let checkout = till.checkout("counter", "receipt").expect("configured");
+    let sold = within("sold", checkout.run(&ticket, abort)).await.expect("stored");
+    let Sold::Paid { charge, print: Print::Unknown { job, .. }, .. } = &sold else { panic!("{sold:?}") };
+    assert_eq!(charge.amount, Amount::eur(2_90));
+    let stored = till.store().tickets().await.expect("readable");
+    assert!(stored[0].closed_at.is_some(), "money decides, not paper");
+    printer.with(|p| p.faults.hang_up_after_bytes = None);
+    ready(till.printer("receipt").expect("configured").phase()).await;
+    let copy = within("copy", till.printer("receipt").expect("configured").reprint(job)).await.expect("parked");
+    assert!(matches!(copy, Print::Printed { .. }), "{copy:?}");
+    assert!(paper(&printer).contains("COPY"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_configuration_is_named_and_nothing_is_made() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("till.toml");
+    let text = "[till]\nname = 'Till 1'\n\n[printers.receipt]\naddress = 'escpos+tcp://10.0.0.20'\nprofil = 'x'\n";
+    std::fs::write(&path, text).expect("written");
+    let error = Tresen::open(&path).await.expect_err("a key is unknown");
+    assert_eq!(error.kind(), Kind::Config);
+    let message = error.to_string();
+    for part in [&format!("{}:6", path.display()), "printers.receipt.profil", "profile", "width"] {
+        assert!(message.contains(part), "{message} lacks {part}");
+    }
+    assert!(!dir.path().join("till.db").exists(), "nothing was made");
+
+    let error = Tresen::open(dir.path().join("no.toml")).await.expect_err("no file");
+    assert!(error.to_string().contains("no.toml"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_configured_is_answered_with_those_that_are() {
+    let mut counter = Counter::new();
+    let _away = counter.away("printers.receipt", "escpos");
+    let till = counter.open().await;
+    let error = till.printer("bar").err().expect("there is none");
+    assert_eq!(error.kind(), Kind::Config);
+    assert!(error.to_string().contains("`bar`") && error.to_string().contains("receipt"), "{error}");
+    let error = till.terminal("counter").err().expect("there is none");
+    assert!(error.to_string().contains("none is configured"), "{error}");
+    let error = till.checkout("counter", "receipt").err().expect("there is none");
+    assert!(error.to_string().contains("terminal"), "{error}");
+}
+
+/// A program without tokio: scan, pay, print, close, on a plain thread.
+#[test]
+fn the_blocking_face_sells_on_a_plain_thread() {
+    let devices = runtime();
+    let mut counter = Counter::new();
+    let (printer, terminal, scanner) = devices.block_on(async {
+        (
+            counter.serve("printers.receipt", "escpos", "", epson()).await,
+            counter.serve("terminals.counter", "zvt", "", Simulator::new(TerminalProfile::default())).await,
+            counter.serve("scanners.hand", "scanner", "", ScannerSim::new(Settings::default())).await,
+        )
+    });
+    let path = counter.write();
+    let (sold, number) = std::thread::spawn({
+        let scanner = scanner.clone();
+        move || {
+            let till = blocking::Tresen::open(&path).expect("opens");
+            let events = till.events();
+            let hand = till.scanner("hand").expect("configured");
+            assert!(hand.next(Duration::from_millis(1)).is_none(), "nothing was scanned");
+            scanner.with(|s| s.scan("4006381333931", Symbology::Ean13));
+            let scan = hand.next(DEADLINE).expect("was scanned");
+            let mut ticket = till.open_ticket().expect("opens");
+            ticket.add(Line::pieces(scan.text, 1, Amount::eur(3_90), Vat::percent(19)).expect("fits")).expect("euro");
+            let counter = till.terminal("counter").expect("configured");
+            let started = std::time::Instant::now();
+            while counter.status().is_err() && started.elapsed() < DEADLINE {}
+            let sold = till.checkout("counter", "receipt", &ticket).expect("sells");
+            let printed = events.into_iter().find(|e| matches!(e.what, What::Printed { .. })).expect("an event");
+            assert_eq!(printed.device, "receipt");
+            let closed = till.inner().clone();
+            drop(till);
+            drop(closed);
+            (sold, ticket.number())
+        }
+    })
+    .join()
+    .expect("no panic");
+    let Sold::Paid { charge, print, .. } = sold else { panic!("{sold:?}") };
+    assert_eq!((charge.amount, number), (Amount::eur(3_90), 1));
+    assert!(matches!(print, Print::Printed { .. }), "{print:?}");
+    assert!(printer.with(|p: &mut VirtualPrinter| p.roll().text().contains("4006381333931")));
+    assert_eq!(terminal.with(|t| t.ledger().turnover()), 3_90);
+    devices.block_on(async {
+        let till = Tresen::with(counter.config(), Arc::new(SystemClock)).await.expect("opens");
+        let tickets = till.store().tickets().await.expect("readable");
+        assert_eq!(tickets[0].total, Some(Amount::eur(3_90)));
+        assert_eq!(tickets[0].intent, Some(tickets[0].id.clone()), "paid under its own key");
+        ready(till.terminal("counter").expect("configured").phase()).await;
+    });
+}
