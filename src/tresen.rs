@@ -105,7 +105,8 @@ impl Tresen {
         let rings = rings
             .into_iter()
             .chain(terminals.iter().map(|(name, terminal)| (&config.terminals[name], terminal.ring())))
-            .chain(scanners.iter().map(|(name, scanner)| (&config.scanners[name], scanner.ring())));
+            .chain(scanners.iter().map(|(name, scanner)| (&config.scanners[name], scanner.ring())))
+            .chain(cameras.iter().map(|(name, camera)| (&config.cameras[name], camera.ring())));
         let plugged = rings.map(|(device, ring)| Plugged { addresses: device.addresses(), ring }).collect();
         let hot_plug = HotPlug::watch(plugged);
         let inner = Inner { config, store, clock, bus, printers, terminals, scanners, cameras, _hot_plug: hot_plug };

@@ -12,7 +12,7 @@ use tresen_scanners::{AimId, Dedupe, Scan};
 
 use super::owner::Opener;
 use super::scans::Scans;
-use super::{Bus, Phase, open_camera};
+use super::{Bus, Phase, Ring, open_camera};
 
 /// How long a code must be out of sight before it counts again.
 const REARM: Duration = Duration::from_secs(2);
@@ -38,6 +38,10 @@ impl Camera {
     /// Cancel-safe: a dropped future loses no code.
     pub async fn next(&self) -> Scan {
         self.0.next().await
+    }
+
+    pub(crate) fn ring(&self) -> Ring {
+        self.0.owned.ring()
     }
 
     /// Tries it again at once if it is away, also if its driver was given up as faulted; an open link

@@ -38,6 +38,7 @@ fn list_in(root: &Path, detail: Detail) -> Listing {
     }
     listing.found.extend(serial(root));
     listing.found.extend(hid(root));
+    listing.found.extend(cameras(root));
     tell_twins_apart(&mut listing.found);
     if detail == Detail::WithHolders {
         name_holders(&mut listing.found, root);
@@ -85,6 +86,37 @@ fn usb(root: &Path) -> Vec<Found> {
         };
         found.aliases = vec![node.display().to_string()];
         found.instance = format!("usb {name} {number}");
+        all.push(found);
+    }
+    all
+}
+
+/// Video devices; of the several nodes of one camera the first, which is the one with the picture.
+fn cameras(root: &Path) -> Vec<Found> {
+    let mut all = Vec::new();
+    for class in entries(&root.join("sys/class/video4linux")) {
+        let name = file_name(&class);
+        if !name.starts_with("video") || text(&class.join("index")).is_some_and(|index| index != "0") {
+            continue;
+        }
+        let node = root.join("dev").join(&name);
+        let mut found = Found::new(LinkKind::V4l2 { path: node.clone() }, "camera");
+        found.protocol = Some("camera");
+        found.name = text(&class.join("name")).unwrap_or_default();
+        let place = fs::canonicalize(class.join("device")).unwrap_or_default();
+        let usb = place.ancestors().find(|dir| dir.join("idVendor").is_file());
+        let number = usb.map_or(0, |usb| decimal(&usb.join("devnum")));
+        if let Some(device) = usb.and_then(candidate) {
+            found.identified_by(&device);
+        }
+        found.identities.push(Identity::Path(node.display().to_string()));
+        found.access = access(&node, || {
+            format!(
+                "add the user to the group that owns {} (on Debian: `sudo usermod -aG video $USER`), then log in again",
+                node.display()
+            )
+        });
+        found.instance = format!("video {name} {number}");
         all.push(found);
     }
     all
@@ -378,6 +410,24 @@ mod tests {
         assert_eq!(usb.identities[1].to_string(), "usb:0403:6001/F1");
         assert_eq!(usb.aliases, [tree.at("dev/ttyUSB0").display().to_string()]);
         assert_eq!(usb.about, "serial port of 0403:6001");
+    }
+
+    #[test]
+    fn a_camera_is_listed_once() {
+        let tree = Tree::new();
+        let interface = tree.usb("1-2", 9, ("046d", "0825"), "C1", "0e");
+        for (node, index) in [("video0", "0"), ("video1", "1")] {
+            tree.write(&format!("{interface}/video4linux/{node}/index"), index);
+            tree.write(&format!("{interface}/video4linux/{node}/name"), "Webcam C270\n");
+            tree.link(&format!("{interface}/video4linux/{node}/device"), &interface);
+            tree.link(&format!("sys/class/video4linux/{node}"), &format!("{interface}/video4linux/{node}"));
+            tree.write(&format!("dev/{node}"), "");
+        }
+        let found = tree.list();
+        let [camera] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(camera.link, LinkKind::V4l2 { path: tree.at("dev/video0") });
+        assert_eq!((camera.name.as_str(), camera.protocol), ("Webcam C270", Some("camera")));
+        assert_eq!(camera.identities[0].to_string(), "usb:046d:0825/C1");
     }
 
     #[test]

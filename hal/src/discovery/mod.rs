@@ -240,7 +240,7 @@ pub struct Listing {
     pub problems: Vec<Error>,
 }
 
-/// What is plugged in now: USB printers and the like, serial ports, HID devices.
+/// What is plugged in now: USB printers and the like, serial ports, HID devices, cameras.
 pub async fn list() -> Listing {
     let mut listing = look(platform::Detail::WithHolders).await;
     listing.found.sort_by_key(Found::to_string);
