@@ -185,7 +185,8 @@ impl Terminal {
             // It ended in the middle, or takes too long; what it has begun is in the journal.
             Err(error) => match self.store.find(&intent).await? {
                 Some(_) => self.settled(intent.clone(), &mut recovered).await,
-                None => Err(error.with_effect(Effect::None)),
+                // It may be about to begin: what happens then is in the journal, and not known here.
+                None => Err(error),
             },
         }
         .inspect(|payment| tracing::info!(intent = %intent.0, outcome = word(payment), "transaction ended"))
