@@ -13,7 +13,7 @@ use crate::out::Out;
 /// A payment terminal on a TCP port
 ///
 /// It approves everything with the card that every customer has, unless told otherwise, and keeps a
-/// ledger. Commands: decline [CODE], busy, cut (hang up after the next approval), mute (say nothing after
+/// ledger. Commands: decline, decline CODE, busy, cut (hang up after the next approval), mute (say nothing after
 /// the next approval), behave, ledger, quit.
 #[derive(clap::Args)]
 pub(crate) struct Args {
