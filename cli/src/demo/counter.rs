@@ -49,14 +49,14 @@ impl Counter {
         let receipt_at = tcp(sim::tcp(loopback().await?, receipt.clone())?);
         let kitchen_at = tcp(sim::tcp(loopback().await?, kitchen.clone())?);
         let terminal_at = tcp(sim::tcp(loopback().await?, terminal.clone())?);
-        #[cfg(unix)]
+        #[cfg(all(unix, feature = "serial"))]
         let scanner_at = {
             let pty = sim::pty(scanner.clone())?;
             let at = format!("scanner+serial://{}?aim=true", pty.path);
             servers.push(Box::new(pty));
             at
         };
-        #[cfg(not(unix))]
+        #[cfg(not(all(unix, feature = "serial")))]
         let scanner_at = format!("scanner+tcp://{}?aim=true", tcp(sim::tcp(loopback().await?, scanner.clone())?));
 
         let frames = dir.join("frames");
