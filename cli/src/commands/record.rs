@@ -1,11 +1,10 @@
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::json;
-use tokio::net::TcpListener;
 use tresen::hal::link::{Link, record::Record, relay, tcp::Tcp};
-use tresen::{Address, Error, Kind, Result};
+use tresen::{Address, Kind, Result};
 
+use super::sim::bind;
 use crate::out::Out;
 
 /// Write down what passes between a till and its device
@@ -27,7 +26,7 @@ pub(crate) struct Args {
 
     /// Where the till connects to
     #[arg(long, value_name = "HOST:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<String>,
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
@@ -36,7 +35,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         let link = tresen::hal::link::open(&args.address).await?;
         Record::to_file(link, &args.output, &label, tresen::redaction(&args.address))
     };
-    let Some(listen) = args.listen else {
+    let Some(listen) = &args.listen else {
         let link = open().await?;
         out.say(format_args!("writing what {label} says to {}; Ctrl-C ends", args.output.display()));
         let mut chunk = Vec::new();
@@ -53,7 +52,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     };
     // The device must be there before a till is invited.
     let mut first = Some(open().await?);
-    let listener = TcpListener::bind(listen).await.map_err(|e| Error::from(e).at(listen))?;
+    let listener = bind(listen).await?;
     let at = listener.local_addr()?;
     out.answer(
         &json!({ "listening": at }),

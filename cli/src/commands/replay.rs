@@ -1,11 +1,10 @@
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::json;
-use tokio::net::TcpListener;
+use tresen::Result;
 use tresen::hal::link::{relay, replay::Replay, tcp::Tcp};
-use tresen::{Error, Result};
 
+use super::sim::bind;
 use crate::out::Out;
 
 /// Be the device of a recording
@@ -20,13 +19,13 @@ pub(crate) struct Args {
 
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:9100", value_name = "HOST:PORT")]
-    listen: SocketAddr,
+    listen: String,
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     // A file that is no recording is said so before anyone connects.
     Replay::open(&args.file)?;
-    let listener = TcpListener::bind(args.listen).await.map_err(|e| Error::from(e).at(args.listen))?;
+    let listener = bind(&args.listen).await?;
     let at = listener.local_addr()?;
     out.answer(&json!({ "listening": at }), format_args!("{} answers at {at}; Ctrl-C ends", args.file.display()));
     loop {

@@ -4,7 +4,6 @@ mod printer;
 mod terminal;
 
 use std::io::BufRead;
-use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -30,8 +29,10 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     }
 }
 
-async fn bind(listen: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(listen).await.map_err(|e| Error::from(e).at(listen).hint("is another program listening there?"))
+/// Listens at `HOST:PORT`; the host may be a name.
+pub(super) async fn bind(listen: &str) -> Result<TcpListener> {
+    let hint = "write HOST:PORT, such as 127.0.0.1:9100; is another program listening there?";
+    TcpListener::bind(listen).await.map_err(|e| Error::from(e).at(listen).hint(hint))
 }
 
 /// Lines of standard input, read on a thread of their own; none any more when it ends.

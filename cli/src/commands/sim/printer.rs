@@ -1,4 +1,3 @@
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use crate::out::Out;
 pub(crate) struct Args {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:9100", value_name = "HOST:PORT")]
-    listen: SocketAddr,
+    listen: String,
 
     /// Where the sheets go
     #[arg(long, default_value = "paper", value_name = "DIR")]
@@ -37,7 +36,7 @@ const HELP: &str = "paper out | paper in | near end | roll full | cover open | c
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|e| Error::from(e).at(args.out.display()))?;
     let device = sim::Shared::new(VirtualPrinter::new(args.profile));
-    let (_server, at) = sim::tcp(bind(args.listen).await?, device.clone())?;
+    let (_server, at) = sim::tcp(bind(&args.listen).await?, device.clone())?;
     out.answer(
         &json!({ "address": format!("escpos+tcp://{at}") }),
         format_args!("escpos+tcp://{at}; sheets go to {}; Ctrl-C ends, `help` helps", args.out.display()),

@@ -1,4 +1,3 @@
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::json;
@@ -23,7 +22,7 @@ pub(crate) struct Args {
 
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:20007", value_name = "HOST:PORT")]
-    listen: SocketAddr,
+    listen: String,
 
     /// How long each step takes, in milliseconds
     #[arg(long, default_value_t = 400, value_name = "MS")]
@@ -44,7 +43,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
     let profile = Profile { pace: Duration::from_millis(args.pace), commit, ..Profile::default() };
     let device = sim::Shared::new(Simulator::new(profile));
-    let (_server, at) = sim::tcp(bind(args.listen).await?, device.clone())?;
+    let (_server, at) = sim::tcp(bind(&args.listen).await?, device.clone())?;
     let address = format!("{}+tcp://{at}", args.protocol);
     out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C ends, `help` helps"));
     if let Some(code) = args.decline {
