@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, accessat};
 
-use super::{Access, Found, Identity, Listing, hid_class, printer_protocol};
+use super::{Access, Buses, Found, Identity, Listing, hid_class, printer_protocol};
 use crate::address::{LinkKind, UsbId};
 use crate::link::choose::Candidate;
 use crate::link::hid::node;
@@ -22,29 +22,34 @@ pub(super) enum Detail {
     WithHolders,
 }
 
-pub(super) fn list(detail: Detail) -> Listing {
-    list_in(Path::new("/"), detail)
+pub(super) fn list(detail: Detail, buses: Buses) -> Listing {
+    list_in(Path::new("/"), detail, buses)
 }
 
-fn list_in(root: &Path, detail: Detail) -> Listing {
+fn list_in(root: &Path, detail: Detail, buses: Buses) -> Listing {
     let mut listing = Listing::default();
-    if root.join("sys/bus/usb/devices").is_dir() {
-        listing.found.extend(usb(root));
-    } else {
-        listing.problems.push(
+    match root.join("sys/bus/usb/devices").is_dir() {
+        _ if !buses.has(Buses::USB) => {}
+        true => listing.found.extend(usb(root)),
+        false => listing.problems.push(
             Error::new(Kind::NotFound, "this system has no USB bus")
                 .hint("in a container, pass /sys and /dev/bus/usb into it; else is there a USB controller?"),
-        );
+        ),
     }
-    listing.found.extend(serial(root));
-    listing.found.extend(hid(root));
-    listing.found.extend(cameras(root));
+    let others: [(Buses, Look); 3] = [(Buses::SERIAL, serial), (Buses::HID, hid), (Buses::CAMERAS, cameras)];
+    for (bus, look) in others {
+        if buses.has(bus) {
+            listing.found.extend(look(root));
+        }
+    }
     tell_twins_apart(&mut listing.found);
     if detail == Detail::WithHolders {
         name_holders(&mut listing.found, root);
     }
     listing
 }
+
+type Look = fn(&Path) -> Vec<Found>;
 
 /// Printers, and devices that no driver of the system wants.
 fn usb(root: &Path) -> Vec<Found> {
@@ -154,6 +159,9 @@ fn serial(root: &Path) -> Vec<Found> {
                 found.name = device.name.clone();
                 found.identified_by(&device);
             }
+        } else if name.starts_with("ttyUSB") || name.starts_with("ttyACM") {
+            // Half gone: an adapter that is being pulled loses its device before its port.
+            continue;
         }
         if let Some(id) = id {
             found.identities.insert(0, Identity::SerialById(id));
@@ -354,7 +362,7 @@ mod tests {
             format!("{dir}/{port}:1.0")
         }
         fn list(&self) -> Vec<Found> {
-            list_in(self.0.path(), Detail::WithHolders).found
+            list_in(self.0.path(), Detail::WithHolders, Buses::ALL).found
         }
     }
 
@@ -445,7 +453,7 @@ mod tests {
     #[test]
     fn no_bus_is_a_problem_with_a_next_step() {
         let empty = tempfile::tempdir().expect("a temporary folder");
-        let listing = list_in(empty.path(), Detail::Quick);
+        let listing = list_in(empty.path(), Detail::Quick, Buses::ALL);
         assert!(listing.found.is_empty());
         assert!(listing.problems[0].next_step().is_some_and(|step| step.contains("/dev/bus/usb")));
     }

@@ -242,14 +242,48 @@ pub struct Listing {
 
 /// What is plugged in now: USB printers and the like, serial ports, HID devices, cameras.
 pub async fn list() -> Listing {
-    let mut listing = look(platform::Detail::WithHolders).await;
+    let mut listing = look(platform::Detail::WithHolders, Buses::ALL).await;
     listing.found.sort_by_key(Found::to_string);
     listing
 }
 
 /// Reading /sys can block while a device is being enumerated.
-async fn look(detail: platform::Detail) -> Listing {
-    tokio::task::spawn_blocking(move || platform::list(detail)).await.unwrap_or_default()
+async fn look(detail: platform::Detail, buses: Buses) -> Listing {
+    tokio::task::spawn_blocking(move || platform::list(detail, buses)).await.unwrap_or_default()
+}
+
+/// Where to look: a set of buses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Buses(u8);
+
+impl Buses {
+    const USB: Self = Self(1);
+    const SERIAL: Self = Self(2);
+    const HID: Self = Self(4);
+    const CAMERAS: Self = Self(8);
+    const NONE: Self = Self(0);
+    const ALL: Self = Self(15);
+
+    /// The one that a link belongs to; none for what is not plugged in.
+    fn of(link: &LinkKind) -> Self {
+        match link {
+            LinkKind::Usb(_) => Self::USB,
+            LinkKind::Serial { .. } => Self::SERIAL,
+            LinkKind::Hid(_) => Self::HID,
+            LinkKind::V4l2 { .. } => Self::CAMERAS,
+            _ => Self::NONE,
+        }
+    }
+
+    fn has(self, bus: Self) -> bool {
+        self.0 & bus.0 != 0
+    }
+}
+
+impl std::ops::BitOrAssign for Buses {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
 }
 
 /// The protocol that a printer of this maker speaks, if it is a receipt printer.

@@ -1,6 +1,6 @@
 //! Windows and macOS: what nusb and serialport list. HID devices are left out.
 
-use super::{Found, Identity, Listing, Source, printer_protocol};
+use super::{Buses, Found, Identity, Listing, Source, printer_protocol};
 use crate::address::LinkKind;
 use crate::{Error, Kind};
 
@@ -13,10 +13,14 @@ pub(super) enum Detail {
     WithHolders,
 }
 
-pub(super) fn list(_: Detail) -> Listing {
+pub(super) fn list(_: Detail, buses: Buses) -> Listing {
     let mut listing = Listing::default();
-    usb(&mut listing);
-    serial(&mut listing);
+    if buses.has(Buses::USB) {
+        usb(&mut listing);
+    }
+    if buses.has(Buses::SERIAL) {
+        serial(&mut listing);
+    }
     listing.problems.push(Error::new(Kind::Unsupported, "HID devices are not listed on this system"));
     listing
 }
@@ -110,11 +114,12 @@ impl Announcements {
         }
     }
 
-    pub(super) async fn changed(&mut self) {
+    pub(super) async fn changed(&mut self) -> Buses {
         use futures_core::Stream;
 
         let Some(devices) = &mut self.devices else { return std::future::pending().await };
         std::future::poll_fn(|cx| std::pin::Pin::new(&mut *devices).poll_next(cx)).await;
+        Buses::ALL
     }
 }
 
@@ -124,7 +129,7 @@ impl Announcements {
         (Self {}, Source::Look("this build has no USB".to_owned()))
     }
 
-    pub(super) async fn changed(&mut self) {
+    pub(super) async fn changed(&mut self) -> Buses {
         std::future::pending().await
     }
 }

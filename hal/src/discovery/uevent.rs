@@ -11,14 +11,20 @@ use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
 use tokio::io::unix::AsyncFd;
 
-use super::Source;
+use super::{Buses, Source};
 use crate::sys;
 
 /// Multicast groups.
 const KERNEL: u32 = 1;
 const UDEV: u32 = 2;
-/// Subsystems whose devices are listed.
-const SUBSYSTEMS: [&str; 5] = ["usb", "tty", "hidraw", "video4linux", "usbmisc"];
+/// Subsystems whose devices are listed, and where.
+const SUBSYSTEMS: [(&str, Buses); 5] = [
+    ("usb", Buses::USB),
+    ("usbmisc", Buses::USB),
+    ("tty", Buses::SERIAL),
+    ("hidraw", Buses::HID),
+    ("video4linux", Buses::CAMERAS),
+];
 
 #[derive(Debug)]
 pub(super) struct Uevents {
@@ -47,36 +53,38 @@ pub(super) fn open() -> Result<(Uevents, Source), String> {
 }
 
 impl Uevents {
-    /// Waits until a device may have come or gone, and takes in all that was announced so far.
-    pub(super) async fn changed(&self) {
+    /// Waits until a device may have come or gone, takes in all that was announced so far, and says where to
+    /// look.
+    pub(super) async fn changed(&self) -> Buses {
         loop {
             let Ok(mut ready) = self.socket.readable().await else { return std::future::pending().await };
-            let mut relevant = false;
+            let mut buses = Buses::NONE;
             let mut buffer = [MaybeUninit::uninit(); 8192];
             loop {
                 let got = ready.try_io(|fd| {
                     let ((bytes, _), ..) = recvfrom(fd.get_ref(), &mut buffer, RecvFlags::DONTWAIT)?;
-                    Ok(concerns_us(bytes))
+                    Ok(concerned(bytes))
                 });
                 match got {
-                    Ok(Ok(concerns)) => relevant |= concerns,
+                    Ok(Ok(bus)) => buses |= bus,
                     // ENOBUFS: more was announced than the socket holds.
-                    Ok(Err(_)) => return,
+                    Ok(Err(_)) => return Buses::ALL,
                     Err(_would_block) => break,
                 }
             }
-            if relevant {
-                return;
+            if buses != Buses::NONE {
+                return buses;
             }
         }
     }
 }
 
-/// Properties end with 0, in both kinds of announcement.
-fn concerns_us(announcement: &[u8]) -> bool {
-    announcement.split(|byte| *byte == 0).any(|property| {
-        property.strip_prefix(b"SUBSYSTEM=").is_some_and(|name| SUBSYSTEMS.iter().any(|s| s.as_bytes() == name))
-    })
+/// Where the announced device is listed. Properties end with 0, in both kinds of announcement.
+fn concerned(announcement: &[u8]) -> Buses {
+    let properties = announcement.split(|byte| *byte == 0);
+    let subsystem = properties.filter_map(|property| property.strip_prefix(b"SUBSYSTEM=")).next();
+    let known = SUBSYSTEMS.iter().find(|(name, _)| subsystem == Some(name.as_bytes()));
+    known.map_or(Buses::NONE, |(_, bus)| *bus)
 }
 
 /// `0 0 4294967295`: every user id means itself.
@@ -91,11 +99,11 @@ mod tests {
     #[test]
     fn hears_of_buses_that_carry_devices() {
         let usb = b"add@/devices/usb1/1-1\0ACTION=add\0SUBSYSTEM=usb\0DEVTYPE=usb_device\0";
-        assert!(concerns_us(usb));
-        assert!(concerns_us(b"libudev\0\xfe\xed\xca\xfe\0\0\0\x28ACTION=add\0SUBSYSTEM=hidraw\0"));
-        assert!(!concerns_us(b"change@/devices/x\0ACTION=change\0SUBSYSTEM=block\0"));
-        assert!(!concerns_us(b"SUBSYSTEM=usbb"));
-        assert!(!concerns_us(b""));
+        assert_eq!(concerned(usb), Buses::USB);
+        assert_eq!(concerned(b"libudev\0\xfe\xed\xca\xfe\0\0\0\x28ACTION=add\0SUBSYSTEM=hidraw\0"), Buses::HID);
+        for other in [&b"change@/devices/x\0ACTION=change\0SUBSYSTEM=block\0"[..], b"SUBSYSTEM=usbb", b""] {
+            assert_eq!(concerned(other), Buses::NONE);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{Found, Listing, look, platform::Detail};
+use super::{Buses, Found, Listing, look, platform::Detail};
 
 /// How often to look where the system announces changes: announcements can be lost.
 const LOOK_ANYWAY: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ pub struct Watch {
     source: Source,
     known: Option<BTreeMap<String, Found>>,
     events: VecDeque<Event>,
-    looking: Option<JoinHandle<Listing>>,
+    looking: Option<(JoinHandle<Listing>, Buses)>,
     next_look: Instant,
 }
 
@@ -66,7 +66,7 @@ pub fn watch() -> Watch {
     if let Source::Look(why) = &source {
         tracing::warn!("no hot-plug events: {why}; looking every {} s instead", LOOK_ONLY.as_secs());
     }
-    let looking = Some(tokio::spawn(look(Detail::Quick)));
+    let looking = Some(start_look(Buses::ALL));
     Watch { announcements, source, known: None, events: VecDeque::new(), looking, next_look: Instant::now() }
 }
 
@@ -82,28 +82,41 @@ impl Watch {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            if let Some(looking) = &mut self.looking {
-                let listing = looking.await.unwrap_or_default();
+            if let Some((looking, buses)) = &mut self.looking {
+                let (listing, buses) = (looking.await.unwrap_or_default(), *buses);
                 self.looking = None;
-                let every = if matches!(self.source, Source::Look(_)) { LOOK_ONLY } else { LOOK_ANYWAY };
-                self.next_look = Instant::now() + every;
-                self.compare(listing.found);
+                if buses == Buses::ALL {
+                    let every = if matches!(self.source, Source::Look(_)) { LOOK_ONLY } else { LOOK_ANYWAY };
+                    self.next_look = Instant::now() + every;
+                }
+                self.compare(listing.found, buses);
                 continue;
             }
-            tokio::select! {
-                () = self.announcements.changed() => {}
-                () = tokio::time::sleep_until(self.next_look) => {}
-            }
-            self.looking = Some(tokio::spawn(look(Detail::Quick)));
+            // Only where something was announced: looking everywhere takes several times as long.
+            let buses = tokio::select! {
+                buses = self.announcements.changed() => buses,
+                () = tokio::time::sleep_until(self.next_look) => Buses::ALL,
+            };
+            self.looking = Some(start_look(buses));
         }
     }
 
-    fn compare(&mut self, found: Vec<Found>) {
-        let now: BTreeMap<String, Found> = found.into_iter().map(|f| (f.instance.clone(), f)).collect();
-        if let Some(before) = self.known.replace(now.clone()) {
-            self.events.extend(differences(before, now));
-        }
+    fn compare(&mut self, found: Vec<Found>, buses: Buses) {
+        let mut now: BTreeMap<String, Found> = found.into_iter().map(|f| (f.instance.clone(), f)).collect();
+        let Some(before) = self.known.take() else {
+            self.known = Some(now);
+            return;
+        };
+        let (before, elsewhere): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            before.into_iter().partition(|(_, found)| buses.has(Buses::of(&found.link)));
+        self.events.extend(differences(before, now.clone()));
+        now.extend(elsewhere);
+        self.known = Some(now);
     }
+}
+
+fn start_look(buses: Buses) -> (JoinHandle<Listing>, Buses) {
+    (tokio::spawn(look(Detail::Quick, buses)), buses)
 }
 
 fn differences(mut before: BTreeMap<String, Found>, now: BTreeMap<String, Found>) -> Vec<Event> {
@@ -132,7 +145,7 @@ impl Announcements {
         }
     }
 
-    async fn changed(&mut self) {
+    async fn changed(&mut self) -> Buses {
         match &self.0 {
             Some(uevents) => uevents.changed().await,
             None => std::future::pending().await,
@@ -148,6 +161,25 @@ mod tests {
     use super::*;
     use crate::address::LinkKind;
     use crate::discovery::Access;
+
+    #[tokio::test]
+    async fn a_look_at_one_bus_leaves_the_others_as_they_were() {
+        let mut watch = watch();
+        let usb = |serial: &str| {
+            let id = crate::address::UsbId { vendor: 0x04b8, product: 0x0202, serial: Some(serial.into()) };
+            Found { instance: format!("usb {serial}"), ..Found::new(LinkKind::Usb(id), "USB printer") }
+        };
+        let (_, serial) = port("/dev/ttyS0", "tty");
+        watch.known = None;
+        watch.compare(vec![usb("A"), serial.clone()], Buses::ALL);
+        watch.compare(vec![usb("B")], Buses::USB);
+        assert_eq!(watch.events, [Event::Left(usb("A")), Event::Arrived(usb("B"))]);
+        watch.events.clear();
+        watch.compare(vec![usb("B"), serial.clone()], Buses::ALL);
+        assert_eq!(watch.events, [], "the serial port was never gone");
+        watch.compare(vec![], Buses::SERIAL);
+        assert_eq!(watch.events, [Event::Left(serial)]);
+    }
 
     fn port(path: &str, instance: &str) -> (String, Found) {
         let mut found = Found::new(LinkKind::Serial { path: path.into() }, "serial port");
