@@ -29,6 +29,7 @@ pub(crate) mod choose;
 #[cfg(any(feature = "serial", feature = "tls", all(feature = "spp", target_os = "linux")))]
 mod duplex;
 pub mod fault;
+mod hex;
 pub mod hid;
 pub mod memory;
 pub mod permission;

@@ -16,6 +16,7 @@ use std::sync::Mutex;
 
 use tokio::time::Instant;
 
+use super::hex::hex;
 use crate::{BoxFuture, Effect, Error, Link, Result};
 
 /// Which way a chunk went.
@@ -83,7 +84,7 @@ impl<L: Link> Record<L> {
             Some(Direction::Received) => '<',
             None => '!',
         };
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = hex(&bytes);
         let mut log = self.log.lock().expect("no holder of this lock panics");
         let at = log.start.elapsed().as_secs_f64();
         if let Err(error) = writeln!(log.out, "{at:.6} {mark} {hex}").and_then(|()| log.out.flush()) {

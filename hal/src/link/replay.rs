@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tokio::sync::{Mutex, Notify};
 
+use super::hex::unhex;
 use super::record::Direction;
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
@@ -131,14 +132,6 @@ impl Link for Replay {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || digits.is_empty() {
-        return None;
-    }
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]

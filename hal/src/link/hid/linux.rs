@@ -10,10 +10,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use super::Settings;
 use super::node::{self, Node};
+use super::{Description, Settings};
 use crate::address::UsbId;
 use crate::link::choose::{Candidate, choose};
+use crate::link::hex::hex;
 use crate::link::permission;
 use crate::{BoxFuture, Effect, Error, Kind, Link, Result, sys};
 
@@ -33,13 +34,35 @@ pub struct Hid {
 /// # Errors
 /// Not found; more than one that fits, listed; or no permission, with the udev rule.
 pub async fn open(id: &UsbId, settings: &Settings) -> Result<Hid> {
+    let hid = open_node(find(node::list(Path::new("/")), id, settings)?)?;
+    for report in &settings.feature {
+        hid.set_feature(report).await.map_err(|e| {
+            Error::new(e.kind(), format!("feature report {}: {}", hex(report), e.what()))
+                .because(e)
+                .hint("is that report in the device's manual? else leave the option `feature` out")
+        })?;
+    }
+    Ok(hid)
+}
+
+/// What the system knows of the device that `id` and `settings` name. Does not open it.
+///
+/// # Errors
+/// Not found, or more than one that fits, listed.
+pub fn describe(id: &UsbId, settings: &Settings) -> Result<Description> {
     let node = find(node::list(Path::new("/")), id, settings)?;
+    Ok(Description { descriptor: node.descriptor, usages: node.usages, name: node.device.name })
+}
+
+fn open_node(node: Node) -> Result<Hid> {
     let open = |write| OpenOptions::new().read(true).write(write).custom_flags(libc::O_NONBLOCK).open(&node.path);
     // Listening is enough for most devices.
     let file = open(true).or_else(|_| open(false)).map_err(|e| {
         let error = Error::from(e).with_effect(Effect::None);
         match error.kind() {
-            Kind::Permission => error.hint(permission::step(&permission::hid_rule(id.vendor, id.product))),
+            Kind::Permission => {
+                error.hint(permission::step(&permission::hid_rule(node.device.vendor, node.device.product)))
+            }
             _ => error.hint(format!("was it unplugged just now? its node is {}", node.path.display())),
         }
     })?;

@@ -1,6 +1,6 @@
 //! Where there is no hidraw.
 
-use super::Settings;
+use super::{Description, Settings};
 use crate::address::UsbId;
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
@@ -13,8 +13,20 @@ pub enum Hid {}
 /// # Errors
 /// [`Kind::Unsupported`], always.
 pub async fn open(_: &UsbId, _: &Settings) -> Result<Hid> {
-    Err(Error::new(Kind::Unsupported, "HID links work on Linux only so far")
-        .hint("set the device to serial (COM port) mode, if it has one"))
+    Err(unsupported())
+}
+
+/// Asking after an HID device needs Linux.
+///
+/// # Errors
+/// [`Kind::Unsupported`], always.
+pub fn describe(_: &UsbId, _: &Settings) -> Result<Description> {
+    Err(unsupported())
+}
+
+fn unsupported() -> Error {
+    Error::new(Kind::Unsupported, "HID links work on Linux only so far")
+        .hint("set the device to serial (COM port) mode, if it has one")
 }
 
 impl Link for Hid {
