@@ -7,6 +7,7 @@ mod gadget;
 pub mod net;
 mod paper;
 mod printer;
+mod race;
 #[cfg(feature = "bluetooth")]
 pub mod radio;
 pub mod video;
@@ -19,6 +20,7 @@ pub use ffs::{FfsPrinter, Script};
 pub use gadget::{Gadget, KEYBOARD, POS_SCANNER};
 pub use paper::Paper;
 pub use printer::GadgetPrinter;
+pub use race::Race;
 
 /// How long anything in the emulated machine may take. Its CPU is about twelve times slower than ours.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -80,13 +82,6 @@ pub fn descriptors() -> usize {
 /// Threads of this process.
 pub fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("/proc").count()
-}
-
-/// Whether two fastest times need another lap to be comparable: ours and a bare loop's. Each is measured
-/// until ours reaches 95 % of the bare loop's speed, three times at least and twelve at most, because
-/// what disturbs a lap can only slow it down.
-pub fn lap_again(laps: usize, ours: Duration, bare: Duration) -> bool {
-    laps < 3 || (laps < 12 && bare.as_secs_f64() / ours.as_secs_f64() < 0.95)
 }
 
 /// Writes a measurement where the test's output shows it and `tests/lab/run` collects it.

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tresen_hal::sim::Shared;
 use tresen_hal::{Address, Kind, Link, link};
 use tresen_lab::net::{DEVICE, Network};
-use tresen_lab::{Paper, lap_again, measured, until, within};
+use tresen_lab::{Paper, Race, measured, until, within};
 
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8).collect()
@@ -115,16 +115,14 @@ async fn is_as_fast_as_a_bare_loop() {
     let device = network.serve(9100, paper.clone());
     let job = vec![0x55_u8; JOB];
     let arrived = || until("the job", || paper.with(|p| p.printed.len() >= JOB));
-    let (mut ours, mut bare) = (Duration::MAX, Duration::MAX);
-    let mut laps = 0;
-    while lap_again(laps, ours, bare) {
-        laps += 1;
+    let mut race = Race::new();
+    for _ in 0..Race::LAPS {
         paper.with(|p| p.printed = Vec::with_capacity(JOB));
         let link = link::open(&address(device.port())).await.expect("opens");
         let start = Instant::now();
         within("sending", link.send(&job)).await.expect("sent");
         arrived();
-        ours = ours.min(start.elapsed());
+        race.link(start.elapsed());
         link.close().await;
         drop(link);
 
@@ -133,9 +131,7 @@ async fn is_as_fast_as_a_bare_loop() {
         let start = Instant::now();
         socket.write_all(&job).await.expect("sent");
         arrived();
-        bare = bare.min(start.elapsed());
+        race.bare(start.elapsed());
     }
-    let ratio = bare.as_secs_f64() / ours.as_secs_f64();
-    measured(&format!("tcp: {:.1} MB/s, {:.1} % of a bare loop", JOB as f64 / 1e6 / ours.as_secs_f64(), ratio * 100.0));
-    assert!(ratio > 0.9, "{ours:?}, a bare loop {bare:?}");
+    race.finish("tcp", JOB);
 }

@@ -12,7 +12,7 @@ use tresen_hal::discovery::{self, Access};
 use tresen_hal::link::usb::{self, Backend, Settings, Usb};
 use tresen_hal::sim::{Action, Shared};
 use tresen_hal::{Address, Effect, Kind, Link, link};
-use tresen_lab::{FfsPrinter, Gadget, GadgetPrinter, Paper, lap_again, measured, modprobe, run, until, within};
+use tresen_lab::{FfsPrinter, Gadget, GadgetPrinter, Paper, Race, measured, modprobe, run, until, within};
 
 const IDS: (u16, u16) = (0x04b8, 0x0202);
 const DEVICE_ID: &str = "MFG:EPSON;CMD:ESC/POS;MDL:TM-T88V;CLS:PRINTER;DES:EPSON TM-T88V;";
@@ -306,28 +306,23 @@ async fn is_as_fast_as_a_bare_loop() {
     let job = std::sync::Arc::new(vec![0x55_u8; JOB]);
     let arrived = || until("the job", || paper.with(|p| p.printed.len() >= JOB));
     for backend in BACKENDS {
-        let (mut ours, mut bare) = (Duration::MAX, Duration::MAX);
-        let mut laps = 0;
-        while lap_again(laps, ours, bare) {
-            laps += 1;
+        let mut race = Race::new();
+        for _ in 0..Race::LAPS {
             paper.with(|p| p.printed = Vec::with_capacity(JOB));
             let link = open("S6", backend).await;
             let start = Instant::now();
             link.send(&job).await.expect("sent");
-            ours = ours.min(start.elapsed());
+            race.link(start.elapsed());
             arrived();
             link.close().await;
 
             paper.with(|p| p.printed = Vec::with_capacity(JOB));
             let job = job.clone();
             let lap = move || if backend == Backend::Nusb { bare_nusb(&job) } else { bare_rusb(&job) };
-            bare = bare.min(tokio::task::spawn_blocking(lap).await.expect("no panic"));
+            race.bare(tokio::task::spawn_blocking(lap).await.expect("no panic"));
             arrived();
         }
-        let ratio = bare.as_secs_f64() / ours.as_secs_f64();
-        let speed = JOB as f64 / 1e6 / ours.as_secs_f64();
-        measured(&format!("usb {backend:?}: {speed:.2} MB/s, {:.1} % of a bare loop", ratio * 100.0));
-        assert!(ratio > 0.9, "{backend:?} {ours:?}, a bare loop {bare:?}");
+        race.finish(&format!("usb {backend:?}"), JOB);
     }
 }
 
