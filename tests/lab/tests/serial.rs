@@ -8,7 +8,7 @@ use tokio_serial::SerialPortBuilderExt;
 use tresen_hal::discovery;
 use tresen_hal::link::serial::{self, Settings};
 use tresen_hal::sim::{self, Action, Shared};
-use tresen_hal::{Kind, Link, link};
+use tresen_hal::{Address, Kind, Link, link};
 use tresen_lab::{Gadget, Paper, Race, measured, modprobe, until, until_exists, within};
 
 const IDS: (u16, u16) = (0x0c2e, 0x0b6a);
@@ -159,4 +159,96 @@ async fn an_ftdi_adapter_talks_to_a_16550() {
     assert_eq!(heard, [0x06]);
     within("closing", adapter.close()).await;
     within("closing", port.close()).await;
+}
+
+/// What the options of an address make of a 16550, as stty and the driver itself tell it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_line_setting_reaches_the_port() {
+    let stty = || {
+        let told = std::process::Command::new("stty").args(["-a", "-F", "/dev/ttyS1"]).output().expect("stty");
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8_lossy(&told.stdout).replace(';', " ")
+    };
+    // `1: uart:16550A port:000002F8 irq:3 tx:0 rx:0 RTS|DTR`
+    let outputs = || {
+        let all = std::fs::read_to_string("/proc/tty/driver/serial").expect("the driver of 16550s");
+        let line = all.lines().find(|line| line.starts_with("1:")).expect("the second port").to_owned();
+        let lines = line.rsplit(' ').next().unwrap_or_default().to_owned();
+        (lines.contains("RTS"), lines.contains("DTR"))
+    };
+    let cases = [
+        ("", "speed 9600 cs8 -parenb -cstopb -crtscts -ixon -ixoff"),
+        ("?baud=38400&data=7&parity=even&stop=2", "speed 38400 cs7 parenb -parodd cstopb"),
+        ("?baud=115200&parity=odd", "speed 115200 cs8 parenb parodd -cstopb"),
+        ("?data=5&flow=software", "speed 9600 cs5 -crtscts ixon ixoff"),
+        ("?data=6&flow=hardware", "speed 9600 cs6 crtscts -ixon -ixoff"),
+    ];
+    for (query, expected) in cases {
+        let address: Address = format!("escpos+serial:///dev/ttyS1{query}").parse().expect("address");
+        let link = link::open(&address).await.unwrap_or_else(|e| panic!("{e}"));
+        let told = stty();
+        let words: Vec<&str> = told.split_whitespace().collect();
+        for word in expected.split(' ') {
+            assert!(words.contains(&word), "{query}: no {word} in {told}");
+        }
+        // Raw: nothing of what a terminal does to bytes.
+        for word in ["-icanon", "-opost", "-echo", "-isig", "-icrnl", "-inlcr", "-istrip"] {
+            assert!(words.contains(&word), "{query}: no {word} in {told}");
+        }
+        within("closing", link.close()).await;
+    }
+    for (query, expected) in
+        [("dtr=on&rts=on", (true, true)), ("dtr=off&rts=on", (true, false)), ("dtr=on&rts=off", (false, true))]
+    {
+        let address: Address = format!("escpos+serial:///dev/ttyS1?{query}").parse().expect("address");
+        let link = link::open(&address).await.unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(outputs(), expected, "RTS and DTR after {query}");
+        within("closing", link.close()).await;
+    }
+    let port = serial::open("/dev/ttyS1", &Settings::default()).expect("opens");
+    for (rts, dtr) in [(false, false), (true, false), (false, true), (true, true)] {
+        port.set_rts(rts).expect("set");
+        port.set_dtr(dtr).expect("set");
+        assert_eq!(outputs(), (rts, dtr));
+    }
+}
+
+/// The gadget raises Data Set Ready and Data Carrier Detect while somebody has its end open: CDC PSTN 1.2,
+/// section 6.5.4, SERIAL_STATE.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_peers_lines_are_read() {
+    let _gadget = adapter("lines");
+    let port = serial::open(HOST, &Settings::default()).expect("opens");
+    let ready = |expected: bool| {
+        until("the lines to change", || {
+            let lines = port.lines().expect("has lines");
+            (lines.dsr, lines.dcd) == (expected, expected)
+        });
+    };
+    for _ in 0..2 {
+        let ours = serial::open(OURS, &Settings::default()).expect("our end");
+        ready(true);
+        drop(ours);
+        ready(false);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_that_takes_nothing_is_left_at_once() {
+    let _gadget = adapter("stuck");
+    let address: Address = format!("escpos+serial://{HOST}").parse().expect("address");
+    let link = link::open(&address).await.expect("opens");
+    let job = all_bytes(4096);
+    let sent = tokio::time::timeout(Duration::from_millis(500), link.send(&job)).await;
+    assert!(sent.is_err(), "1 MiB does not fit into the buffers");
+    let start = Instant::now();
+    drop(link);
+    assert!(start.elapsed() < Duration::from_secs(1), "dropped without waiting: {:?}", start.elapsed());
+    // The kernel closes it meanwhile, up to 30 s; an opener is told instead of hanging.
+    let start = Instant::now();
+    match link::open(&address).await {
+        Ok(link) => drop(link),
+        Err(error) => assert!(matches!(error.kind(), Kind::Busy | Kind::NotFound), "{error}"),
+    }
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
