@@ -6,10 +6,12 @@ mod ffs;
 mod gadget;
 pub mod net;
 mod paper;
-mod printer;
+#[cfg(feature = "camera")]
+pub mod picture;
 mod race;
 #[cfg(feature = "bluetooth")]
 pub mod radio;
+mod served;
 pub mod video;
 
 use std::path::Path;
@@ -19,8 +21,8 @@ use std::time::{Duration, Instant};
 pub use ffs::{FfsPrinter, Script};
 pub use gadget::{Gadget, KEYBOARD, POS_SCANNER};
 pub use paper::Paper;
-pub use printer::GadgetPrinter;
 pub use race::Race;
+pub use served::Served;
 
 /// How long anything in the emulated machine may take. Its CPU is about twelve times slower than ours.
 pub const PATIENCE: Duration = Duration::from_secs(30);

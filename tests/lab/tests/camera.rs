@@ -7,47 +7,19 @@ use std::time::{Duration, Instant};
 use tresen_cameras::{Camera, Frame, PixelFormat, Reader, V4l2Camera, decode, reader};
 use tresen_hal::{Driver, Error, Kind, Retry, SystemClock};
 use tresen_lab::video::{Loopback, Vivid};
-use tresen_lab::{descriptors, measured, run, threads, until, within};
+use tresen_lab::{descriptors, measured, picture, run, threads, until, within};
 
 const TEXT: &str = "https://example.org/01/04006381333931";
-const SIDE: (usize, usize) = (640, 480);
 
 /// A camera that is gone or broken says so within this, by the emulated machine's clock.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A QR code in the middle of a white picture, one byte a pixel.
-fn picture() -> image::GrayImage {
-    let code = qrcode::QrCode::new(TEXT).expect("short enough");
-    let (modules, wide) = (code.to_colors(), code.width() as u32);
-    let scale = 8;
-    let (left, top) = ((SIDE.0 as u32 - scale * wide) / 2, (SIDE.1 as u32 - scale * wide) / 2);
-    image::GrayImage::from_fn(SIDE.0 as u32, SIDE.1 as u32, |x, y| {
-        let (column, row) = (x.wrapping_sub(left) / scale, y.wrapping_sub(top) / scale);
-        let is_dark = column < wide && row < wide && modules[(row * wide + column) as usize] == qrcode::Color::Dark;
-        image::Luma([if is_dark { 16 } else { 235 }])
-    })
-}
-
-/// The picture as Y0 U Y1 V.
 fn yuyv() -> Vec<u8> {
-    picture().into_raw().iter().flat_map(|grey| [*grey, 128]).collect()
+    picture::yuyv(TEXT)
 }
 
-/// The picture as a JPEG without Huffman tables, as USB cameras send it.
 fn jpeg() -> Vec<u8> {
-    let mut file = std::io::Cursor::new(Vec::new());
-    picture().write_to(&mut file, image::ImageFormat::Jpeg).expect("encodes");
-    let (whole, mut bare, mut at) = (file.into_inner(), vec![0xff, 0xd8], 2);
-    // ITU-T T.81, B.1.1: FF, a marker, a length that counts its own two bytes. C4 is DHT, DA the scan.
-    while whole[at + 1] != 0xda {
-        let end = at + 2 + usize::from(u16::from_be_bytes([whole[at + 2], whole[at + 3]]));
-        if whole[at + 1] != 0xc4 {
-            bare.extend_from_slice(&whole[at..end]);
-        }
-        at = end;
-    }
-    bare.extend_from_slice(&whole[at..]);
-    bare
+    picture::jpeg(TEXT)
 }
 
 async fn open(address: &str) -> Result<V4l2Camera, Error> {

@@ -10,7 +10,7 @@ use tresen::hal::sim::Shared;
 use tresen::printers::escpos::sim::VirtualPrinter;
 use tresen::printers::{Profile, Receipt};
 use tresen::{Phase, Print, Tresen};
-use tresen_lab::{Gadget, GadgetPrinter, measured, modprobe, until, until_exists, within};
+use tresen_lab::{Gadget, Served, measured, modprobe, until, until_exists, within};
 
 const DEVICE_ID: &str = "MFG:EPSON;CMD:ESC/POS;MDL:TM-m30;CLS:PRINTER;";
 
@@ -31,7 +31,7 @@ struct Counter {
     till: Tresen,
     paper: Shared<VirtualPrinter>,
     printer: Gadget,
-    served: Option<GadgetPrinter>,
+    served: Option<Served>,
     scanner: Gadget,
     _folder: tempfile::TempDir,
 }
@@ -46,7 +46,7 @@ impl Counter {
         std::fs::write(&config, CONFIG.replace("BACKEND", backend)).expect("written");
         let paper = Shared::new(VirtualPrinter::new(Profile::epson_tm_m30()));
         printer.plug_and_wait();
-        let served = Some(GadgetPrinter::serve(paper.clone()));
+        let served = Some(Served::printer(paper.clone()));
         scanner.plug_and_wait();
         until_exists("/dev/ttyACM0");
         let till = Tresen::open(&config).await.unwrap_or_else(|e| panic!("{e}"));
@@ -55,7 +55,7 @@ impl Counter {
 
     fn put_printer(&mut self) {
         self.printer.plug_and_wait();
-        self.served = Some(GadgetPrinter::serve(self.paper.clone()));
+        self.served = Some(Served::printer(self.paper.clone()));
     }
 
     fn pull_printer(&mut self) {

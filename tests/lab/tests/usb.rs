@@ -12,7 +12,7 @@ use tresen_hal::discovery::{self, Access};
 use tresen_hal::link::usb::{self, Backend, Settings, Usb};
 use tresen_hal::sim::{Action, Shared};
 use tresen_hal::{Address, Effect, Kind, Link, link};
-use tresen_lab::{FfsPrinter, Gadget, GadgetPrinter, Paper, Race, measured, modprobe, run, until, within};
+use tresen_lab::{FfsPrinter, Gadget, Paper, Race, Served, measured, modprobe, run, until, within};
 
 const IDS: (u16, u16) = (0x04b8, 0x0202);
 const DEVICE_ID: &str = "MFG:EPSON;CMD:ESC/POS;MDL:TM-T88V;CLS:PRINTER;DES:EPSON TM-T88V;";
@@ -53,7 +53,7 @@ async fn prints_through_either_backend_with_and_without_usblp() {
     let gadget = Gadget::new("tm", 0, IDS, "S1").printer(DEVICE_ID);
     gadget.plug_and_wait();
     let paper = Shared::new(Paper::default());
-    let _printer = GadgetPrinter::serve(paper.clone());
+    let _printer = Served::printer(paper.clone());
     for usblp in [false, true] {
         if usblp {
             modprobe("usblp");
@@ -85,7 +85,7 @@ async fn a_dropped_link_gives_the_printer_back() {
     gadget.plug_and_wait();
     modprobe("usblp");
     let paper = Shared::new(Paper::default());
-    let _printer = GadgetPrinter::serve(paper.clone());
+    let _printer = Served::printer(paper.clone());
     for backend in BACKENDS {
         let link = open("S2", backend).await;
         prints_and_answers(&link, &paper).await;
@@ -100,7 +100,7 @@ async fn the_general_way_to_open_reaches_it() {
     let gadget = Gadget::new("general", 0, IDS, "S3").printer(DEVICE_ID);
     gadget.plug_and_wait();
     let paper = Shared::new(Paper::default());
-    let _printer = GadgetPrinter::serve(paper.clone());
+    let _printer = Served::printer(paper.clone());
     let listing = discovery::list().await;
     let found = listing.found.iter().find(|f| f.name == "tresen general").expect("listed");
     assert_eq!(found.access, Access::Free);
@@ -178,7 +178,7 @@ async fn a_job_in_flight_ends_honestly_when_its_printer_is_pulled() {
     let paper = Shared::new(Paper::default());
     for backend in BACKENDS {
         gadget.plug_and_wait();
-        let printer = GadgetPrinter::serve(paper.clone());
+        let printer = Served::printer(paper.clone());
         paper.with(|p| (p.busy, p.printed) = (false, Vec::new()));
         let link = std::sync::Arc::new(open("S5", backend).await);
         let listener = {
@@ -302,7 +302,7 @@ async fn is_as_fast_as_a_bare_loop() {
     let gadget = Gadget::new("fast", 0, IDS, "S6").printer(DEVICE_ID);
     gadget.plug_and_wait();
     let paper = Shared::new(Paper::default());
-    let _printer = GadgetPrinter::serve(paper.clone());
+    let _printer = Served::printer(paper.clone());
     let job = std::sync::Arc::new(vec![0x55_u8; JOB]);
     let arrived = || until("the job", || paper.with(|p| p.printed.len() >= JOB));
     for backend in BACKENDS {
@@ -369,7 +369,7 @@ async fn speaks_unasked() {
     let gadget = Gadget::new("asb", 0, IDS, "S7").printer(DEVICE_ID);
     gadget.plug_and_wait();
     let paper = Shared::new(Paper::default());
-    let _printer = GadgetPrinter::serve(paper.clone());
+    let _printer = Served::printer(paper.clone());
     for backend in BACKENDS {
         let link = open("S7", backend).await;
         // Automatic status back, four bytes: GS a of the ESC/POS command reference.

@@ -1,46 +1,62 @@
-//! A simulator behind the kernel's printer gadget.
+//! Simulators behind the kernel's gadgets.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use tresen_hal::sim::{self, Device, Shared};
 use tresen_hal::{BoxFuture, Link, Result};
 
-/// Serves a simulator on /dev/g_printer0: what the host's driver sends through the printer class reaches
-/// it, and what it says comes back. It takes bytes as long as the simulator does; then the host sees
-/// its transfers wait, as with a printer whose buffer is full.
+use crate::Gadget;
+
+/// A simulator that plays a gadget: what the host's driver sends reaches it, and what it says comes back. It
+/// takes bytes as long as the simulator does; then the host sees its transfers wait, as with a printer
+/// whose buffer is full.
 #[derive(Debug)]
-pub struct GadgetPrinter {
+pub struct Served {
     task: JoinHandle<()>,
 }
 
-impl GadgetPrinter {
-    /// Starts serving a gadget that is plugged in. When it is pulled, drop this before it is plugged in
+impl Served {
+    /// Behind a printer gadget that is plugged in. When it is pulled, drop this before it is plugged in
     /// again: the kernel's printer function makes its node anew each time and loses count of one that
     /// is still open.
     ///
     /// # Panics
     /// There is no printer gadget, or something else serves it.
-    pub fn serve<D: Device + 'static>(device: Shared<D>) -> Self {
-        crate::until_exists("/dev/g_printer0");
-        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/g_printer0");
+    pub fn printer<D: Device + 'static>(device: Shared<D>) -> Self {
+        Self::at("/dev/g_printer0".as_ref(), device)
+    }
+
+    /// Behind an HID function of a gadget that is plugged in; each of its chunks is one report. Survives
+    /// replugging, but drop it before the gadget.
+    ///
+    /// # Panics
+    /// There is no such function, or something else serves it.
+    pub fn hid<D: Device + 'static>(gadget: &Gadget, function: &str, device: Shared<D>) -> Self {
+        Self::at(&gadget.hid_node(function), device)
+    }
+
+    fn at<D: Device + 'static>(path: &Path, device: Shared<D>) -> Self {
+        crate::until_exists(path);
+        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path);
         let node = Node::new(file.expect("one server at a time"));
         Self { task: tokio::spawn(async move { sim::link(&node, &device).await }) }
     }
 }
 
-impl Drop for GadgetPrinter {
+impl Drop for Served {
     /// Waits until the node is closed; needs a runtime of more than one thread.
     fn drop(&mut self) {
         self.task.abort();
-        crate::until("the printer's node to be closed", || self.task.is_finished());
+        crate::until("the gadget's node to be closed", || self.task.is_finished());
     }
 }
 
-/// The gadget's character device. It asks the host for bytes only while it is read or polled.
+/// The gadget's character device. A printer's asks the host for bytes only while it is read or polled.
 #[derive(Debug)]
 struct Node {
     file: AsyncFd<File>,
