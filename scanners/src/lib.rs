@@ -9,6 +9,8 @@
 //! | [`gs1`] | GS1 element strings: batch, expiry, weight, price |
 //! | [`dedupe`] | suppression of repeated reads |
 //! | [`serial`] | scanners on a serial port, USB-serial included, and their simulator |
+//! | [`hid`] | scanners in HID point-of-sale mode, and their simulator |
+//! | [`wedge`] | scanners in keyboard mode, and their simulator |
 //!
 //! ```
 //! use tresen_scanners::{Code, Scan, instore::{Quantity, Templates}};
@@ -27,11 +29,13 @@
 pub mod dedupe;
 pub mod gs1;
 pub mod gtin;
+pub mod hid;
 pub mod instore;
 pub mod scan;
 mod scanner;
 pub mod serial;
 pub mod symbology;
+pub mod wedge;
 
 pub use dedupe::Dedupe;
 pub use gtin::Gtin;
