@@ -9,6 +9,7 @@
 //! | `star+spp://AA:BB:CC:DD:EE:FF` | a Bluetooth serial-port device |
 //! | `zvt+tcp://10.0.0.30:20007` | a payment terminal |
 //! | `scanner+hid://05e0:1900` | an HID device |
+//! | `scanner+evdev://05e0:1200` | a scanner in keyboard mode, as an input device of Linux |
 //! | `camera+v4l2:///dev/video0` | a camera |
 //! | `camera+http://10.0.0.40/stream` | a network camera; `rtsp` alike |
 //! | `camera+file:///var/frames` | a file or a folder of files |
@@ -68,6 +69,8 @@ pub enum LinkKind {
     Usb(UsbId),
     /// An HID device.
     Hid(UsbId),
+    /// An input device of Linux: a keyboard, or a scanner that types.
+    Evdev(UsbId),
     /// A Bluetooth LE device, by address as the system shows it.
     Ble {
         /// `AA:BB:CC:DD:EE:FF`, or the system's own identifier where it hides the address.
@@ -97,7 +100,7 @@ pub enum LinkKind {
     },
 }
 
-/// A USB or HID device: vendor, product and, where two are alike, serial number.
+/// A USB, HID or input device: vendor, product and, where two are alike, serial number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UsbId {
     /// Vendor id.
@@ -116,6 +119,7 @@ impl LinkKind {
             Self::Serial { .. } => "serial",
             Self::Usb(_) => "usb",
             Self::Hid(_) => "hid",
+            Self::Evdev(_) => "evdev",
             Self::Ble { .. } => "ble",
             Self::Spp { .. } => "spp",
             Self::V4l2 { .. } => "v4l2",
@@ -127,7 +131,7 @@ impl LinkKind {
 }
 
 /// Links an address may name, for error messages.
-const LINKS: &str = "tcp, serial, usb, hid, ble, spp, v4l2, http, https, rtsp, file, replay";
+const LINKS: &str = "tcp, serial, usb, hid, evdev, ble, spp, v4l2, http, https, rtsp, file, replay";
 
 impl Address {
     /// An address without options.
@@ -228,7 +232,7 @@ impl fmt::Display for Where<'_> {
             LinkKind::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             LinkKind::Tcp { host, port } => write!(f, "{host}:{port}"),
             LinkKind::Serial { path } => f.write_str(&encode_path(path)),
-            LinkKind::Usb(id) | LinkKind::Hid(id) => {
+            LinkKind::Usb(id) | LinkKind::Hid(id) | LinkKind::Evdev(id) => {
                 write!(f, "{:04x}:{:04x}", id.vendor, id.product)?;
                 id.serial.as_ref().map_or(Ok(()), |s| write!(f, "/{}", encode(s)))
             }
@@ -270,6 +274,7 @@ impl FromStr for Address {
             "serial" => LinkKind::Serial { path: decode(place).map_err(&bad)? },
             "usb" => LinkKind::Usb(usb(place).map_err(&bad)?),
             "hid" => LinkKind::Hid(usb(place).map_err(&bad)?),
+            "evdev" => LinkKind::Evdev(usb(place).map_err(&bad)?),
             "ble" => LinkKind::Ble { device: bluetooth(place, false).map_err(&bad)? },
             "spp" => LinkKind::Spp { device: bluetooth(place, true).map_err(&bad)? },
             "v4l2" => LinkKind::V4l2 { path: decode(place).map_err(&bad)?.into() },
@@ -392,6 +397,7 @@ mod tests {
             "star+spp://AA:BB:CC:DD:EE:FF",
             "opi+tcp://10.0.0.31:20002?listen=20007",
             "scanner+hid://05e0:1900",
+            "scanner+evdev://05e0:1200/S%20123?grab=false",
             "camera+v4l2:///dev/video0",
             "camera+http://10.0.0.40/stream?fps=5",
             "camera+rtsp://10.0.0.41/live",
@@ -422,6 +428,7 @@ mod tests {
             ("escpos+tcp://fe80::1", "in [brackets]"),
             ("foo+tcp://x", "no usual one"),
             ("escpos+usb://4b8:e15", "four hex digits"),
+            ("scanner+evdev:///dev/input/event5", "VVVV:PPPP"),
             ("star+spp://AA:BB", "Bluetooth address"),
             ("escpos+serial:///dev/x?baud", "has no value"),
             ("escpos+serial:///dev/x?a=1&a=2", "twice"),

@@ -1,6 +1,6 @@
-//! What only unsafe code reaches on Linux, all of it: feature reports of hidraw, which the system offers
-//! through ioctl(2) alone (`HIDIOCSFEATURE` and `HIDIOCGFEATURE` of linux/hidraw.h), and tokio's registration of a
-//! descriptor.
+//! What only unsafe code reaches on Linux, all of it: what the system offers through ioctl(2) alone, which is
+//! the feature reports of hidraw (`HIDIOCSFEATURE` and `HIDIOCGFEATURE` of linux/hidraw.h) and the grab and the pressed
+//! keys of an input device (`EVIOCGRAB` and `EVIOCGKEY` of linux/input.h), and tokio's registration of a descriptor.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -28,31 +28,53 @@ mod private {
     impl Sealed for super::OwnedFd {}
 }
 
-/// `_IOC(_IOC_WRITE|_IOC_READ, 'H', number, length)` of linux/ioctl.h.
-fn request(number: u32, length: usize) -> u32 {
+/// `_IOC_WRITE` and `_IOC_READ` of linux/ioctl.h: the program writes to the driver, or reads from it.
+const WRITE: u32 = 1;
+const READ: u32 = 2;
+
+/// `_IOC(direction, group, number, length)` of linux/ioctl.h.
+fn request(direction: u32, group: u8, number: u32, length: usize) -> u32 {
     let length = u32::try_from(length).unwrap_or(u32::MAX) & 0x3fff;
-    3 << 30 | length << 16 | u32::from(b'H') << 8 | number
+    direction << 30 | length << 16 | u32::from(group) << 8 | number
 }
 
 /// Sends a feature report; its first byte is the report's number, 0 if there is only one.
 pub(crate) fn set_feature(file: &File, report: &mut [u8]) -> io::Result<usize> {
-    call(file, 0x06, report)
+    call(file, WRITE | READ, b'H', 0x06, report)
 }
 
 /// Reads the feature report whose number is in the first byte; returns its length, number included.
 pub(crate) fn feature(file: &File, report: &mut [u8]) -> io::Result<usize> {
-    call(file, 0x07, report)
+    call(file, WRITE | READ, b'H', 0x07, report)
 }
 
-fn call(file: &File, number: u32, report: &mut [u8]) -> io::Result<usize> {
+/// Takes an input device for this descriptor alone, or gives it back. Taken by another: EBUSY.
+pub(crate) fn grab(file: &File, on: bool) -> io::Result<()> {
+    let request = request(WRITE, b'E', 0x90, size_of::<libc::c_int>());
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; EVIOCGRAB takes its argument by value
+    // and touches no memory of ours.
+    let done = unsafe { libc::ioctl(file.as_raw_fd(), request as _, libc::c_ulong::from(on)) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether any key of an input device is down.
+pub(crate) fn any_key_down(file: &File) -> io::Result<bool> {
+    // A bit for every key: KEY_MAX of linux/input-event-codes.h is 0x2ff.
+    let mut keys = [0; 0x300 / 8];
+    call(file, READ, b'E', 0x18, &mut keys)?;
+    Ok(keys.iter().any(|byte| *byte != 0))
+}
+
+/// Calls a driver with a request that reads or writes `buffer`.
+fn call(file: &File, direction: u32, group: u8, number: u32, buffer: &mut [u8]) -> io::Result<usize> {
     // The request carries the length in 14 bits.
-    if report.len() > 0x3fff {
+    if buffer.len() > 0x3fff {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let request = request(number, report.len());
+    let request = request(direction, group, number, buffer.len());
     // SAFETY: the descriptor is open for as long as `file` is borrowed; the kernel reads and writes at most
-    // as many bytes as the request announces, and `report` is exactly that long and borrowed mutably.
-    let done = unsafe { libc::ioctl(file.as_raw_fd(), request as _, report.as_mut_ptr()) };
+    // as many bytes as the request announces, and `buffer` is exactly that long and borrowed mutably.
+    let done = unsafe { libc::ioctl(file.as_raw_fd(), request as _, buffer.as_mut_ptr()) };
     usize::try_from(done).map_err(|_| io::Error::last_os_error())
 }
 
@@ -61,10 +83,13 @@ mod tests {
     use super::*;
 
     // linux/hidraw.h: HIDIOCSFEATURE(len) _IOC(_IOC_WRITE|_IOC_READ, 'H', 0x06, len)
+    // linux/input.h: EVIOCGRAB _IOW('E', 0x90, int), EVIOCGKEY(len) _IOC(_IOC_READ, 'E', 0x18, len)
     #[test]
-    fn the_request_carries_number_and_length() {
-        assert_eq!(request(0x06, 5), 0xc005_4806);
-        assert_eq!(request(0x07, 64), 0xc040_4807);
+    fn the_request_carries_direction_number_and_length() {
+        assert_eq!(request(WRITE | READ, b'H', 0x06, 5), 0xc005_4806);
+        assert_eq!(request(WRITE | READ, b'H', 0x07, 64), 0xc040_4807);
+        assert_eq!(request(WRITE, b'E', 0x90, 4), 0x4004_4590);
+        assert_eq!(request(READ, b'E', 0x18, 96), 0x8060_4518);
     }
 
     #[test]
@@ -72,5 +97,6 @@ mod tests {
         let file = File::open("/dev/null").expect("there on every Unix");
         assert!(feature(&file, &mut [0; 8]).is_err());
         assert!(set_feature(&file, &mut [0; 0x4000]).is_err());
+        assert!(grab(&file, true).is_err() && any_key_down(&file).is_err());
     }
 }

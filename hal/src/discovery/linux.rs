@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, accessat};
 
-use super::{Access, Buses, Found, Identity, Listing, hid_class, printer_protocol};
+use super::{Access, Buses, Found, Identity, KEYBOARD, Listing, hid_class, makes_scanners, printer_protocol};
 use crate::address::{LinkKind, UsbId};
 use crate::link::choose::Candidate;
-use crate::link::hid::node;
-use crate::link::permission;
+use crate::link::{evdev, hid, permission};
 use crate::{Error, Kind};
 
 /// How closely to look.
@@ -179,27 +178,51 @@ fn serial(root: &Path) -> Vec<Found> {
     all
 }
 
+/// HID devices; of a keyboard the event node, which a till can have for itself, and else what is there.
 fn hid(root: &Path) -> Vec<Found> {
-    let nodes = node::list(root).into_iter().map(|node| {
-        let device = node.device;
-        let (about, protocol) = hid_class(&node.usages);
+    let inputs = evdev::node::list(root);
+    let mut all = Vec::new();
+    for node in hid::node::list(root) {
+        let mut device = node.device;
+        if node.interface.is_none() {
+            // Over Bluetooth that is the place of this computer's adapter, which says nothing of the device.
+            device.port.clear();
+        }
+        let (mut about, mut protocol) = hid_class(&node.usages);
+        let keyboard = about == KEYBOARD;
+        if keyboard && makes_scanners(device.vendor) {
+            (about, protocol) = ("HID scanner in keyboard mode", Some("scanner"));
+        }
         let id = UsbId { vendor: device.vendor, product: device.product, serial: device.serial.clone() };
-        let mut found = Found::new(LinkKind::Hid(id), about);
+        let mut found = Found::new(LinkKind::Hid(id.clone()), about);
         found.protocol = protocol;
         found.name = device.name.clone();
         found.identified_by(&device);
-        found.access = access(&node.path, || permission::step(&permission::hid_rule(device.vendor, device.product)));
         if let Some(interface) = node.interface.filter(|_| !node.alone) {
             found.options.push(("interface".to_owned(), interface.to_string()));
         }
         // The kernel numbers HID devices anew whenever they are plugged in: 0003:0C2E:0B6A.0001.
         let class = root.join("sys/class/hidraw").join(file_name(&node.path)).join("device");
-        let place = fs::canonicalize(class).map(|dir| file_name(&dir)).unwrap_or_default();
-        found.instance = format!("hid {} {place}", file_name(&node.path));
+        let place = fs::canonicalize(class).ok();
+        let number = place.as_deref().map(file_name).unwrap_or_default();
+        found.instance = format!("hid {} {number}", file_name(&node.path));
         found.aliases = vec![node.path.display().to_string()];
-        found
-    });
-    nodes.collect()
+        let typing = |input: &&evdev::node::Node| input.keyboard && input.parent == place && input.path.exists();
+        let input = inputs.iter().find(typing).filter(|_| keyboard);
+        if let Some(input) = input {
+            found.link = LinkKind::Evdev(id);
+            found.aliases.insert(0, input.path.display().to_string());
+            found.access = access(&input.path, || permission::input_step(device.vendor, device.product));
+        } else if keyboard && place.is_none_or(|place| !place.join("driver").exists()) {
+            // Half gone: a keyboard that is being pulled loses its driver and its event node first.
+            continue;
+        } else {
+            found.access =
+                access(&node.path, || permission::step(&permission::hid_rule(device.vendor, device.product)));
+        }
+        all.push(found);
+    }
+    all
 }
 
 /// Two devices that only their ports tell apart get the port into their addresses.
@@ -224,8 +247,10 @@ struct Address;
 impl Address {
     fn of(found: &Found) -> String {
         match &found.link {
-            LinkKind::Usb(id) | LinkKind::Hid(id) => {
-                format!("{} {:04x}:{:04x} {:?}", found.link.scheme(), id.vendor, id.product, id.serial)
+            LinkKind::Usb(id) => format!("usb {:04x}:{:04x} {:?}", id.vendor, id.product, id.serial),
+            // One and the same device may be listed by both.
+            LinkKind::Hid(id) | LinkKind::Evdev(id) => {
+                format!("hid {:04x}:{:04x} {:?}", id.vendor, id.product, id.serial)
             }
             _ => found.instance.clone(),
         }
@@ -239,10 +264,10 @@ fn port(found: &Found) -> Option<&str> {
     })
 }
 
-/// The names of programs that have a found device's node open, as far as we may see. HID devices are
-/// left out: several programs may read the same one.
+/// The names of programs that have a found device's node open, as far as we may see. HID devices and keyboards are
+/// left out: several programs may read the same one, and a desktop reads every keyboard.
 fn name_holders(all: &mut [Found], root: &Path) {
-    let shared = |found: &Found| matches!(found.link, LinkKind::Hid(_));
+    let shared = |found: &Found| matches!(found.link, LinkKind::Hid(_) | LinkKind::Evdev(_));
     let nodes: Vec<(usize, PathBuf)> = (0..all.len())
         .filter(|&i| !shared(&all[i]) && !matches!(all[i].access, Access::Denied { .. }))
         .filter_map(|i| match (all[i].aliases.last(), &all[i].link) {
@@ -436,6 +461,49 @@ mod tests {
         assert_eq!(camera.link, LinkKind::V4l2 { path: tree.at("dev/video0") });
         assert_eq!((camera.name.as_str(), camera.protocol), ("Webcam C270", Some("camera")));
         assert_eq!(camera.identities[0].to_string(), "usb:046d:0825/C1");
+    }
+
+    /// A keyboard's interface, its driver bound, with hidraw node; returns the HID device's place.
+    fn keyboard(tree: &Tree, port: &str, number: u32, serial: &str) -> String {
+        let interface = tree.usb(port, 4, ("05e0", "1200"), serial, "03");
+        let hid = format!("{interface}/0003:05E0:1200.000{number}");
+        let about = format!("HID_ID=0003:000005E0:00001200\nHID_NAME=Symbol\nHID_UNIQ={serial}\n");
+        tree.write(&format!("{hid}/uevent"), &about);
+        // HID 1.11, appendix B.1: page 1, usage 6 is a keyboard.
+        fs::write(tree.at(&hid).join("report_descriptor"), [5, 1, 9, 6, 0xa1, 1, 0xc0]).expect("written");
+        tree.link(&format!("{hid}/driver"), "sys/bus/hid/drivers/hid-generic");
+        fs::create_dir_all(tree.at("sys/bus/hid/drivers/hid-generic")).expect("made");
+        tree.link(&format!("sys/class/hidraw/hidraw{number}/device"), &hid);
+        tree.write(&format!("dev/hidraw{number}"), "");
+        hid
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_keyboard_is_listed_by_its_event_node() {
+        use crate::link::evdev::node::tests::{KEYBOARD as KEYS, input};
+
+        let tree = Tree::new();
+        let hid = keyboard(&tree, "1-1", 1, "S1");
+        let listed = |tree: &Tree| tree.list().iter().map(Found::to_string).collect::<Vec<_>>();
+        let named = "HID scanner in keyboard mode Symbol";
+        assert_eq!(listed(&tree), [format!("scanner+hid://05e0:1200/S1  {named}")], "without evdev");
+        input(tree.0.path(), &hid, "event5", ("05e0", "1200", "S1"), KEYS);
+        input(tree.0.path(), &hid, "event6", ("05e0", "1200", "S1"), "10000000000000 0");
+        assert_eq!(listed(&tree), [format!("scanner+hid://05e0:1200/S1  {named}")], "a container without /dev/input");
+        tree.write("dev/input/event5", "");
+        assert_eq!(listed(&tree), [format!("scanner+evdev://05e0:1200/S1  {named}")]);
+        assert_eq!(tree.list()[0].aliases[0], tree.at("dev/input/event5").display().to_string());
+        // A desktop has every keyboard open, which says nothing.
+        tree.link("proc/7/fd/9", "dev/input/event5");
+        assert_eq!(tree.list()[0].access, Access::Free);
+        // Its twin, and what a look sees while the first is being pulled.
+        keyboard(&tree, "1-2", 2, "S1");
+        let twins = listed(&tree);
+        assert!(twins[0].contains("S1?port=1-1") && twins[1].contains("+hid://05e0:1200/S1?port=1-2"), "{twins:?}");
+        fs::remove_file(tree.at(&hid).join("driver")).expect("unbound");
+        fs::remove_file(tree.at("sys/class/input/event5")).expect("gone");
+        assert_eq!(listed(&tree), [format!("scanner+hid://05e0:1200/S1  {named}")], "the other one");
     }
 
     #[test]

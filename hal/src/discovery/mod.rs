@@ -66,7 +66,7 @@ pub struct Found {
     pub protocol: Option<&'static str>,
     /// What it calls itself; may be empty.
     pub name: String,
-    /// What it is, in words: `USB printer`, `HID scanner`, `serial port`.
+    /// What it is, in words: `USB printer`, `HID scanner`, `HID scanner in keyboard mode`.
     pub about: String,
     /// What tells it from others, the most lasting first.
     pub identities: Vec<Identity>,
@@ -169,7 +169,9 @@ impl Found {
             self.identities.iter().any(|i| matches!(i, Identity::UsbPort { port, .. } if port == wanted))
         };
         match (&self.link, address.link()) {
-            (LinkKind::Usb(mine), LinkKind::Usb(theirs)) | (LinkKind::Hid(mine), LinkKind::Hid(theirs)) => {
+            // A keyboard is reached both ways, whichever it is listed by.
+            (LinkKind::Usb(mine), LinkKind::Usb(theirs))
+            | (LinkKind::Hid(mine) | LinkKind::Evdev(mine), LinkKind::Hid(theirs) | LinkKind::Evdev(theirs)) => {
                 (mine.vendor, mine.product) == (theirs.vendor, theirs.product)
                     && (theirs.serial.is_none() || theirs.serial == mine.serial)
                     && address.option("port").is_none_or(port)
@@ -269,7 +271,7 @@ impl Buses {
         match link {
             LinkKind::Usb(_) => Self::USB,
             LinkKind::Serial { .. } => Self::SERIAL,
-            LinkKind::Hid(_) => Self::HID,
+            LinkKind::Hid(_) | LinkKind::Evdev(_) => Self::HID,
             LinkKind::V4l2 { .. } => Self::CAMERAS,
             _ => Self::NONE,
         }
@@ -296,6 +298,22 @@ fn printer_protocol(vendor: u16) -> Option<&'static str> {
     }
 }
 
+/// A keyboard, or what claims to be one: nothing but the maker tells which.
+#[cfg(target_os = "linux")]
+const KEYBOARD: &str = "HID keyboard or scanner in keyboard mode";
+
+/// Whether what this maker sells as a keyboard is a scanner. Names as in usb.ids, and today's.
+#[cfg(target_os = "linux")]
+fn makes_scanners(vendor: u16) -> bool {
+    match vendor {
+        // Symbol Technologies: Zebra. Metrologic Instruments, Hand Held Products: Honeywell.
+        0x05e0 | 0x0c2e | 0x0536 => true,
+        // PSC Scanning, Datalogic: Datalogic. Optoelectronics: Opticon. Fujian Newland.
+        0x05f9 | 0x080c | 0x065a | 0x1eab => true,
+        _ => false,
+    }
+}
+
 /// What an HID device with these top-level usages is, and the protocol it speaks.
 #[cfg(target_os = "linux")]
 fn hid_class(usages: &[(u16, u16)]) -> (&'static str, Option<&'static str>) {
@@ -305,7 +323,7 @@ fn hid_class(usages: &[(u16, u16)]) -> (&'static str, Option<&'static str>) {
         () if has(0x8c) => ("HID scanner", Some("scanner")),
         () if has(0x8d) => ("HID scale", None),
         () if has(0x8e) => ("HID card reader", None),
-        () if usages.contains(&(1, 6)) => ("HID keyboard", None),
+        () if usages.contains(&(1, 6)) => (KEYBOARD, None),
         () if usages.contains(&(1, 2)) => ("HID mouse", None),
         () => ("HID device", None),
     }
@@ -329,6 +347,17 @@ mod tests {
             name: String::new(),
         });
         found
+    }
+
+    #[test]
+    fn a_keyboard_is_meant_by_both_of_its_links() {
+        let id = UsbId { vendor: 0x05e0, product: 0x1200, serial: Some("S1".into()) };
+        for link in [LinkKind::Hid(id.clone()), LinkKind::Evdev(id)] {
+            let found = Found::new(link, "HID keyboard");
+            let fits = |text: &str| found.fits(&text.parse().expect(text));
+            assert!(fits("scanner+evdev://05e0:1200/S1") && fits("scanner+hid://05e0:1200?usage=1"));
+            assert!(!fits("scanner+evdev://05e0:1200/S2") && !fits("escpos+usb://05e0:1200/S1"));
+        }
     }
 
     #[test]
@@ -367,7 +396,9 @@ mod tests {
     #[test]
     fn knows_a_scanner_by_its_usage() {
         assert_eq!(hid_class(&[(1, 6), (0x8c, 2)]), ("HID scanner", Some("scanner")));
-        assert_eq!(hid_class(&[(1, 6)]), ("HID keyboard", None));
+        assert_eq!(hid_class(&[(1, 6)]), (KEYBOARD, None));
         assert_eq!(hid_class(&[]), ("HID device", None));
+        // usb.ids: 046d is Logitech.
+        assert!(makes_scanners(0x0c2e) && !makes_scanners(0x046d));
     }
 }

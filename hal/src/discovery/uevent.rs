@@ -18,11 +18,12 @@ use crate::sys;
 const KERNEL: u32 = 1;
 const UDEV: u32 = 2;
 /// Subsystems whose devices are listed, and where.
-const SUBSYSTEMS: [(&str, Buses); 5] = [
+const SUBSYSTEMS: [(&str, Buses); 6] = [
     ("usb", Buses::USB),
     ("usbmisc", Buses::USB),
     ("tty", Buses::SERIAL),
     ("hidraw", Buses::HID),
+    ("input", Buses::HID),
     ("video4linux", Buses::CAMERAS),
 ];
 
@@ -101,6 +102,7 @@ mod tests {
         let usb = b"add@/devices/usb1/1-1\0ACTION=add\0SUBSYSTEM=usb\0DEVTYPE=usb_device\0";
         assert_eq!(concerned(usb), Buses::USB);
         assert_eq!(concerned(b"libudev\0\xfe\xed\xca\xfe\0\0\0\x28ACTION=add\0SUBSYSTEM=hidraw\0"), Buses::HID);
+        assert_eq!(concerned(b"add@/devices/x\0ACTION=add\0SUBSYSTEM=input\0DEVNAME=input/event5\0"), Buses::HID);
         for other in [&b"change@/devices/x\0ACTION=change\0SUBSYSTEM=block\0"[..], b"SUBSYSTEM=usbb", b""] {
             assert_eq!(concerned(other), Buses::NONE);
         }

@@ -16,6 +16,16 @@ pub(crate) struct Candidate {
     pub(crate) name: String,
 }
 
+#[cfg(target_os = "linux")]
+impl Candidate {
+    /// Whether both are the same device, seen at two of its interfaces. Bluetooth devices all have the port
+    /// of this computer's own adapter, and only their addresses tell them apart.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        (self.vendor, self.product, &self.port) == (other.vendor, other.product, &other.port)
+            && (self.serial == other.serial || self.serial.is_none() || other.serial.is_none())
+    }
+}
+
 impl std::fmt::Display for Candidate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:04x}:{:04x}", self.vendor, self.product)?;
@@ -64,6 +74,26 @@ pub(crate) fn choose(candidates: &[Candidate], id: &UsbId, port: Option<&str>) -
     }
 }
 
+/// As [`choose`], among nodes of which several may belong to one device.
+///
+/// # Errors
+/// As [`choose`].
+#[cfg(target_os = "linux")]
+pub(crate) fn choose_among<'a>(
+    nodes: impl Iterator<Item = &'a Candidate>,
+    id: &UsbId,
+    port: Option<&str>,
+) -> Result<Candidate> {
+    let mut devices: Vec<Candidate> = Vec::new();
+    for node in nodes {
+        if !devices.iter().any(|device| device.is(node)) {
+            devices.push(node.clone());
+        }
+    }
+    let chosen = choose(&devices, id, port)?;
+    Ok(devices.swap_remove(chosen))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +133,19 @@ mod tests {
             assert_eq!(error.kind(), Kind::Address);
             assert!(error.to_string().contains("?port=1-1"), "{error}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_nodes_of_one_device_are_one() {
+        let chosen = |nodes: &[Candidate], serial| choose_among(nodes.iter(), &id(serial), None);
+        let one = printer(Some("A"), "1-1");
+        assert_eq!(chosen(&[one.clone(), one.clone()], None).expect("one device"), one);
+        // Over Bluetooth the port is the adapter's address.
+        let adapter = "00:1a:7d:da:71:13";
+        let twins = [printer(Some("AA:01"), adapter), printer(Some("AA:02"), adapter)];
+        assert_eq!(chosen(&twins, None).expect_err("two").kind(), Kind::Address);
+        assert_eq!(chosen(&twins, Some("AA:02")).expect("by its address"), twins[1]);
     }
 
     #[test]

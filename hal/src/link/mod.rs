@@ -9,6 +9,7 @@
 //! | `ble` | Bluetooth LE characteristics | feature `ble` |
 //! | `spp` | a Bluetooth serial port (RFCOMM) | feature `spp`, Linux |
 //! | [`hid`] | HID reports | Linux |
+//! | [`evdev`] | key events of a scanner in keyboard mode | Linux |
 //! | `adapter` | embedded-io and embedded-io-async, both ways | feature `embedded-io` |
 //! | [`memory`] | a pair of queues in this process | – |
 //! | [`record`] | another link, and writes down what passes | – |
@@ -28,9 +29,12 @@ pub mod ble;
 pub(crate) mod choose;
 #[cfg(any(feature = "serial", feature = "tls", all(feature = "spp", target_os = "linux")))]
 mod duplex;
+pub mod evdev;
 pub mod fault;
 mod hex;
 pub mod hid;
+#[cfg(target_os = "linux")]
+mod interface;
 pub mod memory;
 pub mod permission;
 pub mod record;
@@ -146,6 +150,10 @@ async fn bare(address: &Address) -> Result<Box<dyn Link>> {
             Ok(settings) => hid::open(id, &settings).await.map(|l| Box::new(l) as _),
             Err(e) => Err(e),
         },
+        LinkKind::Evdev(id) => match evdev::Settings::from_address(address) {
+            Ok(settings) => evdev::open(id, &settings).await.map(|l| Box::new(l) as _),
+            Err(e) => Err(e),
+        },
         #[cfg(feature = "ble")]
         LinkKind::Ble { device } => ble::open(address, device).await.map(|l| Box::new(l) as _),
         #[cfg(not(feature = "ble"))]
@@ -170,6 +178,7 @@ pub fn options(link: &LinkKind) -> impl Iterator<Item = &'static str> {
         #[cfg(any(feature = "usb", feature = "usb-libusb"))]
         LinkKind::Usb(_) => &usb::OPTIONS,
         LinkKind::Hid(_) => &hid::OPTIONS,
+        LinkKind::Evdev(_) => &evdev::OPTIONS,
         #[cfg(feature = "ble")]
         LinkKind::Ble { .. } => &ble::OPTIONS,
         #[cfg(all(feature = "spp", target_os = "linux"))]
@@ -190,6 +199,7 @@ pub fn check(address: &Address) -> Result<()> {
         #[cfg(any(feature = "usb", feature = "usb-libusb"))]
         LinkKind::Usb(_) => usb::Settings::from_address(address).map(drop),
         LinkKind::Hid(_) => hid::Settings::from_address(address).map(drop),
+        LinkKind::Evdev(_) => evdev::Settings::from_address(address).map(drop),
         _ => Ok(()),
     }
 }

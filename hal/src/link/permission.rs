@@ -21,6 +21,20 @@ pub fn hid_rule(vendor: u16, product: u16) -> String {
     )
 }
 
+/// The udev rule that opens a keyboard's or keyboard scanner's event nodes, and only these, to local users and to
+/// the group `plugdev`. It goes by the input device's own numbers, so that it holds over Bluetooth too.
+pub fn input_rule(vendor: u16, product: u16) -> String {
+    format!(
+        r#"SUBSYSTEM=="input", KERNEL=="event*", ATTRS{{id/vendor}}=="{vendor:04x}", ATTRS{{id/product}}=="{product:04x}", GROUP="plugdev", MODE="0660", TAG+="uaccess""#
+    )
+}
+
+/// The next step when [`input_rule`] is missing, with the group that opens every keyboard as the lesser choice.
+pub fn input_step(vendor: u16, product: u16) -> String {
+    let rule = step(&input_rule(vendor, product));
+    format!("{rule} (the group `input` would do too, but lets the user read what is typed on every keyboard)")
+}
+
 /// The next step when `rule` is missing, as a clause for [`crate::Error::hint`].
 pub fn step(rule: &str) -> String {
     if cfg!(target_os = "linux") {
@@ -44,7 +58,10 @@ mod tests {
             hid_rule(0x05e0, 0x1900),
             r#"SUBSYSTEM=="hidraw", ATTRS{idVendor}=="05e0", ATTRS{idProduct}=="1900", GROUP="plugdev", MODE="0660", TAG+="uaccess""#
         );
+        let rule = r#"SUBSYSTEM=="input", KERNEL=="event*", ATTRS{id/vendor}=="05e0", ATTRS{id/product}=="1200", GROUP="plugdev", MODE="0660", TAG+="uaccess""#;
+        assert_eq!(input_rule(0x05e0, 0x1200), rule);
         if cfg!(target_os = "linux") {
+            assert!(input_step(0x05e0, 0x1200).contains(rule));
             assert!(step(&usb_rule(1, 2)).contains(r#"ATTR{idVendor}=="0001""#));
         }
     }

@@ -21,6 +21,15 @@ pub struct Capture {
 }
 
 impl Capture {
+    /// Reads the capture in a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no capture; the line is named.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path.display()))?;
+        Self::parse(&text).map_err(|e| e.at(path.display()))
+    }
+
     /// Reads a capture as [`super::record`] writes it.
     ///
     /// # Errors
@@ -68,8 +77,7 @@ impl Replay {
     /// # Errors
     /// The file cannot be read, or is no capture; the line is named.
     pub fn open(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path.display()))?;
-        Ok(Self::new(Capture::parse(&text).map_err(|e| e.at(path.display()))?))
+        Capture::read(path).map(Self::new)
     }
 
     /// Plays `capture` from its beginning.

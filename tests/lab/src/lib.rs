@@ -12,6 +12,7 @@ mod race;
 #[cfg(feature = "bluetooth")]
 pub mod radio;
 mod served;
+pub mod uhid;
 pub mod video;
 
 use std::path::Path;

@@ -4,12 +4,14 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tresen_hal::address::UsbId;
 use tresen_hal::discovery::{self, Access};
 use tresen_hal::link::hid::{self, Settings};
 use tresen_hal::{Address, Kind, Link, link};
+use tresen_lab::uhid::{self, Answer, Asked, Identity, Uhid};
 use tresen_lab::{Gadget, KEYBOARD, POS_SCANNER, modprobe, run, until, within};
 
 const IDS: (u16, u16) = (0x0c2e, 0x0b6a);
@@ -126,6 +128,69 @@ async fn a_dropped_recv_loses_nothing_and_a_pulled_scanner_ends_the_link() {
     assert!(at.saturating_duration_since(pulled) < Duration::from_secs(1));
     let gone = link::open(&address).await.expect_err("pulled");
     assert_eq!(gone.kind(), Kind::NotFound, "{gone}");
+}
+
+/// A scanner (page 0x8C, usage 2) whose only reports are feature reports 0xFE and 0x10, four bytes each.
+const SETTINGS: &[u8] = &[
+    0x05, 0x8c, 0x09, 0x02, 0xa1, 0x01, 0x06, 0x00, 0xff, 0x15, 0x00, 0x26, 0xff, 0x00, 0x75, 0x08, 0x95, 0x04, 0x85,
+    0xfe, 0x09, 0x01, 0xb1, 0x02, 0x85, 0x10, 0x09, 0x02, 0xb1, 0x02, 0xc0,
+];
+
+/// f_hid answers with zeros; this device has something to say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn feature_reports_reach_the_device_and_its_answers_come_back() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    let settings = Identity { bus: uhid::USB, ids: IDS, name: "Settings", phys: "uhid/input0", uniq: "F1" };
+    let device = Uhid::new(settings, SETTINGS, move |question| {
+        heard.lock().expect("unpoisoned").push(question.clone());
+        match question {
+            Asked::Get(0xfe) => Answer::Report(vec![0xfe, b'1', b'.', b'0', b'7']),
+            Asked::Set(report) if report[0] == 0xfe => Answer::Report(vec![]),
+            Asked::Get(0x10) if heard.lock().expect("unpoisoned").len() > 5 => Answer::Silence,
+            _ => Answer::Error,
+        }
+    });
+    let here = || std::fs::read_dir("/sys/class/hidraw").into_iter().flatten().count();
+    until("the hidraw node", || here() == 1);
+
+    // The option sends its reports in turn, before anything else.
+    let address: Address = "scanner+hid://0c2e:0b6a/F1?feature=fe01020304,fe05060708".parse().expect("address");
+    let Settings { feature, .. } = Settings::from_address(&address).expect("settings");
+    let id = UsbId { serial: Some("F1".into()), ..ID };
+    let link = within("opening", hid::open(&id, &Settings { feature, ..Settings::default() })).await.expect("opens");
+    let answer = within("the feature report", link.feature(0xfe)).await.expect("answered");
+    assert_eq!(answer, [0xfe, b'1', b'.', b'0', b'7']);
+    let refused = within("the refusal", link.feature(0x10)).await.expect_err("an error answer");
+    assert_eq!((refused.kind(), refused.what()), (Kind::Unsupported, "the device refuses the report"));
+    let refused = within("the refusal", link.set_feature(&[0x10, 1, 2, 3, 4])).await.expect_err("an error answer");
+    assert_eq!((refused.kind(), refused.what()), (Kind::Unsupported, "the device refuses the report"));
+    let expected = [
+        Asked::Set(vec![0xfe, 1, 2, 3, 4]),
+        Asked::Set(vec![0xfe, 5, 6, 7, 8]),
+        Asked::Get(0xfe),
+        Asked::Get(0x10),
+        Asked::Set(vec![0x10, 1, 2, 3, 4]),
+    ];
+    assert_eq!(*asked.lock().expect("unpoisoned"), expected);
+
+    // A refused report on opening says which one it was.
+    let address: Address = "scanner+hid://0c2e:0b6a/F1?feature=1001020304".parse().expect("address");
+    let error = within("opening", link::open(&address)).await.expect_err("refused");
+    assert!(error.to_string().contains("feature report 1001020304: the device refuses the report"), "{error}");
+
+    // No answer at all: the kernel waits 5 s.
+    let start = Instant::now();
+    let silence = within("giving up", link.feature(0x10)).await.expect_err("no answer");
+    assert_eq!(silence.kind(), Kind::Timeout, "{silence}");
+    assert!((5..8).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    assert!(silence.to_string().contains("no answer within 5 s") && silence.next_step().is_some(), "{silence}");
+
+    // Taken away: not refused, but gone.
+    drop(device);
+    until("the hidraw node to go", || here() == 0);
+    assert_eq!(within("the end", link.feature(0xfe)).await.expect_err("gone").kind(), Kind::Closed);
+    assert_eq!(within("the end", link.recv(&mut Vec::new())).await.expect_err("gone").kind(), Kind::Closed);
 }
 
 /// Runs itself again as the user `nobody`.

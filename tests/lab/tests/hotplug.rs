@@ -109,13 +109,13 @@ async fn a_kernel_without_udevd_announces_devices() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serial_ports_and_hid_devices_are_announced_too() {
-    for module in ["usbhid", "hid-generic", "cdc_acm"] {
+    for module in ["usbhid", "hid-generic", "evdev", "cdc_acm"] {
         modprobe(module);
     }
     let gadget = Gadget::new("hotplug", 1, (0x0c2e, 0x0b6a), "H").acm();
     let gadget = gadget.hid("pos", POS_SCANNER, 61).hid("keys", KEYBOARD, 8);
     let mut watch = settled_watch().await;
-    for round in 0..2 {
+    for round in 0..5 {
         gadget.plug();
         let mut came = Vec::new();
         for _ in 0..3 {
@@ -123,14 +123,19 @@ async fn serial_ports_and_hid_devices_are_announced_too() {
         }
         came.sort_by_key(|f| f.about.clone());
         let abouts: Vec<&str> = came.iter().map(|f| f.about.as_str()).collect();
-        assert_eq!(abouts, ["HID keyboard", "HID scanner", "serial port of 0c2e:0b6a"], "round {round}");
-        let scanner = came[1].address().expect("a scanner by its usage");
+        let typing = "HID scanner in keyboard mode";
+        assert_eq!(abouts, ["HID scanner", typing, "serial port of 0c2e:0b6a"], "round {round}");
+        let scanner = came[0].address().expect("a scanner by its usage");
+        let typing = came[1].address().expect("a scanner by its maker");
+        assert_eq!(typing.to_string(), "scanner+evdev://0c2e:0b6a/H?interface=3");
         assert_eq!(scanner.to_string(), "scanner+hid://0c2e:0b6a/H?interface=2");
         let port: Address = came[2].address_for("scanner");
-        let opened = (link::open(&scanner).await, link::open(&port).await);
-        assert!(opened.0.is_ok() && opened.1.is_ok(), "{opened:?}");
+        let mut opened = Vec::new();
+        for address in [&scanner, &typing, &port] {
+            opened.push(link::open(address).await.unwrap_or_else(|e| panic!("{e}")));
+        }
         gadget.unplug();
-        for link in [opened.0.expect("open"), opened.1.expect("open")] {
+        for link in opened {
             let start = Instant::now();
             let error = within("the end", link.recv(&mut Vec::new())).await.expect_err("pulled");
             assert_eq!(error.kind(), Kind::Closed, "{error}");

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -13,13 +14,15 @@ use tokio::task::spawn_blocking;
 use super::node::{self, Node};
 use super::{Description, Settings};
 use crate::address::UsbId;
-use crate::link::choose::{Candidate, choose};
+use crate::link::choose::choose_among;
 use crate::link::hex::hex;
 use crate::link::permission;
 use crate::{BoxFuture, Effect, Error, Kind, Link, Result, sys};
 
 /// No report is longer: HID_MAX_BUFFER_SIZE of linux/hid.h.
 const REPORT_MAX: usize = 16 * 1024;
+/// The kernel waits 5 s for an answer and returns a little later.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// An open HID device.
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl Hid {
     /// the number.
     ///
     /// # Errors
-    /// The device refuses or is gone.
+    /// The device refuses, gives no answer within 5 s ([`Kind::Timeout`]) or is gone.
     pub async fn feature(&self, number: u8) -> Result<Vec<u8>> {
         self.control(move |file| {
             let mut report = vec![0; 4096];
@@ -110,7 +113,7 @@ impl Hid {
     /// Sends a feature report, which begins with its number, 0 if the device has no numbers.
     ///
     /// # Errors
-    /// The device refuses or is gone.
+    /// As [`Hid::feature`].
     pub async fn set_feature(&self, report: &[u8]) -> Result<()> {
         let mut report = report.to_vec();
         self.control(move |file| sys::set_feature(file, &mut report).map(drop)).await
@@ -122,8 +125,10 @@ impl Hid {
         call: impl FnOnce(&File) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
         let file = self.file.get_ref().clone();
+        let asked = Instant::now();
         let done = spawn_blocking(move || call(&file)).await;
-        done.map_err(|e| Error::new(Kind::Cancelled, "the runtime is shutting down").because(e))?.map_err(explain)
+        done.map_err(|e| Error::new(Kind::Cancelled, "the runtime is shutting down").because(e))?
+            .map_err(|e| refused(e, asked.elapsed(), self.node.path.exists()))
     }
 }
 
@@ -176,6 +181,20 @@ impl Link for Hid {
     }
 }
 
+/// Why a call that needs the device's answer failed. EIO is also what a device other than a USB one gets that
+/// answers with an error, or not at all: `uhid_hid_get_report` in drivers/hid/uhid.c.
+fn refused(error: io::Error, waited: Duration, there: bool) -> Error {
+    match error.raw_os_error() {
+        Some(libc::EIO) if there && waited >= ANSWER_WITHIN => {
+            Error::new(Kind::Timeout, format!("the device gave no answer within {} s", waited.as_secs()))
+                .because(error)
+                .hint("is it awake and in reach? try once more")
+        }
+        Some(libc::EIO) if there => Error::new(Kind::Unsupported, "the device refuses the report").because(error),
+        _ => explain(error),
+    }
+}
+
 /// hidraw answers EIO or ENODEV once the device is gone.
 fn explain(error: io::Error) -> Error {
     match error.raw_os_error() {
@@ -190,19 +209,9 @@ fn explain(error: io::Error) -> Error {
 
 /// The one node that is meant.
 fn find(nodes: Vec<Node>, id: &UsbId, settings: &Settings) -> Result<Node> {
-    let mut devices: Vec<Candidate> = Vec::new();
-    for node in &nodes {
-        // The interfaces of one device are one candidate.
-        if !devices
-            .iter()
-            .any(|d| (d.vendor, d.product, &d.port) == (node.device.vendor, node.device.product, &node.device.port))
-        {
-            devices.push(node.device.clone());
-        }
-    }
-    let device = &devices[choose(&devices, id, settings.port.as_deref())?];
+    let device = choose_among(nodes.iter().map(|node| &node.device), id, settings.port.as_deref())?;
     let fits = |node: &Node| {
-        (node.device.vendor, node.device.product, &node.device.port) == (device.vendor, device.product, &device.port)
+        node.device.is(&device)
             && settings.interface.is_none_or(|number| node.interface == Some(number))
             && settings.usage.is_none_or(|page| node.usages.iter().any(|(p, _)| *p == page))
     };
@@ -242,6 +251,7 @@ fn rank(node: &Node) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::choose::Candidate;
 
     fn node(number: u8, port: &str, usages: &[(u16, u16)]) -> Node {
         Node {
@@ -283,6 +293,20 @@ mod tests {
         let keyboards = vec![node(0, "1-1", &[(1, 6)]), node(1, "1-1", &[(1, 6)])];
         let error = find(keyboards, &ID, &Settings::default()).expect_err("two interfaces");
         assert!(error.to_string().contains("interface 0") && error.to_string().contains("interface=N"), "{error}");
+    }
+
+    #[test]
+    fn no_answer_is_neither_refused_nor_unplugged() {
+        let told = |code, waited, there| {
+            let error = refused(io::Error::from_raw_os_error(code), Duration::from_millis(waited), there);
+            (error.kind(), error.what().to_owned())
+        };
+        let unplugged = (Kind::Closed, "the device was unplugged".to_owned());
+        assert_eq!(told(libc::EIO, 5012, true), (Kind::Timeout, "the device gave no answer within 5 s".to_owned()));
+        assert_eq!(told(libc::EIO, 3, true), (Kind::Unsupported, "the device refuses the report".to_owned()));
+        assert_eq!(told(libc::EPIPE, 3, true), (Kind::Unsupported, "the device refuses the report".to_owned()));
+        assert_eq!(told(libc::EIO, 5012, false), unplugged);
+        assert_eq!(told(libc::ENODEV, 3, true), unplugged);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@
 //! read the same device; each gets every report.
 //!
 //! Linux only; elsewhere opening says so. A scanner in keyboard mode still types into the focused
-//! window while it is read here.
+//! window while it is read here; the link [`evdev`](crate::link::evdev) has it for itself.
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::link::choose::Candidate;
+use crate::link::interface::Interface;
 
 /// A device of /sys/class/hidraw. A scanner often has several: a keyboard's and a scanner's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +48,9 @@ fn read(root: &Path, class: &Path, name: &str) -> Option<Node> {
     let descriptor = fs::read(class.join("device/report_descriptor")).unwrap_or_default();
     // …/1-1.4/1-1.4:1.0/0003:0C2E:0B6A.0001
     let place = fs::canonicalize(class.join("device")).ok();
-    let interface = place.as_deref().and_then(Path::parent);
-    let number = interface.and_then(|dir| fs::read_to_string(dir.join("bInterfaceNumber")).ok());
-    let usb = number.as_ref().and(interface).and_then(Path::parent);
-    let interfaces = usb.and_then(|dir| fs::read_to_string(dir.join("bNumInterfaces")).ok());
-    let port = usb.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+    let interface = place.as_deref().and_then(Path::parent).and_then(Interface::at);
+    let (number, alone) = (interface.as_ref().map(|i| i.number), interface.as_ref().is_none_or(|i| i.alone));
+    let port = interface.map(|i| i.port);
     Some(Node {
         path: root.join("dev").join(name),
         device: Candidate {
@@ -61,8 +60,8 @@ fn read(root: &Path, class: &Path, name: &str) -> Option<Node> {
             port: port.or(field("HID_PHYS").map(str::to_owned)).unwrap_or_default(),
             name: field("HID_NAME").unwrap_or_default().to_owned(),
         },
-        interface: number.and_then(|n| u8::from_str_radix(n.trim(), 16).ok()),
-        alone: interfaces.is_none_or(|number| number.trim() == "1"),
+        interface: number,
+        alone,
         usages: usages(&descriptor),
         descriptor,
     })

@@ -1,0 +1,30 @@
+//! Where there is no evdev.
+
+use super::Settings;
+use crate::address::UsbId;
+use crate::{BoxFuture, Error, Kind, Link, Result};
+
+/// An open keyboard scanner. There is none on this system.
+#[derive(Debug)]
+pub enum Evdev {}
+
+/// Opening a keyboard scanner needs Linux.
+///
+/// # Errors
+/// [`Kind::Unsupported`], always.
+pub async fn open(_: &UsbId, _: &Settings) -> Result<Evdev> {
+    Err(Error::new(Kind::Unsupported, "`evdev` links are for Linux")
+        .hint("set the scanner to serial (COM port) mode, by the code in its manual"))
+}
+
+impl Link for Evdev {
+    fn send<'a>(&'a self, _: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        match *self {}
+    }
+    fn recv<'a>(&'a self, _: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
+        match *self {}
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        match *self {}
+    }
+}
