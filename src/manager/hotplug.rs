@@ -17,7 +17,14 @@ pub(crate) struct Plugged {
 impl Plugged {
     fn can_be_plugged(&self) -> bool {
         let plugged = |a: &Address| {
-            matches!(a.link(), LinkKind::Usb(_) | LinkKind::Serial { .. } | LinkKind::Hid(_) | LinkKind::V4l2 { .. })
+            matches!(
+                a.link(),
+                LinkKind::Usb(_)
+                    | LinkKind::Serial { .. }
+                    | LinkKind::Hid(_)
+                    | LinkKind::Evdev(_)
+                    | LinkKind::V4l2 { .. }
+            )
         };
         self.addresses.iter().any(plugged)
     }

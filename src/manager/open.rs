@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tresen_hal::address::LinkKind;
+use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::{Address, BoxFuture, Clock, Error, Kind, Result, link};
 use tresen_payment::{self as payment, Journal, zvt};
 use tresen_printers::{self as printers, escpos};
-use tresen_scanners::{self as scanners, serial as line};
+use tresen_scanners::{self as scanners, hid, serial as line, wedge};
 
 use super::camera::CameraScans;
 
@@ -18,8 +18,20 @@ pub struct Protocol {
     pub name: &'static str,
     /// The class of its devices, as it stands in configurations: `printers`, `terminals`, …
     pub class: &'static str,
-    /// Its options; those of the link come on top.
-    pub options: &'static [&'static str],
+}
+
+impl Protocol {
+    /// Its options over this link; those of the link come on top.
+    pub fn options(&self, link: &LinkKind) -> &'static [&'static str] {
+        match (self.name, link) {
+            ("escpos", _) => escpos::Options::NAMES,
+            ("zvt", _) => &zvt::Settings::OPTIONS,
+            ("scanner", LinkKind::Hid(_)) => &hid::OPTIONS,
+            ("scanner", LinkKind::Evdev(_)) => &wedge::OPTIONS,
+            ("scanner", _) => &line::OPTIONS,
+            _ => &CameraScans::OPTIONS,
+        }
+    }
 }
 
 /// All protocols that this build speaks.
@@ -28,10 +40,10 @@ pub fn protocols() -> &'static [Protocol] {
 }
 
 static PROTOCOLS: [Protocol; 4] = [
-    Protocol { name: "escpos", class: "printers", options: escpos::Options::NAMES },
-    Protocol { name: "zvt", class: "terminals", options: &zvt::Settings::OPTIONS },
-    Protocol { name: "scanner", class: "scanners", options: &line::OPTIONS },
-    Protocol { name: "camera", class: "cameras", options: &CameraScans::OPTIONS },
+    Protocol { name: "escpos", class: "printers" },
+    Protocol { name: "zvt", class: "terminals" },
+    Protocol { name: "scanner", class: "scanners" },
+    Protocol { name: "camera", class: "cameras" },
 ];
 
 /// Checks what can be checked without a device: protocol, link, options and their values.
@@ -41,7 +53,9 @@ pub(crate) fn check_address(class: &str, address: &Address) -> Result<()> {
         Error::new(Kind::Address, format!("{class} do not speak `{}`", address.protocol()))
             .hint(format!("protocols of {class}: {}", known.join(", ")))
     })?;
-    let options: Vec<_> = protocol.options.iter().copied().chain(link::options(address.link())).collect();
+    let meant = meant(address);
+    let options = protocol.options(meant.link()).iter().copied().chain(link::options(address.link()));
+    let options: Vec<_> = options.collect();
     address.check_options(&options)?;
     match address.link() {
         LinkKind::File { .. } | LinkKind::V4l2 { .. } | LinkKind::Url(_) if class != "cameras" => {
@@ -52,9 +66,22 @@ pub(crate) fn check_address(class: &str, address: &Address) -> Result<()> {
     match protocol.name {
         "escpos" => escpos::Options::from_address(address).map(drop),
         "zvt" => zvt::Settings::from_address(address).map(drop),
-        "scanner" => line::Framing::from_address(address).map(drop),
+        "scanner" => match meant.link() {
+            LinkKind::Hid(_) => hid::check(address),
+            LinkKind::Evdev(_) => wedge::check(address),
+            _ => line::Framing::from_address(address).map(drop),
+        },
         _ => CameraScans::check(address),
     }
+}
+
+/// The address; of a recording the one that it stands in for, with the options given now.
+fn meant(address: &Address) -> Address {
+    let LinkKind::Replay { path } = address.link() else { return address.clone() };
+    let capture = link::replay::Capture::read(path).ok();
+    let Some(recorded) = capture.and_then(|c| c.label.parse::<Address>().ok()) else { return address.clone() };
+    let same = Address::new(address.protocol(), recorded.link().clone());
+    address.options().fold(same, |same, (name, value)| same.with(name, value))
 }
 
 /// What masks card data in recordings of this protocol.
@@ -105,9 +132,42 @@ pub async fn open_scanner(
     clock: Arc<dyn Clock>,
 ) -> Result<(Box<dyn scanners::Scanner>, String)> {
     check_address("scanners", address)?;
-    let link = link::open(address).await?;
-    let scanner = line::SerialScanner::from_address(link, name, address)?.with_clock(clock);
-    Ok((Box::new(scanner), address.label()))
+    let meant = meant(address);
+    let scanner: Box<dyn scanners::Scanner> = match meant.link() {
+        // A recording tells no descriptor, and comes all at once.
+        LinkKind::Hid(_) if meant != *address => {
+            hid::from_descriptor(link::open(address).await?, name, &meant.with("settle", "0"), None, clock)?
+        }
+        LinkKind::Hid(id) => {
+            let (link, descriptor) = open_hid(address, id).await?;
+            hid::from_descriptor(link, name, address, Some(&descriptor), clock)?
+        }
+        LinkKind::Evdev(_) => {
+            let link = link::open(address).await?;
+            Box::new(wedge::WedgeScanner::from_address(link, name, address)?.with_clock(clock))
+        }
+        _ => {
+            let link = link::open(address).await?;
+            Box::new(line::SerialScanner::from_address(link, name, address)?.with_clock(clock))
+        }
+    };
+    Ok((scanner, address.label()))
+}
+
+/// The open link and the report descriptor; sends first what scanners of this vendor want to hear.
+async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn link::Link>, Vec<u8>)> {
+    let settings = link::hid::Settings::from_address(address)?;
+    let descriptor = link::hid::describe(id, &settings).map_err(|e| e.at(address.label()))?.descriptor;
+    let wanted = hid::quirks(id.vendor).feature.filter(|_| settings.feature.is_empty());
+    if let Some(report) = wanted {
+        let hex: String = report.iter().map(|byte| format!("{byte:02x}")).collect();
+        match link::open(&address.clone().with("feature", hex)).await {
+            // Not every model of the vendor has the report.
+            Err(error) if error.kind() == Kind::Unsupported => tracing::debug!(%error, "opening without it"),
+            opened => return Ok((opened?, descriptor)),
+        }
+    }
+    Ok((link::open(address).await?, descriptor))
 }
 
 /// Opens the camera at `address` as a source of scans, which carry `name`.
