@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use tresen::hal::address::LinkKind;
 use tresen::hal::{Clock, Error, Kind};
 use tresen::{Address, Result, SystemClock};
 
@@ -11,7 +12,8 @@ use crate::out::Out;
 /// device and time.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The scanner or camera, such as scanner+serial:///dev/ttyACM0 or camera+file:///var/frames
+    /// The scanner or camera, such as scanner+hid://0c2e:0b6a, scanner+serial:///dev/ttyACM0 or
+    /// camera+file:///var/frames; `tresen list` shows what is there
     address: Address,
 
     /// Stop after this many scans
@@ -28,9 +30,14 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let name = args.address.label();
     let patience = args.timeout.map_or(Duration::MAX, Duration::from_secs);
     let late = || {
-        Error::new(Kind::Timeout, "nothing was read")
-            .at(&name)
-            .hint("is it in the mode that its manual calls serial, and does it beep?")
+        Error::new(Kind::Timeout, "nothing was read").at(&name).hint(match args.address.link() {
+            LinkKind::Hid(_) => "does it beep? if so: is it in the mode that its manual calls HID POS?",
+            LinkKind::Evdev(_) => "does it beep? if so: is it in keyboard mode, and does it end a code with Enter?",
+            LinkKind::V4l2 { .. } | LinkKind::File { .. } | LinkKind::Url(_) => {
+                "is the code sharp, well lit and as a whole in the picture?"
+            }
+            _ => "does it beep? if so: is it in the mode that its manual calls serial, at this baud rate?",
+        })
     };
     let mut left = args.count.unwrap_or(usize::MAX);
     let mut source: Box<dyn tresen::hal::Driver<Event = tresen::Scan>> = match args.address.protocol() {
