@@ -31,6 +31,7 @@ pub mod gs1;
 pub mod gtin;
 pub mod hid;
 pub mod instore;
+mod listener;
 pub mod scan;
 mod scanner;
 pub mod serial;

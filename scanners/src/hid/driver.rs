@@ -169,7 +169,7 @@ impl Driver for HidScanner {
             let settled = *self.settled.get_or_insert_with(|| Instant::now() + self.settle);
             loop {
                 if !self.input.is_empty() {
-                    tracing::trace!(device = %self.name, bytes = ?self.input, "received");
+                    tracing::trace!(device = %self.name, bytes = self.input.len(), "received");
                     let now = Instant::now();
                     if now < settled {
                         self.stale += 1;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Link, Result, SystemClock};
+use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Link, Result};
 
-use super::wire::{Counters, Decoder, Framing, Line};
+use super::wire::{Counters, Decoder, Framing};
+use crate::listener::Listener;
 use crate::{Capabilities, Scan, Scanner};
 
 /// The options that [`SerialScanner::from_address`] reads, besides those of the link.
@@ -27,14 +27,8 @@ pub enum Commands {
 /// It cannot be told to stop, so while it is disabled its scans are dropped.
 #[derive(Debug)]
 pub struct SerialScanner {
-    link: Box<dyn Link>,
-    name: String,
-    clock: Arc<dyn Clock>,
+    listener: Listener<Decoder>,
     commands: Commands,
-    decoder: Decoder,
-    input: Vec<u8>,
-    enabled: bool,
-    dropped: u64,
     capabilities: Capabilities,
 }
 
@@ -42,17 +36,8 @@ impl SerialScanner {
     /// A scanner on an open link, enabled. Its scans and errors carry `name`.
     pub fn new(link: Box<dyn Link>, name: impl Into<String>, framing: Framing) -> Self {
         let capabilities = Capabilities { symbology: framing.aim, ..Capabilities::default() };
-        Self {
-            link,
-            name: name.into(),
-            clock: Arc::new(SystemClock),
-            commands: Commands::None,
-            decoder: Decoder::new(framing),
-            input: Vec::new(),
-            enabled: true,
-            dropped: 0,
-            capabilities,
-        }
+        let listener = Listener::new(link, name.into(), Decoder::new(framing));
+        Self { listener, commands: Commands::None, capabilities }
     }
 
     /// A scanner on an open link, as the options of `address` describe it: those of
@@ -76,7 +61,7 @@ impl SerialScanner {
     /// The same scanner with its timestamps from `clock`.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.listener.clock = clock;
         self
     }
 
@@ -97,30 +82,21 @@ impl SerialScanner {
             (Commands::Honeywell, false) => b"\x16U\r",
             (Commands::None, _) => {
                 return Err(Error::new(Kind::Unsupported, "no command for its trigger is known")
-                    .at(&self.name)
+                    .at(&self.listener.name)
                     .hint("set `commands` in its address if it understands any"));
             }
         };
-        self.link.send(command).await.map_err(|e| e.at(&self.name))
+        self.listener.link.send(command).await.map_err(|e| e.at(&self.listener.name))
     }
 
     /// Codes that were thrown away because of their framing.
     pub fn counters(&self) -> Counters {
-        self.decoder.counters()
+        self.listener.decoder.counters()
     }
 
     /// Scans that came while it was disabled.
     pub fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    fn scan(&self, line: Line) -> Scan {
-        let at = self.clock.wall();
-        let scan = match line.aim {
-            Some(aim) => Scan::reported(aim, line.data, at),
-            None => Scan::plain(line.data, at),
-        };
-        scan.from_device(&self.name)
+        self.listener.dropped
     }
 }
 
@@ -128,40 +104,11 @@ impl Driver for SerialScanner {
     type Event = Scan;
 
     fn event(&mut self) -> BoxFuture<'_, Result<Scan>> {
-        Box::pin(async move {
-            loop {
-                if !self.input.is_empty() {
-                    tracing::trace!(device = %self.name, bytes = ?self.input, "received");
-                    self.decoder.feed(&self.input, Instant::now().into_std());
-                    self.input.clear();
-                }
-                while let Some(line) = self.decoder.next_line() {
-                    if self.enabled {
-                        return Ok(self.scan(line));
-                    }
-                    self.dropped += 1;
-                    tracing::debug!(device = %self.name, "dropped a scan while disabled");
-                }
-                let deadline = self.decoder.deadline();
-                let gap = async {
-                    match deadline {
-                        Some(at) => tokio::time::sleep_until(at.into()).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    got = self.link.recv(&mut self.input) => {
-                        got.map_err(|e| e.at(&self.name))?;
-                    }
-                    () = gap => self.decoder.timeout(Instant::now().into_std()),
-                }
-            }
-        })
+        Box::pin(self.listener.next())
     }
 
     fn close(&mut self) -> BoxFuture<'_, ()> {
-        self.link.close()
+        self.listener.link.close()
     }
 }
 
@@ -171,16 +118,12 @@ impl Scanner for SerialScanner {
     }
 
     fn set_enabled(&mut self, enabled: bool) -> BoxFuture<'_, Result<()>> {
-        if enabled && !self.enabled {
-            // A code that began while it was disabled must not come out cut in half.
-            self.decoder.discard();
-        }
-        self.enabled = enabled;
+        self.listener.set_enabled(enabled);
         Box::pin(std::future::ready(Ok(())))
     }
 
     fn beep(&mut self, _good: bool) -> BoxFuture<'_, Result<()>> {
-        let error = Error::new(Kind::Unsupported, "it cannot be told to beep").at(&self.name);
+        let error = Error::new(Kind::Unsupported, "it cannot be told to beep").at(&self.listener.name);
         Box::pin(std::future::ready(Err(error)))
     }
 }
@@ -191,6 +134,7 @@ mod tests {
     use crate::Symbology;
     use crate::serial::sim::{Fault as SimFault, ScannerSim, Settings};
     use std::time::Duration;
+    use tokio::time::Instant;
     use tresen_hal::ManualClock;
     use tresen_hal::link::fault::{Fault, Plan};
     use tresen_hal::link::memory;

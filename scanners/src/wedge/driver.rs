@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Link, Result, SystemClock};
+use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Link, Result};
 
 use super::layout::Layout;
 use super::wire::{Counters, Decoder, Source};
-use crate::serial::{Framing, Line, Suffix};
+use crate::listener::Listener;
+use crate::serial::{Framing, Suffix};
 use crate::{Capabilities, Scan, Scanner};
 
 /// The options that [`WedgeScanner::from_address`] reads, besides those of the link.
@@ -24,15 +24,9 @@ const GAP: Duration = Duration::from_millis(300);
 /// It cannot be told anything, so while it is disabled its scans are dropped.
 #[derive(Debug)]
 pub struct WedgeScanner {
-    link: Box<dyn Link>,
-    name: String,
-    clock: Arc<dyn Clock>,
+    listener: Listener<Decoder>,
     layout: Layout,
     framing: Framing,
-    decoder: Decoder,
-    input: Vec<u8>,
-    enabled: bool,
-    dropped: u64,
     capabilities: Capabilities,
 }
 
@@ -72,18 +66,9 @@ impl WedgeScanner {
     /// A scanner on an open link, enabled. Its scans and errors carry `name`. Enter is CR and Tab is TAB to
     /// `framing`.
     pub fn new(link: Box<dyn Link>, name: impl Into<String>, source: Source, layout: Layout, framing: Framing) -> Self {
-        Self {
-            link,
-            name: name.into(),
-            clock: Arc::new(SystemClock),
-            capabilities: Capabilities { symbology: framing.aim, ..Capabilities::default() },
-            decoder: Decoder::new(source, layout, framing.clone()),
-            layout,
-            framing,
-            input: Vec::new(),
-            enabled: true,
-            dropped: 0,
-        }
+        let capabilities = Capabilities { symbology: framing.aim, ..Capabilities::default() };
+        let decoder = Decoder::new(source, layout, framing.clone());
+        Self { listener: Listener::new(link, name.into(), decoder), layout, framing, capabilities }
     }
 
     /// A scanner on an open link with Linux input events, as the options of `address` describe it:
@@ -107,34 +92,25 @@ impl WedgeScanner {
     /// The same scanner, of which the link carries `source`.
     #[must_use]
     pub fn with_source(mut self, source: Source) -> Self {
-        self.decoder = Decoder::new(source, self.layout, self.framing.clone());
+        self.listener.decoder = Decoder::new(source, self.layout, self.framing.clone());
         self
     }
 
     /// The same scanner with its timestamps from `clock`.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.listener.clock = clock;
         self
     }
 
     /// What was thrown away because it was wrong.
     pub fn counters(&self) -> Counters {
-        self.decoder.counters()
+        self.listener.decoder.counters()
     }
 
     /// Scans that came while it was disabled.
     pub fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    fn scan(&self, line: Line) -> Scan {
-        let at = self.clock.wall();
-        let scan = match line.aim {
-            Some(aim) => Scan::reported(aim, line.data, at),
-            None => Scan::plain(line.data, at),
-        };
-        scan.from_device(&self.name)
+        self.listener.dropped
     }
 }
 
@@ -142,40 +118,11 @@ impl Driver for WedgeScanner {
     type Event = Scan;
 
     fn event(&mut self) -> BoxFuture<'_, Result<Scan>> {
-        Box::pin(async move {
-            loop {
-                if !self.input.is_empty() {
-                    tracing::trace!(device = %self.name, bytes = self.input.len(), "received");
-                    self.decoder.feed(&self.input, Instant::now().into_std());
-                    self.input.clear();
-                }
-                while let Some(line) = self.decoder.next_line() {
-                    if self.enabled {
-                        return Ok(self.scan(line));
-                    }
-                    self.dropped += 1;
-                    tracing::debug!(device = %self.name, "dropped a scan while disabled");
-                }
-                let deadline = self.decoder.deadline();
-                let gap = async {
-                    match deadline {
-                        Some(at) => tokio::time::sleep_until(at.into()).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    got = self.link.recv(&mut self.input) => {
-                        got.map_err(|e| e.at(&self.name))?;
-                    }
-                    () = gap => self.decoder.timeout(Instant::now().into_std()),
-                }
-            }
-        })
+        Box::pin(self.listener.next())
     }
 
     fn close(&mut self) -> BoxFuture<'_, ()> {
-        self.link.close()
+        self.listener.link.close()
     }
 }
 
@@ -185,17 +132,13 @@ impl Scanner for WedgeScanner {
     }
 
     fn set_enabled(&mut self, enabled: bool) -> BoxFuture<'_, Result<()>> {
-        if enabled && !self.enabled {
-            // A code that began while it was disabled must not come out cut in half.
-            self.decoder.discard();
-        }
-        self.enabled = enabled;
+        self.listener.set_enabled(enabled);
         Box::pin(std::future::ready(Ok(())))
     }
 
     fn beep(&mut self, _good: bool) -> BoxFuture<'_, Result<()>> {
         let error = Error::new(Kind::Unsupported, "in keyboard mode it cannot be told to beep")
-            .at(&self.name)
+            .at(&self.listener.name)
             .hint("set the scanner to HID POS mode by the code in its manual");
         Box::pin(std::future::ready(Err(error)))
     }
@@ -207,6 +150,7 @@ mod tests {
     use crate::Symbology;
     use crate::wedge::sim::{End, Fault as SimFault, Form, Settings, WedgeSim};
     use crate::wedge::wire::KeyReport;
+    use tokio::time::Instant;
     use tresen_hal::ManualClock;
     use tresen_hal::link::fault::{Fault, Plan};
     use tresen_hal::link::memory;

@@ -1,0 +1,111 @@
+//! What drivers share that only listen: bytes become codes, which come as scans or are dropped while disabled.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tresen_hal::{Clock, Link, Result, SystemClock};
+
+use crate::serial::{self, Line};
+use crate::{Scan, wedge};
+
+/// Bytes to codes, sans-IO. A silence may end a code.
+pub(crate) trait Decode {
+    fn feed(&mut self, bytes: &[u8], now: std::time::Instant);
+    fn next_line(&mut self) -> Option<Line>;
+    fn deadline(&self) -> Option<std::time::Instant>;
+    fn timeout(&mut self, now: std::time::Instant);
+    fn discard(&mut self);
+}
+
+macro_rules! decode {
+    ($($decoder:ty),*) => {$(
+        impl Decode for $decoder {
+            fn feed(&mut self, bytes: &[u8], now: std::time::Instant) {
+                Self::feed(self, bytes, now);
+            }
+            fn next_line(&mut self) -> Option<Line> {
+                Self::next_line(self)
+            }
+            fn deadline(&self) -> Option<std::time::Instant> {
+                Self::deadline(self)
+            }
+            fn timeout(&mut self, now: std::time::Instant) {
+                Self::timeout(self, now);
+            }
+            fn discard(&mut self) {
+                Self::discard(self);
+            }
+        }
+    )*};
+}
+
+decode!(serial::Decoder, wedge::Decoder);
+
+/// A decoder bound to a link, enabled.
+#[derive(Debug)]
+pub(crate) struct Listener<D> {
+    pub(crate) link: Box<dyn Link>,
+    pub(crate) name: String,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) decoder: D,
+    /// Scans that came while disabled.
+    pub(crate) dropped: u64,
+    input: Vec<u8>,
+    enabled: bool,
+}
+
+impl<D: Decode> Listener<D> {
+    pub(crate) fn new(link: Box<dyn Link>, name: String, decoder: D) -> Self {
+        Self { link, name, clock: Arc::new(SystemClock), decoder, dropped: 0, input: Vec::new(), enabled: true }
+    }
+
+    /// The next scan. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<Scan> {
+        loop {
+            if !self.input.is_empty() {
+                // Not the bytes: `record` writes those down, for who asks for it.
+                tracing::trace!(device = %self.name, bytes = self.input.len(), "received");
+                self.decoder.feed(&self.input, Instant::now().into_std());
+                self.input.clear();
+            }
+            while let Some(line) = self.decoder.next_line() {
+                if self.enabled {
+                    return Ok(self.scan(line));
+                }
+                self.dropped += 1;
+                tracing::debug!(device = %self.name, "dropped a scan while disabled");
+            }
+            let deadline = self.decoder.deadline();
+            let gap = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                got = self.link.recv(&mut self.input) => {
+                    got.map_err(|e| e.at(&self.name))?;
+                }
+                () = gap => self.decoder.timeout(Instant::now().into_std()),
+            }
+        }
+    }
+
+    pub(crate) fn set_enabled(&mut self, enabled: bool) {
+        if enabled && !self.enabled {
+            // A code that began while it was disabled must not come out cut in half.
+            self.decoder.discard();
+        }
+        self.enabled = enabled;
+    }
+
+    fn scan(&self, line: Line) -> Scan {
+        let at = self.clock.wall();
+        let scan = match line.aim {
+            Some(aim) => Scan::reported(aim, line.data, at),
+            None => Scan::plain(line.data, at),
+        };
+        scan.from_device(&self.name)
+    }
+}
