@@ -15,6 +15,7 @@ mod served;
 pub mod uhid;
 pub mod video;
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -85,6 +86,23 @@ pub fn descriptors() -> usize {
 /// Threads of this process.
 pub fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("/proc").count()
+}
+
+/// Whether this is what [`again_as_nobody`] runs.
+pub fn is_nobody() -> bool {
+    std::env::var_os("LAB_NOBODY").is_some()
+}
+
+/// Runs one test of this program again as the user `nobody`.
+///
+/// # Panics
+/// It fails there.
+pub fn again_as_nobody(test: &str) {
+    let mut again = Command::new(std::env::current_exe().expect("this program"));
+    again.args(["--exact", test]).env("LAB_NOBODY", "1").uid(65534).gid(65534);
+    let done = again.output().expect("runs");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// Writes a measurement where the test's output shows it and `tests/lab/run` collects it.

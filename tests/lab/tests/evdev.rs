@@ -4,7 +4,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -440,7 +439,7 @@ async fn bluetooth_keyboards_go_by_their_own_address() {
 async fn without_permission_the_error_is_the_udev_rule() {
     const NAME: &str = "without_permission_the_error_is_the_udev_rule";
     const RULE: &str = r#"SUBSYSTEM=="input", KERNEL=="event*", ATTRS{id/vendor}=="05e0", ATTRS{id/product}=="1200", GROUP="plugdev", MODE="0660", TAG+="uaccess""#;
-    if std::env::var_os("LAB_NOBODY").is_some() {
+    if tresen_lab::is_nobody() {
         let error = evdev::open(&id("E9"), &evdev::Settings::default()).await.expect_err("nobody may not");
         assert_eq!(error.kind(), Kind::Permission, "{error}");
         assert!(error.to_string().contains(RULE), "{error}");
@@ -454,15 +453,7 @@ async fn without_permission_the_error_is_the_udev_rule() {
     drivers();
     let gadget = plugged(keyboard("denied", 0, "E9"), 1);
     run("chmod 0600 /dev/input/event*");
-    let again = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", NAME])
-        .env("LAB_NOBODY", "1")
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .expect("runs");
-    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
-    assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"));
+    tresen_lab::again_as_nobody(NAME);
     // The rule does what it says: udev itself applies it.
     let node = &events(&gadget.place())[0];
     std::fs::create_dir_all("/etc/udev/rules.d").expect("a folder");

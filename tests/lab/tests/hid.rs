@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -197,7 +196,7 @@ async fn feature_reports_reach_the_device_and_its_answers_come_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_permission_the_error_is_the_udev_rule() {
     const NAME: &str = "without_permission_the_error_is_the_udev_rule";
-    if std::env::var_os("LAB_NOBODY").is_some() {
+    if tresen_lab::is_nobody() {
         let error = hid::open(&ID, &Settings::default()).await.expect_err("nobody may not");
         assert_eq!(error.kind(), Kind::Permission, "{error}");
         let rule = r#"SUBSYSTEM=="hidraw", ATTRS{idVendor}=="0c2e", ATTRS{idProduct}=="0b6a", GROUP="plugdev", MODE="0660", TAG+="uaccess""#;
@@ -210,13 +209,5 @@ async fn without_permission_the_error_is_the_udev_rule() {
     drivers();
     let _gadget = plugged(Gadget::new("denied", 0, IDS, "H4").hid("pos", POS_SCANNER, 61), 1);
     run("chmod 0600 /dev/hidraw*");
-    let again = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", NAME])
-        .env("LAB_NOBODY", "1")
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .expect("runs");
-    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
-    assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"));
+    tresen_lab::again_as_nobody(NAME);
 }

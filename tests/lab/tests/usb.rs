@@ -2,7 +2,6 @@
 //! kernel's own driver in the way.
 #![cfg(target_os = "linux")]
 
-use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use nusb::MaybeFuture;
@@ -144,7 +143,7 @@ async fn two_that_are_alike_are_told_apart_by_port_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_permission_the_error_is_the_udev_rule() {
     const NAME: &str = "without_permission_the_error_is_the_udev_rule";
-    if std::env::var_os("LAB_NOBODY").is_some() {
+    if tresen_lab::is_nobody() {
         for backend in BACKENDS {
             let id = UsbId { vendor: IDS.0, product: IDS.1, serial: Some("S4".into()) };
             let settings = Settings { backend: Some(backend), ..Settings::default() };
@@ -161,15 +160,7 @@ async fn without_permission_the_error_is_the_udev_rule() {
     let gadget = Gadget::new("denied", 0, IDS, "S4").printer(DEVICE_ID);
     gadget.plug_and_wait();
     run("chmod 0644 /dev/bus/usb/*/*");
-    let again = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", NAME])
-        .env("LAB_NOBODY", "1")
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .expect("runs");
-    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
-    assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"));
+    tresen_lab::again_as_nobody(NAME);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
