@@ -5,7 +5,12 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use crate::{Error, Result};
+
+/// Bytes that one [`Duplex::recv`] makes room for.
+const CHUNK: usize = 4096;
 
 /// Locks the stream for one poll at a time, none of which waits. A reader and a writer may use one
 /// each; the stream keeps a waker per direction.
@@ -14,6 +19,26 @@ pub(super) struct Duplex<'a, S>(pub(super) &'a Mutex<S>);
 impl<S: Unpin> Duplex<'_, S> {
     fn poll<T>(&self, poll: impl FnOnce(Pin<&mut S>) -> Poll<T>) -> Poll<T> {
         poll(Pin::new(&mut *self.0.lock().expect("no holder of this lock panics")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Duplex<'_, S> {
+    /// One chunk, appended to `into`; its length. Nothing is lost when it is cancelled.
+    ///
+    /// # Errors
+    /// `closed` says what the stream's end means, `lost` what a fault means.
+    pub(super) async fn recv(
+        mut self,
+        into: &mut Vec<u8>,
+        closed: impl FnOnce() -> Error,
+        lost: impl FnOnce(io::Error) -> Error,
+    ) -> Result<usize> {
+        into.reserve(CHUNK);
+        match self.read_buf(into).await {
+            Ok(0) => Err(closed()),
+            Ok(n) => Ok(n),
+            Err(e) => Err(lost(e)),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio_serial::{
     ClearBuffer, DataBits, FlowControl, Parity, SerialPort, SerialPortBuilderExt, SerialStream, StopBits,
 };
@@ -251,14 +251,7 @@ impl Link for Serial {
     }
 
     fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
-        Box::pin(async move {
-            into.reserve(4096);
-            match Duplex(&self.stream).read_buf(into).await {
-                Ok(0) => Err(unplugged()),
-                Ok(n) => Ok(n),
-                Err(e) => Err(lost(e)),
-            }
-        })
+        Box::pin(Duplex(&self.stream).recv(into, unplugged, lost))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,21 +1,26 @@
 //! Bluetooth without a radio: BlueZ over two virtual controllers that hear each other, a till's and a
 //! printer's, and simulators behind the printer's GATT service and serial port.
 //!
-//! Both ends live under one bluetoothd. The scan, connections, attributes and RFCOMM channels are the
-//! kernel's and BlueZ's own; only the air is btvirt's.
+//! Both ends live under one bluetoothd. The scan, connections, attributes, pairing and RFCOMM channels are the
+//! kernel's and BlueZ's own; only the air is btvirt's. It has no supervision timeout: a controller that loses
+//! its power is never missed. [`hci::TIMEOUT`] is what the till's would report.
 
-use std::path::PathBuf;
+pub mod hci;
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bluer::adv::{Advertisement, AdvertisementHandle};
+use bluer::agent::{Agent, AgentHandle, ReqError};
 use bluer::gatt::local::{
     Application, ApplicationHandle, Characteristic, CharacteristicNotifier, CharacteristicNotify,
     CharacteristicNotifyMethod, CharacteristicWrite, CharacteristicWriteMethod, Service,
 };
 use bluer::rfcomm::{Listener, Profile, Role, SocketAddr};
-use bluer::{Adapter, Session, Uuid};
+use bluer::{Adapter, AdapterEvent, DiscoveryFilter, DiscoveryTransport, Session, Uuid};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::task::JoinHandle;
 use tresen_hal::link::spp::Spp;
@@ -49,6 +54,19 @@ impl Radio {
     /// # Panics
     /// Something of it does not start.
     pub async fn start() -> Self {
+        Self::start_with(&["-l2"]).await
+    }
+
+    /// The same with controllers for LE only. Those that have both make a key for both when they pair, and
+    /// BlueZ goes on over the other one.
+    ///
+    /// # Panics
+    /// As [`Radio::start`].
+    pub async fn start_le() -> Self {
+        Self::start_with(&["-L", "-l2"]).await
+    }
+
+    async fn start_with(controllers: &[&str]) -> Self {
         let alone = ALONE.lock().await;
         for module in ["hci_vhci", "rfcomm", "algif_hash", "algif_skcipher", "ecb", "cmac"] {
             crate::modprobe(module);
@@ -59,7 +77,7 @@ impl Radio {
         crate::until_exists("/run/dbus/system_bus_socket");
         // What BlueZ remembers of the last test's printer.
         crate::run("rm -rf /var/lib/bluetooth/*");
-        let mut radio = Self { btvirt: btvirt(), bluetoothd: None, session: None, _alone: alone };
+        let mut radio = Self { btvirt: btvirt(controllers), bluetoothd: None, session: None, _alone: alone };
         radio.start_bluetoothd().await;
         radio
     }
@@ -113,18 +131,89 @@ impl Radio {
         self.adapter(PRINTER).address().await.expect("an address").to_string()
     }
 
-    /// Has the printer end its connection with the till.
+    /// Ends the connection between printer and till at once, by the printer's controller. The till's reports
+    /// `reason`: [`hci::GOODBYE`], or [`hci::TIMEOUT`] as for a printer that is no longer heard. Says when the
+    /// till's kernel has seen it.
     ///
     /// # Panics
     /// There is none.
-    pub async fn drop_link(&self) {
-        let till = self.adapter(TILL).address().await.expect("an address");
-        let till = self.adapter(PRINTER).device(till).expect("the till is known to the printer");
-        till.disconnect().await.expect("disconnected");
+    pub async fn drop_link(&self, reason: u8) -> Instant {
+        tokio::task::spawn_blocking(move || hci::disconnect(PRINTER, TILL, reason)).await.expect("disconnected")
+    }
+
+    /// Pulls both controllers out, and with them the till's adapter. Says when.
+    pub fn unplug(&mut self) -> Instant {
+        let end = Instant::now();
+        self.btvirt.kill().ok();
+        self.btvirt.wait().ok();
+        end
     }
 }
 
 impl Radio {
+    /// Has the printer take part in pairing as one that has neither keys nor display, and agree each time.
+    /// Without an agent BlueZ, which is the printer here, refuses.
+    ///
+    /// # Panics
+    /// BlueZ refuses.
+    pub async fn agree_to_pair(&self) -> Agreement {
+        let asked: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+        let agree = |asked: &Arc<std::sync::Mutex<Vec<String>>>, adapter: String| -> ReqFuture {
+            asked.lock().expect("no holder of this lock panics").push(adapter);
+            Box::pin(async { Ok(()) })
+        };
+        let (authorizing, confirming) = (asked.clone(), asked.clone());
+        let agent = Agent {
+            request_default: true,
+            request_authorization: Some(Box::new(move |request| agree(&authorizing, request.adapter))),
+            request_confirmation: Some(Box::new(move |request| agree(&confirming, request.adapter))),
+            ..Agent::default()
+        };
+        let agent = self.session().register_agent(agent).await.expect("an agent");
+        // What the agent's abilities have made it, which are for both controllers: 3 is NoInputNoOutput.
+        let index = PRINTER.trim_start_matches("hci");
+        let btmgmt = Command::new("btmgmt").args(["--index", index, "io-cap", "3"]).stdin(Stdio::piped()).output();
+        let said = String::from_utf8_lossy(&btmgmt.expect("btmgmt, of BlueZ").stdout).into_owned();
+        assert!(said.contains("success"), "btmgmt: {said}");
+        Agreement { asked, _agent: agent }
+    }
+
+    /// Pairs the till with the printer over Bluetooth classic, as a person does with `bluetoothctl`.
+    ///
+    /// # Panics
+    /// The printer is not found, or refuses.
+    pub async fn pair(&self) {
+        let (till, printer) = (self.adapter(TILL), self.adapter(PRINTER).address().await.expect("an address"));
+        let classic = DiscoveryFilter { transport: DiscoveryTransport::BrEdr, ..DiscoveryFilter::default() };
+        till.set_discovery_filter(classic).await.expect("set");
+        let mut found = std::pin::pin!(till.discover_devices().await.expect("discovering"));
+        let finding = async {
+            while !matches!(next(&mut found).await, Some(AdapterEvent::DeviceAdded(device)) if device == printer) {}
+        };
+        crate::within("finding the printer", finding).await;
+        let pairing = async { till.device(printer).expect("found").pair().await };
+        crate::within("pairing", pairing).await.expect("paired");
+    }
+
+    /// Has `controller` lose its pairing with the other, and waits for the end of their connection.
+    ///
+    /// # Panics
+    /// It has none.
+    pub async fn lose_pairing(&self, controller: &str) {
+        let other = if controller == TILL { PRINTER } else { TILL };
+        let other = self.adapter(other).address().await.expect("an address");
+        self.adapter(controller).remove_device(other).await.expect("it was known");
+        let ended = || crate::until("the end of the connection", || hci::connections(TILL).is_empty());
+        tokio::task::spawn_blocking(ended).await.expect("it ends");
+    }
+
+    /// Whether the till has a pairing with the printer.
+    pub async fn is_paired(&self) -> bool {
+        let printer = self.adapter(PRINTER).address().await.expect("an address");
+        let Ok(printer) = self.adapter(TILL).device(printer) else { return false };
+        printer.is_paired().await.unwrap_or(false)
+    }
+
     /// Has both controllers forget each other, with the keys that they made for the connection. Without
     /// pairing one of them may keep its key longer than the other, and refuses to connect then.
     pub async fn forget(&self) {
@@ -134,6 +223,22 @@ impl Radio {
                 adapter.remove_device(device).await.ok();
             }
         }
+    }
+}
+
+type ReqFuture = Pin<Box<dyn Future<Output = std::result::Result<(), ReqError>> + Send>>;
+
+/// The printer agrees to pair as long as this is held.
+#[derive(Debug)]
+pub struct Agreement {
+    asked: Arc<std::sync::Mutex<Vec<String>>>,
+    _agent: AgentHandle,
+}
+
+impl Agreement {
+    /// The controllers on whose side somebody was asked since the last time.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().expect("no holder of this lock panics"))
     }
 }
 
@@ -148,25 +253,26 @@ impl Drop for Radio {
     }
 }
 
-/// Two controllers with Bluetooth classic and LE each, linked.
-fn btvirt() -> Child {
+/// Two controllers, linked.
+fn btvirt(controllers: &[&str]) -> Child {
     let program = std::env::var_os("PATH")
         .into_iter()
         .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
-        .chain([fetched()])
+        .chain(fetched())
         .map(|folder| folder.join("btvirt"))
         .find(|program| program.exists())
         .expect("btvirt, from Debian's bluez-test-tools; tests/lab/vm/setup-bluetooth fetches it");
-    let btvirt = Command::new(program).arg("-l2").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("btvirt");
+    let btvirt =
+        Command::new(program).args(controllers).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("btvirt");
     crate::until_exists("/sys/class/bluetooth/hci1");
     btvirt
 }
 
-/// Where the lab keeps it: beside the kernel that it booted.
-fn fetched() -> PathBuf {
+/// Where the lab may keep it: beside the kernel that it booted, or above.
+fn fetched() -> Vec<PathBuf> {
     let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let kernel = line.split_whitespace().find_map(|word| word.strip_prefix("lab.kernel="));
-    PathBuf::from(kernel.unwrap_or("/")).join("../bluetooth/usr/bin")
+    Path::new(kernel.unwrap_or("/")).ancestors().map(|folder| folder.join("bluetooth/usr/bin")).collect()
 }
 
 /// A simulator behind a GATT service.
@@ -182,6 +288,18 @@ impl BlePrinter {
     /// # Panics
     /// BlueZ refuses.
     pub async fn serve<D: Device + 'static>(radio: &Radio, device: Shared<D>) -> Self {
+        Self::offer(radio, device, false).await
+    }
+
+    /// The same, for those who have paired: it refuses writes over a link that is not encrypted.
+    ///
+    /// # Panics
+    /// As [`BlePrinter::serve`].
+    pub async fn serve_paired<D: Device + 'static>(radio: &Radio, device: Shared<D>) -> Self {
+        Self::offer(radio, device, true).await
+    }
+
+    async fn offer<D: Device + 'static>(radio: &Radio, device: Shared<D>, encrypt_write: bool) -> Self {
         let (to_sim, written) = mpsc::unbounded_channel();
         let notifier: Arc<Mutex<Option<CharacteristicNotifier>>> = Arc::default();
         let subscribed = notifier.clone();
@@ -190,6 +308,7 @@ impl BlePrinter {
             write: Some(CharacteristicWrite {
                 write: true,
                 write_without_response: true,
+                encrypt_write,
                 method: CharacteristicWriteMethod::Fun(Box::new(move |value, _| {
                     to_sim.send(value).ok();
                     Box::pin(async { Ok(()) })
@@ -303,13 +422,25 @@ impl SppPrinter {
     /// # Panics
     /// BlueZ refuses.
     pub async fn serve<D: Device + 'static>(radio: &Radio, channel: u16, device: Shared<D>) -> Self {
+        Self::offer(radio, channel, device, false).await
+    }
+
+    /// The same, for those who have paired.
+    ///
+    /// # Panics
+    /// As [`SppPrinter::serve`].
+    pub async fn serve_paired<D: Device + 'static>(radio: &Radio, channel: u16, device: Shared<D>) -> Self {
+        Self::offer(radio, channel, device, true).await
+    }
+
+    async fn offer<D: Device + 'static>(radio: &Radio, channel: u16, device: Shared<D>, paired: bool) -> Self {
         reachable(radio).await;
         let profile = Profile {
             uuid: SERIAL_PORT,
             name: Some("SimPrinter".to_owned()),
             role: Some(Role::Server),
             channel: Some(channel),
-            require_authentication: Some(false),
+            require_authentication: Some(paired),
             require_authorization: Some(false),
             ..Profile::default()
         };

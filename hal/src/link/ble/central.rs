@@ -233,6 +233,7 @@ fn classify(text: &str, error: impl Display) -> Error {
         "AuthenticationFailed",
         "AuthenticationRejected",
         "AuthenticationCanceled",
+        "AuthenticationTimeout",
         "Insufficient",
         "Paired",
     ]) {
@@ -255,35 +256,92 @@ fn classify(text: &str, error: impl Display) -> Error {
     }
 }
 
-/// Pairs with a device that needs no code, unless it is paired. `device` is btleplug's identifier,
-/// `hci0/dev_AA_BB_CC_DD_EE_FF`. btleplug does not pair, BlueZ does.
+/// What btleplug does not know of and BlueZ does: pairing. `device` is btleplug's identifier,
+/// `hci0/dev_AA_BB_CC_DD_EE_FF`.
 #[cfg(target_os = "linux")]
-pub(crate) async fn pair(session: &Session, device: &str) -> Result<()> {
+mod bluez {
     use bluez_async::{BluetoothError, BluetoothSession, DeviceId};
+
+    use super::*;
+
     /// A person may have to press the device's button.
     const PAIR: Duration = Duration::from_secs(30);
     static BLUEZ: Mutex<Option<BluetoothSession>> = Mutex::const_new(None);
 
-    let fault = |e: BluetoothError| explain(&e.into());
-    let id: DeviceId = device.parse().map_err(fault)?;
-    let mut held = BLUEZ.lock().await;
-    let bluez = match &*held {
-        Some(bluez) => bluez.clone(),
-        None => {
-            // Its task on the bus belongs on the thread that stays.
-            let opening = session.handle.spawn(async { BluetoothSession::new().await.map(|(_, bluez)| bluez) });
-            let ended = |_| Error::new(Kind::Io, "the Bluetooth thread ended");
-            held.insert(opening.await.map_err(ended)?.map_err(fault)?).clone()
+    fn fault(error: BluetoothError) -> Error {
+        explain(&error.into())
+    }
+
+    async fn bluez(session: &Session) -> Result<BluetoothSession> {
+        let mut held = BLUEZ.lock().await;
+        if let Some(bluez) = &*held {
+            return Ok(bluez.clone());
         }
-    };
-    drop(held);
-    within(PAIR, "pairing", async {
-        if bluez.get_device_info(&id).await.map_err(fault)?.paired {
-            return Ok(());
-        }
-        bluez.pair_with_timeout(&id, PAIR).await.map_err(fault)
-    })
-    .await
+        // Its task on the bus belongs on the thread that stays.
+        let opening = session.handle.spawn(async { BluetoothSession::new().await.map(|(_, bluez)| bluez) });
+        let ended = |_| Error::new(Kind::Io, "the Bluetooth thread ended");
+        Ok(held.insert(opening.await.map_err(ended)?.map_err(fault)?).clone())
+    }
+
+    /// Whether the system has a pairing with the device.
+    pub(crate) async fn is_paired(session: &Session, device: &str) -> Result<bool> {
+        let id: DeviceId = device.parse().map_err(fault)?;
+        let bluez = bluez(session).await?;
+        within(CALL_TIMEOUT, "asking for the pairing", async {
+            Ok(bluez.get_device_info(&id).await.map_err(fault)?.paired)
+        })
+        .await
+    }
+
+    /// Pairs with a device that needs no code. It needs no agent: without one BlueZ says of us what is
+    /// true, NoInputNoOutput, and nobody is asked on the side that begins.
+    pub(crate) async fn pair(session: &Session, device: &str) -> Result<()> {
+        let id: DeviceId = device.parse().map_err(fault)?;
+        let bluez = bluez(session).await?;
+        within(PAIR, "pairing", async { bluez.pair_with_timeout(&id, PAIR).await.map_err(fault) }).await
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) use bluez::{is_paired, pair};
+
+/// Where the system pairs by itself, it keeps the pairings to itself, too.
+#[cfg(not(target_os = "linux"))]
+pub(crate) async fn is_paired(_: &Session, _: &str) -> Result<bool> {
+    Ok(false)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) async fn pair(_: &Session, _: &str) -> Result<()> {
+    Err(Error::new(Kind::Unsupported, "option `pair`: this system pairs by itself when the device asks"))
+}
+
+/// A fault while pairing with `device`.
+pub(crate) fn not_paired(error: Error, device: &str) -> Error {
+    if error.kind() != Kind::Permission {
+        return not_connected(error);
+    }
+    Error::new(Kind::Permission, "pairing failed").because(error.to_string()).hint(format!(
+        "have the device ready to be paired, as its manual says; if it knows this computer from before, have it \
+         forget its pairings; if it needs a code, `bluetoothctl pair {device}`"
+    ))
+}
+
+/// Whether the system itself ended the connection while it was being made, as it does when the key of a
+/// pairing is refused: `le-connection-abort-by-local` (seen with BlueZ 5.66), or what ECONNABORTED reads as.
+pub(crate) fn is_given_up(error: &Error) -> bool {
+    let text = error.to_string();
+    ["abort-by-local", "Software caused connection abort"].iter().any(|said| text.contains(said))
+}
+
+/// What that means of a `device` that is paired here.
+pub(crate) fn pairing_lost(error: Error, device: &str) -> Error {
+    Error::new(Kind::Permission, "the device is paired here, and does not take the connection").because(error).hint(
+        format!(
+            "if it was reset, or paired with another computer since: `bluetoothctl remove {device}`, then pair it anew \
+             (the option `pair=true` does it)"
+        ),
+    )
 }
 
 /// A fault while connecting: nothing has been sent yet.
@@ -325,6 +383,22 @@ mod tests {
             assert!(error.to_string().contains("as the bus says"), "{error}");
             assert!(error.next_step().unwrap_or_default().contains(step), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn names_the_next_step_for_a_pairing_that_fails() {
+        let device = "AA:BB:CC:DD:EE:FF";
+        let refused = not_paired(classify("(org.bluez.Error.AuthenticationFailed)", "Authentication Failed"), device);
+        assert_eq!((refused.kind(), refused.effect()), (Kind::Permission, Effect::None));
+        assert!(refused.to_string().contains("bluetoothctl pair AA:BB:CC:DD:EE:FF"), "{refused}");
+        let absent = not_paired(classify("(org.bluez.Error.ConnectionAttemptFailed)", "Page Timeout"), device);
+        assert_eq!(absent.kind(), Kind::NotFound, "{absent}");
+
+        let given_up = classify("(org.bluez.Error.Failed)", "le-connection-abort-by-local");
+        assert!(is_given_up(&given_up) && !is_given_up(&classify("(org.bluez.Error.NoReply)", "no reply")));
+        let lost = pairing_lost(given_up, device);
+        assert_eq!((lost.kind(), lost.effect()), (Kind::Permission, Effect::None));
+        assert!(lost.to_string().contains("bluetoothctl remove AA:BB:CC:DD:EE:FF"), "{lost}");
     }
 
     #[test]

@@ -6,17 +6,20 @@
 //! - `mtu`: at most this many bytes per packet, 3 of them overhead (23 to 517). Otherwise what both ends
 //!   agreed on.
 //! - `response`: `true` has the device confirm each write, which is slow and needs no pacing;
-//!   `false` never does. Without it every 16th and the last write of a `send` are confirmed where the
+//!   `false` never does, so that what it drops is lost without a word. Without it every 16th and the last write of a `send` are confirmed where the
 //!   device can do both, so that `send` cannot run far ahead of it.
 //! - `pace`: milliseconds to wait after each write, for devices that lose bytes (0 to 1000).
-//! - `pair=true`: pairs before connecting (Linux), for devices that need no code.
+//! - `pair=true`: pairs before connecting (Linux), for devices that need no code. Once is enough: the
+//!   system keeps the pairing. Without it BlueZ tries to pair when the device asks for it.
 //! - `adapter`: `hci1`; otherwise the first that is switched on.
 //!
 //! **Permissions.** Linux: bluetoothd on the system bus; any user at the console, else the group
 //! `bluetooth`. macOS: the application needs the Bluetooth permission. Windows: none.
 //!
-//! **Ends.** When the device leaves, `recv` and a waiting `send` end with [`Kind::Closed`]. One link
-//! per device: the system would let two share it and mix their bytes.
+//! **Ends.** When the device leaves, `recv` and a waiting `send` end with [`Kind::Closed`], within
+//! milliseconds of the end of the connection. A device that loses its power is missed after the
+//! supervision timeout: 0.42 s on Linux (`le_supv_timeout` in `net/bluetooth`), unless the device has asked
+//! for another, of up to 32 s. One link per device: the system would let two share it and mix their bytes.
 //!
 //! Left out: pairing with a code (`bluetoothctl` does it once for all), L2CAP channels.
 
@@ -26,6 +29,7 @@ pub mod services;
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,7 +39,9 @@ use futures_core::Stream;
 use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use self::central::{CALL_TIMEOUT, Session, call, explain, not_connected, within};
+use self::central::{
+    CALL_TIMEOUT, Session, call, explain, is_given_up, not_connected, not_paired, pairing_lost, within,
+};
 use self::services::{Chosen, Wanted};
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
@@ -54,8 +60,10 @@ const CONNECT: Duration = Duration::from_secs(15);
 const WRITE: Duration = Duration::from_secs(35);
 /// How long unconfirmed writes get to leave before the link is closed.
 const SETTLE: Duration = Duration::from_millis(500);
+/// How long the news that the device has left may come after the fault of a write.
+const NEWS: Duration = Duration::from_millis(700);
 /// How often the connection is checked, in case the Bluetooth service has ended without a word.
-const CHECK: Duration = Duration::from_secs(2);
+const CHECK: Duration = Duration::from_millis(500);
 /// The longest value an attribute may have is 512 bytes (Core 5.4, Vol 3, Part F, 3.2.9); devices built on BlueZ
 /// count the handle in (5.66: "Invalid Length").
 const LONGEST_VALUE: usize = 510;
@@ -166,6 +174,8 @@ pub struct Ble {
     chosen: Chosen,
     writes: Writes,
     pace: Duration,
+    /// A write has been confirmed.
+    confirmed: AtomicBool,
     incoming: tokio::sync::Mutex<mpsc::Receiver<Vec<u8>>>,
     gone: watch::Receiver<bool>,
     pump: JoinHandle<()>,
@@ -246,25 +256,18 @@ fn hold(device: &str) -> Arc<tokio::sync::Mutex<()>> {
 }
 
 async fn connect(session: &Session, peripheral: &Peripheral, settings: &Settings) -> Result<()> {
-    if settings.pair {
-        pair(session, peripheral).await.map_err(not_connected)?;
+    let (id, device) = (peripheral.id().to_string(), central::name_of(peripheral));
+    if settings.pair && !central::is_paired(session, &id).await.map_err(not_connected)? {
+        central::pair(session, &id).await.map_err(|e| not_paired(e, &device))?;
     }
     let connected = within(CONNECT, "connecting", async { peripheral.connect().await.map_err(|e| explain(&e)) }).await;
-    if connected.is_err() {
-        // The system would go on trying.
-        leave(peripheral).await;
+    let Err(error) = connected else { return Ok(()) };
+    // The system would go on trying.
+    leave(peripheral).await;
+    if is_given_up(&error) && central::is_paired(session, &id).await.unwrap_or(false) {
+        return Err(pairing_lost(error, &device));
     }
-    connected.map_err(not_connected)
-}
-
-#[cfg(target_os = "linux")]
-async fn pair(session: &Session, peripheral: &Peripheral) -> Result<()> {
-    central::pair(session, &peripheral.id().to_string()).await
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn pair(_: &Session, _: &Peripheral) -> Result<()> {
-    Err(Error::new(Kind::Unsupported, "option `pair`: this system pairs by itself when the device asks"))
+    Err(not_connected(error))
 }
 
 async fn set_up(
@@ -294,6 +297,7 @@ async fn set_up(
         chosen,
         writes,
         pace: settings.pace,
+        confirmed: AtomicBool::new(false),
         incoming: tokio::sync::Mutex::new(incoming),
         gone,
         pump,
@@ -358,24 +362,46 @@ impl Ble {
     }
 
     async fn write_all(&self, bytes: &[u8]) -> Result<()> {
-        for (chunk, kind) in self.writes.of(bytes) {
+        for (i, (chunk, kind)) in self.writes.of(bytes).enumerate() {
             let write = async { self.peripheral.write(&self.chosen.write, chunk, kind).await.map_err(|e| explain(&e)) };
-            within(WRITE, "a write", write).await?;
+            let written = within(WRITE, "a write", write).await;
+            // Whatever became of this write, those before it may be on paper.
+            written.map_err(|e| if i > 0 { e.with_effect(Effect::Unknown) } else { e })?;
+            if kind == WriteType::WithResponse {
+                self.confirmed.store(true, Ordering::Relaxed);
+            }
             if !self.pace.is_zero() {
                 tokio::time::sleep(self.pace).await;
             }
         }
         Ok(())
     }
+
+    /// The end, seen by a sender. A device that wants to be paired ends the connection without saying so.
+    fn left(&self) -> Error {
+        if self.confirmed.load(Ordering::Relaxed) || self.writes.confirm == Confirm::Never {
+            return closed();
+        }
+        let device = central::name_of(&self.peripheral);
+        Error::new(Kind::Closed, "the device has left before it confirmed a write").hint(format!(
+            "is it switched on and near? If this happens each time, it wants to be paired: with the option \
+             `pair=true`, or `bluetoothctl pair {device}`"
+        ))
+    }
 }
 
 impl Link for Ble {
     fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            tokio::select! {
+            let sent = tokio::select! {
                 biased;
-                () = self.until_gone() => Err(closed()),
+                () = self.until_gone() => return Err(self.left()),
                 sent = self.write_all(bytes) => sent,
+            };
+            let Err(error) = sent else { return Ok(()) };
+            match tokio::time::timeout(NEWS, self.until_gone()).await {
+                Ok(()) => Err(self.left().because(error)),
+                Err(_) => Err(error),
             }
         })
     }

@@ -10,11 +10,18 @@
 //! **Closing.** What was written can still be on its way when the socket is closed, and is then lost:
 //! [`Link::close`] waits for the kernel's queue to run empty, for as long as it moves.
 //!
-//! **A kernel to avoid.** Debian's 6.1.0-56 (6.1.192-2) panicked in `hci_chan_del` whenever a classic connection to
-//! an absent device failed; BlueZ's own `l2ping` does it, too. Seen with virtual controllers (btvirt);
-//! whether real ones do it was not tried.
+//! **Pairing.** A device that needs no code is paired by the kernel when it asks for it; one that needs a code, by
+//! `bluetoothctl pair AA:BB:CC:DD:EE:FF`, once for all.
 //!
-//! Left out: pairing (`bluetoothctl pair AA:BB:CC:DD:EE:FF` does it once for all).
+//! **Ends.** When the device leaves, `recv` and a waiting `send` end with [`Kind::Closed`], within milliseconds of the
+//! end of the connection. A device that loses its power is missed after the supervision timeout, 20 s unless
+//! the system sets another (Core 5.4, Vol 4, Part E, 6.21).
+//!
+//! **Kernels to avoid.** Debian's 6.1.0-56 (6.1.192-2) panics in `hci_chan_del` whenever a connection fails while it
+//! is being made; BlueZ's own `l2ping` does it, too. 6.1.0-50 (6.1.176-1) and 6.12 do not. Seen with virtual
+//! controllers (btvirt); whether real ones do it was not tried.
+//!
+//! Left out: pairing with a code.
 
 mod sdp;
 
@@ -24,7 +31,8 @@ use std::time::Duration;
 
 use bluer::rfcomm::{self, Stream};
 use bluer::{AddressType, l2cap};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
 
 use super::duplex::Duplex;
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result, Retry};
@@ -52,6 +60,9 @@ pub struct Spp {
     stream: Mutex<Stream>,
     /// What the kernel says of an empty queue. Kernels differ: some count what waits, others what is free.
     idle: Option<u32>,
+    /// Set by whoever sees the end first. The kernel says it to one of the two directions only; the other it
+    /// tells to try again, for ever.
+    gone: watch::Sender<bool>,
 }
 
 /// Connects to the serial port of `device` as the options of `address` say.
@@ -81,13 +92,13 @@ pub async fn open(address: &Address, device: &str) -> Result<Spp> {
         socket.bind(rfcomm::SocketAddr::new(adapter, 0))?;
         socket.connect(rfcomm::SocketAddr::new(peer, channel)).await
     };
-    within(connecting).await.map(Spp::new).map_err(|e| e.with_effect(Effect::None))
+    within(peer, connecting).await.map(Spp::new).map_err(|e| e.with_effect(Effect::None))
 }
 
 /// Asks the device for the channel of its first serial port.
 async fn lookup(adapter: bluer::Address, peer: bluer::Address) -> Result<u8> {
     let at = |address, psm| l2cap::SocketAddr::new(address, AddressType::BrEdr, psm);
-    let socket = within(async {
+    let socket = within(peer, async {
         let socket = l2cap::Socket::new_seq_packet()?;
         socket.bind(at(adapter, 0))?;
         socket.connect(at(peer, sdp::PSM)).await
@@ -98,8 +109,8 @@ async fn lookup(adapter: bluer::Address, peer: bluer::Address) -> Result<u8> {
         // The default MTU of L2CAP is 672 bytes; we allow attributes of 512 per packet.
         let mut packet = [0; 1024];
         loop {
-            socket.send(&lookup.request()).await.map_err(explain)?;
-            let n = socket.recv(&mut packet).await.map_err(explain)?;
+            socket.send(&lookup.request()).await.map_err(|e| explain(e, peer))?;
+            let n = socket.recv(&mut packet).await.map_err(|e| explain(e, peer))?;
             if let Some(channels) = lookup.answer(&packet[..n])? {
                 return Ok::<_, Error>(channels);
             }
@@ -114,8 +125,8 @@ async fn lookup(adapter: bluer::Address, peer: bluer::Address) -> Result<u8> {
 
 const TRY_CHANNEL: &str = "if it should have one, try the option `channel=1`";
 
-async fn within<T>(connecting: impl Future<Output = io::Result<T>>) -> Result<T> {
-    tokio::time::timeout(CONNECT, connecting).await.map_err(|_| late())?.map_err(explain)
+async fn within<T>(peer: bluer::Address, connecting: impl Future<Output = io::Result<T>>) -> Result<T> {
+    tokio::time::timeout(CONNECT, connecting).await.map_err(|_| late())?.map_err(|e| explain(e, peer))
 }
 
 fn late() -> Error {
@@ -125,7 +136,7 @@ fn late() -> Error {
 const NEAR: &str = "is it switched on, near, and not connected to a phone or another till?";
 
 /// What the kernel's answers to a connection attempt mean (Linux, `net/bluetooth`).
-fn explain(error: io::Error) -> Error {
+fn explain(error: io::Error, peer: bluer::Address) -> Error {
     let new = |kind, what: &str, step: &str| Error::new(kind, what).hint(step);
     let error_ = match error.raw_os_error() {
         Some(libc::EHOSTDOWN | libc::ETIMEDOUT) => new(Kind::NotFound, "the device does not answer", NEAR),
@@ -145,11 +156,16 @@ fn explain(error: io::Error) -> Error {
             "the device has nothing on that channel",
             "leave the option `channel` out, or try another",
         ),
-        Some(libc::EACCES | libc::EPERM | libc::EKEYREJECTED | libc::EBADE) => new(
-            Kind::Permission,
-            "the device wants to be paired",
-            "pair it: `bluetoothctl pair ADDRESS`; if it was paired, `bluetoothctl remove ADDRESS` first",
-        ),
+        Some(libc::ECONNRESET | libc::ECONNABORTED | libc::ENOTCONN | libc::EPIPE) => {
+            new(Kind::Refused, "the device ended the connection while it was being made", NEAR)
+        }
+        Some(libc::EACCES | libc::EPERM | libc::EKEYREJECTED | libc::EBADE) => {
+            let step = format!(
+                "pair it: `bluetoothctl pair {peer}`; if it was paired: `bluetoothctl remove {peer}`, and have the \
+                 device forget its pairings, too"
+            );
+            new(Kind::Permission, "the device wants to be paired", &step)
+        }
         Some(libc::EBUSY) => new(Kind::Busy, "another program is connected to it", "close that one first"),
         _ => return Error::from(error).hint(NEAR),
     };
@@ -183,11 +199,26 @@ impl Spp {
     /// Takes over a connection that nothing has been written to.
     pub fn new(stream: Stream) -> Self {
         let idle = stream.as_ref().output_buffer().ok();
-        Self { stream: Mutex::new(stream), idle }
+        Self { stream: Mutex::new(stream), idle, gone: watch::Sender::new(false) }
     }
 
     fn queue(&self) -> Option<u32> {
         self.stream.lock().expect("no holder of this lock panics").as_ref().output_buffer().ok()
+    }
+
+    /// What a fault means to both directions.
+    fn ended(&self, error: io::Error) -> Error {
+        let error = lost(error);
+        if error.kind() == Kind::Closed {
+            self.gone.send_replace(true);
+        }
+        error
+    }
+
+    /// Outside tokio's budget, which the waiting that this is to end uses up.
+    async fn until_gone(&self) {
+        let mut gone = self.gone.subscribe();
+        tokio::task::unconstrained(gone.wait_for(|gone| *gone)).await.ok();
     }
 
     /// Waits for the kernel's queue to run empty.
@@ -211,22 +242,32 @@ impl Spp {
 
 impl Link for Spp {
     fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { Duplex(&self.stream).write_all(bytes).await.map_err(lost) })
+        Box::pin(async move {
+            let mut stream = Duplex(&self.stream);
+            tokio::select! {
+                biased;
+                sent = stream.write_all(bytes) => sent.map_err(|e| self.ended(e)),
+                () = self.until_gone() => Err(closed()),
+            }
+        })
     }
 
     fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
-            into.reserve(4096);
-            match Duplex(&self.stream).read_buf(into).await {
-                Ok(0) => Err(closed()),
-                Ok(n) => Ok(n),
-                Err(e) => Err(lost(e)),
+            tokio::select! {
+                biased;
+                // What came before the end is still there to be read.
+                received = Duplex(&self.stream).recv(into, closed, |e| self.ended(e)) => received,
+                () = self.until_gone() => Err(closed()),
             }
         })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            if *self.gone.borrow() {
+                return;
+            }
             self.drain().await;
             let goodbye = async {
                 let mut rest = Vec::new();
@@ -269,15 +310,18 @@ mod tests {
 
     #[test]
     fn names_the_next_step_for_what_the_kernel_says() {
+        let peer = "02:00:00:00:00:01".parse().expect("an address");
         for (code, kind, step) in [
             (libc::EHOSTDOWN, Kind::NotFound, "switched on"),
+            (libc::ETIMEDOUT, Kind::NotFound, "switched on"),
             (libc::EHOSTUNREACH, Kind::NotFound, "power on"),
             (libc::EAFNOSUPPORT, Kind::Unsupported, "modprobe rfcomm"),
             (libc::ECONNREFUSED, Kind::Refused, "channel"),
-            (libc::EACCES, Kind::Permission, "bluetoothctl pair"),
+            (libc::ENOTCONN, Kind::Refused, "another till"),
+            (libc::EACCES, Kind::Permission, "bluetoothctl pair 02:00:00:00:00:01"),
             (libc::EBUSY, Kind::Busy, "close"),
         ] {
-            let error = explain(io::Error::from_raw_os_error(code));
+            let error = explain(io::Error::from_raw_os_error(code), peer);
             assert_eq!(error.kind(), kind);
             assert!(error.next_step().expect("a step").contains(step), "{error}");
         }
