@@ -88,6 +88,14 @@ pub fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("/proc").count()
 }
 
+/// A file that the lab's scripts have fetched or built: beside the kernel that they booted, whose place is on its
+/// command line, or above.
+fn fetched(file: &Path) -> Option<std::path::PathBuf> {
+    let line = std::fs::read_to_string("/proc/cmdline").ok()?;
+    let kernel = line.split_whitespace().find_map(|word| word.strip_prefix("lab.kernel="))?;
+    Path::new(kernel).ancestors().map(|folder| folder.join(file)).find(|path| path.exists())
+}
+
 /// Whether this is what [`again_as_nobody`] runs.
 pub fn is_nobody() -> bool {
     std::env::var_os("LAB_NOBODY").is_some()

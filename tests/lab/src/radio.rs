@@ -7,7 +7,7 @@
 
 pub mod hci;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -31,6 +31,10 @@ use tresen_hal::{BoxFuture, Error, Kind, Link, Result};
 pub const TILL: &str = "hci0";
 /// The printer's.
 pub const PRINTER: &str = "hci1";
+/// The till's other one, with [`Radio::start_with_two_printers`].
+pub const TILLS_SECOND: &str = "hci2";
+/// That of another printer, which hears that one only.
+pub const SECOND: &str = "hci3";
 /// Service, write and notify characteristic, as WebBluetoothReceiptPrinter's table has them.
 const SERVICE: Uuid = Uuid::from_u128(0x000018f0_0000_1000_8000_00805f9b34fb);
 const WRITE: Uuid = Uuid::from_u128(0x00002af1_0000_1000_8000_00805f9b34fb);
@@ -40,9 +44,10 @@ const SERIAL_PORT: Uuid = Uuid::from_u128(0x00001101_0000_1000_8000_00805f9b34fb
 
 /// BlueZ and the two controllers. One test has it at a time; it starts anew for each.
 pub struct Radio {
-    btvirt: Child,
+    btvirts: Vec<Child>,
     bluetoothd: Option<Child>,
     session: Option<Session>,
+    controllers: Vec<&'static str>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -54,7 +59,7 @@ impl Radio {
     /// # Panics
     /// Something of it does not start.
     pub async fn start() -> Self {
-        Self::start_with(&["-l2"]).await
+        Self::start_with(&["-l2"], &[[TILL, PRINTER]]).await
     }
 
     /// The same with controllers for LE only. Those that have both make a key for both when they pair, and
@@ -63,10 +68,19 @@ impl Radio {
     /// # Panics
     /// As [`Radio::start`].
     pub async fn start_le() -> Self {
-        Self::start_with(&["-L", "-l2"]).await
+        Self::start_with(&["-L", "-l2"], &[[TILL, PRINTER]]).await
     }
 
-    async fn start_with(controllers: &[&str]) -> Self {
+    /// The same with another printer, out of reach of the first, and another adapter of the till's for it: the
+    /// controllers of one btvirt give each connection the same number.
+    ///
+    /// # Panics
+    /// As [`Radio::start`].
+    pub async fn start_with_two_printers() -> Self {
+        Self::start_with(&["-l2"], &[[TILL, PRINTER], [TILLS_SECOND, SECOND]]).await
+    }
+
+    async fn start_with(arguments: &[&str], pairs: &[[&'static str; 2]]) -> Self {
         let alone = ALONE.lock().await;
         for module in ["hci_vhci", "rfcomm", "algif_hash", "algif_skcipher", "ecb", "cmac"] {
             crate::modprobe(module);
@@ -77,7 +91,8 @@ impl Radio {
         crate::until_exists("/run/dbus/system_bus_socket");
         // What BlueZ remembers of the last test's printer.
         crate::run("rm -rf /var/lib/bluetooth/*");
-        let mut radio = Self { btvirt: btvirt(controllers), bluetoothd: None, session: None, _alone: alone };
+        let btvirts = pairs.iter().map(|pair| btvirt(arguments, pair)).collect();
+        let mut radio = Self { btvirts, bluetoothd: None, session: None, controllers: pairs.concat(), _alone: alone };
         radio.start_bluetoothd().await;
         radio
     }
@@ -94,14 +109,14 @@ impl Radio {
         let end = tokio::time::Instant::now() + crate::PATIENCE * 2;
         let session = loop {
             if let Ok(session) = Session::new().await
-                && session.adapter_names().await.is_ok_and(|names| names.len() >= 2)
+                && session.adapter_names().await.is_ok_and(|names| names.len() >= self.controllers.len())
             {
                 break session;
             }
-            assert!(tokio::time::Instant::now() < end, "bluetoothd has not seen both controllers");
+            assert!(tokio::time::Instant::now() < end, "bluetoothd has not seen the controllers");
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
-        for name in [TILL, PRINTER] {
+        for name in &self.controllers {
             let adapter = session.adapter(name).expect("an adapter");
             adapter.set_powered(true).await.expect("switched on");
         }
@@ -128,7 +143,15 @@ impl Radio {
 
     /// The printer's address: `00:AA:01:01:00:24`.
     pub async fn printer(&self) -> String {
-        self.adapter(PRINTER).address().await.expect("an address").to_string()
+        self.address(PRINTER).await
+    }
+
+    /// The address of a controller.
+    ///
+    /// # Panics
+    /// There is none of this name.
+    pub async fn address(&self, controller: &str) -> String {
+        self.adapter(controller).address().await.expect("an address").to_string()
     }
 
     /// Ends the connection between printer and till at once, by the printer's controller. The till's reports
@@ -141,12 +164,26 @@ impl Radio {
         tokio::task::spawn_blocking(move || hci::disconnect(PRINTER, TILL, reason)).await.expect("disconnected")
     }
 
-    /// Pulls both controllers out, and with them the till's adapter. Says when.
+    /// The same for the other printer.
+    ///
+    /// # Panics
+    /// As [`Radio::drop_link`].
+    pub async fn drop_seconds_link(&self, reason: u8) -> Instant {
+        tokio::task::spawn_blocking(move || hci::disconnect(SECOND, TILLS_SECOND, reason)).await.expect("disconnected")
+    }
+
+    /// Pulls all controllers out, and with them the till's adapter. Says when.
     pub fn unplug(&mut self) -> Instant {
         let end = Instant::now();
-        self.btvirt.kill().ok();
-        self.btvirt.wait().ok();
+        self.end_controllers();
         end
+    }
+
+    fn end_controllers(&mut self) {
+        for btvirt in &mut self.btvirts {
+            btvirt.kill().ok();
+            btvirt.wait().ok();
+        }
     }
 }
 
@@ -170,11 +207,13 @@ impl Radio {
             ..Agent::default()
         };
         let agent = self.session().register_agent(agent).await.expect("an agent");
-        // What the agent's abilities have made it, which are for both controllers: 3 is NoInputNoOutput.
-        let index = PRINTER.trim_start_matches("hci");
-        let btmgmt = Command::new("btmgmt").args(["--index", index, "io-cap", "3"]).stdin(Stdio::piped()).output();
-        let said = String::from_utf8_lossy(&btmgmt.expect("btmgmt, of BlueZ").stdout).into_owned();
-        assert!(said.contains("success"), "btmgmt: {said}");
+        // What the agent's abilities have made it, which are for all controllers: 3 is NoInputNoOutput.
+        for printer in self.controllers.iter().filter(|name| [PRINTER, SECOND].contains(name)) {
+            let index = printer.trim_start_matches("hci");
+            let btmgmt = Command::new("btmgmt").args(["--index", index, "io-cap", "3"]).stdin(Stdio::piped()).output();
+            let said = String::from_utf8_lossy(&btmgmt.expect("btmgmt, of BlueZ").stdout).into_owned();
+            assert!(said.contains("success"), "btmgmt: {said}");
+        }
         Agreement { asked, _agent: agent }
     }
 
@@ -183,7 +222,19 @@ impl Radio {
     /// # Panics
     /// The printer is not found, or refuses.
     pub async fn pair(&self) {
-        let (till, printer) = (self.adapter(TILL), self.adapter(PRINTER).address().await.expect("an address"));
+        self.pair_with(TILL, PRINTER).await;
+    }
+
+    /// The same with the other printer.
+    ///
+    /// # Panics
+    /// As [`Radio::pair`].
+    pub async fn pair_second(&self) {
+        self.pair_with(TILLS_SECOND, SECOND).await;
+    }
+
+    async fn pair_with(&self, till: &str, printer: &str) {
+        let (till, printer) = (self.adapter(till), self.adapter(printer).address().await.expect("an address"));
         let classic = DiscoveryFilter { transport: DiscoveryTransport::BrEdr, ..DiscoveryFilter::default() };
         till.set_discovery_filter(classic).await.expect("set");
         let mut found = std::pin::pin!(till.discover_devices().await.expect("discovering"));
@@ -214,10 +265,10 @@ impl Radio {
         printer.is_paired().await.unwrap_or(false)
     }
 
-    /// Has both controllers forget each other, with the keys that they made for the connection. Without
+    /// Has the controllers forget each other, with the keys that they made for the connection. Without
     /// pairing one of them may keep its key longer than the other, and refuses to connect then.
     pub async fn forget(&self) {
-        for name in [TILL, PRINTER] {
+        for name in &self.controllers {
             let adapter = self.adapter(name);
             for device in adapter.device_addresses().await.unwrap_or_default() {
                 adapter.remove_device(device).await.ok();
@@ -245,34 +296,28 @@ impl Agreement {
 impl Drop for Radio {
     fn drop(&mut self) {
         self.kill_bluetoothd();
-        self.btvirt.kill().ok();
-        self.btvirt.wait().ok();
+        self.end_controllers();
         crate::until("the controllers to go", || {
             std::fs::read_dir("/sys/class/bluetooth").is_ok_and(|mut all| all.next().is_none())
         });
     }
 }
 
-/// Two controllers, linked.
-fn btvirt(controllers: &[&str]) -> Child {
+/// Two controllers that hear each other.
+fn btvirt(arguments: &[&str], pair: &[&str; 2]) -> Child {
     let program = std::env::var_os("PATH")
         .into_iter()
         .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
-        .chain(fetched())
         .map(|folder| folder.join("btvirt"))
         .find(|program| program.exists())
+        .or_else(|| crate::fetched(Path::new("bluetooth/usr/bin/btvirt")))
         .expect("btvirt, from Debian's bluez-test-tools; tests/lab/vm/setup-bluetooth fetches it");
     let btvirt =
-        Command::new(program).args(controllers).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("btvirt");
-    crate::until_exists("/sys/class/bluetooth/hci1");
+        Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("btvirt");
+    for name in pair {
+        crate::until_exists(format!("/sys/class/bluetooth/{name}"));
+    }
     btvirt
-}
-
-/// Where the lab may keep it: beside the kernel that it booted, or above.
-fn fetched() -> Vec<PathBuf> {
-    let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    let kernel = line.split_whitespace().find_map(|word| word.strip_prefix("lab.kernel="));
-    Path::new(kernel.unwrap_or("/")).ancestors().map(|folder| folder.join("bluetooth/usr/bin")).collect()
 }
 
 /// A simulator behind a GATT service.
@@ -406,7 +451,20 @@ impl SppPrinter {
     /// # Panics
     /// The kernel refuses.
     pub async fn listen<D: Device + 'static>(radio: &Radio, channel: u8, device: Shared<D>) -> Self {
-        let adapter = reachable(radio).await;
+        Self::listen_at(radio, PRINTER, channel, device).await
+    }
+
+    /// The same at one of several controllers.
+    ///
+    /// # Panics
+    /// As [`SppPrinter::listen`].
+    pub async fn listen_at<D: Device + 'static>(
+        radio: &Radio,
+        controller: &str,
+        channel: u8,
+        device: Shared<D>,
+    ) -> Self {
+        let adapter = reachable(radio, controller).await;
         let at = SocketAddr::new(adapter.address().await.expect("an address"), channel);
         let listener = Listener::bind(at).await.expect("a channel");
         let task = tokio::spawn(async move {
@@ -434,7 +492,7 @@ impl SppPrinter {
     }
 
     async fn offer<D: Device + 'static>(radio: &Radio, channel: u16, device: Shared<D>, paired: bool) -> Self {
-        reachable(radio).await;
+        reachable(radio, PRINTER).await;
         let profile = Profile {
             uuid: SERIAL_PORT,
             name: Some("SimPrinter".to_owned()),
@@ -460,8 +518,8 @@ impl SppPrinter {
 }
 
 /// A controller answers classic connections only while it can be discovered, or knows somebody.
-async fn reachable(radio: &Radio) -> Adapter {
-    let adapter = radio.adapter(PRINTER);
+async fn reachable(radio: &Radio, controller: &str) -> Adapter {
+    let adapter = radio.adapter(controller);
     adapter.set_discoverable_timeout(0).await.expect("set");
     adapter.set_discoverable(true).await.expect("set");
     adapter

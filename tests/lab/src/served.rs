@@ -15,15 +15,16 @@ use crate::Gadget;
 /// A simulator that plays a gadget: what the host's driver sends reaches it, and what it says comes back. It
 /// takes bytes as long as the simulator does; then the host sees its transfers wait, as with a printer
 /// whose buffer is full.
+///
+/// When a gadget is pulled, drop this before it is plugged in again: the kernel's functions make their nodes
+/// anew each time and lose count of one that is still open.
 #[derive(Debug)]
 pub struct Served {
     task: JoinHandle<()>,
 }
 
 impl Served {
-    /// Behind a printer gadget that is plugged in. When it is pulled, drop this before it is plugged in
-    /// again: the kernel's printer function makes its node anew each time and loses count of one that
-    /// is still open.
+    /// Behind a printer gadget that is plugged in.
     ///
     /// # Panics
     /// There is no printer gadget, or something else serves it.
@@ -31,8 +32,7 @@ impl Served {
         Self::at("/dev/g_printer0".as_ref(), device)
     }
 
-    /// Behind an HID function of a gadget that is plugged in; each of its chunks is one report. Survives
-    /// replugging, but drop it before the gadget.
+    /// Behind an HID function of a gadget that is plugged in; each of its chunks is one report.
     ///
     /// # Panics
     /// There is no such function, or something else serves it.

@@ -119,6 +119,9 @@ impl Loopback {
     pub fn feed(&self, code: &[u8; 4], frame: Vec<u8>) -> Feed {
         let mut file = open(Self::CAMERA);
         set_format(&file, code);
+        // VIDIOC_STREAMON, which writing does not need. But the driver (0.12.7) forgets that its device can be
+        // written to when one who has only written leaves and somebody looks what it can.
+        ioctl(&file, 0x4004_5612, &mut [2_u32]).expect("VIDIOC_STREAMON");
         // With the first one it becomes a camera.
         file.write_all(&frame).expect("the first frame");
         Feed::start(move |ended| {
@@ -130,14 +133,11 @@ impl Loopback {
     }
 }
 
-/// `vm/setup-camera` has built it beside the kernel, whose place is on the kernel's command line.
+/// `vm/setup-camera` has built it beside the kernel, or above.
 fn module() -> PathBuf {
-    let line = std::fs::read_to_string("/proc/cmdline").expect("/proc");
-    let kernel = line.split_whitespace().find_map(|word| word.strip_prefix("lab.kernel=")).expect("set by vm/boot");
     let version = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc");
-    let module = Path::new(kernel).with_file_name("camera").join(version.trim()).join("v4l2loopback.ko");
-    assert!(module.exists(), "{}: tests/lab/vm/setup-camera builds it", module.display());
-    module
+    let module = Path::new("camera").join(version.trim()).join("v4l2loopback.ko");
+    crate::fetched(&module).expect("v4l2loopback.ko; tests/lab/vm/setup-camera builds it")
 }
 
 /// A picture that is shown again and again. Dropping it ends that.
