@@ -1,9 +1,11 @@
 //! From an address to a driver: the one place that knows which protocol belongs to which class.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tresen_hal::address::{LinkKind, UsbId};
-use tresen_hal::{Address, BoxFuture, Clock, Error, Kind, Result, link};
+use tresen_hal::{Address, BoxFuture, Clock, Effect, Error, Kind, Result, link};
 use tresen_payment::{self as payment, Journal, zvt};
 use tresen_printers::{self as printers, escpos};
 use tresen_scanners::{self as scanners, hid, serial as line, wedge};
@@ -179,14 +181,30 @@ pub async fn open_camera(address: &Address, name: &str, clock: Arc<dyn Clock>) -
     Ok((Box::new(CameraScans::open(address, name, clock).await?), address.label()))
 }
 
-/// The first of several addresses that opens; or an error that says why each did not.
+/// How long one address may take to open: the others wait for it, and so do calls.
+const OPEN: Duration = Duration::from_secs(10);
+/// The same for Bluetooth LE, which scans first, and where a person may have to press a button to pair.
+const OPEN_BLE: Duration = Duration::from_secs(60);
+/// The same for a terminal, whose protocol has deadlines of its own: ZVT's T4 is 180 s.
+const OPEN_TERMINAL: Duration = Duration::from_secs(200);
+
+fn limit(address: &Address) -> Duration {
+    match (address.protocol(), address.link()) {
+        ("zvt", _) => OPEN_TERMINAL,
+        (_, LinkKind::Ble { .. }) => OPEN_BLE,
+        _ => OPEN,
+    }
+}
+
+/// The first of several addresses that opens in time; or an error that says why each did not.
 pub(super) async fn first<'a, T>(
     addresses: &'a [Address],
     open: impl Fn(&'a Address) -> BoxFuture<'a, Result<T>>,
 ) -> Result<T> {
     let mut failed: Option<Error> = None;
     for address in addresses {
-        match open(address).await {
+        let late = || Error::new(Kind::Timeout, "did not open in time").with_effect(Effect::None).at(address.label());
+        match timeout(limit(address), open(address)).await.unwrap_or_else(|_| Err(late())) {
             Ok(opened) => return Ok(opened),
             Err(error) => {
                 failed = Some(match failed {
@@ -197,4 +215,33 @@ pub(super) async fn first<'a, T>(
         }
     }
     Err(failed.unwrap_or_else(|| Error::new(Kind::Config, "there is no address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens what ends in 2, after 30 s; everything else never.
+    fn open(address: &Address) -> BoxFuture<'_, Result<String>> {
+        Box::pin(async move {
+            if !address.label().ends_with('2') {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            Ok(address.label())
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_hangs_holds_up_the_next_for_a_while_only() {
+        let addresses = |all: &[&str]| -> Vec<Address> { all.iter().map(|a| a.parse().expect(a)).collect() };
+        let start = tokio::time::Instant::now();
+        let both = addresses(&["escpos+tcp://10.0.0.1:9100", "escpos+ble://AA:BB:CC:DD:EE:F2"]);
+        assert_eq!(first(&both, open).await.expect("the second"), "escpos+ble://AA:BB:CC:DD:EE:F2");
+        assert_eq!(start.elapsed(), Duration::from_secs(40), "Bluetooth LE has more time");
+        let both = addresses(&["escpos+tcp://10.0.0.1:9102", "escpos+tcp://10.0.0.1:9101"]);
+        let error = first(&both, open).await.expect_err("neither in time");
+        assert_eq!(error.kind(), Kind::Timeout);
+        assert!(error.to_string().contains(":9102") && error.to_string().contains(":9101"), "{error}");
+    }
 }

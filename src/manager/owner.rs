@@ -16,13 +16,13 @@ const QUEUE: usize = 32;
 const RESTARTS: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
-/// Opens the link and makes the driver; called again after each loss.
+/// Opens the link and makes the driver, or fails in time; called again after each loss.
 pub(crate) type Opener<D> = Arc<dyn Fn() -> BoxFuture<'static, Result<(Box<D>, String)>> + Send + Sync>;
 
 /// What the class of a device adds to owning it.
 pub(crate) trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
-    /// How long opening may take, what [`Hooks::opened`] does included: calls queue behind it.
-    const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How long [`Hooks::opened`] may take: calls queue behind it.
+    const OPENED_WITHIN: Duration = Duration::from_secs(10);
     /// A new driver stands on a new link; it is not yet used by anyone. An error drops it.
     fn opened<'a>(&'a self, driver: &'a mut D, address: &'a str) -> BoxFuture<'a, Result<()>>;
     /// The device said something.
@@ -268,13 +268,10 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
     }
 
     async fn open(&self) -> Result<Box<D>> {
-        let opened = async {
-            let (mut driver, address) = (self.opener)().await?;
-            self.hooks.opened(&mut driver, &address).await?;
-            Ok(driver)
-        };
-        let late = || Error::new(Kind::Timeout, "did not open in time").with_effect(Effect::None);
-        timeout(H::OPEN_TIMEOUT, opened).await.unwrap_or_else(|_| Err(late()))
+        let (mut driver, address) = (self.opener)().await?;
+        let late = || Error::new(Kind::Timeout, "was not ready in time").with_effect(Effect::None).at(&address);
+        timeout(H::OPENED_WITHIN, self.hooks.opened(&mut driver, &address)).await.map_err(|_| late())??;
+        Ok(driver)
     }
 
     /// Runs calls and listens in between. Returns why the link is no good any more, or none at the

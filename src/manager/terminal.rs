@@ -222,7 +222,7 @@ struct TerminalHooks {
 
 impl Hooks<AnyTerminal> for TerminalHooks {
     // A terminal that is still busy with a customer is asked until it is idle.
-    const OPEN_TIMEOUT: Duration = Duration::from_secs(200);
+    const OPENED_WITHIN: Duration = Duration::from_secs(200);
 
     fn opened<'a>(&'a self, driver: &'a mut AnyTerminal, address: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
