@@ -83,11 +83,13 @@ async fn plug_print_pull(watch: &mut Watch, printer: &FfsPrinter, serial: &str) 
     let link = link::open(&address).await.unwrap_or_else(|e| panic!("{e}"));
     within("sending", link.send(b"\x1b@")).await.expect("taken");
     let ready = start.elapsed();
+    // Before it goes: whoever waits for it would wait for ever.
+    let known = known.join().expect("no panic");
     gadget.unplug();
     assert_eq!(within("the end", link.recv(&mut Vec::new())).await.expect_err("pulled").kind(), Kind::Closed);
     let Event::Left(left) = next(watch, "hotplug").await else { panic!("it left") };
     assert_eq!(left.identities, found.identities);
-    Times { known: known.join().expect("no panic"), announced, ready }
+    Times { known, announced, ready }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
