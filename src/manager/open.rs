@@ -183,15 +183,15 @@ pub async fn open_camera(address: &Address, name: &str, clock: Arc<dyn Clock>) -
 
 /// How long one address may take to open: the others wait for it, and so do calls.
 const OPEN: Duration = Duration::from_secs(10);
-/// The same for Bluetooth LE, which scans first, and where a person may have to press a button to pair.
-const OPEN_BLE: Duration = Duration::from_secs(60);
+/// The same for Bluetooth, which looks for the device first, and where a person may have to press a button to pair.
+const OPEN_BLUETOOTH: Duration = Duration::from_secs(60);
 /// The same for a terminal, whose protocol has deadlines of its own: ZVT's T4 is 180 s.
 const OPEN_TERMINAL: Duration = Duration::from_secs(200);
 
 fn limit(address: &Address) -> Duration {
     match (address.protocol(), address.link()) {
         ("zvt", _) => OPEN_TERMINAL,
-        (_, LinkKind::Ble { .. }) => OPEN_BLE,
+        (_, LinkKind::Ble { .. } | LinkKind::Spp { .. }) => OPEN_BLUETOOTH,
         _ => OPEN,
     }
 }
@@ -238,7 +238,7 @@ mod tests {
         let start = tokio::time::Instant::now();
         let both = addresses(&["escpos+tcp://10.0.0.1:9100", "escpos+ble://AA:BB:CC:DD:EE:F2"]);
         assert_eq!(first(&both, open).await.expect("the second"), "escpos+ble://AA:BB:CC:DD:EE:F2");
-        assert_eq!(start.elapsed(), Duration::from_secs(40), "Bluetooth LE has more time");
+        assert_eq!(start.elapsed(), Duration::from_secs(40), "Bluetooth has more time");
         let both = addresses(&["escpos+tcp://10.0.0.1:9102", "escpos+tcp://10.0.0.1:9101"]);
         let error = first(&both, open).await.expect_err("neither in time");
         assert_eq!(error.kind(), Kind::Timeout);
