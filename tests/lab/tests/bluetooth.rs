@@ -200,8 +200,15 @@ async fn comes_back(radio: &Radio, address: &Address) {
 async fn le_ends_a_job_at_once_when_the_link_drops_and_connects_again() {
     let radio = Radio::start().await;
     let paper = Shared::new(Paper::default());
+    let printer = BlePrinter::serve(&radio, paper.clone()).await;
+    let link = open(&ble(&radio, "").await).await.unwrap_or_else(|e| panic!("{e}"));
+    ends_soon("ble, usual writes", &*link, radio.drop_link(hci::GOODBYE)).await;
+    drop((link, printer, radio));
+
+    // BlueZ 5.66, which is the printer, too, sometimes dies on a busy machine when a link drops among unconfirmed
+    // writes; then there is nothing to connect to.
+    let radio = Radio::start().await;
     let _printer = BlePrinter::serve(&radio, paper.clone()).await;
-    // BlueZ 5.66, which is the printer, too, may itself end when a link drops among unconfirmed writes.
     comes_back(&radio, &ble(&radio, "&response=true").await).await;
 }
 
@@ -371,8 +378,10 @@ async fn spp_pairs_by_itself_when_the_printer_asks() {
     let _printer = SppPrinter::serve_paired(&radio, 5, paper.clone()).await;
     let address = spp(&radio, "&channel=5").await;
     for _ in 0..2 {
+        // As a till does it, which asks first and connects again if nothing answers: BlueZ, which is the printer,
+        // is at times still busy with the pairing.
+        let link = again(&address).await;
         paper.with(|p| p.printed.clear());
-        let link = open(&address).await.unwrap_or_else(|e| panic!("{e}"));
         within("the job", link.send(RECEIPT)).await.expect("sent");
         printed(&paper, RECEIPT.len()).await;
         assert!(radio.is_paired().await);

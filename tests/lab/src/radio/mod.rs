@@ -106,7 +106,11 @@ impl Radio {
         };
         for name in &self.controllers {
             let adapter = session.adapter(name).expect("an adapter");
-            adapter.set_powered(true).await.expect("switched on");
+            // Busy for a moment after it has come.
+            while let Err(error) = adapter.set_powered(true).await {
+                assert!(tokio::time::Instant::now() < end, "{name} cannot be switched on: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
         self.session = Some(session);
     }
