@@ -124,6 +124,13 @@ impl Radio {
         }
     }
 
+    /// Waits until bluetoothd has ended by itself.
+    pub async fn died(&mut self) {
+        while !matches!(self.bluetoothd.as_mut().map(Child::try_wait), Some(Ok(Some(_)))) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     fn session(&self) -> &Session {
         self.session.as_ref().expect("bluetoothd runs")
     }
