@@ -162,8 +162,7 @@ async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn link::Link>,
     let descriptor = link::hid::describe(id, &settings).map_err(|e| e.at(address.label()))?.descriptor;
     let wanted = hid::quirks(id.vendor).feature.filter(|_| settings.feature.is_empty());
     if let Some(report) = wanted {
-        let hex: String = report.iter().map(|byte| format!("{byte:02x}")).collect();
-        match link::open(&address.clone().with("feature", hex)).await {
+        match link::open(&address.clone().with("feature", report)).await {
             // Not every model of the vendor has the report.
             Err(error) if error.kind() == Kind::Unsupported => tracing::debug!(%error, "opening without it"),
             opened => return Ok((opened?, descriptor)),

@@ -27,19 +27,16 @@ pub(super) fn list(detail: Detail, buses: Buses) -> Listing {
 
 fn list_in(root: &Path, detail: Detail, buses: Buses) -> Listing {
     let mut listing = Listing::default();
-    match root.join("sys/bus/usb/devices").is_dir() {
-        _ if !buses.has(Buses::USB) => {}
-        true => listing.found.extend(usb(root)),
-        false => listing.problems.push(
+    if buses.has(Buses::USB) && !root.join("sys/bus/usb/devices").is_dir() {
+        listing.problems.push(
             Error::new(Kind::NotFound, "this system has no USB bus")
                 .hint("in a container, pass /sys and /dev/bus/usb into it; else is there a USB controller?"),
-        ),
+        );
     }
-    let others: [(Buses, Look); 3] = [(Buses::SERIAL, serial), (Buses::HID, hid), (Buses::CAMERAS, cameras)];
-    for (bus, look) in others {
-        if buses.has(bus) {
-            listing.found.extend(look(root));
-        }
+    let all: [(Buses, Look); 4] =
+        [(Buses::USB, usb), (Buses::SERIAL, serial), (Buses::HID, hid), (Buses::CAMERAS, cameras)];
+    for (_, look) in all.into_iter().filter(|(bus, _)| buses.has(*bus)) {
+        listing.found.extend(look(root));
     }
     tell_twins_apart(&mut listing.found);
     if detail == Detail::WithHolders {

@@ -233,8 +233,8 @@ fn scan_report(descriptor: &Descriptor, field: &Field, data: Range<usize>) -> Re
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quirks {
-    /// A feature report to send once after opening, which begins with its number.
-    pub feature: Option<&'static [u8]>,
+    /// A feature report to send once after opening: the value of the option `feature` of an HID address.
+    pub feature: Option<&'static str>,
     /// How long after opening what comes is dropped: scans that nobody fetched before.
     pub settle: Duration,
 }
@@ -245,7 +245,7 @@ type Vendor = (u16, Quirks, fn() -> Layout);
 const VENDORS: [Vendor; 3] = [
     // Honeywell: feature report 254 switches its reports on, and scans from before queue up. Source:
     // @point-of-sale/webhid-barcode-scanner, src/main.js; usage page 0xFF66 names the report "output redirection".
-    (0x0c2e, Quirks { feature: Some(&[254, 1]), settle: Duration::from_millis(250) }, Layout::standard),
+    (0x0c2e, Quirks { feature: Some("fe01"), settle: Duration::from_millis(250) }, Layout::standard),
     // Zebra, formerly Symbol.
     (0x05e0, Quirks { feature: None, settle: Duration::ZERO }, || Layout::zebra().or(Layout::standard())),
     // Newland (usb.ids: Fujian Newland Computer).
@@ -344,7 +344,7 @@ pub(super) mod tests {
     #[test]
     fn knows_the_quirks_of_vendors() {
         let honeywell = quirks(0x0c2e);
-        assert_eq!((honeywell.feature, honeywell.settle), (Some(&[254, 1][..]), Duration::from_millis(250)));
+        assert_eq!((honeywell.feature, honeywell.settle), (Some("fe01"), Duration::from_millis(250)));
         assert_eq!(quirks(0x05e0), Quirks::default());
         assert_eq!((usual(Some(0x1eab)), usual(Some(0x0c2e))), (Layout::newland(), Layout::standard()));
     }

@@ -162,6 +162,13 @@ impl Decoder {
         self.partial.clear();
     }
 
+    /// Bytes were lost at `now`: throws away the line that has begun, or is about to, up to its end.
+    pub(crate) fn interrupt(&mut self, now: Instant) {
+        self.partial.clear();
+        self.skipping = true;
+        self.last = Some(now);
+    }
+
     /// What was thrown away so far.
     pub fn counters(&self) -> Counters {
         self.counters

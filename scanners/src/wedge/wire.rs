@@ -1,6 +1,5 @@
 //! Input events and keyboard reports to codes, sans-IO.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -85,8 +84,6 @@ pub struct Decoder {
     source: Source,
     keys: Keys,
     lines: serial::Decoder,
-    /// Codes that were complete when keys were lost.
-    done: VecDeque<Line>,
     /// The part of an event that is there.
     partial: Vec<u8>,
     /// Events are void until the next report of the kernel: SYN_DROPPED.
@@ -103,7 +100,6 @@ impl Decoder {
             source,
             keys: Keys::new(layout),
             lines: serial::Decoder::new(framing),
-            done: VecDeque::new(),
             partial: Vec::new(),
             lost: false,
             before: (0, Vec::new()),
@@ -122,7 +118,7 @@ impl Decoder {
 
     /// The next code.
     pub fn next_line(&mut self) -> Option<Line> {
-        self.done.pop_front().or_else(|| self.lines.next_line())
+        self.lines.next_line()
     }
 
     /// When the gap will have passed; none if no code is pending or no gap is set.
@@ -137,7 +133,6 @@ impl Decoder {
 
     /// Throws away what is complete, and the code that has begun up to its end.
     pub fn discard(&mut self) {
-        self.done.clear();
         self.lines.discard();
     }
 
@@ -213,10 +208,7 @@ impl Decoder {
         self.counters.interrupted += 1;
         tracing::warn!("dropped a code of which the system lost keys");
         self.keys.reset();
-        self.done.extend(std::iter::from_fn(|| self.lines.next_line()));
-        // Something has to have begun, or there is nothing to skip up to its end.
-        self.lines.feed(b"?", now);
-        self.lines.discard();
+        self.lines.interrupt(now);
     }
 }
 

@@ -154,12 +154,13 @@ async fn le_prints_the_same_however_it_writes() {
 
 /// A job in flight, and somebody who listens, when the link ends: both learn it honestly and soon. `ending`
 /// says when the link ended.
-async fn ends_soon(what: &str, link: &dyn Link, ending: impl Future<Output = Instant>) {
-    // Too long to end before the link does.
+async fn ends_soon(what: &str, link: &dyn Link, paper: &Shared<Paper>, ending: impl Future<Output = Instant>) {
+    // Too long to end before the link does, which is when some of it is on paper.
     let job = pattern(4_000_000);
     let mut heard = Vec::new();
+    paper.with(|p| p.printed.clear());
     let ending = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        printed(paper, 10_000).await;
         ending.await
     };
     let (sent, received, end) = within("the end", async {
@@ -180,7 +181,7 @@ async fn ends_soon(what: &str, link: &dyn Link, ending: impl Future<Output = Ins
 
 /// Five times lost and connected again, by a goodbye and by silence: nothing is left open. BlueZ 5.66, which is the
 /// printer, too, sometimes dies on a busy machine when a link drops; then there is nothing to connect to.
-async fn comes_back(radio: &mut Radio, address: &Address) {
+async fn comes_back(radio: &mut Radio, address: &Address, paper: &Shared<Paper>) {
     let mut before = None;
     for round in 0..5 {
         let link = tokio::select! {
@@ -194,7 +195,8 @@ async fn comes_back(radio: &mut Radio, address: &Address) {
             before = Some((descriptors(), threads()));
         }
         let reason = if round % 2 == 0 { hci::GOODBYE } else { hci::TIMEOUT };
-        ends_soon(&format!("{}, reason {reason:#04x}", address.link().scheme()), &*link, radio.drop_link(reason)).await;
+        let what = format!("{}, reason {reason:#04x}", address.link().scheme());
+        ends_soon(&what, &*link, paper, radio.drop_link(reason)).await;
     }
     let (fds, before) = before.expect("a second round");
     let link = tokio::select! {
@@ -212,13 +214,13 @@ async fn le_ends_a_job_at_once_when_the_link_drops_and_connects_again() {
     let paper = Shared::new(Paper::default());
     let printer = BlePrinter::serve(&radio, paper.clone()).await;
     let link = open(&ble(&radio, "").await).await.unwrap_or_else(|e| panic!("{e}"));
-    ends_soon("ble, usual writes", &*link, radio.drop_link(hci::GOODBYE)).await;
+    ends_soon("ble, usual writes", &*link, &paper, radio.drop_link(hci::GOODBYE)).await;
     drop((link, printer, radio));
 
     let mut radio = Radio::start().await;
     let _printer = BlePrinter::serve(&radio, paper.clone()).await;
     let address = ble(&radio, "&response=true").await;
-    comes_back(&mut radio, &address).await;
+    comes_back(&mut radio, &address, &paper).await;
 }
 
 #[tokio::test]
@@ -227,14 +229,14 @@ async fn both_end_a_job_at_once_when_the_adapter_is_pulled() {
     let paper = Shared::new(Paper::default());
     let _le = BlePrinter::serve(&radio, paper.clone()).await;
     let link = open(&ble(&radio, "").await).await.unwrap_or_else(|e| panic!("{e}"));
-    ends_soon("ble, adapter pulled", &*link, async { radio.unplug() }).await;
+    ends_soon("ble, adapter pulled", &*link, &paper, async { radio.unplug() }).await;
     drop((link, _le));
     drop(radio);
 
     let mut radio = Radio::start().await;
     let _spp = SppPrinter::listen(&radio, 7, paper.clone()).await;
     let link = open(&spp(&radio, "&channel=7").await).await.unwrap_or_else(|e| panic!("{e}"));
-    ends_soon("spp, adapter pulled", &*link, async { radio.unplug() }).await;
+    ends_soon("spp, adapter pulled", &*link, &paper, async { radio.unplug() }).await;
 }
 
 #[tokio::test]
@@ -311,7 +313,7 @@ async fn le_says_plainly_what_is_missing() {
         radio.kill_bluetoothd();
         end
     };
-    ends_soon("ble, bluetoothd killed", &*link, killing).await;
+    ends_soon("ble, bluetoothd killed", &*link, &paper, killing).await;
     drop((link, printer));
 
     let error = open(&address("ble", &device, "")).await.expect_err("no bluetoothd");
@@ -364,7 +366,7 @@ async fn spp_ends_a_job_at_once_when_the_link_drops_and_connects_again() {
     let _agreement = radio.agree_to_pair().await;
     radio.pair().await;
     let address = spp(&radio, "&channel=7").await;
-    comes_back(&mut radio, &address).await;
+    comes_back(&mut radio, &address, &paper).await;
 }
 
 #[tokio::test]
