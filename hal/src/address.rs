@@ -30,8 +30,8 @@ use crate::{Error, Kind, Result};
 
 /// A parsed address: which protocol, over which link, with which options.
 ///
-/// `Display` prints what [`FromStr`] reads. Errors and logs use [`Address::label`], which leaves the
-/// options out, because they may hold a password; so does `Debug`.
+/// `Display` prints what [`FromStr`] reads. Errors and logs use [`Address::label`], which leaves out
+/// whatever may hold a password: the options, and the user, password and query of a URL. So does `Debug`.
 ///
 /// ```
 /// use tresen_hal::{Address, address::LinkKind};
@@ -49,8 +49,8 @@ pub struct Address {
     options: BTreeMap<String, String>,
 }
 
-/// Where the device is and what carries its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Where the device is and what carries its bytes. `Debug` leaves out the credentials of a URL.
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkKind {
     /// A TCP server: host name or IP address, and port.
@@ -86,7 +86,7 @@ pub enum LinkKind {
         /// `/dev/video0`.
         path: PathBuf,
     },
-    /// A network resource, `http`, `https` or `rtsp`, kept as its URL.
+    /// A network resource, `http`, `https` or `rtsp`, kept as its URL, which may hold user and password.
     Url(String),
     /// A file or folder.
     File {
@@ -164,10 +164,15 @@ impl Address {
     /// # Errors
     /// [`Kind::Address`] names the option and what is wrong with it.
     pub fn option_as<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<Option<T>> {
-        self.option(name).map(str::parse).transpose().map_err(|e| {
-            let value = self.option(name).unwrap_or_default();
-            Error::new(Kind::Address, format!("option `{name}={value}`: {e}")).at(self.label())
-        })
+        self.option(name).map(str::parse).transpose().map_err(|e| self.refuse(name, e))
+    }
+
+    /// The error for an option whose value cannot be used: [`Kind::Address`], with the option's name as
+    /// [`Error::option`]. `why` says what is allowed. Not for options that hold a secret: the value stands in it.
+    #[must_use]
+    pub fn refuse(&self, name: &str, why: impl fmt::Display) -> Error {
+        let value = self.option(name).unwrap_or_default();
+        Error::new(Kind::Address, format!("option `{name}={value}`: {why}")).with_option(name).at(self.label())
     }
 
     /// All options, by name.
@@ -191,20 +196,21 @@ impl Address {
             None => Ok(()),
             Some(name) => {
                 let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
-                Err(Error::new(Kind::Address, format!("unknown option `{name}`; allowed: {allowed}")).at(self.label()))
+                let what = format!("unknown option `{name}`; allowed: {allowed}");
+                Err(Error::new(Kind::Address, what).with_option(name).at(self.label()))
             }
         }
     }
 
-    /// The address without its options, for messages and logs.
+    /// The address without its options and without a URL's user, password and query, for messages and logs.
     pub fn label(&self) -> String {
-        format!("{}{}", self.protocol, Where(&self.link))
+        format!("{}{}", self.protocol, Where { link: &self.link, credentials: false })
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.label())?;
+        write!(f, "{}{}", self.protocol, Where { link: &self.link, credentials: true })?;
         for (i, (name, value)) in self.options.iter().enumerate() {
             let mark = if i == 0 { '?' } else { '&' };
             write!(f, "{mark}{}={}", encode(name), encode(value))?;
@@ -219,16 +225,27 @@ impl fmt::Debug for Address {
     }
 }
 
+impl fmt::Debug for LinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Where { link: self, credentials: false })
+    }
+}
+
 /// `+tcp://10.0.0.20:9100`
-struct Where<'a>(&'a LinkKind);
+struct Where<'a> {
+    link: &'a LinkKind,
+    /// Whether a URL shows its user, password and query.
+    credentials: bool,
+}
 
 impl fmt::Display for Where<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            LinkKind::Url(url) => return write!(f, "+{url}"),
+        match self.link {
+            LinkKind::Url(url) if self.credentials => return write!(f, "+{url}"),
+            LinkKind::Url(url) => return write!(f, "+{}", without_secrets(url)),
             link => write!(f, "+{}://", link.scheme())?,
         }
-        match self.0 {
+        match self.link {
             LinkKind::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             LinkKind::Tcp { host, port } => write!(f, "{host}:{port}"),
             LinkKind::Serial { path } => f.write_str(&encode_path(path)),
@@ -249,16 +266,16 @@ impl FromStr for Address {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = |why: String| Error::new(Kind::Address, why).at(format!("address `{}`", without_options(text)));
+        let bad = |why: String| Error::new(Kind::Address, why).at(format!("address `{}`", without_secrets(text)));
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
             bad("no `://` in it".into()).hint("write <protocol>+<link>://<where>, such as escpos+tcp://10.0.0.20:9100")
         })?;
         let (protocol, link) = scheme.split_once('+').ok_or_else(|| {
-            bad(format!("`{scheme}` names no link")).hint("write <protocol>+<link>, such as escpos+tcp or zvt+tcp")
+            bad("it names no link".to_owned()).hint("write <protocol>+<link>, such as escpos+tcp or zvt+tcp")
         })?;
         if protocol.is_empty() || !protocol.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return Err(
-                bad(format!("`{protocol}` is no protocol name")).hint("protocols are escpos, zvt, scanner, camera")
+                bad(format!("invalid protocol name `{protocol}`")).hint("protocols are escpos, zvt, scanner, camera")
             );
         }
         // A network resource keeps its own query; every other link has ours.
@@ -267,7 +284,11 @@ impl FromStr for Address {
             _ => rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query))),
         };
         if place.is_empty() || (place == "/" && link != "file") {
-            return Err(bad(format!("nothing after `{scheme}://`")));
+            return Err(bad("nothing after `://`".to_owned()));
+        }
+        let takes_credentials = !matches!(link, "tcp" | "usb" | "hid" | "evdev" | "ble" | "spp");
+        if !takes_credentials && place.split('/').next().is_some_and(|start| start.contains('@')) {
+            return Err(bad(format!("the link `{link}` takes no user and password")));
         }
         let link = match link {
             "tcp" => tcp(place, protocol).map_err(&bad)?,
@@ -281,13 +302,20 @@ impl FromStr for Address {
             "http" | "https" | "rtsp" => LinkKind::Url(format!("{link}://{place}")),
             "file" => LinkKind::File { path: decode(place).map_err(&bad)?.into() },
             "replay" => LinkKind::Replay { path: decode(place).map_err(&bad)?.into() },
-            other => return Err(bad(format!("`{other}` is no link; links are {LINKS}"))),
+            other => return Err(bad(format!("unknown link `{}`; expected one of {LINKS}", without_secrets(other)))),
         };
         let mut options = BTreeMap::new();
-        for pair in query.unwrap_or_default().split('&').filter(|p| !p.is_empty()) {
-            let (name, value) = pair.split_once('=').ok_or_else(|| bad(format!("option `{pair}` has no value")))?;
-            if options.insert(decode(name).map_err(&bad)?, decode(value).map_err(&bad)?).is_some() {
-                return Err(bad(format!("option `{name}` is given twice")));
+        // Neither a value nor what might be a piece of one stands in an error: it may be a secret.
+        for (i, pair) in query.unwrap_or_default().split('&').filter(|p| !p.is_empty()).enumerate() {
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                let error = bad(format!("option {} has no value", i + 1));
+                error.hint("write NAME=VALUE; in a value, write & as %26 and = as %3D")
+            })?;
+            let name = decode(name).map_err(|_| bad(format!("the name of option {} is not UTF-8", i + 1)))?;
+            let value = decode(value)
+                .map_err(|_| bad(format!("the value of option `{name}` is not UTF-8")).with_option(&name))?;
+            if options.insert(name.clone(), value).is_some() {
+                return Err(bad(format!("option `{name}` is given twice")).with_option(&name));
             }
         }
         Ok(Self { protocol: protocol.to_owned(), link, options })
@@ -314,12 +342,12 @@ fn tcp(place: &str, protocol: &str) -> Result<LinkKind, String> {
         }
         None => place.rsplit_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
     };
-    if host.is_empty() || host.contains(['/', '@', ' ']) || (host.contains(':') && !place.starts_with('[')) {
-        return Err(format!("`{host}` is no host; write HOST:PORT, an IPv6 address in [brackets]"));
+    if host.is_empty() || host.contains(['/', ' ']) || (host.contains(':') && !place.starts_with('[')) {
+        return Err(format!("invalid host `{host}`; write HOST:PORT, an IPv6 address in [brackets]"));
     }
     let port = match port {
         Some(port) => {
-            port.parse().ok().filter(|&p| p != 0).ok_or(format!("`{port}` is no port; ports are 1 to 65535"))?
+            port.parse().ok().filter(|&p| p != 0).ok_or(format!("invalid port `{port}`; ports are 1 to 65535"))?
         }
         None => usual_port(protocol).ok_or(format!("no port; `{protocol}` has no usual one"))?,
     };
@@ -357,8 +385,15 @@ fn bluetooth(place: &str, strict: bool) -> Result<String, String> {
     }
 }
 
-fn without_options(text: &str) -> &str {
-    text.split('?').next().unwrap_or(text)
+/// An address or URL, perhaps a mistyped one, without what may hold a password: options or query, and all that
+/// stands before an `@`.
+fn without_secrets(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    // The last `@`, even behind a `?` or `/`: a password may hold both.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split('?').next().unwrap_or_default();
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{}{separator}{rest}", scheme.rsplit('@').next().unwrap_or_default())
 }
 
 const RESERVED: AsciiSet =
@@ -422,9 +457,9 @@ mod tests {
         for (text, part) in [
             ("10.0.0.20:9100", "no `://`"),
             ("tcp://10.0.0.20", "names no link"),
-            ("escpos+ftp://x", "links are tcp"),
+            ("escpos+ftp://x", "unknown link `ftp`; expected one of tcp"),
             ("escpos+tcp://", "nothing after"),
-            ("escpos+tcp://x:0", "is no port"),
+            ("escpos+tcp://x:0", "invalid port `0`"),
             ("escpos+tcp://fe80::1", "in [brackets]"),
             ("foo+tcp://x", "no usual one"),
             ("escpos+usb://4b8:e15", "four hex digits"),
@@ -432,12 +467,12 @@ mod tests {
             ("star+spp://AA:BB", "Bluetooth address"),
             ("escpos+serial:///dev/x?baud", "has no value"),
             ("escpos+serial:///dev/x?a=1&a=2", "twice"),
-            ("+tcp://x:1", "no protocol name"),
+            ("+tcp://x:1", "invalid protocol name"),
         ] {
             let error = text.parse::<Address>().expect_err(text);
             assert_eq!(error.kind(), Kind::Address);
             assert!(error.to_string().contains(part), "{error}");
-            assert!(error.to_string().contains(without_options(text)), "{error}");
+            assert!(error.to_string().contains(&without_secrets(text)), "{error}");
         }
     }
 
@@ -448,5 +483,45 @@ mod tests {
         let error = address.check_options(&["baud"]).expect_err("unknown");
         assert!(error.to_string().contains("unknown option `password`; allowed: baud"));
         assert!(!"zvt+tcp://?password=424242".parse::<Address>().expect_err("no host").to_string().contains("424242"));
+    }
+
+    #[test]
+    fn credentials_of_urls_stay_out_of_messages() {
+        let text = "camera+rtsp://admin:geheim@10.0.0.41:554/live?token=geheim2&n=1";
+        let camera: Address = text.parse().expect("a camera");
+        assert_eq!(camera.to_string(), text, "Display prints what is read");
+        assert_eq!(camera.label(), "camera+rtsp://10.0.0.41:554/live");
+        for shown in [
+            format!("{camera:?}"),
+            format!("{:?}", camera.link()),
+            camera.check_options(&[]).err().map_or_else(String::new, |e| e.to_string()),
+        ] {
+            assert!(!shown.contains("geheim") && !shown.contains("admin"), "{shown}");
+        }
+        // A mistyped scheme or link, a password with reserved letters, an option that lost its name.
+        for wrong in [
+            "camera+http+x://admin:geheim@10.0.0.1/x",
+            "camera-http://admin:geheim@10.0.0.1/x",
+            "admin:geheim@10.0.0.1",
+            "escpos+tcp://admin:geheim@10.0.0.1:9100",
+            "escpos+usb://admin:geheim@10.0.0.1",
+            "scanner+ble://admin:geheim@10.0.0.1",
+            "camera+admin:geheim@http://10.0.0.1/x",
+            "camera+htp://admin:ge?heim/geheim@10.0.0.1/x",
+            "zvt+tcp://t:1?password=ab&geheim",
+            "zvt+tcp://t:1?password=geheim%ff",
+        ] {
+            let error = wrong.parse::<Address>().expect_err(wrong);
+            let shown = format!("{error:#} {error:?}");
+            assert!(!shown.contains("geheim") && !shown.contains("heim") && !shown.contains("admin"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_is_refused_is_named_as_data() {
+        let address: Address = "escpos+tcp://p?connect-timeout=soon&spped=1".parse().expect("an address");
+        assert_eq!(address.option_as::<f64>("connect-timeout").expect_err("soon").option(), Some("connect-timeout"));
+        assert_eq!(address.check_options(&["connect-timeout"]).expect_err("unknown").option(), Some("spped"));
+        assert_eq!("escpos+tcp://p?a=1&a=2".parse::<Address>().expect_err("twice").option(), Some("a"));
     }
 }

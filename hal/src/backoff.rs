@@ -66,7 +66,7 @@ impl Backoff {
     }
 
     /// The system has seen the device come: the next attempt is due at once, and if it fails, the
-    /// series begins anew. Whoever is waiting for an earlier delay stops and asks again.
+    /// series begins anew. A caller that waits for an earlier delay stops and asks again.
     pub fn hot_plugged(&mut self) {
         self.attempts = 0;
         self.at_once = true;

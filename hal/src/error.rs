@@ -1,6 +1,12 @@
-//! One error for every room: what went wrong, what that did to the world, and what to do now.
+//! The error type of all crates: what went wrong, what that did to the world, and what to do now.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::de::Deserializer;
+use serde::ser::{SerializeStruct, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// The result of everything that can fail between us and a device.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -70,27 +76,53 @@ pub enum Retry {
 
 /// An error that names the device, what happened in the world and the next step.
 ///
-/// `Display` reads as one sentence: `kitchen: connection refused (…); is the printer switched on?`
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+/// `{}` reads as one sentence: `kitchen: connection refused; is the printer switched on?` What lies
+/// underneath is the [`source`](std::error::Error::source), as usual; `{:#}` puts it into the sentence:
+/// `kitchen: connection refused (Connection refused (os error 111)); is the printer switched on?`
+///
+/// It can be cloned, and serialises with its causes as text. A deserialised error has the same words;
+/// only the types of its causes are gone.
+#[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     kind: Kind,
     effect: Effect,
     retry: Retry,
     device: Option<String>,
+    option: Option<String>,
     what: String,
     hint: Option<String>,
-    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A new error. Effect and retry start at what is usual for `kind`; set them where it differs.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         let (effect, retry) = usual(kind);
-        Self(Box::new(Inner { kind, effect, retry, device: None, what: what.into(), hint: None, cause: None }))
+        let (device, option, hint, cause) = (None, None, None, None);
+        Self(Box::new(Inner { kind, effect, retry, device, option, what: what.into(), hint, cause }))
+    }
+
+    /// What became of the file at `path`. Unlike a device that is lost, a file that cannot be read or written
+    /// has done nothing to the world, and does not come back by waiting.
+    pub fn file(path: impl AsRef<Path>, error: std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        let (kind, what, hint) = match error.kind() {
+            K::NotFound => (Kind::NotFound, "there is no such file or folder", "check the path"),
+            K::PermissionDenied => (Kind::Permission, "permission denied", "check who owns the file and its folder"),
+            K::ReadOnlyFilesystem => (Kind::Permission, "the medium is read-only", "choose another folder"),
+            K::StorageFull | K::QuotaExceeded => (Kind::Storage, "the disk is full", "make room on it"),
+            K::AlreadyExists => (Kind::Input, "the file exists already", "choose another name"),
+            K::IsADirectory => (Kind::Input, "this is a folder", "name a file"),
+            K::NotADirectory => (Kind::Input, "a part of the path is not a folder", "check the path"),
+            K::InvalidData => (Kind::Input, "the file is not UTF-8 text", "is it the right file?"),
+            K::ResourceBusy | K::WouldBlock => (Kind::Busy, "another program has the file", "close it there"),
+            _ => (Kind::Storage, "the file cannot be read or written", "is the medium sound?"),
+        };
+        let new = Self::new(kind, what).with_effect(Effect::None).with_retry(Retry::AfterOperator);
+        new.at(path.as_ref().display()).hint(hint).because(error)
     }
 
     /// The device or file it is about; an outer, better name replaces an inner one.
@@ -124,7 +156,14 @@ impl Error {
     /// The error underneath.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.0.cause = Some(cause.into());
+        self.0.cause = Some(cause.into().into());
+        self
+    }
+
+    /// The option of the address that is to blame.
+    #[must_use]
+    pub fn with_option(mut self, name: impl Into<String>) -> Self {
+        self.0.option = Some(name.into());
         self
     }
 
@@ -148,13 +187,18 @@ impl Error {
         self.0.device.as_deref()
     }
 
+    /// The option of an address that is to blame, by name, where it is one: `baud`.
+    pub fn option(&self) -> Option<&str> {
+        self.0.option.as_deref()
+    }
+
     /// What happened, without device, cause and next step.
     pub fn what(&self) -> &str {
         &self.0.what
     }
 
-    /// The whole sentence, without `device` in front if that is what it is about: for whoever names the
-    /// device anyway.
+    /// The whole sentence, without `device` in front if that is what it is about: for callers that print the
+    /// device themselves.
     pub fn said_of(&self, device: &str) -> String {
         let whole = self.to_string();
         match whole.strip_prefix(device).and_then(|rest| rest.strip_prefix(": ")) {
@@ -166,6 +210,20 @@ impl Error {
     /// The next step for a person.
     pub fn next_step(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// What lies underneath, in words, the nearest cause first. A cause that repeats the one before it is left out.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if causes.last() != Some(&text) {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        causes
     }
 }
 
@@ -183,28 +241,97 @@ fn usual(kind: Kind) -> (Effect, Retry) {
     }
 }
 
-impl fmt::Display for Inner {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(device) = &self.device {
+        let inner = &self.0;
+        if let Some(device) = &inner.device {
             write!(f, "{device}: ")?;
         }
-        f.write_str(&self.what)?;
-        if let Some(cause) = &self.cause {
-            write!(f, " ({cause})")?;
+        f.write_str(&inner.what)?;
+        if f.alternate() {
+            let causes = self.causes();
+            if !causes.is_empty() {
+                write!(f, " ({})", causes.join(": "))?;
+            }
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &inner.hint {
             write!(f, "; {hint}")?;
         }
         Ok(())
     }
 }
 
-impl std::error::Error for Inner {
+impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.as_ref().map(|c| &**c as &(dyn std::error::Error + 'static))
+        self.0.cause.as_ref().map(|c| &**c as &(dyn std::error::Error + 'static))
     }
 }
 
+/// The fields, and `message`: the whole sentence as `{:#}` prints it.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Inner { kind, effect, retry, device, option, what, hint, .. } = &*self.0;
+        let mut error = serializer.serialize_struct("Error", 9)?;
+        error.serialize_field("kind", kind)?;
+        error.serialize_field("effect", effect)?;
+        error.serialize_field("retry", retry)?;
+        error.serialize_field("device", device)?;
+        error.serialize_field("option", option)?;
+        error.serialize_field("what", what)?;
+        error.serialize_field("hint", hint)?;
+        error.serialize_field("causes", &self.causes())?;
+        error.serialize_field("message", &format_args!("{self:#}"))?;
+        error.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            kind: Kind,
+            effect: Effect,
+            retry: Retry,
+            #[serde(default)]
+            device: Option<String>,
+            #[serde(default)]
+            option: Option<String>,
+            what: String,
+            #[serde(default)]
+            hint: Option<String>,
+            #[serde(default)]
+            causes: Vec<String>,
+        }
+        let Fields { kind, effect, retry, device, option, what, hint, causes } = Fields::deserialize(deserializer)?;
+        let under = |below: Option<Box<Told>>, text| Some(Box::new(Told { text, below }));
+        let cause = causes.into_iter().rev().fold(None, under).map(|told| {
+            let told: Box<dyn std::error::Error + Send + Sync> = told;
+            Arc::from(told)
+        });
+        Ok(Self(Box::new(Inner { kind, effect, retry, device, option, what, hint, cause })))
+    }
+}
+
+/// A cause of which only the words are left.
+#[derive(Debug)]
+struct Told {
+    text: String,
+    below: Option<Box<Told>>,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Told {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.below.as_deref().map(|below| below as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// For links. What happens to files is [`Error::file`].
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind as K;
@@ -218,7 +345,7 @@ impl From<std::io::Error> for Error {
                 (Kind::Closed, "the link was closed")
             }
             K::HostUnreachable | K::NetworkUnreachable | K::NetworkDown => (Kind::NotFound, "host not reachable"),
-            _ => (Kind::Io, "input/output error"),
+            _ => return Self::new(Kind::Io, format!("the system reports: {error}")).because(error),
         };
         Self::new(kind, what).because(error)
     }
@@ -233,8 +360,61 @@ mod tests {
         let error = Error::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))
             .at("kitchen")
             .hint("is the printer switched on?");
-        assert_eq!(error.to_string(), "kitchen: connection refused (connection refused); is the printer switched on?");
+        assert_eq!(error.to_string(), "kitchen: connection refused; is the printer switched on?");
+        assert_eq!(
+            format!("{error:#}"),
+            "kitchen: connection refused (connection refused); is the printer switched on?"
+        );
         assert_eq!((error.kind(), error.effect(), error.retry()), (Kind::Refused, Effect::None, Retry::Now));
+    }
+
+    #[test]
+    fn a_chain_of_causes_names_each_of_them_once() {
+        let below = Error::new(Kind::Io, "no paper path").because(std::io::Error::other("out of cheese"));
+        let error = Error::new(Kind::Closed, "the printer is gone").because(below).at("till").hint("look at it");
+        // As anyhow and its like print it: the error, then each source.
+        let mut chain = error.to_string();
+        let mut next = std::error::Error::source(&error);
+        while let Some(cause) = next {
+            chain = format!("{chain}: {cause}");
+            next = cause.source();
+        }
+        assert_eq!(chain, "till: the printer is gone; look at it: no paper path: out of cheese");
+        let io = Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        let source = std::error::Error::source(&io).expect("the original");
+        assert!(source.downcast_ref::<std::io::Error>().is_some(), "the original type");
+    }
+
+    #[test]
+    fn an_error_can_be_cloned_and_comes_back_from_json() {
+        let error = Error::new(Kind::Address, "baud")
+            .at("printer")
+            .with_option("baud")
+            .hint("use 9600")
+            .because(Error::new(Kind::Io, "inner").because(std::io::Error::other("innermost")));
+        let copy = error.clone();
+        assert_eq!(format!("{copy:#}"), format!("{error:#}"));
+        let json = serde_json::to_value(&error).expect("serialises");
+        assert_eq!(json["message"], "printer: baud (inner: innermost); use 9600");
+        let back: Error = serde_json::from_value(json).expect("deserialises");
+        assert_eq!(format!("{back:#}"), format!("{error:#}"));
+        assert_eq!((back.kind(), back.option(), back.causes()), (error.kind(), Some("baud"), error.causes()));
+    }
+
+    #[test]
+    fn a_file_that_fails_did_nothing_to_the_world() {
+        use std::io::ErrorKind as K;
+        for (io, kind) in [
+            (K::NotFound, Kind::NotFound),
+            (K::StorageFull, Kind::Storage),
+            (K::PermissionDenied, Kind::Permission),
+            (K::Other, Kind::Storage),
+        ] {
+            let error = Error::file("/etc/till.toml", io.into());
+            let facts = (error.kind(), error.effect(), error.retry(), error.device());
+            assert_eq!(facts, (kind, Effect::None, Retry::AfterOperator, Some("/etc/till.toml")));
+            assert!(error.next_step().is_some());
+        }
     }
 
     #[test]

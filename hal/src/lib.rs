@@ -1,8 +1,17 @@
 //! What every device crate of tresen stands on: addresses, links that move bytes, errors that say
 //! what happened in the world, units, clocks, and the plumbing that serves simulators.
 //!
-//! Nothing here knows a protocol. A device crate takes a [`Link`] and talks its protocol over it;
-//! which kind of link it is, only the [`Address`] knows.
+//! A device crate takes a [`Link`] and talks its protocol over it; which kind of link it is, only the [`Address`]
+//! knows. Not here: protocols, reconnecting, and deciding what to print or charge.
+//!
+//! **Platforms.** TCP, TLS, serial ports and USB are for Linux, macOS and Windows, of which only Linux is tested.
+//! HID, scanners in keyboard mode and Bluetooth serial ports are for Linux only. Bluetooth LE is btleplug's.
+//!
+//! **Permissions.** Each link's module names what the system asks for; [`link::permission`] has the udev rules that
+//! errors print.
+//!
+//! **Bug reports.** The address option `record=FILE` writes down what passes, without card data and passwords; with
+//! `RUST_LOG=tresen_hal=debug` a program that logs through `tracing` tells how devices come and go.
 //!
 //! ```
 //! use tresen_hal::{Address, Amount};

@@ -1,6 +1,6 @@
-//! What only unsafe code reaches on Linux, all of it: what the system offers through ioctl(2) alone, which is
-//! the feature reports of hidraw (`HIDIOCSFEATURE` and `HIDIOCGFEATURE` of linux/hidraw.h) and the grab and the pressed
-//! keys of an input device (`EVIOCGRAB` and `EVIOCGKEY` of linux/input.h), and tokio's registration of a descriptor.
+//! All unsafe code: four ioctls of Linux and `AsyncFd`. The ioctls are the feature reports of hidraw
+//! (`HIDIOCSFEATURE` and `HIDIOCGFEATURE` of linux/hidraw.h) and the grab and the pressed keys of an input device
+//! (`EVIOCGRAB` and `EVIOCGKEY` of linux/input.h).
 #![allow(unsafe_code)]
 
 use std::fs::File;

@@ -20,10 +20,11 @@ impl Dots {
     }
 }
 
+/// Ends at the largest length there is: lengths come from devices and files.
 impl Add for Dots {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
+        Self(self.0.saturating_add(other.0))
     }
 }
 
@@ -37,5 +38,17 @@ impl Sub for Dots {
 impl fmt::Display for Dots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} dots", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_and_differences_stay_in_range() {
+        assert_eq!(Dots(u32::MAX) + Dots(1), Dots(u32::MAX));
+        assert_eq!(Dots(1) - Dots(2), Dots(0));
+        assert_eq!(Dots(9).bytes(), 2);
     }
 }

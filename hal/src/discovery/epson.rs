@@ -158,4 +158,16 @@ mod tests {
         assert_eq!(answers, BTreeMap::from([(at.ip(), "TM-T88V".to_owned())]));
         assert!(ask_at(&[], Duration::from_secs(5)).await.expect("no network").is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_reply_panics_and_names_are_printable(data in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let mut packet = b"EPSONq\x03\x00\x00\x00\x00\x00".to_vec();
+            packet.extend((data.len() as u16).to_be_bytes());
+            packet.extend(&data);
+            let name = name(&packet).expect("a reply");
+            proptest::prop_assert!(name.bytes().all(|b| (b' '..=b'~').contains(&b)));
+            super::name(&data);
+        }
+    }
 }

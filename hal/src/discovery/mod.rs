@@ -39,9 +39,9 @@ use std::fmt;
 
 use serde::ser::SerializeStruct;
 
-use crate::Error;
 use crate::address::{Address, LinkKind};
 use crate::link::choose::Candidate;
+use crate::{Error, Kind};
 
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -244,14 +244,20 @@ pub struct Listing {
 
 /// What is plugged in now: USB printers and the like, serial ports, HID devices, cameras.
 pub async fn list() -> Listing {
-    let mut listing = look(platform::Detail::WithHolders, Buses::ALL).await;
+    let mut listing = look(platform::Detail::WithHolders, Buses::ALL).await.unwrap_or_else(|error| {
+        let problem = Error::new(Kind::Io, "looking for devices failed").because(error);
+        Listing { found: Vec::new(), problems: vec![problem] }
+    });
     listing.found.sort_by_key(Found::to_string);
     listing
 }
 
 /// Reading /sys can block while a device is being enumerated.
-async fn look(detail: platform::Detail, buses: Buses) -> Listing {
-    tokio::task::spawn_blocking(move || platform::list(detail, buses)).await.unwrap_or_default()
+///
+/// # Errors
+/// It panicked, or the runtime is shutting down: what is there is not known.
+async fn look(detail: platform::Detail, buses: Buses) -> Result<Listing, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(move || platform::list(detail, buses)).await
 }
 
 /// Where to look: a set of buses.
@@ -288,12 +294,12 @@ impl std::ops::BitOrAssign for Buses {
     }
 }
 
-/// The protocol that a printer of this maker speaks, if it is a receipt printer.
+/// The protocol that a printer of this maker speaks, if it is a receipt printer and we speak it.
 fn printer_protocol(vendor: u16) -> Option<&'static str> {
     match vendor {
-        0x0519 => Some("star"),
-        // Hewlett-Packard, Brother, Canon, Dymo, Zebra: office and label printers.
-        0x03f0 | 0x04f9 | 0x04a9 | 0x0922 | 0x0a5f => None,
+        // Star, whose printers speak a protocol of their own. Hewlett-Packard, Brother, Canon, Dymo, Zebra: office
+        // and label printers.
+        0x0519 | 0x03f0 | 0x04f9 | 0x04a9 | 0x0922 | 0x0a5f => None,
         _ => Some("escpos"),
     }
 }
@@ -389,7 +395,9 @@ mod tests {
 
     #[test]
     fn guesses_with_care() {
-        assert_eq!((printer_protocol(0x0519), printer_protocol(0x0a5f)), (Some("star"), None));
+        assert_eq!((printer_protocol(0x04b8), printer_protocol(0x0a5f)), (Some("escpos"), None));
+        // What no command takes is not suggested.
+        assert_eq!(printer_protocol(0x0519), None, "Star");
     }
 
     #[cfg(target_os = "linux")]

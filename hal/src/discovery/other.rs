@@ -45,7 +45,7 @@ fn usb(listing: &mut Listing) {
         }
         let device = candidate(&info);
         let id = UsbId { vendor: device.vendor, product: device.product, serial: device.serial.clone() };
-        let about = if printer { "USB printer" } else { "USB device of its maker's own kind" };
+        let about = if printer { "USB printer" } else { "vendor-specific USB device" };
         let mut found = Found::new(LinkKind::Usb(id), about);
         found.protocol = printer.then(|| printer_protocol(device.vendor)).flatten();
         found.name = device.name.clone();

@@ -44,7 +44,7 @@ pub enum Source {
     Kernel,
     /// The system's own notifications.
     System,
-    /// Nobody announces anything, for the reason given: a look every 2 s.
+    /// No notifications, for the reason given: polls every 2 s.
     Look(String),
 }
 
@@ -55,7 +55,7 @@ pub struct Watch {
     source: Source,
     known: Option<BTreeMap<String, Found>>,
     events: VecDeque<Event>,
-    looking: Option<(JoinHandle<Listing>, Buses)>,
+    looking: Option<(JoinHandle<Looked>, Buses)>,
     next_look: Instant,
 }
 
@@ -64,7 +64,7 @@ pub fn watch() -> Watch {
     let (announcements, source) = Announcements::open();
     tracing::debug!(?source, "watching for devices");
     if let Source::Look(why) = &source {
-        tracing::warn!("no hot-plug events: {why}; looking every {} s instead", LOOK_ONLY.as_secs());
+        tracing::warn!("no hot-plug notifications: {why}; polling every {} s instead", LOOK_ONLY.as_secs());
     }
     let looking = Some(start_look(Buses::ALL));
     Watch { announcements, source, known: None, events: VecDeque::new(), looking, next_look: Instant::now() }
@@ -83,13 +83,20 @@ impl Watch {
                 return event;
             }
             if let Some((looking, buses)) = &mut self.looking {
-                let (listing, buses) = (looking.await.unwrap_or_default(), *buses);
+                let (looked, buses) = (looking.await.and_then(|looked| looked), *buses);
                 self.looking = None;
                 if buses == Buses::ALL {
                     let every = if matches!(self.source, Source::Look(_)) { LOOK_ONLY } else { LOOK_ANYWAY };
                     self.next_look = Instant::now() + every;
                 }
-                self.compare(listing.found, buses);
+                match looked {
+                    Ok(listing) => self.compare(listing.found, buses),
+                    // Not knowing what is there is not the same as nothing being there.
+                    Err(error) => {
+                        tracing::warn!(%error, "looking for devices failed");
+                        self.next_look = Instant::now() + LOOK_ONLY;
+                    }
+                }
                 continue;
             }
             // Only where something was announced: looking everywhere takes several times as long.
@@ -115,7 +122,9 @@ impl Watch {
     }
 }
 
-fn start_look(buses: Buses) -> (JoinHandle<Listing>, Buses) {
+type Looked = Result<Listing, tokio::task::JoinError>;
+
+fn start_look(buses: Buses) -> (JoinHandle<Looked>, Buses) {
     (tokio::spawn(look(Detail::Quick, buses)), buses)
 }
 

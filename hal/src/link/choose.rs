@@ -1,5 +1,5 @@
-//! Which of the devices that are plugged in does an address mean? Never the first that fits: two that
-//! fit are an error which lists them.
+//! Resolves an address to one of the devices that are plugged in. It never takes the first that fits: if two
+//! fit, the error lists them.
 
 use crate::address::UsbId;
 use crate::{Error, Kind, Result};

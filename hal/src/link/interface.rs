@@ -1,5 +1,4 @@
-//! On which interface of which USB device something stands that another bus lists too: HID devices and
-//! input devices, as /sys tells.
+//! Finds the USB interface behind an HID or input node, in /sys.
 
 use std::fs;
 use std::path::Path;

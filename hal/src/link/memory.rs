@@ -1,53 +1,144 @@
-//! Two ends in one process. Chunks keep their borders.
+//! Two ends in one process. Chunks keep their borders, unless one is larger than the link's capacity.
+//!
+//! Like a real link it holds a limited number of bytes that nobody has received yet: then `send` waits.
 
-use tokio::sync::{Mutex, mpsc};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::Notify;
 
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
-/// One end of a pair; dropping or closing it ends the other end's `recv`.
+/// One end of a pair; dropping or closing it ends the other end's `recv`, once that has received what was sent.
 #[derive(Debug)]
 pub struct Memory {
-    to: std::sync::Mutex<Option<mpsc::UnboundedSender<Vec<u8>>>>,
-    from: Mutex<mpsc::UnboundedReceiver<Vec<u8>>>,
+    to: Arc<Pipe>,
+    from: Arc<Pipe>,
 }
 
-/// Both ends of a new link.
+/// Both ends of a new link that holds [`CAPACITY`] bytes in each direction.
 pub fn pair() -> (Memory, Memory) {
-    let (to_b, from_a) = mpsc::unbounded_channel();
-    let (to_a, from_b) = mpsc::unbounded_channel();
-    (Memory::new(to_b, from_b), Memory::new(to_a, from_a))
+    pair_with(CAPACITY)
 }
 
-impl Memory {
-    fn new(to: mpsc::UnboundedSender<Vec<u8>>, from: mpsc::UnboundedReceiver<Vec<u8>>) -> Self {
-        Self { to: std::sync::Mutex::new(Some(to)), from: Mutex::new(from) }
+/// Both ends of a new link that holds `capacity` bytes in each direction, at least one.
+pub fn pair_with(capacity: usize) -> (Memory, Memory) {
+    let pipe = || Arc::new(Pipe { capacity: capacity.max(1), ..Pipe::default() });
+    let (there, back) = (pipe(), pipe());
+    (Memory { to: there.clone(), from: back.clone() }, Memory { to: back, from: there })
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Pipe {
+    capacity: usize,
+    state: Mutex<State>,
+    /// Something came, or the sender has ended.
+    came: Notify,
+    /// Something was received, or the receiver has ended.
+    went: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Vec<u8>>,
+    bytes: usize,
+    sender_ended: bool,
+    receiver_ended: bool,
+}
+
+impl Pipe {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+
+    fn end(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.came.notify_waiters();
+        self.went.notify_waiters();
+    }
+
+    /// Waits until `ready` has an answer; `changed` is notified whenever it may have another.
+    async fn when<T>(&self, changed: &Notify, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
+        loop {
+            let mut change = std::pin::pin!(changed.notified());
+            // From here on no change is missed.
+            change.as_mut().enable();
+            if let Some(answer) = ready(&mut self.state()) {
+                return answer;
+            }
+            change.await;
+        }
+    }
+
+    /// Waits until a piece of `bytes` has room, and returns how much went.
+    async fn put(&self, bytes: &[u8]) -> Result<usize> {
+        let put = self.when(&self.went, |state| {
+            if state.sender_ended || state.receiver_ended {
+                return Some(Err(closed()));
+            }
+            let room = self.capacity - state.bytes;
+            // A chunk keeps its borders if it fits at all.
+            let take = if bytes.len() <= room {
+                bytes.len()
+            } else if bytes.len() > self.capacity {
+                room
+            } else {
+                0
+            };
+            (take > 0).then(|| {
+                state.chunks.push_back(bytes[..take].to_vec());
+                state.bytes += take;
+                Ok(take)
+            })
+        });
+        let taken = put.await?;
+        self.came.notify_waiters();
+        Ok(taken)
+    }
+
+    async fn take(&self) -> Result<Vec<u8>> {
+        let taken = self.when(&self.came, |state| match state.chunks.pop_front() {
+            Some(chunk) => {
+                state.bytes -= chunk.len();
+                Some(Ok(chunk))
+            }
+            None => state.sender_ended.then(|| Err(closed())),
+        });
+        let chunk = taken.await?;
+        self.went.notify_waiters();
+        Ok(chunk)
     }
 }
 
 impl Link for Memory {
-    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+    fn send<'a>(&'a self, mut bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            if bytes.is_empty() {
-                return Ok(());
+            while !bytes.is_empty() {
+                let sent = self.to.put(bytes).await?;
+                bytes = &bytes[sent..];
             }
-            let to = self.to.lock().expect("no holder of this lock panics");
-            let sent = to.as_ref().is_some_and(|to| to.send(bytes.to_vec()).is_ok());
-            if sent { Ok(()) } else { Err(closed()) }
+            Ok(())
         })
     }
 
     fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
-            let chunk = self.from.lock().await.recv().await.ok_or_else(closed)?;
+            let chunk = self.from.take().await?;
             into.extend_from_slice(&chunk);
             Ok(chunk.len())
         })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            self.to.lock().expect("no holder of this lock panics").take();
-        })
+        Box::pin(async move { self.to.end(|state| state.sender_ended = true) })
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.to.end(|state| state.sender_ended = true);
+        self.from.end(|state| state.receiver_ended = true);
     }
 }
 
@@ -55,8 +146,15 @@ fn closed() -> Error {
     Error::new(Kind::Closed, "the other end closed the link")
 }
 
+/// What [`pair`] holds in each direction, 256 KiB: about as much as the two sockets of a local TCP connection.
+pub const CAPACITY: usize = 256 * 1024;
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test]
@@ -73,5 +171,53 @@ mod tests {
         assert_eq!(b.recv(&mut got).await.expect_err("ended").kind(), Kind::Closed);
         drop(a);
         assert_eq!(b.send(b"x").await.expect_err("ended").kind(), Kind::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_waits_for_room() {
+        let (a, b) = pair_with(4);
+        a.send(b"one").await.expect("room");
+        let waits = timeout(Duration::from_secs(600), a.send(b"two")).await;
+        assert!(waits.is_err(), "three and three bytes do not fit into four");
+        let mut got = Vec::new();
+        let (sent, received) = tokio::join!(a.send(b"six"), async {
+            b.recv(&mut got).await.expect("the first");
+            b.recv(&mut got).await
+        });
+        sent.expect("room again");
+        assert_eq!((received.expect("whole"), &got[..]), (3, &b"onesix"[..]), "chunks keep their borders");
+        // The other direction has room of its own.
+        b.send(b"back").await.expect("room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_larger_than_the_link_arrives_in_pieces() {
+        let (a, b) = pair_with(4);
+        let mut got = Vec::new();
+        let (sent, ()) = tokio::join!(a.send(b"0123456789"), async {
+            while got.len() < 10 {
+                assert!(b.recv(&mut got).await.expect("open") <= 4);
+            }
+        });
+        sent.expect("open");
+        assert_eq!(got, b"0123456789");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_sender_and_a_waiting_receiver_see_the_end() {
+        let (a, b) = pair_with(1);
+        a.send(b"x").await.expect("room");
+        let (sent, ()) = tokio::join!(a.send(b"y"), async { drop(b) });
+        assert_eq!(sent.expect_err("ended").kind(), Kind::Closed);
+        let (a, b) = pair();
+        let mut got = Vec::new();
+        let (received, ()) = tokio::join!(b.recv(&mut got), async { drop(a) });
+        assert_eq!(received.expect_err("ended").kind(), Kind::Closed);
+        let (a, b) = pair_with(1);
+        a.send(b"x").await.expect("room");
+        let (sent, ()) = tokio::join!(a.send(b"y"), a.close());
+        assert_eq!(sent.expect_err("closed").kind(), Kind::Closed);
+        assert_eq!(b.recv(&mut got).await.expect("what was sent before"), 1);
+        assert_eq!(b.recv(&mut got).await.expect_err("ended").kind(), Kind::Closed);
     }
 }

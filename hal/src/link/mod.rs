@@ -18,6 +18,7 @@
 //! | [`fault`] | another link, and breaks it as a plan or a seed says | – |
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::address::LinkKind;
 use crate::{Address, BoxFuture, Error, Kind, Result};
@@ -36,6 +37,7 @@ pub mod hid;
 #[cfg(target_os = "linux")]
 mod interface;
 pub mod memory;
+mod options;
 pub mod permission;
 pub mod record;
 mod relay;
@@ -112,20 +114,23 @@ impl<L: Link + ?Sized> Link for &L {
 /// # Errors
 /// Each names the address and the next step; [`Kind::Unsupported`] says which feature is missing.
 pub async fn open(address: &Address) -> Result<Box<dyn Link>> {
-    open_redacted(address, |_, _| {}).await
+    open_redacted(address, Box::new(record::Plain)).await
 }
 
-/// Opens the link that `address` names; with its option `record=FILE` what passes is written down, masked
-/// by `redact`.
+/// Opens the link that `address` names; with its option `record=FILE` what passes is written down as
+/// `redactor` has masked it.
 ///
 /// # Errors
 /// As [`open`]; or the file cannot be written.
-pub async fn open_redacted(address: &Address, redact: record::Redact) -> Result<Box<dyn Link>> {
+pub async fn open_redacted(address: &Address, redactor: Box<dyn record::Redactor>) -> Result<Box<dyn Link>> {
+    check_options(address)?;
     let link = bare(address).await.map_err(|e| e.at(address.label()))?;
-    match address.option("record") {
-        None => Ok(link),
-        Some(file) => Ok(Box::new(record::Record::to_file(link, file.as_ref(), &address.label(), redact)?)),
-    }
+    let Some(file) = address.option("record") else { return Ok(link) };
+    let (path, label) = (PathBuf::from(file), address.label());
+    // Making a file can block for as long as the disk likes.
+    let made = tokio::task::spawn_blocking(move || record::new_file(&path)).await;
+    let file = made.map_err(|e| Error::new(Kind::Cancelled, "the runtime is shutting down").because(e))??;
+    Ok(Box::new(record::Record::new(link, Box::new(file), &label, redactor)?))
 }
 
 async fn bare(address: &Address) -> Result<Box<dyn Link>> {
@@ -160,53 +165,136 @@ async fn bare(address: &Address) -> Result<Box<dyn Link>> {
         LinkKind::Ble { .. } => Err(missing("ble")),
         #[cfg(all(feature = "spp", target_os = "linux"))]
         LinkKind::Spp { device } => spp::open(address, device).await.map(|l| Box::new(l) as _),
-        #[cfg(all(feature = "spp", not(target_os = "linux")))]
-        LinkKind::Spp { .. } => Err(Error::new(Kind::Unsupported, "`spp` links are for Linux")
-            .hint("pair the device in the system's settings and use the serial port that it then has")),
-        #[cfg(not(feature = "spp"))]
+        #[cfg(not(all(feature = "spp", target_os = "linux")))]
         LinkKind::Spp { .. } => Err(missing("spp")),
         other => Err(Error::new(Kind::Unsupported, format!("`{}` is not a link that carries bytes", other.scheme()))),
     }
 }
 
-/// The options that the link of an address reads; a link that is not built in has none.
+/// The options that the link of an address reads, whether this build has that link or not.
 pub fn options(link: &LinkKind) -> impl Iterator<Item = &'static str> {
     let own: &[&str] = match link {
-        LinkKind::Tcp { .. } => &tcp::OPTIONS,
-        #[cfg(feature = "serial")]
-        LinkKind::Serial { .. } => &serial::OPTIONS,
-        #[cfg(any(feature = "usb", feature = "usb-libusb"))]
-        LinkKind::Usb(_) => &usb::OPTIONS,
-        LinkKind::Hid(_) => &hid::OPTIONS,
-        LinkKind::Evdev(_) => &evdev::OPTIONS,
-        #[cfg(feature = "ble")]
-        LinkKind::Ble { .. } => &ble::OPTIONS,
-        #[cfg(all(feature = "spp", target_os = "linux"))]
-        LinkKind::Spp { .. } => &spp::OPTIONS,
-        _ => &[],
+        LinkKind::Tcp { .. } => &options::TCP,
+        LinkKind::Serial { .. } => &options::SERIAL,
+        LinkKind::Usb(_) => &options::USB,
+        LinkKind::Hid(_) => &options::HID,
+        LinkKind::Evdev(_) => &options::EVDEV,
+        LinkKind::Ble { .. } => &options::BLE,
+        LinkKind::Spp { .. } => &options::SPP,
+        LinkKind::V4l2 { .. } | LinkKind::Url(_) | LinkKind::File { .. } | LinkKind::Replay { .. } => &[],
     };
     own.iter().copied().chain(["record"])
 }
 
-/// Checks the values of a link's options, as far as that goes without opening it.
+/// Checks all of an address that can be checked without opening it: the values of the link's options, the files
+/// that they name, and that this build has the link.
 ///
 /// # Errors
-/// [`Kind::Address`] names the option, its value and what is allowed.
+/// [`Kind::Address`] names the option, also as [`Error::option`], its value and what is allowed;
+/// [`Kind::Unsupported`] names the missing feature; [`Kind::NotFound`] a recording that is not there.
 pub fn check(address: &Address) -> Result<()> {
+    check_options(address)?;
     match address.link() {
+        LinkKind::Tcp { .. } => tcp::check(address),
+        LinkKind::Replay { path } => match std::fs::metadata(path) {
+            Ok(found) if found.is_file() => Ok(()),
+            Ok(_) => Err(Error::file(path, std::io::ErrorKind::IsADirectory.into())),
+            Err(error) => Err(Error::file(path, error)),
+        },
         #[cfg(feature = "serial")]
         LinkKind::Serial { .. } => serial::Settings::from_address(address).map(drop),
+        #[cfg(not(feature = "serial"))]
+        LinkKind::Serial { .. } => Err(missing("serial")),
         #[cfg(any(feature = "usb", feature = "usb-libusb"))]
         LinkKind::Usb(_) => usb::Settings::from_address(address).map(drop),
+        #[cfg(not(any(feature = "usb", feature = "usb-libusb")))]
+        LinkKind::Usb(_) => Err(missing("usb")),
         LinkKind::Hid(_) => hid::Settings::from_address(address).map(drop),
         LinkKind::Evdev(_) => evdev::Settings::from_address(address).map(drop),
+        #[cfg(feature = "ble")]
+        LinkKind::Ble { .. } => ble::check(address),
+        #[cfg(not(feature = "ble"))]
+        LinkKind::Ble { .. } => Err(missing("ble")),
+        #[cfg(all(feature = "spp", target_os = "linux"))]
+        LinkKind::Spp { .. } => spp::check(address),
+        #[cfg(not(all(feature = "spp", target_os = "linux")))]
+        LinkKind::Spp { .. } => Err(missing("spp")),
+        LinkKind::V4l2 { .. } | LinkKind::Url(_) | LinkKind::File { .. } => Ok(()),
+    }
+    .map_err(|e| if e.device().is_some() { e } else { e.at(address.label()) })
+}
+
+/// Those of every link.
+fn check_options(address: &Address) -> Result<()> {
+    match address.option("record") {
+        Some("") => Err(address.refuse("record", "name a file")),
         _ => Ok(()),
     }
+}
+
+/// Runs what asks the system and may wait for it, such as reading /sys while a device is being enumerated.
+#[cfg(any(target_os = "linux", feature = "tls"))]
+async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let asked = tokio::task::spawn_blocking(ask).await;
+    asked.map_err(|e| Error::new(Kind::Cancelled, "the runtime is shutting down").because(e))?
 }
 
 // Unused where every feature is built in.
 #[allow(dead_code)]
 fn missing(feature: &str) -> Error {
+    if feature == "spp" && cfg!(not(target_os = "linux")) {
+        return Error::new(Kind::Unsupported, "`spp` links are supported on Linux only")
+            .hint("pair the device in the system's settings and use the serial port that it then has");
+    }
     Error::new(Kind::Unsupported, format!("this build has no {feature} links"))
         .hint(format!("build with feature `{feature}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_finds_each_wrong_option_and_names_it_as_data() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let refused = |text: &str| {
+            let address: Address = text.parse().expect(text);
+            let error = check(&address).expect_err(text);
+            assert!(error.device().is_some(), "{error}");
+            (error.kind(), error.option().map(str::to_owned))
+        };
+        let address = |name: &str| (Kind::Address, Some(name.to_owned()));
+        assert_eq!(refused("escpos+tcp://p?tls=yes"), address("tls"));
+        assert_eq!(refused("escpos+tcp://p?connect-timeout=500"), address("connect-timeout"));
+        assert_eq!(refused("escpos+tcp://p?fingerprint=zz"), address("fingerprint"));
+        assert_eq!(refused("escpos+tcp://p?ca=/x"), address("ca"));
+        assert_eq!(refused("escpos+tcp://p?record="), address("record"));
+        assert_eq!(refused("escpos+serial:///dev/x?baud=12"), address("baud"));
+        assert_eq!(refused("scanner+hid://05e0:1900?interface=x"), address("interface"));
+        let missing = format!("escpos+replay://{}", dir.path().join("none.capture").display());
+        assert_eq!(refused(&missing), (Kind::NotFound, None));
+        let folder = format!("escpos+replay://{}", dir.path().display());
+        assert_eq!(refused(&folder), (Kind::Input, None));
+        if cfg!(feature = "tls") {
+            assert_eq!(refused("escpos+tcp://p?tls=true&fingerprint=zz"), address("fingerprint"));
+            assert_eq!(refused("escpos+tcp://p?tls=true&ca=/no/such/file.pem"), address("ca"));
+            assert_eq!(refused("escpos+tcp://p?tls=true&ca=/x&fingerprint=00"), address("fingerprint"));
+        } else {
+            assert_eq!(refused("escpos+tcp://p?tls=true"), (Kind::Unsupported, Some("tls".to_owned())));
+        }
+        if cfg!(feature = "ble") {
+            assert_eq!(refused("escpos+ble://AA:BB:CC:DD:EE:FF?mtu=5"), address("mtu"));
+        } else {
+            assert_eq!(refused("escpos+ble://AA:BB:CC:DD:EE:FF?mtu=5"), (Kind::Unsupported, None));
+        }
+        if cfg!(all(feature = "spp", target_os = "linux")) {
+            assert_eq!(refused("escpos+spp://AA:BB:CC:DD:EE:FF?channel=99"), address("channel"));
+            assert_eq!(refused("escpos+spp://AA:BB:CC:DD:EE:FF?adapter=hci0"), address("adapter"));
+        } else {
+            assert_eq!(refused("escpos+spp://AA:BB:CC:DD:EE:FF?channel=99"), (Kind::Unsupported, None));
+        }
+        for right in ["escpos+tcp://p?connect-timeout=2.5&tls=false", "scanner+hid://05e0:1900", "camera+file:///tmp"] {
+            check(&right.parse().expect(right)).expect(right);
+        }
+    }
 }

@@ -7,17 +7,24 @@
 //! 0.004211 < 12
 //! 9.120333 !
 //! ```
-//! Seconds since the start, `>` to the device, `<` from the device, `!` the end. A protocol that
-//! carries card data hands in a function that masks it.
+//! Seconds since the start, `>` to the device, `<` from the device, `!` the end. A protocol that carries card
+//! data or passwords hands in a [`Redactor`] that masks them. What a redactor holds back is written when it
+//! lets go of it, with the time of that moment.
+//!
+//! The file is readable by its owner only. A thread of its own writes it, so that a slow disk holds up no sale;
+//! it is complete once [`Link::close`] has returned or the link has been dropped.
 
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::hex::hex;
-use crate::{BoxFuture, Effect, Error, Link, Result};
+use crate::{BoxFuture, Effect, Error, Kind, Link, Result};
 
 /// Which way a chunk went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,67 +35,205 @@ pub enum Direction {
     Received,
 }
 
-/// Masks what must not be written down. Same length in and out.
-pub type Redact = fn(Direction, &mut [u8]);
+/// Masks what must not be written down, in the stream of one link; each link gets one of its own.
+///
+/// It keeps state per direction, because a secret may come in pieces: it may hold bytes back until it can tell
+/// what they are, and lets go of them in a later `feed` or in `finish`. What it lets go of has, in all, as many
+/// bytes as were fed in that direction, so that a capture of a masked stream has the stream's shape.
+pub trait Redactor: Send {
+    /// Takes in a chunk and returns what may be written down by now, which may be nothing.
+    fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8>;
+
+    /// The stream has ended: the rest of one direction, masked where it is not known to be harmless.
+    fn finish(&mut self, direction: Direction) -> Vec<u8> {
+        let _ = direction;
+        Vec::new()
+    }
+}
+
+/// For protocols without secrets: lets everything pass at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain;
+
+impl Redactor for Plain {
+    fn feed(&mut self, _: Direction, bytes: &[u8]) -> Vec<u8> {
+        bytes.to_vec()
+    }
+}
+
+/// A function that masks each chunk by itself, where that is enough.
+impl<F: FnMut(Direction, &[u8]) -> Vec<u8> + Send> Redactor for F {
+    fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
+        self(direction, bytes)
+    }
+}
 
 /// A link that writes down what passes.
 pub struct Record<L> {
     inner: L,
     log: Mutex<Log>,
-    redact: Redact,
 }
 
 struct Log {
-    out: Box<dyn Write + Send>,
+    redactor: Box<dyn Redactor>,
     start: Instant,
+    /// The end has been written down.
+    ended: bool,
+    /// `None` once the link is dropped.
+    writer: Option<SyncSender<Job>>,
+    /// Disconnected when the writer has ended.
+    done: mpsc::Receiver<()>,
+}
+
+enum Job {
+    Line(String),
+    /// Answered once all before it is written.
+    Flush(mpsc::Sender<()>),
 }
 
 impl<L: Link> Record<L> {
     /// Records `inner` into `out`; `label` says what it was.
     ///
     /// # Errors
-    /// `out` cannot be written.
-    pub fn new(inner: L, mut out: Box<dyn Write + Send>, label: &str, redact: Redact) -> Result<Self> {
-        writeln!(out, "tresen-capture 1 {label}")?;
-        Ok(Self { inner, log: Mutex::new(Log { out, start: Instant::now() }), redact })
+    /// `out` cannot be written, or the system has no thread left.
+    pub fn new(inner: L, out: Box<dyn Write + Send>, label: &str, redactor: Box<dyn Redactor>) -> Result<Self> {
+        let failed = |e| Error::new(Kind::Storage, "the capture cannot be written").because(e);
+        let mut out = BufWriter::new(out);
+        writeln!(out, "tresen-capture 1 {label}").and_then(|()| out.flush()).map_err(failed)?;
+        let (writer, jobs) = mpsc::sync_channel(QUEUE);
+        let (alive, done) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("capture".into());
+        thread
+            .spawn(move || {
+                let _alive: mpsc::Sender<()> = alive;
+                write(&jobs, out);
+            })
+            .map_err(failed)?;
+        let log = Log { redactor, start: Instant::now(), ended: false, writer: Some(writer), done };
+        Ok(Self { inner, log: Mutex::new(log) })
     }
 
-    /// Records `inner` into a new file at `path`; where there is one, into `path.2`, `path.3`, …, so that a
-    /// reconnect overwrites nothing.
+    /// Records `inner` into a [new file](new_file) at `path`. Making the file blocks on the disk.
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn to_file(inner: L, path: &Path, label: &str, redact: Redact) -> Result<Self> {
-        let mut at = path.to_owned();
-        for number in 2.. {
-            match std::fs::File::create_new(&at) {
-                Ok(file) => return Self::new(inner, Box::new(file), label, redact).map_err(|e| e.at(at.display())),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                    at = path.as_os_str().to_owned().into();
-                    at.as_mut_os_string().push(format!(".{number}"));
-                }
-                Err(e) => return Err(Error::from(e).at(at.display()).with_effect(Effect::None)),
-            }
-        }
-        unreachable!("numbers do not end")
+    pub fn to_file(inner: L, path: &Path, label: &str, redactor: Box<dyn Redactor>) -> Result<Self> {
+        let file = new_file(path)?;
+        Self::new(inner, Box::new(file), label, redactor).map_err(|e| e.at(path.display()))
     }
 
-    /// A capture that cannot be written must not stop a sale: failures are logged, not returned.
-    fn note(&self, direction: Option<Direction>, bytes: &[u8]) {
-        let mut bytes = bytes.to_vec();
-        if let Some(direction) = direction {
-            (self.redact)(direction, &mut bytes);
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Makes a new file at `path`, readable by its owner only; where there is one, `path.2`, `path.3`, …: the number
+/// after the highest that is there, so that a reconnect overwrites nothing. Blocks on the disk.
+///
+/// # Errors
+/// The file cannot be made, or the numbers are used up.
+pub fn new_file(path: &Path) -> Result<File> {
+    let failed = |at: &Path, e| Error::file(at, e).with_effect(Effect::None);
+    match create(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made.map_err(|e| failed(path, e)),
+    }
+    let mut number = last_number(path).map_err(|e| failed(path, e))?;
+    while let Some(next) = number.checked_add(1) {
+        number = next;
+        let mut numbered = path.as_os_str().to_owned();
+        numbered.push(format!(".{number}"));
+        let numbered = Path::new(&numbered);
+        match create(numbered) {
+            // Another program was quicker.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map_err(|e| failed(numbered, e)),
         }
-        let mark = match direction {
-            Some(Direction::Sent) => '>',
-            Some(Direction::Received) => '<',
-            None => '!',
-        };
-        let hex = hex(&bytes);
-        let mut log = self.log.lock().expect("no holder of this lock panics");
-        let at = log.start.elapsed().as_secs_f64();
-        if let Err(error) = writeln!(log.out, "{at:.6} {mark} {hex}").and_then(|()| log.out.flush()) {
+    }
+    Err(Error::new(Kind::Input, "no number is left for another recording of this name")
+        .at(path.display())
+        .hint("move the old recordings away"))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// The highest number of the recordings beside `path`; 1 is `path` itself.
+fn last_number(path: &Path) -> io::Result<u64> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = path.file_name() else { return Ok(1) };
+    let name = name.to_string_lossy();
+    let mut last = 1;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?.file_name();
+        let entry = entry.to_string_lossy();
+        let number = entry.strip_prefix(&*name).and_then(|rest| rest.strip_prefix('.'));
+        last = last.max(number.and_then(|number| number.parse().ok()).unwrap_or(1));
+    }
+    Ok(last)
+}
+
+/// The writer's thread: writes as long as there is something to write, and passes it on to the disk in between.
+fn write(jobs: &mpsc::Receiver<Job>, mut out: impl Write) {
+    let mut failed = false;
+    let mut note = |result: io::Result<()>| {
+        if let Err(error) = result
+            && !std::mem::replace(&mut failed, true)
+        {
             tracing::warn!(%error, "the capture cannot be written");
+        }
+    };
+    while let Ok(first) = jobs.recv() {
+        for job in std::iter::once(first).chain(jobs.try_iter()) {
+            match job {
+                Job::Line(line) => note(writeln!(out, "{line}")),
+                Job::Flush(written) => {
+                    note(out.flush());
+                    written.send(()).ok();
+                }
+            }
+        }
+        note(out.flush());
+    }
+}
+
+impl Log {
+    /// A capture that cannot be written must not stop a sale: failures are logged, not returned.
+    fn note(&mut self, direction: Direction, bytes: &[u8]) {
+        let masked = self.redactor.feed(direction, bytes);
+        self.line(direction, &masked);
+    }
+
+    fn line(&mut self, direction: Direction, masked: &[u8]) {
+        let mark = match direction {
+            Direction::Sent => '>',
+            Direction::Received => '<',
+        };
+        if !masked.is_empty() {
+            self.write(format_args!("{mark} {}", hex(masked)));
+        }
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            for direction in [Direction::Sent, Direction::Received] {
+                let rest = self.redactor.finish(direction);
+                self.line(direction, &rest);
+            }
+            self.write(format_args!("!"));
+        }
+    }
+
+    fn write(&mut self, what: std::fmt::Arguments<'_>) {
+        let at = self.start.elapsed().as_secs_f64();
+        let Some(writer) = &self.writer else { return };
+        if let Err(TrySendError::Full(_)) = writer.try_send(Job::Line(format!("{at:.6} {what}"))) {
+            tracing::warn!("the disk is too slow for the capture; a line of it is lost");
         }
     }
 }
@@ -96,7 +241,7 @@ impl<L: Link> Record<L> {
 impl<L: Link> Link for Record<L> {
     fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.note(Some(Direction::Sent), bytes);
+            self.log().note(Direction::Sent, bytes);
             self.inner.send(bytes).await
         })
     }
@@ -105,8 +250,8 @@ impl<L: Link> Link for Record<L> {
         Box::pin(async move {
             let got = self.inner.recv(into).await;
             match &got {
-                Ok(n) => self.note(Some(Direction::Received), &into[into.len() - n..]),
-                Err(_) => self.note(None, &[]),
+                Ok(n) => self.log().note(Direction::Received, &into[into.len() - n..]),
+                Err(_) => self.log().end(),
             }
             got
         })
@@ -115,8 +260,36 @@ impl<L: Link> Link for Record<L> {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.inner.close().await;
-            self.note(None, &[]);
+            let (written, all) = mpsc::channel();
+            let writer = {
+                let mut log = self.log();
+                log.end();
+                log.writer.clone()
+            };
+            // Also where the queue is full: the thread may wait, the runtime may not.
+            let flushed = tokio::task::spawn_blocking(move || {
+                if writer.is_some_and(|writer| writer.send(Job::Flush(written)).is_ok()) {
+                    all.recv_timeout(FLUSH).ok();
+                }
+            });
+            flushed.await.ok();
         })
+    }
+}
+
+impl<L> Drop for Record<L> {
+    fn drop(&mut self) {
+        let Ok(log) = self.log.get_mut() else { return };
+        if !log.ended {
+            for direction in [Direction::Sent, Direction::Received] {
+                let rest = log.redactor.finish(direction);
+                log.line(direction, &rest);
+            }
+        }
+        log.writer = None;
+        if log.done.recv_timeout(FLUSH) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the disk is slow; the end of the capture is still being written");
+        }
     }
 }
 
@@ -126,10 +299,19 @@ impl<L: std::fmt::Debug> std::fmt::Debug for Record<L> {
     }
 }
 
+/// Lines that wait for the disk; more are lost, and said to be. With chunks of 16 KiB they take 32 MiB.
+const QUEUE: usize = 1024;
+/// How long closing and dropping wait for the disk.
+const FLUSH: Duration = Duration::from_secs(2);
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::link::memory;
+
+    fn read(path: &Path) -> String {
+        std::fs::read_to_string(path).expect("a capture")
+    }
 
     #[tokio::test]
     async fn overwrites_no_earlier_recording() {
@@ -137,14 +319,119 @@ mod tests {
         let path = dir.path().join("job.capture");
         for text in ["first", "second"] {
             let (near, _far) = memory::pair();
-            let link = Record::to_file(near, &path, "test", |_, _| {}).expect("writable");
+            let link = Record::to_file(near, &path, "test", Box::new(Plain)).expect("writable");
             link.send(text.as_bytes()).await.expect("open");
         }
-        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect(name);
-        assert!(read("job.capture").contains("> 6669727374"));
-        assert!(read("job.capture.2").contains("> 7365636f6e64"));
+        assert!(read(&path).contains("> 6669727374"));
+        assert!(read(&dir.path().join("job.capture.2")).contains("> 7365636f6e64"));
         let (near, _far) = memory::pair();
-        let error = Record::to_file(near, &dir.path().join("no/folder"), "test", |_, _| {}).expect_err("no folder");
+        let folder = dir.path().join("no/folder");
+        let error = Record::to_file(near, &folder, "test", Box::new(Plain)).expect_err("no folder");
         assert!(error.to_string().contains("no/folder"), "{error}");
+        assert_eq!((error.effect(), error.retry()), (Effect::None, crate::Retry::AfterOperator));
+    }
+
+    #[test]
+    fn the_next_number_follows_the_highest() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a");
+        let names = || {
+            let mut names: Vec<_> = std::fs::read_dir(dir.path())
+                .expect("a folder")
+                .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort_unstable();
+            names
+        };
+        for name in ["a", "a.7", "a.x", "ab.99", "a.08"] {
+            std::fs::write(dir.path().join(name), "").expect("writable");
+        }
+        new_file(&path).expect("made");
+        assert!(names().contains(&"a.9".to_owned()), "{:?}", names());
+        std::fs::write(dir.path().join(format!("a.{}", u64::MAX)), "").expect("writable");
+        let error = new_file(&path).expect_err("no number is left");
+        assert_eq!(error.kind(), Kind::Input);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_read_a_capture() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a folder");
+        for _ in 0..2 {
+            let made = new_file(&dir.path().join("a")).expect("made");
+            assert_eq!(made.metadata().expect("there").permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    /// A disk that does not take anything until it is let go.
+    struct Stuck(std::sync::Arc<(Mutex<bool>, std::sync::Condvar)>, std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if !bytes.starts_with(b"tresen-capture") {
+                let mut free = self.0.0.lock().expect("lock");
+                while !*free {
+                    free = self.0.1.wait(free).expect("lock");
+                }
+            }
+            self.1.lock().expect("lock").extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_up_no_byte() {
+        let gate = std::sync::Arc::new((Mutex::new(false), std::sync::Condvar::new()));
+        let disk = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let (near, far) = memory::pair();
+        let out = Box::new(Stuck(gate.clone(), disk.clone()));
+        let link = Record::new(near, out, "test", Box::new(Plain)).expect("writable");
+        let mut got = Vec::new();
+        for n in 0..100u8 {
+            link.send(&[n]).await.expect("open");
+            far.recv(&mut got).await.expect("passed on while the disk hangs");
+        }
+        assert_eq!(got.len(), 100);
+        *gate.0.lock().expect("lock") = true;
+        gate.1.notify_all();
+        link.close().await;
+        let text = String::from_utf8(disk.lock().expect("lock").clone()).expect("text");
+        assert_eq!((text.matches(" > ").count(), text.matches(" !").count()), (100, 1), "{text}");
+    }
+
+    /// Lets go of nothing before the end.
+    #[derive(Default)]
+    struct Miser(Vec<u8>);
+
+    impl Redactor for Miser {
+        fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
+            assert_eq!(direction, Direction::Sent);
+            self.0.extend(bytes);
+            Vec::new()
+        }
+        fn finish(&mut self, direction: Direction) -> Vec<u8> {
+            if direction == Direction::Sent { std::mem::take(&mut self.0) } else { Vec::new() }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_redactor_held_back_is_written_at_the_end() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for close in [true, false] {
+            let path = dir.path().join(close.to_string());
+            let (near, _far) = memory::pair();
+            let link = Record::to_file(near, &path, "test", Box::<Miser>::default()).expect("writable");
+            link.send(&[1]).await.expect("open");
+            link.send(&[2]).await.expect("open");
+            if close {
+                link.close().await;
+            }
+            drop(link);
+            assert!(read(&path).contains("> 0102"), "{}", read(&path));
+        }
     }
 }

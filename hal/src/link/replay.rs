@@ -3,6 +3,7 @@
 //!
 //! Chunk borders of what we send do not matter; the bytes and their order do.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use tokio::sync::{Mutex, Notify};
@@ -26,7 +27,7 @@ impl Capture {
     /// # Errors
     /// The file cannot be read, or is no capture; the line is named.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
         Self::parse(&text).map_err(|e| e.at(path.display()))
     }
 
@@ -67,7 +68,9 @@ pub struct Replay {
 
 #[derive(Debug)]
 struct State {
-    chunks: std::collections::VecDeque<(Direction, Vec<u8>)>,
+    chunks: VecDeque<(Direction, VecDeque<u8>)>,
+    /// How many chunks at the front [`Link::send`] need not look at again: they were received, or are used up.
+    skip: usize,
     sent: usize,
 }
 
@@ -82,7 +85,8 @@ impl Replay {
 
     /// Plays `capture` from its beginning.
     pub fn new(capture: Capture) -> Self {
-        Self { state: Mutex::new(State { chunks: capture.chunks.into(), sent: 0 }), moved: Notify::new() }
+        let chunks = capture.chunks.into_iter().map(|(direction, bytes)| (direction, bytes.into())).collect();
+        Self { state: Mutex::new(State { chunks, skip: 0, sent: 0 }), moved: Notify::new() }
     }
 }
 
@@ -90,23 +94,23 @@ impl Link for Replay {
     fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let mut state = self.state.lock().await;
+            let State { chunks, skip, sent } = &mut *state;
             for &byte in bytes {
-                let at = state.sent;
                 // Answers recorded before this byte may still wait for their reader; skip over them.
-                let next = state.chunks.iter_mut().find(|(d, chunk)| *d == Direction::Sent && !chunk.is_empty());
-                match next {
-                    Some((_, chunk)) if chunk[0] == byte => _ = chunk.remove(0),
-                    Some((_, chunk)) => {
-                        let why = format!("byte {at} sent is {byte:02x}; the recording has {:02x}", chunk[0]);
-                        return Err(Error::new(Kind::Protocol, why).at("replay"));
-                    }
-                    None => {
-                        let why = format!("byte {at} sent is {byte:02x}; the recording ends there");
-                        return Err(Error::new(Kind::Protocol, why).at("replay"));
-                    }
+                while chunks.get(*skip).is_some_and(|(d, chunk)| *d == Direction::Received || chunk.is_empty()) {
+                    *skip += 1;
                 }
-                state.sent += 1;
+                let next = chunks.get_mut(*skip).map(|(_, chunk)| chunk);
+                let recorded = next.as_ref().and_then(|chunk| chunk.front().copied());
+                if recorded != Some(byte) {
+                    let recorded = recorded.map_or("ends there".to_owned(), |recorded| format!("has {recorded:02x}"));
+                    let why = format!("byte {sent} sent is {byte:02x}; the recording {recorded}");
+                    return Err(Error::new(Kind::Protocol, why).at("replay"));
+                }
+                next.map(VecDeque::pop_front);
+                *sent += 1;
             }
+            drop(state);
             self.moved.notify_waiters();
             self.moved.notify_one();
             Ok(())
@@ -121,12 +125,14 @@ impl Link for Replay {
                     let mut state = self.state.lock().await;
                     while state.chunks.front().is_some_and(|(d, c)| *d == Direction::Sent && c.is_empty()) {
                         state.chunks.pop_front();
+                        state.skip = state.skip.saturating_sub(1);
                     }
                     match state.chunks.front() {
                         None => return Err(Error::new(Kind::Closed, "the recording ends here").at("replay")),
                         Some((Direction::Received, _)) => {
                             let (_, chunk) = state.chunks.pop_front().expect("there is a front");
-                            into.extend_from_slice(&chunk);
+                            state.skip = state.skip.saturating_sub(1);
+                            into.extend(&chunk);
                             return Ok(chunk.len());
                         }
                         Some((Direction::Sent, _)) => {}
@@ -145,7 +151,8 @@ impl Link for Replay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{memory, record::Record};
+    use crate::link::memory;
+    use crate::link::record::{Record, Redactor};
 
     const CAPTURE: &str = "tresen-capture 1 escpos+tcp://p:9100\n0.0 > 1004\n0.0 > 01\n0.1 < 12\n0.2 > 1b40\n0.3 !\n";
 
@@ -171,6 +178,15 @@ mod tests {
         assert_eq!(answer.expect("the answer"), 1);
     }
 
+    /// Masks all that is received.
+    struct Zeros;
+
+    impl Redactor for Zeros {
+        fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
+            if direction == Direction::Received { vec![0; bytes.len()] } else { bytes.to_vec() }
+        }
+    }
+
     #[tokio::test]
     async fn what_is_recorded_can_be_replayed() {
         #[derive(Clone, Default)]
@@ -185,12 +201,7 @@ mod tests {
         }
         let (near, far) = memory::pair();
         let out = Shared::default();
-        let mask: crate::link::record::Redact = |d, b| {
-            if d == Direction::Received {
-                b.fill(0);
-            }
-        };
-        let link = Record::new(near, Box::new(out.clone()), "test", mask).expect("writable");
+        let link = Record::new(near, Box::new(out.clone()), "test", Box::new(Zeros)).expect("writable");
         link.send(&[1, 2]).await.expect("open");
         far.send(&[9]).await.expect("open");
         let mut got = Vec::new();

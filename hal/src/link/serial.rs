@@ -21,7 +21,7 @@ use super::duplex::Duplex;
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
 /// The options that [`Settings::from_address`] reads.
-pub const OPTIONS: [&str; 7] = ["baud", "data", "parity", "stop", "flow", "dtr", "rts"];
+pub const OPTIONS: [&str; 7] = super::options::SERIAL;
 
 /// How long opening may take.
 const OPEN: Duration = Duration::from_secs(5);
@@ -71,10 +71,7 @@ impl Settings {
     /// # Errors
     /// [`Kind::Address`] names the option, its value and what is allowed.
     pub fn from_address(address: &Address) -> Result<Self> {
-        let bad = |name: &str, allowed: &str| {
-            let value = address.option(name).unwrap_or_default();
-            Error::new(Kind::Address, format!("option `{name}={value}`: allowed are {allowed}")).at(address.label())
-        };
+        let bad = |name: &str, allowed: &str| address.refuse(name, format_args!("allowed are {allowed}"));
         let line = |name| match address.option(name) {
             None => Ok(None),
             Some("on") => Ok(Some(true)),

@@ -30,12 +30,58 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const CHUNK: usize = 16 * 1024;
 
 /// The options that a TCP address may have, on any protocol.
-pub const OPTIONS: [&str; 4] = ["connect-timeout", "tls", "ca", "fingerprint"];
+pub const OPTIONS: [&str; 4] = super::options::TCP;
 
 /// An open TCP connection.
 #[derive(Debug)]
 pub struct Tcp {
     stream: TcpStream,
+}
+
+/// What the options of an address ask for.
+struct Settings {
+    within: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<super::tls::Source>,
+}
+
+impl Settings {
+    fn from_address(address: &Address) -> Result<Self> {
+        let within = match address.option_as::<f64>("connect-timeout")? {
+            None => CONNECT_TIMEOUT,
+            Some(seconds) if (0.1..=60.0).contains(&seconds) => Duration::from_secs_f64(seconds),
+            Some(_) => return Err(address.refuse("connect-timeout", "allowed are 0.1 to 60 seconds")),
+        };
+        let tls = match address.option("tls") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(address.refuse("tls", "allowed are true, false")),
+        };
+        if tls && cfg!(not(feature = "tls")) {
+            return Err(super::missing("tls").with_option("tls").at(address.label()));
+        }
+        if !tls && let Some(name) = ["ca", "fingerprint"].into_iter().find(|name| address.option(name).is_some()) {
+            let what = format!("option `{name}` without `tls=true` would protect nothing");
+            return Err(Error::new(Kind::Address, what).with_option(name).at(address.label()).hint("add `tls=true`"));
+        }
+        Ok(Self {
+            within,
+            #[cfg(feature = "tls")]
+            tls: tls.then(|| super::tls::Source::from_address(address)).transpose()?,
+        })
+    }
+}
+
+/// Checks the options of a TCP address, and the file with authorities that they may name.
+pub(super) fn check(address: &Address) -> Result<()> {
+    let settings = Settings::from_address(address)?;
+    #[cfg(feature = "tls")]
+    if let Some(tls) = settings.tls {
+        tls.read().map_err(|e| e.at(address.label()))?;
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = settings;
+    Ok(())
 }
 
 /// Connects as the options of `address` say, with TLS if it says so.
@@ -44,33 +90,14 @@ pub struct Tcp {
 /// As [`connect`]; [`Kind::Address`] for an option that cannot be read; [`Kind::Unsupported`] for TLS
 /// in a build without it; [`Kind::Refused`] for a certificate that is not trusted.
 pub(super) async fn open(address: &Address, host: &str, port: u16) -> Result<Box<dyn Link>> {
-    let within = connect_timeout(address)?;
-    match address.option_as::<bool>("tls")? {
-        #[cfg(feature = "tls")]
-        Some(true) => {
-            let trust = super::tls::Trust::from_address(address)?;
-            Ok(Box::new(super::tls::connect(host, port, within, trust).await?))
-        }
-        #[cfg(not(feature = "tls"))]
-        Some(true) => Err(super::missing("tls")),
-        _ => match ["ca", "fingerprint"].into_iter().find(|name| address.option(name).is_some()) {
-            Some(name) => {
-                let what = format!("option `{name}` without `tls=true` would protect nothing");
-                Err(Error::new(Kind::Address, what).hint("add `tls=true`"))
-            }
-            None => Ok(Box::new(connect_within(host, port, within).await?)),
-        },
+    let settings = Settings::from_address(address)?;
+    #[cfg(feature = "tls")]
+    if let Some(source) = settings.tls {
+        // The file with the authorities is read anew for each connection, so that it can be replaced.
+        let trust = super::blocking(move || source.read()).await?;
+        return Ok(Box::new(super::tls::connect(host, port, settings.within, trust).await?));
     }
-}
-
-fn connect_timeout(address: &Address) -> Result<Duration> {
-    match address.option_as::<f64>("connect-timeout")? {
-        None => Ok(CONNECT_TIMEOUT),
-        Some(seconds) if (0.1..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        Some(seconds) => {
-            Err(Error::new(Kind::Address, format!("option `connect-timeout={seconds}`: allowed are 0.1 to 60 seconds")))
-        }
-    }
+    Ok(Box::new(connect_within(host, port, settings.within).await?))
 }
 
 /// Connects within [`CONNECT_TIMEOUT`].
@@ -203,6 +230,7 @@ mod tests {
             ("connect-timeout=NaN", Kind::Address, "0.1 to 60"),
             ("connect-timeout=soon", Kind::Address, "connect-timeout=soon"),
             ("tls=yes", Kind::Address, "tls=yes"),
+            ("tls=1", Kind::Address, "allowed are true, false"),
             ("fingerprint=aa", Kind::Address, "add `tls=true`"),
             #[cfg(not(feature = "tls"))]
             ("tls=true", Kind::Unsupported, "feature `tls`"),

@@ -43,19 +43,46 @@ pub enum Trust {
     Nobody,
 }
 
-impl Trust {
-    /// Reads the options `fingerprint` and `ca`.
+/// Where the trust of an address comes from: the options `fingerprint` and `ca`. Nothing has been read from disk yet.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// The one certificate with this SHA-256.
+    Fingerprint([u8; 32]),
+    /// The authorities in this file.
+    File(String),
+    /// Neither was given.
+    Nobody,
+}
+
+impl Source {
+    /// Reads the options `fingerprint` and `ca`; opens no file.
     ///
     /// # Errors
     /// [`Kind::Address`] if they contradict each other or cannot be read.
     pub fn from_address(address: &Address) -> Result<Self> {
         match (address.option("fingerprint"), address.option("ca")) {
-            (Some(_), Some(_)) => Err(Error::new(Kind::Address, "options `ca` and `fingerprint` exclude each other")),
-            (Some(hex), None) => parse_fingerprint(hex).map(Self::Fingerprint).ok_or_else(|| {
-                Error::new(Kind::Address, format!("option `fingerprint={hex}`: not a SHA-256, 64 hex digits"))
-            }),
-            (None, Some(file)) => authorities(file).map(|roots| Self::Authorities(Arc::new(roots))),
+            (Some(_), Some(_)) => {
+                let error = Error::new(Kind::Address, "options `ca` and `fingerprint` exclude each other");
+                Err(error.with_option("fingerprint").at(address.label()).hint("leave one of them out"))
+            }
+            (Some(hex), None) => parse_fingerprint(hex)
+                .map(Self::Fingerprint)
+                .ok_or_else(|| address.refuse("fingerprint", "expected a SHA-256, 64 hex digits")),
+            (None, Some("")) => Err(address.refuse("ca", "name a file")),
+            (None, Some(file)) => Ok(Self::File(file.to_owned())),
             (None, None) => Ok(Self::Nobody),
+        }
+    }
+
+    /// Reads the file, if there is one to read. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`Kind::Address`] with option `ca`: the file is missing, or holds no certificate.
+    pub fn read(&self) -> Result<Trust> {
+        match self {
+            Self::Fingerprint(print) => Ok(Trust::Fingerprint(*print)),
+            Self::File(file) => authorities(file).map(|roots| Trust::Authorities(Arc::new(roots))),
+            Self::Nobody => Ok(Trust::Nobody),
         }
     }
 }
@@ -74,13 +101,13 @@ fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
 }
 
 fn authorities(file: &str) -> Result<RootCertStore> {
-    let bad = |what: String| Error::new(Kind::Address, format!("option `ca={file}`: {what}"));
+    let bad = |what: String| Error::new(Kind::Address, format!("option `ca={file}`: {what}")).with_option("ca");
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(file).map_err(|e| bad(e.to_string()))? {
         let certificate = certificate.map_err(|e| bad(e.to_string()))?;
         roots.add(certificate).map_err(|e| bad(e.to_string()))?;
     }
-    if roots.is_empty() { Err(bad("no certificate in it".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() { Err(bad("the file holds no certificate".to_owned())) } else { Ok(roots) }
 }
 
 /// An open TLS connection.
@@ -97,13 +124,13 @@ pub struct Tls {
 /// has; [`Kind::Protocol`] if the device speaks no TLS that we know.
 pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Result<Tls> {
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|e| Error::new(Kind::Address, format!("`{host}` cannot stand in a certificate")).because(e))?;
+        .map_err(|e| Error::new(Kind::Address, format!("`{host}` cannot be the name in a certificate")).because(e))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Verifier {
         algorithms: provider.signature_verification_algorithms,
         trust: match trust {
-            Trust::Fingerprint(print) => Check::Print(Some(print)),
-            Trust::Nobody => Check::Print(None),
+            Trust::Fingerprint(print) => Check::Fingerprint(Some(print)),
+            Trust::Nobody => Check::Fingerprint(None),
             Trust::Authorities(roots) => Check::Signed(
                 WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
                     .build()
@@ -133,7 +160,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Re
 
 fn explain(error: io::Error, verifier: &Verifier) -> Error {
     let cause = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-    let shown = verifier.shown.lock().expect("no holder of this lock panics").map(Print);
+    let shown = verifier.shown.lock().expect("no holder of this lock panics").map(Fingerprint);
     match (cause, shown) {
         (Some(rustls::Error::InvalidCertificate(_)), Some(shown)) => {
             let what = format!("the device's certificate is not trusted; its SHA-256 is {shown}");
@@ -151,9 +178,9 @@ fn explain(error: io::Error, verifier: &Verifier) -> Error {
     }
 }
 
-struct Print([u8; 32]);
+struct Fingerprint([u8; 32]);
 
-impl fmt::Display for Print {
+impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
     }
@@ -169,7 +196,7 @@ struct Verifier {
 
 #[derive(Debug)]
 enum Check {
-    Print(Option<[u8; 32]>),
+    Fingerprint(Option<[u8; 32]>),
     Signed(Arc<WebPkiServerVerifier>),
 }
 
@@ -186,8 +213,8 @@ impl ServerCertVerifier for Verifier {
         let shown: [u8; 32] = hash.as_ref().try_into().expect("SHA-256 has 32 bytes");
         *self.shown.lock().expect("no holder of this lock panics") = Some(shown);
         match &self.trust {
-            Check::Print(Some(expected)) if *expected == shown => Ok(ServerCertVerified::assertion()),
-            Check::Print(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+            Check::Fingerprint(Some(expected)) if *expected == shown => Ok(ServerCertVerified::assertion()),
+            Check::Fingerprint(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
             Check::Signed(verifier) => verifier.verify_server_cert(device, chain, name, ocsp, now),
         }
     }

@@ -293,8 +293,8 @@ mod bluez {
         .await
     }
 
-    /// Pairs with a device that needs no code. It needs no agent: without one BlueZ says of us what is
-    /// true, NoInputNoOutput, and nobody is asked on the side that begins.
+    /// Pairs with a device that needs no code. It needs no agent: without one BlueZ reports
+    /// NoInputNoOutput, which is accurate, and asks nobody on our side.
     pub(crate) async fn pair(session: &Session, device: &str) -> Result<()> {
         let id: DeviceId = device.parse().map_err(fault)?;
         let bluez = bluez(session).await?;
@@ -330,7 +330,8 @@ pub(crate) fn not_paired(error: Error, device: &str) -> Error {
 /// Whether the system itself ended the connection while it was being made, as it does when the key of a
 /// pairing is refused: `le-connection-abort-by-local` (seen with BlueZ 5.66), or what ECONNABORTED reads as.
 pub(crate) fn is_given_up(error: &Error) -> bool {
-    let text = error.to_string();
+    // With its causes: that is where the system's words are.
+    let text = format!("{error:#}");
     ["abort-by-local", "Software caused connection abort"].iter().any(|said| text.contains(said))
 }
 
@@ -405,6 +406,6 @@ mod tests {
     fn a_failed_connection_has_done_nothing() {
         let error = not_connected(classify("org.bluez.Error.Failed", "Host is down"));
         assert_eq!((error.kind(), error.effect()), (Kind::NotFound, Effect::None));
-        assert!(error.to_string().contains("Host is down"), "{error}");
+        assert!(format!("{error:#}").contains("Host is down"), "{error}");
     }
 }

@@ -6,8 +6,8 @@
 //! - `mtu`: at most this many bytes per packet, 3 of them overhead (23 to 517). Otherwise what both ends
 //!   agreed on.
 //! - `response`: `true` has the device confirm each write, which is slow and needs no pacing;
-//!   `false` never does, so that what it drops is lost without a word. Without it every 16th and the last write of a `send` are confirmed where the
-//!   device can do both, so that `send` cannot run far ahead of it.
+//!   `false` never does, so that what it drops is lost without a word. Without it every 16th and the last write of
+//!   a `send` are confirmed where the device can do both, so that `send` cannot run far ahead of it.
 //! - `pace`: milliseconds to wait after each write, for devices that lose bytes (0 to 1000).
 //! - `pair=true`: pairs before connecting (Linux), for devices that need no code. Once is enough: the
 //!   system keeps the pairing. Without it BlueZ tries to pair when the device asks for it.
@@ -46,7 +46,7 @@ use self::services::{Chosen, Wanted};
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
 /// The options that [`open`] reads.
-pub const OPTIONS: [&str; 8] = ["service", "write", "notify", "mtu", "response", "pace", "pair", "adapter"];
+pub const OPTIONS: [&str; 8] = super::options::BLE;
 
 /// How long an unknown device is looked for.
 const SCAN: Duration = Duration::from_secs(10);
@@ -87,10 +87,7 @@ struct Settings {
 
 impl Settings {
     fn from_address(address: &Address) -> Result<Self> {
-        let bad = |name: &str, allowed: &str| {
-            let value = address.option(name).unwrap_or_default();
-            Error::new(Kind::Address, format!("option `{name}={value}`: allowed are {allowed}"))
-        };
+        let bad = |name: &str, allowed: &str| address.refuse(name, format_args!("allowed are {allowed}"));
         let uuid = |name| match address.option(name) {
             None => Ok(None),
             Some(text) => services::parse(text).map(Some).ok_or_else(|| bad(name, "18F0 or a full UUID")),
@@ -111,6 +108,11 @@ impl Settings {
             adapter: address.option("adapter").map(str::to_owned),
         })
     }
+}
+
+/// Checks the options of an address.
+pub(super) fn check(address: &Address) -> Result<()> {
+    Settings::from_address(address).map(drop)
 }
 
 /// How bytes become writes.
@@ -330,7 +332,7 @@ async fn pump(
             value = next(&mut values) => match value {
                 Some(value) if Some(value.uuid) == notify && !value.value.is_empty() => {
                     if queue.try_send(value.value).is_err() {
-                        tracing::warn!("nobody reads what the device says; a notification is lost");
+                        tracing::warn!("the notification queue is full; a notification is lost");
                     }
                 }
                 Some(_) => {}

@@ -19,7 +19,7 @@ use super::node::{self, Node};
 use super::wire::{KERNELS, Packets};
 use crate::address::UsbId;
 use crate::link::choose::choose_among;
-use crate::link::{hid, permission};
+use crate::link::{blocking, hid, permission};
 use crate::{BoxFuture, Effect, Error, Kind, Link, Result, sys};
 
 /// How long to wait for a key that is down before the keys are taken all the same.
@@ -57,15 +57,32 @@ enum End {
 /// Opens the scanner that `id` and `settings` name, and takes its keys from every other program.
 ///
 /// # Errors
-/// Not found; more than one that fits, listed; in use ([`Kind::Busy`]) if another program has taken it; or no permission,
-/// with the udev rule.
+/// Not found; more than one that fits, listed; in use ([`Kind::Busy`]) if another program has taken it; or no
+/// permission, with the udev rule.
 pub async fn open(id: &UsbId, settings: &Settings) -> Result<Evdev> {
+    let (wanted, options) = (id.clone(), settings.clone());
+    let (node, file) = blocking(move || {
+        let node = look(&wanted, &options)?;
+        open_node(&node).map(|file| (node, file))
+    })
+    .await?;
+    if settings.grab {
+        take(&file, &node.path).await?;
+    }
+    Evdev::listen(file, node)
+}
+
+/// The one node that is meant, as /sys has it now.
+fn look(id: &UsbId, settings: &Settings) -> Result<Node> {
     let nodes = node::list(Path::new("/"));
     if !nodes.iter().any(|node| (node.device.vendor, node.device.product) == (id.vendor, id.product)) {
         without_input(id, &hid::node::list(Path::new("/")))?;
     }
-    let node = find(nodes, id, settings)?;
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&node.path).map_err(|e| {
+    find(nodes, id, settings)
+}
+
+fn open_node(node: &Node) -> Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&node.path).map_err(|e| {
         let error = Error::from(e).with_effect(Effect::None);
         match error.kind() {
             Kind::Permission => error.hint(permission::input_step(node.device.vendor, node.device.product)),
@@ -74,15 +91,11 @@ pub async fn open(id: &UsbId, settings: &Settings) -> Result<Evdev> {
                 node.path.display()
             )),
         }
-    })?;
-    if settings.grab {
-        take(&file, &node.path).await?;
-    }
-    Evdev::listen(file, node)
+    })
 }
 
-/// Takes the keys for this descriptor alone. The release of a key that is down would reach us and nobody else,
-/// and the desktop would repeat it for ever: so first all keys are let go.
+/// Takes the keys for this descriptor alone. The release of a key that is down now would reach only us, and the
+/// desktop would go on repeating that key: so wait until no key is down.
 async fn take(file: &File, path: &Path) -> Result<()> {
     let end = Instant::now() + KEY_DOWN_MAX;
     while sys::any_key_down(file).map_err(explain)? {
@@ -168,10 +181,16 @@ impl Drop for Listener {
 }
 
 impl Drop for Evdev {
-    /// Gives the keys back at once, whenever the runtime drops the listener.
+    /// Gives the keys back now, whenever the runtime drops the listener. The kernel may take its time over it, so
+    /// a thread waits for it where there is one to be had.
     fn drop(&mut self) {
         self.listening.abort();
-        sys::grab(&self.file, false).ok();
+        let file = self.file.clone();
+        let give_back = move || drop(sys::grab(&file, false));
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(give_back)),
+            Err(_) => give_back(),
+        }
     }
 }
 

@@ -5,18 +5,21 @@
 //!
 //! **The grab takes the keys from every other program**, the desktop's lock screen included, until the link is closed
 //! or dropped. Name a scanner, not the keyboard that somebody needs. `hidraw` readers still hear it, the `hid` link
-//! among them. On opening, the link waits up to a second until no key is down, so that none stays pressed for the desktop.
+//! among them. On opening, the link waits up to a second until no key is down, so that none stays pressed for the
+//! desktop.
 //!
 //! One chunk is what belongs together: whole events up to and including one `SYN_REPORT` (0, 0, 0). An event is 8
-//! bytes, little-endian: `type: u16`, `code: u16`, `value: i32`, as `struct input_event` of linux/input.h has them behind
-//! its time. `EV_KEY` (1) carries a key of linux/input-event-codes.h, with value 1 down, 0 up and 2 repeated by the system;
-//! `EV_MSC` (4) may precede it with the device's own number of the key. `SYN_DROPPED` (0, 3, 0) says that events before it
-//! were lost. The kernel keeps no more than ten or twenty keys, so the link reads them as they come, on the tokio runtime
-//! on which it was opened, and keeps 64 KiB: some sixty codes. Keys are lost only where that runtime stands still for longer
-//! than a scanner takes to type ten keys (100 ms). Nothing can be sent: lights and sounds are left out.
+//! bytes, little-endian: `type: u16`, `code: u16`, `value: i32`, as `struct input_event` of linux/input.h has them
+//! behind its time. `EV_KEY` (1) carries a key of linux/input-event-codes.h, with value 1 down, 0 up and 2 repeated
+//! by the system; `EV_MSC` (4) may precede it with the device's own number of the key. `SYN_DROPPED` (0, 3, 0) says
+//! that events before it were lost. The kernel keeps no more than ten or twenty keys, so the link reads them as
+//! they come, on the tokio runtime on which it was opened, and keeps 64 KiB: some sixty codes. Keys are lost only
+//! where that runtime stands still for longer than a scanner takes to type ten keys (100 ms). Nothing can be sent:
+//! lights and sounds are left out.
 //!
-//! Options in an address: `port` (`1-1.4`, for two scanners that are alike), `interface` (the number of the USB interface,
-//! for a scanner that has two keyboards), `grab` (`true`; with `false` every program hears the keys, this one among them).
+//! Options in an address: `port` (`1-1.4`, for two scanners that are alike), `interface` (the number of the USB
+//! interface, for a scanner that has two keyboards), `grab` (`true`; with `false` every program hears the keys,
+//! this one among them).
 //!
 //! **Permissions.** A udev rule for this device's event node, which the error spells out.
 //!
@@ -39,7 +42,7 @@ pub use linux::{Evdev, open};
 pub use other::{Evdev, open};
 
 /// The options that [`Settings::from_address`] reads.
-pub const OPTIONS: [&str; 3] = ["port", "interface", "grab"];
+pub const OPTIONS: [&str; 3] = super::options::EVDEV;
 
 /// What an address may say beyond vendor, product and serial number.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,12 +8,12 @@ use crate::{BoxFuture, Error, Kind, Link, Result};
 #[derive(Debug)]
 pub enum Evdev {}
 
-/// Opening a keyboard scanner needs Linux.
+/// Keyboard scanners are supported on Linux only.
 ///
 /// # Errors
 /// [`Kind::Unsupported`], always.
 pub async fn open(_: &UsbId, _: &Settings) -> Result<Evdev> {
-    Err(Error::new(Kind::Unsupported, "`evdev` links are for Linux")
+    Err(Error::new(Kind::Unsupported, "`evdev` links are supported on Linux only")
         .hint("set the scanner to serial (COM port) mode, by the code in its manual"))
 }
 

@@ -92,4 +92,16 @@ mod tests {
         let rest: Vec<_> = std::iter::from_fn(|| popped(&mut packets)).collect();
         assert!(!rest.is_empty() && rest.iter().all(|chunk| chunk.len() == 2 * OURS));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_read_panics_and_packets_are_whole(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
+            let mut packets = Packets::default();
+            packets.push(&bytes);
+            while let Some(chunk) = popped(&mut packets) {
+                proptest::prop_assert_eq!(chunk.len() % OURS, 0);
+                proptest::prop_assert!(chunk.ends_with(&REPORT));
+            }
+        }
+    }
 }

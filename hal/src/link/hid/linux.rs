@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 use super::node::{self, Node};
 use super::{Description, Settings};
 use crate::address::UsbId;
+use crate::link::blocking;
 use crate::link::choose::choose_among;
 use crate::link::hex::hex;
 use crate::link::permission;
@@ -37,7 +38,9 @@ pub struct Hid {
 /// # Errors
 /// Not found; more than one that fits, listed; or no permission, with the udev rule.
 pub async fn open(id: &UsbId, settings: &Settings) -> Result<Hid> {
-    let hid = open_node(find(node::list(Path::new("/")), id, settings)?)?;
+    let node = look(id, settings).await?;
+    let (node, file) = blocking(move || open_node(&node).map(|file| (node, file))).await?;
+    let hid = Hid { file: sys::readable(Arc::new(file))?, node, closed: watch::Sender::new(false) };
     for report in &settings.feature {
         hid.set_feature(report).await.map_err(|e| {
             Error::new(e.kind(), format!("feature report {}: {}", hex(report), e.what()))
@@ -52,15 +55,21 @@ pub async fn open(id: &UsbId, settings: &Settings) -> Result<Hid> {
 ///
 /// # Errors
 /// Not found, or more than one that fits, listed.
-pub fn describe(id: &UsbId, settings: &Settings) -> Result<Description> {
-    let node = find(node::list(Path::new("/")), id, settings)?;
+pub async fn describe(id: &UsbId, settings: &Settings) -> Result<Description> {
+    let node = look(id, settings).await?;
     Ok(Description { descriptor: node.descriptor, usages: node.usages, name: node.device.name })
 }
 
-fn open_node(node: Node) -> Result<Hid> {
+/// The one node that is meant, as /sys has it now.
+async fn look(id: &UsbId, settings: &Settings) -> Result<Node> {
+    let (id, settings) = (id.clone(), settings.clone());
+    blocking(move || find(node::list(Path::new("/")), &id, &settings)).await
+}
+
+fn open_node(node: &Node) -> Result<File> {
     let open = |write| OpenOptions::new().read(true).write(write).custom_flags(libc::O_NONBLOCK).open(&node.path);
     // Listening is enough for most devices.
-    let file = open(true).or_else(|_| open(false)).map_err(|e| {
+    open(true).or_else(|_| open(false)).map_err(|e| {
         let error = Error::from(e).with_effect(Effect::None);
         match error.kind() {
             Kind::Permission => {
@@ -68,9 +77,7 @@ fn open_node(node: Node) -> Result<Hid> {
             }
             _ => error.hint(format!("was it unplugged just now? its node is {}", node.path.display())),
         }
-    })?;
-    let file = sys::readable(Arc::new(file))?;
-    Ok(Hid { file, node, closed: watch::Sender::new(false) })
+    })
 }
 
 impl Hid {

@@ -6,8 +6,8 @@
 //! Options in an address, for a device that has several HID interfaces: `usage` (usage page in hex, `8c`
 //! for scanners, `8d` for scales, `8e` for card readers), `interface` (its number), `port` (`1-1.4`, for two
 //! devices that are alike), `feature` (feature reports to send on opening, in hex, number first, separated by
-//! commas: `fe01`, which some devices want before they speak). Without them a point-of-sale page goes before any other, and any other
-//! before keyboard and mouse.
+//! commas: `fe01`, which some devices want before they speak). Without them a point-of-sale page goes before any
+//! other, and any other before keyboard and mouse.
 //!
 //! **Permissions.** A udev rule for the hidraw node, which the error spells out. Several programs may
 //! read the same device; each gets every report.
@@ -23,7 +23,7 @@ pub(crate) mod node;
 mod other;
 
 use crate::link::hex::unhex;
-use crate::{Address, Error, Kind, Result};
+use crate::{Address, Result};
 
 #[cfg(target_os = "linux")]
 pub use linux::{Hid, describe, open};
@@ -31,7 +31,7 @@ pub use linux::{Hid, describe, open};
 pub use other::{Hid, describe, open};
 
 /// The options that [`Settings::from_address`] reads.
-pub const OPTIONS: [&str; 4] = ["usage", "interface", "port", "feature"];
+pub const OPTIONS: [&str; 4] = super::options::HID;
 
 /// What an address may say beyond vendor, product and serial number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,19 +62,14 @@ impl Settings {
     /// Reads the options of an HID address.
     ///
     /// # Errors
-    /// [`Kind::Address`] names the option, its value and what is allowed.
+    /// [`crate::Kind::Address`] names the option, its value and what is allowed.
     pub fn from_address(address: &Address) -> Result<Self> {
         let usage = address.option("usage").map(|text| {
-            u16::from_str_radix(text, 16).map_err(|_| {
-                Error::new(Kind::Address, format!("option `usage={text}`: a usage page in hex, such as 8c"))
-                    .at(address.label())
-            })
+            u16::from_str_radix(text, 16).map_err(|_| address.refuse("usage", "write a usage page in hex, such as 8c"))
         });
         let feature = address.option("feature").map(|text| {
-            text.split(',').map(unhex).collect::<Option<Vec<_>>>().ok_or_else(|| {
-                Error::new(Kind::Address, format!("option `feature={text}`: pairs of hex digits, such as fe01"))
-                    .at(address.label())
-            })
+            let reports = text.split(',').map(unhex).collect::<Option<Vec<_>>>();
+            reports.ok_or_else(|| address.refuse("feature", "write pairs of hex digits, such as fe01"))
         });
         Ok(Self {
             usage: usage.transpose()?,

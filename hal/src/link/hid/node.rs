@@ -145,4 +145,11 @@ mod tests {
         assert_eq!((&*node.device.name, &*node.usages), ("Honeywell 1900", &[(0x8c, 2)][..]));
         assert_eq!(list(&at("nowhere")), []);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_descriptor_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            usages(&bytes);
+        }
+    }
 }

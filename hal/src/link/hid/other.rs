@@ -16,11 +16,11 @@ pub async fn open(_: &UsbId, _: &Settings) -> Result<Hid> {
     Err(unsupported())
 }
 
-/// Asking after an HID device needs Linux.
+/// HID is supported on Linux only.
 ///
 /// # Errors
 /// [`Kind::Unsupported`], always.
-pub fn describe(_: &UsbId, _: &Settings) -> Result<Description> {
+pub async fn describe(_: &UsbId, _: &Settings) -> Result<Description> {
     Err(unsupported())
 }
 

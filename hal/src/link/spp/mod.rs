@@ -38,7 +38,7 @@ use super::duplex::Duplex;
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result, Retry};
 
 /// The options that [`open`] reads.
-pub const OPTIONS: [&str; 2] = ["channel", "adapter"];
+pub const OPTIONS: [&str; 2] = super::options::SPP;
 
 /// How long connecting may take, and asking for the channel. Paging a device takes up to 5.12 s, and again
 /// for the retry.
@@ -60,9 +60,36 @@ pub struct Spp {
     stream: Mutex<Stream>,
     /// What the kernel says of an empty queue. Kernels differ: some count what waits, others what is free.
     idle: Option<u32>,
-    /// Set by whoever sees the end first. The kernel says it to one of the two directions only; the other it
-    /// tells to try again, for ever.
+    /// Set by the direction that sees the end first. The kernel reports EOF to only one direction; the other
+    /// gets EAGAIN.
     gone: watch::Sender<bool>,
+}
+
+/// What the options of an address ask for.
+struct Settings {
+    adapter: bluer::Address,
+    channel: Option<u8>,
+}
+
+impl Settings {
+    fn from_address(address: &Address) -> Result<Self> {
+        let adapter = match address.option("adapter") {
+            None => bluer::Address::any(),
+            Some(text) => text.parse().map_err(|_| address.refuse("adapter", "write AA:BB:CC:DD:EE:FF"))?,
+        };
+        let channel = match address.option_as("channel")? {
+            Some(channel) if !(1..=30).contains(&channel) => {
+                return Err(address.refuse("channel", "allowed are 1 to 30"));
+            }
+            channel => channel,
+        };
+        Ok(Self { adapter, channel })
+    }
+}
+
+/// Checks the options of an address.
+pub(super) fn check(address: &Address) -> Result<()> {
+    Settings::from_address(address).map(drop)
 }
 
 /// Connects to the serial port of `device` as the options of `address` say.
@@ -71,19 +98,11 @@ pub struct Spp {
 /// [`Kind::NotFound`] without adapter or device; [`Kind::Permission`] if it wants to be paired;
 /// [`Kind::Refused`] or [`Kind::Unsupported`] if it has no serial port. Each with the next step.
 pub async fn open(address: &Address, device: &str) -> Result<Spp> {
-    let bad = |name: &str, allowed: &str| {
-        let value = address.option(name).unwrap_or_default();
-        Error::new(Kind::Address, format!("option `{name}={value}`: allowed are {allowed}"))
-    };
     let peer: bluer::Address =
-        device.parse().map_err(|_| Error::new(Kind::Address, format!("`{device}` is no Bluetooth address")))?;
-    let adapter = match address.option("adapter") {
-        None => bluer::Address::any(),
-        Some(text) => text.parse().map_err(|_| bad("adapter", "AA:BB:CC:DD:EE:FF"))?,
-    };
-    let channel = match address.option_as("channel")? {
-        Some(channel @ 1..=30) => channel,
-        Some(_) => return Err(bad("channel", "1 to 30")),
+        device.parse().map_err(|_| Error::new(Kind::Address, format!("invalid Bluetooth address `{device}`")))?;
+    let Settings { adapter, channel } = Settings::from_address(address)?;
+    let channel = match channel {
+        Some(channel) => channel,
         None => lookup(adapter, peer).await.map_err(|e| e.with_effect(Effect::None))?,
     };
     tracing::debug!(%peer, channel, "connecting");
@@ -138,7 +157,7 @@ const NEAR: &str = "is it switched on, near, and not connected to a phone or ano
 /// What the kernel's answers to a connection attempt mean (Linux, `net/bluetooth`).
 fn explain(error: io::Error, peer: bluer::Address) -> Error {
     let new = |kind, what: &str, step: &str| Error::new(kind, what).hint(step);
-    let error_ = match error.raw_os_error() {
+    let explained = match error.raw_os_error() {
         Some(libc::EHOSTDOWN | libc::ETIMEDOUT) => new(Kind::NotFound, "the device does not answer", NEAR),
         Some(libc::EHOSTUNREACH | libc::ENETDOWN | libc::ENODEV | libc::EADDRNOTAVAIL) => new(
             Kind::NotFound,
@@ -169,7 +188,7 @@ fn explain(error: io::Error, peer: bluer::Address) -> Error {
         Some(libc::EBUSY) => new(Kind::Busy, "another program is connected to it", "close that one first"),
         _ => return Error::from(error).hint(NEAR),
     };
-    error_.because(error)
+    explained.because(error)
 }
 
 /// A fault of an open connection. Whatever ends one is an end.

@@ -35,7 +35,7 @@ pub(super) struct Lookup {
 impl Lookup {
     /// The next packet to send.
     pub(super) fn request(&mut self) -> Vec<u8> {
-        self.transaction += 1;
+        self.transaction = self.transaction.wrapping_add(1);
         let mut parameters = vec![
             // A sequence of one 16-bit UUID.
             0x35,
@@ -298,5 +298,16 @@ mod tests {
             lookup.answer(&response(n, &[0; 100], &[1])).err()
         });
         assert!(endless.expect("it is ended").to_string().contains("endless"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_panics(packets in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..80), 0..5)) {
+            let mut lookup = Lookup::default();
+            for packet in packets {
+                lookup.request();
+                lookup.answer(&packet).ok();
+            }
+        }
     }
 }

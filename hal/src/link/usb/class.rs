@@ -149,4 +149,11 @@ mod tests {
         let empty = PortStatus(0x30);
         assert!(empty.paper_empty() && empty.selected() && empty.error());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_device_id_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100)) {
+            DeviceId::parse(&bytes).ok();
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub use class::{DeviceId, PortStatus};
 pub(crate) use nusb::candidate;
 
 /// The options that [`Settings::from_address`] reads.
-pub const OPTIONS: [&str; 3] = ["backend", "interface", "port"];
+pub const OPTIONS: [&str; 3] = super::options::USB;
 
 /// How long a control request may take.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,10 +75,7 @@ impl Settings {
             None => None,
             Some("nusb") => Some(Backend::Nusb),
             Some("libusb") => Some(Backend::Libusb),
-            Some(other) => {
-                let why = format!("option `backend={other}`: allowed are nusb, libusb");
-                return Err(Error::new(Kind::Address, why).at(address.label()));
-            }
+            Some(_) => return Err(address.refuse("backend", "allowed are nusb, libusb")),
         };
         Ok(Self {
             backend,

@@ -1,0 +1,10 @@
+//! The names of each link's options, also of links that this build does not have: an option is then reported as
+//! part of a missing link, not as unknown.
+
+pub(super) const TCP: [&str; 4] = ["connect-timeout", "tls", "ca", "fingerprint"];
+pub(super) const SERIAL: [&str; 7] = ["baud", "data", "parity", "stop", "flow", "dtr", "rts"];
+pub(super) const USB: [&str; 3] = ["backend", "interface", "port"];
+pub(super) const HID: [&str; 4] = ["usage", "interface", "port", "feature"];
+pub(super) const EVDEV: [&str; 3] = ["port", "interface", "grab"];
+pub(super) const BLE: [&str; 8] = ["service", "write", "notify", "mtu", "response", "pace", "pair", "adapter"];
+pub(super) const SPP: [&str; 2] = ["channel", "adapter"];
