@@ -1,11 +1,14 @@
 //! The journal: what was meant, written before anything is sent, and what came of it, written
 //! before it is acknowledged.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tresen_hal::{Amount, BoxFuture, Result};
+use tresen_hal::{Amount, BoxFuture, Error, Kind, Result};
 
-use crate::outcome::{Charge, IntentId, Payment};
+use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason};
 
 /// What is about to be asked of a terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,35 +49,110 @@ impl Intent {
 pub enum Operation {
     /// The customer pays.
     Payment,
-    /// A payment is taken back by its receipt number.
+    /// A payment is taken back.
     Reversal {
-        /// Receipt number of the payment, as the terminal gave it.
-        receipt_number: String,
+        /// The payment, as the terminal named it: [`Charge::reference`].
+        reference: Reference,
     },
     /// The customer gets money back without reference to a payment.
     Refund,
 }
 
-/// How a terminal names one of its transactions.
+/// How a protocol names one transaction of one terminal. Opaque: what the fields are is the
+/// protocol's affair, and they are kept and handed back as they came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
-    /// Receipt number.
-    pub receipt_number: String,
-    /// Trace number.
-    pub trace: Option<String>,
-    /// The terminal's own id. Another one in the same place is another terminal.
+    protocol: String,
+    fields: BTreeMap<String, String>,
     #[serde(default)]
-    pub terminal_id: Option<String>,
+    unique: bool,
 }
 
 impl Reference {
-    /// How the terminal names this charge, if it numbered it.
+    /// An empty reference of `protocol`: `zvt`.
+    pub fn new(protocol: impl Into<String>) -> Self {
+        Self { protocol: protocol.into(), fields: BTreeMap::new(), unique: false }
+    }
+
+    /// With one field more: `with("receipt", "0417")`.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.fields.insert(name.into(), value.into());
+        self
+    }
+
+    /// Declares that these fields together name one transaction and no other, ever.
+    #[must_use]
+    pub fn unique(mut self) -> Self {
+        self.unique = true;
+        self
+    }
+
+    /// The protocol that can read the fields.
+    pub fn protocol(&self) -> &str {
+        &self.protocol
+    }
+
+    /// One field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(String::as_str)
+    }
+
+    /// All fields by name.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The text under which a journal books this transaction once only:
+    /// `zvt receipt=0417 terminal=60000001 trace=000417`. `None` if the terminal did not say enough to
+    /// tell two transactions apart; such a reference holds nothing.
+    pub fn key(&self) -> Option<String> {
+        self.unique.then(|| self.to_string())
+    }
+
+    /// How the terminal names this charge, if it named it.
     pub fn of(charge: &Charge) -> Option<Self> {
-        Some(Self {
-            receipt_number: charge.receipt_number.clone()?,
-            trace: charge.trace.clone(),
-            terminal_id: charge.terminal_id.clone(),
-        })
+        charge.reference.clone()
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.protocol)?;
+        self.fields.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+    }
+}
+
+/// A person's decision on an intent that nobody else could settle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Decision {
+    /// What was charged, or paid back by a refund or reversal; `None` if no money moved.
+    pub charged: Option<Amount>,
+    /// The terminal's name for it, from the slip for instance.
+    pub reference: Option<Reference>,
+    /// Who decided.
+    pub by: String,
+    /// On what grounds.
+    pub reason: String,
+}
+
+impl Decision {
+    /// `amount` has moved, says `by`, because of `reason`.
+    pub fn charged(amount: Amount, by: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { charged: Some(amount), reference: None, by: by.into(), reason: reason.into() }
+    }
+
+    /// No money has moved, says `by`, because of `reason`.
+    pub fn not_charged(by: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { charged: None, reference: None, by: by.into(), reason: reason.into() }
+    }
+
+    /// The same, with the terminal's name for the transaction.
+    #[must_use]
+    pub fn with_reference(mut self, reference: Reference) -> Self {
+        self.reference = Some(reference);
+        self
     }
 }
 
@@ -86,28 +164,137 @@ pub struct Entry {
     pub intent: Intent,
     /// What the terminal approved, as far as it was written: [`Journal::approve`].
     pub approved: Option<Charge>,
-    /// How it ended, the last word: [`Journal::conclude`]. `None` while nothing is known.
+    /// How it ended: [`Journal::conclude`]. `None` while nothing is known.
     pub payment: Option<Payment>,
+    /// What a person decided about it: [`Journal::settle`]. It outranks `payment`.
+    #[serde(default)]
+    pub decision: Option<Decision>,
 }
 
 impl Entry {
-    /// An entry as a journal has read it.
+    /// An entry as a journal has read it, without a decision.
     pub fn new(intent: Intent, approved: Option<Charge>, payment: Option<Payment>) -> Self {
-        Self { intent, approved, payment }
+        Self { intent, approved, payment, decision: None }
     }
 
-    /// Neither charged nor not charged yet.
+    /// The same with a person's decision.
+    #[must_use]
+    pub fn with_decision(mut self, decision: Option<Decision>) -> Self {
+        self.decision = decision;
+        self
+    }
+
+    /// Neither charged nor not charged yet, and nobody has decided.
     pub fn is_open(&self) -> bool {
-        !matches!(self.payment, Some(Payment::Charged(_) | Payment::NotCharged(_)))
+        self.decision.is_none() && !matches!(self.payment, Some(Payment::Charged(_) | Payment::NotCharged(_)))
+    }
+
+    /// Open, and the terminal has not been asked about it yet.
+    pub fn is_unasked(&self) -> bool {
+        self.is_open() && !matches!(&self.payment, Some(Payment::Unknown(unknown)) if unknown.asked)
+    }
+
+    /// How it stands: a person's decision if there is one, else how it ended. `None` while nothing
+    /// is known.
+    pub fn outcome(&self) -> Option<Payment> {
+        let Some(decision) = &self.decision else { return self.payment.clone() };
+        let id = self.intent.id.clone();
+        let Some(amount) = decision.charged else {
+            let text = format!("settled by {}: {}", decision.by, decision.reason);
+            return Some(Payment::NotCharged(NotCharged::new(id, Reason::Settled, None, text)));
+        };
+        // What was approved is this charge, unless the person names another one.
+        let same = |c: &&Charge| {
+            c.amount == amount && decision.reference.as_ref().is_none_or(|r| Some(r) == c.reference.as_ref())
+        };
+        let mut charge = self.approved.as_ref().filter(same).cloned().unwrap_or_else(|| Charge::new(id, amount));
+        charge.reference = decision.reference.clone().or(charge.reference);
+        Some(Payment::Charged(Box::new(charge)))
+    }
+
+    /// The reference that this intent holds: of what stands as charged, or is approved and open.
+    /// No other intent may be charged under it.
+    pub fn holds(&self) -> Option<Reference> {
+        match self.outcome() {
+            Some(Payment::Charged(charge)) => charge.reference,
+            Some(Payment::NotCharged(_)) => None,
+            Some(Payment::Unknown(_)) | None => self.approved.as_ref().and_then(Reference::of),
+        }
+    }
+
+    /// Whether [`Journal::approve`] is allowed now.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: the intent is concluded or settled, and how.
+    pub fn may_be_approved(&self) -> Result<()> {
+        if self.is_open() { Ok(()) } else { Err(self.has_ended()) }
+    }
+
+    /// Whether `payment` may be written as the end of this intent now, as [`Journal::conclude`] says.
+    /// Journals ask this and [`Journal::holder`] in the same transaction as the write.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: it has ended otherwise, and how.
+    pub fn may_conclude(&self, payment: &Payment) -> Result<()> {
+        let reversed = |p: &Payment| matches!(p, Payment::NotCharged(not) if not.reason == Reason::Reversed);
+        let allowed = match (&self.decision, &self.payment) {
+            (Some(_), _) => false,
+            (None, None | Some(Payment::Unknown(_))) => true,
+            (None, Some(Payment::Charged(was))) => match payment {
+                Payment::Charged(now) => was.reference == now.reference && was.amount == now.amount,
+                other => reversed(other),
+            },
+            (None, Some(was @ Payment::NotCharged(_))) => was == payment || (reversed(was) && reversed(payment)),
+        };
+        if allowed { Ok(()) } else { Err(self.has_ended()) }
+    }
+
+    /// Whether `decision` may be written now, as [`Journal::settle`] says.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: the intent is not open, and how it ended; or `by` or `reason` is empty.
+    pub fn may_settle(&self, decision: &Decision) -> Result<()> {
+        if decision.by.trim().is_empty() || decision.reason.trim().is_empty() {
+            let what = format!("`{}` cannot be settled without a name and a reason", self.intent.id.0);
+            return Err(Error::new(Kind::Input, what).hint("who decides, and on what grounds?"));
+        }
+        if self.is_open() { Ok(()) } else { Err(self.has_ended()) }
+    }
+
+    fn has_ended(&self) -> Error {
+        let id = &self.intent.id.0;
+        let how = match (&self.decision, &self.payment) {
+            (Some(decision), _) => {
+                let what = decision.charged.map_or("not charged".to_owned(), |amount| format!("charged {amount}"));
+                format!("{what}, as settled by {}: {}", decision.by, decision.reason)
+            }
+            (None, Some(Payment::Charged(charge))) => match &charge.reference {
+                Some(reference) => format!("charged {} under {reference}", charge.amount),
+                None => format!("charged {}", charge.amount),
+            },
+            (None, Some(Payment::NotCharged(not))) => format!("not charged: {}", not.text),
+            (None, Some(Payment::Unknown(_)) | None) => "open".to_owned(),
+        };
+        Error::new(Kind::Input, format!("`{id}` has ended already: {how}"))
     }
 }
 
+/// The error of charging under a reference that `holder` holds.
+pub fn held(reference: &Reference, holder: &IntentId) -> Error {
+    let what = format!("{reference} is already the transaction of `{}`", holder.0);
+    Error::new(Kind::Input, what).hint("one receipt stands for one payment")
+}
+
 /// Where intents and results are kept. Each call returns when the entry is durable: on disk, not in
-/// a cache.
+/// a cache. Every change is a compare-and-set: it looks at what stands and writes in one step, so
+/// that of two writers one is refused.
+///
+/// [`crate::testing::journal`] checks an implementation.
 ///
 /// # Errors
 /// All methods: [`tresen_hal::Kind::Storage`]. A driver that cannot write the intent sends nothing;
-/// one that cannot write the result does not acknowledge it.
+/// one that cannot write the result does not acknowledge it. [`tresen_hal::Kind::Input`] says that
+/// the write is not allowed, nothing is changed, and what stands.
 pub trait Journal: Send + Sync + std::fmt::Debug {
     /// Writes an intent, before anything is sent for it. An id that is already there is refused
     /// with [`tresen_hal::Kind::Input`]: the same id is the same payment.
@@ -116,18 +303,42 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// Writes what the terminal has approved, before that is acknowledged to it. The intent stays
     /// open: a terminal that misses the acknowledgement takes the approval back. Called again for
     /// the same intent when a slip has come; the last call counts.
+    ///
+    /// Refused once the intent is concluded as charged or not charged, or settled, and if another
+    /// intent holds the charge's reference.
     fn approve<'a>(&'a self, id: &'a IntentId, charge: &'a Charge) -> BoxFuture<'a, Result<()>>;
 
-    /// Writes how an intent ended. The last word counts: a result may follow an `Unknown`, and a
-    /// reversal by the terminal may follow a result.
+    /// Writes how an intent ended, if [`Entry::may_conclude`] allows it:
+    ///
+    /// | stands | may follow |
+    /// |---|---|
+    /// | nothing, or unknown | charged, not charged, unknown |
+    /// | charged | the same charge again (same amount and reference; its slips may be new), and not charged because the terminal reversed it |
+    /// | not charged | the same again |
+    /// | a person's decision | nothing |
+    ///
+    /// Charging under a reference that another intent holds ([`Entry::holds`]) is refused.
     fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>>;
+
+    /// Writes a person's decision beside the intent: who, why, what. Only an open intent can be
+    /// settled; it then counts as concluded, and [`Entry::outcome`] tells how. What the journal knew
+    /// before stays readable in the entry, which is returned.
+    ///
+    /// Refused without a name or a reason, for an intent that is not open, and as charged under a
+    /// reference that another intent holds.
+    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>>;
+
+    /// Which intent holds this reference: stands as charged under it, or is open and approved under
+    /// it. `None` for a reference without a [key](Reference::key).
+    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>>;
 
     /// What is known of one intent.
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>>;
 
-    /// All intents of a terminal that are not concluded as charged or not charged, oldest first.
+    /// All intents of a terminal that are open ([`Entry::is_open`]), oldest first.
     fn open<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Vec<Intent>>>;
 
-    /// The last transaction of this terminal that stands, as far as the journal knows.
+    /// The reference of the newest intent of this terminal that stands as charged; `None` if there
+    /// is none, or if the newest has no reference.
     fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>>;
 }

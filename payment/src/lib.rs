@@ -38,9 +38,10 @@ pub mod journal;
 mod memory;
 pub mod outcome;
 pub mod terminal;
+pub mod testing;
 pub mod zvt;
 
-pub use journal::{Entry, Intent, Journal, Operation, Reference};
+pub use journal::{Decision, Entry, Intent, Journal, Operation, Reference};
 pub use memory::MemoryJournal;
-pub use outcome::{Charge, IntentId, NotCharged, Payment, Reason};
-pub use terminal::{Capabilities, EndOfDay, Notice, Progress, Request, Settled, Terminal, TerminalStatus, Watch};
+pub use outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
+pub use terminal::{Capabilities, Due, EndOfDay, Notice, Progress, Request, Settled, Terminal, TerminalStatus, Watch};

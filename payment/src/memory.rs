@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 
-use crate::journal::{Entry, Intent, Journal, Reference};
+use crate::journal::{Decision, Entry, Intent, Journal, Reference, held};
 use crate::outcome::{Charge, IntentId, Payment};
 
 /// Keeps entries as long as the process lives. It cannot settle what a crash left open.
@@ -28,15 +28,34 @@ impl MemoryJournal {
         self.entries.lock().expect("no holder of this lock panics")
     }
 
-    fn change(&self, id: &IntentId, change: impl FnOnce(&mut Entry)) -> Result<()> {
-        match self.lock().iter_mut().find(|e| e.intent.id == *id) {
-            Some(entry) => {
-                change(entry);
-                Ok(())
-            }
-            None => Err(Error::new(Kind::Storage, format!("the journal has no intent `{}`", id.0))),
+    /// Changes an entry if `allowed` and nobody else holds what it would hold then.
+    fn change(
+        &self,
+        id: &IntentId,
+        allowed: impl FnOnce(&Entry) -> Result<()>,
+        change: impl FnOnce(&mut Entry),
+    ) -> Result<Entry> {
+        let mut entries = self.lock();
+        let Some(at) = entries.iter().position(|e| e.intent.id == *id) else {
+            return Err(Error::new(Kind::Storage, format!("the journal has no intent `{}`", id.0)));
+        };
+        allowed(&entries[at])?;
+        let mut changed = entries[at].clone();
+        change(&mut changed);
+        if let Some(reference) = changed.holds()
+            && let Some(other) = holder(&entries, &reference).filter(|other| other != id)
+        {
+            return Err(held(&reference, &other));
         }
+        entries[at] = changed.clone();
+        Ok(changed)
     }
+}
+
+fn holder(entries: &[Entry], reference: &Reference) -> Option<IntentId> {
+    let key = reference.key()?;
+    let holds = |e: &&Entry| e.holds().and_then(|r| r.key()).is_some_and(|k| k == key);
+    entries.iter().find(holds).map(|e| e.intent.id.clone())
 }
 
 impl Journal for MemoryJournal {
@@ -53,11 +72,23 @@ impl Journal for MemoryJournal {
     }
 
     fn approve<'a>(&'a self, id: &'a IntentId, charge: &'a Charge) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.change(id, |e| e.approved = Some(charge.clone())) })
+        Box::pin(
+            async move { self.change(id, Entry::may_be_approved, |e| e.approved = Some(charge.clone())).map(drop) },
+        )
     }
 
     fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.change(id, |e| e.payment = Some(payment.clone())) })
+        Box::pin(async move {
+            self.change(id, |e| e.may_conclude(payment), |e| e.payment = Some(payment.clone())).map(drop)
+        })
+    }
+
+    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
+        Box::pin(async move { self.change(id, |e| e.may_settle(decision), |e| e.decision = Some(decision.clone())) })
+    }
+
+    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
+        Box::pin(async move { Ok(holder(&self.lock(), reference)) })
     }
 
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
@@ -75,12 +106,12 @@ impl Journal for MemoryJournal {
     fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
         Box::pin(async move {
             let entries = self.lock();
-            let stands =
-                entries.iter().rev().filter(|e| e.intent.terminal == terminal).find_map(|e| match &e.payment {
-                    Some(Payment::Charged(charge)) => Reference::of(charge),
-                    _ => None,
-                });
-            Ok(stands)
+            let mut newest = entries.iter().rev().filter(|e| e.intent.terminal == terminal);
+            let stands = newest.find_map(|e| match e.outcome() {
+                Some(Payment::Charged(charge)) => Some(charge.reference),
+                _ => None,
+            });
+            Ok(stands.flatten())
         })
     }
 }
@@ -88,37 +119,9 @@ impl Journal for MemoryJournal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Operation;
-    use crate::outcome::{NotCharged, Reason};
-    use tresen_hal::Amount;
-
-    fn intent(id: &str) -> Intent {
-        let at = "2026-01-02T08:00:00Z".parse().expect("a timestamp");
-        Intent::new(IntentId(id.into()), "counter", Operation::Payment, Amount::eur(100), at, None)
-    }
 
     #[tokio::test]
-    async fn an_approval_leaves_the_intent_open_and_the_last_word_closes_it() {
-        let journal = MemoryJournal::new();
-        let a = intent("a");
-        journal.intend(&a).await.expect("new");
-        assert_eq!(journal.intend(&a).await.expect_err("twice").kind(), Kind::Input);
-        let mut charge = Charge::new(a.id.clone(), a.amount);
-        charge.receipt_number = Some("7".into());
-        journal.approve(&a.id, &charge).await.expect("there");
-        assert_eq!(journal.open("counter").await.expect("read"), std::slice::from_ref(&a));
-        assert_eq!(journal.open("other").await.expect("read"), []);
-        journal.conclude(&a.id, &Payment::Unknown(a.id.clone())).await.expect("there");
-        assert_eq!(journal.open("counter").await.expect("read").len(), 1, "unknown is open");
-        journal.conclude(&a.id, &Payment::Charged(Box::new(charge))).await.expect("there");
-        assert_eq!(journal.open("counter").await.expect("read"), []);
-        assert_eq!(journal.last("counter").await.expect("read").expect("stands").receipt_number, "7");
-        let taken_back = NotCharged::new(a.id.clone(), Reason::Reversed, None, "taken back");
-        journal.conclude(&a.id, &Payment::NotCharged(taken_back)).await.expect("there");
-        assert_eq!(journal.last("counter").await.expect("read"), None);
-        assert_eq!(
-            journal.approve(&IntentId("b".into()), &Charge::new(a.id, a.amount)).await.expect_err("none").kind(),
-            Kind::Storage
-        );
+    async fn keeps_what_every_journal_promises() {
+        crate::testing::journal(&MemoryJournal::new()).await;
     }
 }

@@ -4,6 +4,8 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use tresen_hal::Amount;
 
+use crate::journal::Reference;
+
 /// The key under which a payment is journalled before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -18,8 +20,9 @@ pub enum Payment {
     Charged(Box<Charge>),
     /// The money has not moved, and why.
     NotCharged(NotCharged),
-    /// It may or may not have moved. `Terminal::recover` settles it; nothing is sent again before.
-    Unknown(IntentId),
+    /// It may or may not have moved, and why that is not known. `Terminal::recover` may still settle
+    /// it, and a person can: [`Journal::settle`](crate::Journal::settle). It blocks nothing else.
+    Unknown(Unknown),
 }
 
 /// What the terminal said about a transaction that stands.
@@ -33,6 +36,9 @@ pub struct Charge {
     pub intent: IntentId,
     /// What was charged; may be less than asked for where the terminal allows partial amounts.
     pub amount: Amount,
+    /// The terminal's name for this transaction, to reverse it by; `None` if it gave none.
+    #[serde(default)]
+    pub reference: Option<Reference>,
     /// Receipt number of the terminal.
     pub receipt_number: Option<String>,
     /// Trace number.
@@ -55,8 +61,8 @@ pub struct Charge {
     pub merchant_slip: Vec<String>,
 }
 
-/// Why no money moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Why no money moved. `Debug` does not show the slip.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NotCharged {
     /// The intent that was not fulfilled.
@@ -69,6 +75,30 @@ pub struct NotCharged {
     pub text: String,
     /// The slip that the terminal printed about it, if any.
     pub slip: Vec<String>,
+}
+
+/// Why it is not known whether money has moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Unknown {
+    /// The intent in question.
+    pub intent: IntentId,
+    /// What is known and what is missing, in words, for the person who settles it.
+    pub why: String,
+    /// The terminal was asked and could not tell. Asking again rarely helps.
+    #[serde(default)]
+    pub asked: bool,
+    /// How often it was asked and did not even answer. A driver leaves it alone after a few times, so that
+    /// others can pay.
+    #[serde(default)]
+    pub unanswered: u8,
+}
+
+impl Unknown {
+    /// How `intent` ended is not known, because of `why`.
+    pub fn new(intent: IntentId, why: impl Into<String>) -> Self {
+        Self { intent, why: why.into(), asked: false, unanswered: 0 }
+    }
 }
 
 /// Kinds of reason why no money moved.
@@ -86,6 +116,8 @@ pub enum Reason {
     NotFound,
     /// It was authorised and taken back before it stood.
     Reversed,
+    /// A person decided so: [`Journal::settle`](crate::Journal::settle).
+    Settled,
 }
 
 impl Payment {
@@ -94,8 +126,13 @@ impl Payment {
         match self {
             Self::Charged(charge) => &charge.intent,
             Self::NotCharged(not) => &not.intent,
-            Self::Unknown(intent) => intent,
+            Self::Unknown(unknown) => &unknown.intent,
         }
+    }
+
+    /// How `intent` ended is not known, because of `why`.
+    pub fn unknown(intent: &IntentId, why: impl Into<String>) -> Self {
+        Self::Unknown(Unknown::new(intent.clone(), why))
     }
 }
 
@@ -105,6 +142,7 @@ impl Charge {
         Self {
             intent,
             amount,
+            reference: None,
             receipt_number: None,
             trace: None,
             terminal_id: None,
@@ -136,6 +174,17 @@ impl std::fmt::Debug for Charge {
             .field("terminal_id", &self.terminal_id)
             .field("card_name", &self.card_name)
             .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for NotCharged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NotCharged")
+            .field("intent", &self.intent)
+            .field("reason", &self.reason)
+            .field("code", &self.code)
+            .field("text", &self.text)
             .finish_non_exhaustive()
     }
 }

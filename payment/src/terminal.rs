@@ -4,35 +4,40 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tresen_hal::{Amount, BoxFuture, Driver, Result};
 
-use crate::journal::Intent;
+use crate::journal::{Intent, Reference};
 use crate::outcome::{IntentId, Payment};
 
 /// A payment terminal, whatever its protocol and link.
 ///
-/// A driver takes no new payment while the journal has an open one for its terminal: whoever opens a
-/// terminal calls [`Terminal::recover`] next. Opening alone does not, so that its caller gets what
-/// was settled, with the evidence.
+/// Whoever opens a terminal calls [`Terminal::recover`] next. Opening alone does not, so that its
+/// caller gets what was settled, with the evidence. What nobody has asked about yet is asked about
+/// before the next payment in any case. What stays unknown then blocks nothing but itself.
 pub trait Terminal: Driver<Event = Notice> {
     /// What this terminal can do; known after opening.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Takes a payment. Returns when it is decided, or `Unknown` when the link is lost or an answer
-    /// stays away; then this driver is spent, and the next one's `recover` settles it.
+    /// Takes a payment. Returns when it is decided, or `Unknown`, with the reason, when the link is
+    /// lost, an answer stays away, or the terminal tells of something else than was asked; then this
+    /// driver may be spent, and the next one's `recover` may settle it.
     ///
     /// The same intent asked again is answered from the journal; nothing is sent for it.
     ///
     /// # Errors
     /// Nothing was sent that moves money: the journal could not be read or written, the amount is not
-    /// payable, the link is lost, or an earlier payment is still unknown ([`tresen_hal::Kind::Busy`]).
+    /// payable, the link is lost or was left because answers are missing on it
+    /// ([`tresen_hal::Kind::Closed`]; the next driver takes the payment), or the terminal does not come to rest ([`tresen_hal::Kind::Busy`]).
     fn pay<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>>;
 
-    /// Takes a payment back by its receipt number.
+    /// Takes a payment back: that of a charge's [`reference`](crate::Charge::reference). Where only the
+    /// number on the slip is known, the protocol makes a reference of it:
+    /// [`zvt::reference`](crate::zvt::reference).
     ///
     /// # Errors
-    /// As [`Terminal::pay`].
+    /// As [`Terminal::pay`]; [`tresen_hal::Kind::Input`]: the reference is another protocol's or another
+    /// terminal's.
     fn reverse<'a>(
         &'a mut self,
-        receipt_number: String,
+        reference: Reference,
         request: Request,
         watch: Watch,
     ) -> BoxFuture<'a, Result<Payment>>;
@@ -43,11 +48,14 @@ pub trait Terminal: Driver<Event = Notice> {
     /// As [`Terminal::pay`].
     fn refund<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>>;
 
-    /// Settles every open intent of this terminal by asking it what it has stored. Sends nothing
-    /// that moves money.
+    /// Settles the open intents of this terminal by asking it what it has stored. Sends nothing that
+    /// moves money. What the terminal cannot settle is concluded as unknown with the reason; it stays
+    /// open, is asked about again next time, and can be settled by a person:
+    /// [`Journal::settle`](crate::Journal::settle). A terminal that does not even answer is left alone
+    /// about it after three times, and this driver may be spent: open the next.
     ///
     /// # Errors
-    /// The link is lost or the journal cannot be read; what is open stays open.
+    /// The link is lost or the journal cannot be read or written; what is open stays open.
     fn recover(&mut self) -> BoxFuture<'_, Result<Vec<Settled>>>;
 
     /// Closes the day: the terminal hands its turnover to the acquirer.
@@ -88,21 +96,32 @@ impl Request {
 /// How a caller follows and aborts a running transaction.
 #[derive(Debug, Clone)]
 pub struct Watch {
-    /// Where progress goes; nobody needs to listen.
-    pub progress: mpsc::UnboundedSender<Progress>,
-    /// Becomes `true` when the caller wants to abort. A request only: the outcome tells.
+    /// Where progress goes; nobody needs to listen. What does not fit is left out: the outcome has the slips.
+    pub progress: mpsc::Sender<Progress>,
+    /// Becomes `true` when the caller wants to abort. A request only: the outcome tells. Sent as
+    /// `true` once more, it asks the terminal again; the third time a terminal that has fallen silent
+    /// is left after a few seconds, with an unknown outcome.
     pub abort: watch::Receiver<bool>,
 }
 
 impl Watch {
     /// A watch that nobody listens to and that never aborts.
     pub fn none() -> Self {
-        Self { progress: mpsc::unbounded_channel().0, abort: watch::channel(false).1 }
+        Self { progress: mpsc::channel(1).0, abort: watch::channel(false).1 }
     }
+
+    /// A watch and the other end of its progress, which keeps up to [`Watch::KEPT`] steps for a listener.
+    pub fn new(abort: watch::Receiver<bool>) -> (Self, mpsc::Receiver<Progress>) {
+        let (progress, steps) = mpsc::channel(Self::KEPT);
+        (Self { progress, abort }, steps)
+    }
+
+    /// Steps that wait for a slow listener: more than the lines of the longest receipts.
+    pub const KEPT: usize = 1024;
 }
 
-/// What happens while a transaction runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What happens while a transaction runs. `Debug` does not show what is printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
@@ -113,10 +132,23 @@ pub enum Progress {
         /// In words.
         text: String,
     },
+    /// A text that the terminal wants shown, in its own words.
+    Display(String),
     /// The terminal has an approval; it stands once acknowledged.
     Approved,
-    /// A line of a receipt.
+    /// A line of a receipt, once the receipt is complete; card numbers in it are masked.
     ReceiptLine(String),
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status { code, text } => write!(f, "Status({code:02x}, {text:?})"),
+            Self::Display(text) => write!(f, "Display({} characters)", text.chars().count()),
+            Self::Approved => f.write_str("Approved"),
+            Self::ReceiptLine(line) => write!(f, "ReceiptLine({} characters)", line.chars().count()),
+        }
+    }
 }
 
 /// What a terminal says without being asked.
@@ -128,7 +160,7 @@ pub enum Notice {
 }
 
 /// How `recover` settled an intent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Settled {
     /// What was open.
@@ -168,13 +200,28 @@ pub struct TerminalStatus {
     pub terminal_id: Option<String>,
     /// Software version.
     pub software: Option<String>,
+    /// What somebody should do at the terminal.
+    pub due: Vec<Due>,
+}
+
+/// What a terminal needs besides payments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Due {
+    /// It has to be initialised.
+    Initialisation,
+    /// It has to call its network operator.
+    Diagnosis,
+    /// Its day has to be closed.
+    EndOfDay,
 }
 
 /// What a terminal can do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Payments can be reversed by receipt number.
+    /// Payments can be reversed.
     pub reversal: bool,
     /// Refunds without reference.
     pub refund: bool,

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use tresen_hal::link::record::Direction;
+use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::sim::{Action, Device};
 use tresen_payment::zvt::commands::completion::{Abort, Registered};
 use tresen_payment::zvt::commands::enquiry::State;
@@ -16,7 +16,7 @@ use tresen_payment::zvt::commands::transaction::Asked;
 use tresen_payment::zvt::session::{Event, Flow, Session, Timeouts};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, Profile, Side, Simulator};
 use tresen_payment::zvt::wire::{self, Decoder};
-use tresen_payment::zvt::{Charset, bmp, redact, tlv};
+use tresen_payment::zvt::{Charset, Redactor, bmp, tlv};
 
 /// Bytes that look like ZVT more often than chance would have it.
 fn likely() -> impl Strategy<Value = Vec<u8>> {
@@ -95,8 +95,9 @@ proptest! {
         }
         let _ = (Registration::parse(&bytes), Asked::parse(&bytes), tlv::find(&bytes, 0x1f07));
         let _ = (tlv::tags(&bytes).count(), bmp::fields(&bytes).count());
-        let mut masked = bytes.clone();
-        redact(Direction::Received, &mut masked);
+        let mut redactor = Redactor::default();
+        let mut masked = redactor.feed(Direction::Received, &bytes);
+        masked.extend(redactor.finish(Direction::Received));
         prop_assert_eq!(masked.len(), bytes.len());
     }
 
@@ -132,7 +133,7 @@ proptest! {
         for (bytes, seconds, choice) in inputs {
             match choice % 4 {
                 0 => drop(session.start(vec![0x06, 0x01, 0x00], Flow::Completed, now)),
-                1 => drop(session.abort()),
+                1 => drop(session.abort(now)),
                 _ => {}
             }
             while session.poll_transmit().is_some() {}

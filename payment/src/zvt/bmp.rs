@@ -23,14 +23,15 @@ pub const fn format(id: u8) -> Option<Format> {
     use Format::{Fixed, Ll, Lll, Tlv};
     Some(match id {
         0x01 | 0x02 | 0x03 | 0x05 | 0x19 | 0x27 | 0x8a | 0x8c | 0xa0 => Fixed(1),
-        0x0d | 0x0e | 0x17 | 0x49 | 0x87 => Fixed(2),
+        0xd0 | 0xd2 | 0xd3 | 0xe0 | 0xe9 | 0xea | 0xf0 | 0xf9..=0xfc => Fixed(1),
+        0x0d | 0x0e | 0x17 | 0x3a | 0x49 | 0x87 => Fixed(2),
         0x0b | 0x0c | 0x37 | 0x3d | 0x88 | 0xaa => Fixed(3),
         0x29 => Fixed(4),
         0xba => Fixed(5),
         0x04 => Fixed(6),
-        0x3b => Fixed(8),
+        0x3b | 0xeb => Fixed(8),
         0x2a => Fixed(15),
-        0x22 | 0x23 | 0x2d | 0x8b | 0x4c | 0xa7 | 0xd1 | 0xf1..=0xf8 => Ll,
+        0x22 | 0x23 | 0x2d | 0x8b | 0x4c | 0xa7 | 0xd1 | 0xe1..=0xe8 | 0xf1..=0xf8 => Ll,
         0x24 | 0x2e | 0x3c | 0x60 | 0x92 | 0x9a | 0xaf => Lll,
         0x06 => Tlv,
         _ => return None,
@@ -160,11 +161,40 @@ mod tests {
         &[0x27, 0x00, 0x04, 0, 0, 0, 0, 0x25, 0, 0x49, 9, 0x78, 0x0c, 0x22, 0x55, 0x58, 0x0d, 0x04, 0x05];
 
     #[test]
-    fn walks_the_fields_of_a_capture() {
+    fn walks_the_knownof_a_capture() {
         let ids: Vec<u8> = fields(APPROVED).map(|f| f.id).collect();
         assert_eq!(ids, [0x27, 0x04, 0x49, 0x0c, 0x0d]);
         let amount = fields(APPROVED).find(|f| f.id == 4).expect("an amount");
         assert_eq!(Bcd(amount.data).number(), Some(2500));
+    }
+
+    #[test]
+    fn reads_on_behind_the_knownof_mail_orders_displays_and_inputs() {
+        // PA00P015, table of the bitmaps: CVV; algorithm, direction, key position; input of up to 8 characters
+        // with a text and a MAC; display duration, beeps, status, confirmation, dialogue.
+        let known: &[&[u8]] = &[
+            &[0x3a, 0x01, 0x23],
+            &[0xd0, 0x01],
+            &[0xd2, 0x01],
+            &[0xd3, 0x01],
+            &[0xe0, 0x01],
+            &[0xe1, 0xf0, 0xf2, b'P', b'N'],
+            &[0xe8, 0xf0, 0xf0],
+            &[0xe9, 0x08],
+            &[0xea, 0x01],
+            &[0xeb, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[0xf0, 0x05],
+            &[0xf9, 0x02],
+            &[0xfa, 0x00],
+            &[0xfb, 0x01],
+            &[0xfc, 0x01],
+        ];
+        for field in known {
+            let bytes = [*field, &[0x87, 0x04, 0x17]].concat();
+            let mut walk = fields(&bytes);
+            let ids: Vec<u8> = walk.by_ref().map(|f| f.id).collect();
+            assert_eq!((ids, walk.rest()), (vec![field[0], 0x87], None), "{field:02x?}");
+        }
     }
 
     #[test]

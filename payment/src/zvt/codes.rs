@@ -59,7 +59,8 @@ pub fn result(code: u8) -> Cow<'static, str> {
         0xc4 => "the card profile is invalid and must be loaded anew",
         0xc5 => "this way of paying is not supported",
         0xc6 => "this currency is not supported",
-        0xc8 | 0xc9 => "the amount is too small",
+        0xc8 => "the amount is too small",
+        0xc9 => "the maximum amount is too small",
         0xcb => "only allowed in euro",
         0xcc => "the printer is not ready",
         0xcd => "cashback is not possible",
@@ -188,6 +189,10 @@ mod tests {
     fn names_codes_in_words() {
         assert_eq!(result(0x6c), "aborted by key or timeout");
         assert_eq!(result(5), "the network operator declined with code 5");
+        assert_eq!(
+            (result(0xc8), result(0xc9)),
+            ("the amount is too small".into(), "the maximum amount is too small".into())
+        );
         assert_eq!(result(0xd9), "code D9");
         assert_eq!(intermediate(0x0a), "insert the card");
         assert_eq!(intermediate(0x44), "waiting for the network operator; remove the card");

@@ -1,8 +1,9 @@
 //! Binds a session to a link and a journal: the [`Terminal`](class::Terminal) of ZVT.
 //!
-//! [`open`] registers. Whoever opens calls `recover` next; until the journal has nothing open for
-//! this terminal, no payment is taken.
+//! [`open`] registers. Whoever opens calls `recover` next; what nobody has asked about yet is asked
+//! about before the next payment in any case.
 
+mod asking;
 mod dialog;
 
 use std::collections::VecDeque;
@@ -11,26 +12,29 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tresen_hal::link::record::Direction;
-use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Link, Result, Retry};
+use tresen_hal::{Amount, BoxFuture, Clock, Driver, Effect, Error, Kind, Link, Result};
 
-use super::codes::{self, Activity};
+use super::codes;
 use super::commands::admin;
 use super::commands::completion::Registered;
-use super::commands::enquiry::{self, State};
+use super::commands::display;
 use super::commands::intermediate::Intermediate;
 use super::commands::print::{Block, Line};
 use super::commands::registration::{self, Config, Registration};
 use super::commands::status_info::StatusInfo;
 use super::commands::transaction::{self, Mirror};
-use super::recovery::{self, Case, Last, Reading};
+use super::pan;
+use super::recovery::{self, Last, Reading};
+use super::redact::Redactor;
+use super::reference::{self, name};
 use super::session::{Event, Flow, Session};
 use super::settings::Settings;
 use super::slips::Slips;
 use super::text::Charset;
 use crate::journal::{Intent, Journal, Operation, Reference};
-use crate::outcome::{Charge, IntentId, NotCharged, Payment};
+use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason};
 use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Request, Settled, TerminalStatus, Watch};
-use dialog::{End, Task, failed, now, refused, trace};
+use dialog::{End, Task, failed, now, refused, sleep_until, trace};
 
 /// A ZVT terminal over an open link.
 #[derive(Debug)]
@@ -43,9 +47,17 @@ pub struct Terminal {
     charset: Charset,
     terminal_id: Option<String>,
     capabilities: Capabilities,
-    /// What it showed last as its last transaction; `None` when that may have changed.
+    /// What it showed right before the payment that runs.
     last: Option<Last>,
+    /// BMP 19 of the registration: what somebody should do.
+    due: u8,
     notices: VecDeque<Notice>,
+    /// Masks what is traced.
+    frames: Redactor,
+    /// An enquiry was not answered, and nothing since.
+    silent: bool,
+    /// It refuses 06 20 as busy, and went on doing so for as long as anybody can wait.
+    shy: bool,
     /// A dialogue was left in its middle, or the link is lost.
     spent: bool,
 }
@@ -79,7 +91,11 @@ pub async fn open(
             receipt_text: settings.config.has(Config::PAYMENT_RECEIPTS | Config::PRINT_LINES),
         },
         last: None,
+        due: 0,
         notices: VecDeque::new(),
+        frames: Redactor::default(),
+        silent: false,
+        shy: false,
         spent: false,
         link,
         settings,
@@ -99,6 +115,30 @@ impl Terminal {
     }
 
     async fn register(&mut self) -> Result<()> {
+        let command = self.registration();
+        let until = now() + self.settings.patience;
+        loop {
+            match self.exchange(command.clone(), Flow::Enquiry, &mut Task::default()).await? {
+                End::Completed(data) => {
+                    let registered = Registered::parse(&data);
+                    self.terminal_id = registered.terminal_id;
+                    self.due = registered.status.unwrap_or(0);
+                    self.charset = registered.charset.or(self.settings.charset).unwrap_or_default();
+                    return Ok(());
+                }
+                End::Refused(0x9c) | End::Aborted { code: Some(0x9c), .. } if now() < until => {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                End::Unanswered => {
+                    return Err(Error::new(Kind::Timeout, "the terminal did not answer the registration")
+                        .hint("is the terminal switched on and idle?"));
+                }
+                end => return Err(refused("the registration", &end).hint("are password and currency right?")),
+            }
+        }
+    }
+
+    fn registration(&self) -> Vec<u8> {
         let registration = Registration {
             password: self.settings.password,
             config: self.settings.config,
@@ -109,75 +149,98 @@ impl Terminal {
         };
         let mut command = Vec::new();
         registration.encode(&mut command);
-        let until = now() + self.settings.patience;
-        loop {
-            match self.exchange(command.clone(), Flow::Completed, &mut Task::default()).await? {
-                End::Completed(data) => {
-                    let registered = Registered::parse(&data);
-                    self.terminal_id = registered.terminal_id;
-                    self.charset = registered.charset.filter(|c| Some(*c) == self.settings.charset).unwrap_or_default();
-                    return Ok(());
-                }
-                End::Refused(0x9c) | End::Aborted { code: Some(0x9c), .. } if now() < until => {
-                    tokio::time::sleep(ASK_AGAIN).await;
-                }
-                end => return Err(refused("the registration", &end).hint("are password and currency right?")),
-            }
-        }
+        command
     }
 
     fn reading(&self) -> Reading {
-        Reading { charset: self.charset, today: self.clock.wall().to_zoned(TimeZone::system()).date() }
+        Reading { charset: self.charset, now: self.clock.wall().to_zoned(TimeZone::system()).datetime() }
+    }
+
+    /// A charge as the terminal tells it. A terminal that leaves out its id means the one of the registration.
+    fn charge(&self, intent: &IntentId, asked: Amount, info: &StatusInfo<'_>) -> Charge {
+        let mut charge = self.reading().charge(intent, asked, info);
+        if charge.terminal_id.is_none() {
+            charge.terminal_id.clone_from(&self.terminal_id);
+            let receipt = charge.receipt_number.as_deref();
+            charge.reference =
+                receipt.map(|r| reference::reference(charge.terminal_id.as_deref(), r, charge.trace.as_deref()));
+        }
+        charge
     }
 
     async fn transact(&mut self, operation: Operation, request: Request, watch: Watch) -> Result<Payment> {
         let name = self.settings.name.clone();
         let Request { intent: id, amount } = request;
-        if !(1..=MOST).contains(&amount.minor()) {
-            let what = format!("{amount} cannot be paid at a terminal");
-            return Err(Error::new(Kind::Input, what).at(name).hint("it takes amounts above zero"));
+        if let Some(error) = unpayable(amount) {
+            return Err(error.at(name));
         }
         if let Some(entry) = self.journal.find(&id).await? {
             if entry.intent.amount != amount || entry.intent.operation != operation || entry.intent.terminal != name {
                 let what = format!("`{}` is already the key of another transaction: {}", id.0, entry.intent.amount);
                 return Err(Error::new(Kind::Input, what).at(name).hint("use a new key"));
             }
-            return Ok(entry.payment.unwrap_or(Payment::Unknown(id)));
+            let begun = || Payment::unknown(&id, "it was begun, and nobody has asked the terminal yet");
+            return Ok(entry.outcome().unwrap_or_else(begun));
         }
-        self.nothing_open().await?;
         self.usable()?;
-        let last_before = self.last_before().await?;
+        let mut watch = Some(watch);
+        if self.unasked().await? {
+            self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
+        }
+        let last_before = self.last_before(&mut watch).await.map_err(|e| e.with_effect(Effect::None))?;
+        // What the journal has is not the last one if something is open.
+        let certain_before = matches!(self.last, Some(Last::Shown(_))) || self.journal.open(&name).await?.is_empty();
+        // From here on every answer has to be the one to this command.
+        self.owe_nothing().await?;
         let command = self.command(&operation, amount, last_before.as_ref());
         let intent = Intent::new(id, name, operation, amount, self.clock.wall(), last_before);
         self.journal.intend(&intent).await?;
-        let mut task = Task { intent: Some(intent.clone()), watch: Some(watch), ..Task::default() };
-        self.last = None;
+        let mut task = Task { intent: Some(intent.clone()), watch, certain_before, ..Task::default() };
         let payment = match self.exchange(command, Flow::Completed, &mut task).await {
             Ok(end) => self.outcome(&intent, end, &mut task).await,
             Err(error) => {
                 tracing::warn!(%error, intent = intent.id.0, "the end of a payment was not heard");
-                Payment::Unknown(intent.id.clone())
+                Payment::unknown(&intent.id, format!("the end of the dialogue was not heard: {error}"))
             }
         };
-        if let Err(error) = self.journal.conclude(&intent.id, &payment).await {
-            // The journal still has it open, so that is what it is.
-            tracing::error!(%error, intent = intent.id.0, "the outcome could not be written");
-            return Ok(Payment::Unknown(intent.id));
+        self.last = None;
+        let payment = self.conclude(payment).await;
+        self.leave_if_doubtful();
+        payment
+    }
+
+    /// Writes how it ended. If it has ended otherwise meanwhile, that is what stands.
+    async fn conclude(&mut self, payment: Payment) -> Result<Payment> {
+        let id = payment.intent().clone();
+        let Err(error) = self.journal.conclude(&id, &payment).await else { return Ok(payment) };
+        tracing::error!(%error, intent = id.0, "the outcome could not be written");
+        if error.kind() == Kind::Input
+            && let Ok(Some(entry)) = self.journal.find(&id).await
+        {
+            if !entry.is_open() {
+                return Ok(entry.outcome().expect("what is not open has an outcome"));
+            }
+            let payment = Payment::unknown(&id, error.to_string());
+            if self.journal.conclude(&id, &payment).await.is_ok() {
+                return Ok(payment);
+            }
         }
-        Ok(payment)
+        // The journal still has it open, so that is what it is.
+        Ok(Payment::unknown(&id, format!("the outcome could not be written: {error}")))
     }
 
     fn command(&self, operation: &Operation, amount: Amount, last: Option<&Reference>) -> Vec<u8> {
         let mirror = self.settings.mirror.then(|| match last {
-            Some(last) => Mirror::Last(&last.receipt_number),
+            Some(last) => Mirror::Last(reference::receipt(last).unwrap_or_default()),
             None => Mirror::Unknown,
         });
         let password = self.settings.password;
         let mut out = Vec::new();
         match operation {
             Operation::Payment => transaction::authorisation(&mut out, amount, mirror),
-            Operation::Reversal { receipt_number } => {
-                transaction::reversal(&mut out, password, receipt_number, amount, mirror);
+            Operation::Reversal { reference } => {
+                let receipt = reference::receipt(reference).unwrap_or_default();
+                transaction::reversal(&mut out, password, receipt, amount, mirror);
             }
             Operation::Refund => transaction::refund(&mut out, password, amount, mirror),
         }
@@ -186,154 +249,93 @@ impl Terminal {
 
     async fn outcome(&mut self, intent: &Intent, end: End, task: &mut Task) -> Payment {
         let slips = std::mem::take(&mut task.slips);
-        // Whatever follows a result that could not be read, the terminal has to be asked.
-        let end = if task.unclear { End::Acknowledged } else { end };
-        match (end, task.approved.take(), task.declined.take()) {
-            (End::Completed(_), Some(mut charge), None) => {
+        let approved = task.approved.take();
+        if let Some(why) = self.beyond_telling(intent, approved.as_ref(), &end, task) {
+            return Payment::unknown(&intent.id, why);
+        }
+        match (end, approved, task.declined.take(), task.unclear.take()) {
+            (End::Completed(_), Some(mut charge), None, None) => {
                 slips.fill(&mut charge);
                 Payment::Charged(Box::new(charge))
             }
-            (End::Completed(_), None, Some((code, text))) => not_charged(intent, Some(code), text, slips),
-            (End::Aborted { code, text }, None, declined) => {
-                let (code, words) = declined.map_or((code, None), |(code, words)| (Some(code), words));
-                not_charged(intent, code, words.or(text), slips)
+            (End::Completed(_), None, Some((code, text)), None) => not_charged(intent, Some(code), text, slips),
+            (End::Aborted { code, text }, None, Some((declined, words)), None) => {
+                not_charged(intent, Some(declined).or(code), words.or(text), slips)
             }
-            (End::Refused(code), None, None) => not_charged(intent, Some(code), None, slips),
+            (End::Refused(code), None, None, None) => not_charged(intent, Some(code), None, slips),
+            // An abort without any result: a stray one would leave the payment running.
+            (End::Aborted { code, text }, None, None, None) => match self.still_runs(intent).await {
+                Ok(None) => not_charged(intent, code, text, slips),
+                Ok(Some(payment)) => payment,
+                Err(error) => {
+                    Payment::unknown(&intent.id, format!("after its abort the terminal could not be asked: {error}"))
+                }
+            },
             // Completed without a result that could be read, or approved and then not completed: the terminal
             // is there, so it can be asked.
-            (_, approved, _) => match self.look_up(intent, approved.as_ref()).await {
+            (_, approved, _, unclear) => match self.look_up(intent, approved.as_ref()).await {
                 Ok((payment, evidence)) => {
                     tracing::info!(intent = intent.id.0, evidence, "settled by asking the terminal");
-                    payment
+                    match (payment, unclear) {
+                        (Payment::Unknown(mut unknown), Some(why)) => {
+                            unknown.why = format!("{why}; {}", unknown.why);
+                            Payment::Unknown(unknown)
+                        }
+                        (payment, _) => payment,
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, intent = intent.id.0, "the terminal could not be asked");
-                    Payment::Unknown(intent.id.clone())
+                    let why = unclear.map_or(String::new(), |why| format!("{why}; "));
+                    Payment::unknown(&intent.id, format!("{why}the terminal could not be asked: {error}"))
                 }
             },
         }
     }
 
-    async fn look_up(&mut self, intent: &Intent, approved: Option<&Charge>) -> Result<(Payment, String)> {
-        self.wait_until_idle().await?;
-        let last = self.ask_last().await?;
-        let case = Case { intent, approved, only: true, commit: self.settings.commit };
-        Ok(recovery::decide(case, &last, self.reading()))
-    }
-
-    async fn nothing_open(&self) -> Result<()> {
-        let open = self.journal.open(&self.settings.name).await?;
-        let Some(first) = open.first() else { return Ok(()) };
-        let what = format!("an earlier transaction is not settled: {} of {}", first.amount, first.at);
-        Err(Error::new(Kind::Busy, what)
-            .with_retry(Retry::AfterReconnect)
-            .at(&self.settings.name)
-            .hint("recover the terminal first"))
-    }
-
-    /// The last transaction before a new one: what the terminal shows, else what the journal has.
-    async fn last_before(&mut self) -> Result<Option<Reference>> {
-        let last = match self.last.take() {
-            Some(last) => last,
-            None => self.ask_last().await?,
-        };
-        let reference = match &last {
-            Last::Shown(data) => {
-                let none = IntentId(String::new());
-                let zero = Amount::zero(self.settings.currency);
-                Reference::of(&self.reading().charge(&none, zero, &StatusInfo::parse(data)))
+    /// On a connection with answers too late or too many only an approval that is new beyond doubt counts.
+    fn beyond_telling(&self, intent: &Intent, approved: Option<&Charge>, end: &End, task: &Task) -> Option<String> {
+        if !self.session.is_doubtful() {
+            return None;
+        }
+        // The end may be that of an enquiry before. Where an acknowledged approval stands in any case, that does
+        // not matter.
+        let ended = !self.session.misses_end() || self.settings.commit == Some(recovery::Commit::Keeps);
+        match (approved, end) {
+            (Some(charge), End::Completed(_))
+                if ended && recovery::is_new(intent, charge, self.reading(), task.certain_before) =>
+            {
+                None
             }
-            Last::Nothing => None,
-            Last::Untold(why) => {
-                tracing::warn!(
-                    why,
-                    "the terminal does not tell its last transaction: a lost payment cannot be settled"
-                );
-                self.journal.last(&self.settings.name).await?
+            (Some(charge), _) => {
+                let told = recovery::evidence(charge);
+                Some(format!(
+                    "{told} was approved, but the terminal's answers came late or twice and cannot be told apart"
+                ))
             }
-        };
-        self.last = Some(last);
-        Ok(reference)
-    }
-
-    async fn ask_last(&mut self) -> Result<Last> {
-        let mut command = Vec::new();
-        admin::repeat_receipt(&mut command, self.settings.password, admin::WITH_STATUS | admin::WITHOUT_PRINT);
-        let mut task = Task::default();
-        let end = self.exchange(command, Flow::Completed, &mut task).await?;
-        let code = match (end, task.result) {
-            (End::Completed(_), Some(data)) => return Ok(Last::Shown(data)),
-            (End::Completed(_) | End::Acknowledged, _) => {
-                return Ok(Last::Untold("it sent no status information".into()));
-            }
-            (End::Aborted { code, .. }, _) => code.unwrap_or(0xff),
-            (End::Refused(0x9c), _) => {
-                return Err(Error::new(Kind::Busy, "the terminal is busy").at(&self.settings.name));
-            }
-            (End::Refused(code), _) => code,
-        };
-        Ok(if self.settings.nothing_stored.contains(&code) {
-            Last::Nothing
-        } else {
-            Last::Untold(codes::result(code).into_owned())
-        })
-    }
-
-    /// 05 01 until no transaction can be running any more.
-    async fn wait_until_idle(&mut self) -> Result<State> {
-        let until = now() + self.settings.patience;
-        loop {
-            let mut command = Vec::new();
-            enquiry::status_enquiry(&mut command, self.settings.password);
-            let state = match self.exchange(command, Flow::Completed, &mut Task::default()).await? {
-                End::Completed(data) => State::parse(&data),
-                // It does not know this command, and a busy one would have said so.
-                End::Refused(0x83) => State::default(),
-                End::Refused(code) => State { software: None, status: Some(code) },
-                End::Aborted { code, .. } => State { software: None, status: code },
-                End::Acknowledged => State::default(),
-            };
-            match state.status {
-                Some(code) if codes::activity(code) == Activity::Busy => {
-                    if now() >= until {
-                        let what = format!("the terminal does not come to rest: {}", codes::result(code));
-                        return Err(Error::new(Kind::Busy, what).at(&self.settings.name));
-                    }
-                    tokio::time::sleep(ASK_AGAIN).await;
-                }
-                _ => return Ok(state),
-            }
+            _ => Some("the terminal's answers came late or twice and cannot be told apart".into()),
         }
     }
 
-    async fn settle(&mut self) -> Result<Vec<Settled>> {
-        let open = self.journal.open(&self.settings.name).await?;
-        if open.is_empty() {
-            return Ok(Vec::new());
+    /// Ends a connection on which answers are missing or came too late: the next one has none of them, so
+    /// that nobody's payment suffers.
+    fn leave_if_doubtful(&mut self) {
+        if self.session.owes() || self.session.is_doubtful() {
+            tracing::info!("answers stayed away or came late; the connection is left");
+            self.spent = true;
         }
-        self.wait_until_idle().await?;
-        let last = self.ask_last().await?;
-        let only = open.len() == 1;
-        let mut settled = Vec::new();
-        for intent in open {
-            let approved = self.journal.find(&intent.id).await?.and_then(|e| e.approved);
-            let case = Case { intent: &intent, approved: approved.as_ref(), only, commit: self.settings.commit };
-            let (payment, evidence) = recovery::decide(case, &last, self.reading());
-            self.journal.conclude(&intent.id, &payment).await?;
-            tracing::info!(intent = intent.id.0, evidence, ?payment, "settled");
-            settled.push(Settled::new(intent, payment, evidence));
-        }
-        self.last = Some(last);
-        Ok(settled)
     }
 
     async fn close_day(&mut self, watch: Watch) -> Result<EndOfDay> {
-        // What is open could not be found again after the turnover has been handed in.
-        self.nothing_open().await?;
+        self.usable()?;
+        // What nobody has asked about could not be found again after the turnover has been handed in.
+        if self.unasked().await? {
+            self.settle().await?;
+        }
+        self.owe_nothing().await?;
         let mut command = Vec::new();
         admin::end_of_day(&mut command, self.settings.password);
         let mut task = Task { watch: Some(watch), ..Task::default() };
-        self.last = None;
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
         let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.settings.name)) };
         let data = task.result.unwrap_or_default();
@@ -349,6 +351,7 @@ impl Terminal {
         let mut command = Vec::new();
         admin::repeat_receipt(&mut command, self.settings.password, 0x00);
         let mut task = Task::default();
+        self.owe_nothing().await?;
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
         let lines = task.slips.all();
         match end {
@@ -368,10 +371,16 @@ impl Terminal {
                 return Ok(notice);
             }
             self.usable()?;
-            self.link.recv(&mut input).await.map_err(|e| e.at(&self.settings.name))?;
-            trace(Direction::Received, &input);
-            self.session.handle_input(&input, now());
-            input.clear();
+            tokio::select! {
+                biased;
+                got = self.link.recv(&mut input) => {
+                    got.map_err(|e| e.at(&self.settings.name))?;
+                    trace(&mut self.frames, Direction::Received, &input);
+                    self.session.handle_input(&input, now());
+                    input.clear();
+                }
+                () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(now()),
+            }
             // Whoever drops this while it sends leaves a driver that says so.
             self.spent = true;
             while let Some(event) = self.session.poll_event() {
@@ -380,10 +389,11 @@ impl Terminal {
                     Event::PrintLine(data) => Line::parse(&data.0).lines(charset),
                     Event::PrintBlock(data) => Block::parse(&data.0).lines(charset).collect(),
                     Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset)],
+                    Event::Other { code, data, .. } => display::text(code, &data.0, charset).into_iter().collect(),
                     Event::Failed(failure) => return Err(failed(failure).at(&self.settings.name)),
                     _ => Vec::new(),
                 };
-                self.notices.extend(texts.into_iter().map(Notice::Text));
+                self.notices.extend(texts.into_iter().map(|text| Notice::Text(pan::mask_line(&text, &[]))));
                 self.session.confirm(now());
             }
             self.flush().await?;
@@ -423,16 +433,15 @@ impl class::Terminal for Terminal {
 
     fn reverse<'a>(
         &'a mut self,
-        receipt_number: String,
+        reference: Reference,
         request: Request,
         watch: Watch,
     ) -> BoxFuture<'a, Result<Payment>> {
         Box::pin(async move {
-            if !(1..=4).contains(&receipt_number.len()) || !receipt_number.bytes().all(|b| b.is_ascii_digit()) {
-                let what = format!("`{receipt_number}` is no receipt number of a ZVT terminal");
-                return Err(Error::new(Kind::Input, what).at(&self.settings.name).hint("it has one to four digits"));
+            if let Some(error) = irreversible(&reference, self.terminal_id.as_deref()) {
+                return Err(error.at(&self.settings.name));
             }
-            self.transact(Operation::Reversal { receipt_number }, request, watch).await
+            self.transact(Operation::Reversal { reference }, request, watch).await
         })
     }
 
@@ -453,31 +462,38 @@ impl class::Terminal for Terminal {
     }
 
     fn status(&mut self) -> BoxFuture<'_, Result<TerminalStatus>> {
-        Box::pin(async move {
-            let mut command = Vec::new();
-            enquiry::status_enquiry(&mut command, self.settings.password);
-            let state = match self.exchange(command, Flow::Completed, &mut Task::default()).await? {
-                End::Completed(data) => State::parse(&data),
-                End::Refused(code) | End::Aborted { code: Some(code), .. } => {
-                    State { software: None, status: Some(code) }
-                }
-                _ => State::default(),
-            };
-            let code = state.status.unwrap_or(0);
-            let text = if code == 0 { "ready".into() } else { codes::result(code).into_owned() };
-            Ok(TerminalStatus {
-                ready: code == 0,
-                text,
-                terminal_id: self.terminal_id.clone(),
-                software: state.software,
-            })
-        })
+        Box::pin(self.how_it_is())
     }
+}
+
+/// Why an amount cannot be asked of a terminal.
+fn unpayable(amount: Amount) -> Option<Error> {
+    let hint = match amount.minor() {
+        1..=MOST => return None,
+        ..1 => "it takes amounts above zero".to_owned(),
+        _ => format!("it takes at most {}", Amount::new(MOST, amount.currency())),
+    };
+    Some(Error::new(Kind::Input, format!("{amount} cannot be paid at a terminal")).hint(hint))
+}
+
+/// Why this terminal cannot take back what `reference` names.
+fn irreversible(reference: &Reference, terminal: Option<&str>) -> Option<Error> {
+    let receipt = reference::receipt(reference).unwrap_or_default();
+    if receipt.len() != 4 || !receipt.bytes().all(|b| b.is_ascii_digit()) {
+        let what = format!("`{reference}` names no receipt of a ZVT terminal");
+        return Some(Error::new(Kind::Input, what).hint("its number has one to four digits"));
+    }
+    let (theirs, ours) = (reference::terminal(reference)?, terminal?);
+    if theirs.trim_start_matches('0') == ours.trim_start_matches('0') {
+        return None;
+    }
+    let what = format!("{} cannot be taken back here: this is terminal {ours}", name(reference));
+    Some(Error::new(Kind::Input, what).hint("take it back where it was paid"))
 }
 
 fn not_charged(intent: &Intent, code: Option<u8>, words: Option<String>, slips: Slips) -> Payment {
     let code = code.filter(|c| *c != 0);
-    let reason = code.map_or(crate::outcome::Reason::Declined, codes::reason);
+    let reason = code.map_or(Reason::Declined, codes::reason);
     let text = words.or_else(|| Some(codes::result(code?).into_owned()));
     let text = text.unwrap_or_else(|| "the terminal ended the payment without a reason".into());
     let mut not = NotCharged::new(intent.id.clone(), reason, code, text);

@@ -1,16 +1,31 @@
 //! Decides what became of a payment whose end was not heard, from what the terminal shows as its last
-//! transaction. Pure: it sends nothing and guesses nothing.
+//! transaction, and whether an approval that was heard is this payment's. Pure: it sends nothing and
+//! guesses nothing.
 //!
-//! The terminal is idle when it is asked, so what it has not stored by now it never will.
+//! | the terminal shows | approval heard | not heard |
+//! |---|---|---|
+//! | the approved transaction | charged, or taken back, by its result | |
+//! | still the one before | taken back | not charged |
+//! | the next one after it | unknown | charged or declined if the terminal is [ours alone](Settings::exclusive) and amount, currency, kind and time fit, else unknown |
+//! | anything else, or nothing | unknown | unknown |
+//!
+//! Where the terminal is declared to keep approvals ([`Commit::Keeps`]), one that was heard stands
+//! unless the terminal shows the opposite. "Not charged" needs two looks: a terminal may go on with a
+//! customer and say that it is idle. Asking twice is the driver's part.
+//!
+//! [`Settings::exclusive`]: super::Settings::exclusive
 
-use jiff::civil::Date;
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use tresen_hal::Amount;
 
 use super::codes;
 use super::commands::status_info::StatusInfo;
+use super::reference::{self as zvt, name, reference};
+use super::session::Data;
 use super::text::Charset;
-use crate::journal::{Intent, Reference};
-use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason};
+use crate::journal::{Intent, Operation, Reference};
+use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
 
 /// What becomes of an approval that the till does not acknowledge. The specification says both, in
 /// different sections.
@@ -24,21 +39,24 @@ pub enum Commit {
 }
 
 /// What a terminal answers when asked for its last transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Last {
     /// The data of a 04 0F.
-    Shown(Vec<u8>),
+    Shown(Data),
     /// It says that it has none.
     Nothing,
     /// It does not tell, and why.
     Untold(String),
+    /// It did not answer.
+    Silent,
 }
 
 /// How to read what the terminal says.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     pub(super) charset: Charset,
-    pub(super) today: Date,
+    /// The till's clock, in the terminal's time zone.
+    pub(super) now: DateTime,
 }
 
 impl Reading {
@@ -46,109 +64,240 @@ impl Reading {
     pub(super) fn charge(self, intent: &IntentId, asked: Amount, info: &StatusInfo<'_>) -> Charge {
         let currency = info.currency().unwrap_or(asked.currency());
         let mut charge = Charge::new(intent.clone(), info.minor().map_or(asked, |m| Amount::new(m, currency)));
-        charge.receipt_number = info.receipt.map(|r| r.to_string());
+        // FFFF and 0000 are no receipt numbers.
+        let number = info.receipt.map(|r| r.to_string());
+        charge.receipt_number = number.filter(|n| n.bytes().any(|b| b.is_ascii_digit() && b != b'0'));
         charge.trace = info.trace().map(|t| t.to_string());
         charge.terminal_id = info.terminal_id.map(|t| t.to_string());
         charge.merchant_id = info.merchant_id();
         charge.authorisation = info.authorisation();
         charge.card_name = info.card_name(self.charset);
         charge.masked_pan = info.masked_pan();
-        charge.at = info.at(self.today);
+        charge.at = info.at(self.now.date());
+        let receipt = charge.receipt_number.as_deref();
+        charge.reference =
+            receipt.map(|receipt| reference(charge.terminal_id.as_deref(), receipt, charge.trace.as_deref()));
         charge
     }
 }
 
-/// One open intent and what the journal knows of it.
+/// One open intent and what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Case<'a> {
     pub(super) intent: &'a Intent,
     pub(super) approved: Option<&'a Charge>,
-    /// No other intent of this terminal is open.
+    /// No other open intent of this terminal could be the transaction that follows the one before.
     pub(super) only: bool,
     /// What this terminal does, where the user has said so.
     pub(super) commit: Option<Commit>,
+    /// No other till and no person starts transactions at this terminal: the user has said so.
+    pub(super) exclusive: bool,
+}
+
+/// Why an approving 04 0F is not, or not quite, the approval of `intent`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Objection {
+    /// It is about another transaction.
+    Another(String),
+    /// It is about this one, and something else was charged than was asked for.
+    Different(String),
+}
+
+/// Compares an approval that was heard with what was asked, and with the transaction before.
+pub(super) fn objection(intent: &Intent, charge: &Charge, info: &StatusInfo<'_>) -> Option<Objection> {
+    let told = evidence(charge);
+    if let (Some(before), Some(now)) = (&intent.last_before, &charge.reference)
+        && zvt::receipt(before) == zvt::receipt(now)
+        && !differ(zvt::terminal(before), zvt::terminal(now))
+    {
+        return Some(Objection::Another(format!("the terminal repeated the transaction before: {told}")));
+    }
+    if intent.operation == Operation::Payment && info.original_trace.is_some() {
+        return Some(Objection::Another(format!("the terminal told of a reversal: {told}")));
+    }
+    different(intent, info).map(|why| Objection::Different(format!("{why}: {told}")))
+}
+
+/// An approval that was heard is this payment's even if an older one may have come late: it follows
+/// the transaction before, if that one is `certain`, or its time says so.
+pub(super) fn is_new(intent: &Intent, charge: &Charge, reading: Reading, certain: bool) -> bool {
+    let Some(reference) = &charge.reference else { return false };
+    let next = certain && intent.last_before.as_ref().is_some_and(|before| follows(before, reference));
+    // Terminals tell whole seconds.
+    let meant = local(intent).with().subsec_nanosecond(0).build().expect("a whole second exists");
+    next || charge.at.is_some_and(|at| at >= meant && at <= reading.now.saturating_add(CLOCKS))
 }
 
 /// How it ended, and what that rests on.
 pub(super) fn decide(case: Case<'_>, last: &Last, reading: Reading) -> (Payment, String) {
+    let (payment, words) = judge(case, last, reading);
+    // What was heard, journalled and acknowledged stands at a terminal that keeps approvals.
+    match (payment, case.approved) {
+        (Verdict::Unsure, Some(approved)) if case.commit == Some(Commit::Keeps) && case.fits(approved) => {
+            let words = format!("{} was approved, and this terminal keeps approvals; {words}", evidence(approved));
+            (Payment::Charged(Box::new(approved.clone())), words)
+        }
+        (Verdict::Unsure | Verdict::Contradiction, _) => {
+            let mut unknown = Unknown::new(case.intent.id.clone(), &*words);
+            unknown.asked = true;
+            (Payment::Unknown(unknown), words)
+        }
+        (Verdict::Ended(payment), _) => (payment, words),
+    }
+}
+
+enum Verdict {
+    Ended(Payment),
+    /// The terminal's answer says nothing about this payment.
+    Unsure,
+    /// It says something that cannot be.
+    Contradiction,
+}
+
+impl Case<'_> {
+    fn fits(&self, charge: &Charge) -> bool {
+        charge.amount == self.intent.amount
+    }
+}
+
+fn judge(case: Case<'_>, last: &Last, reading: Reading) -> (Verdict, String) {
     let intent = case.intent;
-    let unknown = |why: String| (Payment::Unknown(intent.id.clone()), why);
+    let unsure = |why: String| (Verdict::Unsure, why);
     let before = intent.last_before.as_ref();
     let data = match last {
-        Last::Shown(data) => data,
+        Last::Shown(data) => &data.0,
         Last::Nothing => {
             return match before {
                 None => not_stored(case, "the terminal has no transaction stored"),
-                Some(before) => unknown(format!(
+                Some(before) => unsure(format!(
                     "the terminal had {} before and shows nothing now; its storage was cleared since",
                     name(before)
                 )),
             };
         }
-        Last::Untold(why) => return unknown(format!("the terminal does not tell its last transaction: {why}")),
+        Last::Untold(why) => return unsure(format!("the terminal does not tell its last transaction: {why}")),
+        Last::Silent => return unsure("the terminal does not tell its last transaction: it did not answer".into()),
     };
     let info = StatusInfo::parse(data);
     let shown = reading.charge(&intent.id, intent.amount, &info);
-    let Some(reference) = Reference::of(&shown) else {
-        return unknown("the terminal shows a transaction without a receipt number".into());
+    let Some(reference) = shown.reference.clone() else {
+        return unsure("the terminal shows a transaction without a receipt number".into());
     };
     let told = evidence(&shown);
     let known = case.approved.and_then(Reference::of);
     for earlier in known.iter().chain(before) {
-        if differ(earlier.terminal_id.as_ref(), reference.terminal_id.as_ref()) {
-            return unknown(format!("another terminal answers: {told}, before it was {}", name(earlier)));
+        if differ(zvt::terminal(earlier), zvt::terminal(&reference)) {
+            return unsure(format!("another terminal answers: {told}, before it was {}", name(earlier)));
+        }
+        if zvt::receipt(earlier) == zvt::receipt(&reference) && !same(earlier, &reference) {
+            return unsure(format!("the terminal gives {} another trace number now: {told}", name(earlier)));
         }
     }
     if let (Some(approved), Some(known)) = (case.approved, &known)
         && same(known, &reference)
     {
-        return match info.result {
-            Some(0) => (Payment::Charged(Box::new(approved.clone())), told),
-            Some(code) => (reversed(intent, Some(code)), format!("{told}: {}", codes::result(code))),
-            None => unknown(format!("{told}, without a result that can be read")),
-        };
+        return judge_approved(case, approved, &info, told);
     }
     if before.is_some_and(|before| same(before, &reference)) {
         return not_stored(case, &format!("the terminal's last transaction is still the one before: {told}"));
     }
-    if let Some(known) = known {
-        return unknown(format!("{} was approved, and the terminal's last transaction is {told}", name(&known)));
+    if let Some(approved) = case.approved {
+        return unsure(format!("{} was approved, and the terminal's last transaction is {told}", evidence(approved)));
     }
-    if !case.only {
-        return unknown(format!("more than one intent is open, and the terminal's last transaction is {told}"));
-    }
-    if info.minor().is_none() || shown.amount != intent.amount {
-        return unknown(format!("another transaction came since: {told}, not {}", intent.amount));
-    }
-    if before.is_none() && older(&shown, intent) {
-        return unknown(format!("the terminal's last transaction is older than this payment: {told}"));
-    }
-    match info.result {
-        Some(0) => (Payment::Charged(Box::new(shown)), told),
-        Some(code) => {
-            let text = codes::result(code);
-            let words = format!("{told}: {text}");
-            (Payment::NotCharged(NotCharged::new(intent.id.clone(), codes::reason(code), Some(code), text)), words)
-        }
-        None => unknown(format!("{told}, without a result that can be read")),
+    match unproven(case, &shown, &info, reading) {
+        Some(why) => unsure(format!("{why}; the terminal's last transaction is {told}")),
+        None => judge_result(intent, shown, info.result, told),
     }
 }
 
+/// The terminal shows the very transaction that it had approved.
+fn judge_approved(case: Case<'_>, approved: &Charge, info: &StatusInfo<'_>, told: String) -> (Verdict, String) {
+    let intent = case.intent;
+    match info.result {
+        Some(0) if !case.fits(approved) => {
+            (Verdict::Contradiction, format!("not {} was charged, but {told}", intent.amount))
+        }
+        Some(0) => match different(intent, info) {
+            Some(why) => (Verdict::Contradiction, format!("{why}: {told}")),
+            None => (Verdict::Ended(Payment::Charged(Box::new(approved.clone()))), told),
+        },
+        Some(code) => (Verdict::Ended(reversed(intent, Some(code))), format!("{told}: {}", codes::result(code))),
+        None => (Verdict::Unsure, format!("{told}, without a result that can be read")),
+    }
+}
+
+fn judge_result(intent: &Intent, shown: Charge, result: Option<u8>, told: String) -> (Verdict, String) {
+    match result {
+        Some(0) => (Verdict::Ended(Payment::Charged(Box::new(shown))), told),
+        Some(code) => {
+            let text = codes::result(code);
+            let words = format!("{told}: {text}");
+            let not = NotCharged::new(intent.id.clone(), codes::reason(code), Some(code), text);
+            (Verdict::Ended(Payment::NotCharged(not)), words)
+        }
+        None => (Verdict::Unsure, format!("{told}, without a result that can be read")),
+    }
+}
+
+/// What is missing for a transaction that was not heard to be this payment beyond doubt.
+fn unproven(case: Case<'_>, shown: &Charge, info: &StatusInfo<'_>, reading: Reading) -> Option<String> {
+    let intent = case.intent;
+    if !case.exclusive {
+        let why = "no approval was heard, and the terminal is not declared to be this till's alone (`exclusive=true`)";
+        return Some(why.into());
+    }
+    if !case.only {
+        return Some("more than one transaction is open".into());
+    }
+    let Some(before) = &intent.last_before else {
+        return Some("the transaction before this one is not known".into());
+    };
+    let follows = shown.reference.as_ref().is_some_and(|r| follows(before, r));
+    if !follows {
+        return Some(format!("more than one transaction came since {}", name(before)));
+    }
+    if intent.operation == Operation::Payment && info.original_trace.is_some() {
+        return Some("it is a reversal".into());
+    }
+    if info.minor().is_none() {
+        return Some("it tells no amount".into());
+    }
+    if let Some(why) = different(intent, info) {
+        return Some(why);
+    }
+    let at = shown.at?;
+    let meant = local(intent);
+    let (from, to) =
+        (meant.saturating_sub(CLOCKS), meant.saturating_add(ATTEMPT).min(reading.now.saturating_add(CLOCKS)));
+    (at < from || at > to).then(|| format!("its time does not fit the attempt of {meant}"))
+}
+
+/// What was charged and not asked for. What the terminal leaves out is as asked.
+fn different(intent: &Intent, info: &StatusInfo<'_>) -> Option<String> {
+    let asked = intent.amount;
+    let currency = info.currency.and_then(|c| c.number());
+    if currency.is_some_and(|number| number != u64::from(asked.currency().number())) {
+        return Some(format!("the currency is {}, not {}", currency.unwrap_or_default(), asked.currency()));
+    }
+    let amount = info.minor().filter(|minor| *minor != asked.minor())?;
+    Some(format!("the amount is {}, not {asked}", Amount::new(amount, asked.currency())))
+}
+
 /// The terminal has not stored the payment: it was never approved, or taken back.
-fn not_stored(case: Case<'_>, told: &str) -> (Payment, String) {
+fn not_stored(case: Case<'_>, told: &str) -> (Verdict, String) {
     let intent = case.intent;
     match case.approved {
         None => {
             let text = "the terminal has no such transaction";
             let not = NotCharged::new(intent.id.clone(), Reason::NotFound, None, text);
-            (Payment::NotCharged(not), told.to_owned())
+            (Verdict::Ended(Payment::NotCharged(not)), told.to_owned())
         }
         Some(approved) if case.commit == Some(Commit::Keeps) => {
-            let words = format!("{} was approved and should stand, but {told}", evidence(approved));
-            (Payment::Unknown(intent.id.clone()), words)
+            (Verdict::Contradiction, format!("{} was approved and should stand, but {told}", evidence(approved)))
         }
         Some(approved) => {
-            (reversed(intent, None), format!("{} was approved and taken back; {told}", evidence(approved)))
+            let words = format!("{} was approved and taken back; {told}", evidence(approved));
+            (Verdict::Ended(reversed(intent, None)), words)
         }
     }
 }
@@ -176,34 +325,36 @@ pub(super) fn evidence(charge: &Charge) -> String {
     words
 }
 
-fn name(reference: &Reference) -> String {
-    let mut words = format!("receipt {}", reference.receipt_number);
-    for (word, value) in [(", trace ", &reference.trace), (" on terminal ", &reference.terminal_id)] {
-        if let Some(value) = value {
-            words += word;
-            words += value;
-        }
-    }
-    words
-}
-
 /// Receipt numbers begin anew after 9999, so the trace number has to fit as well where both have one.
-fn same(a: &Reference, b: &Reference) -> bool {
-    digits(&a.receipt_number) == digits(&b.receipt_number) && !differ(a.trace.as_ref(), b.trace.as_ref())
+pub(super) fn same(a: &Reference, b: &Reference) -> bool {
+    zvt::receipt(a) == zvt::receipt(b)
+        && !differ(zvt::trace(a), zvt::trace(b))
+        && !differ(zvt::terminal(a), zvt::terminal(b))
 }
 
-fn differ(a: Option<&String>, b: Option<&String>) -> bool {
-    matches!((a, b), (Some(a), Some(b)) if digits(a) != digits(b))
+/// `next` has the receipt number right after `before`: nothing came between.
+fn follows(before: &Reference, next: &Reference) -> bool {
+    let number = |r| zvt::receipt(r).and_then(|n| n.parse::<u16>().ok());
+    let (Some(before), Some(next)) = (number(before), number(next)) else { return false };
+    next == before % 9999 + 1
 }
 
-fn digits(text: &str) -> &str {
-    text.trim_start_matches('0')
+/// When it was meant, by the clock on the wall.
+fn local(intent: &Intent) -> DateTime {
+    intent.at.to_zoned(jiff::tz::TimeZone::system()).datetime()
 }
 
-/// By more than a day: terminals' clocks are not that wrong, and time zones not that wide.
-fn older(shown: &Charge, intent: &Intent) -> bool {
-    let meant = intent.at.to_zoned(jiff::tz::TimeZone::system()).datetime();
-    shown.at.is_some_and(|at| meant.duration_since(at).as_hours() > 24)
+fn differ(a: Option<&str>, b: Option<&str>) -> bool {
+    matches!((a, b), (Some(a), Some(b)) if a != b)
+}
+
+/// How far a terminal's clock may be off.
+const CLOCKS: SignedDuration = minutes(10);
+/// How long an attempt may take, with a customer who is slow.
+const ATTEMPT: SignedDuration = minutes(30);
+
+const fn minutes(n: i64) -> SignedDuration {
+    SignedDuration::from_mins(n)
 }
 
 #[cfg(test)]

@@ -3,14 +3,10 @@
 use super::*;
 use crate::journal::Operation;
 
-const READING: Reading = Reading { charset: Charset::Cp437, today: jiff::civil::date(2026, 1, 2) };
+const READING: Reading = Reading { charset: Charset::Cp437, now: jiff::civil::date(2026, 1, 2).at(8, 1, 0, 0) };
 
 fn reference(receipt: &str) -> Reference {
-    Reference {
-        receipt_number: receipt.into(),
-        trace: Some(format!("00{receipt}")),
-        terminal_id: Some("60000001".into()),
-    }
+    super::reference(Some("60000001"), receipt, Some(receipt))
 }
 
 fn intent(before: Option<&str>) -> Intent {
@@ -25,13 +21,17 @@ fn shown(result: u8, receipt: u8) -> Vec<u8> {
     [&[0x27, result, 0x04, 0, 0, 0, 0, 0x25, 0][..], &ids].concat()
 }
 
+fn data(result: u8, receipt: u8) -> Data {
+    Data(shown(result, receipt))
+}
+
 fn approved(receipt: u8) -> Charge {
     READING.charge(&IntentId("a".into()), Amount::eur(25_00), &StatusInfo::parse(&shown(0, receipt)))
 }
 
 fn decided(before: Option<&str>, approved: Option<&Charge>, last: Last) -> (Payment, String) {
     let intent = intent(before);
-    decide(Case { intent: &intent, approved, only: true, commit: None }, &last, READING)
+    decide(Case { intent: &intent, approved, only: true, commit: None, exclusive: true }, &last, READING)
 }
 
 fn reason(payment: &Payment) -> Option<Reason> {
@@ -43,31 +43,31 @@ fn reason(payment: &Payment) -> Option<Reason> {
 
 #[test]
 fn a_newer_transaction_of_the_amount_is_the_payment() {
-    let (payment, words) = decided(Some("0416"), None, Last::Shown(shown(0, 0x17)));
+    let (payment, words) = decided(Some("0416"), None, Last::Shown(data(0, 0x17)));
     assert!(matches!(&payment, Payment::Charged(c) if c.receipt_number.as_deref() == Some("0417")), "{payment:?}");
     assert_eq!(words, "receipt 0417, 25.00 EUR, trace 000417 on terminal 60000001");
 }
 
 #[test]
 fn the_one_before_means_that_nothing_was_stored() {
-    let (payment, _) = decided(Some("0416"), None, Last::Shown(shown(0, 0x16)));
+    let (payment, _) = decided(Some("0416"), None, Last::Shown(data(0, 0x16)));
     assert_eq!(reason(&payment), Some(Reason::NotFound));
-    let (payment, words) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(shown(0, 0x16)));
+    let (payment, words) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(data(0, 0x16)));
     assert_eq!(reason(&payment), Some(Reason::Reversed));
     assert!(words.contains("receipt 0417") && words.contains("receipt 0416"), "{words}");
 }
 
 #[test]
 fn an_approval_that_is_shown_stands_or_was_taken_back() {
-    let (payment, _) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(shown(0, 0x17)));
+    let (payment, _) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(data(0, 0x17)));
     assert!(matches!(payment, Payment::Charged(_)));
-    let (payment, _) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(shown(0xb4, 0x17)));
+    let (payment, _) = decided(Some("0416"), Some(&approved(0x17)), Last::Shown(data(0xb4, 0x17)));
     assert_eq!(reason(&payment), Some(Reason::Reversed));
 }
 
 #[test]
 fn a_declined_transaction_of_the_amount_is_no_charge() {
-    let (payment, _) = decided(Some("0416"), None, Last::Shown(shown(0x78, 0x17)));
+    let (payment, _) = decided(Some("0416"), None, Last::Shown(data(0x78, 0x17)));
     assert_eq!(reason(&payment), Some(Reason::Declined));
 }
 
@@ -82,12 +82,12 @@ fn what_does_not_fit_stays_unknown() {
     let no_receipt = shown(0, 0x17)[..9].to_vec();
     let no_result = shown(0, 0x17)[2..].to_vec();
     for (what, before, approval, last) in [
-        ("another amount", Some("0416"), None, Last::Shown(other_amount)),
-        ("another terminal", Some("0416"), None, Last::Shown(other_terminal)),
-        ("older than the intent", None, None, Last::Shown(old)),
-        ("without a receipt", Some("0416"), None, Last::Shown(no_receipt)),
-        ("without a result", Some("0416"), None, Last::Shown(no_result)),
-        ("another than the approved", Some("0416"), Some(approved(0x18)), Last::Shown(shown(0, 0x17))),
+        ("another amount", Some("0416"), None, Last::Shown(Data(other_amount))),
+        ("another terminal", Some("0416"), None, Last::Shown(Data(other_terminal))),
+        ("older than the intent", None, None, Last::Shown(Data(old))),
+        ("without a receipt", Some("0416"), None, Last::Shown(Data(no_receipt))),
+        ("without a result", Some("0416"), None, Last::Shown(Data(no_result))),
+        ("another than the approved", Some("0416"), Some(approved(0x18)), Last::Shown(data(0, 0x17))),
         ("cleared", Some("0416"), None, Last::Nothing),
         ("untold", Some("0416"), None, Last::Untold("busy".into())),
     ] {
@@ -107,24 +107,91 @@ fn a_terminal_without_any_transaction_has_not_charged() {
 fn a_terminal_that_keeps_approvals_does_not_lose_one() {
     let intent = intent(Some("0416"));
     let approved = approved(0x17);
-    let case = Case { intent: &intent, approved: Some(&approved), only: true, commit: Some(Commit::Keeps) };
-    assert!(matches!(decide(case, &Last::Shown(shown(0, 0x16)), READING).0, Payment::Unknown(_)));
+    let case =
+        Case { intent: &intent, approved: Some(&approved), only: true, commit: Some(Commit::Keeps), exclusive: false };
+    assert!(matches!(decide(case, &Last::Shown(data(0, 0x16)), READING).0, Payment::Unknown(_)));
 }
 
 #[test]
 fn of_several_open_intents_none_is_charged_by_amount_alone() {
     let intent = intent(Some("0416"));
-    let case = Case { intent: &intent, approved: None, only: false, commit: None };
-    assert!(matches!(decide(case, &Last::Shown(shown(0, 0x17)), READING).0, Payment::Unknown(_)));
-    assert_eq!(reason(&decide(case, &Last::Shown(shown(0, 0x16)), READING).0), Some(Reason::NotFound));
+    let case = Case { intent: &intent, approved: None, only: false, commit: None, exclusive: true };
+    assert!(matches!(decide(case, &Last::Shown(data(0, 0x17)), READING).0, Payment::Unknown(_)));
+    assert_eq!(reason(&decide(case, &Last::Shown(data(0, 0x16)), READING).0), Some(Reason::NotFound));
 }
 
 #[test]
-fn a_wrapped_receipt_number_with_another_trace_is_another_transaction() {
-    let mut before = reference("0417");
-    before.trace = Some("009999".into());
+fn the_receipt_before_with_another_trace_number_proves_nothing() {
+    let before = super::reference(Some("60000001"), "0417", Some("009999"));
     let mut intent = intent(None);
     intent.last_before = Some(before);
-    let case = Case { intent: &intent, approved: None, only: true, commit: None };
-    assert!(matches!(decide(case, &Last::Shown(shown(0, 0x17)), READING).0, Payment::Charged(_)));
+    let case = Case { intent: &intent, approved: None, only: true, commit: None, exclusive: true };
+    assert!(matches!(decide(case, &Last::Shown(data(0, 0x17)), READING).0, Payment::Unknown(_)));
+}
+
+#[test]
+fn a_newer_transaction_proves_nothing_at_a_terminal_that_others_use() {
+    let intent = intent(Some("0416"));
+    let case = Case { intent: &intent, approved: None, only: true, commit: None, exclusive: false };
+    for result in [0, 0x78] {
+        let (payment, words) = decide(case, &Last::Shown(data(result, 0x17)), READING);
+        assert!(matches!(&payment, Payment::Unknown(u) if u.asked && u.why == words), "{payment:?}");
+        assert!(words.contains("exclusive"), "{words}");
+    }
+    // That nothing came is seen from anywhere.
+    assert_eq!(reason(&decide(case, &Last::Shown(data(0, 0x16)), READING).0), Some(Reason::NotFound));
+}
+
+#[test]
+fn only_the_next_transaction_of_its_kind_and_time_is_the_payment() {
+    let with = |more: &[u8]| Last::Shown(Data([&shown(0, 0x17)[..], more].concat()));
+    let charged = |before, last: Last| matches!(decided(Some(before), None, last).0, Payment::Charged(_));
+    assert!(charged("0416", with(&[])));
+    assert!(!charged("0415", with(&[])), "two came since");
+    assert!(!charged("0416", with(&[0x37, 0x00, 0x04, 0x16])), "37: the original's trace number, a reversal");
+    assert!(!charged("0416", with(&[0x49, 0x07, 0x56])), "Swiss francs");
+    assert!(!charged("0416", with(&[0x49, 0x09, 0x98])), "a currency that nobody knows");
+    assert!(charged("0416", with(&[0x0c, 0x08, 0x00, 0x30, 0x0d, 0x01, 0x02])), "in the attempt");
+    assert!(!charged("0416", with(&[0x0c, 0x08, 0x30, 0x00, 0x0d, 0x01, 0x02])), "in the future");
+    assert!(!charged("0416", with(&[0x0c, 0x07, 0x00, 0x00, 0x0d, 0x01, 0x02])), "an hour before");
+}
+
+#[test]
+fn what_was_approved_at_a_terminal_that_keeps_approvals_stands_whatever_it_does_not_tell() {
+    let intent = intent(Some("0416"));
+    let approved = approved(0x17);
+    let case =
+        Case { intent: &intent, approved: Some(&approved), only: true, commit: Some(Commit::Keeps), exclusive: false };
+    for last in [Last::Untold("refused".into()), Last::Nothing, Last::Shown(data(0, 0x18))] {
+        assert!(matches!(decide(case, &last, READING).0, Payment::Charged(_)), "{last:?}");
+        let case = Case { commit: None, ..case };
+        assert!(matches!(decide(case, &last, READING).0, Payment::Unknown(_)), "{last:?}");
+    }
+}
+
+#[test]
+fn an_approval_is_held_against_what_was_asked() {
+    let objection = |before: Option<&str>, data: &[u8]| {
+        let info = StatusInfo::parse(data);
+        let intent = intent(before);
+        super::objection(&intent, &READING.charge(&intent.id, intent.amount, &info), &info)
+    };
+    assert_eq!(objection(Some("0416"), &shown(0, 0x17)), None);
+    assert!(matches!(objection(Some("0417"), &shown(0, 0x17)), Some(Objection::Another(_))), "the one before");
+    let mut partial = shown(0, 0x17);
+    partial[7] = 0x20;
+    assert!(matches!(objection(Some("0416"), &partial), Some(Objection::Different(why)) if why.contains("20.00")));
+    let francs = [&shown(0, 0x17)[..], &[0x49, 0x07, 0x56]].concat();
+    assert!(matches!(objection(Some("0416"), &francs), Some(Objection::Different(_))));
+    let reversal = [&shown(0, 0x17)[..], &[0x37, 0x00, 0x04, 0x16]].concat();
+    assert!(matches!(objection(Some("0416"), &reversal), Some(Objection::Another(_))));
+}
+
+#[test]
+fn ffff_and_zeros_are_no_receipt_number() {
+    for number in [[0xff, 0xff], [0, 0]] {
+        let data = [0x27, 0x00, 0x87, number[0], number[1]];
+        let charge = READING.charge(&IntentId("a".into()), Amount::eur(1), &StatusInfo::parse(&data));
+        assert_eq!((charge.receipt_number, charge.reference), (None, None));
+    }
 }

@@ -7,6 +7,10 @@
 //! A status information (04 0F) and a print command are acknowledged only after
 //! [`Session::confirm`], so that what they say can be made durable first. Whether and how they are
 //! acknowledged does not depend on what can be read in them.
+//!
+//! ZVT numbers no message: which command an answer belongs to follows from their order alone. So the
+//! session counts the answers that are owed, across commands, and starts nothing that moves money
+//! while one is owed ([`Session::owes`]).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,11 +26,24 @@ pub struct Timeouts {
     pub t3: Duration,
     /// T4: for the next command of the terminal. 180 s; the terminal can change it.
     pub t4: Duration,
+    /// The same where no customer is waited for (registration, status enquiry, repeat receipt). 10 s;
+    /// the terminal cannot change it.
+    pub enquiry: Duration,
+    /// The whole of one command, however much the terminal talks: then the dialogue is over, and an
+    /// enquiry unanswered. 10 minutes, more than any customer takes; an enquiry has
+    /// [`Timeouts::ENQUIRY_LIMIT`] at most.
+    pub limit: Duration,
+}
+
+impl Timeouts {
+    /// The whole of an enquiry, unless [`Timeouts::limit`] is shorter: 2 minutes.
+    pub const ENQUIRY_LIMIT: Duration = Duration::from_secs(120);
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { t3: Duration::from_secs(5), t4: Duration::from_secs(180) }
+        let seconds = Duration::from_secs;
+        Self { t3: seconds(5), t4: seconds(180), enquiry: seconds(10), limit: seconds(600) }
     }
 }
 
@@ -37,6 +54,9 @@ pub enum Flow {
     Acknowledged,
     /// With 06 0F or 06 1E.
     Completed,
+    /// With 06 0F or 06 1E, soon: no customer is waited for and no money moves. If it stays away the
+    /// session lives on: [`Event::Unanswered`].
+    Enquiry,
 }
 
 /// The data of a message. `Debug` shows its length only: it may hold a card number.
@@ -85,6 +105,9 @@ pub enum Event {
         /// What came with it.
         data: Data,
     },
+    /// The enquiry was not answered, or not to its end. The session is idle again; an answer that comes
+    /// later is not taken for the next command's.
+    Unanswered,
     /// The dialogue is over; this session is spent.
     Failed(Failure),
 }
@@ -97,6 +120,10 @@ pub enum Failure {
     NotAcknowledged,
     /// T4: nothing came any more.
     Silent,
+    /// The command did not end within [`Timeouts::limit`], though the terminal went on talking.
+    Endless,
+    /// The answer to an abort stayed away. It could be taken for the next command's.
+    Owing,
     /// Bytes that are not ZVT.
     Invalid(wire::Invalid),
 }
@@ -106,6 +133,8 @@ impl fmt::Display for Failure {
         match self {
             Self::NotAcknowledged => f.write_str("the terminal did not acknowledge the command"),
             Self::Silent => f.write_str("the terminal fell silent"),
+            Self::Endless => f.write_str("the terminal went on without coming to an end"),
+            Self::Owing => f.write_str("the terminal never answered the wish to abort"),
             Self::Invalid(at) => write!(f, "what came is not ZVT: byte {:02x} at offset {}", at.byte, at.offset),
         }
     }
@@ -117,10 +146,11 @@ enum Phase {
     /// A command was sent; T3 runs.
     Acknowledgement(Flow),
     /// The terminal is master; T4 runs.
-    Running,
+    Running(Flow),
     /// The terminal waits for us; no timer of ours runs.
     Confirmation {
-        running: bool,
+        /// What runs on afterwards.
+        running: Option<Flow>,
     },
     Spent,
 }
@@ -134,7 +164,20 @@ pub struct Session {
     decoder: Decoder,
     phase: Phase,
     deadline: Option<Instant>,
-    abort_open: bool,
+    /// When the running command has to be over, whatever comes.
+    limit: Option<Instant>,
+    /// Answers that have not come: to the command that was sent last, to aborts, to enquiries that were
+    /// given up.
+    owed: u8,
+    /// One of them is to an abort, sent at this time.
+    abort_sent: Option<Instant>,
+    /// An answer came since the last command was sent, and others were owed then.
+    ambiguous: bool,
+    doubtful: bool,
+    misses_end: bool,
+    hurried: bool,
+    /// When something came last.
+    heard: Option<Instant>,
     transmit: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
 }
@@ -148,13 +191,20 @@ impl Session {
             decoder: Decoder::default(),
             phase: Phase::Idle,
             deadline: None,
-            abort_open: false,
+            limit: None,
+            owed: 0,
+            abort_sent: None,
+            ambiguous: false,
+            doubtful: false,
+            misses_end: false,
+            hurried: false,
+            heard: None,
             transmit: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
 
-    /// No command runs, and one can be started.
+    /// No command runs.
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
     }
@@ -164,31 +214,81 @@ impl Session {
         self.phase == Phase::Spent
     }
 
-    /// Sends a command, an APDU. Does nothing and returns `false` unless idle.
+    /// An answer is owed, so that only enquiries can be started.
+    pub fn owes(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// Something was answered too late or too often on this connection: that a command was refused, or
+    /// ended without a result, proves nothing any more.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// An enquiry was taken and its 06 0F never came: one that comes now may be that one.
+    pub fn misses_end(&self) -> bool {
+        self.misses_end
+    }
+
+    /// Gives up waiting for answers to enquiries, after a later one was answered in full. The session
+    /// is [doubtful](Session::is_doubtful) from then on. An abort's answer is not given up.
+    pub fn forgive(&mut self) {
+        if self.is_idle() && self.abort_sent.is_none() && self.owed > 0 {
+            self.owed = 0;
+            self.doubtful = true;
+        }
+    }
+
+    /// The answer to an abort is owed, so that nothing can be started. [`Session::poll_timeout`] says
+    /// until when it is waited for.
+    pub fn owes_abort(&self) -> bool {
+        self.abort_sent.is_some()
+    }
+
+    /// Sends a command, an APDU. Does nothing and returns `false` unless idle, while the answer to an
+    /// abort is owed, and, but for an enquiry, while any answer is owed.
     #[must_use]
     pub fn start(&mut self, command: Vec<u8>, flow: Flow, now: Instant) -> bool {
-        if !self.is_idle() {
+        if !self.is_idle() || self.owes_abort() || (self.owes() && flow != Flow::Enquiry) {
             return false;
         }
         self.transmit.push_back(command);
         self.phase = Phase::Acknowledgement(flow);
-        self.t4 = self.timeouts.t4;
-        self.abort_open = false;
+        self.t4 = if flow == Flow::Enquiry { self.timeouts.enquiry } else { self.timeouts.t4 };
+        self.limit = Some(
+            now + self.timeouts.limit.min(match flow {
+                Flow::Enquiry => Timeouts::ENQUIRY_LIMIT,
+                Flow::Completed | Flow::Acknowledged => Duration::MAX,
+            }),
+        );
+        self.owed = self.owed.saturating_add(1);
+        (self.ambiguous, self.hurried) = (false, false);
         self.deadline = Some(now + self.timeouts.t3);
         true
     }
 
-    /// Asks the terminal to end the running command. Does nothing and returns `false` when none runs or it
-    /// was asked already.
-    pub fn abort(&mut self) -> bool {
-        let can = self.phase == Phase::Running && !self.abort_open;
+    /// Asks the terminal to end the running command. Does nothing and returns `false` when none runs, or
+    /// while it has not answered an earlier abort.
+    pub fn abort(&mut self, now: Instant) -> bool {
+        let can = matches!(self.phase, Phase::Running(_)) && self.abort_sent.is_none();
         if can {
             let mut command = Vec::new();
             super::commands::admin::abort(&mut command);
             self.transmit.push_back(command);
-            self.abort_open = true;
+            self.owed = self.owed.saturating_add(1);
+            self.abort_sent = Some(now);
         }
         can
+    }
+
+    /// From now on silence of T3, not T4, ends the running command; a terminal that still talks is
+    /// heard out.
+    pub fn hurry(&mut self, now: Instant) {
+        self.hurried = true;
+        self.t4 = self.timeouts.t3;
+        if let Phase::Running(_) = self.phase {
+            self.deadline = Some(self.heard.unwrap_or(now) + self.t4);
+        }
     }
 
     /// Acknowledges the 04 0F or print command that was last given as an event.
@@ -204,8 +304,8 @@ impl Session {
     fn answer(&mut self, answer: [u8; 3], now: Instant) {
         if let Phase::Confirmation { running } = self.phase {
             self.transmit.push_back(answer.to_vec());
-            self.phase = if running { Phase::Running } else { Phase::Idle };
-            self.deadline = running.then(|| now + self.t4);
+            self.phase = running.map_or(Phase::Idle, Phase::Running);
+            self.deadline = running.map(|_| now + self.t4);
             self.work(now);
         }
     }
@@ -215,19 +315,46 @@ impl Session {
         if self.is_spent() {
             return;
         }
+        self.heard = Some(now);
+        // A terminal that never pauses does not let its timers come up.
+        if self.is_overdue(now) {
+            self.handle_timeout(now);
+        }
         self.decoder.feed(bytes);
         self.work(now);
     }
 
+    /// A time has passed that nothing the terminal says can prolong.
+    fn is_overdue(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Idle => self.poll_timeout().is_some_and(|at| at <= now),
+            _ => self.limit.is_some_and(|at| at <= now),
+        }
+    }
+
     /// Tells that `now` has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.deadline.is_some_and(|at| at <= now) {
-            match self.phase {
-                Phase::Acknowledgement(_) => self.fail(Failure::NotAcknowledged),
-                Phase::Running => self.fail(Failure::Silent),
-                _ => self.deadline = None,
-            }
+        if self.poll_timeout().is_none_or(|at| at > now) {
+            return;
         }
+        match self.phase {
+            // What comes of it later still counts as owed, or is ignored while nothing runs.
+            Phase::Acknowledgement(Flow::Enquiry) => self.give_up(),
+            Phase::Running(Flow::Enquiry) => {
+                (self.doubtful, self.misses_end) = (true, true);
+                self.give_up();
+            }
+            Phase::Acknowledgement(_) => self.fail(Failure::NotAcknowledged),
+            Phase::Running(_) if self.is_overdue(now) => self.fail(Failure::Endless),
+            Phase::Running(_) => self.fail(Failure::Silent),
+            Phase::Idle => self.fail(Failure::Owing),
+            Phase::Confirmation { .. } | Phase::Spent => self.deadline = None,
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.events.push_back(Event::Unanswered);
+        (self.phase, self.deadline) = (Phase::Idle, None);
     }
 
     /// The next bytes to send.
@@ -242,7 +369,10 @@ impl Session {
 
     /// When [`Session::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+        match self.phase {
+            Phase::Idle => self.abort_sent.map(|at| at + self.timeouts.t3),
+            _ => self.deadline.map(|at| self.limit.map_or(at, |limit| at.min(limit))),
+        }
     }
 
     /// Handles whole APDUs until one needs a confirmation. What comes after that waits.
@@ -271,10 +401,16 @@ impl Session {
     fn handle(&mut self, apdu: Apdu<'_>, now: Instant) {
         match self.phase {
             _ if apdu.is_answer() => self.handle_answer(apdu, now),
+            // One of the answers has come, and perhaps it was ours: an enquiry may take it so.
+            Phase::Acknowledgement(Flow::Enquiry) if self.ambiguous => {
+                self.phase = Phase::Running(Flow::Enquiry);
+                self.deadline = Some(now + self.t4);
+                self.handle_command(apdu, now);
+            }
             // The terminal has not taken our command yet: this belongs to something before it. It must
             // not be acknowledged, for an acknowledged 04 0F is a payment that stands.
             Phase::Acknowledgement(_) => tracing::debug!(?apdu, "ignored before the acknowledgement"),
-            Phase::Running => {
+            Phase::Running(_) => {
                 self.deadline = Some(now + self.t4);
                 self.handle_command(apdu, now);
             }
@@ -289,33 +425,45 @@ impl Session {
 
     fn handle_answer(&mut self, apdu: Apdu<'_>, now: Instant) {
         let positive = apdu.class == 0x80 || apdu.instr == 0x00;
-        match self.phase {
-            Phase::Acknowledgement(flow) => {
-                let (phase, deadline) = match flow {
-                    Flow::Completed if positive => (Phase::Running, Some(now + self.t4)),
-                    _ => (Phase::Idle, None),
-                };
-                (self.phase, self.deadline) = (phase, deadline);
-                let event = match positive {
-                    true => Event::Accepted,
-                    false => Event::Refused { code: apdu.instr, data: Data(apdu.data.to_vec()) },
-                };
-                self.events.push_back(event);
-            }
-            _ if self.abort_open => {
-                self.abort_open = false;
+        if self.owed == 0 {
+            tracing::warn!(?apdu, "an answer came that nothing was asked for");
+            self.doubtful = true;
+            return;
+        }
+        self.owed -= 1;
+        let Phase::Acknowledgement(flow) = self.phase else {
+            if self.abort_sent.take().is_some() {
                 self.events.push_back(Event::AbortAnswered(positive));
             }
-            _ => tracing::debug!(?apdu, "ignored, nothing was asked"),
+            return;
+        };
+        // The answers come in the order of the commands, earlier ones first, unless they cross.
+        if self.owed > 0 {
+            (self.ambiguous, self.doubtful) = (true, true);
+            return;
         }
+        let (phase, deadline) = match flow {
+            Flow::Completed | Flow::Enquiry if positive => (Phase::Running(flow), Some(now + self.t4)),
+            _ => (Phase::Idle, None),
+        };
+        (self.phase, self.deadline) = (phase, deadline);
+        let event = match positive {
+            true => Event::Accepted,
+            false => Event::Refused { code: apdu.instr, data: Data(apdu.data.to_vec()) },
+        };
+        self.events.push_back(event);
     }
 
     fn handle_command(&mut self, apdu: Apdu<'_>, now: Instant) {
-        let running = self.phase == Phase::Running;
+        let running = match self.phase {
+            Phase::Running(flow) => Some(flow),
+            _ => None,
+        };
         let data = Data(apdu.data.to_vec());
         match apdu.code() {
             0x04ff => {
-                if let Some(timeout) = Intermediate::parse(apdu.data).timeout.filter(|_| running) {
+                let changes = running.is_some_and(|flow| flow != Flow::Enquiry) && !self.hurried;
+                if let Some(timeout) = Intermediate::parse(apdu.data).timeout.filter(|_| changes) {
                     self.t4 = timeout;
                     self.deadline = Some(now + timeout);
                 }
@@ -337,7 +485,7 @@ impl Session {
         }
     }
 
-    fn wait(&mut self, event: Event, running: bool) {
+    fn wait(&mut self, event: Event, running: Option<Flow>) {
         self.events.push_back(event);
         self.phase = Phase::Confirmation { running };
         self.deadline = None;

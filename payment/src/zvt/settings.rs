@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Currency, Error, Kind, Result};
 
 use super::commands::Password;
@@ -25,15 +26,28 @@ pub struct Settings {
     pub service: u8,
     /// Receipts come as text blocks (06 D3) where the terminal can, else line by line. Default true.
     pub text_blocks: bool,
-    /// The character set to ask for; used only if the terminal echoes it. Default none, code page 437.
+    /// The character set of the terminal's texts. It is asked for at registration; if the terminal answers
+    /// with another one that counts, and without an answer this one does, since some terminals send ISO
+    /// 8859-1 unasked. Default none: code page 437.
     pub charset: Option<Charset>,
-    /// T3 and T4.
+    /// T3, T4, and how long a transaction may take.
     pub timeouts: Timeouts,
     /// How long to wait for a busy terminal when registering and recovering. Default 180 s.
     pub patience: Duration,
     /// What the terminal does with an approval that is not acknowledged, if that is known for sure. Default
     /// unknown: then what it shows decides alone.
     pub commit: Option<Commit>,
+    /// This till alone starts transactions at this terminal: no other till, nobody at its keys. Only then a
+    /// payment whose approval was not heard can be settled as charged, if the terminal's last transaction
+    /// is the next one after the one before and amount, currency, kind and time fit. Default false.
+    pub exclusive: bool,
+    /// Asks for the last transaction right before each payment (06 20 without printing): without it a lost
+    /// payment stays unknown, and a repeated approval is known by the journal alone. For terminals that
+    /// print a copy each time. Default true.
+    pub ask_before: bool,
+    /// How long to wait before the second look that "not charged" needs: a terminal may go on with a
+    /// customer and say that it is idle. Default 10 s.
+    pub grace: Duration,
     /// Sends the last receipt number along (tag 1F1F). Only for terminals that know it. Default false.
     pub mirror: bool,
     /// Result codes with which this terminal says that it has no last receipt. Default none, since the
@@ -55,35 +69,110 @@ impl Settings {
             timeouts: Timeouts::default(),
             patience: Duration::from_secs(180),
             commit: None,
+            exclusive: false,
+            ask_before: true,
+            grace: Duration::from_secs(10),
             mirror: false,
             nothing_stored: Vec::new(),
         }
     }
 
     /// The address options that [`Settings::from_address`] reads.
-    pub const OPTIONS: [&str; 5] = ["password", "currency", "mirror", "commit", "nothing-stored"];
+    pub const OPTIONS: [&str; 17] = [
+        "password",
+        "currency",
+        "mirror",
+        "commit",
+        "nothing-stored",
+        "exclusive",
+        "ask-before",
+        "grace",
+        "t3",
+        "t4",
+        "answer",
+        "limit",
+        "patience",
+        "config",
+        "service",
+        "text-blocks",
+        "charset",
+    ];
 
-    /// The settings of an address: `password` (six digits), `currency` (`CHF`), `mirror` (`true`), `commit`
-    /// (`reverses`, `keeps`), `nothing-stored` (a result code, 0 to 255). The terminal is named by its
-    /// address; a logical name in the journal is for the caller to set.
+    /// The settings of an address:
+    ///
+    /// | option | is |
+    /// |---|---|
+    /// | `password` | six digits |
+    /// | `currency` | `CHF` |
+    /// | `exclusive` | `true`: this till alone uses the terminal |
+    /// | `commit` | `reverses`, `keeps`: what becomes of an approval that is not acknowledged |
+    /// | `mirror` | `true`: tag 1F1F |
+    /// | `nothing-stored` | a result code, 0 to 255 |
+    /// | `ask-before` | `false`: no 06 20 before each payment |
+    /// | `grace`, `t3`, `t4`, `answer`, `limit`, `patience` | seconds, 1 to 3600 (`grace` from 0); `answer` is [`Timeouts::enquiry`], `limit` [`Timeouts::limit`] |
+    /// | `config`, `service` | a byte in hex: `BE` |
+    /// | `text-blocks` | `false`: receipts line by line |
+    /// | `charset` | `ascii`, `cp437`, `utf-8`, `iso-8859-1`, `iso-8859-15` |
+    ///
+    /// The terminal is named by its address; a logical name in the journal is for the caller to set.
     ///
     /// # Errors
     /// [`Kind::Address`] names the option; a wrong password does not stand in it.
+    /// [`Kind::Unsupported`]: a link that needs ZVT's serial framing, which is missing here.
     pub fn from_address(address: &Address) -> Result<Self> {
+        let at = || address.label();
+        if matches!(address.link(), LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Ble { .. }) {
+            let what = format!("ZVT over {} needs its serial framing, which is not supported", address.link().scheme());
+            return Err(Error::new(Kind::Unsupported, what)
+                .at(at())
+                .hint("connect the terminal by network: zvt+tcp://HOST"));
+        }
         let mut settings = Self::new(address.label());
         if let Some(password) = address.option("password") {
             let parsed = password.parse::<Password>();
-            settings.password = parsed.map_err(|e| Error::new(Kind::Address, e.what()).at(address.label()))?;
+            settings.password = parsed.map_err(|e| Error::new(Kind::Address, e.what()).at(at()))?;
         }
+        let wrong = |name: &str, given: &str, allowed: &str| {
+            Error::new(Kind::Address, format!("option `{name}={given}`: allowed are {allowed}")).at(at())
+        };
+        let seconds = |name: &str, least: u64, default: Duration| match address.option(name) {
+            None => Ok(default),
+            Some(text) => match text.parse() {
+                Ok(n) if (least..=3600).contains(&n) => Ok(Duration::from_secs(n)),
+                _ => Err(wrong(name, text, &format!("{least} to 3600 seconds"))),
+            },
+        };
+        let byte = |name: &str, default: u8| match address.option(name) {
+            None => Ok(default),
+            Some(text) if text.len() == 2 => {
+                u8::from_str_radix(text, 16).map_err(|_| wrong(name, text, "two hex digits, such as BE"))
+            }
+            Some(text) => Err(wrong(name, text, "two hex digits, such as BE")),
+        };
         settings.currency = address.option_as("currency")?.unwrap_or(settings.currency);
         settings.mirror = address.option_as("mirror")?.unwrap_or(settings.mirror);
+        settings.exclusive = address.option_as("exclusive")?.unwrap_or(settings.exclusive);
+        settings.ask_before = address.option_as("ask-before")?.unwrap_or(settings.ask_before);
+        settings.text_blocks = address.option_as("text-blocks")?.unwrap_or(settings.text_blocks);
+        settings.grace = seconds("grace", 0, settings.grace)?;
+        settings.patience = seconds("patience", 1, settings.patience)?;
+        settings.timeouts.t3 = seconds("t3", 1, settings.timeouts.t3)?;
+        settings.timeouts.t4 = seconds("t4", 1, settings.timeouts.t4)?;
+        settings.timeouts.enquiry = seconds("answer", 1, settings.timeouts.enquiry)?;
+        settings.timeouts.limit = seconds("limit", 1, settings.timeouts.limit)?;
+        settings.config = Config(byte("config", settings.config.0)?);
+        settings.service = byte("service", settings.service)?;
         settings.commit = match address.option("commit") {
             None => None,
             Some("reverses") => Some(Commit::Reverses),
             Some("keeps") => Some(Commit::Keeps),
-            Some(other) => {
-                let why = format!("option `commit={other}`: allowed are reverses, keeps");
-                return Err(Error::new(Kind::Address, why).at(address.label()));
+            Some(other) => return Err(wrong("commit", other, "reverses, keeps")),
+        };
+        settings.charset = match address.option("charset") {
+            None => None,
+            Some(name) => {
+                let known = name.parse::<Charset>();
+                Some(known.map_err(|_| wrong("charset", name, "ascii, cp437, utf-8, iso-8859-1, iso-8859-15"))?)
             }
         };
         settings.nothing_stored = address.option_as("nothing-stored")?.into_iter().collect();
@@ -105,6 +194,29 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_can_be_reached_by_an_address() {
+        let text = "zvt+tcp://t?exclusive=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
+            &service=03&text-blocks=false&charset=iso-8859-15&limit=600";
+        let address: Address = text.parse().expect("an address");
+        address.check_options(&Settings::OPTIONS).expect("all are listed");
+        let settings = Settings::from_address(&address).expect("right");
+        let seconds = Duration::from_secs;
+        let timeouts = Timeouts { t3: seconds(8), t4: seconds(60), enquiry: seconds(20), limit: seconds(600) };
+        assert_eq!((settings.exclusive, settings.ask_before, settings.text_blocks), (true, false, false));
+        assert_eq!((settings.timeouts, settings.grace, settings.patience), (timeouts, seconds(0), seconds(30)));
+        assert_eq!((settings.config, settings.service), (Config(0xae), 3));
+        assert_eq!(settings.charset, Some(Charset::Iso8859(15)));
+    }
+
+    #[test]
+    fn a_serial_line_is_refused_until_its_framing_exists() {
+        let address = "zvt+serial:///dev/ttyUSB0".parse().expect("an address");
+        let error = Settings::from_address(&address).expect_err("no framing");
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().contains("serial framing"), "{error}");
+    }
+
+    #[test]
     fn names_a_wrong_option_but_no_password() {
         for (option, part) in [
             ("password=12345x", "six digits"),
@@ -112,6 +224,10 @@ mod tests {
             ("mirror=maybe", "mirror"),
             ("commit=perhaps", "reverses, keeps"),
             ("nothing-stored=999", "nothing-stored"),
+            ("t3=0", "1 to 3600 seconds"),
+            ("grace=soon", "0 to 3600 seconds"),
+            ("config=BEE", "two hex digits"),
+            ("charset=ebcdic", "utf-8"),
         ] {
             let address = format!("zvt+tcp://t?{option}").parse().expect("an address");
             let error = Settings::from_address(&address).expect_err(option).to_string();

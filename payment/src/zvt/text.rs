@@ -1,7 +1,12 @@
 //! Character sets of texts on receipts and displays (PA00P015, tag 14).
 //!
-//! Code page 437 is the default. Another one counts only when the terminal echoed it at
-//! registration. Of ISO 8859 the parts 1 and 15 are decoded; other parts keep their ASCII.
+//! Code page 437 is the default; a setting names another, and the one with which the terminal answers the
+//! registration outranks it. Some terminals send ISO 8859-1 unasked, which only the setting can tell. Of ISO 8859 the parts 1 and
+//! 15 are decoded; other parts keep their ASCII.
+
+use std::str::FromStr;
+
+use tresen_hal::{Error, Kind};
 
 /// A character set by its number in tag 14.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -49,6 +54,14 @@ impl Charset {
         bytes.iter().filter(|b| **b >= 0x20 && **b != 0x7f).map(|b| self.decode_byte(*b)).collect()
     }
 
+    /// Bytes as a text to show to a person: line ends become blanks, so that words do not run together, and card
+    /// numbers are masked. Trimmed.
+    pub fn shown(self, bytes: &[u8]) -> String {
+        let lines = bytes.split(|b| matches!(b, b'\r' | b'\n')).map(|line| self.decode(line).trim().to_owned());
+        let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+        super::pan::mask_lines(&lines, &[]).join(" ")
+    }
+
     /// Text as bytes; `?` for what the set does not have.
     pub fn encode(self, text: &str) -> Vec<u8> {
         if self == Self::Utf8 {
@@ -83,6 +96,26 @@ impl Charset {
     }
 }
 
+/// As an option of an address writes it: `ascii`, `cp437`, `utf-8`, `iso-8859-1`, `iso-8859-15`.
+impl FromStr for Charset {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "ascii" => Self::Ascii,
+            "cp437" => Self::Cp437,
+            "utf-8" => Self::Utf8,
+            "iso-8859-1" => Self::Iso8859(1),
+            "iso-8859-15" => Self::Iso8859(15),
+            _ => {
+                let what = format!("unknown character set `{text}`");
+                let known = "expected one of ascii, cp437, utf-8, iso-8859-1, iso-8859-15";
+                return Err(Error::new(Kind::Config, format!("{what}; {known}")));
+            }
+        })
+    }
+}
+
 /// Code page 437, upper half, as IBM registered it (CDRA code page 00437).
 #[rustfmt::skip]
 static CP437: [char; 128] = [
@@ -108,6 +141,26 @@ mod tests {
         assert_eq!(Charset::Iso8859(15).decode(&[0xa4]), "€");
         assert_eq!(Charset::Utf8.decode("Äöüß €".as_bytes()), "Äöüß €");
         assert_eq!(Charset::Ascii.decode(&[b'a', 0xc4, 0x00]), "a\u{fffd}");
+    }
+
+    #[test]
+    fn shows_lines_as_words_and_no_card_number() {
+        // BMP 3C as a terminal sent it: `076 06` CR `Capt.-Ref.`
+        assert_eq!(Charset::Cp437.shown(b"076 06\rCapt.-Ref.\r\n= 0001 "), "076 06 Capt.-Ref. = 0001");
+        assert_eq!(Charset::Cp437.shown(b"Karte 4111-1111-1111-1111"), "Karte ****-****-****-1111");
+        assert_eq!(Charset::Cp437.shown(b"4111 1111\r1111 1111"), "**** **** **** 1111");
+        assert_eq!(Charset::Cp437.shown(b"\r\n"), "");
+    }
+
+    #[test]
+    fn is_named_in_settings() {
+        let set: Charset = "ISO-8859-1".parse().expect("known");
+        // What a terminal sends unasked: `H─NDLERBELEG` in code page 437.
+        assert_eq!(set.decode(b"H\xc4NDLERBELEG"), "HÄNDLERBELEG");
+        for name in ["ascii", "cp437", "utf-8", "iso-8859-15"] {
+            name.parse::<Charset>().expect(name);
+        }
+        assert!("latin1".parse::<Charset>().expect_err("unknown").to_string().contains("iso-8859-1"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tresen_hal::{Amount, BoxFuture, Link, ManualClock, Result};
 use tresen_payment::zvt::sim::{Profile, Simulator, State};
 use tresen_payment::zvt::{self, Settings};
 use tresen_payment::{
-    Charge, Entry, Intent, IntentId, Journal, MemoryJournal, Payment, Reference, Request, Terminal, Watch,
+    Charge, Decision, Entry, Intent, IntentId, Journal, MemoryJournal, Payment, Reference, Request, Terminal, Watch,
 };
 
 /// What every payment of these tests costs.
@@ -55,6 +55,12 @@ impl Counter {
     pub(crate) async fn open_broken(&mut self, plan: Plan) -> Result<zvt::Terminal> {
         let link = self.link().await;
         self.open_over(Fault::new(link, plan)).await
+    }
+
+    /// Opens with another journal than the counter's own.
+    pub(crate) async fn open_with(&mut self, journal: Arc<dyn Journal>) -> Result<zvt::Terminal> {
+        let link = self.link().await;
+        zvt::open(Box::new(link), self.settings.clone(), journal, Arc::new(self.clock.clone())).await
     }
 
     async fn open_over(&self, link: impl Link + 'static) -> Result<zvt::Terminal> {
@@ -123,6 +129,12 @@ impl Journal for Slow {
             Ok(())
         })
     }
+    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
+        self.0.settle(id, decision)
+    }
+    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
+        self.0.holder(reference)
+    }
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
         self.0.find(id)
     }
@@ -131,5 +143,61 @@ impl Journal for Slow {
     }
     fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
         self.0.last(terminal)
+    }
+}
+
+/// A journal whose storage fails at chosen writes. What was refused is not in `inner`.
+#[derive(Debug)]
+pub(crate) struct Failing {
+    pub(crate) inner: Arc<MemoryJournal>,
+    writes: std::sync::atomic::AtomicUsize,
+    from: usize,
+    to: usize,
+}
+
+impl Failing {
+    /// The writes from this one to that one, counted from 0, fail.
+    pub(crate) fn new(inner: Arc<MemoryJournal>, from: usize, to: usize) -> Self {
+        Self { inner, writes: 0.into(), from, to }
+    }
+
+    /// How many writes there were.
+    pub(crate) fn writes(&self) -> usize {
+        self.writes.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    async fn write(&self, write: BoxFuture<'_, Result<()>>) -> Result<()> {
+        let n = self.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if (self.from..self.to).contains(&n) {
+            return Err(tresen_hal::Error::new(tresen_hal::Kind::Storage, "the disk is full"));
+        }
+        write.await
+    }
+}
+
+impl Journal for Failing {
+    fn intend<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.write(self.inner.intend(intent)))
+    }
+    fn approve<'a>(&'a self, id: &'a IntentId, charge: &'a Charge) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.write(self.inner.approve(id, charge)))
+    }
+    fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.write(self.inner.conclude(id, payment)))
+    }
+    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
+        self.inner.settle(id, decision)
+    }
+    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
+        self.inner.holder(reference)
+    }
+    fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
+        self.inner.find(id)
+    }
+    fn open<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Vec<Intent>>> {
+        self.inner.open(terminal)
+    }
+    fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
+        self.inner.last(terminal)
     }
 }

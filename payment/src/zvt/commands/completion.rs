@@ -62,7 +62,7 @@ impl<'a> Abort<'a> {
 
     /// The terminal's own words (tag 1F17), if it sent any.
     pub fn text(&self, charset: Charset) -> Option<String> {
-        self.text.map(|t| charset.decode(t)).filter(|t| !t.is_empty())
+        self.text.map(|t| charset.shown(t)).filter(|t| !t.is_empty())
     }
 }
 

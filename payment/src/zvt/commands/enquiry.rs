@@ -6,7 +6,9 @@ use super::super::text::Charset;
 use super::super::{bmp, wire};
 use super::Password;
 
-/// Appends 05 01, with the service byte that asks for the software version.
+/// Appends 05 01. BMP 03, the service byte: bit 0, the service menu may not be put on a function key;
+/// bit 1, no software version in the answer; bit 2, the status in TLV form. The version is sent because
+/// bit 1 is clear.
 pub fn status_enquiry(out: &mut Vec<u8>, password: Password) {
     wire::encode(out, 0x05, 0x01, |out| {
         out.extend(password.bytes());

@@ -28,7 +28,7 @@ impl<'a> Intermediate<'a> {
     /// What to show: the terminal's own lines (tag 24, 07) if it sent any, else the code in words.
     pub fn text(&self, charset: Charset) -> String {
         let container = self.texts.and_then(|t| tlv::find(t, 0x24)).unwrap_or_default();
-        let lines: Vec<_> = tlv::tags(container).filter(|t| t.tag == 0x07).map(|t| charset.decode(t.value)).collect();
+        let lines: Vec<_> = tlv::tags(container).filter(|t| t.tag == 0x07).map(|t| charset.shown(t.value)).collect();
         if lines.is_empty() { codes::intermediate(self.status).into_owned() } else { lines.join(" ").trim().to_owned() }
     }
 }

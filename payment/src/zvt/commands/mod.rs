@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod completion;
+pub mod display;
 pub mod enquiry;
 pub mod intermediate;
 pub mod print;

@@ -14,6 +14,30 @@ pub enum Slip {
     Admin,
 }
 
+impl Slip {
+    /// What tag 1F07 in a container says, wherever it stands.
+    fn named_in(container: &[u8]) -> Option<Self> {
+        match tlv::find(container, 0x1f07) {
+            Some([0x01]) => Some(Self::Merchant),
+            Some([0x02]) => Some(Self::Customer),
+            Some([0x03]) => Some(Self::Admin),
+            _ => None,
+        }
+    }
+}
+
+/// The BMP 06 that ends the data of 06 D1, with its id and length. A text holds no byte 06, which prints nothing.
+pub(in crate::zvt) fn container_behind(data: &[u8]) -> Option<&[u8]> {
+    let whole = |start: usize| {
+        let mut fields = bmp::fields(&data[start..]);
+        let container = fields.next()?;
+        let mut tags = tlv::tags(container.data);
+        let sound = tags.by_ref().count() > 0 && tags.rest().is_none() && fields.rest().is_none();
+        sound.then_some(&data[start..])
+    };
+    data.iter().position(|b| *b == 0x06).and_then(whole)
+}
+
 /// A line of a receipt, in the terminal's character set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
@@ -22,13 +46,18 @@ pub struct Line<'a> {
     pub attribute: u8,
     /// Its text.
     pub text: &'a [u8],
+    /// Whose slip it belongs to, where the terminal says so: tag 1F07 in a BMP 06 behind the text.
+    pub slip: Option<Slip>,
 }
 
 impl<'a> Line<'a> {
     /// Reads the data of 06 D1. With attribute FF the next byte is a number of empty lines.
     pub fn parse(data: &'a [u8]) -> Self {
-        let (attribute, text) = data.split_first().map_or((0, data), |(a, rest)| (*a, rest));
-        Self { attribute, text }
+        let (attribute, rest) = data.split_first().map_or((0, data), |(a, rest)| (*a, rest));
+        let behind = container_behind(rest);
+        let text = &rest[..rest.len() - behind.map_or(0, <[u8]>::len)];
+        let slip = behind.and_then(|bytes| bmp::fields(bytes).next()).and_then(|f| Slip::named_in(f.data));
+        Self { attribute, text, slip }
     }
 
     /// It is the last line of its receipt.
@@ -55,7 +84,7 @@ fn ends_receipt(attribute: u8) -> bool {
 pub struct Block<'a> {
     /// Whose slip; `None` if the terminal did not say.
     pub slip: Option<Slip>,
-    container: &'a [u8],
+    data: &'a [u8],
 }
 
 impl std::fmt::Debug for Block<'_> {
@@ -67,21 +96,18 @@ impl std::fmt::Debug for Block<'_> {
 impl<'a> Block<'a> {
     /// Reads the data of 06 D3. Without a container it has no lines.
     pub fn parse(data: &'a [u8]) -> Self {
-        let container = bmp::fields(data).find(|f| f.id == 0x06).map_or(&[][..], |f| f.data);
-        let slip = match tlv::find(container, 0x1f07) {
-            Some([0x01]) => Some(Slip::Merchant),
-            Some([0x02]) => Some(Slip::Customer),
-            Some([0x03]) => Some(Slip::Admin),
-            _ => None,
-        };
-        Self { slip, container }
+        Self { slip: containers(data).find_map(Slip::named_in), data }
     }
 
     /// Its lines: the 07 tags of all containers 25.
     pub fn lines(&self, charset: Charset) -> impl Iterator<Item = String> + use<'a> {
-        let containers = tlv::tags(self.container).filter(|t| t.tag == 0x25);
-        containers.flat_map(|t| tlv::tags(t.value)).filter(|t| t.tag == 0x07).map(move |t| charset.decode(t.value))
+        let texts = containers(self.data).flat_map(tlv::tags).filter(|t| t.tag == 0x25);
+        texts.flat_map(|t| tlv::tags(t.value)).filter(|t| t.tag == 0x07).map(move |t| charset.decode(t.value))
     }
+}
+
+fn containers(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bmp::fields(data).filter(|f| f.id == 0x06).map(|f| f.data)
 }
 
 /// Appends 06 D1.
@@ -161,5 +187,29 @@ mod tests {
         }
         assert_eq!(Line::parse(&[0xff, 3]).lines(Charset::Cp437).len(), 3);
         assert_eq!(Line::parse(&[0x00, 0x8e]).lines(Charset::Cp437), ["Ä"]);
+    }
+
+    #[test]
+    fn tag_1f07_names_the_slip_also_behind_the_text() {
+        let line = Line::parse(b"\x00EUR 12,50\x06\x04\x1f\x07\x01\x01");
+        assert_eq!((line.slip, line.text), (Some(Slip::Merchant), &b"EUR 12,50"[..]));
+        let line = Line::parse(b"\x81\x06\x04\x1f\x07\x01\x02");
+        assert_eq!((line.slip, line.text, line.is_last()), (Some(Slip::Customer), &b""[..], true));
+        // Not a container: it does not end with the line, or is cut off.
+        for text in [&b"a\x06\x04\x1f\x07\x01\x01b"[..], b"a\x06\x04\x1f\x07\x01", b"a\x06", b"a\x06\x00"] {
+            let line = [&[0], text].concat();
+            assert_eq!((Line::parse(&line).slip, Line::parse(&line).text), (None, text));
+        }
+        // In a block it may stand before the lines, behind them, or in a container of its own.
+        let text = [0x25, 0x04, 0x07, 0x02, b'h', b'i'];
+        let name = [0x1f, 0x07, 0x01, 0x01];
+        for parts in
+            [vec![[&name[..], &text].concat()], vec![[&text[..], &name].concat()], vec![text.to_vec(), name.to_vec()]]
+        {
+            let data: Vec<u8> = parts.iter().flat_map(|p| [&[0x06, p.len() as u8], &p[..]].concat()).collect();
+            let block = Block::parse(&data);
+            let lines: Vec<String> = block.lines(Charset::Cp437).collect();
+            assert_eq!((block.slip, lines), (Some(Slip::Merchant), vec!["hi".to_owned()]), "{data:02x?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::civil::{Date, DateTime, Time};
 use tresen_hal::Currency;
 
-use super::super::bmp::{self, Bcd, Fields};
+use super::super::bmp::{self, Bcd, Field, Fields};
 use super::super::text::Charset;
 use super::super::tlv;
 
@@ -17,6 +17,7 @@ use super::super::tlv;
 pub struct StatusInfo<'a> {
     data: &'a [u8],
     read: usize,
+    contradicts: bool,
     /// BMP 27, the result code: 00 is approved.
     pub result: Option<u8>,
     /// BMP 04, minor units.
@@ -37,6 +38,8 @@ pub struct StatusInfo<'a> {
     pub card_type: Option<u8>,
     /// BMP A0: result code of the authorisation system.
     pub host_result: Option<u8>,
+    /// BMP 37, the trace number of the transaction that this one reverses. Only reversals have it.
+    pub original_trace: Option<Bcd<'a>>,
     /// BMP 06, the TLV container.
     pub container: Option<&'a [u8]>,
     trace: Option<Bcd<'a>>,
@@ -49,34 +52,77 @@ pub struct StatusInfo<'a> {
 
 impl<'a> StatusInfo<'a> {
     /// Reads the data of 04 0F.
+    ///
+    /// If a BMP that no table knows comes before the result code, nothing tells where it ends. Then the
+    /// rest is read from every later byte on, and counts if all readings that come out even and hold a
+    /// result and a receipt number agree; what the unknown field hides stays in [`StatusInfo::rest`].
     pub fn parse(data: &'a [u8]) -> Self {
+        let mut info = Self::walk(data, 0);
+        if info.result.is_none() && info.read < data.len() {
+            info.resynchronise();
+        }
+        info
+    }
+
+    fn walk(data: &'a [u8], start: usize) -> Self {
         let mut new = Self { data, ..Self::default() };
-        let mut fields = bmp::fields(data);
+        let mut fields = bmp::fields(&data[start..]);
         for field in fields.by_ref() {
-            let bytes = field.data;
-            match field.id {
-                0x27 => new.result = bytes.first().copied(),
-                0x04 => new.amount = Some(Bcd(bytes)),
-                0x49 => new.currency = Some(Bcd(bytes)),
-                0x87 => new.receipt = Some(Bcd(bytes)),
-                0x0b => new.trace = Some(Bcd(bytes)),
-                0x0c => new.time = Some(Bcd(bytes)),
-                0x0d => new.date = Some(Bcd(bytes)),
-                0x29 => new.terminal_id = Some(Bcd(bytes)),
-                0x2a => new.merchant = Some(bytes),
-                0x3b => new.authorisation = Some(bytes),
-                0x8b => new.card_name = Some(bytes),
-                0x3c => new.text = Some(bytes),
-                0x22 => new.pan = Some(bytes),
-                0x19 => new.payment_type = bytes.first().copied(),
-                0x8a => new.card_type = bytes.first().copied(),
-                0xa0 => new.host_result = bytes.first().copied(),
-                0x06 => new.container = Some(bytes),
-                _ => {}
-            }
+            new.take(field);
         }
         new.read = data.len() - fields.rest().map_or(0, |(_, rest)| rest.len());
         new
+    }
+
+    fn resynchronise(&mut self) {
+        let data = self.data;
+        // A fixed number of tries, so that a long message costs no more than a short one.
+        let starts = self.read + 1..data.len().min(self.read + MAX_UNKNOWN);
+        let mut even = starts.map(|at| Self::walk(data, at)).filter(|info| {
+            let result = info.result.is_some() || info.contradicts;
+            info.read == data.len() && result && info.receipt.is_some() && info.amount.is_some()
+        });
+        let Some(first) = even.next() else { return };
+        let facts = |i: &Self| (i.result, i.amount, i.currency, i.receipt, i.trace, i.terminal_id, i.original_trace);
+        if even.any(|other| facts(&other) != facts(&first)) {
+            return;
+        }
+        // What came before the unknown field counts as well, and first.
+        let before = bmp::fields(&data[..self.read]);
+        let read = self.read;
+        *self = first;
+        before.for_each(|field| self.take(field));
+        self.read = read;
+    }
+
+    fn take(&mut self, field: Field<'a>) {
+        let bytes = field.data;
+        match field.id {
+            0x27 => {
+                // Two results that differ are none.
+                let result = bytes.first().copied();
+                self.contradicts |= self.result.is_some() && self.result != result;
+                self.result = result.filter(|_| !self.contradicts);
+            }
+            0x04 => self.amount = Some(Bcd(bytes)),
+            0x49 => self.currency = Some(Bcd(bytes)),
+            0x87 => self.receipt = Some(Bcd(bytes)),
+            0x0b => self.trace = Some(Bcd(bytes)),
+            0x0c => self.time = Some(Bcd(bytes)),
+            0x0d => self.date = Some(Bcd(bytes)),
+            0x29 => self.terminal_id = Some(Bcd(bytes)),
+            0x2a => self.merchant = Some(bytes),
+            0x37 => self.original_trace = Some(Bcd(bytes)).filter(|t| t.number() != Some(0)),
+            0x3b => self.authorisation = Some(bytes),
+            0x8b => self.card_name = Some(bytes),
+            0x3c => self.text = Some(bytes),
+            0x22 => self.pan = Some(bytes),
+            0x19 => self.payment_type = bytes.first().copied(),
+            0x8a => self.card_type = bytes.first().copied(),
+            0xa0 => self.host_result = bytes.first().copied(),
+            0x06 => self.container = Some(bytes),
+            _ => {}
+        }
     }
 
     /// All BMPs that could be read, raw, in the order they came.
@@ -122,13 +168,13 @@ impl<'a> StatusInfo<'a> {
     /// BMP 8B, the name of the card, which a NUL ends.
     pub fn card_name(&self, charset: Charset) -> Option<String> {
         let bytes = self.card_name?;
-        trimmed(bytes.split(|b| *b == 0).next().unwrap_or_default(), charset)
+        Some(charset.shown(bytes.split(|b| *b == 0).next().unwrap_or_default())).filter(|name| !name.is_empty())
     }
 
     /// The terminal's own words: tag 1F17, else BMP 3C.
     pub fn text(&self, charset: Charset) -> Option<String> {
         let words = self.container.and_then(|c| tlv::find(c, 0x1f17)).or(self.text)?;
-        trimmed(words, charset)
+        Some(charset.shown(words)).filter(|text| !text.is_empty())
     }
 
     /// BMP 22 with at least the middle masked: what the terminal masked, and if it masked nothing,
@@ -183,6 +229,9 @@ impl fmt::Debug for StatusInfo<'_> {
     }
 }
 
+/// How long an unknown field before the result may be.
+const MAX_UNKNOWN: usize = 128;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +269,20 @@ mod tests {
             assert_eq!(info.rest(), Some((at, &bytes[at..])));
             assert_eq!(info.result.is_some(), at >= 2);
         }
+    }
+
+    #[test]
+    fn an_unknown_field_before_the_result_does_not_hide_a_result_that_can_only_be_read_one_way() {
+        // A captured approval with a receipt number, after a field that no table knows.
+        let rest = [CAPTURE, &[0x87, 0x04, 0x17]].concat();
+        let bytes = [&[0x77, 0x01, 0x02], &rest[..]].concat();
+        let info = StatusInfo::parse(&bytes);
+        assert_eq!((info.result, info.minor()), (Some(0), Some(2500)));
+        assert_eq!(info.receipt.map(|r| r.to_string()).as_deref(), Some("0417"));
+        assert_eq!(info.rest(), Some((0, &bytes[..])), "it stays visible that something was not read");
+        // Inside the unknown field stands another result, which reads as evenly: no answer is better.
+        let two = [&[0x77, 0x27, 0x6c], &rest[2..], &rest[..]].concat();
+        assert_eq!(StatusInfo::parse(&two).result, None);
     }
 
     #[test]

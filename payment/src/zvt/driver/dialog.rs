@@ -2,14 +2,18 @@
 
 use std::time::Instant;
 
-use tresen_hal::link::record::Direction;
+use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::{Effect, Error, Kind, Result};
 
 use super::super::codes;
 use super::super::commands::completion::Abort;
+use super::super::commands::display;
 use super::super::commands::intermediate::Intermediate;
 use super::super::commands::print::{Block, Line};
 use super::super::commands::status_info::StatusInfo;
+use super::super::recovery::{self, Last, Objection};
+use super::super::redact::Redactor;
+use super::super::reference::name;
 use super::super::session::{Event, Failure, Flow};
 use super::super::slips::Slips;
 use super::Terminal;
@@ -22,15 +26,20 @@ use crate::terminal::{Progress, Watch};
 pub(super) struct Task {
     pub(super) intent: Option<Intent>,
     pub(super) watch: Option<Watch>,
-    pub(super) abort_wanted: bool,
-    pub(super) abort_sent: bool,
+    /// The transaction before this one is known, not only the last one that the journal has.
+    pub(super) certain_before: bool,
+    /// How often the caller has asked to abort.
+    pub(super) aborts_wanted: u32,
+    pub(super) aborts_sent: u32,
     /// The last 04 0F.
     pub(super) result: Option<Vec<u8>>,
+    /// How many there were, one said again not counted.
+    pub(super) results: u32,
     pub(super) approved: Option<Charge>,
     /// The code of a 04 0F that did not approve, and the terminal's words.
     pub(super) declined: Option<(u8, Option<String>)>,
-    /// A 04 0F came whose result could not be read: it may have been an approval.
-    pub(super) unclear: bool,
+    /// Why what came cannot be taken at its word: the terminal has to be asked.
+    pub(super) unclear: Option<String>,
     pub(super) slips: Slips,
 }
 
@@ -38,16 +47,39 @@ pub(super) struct Task {
 pub(super) enum End {
     Acknowledged,
     Completed(Vec<u8>),
-    Aborted { code: Option<u8>, text: Option<String> },
+    Aborted {
+        code: Option<u8>,
+        text: Option<String>,
+    },
     Refused(u8),
+    /// An enquiry that was not answered to its end.
+    Unanswered,
 }
 
 impl Task {
-    fn tell(&self, progress: Progress) {
+    pub(super) fn tell(&self, progress: Progress) {
         if let Some(watch) = &self.watch {
-            // Nobody needs to listen.
-            watch.progress.send(progress).ok();
+            // Nobody needs to listen; who listens too slowly misses some of it.
+            watch.progress.try_send(progress).ok();
         }
+    }
+
+    /// Tells the receipts that are complete.
+    fn tell_slips(&mut self) {
+        for line in self.slips.tell() {
+            self.tell(Progress::ReceiptLine(line));
+        }
+    }
+
+    /// Nothing more will be printed.
+    fn end_slips(&mut self) {
+        self.slips.end();
+        self.tell_slips();
+    }
+
+    fn doubt(&mut self, why: String) {
+        tracing::warn!(why, "the terminal will be asked");
+        self.unclear.get_or_insert(why);
     }
 }
 
@@ -55,6 +87,7 @@ impl Terminal {
     /// Sends one command and sees it through. When this fails or is dropped the driver is spent.
     pub(super) async fn exchange(&mut self, command: Vec<u8>, flow: Flow, task: &mut Task) -> Result<End> {
         self.usable()?;
+        self.hear_abort_answered().await?;
         if !self.session.start(command, flow, now()) {
             return Err(Error::new(Kind::Busy, "the terminal is in the middle of something"));
         }
@@ -62,6 +95,7 @@ impl Terminal {
         let end = self.run(flow, task).await?;
         // The last acknowledgement changes nothing any more.
         self.spent = self.flush().await.is_err();
+        self.silent |= matches!(end, End::Unanswered);
         Ok(end)
     }
 
@@ -72,6 +106,58 @@ impl Terminal {
                 .at(&self.settings.name)
                 .hint("open it again and recover"));
         }
+        Ok(())
+    }
+
+    /// Waits for the answer to an abort, so that it cannot be taken for another command's. If it stays
+    /// away for T3 the connection ends.
+    async fn hear_abort_answered(&mut self) -> Result<()> {
+        if !self.session.owes_abort() {
+            return Ok(());
+        }
+        self.spent = true;
+        let mut input = Vec::new();
+        while self.session.owes_abort() {
+            tokio::select! {
+                biased;
+                got = self.link.recv(&mut input) => {
+                    got.map_err(|e| e.at(&self.settings.name))?;
+                    trace(&mut self.frames, Direction::Received, &input);
+                    self.session.handle_input(&input, now());
+                    input.clear();
+                }
+                () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(now()),
+            }
+            while let Some(event) = self.session.poll_event() {
+                if let Event::Failed(failure) = event {
+                    return Err(failed(failure).with_effect(Effect::None).at(&self.settings.name));
+                }
+                self.session.confirm(now());
+            }
+            self.flush().await?;
+        }
+        self.spent = false;
+        Ok(())
+    }
+
+    /// Before money moves: after an enquiry that was not answered in full the terminal has to answer a
+    /// registration, and the missing answer is given up.
+    pub(super) async fn owe_nothing(&mut self) -> Result<()> {
+        self.usable()?;
+        self.hear_abort_answered().await?;
+        if !self.session.owes() && !self.silent {
+            return Ok(());
+        }
+        let probe = self.registration();
+        if let End::Unanswered = self.exchange(probe, Flow::Enquiry, &mut Task::default()).await? {
+            self.spent = true;
+            return Err(Error::new(Kind::Timeout, "the terminal does not answer any more")
+                .with_effect(Effect::None)
+                .at(&self.settings.name)
+                .hint("is the terminal switched on and idle?"));
+        }
+        self.silent = false;
+        self.session.forgive();
         Ok(())
     }
 
@@ -88,8 +174,8 @@ impl Terminal {
                 }
                 continue;
             }
-            if task.abort_wanted && !task.abort_sent && task.approved.is_none() && self.session.abort() {
-                task.abort_sent = true;
+            if task.aborts_wanted > task.aborts_sent && task.approved.is_none() && self.session.abort(now()) {
+                task.aborts_sent = task.aborts_wanted;
                 continue;
             }
             let deadline = self.session.poll_timeout();
@@ -97,19 +183,24 @@ impl Terminal {
                 biased;
                 got = self.link.recv(&mut input) => {
                     got.map_err(|e| e.at(&self.settings.name))?;
-                    trace(Direction::Received, &input);
+                    trace(&mut self.frames, Direction::Received, &input);
                     self.session.handle_input(&input, now());
                     input.clear();
                 }
                 () = sleep_until(deadline) => self.session.handle_timeout(now()),
-                () = abort_wanted(&mut task.watch), if !task.abort_wanted => task.abort_wanted = true,
+                () = abort_wanted(&mut task.watch, task.aborts_wanted) => {
+                    task.aborts_wanted += 1;
+                    if task.aborts_wanted >= LEAVE {
+                        self.session.hurry(now());
+                    }
+                }
             }
         }
     }
 
     pub(super) async fn flush(&mut self) -> Result<()> {
         while let Some(bytes) = self.session.poll_transmit() {
-            trace(Direction::Sent, &bytes);
+            trace(&mut self.frames, Direction::Sent, &bytes);
             self.link.send(&bytes).await.map_err(|e| e.at(&self.settings.name))?;
         }
         Ok(())
@@ -118,12 +209,19 @@ impl Terminal {
     async fn handle(&mut self, event: Event, task: &mut Task) -> Result<Option<End>> {
         match event {
             Event::Accepted | Event::AbortAnswered(_) => {}
-            Event::Refused { code, .. } => return Ok(Some(End::Refused(code))),
+            Event::Refused { code, data } => return Ok(Some(End::Refused(refusal(code, &data.0)))),
+            Event::Unanswered => return Ok(Some(End::Unanswered)),
             Event::Intermediate(data) => {
                 let status = Intermediate::parse(&data.0);
                 task.tell(Progress::Status { code: status.status, text: status.text(self.charset) });
             }
             Event::Result(data) => {
+                task.results += u32::from(task.result.as_ref() != Some(&data.0));
+                if task.results > MOST_RESULTS {
+                    let what =
+                        format!("the terminal told more than {MOST_RESULTS} different results of one transaction");
+                    return Err(Error::new(Kind::Protocol, what).at(&self.settings.name));
+                }
                 self.take_result(&data.0, task).await?;
                 task.result = Some(data.0);
                 self.session.confirm(now());
@@ -131,30 +229,30 @@ impl Terminal {
             Event::PrintLine(data) => {
                 let line = Line::parse(&data.0);
                 for text in line.lines(self.charset) {
-                    task.tell(Progress::ReceiptLine(text.clone()));
-                    task.slips.line(text);
+                    task.slips.line(line.slip, text);
                 }
                 if line.is_last() {
                     task.slips.end();
-                    self.keep_slips(task).await?;
                 }
+                task.tell_slips();
                 self.session.confirm(now());
             }
             Event::PrintBlock(data) => {
                 let block = Block::parse(&data.0);
-                let lines: Vec<String> = block.lines(self.charset).collect();
-                for text in &lines {
-                    task.tell(Progress::ReceiptLine(text.clone()));
-                }
-                task.slips.block(block.slip, lines);
-                self.keep_slips(task).await?;
+                task.slips.block(block.slip, block.lines(self.charset));
+                task.tell_slips();
                 self.session.confirm(now());
             }
-            Event::Other { code, acknowledged, .. } => {
-                tracing::debug!(code = format_args!("{code:04x}"), acknowledged, "a command not known here");
+            Event::Other { code, acknowledged, data } => match display::text(code, &data.0, self.charset) {
+                Some(text) => task.tell(Progress::Display(text)),
+                None => tracing::debug!(code = format_args!("{code:04x}"), acknowledged, "a command not known here"),
+            },
+            Event::Completed(data) => {
+                task.end_slips();
+                return Ok(Some(End::Completed(data.0)));
             }
-            Event::Completed(data) => return Ok(Some(End::Completed(data.0))),
             Event::Aborted(data) => {
+                task.end_slips();
                 let abort = Abort::parse(&data.0);
                 return Ok(Some(End::Aborted { code: abort.code, text: abort.text(self.charset) }));
             }
@@ -163,32 +261,62 @@ impl Terminal {
         Ok(None)
     }
 
-    /// Makes an approval durable; only then it is acknowledged.
+    /// Holds a result against what was asked and makes an approval durable; only then it is
+    /// acknowledged. One that is another transaction's is acknowledged, too: it was one before.
     async fn take_result(&mut self, data: &[u8], task: &mut Task) -> Result<()> {
         let Some(intent) = &task.intent else { return Ok(()) };
         let info = StatusInfo::parse(data);
         if let Some((offset, rest)) = info.rest() {
             tracing::warn!(offset, length = rest.len(), "a part of the result cannot be read; it is kept unread");
         }
-        match info.result {
-            Some(0) => {
-                let charge = self.reading().charge(&intent.id, intent.amount, &info);
-                self.journal.approve(&intent.id, &charge).await?;
-                task.approved = Some(charge);
-                task.tell(Progress::Approved);
-            }
-            Some(code) => task.declined = Some((code, info.text(self.charset))),
-            None => task.unclear = true,
+        let charge = self.charge(&intent.id, intent.amount, &info);
+        // Said once more, word for word: the transaction before again.
+        let repeated = matches!(&self.last, Some(Last::Shown(before)) if before.0 == data);
+        let objection = match recovery::objection(intent, &charge, &info) {
+            None if repeated => Some(Objection::Another("the terminal repeated the transaction before".into())),
+            objection => objection,
+        };
+        match (info.result, objection) {
+            (_, Some(Objection::Another(why))) => task.doubt(why),
+            (Some(0), objection) => self.take_approval(charge, objection, task).await?,
+            (Some(code), _) => task.declined = Some((code, info.text(self.charset))),
+            (None, _) => task.doubt("a result came that cannot be read".into()),
         }
         Ok(())
     }
 
-    async fn keep_slips(&mut self, task: &mut Task) -> Result<()> {
-        if let (Some(intent), Some(charge)) = (&task.intent, &mut task.approved) {
-            task.slips.fill(charge);
-            self.journal.approve(&intent.id, charge).await?;
+    async fn take_approval(&mut self, charge: Charge, objection: Option<Objection>, task: &mut Task) -> Result<()> {
+        let id = charge.intent.clone();
+        if let Some(reference) = &charge.reference
+            && let Some(other) = self.journal.holder(reference).await?.filter(|other| *other != id)
+        {
+            task.doubt(format!("the terminal told of {}, which is the payment `{}`", name(reference), other.0));
+            return Ok(());
+        }
+        if let Some(first) = &task.approved {
+            // Said twice is fine.
+            if first.reference != charge.reference || first.amount != charge.amount {
+                let (first, second) = (recovery::evidence(first), recovery::evidence(&charge));
+                task.doubt(format!("the terminal approved {first} and then {second}"));
+            }
+            return Ok(());
+        }
+        self.journal.approve(&id, &charge).await?;
+        task.slips.know(charge.merchant_id.clone());
+        task.approved = Some(charge);
+        match objection {
+            Some(Objection::Different(why) | Objection::Another(why)) => task.doubt(why),
+            None => task.tell(Progress::Approved),
         }
         Ok(())
+    }
+}
+
+/// Why a command was refused. `84 1E 01 7D`, as seen in the field, carries the reason as data.
+fn refusal(code: u8, data: &[u8]) -> u8 {
+    match (code, data) {
+        (0x1e, [reason, ..]) => *reason,
+        _ => code,
     }
 }
 
@@ -213,26 +341,43 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
+pub(super) async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
 }
 
-async fn abort_wanted(watch: &mut Option<Watch>) {
-    if let Some(watch) = watch
-        && watch.abort.wait_for(|wanted| *wanted).await.is_ok()
-    {
-        return;
+/// The caller wants to abort: the first time, or, after `so_far` times, once more.
+pub(super) async fn abort_wanted(watch: &mut Option<Watch>, so_far: u32) {
+    if let Some(watch) = watch {
+        let abort = &mut watch.abort;
+        let again = so_far == 0 || abort.changed().await.is_ok();
+        if again && abort.wait_for(|wanted| *wanted).await.is_ok() {
+            return;
+        }
     }
     std::future::pending::<()>().await;
 }
 
-pub(super) fn trace(direction: Direction, bytes: &[u8]) {
-    if tracing::enabled!(tracing::Level::TRACE) {
-        let mut bytes = bytes.to_vec();
-        super::super::redact(direction, &mut bytes);
-        tracing::trace!(?direction, bytes = format_args!("{bytes:02x?}"), "frame");
+/// What passes, masked, at trace level. All of it goes through the redactor also where nobody reads the trace, since it
+/// has to know where an APDU begins when somebody does.
+pub(super) fn trace(frames: &mut Redactor, direction: Direction, bytes: &[u8]) {
+    let masked = frames.feed(direction, bytes);
+    if !masked.is_empty() {
+        tracing::trace!(?direction, bytes = %Hex(&masked), "frame");
     }
 }
+
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Different results of one command. One is right.
+const MOST_RESULTS: u32 = 32;
+/// From this many wishes to abort on, a terminal that has fallen silent is left.
+const LEAVE: u32 = 3;

@@ -30,6 +30,31 @@ pub enum Misbehaviour {
         /// By how much.
         by: Duration,
     },
+    /// This message to the till comes after this many later ones: messages cross.
+    Behind {
+        /// Which message.
+        message: usize,
+        /// After how many others.
+        others: usize,
+    },
+    /// The next answer to an abort, 06 B0, comes after this many later messages.
+    AbortAnswerBehind {
+        /// After how many others.
+        others: usize,
+    },
+    /// This message to the till is sent twice.
+    Twice {
+        /// Which message.
+        message: usize,
+    },
+    /// The next transaction begins with the 04 0F that answered 06 20 last, once more.
+    RepeatResult,
+    /// The next transaction begins with a 06 1E that belongs to nothing, and goes on.
+    StrayAbort,
+    /// The next command but a registration is acknowledged, and nothing comes after that.
+    HangAfterAcknowledgement,
+    /// From now on, for this long, every command but a registration is answered `84 9C`.
+    BusyFor(Duration),
     /// Bytes that are not ZVT instead of this message to the till.
     Garbage {
         /// Which message.
@@ -77,6 +102,8 @@ pub(super) enum Delivery {
     Normal,
     Nothing,
     Late(Duration),
+    Behind(usize),
+    Twice,
     Garbage,
     WrongLength,
     HangUp { after: bool },
@@ -107,6 +134,14 @@ impl Faults {
         self.take(|m, _, _| if let Misbehaviour::Decline(code) = m { Some(code) } else { None })
     }
 
+    pub(super) fn abort_answer(&mut self) -> Option<usize> {
+        self.take(|m, _, _| if let Misbehaviour::AbortAnswerBehind { others } = m { Some(others) } else { None })
+    }
+
+    pub(super) fn busy_for(&mut self) -> Option<Duration> {
+        self.take(|m, _, _| if let Misbehaviour::BusyFor(time) = m { Some(time) } else { None })
+    }
+
     /// A message has come: `Some(after)` to hang up.
     pub(super) fn on_receive(&mut self) -> Option<bool> {
         let now = self.received;
@@ -125,6 +160,8 @@ impl Faults {
             let (message, delivery) = match m {
                 Misbehaviour::NoAnswer { message } => (message, Delivery::Nothing),
                 Misbehaviour::Late { message, by } => (message, Delivery::Late(by)),
+                Misbehaviour::Behind { message, others } => (message, Delivery::Behind(others)),
+                Misbehaviour::Twice { message } => (message, Delivery::Twice),
                 Misbehaviour::Garbage { message } => (message, Delivery::Garbage),
                 Misbehaviour::WrongLength { message } => (message, Delivery::WrongLength),
                 Misbehaviour::HangUp { side: Side::ToTill, message, after } => (message, Delivery::HangUp { after }),

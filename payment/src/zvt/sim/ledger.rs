@@ -30,6 +30,8 @@ pub enum Kind {
     Reversal(usize),
     /// The customer got money.
     Refund,
+    /// An amount was reserved and not paid.
+    Reservation,
 }
 
 /// Where a transaction stands.
@@ -73,7 +75,7 @@ impl Ledger {
         let signed = |t: &Transaction| match t.kind {
             Kind::Payment => t.amount.minor(),
             Kind::Refund => -t.amount.minor(),
-            Kind::Reversal(_) => 0,
+            Kind::Reversal(_) | Kind::Reservation => 0,
         };
         self.stored().filter(|t| !t.closed).map(signed).sum()
     }

@@ -60,12 +60,21 @@ pub(super) fn registered(profile: &Profile, registration: &Registration) -> Vec<
 }
 
 /// The BMPs of a 04 0F.
-pub(super) fn result(profile: &Profile, transaction: &Transaction, time: Option<DateTime>) -> Vec<u8> {
+pub(super) fn result(
+    profile: &Profile,
+    transaction: &Transaction,
+    original_trace: Option<u32>,
+    time: Option<DateTime>,
+) -> Vec<u8> {
     let mut out = vec![0x27, transaction.code];
     encode_amount(&mut out, transaction.amount);
     encode_currency(&mut out, transaction.amount.currency());
     out.push(0x0b);
     encode_bcd(&mut out, u64::from(transaction.trace), 3);
+    if let Some(original) = original_trace {
+        out.push(0x37);
+        encode_bcd(&mut out, u64::from(original), 3);
+    }
     if let Some(at) = time {
         out.push(0x0c);
         for part in [at.hour(), at.minute(), at.second()] {
@@ -90,7 +99,8 @@ pub(super) fn result(profile: &Profile, transaction: &Transaction, time: Option<
     out.extend(merchant);
     out.push(0x3b);
     out.extend(format!("{:08}", transaction.trace).bytes().take(8));
-    out.extend([0x8a, 0x06]);
+    // 05 is girocard.
+    out.extend([0x8a, 0x05]);
     encode_ll(&mut out, 0x8b, &[&Charset::default().encode(&profile.card_name)[..], &[0]].concat());
     out
 }
@@ -115,6 +125,7 @@ pub(super) fn receipts(
             Kind::Payment => "Kartenzahlung",
             Kind::Reversal(_) => "Storno",
             Kind::Refund => "Gutschrift",
+            Kind::Reservation => "Reservierung",
         };
         let whose = if slip == Slip::Merchant { "Händlerbeleg" } else { "Kundenbeleg" };
         vec![

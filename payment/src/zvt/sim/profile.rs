@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::civil::DateTime;
+use tresen_hal::Amount;
 
 use super::super::commands::Password;
 use super::super::recovery::Commit;
@@ -18,7 +19,7 @@ pub struct Profile {
     pub software: String,
     /// The card that every customer has.
     pub card_name: String,
-    /// The password that it wants; `None` takes any.
+    /// The password that it wants in each command that has one; `None` takes any.
     pub password: Option<Password>,
     /// What becomes of an approval that the till does not acknowledge.
     pub commit: Commit,
@@ -39,6 +40,20 @@ pub struct Profile {
     pub used_before: bool,
     /// The result code with which it says that it has no last receipt. The specification names none.
     pub nothing_stored: u8,
+    /// How it answers 06 20.
+    pub repeat: OnRepeat,
+    /// It answers 05 01. One that does not stays silent.
+    pub answers_enquiry: bool,
+    /// While it goes on with a customer without a till it says that it is idle, and answers 06 20.
+    pub lies_idle: bool,
+    /// It takes an approval back with a reversal that has a receipt of its own.
+    pub reverses_with_receipt: bool,
+    /// A result shows this amount instead of the one that was asked for: a partial approval, or a fault.
+    pub approves: Option<Amount>,
+    /// How long it takes to acknowledge a command.
+    pub acknowledges_after: Duration,
+    /// A registration outlives the connection: for tills that connect for each command.
+    pub keeps_registration: bool,
     /// It knows tag 1F1F: a till that is one receipt behind has its last transaction reversed.
     pub mirrors: bool,
 }
@@ -60,9 +75,33 @@ impl Default for Profile {
             receipts_from: 416,
             used_before: true,
             nothing_stored: 0x66,
+            repeat: OnRepeat::Shows,
+            answers_enquiry: true,
+            lies_idle: false,
+            reverses_with_receipt: false,
+            approves: None,
+            acknowledges_after: Duration::ZERO,
+            keeps_registration: false,
             mirrors: false,
         }
     }
+}
+
+/// How the terminal answers the question for its last receipt, 06 20.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRepeat {
+    /// With the transaction, as it should.
+    Shows,
+    /// With `84` and this code.
+    Refuses(u8),
+    /// With `06 1E` and this code.
+    Aborts(u8),
+    /// Not at all.
+    Silent,
+    /// It acknowledges and says no more.
+    Hangs,
+    /// It prints, and sends no 04 0F whatever the service byte says.
+    PrintsOnly,
 }
 
 /// What the terminal shows as its last receipt.

@@ -1,0 +1,342 @@
+//! Asking the terminal what it has stored and how it is. Nothing here moves money.
+
+use tresen_hal::{Amount, Error, Kind, Result};
+
+use super::super::codes::{self, Activity};
+use super::super::commands::admin;
+use super::super::commands::enquiry::{self, State};
+use super::super::commands::status_info::StatusInfo;
+use super::super::recovery::{self, Case, Last};
+use super::super::session::{Data, Flow};
+use super::dialog::{End, Task, abort_wanted, now};
+use super::{ASK_AGAIN, Terminal};
+use crate::journal::{Entry, Intent, Reference};
+use crate::outcome::{Charge, IntentId, Payment};
+use crate::terminal::{Due, Settled, TerminalStatus, Watch};
+
+/// What the terminal answers to 06 20.
+enum Answer {
+    Last(Last),
+    Busy,
+}
+
+/// Whether the terminal is idle.
+enum Rest {
+    Idle,
+    /// It says something else, and went on saying so.
+    Restless(u8),
+}
+
+impl Terminal {
+    /// Settles what is open. What stays unknown is concluded so.
+    pub(super) async fn settle(&mut self) -> Result<Vec<Settled>> {
+        let mut open = Vec::new();
+        for intent in self.journal.open(&self.settings.name).await? {
+            open.extend(self.journal.find(&intent.id).await?);
+        }
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        if open.iter().all(|entry| unanswered(entry) >= LOOKS) {
+            return Ok(open.into_iter().filter_map(left_alone).collect());
+        }
+        // A terminal is waited for once; after that the answer is that it did not tell. Whether it is idle
+        // matters only where a payment would count as not charged, and some never answer that question.
+        let first_time = open.iter().any(Entry::is_unasked);
+        let mut last = if first_time { self.ask_at_rest(true).await? } else { self.ask_once().await? };
+        let mut verdicts = self.verdicts(&open, &last);
+        if verdicts.iter().any(|(payment, _)| matches!(payment, Payment::NotCharged(_))) {
+            tokio::time::sleep(self.settings.grace).await;
+            last = self.ask_at_rest(first_time).await?;
+            verdicts = self.verdicts(&open, &last);
+        }
+        let mut settled = Vec::new();
+        for (entry, (mut payment, evidence)) in open.into_iter().zip(verdicts) {
+            if let (Payment::Unknown(unknown), Last::Silent) = (&mut payment, &last) {
+                unknown.unanswered = unanswered(&entry).saturating_add(1);
+            }
+            let payment = match self.journal.conclude(&entry.intent.id, &payment).await {
+                Ok(()) => payment,
+                Err(error) if error.kind() == Kind::Input => self.conclude(payment).await?,
+                Err(error) => return Err(error),
+            };
+            tracing::info!(intent = entry.intent.id.0, evidence, ?payment, "settled");
+            settled.push(Settled::new(entry.intent, payment, evidence));
+        }
+        self.leave_if_doubtful();
+        Ok(settled)
+    }
+
+    /// Something is open about which the terminal has not been asked.
+    pub(super) async fn unasked(&self) -> Result<bool> {
+        for intent in self.journal.open(&self.settings.name).await? {
+            if self.journal.find(&intent.id).await?.is_some_and(|e| e.is_unasked()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn verdicts(&self, open: &[Entry], last: &Last) -> Vec<(Payment, String)> {
+        let mut verdicts = Vec::new();
+        for entry in open {
+            let intent = &entry.intent;
+            // Any other that was begun after the same transaction, or after nobody knows which.
+            let rival = |other: &&Entry| {
+                other.intent.id != intent.id
+                    && (other.intent.last_before.is_none() || other.intent.last_before == intent.last_before)
+            };
+            let case = Case {
+                intent,
+                approved: entry.approved.as_ref(),
+                only: !open.iter().any(|other| rival(&other)),
+                commit: self.settings.commit,
+                exclusive: self.settings.exclusive,
+            };
+            verdicts.push(recovery::decide(case, last, self.reading()));
+        }
+        verdicts
+    }
+
+    /// Settles one payment at once, over the connection on which it ran. "Not charged" is looked for twice.
+    pub(super) async fn look_up(&mut self, intent: &Intent, approved: Option<&Charge>) -> Result<(Payment, String)> {
+        let case =
+            Case { intent, approved, only: true, commit: self.settings.commit, exclusive: self.settings.exclusive };
+        let last = self.ask_at_rest(true).await?;
+        let verdict = recovery::decide(case, &last, self.reading());
+        if !matches!(verdict.0, Payment::NotCharged(_)) {
+            return Ok(verdict);
+        }
+        tokio::time::sleep(self.settings.grace).await;
+        let last = self.ask_at_rest(true).await?;
+        Ok(recovery::decide(case, &last, self.reading()))
+    }
+
+    /// After an abort without a result: `None` if nothing speaks against it.
+    pub(super) async fn still_runs(&mut self, intent: &Intent) -> Result<Option<Payment>> {
+        if !self.settings.ask_before {
+            return Ok(None);
+        }
+        let last = self.ask_at_rest(true).await?;
+        let Last::Shown(data) = &last else { return Ok(None) };
+        let info = StatusInfo::parse(&data.0);
+        let shown = self.charge(&intent.id, intent.amount, &info);
+        let (Some(before), Some(now)) = (&intent.last_before, &shown.reference) else { return Ok(None) };
+        if recovery::same(before, now) || info.result != Some(0) {
+            return Ok(None);
+        }
+        let case = Case {
+            intent,
+            approved: None,
+            only: true,
+            commit: self.settings.commit,
+            exclusive: self.settings.exclusive,
+        };
+        Ok(Some(recovery::decide(case, &last, self.reading()).0))
+    }
+
+    /// The last transaction before a new one: what the terminal shows, else what the journal has.
+    pub(super) async fn last_before(&mut self, watch: &mut Option<Watch>) -> Result<Option<Reference>> {
+        self.last = None;
+        if !self.settings.ask_before || self.leaves_alone().await? {
+            return self.journal.last(&self.settings.name).await;
+        }
+        let until = now() + self.settings.patience;
+        let mut again = true;
+        let last = loop {
+            match self.ask_last().await? {
+                // An answer that got lost is asked for once more, after the registration was answered.
+                Answer::Last(Last::Silent) if again => {
+                    again = false;
+                    self.owe_nothing().await?;
+                }
+                Answer::Last(last) => break last,
+                Answer::Busy => {
+                    let late = now() >= until;
+                    // One that calls itself idle and refuses nothing but this question can take a payment.
+                    if (late || self.shy)
+                        && let Rest::Idle = self.wait_until_idle(false).await?
+                    {
+                        self.shy = true;
+                        break Last::Untold("it says that it is busy, and that it is idle".into());
+                    }
+                    if late {
+                        return Err(self.restless(0x9c));
+                    }
+                    tokio::select! {
+                        biased;
+                        () = abort_wanted(watch, 0) => {
+                            let what = "the terminal was busy, and the payment was not begun";
+                            return Err(Error::new(Kind::Cancelled, what).at(&self.settings.name));
+                        }
+                        () = tokio::time::sleep(ASK_AGAIN) => {}
+                    }
+                }
+            }
+        };
+        let reference = match &last {
+            Last::Shown(data) => {
+                let (nobody, zero) = (IntentId(String::new()), Amount::zero(self.settings.currency));
+                self.charge(&nobody, zero, &StatusInfo::parse(&data.0)).reference
+            }
+            Last::Nothing => None,
+            Last::Untold(_) | Last::Silent => {
+                tracing::warn!(?last, "the terminal does not tell its last transaction");
+                self.journal.last(&self.settings.name).await?
+            }
+        };
+        self.last = Some(last);
+        Ok(reference)
+    }
+
+    /// What the terminal has stored last, once it is idle.
+    async fn ask_at_rest(&mut self, patient: bool) -> Result<Last> {
+        let until = now() + self.settings.patience;
+        loop {
+            let busy = match self.wait_until_idle(patient).await? {
+                Rest::Idle => match self.ask_last().await? {
+                    Answer::Last(last) => return Ok(last),
+                    Answer::Busy => {
+                        self.shy |= now() >= until;
+                        0x9c
+                    }
+                },
+                Rest::Restless(code) => code,
+            };
+            if !patient || now() >= until {
+                return Ok(Last::Untold(codes::result(busy).into_owned()));
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// What the terminal has stored last, as it tells it now.
+    async fn ask_once(&mut self) -> Result<Last> {
+        Ok(match self.ask_last().await? {
+            Answer::Last(last) => last,
+            Answer::Busy => Last::Untold(codes::result(0x9c).into_owned()),
+        })
+    }
+
+    /// It has been asked about an open payment so often, without an answer, that nobody is kept waiting by
+    /// asking again.
+    async fn leaves_alone(&self) -> Result<bool> {
+        for intent in self.journal.open(&self.settings.name).await? {
+            if self.journal.find(&intent.id).await?.is_some_and(|entry| unanswered(&entry) >= LOOKS) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn ask_last(&mut self) -> Result<Answer> {
+        let mut command = Vec::new();
+        admin::repeat_receipt(&mut command, self.settings.password, admin::WITH_STATUS | admin::WITHOUT_PRINT);
+        let mut task = Task::default();
+        let end = self.exchange(command, Flow::Enquiry, &mut task).await?;
+        let code = match (end, task.result) {
+            (End::Completed(_), Some(data)) => {
+                self.shy = false;
+                return Ok(Answer::Last(Last::Shown(Data(data))));
+            }
+            (End::Completed(_) | End::Acknowledged, None) | (End::Acknowledged, _) => {
+                return Ok(Answer::Last(Last::Untold("it sent no status information".into())));
+            }
+            (End::Unanswered, _) => return Ok(Answer::Last(Last::Silent)),
+            (End::Refused(0x9c) | End::Aborted { code: Some(0x9c), .. }, _) => return Ok(Answer::Busy),
+            (End::Aborted { code, .. }, _) => code.unwrap_or(0xff),
+            (End::Refused(code), _) => code,
+        };
+        Ok(Answer::Last(if self.settings.nothing_stored.contains(&code) {
+            Last::Nothing
+        } else {
+            Last::Untold(codes::result(code).into_owned())
+        }))
+    }
+
+    /// 05 01 until no transaction can be running any more. One that is not answered says nothing.
+    async fn wait_until_idle(&mut self, patient: bool) -> Result<Rest> {
+        let until = now() + self.settings.patience;
+        loop {
+            match self.ask_state().await?.status {
+                Some(code) if codes::activity(code) == Activity::Busy => {
+                    if !patient || now() >= until {
+                        return Ok(Rest::Restless(code));
+                    }
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                _ => return Ok(Rest::Idle),
+            }
+        }
+    }
+
+    async fn ask_state(&mut self) -> Result<State> {
+        let mut command = Vec::new();
+        enquiry::status_enquiry(&mut command, self.settings.password);
+        Ok(match self.exchange(command, Flow::Enquiry, &mut Task::default()).await? {
+            End::Completed(data) => State::parse(&data),
+            // It does not know this command, and a busy one would have said so.
+            End::Refused(0x83) | End::Acknowledged | End::Unanswered => State::default(),
+            End::Refused(code) => State { software: None, status: Some(code) },
+            End::Aborted { code, .. } => State { software: None, status: code },
+        })
+    }
+
+    pub(super) async fn how_it_is(&mut self) -> Result<TerminalStatus> {
+        self.usable()?;
+        let state = self.ask_state().await?;
+        // One that knows everything but this question answers another.
+        self.owe_nothing().await?;
+        self.leave_if_doubtful();
+        let code = state.status.unwrap_or(0);
+        let bits = [(1, Due::Initialisation), (2, Due::Diagnosis), (4, Due::EndOfDay)];
+        let mut due: Vec<Due> = bits.into_iter().filter(|(bit, _)| self.due & bit != 0).map(|(_, due)| due).collect();
+        let told = match code {
+            0xc2 => Some(Due::Diagnosis),
+            0x6a | 0xf0 => Some(Due::EndOfDay),
+            _ => None,
+        };
+        due.extend(told.filter(|told| !due.contains(told)));
+        let mut text = if code == 0 { "ready".into() } else { codes::result(code).into_owned() };
+        for (needs, words) in [
+            (Due::Initialisation, "it has to be initialised"),
+            (Due::Diagnosis, "a diagnosis is due"),
+            (Due::EndOfDay, "its day has to be closed"),
+        ] {
+            if code == 0 && due.contains(&needs) {
+                text = format!("{text}; {words}");
+            }
+        }
+        Ok(TerminalStatus {
+            ready: code == 0 && !due.contains(&Due::Initialisation),
+            text,
+            terminal_id: self.terminal_id.clone(),
+            software: state.software,
+            due,
+        })
+    }
+
+    fn restless(&self, code: u8) -> Error {
+        let what = format!("the terminal does not come to rest: {}", codes::result(code));
+        Error::new(Kind::Busy, what).at(&self.settings.name)
+    }
+}
+
+/// How often the terminal was asked about this one and did not answer.
+fn unanswered(entry: &Entry) -> u8 {
+    match &entry.payment {
+        Some(Payment::Unknown(unknown)) => unknown.unanswered,
+        _ => 0,
+    }
+}
+
+/// What is not asked about any more, as it stands.
+fn left_alone(entry: Entry) -> Option<Settled> {
+    let Some(Payment::Unknown(unknown)) = &entry.payment else { return None };
+    let evidence = format!("{}; it is not asked again", unknown.why);
+    let payment = Payment::Unknown(unknown.clone());
+    Some(Settled::new(entry.intent, payment, evidence))
+}
+
+/// How often a terminal that does not answer is asked about one payment. Each time costs a connection.
+const LOOKS: u8 = 3;

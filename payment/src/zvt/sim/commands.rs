@@ -1,0 +1,230 @@
+//! What the simulated terminal does on each command of the till.
+
+use std::time::Instant;
+
+use tresen_hal::{Amount, Currency};
+
+use super::super::bmp;
+use super::super::commands::print::Slip;
+use super::super::commands::registration::Registration;
+use super::super::commands::transaction::Asked;
+use super::super::wire::{self, Apdu};
+use super::fault::Misbehaviour;
+use super::ledger::{Kind, State, Transaction};
+use super::profile::{OnRepeat, Repeats};
+use super::{Simulator, Step, messages};
+
+impl Simulator {
+    pub(super) fn handle(&mut self, apdu: Apdu<'_>, now: Instant) {
+        if apdu.is_answer() {
+            return self.answered(apdu.class == 0x80 || apdu.instr == 0, now);
+        }
+        if apdu.code() == 0x06b0 {
+            return self.asked_to_abort(now);
+        }
+        if self.dialog.is_some() {
+            return self.send(wire::nak(0x9c).to_vec(), now);
+        }
+        let data = apdu.data;
+        let after_password = data.get(3..).unwrap_or_default();
+        if let Some(time) = self.faults.busy_for() {
+            self.busy_until = Some(now + time);
+        }
+        if apdu.code() != 0x0600 && self.busy_until.is_some_and(|until| now < until) {
+            return self.send(wire::nak(0x9c).to_vec(), now);
+        }
+        if apdu.code() != 0x0600 && self.faults.once(Misbehaviour::HangAfterAcknowledgement) {
+            self.send(wire::ACK.to_vec(), now);
+            self.muted = true;
+            return;
+        }
+        let with_password = matches!(apdu.code(), 0x0501 | 0x0620 | 0x0630 | 0x0631 | 0x0650);
+        if with_password && self.profile.password.is_some_and(|p| data.get(..3) != Some(&p.bytes()[..])) {
+            return self.send(wire::nak(0x83).to_vec(), now);
+        }
+        let engaged = self.alone.is_some() && !self.profile.lies_idle;
+        match apdu.code() {
+            0x0600 => self.register(data, now),
+            0x0602 => {
+                self.registration = None;
+                self.send(wire::ACK.to_vec(), now);
+            }
+            0x0501 => {
+                if !self.profile.answers_enquiry {
+                    return;
+                }
+                let status = if engaged { 0x9c } else { 0x00 };
+                self.begin([Step::Tell(messages::state(&self.profile, status))], now);
+            }
+            0x0670 => self.begin([Step::Tell(messages::intermediate(0xd2)), Step::Tell(messages::done())], now),
+            0x06d1 | 0x06d3 | 0x06e0 => self.begin([Step::Tell(messages::done())], now),
+            0x0620 if !engaged => self.repeat(after_password, now),
+            0x0601 | 0x0622 | 0x0620 | 0x0630 | 0x0631 | 0x0650 if self.alone.is_some() => {
+                self.send(wire::nak(0x9c).to_vec(), now);
+            }
+            0x0650 => self.close_day(now),
+            0x0601 => self.transact(Asked::parse(data), |_| Ok(Kind::Payment), now),
+            0x0622 => self.transact(Asked::parse(data), |_| Ok(Kind::Reservation), now),
+            0x0631 => self.transact(Asked::parse(after_password), |_| Ok(Kind::Refund), now),
+            0x0630 => {
+                let asked = Asked::parse(after_password);
+                let payment = asked.receipt.and_then(|r| self.ledger.payment(r));
+                self.transact(asked, |sim| sim.reversible(payment).map(Kind::Reversal), now);
+            }
+            _ => self.send(wire::nak(0x83).to_vec(), now),
+        }
+    }
+
+    fn register(&mut self, data: &[u8], now: Instant) {
+        let wanted = self.profile.password;
+        match Registration::parse(data).filter(|r| wanted.is_none_or(|p| p == r.password)) {
+            Some(registration) => {
+                let done = messages::registered(&self.profile, &registration);
+                self.registration = Some(registration);
+                self.begin([Step::Tell(done)], now);
+            }
+            None => self.send(wire::nak(0x83).to_vec(), now),
+        }
+    }
+
+    fn reversible(&self, payment: Option<usize>) -> Result<usize, u8> {
+        match payment {
+            Some(at) if self.ledger.entries()[at].state == State::Stored => Ok(at),
+            Some(at) if self.ledger.entries()[at].state == State::Reversed => Err(0xb4),
+            _ => Err(0xb5),
+        }
+    }
+
+    fn transact(&mut self, asked: Asked, kind: impl Fn(&Self) -> Result<Kind, u8>, now: Instant) {
+        if self.registration.is_none() {
+            return self.send(wire::nak(0x6b).to_vec(), now);
+        }
+        if self.faults.once(Misbehaviour::Busy) {
+            return self.send(wire::nak(0x9c).to_vec(), now);
+        }
+        self.mirror(&asked);
+        let kind = match kind(self) {
+            Ok(kind) => kind,
+            Err(code) => return self.begin([Step::Tell(messages::abort(code))], now),
+        };
+        let minor = match kind {
+            Kind::Reversal(of) => Some(self.ledger.entries()[of].amount.minor()),
+            _ => asked.amount.and_then(|a| i64::try_from(a).ok()).filter(|a| *a > 0),
+        };
+        let Some(minor) = minor else { return self.send(wire::nak(0x83).to_vec(), now) };
+        let registered = self.registration.as_ref().and_then(|r| r.currency);
+        let amount = Amount::new(minor, asked.currency.or(registered).unwrap_or(Currency::EUR));
+        let amount = self.profile.approves.unwrap_or(amount);
+        let steps = if self.has(0x08) { &[0x0a, 0x01, 0x04][..] } else { &[] };
+        let mut steps: Vec<_> = steps.iter().map(|code| Step::Tell(messages::intermediate(*code))).collect();
+        if self.faults.once(Misbehaviour::StrayAbort) {
+            steps.insert(0, Step::Tell(messages::abort(0x6c)));
+        }
+        if self.faults.once(Misbehaviour::RepeatResult) {
+            steps.splice(0..0, self.repeated.clone().map(Step::Tell));
+        }
+        steps.push(Step::Authorise { kind, amount, decline: self.faults.decline() });
+        self.begin(steps, now);
+    }
+
+    /// Tag 1F1F: a till that is one behind has not heard of the last transaction.
+    fn mirror(&mut self, asked: &Asked) {
+        let Some(Some(number)) = asked.mirror.filter(|_| self.profile.mirrors) else { return };
+        let (last, before) = {
+            let mut stored = self.ledger.stored().rev().map(|t| t.receipt);
+            (stored.next(), stored.next())
+        };
+        if last.is_some_and(|l| l != number) && before.unwrap_or(self.profile.receipts_from) == number {
+            let last = self.ledger.last_stored().expect("one is stored");
+            self.ledger.undo(last);
+        }
+    }
+
+    fn repeat(&mut self, data: &[u8], now: Instant) {
+        match self.profile.repeat {
+            OnRepeat::Shows | OnRepeat::PrintsOnly => {}
+            OnRepeat::Refuses(code) => return self.send(wire::nak(code).to_vec(), now),
+            OnRepeat::Aborts(code) => return self.begin([Step::Tell(messages::abort(code))], now),
+            OnRepeat::Silent => return,
+            OnRepeat::Hangs => return self.send(wire::ACK.to_vec(), now),
+        }
+        let service = bmp::fields(data).find(|f| f.id == 0x03).map_or(0, |f| f.data[0]);
+        let shown = match self.profile.repeats {
+            Repeats::Stored => self.ledger.last_stored(),
+            Repeats::Any => self.ledger.entries().len().checked_sub(1),
+        };
+        let shown = shown.map(|at| self.ledger.entries()[at].clone());
+        let Some(shown) = shown.or_else(|| self.profile.used_before.then(|| self.before())) else {
+            return self.begin([Step::Tell(messages::abort(self.profile.nothing_stored))], now);
+        };
+        let mut steps = Vec::new();
+        let only_prints = self.profile.repeat == OnRepeat::PrintsOnly;
+        if service & 0x01 != 0 && !only_prints {
+            let result = self.result(&shown, now);
+            self.repeated = Some(result.clone());
+            steps.push(Step::Tell(result));
+        }
+        if service & 0x02 == 0 || only_prints {
+            steps.extend(self.slips(&shown).into_iter().map(Step::Tell));
+        }
+        steps.push(Step::Tell(messages::done()));
+        self.begin(steps, now);
+    }
+
+    fn before(&self) -> Transaction {
+        Transaction {
+            kind: Kind::Payment,
+            amount: Amount::eur(9_99),
+            receipt: self.profile.receipts_from,
+            trace: u32::from(self.profile.receipts_from),
+            state: State::Stored,
+            code: 0,
+            closed: true,
+        }
+    }
+
+    fn close_day(&mut self, now: Instant) {
+        let (count, total) = (self.ledger.stored().filter(|t| !t.closed).count(), self.ledger.turnover());
+        self.ledger.close_day();
+        let mut steps = vec![Step::Tell(messages::totals(total))];
+        if self.has(0x04) {
+            let lines = messages::day_receipt(&self.profile, count, total);
+            let slip = Slip::Admin;
+            steps.extend(messages::slip(self.registration.as_ref(), slip, &lines).into_iter().map(Step::Tell));
+        }
+        steps.push(Step::Tell(messages::done()));
+        self.begin(steps, now);
+    }
+
+    fn has(&self, bits: u8) -> bool {
+        self.registration.as_ref().is_some_and(|r| r.config.has(bits))
+    }
+
+    pub(super) fn result(&mut self, transaction: &Transaction, now: Instant) -> Vec<u8> {
+        let time = self.profile.time.map(|t| t + (now - *self.started.get_or_insert(now)));
+        let original = match transaction.kind {
+            Kind::Reversal(of) => self.ledger.entries().get(of).map(|t| t.trace),
+            _ => None,
+        };
+        let mut fields = messages::result(&self.profile, transaction, original, time);
+        if self.faults.once(Misbehaviour::UnknownField { first: true }) {
+            fields.splice(0..0, [0x77, 0x01, 0x02]);
+        }
+        if self.faults.once(Misbehaviour::UnknownField { first: false }) {
+            fields.extend([0x77, 0x01, 0x02]);
+        }
+        if self.faults.once(Misbehaviour::UnknownTag) {
+            fields.extend([0x06, 0x05, 0x1f, 0x7e, 0x02, 0xca, 0xfe]);
+        }
+        let mut out = Vec::new();
+        wire::encode(&mut out, 0x04, 0x0f, |out| out.extend(fields));
+        out
+    }
+
+    pub(super) fn slips(&self, transaction: &Transaction) -> Vec<Vec<u8>> {
+        if !self.has(0x02) {
+            return Vec::new();
+        }
+        messages::receipts(&self.profile, self.registration.as_ref(), transaction)
+    }
+}
