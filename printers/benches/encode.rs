@@ -58,7 +58,7 @@ fn receipts(c: &mut Criterion) {
     group.bench_function("tresen", |b| {
         b.iter(|| {
             out.clear();
-            wire::initialize(&mut out);
+            wire::initialize(&profile, &mut out);
             wire::encode_into(black_box(&receipt), &profile, None, &mut out);
             out.len()
         });

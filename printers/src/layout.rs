@@ -4,17 +4,28 @@
 //! It writes straight into a [`Sink`] and keeps no lines. One character is one column, as printers of
 //! single-byte code pages print it; a style that is *n* times as wide has a *n*th of the columns.
 
+mod spans;
+
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::document::{Align, Cell, Item, Receipt, Row, Rule, Style, Text, Width};
+use crate::text::{CodePage, Slot, printable};
 
-/// Cells that a row has at most, usually.
+/// Rows of up to so many cells are composed without allocating.
 const FEW: usize = 8;
 
 /// Takes composed lines.
 pub trait Sink {
+    /// The text as it will be printed, with as many characters as columns: what this paper has no
+    /// characters for is written in another way.
+    fn printable<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        Cow::Borrowed(text)
+    }
     /// A line begins. Its style holds until the end; where on the paper it stands is `align`.
     fn begin(&mut self, style: &Style, align: Align);
+    /// What follows on this line looks otherwise; its alignment does not matter.
+    fn style(&mut self, style: &Style);
     /// Text of the line, without control characters for line ends.
     fn text(&mut self, text: &str);
     /// `count` times the same character.
@@ -25,7 +36,9 @@ pub trait Sink {
 
 /// Composes words for paper of `columns` characters.
 pub fn text(text: &Text, columns: usize, sink: &mut impl Sink) {
-    for line in Wrap::new(&text.text, wide(columns, &text.style)) {
+    let Some(words) = text.text.as_plain() else { return spans::text(text, columns, sink) };
+    let words = sink.printable(words);
+    for line in Wrap::new(&words, wide(columns, &text.style)) {
         sink.begin(&text.style, text.style.align);
         sink.text(line);
         sink.end();
@@ -34,26 +47,40 @@ pub fn text(text: &Text, columns: usize, sink: &mut impl Sink) {
 
 /// Composes a line across the paper.
 pub fn rule(rule: &Rule, columns: usize, sink: &mut impl Sink) {
+    let mut buffer = [0; 4];
+    let with = sink.printable(rule.with.encode_utf8(&mut buffer)).chars().next().unwrap_or(' ');
     sink.begin(&Style::default(), Align::Left);
-    sink.fill(rule.with, columns);
+    sink.fill(with, columns);
     sink.end();
 }
 
-/// Composes columns. Cells that cannot stand side by side, with a space between them and one
-/// character each, come one below the other.
+/// Composes columns, as [`Row`] says. Cells that cannot stand side by side, with a space between them,
+/// come one below the other.
 pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
-    let columns = wide(columns, &row.style);
     // No allocation for rows of usual size.
     let count_cells = row.cells.len();
+    let (mut few_texts, mut many_texts) = ([const { Cow::Borrowed("") }; FEW], Vec::new());
+    let texts = few_texts.get_mut(..count_cells).unwrap_or_else(|| {
+        many_texts.resize(count_cells, Cow::Borrowed(""));
+        &mut many_texts
+    });
+    for (text, cell) in texts.iter_mut().zip(&row.cells) {
+        let Some(words) = cell.text.as_plain().filter(|_| cell.style.is_none()) else {
+            return spans::row(row, columns, sink);
+        };
+        *text = sink.printable(words);
+    }
+    let style = &narrowed(row, texts, columns);
+    let columns = wide(columns, style);
     let (mut few_widths, mut many_widths) = ([0; FEW], Vec::new());
     let widths = few_widths.get_mut(..count_cells).unwrap_or_else(|| {
         many_widths.resize(count_cells, 0);
         &mut many_widths
     });
-    if !set_widths(&row.cells, columns, widths) {
-        for cell in &row.cells {
-            for line in Wrap::new(&cell.text, columns) {
-                sink.begin(&row.style, cell.align);
+    if !set_widths(&row.cells, texts, 1, columns, widths) {
+        for (text, cell) in texts.iter().zip(&row.cells) {
+            for line in Wrap::new(text, columns) {
+                sink.begin(style, cell.align);
                 sink.text(line);
                 sink.end();
             }
@@ -65,10 +92,10 @@ pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
         many_wraps.resize(count_cells, Wrap::new("", 1));
         &mut many_wraps
     });
-    for ((wrap, cell), &mut width) in wraps.iter_mut().zip(&row.cells).zip(widths.iter_mut()) {
-        *wrap = Wrap::new(&cell.text, width);
+    for ((wrap, text), &mut width) in wraps.iter_mut().zip(texts.iter()).zip(widths.iter_mut()) {
+        *wrap = Wrap::new(text, width);
     }
-    let shows_spaces = row.style.invert || row.style.underline;
+    let shows_spaces = style.invert || style.underline;
     loop {
         let mut any = false;
         // Spaces are held back until text follows: no line needs them at its end.
@@ -77,7 +104,7 @@ pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
             let line = wrap.next();
             if line.is_some() && !any {
                 any = true;
-                sink.begin(&row.style, Align::Left);
+                sink.begin(style, Align::Left);
                 // The gaps and widths of the empty cells so far.
                 spaces = widths[..i].iter().map(|w| w + 1).sum();
             }
@@ -109,7 +136,8 @@ pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
     }
 }
 
-/// A receipt as plain text of `columns` columns; what is no text is named in brackets.
+/// A receipt as plain text of `columns` columns; codes and images are named in brackets. It is that of a
+/// printer with all code pages; one with fewer prints `?` for characters that [`Receipt::check`] lists.
 pub fn preview(receipt: &Receipt, columns: usize) -> String {
     let mut preview = Preview { columns, ..Preview::default() };
     for item in receipt.items() {
@@ -140,29 +168,77 @@ fn count(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().count() }
 }
 
-/// Sets how wide each cell is; false if they do not fit side by side.
-fn set_widths(cells: &[Cell], columns: usize, widths: &mut [usize]) -> bool {
+/// The row's style, less wide if a cell that must stay whole is wider than the paper.
+fn narrowed(row: &Row, texts: &[Cow<'_, str>], columns: usize) -> Style {
+    let mut style = row.style;
+    let fits = |style: &Style| {
+        let columns = wide(columns, style);
+        row.cells.iter().zip(texts).all(|(cell, text)| cell.width != Width::Fit || text.longest() <= columns)
+    };
+    while style.times_wide() > 1 && !fits(&style) {
+        style.width = style.times_wide() - 1;
+    }
+    style
+}
+
+/// How many columns text takes.
+trait Columns {
+    /// No more than this; cheap.
+    fn at_most(&self) -> usize;
+    /// Its longest line.
+    fn longest(&self) -> usize;
+    /// Its longest word.
+    fn longest_word(&self) -> usize;
+}
+
+impl Columns for Cow<'_, str> {
+    fn at_most(&self) -> usize {
+        self.len()
+    }
+
+    fn longest(&self) -> usize {
+        if self.contains('\n') { self.split('\n').map(count).max().unwrap_or(0) } else { count(self) }
+    }
+
+    fn longest_word(&self) -> usize {
+        self.split([' ', '\n']).map(count).max().unwrap_or(0)
+    }
+}
+
+/// Sets how wide each cell is, a character of the row's style being `unit` columns; false if they do not
+/// fit side by side.
+fn set_widths(cells: &[Cell], texts: &[impl Columns], unit: usize, columns: usize, widths: &mut [usize]) -> bool {
     let Some(space) = (columns + 1).checked_sub(cells.len()).filter(|&s| s >= cells.len() && !cells.is_empty()) else {
         return false;
     };
-    let longest = |cell: &Cell| cell.text.split('\n').map(count).max().unwrap_or(0);
-    // A flexible cell is not starved: it keeps half of an even share, if it has so much to say.
+    // A flexible cell asks for no more than half of an even share before the others have theirs.
     let share = (columns / (2 * cells.len())).max(1);
-    for (width, cell) in widths.iter_mut().zip(cells) {
+    for ((width, cell), text) in widths.iter_mut().zip(cells).zip(texts) {
         *width = match cell.width {
-            Width::Fixed(width) => usize::from(width).max(1),
-            Width::Fit => longest(cell).clamp(1, columns),
-            Width::Flex(_) if cell.text.len() > share => longest(cell).clamp(1, share),
-            Width::Flex(_) => cell.text.len().max(1),
+            Width::Fixed(width) => (usize::from(width) * unit).max(1),
+            Width::Fit => text.longest().max(1),
+            Width::Flex(_) if text.at_most() > share => text.longest().clamp(1, share),
+            Width::Flex(_) => text.at_most().max(1),
         };
     }
-    // Too much: the widest gives way, a column at a time.
     let mut used: usize = widths.iter().sum();
-    while used > space {
-        let widest = widths.iter_mut().max().expect("there are cells");
-        let cut = (used - space).min((*widest / 2).max(1));
-        *widest -= cut;
-        used -= cut;
+    if used > space {
+        // What is fixed and not filled gives way first, then what can wrap.
+        for ((width, cell), text) in widths.iter_mut().zip(cells).zip(texts) {
+            if let Width::Fixed(_) = cell.width {
+                let spare = width.saturating_sub(text.longest().max(1)).min(used.saturating_sub(space));
+                *width -= spare;
+                used -= spare;
+            }
+        }
+        for (width, _) in widths.iter_mut().zip(cells).filter(|(_, cell)| matches!(cell.width, Width::Flex(_))) {
+            let spare = (*width - 1).min(used.saturating_sub(space));
+            *width -= spare;
+            used -= spare;
+        }
+        if used > space {
+            return false;
+        }
     }
     let weight = |cell: &Cell| if let Width::Flex(weight) = cell.width { usize::from(weight.max(1)) } else { 0 };
     let (total, free) = (cells.iter().map(weight).sum::<usize>(), space - used);
@@ -172,7 +248,14 @@ fn set_widths(cells: &[Cell], columns: usize, widths: &mut [usize]) -> bool {
         sum += weight(cell);
         *width += free * sum / total - before;
     }
-    true
+    // Words that would have to be broken in a narrow column look better on lines of their own.
+    let enough = columns / (2 * (cells.len() - 1)).max(2);
+    cells.iter().zip(texts).zip(&*widths).all(|((cell, text), &width)| {
+        !matches!(cell.width, Width::Flex(_))
+            || width >= enough
+            || width >= text.at_most()
+            || text.longest_word() <= width
+    })
 }
 
 /// The lines of a text, at most so wide: broken at spaces, at `\n`, and inside words that are longer.
@@ -225,6 +308,17 @@ impl<'a> Iterator for Wrap<'a> {
     }
 }
 
+/// A printer that has every page: a preview knows of none.
+const EVERY_PAGE: [Slot; CodePage::ALL.len()] = {
+    let mut slots = [(CodePage::Cp437, 0); CodePage::ALL.len()];
+    let mut i = 0;
+    while i < slots.len() {
+        slots[i].0 = CodePage::ALL[i];
+        i += 1;
+    }
+    slots
+};
+
 #[derive(Default)]
 struct Preview {
     out: String,
@@ -260,13 +354,27 @@ impl Preview {
 }
 
 impl Sink for Preview {
+    fn printable<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        printable(text, &EVERY_PAGE)
+    }
+
     fn begin(&mut self, style: &Style, align: Align) {
         (self.times, self.align) = (usize::from(style.times_wide()), align);
     }
 
+    fn style(&mut self, style: &Style) {
+        self.times = usize::from(style.times_wide());
+    }
+
     fn text(&mut self, text: &str) {
         for c in text.chars() {
-            self.line.write_char(if c.is_control() { '?' } else { c }).expect("a String takes it");
+            // As the printer has it: a tab is a space, another control character cannot be printed.
+            let c = match c {
+                '\t' => ' ',
+                c if c.is_control() => '?',
+                c => c,
+            };
+            self.line.write_char(c).expect("a String takes it");
             self.line.extend(std::iter::repeat_n(' ', self.times.max(1) - 1));
         }
     }
@@ -322,11 +430,43 @@ mod tests {
 
     #[test]
     fn columns_that_do_not_fit_give_way_or_stack() {
-        assert_eq!(preview(&Receipt::new().row("left", "right side"), 8), "le right\nft  side\n");
+        assert_eq!(preview(&Receipt::new().row("left", "right side"), 8), "left\n   right\n    side\n");
         let four = Row::new(["a", "b", "c", "d"].map(Cell::flex));
         assert_eq!(preview(&Receipt::new().columns(four.clone()), 7), "a b c d\n");
         assert_eq!(preview(&Receipt::new().columns(four), 6), "a\nb\nc\nd\n");
         assert_eq!(preview(&Receipt::new().columns(Row::new([])), 6), "");
+    }
+
+    /// 58 mm paper has 32 columns: 10 of triple width, 16 of double.
+    #[test]
+    fn amounts_are_not_broken() {
+        let total = |label: &str, amount: &str, times: u8| {
+            preview(&Receipt::new().styled_row(label, amount, Style::new().size(times, times)), 32).replace("  ", " ")
+        };
+        let spread =
+            |text: &str| text.chars().map(|c| format!("{c}  ")).collect::<String>().trim_end().replace("  ", " ");
+        let printed = total("SUMME EUR", "1.234,56 €", 3);
+        assert_eq!(printed.lines().count(), 2, "{printed}");
+        assert!(printed.lines().next().is_some_and(|l| l == spread("SUMME EUR")), "{printed}");
+        assert!(printed.lines().nth(1).is_some_and(|l| l.trim() == spread("1.234,56 €")), "{printed}");
+        for times in 1..=8 {
+            for amount in ["1.234,56 €", "12.345.678,90 €"] {
+                let printed = preview(&Receipt::new().styled_row("Zu zahlen", amount, Style::new().size(times, 1)), 32);
+                let close = |text: &str| text.replace([' ', '\n'], "");
+                assert!(printed.lines().any(|l| close(l).ends_with(&close(amount))), "{times}: {printed}");
+            }
+        }
+        assert_eq!(
+            preview(&Receipt::new().columns(Row::new([Cell::fixed(30, "ab").right(), Cell::fit("1,00").right()])), 12),
+            "     ab 1,00\n",
+            "what is fixed and empty gives way"
+        );
+    }
+
+    #[test]
+    fn a_preview_writes_as_the_printer_does() {
+        assert_eq!(preview(&Receipt::new().text("a\tb → STRAẞE\u{1b}"), 32), "a b -> STRASSE?\n");
+        assert_eq!(preview(&Receipt::new().row("Cafe\u{301}", "1"), 8), "Café   1\n");
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! | module | is |
 //! |---|---|
 //! | [`document`] | what is to be on paper, whatever prints it |
+//! | [`content`] | what a job prints, as it is stored |
 //! | [`layout`] | lines and columns, and a text preview |
 //! | [`text`] | code pages |
 //! | [`bitmap`] | images as dots |
 //! | [`profile`] | what is known about models |
 //! | [`escpos`] | the protocol: encoder, replies, driver, virtual printer |
 //! | [`printer`], [`drawer`] | the class traits that a vendor codes against |
+//! | [`panel`] | what works while a printer is busy |
 //!
 //! Print a receipt on a printer that exists only in memory, and look at the paper:
 //!
@@ -30,7 +32,7 @@
 //! tokio::spawn(async move { sim::link(&far, &served).await });
 //!
 //! let mut printer = escpos::Printer::open(Box::new(near), escpos::Options::default()).await?;
-//! let job = Job { id: "ticket-1".into(), receipt, copy: false };
+//! let job = Job::new("ticket-1", receipt);
 //! assert!(matches!(printer.print(&job).await, Outcome::Printed(_)));
 //! device.with(|d| assert!(d.sheets()[0].text().contains("2 Flat white")));
 //! # Ok::<(), tresen_hal::Error>(())
@@ -40,16 +42,21 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bitmap;
+pub mod content;
 pub mod document;
 pub mod drawer;
 pub mod escpos;
+mod gs1;
 pub mod layout;
+pub mod panel;
 pub mod printer;
 pub mod profile;
 mod symbols;
 pub mod text;
 
+pub use content::{Content, Raw};
 pub use document::Receipt;
 pub use drawer::{CashDrawer, Polarity, PrinterDrawer};
+pub use panel::Panel;
 pub use printer::{Capabilities, DrawerPin, Identity, Job, Known, Outcome, Paper, Printer, Proof, Status};
 pub use profile::Profile;

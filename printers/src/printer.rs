@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Dots, Driver, Error, Result};
 
-use crate::document::Receipt;
+use crate::content::Content;
+use crate::panel::Panel;
 
 /// A receipt printer, whatever its protocol and link.
 ///
@@ -24,13 +25,18 @@ pub trait Printer: Driver<Event = Status> {
     /// The link is lost.
     fn identity(&mut self) -> BoxFuture<'_, Result<Identity>>;
 
-    /// Prints one job and waits for the best proof that this printer can give.
+    /// What can be used while a call runs: the latest status, known from the opening on, and the drawer.
+    fn panel(&self) -> Panel;
+
+    /// Prints one job and waits for the best proof that this printer can give. Raw bytes of a language that
+    /// it does not speak fail with [`tresen_hal::Kind::Unsupported`], and nothing is sent.
     fn print<'a>(&'a mut self, job: &'a Job) -> BoxFuture<'a, Outcome>;
 
-    /// Opens the drawer at `pin`.
+    /// Opens the drawer at `pin`, now or not at all: a pulse never waits in the printer for paper.
     ///
     /// # Errors
-    /// The link is lost, or the printer has no drawer port.
+    /// [`tresen_hal::Kind::Operator`]: the printer is stopped, and has no command that opens the drawer all the same; the drawer
+    /// stays shut. The link is lost, the printer does not answer, or it has no drawer port.
     fn kick_drawer(&mut self, pin: DrawerPin) -> BoxFuture<'_, Result<()>>;
 
     /// Discards what is buffered and returns to a known state.
@@ -48,13 +54,29 @@ pub trait Printer: Driver<Event = Status> {
 
 /// One thing to print.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Job {
     /// The caller's key: the same key is the same piece of paper.
     pub id: String,
     /// What to print.
-    pub receipt: Receipt,
-    /// Set when an earlier attempt may have printed: the paper then says so.
+    pub content: Content,
+    /// Set when an earlier attempt may have printed: the paper then says so, above everything else.
     pub copy: bool,
+    /// A line above the content, such as that it was meant for another printer.
+    pub remark: Option<String>,
+}
+
+impl Job {
+    /// A job that is not a copy and has no remark.
+    pub fn new(id: impl Into<String>, content: impl Into<Content>) -> Self {
+        Self { id: id.into(), content: content.into(), copy: false, remark: None }
+    }
+
+    /// The same, marked as a copy.
+    #[must_use]
+    pub fn as_copy(self) -> Self {
+        Self { copy: true, ..self }
+    }
 }
 
 /// How a print ended.
@@ -96,7 +118,7 @@ pub enum Known {
     Yes,
     /// No.
     No,
-    /// Not known: never taken for yes or no.
+    /// Not known. What is done then stands with each use.
     #[default]
     Unknown,
 }
@@ -122,16 +144,20 @@ pub struct Capabilities {
     pub width: Dots,
     /// Characters of font A on a line.
     pub columns: usize,
-    /// Cuts paper.
+    /// Cuts paper. If that is not known, it is told to cut: printers without a cutter ignore it.
     pub cutter: Known,
-    /// Has a drawer port.
+    /// Has a drawer port. If that is not known, it is sent the pulse.
     pub drawer: Known,
     /// Answers status requests.
     pub status: Known,
     /// Confirms a job by number when it is on paper.
     pub process_id: Known,
-    /// Prints QR codes by itself.
+    /// Opens the drawer also while it is stopped or a job waits ([`Panel::kick_drawer`]).
+    pub urgent_drawer: Known,
+    /// Prints QR codes by itself. If that is not known, it is told to, as most can; `No` has them drawn.
     pub qr: Known,
+    /// Prints barcodes by itself. If that is not known, it is told to, as nearly all can; `No` has them drawn.
+    pub barcodes: Known,
 }
 
 /// How a printer is.

@@ -39,8 +39,19 @@ pub struct Profile {
     pub status: Known,
     /// Confirms jobs by number (`GS ( H`).
     pub process_id: Known,
+    /// Opens the drawer in real time (`DLE DC4`, function 1): also without paper, and while a job waits.
+    ///
+    /// Yes only where the manual says that the command works offline (TM-T88III specification, "DLE DC4"): a
+    /// printer that ignored it would leave the drawer shut, and nobody would be told. Others know it, too;
+    /// once tried, the address option `urgent-drawer=yes` says so.
+    pub urgent_drawer: Known,
     /// Prints QR codes by itself; [`Known::No`] makes us draw them.
     pub qr: Known,
+    /// Prints barcodes by itself; [`Known::No`] makes us draw them.
+    pub barcodes: Known,
+    /// Has to be told `FS .` after each `ESC @`: printers sold in China begin in Kanji mode and print two
+    /// bytes from 80 on as one character. Not for all, since some print the command.
+    pub cancel_kanji: bool,
 }
 
 /// Which command prints images.
@@ -100,7 +111,10 @@ impl Profile {
             drawer: Known::Unknown,
             status: Known::Unknown,
             process_id: Known::Unknown,
+            urgent_drawer: Known::Unknown,
             qr: Known::Unknown,
+            barcodes: Known::Unknown,
+            cancel_kanji: false,
         }
     }
 
@@ -111,7 +125,14 @@ impl Profile {
 
     /// Epson TM-T88IV to VII: 512 dots at 180 dpi.
     pub fn epson_tm_t88() -> Self {
-        Self { name: "epson-tm-t88".into(), width: Dots(512), dpi: 180, columns: 42, ..Self::epson_tm_t20() }
+        Self {
+            name: "epson-tm-t88".into(),
+            width: Dots(512),
+            dpi: 180,
+            columns: 42,
+            urgent_drawer: Known::Yes,
+            ..Self::epson_tm_t20()
+        }
     }
 
     /// Epson TM-T20 to T20IV: 576 dots at 203 dpi.
@@ -125,6 +146,7 @@ impl Profile {
             status: Known::Yes,
             process_id: Known::Yes,
             qr: Known::Yes,
+            barcodes: Known::Yes,
             ..Self::generic_80()
         }
     }
@@ -169,7 +191,9 @@ impl Profile {
             drawer: self.drawer,
             status: self.status,
             process_id: self.process_id,
+            urgent_drawer: self.urgent_drawer,
             qr: self.qr,
+            barcodes: self.barcodes,
         }
     }
 
@@ -201,15 +225,40 @@ mod tests {
         assert_eq!(Profile::for_model("TM-U220"), None);
     }
 
-    /// Epson ESC t: page 0 PC437, 2 PC850, 16 WPC1252, 19 PC858.
+    /// Epson, ESC t, "Character Code Tables": 0 PC437, 2 PC850, 3 PC860, 4 PC863, 5 PC865, 13 PC857, 14 PC737,
+    /// 15 ISO 8859-7, 16 WPC1252, 17 PC866, 18 PC852, 19 PC858, 40 ISO 8859-15, 45 WPC1250, 46 WPC1251, 47 WPC1253, 48 WPC1254,
+    /// 51 WPC1257.
     #[test]
     fn code_pages_have_epsons_numbers() {
-        for (page, number) in
-            [(CodePage::Cp437, 0), (CodePage::Cp850, 2), (CodePage::Cp1252, 16), (CodePage::Cp858, 19)]
-        {
-            for profile in Profile::all() {
-                assert!(profile.code_pages.contains(&(page, number)), "{} {page:?}", profile.name);
-                assert_eq!(profile.page(number), Some(page));
+        let everywhere = [
+            (CodePage::Cp437, 0),
+            (CodePage::Cp850, 2),
+            (CodePage::Cp1252, 16),
+            (CodePage::Cp866, 17),
+            (CodePage::Cp852, 18),
+            (CodePage::Cp858, 19),
+        ];
+        let on_epson = [
+            (CodePage::Cp860, 3),
+            (CodePage::Cp863, 4),
+            (CodePage::Cp865, 5),
+            (CodePage::Cp857, 13),
+            (CodePage::Cp737, 14),
+            (CodePage::Iso7, 15),
+            (CodePage::Latin9, 40),
+            (CodePage::Cp1250, 45),
+            (CodePage::Cp1251, 46),
+            (CodePage::Cp1253, 47),
+            (CodePage::Cp1254, 48),
+            (CodePage::Cp1257, 51),
+        ];
+        for profile in Profile::all() {
+            let epson = profile.name.starts_with("epson");
+            let expected: Vec<_> = everywhere.iter().chain(on_epson.iter().filter(|_| epson)).copied().collect();
+            assert_eq!(profile.code_pages.len(), expected.len(), "{}", profile.name);
+            for slot in expected {
+                assert!(profile.code_pages.contains(&slot), "{} {slot:?}", profile.name);
+                assert_eq!(profile.page(slot.1), Some(slot.0));
             }
         }
     }

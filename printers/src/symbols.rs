@@ -4,6 +4,7 @@
 //! For paper that we draw ourselves; printers draw their own. Left out: UPC-E, Codabar, Code 93.
 
 use crate::document::Symbology;
+use crate::gs1;
 
 /// Widths in dots, bar and space in turn, beginning and ending with a bar. Empty if the symbology
 /// does not hold `data`. Wide elements of two-width codes are 2.5 times the narrow ones, as on Epson.
@@ -17,7 +18,8 @@ pub(crate) fn elements(symbology: Symbology, data: &[u8], module: u32) -> Vec<u3
         Symbology::Ean8 => ean8(data).map(many),
         Symbology::Code39 => code39_pattern(data).map(|p| two(&p)),
         Symbology::Itf => itf(data).map(|p| two(&p)),
-        Symbology::Code128 => code128_b(data).map(|codes| many(code128(&codes))),
+        Symbology::Code128 => code128_data(data).and_then(|d| code128_escaped(&d, module)).map(|(widths, _)| widths),
+        Symbology::Gs1128 => code128_data(&gs1::elements(data)).and_then(|d| code128_escaped(&d, module)).map(|d| d.0),
     };
     bars.unwrap_or_default()
 }
@@ -168,10 +170,132 @@ const START_A: u8 = 103;
 const START_B: u8 = 104;
 const START_C: u8 = 105;
 
-/// The code characters for printable ASCII: code set B throughout.
-fn code128_b(data: &[u8]) -> Option<Vec<u8>> {
-    let codes: Option<Vec<u8>> = data.iter().map(|&b| (0x20..0x80).contains(&b).then(|| b - 0x20)).collect();
-    Some([&[START_B], codes?.as_slice()].concat())
+/// Stands for FNC1 in what [`code128_data`] takes.
+pub(crate) const FNC1: u8 = 0xf1;
+
+/// ASCII and [`FNC1`] as `GS k 73` wants it, in the code sets that make the shortest barcode: `{C` packs
+/// two digits into one character, `{A` has control characters, `{S` borrows one. `None` if there is
+/// anything else in `data`.
+///
+/// Two pairs of digits in set C can be the bytes of a real-time command, such as 16 04: they are kept
+/// apart.
+pub(crate) fn code128_data(data: &[u8]) -> Option<Vec<u8>> {
+    let costs = Costs::new(data);
+    let mut set =
+        (A..=C).filter(|&set| costs.at[0][set] < NEVER).min_by_key(|&set| (costs.at[0][set], PREFERRED[set]))?;
+    let mut out = vec![b'{', b"ABC"[set]];
+    let mut at = 0;
+    while at < data.len() {
+        let step = costs.best(at, set)?;
+        match step {
+            Step::Change(to) => {
+                out.extend([b'{', b"ABC"[to]]);
+                set = to;
+                continue;
+            }
+            Step::Fnc1 => out.extend(b"{1"),
+            Step::Pair(value) => {
+                out.push(value);
+                set = if value == DLE { AFTER_DLE } else { C };
+                at += 2;
+                continue;
+            }
+            Step::Shift => out.extend([b'{', b'S']),
+            Step::Same => {}
+        }
+        if !matches!(step, Step::Fnc1) {
+            if data[at] == b'{' {
+                out.push(b'{');
+            }
+            out.push(data[at]);
+        }
+        set = set.min(C);
+        at += 1;
+    }
+    Some(out)
+}
+
+/// Code sets as the index of a table; the last one is set C just after the byte 10h.
+const A: usize = 0;
+const B: usize = 1;
+const C: usize = 2;
+const AFTER_DLE: usize = 3;
+/// Which set to begin with where it makes no difference.
+const PREFERRED: [u8; 3] = [2, 0, 1];
+const DLE: u8 = 0x10;
+const NEVER: u32 = u32::MAX / 2;
+
+/// What comes next in a Code 128.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A character of the current set.
+    Same,
+    /// A character of the other set, borrowed.
+    Shift,
+    /// Two digits.
+    Pair(u8),
+    Fnc1,
+    Change(usize),
+}
+
+/// For each place in the data and each set, how many code characters the rest takes.
+struct Costs<'a> {
+    data: &'a [u8],
+    at: Vec<[u32; 4]>,
+}
+
+impl<'a> Costs<'a> {
+    fn new(data: &'a [u8]) -> Self {
+        let mut costs = Self { data, at: vec![[0; 4]; data.len() + 3] };
+        for at in (0..data.len()).rev() {
+            // First without changes of the set, then with one.
+            costs.at[at] = [NEVER; 4];
+            let stay = [A, B, C, AFTER_DLE].map(|set| costs.stay(at, set).map_or(NEVER, |(cost, _)| cost));
+            costs.at[at] = [A, B, C, AFTER_DLE].map(|set| {
+                let change = (A..=C).filter(|&to| to != set.min(C)).map(|to| stay[to] + 1).min().unwrap_or(NEVER);
+                stay[set].min(change)
+            });
+        }
+        costs
+    }
+
+    /// The cheapest way on without changing the set.
+    fn stay(&self, at: usize, set: usize) -> Option<(u32, Step)> {
+        let digit = |at: usize| self.data.get(at).filter(|b| b.is_ascii_digit()).map(|b| b - b'0');
+        let byte = self.data[at];
+        let after = |count: usize, set: usize| self.at[at + count][set];
+        let (in_a, in_b) = (byte < 0x60, (0x20..0x80).contains(&byte));
+        match set {
+            _ if byte == FNC1 => Some((1 + after(1, set.min(C)), Step::Fnc1)),
+            A if in_a && byte != b'{' => Some((1 + after(1, A), Step::Same)),
+            B if in_b => Some((1 + after(1, B), Step::Same)),
+            // The brace needs an escape, which only set B has.
+            A if in_b && byte != b'{' => Some((2 + after(1, A), Step::Shift)),
+            B if in_a => Some((2 + after(1, B), Step::Shift)),
+            C | AFTER_DLE => {
+                let value = digit(at)? * 10 + digit(at + 1)?;
+                if set == AFTER_DLE && matches!(value, 4 | 5 | 20) {
+                    return None;
+                }
+                Some((1 + after(2, if value == DLE { AFTER_DLE } else { C }), Step::Pair(value)))
+            }
+            _ => None,
+        }
+    }
+
+    fn best(&self, at: usize, set: usize) -> Option<Step> {
+        let stay = self.stay(at, set).filter(|(cost, _)| *cost < NEVER);
+        let change = (A..=C)
+            .filter(|&to| to != set.min(C))
+            .filter_map(|to| self.stay(at, to).map(|(cost, _)| (cost + 1, Step::Change(to), PREFERRED[to])))
+            .filter(|(cost, ..)| *cost < NEVER)
+            .min_by_key(|&(cost, _, preferred)| (cost, preferred));
+        match (stay, change) {
+            (Some((stay, _)), Some((cost, step, _))) if cost < stay => Some(step),
+            (Some((_, step)), _) => Some(step),
+            (None, change) => change.map(|(_, step, _)| step),
+        }
+    }
 }
 
 /// Start and data code characters to widths; the check character and stop are added here.

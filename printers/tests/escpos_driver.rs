@@ -8,7 +8,7 @@ use tresen_hal::link::memory;
 use tresen_hal::sim::{self, Device, Shared};
 use tresen_hal::{Address, BoxFuture, Dots, Driver, Effect, Kind, Link};
 use tresen_printers::document::{Receipt, Style};
-use tresen_printers::escpos::sim::{Faults, VirtualPrinter};
+use tresen_printers::escpos::sim::{Faults, Line, Mishap, VirtualPrinter};
 use tresen_printers::escpos::{self, Options};
 use tresen_printers::{
     CashDrawer, DrawerPin, Job, Known, Outcome, Paper, Polarity, Printer, PrinterDrawer, Profile, Proof,
@@ -31,6 +31,13 @@ fn epson() -> VirtualPrinter {
     VirtualPrinter::new(Profile::epson_tm_m30())
 }
 
+/// One whose manual says that `DLE DC4` opens the drawer while it is offline.
+fn tm_t88() -> VirtualPrinter {
+    let mut printer = VirtualPrinter::new(Profile::epson_tm_t88());
+    printer.identity[1] = "TM-T88V".into();
+    printer
+}
+
 fn faults(set: impl FnOnce(&mut Faults)) -> Faults {
     let mut faults = Faults::default();
     set(&mut faults);
@@ -39,7 +46,7 @@ fn faults(set: impl FnOnce(&mut Faults)) -> Faults {
 
 fn job(lines: usize) -> Job {
     let receipt = (0..lines).fold(Receipt::new(), |r, i| r.row(format!("Article {i}"), "1,00 €"));
-    Job { id: "ticket-1".into(), receipt: receipt.styled("Total", Style::new().bold()).cut(), copy: false }
+    Job::new("ticket-1", receipt.styled("Total", Style::new().bold()).cut())
 }
 
 fn text(device: &Shared<VirtualPrinter>) -> String {
@@ -72,7 +79,7 @@ async fn an_epson_proves_each_job_by_its_number() {
     device.with(|d| {
         assert_eq!(d.sheets().len(), 2);
         assert!(d.sheets()[0].text().contains("Article 2                                 1,00 €"));
-        assert_eq!(d.unknown(), []);
+        assert_eq!(d.unsupported(), []);
     });
 }
 
@@ -98,10 +105,13 @@ async fn a_printer_that_proves_nothing_accepts() {
     assert!(text(&device).contains("Article 2"));
 }
 
+/// `status=no`: the printer has a one-way link.
 #[tokio::test(start_paused = true)]
-async fn a_mute_printer_is_printed_on_blindly() {
+async fn a_printer_that_can_only_listen_is_printed_on_blindly() {
     let (device, link) = serve(VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| f.mute = true)));
-    let mut printer = open(link).await;
+    let address = "escpos+tcp://10.0.0.20?status=no".parse().expect("an address");
+    let options = Options::from_address(&address).expect("options");
+    let mut printer = escpos::Printer::open(link, options).await.expect("opens");
     assert_eq!(printer.capabilities().status, Known::No);
     assert_eq!(printer.status().await.expect("no error").paper, Paper::Unknown);
     assert!(matches!(printer.print(&job(3)).await, Outcome::Accepted));
@@ -110,12 +120,48 @@ async fn a_mute_printer_is_printed_on_blindly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mute_epson_is_held_by_somebody_else() {
-    let (_device, link) = serve(epson().with_faults(faults(|f| f.mute = true)));
-    let options = Options { profile: Some(Profile::epson_tm_t88()), ..Options::default() };
-    let error = escpos::Printer::open(link, options).await.expect_err("silent");
-    assert_eq!((error.kind(), error.effect()), (Kind::Timeout, Effect::None));
-    assert!(error.to_string().contains("may hold it"), "{error}");
+async fn a_printer_that_somebody_else_holds_is_busy_whatever_its_profile() {
+    for profile in [None, Some(Profile::generic_58()), Some(Profile::epson_tm_t88())] {
+        for set in [|f: &mut Faults| f.mute = true, |f: &mut Faults| f.held = true] {
+            let (device, link) = serve(epson().with_faults(faults(set)));
+            let options = Options { profile: profile.clone(), ..Options::default() };
+            let before = tokio::time::Instant::now();
+            let error = escpos::Printer::open(link, options).await.expect_err("silent");
+            assert_eq!(before.elapsed().as_secs(), 2);
+            assert_eq!((error.kind(), error.effect()), (Kind::Busy, Effect::None));
+            assert_eq!(error.retry(), tresen_hal::Retry::AfterReconnect);
+            assert!(error.to_string().contains("may hold it"), "{error}");
+            assert!(!text(&device).contains("Article"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_printer_that_answered_once_and_fell_silent_accepts_nothing() {
+    for identity in [false, true] {
+        let device = VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+            (f.no_identity, f.no_process_id, f.no_transmit_status) = (!identity, true, true);
+        }));
+        let (device, link) = serve(device);
+        let mut printer = open(link).await;
+        // Before the job: it is not sent.
+        device.with(|d| d.faults.mute = true);
+        match printer.print(&job(3)).await {
+            Outcome::Failed { error, safe_to_retry: true } => assert_eq!(error.kind(), Kind::Timeout),
+            other => panic!("{other:?}"),
+        }
+        // After the job: nobody knows.
+        device.with(|d| d.faults.mute = false);
+        let operator = device.clone();
+        tokio::spawn(async move {
+            while !operator.with(|d| d.roll().text().contains("Total")) {
+                tokio::time::sleep(Duration::from_micros(100)).await;
+            }
+            operator.with(|d| d.faults.mute = true);
+        });
+        let outcome = printer.print(&job(300)).await;
+        assert!(!matches!(outcome, Outcome::Printed(_)), "{outcome:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,7 +231,7 @@ async fn a_job_without_paper_is_discarded_if_the_printer_can() {
         other => panic!("{other:?}"),
     }
     device.with(VirtualPrinter::put_paper);
-    let next = Job { id: "ticket-2".into(), receipt: Receipt::new().text("next"), copy: true };
+    let next = Job::new("ticket-2", Receipt::new().text("next")).as_copy();
     assert!(matches!(printer.print(&next).await, Outcome::Printed(_)));
     let text = text(&device);
     assert!(text.contains("Article 1") && !text.contains("Article 5"), "the rest is gone:\n{text}");
@@ -292,8 +338,8 @@ async fn a_link_lost_anywhere_is_told_honestly() {
     let hello = probe.with(|d| d.raw().len());
     assert!(matches!(printer.print(&job(2)).await, Outcome::Printed(_)));
     let whole = probe.with(|d| d.raw().len());
-    // Status requests, ESC @, GS a.
-    let body = hello + 12 + 2 + 3;
+    // Status requests, ESC @, ESC R, GS a.
+    let body = hello + 12 + 2 + 3 + 3;
     for cut in hello..whole {
         let device = Shared::new(epson());
         let plan = Plan { cut_after_sent_bytes: Some(cut), ..Plan::default() };
@@ -608,4 +654,342 @@ async fn an_answer_that_overtakes_its_question_counts() {
         assert!(matches!(done, Outcome::Printed(Proof::ProcessId(_))), "{done:?}");
     }
     assert!(text(&device).contains("Article 299"));
+}
+
+fn mishap(device: &Shared<VirtualPrinter>, after: usize, mishap: Mishap) {
+    device.with(|d| {
+        d.faults.mishaps = vec![None; after].into();
+        d.faults.mishaps.push_back(Some(mishap));
+    });
+}
+
+/// Bytes that stand somewhere in what the printer received.
+fn count(device: &Shared<VirtualPrinter>, bytes: &[u8]) -> usize {
+    device.with(|d| d.raw().windows(bytes.len()).filter(|w| *w == bytes).count())
+}
+
+/// The paper-out status loses its first byte; its rest looks like answers to `GS r`.
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_status_is_no_proof() {
+    for numbers in [true, false] {
+        let device = epson().with_faults(faults(|f| f.no_process_id = !numbers));
+        let (device, link) = serve(device);
+        let mut printer = open(link).await;
+        assert_eq!(printer.capabilities().process_id, numbers.into());
+        // Four statuses are asked for, and ESC @ with GS a reports once; then the paper ends.
+        mishap(&device, 5, Mishap::FirstByteLost);
+        device.with(|d| d.faults.paper_out_after_lines = Some(2));
+        match printer.print(&job(20)).await {
+            Outcome::Failed { error, safe_to_retry: false } => {
+                assert_eq!((error.kind(), error.effect()), (Kind::Operator, Effect::Partial), "{error}");
+            }
+            other => panic!("numbers {numbers}: {other:?}"),
+        }
+        assert!(!text(&device).contains("Article 10"));
+    }
+}
+
+/// The same, and somebody puts in paper: what the job itself asked for still proves it.
+#[tokio::test(start_paused = true)]
+async fn a_lost_byte_does_not_cost_the_proof() {
+    for numbers in [true, false] {
+        let (device, link) = serve(epson().with_faults(faults(|f| f.no_process_id = !numbers)));
+        let mut printer = open(link).await;
+        mishap(&device, 5, Mishap::FirstByteLost);
+        device.with(|d| d.faults.paper_out_after_lines = Some(2));
+        let operator = device.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            operator.with(VirtualPrinter::put_paper);
+        });
+        let outcome = printer.print(&job(20)).await;
+        assert!(matches!(outcome, Outcome::Printed(_)), "numbers {numbers}: {outcome:?}");
+        assert!(text(&device).contains("Article 19"));
+        assert!(matches!(printer.print(&job(1)).await, Outcome::Printed(_)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_caller_asked_by_raw_bytes_proves_no_job() {
+    for numbers in [true, false] {
+        let (device, link) = serve(epson().with_faults(faults(|f| f.no_process_id = !numbers)));
+        let mut printer = open(link).await;
+        // GS r 1 and GS I 1, three times; the answers come late, and the paper ends in the job.
+        device.with(|d| d.faults.late = Duration::from_millis(400));
+        printer.send_raw(b"\x1dr\x01\x1dI\x01\x1dr\x01\x1dI\x01\x1dr\x01\x1dI\x01").await.expect("open");
+        device.with(|d| d.faults.paper_out_after_lines = Some(2));
+        match printer.print(&job(20)).await {
+            Outcome::Failed { safe_to_retry: false, .. } => {}
+            other => panic!("numbers {numbers}: {other:?}"),
+        }
+    }
+}
+
+/// Each of the four status answers in turn is later than a printer may take.
+#[tokio::test(start_paused = true)]
+async fn one_late_status_shifts_nothing() {
+    for late in 0..4 {
+        for overtaken in [false, true] {
+            let (device, link) = serve(epson());
+            let mut printer = open(link).await;
+            device.with(|d| d.cover(true));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let by = Duration::from_millis(1100);
+            mishap(&device, late, if overtaken { Mishap::Overtaken(by) } else { Mishap::Late(by) });
+            printer.status().await.expect("answers");
+            device.with(|d| {
+                d.cover(false);
+                d.take_paper();
+            });
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            for _ in 0..2 {
+                let status = printer.status().await.expect("answers");
+                assert_eq!((status.paper, status.cover_open), (Paper::Out, Known::No), "answer {late}, {overtaken}");
+            }
+            match printer.print(&job(1)).await {
+                Outcome::Failed { error, safe_to_retry: true } => {
+                    assert!(error.to_string().contains("out of paper"), "{error}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_once_stayed_away_is_asked_for_again() {
+    let (device, link) = serve(epson());
+    let mut printer = open(link).await;
+    mishap(&device, 1, Mishap::Lost);
+    let status = printer.status().await.expect("answers");
+    assert_eq!(status.cover_open, Known::Unknown, "DLE EOT 2 was lost");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(printer.status().await.expect("answers").cover_open, Known::No);
+}
+
+#[tokio::test(start_paused = true)]
+async fn statuses_that_come_late_throughout_are_right() {
+    let (device, link) = serve(epson().with_faults(faults(|f| f.late = Duration::from_millis(1300))));
+    let mut printer = open(link).await;
+    device.with(|d| d.cover(true));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let status = printer.status().await.expect("answers");
+    assert_eq!((status.cover_open, status.paper), (Known::Yes, Paper::Ok));
+}
+
+/// A pulse in the buffer would open the drawer when somebody puts in paper.
+#[tokio::test(start_paused = true)]
+async fn a_drawer_does_not_open_ten_minutes_later() {
+    for paper in [true, false] {
+        let (device, link) = serve(VirtualPrinter::new(Profile::generic_80()));
+        let mut printer = open(link).await;
+        device.with(|d| if paper { d.take_paper() } else { d.cover(true) });
+        let error = printer.kick_drawer(DrawerPin::Two).await.expect_err("stopped");
+        assert_eq!((error.kind(), error.effect()), (Kind::Operator, Effect::None));
+        assert!(error.to_string().contains("stays shut"), "{error}");
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        device.with(|d| {
+            d.put_paper();
+            d.cover(false);
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(device.with(|d| d.kicks().len()), 0);
+        printer.kick_drawer(DrawerPin::Two).await.expect("works again");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(device.with(|d| d.kicks().len()), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_printer_with_a_command_for_it_opens_the_drawer_without_paper_at_once() {
+    let (device, link) = serve(tm_t88());
+    let mut printer = open(link).await;
+    device.with(VirtualPrinter::take_paper);
+    printer.kick_drawer(DrawerPin::Two).await.expect("opens");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(device.with(|d| d.kicks().len()), 1);
+    // DLE DC4 fn 1, pin 2, 100 ms.
+    assert_eq!(count(&device, b"\x10\x14\x01\x00\x01"), 1);
+    device.with(VirtualPrinter::put_paper);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(device.with(|d| d.kicks().len()), 1, "and not again");
+}
+
+/// Epson, DLE DC4 (fn = 1): it is ignored in an error status. The call used to end well, and the drawer stayed shut.
+#[tokio::test(start_paused = true)]
+async fn a_drawer_that_stays_shut_because_of_an_error_is_told() {
+    let (device, link) = serve(tm_t88());
+    let mut printer = open(link).await;
+    device.with(|d| d.jam_cutter(true));
+    let error = printer.kick_drawer(DrawerPin::Two).await.expect_err("ignored");
+    assert_eq!((error.kind(), error.effect()), (Kind::Operator, Effect::None));
+    assert!(error.to_string().contains("stays shut"), "{error}");
+    let panel = printer.panel();
+    let idle = async { while Driver::event(&mut printer).await.is_ok() {} };
+    let error = tokio::select! {
+        answer = panel.kick_drawer(DrawerPin::Two) => answer.expect_err("ignored"),
+        () = idle => panic!("the link was lost"),
+    };
+    assert_eq!((error.kind(), error.effect()), (Kind::Operator, Effect::None));
+    assert_eq!(device.with(|d| d.kicks().len()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_job_waits_for_paper_its_status_is_known_and_the_drawer_opens() {
+    let (device, link) = serve(tm_t88().with_faults(faults(|f| f.paper_out_after_lines = Some(2))));
+    let mut printer = open(link).await;
+    let panel = printer.panel();
+    assert_eq!((panel.status().paper, panel.status().online), (Paper::Ok, Known::Yes), "known without a call");
+    let clerk = device.clone();
+    let waiting = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(panel.status().paper, Paper::Out);
+        panel.kick_drawer(DrawerPin::Two).await.expect("opens");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(clerk.with(|d| d.kicks().len()), 1);
+        clerk.with(VirtualPrinter::put_paper);
+    });
+    assert!(matches!(printer.print(&job(20)).await, Outcome::Printed(Proof::ProcessId(_))));
+    waiting.await.expect("all of it");
+    assert!(text(&device).contains("Article 19"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drawer_in_haste_is_refused_at_once_where_it_would_have_to_wait() {
+    let (device, link) = serve(VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+        f.paper_out_after_lines = Some(2);
+    })));
+    let mut printer = open(link).await;
+    let panel = printer.panel();
+    let asked = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let before = tokio::time::Instant::now();
+        let error = panel.kick_drawer(DrawerPin::Two).await.expect_err("in turn only");
+        (error.kind(), error.effect(), before.elapsed())
+    });
+    assert!(matches!(printer.print(&job(20)).await, Outcome::Failed { safe_to_retry: false, .. }));
+    assert_eq!(asked.await.expect("asked"), (Kind::Busy, Effect::None, Duration::ZERO));
+    assert_eq!(device.with(|d| d.kicks().len()), 0);
+}
+
+/// A serial printer that finishes the old job after a new roll must not thereby prove its reprint.
+#[tokio::test(start_paused = true)]
+async fn job_numbers_do_not_begin_again_with_each_connection() {
+    let device = Shared::new(epson());
+    let mut numbers = Vec::new();
+    for _ in 0..50 {
+        let mut printer = open(Box::new(connect(&device))).await;
+        for _ in 0..2 {
+            match printer.print(&job(1)).await {
+                Outcome::Printed(Proof::ProcessId(id)) => numbers.push(id),
+                other => panic!("{other:?}"),
+            }
+        }
+        printer.close().await;
+        drop(printer);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let all = numbers.len();
+    numbers.sort();
+    numbers.dedup();
+    assert_eq!(numbers.len(), all);
+}
+
+/// Epson ESC R 0: 1B 52 00; FS .: 1C 2E.
+#[tokio::test(start_paused = true)]
+async fn each_job_begins_with_the_character_set_that_it_is_written_for() {
+    for (option, kanji) in [("", 0), ("?cancel-kanji=yes", 1)] {
+        let (device, link) = serve(VirtualPrinter::new(Profile::generic_80()));
+        let address = format!("escpos+tcp://p{option}").parse().expect("an address");
+        let mut printer =
+            escpos::Printer::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let before = (count(&device, b"\x1b@\x1bR\x00"), count(&device, b"\x1b@\x1bR\x00\x1c."));
+        assert!(matches!(printer.print(&job(1)).await, Outcome::Printed(_)));
+        let after = (count(&device, b"\x1b@\x1bR\x00"), count(&device, b"\x1b@\x1bR\x00\x1c."));
+        assert_eq!((after.0 - before.0, after.1 - before.1), (1, kanji));
+    }
+}
+
+/// Behind a serial server, with 4 KB of buffer before the line.
+#[tokio::test(start_paused = true)]
+async fn a_slow_printer_that_does_not_say_who_it_is_prints() {
+    for bytes_per_second in [960, 1920, 3840, 5760] {
+        for answers in [true, false] {
+            let device = VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+                (f.no_identity, f.no_process_id, f.no_transmit_status) = (true, true, !answers);
+                f.line = Some(Line { bytes_per_second, buffer: 4096 });
+            }));
+            let (device, link) = serve(device);
+            let before = tokio::time::Instant::now();
+            let mut printer = open(link).await;
+            assert!(before.elapsed() < Duration::from_secs(10), "{bytes_per_second}: {:?}", before.elapsed());
+            match printer.print(&job(10)).await {
+                Outcome::Printed(Proof::BufferDone) if answers => {}
+                Outcome::Accepted if !answers => {}
+                other => panic!("{bytes_per_second} B/s: {other:?}"),
+            }
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert!(text(&device).contains("Article 9"));
+        }
+    }
+}
+
+/// A printer that calls itself an Epson, but does not answer `GS ( H`, as other virtual printers do.
+#[tokio::test(start_paused = true)]
+async fn the_first_job_is_quick_where_no_number_comes_back() {
+    let (_device, link) = serve(epson().with_faults(faults(|f| f.no_process_id = true)));
+    let before = tokio::time::Instant::now();
+    let mut printer = open(link).await;
+    assert_eq!(printer.profile().name, "epson-tm-m30");
+    assert!(matches!(printer.print(&job(3)).await, Outcome::Printed(Proof::BufferDone)));
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_jobs_are_proven_can_be_stated() {
+    for (option, proof) in [("buffer", Some(Proof::BufferDone)), ("none", None)] {
+        let (_device, link) = serve(epson());
+        let address = format!("escpos+tcp://p?proof={option}").parse().expect("an address");
+        let mut printer =
+            escpos::Printer::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
+        match (printer.print(&job(3)).await, proof) {
+            (Outcome::Printed(said), Some(meant)) => assert_eq!(said, meant),
+            (Outcome::Accepted, None) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let bad = "escpos+tcp://p?proof=maybe".parse().expect("an address");
+    let error = Options::from_address(&bad).expect_err("no way to prove");
+    assert!(error.to_string().contains("number, buffer or none"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_printer_cannot_do_can_be_stated() {
+    let (_device, link) = serve(epson());
+    let address = "escpos+tcp://p?qr=no&barcodes=no&cutter=no".parse().expect("an address");
+    let printer = escpos::Printer::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
+    assert_eq!(printer.profile().name, "epson-tm-m30", "recognised all the same");
+    let can = printer.capabilities();
+    assert_eq!((can.qr, can.barcodes, can.cutter, can.drawer), (Known::No, Known::No, Known::No, Known::Yes));
+    let bad = "escpos+tcp://p?qr=perhaps".parse().expect("an address");
+    assert_eq!(Options::from_address(&bad).expect_err("yes or no").kind(), Kind::Address);
+}
+
+/// Outside of jobs, too, nothing waits for ever while a printer chatters.
+#[tokio::test(start_paused = true)]
+async fn sending_ends_even_if_the_printer_chatters() {
+    let (device, mut printer) = narrow(epson()).await;
+    let chatter = device.clone();
+    tokio::spawn(async move {
+        chatter.with(|d| d.faults.paper_out_after_lines = Some(1));
+        for i in 0.. {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            chatter.with(|d| d.drawer_pin(i % 2 == 0));
+        }
+    });
+    let before = tokio::time::Instant::now();
+    let error = printer.send_raw(&[b'\n'; 20_000]).await.expect_err("stuck");
+    assert_eq!(error.effect(), Effect::Unknown);
+    assert!(before.elapsed() <= Duration::from_secs(130), "{:?}", before.elapsed());
 }

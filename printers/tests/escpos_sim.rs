@@ -42,7 +42,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn another_encoders_receipt_prints() {
     let printed = render(PYTHON_ESCPOS, &Profile::epson_tm_t88());
-    assert_eq!(printed.unknown, []);
+    assert_eq!(printed.unsupported, []);
     assert_eq!((printed.sheets.len(), printed.kicks.len()), (2, 1));
     assert_eq!(printed.kicks[0].pin, DrawerPin::Two);
     assert_eq!(printed.sheets[1].text().trim(), "second sheet");
@@ -111,7 +111,7 @@ fn feeds_as_the_manual_says() {
 fn keeps_what_it_does_not_know_and_prints_on() {
     let printed = render(b"ab\x1b\x7fcd\x1d(Z\x02\x00xyef\n", &Profile::generic_80());
     assert_eq!(printed.roll().text(), "abcdef\n");
-    let unknown: Vec<_> = printed.unknown.iter().map(|u| (u.offset, &u.bytes[..])).collect();
+    let unknown: Vec<_> = printed.unsupported.iter().map(|u| (u.offset, &u.bytes[..])).collect();
     assert_eq!(unknown, [(2, &b"\x1b\x7f"[..]), (6, &b"\x1d(Z\x02\x00xy"[..])]);
 }
 
@@ -139,7 +139,7 @@ fn answers_as_the_manual_says() {
 fn a_real_time_command_inside_an_image_is_executed() {
     let mut p = printer();
     assert_eq!(input(&mut p, b"\x1dv0\x00\x03\x00\x01\x00\x10\x04\x01"), [0x12]);
-    assert_eq!(p.unknown(), []);
+    assert_eq!(p.unsupported(), []);
     let hazard = [0x10, 0x04, 0x01, 0x10, 0x05, 0x02, 0x10, 0x14, 0x08];
     let pixels = hazard.iter().flat_map(|b| (0..8).map(move |i| if b & (0x80 >> i) != 0 { 0 } else { 255 })).collect();
     let image = Image::grey(72, 1, pixels).expect("72 pixels").dither(Dither::Threshold);

@@ -76,17 +76,31 @@ fn a_scanner_reads_every_code_on_our_paper() {
         (Barcode::upc_a("036000291452"), BarcodeFormat::UPC_A),
         (Barcode::code39("TRESEN-39"), BarcodeFormat::CODE_39),
         (Barcode::code128("Tresen {128} ~"), BarcodeFormat::CODE_128),
+        (Barcode::code128("123456789012345678901234"), BarcodeFormat::CODE_128),
+        (Barcode::code128("No.16041605-16201"), BarcodeFormat::CODE_128),
         (Barcode::itf("00123456789012"), BarcodeFormat::ITF),
     ] {
         let code = code.expect("valid");
         for profile in [Profile::generic_80(), Profile::epson_tm_t88()] {
             let receipt = Receipt::new().text("above").barcode(code.clone()).text("below").cut();
             let printed = render(&escpos::encode(&receipt, &profile), &profile);
-            assert_eq!(printed.unknown, []);
+            assert_eq!(printed.unsupported, []);
             assert_eq!(scan_map(printed.sheets[0].dots(), format).as_deref(), Some(code.data()));
             assert!(printed.sheets[0].text().contains(&format!("[barcode {}]", code.data())));
         }
     }
+}
+
+/// What a scanner makes of FNC1 is its own affair; the data between are not.
+#[test]
+fn a_scanner_reads_gs1_128() {
+    let code = Barcode::gs1_128("(01)09501101530003(10)AB-123(17)260101").expect("element strings").module(2);
+    let profile = Profile::generic_80();
+    let printed = render(&escpos::encode(&Receipt::new().barcode(code).cut(), &profile), &profile);
+    assert_eq!(printed.unsupported, []);
+    let read = scan_map(printed.sheets[0].dots(), BarcodeFormat::CODE_128).expect("it reads");
+    let data: String = read.chars().filter(char::is_ascii_graphic).collect();
+    assert_eq!(data.replace(['(', ')'], ""), "010950110153000310AB-12317260101");
 }
 
 #[test]
@@ -157,7 +171,7 @@ fn our_paper_takes_the_escpos_crates_bytes() {
         .expect("their encoder");
     let bytes = driver.0.lock().expect("one thread").clone();
     let printed = render(&bytes, &Profile::epson_tm_t20());
-    assert_eq!(printed.unknown, []);
+    assert_eq!(printed.unsupported, []);
     assert!(printed.sheets[0].text().contains("H e l l o   €"), "{}", printed.sheets[0].text());
     assert_eq!(scan_map(printed.sheets[0].dots(), BarcodeFormat::QR_CODE).as_deref(), Some("their QR"));
     assert_eq!(printed.kicks.len(), 1);

@@ -4,7 +4,11 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{Dots, Error, Kind, Result};
 
 use super::Align;
-use crate::symbols;
+use crate::{gs1, symbols};
+
+/// Dots, unless told otherwise.
+const USUAL_HEIGHT: u8 = 80;
+const USUAL_MODULE: u8 = 2;
 
 /// A kind of barcode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,8 +23,11 @@ pub enum Symbology {
     UpcA,
     /// Digits, capitals and `-. $/+%`.
     Code39,
-    /// ASCII.
+    /// ASCII, in the code sets A, B and C that make it shortest.
     Code128,
+    /// GS1 element strings in Code 128: `(01)09501101530003(10)AB-123`.
+    #[serde(rename = "gs1-128")]
+    Gs1128,
     /// An even number of digits.
     Itf,
 }
@@ -85,12 +92,23 @@ impl Barcode {
         Self::new(Symbology::Code39, text)
     }
 
-    /// A Code 128 of printable ASCII.
+    /// A Code 128 of ASCII. Pairs of digits are packed, so that it is as short as it can be.
     ///
     /// # Errors
-    /// [`Kind::Input`]: another character, none, or more than 80.
+    /// [`Kind::Input`]: another character, none, more than 80, or the control character DLE, which
+    /// starts printer commands.
     pub fn code128(text: impl Into<String>) -> Result<Self> {
         Self::new(Symbology::Code128, text)
+    }
+
+    /// A GS1-128: application identifiers in brackets, each with its value, such as
+    /// `(01)09501101530003(10)AB-123`. The brackets are not part of the barcode.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: not in that form, a value of the wrong length, a wrong check digit, or more than
+    /// 80 characters.
+    pub fn gs1_128(elements: impl Into<String>) -> Result<Self> {
+        Self::new(Symbology::Gs1128, elements)
     }
 
     /// An interleaved 2 of 5.
@@ -107,7 +125,8 @@ impl Barcode {
     /// [`Kind::Input`]: the symbology does not hold `data`.
     pub fn new(symbology: Symbology, data: impl Into<String>) -> Result<Self> {
         let data = checked(symbology, data.into())?;
-        Ok(Self { symbology, data, height: 80, module: 2, hri: Hri::Below, align: Align::Centre })
+        let (hri, align) = (Hri::default(), super::centred());
+        Ok(Self { symbology, data, height: USUAL_HEIGHT, module: USUAL_MODULE, hri, align })
     }
 
     /// This high, in dots, at least 1.
@@ -165,8 +184,16 @@ impl Barcode {
 
     /// How wide it is with modules of `module` dots, without quiet zones.
     pub fn width(&self, module: u8) -> Dots {
-        // An upper bound, since printers pack Code 128 differently: all of it in code set B.
         Dots(symbols::elements(self.symbology, self.data.as_bytes(), u32::from(module)).iter().sum())
+    }
+
+    /// For Code 128, its characters with the code sets they are printed in, as `GS k 73` takes them.
+    pub(crate) fn code128_data(&self) -> Option<Vec<u8>> {
+        match self.symbology {
+            Symbology::Code128 => symbols::code128_data(self.data.as_bytes()),
+            Symbology::Gs1128 => symbols::code128_data(&gs1::elements(self.data.as_bytes())),
+            _ => None,
+        }
     }
 
     /// The module width to print with on paper of `width`; `None` if it fits with none.
@@ -176,7 +203,7 @@ impl Barcode {
         let bound = match self.symbology {
             Symbology::Ean13 | Symbology::UpcA => 95,
             Symbology::Ean8 => 67,
-            Symbology::Code128 => 11 * (n + 3) + 2,
+            Symbology::Code128 | Symbology::Gs1128 => 11 * (2 * n + 3) + 2,
             Symbology::Code39 => 17 * (n + 2),
             Symbology::Itf => 9 * n + 9,
         };
@@ -212,7 +239,11 @@ fn checked(symbology: Symbology, mut data: String) -> Result<String> {
     }
     let odd = match symbology {
         Symbology::Code39 => data.chars().find(|&c| !c.is_ascii() || symbols::code39(c as u8).is_none()),
-        Symbology::Code128 => data.chars().find(|c| !(' '..='~').contains(c)),
+        Symbology::Code128 => data.chars().find(|c| !c.is_ascii() || *c == '\u{10}'),
+        Symbology::Gs1128 => {
+            gs1::check(&data)?;
+            None
+        }
         _ => data.chars().find(|c| !c.is_ascii_digit()),
     };
     if let Some(c) = odd {
@@ -225,7 +256,7 @@ fn checked(symbology: Symbology, mut data: String) -> Result<String> {
 }
 
 /// GS1 General Specifications 7.9: weights 3 and 1 from the right.
-fn check_digit(digits: &[u8]) -> char {
+pub(crate) fn check_digit(digits: &[u8]) -> char {
     let sum: u32 = digits.iter().rev().zip([3, 1].iter().cycle()).map(|(d, w)| u32::from(d - b'0') * w).sum();
     char::from(b'0' + ((10 - sum % 10) % 10) as u8)
 }
@@ -234,12 +265,22 @@ fn check_digit(digits: &[u8]) -> char {
 struct Raw {
     symbology: Symbology,
     data: String,
+    #[serde(default = "usual_height")]
     height: u8,
+    #[serde(default = "usual_module")]
     module: u8,
     #[serde(default)]
     hri: Hri,
-    #[serde(default)]
+    #[serde(default = "super::centred")]
     align: Align,
+}
+
+fn usual_height() -> u8 {
+    USUAL_HEIGHT
+}
+
+fn usual_module() -> u8 {
+    USUAL_MODULE
 }
 
 impl TryFrom<Raw> for Barcode {
@@ -278,7 +319,8 @@ mod tests {
         assert!(Barcode::code39("ab").expect_err("lower case").to_string().contains("'a'"));
         assert!(Barcode::code39("A*").is_err());
         assert!(Barcode::code128("Größe").expect_err("not ASCII").to_string().contains("'ö'"));
-        assert!(Barcode::code128("a\u{1d}").is_err());
+        assert!(Barcode::code128("a\u{1d}").is_ok(), "set A");
+        assert!(Barcode::code128("a\u{10}").expect_err("DLE").to_string().contains("'\\u{10}'"));
         assert!(Barcode::itf("123").expect_err("odd").to_string().contains("put a 0"));
         assert!(Barcode::itf("1234").is_ok());
         assert!(Barcode::code128("x".repeat(81)).is_err());
@@ -289,6 +331,8 @@ mod tests {
     fn knows_how_wide_it_is() {
         assert_eq!(Barcode::ean13("400638133393").expect("12").width(2), Dots(190));
         assert_eq!(Barcode::ean8("7351353").expect("7").width(3), Dots(201));
+        // Two digits in one character: start, 12 pairs, check character; the stop has 13 modules.
+        assert_eq!(Barcode::code128("123456789012345678901234").expect("fits").width(2), Dots(2 * (11 * 14 + 13)));
         let long = Barcode::code128("x".repeat(20)).expect("fits").module(4);
         assert_eq!(long.width(1), Dots(11 * 22 + 13));
         assert_eq!(long.module_for(Dots(576)), Some(2));

@@ -2,23 +2,30 @@
 //!
 //! A [`Receipt`] is a list of [`Item`]s and is built fluently. What could not be printed (a wrong
 //! check digit, an image without pixels) is refused where it is made, so that laying out and
-//! encoding a receipt cannot fail. It serialises to JSON and is checked again when read back.
+//! encoding a receipt cannot fail. It serialises to JSON (see [`json`]) and is checked again when read back.
 //!
 //! Left out: page mode, printer-stored logos, labels.
 
 mod barcode;
+#[doc = include_str!("json.md")]
+pub mod json {}
 mod picture;
 mod qr;
 mod row;
+mod span;
 mod style;
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use barcode::check_digit;
 pub use barcode::{Barcode, Hri, Symbology};
 pub use picture::{Dither, Image};
 pub(crate) use qr::draw as draw_qr;
 pub use qr::{Correction, Qr};
 pub use row::{Cell, Row, Width};
+pub use span::{Span, Spans};
 pub use style::{Align, Style};
 
 use crate::printer::DrawerPin;
@@ -70,12 +77,12 @@ pub enum Item {
     Drawer(Kick),
 }
 
-/// Words in one style. `\n` ends a line.
+/// Words in one style or several. `\n` ends a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
     /// The words.
-    pub text: String,
-    /// How they look.
+    pub text: Spans,
+    /// Where they stand, and how those look that have no style of their own.
     #[serde(default)]
     pub style: Style,
 }
@@ -84,19 +91,29 @@ pub struct Text {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// The character, `─` unless told otherwise.
+    #[serde(default = "usual_rule")]
     pub with: char,
+}
+
+fn usual_rule() -> char {
+    '─'
 }
 
 /// Empty lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
-    /// How many.
+    /// How many; 1 in JSON unless told otherwise.
+    #[serde(default = "one_line")]
     pub lines: u8,
+}
+
+fn one_line() -> u8 {
+    1
 }
 
 /// How the paper is cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cut", rename_all = "kebab-case")]
+#[serde(from = "RawCut", into = "RawCut")]
 pub enum Cut {
     /// One point is left, so that the sheet does not fall.
     #[default]
@@ -105,8 +122,43 @@ pub enum Cut {
     Full,
 }
 
+/// `{"type":"cut"}`, `{"type":"cut","cut":"full"}`
+#[derive(Serialize, Deserialize)]
+struct RawCut {
+    #[serde(default)]
+    cut: How,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum How {
+    #[default]
+    Partial,
+    Full,
+}
+
+impl From<RawCut> for Cut {
+    fn from(raw: RawCut) -> Self {
+        match raw.cut {
+            How::Partial => Self::Partial,
+            How::Full => Self::Full,
+        }
+    }
+}
+
+impl From<Cut> for RawCut {
+    fn from(cut: Cut) -> Self {
+        let cut = match cut {
+            Cut::Partial => How::Partial,
+            Cut::Full => How::Full,
+        };
+        Self { cut }
+    }
+}
+
 /// A drawer pulse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Kick {
     /// Which pin.
     pub pin: DrawerPin,
@@ -123,8 +175,20 @@ impl Kick {
     }
 }
 
+impl Default for Kick {
+    fn default() -> Self {
+        Self::new(DrawerPin::default())
+    }
+}
+
+/// Where codes and images stand, unless told otherwise.
+fn centred() -> Align {
+    Align::Centre
+}
+
 /// Something that a printer cannot print as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "problem", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Problem {
     /// These characters are on none of the printer's code pages; they print as `?`.
@@ -134,11 +198,30 @@ pub enum Problem {
         /// The characters, each once.
         chars: Vec<char>,
     },
-    /// A barcode is wider than the paper; its text is printed instead.
+    /// A QR code or barcode is wider than the paper; its text is printed instead.
     TooWide {
         /// Which item, from 0.
         item: usize,
     },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unmappable { item, chars } => {
+                write!(f, "item {}: this printer has no ", item + 1)?;
+                for (i, c) in chars.iter().enumerate() {
+                    let between = if i == 0 { "" } else { ", " };
+                    // A control character would not be seen, or worse.
+                    if c.is_control() { write!(f, "{between}{c:?}")? } else { write!(f, "{between}`{c}`")? }
+                }
+                write!(f, " and prints ? instead")
+            }
+            Self::TooWide { item } => {
+                write!(f, "item {}: the code is wider than the paper; its text is printed instead", item + 1)
+            }
+        }
+    }
 }
 
 impl Receipt {
@@ -168,25 +251,25 @@ impl Receipt {
 
     /// Adds plain text.
     #[must_use]
-    pub fn text(self, text: impl Into<String>) -> Self {
+    pub fn text(self, text: impl Into<Spans>) -> Self {
         self.styled(text, Style::default())
     }
 
     /// Adds text in a style.
     #[must_use]
-    pub fn styled(self, text: impl Into<String>, style: Style) -> Self {
+    pub fn styled(self, text: impl Into<Spans>, style: Style) -> Self {
         self.item(Item::Text(Text { text: text.into(), style }))
     }
 
     /// Adds `left … right`, the right one as wide as it is: an article and its amount.
     #[must_use]
-    pub fn row(self, left: impl Into<String>, right: impl Into<String>) -> Self {
+    pub fn row(self, left: impl Into<Spans>, right: impl Into<Spans>) -> Self {
         self.styled_row(left, right, Style::default())
     }
 
     /// Adds `left … right` in a style.
     #[must_use]
-    pub fn styled_row(self, left: impl Into<String>, right: impl Into<String>, style: Style) -> Self {
+    pub fn styled_row(self, left: impl Into<Spans>, right: impl Into<Spans>, style: Style) -> Self {
         self.columns(Row::new([Cell::flex(left), Cell::fit(right).right()]).style(style))
     }
 
@@ -199,7 +282,7 @@ impl Receipt {
     /// Adds a line across the paper.
     #[must_use]
     pub fn rule(self) -> Self {
-        self.item(Item::Rule(Rule { with: '─' }))
+        self.item(Item::Rule(Rule { with: usual_rule() }))
     }
 
     /// Adds an image.
@@ -251,8 +334,10 @@ impl Receipt {
                 }
             };
             match content {
-                Item::Text(text) => add(&text.text),
-                Item::Row(row) => row.cells.iter().for_each(|cell| add(&cell.text)),
+                Item::Text(text) => text.text.spans().iter().for_each(|span| add(&span.text)),
+                Item::Row(row) => {
+                    row.cells.iter().flat_map(|cell| cell.text.spans()).for_each(|span| add(&span.text));
+                }
                 Item::Rule(rule) => add(rule.with.encode_utf8(&mut [0; 4])),
                 Item::Barcode(barcode) if barcode.module_for(profile.width).is_none() => {
                     problems.push(Problem::TooWide { item });

@@ -54,7 +54,7 @@ impl Image {
         if pixels.len() != width as usize * height as usize {
             return bad(format!("{} pixels are not {width} × {height}", pixels.len()));
         }
-        Ok(Self { width, height, pixels: pixels.into(), dither: Dither::default(), align: Align::Centre })
+        Ok(Self { width, height, pixels: pixels.into(), dither: Dither::default(), align: super::centred() })
     }
 
     /// Reads a PNG; what is transparent becomes white.
@@ -142,7 +142,7 @@ struct Raw {
     png: String,
     #[serde(default)]
     dither: Dither,
-    #[serde(default)]
+    #[serde(default = "super::centred")]
     align: Align,
 }
 

@@ -5,6 +5,9 @@ use tresen_hal::{Dots, Error, Kind, Result};
 
 use super::Align;
 
+/// Dots of a module, unless told otherwise.
+const USUAL_SIZE: u8 = 6;
+
 /// How much of a QR code may be lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -39,7 +42,7 @@ impl Qr {
     /// [`Kind::Input`]: no data, more than a QR code holds, or the control character DLE, which
     /// starts printer commands.
     pub fn new(data: impl Into<String>) -> Result<Self> {
-        Self::checked(data.into(), 6, Correction::Medium, Align::Centre)
+        Self::checked(data.into(), USUAL_SIZE, Correction::Medium, super::centred())
     }
 
     /// With modules of `dots` dots, 1 to 16. A code that would be wider than the paper is printed in
@@ -99,28 +102,67 @@ impl Qr {
         if data.contains('\u{10}') {
             return bad("a QR code cannot hold the control character DLE (0x10): it starts printer commands".into());
         }
-        let Some(version) = version(data.len(), correction) else {
+        // Printers may pack all data as bytes: the size is reserved for that where it is possible.
+        let fitting = version(Mode::Bytes, data.len(), correction)
+            .or_else(|| version(Mode::of(data.as_bytes()), data.len(), correction));
+        let Some(version) = fitting else {
             return bad(format!("{} bytes are too many for a QR code at this correction", data.len()));
         };
         Ok(Self { data, size: size.clamp(1, 16), correction, align, modules: version.width() as u32 })
     }
 }
 
-/// The smallest version that holds `len` bytes as bytes: mode indicator, count, data (ISO/IEC 18004,
-/// 7.4). A printer that packs digits more tightly needs less.
-fn version(len: usize, correction: Correction) -> Option<qrcode::Version> {
+/// How a QR code packs its data (ISO/IEC 18004, 7.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Numeric,
+    Alphanumeric,
+    Bytes,
+}
+
+impl Mode {
+    /// The densest mode that holds all of `data`.
+    fn of(data: &[u8]) -> Self {
+        let alphanumeric = |b: &u8| b.is_ascii_digit() || b.is_ascii_uppercase() || b" $%*+-./:".contains(b);
+        if data.iter().all(u8::is_ascii_digit) {
+            Self::Numeric
+        } else if data.iter().all(alphanumeric) {
+            Self::Alphanumeric
+        } else {
+            Self::Bytes
+        }
+    }
+
+    /// Bits for `len` characters in a version so many modules wide: mode indicator, count, data.
+    fn bits(self, len: usize, width: i16) -> usize {
+        // Versions 1 to 9, 10 to 26, 27 to 40.
+        let class = usize::from(width >= 57) + usize::from(width >= 125);
+        4 + match self {
+            Self::Numeric => [10, 12, 14][class] + len / 3 * 10 + [0, 4, 7][len % 3],
+            Self::Alphanumeric => [9, 11, 13][class] + len / 2 * 11 + len % 2 * 6,
+            Self::Bytes => [8, 16, 16][class] + len * 8,
+        }
+    }
+}
+
+/// The smallest version that holds `len` characters in this mode.
+fn version(mode: Mode, len: usize, correction: Correction) -> Option<qrcode::Version> {
     (1..=40).map(qrcode::Version::Normal).find(|&version| {
-        let count = if version.width() < 57 { 8 } else { 16 };
         let held = qrcode::bits::Bits::new(version).max_len(level(correction)).unwrap_or(0);
-        4 + count + 8 * len <= held
+        mode.bits(len, version.width()) <= held
     })
 }
 
-/// The code itself, for paper that we draw: all data as bytes, so that no decoder takes UTF-8 for
-/// Kanji. `None` if it does not fit.
+/// The code itself, for paper that we draw: digits and capitals packed as such, everything else as
+/// bytes, so that no decoder takes UTF-8 for Kanji. `None` if it does not fit.
 pub(crate) fn draw(data: &[u8], correction: Correction) -> Option<(usize, Vec<bool>)> {
-    let mut bits = qrcode::bits::Bits::new(version(data.len(), correction)?);
-    bits.push_byte_data(data).ok()?;
+    let mode = Mode::of(data);
+    let mut bits = qrcode::bits::Bits::new(version(mode, data.len(), correction)?);
+    match mode {
+        Mode::Numeric => bits.push_numeric_data(data).ok()?,
+        Mode::Alphanumeric => bits.push_alphanumeric_data(data).ok()?,
+        Mode::Bytes => bits.push_byte_data(data).ok()?,
+    }
     bits.push_terminator(level(correction)).ok()?;
     let code = qrcode::QrCode::with_bits(bits, level(correction)).ok()?;
     let width = code.width();
@@ -139,11 +181,16 @@ fn level(correction: Correction) -> qrcode::EcLevel {
 #[derive(Serialize, Deserialize)]
 struct Raw {
     data: String,
+    #[serde(default = "usual_size")]
     size: u8,
     #[serde(default)]
     correction: Correction,
-    #[serde(default)]
+    #[serde(default = "super::centred")]
     align: Align,
+}
+
+fn usual_size() -> u8 {
+    USUAL_SIZE
 }
 
 impl TryFrom<Raw> for Qr {
@@ -172,6 +219,11 @@ mod tests {
         let full = Qr::new("a".repeat(1273)).expect("fits");
         assert_eq!(full.clone().correction(Correction::High).expect("40-H").modules(), 177);
         assert_eq!(Qr::new("a".repeat(2954)).expect_err("too long").kind(), Kind::Input);
+        // 40-M holds 5,596 digits and 3,391 capitals.
+        assert_eq!(Qr::new("7".repeat(5596)).expect("40-M").modules(), 177);
+        assert!(Qr::new("7".repeat(5597)).is_err());
+        assert_eq!(Qr::new("A".repeat(3391)).expect("40-M").modules(), 177);
+        assert!(Qr::new("A".repeat(3392)).is_err());
         assert_eq!(Qr::new("").expect_err("nothing").kind(), Kind::Input);
         assert!(Qr::new("a\u{10}\u{14}").expect_err("a command").to_string().contains("DLE"));
     }

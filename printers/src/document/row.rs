@@ -2,9 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Align, Style};
+use super::{Align, Spans, Style};
 
 /// Columns side by side, one space between them; each wraps within its width.
+///
+/// What is narrow gives way in this order: [`Width::Flex`] cells wrap between words, [`Width::Fixed`]
+/// ones lose what they do not use. [`Width::Fit`] cells, which hold amounts, keep their lines whole: if
+/// there is no room beside them, the cells come one below the other, each at its own alignment, and if
+/// even the whole paper is too narrow, the row is printed less wide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// From left to right.
@@ -16,14 +21,41 @@ pub struct Row {
 
 /// One column of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Raw")]
 pub struct Cell {
     /// What is in it. `\n` ends a line.
-    pub text: String,
-    /// How wide it is.
+    pub text: Spans,
+    /// How wide it is; a share of what the others leave, unless told otherwise.
     pub width: Width,
     /// Where in its width the text stands.
-    #[serde(default)]
     pub align: Align,
+    /// How it looks; as the row where this is `None`. Its alignment is not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub style: Option<Style>,
+}
+
+/// One string where a plain flexible cell is meant.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a cell must be a string, or an object with `text`, `width`, `align` and `style`")]
+enum Raw {
+    Plain(String),
+    Full {
+        text: Spans,
+        #[serde(default)]
+        width: Width,
+        #[serde(default)]
+        align: Align,
+        style: Option<Style>,
+    },
+}
+
+impl From<Raw> for Cell {
+    fn from(raw: Raw) -> Self {
+        match raw {
+            Raw::Plain(text) => Self::flex(text),
+            Raw::Full { text, width, align, style } => Self { text, width, align, style },
+        }
+    }
 }
 
 /// How wide a column is, in characters of the row's style.
@@ -32,10 +64,16 @@ pub struct Cell {
 pub enum Width {
     /// So many characters.
     Fixed(u16),
-    /// As many as its longest line.
+    /// As many as its longest line, which is not broken.
     Fit,
     /// A share of what the others leave, by weight.
     Flex(u16),
+}
+
+impl Default for Width {
+    fn default() -> Self {
+        Self::Flex(1)
+    }
 }
 
 impl Row {
@@ -54,24 +92,31 @@ impl Row {
 
 impl Cell {
     /// A cell that takes what the others leave.
-    pub fn flex(text: impl Into<String>) -> Self {
-        Self { text: text.into(), width: Width::Flex(1), align: Align::Left }
+    pub fn flex(text: impl Into<Spans>) -> Self {
+        Self { text: text.into(), width: Width::Flex(1), align: Align::Left, style: None }
     }
 
     /// A cell as wide as its text.
-    pub fn fit(text: impl Into<String>) -> Self {
-        Self { text: text.into(), width: Width::Fit, align: Align::Left }
+    pub fn fit(text: impl Into<Spans>) -> Self {
+        Self { text: text.into(), width: Width::Fit, align: Align::Left, style: None }
     }
 
     /// A cell of `columns` characters.
-    pub fn fixed(columns: u16, text: impl Into<String>) -> Self {
-        Self { text: text.into(), width: Width::Fixed(columns), align: Align::Left }
+    pub fn fixed(columns: u16, text: impl Into<Spans>) -> Self {
+        Self { text: text.into(), width: Width::Fixed(columns), align: Align::Left, style: None }
     }
 
     /// With this weight among the flexible ones.
     #[must_use]
     pub fn weight(mut self, weight: u16) -> Self {
         self.width = Width::Flex(weight);
+        self
+    }
+
+    /// In a style of its own.
+    #[must_use]
+    pub fn style(mut self, style: Style) -> Self {
+        self.style = Some(style);
         self
     }
 

@@ -1,480 +1,178 @@
 //! One ESC/POS printer on one link.
 //!
-//! [`Printer::open`] says hello with a real-time status request; a printer that does not answer is
-//! printed on blindly. A job is status, `ESC @`, body, and then the best proof that this printer
-//! gives: its process id (`GS ( H`), else the answer to a status request queued behind the job
-//! (`GS r`), else none. What the printer reports meanwhile is heard while bytes are still being
-//! sent: one without paper stops reading.
+//! What is said when is decided in [`super::session`]; this moves its bytes and its time. A job is status,
+//! `ESC @`, body, and then the best proof that this printer gives: its process id (`GS ( H`), else the answer to
+//! a status request queued behind the job (`GS r`), else none. What the printer reports meanwhile is
+//! heard while bytes are still being sent: one without paper stops reading.
 //!
-//! When a job stops half-way and nobody comes, the driver asks the printer to discard the rest
-//! (`DLE DC4`, function 8). If the printer confirms, the job has failed and is known to be incomplete;
-//! if not, it may still come out when somebody puts in paper: the outcome is unknown. Where sending
-//! itself was cut short, the connection is of no use any more and every later call says so.
+//! When a job stops half-way and nobody comes, the printer is asked to discard the rest (`DLE DC4`,
+//! function 8). If it confirms, the job has failed and is known to be incomplete; if not, it may still
+//! come out when somebody puts in paper: the outcome is unknown. Where sending itself was cut short,
+//! the connection is of no use any more and every later call says so.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
-use tokio::time::{Instant, sleep_until, timeout};
-use tresen_hal::{BoxFuture, Driver, Effect, Error, Kind, Link, Result, Retry};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use tresen_hal::{BoxFuture, Driver, Effect, Error, Kind, Link, Result};
 
-use super::options::{Options, Timing};
-use super::status::{Condition, Decoder, Fault, Reply};
-use super::wire;
-use crate::document::Kick;
-use crate::printer::{Capabilities, DrawerPin, Identity, Job, Known, Outcome, Proof, Status};
+use super::options::Options;
+use super::session::{Call, Event, Session};
+use crate::panel::{Panel, PanelSide, Urgent, panel};
+use crate::printer::{Capabilities, DrawerPin, Identity, Job, Outcome, Status};
 use crate::profile::Profile;
-
-/// Bytes handed to the link at a time. Taking a piece is progress.
-const PIECE: usize = 4096;
-/// Replies that are kept from a send; no question has as many answers.
-const EARLY: usize = 64;
-/// NULs that complete an interrupted command: more than one of our image bands holds.
-const FLUSH: usize = 10 * 1024;
 
 /// An ESC/POS printer.
 #[derive(Debug)]
 pub struct Printer {
     link: Box<dyn Link>,
-    ears: Ears,
-    options: Options,
-    profile: Profile,
-    capabilities: Capabilities,
-    identity: Identity,
-    /// Identity and proof have been asked for.
-    acquainted: bool,
-    introductions: u8,
-    proof: Ladder,
-    /// Real-time statuses, by bit, that it has once not answered.
-    unasked: u8,
-    /// Sending ended inside a piece: nobody knows where the printer stands.
-    cut_short: bool,
-    jobs: u32,
-    told: Status,
-    buffer: Vec<u8>,
-}
-
-/// The best proof that this printer gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ladder {
-    ProcessId,
-    BufferDone,
-    None,
+    session: Session,
+    label: String,
+    panel: Panel,
+    side: PanelSide,
+    /// Who wants the drawer open, until the link took the pulse.
+    urgent: Vec<oneshot::Sender<Result<()>>>,
+    /// A status that no event has told yet.
+    untold: Option<Status>,
+    chunk: Vec<u8>,
 }
 
 impl Printer {
-    /// Says hello on an open link.
+    /// Says hello on an open link. Takes a few round trips; at most about 10 s with a printer that
+    /// answers little, 2 s with one that does not answer at all.
     ///
     /// # Errors
-    /// [`Kind::Closed`]: the printer hung up at once. [`Kind::Timeout`]: a printer whose profile says
-    /// that it answers, does not.
+    /// [`Kind::Closed`]: the printer hung up at once. [`Kind::Busy`]: it takes the connection but does not
+    /// answer, as one does that serves somebody else; a printer that cannot answer needs `status=no`
+    /// ([`Options::overrides`]).
     pub async fn open(link: Box<dyn Link>, options: Options) -> Result<Self> {
-        let profile = options.profile.clone().unwrap_or_default();
-        let mut printer = Self {
-            link,
-            ears: Ears::default(),
-            capabilities: profile.capabilities(),
-            profile,
-            options,
-            identity: Identity::default(),
-            acquainted: false,
-            introductions: 0,
-            proof: Ladder::None,
-            unasked: 0,
-            cut_short: false,
-            jobs: 0,
-            told: Status::default(),
-            buffer: Vec::new(),
-        };
-        if let Err(error) = printer.hello().await {
+        let salt = RandomState::new().build_hasher().finish();
+        Self::open_salted(link, options, salt).await
+    }
+
+    /// As [`Printer::open`], with the random number that keeps the job numbers of this connection apart
+    /// from those of others.
+    ///
+    /// # Errors
+    /// As [`Printer::open`].
+    pub async fn open_salted(link: Box<dyn Link>, options: Options, salt: u64) -> Result<Self> {
+        let label = options.label.clone();
+        let session = Session::new(options, salt, now());
+        let (panel, side) = panel();
+        let urgent = Vec::new();
+        let mut printer = Self { link, session, label, panel, side, urgent, untold: None, chunk: Vec::new() };
+        if let Err(error) = printer.call(Call::Open).await {
             printer.link.close().await;
-            return Err(error.with_effect(Effect::None).at(&printer.options.label));
+            let error = match error.kind() {
+                Kind::Closed => Error::new(Kind::Closed, "the printer closed the connection at once")
+                    .because(error)
+                    .hint("another till or program may hold it: most printers serve one connection at a time"),
+                _ => error,
+            };
+            return Err(error.with_effect(Effect::None).at(&printer.label));
         }
-        printer.told = printer.ears.condition.status;
+        printer.side.status.send_replace(printer.session.status());
+        printer.untold = None;
         Ok(printer)
     }
 
     /// The profile in use.
     pub fn profile(&self) -> &Profile {
-        &self.profile
+        self.session.profile()
     }
 
-    async fn hello(&mut self) -> Result<()> {
-        let answered = self.ask_condition().await.map_err(|e| match e.kind() {
-            Kind::Closed => Error::new(Kind::Closed, "the printer closed the connection at once")
-                .because(e)
-                .hint("another till or program may hold it: most printers serve one connection at a time"),
-            _ => e,
-        })?;
-        if !answered {
-            if self.profile.status.is_yes() {
-                return Err(Error::new(Kind::Timeout, "the printer takes the connection but does not answer")
-                    .with_retry(Retry::AfterReconnect)
-                    .hint("another till or program may hold it, or it needs to be switched off and on"));
-            }
-            tracing::info!(printer = %self.options.label, "does not answer: printing without status or proof");
-            self.capabilities.status = Known::No;
-            self.capabilities.process_id = Known::No;
-            self.acquainted = true;
-            return Ok(());
-        }
-        self.capabilities.status = Known::Yes;
-        // One that waits for a person answers only real-time requests; ask the rest later.
-        if self.ears.condition.fault.is_none() { self.acquaint().await } else { Ok(()) }
-    }
-
-    /// Asks who it is and how it proves a job.
-    async fn acquaint(&mut self) -> Result<()> {
-        self.identity.maker = self.ask_id(66).await?;
-        if self.identity.maker.is_none() {
-            // Unknown to it, or eaten by a command that an earlier host left unfinished.
-            self.send(&[0; FLUSH]).await?;
-            self.identity.maker = self.ask_id(66).await?;
-            if self.identity.maker.is_some() {
-                // Or only late, as it was printing: then the first answer came now, the second follows.
-                let late = self.options.timing.answer / 4;
-                self.hear_until(late, |r| matches!(r, Reply::Text(_)).then_some(())).await?;
+    /// Runs a call that ends well or badly.
+    async fn call(&mut self, call: Call<'_>) -> Result<()> {
+        self.session.begin(call, now());
+        loop {
+            if let Event::Done(result) = self.pump().await? {
+                return result;
             }
         }
-        if self.identity.maker.is_some() {
-            self.identity.model = self.ask_id(67).await?;
-            self.identity.firmware = self.ask_id(65).await?;
-            self.identity.serial = self.ask_id(68).await?;
-        }
-        let known = self.identity.model.as_deref().and_then(Profile::for_model);
-        if let Some(profile) = known.filter(|_| self.options.profile.is_none()) {
-            tracing::debug!(printer = %self.options.label, profile = %profile.name, "recognised");
-            self.capabilities = Capabilities { status: Known::Yes, ..profile.capabilities() };
-            self.profile = profile;
-        }
-        self.proof = self.probe().await?;
-        self.capabilities.process_id = match (self.proof, self.capabilities.process_id) {
-            (Ladder::ProcessId, _) => Known::Yes,
-            _ => Known::No,
-        };
-        let mut hello = Vec::new();
-        // Whatever a printer without GS ( H took for text must not stay in its line.
-        wire::initialize(&mut hello);
-        wire::automatic_status(true, &mut hello);
-        self.send(&hello).await?;
-        // One that said nothing at all may have been busy: it is asked once more before its first job.
-        self.introductions += 1;
-        self.acquainted = self.identity.maker.is_some() || self.proof != Ladder::None || self.introductions > 1;
-        Ok(())
     }
 
-    async fn probe(&mut self) -> Result<Ladder> {
-        let answer = self.options.timing.answer;
-        if self.profile.process_id.is_yes() {
-            return Ok(Ladder::ProcessId);
-        }
-        let mut ask = Vec::new();
-        // One that does not say who it is, is not asked: it might print the question.
-        if self.profile.process_id == Known::Unknown && self.identity.maker.is_some() {
-            let id = *b"tres";
-            wire::process_id(id, &mut ask);
-            self.send(&ask).await?;
-            if self.hear_until(answer, |r| (*r == Reply::Done(id)).then_some(())).await?.is_some() {
-                return Ok(Ladder::ProcessId);
-            }
-            ask.clear();
-            wire::initialize(&mut ask);
-        }
-        wire::transmit_status(1, &mut ask);
-        self.ears.owed += 1;
-        self.send(&ask).await?;
-        let answered = self.hear_until(answer, |r| matches!(r, Reply::Byte(_)).then_some(())).await?;
-        Ok(if answered.is_some() { Ladder::BufferDone } else { Ladder::None })
-    }
-
-    /// GS I strings name the printer; Epson begins them with `_`.
-    async fn ask_id(&mut self, n: u8) -> Result<Option<String>> {
-        let mut ask = Vec::new();
-        wire::printer_id(n, &mut ask);
-        self.send(&ask).await?;
-        let answer = self.options.timing.answer;
-        self.hear_until(answer, |r| {
-            if let Reply::Text(text) = r { Some(text.trim_start_matches('_').trim().to_owned()) } else { None }
-        })
-        .await
-    }
-
-    /// Asks for the real-time status; whether it answered.
-    async fn ask_condition(&mut self) -> Result<bool> {
-        let mut answers = [None; 4];
-        for (n, answer) in (1..).zip(&mut answers) {
-            if self.unasked & (1 << n) != 0 {
-                continue;
-            }
-            let mut ask = Vec::new();
-            wire::realtime_status(n, &mut ask);
-            self.send(&ask).await?;
-            let within = self.options.timing.answer;
-            *answer = self.hear_until(within, |r| if let Reply::Realtime(b) = r { Some(*b) } else { None }).await?;
-            match (n, &answer) {
-                (1, None) => return Ok(false),
-                // Many clones know only some of the four; waiting for the others each time takes long.
-                (_, None) => self.unasked |= 1 << n,
-                _ => {}
-            }
-        }
-        self.ears.condition = Condition::from_realtime(answers);
-        Ok(true)
-    }
-
-    /// Hears until `pick` finds what it waits for; `None` if that takes too long.
-    async fn hear_until<T>(&mut self, within: Duration, pick: impl Fn(&Reply) -> Option<T>) -> Result<Option<T>> {
-        let heard = async {
-            loop {
-                let reply = self.ears.hear(&*self.link).await?;
-                if let Some(found) = pick(&reply) {
-                    return Ok(found);
+    /// Moves bytes and time until something happened. A dropped future loses no input; if it was sending,
+    /// the session knows that the rest is missing.
+    ///
+    /// # Errors
+    /// The link failed while no call was running.
+    async fn pump(&mut self) -> Result<Event> {
+        let mut failed = None;
+        loop {
+            if let Some(event) = self.session.poll_event() {
+                if let Event::Status(status) = event {
+                    self.side.status.send_replace(status);
+                    self.untold = Some(status);
                 }
+                return Ok(event);
             }
-        };
-        timeout(within, heard).await.ok().transpose()
-    }
-
-    /// Sends while hearing; gives up when neither the link nor the printer makes progress.
-    async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        let Timing { stall, operator, .. } = self.options.timing;
-        self.ears.early.clear();
-        for piece in bytes.chunks(PIECE) {
-            self.cut_short = true;
-            let mut sending = self.link.send(piece);
-            loop {
-                let patience = if self.ears.condition.fault.is_some() { operator } else { stall };
-                tokio::select! {
-                    biased;
-                    sent = &mut sending => {
-                        sent?;
-                        break;
-                    }
-                    heard = self.ears.listen(&*self.link) => {
-                        // A fast printer answers before the link says that all was sent.
-                        let heard = heard?;
-                        if self.ears.early.len() == EARLY {
-                            self.ears.early.pop_front();
-                        }
-                        self.ears.early.push_back(heard);
-                    }
-                    () = sleep_until(Instant::now() + patience) => {
-                        let error = match self.ears.condition.fault {
-                            Some(fault) => stopped(fault),
-                            None => Error::new(Kind::Timeout, format!("the printer took nothing for {} s", stall.as_secs()))
-                                .hint("switch it off and on"),
-                        };
-                        return Err(error.with_effect(Effect::Unknown));
-                    }
-                }
+            if let Some(error) = failed {
+                return Err(error);
             }
-            self.cut_short = false;
-        }
-        Ok(())
-    }
-
-    /// Makes sure that the printer would print now.
-    async fn prepare(&mut self) -> Result<()> {
-        self.usable()?;
-        if self.capabilities.status.is_yes() {
-            self.ask_or_fail().await?;
-            if matches!(self.ears.condition.fault, Some(Fault::Recoverable | Fault::Cutter)) {
-                self.recover().await?;
-            }
-            if let Some(fault) = self.ears.condition.fault {
-                return Err(stopped(fault));
-            }
-        }
-        if !self.acquainted {
-            self.acquaint().await?;
-        }
-        if self.ears.owed > 0 && self.proof == Ladder::BufferDone {
-            self.settle().await?;
-        }
-        let mut preamble = Vec::new();
-        wire::initialize(&mut preamble);
-        if self.capabilities.status.is_yes() {
-            // ESC @ switches automatic status off.
-            wire::automatic_status(true, &mut preamble);
-        }
-        self.send(&preamble).await
-    }
-
-    /// An answer to `GS r` is missing. Asks again; once that is answered and nothing more comes, none
-    /// is.
-    async fn settle(&mut self) -> Result<()> {
-        let mut ask = Vec::new();
-        wire::transmit_status(1, &mut ask);
-        self.ears.owed += 1;
-        self.send(&ask).await?;
-        let (answer, mut heard) = (self.options.timing.answer, false);
-        while self.hear_until(answer, |r| matches!(r, Reply::Byte(_)).then_some(())).await?.is_some() {
-            heard = true;
-            if self.ears.owed == 0 {
-                break;
-            }
-        }
-        if heard {
-            self.ears.owed = 0;
-        }
-        Ok(())
-    }
-
-    async fn ask_or_fail(&mut self) -> Result<()> {
-        if self.ask_condition().await? {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Timeout, "the printer does not answer any more")
-            .with_effect(Effect::None)
-            .hint("is it switched on and connected?"))
-    }
-
-    /// Ends an error that the printer waits in, and clears its buffers.
-    async fn recover(&mut self) -> Result<()> {
-        let mut request = Vec::new();
-        wire::realtime_request(2, &mut request);
-        self.send(&request).await?;
-        self.ears.owed = 0;
-        // Epson asks for some time after clearing; the printer is not listening then.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        self.ask_or_fail().await
-    }
-
-    fn usable(&self) -> Result<()> {
-        if !self.cut_short {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Closed, "sending was cut short on this connection")
-            .with_effect(Effect::None)
-            .hint("open the printer again"))
-    }
-
-    async fn print_job(&mut self, job: &Job) -> Outcome {
-        if let Err(error) = self.prepare().await {
-            let error = error.with_effect(Effect::None).at(&self.options.label);
-            return Outcome::Failed { error, safe_to_retry: true };
-        }
-        self.jobs = self.jobs.wrapping_add(1);
-        let id = ticket(&job.id, self.jobs);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let mark = job.copy.then_some(self.options.copy_mark.as_str());
-        wire::encode_into(&job.receipt, &self.profile, mark, &mut buffer);
-        match self.proof {
-            Ladder::ProcessId => wire::process_id(id, &mut buffer),
-            Ladder::BufferDone => {
-                wire::transmit_status(1, &mut buffer);
-                self.ears.owed += 1;
-            }
-            Ladder::None => {}
-        }
-        let limit = self.options.timing.job;
-        let outcome = timeout(limit, async {
-            self.send(&buffer).await?;
-            self.prove(id).await
-        });
-        let outcome = outcome.await.unwrap_or_else(|_| {
-            Err(Error::new(Kind::Timeout, format!("the job was not done within {} s", limit.as_secs()))
-                .hint("look at the printer and the paper"))
-        });
-        self.buffer = buffer;
-        outcome.unwrap_or_else(|error| {
-            // From the first byte of the body on, nobody knows how much came out.
-            Outcome::Unknown(error.with_effect(Effect::Unknown).at(&self.options.label))
-        })
-    }
-
-    /// Waits for the best proof that all that was sent is on paper.
-    async fn prove(&mut self, id: [u8; 4]) -> Result<Outcome> {
-        if !self.capabilities.status.is_yes() {
-            return Ok(Outcome::Accepted);
-        }
-        if self.proof == Ladder::None {
-            self.ask_condition().await?;
-            return match self.ears.condition.fault {
-                None => Ok(Outcome::Accepted),
-                Some(_) => self.wait_for_operator().await,
+            failed = match self.session.poll_transmit(now()) {
+                Some(piece) => self.send(&piece).await,
+                None => self.wait().await,
             };
         }
-        if let Some(proof) = self.hear_proof(id).await? {
-            return Ok(Outcome::Printed(proof));
-        }
-        if self.ears.condition.fault.is_some() {
-            return self.give_up().await;
-        }
-        if self.proof == Ladder::ProcessId {
-            let mut ask = Vec::new();
-            wire::transmit_status(1, &mut ask);
-            self.ears.owed += 1;
-            self.send(&ask).await?;
-            if let Some(proof) = self.hear_proof(id).await? {
-                if proof == Proof::BufferDone {
-                    tracing::info!(printer = %self.options.label, "confirms no job numbers: using its buffer status");
-                    self.proof = Ladder::BufferDone;
-                    self.capabilities.process_id = Known::No;
-                }
-                return Ok(Outcome::Printed(proof));
-            }
-        }
-        if !self.ask_condition().await? {
-            return Err(Error::new(Kind::Timeout, "the printer took the job and does not answer any more")
-                .hint("look at the paper"));
-        }
-        if self.ears.condition.fault.is_some() { self.give_up().await } else { Ok(Outcome::Accepted) }
     }
 
-    /// Hears until the job is proved. Each sign of life extends the wait.
-    async fn hear_proof(&mut self, id: [u8; 4]) -> Result<Option<Proof>> {
+    /// Sends one piece, hearing meanwhile; ends when it is sent or the session has given up.
+    async fn send(&mut self, piece: &[u8]) -> Option<Error> {
+        let mut sending = self.link.send(piece);
         loop {
-            let Timing { proof, operator, .. } = self.options.timing;
-            let patience = if self.ears.condition.fault.is_some() { operator } else { proof };
-            match timeout(patience, self.ears.hear(&*self.link)).await {
-                Err(_) => return Ok(None),
-                Ok(reply) => match reply? {
-                    Reply::Done(done) if done == id => {
-                        return Ok(Some(Proof::ProcessId(id.iter().map(|&b| char::from(b)).collect())));
+            let deadline = self.session.poll_timeout();
+            tokio::select! {
+                biased;
+                sent = &mut sending => {
+                    return match sent {
+                        Ok(()) => {
+                            self.session.handle_sent(now());
+                            self.urgent.drain(..).for_each(|answer| _ = answer.send(Ok(())));
+                            None
+                        }
+                        Err(error) => self.session.handle_lost(error),
+                    };
+                }
+                heard = self.link.recv(&mut self.chunk) => match heard {
+                    Ok(_) => {
+                        self.session.handle_input(&self.chunk, now());
+                        self.chunk.clear();
+                        let status = self.session.status();
+                        self.side.status.send_if_modified(|seen| std::mem::replace(seen, status) != status);
                     }
-                    Reply::Byte(_) if self.ears.owed == 0 => return Ok(Some(Proof::BufferDone)),
-                    _ => {}
+                    Err(error) => return self.session.handle_lost(error),
                 },
+                Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
+                () = until(deadline) => {
+                    self.session.handle_timeout(now());
+                    if self.session.is_spoiled() {
+                        return None;
+                    }
+                }
             }
         }
     }
 
-    /// For a printer that proves nothing but says what stops it.
-    async fn wait_for_operator(&mut self) -> Result<Outcome> {
-        let end = Instant::now() + self.options.timing.operator;
-        while self.ears.condition.fault.is_some() && Instant::now() < end {
-            tokio::time::sleep(self.options.timing.answer).await;
-            self.ask_condition().await?;
+    /// Waits for what comes next.
+    async fn wait(&mut self) -> Option<Error> {
+        let deadline = self.session.poll_timeout();
+        tokio::select! {
+            biased;
+            heard = self.link.recv(&mut self.chunk) => match heard {
+                Ok(_) => {
+                    self.session.handle_input(&self.chunk, now());
+                    self.chunk.clear();
+                }
+                Err(error) => return self.session.handle_lost(error),
+            },
+            Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
+            () = until(deadline) => self.session.handle_timeout(now()),
         }
-        if self.ears.condition.fault.is_some() { self.give_up().await } else { Ok(Outcome::Accepted) }
-    }
-
-    /// The job hangs in the printer and nobody came: have the rest discarded.
-    async fn give_up(&mut self) -> Result<Outcome> {
-        let Some(fault) = self.ears.condition.fault else { return Ok(Outcome::Accepted) };
-        let error = stopped(fault).at(&self.options.label);
-        if self.discard().await? {
-            return Ok(Outcome::Failed { error: error.with_effect(Effect::Partial), safe_to_retry: false });
-        }
-        Ok(Outcome::Unknown(error.with_effect(Effect::Unknown)))
-    }
-
-    /// Has all buffers cleared; whether the printer confirmed it.
-    async fn discard(&mut self) -> Result<bool> {
-        let mut request = Vec::new();
-        wire::clear_buffers(&mut request);
-        self.send(&request).await?;
-        let answer = self.options.timing.answer;
-        let cleared = self.hear_until(answer, |r| (*r == Reply::Cleared).then_some(())).await?.is_some();
-        if cleared {
-            self.ears.owed = 0;
-        }
-        Ok(cleared)
+        None
     }
 
     fn here(&self, error: Error) -> Error {
-        error.at(&self.options.label)
+        error.at(&self.label)
     }
 }
 
@@ -483,11 +181,12 @@ impl Driver for Printer {
 
     fn event(&mut self) -> BoxFuture<'_, Result<Status>> {
         Box::pin(async move {
-            while self.told == self.ears.condition.status {
-                self.ears.hear(&*self.link).await.map_err(|e| e.at(&self.options.label))?;
+            loop {
+                if let Some(status) = self.untold.take() {
+                    return Ok(status);
+                }
+                self.pump().await.map_err(|e| e.at(&self.label))?;
             }
-            self.told = self.ears.condition.status;
-            Ok(self.told)
         })
     }
 
@@ -498,118 +197,68 @@ impl Driver for Printer {
 
 impl crate::printer::Printer for Printer {
     fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
+        self.session.capabilities()
+    }
+
+    fn panel(&self) -> Panel {
+        self.panel.clone()
     }
 
     fn status(&mut self) -> BoxFuture<'_, Result<Status>> {
         Box::pin(async move {
-            let asked = async {
-                self.usable()?;
-                if self.capabilities.status.is_yes() { self.ask_or_fail().await } else { Ok(()) }
-            };
-            asked.await.map_err(|e| self.here(e))?;
-            Ok(self.ears.condition.status)
+            self.call(Call::Status).await.map_err(|e| self.here(e))?;
+            Ok(self.session.status())
         })
     }
 
     fn identity(&mut self) -> BoxFuture<'_, Result<Identity>> {
         Box::pin(async move {
-            if !self.acquainted && self.ears.condition.fault.is_none() {
-                self.acquaint().await.map_err(|e| self.here(e))?;
-            }
-            Ok(self.identity.clone())
+            self.call(Call::Identity).await.map_err(|e| self.here(e))?;
+            Ok(self.session.identity().clone())
         })
     }
 
     fn print<'a>(&'a mut self, job: &'a Job) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.print_job(job))
+        Box::pin(async move {
+            self.session.begin(Call::Print(job), now());
+            loop {
+                match self.pump().await {
+                    Ok(Event::Printed(outcome)) => return outcome,
+                    Ok(_) => {}
+                    Err(error) => return Outcome::Unknown(self.here(error).with_effect(Effect::Unknown)),
+                }
+            }
+        })
     }
 
     fn kick_drawer(&mut self, pin: DrawerPin) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            if self.capabilities.drawer == Known::No {
-                return Err(self.here(Error::new(Kind::Unsupported, "this printer has no drawer port")));
-            }
-            let mut pulse = Vec::new();
-            wire::pulse(&Kick::new(pin), &mut pulse);
-            self.send_raw(&pulse).await
-        })
+        Box::pin(async move { self.call(Call::Kick(pin)).await.map_err(|e| self.here(e)) })
     }
 
     fn reset(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let cleared = async {
-                self.usable()?;
-                // Only printers that confirm jobs are known to have this command.
-                if self.proof == Ladder::ProcessId {
-                    self.discard().await?;
-                }
-                self.prepare().await
-            };
-            cleared.await.map_err(|e| self.here(e))
-        })
+        Box::pin(async move { self.call(Call::Reset).await.map_err(|e| self.here(e)) })
     }
 
     fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            self.usable().map_err(|e| self.here(e))?;
-            self.send(bytes).await.map_err(|e| self.here(e))
-        })
+        Box::pin(async move { self.call(Call::Raw(bytes)).await.map_err(|e| self.here(e)) })
     }
 }
 
-/// The receiving side, so that it can hear while the link is sending.
-#[derive(Debug, Default)]
-struct Ears {
-    decoder: Decoder,
-    chunk: Vec<u8>,
-    condition: Condition,
-    /// Heard during the latest send: an answer may overtake the news that the question was sent.
-    early: VecDeque<Reply>,
-    /// Answers to `GS r` that are still to come: an old one must not prove a new job.
-    owed: u32,
-}
-
-impl Ears {
-    /// The next reply, heard during the latest send or from now on. Dropping the future loses nothing.
-    async fn hear(&mut self, link: &dyn Link) -> Result<Reply> {
-        match self.early.pop_front() {
-            Some(reply) => Ok(reply),
-            None => self.listen(link).await,
-        }
-    }
-
-    /// The next reply from now on. Dropping the future loses nothing.
-    async fn listen(&mut self, link: &dyn Link) -> Result<Reply> {
-        loop {
-            if let Some(reply) = self.decoder.next_reply() {
-                tracing::trace!(?reply, "heard");
-                match reply {
-                    Reply::Automatic(bytes) => self.condition = Condition::from_automatic(bytes),
-                    Reply::Byte(_) => self.owed = self.owed.saturating_sub(1),
-                    _ => {}
-                }
-                return Ok(reply);
-            }
-            self.chunk.clear();
-            link.recv(&mut self.chunk).await?;
-            self.decoder.feed(&self.chunk);
-        }
+fn serve(session: &mut Session, waiting: &mut Vec<oneshot::Sender<Result<()>>>, wanted: Urgent) {
+    let Urgent::Kick(pin, answer) = wanted;
+    match session.kick_now(pin) {
+        Ok(()) => waiting.push(answer),
+        Err(error) => _ = answer.send(Err(error)),
     }
 }
 
-fn stopped(fault: Fault) -> Error {
-    Error::new(Kind::Operator, fault.what()).hint(fault.next_step())
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
-/// Four characters that name one attempt of one job, other than those before it.
-fn ticket(job: &str, attempt: u32) -> [u8; 4] {
-    // FNV-1a over the key; the attempt makes neighbours differ.
-    let hash = job.bytes().fold(0x811c_9dc5u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
-    let mut left = hash.wrapping_add(attempt);
-    std::array::from_fn(|_| {
-        let digit = (left % 94) as u8;
-        left /= 94;
-        b'!' + digit
-    })
+async fn until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! After Epson's "ESC/POS Command Reference" (download4.epson.biz/sec_pubs/pos/reference_en/escpos/)
 //! and the status bits that the technical reference guides of the TM series list. [`wire`] encodes
-//! receipts, [`raster`] images, [`status`] decodes what a printer says, [`driver`] prints and proves
-//! it, [`sim`] is a printer without hardware.
+//! receipts, [`raster`] images, [`status`] decodes what a printer says, [`session`] prints and proves
+//! it without IO, [`driver`] runs a session on a link, [`sim`] is a printer without hardware.
 //!
 //! Left out: page mode, Kanji, NV graphics, two-dimensional codes other than QR, impact printers'
 //! two colours.
@@ -11,10 +11,11 @@
 pub mod driver;
 mod options;
 pub mod raster;
+pub mod session;
 pub mod sim;
 pub mod status;
 pub mod wire;
 
 pub use driver::Printer;
-pub use options::{Options, Timing};
+pub use options::{Options, Overrides, ProofBy, Timing};
 pub use wire::encode;

@@ -1,9 +1,11 @@
 //! How a printer is opened, and how long it may take.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use tresen_hal::{Address, Dots, Error, Kind, Result};
 
+use crate::printer::Known;
 use crate::profile::Profile;
 
 /// How a printer is opened.
@@ -11,6 +13,10 @@ use crate::profile::Profile;
 pub struct Options {
     /// What kind of printer it is; none means: ask it, and else [`Profile::generic_80`].
     pub profile: Option<Profile>,
+    /// What this printer can do, other than its profile says.
+    pub overrides: Overrides,
+    /// How this printer proves a job; none means: find out.
+    pub proof: Option<ProofBy>,
     /// What it is called in errors.
     pub label: String,
     /// How long it may take.
@@ -19,12 +25,57 @@ pub struct Options {
     pub copy_mark: String,
 }
 
+/// What one printer can do or cannot do, whatever is known about its kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Answers status requests. `false` is a printer that can only listen: its jobs are accepted at best,
+    /// also while somebody else holds it.
+    pub status: Option<bool>,
+    /// Prints QR codes by itself; else they are drawn.
+    pub qr: Option<bool>,
+    /// Prints barcodes by itself; else they are drawn.
+    pub barcodes: Option<bool>,
+    /// Cuts paper; else it is fed to where a person tears it off.
+    pub cutter: Option<bool>,
+    /// Has a drawer port.
+    pub drawer: Option<bool>,
+    /// Opens the drawer in real time (`DLE DC4`, function 1).
+    pub urgent_drawer: Option<bool>,
+    /// Begins in Kanji mode, which has to be cancelled (`FS .`).
+    pub cancel_kanji: Option<bool>,
+}
+
+/// How a printer proves that a job is on paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProofBy {
+    /// The job's number comes back: `GS ( H`. In addresses `number`.
+    Number,
+    /// A status request queued behind the job is answered: `GS r`. In addresses `buffer`.
+    Buffer,
+    /// Not at all: jobs are accepted. In addresses `none`.
+    None,
+}
+
+impl FromStr for ProofBy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "number" => Ok(Self::Number),
+            "buffer" => Ok(Self::Buffer),
+            "none" => Ok(Self::None),
+            other => Err(format!("`{other}` is not a way to prove a job; expected number, buffer or none")),
+        }
+    }
+}
+
 /// How long a printer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// Until it answers a question: 1 s.
+    /// Until it answers a question: 1 s. A printer that was once slower is given twice its time, at most 3 s.
     pub answer: Duration,
-    /// Between two signs of progress while it takes bytes: 20 s.
+    /// Until it has taken 4096 bytes, whatever it reports meanwhile: 20 s.
     pub stall: Duration,
     /// Until it proves a job, counted from its last sign of life: 20 s.
     pub proof: Duration,
@@ -32,12 +83,21 @@ pub struct Timing {
     pub operator: Duration,
     /// For one job in all, whatever the printer reports meanwhile: 10 min.
     pub job: Duration,
+    /// For any other call in all: 30 s.
+    pub call: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { answer: seconds(1), stall: seconds(20), proof: seconds(20), operator: seconds(120), job: seconds(600) }
+        Self {
+            answer: seconds(1),
+            stall: seconds(20),
+            proof: seconds(20),
+            operator: seconds(120),
+            job: seconds(600),
+            call: seconds(30),
+        }
     }
 }
 
@@ -45,6 +105,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             profile: None,
+            overrides: Overrides::default(),
+            proof: None,
             label: "ESC/POS printer".into(),
             timing: Timing::default(),
             copy_mark: " COPY - may have been printed before ".into(),
@@ -54,13 +116,35 @@ impl Default for Options {
 
 impl Options {
     /// The address options that [`Options::from_address`] reads.
-    pub const NAMES: &[&str] = &["profile", "width", "columns"];
+    pub const NAMES: &[&str] = &[
+        "profile",
+        "width",
+        "columns",
+        "status",
+        "proof",
+        "qr",
+        "barcodes",
+        "cutter",
+        "drawer",
+        "urgent-drawer",
+        "cancel-kanji",
+    ];
 
-    /// Options as an address gives them: `?profile=generic-58mm`, and `width` in dots and `columns`
-    /// for paper that no profile has.
+    /// Options as an address gives them.
+    ///
+    /// | option | values | means |
+    /// |---|---|---|
+    /// | `profile` | `generic-58mm` … | what kind of printer it is, instead of asking it |
+    /// | `width`, `columns` | dots, characters | paper that no profile has |
+    /// | `status` | `no` | it has a one-way link or cannot answer: print without asking |
+    /// | `proof` | `number`, `buffer`, `none` | how it proves a job ([`ProofBy`]), instead of finding out |
+    /// | `qr`, `barcodes` | `yes`, `no` | whether it prints them by itself; else they are drawn |
+    /// | `cutter`, `drawer` | `yes`, `no` | whether it has one |
+    /// | `urgent-drawer` | `yes`, `no` | whether it opens the drawer in real time, also without paper |
+    /// | `cancel-kanji` | `yes`, `no` | whether it begins in Kanji mode, as printers sold in China do |
     ///
     /// # Errors
-    /// [`Kind::Address`]: no such profile, and the error lists them; or no such width.
+    /// [`Kind::Address`]: no such profile, and the error lists them; or no such value.
     pub fn from_address(address: &Address) -> Result<Self> {
         let bad = |what: String| Error::new(Kind::Address, what).at(address.label());
         let named = address.option("profile").map(|name| {
@@ -84,6 +168,36 @@ impl Options {
             }
             profile.columns = columns.unwrap_or(profile.columns);
         }
-        Ok(Self { profile, label: address.label(), ..Self::default() })
+        let yes = |name: &str| match address.option(name) {
+            None => Ok(None),
+            Some("yes" | "true") => Ok(Some(true)),
+            Some("no" | "false") => Ok(Some(false)),
+            Some(other) => Err(bad(format!("`{name}={other}`: expected yes or no"))),
+        };
+        let overrides = Overrides {
+            status: yes("status")?,
+            qr: yes("qr")?,
+            barcodes: yes("barcodes")?,
+            cutter: yes("cutter")?,
+            drawer: yes("drawer")?,
+            urgent_drawer: yes("urgent-drawer")?,
+            cancel_kanji: yes("cancel-kanji")?,
+        };
+        let proof = address.option("proof").map(str::parse).transpose().map_err(bad)?;
+        Ok(Self { profile, overrides, proof, label: address.label(), ..Self::default() })
+    }
+
+    /// `profile` with what is known better about this printer.
+    pub fn apply(&self, mut profile: Profile) -> Profile {
+        let set = |known: &mut Known, over: Option<bool>| *known = over.map_or(*known, Known::from);
+        let Overrides { status, qr, barcodes, cutter, drawer, urgent_drawer, cancel_kanji } = self.overrides;
+        set(&mut profile.status, status);
+        set(&mut profile.qr, qr);
+        set(&mut profile.barcodes, barcodes);
+        set(&mut profile.cutter, cutter);
+        set(&mut profile.drawer, drawer);
+        set(&mut profile.urgent_drawer, urgent_drawer);
+        profile.cancel_kanji = cancel_kanji.unwrap_or(profile.cancel_kanji);
+        profile
     }
 }

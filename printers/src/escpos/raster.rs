@@ -21,20 +21,12 @@ pub fn encode(map: &Bitmap, profile: &Profile, out: &mut Vec<u8>) {
     if stride == 0 {
         return;
     }
-    // A width that reads as a real-time command: GS v 0 counts it in bytes.
-    let raster = if is_command(&length(map.width() as usize)[..2]) { Raster::GsV0 } else { profile.raster };
     let mut rows = map.bytes();
     while !rows.is_empty() {
-        let mut count = band.min(rows.len() / stride);
-        // A length that reads as a real-time command: one row fewer.
-        if raster == Raster::Graphics && is_command(&length(count * stride + 10)[..2]) && count > 1 {
-            count -= 1;
-        }
+        let most = band.min(rows.len() / stride);
+        let (raster, count) = harmless(profile.raster, map.width(), stride, most);
         let (now, later) = rows.split_at(count * stride);
-        match raster {
-            Raster::GsV0 => gs_v_0(stride, count, out),
-            Raster::Graphics => store_graphics(map.width(), stride, count, out),
-        }
+        header(raster, map.width(), stride, count, out);
         let start = out.len();
         out.extend_from_slice(now);
         // From the last byte of the header on.
@@ -44,6 +36,26 @@ pub fn encode(map: &Bitmap, profile: &Profile, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\x1d(L\x02\x00\x30\x32");
         }
         rows = later;
+    }
+}
+
+/// The command and the greatest number of rows whose header does not read as a real-time command. Widths and
+/// lengths stand in it as they are; a row fewer, or else the other command, has other ones.
+fn harmless(wanted: Raster, width: u32, stride: usize, most: usize) -> (Raster, usize) {
+    let other = if wanted == Raster::GsV0 { Raster::Graphics } else { Raster::GsV0 };
+    let reads_as_command = |raster, count| {
+        let mut bytes = Vec::new();
+        header(raster, width, stride, count, &mut bytes);
+        bytes.windows(2).any(is_command)
+    };
+    let choices = [wanted, other].into_iter().flat_map(|raster| (1..=most).rev().map(move |count| (raster, count)));
+    choices.into_iter().find(|&(raster, count)| !reads_as_command(raster, count)).unwrap_or((wanted, most))
+}
+
+fn header(raster: Raster, width: u32, stride: usize, rows: usize, out: &mut Vec<u8>) {
+    match raster {
+        Raster::GsV0 => gs_v_0(stride, rows, out),
+        Raster::Graphics => store_graphics(width, stride, rows, out),
     }
 }
 
@@ -149,6 +161,16 @@ mod tests {
         let mut out = Vec::new();
         encode(&map(1040, 2, |_| 255), &Profile::epson_tm_m30(), &mut out);
         assert_eq!(out[..8], *b"\x1d\x76\x30\x00\x82\x00\x02\x00");
+    }
+
+    /// With GS ( L, 4096 dots are 00 10 and 4 rows 04 00, one behind the other.
+    #[test]
+    fn a_width_and_a_height_that_together_read_as_a_command_are_avoided() {
+        for rows in [4, 5, 20] {
+            let mut out = Vec::new();
+            encode(&map(4096, rows, |_| 255), &Profile::epson_tm_m30(), &mut out);
+            assert!(!out.windows(2).any(is_command), "{rows} rows");
+        }
     }
 
     proptest! {

@@ -51,6 +51,11 @@ impl Decoder {
         Some(reply)
     }
 
+    /// Forgets an incomplete reply: the rest will not come any more, and must not swallow the next one.
+    pub fn discard(&mut self) {
+        self.buffer.clear();
+    }
+
     /// How many bytes of an incomplete reply are held.
     pub fn held(&self) -> usize {
         self.buffer.len()
@@ -83,6 +88,10 @@ fn decode(bytes: &[u8]) -> Option<(usize, Reply)> {
             return Some((1, Reply::Unknown(vec![first])));
         }
         let status: [u8; 4] = bytes.get(..4)?.try_into().expect("four bytes");
+        // Bits 5 and 6 of the last two are reserved and 0: these are letters of a name that lost its `_`.
+        if status[2] >= 0x20 && status[3] >= 0x20 {
+            return Some((1, Reply::Unknown(vec![first])));
+        }
         return Some((4, Reply::Automatic(status)));
     }
     if first & 0x90 == 0 {
@@ -308,6 +317,13 @@ mod tests {
         let endless = [&[0x5f][..], &[b'x'; 200]].concat();
         assert_eq!(replies(&[&endless])[0], Reply::Unknown(vec![0x5f]));
         assert_eq!(replies(&[b"\x37\x29abc\x00"]), [Reply::Unknown(b"\x37\x29abc".to_vec())]);
+    }
+
+    /// `5F` is lost: of `TM-m30`, `T` looks like the beginning of an automatic status.
+    #[test]
+    fn the_rest_of_a_name_is_no_status() {
+        let heard = replies(&[b"TM-m\x00"]);
+        assert!(!heard.iter().any(|r| matches!(r, Reply::Automatic(_))), "{heard:?}");
     }
 
     #[test]

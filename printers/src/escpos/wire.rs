@@ -4,23 +4,26 @@
 //! goes into one buffer, which the caller may use again. Nothing here depends on what the printer
 //! did before, except through [`initialize`].
 
+use std::borrow::Cow;
+
 use super::raster;
 use crate::bitmap::Bitmap;
 use crate::document::{Align, Barcode, Correction, Cut, Hri, Item, Kick, Qr, Receipt, Style, Symbology, Text};
 use crate::layout::{self, Sink};
 use crate::printer::{DrawerPin, Known};
 use crate::profile::Profile;
-use crate::{document, text};
+use crate::{document, symbols, text};
 
 const DLE: u8 = 0x10;
 const ESC: u8 = 0x1b;
+const FS: u8 = 0x1c;
 const GS: u8 = 0x1d;
 const LF: u8 = b'\n';
 
 /// A receipt as bytes: initialisation, content, nothing after.
 pub fn encode(receipt: &Receipt, profile: &Profile) -> Vec<u8> {
     let mut out = Vec::with_capacity(4096);
-    initialize(&mut out);
+    initialize(profile, &mut out);
     encode_into(receipt, profile, None, &mut out);
     out
 }
@@ -33,15 +36,22 @@ pub fn encode_into(receipt: &Receipt, profile: &Profile, mark: Option<&str>, out
     let mut encoder = Encoder { profile, writer, style: Style::default(), out };
     if let Some(mark) = mark {
         let style = Style::new().bold().invert().centre();
-        layout::text(&Text { text: mark.to_owned(), style }, profile.columns, &mut encoder);
+        layout::text(&Text { text: mark.into(), style }, profile.columns, &mut encoder);
     }
     receipt.items().iter().for_each(|item| encoder.item(item));
     encoder.become_plain();
 }
 
-/// ESC @, initialize printer
-pub fn initialize(out: &mut Vec<u8>) {
-    out.extend_from_slice(&[ESC, b'@']);
+/// ESC @, initialize printer; ESC R 0, select the international character set USA; where the profile says so,
+/// FS ., cancel Kanji mode.
+///
+/// ESC @ returns to what the memory switches say: on a printer that is set to Germany `[` would print as
+/// `Ä`, and one from China would print two bytes from 80 on as one character.
+pub fn initialize(profile: &Profile, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[ESC, b'@', ESC, b'R', 0]);
+    if profile.cancel_kanji {
+        out.extend_from_slice(&[FS, b'.']);
+    }
 }
 
 /// DLE EOT n, transmit real-time status: 1 printer, 2 offline cause, 3 error cause, 4 paper
@@ -57,6 +67,15 @@ pub fn realtime_request(n: u8, out: &mut Vec<u8>) {
 /// DLE DC4, function 8: clear buffers in real time; answered with `37 25 00`
 pub fn clear_buffers(out: &mut Vec<u8>) {
     out.extend_from_slice(&[DLE, 0x14, 8, 1, 3, 20, 1, 6, 2, 8]);
+}
+
+/// DLE DC4, function 1: generate pulse in real time, 100 ms
+///
+/// Executed as it arrives, also offline, which a printer without paper or with an open cover is, and with a
+/// full buffer; ignored in an error status, and while a pulse runs (Epson TM-T88III specification, "DLE DC4";
+/// "ESC/POS Application Programming Guide", DLE DC4 (fn = 1)).
+pub fn realtime_pulse(pin: DrawerPin, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[DLE, 0x14, 1, pin_number(pin), 1]);
 }
 
 /// GS a n, enable or disable Automatic Status Back; all four groups
@@ -84,20 +103,24 @@ pub fn process_id(id: [u8; 4], out: &mut Vec<u8>) {
 /// ESC p m t1 t2, generate pulse: times in units of 2 ms
 pub fn pulse(kick: &Kick, out: &mut Vec<u8>) {
     let units = |ms: u16| (ms / 2).clamp(1, 255) as u8;
-    let pin = match kick.pin {
-        DrawerPin::Two => 0,
-        DrawerPin::Five => 1,
-    };
     let (on, mut off) = (units(kick.on_ms), units(kick.off_ms));
     if raster::is_command(&[on, off]) {
         off += 1;
         // DLE ENQ is next to DLE EOT.
         off += u8::from(raster::is_command(&[on, off]));
     }
-    out.extend_from_slice(&[ESC, b'p', pin, on, off]);
+    out.extend_from_slice(&[ESC, b'p', pin_number(kick.pin), on, off]);
 }
 
-/// GS V m n, select cut mode and cut, functions C and B: feed to the cutting position, then cut
+/// m of ESC p and DLE DC4.
+fn pin_number(pin: DrawerPin) -> u8 {
+    match pin {
+        DrawerPin::Two => 0,
+        DrawerPin::Five => 1,
+    }
+}
+
+/// GS V m n, select cut mode and cut, function B: feed to the cutting position, then cut
 pub fn cut(cut: Cut, out: &mut Vec<u8>) {
     let mode = match cut {
         Cut::Full => 65,
@@ -160,19 +183,12 @@ fn barcode(barcode: &Barcode, module: u8, out: &mut Vec<u8>) {
         Symbology::Ean8 => 68,
         Symbology::Code39 => 69,
         Symbology::Itf => 70,
-        Symbology::Code128 => 73,
+        Symbology::Code128 | Symbology::Gs1128 => 73,
     };
+    let in_sets = barcode.code128_data();
+    let data = in_sets.as_deref().unwrap_or(data);
     out.extend_from_slice(&[GS, b'k', system, data.len() as u8]);
-    if system != 73 {
-        out.extend_from_slice(data);
-        return;
-    }
-    let at = out.len() - 1;
-    out.extend_from_slice(b"{B");
-    for &byte in data {
-        out.extend_from_slice(if byte == b'{' { b"{{" } else { std::slice::from_ref(&byte) });
-    }
-    out[at] = (out.len() - at - 1) as u8;
+    out.extend_from_slice(data);
 }
 
 struct Encoder<'a> {
@@ -238,6 +254,7 @@ impl Encoder<'_> {
 
     fn barcode(&mut self, code: &Barcode) {
         match code.module_for(self.profile.width) {
+            Some(module) if self.profile.barcodes == Known::No => self.draw_barcode(code, module),
             Some(module) => {
                 self.align(code.alignment());
                 barcode(code, module, self.out);
@@ -246,10 +263,33 @@ impl Encoder<'_> {
         }
     }
 
+    fn draw_barcode(&mut self, code: &Barcode, module: u8) {
+        let widths = symbols::elements(code.symbology(), code.data().as_bytes(), module.into());
+        let height = u32::from(code.bar_height());
+        let mut map = Bitmap::new(widths.iter().sum(), height);
+        let mut x = 0;
+        // Bar, space, bar.
+        for (i, width) in widths.into_iter().enumerate() {
+            if i % 2 == 0 {
+                (0..height).for_each(|y| map.set_run(x, y, width));
+            }
+            x += width;
+        }
+        let position = code.text_position();
+        if matches!(position, Hri::Above | Hri::Both) {
+            self.note(code.data(), code.alignment());
+        }
+        self.align(code.alignment());
+        raster::encode(&map, self.profile, self.out);
+        if matches!(position, Hri::Below | Hri::Both) {
+            self.note(code.data(), code.alignment());
+        }
+    }
+
     /// What a code says, where the code itself does not fit.
     fn note(&mut self, data: &str, align: Align) {
         let style = Style { align, ..Style::default() };
-        layout::text(&Text { text: data.to_owned(), style }, self.profile.columns, self);
+        layout::text(&Text { text: data.into(), style }, self.profile.columns, self);
     }
 
     fn align(&mut self, align: Align) {
@@ -289,8 +329,16 @@ impl Encoder<'_> {
 }
 
 impl Sink for Encoder<'_> {
+    fn printable<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        text::printable(text, &self.profile.code_pages)
+    }
+
     fn begin(&mut self, style: &Style, align: Align) {
         self.align(align);
+        self.become_styled(style);
+    }
+
+    fn style(&mut self, style: &Style) {
         self.become_styled(style);
     }
 
@@ -331,8 +379,19 @@ mod tests {
 
     #[test]
     fn a_receipt_begins_with_initialisation_and_its_code_page() {
-        // Epson ESC @: 1B 40; ESC t: 1B 74 n, 19 is PC858.
-        assert_eq!(encode(&Receipt::new().text("a"), &Profile::generic_80()), b"\x1b\x40\x1b\x74\x13a\n");
+        // Epson ESC @: 1B 40; ESC R: 1B 52 n, 0 is USA; ESC t: 1B 74 n, 19 is PC858; FS .: 1C 2E.
+        let receipt = Receipt::new().text("a");
+        assert_eq!(encode(&receipt, &Profile::generic_80()), b"\x1b\x40\x1b\x52\x00\x1b\x74\x13a\n");
+        let chinese = Profile { cancel_kanji: true, ..Profile::generic_80() };
+        assert_eq!(encode(&receipt, &chinese), b"\x1b\x40\x1b\x52\x00\x1c\x2e\x1b\x74\x13a\n");
+    }
+
+    /// Epson DLE DC4 fn 1: 10 14 01 m t, t × 100 ms.
+    #[test]
+    fn a_pulse_in_real_time_as_the_manual_has_it() {
+        let mut out = Vec::new();
+        realtime_pulse(DrawerPin::Five, &mut out);
+        assert_eq!(out, b"\x10\x14\x01\x01\x01");
     }
 
     /// Epson: ESC a 1B 61 n; ESC E 1B 45 n; ESC - 1B 2D n; GS B 1D 42 n; GS ! 1D 21 n with the width in
@@ -406,6 +465,11 @@ mod tests {
         let bytes = encode(&Receipt::new().qr(Qr::new("x").expect("short")).cut(), &plain);
         assert!(bytes.windows(4).any(|w| w == b"\x1dv0\x00") && !bytes.windows(3).any(|w| w == b"\x1d(k"));
         assert!(bytes.windows(3).any(|w| w == b"\x1b\x64\x04") && !bytes.windows(2).any(|w| w == b"\x1dV"));
+        // A barcode is drawn: EAN-13 has 95 modules, here of 2 dots in 80 rows, that is 24 bytes a row.
+        let drawn = Profile { barcodes: Known::No, ..plain.clone() };
+        let bytes = encode(&Receipt::new().barcode(Barcode::ean13("4006381333931").expect("right")), &drawn);
+        assert!(bytes.windows(8).any(|w| w == b"\x1dv0\x00\x18\x00\x50\x00"), "{bytes:x?}");
+        assert!(!bytes.windows(2).any(|w| w == b"\x1dk") && bytes.windows(14).any(|w| w == b"4006381333931\n"));
         let long = Barcode::code128("x".repeat(60)).expect("fits");
         let bytes = encode(&Receipt::new().barcode(long), &plain);
         assert!(bytes.windows(32).any(|w| w == [b'x'; 32]) && !bytes.windows(2).any(|w| w == b"\x1dk"));

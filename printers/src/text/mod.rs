@@ -3,12 +3,16 @@
 //! Printers know no Unicode: one byte is one character of the page that `ESC t` selected. This
 //! module chooses pages: it stays on the current one as long as it can and otherwise takes the
 //! first of the profile's pages that has the character, so a text costs one table look-up per
-//! character. Left out: multi-byte (Kanji) modes, right-to-left text and combining marks; what no
-//! page has is printed as `?` and listed by [`unmappable`].
+//! character. What no page has is written in another way first, as [`printable`] says; the rest is
+//! printed as `?` and listed by [`unmappable`]. Left out: multi-byte (Kanji) modes and right-to-left
+//! text.
 
 mod tables;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
+
+use unicode_normalization::UnicodeNormalization;
 
 /// A code page of 256 characters whose lower half is ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,16 +162,92 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The characters of `text` that none of the pages has, each once, in order of appearance.
+/// The characters of `text` that print as `?`, since none of the pages has them and [`printable`] knows
+/// nothing else for them: each once, in order of appearance.
 pub fn unmappable(text: &str, slots: &[Slot]) -> Vec<char> {
     let mut missing = Vec::new();
-    for c in text.chars().filter(|&c| c != '\n' && c != '\t') {
-        let simple = simplify(c);
-        if !is_plain(simple) && !slots.iter().any(|(page, _)| page.encode(simple).is_some()) && !missing.contains(&c) {
+    for c in printable(text, slots).chars().filter(|&c| c != '\n' && c != '\r') {
+        if !has(c, slots) && !missing.contains(&c) {
             missing.push(c);
         }
     }
     missing
+}
+
+/// `text` as these pages can print it: letters and their combining marks are composed (u + U+0308
+/// becomes ü), and characters that no page has are replaced by others that say the same (`ș` by `ş`,
+/// `ẞ` by `SS`, `→` by `->`). It changes nothing else.
+pub fn printable<'a>(text: &'a str, slots: &[Slot]) -> Cow<'a, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let mut text = Cow::Borrowed(text);
+    if text.chars().any(|c| matches!(c, '\u{300}'..='\u{36f}' | '\u{1100}'..='\u{11ff}')) {
+        text = Cow::Owned(text.nfc().collect());
+    }
+    let other = |c: char| stand_in(c).filter(|other| !has(c, slots) && other.chars().all(|c| has(c, slots)));
+    if text.chars().all(|c| c.is_ascii() || other(c).is_none()) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match other(c) {
+            Some(other) => out.push_str(other),
+            None => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn has(c: char, slots: &[Slot]) -> bool {
+    let c = simplify(c);
+    is_plain(c) || TABLES.bytes(c).is_some_and(|bytes| slots.iter().any(|(page, _)| bytes[*page as usize] != 0))
+}
+
+/// What says the same where a character is not to be had.
+fn stand_in(c: char) -> Option<&'static str> {
+    Some(match c {
+        // Romanian: the cedilla stood for the comma before Unicode 3.0, and still does on code pages.
+        'ș' => "ş",
+        'Ș' => "Ş",
+        'ț' => "ţ",
+        'Ț' => "Ţ",
+        'ẞ' => "SS",
+        'ﬁ' => "fi",
+        'ﬂ' => "fl",
+        '‘' | '’' | '‛' | '′' | 'ʼ' | '‹' | '›' => "'",
+        '“' | '”' | '„' | '‟' | '″' => "\"",
+        '‚' => ",",
+        '–' | '—' | '―' | '─' | '━' => "-",
+        '═' => "=",
+        '│' | '┃' | '║' => "|",
+        '…' => "...",
+        '•' | '‣' | '●' => "*",
+        '→' => "->",
+        '←' => "<-",
+        '↔' => "<->",
+        '⇒' => "=>",
+        '×' | '✕' => "x",
+        '⁄' | '∕' => "/",
+        '≠' => "!=",
+        '≤' => "<=",
+        '≥' => ">=",
+        '≈' => "~",
+        '✓' | '✔' => "v",
+        '€' => "EUR",
+        '₺' => "TL",
+        '₽' => "RUB",
+        '₴' => "UAH",
+        '₹' => "Rs",
+        '₿' => "BTC",
+        '™' => "(TM)",
+        '©' => "(C)",
+        '®' => "(R)",
+        '№' => "No.",
+        // Nothing to see: zero-width characters and the hyphen of a break that does not happen.
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => "",
+        _ => return None,
+    })
 }
 
 /// Characters that mean the same on paper.
@@ -199,7 +279,10 @@ impl Tables {
             let mut chars = [char::REPLACEMENT_CHARACTER; 128];
             for (i, c) in upper.chars().enumerate() {
                 chars[i] = c;
-                if c == char::REPLACEMENT_CHARACTER {
+                // Page 857 has the euro sign since IBM's update of it (CCSID 9049). Printers from before
+                // print nothing there, so it is read and never written.
+                let is_late = page == CodePage::Cp857 as usize && c == '€';
+                if c == char::REPLACEMENT_CHARACTER || is_late {
                     continue;
                 }
                 let code = c as usize;
@@ -278,6 +361,27 @@ mod tests {
         assert_eq!(written("a漢b"), b"\x1b\x74\x13a?b");
         assert_eq!(unmappable("漢a漢字€\n", SLOTS), ['漢', '字']);
         assert_eq!(unmappable("Grüße\u{a0}5\u{202f}€", SLOTS), []);
+        assert_eq!(unmappable("ẞ → ș 漢", SLOTS), ['ș', '漢'], "this printer has no ş either");
+    }
+
+    #[test]
+    fn what_no_page_has_is_written_in_another_way() {
+        let slots = [SLOTS, &[(CodePage::Cp852, 18)]].concat();
+        for (text, printed) in [
+            ("u\u{308}ber Cafe\u{301}", "über Café"),
+            ("Bucureș\u{163}i, Țară", "Bucureşţi, Ţară"),
+            ("STRAẞE", "STRASSE"),
+            ("5′ 10″ → ≠ … −5", "5' 10\" -> != ... −5"),
+            ("Grüße 5 €", "Grüße 5 €"),
+            ("plain", "plain"),
+            ("漢 ₪", "漢 ₪"),
+            ("soft\u{200b} space", "soft space"),
+        ] {
+            assert_eq!(printable(text, &slots), printed);
+        }
+        assert_eq!(printable("5 €", &[(CodePage::Cp437, 0)]), "5 EUR");
+        let euro = printable("5 €", SLOTS);
+        assert!(matches!(euro, Cow::Borrowed(_)), "no copy where nothing changes");
     }
 
     #[test]

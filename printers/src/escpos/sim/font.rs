@@ -21,12 +21,26 @@ impl Font {
         }
     }
 
-    /// Rows of dots, the leftmost in the highest of the cell's bits.
+    /// Rows of dots, the leftmost in the highest of the cell's bits; a hollow box for a character that
+    /// the font does not have.
     pub(super) fn glyph(self, c: char) -> &'static [u16] {
-        let glyphs = match self {
-            Self::A => &*FONT_A,
-            Self::B => &*FONT_B,
-        };
+        self.find(c).unwrap_or(&self.glyphs().missing)
+    }
+
+    /// Whether it has the character or a stand-in for it.
+    pub(super) fn has(self, c: char) -> bool {
+        c.is_ascii() || self.find(c).is_some()
+    }
+
+    fn glyphs(self) -> &'static Glyphs {
+        match self {
+            Self::A => &FONT_A,
+            Self::B => &FONT_B,
+        }
+    }
+
+    fn find(self, c: char) -> Option<&'static [u16]> {
+        let glyphs = self.glyphs();
         let stand_in = match c {
             '—' => '─',
             '‗' => '═',
@@ -35,7 +49,7 @@ impl Font {
             'ƒ' => 'f',
             _ => '\u{fffd}',
         };
-        glyphs.map.get(&c).or_else(|| glyphs.map.get(&stand_in)).unwrap_or(&glyphs.missing)
+        glyphs.map.get(&c).or_else(|| glyphs.map.get(&stand_in)).map(Vec::as_slice)
     }
 }
 

@@ -1,45 +1,53 @@
 //! What an ESC/POS printer does with its bytes: a lenient interpreter, wider than our encoder, so
 //! that other people's output prints too.
 //!
-//! It takes one command at a time from a buffer and says when it needs more. Unknown commands are
-//! kept with their place and do not stop printing. Left out: page mode, user-defined characters,
-//! Kanji, upside-down and rotated printing, and codes other than QR, EAN, UPC-A, Code 39, Code 128
-//! and ITF, which are named in the text but not drawn.
+//! It takes one command at a time from a buffer and says when it needs more, so it does not matter
+//! how the bytes arrive. What it does not do is listed as [`Unsupported`](super::Unsupported) and does
+//! not stop printing: page mode, user-defined characters, Kanji, upside-down and rotated printing,
+//! stored images, macros. A code other than QR, EAN, UPC-A, Code 39, Code 128 and ITF is named on the
+//! paper and in the text instead of being drawn; one that a real printer would not print either (too
+//! wide, not encodable) is only listed. QR codes of model 1 are drawn as model 2. Smoothing, colours,
+//! and motion units other than dots have no effect.
+//!
+//! This file has the state, the text and the paper; the commands are in [`super::esc`],
+//! [`super::gs`], [`super::images`] and [`super::codes`].
 
+use super::charset;
 use super::codes::Symbol;
 use super::font::Font;
-use super::paper::{Look, Piece, Sheet};
+use super::paper::{LONGEST, Look, Piece, Pile, Sheet};
+use super::unsupported::List;
 use crate::bitmap::Bitmap;
-use crate::document::{Align, Cut, Kick};
+use crate::document::{Align, Kick};
 use crate::printer::DrawerPin;
 use crate::profile::Profile;
 use crate::text::CodePage;
 
 /// Dots from line to line, unless told otherwise.
-const SPACING: u32 = 30;
+pub(super) const SPACING: u32 = 30;
 /// Largest image or data block that is waited for.
-const LARGEST: usize = 8 << 20;
-/// Rows of finished sheets that are kept: 32 m at 203 dpi.
-const KEPT: u32 = 1 << 18;
-/// Unknown commands and pulses that are kept.
-const LISTED: usize = 1000;
-
-/// Bytes that the interpreter did not understand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unknown {
-    /// Where, counted from the first byte ever received.
-    pub offset: u64,
-    /// What it skipped.
-    pub bytes: Vec<u8>,
-}
+pub(super) const LARGEST: usize = 8 << 20;
+/// Pulses that are kept.
+const KICKS: usize = 1000;
+/// Characters and images on one line, which a host can print over each other.
+const PIECES: usize = 10_000;
 
 /// What the printer has to answer, or to do besides printing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
+    /// GS I n
     Id(u8),
+    /// GS r n
     Status(u8),
+    /// ESC v
+    PaperSensor,
+    /// ESC u n
+    Peripheral,
+    /// GS a n
     Automatic(u8),
+    /// GS ( H, function 48
     ProcessId([u8; 4]),
+    /// ESC @
     Initialize,
 }
 
@@ -53,25 +61,36 @@ pub(super) enum Step {
 
 #[derive(Debug)]
 pub(super) struct Interpreter {
-    profile: Profile,
-    pub(super) sheets: Vec<Sheet>,
+    pub(super) profile: Profile,
+    pub(super) pile: Pile,
     pub(super) sheet: Sheet,
     pub(super) kicks: Vec<Kick>,
-    pub(super) unknown: Vec<Unknown>,
+    /// All pulses since the beginning.
+    pub(super) kicked: u64,
+    pub(super) unsupported: List,
     /// Lines of text height printed since the beginning.
     pub(super) lines: u32,
+    /// Bytes done since the beginning.
     offset: u64,
-    line: Vec<Piece>,
-    cursor: u32,
+    /// Where the command or character stands that is being done.
+    at: u64,
+    pub(super) line: Vec<Piece>,
+    pub(super) cursor: u32,
     pub(super) set: Settings,
     pub(super) symbol: Symbol,
-    graphics: Option<Bitmap>,
+    pub(super) graphics: Option<Bitmap>,
+    /// The sheet is full, and that is listed.
+    overflowed: bool,
 }
 
 /// What `ESC @` resets.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) page: Option<CodePage>,
+    pub(super) international: u8,
+    pub(super) kanji: bool,
+    /// ESC =: bit 0 the printer, bit 1 the customer display.
+    pub(super) peripheral: u8,
     pub(super) look: Look,
     pub(super) align: Align,
     pub(super) spacing: u32,
@@ -82,13 +101,17 @@ pub(super) struct Settings {
     pub(super) bar_height: u32,
     pub(super) module: u32,
     pub(super) hri: u8,
+    pub(super) hri_font: Font,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             page: Some(CodePage::Cp437),
-            look: Look { font: Font::A, wide: 1, high: 1, bold: false, underline: 0, invert: false },
+            international: 0,
+            kanji: false,
+            peripheral: 1,
+            look: Look::default(),
             align: Align::Left,
             spacing: SPACING,
             gap: 0,
@@ -98,6 +121,7 @@ impl Default for Settings {
             bar_height: 162,
             module: 3,
             hri: 0,
+            hri_font: Font::A,
         }
     }
 }
@@ -105,23 +129,27 @@ impl Default for Settings {
 impl Interpreter {
     pub(super) fn new(profile: Profile) -> Self {
         Self {
-            sheet: Sheet::new(profile.width.0, profile.columns),
+            sheet: Sheet::new(profile.width.0),
             profile,
-            sheets: Vec::new(),
+            pile: Pile::default(),
             kicks: Vec::new(),
-            unknown: Vec::new(),
+            kicked: 0,
+            unsupported: List::default(),
             lines: 0,
             offset: 0,
+            at: 0,
             line: Vec::new(),
             cursor: 0,
             set: Settings::default(),
             symbol: Symbol::default(),
             graphics: None,
+            overflowed: false,
         }
     }
 
     /// Does the first command in `bytes`.
     pub(super) fn step(&mut self, bytes: &[u8]) -> Step {
+        self.at = self.offset;
         let step = self.execute(bytes);
         if let Step::Done(count, _) = step {
             self.offset += count as u64;
@@ -136,18 +164,56 @@ impl Interpreter {
         self.cursor = 0;
     }
 
-    /// What is on the line when the power goes, or the file ends, is printed by nobody; here it is.
-    pub(super) fn finish(&mut self) {
+    /// The bytes end here, in the middle of a command if there is a `rest`. Prints what is on the line
+    /// (a real printer would keep it) and ends the sheet.
+    pub(super) fn finish(&mut self, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.cut_off(rest);
+        }
         if !self.line.is_empty() {
             self.print_line();
         }
-        if !self.sheet.is_empty() {
-            self.end_sheet();
+        self.end_sheet();
+    }
+
+    /// Lists a command that has not arrived as a whole.
+    pub(super) fn cut_off(&mut self, rest: &[u8]) {
+        let name = format!("the data end in the middle of {}", head(rest));
+        self.unsupported.add(self.offset, name, rest);
+    }
+
+    /// Lists what is on the line and will not be printed.
+    pub(super) fn lose_line(&mut self) {
+        if !self.line.is_empty() {
+            let count = self.line.len();
+            self.unsupported.add(self.offset, format!("an unfinished line of {count} characters is lost"), &[]);
         }
+    }
+
+    /// Settings and what is buffered are gone, as when the power is.
+    pub(super) fn reset(&mut self) {
+        self.set = Settings::default();
+        self.symbol = Symbol::default();
+        self.graphics = None;
+        self.line.clear();
+        self.cursor = 0;
+    }
+
+    /// Ends the sheet if there is anything on it.
+    pub(super) fn end_sheet(&mut self) {
+        if self.sheet.is_empty() {
+            return;
+        }
+        self.overflowed = false;
+        let next = Sheet::new(self.profile.width.0);
+        self.pile.push(std::mem::replace(&mut self.sheet, next));
     }
 
     fn execute(&mut self, bytes: &[u8]) -> Step {
         let Some(&first) = bytes.first() else { return Step::More };
+        if self.set.peripheral & 1 == 0 {
+            return self.elsewhere(bytes);
+        }
         match first {
             0x1b => self.esc(bytes),
             0x1d => self.gs(bytes),
@@ -162,33 +228,78 @@ impl Interpreter {
                 done(1)
             }
             b'\r' | 0 | 0x0c | 0x18 => done(1),
-            0x01..0x20 => self.unknown(&bytes[..1]),
+            0x01..0x20 => self.undone("control character", &bytes[..1]),
             _ => {
                 let end = bytes.iter().position(|b| *b < 0x20).unwrap_or(bytes.len());
-                bytes[..end].iter().for_each(|&b| self.character(b));
+                for (i, &byte) in bytes[..end].iter().enumerate() {
+                    self.at = self.offset + i as u64;
+                    self.character(byte);
+                }
                 done(end)
             }
         }
     }
 
+    /// ESC = turned the printer off: only ESC = is heeded.
+    fn elsewhere(&mut self, bytes: &[u8]) -> Step {
+        let end = match bytes {
+            [0x1b] | [0x1b, b'='] => return Step::More,
+            [0x1b, b'=', n, ..] => {
+                self.set.peripheral = *n;
+                return done(3);
+            }
+            [_, rest @ ..] => 1 + rest.iter().position(|b| *b == 0x1b).unwrap_or(rest.len()),
+            [] => return Step::More,
+        };
+        let name = if self.set.peripheral & 2 != 0 {
+            "ESC = 2: for the customer display"
+        } else {
+            "ESC = 0: the printer is turned off"
+        };
+        self.unsupported.extend(self.at, name, &bytes[..end]);
+        done(end)
+    }
+
     fn character(&mut self, byte: u8) {
+        const MISSING: char = char::REPLACEMENT_CHARACTER;
+        let mut lacks = |name| {
+            self.unsupported.extend(self.at, name, &[byte]);
+            MISSING
+        };
         let c = match self.set.page {
-            Some(page) => page.decode(byte),
-            None if byte < 0x80 => byte.into(),
-            None => char::REPLACEMENT_CHARACTER,
+            _ if byte < 0x80 => charset::character(self.set.international, byte),
+            _ if self.set.kanji => lacks("Kanji characters"),
+            None => lacks("characters of a code page that is not known"),
+            Some(page) => match page.decode(byte) {
+                MISSING => lacks("characters that the code page does not have"),
+                c => c,
+            },
         };
         let look = self.set.look;
+        if c != MISSING && !look.font.has(c) {
+            self.unsupported.extend(self.at, "characters without a glyph, drawn as a box", &[byte]);
+        }
         let width = look.cell().0;
         self.make_room(width);
-        self.line.push(Piece::Char { c, x: self.cursor, look });
+        self.push(Piece::Char { c, x: self.cursor, look });
         self.cursor += width + self.set.gap;
     }
 
     /// Prints the line if `width` more dots do not fit on it.
-    fn make_room(&mut self, width: u32) {
+    pub(super) fn make_room(&mut self, width: u32) {
         if self.cursor > 0 && self.cursor + width > self.area() {
             self.print_line();
         }
+    }
+
+    pub(super) fn push(&mut self, piece: Piece) {
+        if self.line.len() >= PIECES {
+            self.unsupported.add(self.at, format!("a line of more than {PIECES} characters, which is printed"), &[]);
+            let cursor = self.cursor;
+            self.print_line();
+            self.cursor = cursor;
+        }
+        self.line.push(piece);
     }
 
     pub(super) fn area(&self) -> u32 {
@@ -196,26 +307,51 @@ impl Interpreter {
         self.set.area.map_or(rest, |a| a.min(rest)).max(12)
     }
 
-    fn print_line(&mut self) {
+    pub(super) fn print_line(&mut self) {
         self.print_line_and_feed(self.set.spacing);
     }
 
-    fn print_line_and_feed(&mut self, dots: u32) {
+    pub(super) fn print_line_and_feed(&mut self, dots: u32) {
         let pieces = std::mem::take(&mut self.line);
         let width = std::mem::take(&mut self.cursor);
-        self.sheet.line(&pieces, width, self.set.left, self.area(), self.set.align, dots);
+        self.put(&pieces, width, dots);
         self.line = pieces;
         self.line.clear();
-        self.lines += 1;
+        self.lines = self.lines.saturating_add(1);
     }
 
+    /// Feeds `count` empty lines.
+    pub(super) fn feed_lines(&mut self, count: u32) {
+        for _ in 0..count {
+            self.sheet.feed(self.set.spacing);
+            self.sheet.skip_line();
+        }
+        self.lines = self.lines.saturating_add(count);
+        self.look_at_the_end();
+    }
+
+    /// Prints an image on a line of its own.
     pub(super) fn image(&mut self, map: Bitmap, label: String) {
         if self.cursor > 0 {
             self.print_line();
         }
         let width = map.width();
-        self.lines += map.height() / 24;
-        self.sheet.line(&[Piece::Image { map, x: 0, label }], width, self.set.left, self.area(), self.set.align, 0);
+        self.lines = self.lines.saturating_add(map.height() / 24);
+        self.put(&[Piece::Image { map, x: 0, label }], width, 0);
+    }
+
+    /// Prints pieces that take up `width` dots, and feeds at least `dots`.
+    pub(super) fn put(&mut self, pieces: &[Piece], width: u32, dots: u32) {
+        self.sheet.line(pieces, width, self.set.left, self.area(), self.set.align, dots);
+        self.look_at_the_end();
+    }
+
+    fn look_at_the_end(&mut self) {
+        if self.sheet.is_full() && !self.overflowed {
+            self.overflowed = true;
+            let name = format!("the sheet is longer than {LONGEST} dots; its rest is not drawn");
+            self.unsupported.add(self.at, name, &[]);
+        }
     }
 
     fn tab(&mut self) {
@@ -225,306 +361,62 @@ impl Interpreter {
         }
     }
 
-    fn end_sheet(&mut self) {
-        let next = Sheet::new(self.profile.width.0, self.profile.columns);
-        self.sheets.push(std::mem::replace(&mut self.sheet, next));
-        let mut kept: u32 = self.sheets.iter().map(|s| s.dots().height()).sum();
-        while kept > KEPT || self.sheets.len() > LISTED {
-            kept -= self.sheets.remove(0).dots().height();
+    pub(super) fn kick(&mut self, pin: DrawerPin, on_ms: u16, off_ms: u16) {
+        self.kicked += 1;
+        if self.kicks.len() < KICKS {
+            self.kicks.push(Kick { pin, on_ms, off_ms });
         }
     }
 
-    pub(super) fn unknown(&mut self, bytes: &[u8]) -> Step {
-        if self.unknown.len() < LISTED {
-            self.unknown.push(Unknown { offset: self.offset, bytes: bytes.to_vec() });
-        }
-        done(bytes.len())
-    }
-
-    fn dle(&mut self, bytes: &[u8]) -> Step {
-        // Executed when they arrived; here they only take up room.
-        let length = match bytes {
-            [_] | [_, 0x14] => return Step::More,
-            [_, 0x04, 7 | 8, ..] => 4,
-            [_, 0x04 | 0x05, ..] => 3,
-            [_, 0x14, 8, ..] => 10,
-            [_, 0x14, ..] => 5,
-            _ => return self.unknown(&bytes[..1]),
-        };
-        if bytes.len() < length { Step::More } else { done(length) }
-    }
-
-    fn fs(&mut self, bytes: &[u8]) -> Step {
-        let length = match bytes.get(1) {
-            None => return Step::More,
-            Some(b'.' | b'&') => 2,
-            Some(b'!' | b'-' | b'C' | b'W') => 3,
-            Some(b'S' | b'p') => 4,
-            Some(b'(') => return self.parenthesis(bytes),
-            Some(_) => return self.unknown(&bytes[..2]),
-        };
-        if bytes.len() < length {
-            return Step::More;
-        }
-        // Printing a stored image needs the image.
-        if bytes[1] == b'p' { self.unknown(&bytes[..length]) } else { done(length) }
-    }
-
-    fn esc(&mut self, bytes: &[u8]) -> Step {
-        let Some(&command) = bytes.get(1) else { return Step::More };
-        let need = match command {
-            b'@' | b'2' | b'i' | b'm' | b'<' | b'S' | b'L' | 0x0c => 2,
-            b'$' | b'\\' | b'c' => 4,
-            b'p' => 5,
-            b'W' => 10,
-            b'*' => return self.column_image(bytes),
-            b'D' => return self.set_tabs(bytes),
-            b' ' | b'!' | b'-' | b'3' | b'E' | b'G' | b'J' | b'M' | b'R' | b'T' | b'U' | b'V' | b'a' | b'd' | b'e'
-            | b'K' | b'r' | b't' | b'u' | b'v' | b'{' | b'=' | b'%' | b'?' | b'B' => 3,
-            _ => return self.unknown(&bytes[..2]),
-        };
-        if bytes.len() < need {
-            return Step::More;
-        }
-        let n = bytes.get(2).copied().unwrap_or(0);
-        let on = n & 1 == 1;
-        let set = &mut self.set;
-        match command {
-            b'@' => {
-                self.set = Settings::default();
-                self.line.clear();
-                self.cursor = 0;
-                self.symbol = Symbol::default();
-                return Step::Done(2, Some(Ask::Initialize));
-            }
-            b'!' => {
-                set.look.font = if on { Font::B } else { Font::A };
-                set.look.bold = n & 0x08 != 0;
-                set.look.high = if n & 0x10 != 0 { 2 } else { 1 };
-                set.look.wide = if n & 0x20 != 0 { 2 } else { 1 };
-                set.look.underline = u32::from(n >> 7);
-            }
-            b'M' => set.look.font = if on { Font::B } else { Font::A },
-            b'E' | b'G' => set.look.bold = on,
-            b'-' => set.look.underline = u32::from(n & 3).min(2),
-            b' ' => set.gap = n.into(),
-            b'2' => set.spacing = SPACING,
-            b'3' => set.spacing = n.into(),
-            b't' => set.page = self.profile.page(n),
-            // Alignment holds from the beginning of a line.
-            b'a' if self.line.is_empty() => {
-                set.align = match n & 3 {
-                    1 => Align::Centre,
-                    2 => Align::Right,
-                    _ => Align::Left,
-                };
-            }
-            b'J' => self.print_line_and_feed(n.into()),
-            b'd' => {
-                if n > 0 {
-                    self.print_line();
-                }
-                for _ in 1..n {
-                    self.sheet.feed(self.set.spacing);
-                    self.sheet.skip_line();
-                    self.lines += 1;
-                }
-            }
-            b'$' => self.cursor = u32::from(u16::from_le_bytes([n, bytes[3]])),
-            b'\\' => {
-                let by = i16::from_le_bytes([n, bytes[3]]);
-                self.cursor = self.cursor.saturating_add_signed(by.into()).min(u16::MAX.into());
-            }
-            b'p' => {
-                let pin = if on { DrawerPin::Five } else { DrawerPin::Two };
-                self.kick(pin, bytes[3], bytes[4]);
-            }
-            b'i' | b'm' => self.cut(Cut::Partial),
-            b'S' | b'L' | b'W' | 0x0c => return self.unknown(&bytes[..need]),
-            _ => {}
-        }
-        done(need)
-    }
-
-    pub(super) fn kick(&mut self, pin: DrawerPin, on: u8, off: u8) {
-        if self.kicks.len() < LISTED {
-            self.kicks.push(Kick { pin, on_ms: 2 * u16::from(on), off_ms: 2 * u16::from(off) });
-        }
-    }
-
-    fn cut(&mut self, _: Cut) {
+    pub(super) fn cut(&mut self) {
         if !self.line.is_empty() {
             self.print_line();
         }
         self.end_sheet();
     }
 
-    /// ESC D n1…nk NUL
-    fn set_tabs(&mut self, bytes: &[u8]) -> Step {
-        let Some(end) = bytes.iter().skip(2).position(|b| *b == 0) else {
-            // At most 32 positions.
-            return if bytes.len() > 35 { self.unknown(&bytes[..2]) } else { Step::More };
-        };
-        self.set.tabs = bytes[2..2 + end].iter().map(|&b| b.into()).collect();
-        done(end + 3)
+    /// Lists a command that is not done.
+    pub(super) fn undone(&mut self, name: impl Into<std::borrow::Cow<'static, str>>, bytes: &[u8]) -> Step {
+        self.unsupported.add(self.at, name, bytes);
+        done(bytes.len())
     }
 
-    /// ESC * m nL nH d1…dk
-    fn column_image(&mut self, bytes: &[u8]) -> Step {
-        let &[_, _, mode, low, high, ..] = bytes else { return Step::More };
-        let columns = usize::from(u16::from_le_bytes([low, high]));
-        let (tall, across, down) = match mode {
-            0 => (1, 2, 3),
-            1 => (1, 1, 3),
-            32 => (3, 2, 1),
-            33 => (3, 1, 1),
-            _ => return self.unknown(&bytes[..5]),
-        };
-        let Some(data) = bytes.get(5..5 + columns * tall) else { return Step::More };
-        let width = columns as u32 * across;
-        let mut map = Bitmap::new(width.min(self.profile.width.0), tall as u32 * 8 * down);
-        for (i, column) in data.chunks_exact(tall).enumerate() {
-            for y in (0..tall * 8).filter(|y| column[y / 8] & (0x80 >> (y % 8)) != 0) {
-                (0..down).for_each(|d| map.set_run(i as u32 * across, y as u32 * down + d, across));
-            }
-        }
-        self.make_room(width.min(self.area()));
-        self.line.push(Piece::Image { map, x: self.cursor, label: format!("[image {columns}]") });
-        self.cursor += width;
-        done(5 + columns * tall)
+    /// Lists a command that is not known, as long as it is thought to be.
+    pub(super) fn unknown(&mut self, bytes: &[u8]) -> Step {
+        self.undone(format!("{} is not known", head(bytes)), bytes)
     }
 
-    fn gs(&mut self, bytes: &[u8]) -> Step {
-        let Some(&command) = bytes.get(1) else { return Step::More };
-        let need = match command {
-            b'!' | b'B' | b'H' | b'h' | b'w' | b'f' | b'a' | b'r' | b'I' | b'b' | b'T' | b'j' | b'E' | b'/' => 3,
-            b'L' | b'W' | b'P' | b'$' | b'\\' => 4,
-            b'V' => match bytes.get(2) {
-                None => return Step::More,
-                Some(65 | 66 | 97 | 98 | 103 | 104) => 4,
-                Some(_) => 3,
-            },
-            b'(' => return self.parenthesis(bytes),
-            b'8' => return self.long_graphics(bytes),
-            b'v' => return self.raster(bytes),
-            b'k' => return self.barcode(bytes),
-            b'*' => {
-                let &[_, _, x, y, ..] = bytes else { return Step::More };
-                let length = 4 + usize::from(x) * usize::from(y) * 8;
-                return if bytes.len() < length { Step::More } else { self.unknown(&bytes[..length]) };
-            }
-            _ => return self.unknown(&bytes[..2]),
-        };
-        if bytes.len() < need {
-            return Step::More;
-        }
-        let n = bytes[2];
-        let set = &mut self.set;
-        let wide = |high: u8| u32::from(u16::from_le_bytes([n, high]));
-        match command {
-            b'!' => {
-                set.look.wide = u32::from(n >> 4 & 7) + 1;
-                set.look.high = u32::from(n & 7) + 1;
-            }
-            b'B' => set.look.invert = n & 1 == 1,
-            b'H' => set.hri = n & 3,
-            b'h' => set.bar_height = u32::from(n).max(1),
-            b'w' => set.module = u32::from(n).clamp(1, 6),
-            b'L' => set.left = wide(bytes[3]).min(self.profile.width.0),
-            b'W' => set.area = Some(wide(bytes[3])),
-            b'V' => self.cut(if n & 1 == 0 { Cut::Full } else { Cut::Partial }),
-            b'a' => return Step::Done(need, Some(Ask::Automatic(n))),
-            b'r' => return Step::Done(need, Some(Ask::Status(n))),
-            b'I' => return Step::Done(need, Some(Ask::Id(n))),
-            b'/' => return self.unknown(&bytes[..need]),
-            _ => {}
-        }
-        done(need)
-    }
-
-    /// GS v 0 m xL xH yL yH d1…dk
-    fn raster(&mut self, bytes: &[u8]) -> Step {
-        let &[_, _, zero, mode, xl, xh, yl, yh, ..] = bytes else { return Step::More };
-        let (stride, rows) = (usize::from(u16::from_le_bytes([xl, xh])), usize::from(u16::from_le_bytes([yl, yh])));
-        if zero != b'0' || stride * rows > LARGEST {
-            return self.unknown(&bytes[..8]);
-        }
-        let Some(data) = bytes.get(8..8 + stride * rows) else { return Step::More };
-        let (across, down) = (u32::from(mode & 1) + 1, u32::from(mode >> 1 & 1) + 1);
-        let map = self.map(data, stride, rows, across, down);
-        self.image(map, format!("[image {}]", stride * 8));
-        done(8 + stride * rows)
-    }
-
-    /// Raster data as dots, cut off at the paper's edge.
-    fn map(&self, data: &[u8], stride: usize, rows: usize, across: u32, down: u32) -> Bitmap {
-        let width = (stride as u32 * 8 * across).min(self.profile.width.0);
-        let mut map = Bitmap::new(width, rows as u32 * down);
-        if across == 1 && down == 1 {
-            map.copy_rows(data, stride);
-            return map;
-        }
-        for (y, row) in data.chunks_exact(stride.max(1)).enumerate() {
-            for x in (0..stride as u32 * 8).filter(|x| row[(x / 8) as usize] & (0x80 >> (x % 8)) != 0) {
-                (0..down).for_each(|d| map.set_run(x * across, y as u32 * down + d, across));
-            }
-        }
-        map
-    }
-
-    /// GS ( x pL pH …, FS ( x pL pH …
-    fn parenthesis(&mut self, bytes: &[u8]) -> Step {
-        let &[lead, _, kind, low, high, ..] = bytes else { return Step::More };
-        let length = 5 + usize::from(u16::from_le_bytes([low, high]));
-        let Some(body) = bytes.get(5..length) else { return Step::More };
-        match (lead, kind, body) {
-            (0x1d, b'k', [b'1', function, rest @ ..]) => self.qr(*function, rest),
-            (0x1d, b'L', body) => self.graphics(body),
-            (0x1d, b'H', [0x30, 0x30, a, b, c, d]) => {
-                return Step::Done(length, Some(Ask::ProcessId([*a, *b, *c, *d])));
-            }
-            // Settings that change nothing on virtual paper.
-            (0x1d, b'A' | b'D' | b'E' | b'K' | b'N' | b'H', _) => {}
-            _ => return self.unknown(&bytes[..length]),
-        }
-        done(length)
-    }
-
-    /// GS 8 L p1 p2 p3 p4 …
-    fn long_graphics(&mut self, bytes: &[u8]) -> Step {
-        let &[_, _, kind, a, b, c, d, ..] = bytes else { return Step::More };
-        let length = u32::from_le_bytes([a, b, c, d]) as usize;
-        if kind != b'L' || length > LARGEST {
-            return self.unknown(&bytes[..7]);
-        }
-        let Some(body) = bytes.get(7..7 + length) else { return Step::More };
-        self.graphics(body);
-        done(7 + length)
-    }
-
-    /// GS ( L functions 112 (store raster) and 50 (print); densities change nothing.
-    fn graphics(&mut self, body: &[u8]) {
-        match body {
-            [0x30, 0x70, _tone, bx, by, _colour, xl, xh, yl, yh, data @ ..] => {
-                let (width, rows) = (u16::from_le_bytes([*xl, *xh]), usize::from(u16::from_le_bytes([*yl, *yh])));
-                let stride = usize::from(width.div_ceil(8));
-                if data.len() >= stride * rows && stride > 0 {
-                    let (across, down) = (u32::from(*bx).clamp(1, 2), u32::from(*by).clamp(1, 2));
-                    self.graphics = Some(self.map(&data[..stride * rows], stride, rows, across, down));
-                }
-            }
-            [0x30, 2 | 50, ..] => {
-                if let Some(map) = self.graphics.take() {
-                    let label = format!("[image {}]", map.width());
-                    self.image(map, label);
-                }
-            }
-            [0x30, 49 | 1 | 51 | 52, ..] => {}
-            _ => _ = self.unknown(&[&b"\x1d(L"[..], &body[..body.len().min(16)]].concat()),
-        }
+    /// Lists a lead byte and what follows it, unless that is a control character: it may be the lead of
+    /// the next command.
+    pub(super) fn unknown_pair(&mut self, bytes: &[u8]) -> Step {
+        let count = if bytes[1] < 0x20 { 1 } else { 2 };
+        self.unknown(&bytes[..count])
     }
 }
 
 pub(super) fn done(count: usize) -> Step {
     Step::Done(count, None)
+}
+
+/// A command's name from its first bytes, as manuals write it: `GS ( k`.
+fn head(bytes: &[u8]) -> String {
+    let byte = |b: &u8| if b.is_ascii_graphic() { char::from(*b).to_string() } else { format!("{b:02X}") };
+    let (lead, rest) = match bytes {
+        [0x10, 0x04, ..] => return "DLE EOT".into(),
+        [0x10, 0x05, ..] => return "DLE ENQ".into(),
+        [0x10, 0x14, ..] => return "DLE DC4".into(),
+        [0x10, rest @ ..] => ("DLE", rest),
+        [0x1b, rest @ ..] => ("ESC", rest),
+        [0x1c, rest @ ..] => ("FS", rest),
+        [0x1d, rest @ ..] => ("GS", rest),
+        [first, ..] => return byte(first),
+        [] => return "nothing".into(),
+    };
+    match rest {
+        [] => lead.into(),
+        [b @ b'(', kind, ..] | [b @ b'8', kind, ..] if kind.is_ascii_graphic() => {
+            format!("{lead} {} {}", byte(b), byte(kind))
+        }
+        [b, ..] => format!("{lead} {}", byte(b)),
+    }
 }

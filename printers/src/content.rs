@@ -1,0 +1,163 @@
+//! The stored form of what a job prints: tagged with what it is, and versioned, so that a spool can be
+//! read by a later tresen and refused by an earlier one.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use tresen_hal::{Error, Kind, Result};
+
+use crate::document::Receipt;
+
+/// What a job prints, as it is stored: `{"v":1,"receipt":{"items":[…]}}` or
+/// `{"v":1,"raw":{"language":"escpos","bytes":"…"}}`.
+///
+/// ```
+/// use tresen_printers::{Content, Receipt};
+///
+/// let content = Content::Receipt(Receipt::new().text("Hello"));
+/// let json = serde_json::to_string(&content)?;
+/// assert!(json.starts_with(r#"{"v":1,"receipt":"#));
+/// assert_eq!(serde_json::from_str::<Content>(&json)?, content);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+#[non_exhaustive]
+pub enum Content {
+    /// A document, laid out for whichever printer prints it.
+    Receipt(Receipt),
+    /// Bytes in a printer's own language.
+    Raw(Raw),
+}
+
+/// Bytes that are sent as they are, and the language they are in. A printer of another language refuses
+/// them before anything is sent.
+///
+/// - The printer is initialised first; nothing is added after them but the question that proves the job.
+/// - They are sent whole, every time: a copy, or a job that another printer of the route takes, opens the
+///   drawer again if they hold a pulse, while a receipt does not.
+/// - A copy says so in a line above them. That line comes out as long as they do not begin in the middle of
+///   a command.
+/// - The printer executes real-time commands (`DLE EOT`, `DLE ENQ`, `DLE DC4`) among them as they arrive,
+///   also within an image. One that clears the buffers takes away what stands before it, and the job is
+///   confirmed all the same.
+/// - Where they may ask the printer something, only the job's own number proves it; a printer that gives none
+///   has accepted the job, without proof.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Raw {
+    /// The protocol as addresses name it: `escpos`.
+    pub language: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Content {
+    /// The version of the stored form that is written, and the only one that is read.
+    pub const VERSION: u32 = 1;
+
+    /// ESC/POS bytes, sent as they are: see [`Raw`].
+    pub fn escpos(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Raw(Raw { language: "escpos".into(), bytes: bytes.into() })
+    }
+}
+
+impl From<&Receipt> for Content {
+    fn from(receipt: &Receipt) -> Self {
+        Self::Receipt(receipt.clone())
+    }
+}
+
+impl From<Raw> for Content {
+    fn from(raw: Raw) -> Self {
+        Self::Raw(raw)
+    }
+}
+
+impl From<Receipt> for Content {
+    fn from(receipt: Receipt) -> Self {
+        Self::Receipt(receipt)
+    }
+}
+
+impl std::fmt::Debug for Raw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Raw({}, {} bytes)", self.language, self.bytes.len())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    v: u32,
+    #[serde(flatten)]
+    tagged: Tagged,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Tagged {
+    Receipt(Receipt),
+    Raw { language: String, bytes: String },
+}
+
+impl TryFrom<Stored> for Content {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self> {
+        if stored.v != Self::VERSION {
+            let (v, reads) = (stored.v, Self::VERSION);
+            let what = format!("the content has version {v}; this tresen reads version {reads}");
+            return Err(Error::new(Kind::Unsupported, what));
+        }
+        Ok(match stored.tagged {
+            Tagged::Receipt(receipt) => Self::Receipt(receipt),
+            Tagged::Raw { language, bytes } => {
+                let bad = |e| Error::new(Kind::Input, "the raw bytes are not base64").because(e);
+                Self::Raw(Raw { language, bytes: STANDARD.decode(bytes).map_err(bad)? })
+            }
+        })
+    }
+}
+
+impl From<Content> for Stored {
+    fn from(content: Content) -> Self {
+        let tagged = match content {
+            Content::Receipt(receipt) => Tagged::Receipt(receipt),
+            Content::Raw(Raw { language, bytes }) => Tagged::Raw { language, bytes: STANDARD.encode(bytes) },
+        };
+        Self { v: Content::VERSION, tagged }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4648: `1b 40` is `G0A=`.
+    #[test]
+    fn its_stored_form_lasts() {
+        let receipt = Content::from(Receipt::new().text("a"));
+        let raw = Content::Raw(Raw { language: "escpos".into(), bytes: b"\x1b@".to_vec() });
+        for (content, json) in [
+            (&receipt, r#"{"v":1,"receipt":{"items":[{"type":"text","text":"a"}]}}"#),
+            (&raw, r#"{"v":1,"raw":{"language":"escpos","bytes":"G0A="}}"#),
+        ] {
+            assert_eq!(&serde_json::from_str::<Content>(json).expect("version 1"), content);
+            let again = serde_json::to_string(content).expect("serialises");
+            assert_eq!(&serde_json::from_str::<Content>(&again).expect("reads back"), content);
+        }
+        assert_eq!(
+            serde_json::to_string(&raw).expect("serialises"),
+            r#"{"v":1,"raw":{"language":"escpos","bytes":"G0A="}}"#
+        );
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_is_refused() {
+        let error = serde_json::from_str::<Content>(r#"{"v":2,"receipt":{"items":[]}}"#).expect_err("version 2");
+        assert!(error.to_string().contains("version 2"), "{error}");
+        for bad in
+            [r#"{"receipt":{"items":[]}}"#, r#"{"v":1,"poem":{}}"#, r#"{"v":1,"raw":{"language":"x","bytes":"!"}}"#]
+        {
+            serde_json::from_str::<Content>(bad).expect_err(bad);
+        }
+    }
+}

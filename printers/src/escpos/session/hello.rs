@@ -1,0 +1,163 @@
+//! Opening: who the printer is and how it proves a job.
+//!
+//! A printer that answers `DLE EOT` but neither `GS I` nor `GS r` does not know them, or is busy, or takes
+//! them for the data of a command that an earlier host left unfinished. Only then are NULs sent, in
+//! pieces behind each of which a real-time status is asked for: a slow line is never ahead of itself.
+
+use std::time::{Duration, Instant};
+
+use super::steps::Step;
+use super::{Event, Ladder, Session, calls};
+use crate::escpos::options::ProofBy;
+use crate::escpos::wire;
+use crate::printer::{Capabilities, Known};
+use crate::profile::Profile;
+
+/// How long an interrupted command is looked for.
+const FLUSH: Duration = Duration::from_secs(2);
+/// Not begun later than this after the call: opening has 10 s in all.
+const FLUSH_UNTIL: Duration = Duration::from_secs(5);
+/// NULs sent at a time.
+const CHUNK: usize = 512;
+
+impl Session {
+    pub(super) fn greet(&mut self) {
+        if self.capabilities.status == Known::No {
+            tracing::info!(printer = %self.options.label, "printing without status or proof, as configured");
+            self.introduced = true;
+            self.capabilities.process_id = Known::No;
+            return self.finish(Event::Done(Ok(())));
+        }
+        if !self.answered {
+            return self.fail(calls::held());
+        }
+        self.capabilities.status = Known::Yes;
+        // One that waits for a person answers only real-time requests; the rest is asked later.
+        self.first(&[Step::IntroduceUnlessStopped, Step::Finish]);
+    }
+
+    pub(super) fn introduce(&mut self) {
+        if self.capabilities.status == Known::No {
+            return;
+        }
+        self.introductions += 1;
+        self.ladder = Ladder::None;
+        self.first(&[Step::Identify(66), Step::Maker { again: false }]);
+    }
+
+    /// Takes the answer to `GS I n`, if it is one.
+    pub(super) fn identified(&mut self, n: u8) -> bool {
+        let Some(text) = self.heard.text.take().map(|t| t.trim().to_owned()) else { return false };
+        let identity = &mut self.identity;
+        match n {
+            // The same once more is an answer that came late.
+            67 if identity.maker.as_deref() == Some(&*text) => return false,
+            65 => identity.firmware = Some(text),
+            66 => identity.maker = Some(text),
+            67 => identity.model = Some(text),
+            _ => identity.serial = Some(text),
+        }
+        true
+    }
+
+    pub(super) fn maker(&mut self, again: bool) {
+        match &self.identity.maker {
+            // Asked twice, it may answer twice.
+            Some(_) if again => {
+                let grace = self.grace();
+                self.first(&[Step::Pause(grace), Step::Identify(67), Step::Model]);
+            }
+            Some(_) => self.first(&[Step::Identify(67), Step::Model]),
+            None => self.first(&[Step::BufferStatus, Step::Unnamed { again }]),
+        }
+    }
+
+    pub(super) fn unnamed(&mut self, again: bool, now: Instant) {
+        let early = self.running.is_some_and(|r| now < r.since + FLUSH_UNTIL);
+        if self.heard.byte.is_none() && !again && self.introductions == 1 && early {
+            let band = self.profile.width.0.div_ceil(8) as usize * usize::from(self.profile.band);
+            let flush = Step::Flush { left: (band + 1024).max(10 * 1024), until: now + FLUSH };
+            return self.first(&[flush, Step::Identify(66), Step::Maker { again: true }]);
+        }
+        // One that does not say who it is might print the question for a number.
+        if self.profile.process_id.is_yes() && self.options.proof.is_none() {
+            return self.probe();
+        }
+        self.first(&[Step::Ladder { probed: false }, Step::Introduced]);
+    }
+
+    /// Sends the next NULs, or sees whether they have arrived.
+    pub(super) fn flush(&mut self, left: usize, until: Instant, late: bool, now: Instant) -> bool {
+        if !self.heard.realtime && !late {
+            return false;
+        }
+        if self.heard.realtime && left > CHUNK && now < until {
+            self.agenda.push_front(Step::Flush { left: left - CHUNK, until });
+        }
+        if !self.heard.realtime {
+            self.realtime.forget();
+        }
+        self.active = None;
+        true
+    }
+
+    pub(super) fn send_flush(&mut self, left: usize, now: Instant) {
+        self.realtime.asked(1, now);
+        self.send(|out| {
+            out.resize(left.min(CHUNK), 0);
+            wire::realtime_status(1, out);
+        });
+    }
+
+    pub(super) fn model(&mut self) {
+        let known = self.identity.model.as_deref().and_then(Profile::for_model);
+        if let Some(profile) = known.filter(|_| self.options.profile.is_none()) {
+            tracing::debug!(printer = %self.options.label, profile = %profile.name, "recognised");
+            self.profile = self.options.apply(profile);
+            self.capabilities = Capabilities { status: Known::Yes, ..self.profile.capabilities() };
+        }
+        if self.profile.process_id == Known::No || self.options.proof.is_some() {
+            return self.first(&[Step::BufferStatus, Step::Ladder { probed: false }, Step::Introduced]);
+        }
+        self.probe();
+    }
+
+    fn probe(&mut self) {
+        let id = self.next_ticket();
+        self.first(&[Step::Probe(id), Step::Ladder { probed: true }, Step::Introduced]);
+    }
+
+    pub(super) fn choose_ladder(&mut self, probed: bool) {
+        self.ladder = match self.options.proof {
+            Some(ProofBy::Number) => Ladder::ProcessId,
+            Some(ProofBy::Buffer) => Ladder::BufferDone,
+            Some(ProofBy::None) => Ladder::None,
+            None if self.ladder == Ladder::ProcessId => Ladder::ProcessId,
+            None if self.heard.byte.is_some() => Ladder::BufferDone,
+            // Busy, perhaps; the model is known to confirm.
+            None if probed && self.profile.process_id.is_yes() => Ladder::ProcessId,
+            None => Ladder::None,
+        };
+        self.capabilities.process_id = Known::from(self.ladder == Ladder::ProcessId);
+    }
+
+    pub(super) fn introduced(&mut self) {
+        let profile = self.profile.clone();
+        self.send(|out| {
+            // Whatever a printer without GS ( H took for text must not stay in its line.
+            wire::initialize(&profile, out);
+            wire::automatic_status(true, out);
+        });
+        // One that said nothing at all may have been busy: it is asked once more before its first job.
+        self.introduced = self.identity.maker.is_some() || self.ladder != Ladder::None || self.introductions > 1;
+    }
+
+    /// Asks for firmware and serial number, which only people want to know.
+    pub(super) fn ask_details(&mut self) {
+        let able = self.capabilities.status.is_yes() && self.condition.fault.is_none();
+        if able && !self.details && self.identity.maker.is_some() {
+            self.details = true;
+            self.first(&[Step::Identify(65), Step::SerialNumber]);
+        }
+    }
+}
