@@ -58,17 +58,19 @@ impl Gtin {
         Ok(Self(digits.bytes().fold(0, |n, b| n * 10 + u64::from(b - b'0'))))
     }
 
-    /// Expands a UPC-E number of 6 digits (number system 0, no check digit) or 8 (number system,
-    /// six digits, check digit) to its UPC-A.
+    /// Expands a UPC-E number of 6 digits (number system 0, no check digit), 7 (six digits and the check digit, or
+    /// the number system and six digits) or 8 (number system, six digits, check digit) to its UPC-A.
     ///
     /// # Errors
-    /// [`Kind::Input`]: other lengths, a number system other than 0 and 1, a wrong check digit.
+    /// [`Kind::Input`]: other lengths, a number system other than 0 and 1, a wrong check digit, or 7 digits that
+    /// can be read both ways.
     pub fn from_upc_e(digits: &str) -> Result<Self> {
         all_digits(digits)?;
         let (system, six, check) = match digits.len() {
             6 => ("0", digits, None),
+            7 => return Self::from_upc_e_7(digits),
             8 => (&digits[..1], &digits[1..7], Some(&digits[7..])),
-            n => return Err(bad(digits, format!("{n} digits; UPC-E has 6, or 8 with number system and check digit"))),
+            n => return Err(bad(digits, format!("{n} digits; UPC-E has 6 to 8"))),
         };
         if !matches!(system, "0" | "1") {
             return Err(bad(digits, format!("number system {system}; UPC-E has 0 or 1")));
@@ -87,6 +89,23 @@ impl Gtin {
                     .hint("scan or type it again"))
             }
             _ => Self::parse(&format!("{body}{should}")),
+        }
+    }
+
+    fn from_upc_e_7(digits: &str) -> Result<Self> {
+        let with_check = Self::from_upc_e(&format!("0{digits}"));
+        if !digits.starts_with(['0', '1']) {
+            return with_check;
+        }
+        let without = Self::from_upc_e(&digits[1..])?.0 / 10 + u64::from(digits.starts_with('1')) * 10_000_000_000;
+        let body = format!("{without:011}");
+        let with_system = Self::parse(&format!("{body}{}", check_digit(body.as_bytes())))?;
+        match with_check {
+            Ok(other) if other != with_system => {
+                Err(bad(digits, "a UPC-E of 7 digits that can be read two ways".into())
+                    .hint("set the scanner to send number system and check digit, which makes 8"))
+            }
+            _ => Ok(with_system),
         }
     }
 
@@ -254,7 +273,15 @@ mod tests {
             assert_eq!(gtin.to_upc_e().as_deref(), Some(short));
         }
         assert_eq!(Gtin::parse("036000291452").expect("good").to_upc_e(), None);
-        for (digits, why) in [("0654321", "7 digits"), ("26543217", "number system 2"), ("06543218", "should be 7")] {
+        for (seven, long) in [("6543217", "065100004327"), ("0654321", "065100004327")] {
+            assert_eq!(Gtin::from_upc_e(seven).expect(seven), long.parse().expect(long));
+        }
+        for (digits, why) in [
+            ("65432", "5 digits"),
+            ("6543218", "should be 7"),
+            ("26543217", "number system 2"),
+            ("06543218", "should be 7"),
+        ] {
             let error = Gtin::from_upc_e(digits).expect_err(digits);
             assert!(error.to_string().contains(why), "{error}");
         }

@@ -13,6 +13,9 @@
 //! | `V` | any digit |
 //! | `C` | check digit of the EAN, always last |
 //!
+//! Behind the code, `*10`, `*100` or `*1000` multiplies the field, where labels leave digits out: a weight in units
+//! of 10 g is `23PPPPPPWWWWC*10`. A layout without `W`, `A` and `N` names an article only, of which it is one piece.
+//!
 //! Source: GS1 General Specifications 2.1.12 (restricted circulation numbers) and 7.9.2 to 7.9.4 (price
 //! or weight check digits).
 
@@ -40,8 +43,10 @@ use crate::Gtin;
 pub struct Template {
     pattern: String,
     item: Range<usize>,
-    value: Range<usize>,
+    value: Option<Range<usize>>,
     verifier: Option<usize>,
+    /// What the field is multiplied by.
+    scale: u32,
 }
 
 /// What a shop's own label says.
@@ -91,7 +96,11 @@ impl Template {
         if !fits {
             return Ok(None);
         }
-        let field = &digits[self.value.clone()];
+        let item = digits[self.item.clone()].to_owned();
+        let Some(value) = &self.value else {
+            return Ok(Some(InStore { item, quantity: Quantity::Pieces { count: 1 } }));
+        };
+        let field = &digits[value.clone()];
         if let Some(at) = self.verifier {
             let is = digits.as_bytes()[at] - b'0';
             let should = price_check_digit(field).expect("parsing checked that the field has 4 or 5 digits");
@@ -102,13 +111,16 @@ impl Template {
                     .hint("scan it again; if all labels fail, the template is not that of the scale"));
             }
         }
-        let value: u32 = field.parse().expect("at most 9 digits");
-        let quantity = match self.pattern.as_bytes()[self.value.start] {
-            b'W' => Quantity::Weight { grams: value },
-            b'N' => Quantity::Pieces { count: value },
-            _ => Quantity::Amount { minor: value },
+        let number = field.parse::<u32>().ok().and_then(|n| n.checked_mul(self.scale));
+        let number = number.ok_or_else(|| {
+            Error::new(Kind::Input, format!("`{field}` times {} does not fit", self.scale)).at(format!("`{code}`"))
+        })?;
+        let quantity = match self.pattern.as_bytes()[value.start] {
+            b'W' => Quantity::Weight { grams: number },
+            b'N' => Quantity::Pieces { count: number },
+            _ => Quantity::Amount { minor: number },
         };
-        Ok(Some(InStore { item: digits[self.item.clone()].to_owned(), quantity }))
+        Ok(Some(InStore { item, quantity }))
     }
 
     /// The digits in front that mark its codes.
@@ -125,6 +137,11 @@ impl FromStr for Template {
         let bad = |why: String| {
             let shown: String = text.chars().take(40).collect();
             Error::new(Kind::Config, why).at(format!("template `{shown}`"))
+        };
+        let (text, scale) = match text.split_once('*') {
+            None => (text, 1),
+            Some((pattern, scale @ ("10" | "100" | "1000"))) => (pattern, scale.parse().expect("a number")),
+            Some((_, other)) => return Err(bad(format!("`*{other}`: allowed are *10, *100 and *1000"))),
         };
         if let Some((at, c)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_digit() && !"PWANXVC".contains(*c)) {
             return Err(bad(format!("{c:?} at position {} means nothing", at + 1))
@@ -143,9 +160,15 @@ impl FromStr for Template {
             )));
         }
         let item = run(text, "P").map_err(&bad)?.ok_or_else(|| bad("no item number P".into()))?;
-        let value = run(text, "WAN").map_err(&bad)?.ok_or_else(|| bad("none of W, A and N".into()))?;
+        let value = run(text, "WAN").map_err(&bad)?;
         let verifier = run(text, "X").map_err(&bad)?;
+        if scale != 1 && value.is_none() {
+            return Err(bad(format!("`*{scale}` multiplies nothing: there is no W, A or N")));
+        }
         if let Some(x) = &verifier {
+            let Some(value) = &value else {
+                return Err(bad(format!("position {}: X checks nothing, there is no W, A or N", x.start + 1)));
+            };
             if x.len() != 1 {
                 return Err(bad(format!("position {}: there is one check digit X, not {}", x.start + 1, x.len())));
             }
@@ -154,19 +177,20 @@ impl FromStr for Template {
                 return Err(bad(format!("position {at}: X checks 4 or 5 digits, and this field has {}", value.len())));
             }
         }
-        Ok(Self { pattern: text.to_owned(), item, value, verifier: verifier.map(|x| x.start) })
+        Ok(Self { pattern: text.to_owned(), item, value, verifier: verifier.map(|x| x.start), scale })
     }
 }
 
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.pattern)
+        f.write_str(&self.pattern)?;
+        if self.scale == 1 { Ok(()) } else { write!(f, "*{}", self.scale) }
     }
 }
 
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.pattern)
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -188,17 +212,21 @@ impl<'de> Deserialize<'de> for Template {
 pub struct Templates(Vec<Template>);
 
 impl Templates {
-    /// What `code` says by the layout that fits; none if none does.
+    /// What `code` says by the layout that fits; none if none does. One whose price or weight check digit is wrong
+    /// does not fit where another does.
     ///
     /// # Errors
-    /// As [`Template::read`].
+    /// As [`Template::read`], if no layout fits.
     pub fn read(&self, code: Gtin) -> Result<Option<InStore>> {
+        let mut wrong = None;
         for template in &self.0 {
-            if let Some(label) = template.read(code)? {
-                return Ok(Some(label));
+            match template.read(code) {
+                Ok(None) => {}
+                Ok(label) => return Ok(label),
+                Err(error) => wrong = wrong.or(Some(error)),
             }
         }
-        Ok(None)
+        wrong.map_or(Ok(None), Err)
     }
 }
 
@@ -324,6 +352,27 @@ mod tests {
     }
 
     #[test]
+    fn another_template_may_fit_where_the_inner_check_digit_does_not() {
+        let templates: Templates =
+            ["28PPPPXWWWWWC", "28PPPPPWWWWWC"].map(|t| t.parse().expect(t)).into_iter().collect::<Vec<_>>().into();
+        let label = templates.read(code("281027400502")).expect("the second").expect("fits");
+        assert_eq!((label.item.as_str(), label.quantity), ("10274", Quantity::Weight { grams: 502 }));
+    }
+
+    #[test]
+    fn a_field_may_leave_digits_out_or_be_missing() {
+        let read = |template: &str, body: &str| {
+            let template: Template = template.parse().expect(template);
+            assert_eq!(template.to_string().parse::<Template>().expect("its own text"), template);
+            template.read(code(body)).expect("right").expect("fits")
+        };
+        assert_eq!(read("24PPPPPPWWWWC*10", "241234560050").quantity, Quantity::Weight { grams: 500 });
+        assert_eq!(read("21PPPPPPAAAAC*10", "211234560129").quantity, Quantity::Amount { minor: 1290 });
+        let label = read("21PPPPPPPPPPC", "211234567890");
+        assert_eq!((label.item.as_str(), label.quantity), ("1234567890", Quantity::Pieces { count: 1 }));
+    }
+
+    #[test]
     fn says_where_a_template_is_wrong() {
         for (text, why) in [
             ("28PPPPXWWWQWC", "'Q' at position 11"),
@@ -333,7 +382,9 @@ mod tests {
             ("PPPPPPXWWWWWC", "begins with no digit"),
             ("28PPPPXWWWWVC".trim_end_matches("VC"), "11 characters"),
             ("28VVVVXWWWWWC", "no item number"),
-            ("28PPPPPPPPPPC", "none of W, A and N"),
+            ("28PPPPPPPPPXC", "position 12: X checks nothing"),
+            ("28PPPPPPPPPPC*10", "multiplies nothing"),
+            ("28PPPPXWWWWWC*7", "`*7`"),
             ("28PPPPXWWAAAC", "position 10"),
             ("28PPVPPWWWWWC", "position 6"),
             ("28PPXXPWWWWWC", "position 7"),
@@ -363,7 +414,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_pattern_panics(text in "[0-9PWANXVC]{0,14}", body in "[0-9]{12}") {
+        fn no_pattern_panics(text in "[0-9PWANXVC]{0,14}([*]10{1,3})?", body in "[0-9]{12}") {
             if let Ok(template) = text.parse::<Template>() {
                 proptest::prop_assert_eq!(template.to_string(), text);
                 let _ = template.read(code(&body));

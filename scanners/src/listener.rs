@@ -15,6 +15,7 @@ pub(crate) trait Decode {
     fn deadline(&self) -> Option<std::time::Instant>;
     fn timeout(&mut self, now: std::time::Instant);
     fn discard(&mut self);
+    fn close(&mut self);
 }
 
 macro_rules! decode {
@@ -34,6 +35,9 @@ macro_rules! decode {
             }
             fn discard(&mut self) {
                 Self::discard(self);
+            }
+            fn close(&mut self) {
+                Self::close(self);
             }
         }
     )*};
@@ -84,9 +88,14 @@ impl<D: Decode> Listener<D> {
             };
             tokio::select! {
                 biased;
-                got = self.link.recv(&mut self.input) => {
-                    got.map_err(|e| e.at(&self.name))?;
-                }
+                got = self.link.recv(&mut self.input) => if let Err(error) = got {
+                    // Nothing follows a code that has its end. The link tells its error again.
+                    self.decoder.close();
+                    match self.decoder.next_line() {
+                        Some(line) if self.enabled => return Ok(self.scan(line)),
+                        _ => return Err(error.at(&self.name)),
+                    }
+                },
                 () = gap => self.decoder.timeout(Instant::now().into_std()),
             }
         }
@@ -102,9 +111,10 @@ impl<D: Decode> Listener<D> {
 
     fn scan(&self, line: Line) -> Scan {
         let at = self.clock.wall();
-        let scan = match line.aim {
-            Some(aim) => Scan::reported(aim, line.data, at),
-            None => Scan::plain(line.data, at),
+        let scan = match (line.aim, line.symbology) {
+            (Some(aim), _) => Scan::reported(aim, line.data, at),
+            (None, Some(symbology)) => Scan::synthesised(symbology, line.data, at),
+            (None, None) => Scan::plain(line.data, at),
         };
         scan.from_device(&self.name)
     }

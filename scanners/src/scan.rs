@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tresen_hal::Result;
+use tresen_hal::{Error, Kind, Result};
 
 use crate::gs1::{self, ElementString};
 use crate::instore::{InStore, Templates};
@@ -97,33 +97,158 @@ impl Scan {
 
     /// What the code means to a shop whose own labels have these layouts.
     ///
-    /// Where the symbology is unknown, digits that an article number can have count as one.
+    /// Where the symbology is unknown, digits that an article number can have count as one. The add-on of two or
+    /// five digits on periodicals and books is left out; it stays in [`Scan::text`].
     ///
     /// # Errors
     /// [`tresen_hal::Kind::Input`]: it claims to be an article number, a label or a GS1 element string,
-    /// and is not right. It was misread or misprinted: scan again.
+    /// and is not right: it was misread or misprinted. Or it can be read as two different articles, because the
+    /// scanner sends no AIM identifier.
     pub fn code(&self, templates: &Templates) -> Result<Code> {
-        if self.is_gs1() {
-            return ElementString::parse(&self.bytes).map(Code::Gs1);
+        if let Some(elements) = self.elements()? {
+            return Ok(Code::Gs1(elements));
         }
-        let text = self.text.as_str();
-        let gtin = match (self.symbology, text.len()) {
-            (Symbology::UpcE, 6 | 8) => Gtin::from_upc_e(text)?,
-            // With an add-on of two or five digits, as periodicals have.
-            (Symbology::Ean13 | Symbology::UpcA, 15 | 18) if text.is_ascii() => Gtin::parse(&text[..13])?,
-            (symbology, _) if symbology.is_ean_upc() => Gtin::parse(text)?,
-            (Symbology::Itf, 14) | (Symbology::Unknown, _) => match Gtin::parse(text) {
-                Ok(gtin) => gtin,
-                Err(_) => return Ok(Code::Other),
-            },
-            _ => return Ok(Code::Other),
-        };
+        let Some(gtin) = self.gtin()? else { return Ok(Code::Other) };
         match templates.read(gtin)? {
             Some(label) => Ok(Code::InStore(label)),
             None if gtin.is_restricted() => Ok(Code::Restricted(gtin)),
             None => Ok(Code::Article(gtin)),
         }
     }
+}
+
+/// GS1 element strings.
+impl Scan {
+    /// The element string, if it is one; of an EAN or UPC with a composite component the article as (01) and the
+    /// component.
+    fn elements(&self) -> Result<Option<ElementString>> {
+        let (linear, component) = match component(&self.bytes) {
+            Some((linear, component)) => (linear, Some(component)),
+            None => (&self.bytes[..], None),
+        };
+        let is_ean_upc = self.symbology.is_ean_upc();
+        if !(self.is_gs1() || (is_ean_upc && component.is_some())) {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(linear).unwrap_or_default();
+        let alone = || Gtin::parse(text).ok().map(|gtin| format!("01{}", gtin.to_14()));
+        let mut whole = match self.symbology {
+            Symbology::UpcE => format!("01{}", Gtin::from_upc_e(text)?.to_14()).into_bytes(),
+            _ if is_ean_upc => format!("01{}", Gtin::parse(text)?.to_14()).into_bytes(),
+            // Some scanners send the article of a DataBar without its (01).
+            Symbology::DataBar if text.len() == 14 && !is_known(linear) => {
+                alone().map_or_else(|| linear.to_owned(), String::into_bytes)
+            }
+            _ => linear.to_owned(),
+        };
+        if let Some(component) = component {
+            whole.push(gs1::GS);
+            whole.extend(component);
+        }
+        ElementString::parse(&whole).map(Some)
+    }
+}
+
+/// Article numbers.
+impl Scan {
+    /// The article number, if it claims or seems to be one.
+    fn gtin(&self) -> Result<Option<Gtin>> {
+        let text = self.text.as_str();
+        let combined = self.aim.is_some_and(|aim| aim.id.to_string() == "]E3");
+        let (main, marked) = match without_add_on(text) {
+            Some(main) => (main, true),
+            None => (text, false),
+        };
+        let unmarked = |lengths: &[usize]| lengths.contains(&main.len()) && !marked && main.is_ascii();
+        let gtin = match self.symbology {
+            // ]E3 is one packet with the add-on: ISO/IEC 15424. Eight digits before it may be an EAN-8 all the same.
+            symbology if symbology.is_ean_upc() && combined && !marked => match main.len() {
+                15 | 18 if main.is_ascii() => Gtin::parse(&main[..13])?,
+                14 | 17 if main.is_ascii() => Gtin::parse(&main[..12])?,
+                10 | 13 if main.is_ascii() => either(&main[..8])?,
+                _ => return Err(bad(text, "an article number with an add-on has 10, 13, 14, 15, 17 or 18 digits")),
+            },
+            Symbology::Ean8 if unmarked(&[10, 13]) => Gtin::parse(&main[..8])?,
+            Symbology::Ean13 | Symbology::UpcA if unmarked(&[15, 18]) => Gtin::parse(&main[..13])?,
+            Symbology::Ean13 | Symbology::UpcA if unmarked(&[14, 17]) => Gtin::parse(&main[..12])?,
+            Symbology::UpcE if main.len() == 6 && self.aim.is_some_and(|aim| aim.source == AimSource::Reported) => {
+                return Err(bad(
+                    text,
+                    "6 digits of a UPC-E, without its check digit: it cannot be told from a code that was cut off",
+                )
+                .hint("set the scanner to send number system and check digit"));
+            }
+            Symbology::UpcE => Gtin::from_upc_e(main)?,
+            symbology if symbology.is_ean_upc() => Gtin::parse(main)?,
+            Symbology::Itf if main.len() == 14 => match Gtin::parse(main) {
+                Ok(gtin) => gtin,
+                Err(_) => return Ok(None),
+            },
+            Symbology::Unknown => return guess(main, marked),
+            _ => return Ok(None),
+        };
+        Ok(Some(gtin))
+    }
+}
+
+/// The article number in digits of which nothing is known.
+fn guess(text: &str, add_on: bool) -> Result<Option<Gtin>> {
+    let ascii = text.is_ascii();
+    Ok(match text.len() {
+        8 if ascii && text.starts_with(['0', '1']) => match (Gtin::parse(text), Gtin::from_upc_e(text)) {
+            (Ok(ean), Ok(upc)) if ean != upc => {
+                return Err(bad(text, format!("an EAN-8 or the UPC-E of {upc}"))
+                    .hint("switch on the scanner's AIM identifiers, or set `upc-e` in its address"));
+            }
+            (Ok(gtin), _) | (_, Ok(gtin)) => Some(gtin),
+            _ => None,
+        },
+        14 if ascii && !add_on => match (Gtin::parse(text), Gtin::parse(&text[..12])) {
+            (Ok(case), Ok(upc)) => {
+                return Err(bad(text, format!("the case {case}, or the UPC-A {upc} with an add-on"))
+                    .hint("switch on the scanner's AIM identifiers"));
+            }
+            (case, _) => case.ok(),
+        },
+        // Add-ons belong to periodicals and books. Other numbers of 15 digits are device identities, say.
+        15 | 18 if ascii && !add_on && matches!(&text[..3], "977" | "978" | "979") => Gtin::parse(&text[..13]).ok(),
+        _ => Gtin::parse(text).ok(),
+    })
+}
+
+/// Eight digits of an EAN-8 or a UPC-E.
+fn either(text: &str) -> Result<Gtin> {
+    match (Gtin::parse(text), Gtin::from_upc_e(text)) {
+        (Ok(ean), Ok(upc)) if ean != upc => {
+            Err(bad(text, format!("an EAN-8 or the UPC-E of {upc}")).hint("set the scanner to expand UPC-E to UPC-A"))
+        }
+        (Ok(gtin), _) | (_, Ok(gtin)) => Ok(gtin),
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+/// What stands before an add-on that is marked as such: by a space, or by its own AIM identifier, ]E1 or ]E2.
+fn without_add_on(text: &str) -> Option<&str> {
+    let (main, add_on) = text.split_once(' ').or_else(|| text.split_once("]E1")).or_else(|| text.split_once("]E2"))?;
+    (matches!(add_on.len(), 2 | 5) && add_on.bytes().all(|b| b.is_ascii_digit())).then_some(main)
+}
+
+/// Splits the two-dimensional component of a composite symbol off, which comes behind its own identifier, ]e and a
+/// digit, with or without a `|` before that.
+fn component(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.windows(3).position(|w| w[..2] == *b"]e" && w[2].is_ascii_digit())?;
+    let linear = bytes[..at].strip_suffix(b"|").unwrap_or(&bytes[..at]);
+    Some((linear, &bytes[at + 3..]))
+}
+
+/// Whether it is an element string with allocated identifiers only.
+fn is_known(bytes: &[u8]) -> bool {
+    ElementString::parse(bytes).is_ok_and(|s| s.elements().iter().all(|e| e.known))
+}
+
+fn bad(text: &str, why: impl Into<String>) -> Error {
+    let shown: String = text.chars().take(40).collect();
+    Error::new(Kind::Input, why).at(format!("`{shown}`"))
 }
 
 /// What a scanned code means.
@@ -147,7 +272,6 @@ pub enum Code {
 mod tests {
     use super::*;
     use crate::instore::Quantity;
-    use tresen_hal::Kind;
 
     fn at() -> Timestamp {
         "2026-01-02T08:00:00Z".parse().expect("a timestamp")
@@ -195,6 +319,71 @@ mod tests {
             [("]E0", "4006381333932"), ("]E4", "96385075"), ("]E0", "é"), ("]E0", ""), ("]C1", "0109506000134353")]
         {
             assert_eq!(code(aim, data).expect_err(data).kind(), Kind::Input, "{aim}{data}");
+        }
+    }
+
+    /// Numbers of a periodical (ISSN 1473-968X), a UPC-A and an EAN-8 with add-ons, as ISO/IEC 15424 and makers'
+    /// guides let scanners send them: in one packet, behind a space, or with an identifier of its own.
+    #[test]
+    fn an_add_on_never_makes_another_article() {
+        let article = |digits: &str| Code::Article(digits.parse().expect(digits));
+        for (aim, data, expected) in [
+            ("]E3", "977147396801202", "9771473968012"),
+            ("]E3", "977147396801212345", "9771473968012"),
+            ("]E3", "03600029145212", "036000291452"),
+            ("]E3", "03600029145212345", "036000291452"),
+            ("]E3", "9638507412", "96385074"),
+            ("]E3", "9638507412345", "96385074"),
+            ("]E4", "9638507412345", "96385074"),
+            ("]E0", "9771473968012]E112", "9771473968012"),
+            ("]E0", "0036000291452]E212345", "036000291452"),
+            ("]E4", "96385074]E112", "96385074"),
+            ("]E0", "9771473968012 12", "9771473968012"),
+            ("", "9771473968012 12345", "9771473968012"),
+            ("", "977147396801202", "9771473968012"),
+        ] {
+            assert_eq!(code(aim, data).expect(data), article(expected), "{aim}{data}");
+        }
+        // Every add-on of two digits, with an identifier and without.
+        for n in 0..100 {
+            let data = format!("036000291452{n:02}");
+            assert_eq!(code("]E3", &data).expect("with ]E3"), article("036000291452"), "{data}");
+            match code("", &data) {
+                Ok(Code::Other) | Err(_) => {}
+                Ok(other) => panic!("{data} became {other:?}"),
+            }
+        }
+        // An IMEI is no periodical.
+        assert_eq!(code("", "490154203237518").expect("digits"), Code::Other);
+        assert!(code("]E3", "4006381333931").is_err(), "]E3 promises an add-on");
+    }
+
+    #[test]
+    fn eight_digits_are_an_article_only_if_one_reading_fits() {
+        // UPC-E 01234565 is 012345000065; as an EAN-8 its check digit fits as well.
+        for ambiguous in ["01234565", "03059999"] {
+            let error = code("", ambiguous).expect_err(ambiguous);
+            assert!(error.to_string().contains("UPC-E"), "{error}");
+        }
+        let article = |digits: &str| Code::Article(digits.parse().expect(digits));
+        assert_eq!(code("", "06543217").expect("UPC-E only"), article("065100004327"));
+        assert_eq!(code("", "96385074").expect("EAN-8"), article("96385074"));
+        assert_eq!(code("]E0", "01234565").expect("]E0 is no EAN-8"), article("012345000065"));
+        assert_eq!(code("]E0", "6543217").expect("7 digits"), article("065100004327"));
+        // An EAN-13 of which six digits came.
+        assert_eq!(code("]E0", "400638").expect_err("cut off").kind(), Kind::Input);
+    }
+
+    #[test]
+    fn composite_symbols_keep_their_article() {
+        for (aim, data, printed) in [
+            ("]E0", "2112345678900|]e099123", "(01)02112345678900(99)123"),
+            ("]E4", "96385074]e010ABC", "(01)00000096385074(10)ABC"),
+            ("]e0", "0109506000134352|]e010ABC", "(01)09506000134352(10)ABC"),
+            ("]e0", "09506000134352", "(01)09506000134352"),
+        ] {
+            let Code::Gs1(elements) = code(aim, data).expect(data) else { panic!("{aim}{data}") };
+            assert_eq!(elements.to_string(), printed);
         }
     }
 

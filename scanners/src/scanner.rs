@@ -20,6 +20,12 @@ pub trait Scanner: Driver<Event = Scan> {
     /// # Errors
     /// The scanner cannot be told, or the link is lost.
     fn beep(&mut self, good: bool) -> BoxFuture<'_, Result<()>>;
+
+    /// Presses or releases the trigger; many scanners release it by themselves after a read.
+    ///
+    /// # Errors
+    /// The scanner cannot be told ([`tresen_hal::Kind::Unsupported`]), or the link is lost.
+    fn trigger(&mut self, on: bool) -> BoxFuture<'_, Result<()>>;
 }
 
 /// What a scanner can be told to do.
@@ -30,6 +36,8 @@ pub struct Capabilities {
     pub enable: bool,
     /// It can beep on command.
     pub beep: bool,
+    /// Its trigger can be pressed on command.
+    pub trigger: bool,
     /// It says which symbology it read.
     pub symbology: bool,
 }

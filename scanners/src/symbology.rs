@@ -181,6 +181,17 @@ impl AimId {
         }
     }
 
+    /// Whether symbols of this kind contain digits and printable characters only, so that a line end behind the
+    /// data belongs to the scanner. Code 39, 93 and 128 and the two-dimensional codes may contain any character.
+    pub(crate) fn excludes_line_ends(self) -> bool {
+        matches!(self.code(), 'E' | 'I' | 'e' | 'F' | 'M' | 'H') || &self.0 == b"C1"
+    }
+
+    /// Whether it is of a kind that one line across reads.
+    pub(crate) fn is_linear(self) -> bool {
+        self.excludes_line_ends() || matches!(self.code(), 'C' | 'A' | 'G' | 'B')
+    }
+
     /// Whether the data is a GS1 element string (GS1 General Specifications 5.1.3): FNC1 in first
     /// position, which is not transmitted, or a symbology that carries nothing else.
     pub fn is_gs1(self) -> bool {

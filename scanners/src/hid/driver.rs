@@ -39,6 +39,7 @@ impl HidScanner {
         let capabilities = Capabilities {
             enable: layout.knows(Command::PreventRead),
             beep: layout.knows(Command::GoodBeep) || bad_beep(&layout).is_some(),
+            trigger: layout.knows(Command::InitiateRead),
             symbology: layout.has_aim(),
         };
         Self {
@@ -84,15 +85,6 @@ impl HidScanner {
     pub fn with_settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
-    }
-
-    /// Presses or releases the trigger.
-    ///
-    /// # Errors
-    /// [`Kind::Unsupported`] if its descriptor declares none; or the link is lost.
-    pub async fn trigger(&mut self, on: bool) -> Result<()> {
-        self.triggered = on;
-        self.tell(Command::InitiateRead, on).await
     }
 
     /// What was thrown away because it was wrong.
@@ -230,6 +222,13 @@ impl Scanner for HidScanner {
         Box::pin(async move {
             let bad = bad_beep(self.decoder.layout()).unwrap_or(Command::ErrorBeep);
             self.tell(if good { Command::GoodBeep } else { bad }, true).await
+        })
+    }
+
+    fn trigger(&mut self, on: bool) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.triggered = on;
+            self.tell(Command::InitiateRead, on).await
         })
     }
 }

@@ -30,7 +30,8 @@ use crate::wedge::{self, KeyReport, Source, WedgeScanner};
 
 /// The options that [`from_descriptor`] reads, besides those of the link: `settle` for a scanner in HID POS
 /// mode, [`wedge::OPTIONS`] for one in keyboard mode. Those of the other mode are not read.
-pub const OPTIONS: [&str; 7] = ["settle", "layout", "prefix", "suffix", "gap", "aim", "max"];
+pub const OPTIONS: [&str; 10] =
+    ["settle", "layout", "prefix", "suffix", "quiet", "gap", "aim", "code-id", "upc-e", "max"];
 
 /// Checks the values of an address's options, as far as that goes without the device.
 ///

@@ -7,10 +7,12 @@
 //! Left out: the packet protocols SSI (Zebra) and vendors' menu commands; of these only Honeywell's
 //! trigger is known here.
 
+mod code_id;
 mod driver;
 mod sim;
 mod wire;
 
+pub use code_id::{CodeId, UpcE};
 pub use driver::{Commands, OPTIONS, SerialScanner};
 pub use sim::{Fault, ScannerSim, Settings};
 pub use wire::{Counters, Decoder, Framing, Line, Suffix};

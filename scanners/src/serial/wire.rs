@@ -5,34 +5,58 @@ use std::time::{Duration, Instant};
 
 use tresen_hal::{Address, Error, Kind, Result};
 
-use crate::AimId;
+use super::code_id::{CodeId, UpcE};
+use crate::gs1::GS;
+use crate::{AimId, Gtin, Symbology};
 
 /// How a scanner frames its codes.
+///
+/// A QR code may contain line breaks (a contact, a payment, a driving licence), and what stands behind one
+/// must never be taken for a scan of its own. So an end mark ends a code at once only if what came before it
+/// is complete in itself, such as an article number whose check digit fits. Anything else waits until the
+/// scanner has been silent for [`Framing::quiet`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Framing {
     /// Bytes before each code, such as STX; what comes before them is noise.
     pub prefix: Vec<u8>,
     /// What ends a code.
     pub suffix: Suffix,
+    /// The silence after an end mark that makes it the end of a code that may contain such marks. Zero: every
+    /// mark is the end, for scanners in batch mode and for shops without two-dimensional codes.
+    pub quiet: Duration,
     /// A silence that ends a code too, for scanners that send no suffix.
     pub gap: Option<Duration>,
     /// Whether `]cm` in front is an AIM identifier; off for shops whose own codes begin so.
     pub aim: bool,
+    /// The vendor's code identifier in front of each code, instead of an AIM identifier.
+    pub code_id: Option<CodeId>,
+    /// What a UPC-E looks like where no identifier says so.
+    pub upc_e: UpcE,
     /// The longest code, in bytes; a longer one is dropped and counted.
     pub max: usize,
 }
 
 impl Default for Framing {
-    /// No prefix, a line end, no gap, AIM identifiers where sent, 8 KiB: more than any symbology holds.
+    /// No prefix, a line end with 50 ms of silence, no gap, AIM identifiers where sent, 8 KiB: more than any
+    /// symbology holds.
     fn default() -> Self {
-        Self { prefix: Vec::new(), suffix: Suffix::Line, gap: None, aim: true, max: 8 * 1024 }
+        Self {
+            prefix: Vec::new(),
+            suffix: Suffix::Line,
+            quiet: QUIET,
+            gap: None,
+            aim: true,
+            code_id: None,
+            upc_e: UpcE::default(),
+            max: 8 * 1024,
+        }
     }
 }
 
 /// What ends a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Suffix {
-    /// CR, LF, CRLF or TAB. Codes that contain one of these come in parts: use [`Suffix::Bytes`].
+    /// CR, LF, CRLF or TAB.
     Line,
     /// Exactly these bytes.
     Bytes(Vec<u8>),
@@ -40,15 +64,22 @@ pub enum Suffix {
     None,
 }
 
-/// The gap if there is no suffix and none is given.
-const USUAL_GAP: Duration = Duration::from_millis(100);
-
 impl Framing {
     /// The options that [`Framing::from_address`] reads.
-    pub const OPTIONS: [&'static str; 5] = ["prefix", "suffix", "gap", "aim", "max"];
+    pub const OPTIONS: [&'static str; 8] = ["prefix", "suffix", "quiet", "gap", "aim", "code-id", "upc-e", "max"];
 
-    /// Reads `prefix` and `suffix` (percent-encoded bytes; `suffix` may be `line` or `none`), `gap` in
-    /// milliseconds, `aim` (`true`, `false`) and `max` in bytes.
+    /// Reads the options of an address:
+    ///
+    /// | option | is | without it |
+    /// |---|---|---|
+    /// | `prefix` | bytes before each code, percent-encoded | none |
+    /// | `suffix` | bytes after each code, percent-encoded, or `line`, or `none` | `line`: CR, LF, CRLF or TAB |
+    /// | `quiet` | the silence behind an end mark that makes it the end, in milliseconds | 50; 0 with bytes as `suffix` |
+    /// | `gap` | a silence that ends a code without any mark, in milliseconds | none; 100 with `suffix=none` |
+    /// | `aim` | whether `]cm` in front is an AIM identifier | `true` |
+    /// | `code-id` | the vendor's identifier in front: `honeywell`, `zebra` | none |
+    /// | `upc-e` | UPC-E without identifier: `8` digits, `6` digits, `none` | refused where ambiguous |
+    /// | `max` | the longest code, in bytes | 8192 |
     ///
     /// # Errors
     /// [`Kind::Address`] names the option and what is allowed.
@@ -59,7 +90,8 @@ impl Framing {
             Some("none" | "") => Suffix::None,
             Some(bytes) => Suffix::Bytes(bytes.into()),
         };
-        let gap = address.option_as::<u64>("gap")?.map(Duration::from_millis);
+        let millis = |name| Ok::<_, Error>(address.option_as::<u64>(name)?.map(Duration::from_millis));
+        let (gap, quiet) = (millis("gap")?, millis("quiet")?);
         let max = address.option_as("max")?.unwrap_or(usual.max);
         if max == 0 || max > 1 << 20 {
             let why = format!("option `max={max}`: allowed are 1 to {}", 1 << 20);
@@ -67,9 +99,12 @@ impl Framing {
         }
         Ok(Self {
             prefix: address.option("prefix").unwrap_or_default().into(),
+            quiet: quiet.unwrap_or(if suffix == Suffix::Line { usual.quiet } else { Duration::ZERO }),
             gap: gap.filter(|g| !g.is_zero()).or((suffix == Suffix::None).then_some(USUAL_GAP)),
             suffix,
             aim: address.option_as("aim")?.unwrap_or(usual.aim),
+            code_id: address.option_as("code-id")?,
+            upc_e: address.option_as("upc-e")?.unwrap_or_default(),
             max,
         })
     }
@@ -78,8 +113,10 @@ impl Framing {
 /// One code as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// The AIM identifier, where sent.
+    /// The AIM identifier, where sent, or that of the vendor's code identifier.
     pub aim: Option<AimId>,
+    /// What it is where no identifier says so, by [`Framing::upc_e`].
+    pub symbology: Option<Symbology>,
     /// The data, never empty.
     pub data: Vec<u8>,
 }
@@ -92,6 +129,10 @@ pub struct Counters {
     pub oversized: u64,
     /// Codes without the prefix.
     pub unframed: u64,
+    /// Codes, or parts of one, behind which no end came for a second.
+    pub unended: u64,
+    /// What cannot be text or a code, as a wrong baud rate makes it.
+    pub garbled: u64,
 }
 
 /// Cuts a stream of bytes, split anywhere, into codes.
@@ -99,39 +140,65 @@ pub struct Counters {
 pub struct Decoder {
     framing: Framing,
     partial: Vec<u8>,
-    /// The rest of this line is thrown away.
+    /// How many bytes of `partial`, at its end, are an end mark; 0 if it does not end with one.
+    mark: usize,
+    /// The last byte was CR and ended a code: an LF belongs to it.
+    after_cr: bool,
+    /// The rest of this code is thrown away.
     skipping: bool,
+    /// Bytes are as they were meant: no baud rate can be wrong.
+    typed: bool,
     last: Option<Instant>,
     lines: VecDeque<Line>,
     counters: Counters,
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a line.
+    /// A decoder at the beginning of a code.
     pub fn new(framing: Framing) -> Self {
         Self {
             framing,
             partial: Vec::new(),
+            mark: 0,
+            after_cr: false,
             skipping: false,
+            typed: false,
             last: None,
             lines: VecDeque::new(),
             counters: Counters::default(),
         }
     }
 
+    /// The same decoder for a scanner that types: no baud rate can be wrong.
+    pub(crate) fn typed(mut self) -> Self {
+        self.typed = true;
+        self
+    }
+
     /// Bytes that came at `now`.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) {
         self.timeout(now);
         for &byte in bytes {
+            if std::mem::take(&mut self.after_cr) && byte == b'\n' {
+                continue;
+            }
+            if byte == b']' && self.mark > 0 && !self.skipping && self.is_linear() {
+                // A scanner that sends identifiers has read the next code.
+                self.end_line();
+            }
+            let crlf = self.mark == 1 && byte == b'\n' && self.partial.last() == Some(&b'\r');
             self.partial.push(byte);
-            let end = match &self.framing.suffix {
-                Suffix::Line => matches!(byte, b'\r' | b'\n' | b'\t').then_some(1),
-                Suffix::Bytes(suffix) => (!suffix.is_empty() && self.partial.ends_with(suffix)).then_some(suffix.len()),
-                Suffix::None => None,
+            self.mark = match &self.framing.suffix {
+                Suffix::Line if crlf => 2,
+                Suffix::Line => usize::from(matches!(byte, b'\r' | b'\n' | b'\t')),
+                Suffix::Bytes(suffix) if !suffix.is_empty() && self.partial.ends_with(suffix) => suffix.len(),
+                Suffix::Bytes(_) | Suffix::None => 0,
             };
-            match end {
-                Some(suffix) => self.end_line(suffix),
-                None => self.bound(),
+            if self.mark > 0 && self.ends_at_once() {
+                self.after_cr = self.framing.suffix == Suffix::Line && byte == b'\r';
+                self.end_line();
+            } else {
+                self.bound();
             }
         }
         self.last = (self.skipping || !self.partial.is_empty()).then_some(now);
@@ -142,31 +209,51 @@ impl Decoder {
         self.lines.pop_front()
     }
 
-    /// When the gap will have passed; none if no code is pending or no gap is set.
+    /// When silence will decide about the bytes that are pending; none if there are none.
     pub fn deadline(&self) -> Option<Instant> {
-        Some(self.last? + self.framing.gap?)
+        let silence = if self.mark > 0 { self.framing.quiet } else { UNENDED };
+        Some(self.last? + self.framing.gap.map_or(silence, |gap| gap.min(silence)))
     }
 
-    /// Ends the pending code if its gap has passed at `now`.
+    /// Decides about pending bytes if the silence until `now` was long enough.
     pub fn timeout(&mut self, now: Instant) {
-        if self.deadline().is_some_and(|at| at <= now) {
-            self.end_line(0);
-            self.last = None;
+        if self.deadline().is_none_or(|at| at > now) {
+            return;
         }
+        if self.mark > 0 || self.framing.gap.is_some() {
+            self.end_line();
+        } else if !std::mem::take(&mut self.skipping) {
+            self.counters.unended += 1;
+            tracing::warn!(
+                bytes = self.partial.len(),
+                "dropped a code without its end; if all are, set `suffix` to what the scanner sends, or to `none`"
+            );
+        }
+        self.partial.clear();
+        (self.mark, self.last) = (0, None);
     }
 
-    /// Throws away what is complete, and the line that has begun up to its end.
+    /// Nothing more will come: a code that has its end is complete, one that has not is dropped.
+    pub(crate) fn close(&mut self) {
+        if self.mark > 0 {
+            self.end_line();
+        }
+        self.partial.clear();
+        self.last = None;
+    }
+
+    /// Throws away what is complete, and the code that has begun up to its end.
     pub fn discard(&mut self) {
         self.lines.clear();
         self.skipping |= !self.partial.is_empty();
         self.partial.clear();
+        self.mark = 0;
     }
 
-    /// Bytes were lost at `now`: throws away the line that has begun, or is about to, up to its end.
+    /// Bytes were lost at `now`: throws away the code that has begun, or is about to, up to its end.
     pub(crate) fn interrupt(&mut self, now: Instant) {
         self.partial.clear();
-        self.skipping = true;
-        self.last = Some(now);
+        (self.mark, self.skipping, self.last) = (0, true, Some(now));
     }
 
     /// What was thrown away so far.
@@ -174,38 +261,71 @@ impl Decoder {
         self.counters
     }
 
-    fn end_line(&mut self, suffix: usize) {
-        let skipped = std::mem::take(&mut self.skipping);
-        let mut data = std::mem::take(&mut self.partial);
-        data.truncate(data.len().saturating_sub(suffix));
-        if skipped || data.is_empty() {
-            return;
-        }
+    /// Whether the mark at the end of the pending bytes is their end, whatever comes next.
+    fn ends_at_once(&self) -> bool {
+        self.framing.quiet.is_zero()
+            || (!self.skipping && self.is_complete(&self.partial[..self.partial.len() - self.mark]))
+    }
+
+    /// Whether `data` is all of a code of a kind that contains no end mark.
+    fn is_complete(&self, data: &[u8]) -> bool {
         let prefix = &self.framing.prefix;
-        if !prefix.is_empty() {
-            match data.windows(prefix.len()).position(|w| w == prefix) {
-                Some(at) => drop(data.drain(..at + prefix.len())),
-                None => {
-                    self.counters.unframed += 1;
-                    tracing::warn!(bytes = data.len(), "dropped a code without the prefix that is configured");
-                    return;
-                }
-            }
-        }
-        let aim = if self.framing.aim { AimId::split(&data).map(|(aim, _)| aim) } else { None };
-        if aim.is_some() {
-            data.drain(..3);
-        }
-        if !data.is_empty() {
-            self.lines.push_back(Line { aim, data });
+        let Some(at) = find(data, prefix) else { return false };
+        let data = &data[at + prefix.len()..];
+        let (aim, data) = self.identify(data);
+        match aim {
+            Some(aim) => aim.excludes_line_ends() && !data.is_empty() && data.iter().all(|b| *b >= b' ' || *b == GS),
+            None => std::str::from_utf8(data).is_ok_and(|text| Gtin::parse(text).is_ok()),
         }
     }
 
-    /// Keeps the pending line within its bound; while skipping, only what may be part of the suffix.
+    /// Whether the pending code is of a linear kind. A linear code with a line break in it is so rare that an
+    /// identifier behind one begins the next code, as scanners with a memory send many at once.
+    fn is_linear(&self) -> bool {
+        let prefix = &self.framing.prefix;
+        let data = find(&self.partial, prefix).map(|at| &self.partial[at + prefix.len()..]);
+        data.is_some_and(|data| self.framing.aim && AimId::split(data).is_some_and(|(aim, _)| aim.is_linear()))
+    }
+
+    /// Splits the identifier off.
+    fn identify<'a>(&self, data: &'a [u8]) -> (Option<AimId>, &'a [u8]) {
+        if let (true, Some((aim, rest))) = (self.framing.aim, AimId::split(data)) {
+            return (Some(aim), rest);
+        }
+        self.framing.code_id.and_then(|id| id.split(data)).unwrap_or((None, data))
+    }
+
+    fn end_line(&mut self) {
+        let mut data = std::mem::take(&mut self.partial);
+        data.truncate(data.len() - std::mem::take(&mut self.mark));
+        if std::mem::take(&mut self.skipping) || data.is_empty() {
+            return;
+        }
+        let prefix = &self.framing.prefix;
+        match find(&data, prefix) {
+            Some(at) => drop(data.drain(..at + prefix.len())),
+            None => {
+                self.counters.unframed += 1;
+                tracing::warn!(bytes = data.len(), "dropped a code without the prefix that is configured");
+                return;
+            }
+        }
+        let (aim, data) = self.identify(&data);
+        if aim.is_none() && !self.typed && is_garbled(data) {
+            self.counters.garbled += 1;
+            tracing::warn!(bytes = data.len(), "dropped bytes that are no code; is the baud rate right?");
+        } else if !data.is_empty() {
+            let symbology = if aim.is_none() { self.framing.upc_e.symbology(data) } else { None };
+            let data = data.to_owned();
+            self.lines.push_back(Line { aim, symbology, data });
+        }
+    }
+
+    /// Keeps the pending code within its bound; while skipping, only what may be part of the suffix.
     fn bound(&mut self) {
         let suffix = match &self.framing.suffix {
             Suffix::Bytes(suffix) => suffix.len().max(1),
-            _ => 1,
+            _ => 2,
         };
         if !self.skipping && self.partial.len() > self.framing.max + self.framing.prefix.len() + suffix + 3 {
             self.skipping = true;
@@ -213,10 +333,30 @@ impl Decoder {
             tracing::warn!(max = self.framing.max, "dropped a code that is longer than allowed");
         }
         if self.skipping && self.partial.len() >= 2 * suffix {
-            self.partial.drain(..self.partial.len() - (suffix - 1));
+            self.partial.drain(..self.partial.len() - suffix);
         }
     }
 }
+
+/// Where `prefix` begins in `data`; at the front if there is none.
+fn find(data: &[u8], prefix: &[u8]) -> Option<usize> {
+    if prefix.is_empty() { Some(0) } else { data.windows(prefix.len()).position(|w| w == prefix) }
+}
+
+/// Whether these bytes are what a wrong baud rate makes of a code: not text, with control characters that no
+/// code contains. Binary data comes from scanners that say what they read.
+fn is_garbled(data: &[u8]) -> bool {
+    // EOT and the separators FS, GS, RS and US stand in codes of the ISO/IEC 15434 formats.
+    let odd = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r' | 0x04 | 0x1c..=0x1f);
+    std::str::from_utf8(data).is_err() && data.iter().any(odd)
+}
+
+/// [`Framing::quiet`] for line ends: beyond the pauses within a burst, below what a cashier notices.
+const QUIET: Duration = Duration::from_millis(50);
+/// The gap if there is no suffix and none is given.
+const USUAL_GAP: Duration = Duration::from_millis(100);
+/// A pause after which bytes without an end belong to no code that is still to come.
+const UNENDED: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -248,9 +388,14 @@ mod tests {
         (aim.to_owned(), data.to_vec())
     }
 
+    /// Without two-dimensional codes, or in batch mode.
+    fn at_once() -> Framing {
+        Framing { quiet: Duration::ZERO, ..Framing::default() }
+    }
+
     #[test]
     fn any_line_end_ends_a_code() {
-        let (got, _) = lines(&Framing::default(), b"1\r2\n3\r\n4\t\r\n]E04006381333931\r]C1\r]C\r5");
+        let (got, _) = lines(&at_once(), b"1\r2\n3\r\n4\t\r\n]E04006381333931\r]C1\r]C\r5");
         let want = [
             line("", b"1"),
             line("", b"2"),
@@ -263,6 +408,75 @@ mod tests {
     }
 
     #[test]
+    fn a_code_with_line_breaks_is_one_code() {
+        let contact = b"]Q1BEGIN:VCARD\nFN:Max\nEND:VCARD\r";
+        assert_eq!(lines(&Framing::default(), contact).0, [line("]Q1", b"BEGIN:VCARD\nFN:Max\nEND:VCARD")]);
+        // None of these may sell the article in its second line.
+        for injected in [
+            &b"]Q1\r4006381333931\r\n"[..],
+            b"]d1x\r]E04006381333931\r\n",
+            b"]C0x\r4006381333931\r\n",
+            b"\r4006381333931\r\n",
+            b"voucher\t4006381333931\r\n",
+        ] {
+            let (got, _) = lines(&Framing::default(), injected);
+            assert_eq!(got.len(), 1, "{}", injected.escape_ascii());
+            assert_ne!(got[0].1, b"4006381333931", "{}", injected.escape_ascii());
+        }
+        let (got, _) = lines(&Framing { aim: false, ..Framing::default() }, b"]Q1a\rb\r\n");
+        assert_eq!(got, [line("", b"]Q1a\rb")]);
+    }
+
+    #[test]
+    fn linear_codes_in_one_burst_are_told_apart_by_their_identifiers() {
+        let (got, _) = lines(&Framing::default(), b"]C0A\r\n]C0B\r\n]A0C\r\n]Q1D\r\nE\r\n");
+        assert_eq!(got, [line("]C0", b"A"), line("]C0", b"B"), line("]A0", b"C"), line("]Q1", b"D\r\nE")]);
+    }
+
+    #[test]
+    fn articles_do_not_wait_for_silence() {
+        let mut decoder = Decoder::new(Framing::default());
+        let now = Instant::now();
+        decoder.feed(b"4006381333931\r\n]E096385074\r\n]I110614141543219\r\n]C1010950600013435210A\x1d21B\r\n", now);
+        let got: Vec<_> = std::iter::from_fn(|| decoder.next_line()).map(|l| l.data).collect();
+        assert_eq!(got, [&b"4006381333931"[..], b"96385074", b"10614141543219", b"010950600013435210A\x1d21B"]);
+        assert_eq!(decoder.deadline(), None);
+        decoder.feed(b"]Q1x\r", now);
+        assert_eq!(decoder.next_line(), None);
+        assert_eq!(decoder.deadline(), Some(now + QUIET));
+        decoder.feed(b"\n", now + QUIET / 2);
+        decoder.timeout(now + QUIET);
+        assert_eq!(decoder.next_line(), None, "the line end came in two pieces");
+        decoder.timeout(now + QUIET * 3 / 2);
+        assert_eq!(decoder.next_line().map(|l| l.data).as_deref(), Some(&b"x"[..]));
+    }
+
+    #[test]
+    fn a_code_without_an_end_is_dropped_and_counted() {
+        let mut decoder = Decoder::new(Framing::default());
+        let start = Instant::now();
+        decoder.feed(b"4006381333931", start);
+        decoder.feed(b"4012345678901\r", start + UNENDED);
+        assert_eq!(decoder.next_line().map(|l| l.data).as_deref(), Some(&b"4012345678901"[..]));
+        assert_eq!((decoder.next_line(), decoder.counters().unended), (None, 1));
+    }
+
+    #[test]
+    fn what_a_wrong_baud_rate_makes_of_a_code_is_no_scan() {
+        let (got, counters) = lines(&Framing::default(), b"\xff\x00\xfe\x80]E0400\xf5\r\n");
+        assert_eq!((got.len(), counters.garbled), (0, 1));
+        assert_eq!(lines(&Framing::default(), b"M\xfcsli\r").0, [line("", b"M\xfcsli")], "Latin-1 is text");
+    }
+
+    #[test]
+    fn vendors_identifiers_are_read_where_configured() {
+        let framing = Framing { code_id: Some(CodeId::Honeywell), ..Framing::default() };
+        assert_eq!(lines(&framing, b"d4006381333931\r\n").0, [line("]E0", b"4006381333931")]);
+        assert_eq!(lines(&framing, b"sx\ny\r\n").0, [line("]Q1", b"x\ny")]);
+        assert_eq!(lines(&Framing::default(), b"d4006381333931\r\n").0, [line("", b"d4006381333931")]);
+    }
+
+    #[test]
     fn bytes_that_are_no_text_and_separators_stay() {
         let (got, _) = lines(&Framing::default(), b"]d210AB\x1d21\xfc\x00\r");
         assert_eq!(got, [line("]d2", b"10AB\x1d21\xfc\x00")]);
@@ -270,10 +484,10 @@ mod tests {
 
     #[test]
     fn a_prefix_and_its_own_suffix() {
-        let framing = Framing { prefix: vec![2], suffix: Suffix::Bytes(vec![3, 3]), aim: false, ..Framing::default() };
+        let framing = Framing { prefix: vec![2], suffix: Suffix::Bytes(vec![3, 3]), aim: false, ..at_once() };
         let (got, counters) = lines(&framing, b"noise\x02]E01\r\x03\x03none\x03\x03\x022\x033\x03\x03");
         assert_eq!(got, [line("", b"]E01\r"), line("", b"2\x033")]);
-        assert_eq!(counters, Counters { oversized: 0, unframed: 1 });
+        assert_eq!(counters, Counters { unframed: 1, ..Counters::default() });
     }
 
     #[test]
@@ -298,7 +512,7 @@ mod tests {
 
     #[test]
     fn an_oversized_code_is_dropped_and_counted() {
-        let framing = Framing { max: 8, ..Framing::default() };
+        let framing = Framing { max: 8, ..at_once() };
         let mut bytes = vec![b'x'; 100];
         bytes.extend(b"\r12345678\r");
         let (got, counters) = lines(&framing, &bytes);
@@ -308,15 +522,21 @@ mod tests {
         let mut bytes = vec![b'x'; 100];
         bytes.extend(b"EEND12345678END");
         assert_eq!(lines(&framing, &bytes).0, [line("", b"12345678")]);
+        // What follows a line break in it belongs to it.
+        let framing = Framing { max: 8, ..Framing::default() };
+        let (got, counters) = lines(&framing, b"]Q1123456789012345678\r4006381333931\r");
+        assert_eq!((got.len(), counters.oversized), (0, 1));
     }
 
     #[test]
     fn what_is_discarded_ends_at_the_end_of_its_line() {
         let mut decoder = Decoder::new(Framing::default());
         let now = Instant::now();
-        decoder.feed(b"1\r40063", now);
+        decoder.feed(b"96385074\r40063", now);
         decoder.discard();
-        decoder.feed(b"81333931\r2\r", now);
+        decoder.feed(b"81333931\r", now);
+        decoder.feed(b"2\r", now + QUIET);
+        decoder.timeout(now + 2 * QUIET);
         assert_eq!(decoder.next_line().map(|l| l.data).as_deref(), Some(&b"2"[..]));
         assert_eq!(decoder.next_line(), None);
     }
@@ -331,13 +551,17 @@ mod tests {
         let want = Framing {
             prefix: vec![2],
             suffix: Suffix::Bytes(vec![3]),
+            quiet: Duration::ZERO,
             gap: Some(Duration::from_millis(50)),
             aim: false,
             max: 100,
+            ..Framing::default()
         };
         assert_eq!(got, want);
         assert_eq!(framing("suffix=none").expect("good").gap, Some(USUAL_GAP));
-        for bad in ["gap=soon", "aim=perhaps", "max=0"] {
+        let got = framing("quiet=0&code-id=zebra&upc-e=8").expect("good");
+        assert_eq!(got, Framing { code_id: Some(CodeId::Zebra), upc_e: UpcE::Eight, ..at_once() });
+        for bad in ["gap=soon", "aim=perhaps", "max=0", "quiet=-1", "code-id=acme", "upc-e=7"] {
             let error = framing(bad).expect_err(bad);
             assert!(error.kind() == Kind::Address && error.to_string().contains(bad), "{error}");
         }

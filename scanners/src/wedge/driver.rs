@@ -12,12 +12,16 @@ use crate::serial::{Framing, Suffix};
 use crate::{Capabilities, Scan, Scanner};
 
 /// The options that [`WedgeScanner::from_address`] reads, besides those of the link.
-pub const OPTIONS: [&str; 6] = ["layout", "prefix", "suffix", "gap", "aim", "max"];
+pub const OPTIONS: [&str; 9] = ["layout", "prefix", "suffix", "quiet", "gap", "aim", "code-id", "upc-e", "max"];
 
 /// The silence that ends a code whose Enter did not come. Between two keys of one code pass about 10 ms with
 /// Honeywell's scanners, 80 ms with Zebra's and up to 100 ms at times: three times that is no pause in a code,
 /// and nobody scans the next article sooner.
 const GAP: Duration = Duration::from_millis(300);
+
+/// The silence after Enter that makes it the end of a code that may contain line breaks: longer than the pause
+/// between two keys.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// A scanner in keyboard mode.
 ///
@@ -52,6 +56,9 @@ fn settings(address: &Address) -> Result<(Layout, Framing)> {
     };
     let layout = address.option_as("layout")?.unwrap_or_default();
     let mut framing = Framing::from_address(&address.clone().with("suffix", suffix))?;
+    if address.option("quiet").is_none() {
+        framing.quiet = QUIET;
+    }
     let given = address.option_as::<u64>("gap")?.map(Duration::from_millis);
     framing.gap = match given {
         None => Some(GAP),
@@ -77,9 +84,12 @@ impl WedgeScanner {
     /// |---|---|---|
     /// | `layout` | the scanner's keyboard layout: `us`, `de`, `fr`, `gb`, `ch` | `us` |
     /// | `suffix` | what it types after a code: `enter`, `tab`, `none` | `enter` |
+    /// | `quiet` | the silence after its Enter that ends a code with line breaks in it, in milliseconds | 250 |
     /// | `gap` | the silence that ends a code too, in milliseconds; 0 for never | 300 |
     /// | `prefix` | what it types before a code, percent-encoded | nothing |
     /// | `aim` | whether `]cm` in front is an AIM identifier | `true` |
+    /// | `code-id` | the vendor's identifier in front: `honeywell`, `zebra`, `datalogic` | none |
+    /// | `upc-e` | UPC-E without identifier: `8` digits, `6` digits, `none` | refused where ambiguous |
     /// | `max` | the longest code, in bytes | 8192 |
     ///
     /// # Errors
@@ -101,6 +111,12 @@ impl WedgeScanner {
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.listener.clock = clock;
         self
+    }
+
+    fn deaf(&self, what: &str) -> Error {
+        Error::new(Kind::Unsupported, what)
+            .at(&self.listener.name)
+            .hint("set the scanner to HID POS mode by the code in its manual")
     }
 
     /// What was thrown away because it was wrong.
@@ -137,10 +153,11 @@ impl Scanner for WedgeScanner {
     }
 
     fn beep(&mut self, _good: bool) -> BoxFuture<'_, Result<()>> {
-        let error = Error::new(Kind::Unsupported, "in keyboard mode it cannot be told to beep")
-            .at(&self.listener.name)
-            .hint("set the scanner to HID POS mode by the code in its manual");
-        Box::pin(std::future::ready(Err(error)))
+        Box::pin(std::future::ready(Err(self.deaf("in keyboard mode it cannot be told to beep"))))
+    }
+
+    fn trigger(&mut self, _on: bool) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Err(self.deaf("in keyboard mode it cannot be triggered"))))
     }
 }
 

@@ -99,7 +99,7 @@ impl Decoder {
         Self {
             source,
             keys: Keys::new(layout),
-            lines: serial::Decoder::new(framing),
+            lines: serial::Decoder::new(framing).typed(),
             partial: Vec::new(),
             lost: false,
             before: (0, Vec::new()),
@@ -129,6 +129,11 @@ impl Decoder {
     /// Ends the pending code if its gap has passed at `now`.
     pub fn timeout(&mut self, now: Instant) {
         self.lines.timeout(now);
+    }
+
+    /// Nothing more will come: a code that has its end is complete, one that has not is dropped.
+    pub(crate) fn close(&mut self) {
+        self.lines.close();
     }
 
     /// Throws away what is complete, and the code that has begun up to its end.
@@ -279,7 +284,12 @@ pub(super) mod tests {
     const CODE: [u16; 5] = [5, 11, 11, 7, 28];
 
     fn framing() -> Framing {
-        Framing { suffix: Suffix::Bytes(b"\r".into()), gap: Some(Duration::from_millis(300)), ..Framing::default() }
+        Framing {
+            suffix: Suffix::Bytes(b"\r".into()),
+            quiet: Duration::ZERO,
+            gap: Some(Duration::from_millis(300)),
+            ..Framing::default()
+        }
     }
 
     fn evdev(layout: Layout) -> Decoder {

@@ -9,6 +9,8 @@
 //! rows come. Left out: the rest of the dictionary, its rules on which AIs need or exclude each other, and
 //! Digital Link.
 
+mod iso;
+
 use std::fmt;
 
 use jiff::civil::Date;
@@ -271,6 +273,10 @@ fn lint(linter: &str, part: &str) -> Result<(), String> {
             let is = last.as_bytes()[0].wrapping_sub(b'0');
             if is == should { Ok(()) } else { Err(format!("the check digit is {is}, but should be {should}")) }
         }
+        "iso4217" if !part.parse().is_ok_and(iso::is_currency) => Err(format!("no currency has the number {part}")),
+        "iso3166" if !part.parse().is_ok_and(iso::is_country) => Err(format!("no country has the number {part}")),
+        "hh" if part > "23" => Err(format!("{part} is not an hour")),
+        "mi" | "ss" if part > "59" => Err(format!("{part} is not a minute or second")),
         "yymmdd" if part.ends_with("00") => Err("it needs a day".into()),
         "yymmd0" | "yymmdd" => date(part, 2000).map(drop).map_err(|e| e.what().to_owned()),
         _ => Ok(()),
@@ -370,6 +376,24 @@ mod tests {
 
     fn shown(data: &str) -> String {
         ElementString::parse(data.as_bytes()).map_or_else(|e| e.to_string(), |s| s.to_string())
+    }
+
+    /// Cases of the GS1 linters `iso4217`, `iso3166`, `hh`, `mi` and `ss`.
+    #[test]
+    fn currencies_countries_and_times_are_checked() {
+        for (data, why) in [
+            ("3932000100", "no currency has the number 000"),
+            ("422999", "no country has the number 999"),
+            ("422000", "no country has the number 000"),
+            ("800820122599", "99 is not an hour"),
+            ("80082012252360", "60 is not a minute"),
+            ("8008201225230060", "60 is not a minute or second"),
+        ] {
+            assert!(shown(data).contains(why), "{data}: {}", shown(data));
+        }
+        for good in ["3932978100", "422276", "8008201225235959"] {
+            ElementString::parse(good.as_bytes()).expect(good);
+        }
     }
 
     /// Composed by the rules of GS1 General Specifications 7.8, with numbers from GS1 samples.
