@@ -4,7 +4,7 @@
 //! `loop`, each picture is shown once, again when it changes, and new ones when they appear: a folder
 //! into which another program writes is a camera.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, SystemClock};
 
 use crate::decode::load;
-use crate::{Camera, Frame};
+use crate::{Camera, Frame, reader};
 
 /// The options that [`FileCamera::from_address`] reads.
 pub const OPTIONS: [&str; 2] = ["fps", "loop"];
@@ -100,7 +100,7 @@ impl FileCamera {
         let LinkKind::File { path } = address.link() else {
             return Err(Error::new(Kind::Address, "this is no file").at(address.label()));
         };
-        address.check_options(&OPTIONS)?;
+        address.check_options(&[&OPTIONS[..], &reader::OPTIONS].concat())?;
         let usual = Options::default();
         let options = Options {
             fps: address.option_as("fps")?.unwrap_or(usual.fps),
@@ -134,7 +134,8 @@ impl FileCamera {
     /// What is to show of a listing, the next one last.
     fn select(&mut self, mut files: Vec<(PathBuf, Version)>) {
         files.sort();
-        self.known.retain(|path, _| files.iter().any(|(p, _)| p == path));
+        let there: HashSet<_> = files.iter().map(|(path, _)| path).collect();
+        self.known.retain(|path, _| there.contains(path));
         if !self.options.looping {
             files.retain(|(path, version)| self.known.get(path) != Some(version));
         }
@@ -172,7 +173,7 @@ impl Driver for FileCamera {
                         self.due = (self.due + self.period).max(Instant::now());
                         self.sequence += 1;
                         self.size = Some((frame.width(), frame.height()));
-                        return Ok(frame.numbered(self.sequence));
+                        return Ok(frame.numbered(self.sequence).still());
                     }
                     Ok(Work::Loaded(path, version, Err(error))) => {
                         tracing::warn!(%error, "passed over a picture");

@@ -54,6 +54,7 @@ pub struct Frame {
     stride: usize,
     data: Arc<Vec<u8>>,
     sequence: u64,
+    is_still: bool,
     captured: Instant,
     at: Timestamp,
 }
@@ -94,7 +95,7 @@ impl Frame {
             return Err(bad("it is empty".into()));
         }
         let (captured, at) = (clock.now(), clock.wall());
-        Ok(Self { format, width, height, stride, data: Arc::new(data), sequence: 0, captured, at })
+        Ok(Self { format, width, height, stride, data: Arc::new(data), sequence: 0, is_still: false, captured, at })
     }
 
     /// The same frame with its number in the camera's stream.
@@ -102,6 +103,18 @@ impl Frame {
     pub fn numbered(mut self, sequence: u64) -> Self {
         self.sequence = sequence;
         self
+    }
+
+    /// The same frame, as a picture that does not change: another one like it is no further evidence.
+    #[must_use]
+    pub fn still(mut self) -> Self {
+        self.is_still = true;
+        self
+    }
+
+    /// Whether it is a picture that does not change, from a file say.
+    pub fn is_still(&self) -> bool {
+        self.is_still
     }
 
     /// How its bytes are laid out.

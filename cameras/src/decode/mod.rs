@@ -12,7 +12,7 @@ mod zxing;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::Result;
+use tresen_hal::{Error, Kind, Result};
 
 pub use self::rxing::Rxing;
 #[cfg(feature = "zxing-cpp")]
@@ -54,6 +54,38 @@ pub struct Code {
     /// Its corners in pixels from the upper left: upper left, upper right, lower right, lower left of the
     /// code itself, whichever way it is turned; fewer where the decoder does not know them.
     pub corners: Vec<(f32, f32)>,
+    /// It was read in a picture that had been enlarged or sharpened, and in one such picture only. That finds more
+    /// codes and misreads more of them.
+    pub enhanced: bool,
+}
+
+/// Codes of one picture that can be believed: of articles' codes neither those that were read in an enhanced picture
+/// only, nor two that differ at the same place.
+pub fn undisputed(codes: Vec<Code>) -> Vec<Code> {
+    let is_disputed = |code: &Code| {
+        codes.iter().any(|other| {
+            other.format.is_article() && other.text != code.text && is_same_place(&other.corners, &code.corners)
+        })
+    };
+    let keep: Vec<_> = codes.iter().map(|c| !c.format.is_article() || !(c.enhanced || is_disputed(c))).collect();
+    codes.into_iter().zip(keep).filter_map(|(code, keep)| keep.then_some(code)).collect()
+}
+
+/// Whether the middle of one of two codes lies within the other.
+pub(crate) fn is_same_place(a: &[(f32, f32)], b: &[(f32, f32)]) -> bool {
+    let holds = |outer: &[(f32, f32)], inner: &[(f32, f32)]| {
+        let ((l, t, r, b), (il, it, ir, ib)) = (bounds(outer), bounds(inner));
+        let (x, y) = ((il + ir) / 2.0, (it + ib) / 2.0);
+        (l..=r).contains(&x) && (t..=b).contains(&y)
+    };
+    !a.is_empty() && !b.is_empty() && (holds(a, b) || holds(b, a))
+}
+
+/// Left, top, right and bottom of some points.
+fn bounds(points: &[(f32, f32)]) -> (f32, f32, f32, f32) {
+    points.iter().fold((f32::MAX, f32::MAX, f32::MIN, f32::MIN), |(l, t, r, b), &(x, y)| {
+        (l.min(x), t.min(y), r.max(x), b.max(y))
+    })
 }
 
 /// A kind of code that a decoder can look for.
@@ -150,7 +182,46 @@ impl Format {
     pub fn is_ean_upc(self) -> bool {
         matches!(self, Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE)
     }
+
+    /// Whether it names an article by bars with a weak check, so that a misread one is another article.
+    pub fn is_article(self) -> bool {
+        self.is_ean_upc() || matches!(self, Self::DataBar | Self::DataBarLimited | Self::DataBarExpanded)
+    }
 }
+
+impl std::str::FromStr for Format {
+    type Err = Error;
+
+    /// Reads its name as it is serialised: `ean-13`, `qr`.
+    fn from_str(text: &str) -> Result<Self> {
+        let known = NAMES.iter().zip(Self::ALL).find(|(name, _)| **name == text);
+        known.map(|(_, format)| *format).ok_or_else(|| {
+            Error::new(Kind::Input, format!("unknown kind of code `{text}`; expected one of {}", NAMES.join(", ")))
+        })
+    }
+}
+
+/// The names of [`Format::ALL`], in that order.
+const NAMES: [&str; 18] = [
+    "ean-13",
+    "ean-8",
+    "upc-a",
+    "upc-e",
+    "code-128",
+    "code-39",
+    "code-93",
+    "codabar",
+    "itf",
+    "data-bar",
+    "data-bar-limited",
+    "data-bar-expanded",
+    "qr",
+    "micro-qr",
+    "data-matrix",
+    "aztec",
+    "pdf-417",
+    "maxi-code",
+];
 
 /// What to look for and how hard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,7 +306,7 @@ impl Default for Hints {
 /// A code without place, for tests of what comes after decoding.
 #[cfg(test)]
 pub(crate) fn code_for_tests(format: Format, text: &str) -> Code {
-    reading::code(format, reading::usual_aim(format).into(), text, Vec::new())
+    reading::code(format, reading::usual_aim(format).into(), text, Vec::new()).expect("it has data")
 }
 
 #[cfg(test)]

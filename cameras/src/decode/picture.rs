@@ -8,7 +8,7 @@ use std::time::Duration;
 use image::{DynamicImage, ImageReader, Limits};
 use tresen_hal::{Clock, Error, Kind, Result, SystemClock};
 
-use super::{Code, Hints, best};
+use super::{Code, Hints, best, undisputed};
 use crate::frame::{Frame, MAX_SIDE, PixelFormat};
 
 /// The largest file.
@@ -16,7 +16,7 @@ const MAX_FILE: u64 = 64 << 20;
 /// How long one picture of a file may take.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// All codes of a picture file, of any format.
+/// All codes of a picture file, of any format; of articles' codes those that are [`undisputed`].
 ///
 /// # Errors
 /// The file is missing or cannot be read, is no picture that we know, or is too large; each names it.
@@ -32,7 +32,7 @@ pub fn decode_file(path: impl AsRef<Path>) -> Result<Vec<Code>> {
     let mut scratch = Vec::new();
     let hints = Hints::all().with_budget(BUDGET);
     let decoded = frame.grey(&mut scratch).and_then(|view| best().decode(&view, &hints));
-    decoded.map_err(|e| e.at(path.display()))
+    decoded.map(undisputed).map_err(|e| e.at(path.display()))
 }
 
 /// Reads a picture file; what is transparent becomes white.

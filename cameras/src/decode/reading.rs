@@ -2,8 +2,9 @@
 
 use super::{Code, Format};
 
-/// A code from what a decoder printed as `text`, with FNC1 in one of the ways decoders have.
-pub(super) fn code(format: Format, aim: String, text: &str, corners: Vec<(f32, f32)>) -> Code {
+/// A code from what a decoder printed as `text`, with FNC1 in one of the ways decoders have. None if no symbol of this
+/// format can hold that: no data at all, or a DataBar that is not an article number.
+pub(super) fn code(format: Format, aim: String, text: &str, corners: Vec<(f32, f32)>) -> Option<Code> {
     let gs1 = is_gs1(&aim);
     let text = match format {
         Format::Code128 => text.strip_prefix("]C1").unwrap_or(text).to_owned(),
@@ -12,7 +13,18 @@ pub(super) fn code(format: Format, aim: String, text: &str, corners: Vec<(f32, f
         _ => text.to_owned(),
     };
     let text = if gs1 { text.strip_prefix('\u{1d}').unwrap_or(&text).to_owned() } else { text };
-    Code { format, aim, bytes: text.as_bytes().to_vec(), text, corners }
+    let is_possible = match format {
+        Format::DataBar | Format::DataBarLimited => is_gtin_14(text.strip_prefix("01").unwrap_or_default()),
+        _ => !text.is_empty(),
+    };
+    is_possible.then(|| Code { format, aim, bytes: text.as_bytes().to_vec(), text, corners, enhanced: false })
+}
+
+/// 14 digits with the check digit of GS1 General Specifications 7.9.
+fn is_gtin_14(text: &str) -> bool {
+    let digits = text.bytes().rev().enumerate();
+    let sum: u32 = digits.map(|(i, b)| u32::from(b.wrapping_sub(b'0')) * if i % 2 == 0 { 1 } else { 3 }).sum();
+    text.len() == 14 && text.bytes().all(|b| b.is_ascii_digit()) && sum.is_multiple_of(10)
 }
 
 /// The identifier that a scanner would report for plain data of this format.
@@ -93,9 +105,19 @@ mod tests {
             (Format::DataBarExpanded, "]e0", "(10)A(1)B(21)C(37)5", "10A(1)B\u{1d}21C\u{1d}375"),
             (Format::DataBarExpanded, "]e0", "(0", "(0"),
         ] {
-            let code = code(format, aim.into(), printed, Vec::new());
+            let code = code(format, aim.into(), printed, Vec::new()).expect(printed);
             assert_eq!((code.text.as_str(), code.bytes.as_slice()), (bytes, bytes.as_bytes()), "{printed}");
         }
+    }
+
+    #[test]
+    fn what_no_symbol_can_hold_is_no_code() {
+        // A phantom that rxing 0.9.3 reads in a picture of an EAN-13, and the article with another check digit.
+        for text in ["175489077127848", "24012345678906", ""] {
+            assert_eq!(code(Format::DataBar, "]e0".into(), text, Vec::new()), None, "{text}");
+        }
+        assert_eq!(code(Format::Code128, "]C0".into(), "", Vec::new()), None);
+        assert_eq!(code(Format::Code128, "]C1".into(), "]C1", Vec::new()), None, "FNC1 alone");
     }
 
     proptest::proptest! {

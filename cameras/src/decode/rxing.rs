@@ -14,7 +14,7 @@ use rxing::{
 use tresen_hal::{Error, Kind, Result};
 
 use super::enhance::{enlarged, halved, sharpen_rows};
-use super::{Code, Decoder, Effort, Format, Hints, reading};
+use super::{Code, Decoder, Effort, Format, Hints, bounds, reading};
 use crate::frame::GreyView;
 
 /// The rxing decoder. It reads all formats but DataBar Limited and MaxiCode.
@@ -28,6 +28,8 @@ impl Decoder for Rxing {
             hints,
             deadline: Instant::now() + hints.budget,
             found: Vec::new(),
+            unconfirmed: Vec::new(),
+            pass: 0,
             started: false,
             panicked: false,
         };
@@ -35,6 +37,7 @@ impl Decoder for Rxing {
         if search.panicked && search.found.is_empty() {
             return Err(Error::new(Kind::Input, "the barcode decoder failed on this picture"));
         }
+        search.found.extend(search.unconfirmed.into_iter().map(|(_, code)| code));
         Ok(search.found)
     }
 }
@@ -52,6 +55,10 @@ struct Search<'h> {
     hints: &'h Hints,
     deadline: Instant,
     found: Vec<Code>,
+    /// Articles' codes that one enhanced picture showed, and which one.
+    unconfirmed: Vec<(u8, Code)>,
+    /// Counts enhanced pictures; 0 for the picture itself.
+    pass: u8,
     /// The first look is taken whatever the budget.
     started: bool,
     panicked: bool,
@@ -87,22 +94,22 @@ impl Search<'_> {
             Luma8Source::new_with_slice(&pixels, width as u32, height as u32).expect("as many pixels as its size says");
         let linear = self.formats(true);
         let matrix = self.formats(false);
-        self.pass(&base, &linear, plain);
+        self.look(&base, &linear, plain);
         for format in &matrix {
-            self.pass(&base, std::slice::from_ref(format), plain);
+            self.look(&base, std::slice::from_ref(format), plain);
         }
         if self.hints.effort == Effort::Fast {
             return;
         }
         if self.goes_on(&linear) {
             let turned = base.rotate_counter_clockwise().expect("this source can be turned");
-            self.pass(&turned, &linear, Map { turned: Some(width), ..plain });
+            self.look(&turned, &linear, Map { turned: Some(width), ..plain });
         }
         if self.found.is_empty() && self.has_time() {
             let inverted: Vec<u8> = pixels.iter().map(|p| 255 - p).collect();
             let inverted = source(&inverted, width, height);
             for formats in matrix.chunks(1).chain([&linear[..]]) {
-                self.pass(&inverted, formats, plain);
+                self.look(&inverted, formats, plain);
             }
         }
         if width * height > ENLARGE_BELOW {
@@ -110,7 +117,7 @@ impl Search<'_> {
             let half = source(&half, w, h);
             for format in &matrix {
                 if self.found.is_empty() && self.has_time() {
-                    self.pass(&half, std::slice::from_ref(format), Map { scale: 0.5, ..plain });
+                    self.look(&half, std::slice::from_ref(format), Map { scale: 0.5, ..plain });
                 }
             }
             return;
@@ -119,14 +126,15 @@ impl Search<'_> {
             if !self.found.is_empty() || !self.has_time() {
                 return;
             }
+            self.pass += 1;
             let (mut big, w, h) = enlarged(&pixels, width, height, factor);
             if sharpen {
                 sharpen_rows(&mut big, w);
             }
             let big = source(&big, w, h);
-            self.pass(&big, &linear, Map { scale: factor as f32, ..plain });
+            self.look(&big, &linear, Map { scale: factor as f32, ..plain });
             for format in matrix.iter().filter(|_| !sharpen) {
-                self.pass(&big, std::slice::from_ref(format), Map { scale: factor as f32, ..plain });
+                self.look(&big, std::slice::from_ref(format), Map { scale: factor as f32, ..plain });
             }
         }
     }
@@ -145,7 +153,7 @@ impl Search<'_> {
     }
 
     /// Looks for `formats` in all of `source`, and again around each code found.
-    fn pass(&mut self, source: &Luma8Source<'_>, formats: &[BarcodeFormat], map: Map) {
+    fn look(&mut self, source: &Luma8Source<'_>, formats: &[BarcodeFormat], map: Map) {
         if formats.is_empty() {
             return;
         }
@@ -153,8 +161,8 @@ impl Search<'_> {
         let is_stacked = |f: &BarcodeFormat| from_rxing(*f).is_some_and(is_databar);
         let (stacked, others): (Vec<_>, Vec<_>) = formats.iter().copied().partition(is_stacked);
         if !stacked.is_empty() && !others.is_empty() {
-            self.pass(source, &others, map);
-            return self.pass(source, &stacked, map);
+            self.look(source, &others, map);
+            return self.look(source, &stacked, map);
         }
         let whole = Region { x: 0, y: 0, w: source.get_width(), h: source.get_height() };
         let all: HashSet<_> = formats.iter().copied().collect();
@@ -265,13 +273,30 @@ impl Search<'_> {
             Some(RXingResultMetadataValue::SymbologyIdentifier(aim)) if aim.len() == 3 => aim.clone(),
             _ => reading::usual_aim(format).to_owned(),
         };
-        let code = reading::code(format, aim, result.getText(), corners);
-        let is_known = self.found.iter().any(|c| {
-            c.text == code.text && c.format == code.format && (overlap(&c.corners, &code.corners) || format.is_linear())
-        });
-        if !is_known {
-            self.found.push(code);
+        let Some(mut code) = reading::code(format, aim, result.getText(), corners) else {
+            tracing::trace!(?format, "not believed: no symbol of this format can hold it");
+            return;
+        };
+        // rxing 0.9.3 finds a long PDF417 again in each part of it.
+        let is_once = format.is_linear() || format == Format::Pdf417;
+        let is_known = self
+            .found
+            .iter()
+            .any(|c| c.text == code.text && c.format == code.format && (is_once || overlap(&c.corners, &code.corners)));
+        if is_known {
+            return;
         }
+        if self.pass > 0 && format.is_article() {
+            match self.unconfirmed.iter().position(|(_, c)| c.text == code.text && c.format == format) {
+                Some(at) if self.unconfirmed[at].0 != self.pass => drop(self.unconfirmed.remove(at)),
+                Some(_) => return,
+                None => {
+                    code.enhanced = true;
+                    return self.unconfirmed.push((self.pass, code));
+                }
+            }
+        }
+        self.found.push(code);
     }
 }
 
@@ -330,26 +355,29 @@ fn place(result: &RXingResult, width: usize) -> Vec<(f32, f32)> {
     points
 }
 
-fn bounds(points: &[(f32, f32)]) -> (f32, f32, f32, f32) {
-    points.iter().fold((f32::MAX, f32::MAX, f32::MIN, f32::MIN), |(l, t, r, b), &(x, y)| {
-        (l.min(x), t.min(y), r.max(x), b.max(y))
-    })
-}
-
 fn overlap(a: &[(f32, f32)], b: &[(f32, f32)]) -> bool {
     let ((al, at, ar, ab), (bl, bt, br, bb)) = (bounds(a), bounds(b));
     al <= br && bl <= ar && at <= bb && bt <= ab
 }
 
-/// rxing gives QR its finder patterns: lower left, upper left, upper right, and the alignment pattern.
+/// The corners clockwise. rxing 0.9.3 gives a QR code's as upper left, upper right, lower left, lower right; of
+/// the other matrix codes it begins with the upper left one, too.
 fn matrix_corners(format: Format, points: &[(f32, f32)]) -> Vec<(f32, f32)> {
-    match format {
-        Format::Qr | Format::MicroQr | Format::DataMatrix | Format::Aztec => points.to_vec(),
-        _ => {
-            let (l, t, r, b) = bounds(points);
-            vec![(l, t), (r, t), (r, b), (l, b)]
-        }
+    if !matches!(format, Format::Qr | Format::MicroQr | Format::DataMatrix | Format::Aztec) {
+        let (l, t, r, b) = bounds(points);
+        return vec![(l, t), (r, t), (r, b), (l, b)];
     }
+    let n = points.len() as f32;
+    let middle = (points.iter().map(|p| p.0).sum::<f32>() / n, points.iter().map(|p| p.1).sum::<f32>() / n);
+    // The angle from the first corner on; y grows downwards, so it grows clockwise.
+    let angle = |p: &(f32, f32)| (p.1 - middle.1).atan2(p.0 - middle.0);
+    let first = angle(&points[0]);
+    let mut corners = points.to_vec();
+    corners[1..].sort_by(|a, b| {
+        let from_first = |p| (angle(p) - first).rem_euclid(std::f32::consts::TAU);
+        from_first(a).total_cmp(&from_first(b))
+    });
+    corners
 }
 
 fn is_databar(format: Format) -> bool {

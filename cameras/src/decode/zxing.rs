@@ -18,7 +18,7 @@ use crate::frame::GreyView;
 pub struct ZxingCpp {}
 
 /// Pictures above this many pixels are not enlarged.
-const ENLARGE_BELOW: usize = 1_000_000;
+const ENLARGE_BELOW: usize = 400_000;
 
 impl Decoder for ZxingCpp {
     fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints) -> Result<Vec<Code>> {
@@ -32,6 +32,7 @@ impl Decoder for ZxingCpp {
         if is_done || hints.effort == Effort::Fast {
             return Ok(codes);
         }
+        let mut unconfirmed: Vec<Code> = Vec::new();
         for (factor, sharpen) in [(2, false), (2, true), (3, true)] {
             if Instant::now() >= deadline {
                 break;
@@ -40,12 +41,22 @@ impl Decoder for ZxingCpp {
             if sharpen {
                 sharpen_rows(&mut big, w);
             }
-            let codes = read(&big, w, h, &linear, hints, factor)?;
-            if !codes.is_empty() {
-                return Ok(codes);
+            let (mut confirmed, earlier) = (Vec::new(), unconfirmed.len());
+            for mut code in read(&big, w, h, &linear, hints, factor)? {
+                let is_this = |other: &Code| other.format == code.format && other.text == code.text;
+                if !code.format.is_article() || unconfirmed[..earlier].iter().any(is_this) {
+                    confirmed.push(code);
+                } else {
+                    code.enhanced = true;
+                    unconfirmed.push(code);
+                }
+            }
+            if !confirmed.is_empty() {
+                unconfirmed.retain(|c| !confirmed.iter().any(|other| other.text == c.text && other.format == c.format));
+                return Ok(confirmed.into_iter().chain(unconfirmed).collect());
             }
         }
-        Ok(Vec::new())
+        Ok(unconfirmed)
     }
 }
 
@@ -100,9 +111,13 @@ fn code(barcode: &Barcode, hints: &Hints, factor: f32) -> Option<Code> {
     };
     // It prints a UPC-E as its EAN-13; a scanner sends the eight digits of the symbol.
     let short = if format == Format::UpcE { upc_e(text) } else { None };
-    let mut code = reading::code(format, aim, short.as_deref().unwrap_or(text), corners);
-    // Its bytes are those of the symbol, whatever text they are.
+    // Its bytes are those of the symbol, whatever text they are, and its text ends at the first NUL.
     let bytes = barcode.bytes();
+    let whole = (!format.is_ean_upc() && bytes.contains(&0)).then(|| match std::str::from_utf8(&bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|&b| char::from(b)).collect(),
+    });
+    let mut code = reading::code(format, aim, whole.as_deref().or(short.as_deref()).unwrap_or(text), corners)?;
     if !format.is_ean_upc() && !bytes.is_empty() {
         let is_led = reading::is_gs1(&code.aim) && bytes[0] == 0x1d;
         code.bytes = bytes[usize::from(is_led)..].to_vec();

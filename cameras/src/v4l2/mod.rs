@@ -57,7 +57,7 @@ impl Options {
     /// of bounds.
     pub fn from_address(address: &Address) -> Result<Self> {
         path(address)?;
-        address.check_options(&OPTIONS)?;
+        address.check_options(&[&OPTIONS[..], &crate::reader::OPTIONS].concat())?;
         let options = Self {
             width: address.option_as("width")?,
             height: address.option_as("height")?,

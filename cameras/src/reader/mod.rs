@@ -4,29 +4,30 @@
 //! replace each other, so a code is never older than one decoding. A decoder that hangs is left behind
 //! with its thread, and a new one takes over.
 
+mod guard;
+mod pace;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tresen_hal::{BoxFuture, Error, Kind, Result};
+use tresen_hal::{Address, BoxFuture, Error, Kind, Result};
 
+pub use guard::Agreement;
+
+use self::pace::Pace;
 use crate::decode::{Code, Decoder, Effort, Format, Hints, best};
 use crate::{Camera, Frame};
-
-/// Codes that wait for a slow owner; more are dropped, since the camera still sees them.
-const WAITING: usize = 256;
-
-/// How often the budget grows, fourfold each time, for a picture without a code while no newer one waits.
-const LONGER_LOOKS: u8 = 2;
 
 /// How a [`Reader`] decodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// What to look for. The effort is that of every second frame, the others get a quick look.
     pub hints: Hints,
-    /// In how many frames within [`Options::window`] an EAN or UPC must be seen before it is believed: a
-    /// misread one can have a right check digit. 1 believes at once.
+    /// In how many frames within [`Options::window`] an EAN, UPC or DataBar must be seen before it is believed: a
+    /// misread one can have a right check digit. 1 believes at once. Of a picture from a file, one is enough if it
+    /// was read without enhancing the picture, or in two enhanced ones alike.
     pub frames: u8,
     /// See [`Options::frames`].
     pub window: Duration,
@@ -43,6 +44,37 @@ impl Default for Options {
             window: Duration::from_secs(1),
             stuck: Duration::from_secs(5),
         }
+    }
+}
+
+/// The options that [`Options::from_address`] reads.
+pub const OPTIONS: [&str; 2] = ["codes", "frames"];
+
+impl Options {
+    /// Reads the options of a camera's address: `codes`, a list of kinds to look for (`ean-13,qr,pdf-417`), or
+    /// `retail` (without it), or `all`; and `frames`, 1 to 10 (2).
+    ///
+    /// # Errors
+    /// [`Kind::Address`] names the option and what is allowed.
+    pub fn from_address(address: &Address) -> Result<Self> {
+        let usual = Self::default();
+        let bad = |why: String| Error::new(Kind::Address, why).at(address.label());
+        let frames = address.option_as("frames")?.unwrap_or(usual.frames);
+        if !(1..=10).contains(&frames) {
+            return Err(bad(format!("option `frames={frames}`: allowed are 1 to 10")));
+        }
+        let formats = match address.option("codes") {
+            None | Some("retail") => Format::RETAIL.to_vec(),
+            Some("all") => Format::ALL.to_vec(),
+            Some(names) => names
+                .split(',')
+                .map(|name| {
+                    name.trim().parse().map_err(|e: Error| bad(format!("option `codes={names}`: {}", e.what())))
+                })
+                .collect::<Result<_>>()?,
+        };
+        let hints = Hints { formats, ..usual.hints };
+        Ok(Self { hints, frames, ..usual })
     }
 }
 
@@ -94,25 +126,42 @@ impl Reader {
 
     /// Hands over a frame; one that waits is replaced.
     pub fn see(&self, frame: Frame) {
-        let stuck = {
+        {
             let mut state = self.shared.lock();
             if state.frame.replace(frame).is_some() {
                 state.skipped += 1;
             }
-            let stuck = state.busy_since.is_some_and(|since| since.elapsed() > self.options.stuck);
-            if stuck {
+        }
+        self.replace_if_stuck();
+        self.shared.wake.notify_all();
+    }
+
+    /// Leaves a decoder behind that hangs, and starts another; not more than [`HANGING`] are left behind.
+    fn replace_if_stuck(&self) {
+        let (generation, left_behind) = {
+            let mut state = self.shared.lock();
+            if state.busy_since.is_none_or(|since| since.elapsed() <= self.options.stuck) {
+                return;
+            }
+            if state.hanging >= HANGING {
+                state.busy_since = Some(Instant::now());
+                (None, state.hanging)
+            } else {
                 state.generation += 1;
                 state.busy_since = None;
+                state.hanging += 1;
+                (Some(state.generation), state.hanging)
             }
-            stuck.then_some(state.generation)
         };
-        if let Some(generation) = stuck {
-            tracing::warn!("a decoder hangs; another takes over");
-            if let Err(error) = self.start(generation) {
-                self.to.try_send(Err(error)).ok();
-            }
+        tracing::warn!(left_behind, "a decoder hangs");
+        let started = match generation {
+            Some(generation) => self.start(generation),
+            None => Err(Error::new(Kind::Io, format!("{left_behind} decoders hang; no other is started"))
+                .hint("look for fewer kinds of codes, by the option `codes`")),
+        };
+        if let Err(error) = started {
+            self.to.try_send(Err(error)).ok();
         }
-        self.shared.wake.notify_all();
     }
 
     /// The next code. Cancel-safe.
@@ -120,7 +169,12 @@ impl Reader {
     /// # Errors
     /// The decoder failed on a frame, or a frame was damaged; the next frame may go well.
     pub async fn next(&mut self) -> Result<Read> {
-        self.from.recv().await.unwrap_or_else(|| Err(Error::new(Kind::Closed, "the reader has ended")))
+        loop {
+            match tokio::time::timeout(self.options.stuck.max(LEAST_PATIENCE), self.from.recv()).await {
+                Ok(read) => return read.unwrap_or_else(|| Err(Error::new(Kind::Closed, "the reader has ended"))),
+                Err(_) => self.replace_if_stuck(),
+            }
+        }
     }
 
     /// How many frames were replaced before they were decoded.
@@ -141,6 +195,7 @@ impl Reader {
                         return read.unwrap_or_else(|| Err(Error::new(Kind::Closed, "the reader has ended")));
                     }
                     frame = camera.event() => self.see(frame?),
+                    () = tokio::time::sleep(self.options.stuck.max(LEAST_PATIENCE)) => self.replace_if_stuck(),
                 }
             }
         })
@@ -183,6 +238,8 @@ struct State {
     /// Which thread may go on.
     generation: u64,
     busy_since: Option<Instant>,
+    /// Threads that were left behind and still run.
+    hanging: usize,
     closed: bool,
 }
 
@@ -191,7 +248,7 @@ impl Shared {
         self.state.lock().expect("no holder of this lock panics")
     }
 
-    /// The next frame for the thread of this generation; none if it shall end.
+    /// The next frame for the thread of this generation; none once it has to end.
     fn next_frame(&self, generation: u64) -> Option<Frame> {
         let mut state = self.lock();
         loop {
@@ -216,6 +273,7 @@ impl Shared {
     fn done(&self, generation: u64) -> bool {
         let mut state = self.lock();
         if state.generation != generation {
+            state.hanging -= 1;
             return false;
         }
         state.busy_since = None;
@@ -232,17 +290,23 @@ fn run(
 ) {
     let mut decoder = factory();
     let mut guard = Agreement::new(options.frames, options.window);
-    let (mut scratch, mut is_quick) = (Vec::new(), false);
+    let (mut scratch, mut is_quick, mut pace) = (Vec::new(), false, Pace::default());
     while let Some(frame) = shared.next_frame(generation) {
-        let mut hints = options.hints.clone();
-        if is_quick {
-            hints.effort = Effort::Fast;
-        }
-        is_quick = !is_quick;
+        let (is_still, captured) = (frame.is_still(), frame.captured());
         let decoded = frame.grey(&mut scratch).and_then(|view| {
+            if !is_still && !pace.is_due(&view, captured) {
+                return Ok(None);
+            }
+            let mut hints = options.hints.clone();
+            if is_quick && !is_still {
+                hints.effort = Effort::Fast;
+            }
+            is_quick = !is_quick;
+            let started = Instant::now();
             let mut codes = decoder.decode(&view, &hints)?;
-            // A picture that is shown only once deserves a longer look, as long as no newer one waits.
-            for _ in 0..LONGER_LOOKS {
+            // A picture that is shown only once, or lies still, deserves a longer look while no newer one waits.
+            let longer = if is_still || pace.deserves_longer_look() { LONGER_LOOKS } else { 0 };
+            for _ in 0..longer {
                 if !codes.is_empty() || !shared.is_idle(generation) {
                     break;
                 }
@@ -250,16 +314,21 @@ fn run(
                 hints.budget *= 4;
                 codes = decoder.decode(&view, &hints)?;
             }
-            Ok(codes)
+            pace.looked(captured, started.elapsed(), !codes.is_empty());
+            Ok(Some(codes))
         });
         if !shared.done(generation) {
             return;
         }
-        let (sequence, captured, at) = (frame.sequence(), frame.captured(), frame.at());
-        let results: Vec<_> = match decoded {
-            Ok(codes) => {
-                guard.admit(codes, captured).into_iter().map(|code| Ok(Read { code, sequence, captured, at })).collect()
-            }
+        let (sequence, at) = (frame.sequence(), frame.at());
+        let believed = match decoded {
+            Ok(None) => continue,
+            Ok(Some(codes)) if is_still => Ok(guard.admit_still(codes)),
+            Ok(Some(codes)) => Ok(guard.admit(codes, captured)),
+            Err(error) => Err(error),
+        };
+        let results: Vec<_> = match believed {
+            Ok(codes) => codes.into_iter().map(|code| Ok(Read { code, sequence, captured, at })).collect(),
             Err(error) => vec![Err(error)],
         };
         for result in results {
@@ -270,42 +339,14 @@ fn run(
     }
 }
 
-/// Believes an EAN or UPC only when several frames agree. Sans-IO.
-#[derive(Debug)]
-pub struct Agreement {
-    frames: u8,
-    window: Duration,
-    seen: Vec<(Format, String, u8, Instant)>,
-}
-
-impl Agreement {
-    /// A code is believed in the `frames`th frame that shows it, each within `window` of the one before.
-    pub fn new(frames: u8, window: Duration) -> Self {
-        Self { frames, window, seen: Vec::new() }
-    }
-
-    /// The codes of one frame, taken at `now`, that are believed.
-    pub fn admit(&mut self, codes: Vec<Code>, now: Instant) -> Vec<Code> {
-        self.seen.retain(|(.., last)| now.saturating_duration_since(*last) <= self.window);
-        codes.into_iter().filter(|code| !code.format.is_ean_upc() || self.is_believed(code, now)).collect()
-    }
-
-    fn is_believed(&mut self, code: &Code, now: Instant) -> bool {
-        match self.seen.iter_mut().find(|(format, text, ..)| *format == code.format && *text == code.text) {
-            Some((_, _, count, last)) => {
-                if *last != now {
-                    *count = count.saturating_add(1);
-                }
-                *last = now;
-                *count >= self.frames
-            }
-            None => {
-                self.seen.push((code.format, code.text.clone(), 1, now));
-                self.frames <= 1
-            }
-        }
-    }
-}
+/// Codes that wait for a slow owner; more are dropped, since the camera still sees them.
+const WAITING: usize = 256;
+/// How often the budget grows, fourfold each time, in a longer look.
+const LONGER_LOOKS: u8 = 2;
+/// How many hanging decoders are left behind: each keeps a core busy.
+const HANGING: usize = 2;
+/// How often a hanging decoder is looked for at the most.
+const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -404,19 +445,50 @@ mod tests {
         assert!(gate.send(()).is_err());
     }
 
+    #[tokio::test]
+    async fn not_every_hanging_decoder_is_replaced() {
+        let (senders, gates): (Vec<_>, Vec<_>) = (0..=HANGING).map(|_| std_mpsc::channel()).unzip();
+        let mut reader = reader(Options { stuck: Duration::ZERO, ..Options::default() }, gates);
+        reader.see(frame(1));
+        let error = loop {
+            // No frame comes any more; hanging decoders take the one that waits.
+            reader.see(frame(2));
+            match tokio::time::timeout(Duration::from_millis(60), reader.next()).await {
+                Ok(read) => break read.expect_err("all hang"),
+                Err(_) => continue,
+            }
+        };
+        assert!(error.to_string().contains("no other is started"), "{error}");
+        drop(senders);
+    }
+
+    #[tokio::test]
+    async fn an_article_in_a_picture_file_is_read_once_shown() {
+        struct Ean(bool);
+        impl Decoder for Ean {
+            fn decode(&mut self, _: &GreyView<'_>, _: &Hints) -> Result<Vec<Code>> {
+                Ok(vec![Code { enhanced: self.0, ..code(Format::Ean13, "4006381333931") }, code(Format::Qr, "q")])
+            }
+        }
+        for (enhanced, first) in [(false, "4006381333931"), (true, "q")] {
+            let factory: Factory = Arc::new(move || Box::new(Ean(enhanced)));
+            let mut reader = Reader::with_decoder(Options::default(), factory).expect("a thread");
+            reader.see(frame(1).still());
+            assert_eq!(reader.next().await.expect("a code").code.text, first);
+        }
+    }
+
     #[test]
-    fn two_frames_must_agree_on_an_ean() {
-        let mut guard = Agreement::new(2, Duration::from_secs(1));
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
-        let ean = |text: &str| code(Format::Ean13, text);
-        let texts = |codes: Vec<Code>| codes.into_iter().map(|c| c.text).collect::<Vec<_>>();
-        assert_eq!(texts(guard.admit(vec![ean("a"), code(Format::Qr, "q"), ean("a")], at(0))), ["q"]);
-        assert_eq!(texts(guard.admit(vec![ean("b")], at(100))), [""; 0]);
-        assert_eq!(texts(guard.admit(vec![ean("a")], at(200))), ["a"]);
-        assert_eq!(texts(guard.admit(vec![ean("a")], at(300))), ["a"], "believed as long as it stays");
-        assert_eq!(texts(guard.admit(vec![ean("a"), ean("b")], at(1301))), [""; 0], "out of the window");
-        let mut off = Agreement::new(1, Duration::from_secs(1));
-        assert_eq!(texts(off.admit(vec![ean("a")], at(0))), ["a"]);
+    fn reads_an_address() {
+        let read =
+            |options: &str| Options::from_address(&format!("camera+file:///x?{options}").parse().expect(options));
+        assert_eq!(read("fps=5").expect("none of these"), Options::default());
+        let options = read("codes=pdf-417,%20itf&frames=3").expect("good");
+        assert_eq!((options.hints.formats, options.frames), (vec![Format::Pdf417, Format::Itf], 3));
+        assert_eq!(read("codes=all").expect("good").hints.formats, Format::ALL);
+        for bad in ["codes=ean13", "frames=0", "frames=many"] {
+            let error = read(bad).expect_err(bad);
+            assert!(error.kind() == Kind::Address && error.to_string().contains(bad), "{error}");
+        }
     }
 }
