@@ -29,7 +29,7 @@ async fn main() -> Result<()> {
     let (mut terminal, _) = open_terminal(&address, "counter", journal, Arc::new(SystemClock)).await?;
     terminal.recover().await?;
 
-    let (progress, mut steps) = tokio::sync::mpsc::unbounded_channel();
+    let (progress, mut steps) = tokio::sync::mpsc::channel(Watch::KEPT);
     let (_stop, abort) = tokio::sync::watch::channel(false);
     let watcher = tokio::spawn(async move {
         while let Some(step) = steps.recv().await {

@@ -32,7 +32,7 @@ async fn main() -> Result<()> {
     };
 
     let (mut printer, name) = open_printer(&address).await?;
-    let outcome = printer.print(&Job { id: new_key(), receipt, copy: false }).await;
+    let outcome = printer.print(&Job::new(new_key(), receipt)).await;
     println!("{name}: {outcome:?}");
     println!("{}", device.with(|d| d.roll().text().to_owned()));
     printer.close().await;

@@ -1,36 +1,144 @@
 //! What happens on the counter, as it happens.
 
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
 use jiff::Timestamp;
-use tresen_payment::{Progress, Settled};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use tresen_hal::Clock;
+use tresen_payment::{IntentId, Progress, Settled};
 use tresen_printers::Status;
 use tresen_scanners::Scan;
 
+use crate::manager::lock;
+
 /// Something that happened, and where.
 ///
-/// Events are telemetry: a listener that is too slow loses the oldest. What must not be lost is in
-/// the journal and the spool.
-#[derive(Debug, Clone)]
+/// Events are telemetry: a listener that is too slow loses the oldest, and [`Event::seq`] shows the gap. What
+/// must not be lost is in the journal and the spool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Event {
-    /// The device's logical name.
-    pub device: String,
+    /// Its number; grows by one from 1 when the till is opened.
+    pub seq: u64,
     /// When.
     pub at: Timestamp,
-    /// What.
-    pub what: What,
+    /// Where.
+    pub source: Source,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// The class of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Receipt printers.
+    Printer,
+    /// Payment terminals.
+    Terminal,
+    /// Barcode scanners.
+    Scanner,
+    /// Cameras that read codes.
+    Camera,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Printer => "printer",
+            Self::Terminal => "terminal",
+            Self::Scanner => "scanner",
+            Self::Camera => "camera",
+        })
+    }
+}
+
+/// A device: names are unique within a class only.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceId {
+    /// Its class.
+    pub class: Class,
+    /// Its logical name.
+    pub name: String,
+}
+
+impl DeviceId {
+    /// The device `name` of a class.
+    pub fn new(class: Class, name: impl Into<String>) -> Self {
+        Self { class, name: name.into() }
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.class, self.name)
+    }
+}
+
+/// Where something happened.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// At a device.
+    Device(DeviceId),
+    /// On a print route, or at the printer that is a route of its own; its name.
+    Route(String),
+    /// In the till itself.
+    Till,
+}
+
+impl Source {
+    /// The logical name of the device or route; `till` for the till itself.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Device(device) => &device.name,
+            Self::Route(route) => route,
+            Self::Till => "till",
+        }
+    }
+
+    /// The device, if it is one.
+    pub fn device(&self) -> Option<&DeviceId> {
+        match self {
+            Self::Device(device) => Some(device),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(device) => device.fmt(f),
+            Self::Route(route) => write!(f, "route {route}"),
+            Self::Till => f.write_str("till"),
+        }
+    }
 }
 
 /// What happened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum What {
-    /// The device is there and ready; its address as it was found.
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The device is connected and ready.
     Connected {
-        /// The address, without options.
+        /// The address at which it was found, without options.
         address: String,
     },
-    /// The device cannot be reached, or went away; it is tried again.
+    /// The device cannot be reached, or was lost; it is retried. Told once per reason, not per attempt.
     Disconnected {
         /// Why.
+        why: String,
+    },
+    /// A recording that stands in for the device was played to its end.
+    Ended {
+        /// How it ended.
         why: String,
     },
     /// The driver failed too often; it is not tried again until its handle's `reset`.
@@ -38,31 +146,41 @@ pub enum What {
         /// Why.
         why: String,
     },
-    /// The printer's status changed.
+    /// The printer's status: as it was found on connecting, and whenever it changes.
     Printer(Status),
-    /// Something was scanned.
+    /// A code was scanned. Every listener hears every scan, whether or not anyone takes it by `next`.
     Scanned(Box<Scan>),
-    /// A scan was thrown away, because nobody took the ones before it.
+    /// A scan that was waiting for `next` was dropped: it was too old, or too many came after it.
     ScanLost(Box<Scan>),
-    /// A transaction goes on.
+    /// A transaction made progress.
     Payment(Progress),
-    /// The terminal has something for the cashier.
+    /// A transaction waits for the terminal, which serves another one.
+    PaymentWaits {
+        /// The transaction that waits.
+        intent: IntentId,
+        /// The transaction that is being served.
+        behind: IntentId,
+    },
+    /// A message for the cashier.
     Notice(String),
-    /// Recovery settled a payment that was open.
+    /// An open payment was settled: as charged or as not charged.
     Settled(Box<Settled>),
-    /// Recovery failed; what is open stays open.
+    /// Payments stay open: recovery failed and is retried, or the terminal cannot tell what became of a payment
+    /// and a person has to settle it.
     Unsettled {
+        /// The payment, if only one is meant.
+        intent: Option<IntentId>,
         /// Why.
         why: String,
     },
-    /// A print job is on paper or was taken by the printer.
+    /// A print job is on paper, or was taken by the printer.
     Printed {
         /// The job.
         job: String,
-        /// The printer it was meant for, if this is not it.
+        /// The intended printer, if another one took over.
         instead_of: Option<String>,
     },
-    /// A print job waits for a printer.
+    /// A print job waits for a printer. Told once per reason.
     PrintWaits {
         /// The job.
         job: String,
@@ -76,4 +194,232 @@ pub enum What {
         /// Why.
         why: String,
     },
+    /// A print job cannot be read, because another version of the library wrote it; it is passed over.
+    PrintUnreadable {
+        /// The job.
+        job: String,
+        /// Why.
+        why: String,
+    },
+    /// A print job belongs to a route that is not configured (any more): nothing will print it until it is moved
+    /// to another route or cancelled.
+    PrintStranded {
+        /// The job.
+        job: String,
+    },
+    /// The database cannot be used; what was to be written is kept and retried.
+    StorageFailed {
+        /// Why.
+        why: String,
+    },
+}
+
+impl EventKind {
+    /// Its name, as serialised: `print-waits`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::Disconnected { .. } => "disconnected",
+            Self::Ended { .. } => "ended",
+            Self::Faulted { .. } => "faulted",
+            Self::Printer(_) => "printer",
+            Self::Scanned(_) => "scanned",
+            Self::ScanLost(_) => "scan-lost",
+            Self::Payment(_) => "payment",
+            Self::PaymentWaits { .. } => "payment-waits",
+            Self::Notice(_) => "notice",
+            Self::Settled(_) => "settled",
+            Self::Unsettled { .. } => "unsettled",
+            Self::Printed { .. } => "printed",
+            Self::PrintWaits { .. } => "print-waits",
+            Self::PrintUnknown { .. } => "print-unknown",
+            Self::PrintUnreadable { .. } => "print-unreadable",
+            Self::PrintStranded { .. } => "print-stranded",
+            Self::StorageFailed { .. } => "storage-failed",
+        }
+    }
+
+    /// Whether a person has to see to it.
+    fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            Self::PrintUnknown { .. }
+                | Self::PrintUnreadable { .. }
+                | Self::PrintStranded { .. }
+                | Self::Unsettled { .. }
+                | Self::Faulted { .. }
+        )
+    }
+
+    /// Why, where there is a reason. Never contains what was scanned or what is on a slip.
+    fn why(&self) -> Option<&str> {
+        match self {
+            Self::Disconnected { why }
+            | Self::Ended { why }
+            | Self::Faulted { why }
+            | Self::Unsettled { why, .. }
+            | Self::PrintWaits { why, .. }
+            | Self::PrintUnknown { why, .. }
+            | Self::PrintUnreadable { why, .. }
+            | Self::StorageFailed { why } => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// A listener's queue of events.
+#[derive(Debug)]
+pub struct Events {
+    early: VecDeque<Event>,
+    live: broadcast::Receiver<Event>,
+}
+
+impl Events {
+    /// The next event; none when the till has ended.
+    ///
+    /// A listener that falls behind by more than 256 events loses the oldest; [`Event::seq`] shows the gap.
+    /// Cancel-safe: a dropped future loses no event.
+    pub async fn next(&mut self) -> Option<Event> {
+        if let Some(event) = self.early.pop_front() {
+            return Some(event);
+        }
+        loop {
+            match self.live.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// The next event that has happened already, if there is one.
+    pub fn try_next(&mut self) -> Option<Event> {
+        if let Some(event) = self.early.pop_front() {
+            return Some(event);
+        }
+        loop {
+            match self.live.try_recv() {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Where events go; clones share it.
+#[derive(Clone)]
+pub(crate) struct Bus {
+    state: Arc<Mutex<State>>,
+    events: broadcast::Sender<Event>,
+    clock: Arc<dyn Clock>,
+}
+
+struct State {
+    seq: u64,
+    /// What happened before anyone listened; the first listener hears it.
+    early: Option<VecDeque<Event>>,
+}
+
+impl Bus {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let state = State { seq: 0, early: Some(VecDeque::new()) };
+        Self { state: Arc::new(Mutex::new(state)), events: broadcast::Sender::new(KEPT), clock }
+    }
+
+    /// Tells everyone who listens; nobody has to.
+    pub(crate) fn tell(&self, source: Source, kind: EventKind) {
+        tracing::debug!(%source, event = kind.name(), why = kind.why(), "event");
+        let mut state = lock(&self.state);
+        state.seq += 1;
+        let event = Event { seq: state.seq, at: self.clock.wall(), source, kind };
+        if let Some(early) = &mut state.early {
+            if early.len() >= KEPT {
+                let dispensable = early.iter().position(|e| !e.kind.needs_a_person()).unwrap_or(0);
+                early.remove(dispensable);
+            }
+            early.push_back(event.clone());
+        }
+        // Under the lock, so that events go out in the order of their numbers.
+        self.events.send(event).ok();
+    }
+
+    pub(crate) fn listen(&self) -> Events {
+        let mut state = lock(&self.state);
+        Events { early: state.early.take().unwrap_or_default(), live: self.events.subscribe() }
+    }
+}
+
+/// What one device tells the bus.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    pub(crate) device: DeviceId,
+    bus: Bus,
+}
+
+impl Reporter {
+    pub(crate) fn new(class: Class, name: &str, bus: Bus) -> Self {
+        Self { device: DeviceId::new(class, name), bus }
+    }
+    pub(crate) fn tell(&self, kind: EventKind) {
+        self.bus.tell(Source::Device(self.device.clone()), kind);
+    }
+    pub(crate) fn connected(&self, address: &str) {
+        self.tell(EventKind::Connected { address: address.to_owned() });
+    }
+    pub(crate) fn lost(&self, error: &tresen_hal::Error) {
+        self.tell(EventKind::Disconnected { why: error.to_string() });
+    }
+    pub(crate) fn ended(&self, why: &str) {
+        self.tell(EventKind::Ended { why: why.to_owned() });
+    }
+    pub(crate) fn faulted(&self, why: &str) {
+        self.tell(EventKind::Faulted { why: why.to_owned() });
+    }
+}
+
+/// Events kept for a listener that is slow, or that has not come yet.
+const KEPT: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tresen_hal::SystemClock;
+
+    fn bus() -> Bus {
+        Bus::new(Arc::new(SystemClock))
+    }
+
+    #[test]
+    fn the_first_listener_hears_what_happened_before_it_came() {
+        let bus = bus();
+        bus.tell(Source::Till, EventKind::PrintUnknown { job: "a".into(), why: "stopped".into() });
+        for n in 0..2 * KEPT {
+            bus.tell(Source::Route("bar".into()), EventKind::Notice(n.to_string()));
+        }
+        let mut first = bus.listen();
+        let mut second = bus.listen();
+        bus.tell(Source::Till, EventKind::PrintStranded { job: "b".into() });
+        let heard: Vec<_> = std::iter::from_fn(|| first.try_next()).collect();
+        assert_eq!(heard.len(), KEPT + 1);
+        assert_eq!((heard[0].seq, heard[0].kind.name()), (1, "print-unknown"), "what needs a person outlives the rest");
+        assert!(heard.is_sorted_by_key(|e| e.seq));
+        let heard: Vec<_> = std::iter::from_fn(|| second.try_next()).collect();
+        assert_eq!(heard.len(), 1, "only the first listener hears the past");
+        assert_eq!(heard[0].seq, 2 * KEPT as u64 + 2);
+    }
+
+    #[test]
+    fn an_event_names_its_device_with_its_class_and_serialises() {
+        let bus = bus();
+        let mut events = bus.listen();
+        Reporter::new(Class::Scanner, "counter", bus.clone()).connected("scanner+tcp://10.0.0.9:4000");
+        Reporter::new(Class::Terminal, "counter", bus.clone()).connected("zvt+tcp://10.0.0.30:20007");
+        let scanner = events.try_next().expect("told");
+        let terminal = events.try_next().expect("told");
+        assert_ne!(scanner.source, terminal.source, "one name in two classes");
+        let text = serde_json::to_string(&scanner).expect("serialises");
+        assert!(text.contains(r#""source":{"device":{"class":"scanner","name":"counter"}}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Event>(&text).expect("reads back"), scanner);
+    }
 }

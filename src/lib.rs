@@ -11,10 +11,10 @@
 //!   disk before anything is sent; nothing that moves money is ever sent twice; what is open is
 //!   settled when the terminal is back.
 //! - **Paper.** A print is [`Print::Printed`] with its proof, [`Print::Accepted`], [`Print::Waiting`] or
-//!   [`Print::Unknown`]. What may be on paper is not printed again before a person says so, and then the
+//!   [`Print::Unknown`], to name the most frequent. What may be on paper is not printed again before a person says so, and then the
 //!   paper says so too.
-//! - **Calls finish.** A device that hangs holds up nobody but those who wait for it, and those not
-//!   for ever.
+//! - **Calls finish.** A hung device blocks only its own callers, and only for a bounded time. While a device is away,
+//!   calls are refused at once; while it is opened for the first time or after a reset, within 5 s.
 //!
 //! Without tokio, use [`blocking`].
 #![forbid(unsafe_code)]
@@ -37,21 +37,24 @@ pub use tresen_printers as printers;
 pub use tresen_scanners as scanners;
 
 pub use config::Config;
-pub use event::{Event, What};
+pub use event::{Class, DeviceId, Event, EventKind, Events, Source};
 #[cfg(feature = "ble")]
 pub use find::find_bluetooth;
 #[cfg(feature = "mdns")]
 pub use find::find_printers;
 pub use manager::{
-    Camera, CameraScans, Phase, Printer, Scanner, Terminal, open_camera, open_printer, open_scanner, open_terminal,
-    protocols, redaction,
+    Attention, Camera, CameraScans, DeviceCapabilities, DeviceState, Phase, Printer, Scanner, Terminal, open_camera,
+    open_printer, open_scanner, open_terminal, protocols, redaction,
 };
-pub use spool::Print;
-pub use store::{JobState, JournalEntry, SpooledJob, Store, StoredTicket};
+pub use spool::{Print, PrintJob};
+pub use store::{
+    JobState, JournalEntry, Listing, NextJob, Origin, Pruned, Query, SaleState, SpooledJob, Store, StoredPayment,
+    StoredTicket, Unreadable,
+};
 pub use tresen::Tresen;
 pub use tresen_hal::{Address, Amount, Clock, Currency, Effect, Error, Kind, ManualClock, Result, Retry, SystemClock};
 pub use tresen_payment::Payment;
-pub use tresen_printers::Receipt;
+pub use tresen_printers::{Content, Receipt};
 pub use tresen_scanners::Scan;
 
 /// A new key for a payment or a piece of paper: unique everywhere, and sorted by time.

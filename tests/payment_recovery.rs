@@ -15,8 +15,8 @@ use tresen::hal::link::record::Direction;
 use tresen::hal::sim::Shared;
 use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Misbehaviour, OnAbort, Profile, Side, Simulator};
-use tresen::payment::{NotCharged, Progress, Reason, Request};
-use tresen::{Amount, Effect, Kind, Payment, Tresen, What};
+use tresen::payment::{Decision, NotCharged, Progress, Reason, Request};
+use tresen::{Amount, Effect, EventKind, Kind, Payment, Tresen};
 
 const PRICE: Amount = Amount::eur(12_50);
 /// Tills that run at the same time.
@@ -53,7 +53,7 @@ async fn messages(profile: Profile) -> (usize, usize) {
 
 /// The journal and the terminal's ledger say the same of every payment.
 async fn agree(till: &Tresen, sim: &Shared<Simulator>, name: &str) {
-    let mut ours: Vec<_> = till.store().payments().await.expect("readable");
+    let mut ours = till.store().payments().await.expect("readable").rows;
     assert!(ours.iter().all(|e| !e.is_open()), "{name}: {ours:?}");
     ours.retain(|e| e.payment.as_ref().is_some_and(is_charged));
     let charges: Vec<_> = ours
@@ -80,7 +80,7 @@ async fn disturbed(profile: Profile, fault: Misbehaviour) -> Option<bool> {
     sim.with(|s| s.misbehave(fault));
     let told = pay(&till, "sale", PRICE).await;
     if matches!(fault, Misbehaviour::HangUp { .. }) || told.is_err() {
-        event(&mut events, |_, what| matches!(what, What::Disconnected { .. }).then_some(())).await;
+        event(&mut events, |_, what| matches!(what, EventKind::Disconnected { .. }).then_some(())).await;
     }
     ready(till.terminal("counter").expect("configured").phase()).await;
     sim.with(Simulator::behave);
@@ -185,11 +185,12 @@ async fn what_answers_is_no_terminal() {
     });
     let till = counter.open().await;
     let mut events = till.events();
-    let why = event(&mut events, |_, what| if let What::Disconnected { why } = what { Some(why) } else { None }).await;
+    let why =
+        event(&mut events, |_, what| if let EventKind::Disconnected { why } = what { Some(why) } else { None }).await;
     assert!(why.contains("127.0.0.1"), "names the terminal: {why}");
     let error = pay(&till, "sale", PRICE).await.expect_err("there is no terminal");
     assert_eq!((error.effect(), error.device()), (Effect::None, Some("counter")), "{error}");
-    assert_eq!(till.store().payments().await.expect("readable"), [], "nothing was meant");
+    assert_eq!(till.store().payments().await.expect("readable").rows, [], "nothing was meant");
     web.abort();
 }
 
@@ -201,7 +202,7 @@ async fn what_is_there_says_nothing() {
     let till = counter.open().await;
     let error = pay(&till, "sale", PRICE).await.expect_err("nobody answers");
     assert_eq!((error.effect(), error.device()), (Effect::None, Some("counter")), "{error}");
-    assert_eq!(till.store().payments().await.expect("readable"), [], "nothing was meant");
+    assert_eq!(till.store().payments().await.expect("readable").rows, [], "nothing was meant");
 }
 
 #[tokio::test]
@@ -210,7 +211,7 @@ async fn a_terminal_that_is_away_at_first_comes_later() {
     let away = counter.away("terminals.counter", "zvt");
     let till = counter.open().await;
     let mut events = till.events();
-    event(&mut events, |_, what| matches!(what, What::Disconnected { .. }).then_some(())).await;
+    event(&mut events, |_, what| matches!(what, EventKind::Disconnected { .. }).then_some(())).await;
     let error = pay(&till, "sale", PRICE).await.expect_err("it is away");
     assert_eq!(error.effect(), Effect::None, "{error}");
     let (sim, _server) = away.switch_on(Simulator::new(Profile::default()));
@@ -249,7 +250,7 @@ fn stops_and_starts(commit: Commit) {
         let till = counter.open_ready(&["counter"]).await;
         agree(&till, &sim, &format!("{commit:?}")).await;
         assert_eq!(sim.with(|s| s.received(0x0601)), 1);
-        let entry = till.store().payments().await.expect("readable").remove(0);
+        let entry = till.store().payments().await.expect("readable").rows.remove(0);
         let stands = sim.with(|s| s.ledger().stored().count() == 1);
         assert_eq!(entry.payment.as_ref().is_some_and(is_charged), stands, "{entry:?}");
         assert!(stands || commit == Commit::Reverses, "a terminal that keeps approvals has charged it");
@@ -274,7 +275,7 @@ async fn the_same_key_is_the_same_payment() {
     // Also after a restart.
     counter.power_off();
     let again = counter.open().await;
-    let known = within("known", again.store().payments()).await.expect("readable");
+    let known = again.store().payments().await.expect("readable").rows;
     assert_eq!(known.len(), 1);
     assert_eq!(known[0].payment.as_ref(), Some(&first));
 }
@@ -311,8 +312,9 @@ async fn an_abort_is_a_request() {
             let terminal = till.terminal("counter").expect("configured");
             async move { terminal.pay_as(Request::new("sale", PRICE), asked).await }
         });
-        let shown =
-            |_: &str, what| if let What::Payment(Progress::Status { code, .. }) = what { Some(code) } else { None };
+        let shown = |_: &str, what| {
+            if let EventKind::Payment(Progress::Status { code, .. }) = what { Some(code) } else { None }
+        };
         assert_eq!(event(&mut events, shown).await, 0x0a, "insert card");
         abort.send_replace(true);
         let ended = within("ended", paying).await.expect("no panic").expect("a result");
@@ -337,4 +339,115 @@ async fn a_busy_terminal_charges_nothing_and_is_free_again() {
     }
     assert!(is_charged(&pay(&till, "next", PRICE).await.expect("pays")));
     agree(&till, &sim, "busy").await;
+}
+
+/// The journal cannot be read any more after the terminal has approved: that is no reason to say that nothing was sent.
+#[tokio::test]
+async fn a_journal_that_fails_after_approval_leaves_the_payment_unknown() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile::default()).await;
+    let till = counter.open_ready(&["counter"]).await;
+    sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
+    let paying = tokio::spawn({
+        let terminal = till.terminal("counter").expect("configured");
+        async move { terminal.pay_as(Request::new("sale", PRICE), watch::channel(false).1).await }
+    });
+    until("approved", || sim.with(|s| s.ledger().entries().len() == 1)).await;
+    let db = rusqlite::Connection::open(counter.db()).expect("opens");
+    db.busy_timeout(Duration::from_secs(10)).expect("set");
+    db.execute_batch("ALTER TABLE intents RENAME TO away").expect("renamed");
+    till.terminal("counter").expect("configured").reset().await.expect("open");
+    sim.with(Simulator::behave);
+    tokio::time::pause();
+    // As long as a caller waits for recovery; on a clock that leaps from timer to timer that takes no time.
+    let ended = paying.await.expect("no panic");
+    tokio::time::resume();
+    assert!(matches!(ended, Ok(Payment::Unknown(_))), "{ended:?}");
+
+    // Storage comes back: what is open is settled without anybody asking for it.
+    db.execute_batch("ALTER TABLE away RENAME TO intents").expect("renamed");
+    let mut events = till.events();
+    event(&mut events, |_, what| matches!(what, EventKind::Settled(_)).then_some(())).await;
+    agree(&till, &sim, "storage came back").await;
+    assert_eq!(sim.with(|s| s.received(0x0601)), 1);
+    assert!(is_charged(&pay(&till, "next", PRICE).await.expect("pays")));
+}
+
+#[tokio::test]
+async fn a_second_cashier_hears_who_is_served() {
+    let mut counter = Counter::new();
+    let profile = Profile { pace: Duration::from_millis(300), ..Profile::default() };
+    let sim = counter.terminal(profile).await;
+    let till = counter.open_ready(&["counter"]).await;
+    let mut events = till.events();
+    let terminal = till.terminal("counter").expect("configured");
+    let anna = tokio::spawn({
+        let till = till.clone();
+        async move { pay(&till, "anna", PRICE).await }
+    });
+    event(&mut events, |_, what| matches!(what, EventKind::Payment(_)).then_some(())).await;
+    assert_eq!(terminal.serving().map(|i| i.0), Some("anna".to_owned()));
+    let (_keep, abort) = watch::channel(false);
+    let refused = terminal.try_pay_as(Request::new("bert", PRICE), abort).await.expect_err("it serves anna");
+    assert_eq!((refused.kind(), refused.effect()), (Kind::Busy, Effect::None));
+    assert!(refused.to_string().contains("`anna`"), "{refused}");
+    let bert = tokio::spawn({
+        let till = till.clone();
+        async move { pay(&till, "bert", PRICE).await }
+    });
+    let waits = event(&mut events, |_, what| match what {
+        EventKind::PaymentWaits { intent, behind } => Some((intent.0, behind.0)),
+        _ => None,
+    });
+    assert_eq!(waits.await, ("bert".to_owned(), "anna".to_owned()));
+    for paying in [anna, bert] {
+        assert!(is_charged(&within("pays", paying).await.expect("no panic").expect("pays")));
+    }
+    assert_eq!((terminal.serving(), sim.with(|s| s.received(0x0601))), (None, 2));
+}
+
+/// The same key asked again, after a crash say, gives the money back once.
+#[tokio::test]
+async fn a_refund_under_the_same_key_is_the_same_refund() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile::default()).await;
+    let till = counter.open_ready(&["counter"]).await;
+    let terminal = till.terminal("counter").expect("configured");
+    let refund = || async {
+        let (_keep, abort) = watch::channel(false);
+        within("refund", terminal.refund_as(Request::new("back", PRICE), abort)).await.expect("ends")
+    };
+    let first = refund().await;
+    assert!(is_charged(&first), "{first:?}");
+    assert_eq!(refund().await, first);
+    assert_eq!(sim.with(|s| s.received(0x0631)), 1);
+}
+
+/// The terminal is away for good; a person settles what it left open, and the next customer is none the worse.
+#[tokio::test]
+async fn a_person_settles_what_the_terminal_cannot() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile::default()).await;
+    let till = counter.open_ready(&["counter"]).await;
+    let mut events = till.events();
+    sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
+    let paying = tokio::spawn({
+        let till = till.clone();
+        async move { pay(&till, "sale", PRICE).await }
+    });
+    until("approved", || sim.with(|s| s.ledger().entries().len() == 1)).await;
+    counter.power_off();
+    till.terminal("counter").expect("configured").reset().await.expect("open");
+    event(&mut events, |_, what| matches!(what, EventKind::Disconnected { .. }).then_some(())).await;
+    let intent = tresen::payment::IntentId("sale".into());
+    let nameless = Decision::not_charged("", "the slip says so");
+    assert_eq!(till.settle(&intent, nameless).await.expect_err("no name").kind(), Kind::Input);
+    let decision = Decision::not_charged("anna", "the terminal's slip says it was reversed");
+    let settled = till.settle(&intent, decision.clone()).await.expect("it is open");
+    assert!(matches!(&settled, Payment::NotCharged(why) if why.reason == Reason::Settled), "{settled:?}");
+    let told = within("the caller hears it", paying).await.expect("no panic").expect("a result");
+    assert_eq!(told, settled, "who waited for it hears it at once");
+    event(&mut events, |_, what| matches!(what, EventKind::Settled(_)).then_some(())).await;
+    assert_eq!(till.settle(&intent, decision).await.expect_err("not open").kind(), Kind::Input);
+    assert_eq!(till.open_payments("counter").await.expect("readable").len(), 0);
 }

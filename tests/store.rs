@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Counter, is_charged, pay, until};
+use common::{Counter, until, within};
 use rusqlite::Connection;
-use tresen::payment::zvt::sim::Profile;
-use tresen::sale::{Line, Ticket, Vat};
-use tresen::{Amount, Error, Kind, Store, SystemClock};
+use tresen::sale::{Line, Sale, Vat};
+use tresen::{Amount, Error, Kind, Origin, SaleState, Store, SystemClock, Tresen};
 
 /// Opening fails, names the file, and leaves it and its folder as they were.
 async fn refused(counter: &Counter) -> Error {
@@ -86,76 +85,102 @@ async fn a_folder_that_is_not_there_is_named() {
     assert!(error.to_string().contains("no/such/till.db"), "{error}");
 }
 
+fn tea(price: i64) -> Line {
+    Line::pieces("Tea", 1, Amount::eur(price), Vat::percent(19)).expect("fits")
+}
+
+/// A sale that is paid in cash and closed; the printer may be away.
+async fn sold(till: &Tresen) -> Sale {
+    let mut sale = till.open_sale().await.expect("opens");
+    sale.add(tea(2_90)).await.expect("kept");
+    sale.pay_cash(Amount::eur(5_00)).await.expect("taken");
+    let closing = tokio::spawn({
+        let (till, mut sale) = (till.clone(), sale.clone());
+        async move { till.checkout("receipt").expect("configured").close(&mut sale).await }
+    });
+    // The paper is waited for, the number is not.
+    let id = sale.id().to_owned();
+    let closed = within("closed", async {
+        loop {
+            let sale = till.sale(&id).await.expect("readable").expect("there");
+            if sale.state() == SaleState::Closed {
+                return sale;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let closed = closed.await;
+    closing.abort();
+    closed
+}
+
 #[tokio::test]
-async fn ticket_numbers_have_no_gaps_over_restarts() {
-    let counter = Counter::new();
+async fn numbers_have_no_gaps_over_restarts_and_open_or_voided_sales_take_none() {
+    let mut counter = Counter::new();
+    let _receipt = counter.away("printers.receipt", "escpos");
     let mut numbers = Vec::new();
     for _ in 0..3 {
         let till = counter.open().await;
         for _ in 0..3 {
-            numbers.push(till.open_ticket().await.expect("opens").number());
+            let mut voided = till.open_sale().await.expect("opens");
+            voided.add(tea(1_00)).await.expect("kept");
+            voided.void("the customer left").await.expect("given up");
+            till.open_sale().await.expect("opens").add(tea(1_00)).await.expect("kept");
+            numbers.push(sold(&till).await.ticket().number());
         }
     }
-    assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=9).map(Some).collect::<Vec<_>>());
     let till = counter.open().await;
-    let stored: Vec<_> = till.store().tickets().await.expect("readable").iter().map(|t| t.number).collect();
-    assert_eq!(stored, numbers, "also those that were never closed");
+    let states: Vec<_> = till.store().tickets().await.expect("readable").iter().map(|t| t.state).collect();
+    let count = |state| states.iter().filter(|s| **s == state).count();
+    assert_eq!([SaleState::Closed, SaleState::Voided, SaleState::Open].map(count), [9, 9, 9]);
+    let since = till.tickets_since(7, 10).await.expect("readable");
+    assert_eq!(since.iter().map(|s| s.ticket().number()).collect::<Vec<_>>(), [Some(8), Some(9)]);
+    assert_eq!(since[0].ticket().lines(), [tea(2_90)], "with their lines");
+    let eighth = till.sale_by_number(8).await.expect("readable").expect("there");
+    assert_eq!(eighth.id(), since[0].id());
+    assert!(till.sale_by_number(10).await.expect("readable").is_none());
 }
 
-fn sell(mut ticket: Ticket, price: i64) -> Ticket {
-    let line = Line::pieces("Tea", 1, Amount::eur(price), Vat::percent(19)).expect("fits");
-    ticket.add(line).expect("euro");
-    ticket
-}
-
+/// Two stations have the same table open.
 #[tokio::test]
-async fn a_ticket_is_closed_once() {
+async fn of_two_stations_that_change_one_sale_the_second_hears_of_it() {
     let counter = Counter::new();
     let till = counter.open().await;
-    let empty = till.open_ticket().await.expect("opens");
-    let ticket = sell(empty.clone(), 2_90);
-    till.store().close_ticket(&ticket, None).await.expect("closes");
-    let first = till.store().tickets().await.expect("readable");
-    assert_eq!(first[0].total, Some(Amount::eur(2_90)));
-    assert!(first[0].closed_at.is_some());
-    till.store().close_ticket(&ticket, None).await.expect("the same again");
-    assert_eq!(till.store().tickets().await.expect("readable"), first, "changes nothing");
-
-    let error = till.store().close_ticket(&sell(empty, 3_90), None).await.expect_err("another content");
-    assert_eq!(error.kind(), Kind::Input, "{error}");
-    assert_eq!(till.store().tickets().await.expect("readable"), first, "changes nothing either");
-    let elsewhere = Counter::new().open().await.open_ticket().await.expect("opens");
-    let error = till.store().close_ticket(&elsewhere, None).await.expect_err("another till's");
-    assert_eq!(error.kind(), Kind::Input, "{error}");
+    let mut here = till.open_sale_by(Origin::new().station("bar").operator("anna")).await.expect("opens");
+    here.add(tea(1_00)).await.expect("kept");
+    let mut there = till.sale(here.id()).await.expect("readable").expect("it is stored");
+    there.add(tea(2_00)).await.expect("kept");
+    let error = here.add(tea(3_00)).await.expect_err("it knows an older one");
+    assert_eq!((error.kind(), error.retry()), (Kind::Busy, tresen::Retry::Now), "{error}");
+    assert_eq!(here.ticket().total(), Amount::eur(1_00), "as it was");
+    here.refresh().await.expect("read");
+    here.add(tea(3_00)).await.expect("kept");
+    let stored = till.store().tickets().await.expect("readable");
+    assert_eq!((stored[0].total, stored[0].origin.operator.as_deref()), (Amount::eur(6_00), Some("anna")));
 }
 
-/// Two tills on one file share numbers, journal and keys: no number is given twice, and one key is one
-/// payment. It is not what the file is for, as one of them may settle or park what the other has in
-/// hand when it starts.
-#[tokio::test(flavor = "multi_thread")]
-async fn two_tills_on_one_database_share_its_keys_and_numbers() {
-    let mut counter = Counter::new();
-    let sim = counter.terminal(Profile::default()).await;
-    let first = counter.open_ready(&["counter"]).await;
-    assert!(is_charged(&pay(&first, "sale", Amount::eur(5_00)).await.expect("pays")));
-    let second = counter.open().await;
-    let open = |till: tresen::Tresen| async move {
-        let mut numbers = Vec::new();
-        for _ in 0..20 {
-            numbers.push(till.open_ticket().await.expect("opens").number());
-        }
-        numbers
+/// All that was added is there after a restart, without anything having been paid.
+#[tokio::test]
+async fn an_open_sale_survives_with_its_lines() {
+    let counter = Counter::new();
+    let id = {
+        let till = counter.open().await;
+        let mut sale = till.open_sale().await.expect("opens");
+        let line = tea(2_90).article("4711").group("drinks").tax_key("A");
+        sale.add(line).await.expect("kept");
+        sale.set_note("table 7").await.expect("kept");
+        sale.id().to_owned()
     };
-    let (ones, others) = tokio::join!(tokio::spawn(open(first.clone())), tokio::spawn(open(second.clone())));
-    let mut numbers = [ones.expect("no panic"), others.expect("no panic")].concat();
-    numbers.sort_unstable();
-    assert_eq!(numbers, (1..=40).collect::<Vec<_>>());
-    assert_eq!(second.store().payments().await.expect("readable"), first.store().payments().await.expect("readable"));
-    // The terminal serves one till at a time; the second gets it when the first lets go of it.
-    drop(first);
-    common::ready(second.terminal("counter").expect("configured").phase()).await;
-    assert!(is_charged(&pay(&second, "sale", Amount::eur(5_00)).await.expect("known")));
-    assert_eq!(sim.with(|s| s.received(0x0601)), 1, "the same key at another till is the same payment");
+    let till = counter.open().await;
+    let open = till.open_sales().await.expect("readable");
+    assert_eq!((open.len(), open[0].id()), (1, &*id));
+    let line = &open[0].ticket().lines()[0];
+    assert_eq!(
+        (line.article.as_deref(), line.group.as_deref(), line.tax_key.as_deref()),
+        (Some("4711"), Some("drinks"), Some("A"))
+    );
+    assert_eq!(open[0].ticket().note(), Some("table 7"));
 }
 
 /// A process that is killed closes nothing: all since the start is in the WAL beside the file.
@@ -163,13 +188,14 @@ async fn two_tills_on_one_database_share_its_keys_and_numbers() {
 async fn a_copy_taken_while_it_is_open_opens() {
     let counter = Counter::new();
     let till = counter.open().await;
-    let number = till.open_ticket().await.expect("opens").number();
+    let sale = till.open_sale().await.expect("opens");
     let copy = Counter::new();
     for end in ["", "-wal"] {
         let name = format!("till.db{end}");
         std::fs::copy(counter.dir.path().join(&name), copy.dir.path().join(&name)).expect("copied");
     }
     let again = copy.open().await;
-    assert_eq!(again.store().tickets().await.expect("readable").len(), 1);
-    assert_eq!(again.open_ticket().await.expect("opens").number(), number + 1);
+    let open = again.open_sales().await.expect("readable");
+    assert_eq!(open.iter().map(Sale::id).collect::<Vec<_>>(), [sale.id()]);
+    assert_eq!((again.store().till(), again.store().epoch()), (till.store().till(), 2), "the other one may go on");
 }

@@ -1,9 +1,9 @@
-//! What stands on the counter, as a TOML file.
+//! The till's configuration file.
 //!
 //! ```toml
 //! [till]
 //! name = "Till 1"
-//! store = "till.db"          # beside this file unless absolute
+//! store = "till.db"          # relative to this file
 //!
 //! [printers.receipt]
 //! address = "escpos+tcp://10.0.0.20"
@@ -15,60 +15,54 @@
 //! [routes]
 //! receipt = ["receipt", "kitchen"]
 //! ```
-//! Everything that may stand in it is in `examples/till.toml`. An unknown key is an error: a
-//! mistyped one would otherwise be lost in silence.
+//! `examples/till.toml` shows every key. An unknown key is an error, because a mistyped one would
+//! otherwise be ignored silently.
+//!
+//! [`Config::load`] stops at the first error. [`Config::check_file`] finds all of them, each with its
+//! line and key, and what looks like a mistake but is allowed.
 
-mod locate;
+mod check;
+mod problem;
+mod read;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use tresen_hal::{Address, Currency, Error, Kind, Result};
+use tresen_hal::{Address, Currency, Error, Result};
 
+pub use self::problem::{Problem, Severity};
 use crate::sale::Language;
 
-/// A till's configuration, read and checked.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A till's configuration.
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Config {
     /// The till itself.
-    #[serde(default)]
     pub till: Till,
     /// Receipt printers by logical name.
-    #[serde(default)]
     pub printers: BTreeMap<String, Device>,
     /// Payment terminals by logical name.
-    #[serde(default)]
     pub terminals: BTreeMap<String, Device>,
     /// Barcode scanners by logical name.
-    #[serde(default)]
     pub scanners: BTreeMap<String, Device>,
     /// Cameras that read codes, by logical name.
-    #[serde(default)]
     pub cameras: BTreeMap<String, Device>,
     /// Where paper goes: a name, and the printers to try in order.
-    #[serde(default)]
     pub routes: BTreeMap<String, Vec<String>>,
     /// In-store codes: weight and price in an EAN.
-    #[serde(default, rename = "in-store")]
     pub in_store: Vec<String>,
 }
 
 /// The till itself.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Till {
-    /// Its name, as it stands on receipts.
+    /// What the till is called.
     pub name: String,
-    /// The database; relative to the configuration's folder.
+    /// The database; in a file relative to the file's folder.
     pub store: PathBuf,
     /// The currency of its prices.
-    #[serde(deserialize_with = "currency")]
     pub currency: Currency,
     /// The language of the words that the library puts on receipts.
     pub language: Language,
@@ -90,14 +84,16 @@ pub struct Device {
     pub options: BTreeMap<String, OptionValue>,
 }
 
-/// An option's value: a string, a number or a truth value.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+/// An option's value.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum OptionValue {
     /// Text.
     Text(String),
     /// A whole number.
     Number(i64),
+    /// A number with decimals, finite.
+    Decimal(f64),
     /// True or false.
     Truth(bool),
 }
@@ -107,6 +103,7 @@ impl fmt::Display for OptionValue {
         match self {
             Self::Text(text) => f.write_str(text),
             Self::Number(number) => number.fmt(f),
+            Self::Decimal(number) => number.fmt(f),
             Self::Truth(truth) => truth.fmt(f),
         }
     }
@@ -120,11 +117,36 @@ impl Device {
 
     /// The addresses with the options applied; an address's own option wins.
     pub fn addresses(&self) -> Vec<Address> {
-        let with_options = |address: &Address| {
-            let missing = self.options.iter().filter(|(name, _)| address.option(name).is_none());
-            missing.fold(address.clone(), |address, (name, value)| address.with(name, value.to_string()))
-        };
-        self.address.iter().map(with_options).collect()
+        self.address.iter().map(|address| applied(address, &self.options)).collect()
+    }
+}
+
+/// `address` with those `options` that it does not have itself.
+fn applied(address: &Address, options: &BTreeMap<String, OptionValue>) -> Address {
+    let missing = options.iter().filter(|(name, _)| address.option(name).is_none());
+    missing.fold(address.clone(), |address, (name, value)| address.with(name, value.to_string()))
+}
+
+/// A configuration with everything that is wrong with it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Checked {
+    /// What could be read. Use it only if there is no error among the problems.
+    pub config: Config,
+    /// Errors and warnings, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+impl Checked {
+    /// The configuration, unless there are errors.
+    ///
+    /// # Errors
+    /// [`tresen_hal::Kind::Config`]: the first error.
+    pub fn into_config(self) -> Result<Config> {
+        match self.problems.into_iter().find(|p| p.severity == Severity::Error) {
+            Some(problem) => Err(problem.into()),
+            None => Ok(self.config),
+        }
     }
 }
 
@@ -132,35 +154,60 @@ impl Config {
     /// Reads and checks a configuration file.
     ///
     /// # Errors
-    /// [`Kind::Config`] names the file, the line, the key and what is allowed; a file that cannot
-    /// be read is named as such.
+    /// [`tresen_hal::Kind::Config`] names the file, the line, the key and what is allowed. A file that cannot be
+    /// read is named as such.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path.display()))?;
-        let mut config = Self::parse(&text, &path.display().to_string())?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        config.till.store = folder.join(&config.till.store);
-        Ok(config)
+        let checked = Self::check_file(path)?;
+        for problem in checked.problems.iter().filter(|p| p.severity == Severity::Warning) {
+            tracing::warn!("{problem}");
+        }
+        checked.into_config()
     }
 
-    /// Reads and checks a configuration; `name` stands for it in messages.
+    /// Reads and checks a configuration; `name` stands for the file in messages.
     ///
     /// # Errors
-    /// [`Kind::Config`] names the line, the key and what is allowed.
+    /// [`tresen_hal::Kind::Config`] names the line, the key and what is allowed.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|e| locate::error(&e, text, name))?;
-        config.check().map_err(|fault| {
-            let place = locate::place(text, name, &fault.key);
-            fault.into_error().at(place)
-        })?;
-        Ok(config)
+        Self::check_text(text, name).into_config()
+    }
+
+    /// Finds everything that is wrong with a configuration file, also whether its files are there.
+    /// Opens no device.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn check_file(path: &Path) -> Result<Checked> {
+        let name = path.display().to_string();
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(Error::file(path, error)),
+        };
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let config = Self::default();
+                return Ok(Checked { config, problems: vec![read::not_utf8(&bytes, error.valid_up_to(), &name)] });
+            }
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(check::all(text, &name, Some(folder)))
+    }
+
+    /// Finds everything that is wrong with a configuration; `name` stands for the file in messages.
+    pub fn check_text(text: &str, name: &str) -> Checked {
+        check::all(text, name, None)
     }
 
     /// Checks a configuration that was put together in the program.
     ///
     /// # Errors
-    /// [`Kind::Config`] names the key and what is allowed.
+    /// [`tresen_hal::Kind::Config`] names the key and what is allowed.
     pub fn validate(&self) -> Result<()> {
-        self.check().map_err(Fault::into_error)
+        match check::config(self).into_iter().find(|f| f.severity == Severity::Error) {
+            Some(fault) => Err(fault.without_place().into()),
+            None => Ok(()),
+        }
     }
 
     /// The printers that a name stands for, in the order in which they are tried.
@@ -169,125 +216,24 @@ impl Config {
         self.routes.get(name).cloned().or_else(alone)
     }
 
-    fn check(&self) -> Result<(), Fault> {
-        let classes = [
+    /// The devices of each class, as the file names them.
+    fn classes(&self) -> [(&'static str, &BTreeMap<String, Device>); 4] {
+        [
             ("printers", &self.printers),
             ("terminals", &self.terminals),
             ("scanners", &self.scanners),
             ("cameras", &self.cameras),
-        ];
-        for (class, devices) in classes {
-            for (name, device) in devices {
-                let at = |key: &str| vec![class.to_owned(), name.clone(), key.to_owned()];
-                if device.address.is_empty() {
-                    return Err(Fault::new(at("address"), "there is no address in the list".into(), ""));
-                }
-                for address in device.addresses() {
-                    crate::manager::check_address(class, &address).map_err(|e| {
-                        let option = device.options.keys().find(|o| e.what().contains(&format!("`{o}`")));
-                        let key = option.map_or("address", String::as_str);
-                        let hint = e.next_step().unwrap_or_default().to_owned();
-                        Fault { key: at(key), what: e.what().to_owned(), hint }
-                    })?;
-                }
-            }
-        }
-        for (route, printers) in &self.routes {
-            let key = || vec!["routes".to_owned(), route.clone()];
-            let known = || format!("printers are: {}", list(self.printers.keys()));
-            if printers.is_empty() {
-                return Err(Fault::new(key(), "there is no printer in the list".into(), &known()));
-            }
-            if let Some(missing) = printers.iter().find(|p| !self.printers.contains_key(*p)) {
-                return Err(Fault::new(key(), format!("there is no printer `{missing}`"), &known()));
-            }
-        }
-        for template in &self.in_store {
-            template
-                .parse::<tresen_scanners::instore::Template>()
-                .map_err(|e| Fault::new(vec!["in-store".into()], e.to_string(), ""))?;
-        }
-        Ok(())
+        ]
     }
 }
 
-/// A key that says something it must not.
-struct Fault {
-    key: Vec<String>,
-    what: String,
-    hint: String,
-}
-
-impl Fault {
-    fn new(key: Vec<String>, what: String, hint: &str) -> Self {
-        Self { key, what, hint: hint.to_owned() }
-    }
-
-    fn into_error(self) -> Error {
-        let error = Error::new(Kind::Config, format!("key `{}`: {}", self.key.join("."), self.what));
-        if self.hint.is_empty() { error } else { error.hint(self.hint) }
-    }
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    let names: Vec<_> = names.map(String::as_str).collect();
-    if names.is_empty() { "none".into() } else { names.join(", ") }
-}
-
-fn currency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(|e: Error| serde::de::Error::custom(e.what()))
-}
-
-/// By hand, because `serde(flatten)` would lose the line that an error is on.
-impl<'de> Deserialize<'de> for Device {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Table;
-        impl<'de> Visitor<'de> for Table {
-            type Value = Device;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a device: a table with `address` and options")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Device, A::Error> {
-                let (mut address, mut options) = (None, BTreeMap::new());
-                while let Some(key) = table.next_key::<String>()? {
-                    if key == "address" {
-                        address = Some(table.next_value::<Addresses>()?.0);
-                    } else {
-                        options.insert(key, table.next_value()?);
-                    }
-                }
-                let address = address.ok_or_else(|| serde::de::Error::missing_field("address"))?;
-                Ok(Device { address, options })
-            }
-        }
-        deserializer.deserialize_map(Table)
-    }
-}
-
-/// One address or a list of them.
-struct Addresses(Vec<Address>);
-
-impl<'de> Deserialize<'de> for Addresses {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Addresses;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an address such as \"escpos+tcp://10.0.0.20\", or a list of them")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Addresses, E> {
-                text.parse().map(|address| Addresses(vec![address])).map_err(E::custom)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Addresses, A::Error> {
-                let mut addresses = Vec::new();
-                while let Some(address) = list.next_element()? {
-                    addresses.push(address);
-                }
-                Ok(Addresses(addresses))
-            }
-        }
-        deserializer.deserialize_any(OneOrMany)
-    }
+/// Checks an address and its options for a class of devices (`printers`, `terminals`, `scanners`, `cameras`)
+/// as far as that goes without opening it.
+///
+/// # Errors
+/// Names the address, the option and what is allowed.
+pub fn check_address(class: &str, address: &Address) -> Result<()> {
+    crate::manager::check_address(class, address)
 }
 
 #[cfg(test)]

@@ -10,52 +10,67 @@ use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result};
 use tresen_scanners::dedupe::Verdict;
 use tresen_scanners::{AimId, Dedupe, Scan};
 
+use super::hotplug::Waker;
 use super::owner::Opener;
 use super::scans::Scans;
-use super::{Bus, Phase, Ring, open_camera};
+use super::state::DeviceState;
+use super::{Phase, open_camera};
+use crate::event::{Bus, Class};
 
-/// How long a code must be out of sight before it counts again.
-const REARM: Duration = Duration::from_secs(2);
-
-/// A camera by its logical name. Clones are cheap and share what it sees.
+/// A camera by its logical name. Clones are cheap and share what it sees: each code goes to one of those who wait in
+/// [`Camera::next`].
 #[derive(Clone)]
 pub struct Camera(Scans<CameraScans>);
 
 impl Camera {
     pub(crate) fn start(name: &str, addresses: Vec<Address>, clock: Arc<dyn Clock>, bus: Bus) -> Self {
-        let (addresses, label) = (Arc::new(addresses), name.to_owned());
+        let (addresses, label, time) = (Arc::new(addresses), name.to_owned(), clock.clone());
         let opener: Opener<CameraScans> = Arc::new(move || {
-            let (addresses, name, clock) = (addresses.clone(), label.clone(), clock.clone());
-            Box::pin(
-                async move { super::open::first(&addresses, |a| Box::pin(open_camera(a, &name, clock.clone()))).await },
-            )
+            let (addresses, name, clock) = (addresses.clone(), label.clone(), time.clone());
+            Box::pin(async move {
+                let open = |a| open_camera(a, &name, clock.clone());
+                super::open::first(&addresses, |a| Box::pin(open(a))).await
+            })
         });
-        Self(Scans::start(name, opener, bus))
+        Self(Scans::start(Class::Camera, name, opener, |_| None, clock, bus))
     }
 
-    /// The next code; each is handed out once, and again only when it was out of sight for a while.
+    /// The next code; each is handed out once, and again only when it was out of sight for a while. Codes wait as
+    /// long as those of a [`Scanner`](super::Scanner).
     ///
     /// Cancel-safe: a dropped future loses no code.
     pub async fn next(&self) -> Scan {
         self.0.next().await
     }
 
-    pub(crate) fn ring(&self) -> Ring {
-        self.0.owned.ring()
+    /// Drops the codes that wait, say when a new basket begins; how many there were.
+    pub fn discard(&self) -> usize {
+        self.0.discard()
     }
 
-    /// Tries it again at once if it is away, also if its driver was given up as faulted; an open link
-    /// is closed and opened anew.
+    pub(crate) fn waker(&self) -> Waker {
+        self.0.waker()
+    }
+
+    pub(crate) fn state(&self) -> DeviceState {
+        self.0.state()
+    }
+
+    pub(crate) async fn close(&self, deadline: tokio::time::Instant) {
+        self.0.owned.close(deadline).await;
+    }
+
+    /// Opens it anew at once: if it is away, and if its driver was given up as faulted.
     ///
     /// # Errors
-    /// The till has ended.
+    /// The till was closed.
     pub async fn reset(&self) -> Result<()> {
-        self.0.owned.reset().await
+        self.0.owned.reset()
     }
 
-    /// Where the camera stands; changes can be awaited.
+    /// The state of the camera; changes can be awaited.
     pub fn phase(&self) -> watch::Receiver<Phase> {
-        self.0.owned.phase()
+        self.0.phase()
     }
 }
 
@@ -68,16 +83,18 @@ pub struct CameraScans {
 }
 
 impl CameraScans {
-    pub(super) const OPTIONS: [&'static str; 5] = {
+    pub(super) const OPTIONS: [&'static str; 7] = {
         let ([fps, looping], [width, height, format, _]) = (file::OPTIONS, v4l2::OPTIONS);
-        [fps, looping, width, height, format]
+        let [codes, frames] = reader::OPTIONS;
+        [fps, looping, width, height, format, codes, frames]
     };
 
     pub(super) fn check(address: &Address) -> Result<()> {
+        reader::Options::from_address(address)?;
         match address.link() {
             LinkKind::V4l2 { .. } => v4l2::Options::from_address(address).map(drop),
             LinkKind::File { .. } => {
-                address.check_options(&file::OPTIONS)?;
+                address.check_options(&[&file::OPTIONS[..], &reader::OPTIONS].concat())?;
                 address.option_as::<f64>("fps")?;
                 address.option_as::<bool>("loop").map(drop)
             }
@@ -98,7 +115,7 @@ impl CameraScans {
             LinkKind::V4l2 { .. } => Box::new(V4l2Camera::from_address(address).await?.with_clock(clock)),
             _ => Box::new(FileCamera::from_address(address)?.with_clock(clock)),
         };
-        let reader = Reader::new(reader::Options::default())?;
+        let reader = Reader::new(reader::Options::from_address(address)?)?;
         Ok(Self { camera, reader, dedupe: Dedupe::new(REARM), name: name.to_owned() })
     }
 }
@@ -110,7 +127,7 @@ impl Driver for CameraScans {
         Box::pin(async move {
             loop {
                 let read = match self.reader.next_of(&mut *self.camera).await {
-                    // A USB camera delivers one now and then; the next frame is good.
+                    // USB cameras occasionally deliver a corrupt frame.
                     Err(error) if error.kind() == Kind::Input => {
                         tracing::debug!(camera = self.name, %error, "passed over a frame");
                         continue;
@@ -133,6 +150,9 @@ impl Driver for CameraScans {
     }
 }
 
+/// How long a code must be out of sight before it counts again.
+const REARM: Duration = Duration::from_secs(2);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +167,9 @@ mod tests {
                 .map_err(|e| e.kind())
         };
         assert_eq!(check("camera+v4l2:///dev/video0?width=1280&height=720&format=mjpeg&fps=30"), Ok(()));
-        assert_eq!(check("camera+file:///tmp?fps=5&loop=true"), Ok(()));
+        assert_eq!(check("camera+file:///tmp?fps=5&loop=true&codes=pdf-417,qr&frames=3"), Ok(()));
+        assert_eq!(check("camera+v4l2:///dev/video0?codes=all"), Ok(()));
+        assert_eq!(check("camera+v4l2:///dev/video0?codes=pdf"), Err(Kind::Address));
         assert_eq!(check("camera+v4l2:///dev/video0?format=h264"), Err(Kind::Address));
         assert_eq!(check("camera+v4l2:///dev/video0?loop=true"), Err(Kind::Address), "an option of files");
         assert_eq!(check("camera+file:///tmp?width=640"), Err(Kind::Address), "an option of video devices");

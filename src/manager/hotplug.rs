@@ -6,12 +6,12 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::{self, Event};
 
 /// Tells one owner that its device may be there.
-pub(crate) type Ring = Box<dyn Fn() + Send + Sync>;
+pub(crate) type Waker = Box<dyn Fn() + Send + Sync>;
 
 /// A device that can be plugged in, and how to wake its owner.
 pub(crate) struct Plugged {
     pub(crate) addresses: Vec<Address>,
-    pub(crate) ring: Ring,
+    pub(crate) waker: Waker,
 }
 
 impl Plugged {
@@ -57,7 +57,7 @@ async fn run(devices: Vec<Plugged>) {
             continue;
         }
         for device in devices.iter().filter(|d| d.addresses.iter().any(|a| event.found().fits(a))) {
-            (device.ring)();
+            (device.waker)();
         }
     }
 }

@@ -11,6 +11,8 @@ use tresen_printers::{self as printers, escpos};
 use tresen_scanners::{self as scanners, hid, serial as line, wedge};
 
 use super::camera::CameraScans;
+use super::owner::Opened;
+use crate::sale::Language;
 
 /// A protocol that this build speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,10 @@ pub(crate) fn check_address(class: &str, address: &Address) -> Result<()> {
         LinkKind::File { .. } | LinkKind::V4l2 { .. } | LinkKind::Url(_) if class != "cameras" => {
             return Err(Error::new(Kind::Address, format!("{class} are not reached by `{}`", address.link().scheme())));
         }
+        link if class == "terminals" && !matches!(link, LinkKind::Tcp { .. } | LinkKind::Replay { .. }) => {
+            let what = format!("terminals are not reached by `{}` yet, only by network", link.scheme());
+            return Err(Error::new(Kind::Unsupported, what).hint("connect it to the network: zvt+tcp://HOST:20007"));
+        }
         _ => link::check(address)?,
     }
     match protocol.name {
@@ -86,11 +92,11 @@ fn meant(address: &Address) -> Address {
     address.options().fold(same, |same, (name, value)| same.with(name, value))
 }
 
-/// What masks card data in recordings of this protocol.
-pub fn redaction(address: &Address) -> link::record::Redact {
+/// What masks card data and passwords in a recording of this protocol; one for each link.
+pub fn redaction(address: &Address) -> Box<dyn link::record::Redactor> {
     match address.protocol() {
-        "zvt" => zvt::redact,
-        _ => |_, _| {},
+        "zvt" => Box::<zvt::Redactor>::default(),
+        _ => Box::new(link::record::Plain),
     }
 }
 
@@ -99,8 +105,16 @@ pub fn redaction(address: &Address) -> link::record::Redact {
 /// # Errors
 /// The address is none of a printer, or the printer cannot be reached.
 pub async fn open_printer(address: &Address) -> Result<(Box<dyn printers::Printer>, String)> {
+    printer(address, Language::English).await
+}
+
+/// The same; what the library itself puts on paper is in `language`.
+pub(super) async fn printer(address: &Address, language: Language) -> Result<(Box<dyn printers::Printer>, String)> {
     check_address("printers", address)?;
-    let options = escpos::Options::from_address(address)?;
+    let mut options = escpos::Options::from_address(address)?;
+    if language == Language::German {
+        options.copy_mark = GERMAN_COPY_MARK.into();
+    }
     let printer =
         escpos::Printer::open(link::open(address).await?, options).await.map_err(|e| e.at(address.label()))?;
     Ok((Box::new(printer), address.label()))
@@ -159,7 +173,7 @@ pub async fn open_scanner(
 /// The open link and the report descriptor; sends first what scanners of this vendor want to hear.
 async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn link::Link>, Vec<u8>)> {
     let settings = link::hid::Settings::from_address(address)?;
-    let descriptor = link::hid::describe(id, &settings).map_err(|e| e.at(address.label()))?.descriptor;
+    let descriptor = link::hid::describe(id, &settings).await.map_err(|e| e.at(address.label()))?.descriptor;
     let wanted = hid::quirks(id.vendor).feature.filter(|_| settings.feature.is_empty());
     if let Some(report) = wanted {
         match link::open(&address.clone().with("feature", report)).await {
@@ -180,13 +194,6 @@ pub async fn open_camera(address: &Address, name: &str, clock: Arc<dyn Clock>) -
     Ok((Box::new(CameraScans::open(address, name, clock).await?), address.label()))
 }
 
-/// How long one address may take to open: the others wait for it, and so do calls.
-const OPEN: Duration = Duration::from_secs(10);
-/// The same for Bluetooth, which looks for the device first, and where a person may have to press a button to pair.
-const OPEN_BLUETOOTH: Duration = Duration::from_secs(60);
-/// The same for a terminal, whose protocol has deadlines of its own: ZVT's T4 is 180 s.
-const OPEN_TERMINAL: Duration = Duration::from_secs(200);
-
 fn limit(address: &Address) -> Duration {
     match (address.protocol(), address.link()) {
         ("zvt", _) => OPEN_TERMINAL,
@@ -196,15 +203,18 @@ fn limit(address: &Address) -> Duration {
 }
 
 /// The first of several addresses that opens in time; or an error that says why each did not.
-pub(super) async fn first<'a, T>(
+pub(super) async fn first<'a, D: ?Sized>(
     addresses: &'a [Address],
-    open: impl Fn(&'a Address) -> BoxFuture<'a, Result<T>>,
-) -> Result<T> {
+    open: impl Fn(&'a Address) -> BoxFuture<'a, Result<(Box<D>, String)>>,
+) -> Result<Opened<D>> {
     let mut failed: Option<Error> = None;
     for address in addresses {
         let late = || Error::new(Kind::Timeout, "did not open in time").with_effect(Effect::None).at(address.label());
         match timeout(limit(address), open(address)).await.unwrap_or_else(|_| Err(late())) {
-            Ok(opened) => return Ok(opened),
+            Ok((driver, label)) => {
+                let recording = matches!(address.link(), LinkKind::Replay { .. });
+                return Ok(Opened { driver, address: label, recording });
+            }
             Err(error) => {
                 failed = Some(match failed {
                     None => error,
@@ -216,18 +226,28 @@ pub(super) async fn first<'a, T>(
     Err(failed.unwrap_or_else(|| Error::new(Kind::Config, "there is no address")))
 }
 
+/// How long one address may take to open: the others wait for it, and so do calls.
+const OPEN: Duration = Duration::from_secs(10);
+/// The same for Bluetooth, which looks for the device first, and where a person may have to press a button to pair.
+const OPEN_BLUETOOTH: Duration = Duration::from_secs(60);
+/// The same for a terminal, whose protocol has deadlines of its own: ZVT's T4 is 180 s.
+const OPEN_TERMINAL: Duration = Duration::from_secs(200);
+
+/// What a copy says at its top, in German.
+const GERMAN_COPY_MARK: &str = " KOPIE - eventuell schon gedruckt ";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Opens what ends in 2, after 30 s; everything else never.
-    fn open(address: &Address) -> BoxFuture<'_, Result<String>> {
+    fn open(address: &Address) -> BoxFuture<'_, Result<(Box<()>, String)>> {
         Box::pin(async move {
             if !address.label().ends_with('2') {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(Duration::from_secs(30)).await;
-            Ok(address.label())
+            Ok((Box::new(()), address.label()))
         })
     }
 
@@ -236,10 +256,10 @@ mod tests {
         let addresses = |all: &[&str]| -> Vec<Address> { all.iter().map(|a| a.parse().expect(a)).collect() };
         let start = tokio::time::Instant::now();
         let both = addresses(&["escpos+tcp://10.0.0.1:9100", "escpos+ble://AA:BB:CC:DD:EE:F2"]);
-        assert_eq!(first(&both, open).await.expect("the second"), "escpos+ble://AA:BB:CC:DD:EE:F2");
+        assert_eq!(first(&both, open).await.expect("the second").address, "escpos+ble://AA:BB:CC:DD:EE:F2");
         assert_eq!(start.elapsed(), Duration::from_secs(40), "Bluetooth has more time");
         let both = addresses(&["escpos+tcp://10.0.0.1:9102", "escpos+tcp://10.0.0.1:9101"]);
-        let error = first(&both, open).await.expect_err("neither in time");
+        let error = first(&both, open).await.err().expect("neither in time");
         assert_eq!(error.kind(), Kind::Timeout);
         assert!(error.to_string().contains(":9102") && error.to_string().contains(":9101"), "{error}");
     }

@@ -1,103 +1,88 @@
-//! One task owns one device: it opens the link, holds the driver, runs one call at a time, and
-//! reconnects when the link is lost. Everyone else holds a cheap handle.
+//! One task owns one device: it opens the link, holds the driver, runs one call at a time, and reconnects when
+//! the link is lost. Everyone else holds a cheap handle.
+//!
+//! A hung device blocks only its own callers, and only for a bounded time: a call that cannot begin is refused
+//! while the device is away, and a reset breaks off what hangs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
-use tresen_hal::{Backoff, BoxFuture, Driver, Effect, Error, Kind, Result, Retry};
+use tresen_hal::{Backoff, BoxFuture, Clock, Driver, Error, Kind, Result, Retry};
 
-use super::hotplug::Ring;
+use super::calls::{After, Begun, Call, Calls, Failure, Next, Run, Terms, closed, copy, was_reset};
+use super::hotplug::Waker;
+use super::phase::Phase;
 
-/// How many calls may wait for one device.
-const QUEUE: usize = 32;
-/// A driver that panics more often than this within [`RESTART_WINDOW`] is not started again.
-const RESTARTS: usize = 5;
-const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// A driver on its open link.
+pub(crate) struct Opened<D: ?Sized> {
+    pub(crate) driver: Box<D>,
+    /// Where it was found, without options.
+    pub(crate) address: String,
+    /// A recording stands in for the device: its end is the end.
+    pub(crate) recording: bool,
+}
 
 /// Opens the link and makes the driver, or fails in time; called again after each loss.
-pub(crate) type Opener<D> = Arc<dyn Fn() -> BoxFuture<'static, Result<(Box<D>, String)>> + Send + Sync>;
+pub(crate) type Opener<D> = Arc<dyn Fn() -> BoxFuture<'static, Result<Opened<D>>> + Send + Sync>;
 
 /// What the class of a device adds to owning it.
 pub(crate) trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
-    /// How long [`Hooks::opened`] may take: calls queue behind it.
+    /// How long [`Hooks::opened`] may take.
     const OPENED_WITHIN: Duration = Duration::from_secs(10);
-    /// A new driver stands on a new link; it is not yet used by anyone. An error drops it.
-    fn opened<'a>(&'a self, driver: &'a mut D, address: &'a str) -> BoxFuture<'a, Result<()>>;
-    /// The device said something.
+    /// Called once per connection, before any call is served. An error closes the link. Returns after how long
+    /// [`Hooks::tend`] is wanted, if at all.
+    fn opened<'a>(&'a self, driver: &'a mut D, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>>;
+    /// What was left to do after opening; called between calls. Returns when it is wanted again.
+    fn tend<'a>(&'a self, driver: &'a mut D) -> BoxFuture<'a, (Option<Duration>, After)> {
+        let _ = driver;
+        Box::pin(async { (None, After::Keep) })
+    }
+    /// An unsolicited event of the device.
     fn event(&self, event: D::Event);
-    /// The device cannot be reached or was lost.
+    /// The device was lost or cannot be reached; called once per reason.
     fn lost(&self, error: &Error);
+    /// The recording was played to its end.
+    fn ended(&self, why: &str);
     /// The driver failed too often.
     fn faulted(&self, why: &str);
-}
-
-/// Where a device stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Being opened for the first time, or again.
-    Opening,
-    /// Open.
-    Ready,
-    /// Not reachable; tried again soon. Why, in words. Powered off looks like this: it is a state, not an error.
-    Away(String),
-    /// The driver failed too often and waits for a reset.
-    Faulted(String),
-}
-
-/// Whether the link is still good after a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
-    Keep,
-    Reopen,
-}
-
-impl After {
-    /// What an error says about the link under the driver.
-    pub(crate) fn of(error: &Error) -> Self {
-        match error.kind() {
-            Kind::Closed | Kind::Io | Kind::Timeout | Kind::Protocol => Self::Reopen,
-            _ => Self::Keep,
-        }
-    }
-}
-
-type Call<D> = Box<dyn for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, After> + Send>;
-
-enum Message<D: ?Sized> {
-    Call(Call<D>, oneshot::Sender<Error>),
-    Reset,
-    /// The system has seen the device come.
-    Arrived,
 }
 
 /// A cheap handle to an owned device.
 pub(crate) struct Owned<D: ?Sized> {
     name: Arc<str>,
-    calls: mpsc::Sender<Message<D>>,
+    handle: Arc<Handle<D>>,
     phase: watch::Receiver<Phase>,
+}
+
+/// Ends the owner with the last handle.
+struct Handle<D: ?Sized>(Arc<Calls<D>>);
+
+impl<D: ?Sized> Drop for Handle<D> {
+    fn drop(&mut self) {
+        self.0.close(false);
+    }
 }
 
 impl<D: ?Sized> Clone for Owned<D> {
     fn clone(&self) -> Self {
-        Self { name: self.name.clone(), calls: self.calls.clone(), phase: self.phase.clone() }
+        Self { name: self.name.clone(), handle: self.handle.clone(), phase: self.phase.clone() }
     }
 }
 
 /// Starts owning the device `name`.
-pub(crate) fn own<D, H>(name: &str, opener: Opener<D>, hooks: Arc<H>) -> Owned<D>
+pub(crate) fn own<D, H>(name: &str, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) -> Owned<D>
 where
     D: Driver + ?Sized + 'static,
     H: Hooks<D>,
 {
-    let (calls, queue) = mpsc::channel(QUEUE);
     let (phase, watched) = watch::channel(Phase::Opening);
     let name: Arc<str> = name.into();
-    let task = Task { name: name.clone(), opener, hooks, phase };
-    tokio::spawn(supervise(Arc::new(task), Arc::new(Mutex::new(queue))));
-    Owned { name, calls, phase: watched }
+    let calls = Arc::new(Calls::new(name.clone()));
+    let task = Task { name: name.clone(), opener, hooks, phase, clock, calls: calls.clone() };
+    tokio::spawn(supervise(Arc::new(task)));
+    Owned { name, handle: Arc::new(Handle(calls)), phase: watched }
 }
 
 impl<D: Driver + ?Sized + 'static> Owned<D> {
@@ -106,58 +91,78 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         &self.name
     }
 
-    /// Where the device stands; changes can be awaited.
+    /// The state of the device; changes can be awaited.
     pub(crate) fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.clone()
     }
 
-    /// Runs `call` on the driver, at most `within` from now.
+    /// What the device is busy with, and since when.
+    pub(crate) fn busy_with(&self) -> Option<(&'static str, Instant)> {
+        self.handle.0.busy_with()
+    }
+
+    /// Runs `call` on the driver.
     ///
-    /// A caller who leaves abandons the answer: a call that has begun is finished.
+    /// Refused at once while the device is away. While it is opened for the first time, the call waits, for
+    /// [`FIRST_OPENING`] at most. Dropping the future withdraws a call that has not begun; of one that has
+    /// begun it discards the answer, not the effect.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
-        within: Duration,
+        terms: Terms,
         call: impl for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, (T, After)> + Send + 'static,
-    ) -> Result<T> {
-        let (answer, mut answered) = oneshot::channel();
+    ) -> Result<T, Failure> {
+        let now = Instant::now();
+        let (answer, answered) = oneshot::channel();
         let (refuse, refused) = oneshot::channel();
-        let deadline = Instant::now() + within;
-        let call: Call<D> = Box::new(move |driver| {
+        let begun = Withdraw(Begun::default());
+        let run: Run<D> = Box::new(move |driver| {
+            let called = call(driver);
             Box::pin(async move {
-                // Nobody waits any more and nothing has begun: then it does not begin.
-                if answer.is_closed() || Instant::now() >= deadline {
-                    return After::Keep;
-                }
-                let (result, after) = call(driver).await;
+                let (result, after) = called.await;
                 answer.send(result).ok();
                 after
             })
         });
-        self.calls.try_send(Message::Call(call, refuse)).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => {
-                Error::new(Kind::Busy, format!("{QUEUE} calls wait for it already")).at(&self.name)
-            }
-            mpsc::error::TrySendError::Closed(_) => self.ended(Effect::None),
-        })?;
+        let here = |error: Error| error.at(&self.name);
+        self.handle
+            .0
+            .push(terms.lane, Call::new(terms.what, begun.0.clone(), run, refuse))
+            .map_err(|e| Failure::NotBegun(here(e)))?;
         let outcome = async {
-            match (&mut answered).await {
+            match answered.await {
                 Ok(result) => Ok(result),
-                Err(_) => Err(refused.await.unwrap_or_else(|_| self.ended(Effect::Unknown))),
+                Err(_) if begun.0.has_begun() => Err(Failure::Ended(here(self.broken_off()))),
+                Err(_) => Err(Failure::NotBegun(here(refused.await.unwrap_or_else(|_| closed())))),
             }
         };
-        match tokio::time::timeout_at(deadline, outcome).await {
-            Ok(result) => result.map_err(|e| e.at(&self.name)),
-            Err(_) => Err(Error::new(Kind::Timeout, format!("no answer within {} s", within.as_secs())).at(&self.name)),
+        tokio::pin!(outcome);
+        let begin_by = now + terms.begin_within;
+        if let Ok(outcome) = tokio::time::timeout_at(begin_by.min(now + FIRST_OPENING), &mut outcome).await {
+            return outcome;
         }
+        if !self.phase.borrow().is_ready() && begun.0.withdraw() {
+            let error = Error::new(Kind::Timeout, "it is still being opened").with_retry(Retry::AfterReconnect);
+            return Err(Failure::NotBegun(here(error)));
+        }
+        if let Ok(outcome) = tokio::time::timeout_at(begin_by, &mut outcome).await {
+            return outcome;
+        }
+        if begun.0.withdraw() {
+            return Err(Failure::NotBegun(here(self.did_not_begin(terms.begin_within))));
+        }
+        tokio::time::timeout_at(now + terms.within, outcome).await.unwrap_or_else(|_| {
+            let what = format!("no answer within {} s", terms.within.as_secs());
+            Err(Failure::Running(here(Error::new(Kind::Timeout, what))))
+        })
     }
 
     /// As [`Owned::call`], for what fails with an error that says whether the link is still good.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        within: Duration,
+        terms: Terms,
         ask: impl for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let answer = self.call(within, move |driver| {
+        let answer = self.call(terms, move |driver| {
             let answer = ask(driver);
             Box::pin(async move {
                 let answer = answer.await;
@@ -169,23 +174,63 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
     }
 
     /// Wakes the owner when the system has seen the device come; does not keep the owner alive.
-    pub(crate) fn ring(&self) -> Ring {
-        let calls = self.calls.downgrade();
+    pub(crate) fn waker(&self) -> Waker {
+        let calls = Arc::downgrade(&self.handle.0);
         Box::new(move || {
             if let Some(calls) = calls.upgrade() {
-                // A full queue has its owner busy, so it is not waiting for the device.
-                calls.try_send(Message::Arrived).ok();
+                calls.arrived();
             }
         })
     }
 
-    /// Lets a faulted device be tried again, or one that is away at once.
-    pub(crate) async fn reset(&self) -> Result<()> {
-        self.calls.send(Message::Reset).await.map_err(|_| self.ended(Effect::None))
+    /// Opens the device anew, at once: also one that is faulted, whose opening hangs or whose call hangs.
+    pub(crate) fn reset(&self) -> Result<()> {
+        if self.handle.0.is_closing() {
+            return Err(closed().at(&self.name));
+        }
+        self.handle.0.reset();
+        Ok(())
     }
 
-    fn ended(&self, effect: Effect) -> Error {
-        Error::new(Kind::Cancelled, "the device's driver has ended").with_effect(effect).at(&self.name)
+    /// Ends the owner in an orderly way: the running call is finished until `deadline` and broken off then.
+    pub(crate) async fn close(&self, deadline: Instant) {
+        let mut phase = self.phase.clone();
+        self.handle.0.close(false);
+        let ended = async { phase.wait_for(|p| *p == Phase::Closed).await.is_ok() };
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
+            self.handle.0.close(true);
+            // Bounded by the driver's own goodbye.
+            phase.wait_for(|p| *p == Phase::Closed).await.ok();
+        }
+    }
+
+    fn broken_off(&self) -> Error {
+        match &*self.phase.borrow() {
+            Phase::Closed => closed(),
+            phase => {
+                let why = phase.why().unwrap_or("its driver failed");
+                Error::new(Kind::Cancelled, format!("the call was broken off: {why}")).with_retry(Retry::AfterReconnect)
+            }
+        }
+    }
+
+    fn did_not_begin(&self, within: Duration) -> Error {
+        let what = match self.busy_with() {
+            Some((what, since)) => {
+                format!("it has been busy with {what} for {} s", since.elapsed().as_secs())
+            }
+            None => format!("it did not begin within {} s", within.as_secs()),
+        };
+        Error::new(Kind::Busy, what).with_retry(Retry::Now)
+    }
+}
+
+/// Withdraws a call whose caller is gone.
+struct Withdraw(Begun);
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        self.0.withdraw();
     }
 }
 
@@ -194,12 +239,12 @@ struct Task<D: ?Sized, H> {
     opener: Opener<D>,
     hooks: Arc<H>,
     phase: watch::Sender<Phase>,
+    clock: Arc<dyn Clock>,
+    calls: Arc<Calls<D>>,
 }
 
-type Queue<D> = Arc<Mutex<mpsc::Receiver<Message<D>>>>;
-
 /// Runs the owner; a driver that panics is started again, five times a minute at most.
-async fn supervise<D, H>(task: Arc<Task<D, H>>, queue: Queue<D>)
+async fn supervise<D, H>(task: Arc<Task<D, H>>)
 where
     D: Driver + ?Sized + 'static,
     H: Hooks<D>,
@@ -207,118 +252,240 @@ where
     let mut panics: Vec<Instant> = Vec::new();
     loop {
         let ran = tokio::spawn({
-            let (task, queue) = (task.clone(), queue.clone());
-            async move { task.run(&mut *queue.lock().await).await }
+            let task = task.clone();
+            async move { task.run().await }
         });
         match ran.await {
-            Ok(()) => return,
             Err(failure) if failure.is_panic() => {
                 tracing::error!(device = %task.name, "the driver panicked; this is a defect, please report it");
+                task.calls.running(None);
+                task.phase.send_replace(Phase::Opening);
                 panics.retain(|at| at.elapsed() < RESTART_WINDOW);
                 panics.push(Instant::now());
             }
-            Err(_) => return,
+            _ => break,
         }
         if panics.len() > RESTARTS {
             let why = format!("the driver failed {} times within {} s", panics.len(), RESTART_WINDOW.as_secs());
-            task.phase.send_replace(Phase::Faulted(why.clone()));
+            let error = Error::new(Kind::Closed, format!("{why}; reset the device")).with_retry(Retry::AfterOperator);
+            task.calls.refuse(error);
+            task.phase.send_replace(Phase::Faulted { why: why.clone() });
             task.hooks.faulted(&why);
-            let error = || Error::new(Kind::Closed, &*why).with_effect(Effect::None).with_retry(Retry::AfterOperator);
-            let mut queue = queue.lock().await;
-            loop {
-                match queue.recv().await {
-                    Some(Message::Call(_, refuse)) => _ = refuse.send(error().hint("reset the device")),
-                    Some(Message::Reset) => break,
-                    Some(Message::Arrived) => {}
-                    None => return,
-                }
+            if !task.until_reset().await {
+                break;
             }
+            task.phase.send_replace(Phase::Opening);
+            task.calls.accept();
             panics.clear();
         }
     }
+    task.calls.close(true);
+    task.phase.send_replace(Phase::Closed);
+}
+
+/// Why serving ended.
+enum Left {
+    /// The link is no good any more.
+    Lost(Error),
+    /// The recording was played to its end.
+    Played(Error),
+    Reset,
+    /// The last handle was dropped, or the till is closed.
+    Ended,
 }
 
 impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
     /// Opens, serves, reopens; ends when the last handle is dropped.
-    async fn run(&self, queue: &mut mpsc::Receiver<Message<D>>) {
+    async fn run(&self) {
         let seed = self.name.bytes().fold(0, |seed: u64, b| seed.wrapping_mul(31).wrapping_add(b.into()));
         let mut backoff = Backoff::new(seed);
         loop {
-            self.phase.send_replace(Phase::Opening);
-            let error = match self.open().await {
-                Ok(driver) => {
+            let left = tokio::select! {
+                biased;
+                why = self.calls.opening_broken_off() => {
+                    if self.calls.is_closing() { Left::Ended } else { Left::Lost(why) }
+                }
+                opened = self.open() => match opened {
+                    Ok((opened, tend)) => {
+                        let since = Instant::now();
+                        self.calls.accept();
+                        self.phase.send_replace(Phase::Ready);
+                        let left = self.serve(opened, tend).await;
+                        // A device that takes the connection and hangs up is not there yet.
+                        if since.elapsed() >= PROVEN {
+                            backoff.reset();
+                        }
+                        left
+                    }
+                    Err(left) => left,
+                },
+            };
+            match left {
+                Left::Ended => return,
+                Left::Reset => {
                     backoff.reset();
-                    self.phase.send_replace(Phase::Ready);
-                    match self.serve(driver, queue).await {
-                        Some(error) => error,
-                        None => return,
+                    self.away(&was_reset());
+                }
+                Left::Played(error) => {
+                    let why = error.to_string();
+                    self.calls.refuse(error);
+                    self.phase.send_replace(Phase::Ended { why: why.clone() });
+                    self.hooks.ended(&why);
+                    if !self.until_reset().await {
+                        return;
                     }
                 }
-                Err(error) => error,
-            };
-            tracing::debug!(device = %self.name, %error, "away");
-            self.phase.send_replace(Phase::Away(error.to_string()));
-            self.hooks.lost(&error);
-            match self.wait(backoff.next_delay(), &error, queue).await {
-                Waited::Due => {}
-                Waited::Arrived => backoff.hot_plugged(),
-                Waited::Ended => return,
+                Left::Lost(error) => {
+                    self.away(&error);
+                    let delay = if error.kind() == Kind::Cancelled { Duration::ZERO } else { backoff.next_delay() };
+                    match self.wait(delay).await {
+                        Waited::Due => {}
+                        Waited::Reset => backoff.reset(),
+                        Waited::Arrived => backoff.hot_plugged(),
+                        Waited::Ended => return,
+                    }
+                }
             }
         }
     }
 
-    async fn open(&self) -> Result<Box<D>> {
-        let (mut driver, address) = (self.opener)().await?;
-        let late = || Error::new(Kind::Timeout, "was not ready in time").with_effect(Effect::None).at(&address);
-        timeout(H::OPENED_WITHIN, self.hooks.opened(&mut driver, &address)).await.map_err(|_| late())??;
-        Ok(driver)
+    /// The device cannot be used for now. Tells so if it is new, or for a new reason.
+    fn away(&self, error: &Error) {
+        let was_reset = error.kind() == Kind::Cancelled;
+        // A reset is no reason for being away: the one before stays.
+        if was_reset && self.phase.borrow().is_away() {
+            return;
+        }
+        tracing::debug!(device = %self.name, %error, "away");
+        let retry = if error.retry() == Retry::AfterOperator { error.retry() } else { Retry::AfterReconnect };
+        let refusal = copy(error).with_retry(retry);
+        if was_reset {
+            // Who waited for the old connection is refused; who comes now waits for the new one.
+            self.calls.refuse(Error::new(Kind::Closed, refusal.what()).with_retry(retry));
+            self.calls.accept();
+        } else {
+            self.calls.refuse(refusal);
+        }
+        let (why, now) = (error.to_string(), self.clock.wall());
+        let news = self.phase.send_if_modified(|phase| {
+            let since = match phase {
+                Phase::Away { why: before, .. } if *before == why => return false,
+                Phase::Away { since, .. } => *since,
+                _ => now,
+            };
+            *phase = Phase::Away { why, since };
+            true
+        });
+        if news {
+            self.hooks.lost(error);
+        }
     }
 
-    /// Runs calls and listens in between. Returns why the link is no good any more, or none at the
-    /// end.
-    async fn serve(&self, mut driver: Box<D>, queue: &mut mpsc::Receiver<Message<D>>) -> Option<Error> {
+    async fn open(&self) -> Result<(Opened<D>, Option<Duration>), Left> {
+        let mut opened = (self.opener)().await.map_err(Left::Lost)?;
+        let hooked = self.hooks.opened(&mut opened.driver, &opened.address);
+        let hooked = timeout(H::OPENED_WITHIN, hooked)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Kind::Timeout, "was not ready in time").at(&opened.address)));
+        match hooked {
+            Ok(tend) => Ok((opened, tend)),
+            Err(error) if opened.recording => Err(Left::Played(error)),
+            Err(error) => Err(Left::Lost(error)),
+        }
+    }
+
+    /// Runs calls and listens in between, until the link is no good any more.
+    async fn serve(&self, opened: Opened<D>, tend: Option<Duration>) -> Left {
+        let Opened { mut driver, recording, .. } = opened;
+        let lost = |error| if recording { Left::Played(error) } else { Left::Lost(error) };
+        let mut tend = tend.map(|after| Instant::now() + after);
         loop {
-            tokio::select! {
-                message = queue.recv() => match message {
-                    Some(Message::Call(call, _refuse)) => {
-                        if call(&mut driver).await == After::Reopen {
-                            driver.close().await;
-                            return Some(Error::new(Kind::Closed, "the link was lost").with_effect(Effect::None));
+            let after = tokio::select! {
+                next = self.calls.next() => match next {
+                    Next::Call(call) => {
+                        let what = call.what;
+                        let Some(run) = call.begin() else { continue };
+                        self.calls.running(Some(what));
+                        let after = self.unless_broken_off(run(&mut driver)).await;
+                        self.calls.running(None);
+                        match after {
+                            Ok(after) => after,
+                            // What it left on the link is unknown, so there is no goodbye either.
+                            Err(_) if self.calls.is_closing() => return Left::Ended,
+                            Err(_) => return Left::Reset,
                         }
                     }
-                    Some(Message::Arrived) => {}
-                    Some(Message::Reset) => {
-                        driver.close().await;
-                        return Some(Error::new(Kind::Cancelled, "was reset"));
+                    Next::Arrived => After::Keep,
+                    Next::Reset => {
+                        goodbye(&mut *driver).await;
+                        return Left::Reset;
                     }
-                    None => {
-                        driver.close().await;
-                        return None;
+                    Next::Ended => {
+                        goodbye(&mut *driver).await;
+                        return Left::Ended;
                     }
                 },
+                () = until(tend) => {
+                    self.calls.running(Some("a recovery"));
+                    let tended = self.unless_broken_off(self.hooks.tend(&mut driver)).await;
+                    self.calls.running(None);
+                    match tended {
+                        Ok((again, after)) => {
+                            tend = again.map(|after| Instant::now() + after);
+                            after
+                        }
+                        Err(_) if self.calls.is_closing() => return Left::Ended,
+                        Err(_) => return Left::Reset,
+                    }
+                }
                 event = driver.event() => match event {
-                    Ok(event) => self.hooks.event(event),
-                    Err(error) => return Some(error),
+                    Ok(event) => {
+                        self.hooks.event(event);
+                        After::Keep
+                    }
+                    Err(error) => return lost(error),
                 },
+            };
+            if let After::Reopen(error) = after {
+                goodbye(&mut *driver).await;
+                return lost(error);
             }
         }
     }
 
-    /// Waits before the next try; calls get their answer at once instead of hanging.
-    async fn wait(&self, delay: Duration, error: &Error, queue: &mut mpsc::Receiver<Message<D>>) -> Waited {
-        let until = Instant::now() + delay;
+    async fn unless_broken_off<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            why = self.calls.broken_off() => Err(why),
+        }
+    }
+
+    /// Waits before the next attempt.
+    async fn wait(&self, delay: Duration) -> Waited {
+        let due = Instant::now() + delay;
         loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(until) => return Waited::Due,
-                message = queue.recv() => match message {
-                    Some(Message::Call(_, refuse)) => {
-                        let why = Error::new(error.kind(), format!("not connected: {}", error.said_of(&self.name)));
-                        refuse.send(why.with_effect(Effect::None).with_retry(Retry::AfterReconnect)).ok();
-                    }
-                    Some(Message::Reset) => return Waited::Due,
-                    Some(Message::Arrived) => return Waited::Arrived,
-                    None => return Waited::Ended,
-                },
+            let next = tokio::select! {
+                () = tokio::time::sleep_until(due) => return Waited::Due,
+                next = self.calls.next() => next,
+            };
+            match next {
+                Next::Reset => return Waited::Reset,
+                Next::Arrived => return Waited::Arrived,
+                Next::Ended => return Waited::Ended,
+                // Withdrawn, or it would have been refused.
+                Next::Call(_) => {}
+            }
+        }
+    }
+
+    /// Waits for a reset; false if the owner is to end.
+    async fn until_reset(&self) -> bool {
+        loop {
+            match self.calls.next().await {
+                Next::Reset => return true,
+                Next::Ended => return false,
+                Next::Arrived | Next::Call(_) => {}
             }
         }
     }
@@ -326,13 +493,37 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
 
 /// Why waiting ended.
 enum Waited {
-    /// The next try is due, or someone wants it now.
+    /// The next attempt is due.
     Due,
+    /// Someone wants it now.
+    Reset,
     /// The device has come.
     Arrived,
-    /// The last handle was dropped.
+    /// The last handle was dropped, or the till is closed.
     Ended,
 }
+
+/// Ends the protocol as it wants it, but does not wait for a device that hangs.
+async fn goodbye<D: Driver + ?Sized>(driver: &mut D) {
+    timeout(GOODBYE, driver.close()).await.ok();
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long a call waits for a device that is opened for the first time, or after a reset.
+pub(crate) const FIRST_OPENING: Duration = Duration::from_secs(5);
+/// A device that stayed open for this long is there: the next loss starts the delays anew.
+const PROVEN: Duration = Duration::from_secs(10);
+/// How long a driver may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// A driver that panics more often than this within [`RESTART_WINDOW`] is not started again.
+const RESTARTS: usize = 5;
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 #[path = "owner_tests.rs"]

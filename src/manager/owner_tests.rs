@@ -1,12 +1,19 @@
 use std::sync::Mutex as Locked;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use tresen_hal::Effect;
+
+use super::super::calls::QUEUE;
 use super::*;
 
-/// A device that a test scripts: it opens when `there`, and ends its link when told.
+/// A device that a test scripts: it opens when `there`, hangs while it opens or hangs up right after it if told so,
+/// and ends its link when told.
 #[derive(Default)]
 struct Bench {
     there: std::sync::atomic::AtomicBool,
+    hangs: std::sync::atomic::AtomicBool,
+    flaps: std::sync::atomic::AtomicBool,
+    recording: std::sync::atomic::AtomicBool,
     opens: AtomicUsize,
     calls: AtomicUsize,
     unplug: tokio::sync::Notify,
@@ -19,7 +26,9 @@ impl Driver for Scripted {
     type Event = ();
     fn event(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async {
-            self.0.unplug.notified().await;
+            if !self.0.flaps.load(SeqCst) {
+                self.0.unplug.notified().await;
+            }
             Err(Error::new(Kind::Closed, "unplugged"))
         })
     }
@@ -31,13 +40,16 @@ impl Driver for Scripted {
 struct Log(Arc<Bench>);
 
 impl Hooks<Scripted> for Log {
-    fn opened<'a>(&'a self, _: &'a mut Scripted, address: &'a str) -> BoxFuture<'a, Result<()>> {
+    fn opened<'a>(&'a self, _: &'a mut Scripted, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
         self.0.events.lock().expect("lock").push(format!("open {address}"));
-        Box::pin(async { Ok(()) })
+        Box::pin(async { Ok(None) })
     }
     fn event(&self, (): ()) {}
     fn lost(&self, error: &Error) {
         self.0.events.lock().expect("lock").push(format!("lost {}", error.what()));
+    }
+    fn ended(&self, why: &str) {
+        self.0.events.lock().expect("lock").push(format!("ended {why}"));
     }
     fn faulted(&self, why: &str) {
         self.0.events.lock().expect("lock").push(format!("faulted {why}"));
@@ -45,32 +57,74 @@ impl Hooks<Scripted> for Log {
 }
 
 fn start(there: bool) -> (Arc<Bench>, Owned<Scripted>) {
+    start_as(there, |_| {})
+}
+
+fn start_as(there: bool, set: impl FnOnce(&Bench)) -> (Arc<Bench>, Owned<Scripted>) {
     let bench = Arc::new(Bench::default());
     bench.there.store(there, SeqCst);
+    set(&bench);
     let opener: Opener<Scripted> = {
         let bench = bench.clone();
         Arc::new(move || {
             let bench = bench.clone();
             Box::pin(async move {
                 bench.opens.fetch_add(1, SeqCst);
+                if bench.hangs.load(SeqCst) {
+                    tokio::time::sleep(Duration::from_secs(180)).await;
+                }
+                let recording = bench.recording.load(SeqCst);
                 match bench.there.load(SeqCst) {
-                    true => Ok((Box::new(Scripted(bench)), "here".to_owned())),
+                    true => Ok(Opened { driver: Box::new(Scripted(bench)), address: "here".to_owned(), recording }),
                     false => Err(Error::new(Kind::Refused, "switched off")),
                 }
             })
         })
     };
-    let owned = own("bar", opener, Arc::new(Log(bench.clone())));
+    let owned = own("bar", opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
     (bench, owned)
 }
 
 const SOON: Duration = Duration::from_secs(5);
+
+/// A normal call, with the error that a vendor sees.
+async fn call<T: Send + 'static>(
+    owned: &Owned<Scripted>,
+    within: Duration,
+    call: impl for<'a> FnOnce(&'a mut Scripted) -> BoxFuture<'a, (T, After)> + Send + 'static,
+) -> Result<T> {
+    Ok(owned.call(Terms::normal("a call", within), call).await?)
+}
+
+async fn phase_is(owned: &Owned<Scripted>, holds: impl FnMut(&Phase) -> bool) -> Phase {
+    owned.phase().wait_for(holds).await.expect("owned").clone()
+}
 
 fn stuck(_: &mut Scripted) -> BoxFuture<'_, ((), After)> {
     Box::pin(async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         ((), After::Keep)
     })
+}
+
+fn hang(_: &mut Scripted) -> BoxFuture<'_, ((), After)> {
+    Box::pin(std::future::pending())
+}
+
+fn cut(_: &mut Scripted) -> BoxFuture<'_, ((), After)> {
+    Box::pin(async { ((), After::of(&Error::new(Kind::Io, "the cable is cut"))) })
+}
+
+/// A call that notes when it was served.
+fn note(
+    order: &Arc<Locked<Vec<&'static str>>>,
+    what: &'static str,
+) -> impl for<'a> FnOnce(&'a mut Scripted) -> BoxFuture<'a, ((), After)> + Send + 'static {
+    let order = order.clone();
+    move |_| {
+        order.lock().expect("lock").push(what);
+        Box::pin(async { ((), After::Keep) })
+    }
 }
 
 fn count(driver: &mut Scripted) -> BoxFuture<'_, (usize, After)> {
@@ -81,26 +135,26 @@ fn count(driver: &mut Scripted) -> BoxFuture<'_, (usize, After)> {
 async fn reconnects_with_backoff_and_answers_at_once_meanwhile() {
     let (bench, owned) = start(false);
     let mut phase = owned.phase();
-    phase.wait_for(|p| matches!(p, Phase::Away(_))).await.expect("owned");
+    phase.wait_for(|p| matches!(p, Phase::Away { .. })).await.expect("owned");
     let begin = Instant::now();
-    let error = owned.call(SOON, count).await.expect_err("away");
+    let error = call(&owned, SOON, count).await.expect_err("away");
     assert_eq!((error.effect(), error.retry()), (Effect::None, Retry::AfterReconnect));
     assert!(error.to_string().starts_with("bar: not connected: switched off"), "{error}");
     assert_eq!(begin.elapsed(), Duration::ZERO, "it does not hang");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!((6..=10).contains(&bench.opens.load(SeqCst)), "{} tries in a minute", bench.opens.load(SeqCst));
     bench.there.store(true, SeqCst);
-    owned.reset().await.expect("owned");
-    assert_eq!(owned.call(SOON, count).await.expect("back"), 0);
+    owned.reset().expect("owned");
+    assert_eq!(call(&owned, SOON, count).await.expect("back"), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn opens_again_within_250_ms_after_an_unplug() {
     let (bench, owned) = start(true);
-    owned.call(SOON, count).await.expect("open");
+    call(&owned, SOON, count).await.expect("open");
     bench.unplug.notify_one();
     let mut phase = owned.phase();
-    phase.wait_for(|p| matches!(p, Phase::Away(_))).await.expect("owned");
+    phase.wait_for(|p| matches!(p, Phase::Away { .. })).await.expect("owned");
     let begin = Instant::now();
     phase.wait_for(|p| *p == Phase::Ready).await.expect("owned");
     assert!(begin.elapsed() <= Duration::from_millis(251), "{:?}", begin.elapsed());
@@ -111,7 +165,7 @@ async fn opens_again_within_250_ms_after_an_unplug() {
 async fn a_call_that_has_begun_is_finished_though_its_caller_left() {
     let (bench, owned) = start(true);
     let (begun, has_begun) = oneshot::channel();
-    let slow = owned.call(Duration::from_secs(60), move |driver: &mut Scripted| {
+    let slow = call(&owned, Duration::from_secs(60), move |driver: &mut Scripted| {
         Box::pin(async move {
             begun.send(()).ok();
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -123,34 +177,36 @@ async fn a_call_that_has_begun_is_finished_though_its_caller_left() {
         _ = slow => panic!("it takes a second"),
         _ = has_begun => {}
     }
-    assert_eq!(owned.call(SOON, count).await.expect("after it"), 10);
+    assert_eq!(call(&owned, SOON, count).await.expect("after it"), 10);
     assert_eq!(bench.opens.load(SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_nobody_waits_for_does_not_begin() {
     let (bench, owned) = start(true);
-    let slow = owned.call(Duration::from_secs(60), |_: &mut Scripted| {
+    let slow = call(&owned, Duration::from_secs(60), |_: &mut Scripted| {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(2)).await;
             ((), After::Keep)
         })
     });
-    let impatient = owned.call(Duration::from_secs(1), count);
+    let impatient = call(&owned, Duration::from_secs(1), count);
     let (slow, impatient) = tokio::join!(slow, impatient);
     slow.expect("done");
-    assert_eq!(impatient.expect_err("too late").kind(), Kind::Timeout);
-    assert_eq!(owned.call(SOON, count).await.expect("open"), 0, "the late call did not run");
+    let error = impatient.expect_err("too late");
+    assert_eq!((error.kind(), error.effect()), (Kind::Busy, Effect::None), "{error}");
+    assert!(error.to_string().contains("busy with a call"), "says what keeps it: {error}");
+    assert_eq!(call(&owned, SOON, count).await.expect("open"), 0, "the late call did not run");
     assert_eq!(bench.calls.load(SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_is_said_so() {
+async fn a_full_queue_is_reported() {
     let (_bench, owned) = start(true);
     let calls: Vec<_> = (0..QUEUE + 8)
         .map(|_| {
             let owned = owned.clone();
-            tokio::spawn(async move { owned.call(Duration::from_secs(600), stuck).await })
+            tokio::spawn(async move { call(&owned, Duration::from_secs(600), stuck).await })
         })
         .collect();
     let mut busy = 0;
@@ -167,22 +223,22 @@ async fn a_full_queue_is_said_so() {
 async fn a_driver_that_keeps_failing_is_faulted_until_reset() {
     let (bench, owned) = start(true);
     for _ in 0..=RESTARTS {
-        let boom = owned.call(SOON, |_: &mut Scripted| -> BoxFuture<'_, ((), After)> { panic!("a defect") }).await;
+        let boom = call(&owned, SOON, |_: &mut Scripted| -> BoxFuture<'_, ((), After)> { panic!("a defect") }).await;
         assert_eq!(boom.expect_err("it panicked").effect(), Effect::Unknown);
     }
     let mut phase = owned.phase();
-    phase.wait_for(|p| matches!(p, Phase::Faulted(_))).await.expect("owned");
-    let error = owned.call(SOON, count).await.expect_err("faulted");
+    phase.wait_for(|p| matches!(p, Phase::Faulted { .. })).await.expect("owned");
+    let error = call(&owned, SOON, count).await.expect_err("faulted");
     assert!(error.to_string().contains("reset the device"), "{error}");
-    owned.reset().await.expect("owned");
-    assert_eq!(owned.call(SOON, count).await.expect("started again"), 0);
+    owned.reset().expect("owned");
+    assert_eq!(call(&owned, SOON, count).await.expect("started again"), 0);
     assert!(bench.events.lock().expect("lock").iter().any(|e| e.starts_with("faulted")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn ends_with_its_last_handle() {
     let (bench, owned) = start(true);
-    owned.call(SOON, count).await.expect("open");
+    call(&owned, SOON, count).await.expect("open");
     drop(owned);
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -194,10 +250,10 @@ async fn ends_with_its_last_handle() {
 async fn a_device_that_is_plugged_in_is_opened_at_once() {
     let (bench, owned) = start(false);
     tokio::time::sleep(Duration::from_secs(120)).await;
-    let ring = owned.ring();
+    let waker = owned.waker();
     bench.there.store(true, SeqCst);
     let begin = Instant::now();
-    ring();
+    waker();
     let mut phase = owned.phase();
     phase.wait_for(|p| *p == Phase::Ready).await.expect("owned");
     assert_eq!(begin.elapsed(), Duration::ZERO);
@@ -205,6 +261,143 @@ async fn a_device_that_is_plugged_in_is_opened_at_once() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(Arc::strong_count(&bench), 1, "a bell does not keep the owner");
-    ring();
+    assert_eq!(Arc::strong_count(&bench), 1, "a waker does not keep the owner");
+    waker();
+}
+
+/// Ten seconds of a device that takes each connection and hangs up: it used to be opened four times a second for ever.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_accepts_and_hangs_up_is_tried_less_and_less_often() {
+    let (bench, owned) = start_as(true, |bench| bench.flaps.store(true, SeqCst));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!((6..=10).contains(&bench.opens.load(SeqCst)), "{} connections in a minute", bench.opens.load(SeqCst));
+    // Once it stays, the next loss is reopened soon again.
+    bench.flaps.store(false, SeqCst);
+    owned.reset().expect("open");
+    phase_is(&owned, Phase::is_ready).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    bench.unplug.notify_one();
+    phase_is(&owned, Phase::is_away).await;
+    let begin = Instant::now();
+    phase_is(&owned, Phase::is_ready).await;
+    assert!(begin.elapsed() <= Duration::from_millis(251), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_stays_away_is_told_once_per_reason_and_its_phase_stands_still() {
+    let (bench, owned) = start(false);
+    let first = phase_is(&owned, Phase::is_away).await;
+    let mut phase = owned.phase();
+    phase.mark_unchanged();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(bench.opens.load(SeqCst) > 10);
+    assert!(!phase.has_changed().expect("owned"), "{:?} became {:?}", first, *phase.borrow());
+    assert_eq!(*bench.events.lock().expect("lock"), ["lost switched off"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_link_is_told_with_the_reason_of_the_driver() {
+    let (bench, owned) = start(true);
+    call(&owned, SOON, cut).await.expect("ends");
+    let away = phase_is(&owned, Phase::is_away).await;
+    assert!(away.why().is_some_and(|why| why.contains("the cable is cut")), "{away:?}");
+    assert_eq!(bench.events.lock().expect("lock")[1], "lost the cable is cut");
+}
+
+/// A terminal that acknowledges and then hangs held each caller for three minutes.
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_five_seconds_for_a_first_opening_and_not_at_all_for_a_later_one() {
+    let (bench, owned) = start_as(true, |bench| bench.hangs.store(true, SeqCst));
+    let begin = Instant::now();
+    let error = call(&owned, Duration::from_secs(900), count).await.expect_err("still opening");
+    assert_eq!((error.effect(), begin.elapsed()), (Effect::None, FIRST_OPENING), "{error}");
+    bench.there.store(false, SeqCst);
+    phase_is(&owned, Phase::is_away).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let begin = Instant::now();
+    let error = call(&owned, Duration::from_secs(900), count).await.expect_err("away, and hanging again");
+    assert_eq!((error.effect(), begin.elapsed()), (Effect::None, Duration::ZERO), "{error}");
+    assert!(error.to_string().contains("switched off"), "says why: {error}");
+    assert_eq!(bench.calls.load(SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_breaks_off_an_opening_that_hangs() {
+    let (bench, owned) = start_as(true, |bench| bench.hangs.store(true, SeqCst));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.hangs.store(false, SeqCst);
+    let begin = Instant::now();
+    owned.reset().expect("open");
+    phase_is(&owned, Phase::is_ready).await;
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_breaks_off_a_call_that_hangs_and_its_effect_is_unknown() {
+    let (bench, owned) = start(true);
+    let hung = tokio::spawn({
+        let owned = owned.clone();
+        async move { call(&owned, Duration::from_secs(900), hang).await }
+    });
+    let behind = tokio::spawn({
+        let owned = owned.clone();
+        async move { call(&owned, Duration::from_secs(900), count).await }
+    });
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let begin = Instant::now();
+    owned.reset().expect("open");
+    let error = hung.await.expect("no panic").expect_err("broken off");
+    assert_eq!((error.kind(), error.effect()), (Kind::Cancelled, Effect::Unknown), "{error}");
+    let error = behind.await.expect("no panic").expect_err("refused");
+    assert_eq!(error.effect(), Effect::None, "what has not begun has no effect: {error}");
+    phase_is(&owned, Phase::is_ready).await;
+    assert_eq!((begin.elapsed(), bench.calls.load(SeqCst)), (Duration::ZERO, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_call_goes_before_normal_ones_that_wait() {
+    let (_bench, owned) = start(true);
+    let order = Arc::new(Locked::new(Vec::new()));
+    let busy = owned.call(Terms::normal("a job", SOON), stuck);
+    let job = owned.call(Terms::normal("a job", SOON), note(&order, "job"));
+    let drawer = owned.call(Terms::urgent("a drawer kick", SOON), note(&order, "drawer"));
+    let (busy, job, drawer) = tokio::join!(busy, job, drawer);
+    (busy.and(job).and(drawer)).expect("served");
+    assert_eq!(*order.lock().expect("lock"), ["drawer", "job"]);
+}
+
+/// A recording in a configuration used to be played again and again.
+#[tokio::test(start_paused = true)]
+async fn a_recording_is_played_once_and_again_after_a_reset() {
+    let (bench, owned) = start_as(true, |bench| bench.recording.store(true, SeqCst));
+    phase_is(&owned, Phase::is_ready).await;
+    bench.unplug.notify_one();
+    let ended = phase_is(&owned, |p| matches!(p, Phase::Ended { .. })).await;
+    assert_eq!(ended.why(), Some("unplugged"));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.opens.load(SeqCst), 1);
+    assert_eq!(call(&owned, SOON, count).await.expect_err("played").effect(), Effect::None);
+    owned.reset().expect("open");
+    phase_is(&owned, Phase::is_ready).await;
+    assert_eq!(*bench.events.lock().expect("lock"), ["open here", "ended unplugged", "open here"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_finishes_the_running_call_and_refuses_those_that_wait() {
+    let (bench, owned) = start(true);
+    let running = tokio::spawn({
+        let owned = owned.clone();
+        async move { call(&owned, Duration::from_secs(60), stuck).await }
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let waiting = tokio::spawn({
+        let owned = owned.clone();
+        async move { call(&owned, Duration::from_secs(60), count).await }
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    owned.close(Instant::now() + Duration::from_secs(10)).await;
+    running.await.expect("no panic").expect("finished");
+    assert_eq!(waiting.await.expect("no panic").expect_err("refused").effect(), Effect::None);
+    assert_eq!((phase_is(&owned, |p| *p == Phase::Closed).await, bench.calls.load(SeqCst)), (Phase::Closed, 0));
+    assert_eq!(call(&owned, SOON, count).await.expect_err("closed").kind(), Kind::Cancelled);
 }

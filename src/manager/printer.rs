@@ -1,45 +1,176 @@
-//! Printers as a vendor sees them: print through the spool, ask, kick the drawer.
+//! Printers as a vendor sees them: print through the spool, ask, open the drawer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_hal::{Address, BoxFuture, Error, Result};
-use tresen_printers::{DrawerPin, Identity, Receipt, Status};
+use tresen_hal::{Address, BoxFuture, Clock, Error, Kind, Result};
+use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Panel, Receipt, Status};
 
-use super::owner::{Hooks, Opener};
-use super::{AnyPrinter, Bus, Owned, Phase, Teller, open_printer, own};
-use crate::event::What;
-use crate::spool::{Print, Spool};
+use super::hotplug::Waker;
+use super::owner::{Hooks, Opener, own};
+use super::state::{self, DeviceCapabilities, DeviceState};
+use super::{After, AnyPrinter, Owned, Phase, Terms, lock};
+use crate::event::{Bus, Class, EventKind, Reporter};
+use crate::sale::Language;
+use crate::spool::{Print, PrintJob, Spool};
 
-/// How long a caller waits for paper before it hears that the job waits.
-const PATIENCE: Duration = Duration::from_secs(60);
-const ANSWER: Duration = Duration::from_secs(15);
-
-pub(crate) fn start(name: &str, addresses: Vec<Address>, bus: Bus) -> Owned<AnyPrinter> {
-    let addresses = Arc::new(addresses);
-    let opener: Opener<AnyPrinter> = Arc::new(move || {
-        let addresses = addresses.clone();
-        Box::pin(async move { super::open::first(&addresses, |a| Box::pin(open_printer(a))).await })
-    });
-    own(name, opener, Arc::new(PrinterHooks(Teller { name: name.to_owned(), bus })))
+/// An owned printer, and what it said last.
+#[derive(Clone)]
+pub(crate) struct PrinterDevice {
+    pub(crate) owned: Owned<AnyPrinter>,
+    pub(crate) status: watch::Receiver<Option<Status>>,
+    last: Arc<std::sync::Mutex<Last>>,
+    reporter: Reporter,
 }
 
-struct PrinterHooks(Teller);
+/// What a printer said last; kept while it is away.
+#[derive(Default)]
+struct Last {
+    address: Option<String>,
+    capabilities: Option<Capabilities>,
+    /// What works while the printer is busy; of the driver that is open.
+    panel: Option<Panel>,
+}
+
+impl PrinterDevice {
+    pub(crate) fn start(
+        name: &str,
+        addresses: Vec<Address>,
+        language: Language,
+        clock: Arc<dyn Clock>,
+        bus: Bus,
+    ) -> Self {
+        let addresses = Arc::new(addresses);
+        let opener: Opener<AnyPrinter> = Arc::new(move || {
+            let addresses = addresses.clone();
+            Box::pin(
+                async move { super::open::first(&addresses, |a| Box::pin(super::open::printer(a, language))).await },
+            )
+        });
+        Self::own(name, opener, clock, bus)
+    }
+
+    /// Owns what `opener` opens.
+    pub(crate) fn own(name: &str, opener: Opener<AnyPrinter>, clock: Arc<dyn Clock>, bus: Bus) -> Self {
+        let reporter = Reporter::new(Class::Printer, name, bus);
+        let (sender, status) = watch::channel(None);
+        let last = Arc::new(std::sync::Mutex::new(Last::default()));
+        let status_of = StatusOf { reporter: reporter.clone(), status: Arc::new(sender) };
+        let hooks = PrinterHooks { reporter: reporter.clone(), status: status_of, last: last.clone() };
+        Self { owned: own(name, opener, Arc::new(hooks), clock), status, last, reporter }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.owned.name()
+    }
+
+    pub(crate) fn tell(&self, kind: EventKind) {
+        self.reporter.tell(kind);
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.owned.waker()
+    }
+
+    pub(crate) fn state(&self) -> DeviceState {
+        let last = lock(&self.last);
+        DeviceState {
+            id: self.reporter.device.clone(),
+            phase: self.owned.phase().borrow().clone(),
+            address: last.address.clone(),
+            attention: self.status.borrow().as_ref().map(state::attention).unwrap_or_default(),
+            busy_with: self.owned.busy_with().map(|(what, _)| what.to_owned()),
+            capabilities: last.capabilities.clone().map(DeviceCapabilities::Printer),
+        }
+    }
+}
+
+struct PrinterHooks {
+    reporter: Reporter,
+    status: StatusOf,
+    last: Arc<std::sync::Mutex<Last>>,
+}
+
+/// Where a printer's status goes: to those who ask, and to the event bus if it is news.
+#[derive(Clone)]
+struct StatusOf {
+    reporter: Reporter,
+    status: Arc<watch::Sender<Option<Status>>>,
+}
+
+impl StatusOf {
+    fn set(&self, status: Status) {
+        let news = self.status.send_if_modified(|last| last.replace(status) != Some(status));
+        if news {
+            self.reporter.tell(EventKind::Printer(status));
+        }
+    }
+
+    fn unknown(&self) {
+        self.status.send_replace(None);
+    }
+
+    /// Follows a driver's panel: it changes during print jobs, too. Ends with the driver.
+    fn follow(&self, panel: &Panel) {
+        let (mut seen, this) = (panel.watch(), self.clone());
+        tokio::spawn(async move {
+            while seen.changed().await.is_ok() {
+                let status = *seen.borrow_and_update();
+                this.set(status);
+            }
+        });
+    }
+}
+
+impl PrinterHooks {
+    fn gone(&self) {
+        self.status.unknown();
+        lock(&self.last).panel = None;
+    }
+}
 
 impl Hooks<AnyPrinter> for PrinterHooks {
-    fn opened<'a>(&'a self, _: &'a mut AnyPrinter, address: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.0.connected(address);
-        Box::pin(async { Ok(()) })
+    fn opened<'a>(&'a self, driver: &'a mut AnyPrinter, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
+        Box::pin(async move {
+            let capabilities = driver.capabilities().clone();
+            let answers = capabilities.status.is_yes();
+            let panel = driver.panel();
+            let last = Last {
+                address: Some(address.to_owned()),
+                capabilities: Some(capabilities),
+                panel: Some(panel.clone()),
+            };
+            *lock(&self.last) = last;
+            // One that says nothing is not asked: that would only take its time.
+            let status = if answers { Some(driver.status().await) } else { None };
+            if let Some(Err(error)) = &status
+                && let After::Reopen(error) = After::of(error)
+            {
+                return Err(error);
+            }
+            self.reporter.connected(address);
+            if let Some(Ok(status)) = status {
+                self.status.set(status);
+            }
+            self.status.follow(&panel);
+            Ok(None)
+        })
     }
     fn event(&self, status: Status) {
-        self.0.tell(What::Printer(status));
+        self.status.set(status);
     }
     fn lost(&self, error: &Error) {
-        self.0.lost(error);
+        self.gone();
+        self.reporter.lost(error);
+    }
+    fn ended(&self, why: &str) {
+        self.gone();
+        self.reporter.ended(why);
     }
     fn faulted(&self, why: &str) {
-        self.0.faulted(why);
+        self.gone();
+        self.reporter.faulted(why);
     }
 }
 
@@ -47,12 +178,70 @@ impl Hooks<AnyPrinter> for PrinterHooks {
 #[derive(Clone)]
 pub struct Printer {
     pub(crate) name: String,
-    pub(crate) owned: Owned<AnyPrinter>,
+    pub(crate) device: PrinterDevice,
     pub(crate) spool: Spool,
+    pub(crate) patience: Duration,
 }
 
 impl Printer {
-    /// Prints `receipt` through the spool, under a new id.
+    /// How long [`Printer::print`] and its kin wait for paper unless told otherwise: 60 s.
+    pub const PATIENCE: Duration = Duration::from_secs(60);
+    /// How long [`Printer::status`], [`Printer::identity`] and [`Printer::kick_drawer`] take at most: 15 s. All
+    /// are refused at once while the printer is away, and within 5 s while it is opened for the first time.
+    pub const ANSWER: Duration = Duration::from_secs(15);
+
+    /// The same printer for a caller who waits for paper as long as `patience`. The job is printed anyway, however
+    /// long that takes.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Queues `receipt` under a new id and returns at once: the job can be followed.
+    ///
+    /// # Errors
+    /// The job could not be stored; then nothing is printed.
+    pub async fn submit(&self, receipt: &Receipt) -> Result<PrintJob> {
+        self.submit_as(&crate::new_key(), receipt).await
+    }
+
+    /// Queues `receipt` under the caller's id and returns at once. The same id is the same piece of paper: asked
+    /// again, nothing more is printed.
+    ///
+    /// # Errors
+    /// The job could not be stored, or the id was used for another content.
+    pub async fn submit_as(&self, id: &str, receipt: &Receipt) -> Result<PrintJob> {
+        self.submit_content_as(id, receipt).await
+    }
+
+    /// Queues a receipt or raw bytes under a new id and returns at once: the job can be followed.
+    ///
+    /// ```no_run
+    /// # async fn label(kitchen: tresen::Printer) -> tresen::Result<()> {
+    /// let job = kitchen.submit_content(tresen::Content::escpos(*b"Table 4\n\x1dV\x00")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The job could not be stored; then nothing is printed. Raw bytes in a language that none of the route's
+    /// printers speaks are stored, and wait with that reason until they are cancelled; jobs behind them are printed.
+    pub async fn submit_content(&self, content: impl Into<Content>) -> Result<PrintJob> {
+        self.submit_content_as(&crate::new_key(), content).await
+    }
+
+    /// Queues a receipt or raw bytes under the caller's id and returns at once. The same id is the same piece of
+    /// paper: asked again, nothing more is printed.
+    ///
+    /// # Errors
+    /// As [`Printer::submit_content`]; and the id was used for another content.
+    pub async fn submit_content_as(&self, id: &str, content: impl Into<Content>) -> Result<PrintJob> {
+        self.spool.submit(id, &self.name, &content.into()).await
+    }
+
+    /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, [`Printer::PATIENCE`] at
+    /// most. Dropping the future does not stop the job.
     ///
     /// # Errors
     /// The job could not be stored; then nothing is printed.
@@ -60,21 +249,35 @@ impl Printer {
         self.print_as(&crate::new_key(), receipt).await
     }
 
-    /// Prints `receipt` through the spool under the caller's id. Asked again with the same id, it
-    /// prints nothing more and tells how the job stands.
+    /// Prints `receipt` through the spool under the caller's id. Asked again with the same id, it prints nothing
+    /// more and tells how the job stands. Dropping the future does not stop the job.
     ///
     /// # Errors
     /// The job could not be stored, or the id was used for another content.
     pub async fn print_as(&self, id: &str, receipt: &Receipt) -> Result<Print> {
-        self.spool.print(id, &self.name, receipt, PATIENCE).await
+        self.submit_as(id, receipt).await?.outcome(self.patience).await
     }
 
-    /// Prints a parked job again, marked as a copy.
+    /// Waits for a job that is in the queue already.
+    pub(crate) async fn queued(&self, id: &str) -> Result<Print> {
+        self.spool.queued(id, &self.name).outcome(self.patience).await
+    }
+
+    /// Prints a parked job again, marked as a copy, on the route to which it belongs.
     ///
     /// # Errors
-    /// There is no such job, or it is not parked.
+    /// There is no such job, it is not parked, or its route is not configured: see [`Printer::adopt`].
     pub async fn reprint(&self, id: &str) -> Result<Print> {
-        self.spool.reprint(id, PATIENCE).await
+        self.spool.reprint(id).await?.outcome(self.patience).await
+    }
+
+    /// Moves a job that waits or is parked to this printer or route. A parked job stays parked until it is
+    /// reprinted.
+    ///
+    /// # Errors
+    /// There is no such job, or it is being printed, printed or cancelled.
+    pub async fn adopt(&self, id: &str) -> Result<PrintJob> {
+        self.spool.adopt(id, &self.name).await
     }
 
     /// Gives up a job that waits or is parked.
@@ -85,41 +288,73 @@ impl Printer {
         self.spool.cancel(id).await
     }
 
-    /// Asks the (first) printer how it is.
+    /// Asks the (first) printer for its status. While it is busy with a print job, the answer is what it said last.
     ///
     /// # Errors
-    /// It cannot be reached or does not answer.
+    /// It cannot be reached or does not answer within [`Printer::ANSWER`].
     pub async fn status(&self) -> Result<Status> {
-        self.owned.ask(ANSWER, |driver| driver.status()).await
+        if let Some(panel) = self.panel_while_busy() {
+            return Ok(panel.status());
+        }
+        self.device.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }
 
     /// Asks the (first) printer who it is.
     ///
     /// # Errors
-    /// It cannot be reached.
+    /// It cannot be reached or does not answer within [`Printer::ANSWER`].
     pub async fn identity(&self) -> Result<Identity> {
-        self.owned.ask(ANSWER, |driver| driver.identity()).await
+        self.device.owned.ask(Terms::urgent("an identity request", Self::ANSWER), |driver| driver.identity()).await
     }
 
-    /// Opens the drawer at the (first) printer.
+    /// Opens the drawer at the (first) printer, also while a job waits for paper, if the printer has a command for
+    /// that; else as soon as the running job ends. Does not wait behind jobs that have not begun.
     ///
     /// # Errors
-    /// It cannot be reached or has no drawer.
+    /// The printer cannot be reached, has no drawer, or cannot open it within [`Printer::ANSWER`]. With
+    /// [`Effect::None`](crate::Effect::None) the drawer stays shut, also later.
     pub async fn kick_drawer(&self, pin: DrawerPin) -> Result<()> {
-        self.owned.ask(ANSWER, move |driver| driver.kick_drawer(pin)).await
+        if let Some(panel) = self.panel_while_busy() {
+            match tokio::time::timeout(Self::ANSWER, panel.kick_drawer(pin)).await {
+                Ok(Ok(())) => return Ok(()),
+                // Nothing happened: it takes its turn.
+                Ok(Err(error)) if matches!(error.kind(), Kind::Busy | Kind::Cancelled) && nothing(&error) => {}
+                Ok(Err(error)) => return Err(error.at(self.device.name())),
+                Err(_) => {
+                    return Err(Error::new(Kind::Timeout, "the drawer did not open in time").at(self.device.name()));
+                }
+            }
+        }
+        let kick = Terms::urgent("a drawer kick", Self::ANSWER);
+        self.device.owned.ask(kick, move |driver| driver.kick_drawer(pin)).await
     }
 
-    /// Tries it again at once if it is away, also if its driver was given up as faulted; an open link
-    /// is closed and opened anew.
+    /// What works while the printer is busy; none if it is not, and can be asked.
+    fn panel_while_busy(&self) -> Option<Panel> {
+        self.device.owned.busy_with()?;
+        lock(&self.device.last).panel.clone()
+    }
+
+    /// What the (first) printer can do; none until it was reached for the first time, kept while it is away.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        lock(&self.device.last).capabilities.clone()
+    }
+
+    /// Opens the (first) printer anew at once: if it is away, if its driver was given up as faulted, and if a call
+    /// hangs. A print job that is broken off may be on paper: it is parked.
     ///
     /// # Errors
-    /// The till has ended.
+    /// The till was closed.
     pub async fn reset(&self) -> Result<()> {
-        self.owned.reset().await
+        self.device.owned.reset()
     }
 
-    /// Where the (first) printer stands; changes can be awaited.
+    /// The state of the (first) printer; changes can be awaited.
     pub fn phase(&self) -> watch::Receiver<Phase> {
-        self.owned.phase()
+        self.device.owned.phase()
     }
+}
+
+fn nothing(error: &Error) -> bool {
+    error.effect() == tresen_hal::Effect::None
 }

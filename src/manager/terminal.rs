@@ -1,157 +1,301 @@
 //! Payment terminals as a vendor sees them: pay, and never be left in doubt.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tresen_hal::{Address, Amount, BoxFuture, Clock, Effect, Error, Result};
+use tresen_hal::{Address, Amount, BoxFuture, Clock, Driver, Effect, Error, Kind, Result};
 use tresen_payment::{
-    EndOfDay, IntentId, Journal, NotCharged, Notice, Payment, Progress, Reason, Request, Settled, TerminalStatus, Watch,
+    Capabilities, Decision, EndOfDay, Entry, IntentId, Journal, NotCharged, Notice, Payment, Progress, Reason,
+    Reference, Request, Settled, TerminalStatus, Watch,
 };
 
-use super::owner::{Hooks, Opener};
-use super::{After, AnyTerminal, Bus, Owned, Phase, Ring, Teller, open_terminal, own};
-use crate::event::What;
+use super::hotplug::Waker;
+use super::owner::{Hooks, Opener, own};
+use super::state::{Attention, DeviceCapabilities, DeviceState};
+use super::{After, AnyTerminal, Failure, Owned, Phase, Terms, lock, open_terminal};
+use crate::event::{Bus, Class, EventKind, Reporter};
 use crate::store::Store;
-
-/// A transaction may wait for the customer this long; the driver bounds each step by itself.
-const TRANSACTION: Duration = Duration::from_secs(900);
-/// How long a caller whose payment is unknown waits for recovery before it hears so.
-const SETTLE: Duration = Duration::from_secs(60);
-const ANSWER: Duration = Duration::from_secs(60);
 
 /// A payment terminal by its logical name. Clones are cheap.
 #[derive(Clone)]
 pub struct Terminal {
     owned: Owned<AnyTerminal>,
-    store: Store,
-    bus: Bus,
-    /// Counts recoveries, so that those who wait for one look again.
-    recovered: watch::Receiver<u64>,
+    journal: Arc<dyn Journal>,
+    shared: Arc<Shared>,
+}
+
+/// What handles and owner share.
+struct Shared {
+    reporter: Reporter,
+    state: Mutex<State>,
+    /// Counts recoveries and decisions, so that those who wait for one look again.
+    recovered: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    address: Option<String>,
+    capabilities: Option<Capabilities>,
+    /// The transactions that were asked for and have not ended, oldest first: the first is being served.
+    asked: Vec<IntentId>,
+    /// What was told last about payments that stay open.
+    unsettled: Vec<(Option<IntentId>, String)>,
 }
 
 impl Terminal {
+    /// How long a transaction may take: 900 s. The driver bounds each step by itself.
+    pub const TRANSACTION: Duration = Duration::from_secs(900);
+    /// How long a caller whose payment is unknown waits for recovery before it hears so: 60 s.
+    pub const SETTLE: Duration = Duration::from_secs(60);
+    /// How long [`Terminal::status`] and [`Terminal::repeat_receipt`] take at most: 60 s.
+    pub const ANSWER: Duration = Duration::from_secs(60);
+
     pub(crate) fn start(name: &str, addresses: Vec<Address>, store: Store, clock: Arc<dyn Clock>, bus: Bus) -> Self {
-        let (addresses, name_, store_) = (Arc::new(addresses), name.to_owned(), store.clone());
-        let opener: Opener<AnyTerminal> = Arc::new(move || {
-            let (addresses, name, store, clock) = (addresses.clone(), name_.clone(), store_.clone(), clock.clone());
-            Box::pin(async move {
-                let journal: Arc<dyn Journal> = Arc::new(store);
-                super::open::first(&addresses, |a| Box::pin(open_terminal(a, &name, journal.clone(), clock.clone())))
-                    .await
+        let journal: Arc<dyn Journal> = Arc::new(store);
+        let (addresses, label) = (Arc::new(addresses), name.to_owned());
+        let opener: Opener<AnyTerminal> = {
+            let (journal, clock) = (journal.clone(), clock.clone());
+            Arc::new(move || {
+                let (addresses, name) = (addresses.clone(), label.clone());
+                let (journal, clock) = (journal.clone(), clock.clone());
+                Box::pin(async move {
+                    let open = |a| open_terminal(a, &name, journal.clone(), clock.clone());
+                    super::open::first(&addresses, |a| Box::pin(open(a))).await
+                })
             })
-        });
-        let (counter, recovered) = watch::channel(0);
-        let hooks = TerminalHooks { teller: Teller { name: name.to_owned(), bus: bus.clone() }, recovered: counter };
-        Self { owned: own(name, opener, Arc::new(hooks)), store, bus, recovered }
+        };
+        Self::own(name, opener, journal, clock, bus)
+    }
+
+    /// Owns what `opener` opens.
+    pub(crate) fn own(
+        name: &str,
+        opener: Opener<AnyTerminal>,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        bus: Bus,
+    ) -> Self {
+        let reporter = Reporter::new(Class::Terminal, name, bus);
+        let recovered = watch::Sender::new(0);
+        let shared = Arc::new(Shared { reporter, state: Mutex::new(State::default()), recovered });
+        let hooks = TerminalHooks { shared: shared.clone(), delay: Mutex::new(RECOVER_AGAIN) };
+        Self { owned: own(name, opener, Arc::new(hooks), clock), journal, shared }
     }
 
     /// Takes a payment under a new key and waits until it is decided.
     ///
-    /// If the link is lost in the middle, the terminal is asked again as soon as it is back; only
-    /// if that takes over a minute does this return [`Payment::Unknown`], and recovery goes on.
+    /// Refused at once while the terminal is away, and within 5 s while it is opened for the first time. A payment
+    /// that waits behind another one is told as [`EventKind::PaymentWaits`]; [`Terminal::try_pay_as`] refuses
+    /// instead. Otherwise it takes as long as the customer does, [`Terminal::TRANSACTION`] at most.
+    ///
+    /// If the link is lost in the middle, the terminal is asked again as soon as it is back; only if that takes
+    /// over [`Terminal::SETTLE`] does this return [`Payment::Unknown`], and recovery goes on.
+    ///
+    /// Dropping the future abandons the answer, not the payment, unless it has not begun: see
+    /// [`Terminal::pay_as`] for how to abort.
     ///
     /// # Errors
-    /// Nothing was sent to the terminal: it cannot be reached, the journal cannot be written, or an
-    /// earlier payment is still unknown.
+    /// Nothing was sent to the terminal: it cannot be reached, or the journal cannot be written.
     pub async fn pay(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
         self.pay_as(Request::new(crate::new_key(), amount), abort).await
     }
 
-    /// Takes a payment under the caller's key; asked again with the same key it is the same
-    /// payment. Abort by setting `abort`: a request only, the outcome tells.
+    /// Takes a payment under the caller's key; asked again with the same key it is the same payment. Abort by
+    /// setting `abort`: a request only, the outcome tells.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
     pub async fn pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         let watch = self.watch(abort);
-        let intent = request.intent.clone();
-        self.transact(intent, move |driver| driver.pay(request, watch)).await
+        self.transact(request.intent.clone(), "a payment", move |driver| driver.pay(request, watch)).await
     }
 
-    /// Takes a payment back by the receipt number that the terminal gave it.
+    /// As [`Terminal::pay_as`], but refused instead of waiting while the terminal serves someone else.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`]; [`Kind::Busy`] names the payment that is being served.
+    pub async fn try_pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
+        if let Some(serving) = self.serving().filter(|serving| *serving != request.intent) {
+            let what = format!("it serves payment `{}`", serving.0);
+            return Err(Error::new(Kind::Busy, what).with_effect(Effect::None).at(self.owned.name()));
+        }
+        self.pay_as(request, abort).await
+    }
+
+    /// The transaction that the terminal serves now.
+    pub fn serving(&self) -> Option<IntentId> {
+        lock(&self.shared.state).asked.first().cloned()
+    }
+
+    /// Takes a payment back by the [reference](tresen_payment::Charge::reference) of its charge, under a new key.
+    /// [`tresen_payment::zvt::reference`] makes one of the number on the slip.
+    ///
+    /// After a crash or an error nobody knows that key: to be able to ask again for the same reversal, use
+    /// [`Terminal::reverse_as`].
     ///
     /// # Errors
     /// As [`Terminal::pay`].
-    pub async fn reverse(&self, receipt_number: &str, amount: Amount) -> Result<Payment> {
+    pub async fn reverse(&self, reference: &Reference, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
-        let (watch, receipt_number) = (self.watch(abort), receipt_number.to_owned());
-        let request = Request::new(crate::new_key(), amount);
-        self.transact(request.intent.clone(), move |driver| driver.reverse(receipt_number, request, watch)).await
+        self.reverse_as(reference, Request::new(crate::new_key(), amount), abort).await
     }
 
-    /// Gives money back without reference to a payment.
+    /// Takes a payment back under the caller's key; asked again with the same key it is the same reversal, and
+    /// nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub async fn reverse_as(
+        &self,
+        reference: &Reference,
+        request: Request,
+        abort: watch::Receiver<bool>,
+    ) -> Result<Payment> {
+        let (watch, reference) = (self.watch(abort), reference.clone());
+        let intent = request.intent.clone();
+        self.transact(intent, "a reversal", move |driver| driver.reverse(reference, request, watch)).await
+    }
+
+    /// Gives money back without reference to a payment, under a new key.
+    ///
+    /// After a crash or an error nobody knows that key: to be able to ask again for the same refund, use
+    /// [`Terminal::refund_as`].
     ///
     /// # Errors
     /// As [`Terminal::pay`].
     pub async fn refund(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
-        let (watch, request) = (self.watch(abort), Request::new(crate::new_key(), amount));
-        self.transact(request.intent.clone(), move |driver| driver.refund(request, watch)).await
+        self.refund_as(Request::new(crate::new_key(), amount), abort).await
     }
 
-    /// Settles what is open by asking the terminal what it has stored. This also happens by itself
-    /// whenever the terminal is reached again.
+    /// Gives money back under the caller's key; asked again with the same key it is the same refund, and nothing
+    /// is sent.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub async fn refund_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
+        let watch = self.watch(abort);
+        self.transact(request.intent.clone(), "a refund", move |driver| driver.refund(request, watch)).await
+    }
+
+    /// Settles what is open by asking the terminal what it has stored. This also happens by itself whenever the
+    /// terminal is reached again, and is retried with growing delays while it fails.
+    ///
+    /// What the terminal cannot tell comes back as [`Payment::Unknown`]; a person settles it by
+    /// [`Terminal::settle`].
     ///
     /// # Errors
     /// The terminal cannot be reached, or the journal cannot be read; what is open stays open.
     pub async fn recover(&self) -> Result<Vec<Settled>> {
-        self.owned.ask(TRANSACTION, |driver| driver.recover()).await
+        let shared = self.shared.clone();
+        let terms = Terms::normal("a recovery", Self::TRANSACTION);
+        let settled = self.owned.ask(terms, |driver| driver.recover()).await.inspect_err(|error| {
+            shared.unsettled(vec![(None, error.to_string())]);
+        })?;
+        self.shared.settled(&settled);
+        Ok(settled)
     }
 
-    /// Closes the day at the terminal.
+    /// Settles an open payment by hand: who decides what, on what grounds, stands in the journal. This needs no
+    /// terminal, and is the way out where the terminal cannot tell.
+    ///
+    /// # Errors
+    /// The payment is not open or belongs to another terminal, the decision lacks a name or a reason, or the
+    /// journal cannot be written.
+    pub async fn settle(&self, intent: &IntentId, decision: Decision) -> Result<Payment> {
+        let here = |error: Error| error.at(self.owned.name());
+        let entry = self.journal.find(intent).await.map_err(here)?;
+        if entry.is_none_or(|entry| entry.intent.terminal != self.owned.name()) {
+            let what = format!("the journal has no intent `{}` of this terminal", intent.0);
+            return Err(here(Error::new(Kind::Input, what)));
+        }
+        let entry: Entry = self.journal.settle(intent, &decision).await.map_err(here)?;
+        let payment = entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "not told"));
+        let evidence = format!("settled by {}: {}", decision.by, decision.reason);
+        self.shared.decided(Settled::new(entry.intent, payment.clone(), evidence));
+        Ok(payment)
+    }
+
+    /// Closes the day at the terminal. Takes as long as the terminal does, [`Terminal::TRANSACTION`] at most.
     ///
     /// # Errors
     /// It cannot be reached or refuses.
     pub async fn end_of_day(&self) -> Result<EndOfDay> {
         let (_keep, abort) = watch::channel(false);
         let watch = self.watch(abort);
-        self.owned.ask(TRANSACTION, move |driver| driver.end_of_day(watch)).await
+        let terms = Terms::normal("an end of day", Self::TRANSACTION);
+        self.owned.ask(terms, move |driver| driver.end_of_day(watch)).await
     }
 
     /// The last receipt once more.
     ///
     /// # Errors
-    /// It cannot be reached, or has none.
+    /// It cannot be reached, has none, or does not answer within [`Terminal::ANSWER`].
     pub async fn repeat_receipt(&self) -> Result<Vec<String>> {
-        self.owned.ask(ANSWER, |driver| driver.repeat_receipt()).await
+        self.owned.ask(Terms::normal("a receipt request", Self::ANSWER), |driver| driver.repeat_receipt()).await
     }
 
-    /// Asks the terminal how it is.
+    /// Asks the terminal for its status.
     ///
     /// # Errors
-    /// It cannot be reached or does not answer.
+    /// It cannot be reached, serves a customer, or does not answer within [`Terminal::ANSWER`].
     pub async fn status(&self) -> Result<TerminalStatus> {
-        self.owned.ask(ANSWER, |driver| driver.status()).await
+        self.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }
 
-    pub(crate) fn ring(&self) -> Ring {
-        self.owned.ring()
+    /// What the terminal can do; none until it was reached for the first time, kept while it is away.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        lock(&self.shared.state).capabilities.clone()
     }
 
-    /// Tries it again at once if it is away, also if its driver was given up as faulted; an open link
-    /// is closed and opened anew.
+    pub(crate) fn name(&self) -> &str {
+        self.owned.name()
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.owned.waker()
+    }
+
+    pub(crate) fn state(&self) -> DeviceState {
+        let state = lock(&self.shared.state);
+        DeviceState {
+            id: self.shared.reporter.device.clone(),
+            phase: self.owned.phase().borrow().clone(),
+            address: state.address.clone(),
+            attention: if state.unsettled.is_empty() { Vec::new() } else { vec![Attention::Unsettled] },
+            busy_with: self.owned.busy_with().map(|(what, _)| what.to_owned()),
+            capabilities: state.capabilities.clone().map(DeviceCapabilities::Terminal),
+        }
+    }
+
+    pub(crate) async fn close(&self, deadline: Instant) {
+        self.owned.close(deadline).await;
+    }
+
+    /// Opens the terminal anew at once: if it is away, if its driver was given up as faulted, and if opening it or
+    /// a call hangs. A payment that is broken off is unknown until recovery has asked the terminal.
     ///
     /// # Errors
-    /// The till has ended.
+    /// The till was closed.
     pub async fn reset(&self) -> Result<()> {
-        self.owned.reset().await
+        self.owned.reset()
     }
 
-    /// Where the terminal stands; changes can be awaited.
+    /// The state of the terminal; changes can be awaited.
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.owned.phase()
     }
 
     /// A watch whose progress goes to the event bus.
     fn watch(&self, abort: watch::Receiver<bool>) -> Watch {
-        let (progress, mut steps) = mpsc::unbounded_channel::<Progress>();
-        let (bus, name) = (self.bus.clone(), self.owned.name().to_owned());
+        let (progress, mut steps) = mpsc::channel::<Progress>(Watch::KEPT);
+        let reporter = self.shared.reporter.clone();
         tokio::spawn(async move {
             while let Some(step) = steps.recv().await {
-                bus.tell(&name, What::Payment(step));
+                reporter.tell(EventKind::Payment(step));
             }
         });
         Watch { progress, abort }
@@ -160,16 +304,17 @@ impl Terminal {
     async fn transact(
         &self,
         intent: IntentId,
+        what: &'static str,
         begin: impl for<'a> FnOnce(&'a mut AnyTerminal) -> BoxFuture<'a, Result<Payment>> + Send + 'static,
     ) -> Result<Payment> {
-        let mut recovered = self.recovered.clone();
-        recovered.mark_unchanged();
-        let ended = self.owned.call(TRANSACTION, move |driver| {
+        let mut recovered = self.shared.recovered.subscribe();
+        let _asked = Asked::new(&self.shared, &intent);
+        let ended = self.owned.call(Terms::normal(what, Self::TRANSACTION), move |driver| {
             let transaction = begin(driver);
             Box::pin(async move {
                 let ended = transaction.await;
                 let after = match &ended {
-                    Ok(Payment::Unknown(_)) => After::Reopen,
+                    Ok(Payment::Unknown(_)) => After::Reopen(in_doubt()),
                     Ok(_) => After::Keep,
                     Err(error) => After::of(error),
                 };
@@ -177,33 +322,60 @@ impl Terminal {
             })
         });
         match ended.await {
-            Ok(Ok(Payment::Unknown(intent))) => self.settled(intent, &mut recovered).await,
+            Ok(Ok(Payment::Unknown(unknown))) => Ok(self.settled(&intent, unknown.why, &mut recovered).await),
             Ok(Ok(payment)) => Ok(payment),
             // A driver that fails with an error has sent nothing that moves money.
             Ok(Err(error)) => Err(error.with_effect(Effect::None).at(self.owned.name())),
-            Err(error) if error.effect() == Effect::None => Err(error),
-            // It ended in the middle, or takes too long; what it has begun is in the journal.
-            Err(error) => match self.store.find(&intent).await? {
-                Some(_) => self.settled(intent.clone(), &mut recovered).await,
-                // It may be about to begin: what happens then is in the journal, and not known here.
-                None => Err(error),
+            Err(Failure::NotBegun(error)) => Err(error.with_effect(Effect::None)),
+            // What has begun is in the journal before anything is sent. Whatever keeps the journal from being read
+            // now, the payment may have moved money.
+            Err(Failure::Ended(error)) => match self.journal.find(&intent).await {
+                Ok(None) => Err(error.with_effect(Effect::None)),
+                Ok(Some(_)) | Err(_) => Ok(self.settled(&intent, error.to_string(), &mut recovered).await),
             },
+            Err(Failure::Running(error)) => Ok(self.settled(&intent, error.to_string(), &mut recovered).await),
         }
-        .inspect(|payment| tracing::info!(intent = %intent.0, outcome = word(payment), "transaction ended"))
+        .inspect(|payment| tracing::info!(intent = %payment.intent().0, outcome = word(payment), "transaction ended"))
     }
 
-    /// Waits until recovery has settled `intent`, or [`SETTLE`] has passed.
-    async fn settled(&self, intent: IntentId, recovered: &mut watch::Receiver<u64>) -> Result<Payment> {
-        let deadline = Instant::now() + SETTLE;
+    /// Waits until recovery has settled `intent`, or [`Terminal::SETTLE`] has passed. A journal that cannot be read
+    /// leaves it unknown.
+    async fn settled(&self, intent: &IntentId, why: String, recovered: &mut watch::Receiver<u64>) -> Payment {
+        let deadline = Instant::now() + Self::SETTLE;
+        let mut phase = self.owned.phase();
         loop {
-            let again = tokio::time::timeout_at(deadline, recovered.changed()).await;
-            match self.store.find(&intent).await?.and_then(|entry| entry.payment) {
-                Some(payment @ (Payment::Charged(_) | Payment::NotCharged(_))) => return Ok(payment),
-                _ if matches!(again, Ok(Ok(()))) => {}
-                _ => return Ok(Payment::Unknown(intent)),
+            let again = tokio::select! {
+                again = tokio::time::timeout_at(deadline, recovered.changed()) => matches!(again, Ok(Ok(()))),
+                _ = phase.wait_for(|phase| *phase == Phase::Closed) => false,
+            };
+            let known = match self.journal.find(intent).await {
+                Ok(entry) => entry.and_then(|entry| entry.outcome()),
+                Err(error) => {
+                    tracing::error!(%error, intent = %intent.0, "the journal cannot be read");
+                    None
+                }
+            };
+            match known {
+                Some(payment @ (Payment::Charged(_) | Payment::NotCharged(_))) => return payment,
+                // The terminal has been asked since, and cannot tell: waiting longer helps nobody.
+                Some(Payment::Unknown(unknown)) if again && unknown.asked => return Payment::Unknown(unknown),
+                _ if again => {}
+                known => {
+                    let why = match known {
+                        Some(Payment::Unknown(unknown)) => unknown.why,
+                        _ => why,
+                    };
+                    return Payment::unknown(intent, why);
+                }
             }
         }
     }
+}
+
+/// Why the link is opened anew after a transaction whose end is not known.
+fn in_doubt() -> Error {
+    Error::new(Kind::Closed, "the end of a transaction was not heard; the terminal is asked again on a new connection")
+        .with_effect(Effect::None)
 }
 
 fn word(payment: &Payment) -> &'static str {
@@ -215,40 +387,139 @@ fn word(payment: &Payment) -> &'static str {
     }
 }
 
+/// A transaction from when it is asked for until it has ended or its caller left.
+struct Asked<'a> {
+    shared: &'a Shared,
+    intent: &'a IntentId,
+}
+
+impl<'a> Asked<'a> {
+    fn new(shared: &'a Shared, intent: &'a IntentId) -> Self {
+        let behind = {
+            let mut state = lock(&shared.state);
+            let behind = state.asked.first().cloned();
+            state.asked.push(intent.clone());
+            behind
+        };
+        if let Some(behind) = behind.filter(|behind| behind != intent) {
+            shared.reporter.tell(EventKind::PaymentWaits { intent: intent.clone(), behind });
+        }
+        Self { shared, intent }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.shared.state);
+        if let Some(at) = state.asked.iter().position(|intent| intent == self.intent) {
+            state.asked.remove(at);
+        }
+    }
+}
+
+impl Shared {
+    /// Tells what was settled and what stays open, and wakes those who wait.
+    fn settled(&self, settled: &[Settled]) {
+        let is_open = |s: &&Settled| matches!(s.payment, Payment::Unknown(_));
+        for settled in settled.iter().filter(|s| !is_open(s)) {
+            self.reporter.tell(EventKind::Settled(Box::new(settled.clone())));
+        }
+        let open = settled.iter().filter(is_open).map(|s| (Some(s.intent.id.clone()), s.evidence.clone()));
+        self.unsettled(open.collect());
+        self.recovered.send_modify(|n| *n += 1);
+    }
+
+    /// Tells what a person decided, and wakes those who wait.
+    fn decided(&self, settled: Settled) {
+        let id = settled.intent.id.clone();
+        lock(&self.state).unsettled.retain(|(intent, _)| intent.as_ref() != Some(&id));
+        self.reporter.tell(EventKind::Settled(Box::new(settled)));
+        self.recovered.send_modify(|n| *n += 1);
+    }
+
+    /// Tells what stays open, as far as it is news.
+    fn unsettled(&self, open: Vec<(Option<IntentId>, String)>) {
+        let news: Vec<_> = {
+            let mut state = lock(&self.state);
+            let before = std::mem::replace(&mut state.unsettled, open);
+            state.unsettled.iter().filter(|open| !before.contains(open)).cloned().collect()
+        };
+        for (intent, why) in news {
+            self.reporter.tell(EventKind::Unsettled { intent, why });
+        }
+    }
+}
+
 struct TerminalHooks {
-    teller: Teller,
-    recovered: watch::Sender<u64>,
+    shared: Arc<Shared>,
+    /// How long recovery waits before it is tried again.
+    delay: Mutex<Duration>,
+}
+
+impl TerminalHooks {
+    /// Asks the terminal what became of what is open. Returns when to ask again, if that failed.
+    async fn recover(&self, driver: &mut AnyTerminal) -> Result<Option<Duration>> {
+        match driver.recover().await {
+            Ok(settled) => {
+                *lock(&self.delay) = RECOVER_AGAIN;
+                self.shared.settled(&settled);
+                Ok(None)
+            }
+            Err(error) => {
+                self.shared.unsettled(vec![(None, error.to_string())]);
+                if let After::Reopen(error) = After::of(&error) {
+                    return Err(error);
+                }
+                let mut delay = lock(&self.delay);
+                let now = *delay;
+                *delay = (now * 2).min(RECOVER_AT_LEAST_EVERY);
+                Ok(Some(now))
+            }
+        }
+    }
 }
 
 impl Hooks<AnyTerminal> for TerminalHooks {
     // A terminal that is still busy with a customer is asked until it is idle.
     const OPENED_WITHIN: Duration = Duration::from_secs(200);
 
-    fn opened<'a>(&'a self, driver: &'a mut AnyTerminal, address: &'a str) -> BoxFuture<'a, Result<()>> {
+    fn opened<'a>(&'a self, driver: &'a mut AnyTerminal, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
         Box::pin(async move {
-            match driver.recover().await {
-                Ok(settled) => settled.into_iter().for_each(|s| self.teller.tell(What::Settled(Box::new(s)))),
-                Err(error) => {
-                    self.teller.tell(What::Unsettled { why: error.to_string() });
-                    if After::of(&error) == After::Reopen {
-                        return Err(error);
-                    }
-                }
+            {
+                let mut state = lock(&self.shared.state);
+                state.address = Some(address.to_owned());
+                state.capabilities = Some(driver.capabilities().clone());
             }
-            self.teller.connected(address);
-            self.recovered.send_modify(|n| *n += 1);
-            Ok(())
+            let again = self.recover(driver).await?;
+            self.shared.reporter.connected(address);
+            Ok(again)
         })
     }
-    fn event(&self, notice: Notice) {
+    fn tend<'a>(&'a self, driver: &'a mut AnyTerminal) -> BoxFuture<'a, (Option<Duration>, After)> {
+        Box::pin(async move {
+            match self.recover(driver).await {
+                Ok(again) => (again, After::Keep),
+                Err(error) => (None, After::Reopen(error)),
+            }
+        })
+    }
+    fn event(&self, notice: <AnyTerminal as Driver>::Event) {
         if let Notice::Text(text) = notice {
-            self.teller.tell(What::Notice(text));
+            self.shared.reporter.tell(EventKind::Notice(text));
         }
     }
     fn lost(&self, error: &Error) {
-        self.teller.lost(error);
+        self.shared.reporter.lost(error);
+    }
+    fn ended(&self, why: &str) {
+        self.shared.reporter.ended(why);
     }
     fn faulted(&self, why: &str) {
-        self.teller.faulted(why);
+        self.shared.reporter.faulted(why);
     }
 }
+
+/// How long a recovery that failed waits before it is tried again, at first; doubled each time.
+const RECOVER_AGAIN: Duration = Duration::from_secs(5);
+/// No delay is longer.
+const RECOVER_AT_LEAST_EVERY: Duration = Duration::from_secs(60);

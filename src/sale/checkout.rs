@@ -1,32 +1,36 @@
-//! Money first, then paper, then the books.
+//! Everything that follows the basket, in order: money, signature, number and paper, drawer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_hal::Result;
-use tresen_payment::{Charge, IntentId, Payment, Request};
-use tresen_printers::{DrawerPin, Receipt};
+use tresen_hal::{Amount, Error, Kind, Result};
+use tresen_payment::Payment;
+use tresen_printers::document::Style;
+use tresen_printers::{Content, DrawerPin, Receipt};
 
-use super::receipt::Language;
-use super::ticket::Ticket;
-use crate::manager::{Printer, Terminal};
+use super::process::Sale;
+use super::sign::{Signer, Signing};
 use crate::spool::Print;
-use crate::store::Store;
+use crate::store::{Paper, SaleState};
+use crate::tresen::Tresen;
 
-/// What makes a receipt out of a ticket and its payment.
-type Compose = Arc<dyn Fn(&Ticket, &Charge) -> Receipt + Send + Sync>;
+/// What makes a receipt out of a sale that is about to be closed.
+type Compose = Arc<dyn Fn(&Sale) -> Receipt + Send + Sync>;
 
-/// Pays a ticket by card, prints its receipt and closes it.
+/// Takes a sale from its last line to its receipt.
 ///
-/// The ticket's id is the key of the payment and of the paper: asked again with the same ticket,
-/// after a crash say, nothing is charged and nothing is printed twice.
+/// It holds no state: each step is in the database before the next begins, and a sale that was
+/// interrupted goes on where it was, here or after a restart ([`Checkout::resume`]). The sale's id is
+/// the key of its paper, `<id>/<attempt>` that of each payment: nothing is charged or printed twice.
 #[derive(Clone)]
 pub struct Checkout {
-    store: Store,
-    terminal: Terminal,
-    printer: Printer,
+    till: Tresen,
+    printer: String,
     compose: Compose,
     drawer: Option<DrawerPin>,
+    signer: Option<Arc<dyn Signer>>,
+    sign_within: Duration,
 }
 
 /// How a checkout ended.
@@ -34,58 +38,179 @@ pub struct Checkout {
 #[non_exhaustive]
 #[must_use]
 pub enum Sold {
-    /// Paid, and the ticket is closed; what became of the paper stands beside it.
-    Paid {
-        /// The payment.
-        charge: Box<Charge>,
-        /// The receipt.
+    /// Paid, numbered and closed.
+    Closed {
+        /// What became of the receipt.
         print: Print,
         /// Why the drawer did not open, if it should have.
         drawer: Option<String>,
     },
-    /// Not paid, or not known to be; the ticket is open.
-    Open(Payment),
+    /// Not paid, or not wholly, or it is not known; the sale is open.
+    Open {
+        /// What is still to be paid; negative where the customer gets money back.
+        due: Amount,
+        /// How the last card payment ended, if there was one.
+        payment: Option<Payment>,
+    },
 }
 
 impl Checkout {
-    pub(crate) fn new(store: Store, terminal: Terminal, printer: Printer, language: Language) -> Self {
-        let compose: Compose = Arc::new(move |ticket, charge| ticket.paid_by(charge, language).cut());
-        Self { store, terminal, printer, compose, drawer: None }
+    pub(crate) fn new(till: Tresen, printer: &str) -> Self {
+        let (language, name) = (till.language(), till.config().till.name.clone());
+        let compose: Compose = Arc::new(move |sale| {
+            let head = Receipt::new().styled(name.clone(), Style::new().bold().centre());
+            head.append(sale.ticket().settled(sale.tenders(), sale.signing(), language)).cut()
+        });
+        Self { till, printer: printer.to_owned(), compose, drawer: None, signer: None, sign_within: SIGN_WITHIN }
     }
 
-    /// Composes the receipt in another way: with a logo, a code, the house's words.
+    /// Composes the receipt in another way: with a logo, a code, the house's words. The sale is handed
+    /// over as it will be: with its number and time.
     #[must_use]
-    pub fn compose(mut self, compose: impl Fn(&Ticket, &Charge) -> Receipt + Send + Sync + 'static) -> Self {
+    pub fn compose(mut self, compose: impl Fn(&Sale) -> Receipt + Send + Sync + 'static) -> Self {
         self.compose = Arc::new(compose);
         self
     }
 
-    /// Opens the drawer after payment.
+    /// Opens the drawer, once per sale: at the printer that printed the receipt, or at the first of the
+    /// route if none has.
     #[must_use]
     pub fn drawer(mut self, pin: DrawerPin) -> Self {
         self.drawer = Some(pin);
         self
     }
 
-    /// Pays, prints, closes. Set `abort` to ask the terminal to stop waiting for the customer.
+    /// Has each sale signed by a fiscal device between paid and closed.
+    #[must_use]
+    pub fn signer(mut self, signer: impl Signer + 'static) -> Self {
+        self.signer = Some(Arc::new(signer));
+        self
+    }
+
+    /// How long signing may take before it is recorded as an outage; 10 s unless told.
+    #[must_use]
+    pub fn sign_within(mut self, within: Duration) -> Self {
+        self.sign_within = within;
+        self
+    }
+
+    /// Pays what is open at `terminal`, signs, closes, prints. Set `abort` to ask the terminal to stop
+    /// waiting for the customer. Asked again with the same sale it goes on: after a decline it asks for
+    /// another payment, after a partial approval for the rest, and of a closed sale it tells what became
+    /// of the paper.
+    ///
+    /// Where money goes back (`due` is negative) nothing is sent: decide between
+    /// [`Sale::pay_card`] and [`Sale::pay_out`], then [`Checkout::close`].
     ///
     /// # Errors
-    /// Before payment: nothing was sent. After it: the database cannot be written; the payment
-    /// stands in the journal, and asking again with the same ticket goes on from there.
-    pub async fn run(&self, ticket: &Ticket, abort: watch::Receiver<bool>) -> Result<Sold> {
-        let intent = IntentId(ticket.id().to_owned());
-        let request = Request { intent: intent.clone(), amount: ticket.total() };
-        let charge = match self.terminal.pay_as(request, abort).await? {
-            Payment::Charged(charge) => charge,
-            open => return Ok(Sold::Open(open)),
+    /// Before payment: nothing was sent. After it: the database cannot be written; the payment stands
+    /// in the journal, and asking again goes on from there.
+    pub async fn run(&self, sale: &mut Sale, terminal: &str, abort: watch::Receiver<bool>) -> Result<Sold> {
+        let terminal = self.till.terminal(terminal)?;
+        sale.refresh().await?;
+        let mut payment = None;
+        if sale.state() == SaleState::Open && !sale.is_pending() && sale.open_amount().minor() > 0 {
+            payment = Some(sale.pay_card(&terminal, abort).await?);
+        }
+        let sold = self.close(sale).await?;
+        Ok(match sold {
+            Sold::Open { due, .. } => Sold::Open { due, payment },
+            closed => closed,
+        })
+    }
+
+    /// Signs, closes and prints a sale that is paid, by whatever tenders; a total of nothing needs none.
+    ///
+    /// # Errors
+    /// The sale was given up or has no lines ([`Kind::Input`]), was changed at another station
+    /// ([`Kind::Busy`]), or the database cannot be written.
+    pub async fn close(&self, sale: &mut Sale) -> Result<Sold> {
+        let printer = self.till.printer(&self.printer)?;
+        sale.refresh().await?;
+        match sale.state() {
+            SaleState::Voided => {
+                return Err(Error::new(Kind::Input, format!("sale `{}` was given up", sale.id())));
+            }
+            SaleState::Open => {
+                if sale.ticket().lines().is_empty() {
+                    return Err(Error::new(Kind::Input, format!("sale `{}` has no lines", sale.id())));
+                }
+                if sale.is_pending() || sale.open_amount().minor() != 0 {
+                    return Ok(Sold::Open { due: sale.open_amount(), payment: None });
+                }
+                self.sign(sale).await?;
+                let id = receipt_job(sale);
+                let compose = |sale: &Sale| {
+                    let content = Content::Receipt((self.compose)(sale));
+                    Some(Paper { id: id.clone(), route: self.printer.clone(), content })
+                };
+                sale.close(compose).await?;
+            }
+            SaleState::Closed => {}
+        }
+        let print = printer.queued(&receipt_job(sale)).await?;
+        let drawer = self.open_drawer(sale, &print).await?;
+        Ok(Sold::Closed { print, drawer })
+    }
+
+    /// Goes on with every sale that an earlier life of this till began to have paid, and left open: what
+    /// is paid is closed and printed, of the rest it tells what is due. Open sales that nobody has begun
+    /// to pay are left alone: [`Tresen::open_sales`] lists them.
+    ///
+    /// Call it once after opening the till. A card payment that is not decided yet leaves its sale open;
+    /// once the terminal or a person has settled it ([`crate::EventKind::Settled`]), call [`Checkout::close`].
+    ///
+    /// # Errors
+    /// The database cannot be used. A sale that fails for itself is reported beside the others.
+    pub async fn resume(&self) -> Result<Vec<(Sale, Result<Sold>)>> {
+        let mut resumed = Vec::new();
+        for mut sale in self.till.open_sales().await? {
+            if sale.tenders().is_empty() {
+                continue;
+            }
+            let sold = self.close(&mut sale).await;
+            resumed.push((sale, sold));
+        }
+        Ok(resumed)
+    }
+
+    /// Once: what was said is kept, also that nothing was.
+    async fn sign(&self, sale: &mut Sale) -> Result<()> {
+        let Some(signer) = self.signer.as_ref().filter(|_| sale.signing().is_none()) else { return Ok(()) };
+        let signing = tokio::time::timeout(self.sign_within, signer.sign(sale.ticket(), sale.tenders())).await;
+        let why = match signing {
+            Ok(Ok(signature)) => return sale.signed(&Signing::Signed(signature)).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {:?}", self.sign_within),
         };
-        self.store.close_ticket(ticket, Some(&intent)).await?;
-        let print =
-            self.printer.print_as(&format!("receipt-{}", ticket.id()), &(self.compose)(ticket, &charge)).await?;
-        let drawer = match self.drawer {
-            Some(pin) => self.printer.kick_drawer(pin).await.err().map(|e| e.to_string()),
-            None => None,
+        tracing::warn!(sale = sale.id(), %why, "not signed");
+        let at = self.till.store().time();
+        sale.signed(&Signing::Outage { at, why }).await
+    }
+
+    /// Written before it is opened: a till that stops in between does not open it again.
+    async fn open_drawer(&self, sale: &mut Sale, print: &Print) -> Result<Option<String>> {
+        let Some(pin) = self.drawer else { return Ok(None) };
+        let store = self.till.store();
+        if !store.ask_for_drawer(sale.id()).await? {
+            return Ok(None);
+        }
+        let at = match print {
+            Print::Printed { on, .. } | Print::Accepted { on } => on.as_str(),
+            _ => &self.printer,
         };
-        Ok(Sold::Paid { charge, print, drawer })
+        let opened = match self.till.printer(at) {
+            Ok(printer) => printer.kick_drawer(pin).await,
+            Err(error) => Err(error),
+        };
+        let why = opened.err().map(|e| e.to_string());
+        store.drawer_ended(sale.id(), why.as_deref().unwrap_or("opened")).await?;
+        Ok(why)
     }
 }
+
+fn receipt_job(sale: &Sale) -> String {
+    format!("receipt-{}", sale.id())
+}
+
+const SIGN_WITHIN: Duration = Duration::from_secs(10);

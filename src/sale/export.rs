@@ -4,41 +4,35 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-use tresen_hal::{Error, Result};
+use tresen_hal::Result;
 use tresen_payment::Charge;
 
 use super::ticket::{Quantity, Ticket};
+use crate::store::failure;
 
-const COLUMNS: [&str; 12] = [
-    "ticket",
-    "id",
-    "opened_at",
-    "line",
-    "name",
-    "pieces",
-    "grams",
-    "unit_price",
-    "vat",
-    "line_total",
-    "ticket_total",
-    "terminal_receipt",
-];
-
-/// Appends the lines of a ticket to the file, which is made with a header where it is missing.
+/// Appends the lines of a ticket to the file, which is made with a header where it is missing, and for
+/// its owner only.
 ///
-/// Amounts are decimals with a point and without currency, times RFC 3339. The ticket is written in
-/// one piece: a full disk leaves no half ticket that looks whole.
+/// Amounts are decimals with a point and without currency, times RFC 3339; a ticket that is still open
+/// has no number. The file is locked meanwhile, so that several programs can append to it, and the
+/// ticket is written in one piece: a full disk leaves no half ticket that looks whole.
 ///
 /// # Errors
-/// The file cannot be written; the error names it.
+/// [`Kind::Storage`](tresen_hal::Kind::Storage): the file cannot be written; the error names it.
 pub fn append_csv(path: &Path, ticket: &Ticket, charge: Option<&Charge>) -> Result<()> {
-    let failed = |e: std::io::Error| Error::from(e).at(path.display());
-    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+    let failed = |e: std::io::Error| failure::file(e, path);
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.lock().map_err(failed)?;
     let before = file.metadata().map_err(failed)?.len();
     let text = rows(ticket, charge, before == 0).map_err(|e| failed(e.into()))?;
     write_whole(&mut file, &text, before).map_err(failed)
 }
 
+/// The lock is held: what stands behind `before` is ours.
 fn write_whole(file: &mut File, text: &[u8], before: u64) -> std::io::Result<()> {
     file.write_all(text).and_then(|()| file.sync_data()).inspect_err(|_| _ = file.set_len(before))
 }
@@ -54,7 +48,7 @@ fn rows(ticket: &Ticket, charge: Option<&Charge>, header: bool) -> csv::Result<V
             Quantity::Grams(grams) => (String::new(), grams.to_string()),
         };
         rows.write_record([
-            ticket.number().to_string(),
+            ticket.number().map(|n| n.to_string()).unwrap_or_default(),
             ticket.id().to_owned(),
             ticket.opened_at().to_string(),
             (at + 1).to_string(),
@@ -71,6 +65,21 @@ fn rows(ticket: &Ticket, charge: Option<&Charge>, header: bool) -> csv::Result<V
     rows.into_inner().map_err(|e| e.into_error().into())
 }
 
+const COLUMNS: [&str; 12] = [
+    "ticket",
+    "id",
+    "opened_at",
+    "line",
+    "name",
+    "pieces",
+    "grams",
+    "unit_price",
+    "vat",
+    "line_total",
+    "ticket_total",
+    "terminal_receipt",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,7 +90,8 @@ mod tests {
     fn appends_with_one_header() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("tickets.csv");
-        let mut ticket = Ticket::new(7, "id-7".into(), "2026-01-02T08:00:00Z".parse().expect("a time"), Currency::EUR);
+        let mut ticket = Ticket::new("id-7".into(), "2026-01-02T08:00:00Z".parse().expect("a time"), Currency::EUR);
+        ticket.number = Some(7);
         ticket
             .add(Line::pieces("Tea, \"black\"", 2, Amount::eur(2_90), Vat::percent(19)).expect("fits"))
             .expect("euro");
@@ -97,5 +107,38 @@ mod tests {
         assert_eq!(lines[4], "7,id-7,2026-01-02T08:00:00Z,2,Ham,,456,19.90,7 %,9.07,14.87,");
         let error = append_csv(dir.path(), &ticket, None).expect_err("a folder");
         assert!(error.to_string().starts_with(&dir.path().display().to_string()), "{error}");
+    }
+
+    /// Each writer sees the file at its own time; whoever writes meanwhile must not be cut off.
+    #[test]
+    fn many_writers_lose_no_line_of_each_other() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("tickets.csv");
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    let at = "2026-01-02T08:00:00Z".parse().expect("a time");
+                    let mut ticket = Ticket::new(format!("id-{writer}"), at, Currency::EUR);
+                    ticket
+                        .add(Line::pieces("Tea", 1, Amount::eur(2_90), Vat::percent(19)).expect("fits"))
+                        .expect("euro");
+                    (0..10).for_each(|_| append_csv(path, &ticket, None).expect("written"));
+                });
+            }
+        });
+        let text = std::fs::read_to_string(&path).expect("readable");
+        assert_eq!((text.lines().count(), text.matches("ticket,id").count()), (81, 1), "{text}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("tickets.csv");
+        let ticket = Ticket::new("id".into(), "2026-01-02T08:00:00Z".parse().expect("a time"), Currency::EUR);
+        append_csv(&path, &ticket, None).expect("written");
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     }
 }

@@ -1,13 +1,20 @@
-//! One sale: lines, taxes, the receipt, and the order in which money, paper and books follow.
+//! One sale: lines, taxes, how it is paid, the receipt, and the order in which money, signature, number
+//! and paper follow each other. Each step is stored before the next begins.
 
 mod checkout;
 mod export;
+mod process;
 mod receipt;
+mod sign;
+mod tender;
 mod ticket;
 mod vat;
 
 pub use checkout::{Checkout, Sold};
 pub use export::append_csv;
+pub use process::Sale;
 pub use receipt::Language;
+pub use sign::{Signature, Signer, Signing};
+pub use tender::{Tender, TenderKind, TenderOperation, TenderState};
 pub use ticket::{Line, Quantity, Ticket};
 pub use vat::{Vat, VatRow};

@@ -5,8 +5,10 @@ use serde::Deserialize;
 use tresen_hal::Amount;
 use tresen_payment::Charge;
 use tresen_printers::Receipt;
-use tresen_printers::document::{Cell, Row, Style};
+use tresen_printers::document::{Cell, Qr, Row, Style};
 
+use super::sign::Signing;
+use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::{Line, Quantity, Ticket};
 
 /// The language of the words that the library itself puts on a receipt.
@@ -28,6 +30,19 @@ impl Language {
             Self::German => &GERMAN,
         }
     }
+
+    /// What a copy says at its top.
+    pub fn copy_notice(self) -> &'static str {
+        self.words().copy
+    }
+
+    /// What stands above paper that came out of another printer than it was meant for.
+    pub fn instead_of(self, on: &str, meant_for: &str) -> String {
+        match self {
+            Self::English => format!("Printed on {on} instead of {meant_for}"),
+            Self::German => format!("Gedruckt auf {on} statt {meant_for}"),
+        }
+    }
 }
 
 struct Words {
@@ -39,6 +54,13 @@ struct Words {
     tax: &'static str,
     gross: &'static str,
     card: &'static str,
+    cash: &'static str,
+    given: &'static str,
+    change: &'static str,
+    refunded: &'static str,
+    gives_back: &'static str,
+    unsigned: &'static str,
+    copy: &'static str,
     terminal: &'static str,
     kitchen: &'static str,
     date: &'static str,
@@ -53,6 +75,13 @@ static ENGLISH: Words = Words {
     tax: "Tax",
     gross: "Gross",
     card: "Paid by card",
+    cash: "Cash",
+    given: "Given",
+    change: "Change",
+    refunded: "Refunded to card",
+    gives_back: "Refund of",
+    unsigned: "Fiscal device out of order",
+    copy: "COPY - may have been printed before",
     terminal: "Terminal",
     kitchen: "Kitchen",
     date: "%Y-%m-%d %H:%M",
@@ -67,6 +96,13 @@ static GERMAN: Words = Words {
     tax: "Steuer",
     gross: "Brutto",
     card: "Kartenzahlung",
+    cash: "Bar",
+    given: "Gegeben",
+    change: "Rückgeld",
+    refunded: "Kartengutschrift",
+    gives_back: "Erstattung zu",
+    unsigned: "Sicherheitseinrichtung ausgefallen",
+    copy: "KOPIE - wurde vielleicht schon gedruckt",
     terminal: "Terminal",
     kitchen: "Küche",
     date: "%d.%m.%Y %H:%M",
@@ -77,7 +113,10 @@ impl Ticket {
     pub fn receipt(&self, language: Language) -> Receipt {
         let words = language.words();
         let number = |amount: Amount| amount.number(words.mark);
-        let mut receipt = Receipt::new().row(format!("{} {}", words.receipt, self.number()), self.time(words)).rule();
+        let mut receipt = Receipt::new().row(format!("{} {}", words.receipt, self.label()), self.time(words)).rule();
+        if let Some(original) = self.original() {
+            receipt = receipt.text(format!("{} {original}", words.gives_back));
+        }
         for line in self.lines() {
             receipt = receipt.row(&line.name, number(line.total));
             if let Some(detail) = detail(line, words) {
@@ -103,29 +142,55 @@ impl Ticket {
     /// The receipt with its card payment: amount, card, the terminal's slip.
     pub fn paid_by(&self, charge: &Charge, language: Language) -> Receipt {
         let words = language.words();
-        let mut receipt = self.receipt(language).rule().row(words.card, charge.amount.number(words.mark));
-        if let Some(card) = &charge.card_name {
-            receipt = receipt.row(card, charge.masked_pan.clone().unwrap_or_default());
+        card(self.receipt(language).rule(), charge, words.card, charge.amount, words)
+    }
+
+    /// The receipt with all that it was paid with, and what the fiscal device said.
+    pub fn settled(&self, tenders: &[Tender], signing: Option<&Signing>, language: Language) -> Receipt {
+        let words = language.words();
+        let number = |amount: Amount| amount.number(words.mark);
+        let mut receipt = self.receipt(language);
+        let taken: Vec<_> = tenders.iter().filter(|t| t.state == TenderState::Taken).collect();
+        if !taken.is_empty() {
+            receipt = receipt.rule();
         }
-        if charge.customer_slip.is_empty() {
-            if let Some(terminal) = &charge.terminal_id {
-                receipt = receipt
-                    .row(format!("{} {terminal}", words.terminal), charge.receipt_number.clone().unwrap_or_default());
+        for tender in taken {
+            let paid = tender.operation == TenderOperation::Payment;
+            receipt = match (&tender.kind, &tender.charge) {
+                (TenderKind::Card { .. }, Some(charge)) => {
+                    let word = if paid { words.card } else { words.refunded };
+                    card(receipt, charge, word, tender.taken, words)
+                }
+                (TenderKind::Card { .. }, None) => receipt.row(words.card, number(tender.taken)),
+                (TenderKind::Cash, _) => receipt.row(words.cash, number(tender.taken)),
+                (TenderKind::Other { name }, _) => receipt.row(name, number(tender.taken)),
+            };
+            if let (Some(given), Some(change)) = (tender.given, tender.change()) {
+                receipt = receipt.row(words.given, number(given)).row(words.change, number(change));
             }
-            return receipt;
         }
-        receipt = receipt.feed(1);
-        for line in &charge.customer_slip {
-            receipt = receipt.styled(line, Style::new().centre());
+        match signing {
+            Some(Signing::Signed(signature)) => {
+                receipt = receipt.rule();
+                for line in &signature.lines {
+                    receipt = receipt.text(line);
+                }
+                // A code that no QR code can hold is kept with the sale all the same.
+                match signature.code.as_ref().map(Qr::new) {
+                    Some(Ok(code)) => receipt.qr(code),
+                    _ => receipt,
+                }
+            }
+            Some(Signing::Outage { .. }) => receipt.rule().text(words.unsigned),
+            None => receipt,
         }
-        receipt
     }
 
     /// What the kitchen needs: number and time, quantities and names, large. Discounts are not for it.
     pub fn kitchen(&self, language: Language) -> Receipt {
         let words = language.words();
         let mut receipt = Receipt::new()
-            .styled(format!("{} {}", words.kitchen, self.number()), Style::new().bold().centre().size(2, 2))
+            .styled(format!("{} {}", words.kitchen, self.label()), Style::new().bold().centre().size(2, 2))
             .styled(self.time(words), Style::new().centre())
             .rule();
         for line in self.lines().iter().filter(|l| l.total.minor() >= 0) {
@@ -141,9 +206,30 @@ impl Ticket {
         }
     }
 
+    /// The time of closing, once it is closed.
     fn time(&self, words: &Words) -> String {
-        self.opened_at().to_zoned(TimeZone::system()).strftime(words.date).to_string()
+        self.closed_at().unwrap_or(self.opened_at()).to_zoned(TimeZone::system()).strftime(words.date).to_string()
     }
+}
+
+/// A card payment or refund: amount, card, the terminal's slip.
+fn card(receipt: Receipt, charge: &Charge, word: &str, amount: Amount, words: &Words) -> Receipt {
+    let mut receipt = receipt.row(word, amount.number(words.mark));
+    if let Some(card) = &charge.card_name {
+        receipt = receipt.row(card, charge.masked_pan.clone().unwrap_or_default());
+    }
+    if charge.customer_slip.is_empty() {
+        if let Some(terminal) = &charge.terminal_id {
+            let number = charge.receipt_number.clone().unwrap_or_default();
+            receipt = receipt.row(format!("{} {terminal}", words.terminal), number);
+        }
+        return receipt;
+    }
+    receipt = receipt.feed(1);
+    for line in &charge.customer_slip {
+        receipt = receipt.styled(line, Style::new().centre());
+    }
+    receipt
 }
 
 /// Four columns of a tax table, the same on every line; they fit on 32 columns too.

@@ -1,17 +1,26 @@
 //! A ticket: what is sold, line by line.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Currency, Error, Kind, Result};
 
 use super::vat::{Vat, VatRow, divide_rounded};
 
-/// What is sold to one customer. Its number comes from the till's database.
+/// What is sold to one customer.
+///
+/// An open sale has an id; it gets its number, and the time that stands on its receipt, when it is
+/// closed. As JSON it is checked when it is read: the total is the sum of the lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Ticket {
-    number: i64,
     id: String,
+    pub(crate) number: Option<i64>,
+    pub(crate) original: Option<String>,
     opened_at: Timestamp,
+    pub(crate) closed_at: Option<Timestamp>,
     total: Amount,
     lines: Vec<Line>,
     note: Option<String>,
@@ -19,6 +28,7 @@ pub struct Ticket {
 
 /// One line of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Line {
     /// What it is.
     pub name: String,
@@ -30,6 +40,16 @@ pub struct Line {
     pub vat: Vat,
     /// Price of the line.
     pub total: Amount,
+    /// The article's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub article: Option<String>,
+    /// The group that it belongs to: drinks, kitchen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The tax office's or fiscal device's key. Lines of one rate and different keys are taxed apart:
+    /// 0 % because it is exempt is not 0 % because it is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_key: Option<String>,
 }
 
 /// How much of something.
@@ -49,7 +69,7 @@ impl Line {
     /// [`Kind::Input`]: the price does not fit.
     pub fn pieces(name: impl Into<String>, count: i64, unit_price: Amount, vat: Vat) -> Result<Self> {
         let total = unit_price.checked_mul(count).ok_or_else(too_much)?;
-        Ok(Self { name: name.into(), quantity: Quantity::Pieces(count), unit_price, vat, total })
+        Ok(Self::new(name.into(), Quantity::Pieces(count), unit_price, vat, total))
     }
 
     /// `grams` at `per_kilogram`, rounded to the minor unit.
@@ -60,21 +80,57 @@ impl Line {
         let exact = i128::from(per_kilogram.minor()) * i128::from(grams);
         let minor = i64::try_from(divide_rounded(exact, 1000)).map_err(|_| too_much())?;
         let total = Amount::new(minor, per_kilogram.currency());
-        Ok(Self { name: name.into(), quantity: Quantity::Grams(grams), unit_price: per_kilogram, vat, total })
+        Ok(Self::new(name.into(), Quantity::Grams(grams), per_kilogram, vat, total))
+    }
+
+    /// With the article's number.
+    #[must_use]
+    pub fn article(self, number: impl Into<String>) -> Self {
+        Self { article: Some(number.into()), ..self }
+    }
+
+    /// In a group of articles.
+    #[must_use]
+    pub fn group(self, group: impl Into<String>) -> Self {
+        Self { group: Some(group.into()), ..self }
+    }
+
+    /// With a tax key.
+    #[must_use]
+    pub fn tax_key(self, key: impl Into<String>) -> Self {
+        Self { tax_key: Some(key.into()), ..self }
+    }
+
+    /// The same line, given back: quantity and total with the other sign.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: the amount does not fit.
+    pub fn given_back(&self) -> Result<Self> {
+        let quantity = match self.quantity {
+            Quantity::Pieces(count) => Quantity::Pieces(count.checked_neg().ok_or_else(too_much)?),
+            Quantity::Grams(grams) => Quantity::Grams(grams.checked_neg().ok_or_else(too_much)?),
+        };
+        let total = Amount::zero(self.total.currency()).checked_sub(self.total).ok_or_else(too_much)?;
+        Ok(Self { quantity, total, ..self.clone() })
+    }
+
+    fn new(name: String, quantity: Quantity, unit_price: Amount, vat: Vat, total: Amount) -> Self {
+        Self { name, quantity, unit_price, vat, total, article: None, group: None, tax_key: None }
     }
 }
 
 impl Ticket {
-    /// An empty ticket; [`crate::Tresen::open_ticket`] makes one with the next number.
-    pub(crate) fn new(number: i64, id: String, opened_at: Timestamp, currency: Currency) -> Self {
-        Self { number, id, opened_at, total: Amount::zero(currency), lines: Vec::new(), note: None }
+    /// An empty ticket; [`crate::Tresen::open_sale`] makes one that is kept.
+    pub fn new(id: String, opened_at: Timestamp, currency: Currency) -> Self {
+        let total = Amount::zero(currency);
+        Self { id, number: None, original: None, opened_at, closed_at: None, total, lines: Vec::new(), note: None }
     }
 
     /// Adds a line.
     ///
     /// # Errors
-    /// [`Kind::Input`]: another currency than the ticket's, or the total does not fit; the ticket is
-    /// as it was.
+    /// [`Kind::Input`]: another currency than the ticket's, or a total does not fit; the ticket is as it
+    /// was.
     pub fn add(&mut self, line: Line) -> Result<()> {
         if line.total.currency() != self.total.currency() {
             let what = format!(
@@ -85,9 +141,32 @@ impl Ticket {
             );
             return Err(Error::new(Kind::Input, what));
         }
-        self.total = self.total.checked_add(line.total).ok_or_else(too_much)?;
+        let total = self.total.checked_add(line.total).ok_or_else(too_much)?;
+        // The sums per tax have to fit, too: they may be further apart than their total.
+        let same = |l: &&Line| (l.vat, &l.tax_key) == (line.vat, &line.tax_key);
+        let taxed: i128 = self.lines.iter().filter(same).map(|l| i128::from(l.total.minor())).sum();
+        i64::try_from(taxed + i128::from(line.total.minor())).map_err(|_| too_much())?;
+        self.total = total;
         self.lines.push(line);
         Ok(())
+    }
+
+    /// Takes a line out; counted from 0.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: there is no such line, or the rest does not fit; the ticket is as it was.
+    pub fn remove(&mut self, at: usize) -> Result<Line> {
+        if at >= self.lines.len() {
+            let what = format!("there is no line {at}, the ticket has {}", self.lines.len());
+            return Err(Error::new(Kind::Input, what));
+        }
+        let mut rest = Self { lines: Vec::new(), total: Amount::zero(self.total.currency()), ..self.clone() };
+        for (_, line) in self.lines.iter().enumerate().filter(|(i, _)| *i != at) {
+            rest.add(line.clone())?;
+        }
+        let removed = self.lines[at].clone();
+        *self = rest;
+        Ok(removed)
     }
 
     /// A remark that is printed on the receipt: a customer's name, a voucher.
@@ -100,9 +179,20 @@ impl Ticket {
         self.note.as_deref()
     }
 
-    /// Its number in this till.
-    pub fn number(&self) -> i64 {
+    /// Its number in this till; none while it is open.
+    pub fn number(&self) -> Option<i64> {
         self.number
+    }
+
+    /// Its number, or the end of its id while it has none: for a kitchen, a person at the counter.
+    pub fn label(&self) -> String {
+        match self.number {
+            Some(number) => number.to_string(),
+            None => {
+                let end: Vec<char> = self.id.chars().rev().filter(char::is_ascii_alphanumeric).take(4).collect();
+                end.into_iter().rev().collect::<String>().to_uppercase()
+            }
+        }
     }
 
     /// Its key, unique everywhere.
@@ -110,9 +200,19 @@ impl Ticket {
         &self.id
     }
 
+    /// The sale that this one gives back, wholly or in part.
+    pub fn original(&self) -> Option<&str> {
+        self.original.as_deref()
+    }
+
     /// When it was opened.
     pub fn opened_at(&self) -> Timestamp {
         self.opened_at
+    }
+
+    /// When it was closed: the time on its receipt.
+    pub fn closed_at(&self) -> Option<Timestamp> {
+        self.closed_at
     }
 
     /// Its lines.
@@ -120,24 +220,61 @@ impl Ticket {
         &self.lines
     }
 
-    /// What the customer pays.
+    /// What the customer pays; negative where the customer gets money back.
     pub fn total(&self) -> Amount {
         self.total
     }
 
-    /// Totals by tax rate, highest rate first.
+    /// Totals by tax rate and key, highest rate first.
     pub fn vat(&self) -> Vec<VatRow> {
-        let mut rates: Vec<Vat> = self.lines.iter().map(|l| l.vat).collect();
-        rates.sort_unstable_by(|a, b| b.cmp(a));
-        rates.dedup();
-        let row = |rate: Vat| {
-            let minor = self.lines.iter().filter(|l| l.vat == rate).map(|l| l.total.minor()).sum();
+        let mut sums: BTreeMap<(Vat, Option<&str>), i128> = BTreeMap::new();
+        for line in &self.lines {
+            *sums.entry((line.vat, line.tax_key.as_deref())).or_default() += i128::from(line.total.minor());
+        }
+        let row = |((rate, key), sum): ((Vat, Option<&str>), i128)| {
+            let minor = i64::try_from(sum).expect("`add` has seen to it that the sum fits");
             let gross = Amount::new(minor, self.total.currency());
             let tax = rate.contained_in(gross);
             let net = Amount::new(gross.minor() - tax.minor(), gross.currency());
-            VatRow { rate, gross, tax, net }
+            VatRow { rate, key: key.map(str::to_owned), gross, tax, net }
         };
-        rates.into_iter().map(row).collect()
+        let mut rows: Vec<_> = sums.into_iter().map(row).collect();
+        rows.sort_by_key(|row| Reverse(row.rate));
+        rows
+    }
+}
+
+/// A ticket as JSON has it, before it is checked.
+#[derive(Deserialize)]
+struct Unchecked {
+    id: String,
+    #[serde(default)]
+    number: Option<i64>,
+    #[serde(default)]
+    original: Option<String>,
+    opened_at: Timestamp,
+    #[serde(default)]
+    closed_at: Option<Timestamp>,
+    total: Amount,
+    lines: Vec<Line>,
+    #[serde(default)]
+    note: Option<String>,
+}
+
+impl TryFrom<Unchecked> for Ticket {
+    type Error = Error;
+
+    fn try_from(told: Unchecked) -> Result<Self> {
+        let mut ticket = Self::new(told.id, told.opened_at, told.total.currency());
+        for line in told.lines {
+            ticket.add(line)?;
+        }
+        if ticket.total != told.total {
+            let what = format!("the lines of the ticket add up to {}, not to {}", ticket.total, told.total);
+            return Err(Error::new(Kind::Input, what));
+        }
+        let (number, original, closed_at, note) = (told.number, told.original, told.closed_at, told.note);
+        Ok(Self { number, original, closed_at, note, ..ticket })
     }
 }
 
@@ -150,7 +287,7 @@ mod tests {
     use super::*;
 
     fn ticket() -> Ticket {
-        Ticket::new(1, "t".into(), Timestamp::UNIX_EPOCH, Currency::EUR)
+        Ticket::new("t".into(), Timestamp::UNIX_EPOCH, Currency::EUR)
     }
 
     #[test]
@@ -182,5 +319,53 @@ mod tests {
         ticket.add(Line::pieces("x", 1, all, Vat::percent(0)).expect("fits")).expect_err("too much");
         assert_eq!((ticket.lines().len(), ticket.total()), (1, all));
         assert!(Line::pieces("x", 2, all, Vat::percent(0)).is_err());
+    }
+
+    #[test]
+    fn a_tax_total_that_does_not_fit_is_refused_before_it_can_overflow() {
+        let mut ticket = ticket();
+        let line = |minor, percent| Line::pieces("x", 1, Amount::eur(minor), Vat::percent(percent)).expect("fits");
+        ticket.add(line(i64::MAX, 19)).expect("fits");
+        ticket.add(line(-i64::MAX, 7)).expect("fits");
+        ticket.add(line(i64::MAX, 19)).expect_err("19 % would hold twice as much as fits");
+        let rows = ticket.vat();
+        assert_eq!((rows.len(), rows[0].gross, ticket.total()), (2, Amount::eur(i64::MAX), Amount::eur(0)));
+        let mut least = Ticket::new("t".into(), Timestamp::UNIX_EPOCH, Currency::EUR);
+        least.add(line(i64::MIN, 19)).expect("fits");
+        assert_eq!(least.vat()[0].net.minor() + least.vat()[0].tax.minor(), i64::MIN);
+    }
+
+    #[test]
+    fn one_rate_under_two_keys_is_taxed_apart() {
+        let mut ticket = ticket();
+        for key in [None, Some("exempt"), Some("export"), Some("exempt")] {
+            let line = Line::pieces("x", 1, Amount::eur(100), Vat::percent(0)).expect("fits");
+            ticket.add(if let Some(key) = key { line.tax_key(key) } else { line }).expect("euro");
+        }
+        let rows: Vec<_> = ticket.vat().into_iter().map(|r| (r.key, r.gross.minor())).collect();
+        assert_eq!(rows, [(None, 100), (Some("exempt".into()), 200), (Some("export".into()), 100)]);
+    }
+
+    #[test]
+    fn a_ticket_whose_total_contradicts_its_lines_is_not_read() {
+        let mut ticket = ticket();
+        ticket.add(Line::pieces("x", 1, Amount::eur(100_00), Vat::percent(19)).expect("fits")).expect("euro");
+        let text = serde_json::to_string(&ticket).expect("text");
+        assert_eq!(serde_json::from_str::<Ticket>(&text).expect("its own"), ticket);
+        let lies = text.replacen("\"total\":\"100.00 EUR\",\"lines\"", "\"total\":\"1.00 EUR\",\"lines\"", 1);
+        assert_ne!(lies, text);
+        let error = serde_json::from_str::<Ticket>(&lies).expect_err("the total is another");
+        assert!(error.to_string().contains("100.00 EUR") && error.to_string().contains("1.00 EUR"), "{error}");
+    }
+
+    #[test]
+    fn a_line_taken_out_takes_its_price_with_it() {
+        let mut ticket = ticket();
+        for price in [1_00, 2_00, 3_00] {
+            ticket.add(Line::pieces("x", 1, Amount::eur(price), Vat::percent(7)).expect("fits")).expect("euro");
+        }
+        assert_eq!(ticket.remove(1).expect("there").total, Amount::eur(2_00));
+        assert_eq!((ticket.lines().len(), ticket.total()), (2, Amount::eur(4_00)));
+        assert_eq!(ticket.remove(2).expect_err("no such line").kind(), Kind::Input);
     }
 }

@@ -25,7 +25,7 @@ impl Vat {
     pub fn contained_in(self, gross: Amount) -> Amount {
         let (gross_minor, rate) = (i128::from(gross.minor()), i128::from(self.0));
         let tax = divide_rounded(gross_minor * rate, 10_000 + rate);
-        Amount::new(i64::try_from(tax).expect("tax is less than the price, which fits"), gross.currency())
+        Amount::new(i64::try_from(tax).expect("tax is no more than the price, which fits"), gross.currency())
     }
 }
 
@@ -39,11 +39,14 @@ impl fmt::Display for Vat {
     }
 }
 
-/// The total of one tax rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The total of one tax rate and key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct VatRow {
     /// The rate.
     pub rate: Vat,
+    /// The tax key of its lines.
+    pub key: Option<String>,
     /// What the customer pays at this rate.
     pub gross: Amount,
     /// The tax in it.

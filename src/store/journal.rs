@@ -1,144 +1,206 @@
 //! The payment journal in the database.
+//!
+//! Each change reads the intent, asks the rules of [`Entry`], and writes row and journal line, in one
+//! transaction of the one thread that writes.
 
-use rusqlite::{OptionalExtension, Row, params};
+use std::ops::Deref;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use tresen_hal::{BoxFuture, Error, Kind, Result};
-use tresen_payment::{Charge, Entry, Intent, IntentId, Journal, Payment, Reference};
+use tresen_payment::journal::held;
+use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Operation, Payment, Reference};
 
-use super::{Store, from_json, json};
+use super::failure::Failure;
+use super::listing::{Listed, Query};
+use super::{Origin, Store, from_json, json, time};
 
 /// One line of the append-only journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct JournalEntry {
-    /// Its number; grows by one.
+    /// Its number; grows.
     pub seq: i64,
-    /// When, RFC 3339.
-    pub at: String,
-    /// What kind: `intent`, `approved`, `charged`, `not-charged`, `unknown`.
+    /// When.
+    pub at: Timestamp,
+    /// What kind: of a payment `intent`, `approved`, `charged`, `not-charged`, `unknown`, `settled`; of a
+    /// sale `sale`, `tender`, `signed`, `closed`, `voided`; `epoch`, `pruned`.
     pub kind: String,
-    /// The intent's id.
+    /// What it is about: an intent's or a sale's id.
     pub key: String,
+    /// Who did it.
+    pub origin: Origin,
+}
+
+/// A payment as it is kept: what the journal knows of it, and what else is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StoredPayment {
+    /// Its place in the listing.
+    pub seq: i64,
+    /// What was meant, approved, concluded, decided.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// Of a reversal: the payment that it takes back.
+    pub original: Option<IntentId>,
+    /// The reversal that took it back.
+    pub reversed_by: Option<IntentId>,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+impl Deref for StoredPayment {
+    type Target = Entry;
+    fn deref(&self) -> &Entry {
+        &self.entry
+    }
 }
 
 impl Store {
     /// The journal from the beginning, without its bodies.
+    pub fn journal(&self) -> Query<'_, JournalEntry> {
+        Query::new(self)
+    }
+
+    /// The payments, in the order in which they were begun.
+    pub fn payments(&self) -> Query<'_, StoredPayment> {
+        Query::new(self)
+    }
+
+    /// One payment.
     ///
     /// # Errors
     /// [`Kind::Storage`].
-    pub async fn journal(&self) -> Result<Vec<JournalEntry>> {
-        self.call(|db| {
-            let mut lines = db.prepare_cached("SELECT seq, at, kind, key FROM journal ORDER BY seq")?;
-            let entry =
-                |r: &Row<'_>| Ok(JournalEntry { seq: r.get(0)?, at: r.get(1)?, kind: r.get(2)?, key: r.get(3)? });
-            lines.query_map([], entry)?.collect()
+    pub async fn payment(&self, id: &IntentId) -> Result<Option<StoredPayment>> {
+        let id = id.0.clone();
+        self.read(move |db| {
+            let mut find = db.prepare_cached(&format!("SELECT {COLUMNS} FROM intents WHERE id = ?1"))?;
+            let mut rows = find.query([id])?;
+            rows.next()?.map(stored).transpose()
         })
         .await
     }
 
-    /// All payments, in the order in which they were meant.
-    ///
-    /// # Errors
-    /// [`Kind::Storage`].
-    pub async fn payments(&self) -> Result<Vec<Entry>> {
-        self.call(|db| {
-            db.prepare_cached("SELECT intent, approved, result FROM intents ORDER BY rowid")?
-                .query_map([], entry)?
-                .collect()
+    /// Changes an intent if `allowed` and nobody else holds what it would hold then, and writes a line in
+    /// the journal.
+    async fn change<T: Serialize>(
+        &self,
+        id: &IntentId,
+        kind: &'static str,
+        body: &T,
+        allowed: impl FnOnce(&Entry) -> Result<()> + Send + 'static,
+        change: impl FnOnce(&mut Entry) + Send + 'static,
+    ) -> Result<Entry> {
+        let (id, at, body) = (id.clone(), self.now(), json(body)?);
+        self.write(move |db| {
+            let Some(was) = find(db, &id.0)? else {
+                return Err(Error::new(Kind::Storage, format!("the journal has no intent `{}`", id.0)).into());
+            };
+            allowed(&was.entry)?;
+            let mut now = was.entry.clone();
+            change(&mut now);
+            let key = now.holds().and_then(|reference| reference.key());
+            if let (Some(key), Some(reference)) = (&key, now.holds())
+                && let Some(other) = holder(db, key)?.filter(|other| *other != id)
+            {
+                return Err(held(&reference, &other).into());
+            }
+            let outcome = now.outcome();
+            let (state, moved, receipt) = match &outcome {
+                Some(Payment::Charged(_)) if was.reversed_by.is_some() => ("reversed", charged(&now), number(&now)),
+                Some(Payment::Charged(_)) => ("charged", charged(&now), number(&now)),
+                Some(Payment::NotCharged(_)) => ("not-charged", Some(0), None),
+                Some(Payment::Unknown(_)) => ("unknown", None, None),
+                None if now.approved.is_some() => ("approved", None, None),
+                None => ("open", None, None),
+            };
+            let text = |value: Option<String>| value;
+            db.execute(
+                "UPDATE intents SET state = ?2, moved = ?3, receipt = ?4, held = ?5, approved = ?6, result = ?7,
+                 decision = ?8 WHERE id = ?1",
+                params![
+                    id.0,
+                    state,
+                    moved,
+                    receipt,
+                    key,
+                    text(now.approved.as_ref().map(json).transpose()?),
+                    text(now.payment.as_ref().map(json).transpose()?),
+                    text(now.decision.as_ref().map(json).transpose()?),
+                ],
+            )?;
+            take_back(db, &was, matches!(outcome, Some(Payment::Charged(_))))?;
+            append(db, &at, kind, &id.0, &body, &was.origin)?;
+            Ok(now)
         })
         .await
-    }
-
-    /// Writes what became of an intent, and a line in the journal, in one commit.
-    async fn change(&self, id: &IntentId, kind: &'static str, body: String, update: &'static str) -> Result<()> {
-        let (id, at) = (id.0.clone(), self.clock.wall().to_string());
-        let known = self
-            .call({
-                let id = id.clone();
-                move |db| {
-                    let write = db.transaction()?;
-                    let known = write.execute(update, params![id, kind, body])?;
-                    if known == 1 {
-                        append(&write, &at, kind, &id, &body)?;
-                    }
-                    write.commit()?;
-                    Ok(known == 1)
-                }
-            })
-            .await?;
-        if known { Ok(()) } else { Err(Error::new(Kind::Storage, format!("the journal has no intent `{id}`"))) }
-    }
-
-    fn body<T: Serialize>(&self, value: &T) -> Result<String> {
-        json(value).map_err(|e| super::failed(e, &self.path))
     }
 }
 
 impl Journal for Store {
     fn intend<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let (id, terminal, amount) = (intent.id.0.clone(), intent.terminal.clone(), intent.amount.to_string());
-            let (meant_at, at, body) = (intent.at.to_string(), self.clock.wall().to_string(), self.body(intent)?);
-            let new = self
-                .call(move |db| {
-                    let write = db.transaction()?;
-                    let new = write.execute(
-                        "INSERT INTO intents (id, terminal, amount, at, state, intent) VALUES (?1, ?2, ?3, ?4, 'open', ?5)
-                         ON CONFLICT (id) DO NOTHING",
-                        params![id, terminal, amount, meant_at, body],
-                    )?;
-                    if new == 1 {
-                        append(&write, &at, "intent", &id, &body)?;
-                    }
-                    write.commit()?;
-                    Ok(new == 1)
-                })
-                .await?;
-            if new {
-                return Ok(());
-            }
-            Err(Error::new(Kind::Input, format!("the journal already has an intent `{}`", intent.id.0))
-                .hint("each payment needs a key of its own"))
+            let (intent, at, body) = (intent.clone(), self.now(), json(intent)?);
+            self.write(move |db| intend(db, &intent, &at, &body)).await
         })
     }
 
     fn approve<'a>(&'a self, id: &'a IntentId, charge: &'a Charge) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let body = self.body(charge)?;
-            self.change(id, "approved", body, "UPDATE intents SET state = ?2, approved = ?3 WHERE id = ?1").await
+            let approved = charge.clone();
+            self.change(id, "approved", charge, Entry::may_be_approved, |e| e.approved = Some(approved)).await.map(drop)
         })
     }
 
     fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let state = match payment {
+            let kind = match payment {
                 Payment::Charged(_) => "charged",
                 Payment::NotCharged(_) => "not-charged",
                 Payment::Unknown(_) => "unknown",
             };
-            let body = self.body(payment)?;
-            self.change(id, state, body, "UPDATE intents SET state = ?2, result = ?3 WHERE id = ?1").await
+            let (asked, ended) = (payment.clone(), payment.clone());
+            let allowed = move |e: &Entry| e.may_conclude(&asked);
+            self.change(id, kind, payment, allowed, |e| e.payment = Some(ended)).await.map(drop)
+        })
+    }
+
+    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
+        Box::pin(async move {
+            let (asked, decided) = (decision.clone(), decision.clone());
+            let allowed = move |e: &Entry| e.may_settle(&asked);
+            self.change(id, "settled", decision, allowed, |e| e.decision = Some(decided)).await
+        })
+    }
+
+    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
+        Box::pin(async move {
+            let Some(key) = reference.key() else { return Ok(None) };
+            self.read(move |db| holder(db, &key)).await
         })
     }
 
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
-        Box::pin(async move {
-            let id = id.0.clone();
-            self.call(move |db| {
-                db.query_row("SELECT intent, approved, result FROM intents WHERE id = ?1", [id], entry).optional()
-            })
-            .await
-        })
+        Box::pin(async move { Ok(self.payment(id).await?.map(|stored| stored.entry)) })
     }
 
     fn open<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Vec<Intent>>> {
         Box::pin(async move {
             let terminal = terminal.to_owned();
-            self.call(move |db| {
-                let mut open = db.prepare_cached(
-                    "SELECT intent FROM intents WHERE terminal = ?1 AND state NOT IN ('charged', 'not-charged') ORDER BY rowid",
-                )?;
-                let intents = open.query_map([terminal], |r| r.get::<_, String>(0))?;
-                intents.map(|text| from_json(&text?)).collect()
+            self.read(move |db| {
+                let mut open = db.prepare_cached(OPEN)?;
+                let mut rows = open.query([terminal])?;
+                let mut intents = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let (id, text): (String, String) = (row.get(0)?, row.get(1)?);
+                    match from_json(&text) {
+                        Ok(intent) => intents.push(intent),
+                        // It stays open and listed as unreadable; it keeps nobody else from paying.
+                        Err(why) => tracing::error!(%id, %why, "an open payment cannot be read"),
+                    }
+                }
+                Ok(intents)
             })
             .await
         })
@@ -147,37 +209,195 @@ impl Journal for Store {
     fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
         Box::pin(async move {
             let terminal = terminal.to_owned();
-            let last: Option<String> = self
-                .call(move |db| {
-                    db.query_row(
-                        "SELECT result FROM intents WHERE terminal = ?1 AND state = 'charged' ORDER BY rowid DESC LIMIT 1",
-                        [terminal],
-                        |r| r.get(0),
-                    )
-                    .optional()
-                })
-                .await?;
-            let last: Option<Payment> =
-                last.map(|text| from_json(&text)).transpose().map_err(|e| super::failed(e, &self.path))?;
-            Ok(last.and_then(|payment| match payment {
-                Payment::Charged(charge) => Reference::of(&charge),
-                _ => None,
-            }))
+            self.read(move |db| {
+                let mut last = db.prepare_cached(&format!("SELECT {COLUMNS} {LAST}"))?;
+                let mut rows = last.query([terminal])?;
+                let stored = rows.next()?.map(stored).transpose()?;
+                Ok(stored.and_then(|stored| match stored.entry.outcome() {
+                    Some(Payment::Charged(charge)) => charge.reference,
+                    _ => None,
+                }))
+            })
+            .await
         })
     }
 }
 
-fn append(write: &rusqlite::Transaction<'_>, at: &str, kind: &str, key: &str, body: &str) -> rusqlite::Result<()> {
-    write
-        .execute("INSERT INTO journal (at, kind, key, body) VALUES (?1, ?2, ?3, ?4)", params![at, kind, key, body])
-        .map(|_| ())
+fn intend(db: &Connection, intent: &Intent, at: &str, body: &str) -> Result<(), Failure> {
+    let (operation, sign) = operation(&intent.operation);
+    let original = match &intent.operation {
+        Operation::Reversal { reference } => original(db, &intent.terminal, reference)?,
+        _ => None,
+    };
+    // A sale's attempt has the same key, and says who asked.
+    let origin = db
+        .prepare_cached("SELECT station, source, operator FROM tenders WHERE key = ?1")?
+        .query_row([&intent.id.0], |row| Origin::read(row, 0))
+        .optional()?
+        .unwrap_or_default();
+    let new = db.execute(
+        "INSERT INTO intents (id, terminal, operation, minor, currency, at, state, original, station, source, operator,
+         intent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
+        params![
+            intent.id.0,
+            intent.terminal,
+            operation,
+            sign * intent.amount.minor(),
+            intent.amount.currency().code(),
+            super::stamp(intent.at),
+            original,
+            origin.station,
+            origin.source,
+            origin.operator,
+            body,
+        ],
+    )?;
+    if new == 0 {
+        let what = format!("the journal already has an intent `{}`", intent.id.0);
+        return Err(Error::new(Kind::Input, what).hint("each payment needs a key of its own").into());
+    }
+    Ok(append(db, at, "intent", &intent.id.0, body, &origin)?)
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let some = |at: usize| row.get::<_, Option<String>>(at);
-    Ok(Entry::new(
-        from_json(&row.get::<_, String>(0)?)?,
-        some(1)?.map(|text| from_json(&text)).transpose()?,
-        some(2)?.map(|text| from_json(&text)).transpose()?,
-    ))
+/// The payment of a terminal that has this receipt number and stands, the newest.
+fn original(db: &Connection, terminal: &str, reference: &Reference) -> rusqlite::Result<Option<String>> {
+    if let Some(key) = reference.key() {
+        let find = "SELECT id FROM intents WHERE held = ?1 AND terminal = ?2 AND operation = 'payment'";
+        return db.query_row(find, [key.as_str(), terminal], |row| row.get(0)).optional();
+    }
+    // One made of the number on the slip.
+    let Some(receipt) = reference.field("receipt") else { return Ok(None) };
+    db.query_row(
+        "SELECT id FROM intents WHERE terminal = ?1 AND receipt = ?2 AND receipt IS NOT NULL
+         AND operation = 'payment' ORDER BY seq DESC LIMIT 1",
+        [terminal, digits(receipt)],
+        |row| row.get(0),
+    )
+    .optional()
 }
+
+/// Marks the payment that a reversal takes back, or takes the mark away.
+fn take_back(db: &Connection, reversal: &StoredPayment, stands: bool) -> rusqlite::Result<()> {
+    let Some(original) = &reversal.original else { return Ok(()) };
+    let id = &reversal.entry.intent.id.0;
+    if stands {
+        db.execute(
+            "UPDATE intents SET state = 'reversed', reversed_by = ?2 WHERE id = ?1 AND state = 'charged'",
+            [&original.0, id],
+        )?;
+    } else {
+        db.execute(
+            "UPDATE intents SET state = 'charged', reversed_by = NULL WHERE id = ?1 AND reversed_by = ?2",
+            [&original.0, id],
+        )?;
+    }
+    Ok(())
+}
+
+/// Which intent holds the reference of this key.
+fn holder(db: &Connection, key: &str) -> Result<Option<IntentId>, Failure> {
+    let mut holder = db.prepare_cached("SELECT id FROM intents WHERE held = ?1 AND held IS NOT NULL")?;
+    Ok(holder.query_row([key], |row| row.get(0)).optional()?.map(IntentId))
+}
+
+pub(super) fn find(db: &Connection, id: &str) -> Result<Option<StoredPayment>, Failure> {
+    let mut find = db.prepare_cached(&format!("SELECT {COLUMNS} FROM intents WHERE id = ?1"))?;
+    let mut rows = find.query([id])?;
+    rows.next()?.map(stored).transpose()
+}
+
+/// A line in the journal, inside a transaction of the caller's.
+pub(super) fn append(
+    db: &Connection,
+    at: &str,
+    kind: &str,
+    key: &str,
+    body: &str,
+    origin: &Origin,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO journal (at, kind, key, body, station, source, operator) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![at, kind, key, body, origin.station, origin.source, origin.operator])
+    .map(|_| ())
+}
+
+impl Listed for JournalEntry {
+    const SQL: &'static str = "SELECT seq, key, at, kind, station, source, operator FROM journal
+        WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+    fn read(row: &Row<'_>) -> std::result::Result<Self, String> {
+        let entry = || {
+            Ok::<_, Failure>(Self {
+                seq: row.get(0)?,
+                key: row.get(1)?,
+                at: time(&row.get::<_, String>(2)?)?,
+                kind: row.get(3)?,
+                origin: Origin::read(row, 4)?,
+            })
+        };
+        entry().map_err(|e| e.to_string())
+    }
+}
+
+impl Listed for StoredPayment {
+    const SQL: &'static str = "SELECT seq, id, intent, approved, result, decision, original, reversed_by,
+        station, source, operator FROM intents WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+    fn read(row: &Row<'_>) -> std::result::Result<Self, String> {
+        stored(row).map_err(|e| e.to_string())
+    }
+}
+
+fn stored(row: &Row<'_>) -> Result<StoredPayment, Failure> {
+    let some = |at: usize| row.get::<_, Option<String>>(at);
+    let entry = Entry::new(
+        from_json(&row.get::<_, String>(2)?)?,
+        some(3)?.map(|text| from_json(&text)).transpose()?,
+        some(4)?.map(|text| from_json(&text)).transpose()?,
+    );
+    let decision = some(5)?.map(|text| from_json(&text)).transpose()?;
+    Ok(StoredPayment {
+        seq: row.get(0)?,
+        entry: entry.with_decision(decision),
+        original: some(6)?.map(IntentId),
+        reversed_by: some(7)?.map(IntentId),
+        origin: Origin::read(row, 8)?,
+    })
+}
+
+/// The word for an operation, and which way its money goes.
+fn operation(operation: &Operation) -> (&'static str, i64) {
+    match operation {
+        Operation::Payment => ("payment", 1),
+        Operation::Reversal { .. } => ("reversal", -1),
+        Operation::Refund => ("refund", -1),
+        _ => ("other", 1),
+    }
+}
+
+/// What moved, with its sign.
+fn charged(entry: &Entry) -> Option<i64> {
+    match entry.outcome() {
+        Some(Payment::Charged(charge)) => Some(operation(&entry.intent.operation).1 * charge.amount.minor()),
+        _ => None,
+    }
+}
+
+/// The receipt number of what was charged.
+fn number(entry: &Entry) -> Option<String> {
+    match entry.outcome() {
+        Some(Payment::Charged(charge)) => charge.receipt_number.map(|n| digits(&n).to_owned()),
+        _ => None,
+    }
+}
+
+/// Leading zeros do not count.
+fn digits(number: &str) -> &str {
+    number.trim_start_matches('0')
+}
+
+const COLUMNS: &str = "seq, id, intent, approved, result, decision, original, reversed_by, station, source, operator";
+pub(super) const OPEN: &str = "SELECT id, intent FROM intents
+    WHERE terminal = ?1 AND state IN ('open', 'approved', 'unknown') ORDER BY seq";
+pub(super) const LAST: &str = "FROM intents WHERE terminal = ?1 AND state = 'charged' ORDER BY seq DESC LIMIT 1";

@@ -1,116 +1,228 @@
-//! One SQLite file holds what must survive: the payment journal, the print spool, the tickets.
+//! One SQLite file holds what must survive: the payment journal, the print spool, the sales.
 //!
-//! WAL with `synchronous = FULL`: a commit that returned is on disk, also after a power cut. All
-//! access goes through one thread; whoever awaits a call that has begun and leaves, abandons the
-//! answer, not the write.
+//! WAL with `synchronous = FULL`: a commit that returned is on disk, also after a power cut. One thread
+//! writes and commits what has queued up in one transaction; two others read through connections of
+//! their own, one for questions about a single row, one for listings, so that a long listing delays
+//! neither a payment nor a print. Dropping a pending call discards the answer, not the write.
+//!
+//! One process at a time writes: see [`Store::open`]. Tools look on with [`Store::open_read_only`].
 
+pub(crate) mod failure;
 mod jobs;
 mod journal;
+mod listing;
+mod lock;
+mod meta;
+mod origin;
+mod retention;
+mod sales;
 mod schema;
-mod tickets;
+mod threads;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 use tresen_hal::{Clock, Error, Kind, Result};
 
-pub use jobs::{JobState, SpooledJob};
-pub use journal::JournalEntry;
-pub use tickets::StoredTicket;
+pub(crate) use jobs::JobEnd;
+pub use jobs::{JobState, NextJob, SpooledJob};
+pub use journal::{JournalEntry, StoredPayment};
+pub use listing::{Listing, Query, Unreadable};
+pub use origin::Origin;
+pub use retention::Pruned;
+pub(crate) use sales::{Closing, NewTender, Paper, Record};
+pub use sales::{SaleState, StoredTicket};
+
+use failure::Failure;
+use threads::{Reader, Writer};
 
 /// The open database. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
-pub struct Store {
-    calls: std::sync::mpsc::Sender<Call>,
-    path: Arc<PathBuf>,
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    path: Arc<Path>,
     clock: Arc<dyn Clock>,
+    till: String,
+    /// Names this opening.
+    opening: String,
+    epoch: AtomicI64,
+    /// None where the file was opened to be read only.
+    writer: Option<Writer>,
+    lookups: Reader,
+    listings: Reader,
+    /// Held while a sale is closed: numbers are given one by one.
+    closing: tokio::sync::Mutex<()>,
+    /// Attempts to pay that surely never reached their terminal, and why, until that is written.
+    never_sent: Mutex<HashMap<String, String>>,
 }
 
-type Call = Box<dyn FnOnce(&mut Connection) + Send>;
-
 impl Store {
-    /// Opens the database at `path`, making it or migrating it to this version where needed.
+    /// Opens the database at `path` to write, making it or migrating it to this version where needed.
+    /// The file and those beside it (`-wal`, `-shm`, `.lock`) are readable by their owner only.
+    ///
+    /// The lock on `till.db.lock` is held until the last clone is dropped; the file says in words who
+    /// holds it. A process that ends, however it ends, lets go of it. If it is held, this waits up to
+    /// two seconds for a till that is just closing, ten if that is one of this very process.
     ///
     /// # Errors
-    /// [`Kind::Storage`]: not readable, not a tresen database, or written by a newer version; such
-    /// a file is left as it is.
+    /// [`Kind::Busy`]: another till has it open; the error names it. [`Kind::Storage`]: not readable, not
+    /// a tresen database, or written by a newer version; such a file is left as it is.
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
-        let (calls, queue) = std::sync::mpsc::channel::<Call>();
-        let (opened, open) = oneshot::channel();
-        let file = path.to_owned();
-        std::thread::Builder::new()
-            .name("tresen-store".into())
-            .spawn(move || match schema::open(&file) {
-                Ok(mut db) => {
-                    opened.send(Ok(())).ok();
-                    while let Ok(call) = queue.recv() {
-                        call(&mut db);
-                    }
-                }
-                Err(error) => {
-                    opened.send(Err(error)).ok();
-                }
-            })
-            .map_err(|e| Error::new(Kind::Storage, "cannot start the storage thread").because(e))?;
-        open.await.map_err(|_| gone())??;
-        Ok(Self { calls, path: Arc::new(path.to_owned()), clock })
+        let path: Arc<Path> = path.into();
+        let at = stamp(clock.wall());
+        let (writer, meta) = Writer::start(path.clone(), at).await?;
+        Self::with(path, clock, Some(writer), meta).await
+    }
+
+    /// Opens the database at `path` to look at it, also while a till has it open. All that would write
+    /// is refused.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`]: there is no tresen database of this version.
+    pub async fn open_read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        let path: Arc<Path> = path.into();
+        let meta = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || schema::open_read_only(&path).and_then(|db| meta::read(&db).map_err(|e| failure::told(e, &path)))
+        });
+        let meta = meta.await.map_err(|_| threads::gone())??;
+        Self::with(path, clock, None, meta).await
+    }
+
+    async fn with(path: Arc<Path>, clock: Arc<dyn Clock>, writer: Option<Writer>, meta: meta::Meta) -> Result<Self> {
+        let lookups = Reader::start("tresen-lookups", path.clone()).await?;
+        let listings = Reader::start("tresen-listings", path.clone()).await?;
+        Ok(Self(Arc::new(Inner {
+            path,
+            clock,
+            till: meta.till,
+            opening: meta.opening,
+            epoch: AtomicI64::new(meta.epoch),
+            writer,
+            lookups,
+            listings,
+            closing: tokio::sync::Mutex::new(()),
+            never_sent: Mutex::default(),
+        })))
     }
 
     /// Where the database is.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 
-    /// Moves what stands beside the database, in its WAL, into the file itself, so that the file alone can
-    /// be copied away. Nothing is lost without it.
+    /// The till's own id, a UUID made with the database. With [`Store::epoch`] and a ticket's number it
+    /// names the ticket everywhere.
+    pub fn till(&self) -> &str {
+        &self.0.till
+    }
+
+    /// Counts the lives of this database, from 1. It rises when a backup was put in the place of a file
+    /// that had gone on: what is numbered afterwards may carry a number that was given before, and only
+    /// the epoch tells the two apart.
+    ///
+    /// A restored backup is recognised by the lock file, which keeps how far the database beside it had
+    /// come: a database that is behind it, or that was moved here without it, begins a new epoch. A
+    /// backup that brings its lock file back with it cannot be told; call [`Store::new_epoch`] after
+    /// restoring such a one.
+    pub fn epoch(&self) -> i64 {
+        self.0.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Begins a new epoch; returns it.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn new_epoch(&self) -> Result<i64> {
+        let at = self.now();
+        let epoch = self.write(move |db| Ok(meta::raise_epoch(db, &at, "asked for")?)).await?;
+        self.0.epoch.store(epoch, Ordering::Relaxed);
+        Ok(epoch)
+    }
+
+    /// Moves what the WAL beside the database holds into the file itself, so that the file alone can be
+    /// copied away. Nothing is lost without it.
     ///
     /// # Errors
     /// [`Kind::Storage`].
     pub async fn checkpoint(&self) -> Result<()> {
-        self.call(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))).await
+        self.writer()?.apart(|db| Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)).await
     }
 
-    /// Runs `work` on the storage thread. When this returns `Ok`, what `work` committed is on disk.
-    async fn call<T: Send + 'static>(
+    /// Runs `work` in a transaction of the storage thread, alone or with others; if it fails, nothing of
+    /// it stays. When this returns `Ok`, it is on disk.
+    async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
-        let call: Call = Box::new(move |db| {
-            answer.send(work(db)).ok();
-        });
-        self.calls.send(call).map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?.map_err(|e| failed(e, &self.path))
+        self.writer()?.call(work).await
+    }
+
+    /// Reads a row or a few by an index.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        self.0.lookups.call(work).await
+    }
+
+    /// Reads what may take long.
+    async fn list<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        self.0.listings.call(work).await
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.0
+            .writer
+            .as_ref()
+            .ok_or_else(|| Error::new(Kind::Storage, "was opened to be read only").at(self.0.path.display()))
+    }
+
+    /// The time.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.0.clock.wall()
+    }
+
+    /// The time as it stands in columns.
+    fn now(&self) -> String {
+        stamp(self.0.clock.wall())
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Store").field(&self.path).finish()
+        f.debug_tuple("Store").field(&self.0.path).finish()
     }
 }
 
-fn failed(error: rusqlite::Error, path: &Path) -> Error {
-    Error::new(Kind::Storage, "the database cannot be used")
-        .at(path.display())
-        .because(error)
-        .hint("is the disk full, or the file on a read-only medium?")
+/// RFC 3339 with six decimals always, so that text sorts as time does.
+fn stamp(at: Timestamp) -> String {
+    format!("{at:.6}")
 }
 
-fn gone() -> Error {
-    Error::new(Kind::Storage, "the storage thread has ended").hint("restart the till")
+/// A column of [`stamp`] as a time.
+fn time(text: &str) -> Result<Timestamp, Failure> {
+    text.parse().map_err(|e| Failure::row(format!("`{text}` is not a time: {e}")))
 }
 
 /// A value as JSON text in a column.
-fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+fn json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::new(Kind::Input, "cannot be stored").because(e))
 }
 
 /// A column of JSON text as a value.
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(text)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|e| Failure::row(e.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,60 @@
 //! The schema and its migrations. `user_version` in the file's header is the schema's version.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tresen_hal::{Error, Kind, Result};
 
-/// Marks the file as ours, in SQLite's `application_id`: "tres".
-const APPLICATION: i32 = 0x7472_6573;
+use super::failure::{file, told};
+use super::lock::{beside, own};
 
 /// One step each; never changed once released. The version is the number of steps taken.
+///
+/// Times are RFC 3339 with six decimals, so that they sort as text. Money is counted in the currency's
+/// minor unit and negative where it goes back to the customer. `station`, `source` and `operator` are
+/// the caller's words: [`super::Origin`].
 const MIGRATIONS: [&str; 1] = ["
+    -- The till's id and epoch, and how the file was opened last.
+    CREATE TABLE meta (
+        key           TEXT PRIMARY KEY,
+        value         TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- What was asked of a payment terminal, and what came of it.
     CREATE TABLE intents (
-        id            TEXT PRIMARY KEY,
+        seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+        id            TEXT NOT NULL UNIQUE,
         terminal      TEXT NOT NULL,
-        amount        TEXT NOT NULL,
+        operation     TEXT NOT NULL,
+        minor         INTEGER NOT NULL,
+        currency      TEXT NOT NULL,
+        -- What moved; null while that is not known.
+        moved         INTEGER,
         at            TEXT NOT NULL,
-        state         TEXT NOT NULL CHECK (state IN ('open', 'approved', 'unknown', 'charged', 'not-charged')),
+        state         TEXT NOT NULL
+                      CHECK (state IN ('open', 'approved', 'unknown', 'charged', 'not-charged', 'reversed')),
+        -- Of a reversal: the intent that it takes back. Of what was taken back: by which.
+        original      TEXT,
+        reversed_by   TEXT,
+        -- The receipt number on the slip.
+        receipt       TEXT,
+        -- The key of the terminal's reference that this intent holds.
+        held          TEXT,
+        station       TEXT,
+        source        TEXT,
+        operator      TEXT,
         intent        TEXT NOT NULL,
         approved      TEXT,
-        result        TEXT
+        result        TEXT,
+        decision      TEXT
     ) STRICT;
-    CREATE INDEX intents_unsettled ON intents (terminal, state);
+    CREATE INDEX intents_open ON intents (terminal, seq) WHERE state IN ('open', 'approved', 'unknown');
+    CREATE INDEX intents_stand ON intents (terminal, seq) WHERE state = 'charged';
+    CREATE INDEX intents_receipt ON intents (terminal, receipt) WHERE receipt IS NOT NULL;
+    -- One transaction of a terminal stands for one intent.
+    CREATE UNIQUE INDEX intents_held ON intents (held) WHERE held IS NOT NULL;
 
     -- What happened, in order; only ever appended to.
     CREATE TABLE journal (
@@ -30,62 +62,171 @@ const MIGRATIONS: [&str; 1] = ["
         at            TEXT NOT NULL,
         kind          TEXT NOT NULL,
         key           TEXT NOT NULL,
-        body          TEXT NOT NULL
+        body          TEXT NOT NULL,
+        station       TEXT,
+        source        TEXT,
+        operator      TEXT
     ) STRICT;
+    CREATE INDEX journal_key ON journal (key);
 
+    -- Paper.
     CREATE TABLE jobs (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         id            TEXT NOT NULL UNIQUE,
         route         TEXT NOT NULL,
-        receipt       TEXT NOT NULL,
-        state         TEXT NOT NULL CHECK (state IN ('queued', 'printing', 'printed', 'accepted', 'unknown', 'cancelled')),
+        -- Tagged and versioned: {\"v\":1,\"receipt\":...}
+        content       TEXT NOT NULL,
+        state         TEXT NOT NULL CHECK (state IN
+                      ('queued', 'printing', 'printed', 'accepted', 'unknown', 'cancelled', 'unreadable')),
+        attempt       INTEGER NOT NULL DEFAULT 0,
         copy          INTEGER NOT NULL DEFAULT 0,
         printer       TEXT,
         proof         TEXT,
         error         TEXT,
         queued_at     TEXT NOT NULL,
-        changed_at    TEXT NOT NULL
+        changed_at    TEXT NOT NULL,
+        station       TEXT,
+        source        TEXT,
+        operator      TEXT
     ) STRICT;
-    CREATE INDEX jobs_waiting ON jobs (route, state);
+    CREATE INDEX jobs_waiting ON jobs (route, seq) WHERE state = 'queued';
+    CREATE INDEX jobs_state ON jobs (state, changed_at);
 
-    CREATE TABLE tickets (
-        number        INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- What is sold. Open sales have an id, closed ones a number, too.
+    CREATE TABLE sales (
+        seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         id            TEXT NOT NULL UNIQUE,
+        -- Counts the changes: who changes it says which one it knows.
+        rev           INTEGER NOT NULL DEFAULT 1,
+        state         TEXT NOT NULL CHECK (state IN ('open', 'closed', 'voided')),
+        -- The sale that this one gives back, wholly or in part.
+        original      TEXT,
+        minor         INTEGER NOT NULL,
+        currency      TEXT NOT NULL,
+        -- The ticket: {\"v\":1,\"lines\":...}
+        body          TEXT NOT NULL,
+        -- What the fiscal device said, or why it said nothing.
+        signature     TEXT,
+        drawer        TEXT,
         opened_at     TEXT NOT NULL,
+        changed_at    TEXT NOT NULL,
         closed_at     TEXT,
-        total         TEXT,
-        intent        TEXT REFERENCES intents (id),
-        body          TEXT
+        epoch         INTEGER,
+        number        INTEGER UNIQUE,
+        station       TEXT,
+        source        TEXT,
+        operator      TEXT,
+        CHECK ((state = 'closed') = (number IS NOT NULL))
+    ) STRICT;
+    CREATE INDEX sales_open ON sales (seq) WHERE state = 'open';
+    CREATE INDEX sales_original ON sales (original) WHERE original IS NOT NULL;
+
+    -- How it is paid: each attempt, also those that came to nothing. A card attempt's key is its
+    -- intent's id.
+    CREATE TABLE tenders (
+        seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+        key           TEXT NOT NULL UNIQUE,
+        sale          TEXT NOT NULL REFERENCES sales (id) ON DELETE CASCADE,
+        attempt       INTEGER NOT NULL,
+        kind          TEXT NOT NULL CHECK (kind IN ('card', 'cash', 'other')),
+        -- The terminal, or the vendor's own word.
+        name          TEXT NOT NULL,
+        operation     TEXT NOT NULL CHECK (operation IN ('payment', 'refund', 'reversal')),
+        asked         INTEGER NOT NULL,
+        taken         INTEGER NOT NULL DEFAULT 0,
+        -- Cash: what the customer handed over; what came back is the difference.
+        given         INTEGER,
+        -- The attempt that this one takes back, or the vendor's own reference.
+        reference     TEXT,
+        state         TEXT NOT NULL CHECK (state IN ('begun', 'taken', 'refused', 'unknown')),
+        why           TEXT,
+        -- In which opening of the database it began: an attempt of an earlier one that the journal does
+        -- not know was never sent.
+        opening       TEXT NOT NULL,
+        at            TEXT NOT NULL,
+        changed_at    TEXT NOT NULL,
+        station       TEXT,
+        source        TEXT,
+        operator      TEXT,
+        UNIQUE (sale, attempt)
     ) STRICT;
 "];
 
 /// Opens and, where needed, makes or migrates the database.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     let fault = |what: &str| Error::new(Kind::Storage, what).at(path.display());
-    // The header is read before SQLite opens the file, because opening alone may write to it.
-    if let Some((application, version)) = header(path).map_err(|e| fault("cannot be read").because(e))? {
-        check(path, application, version)?;
-    }
-    let failed = |e: rusqlite::Error| {
-        fault("cannot be opened as a database").because(e).hint("is it a tresen database, and may it be written to?")
-    };
+    look(path)?;
+    let failed = |e: rusqlite::Error| told(e, path);
+    make(path).map_err(|e| file(e, path))?;
     let mut db = Connection::open(path).map_err(failed)?;
     let (application, version) = versions(&db).map_err(failed)?;
     if version > 0 {
         check(path, application, version)?;
     }
-    db.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
+    db.busy_timeout(BUSY).map_err(failed)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     db.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     migrate(&mut db).map_err(|e| fault("cannot be migrated; it is as it was").because(e))?;
     // Only now: what WAL holds is not in the file's header, by which the next start knows its own
     // database, also after a crash.
     db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    for end in ["", "-wal", "-shm"] {
+        match own(&beside(path, end)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(file(e, path)),
+            _ => {}
+        }
+    }
+    db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }
 
+/// Opens a database of this version, to look only.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection> {
+    let failed = |e: rusqlite::Error| told(e, path);
+    if look(path)?.is_none() {
+        return Err(file(std::io::ErrorKind::NotFound.into(), path));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let (application, version) = versions(&db).map_err(failed)?;
+    check(path, application, version)?;
+    if version < MIGRATIONS.len() as i32 {
+        let what = format!("has schema version {version}; a till of this version has to open it first");
+        return Err(Error::new(Kind::Storage, what).at(path.display()));
+    }
+    db.busy_timeout(BUSY).map_err(failed)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+/// Looks at the file's header and refuses what is not ours. The header is read before SQLite opens the
+/// file, because opening alone may write to it.
+pub(super) fn look(path: &Path) -> Result<Option<(i32, i32)>> {
+    let known = header(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => Error::new(Kind::Storage, "is not a database; it was left as it is")
+            .at(path.display())
+            .hint("name another file in `store`"),
+        _ => file(e, path),
+    })?;
+    if let Some((application, version)) = known {
+        check(path, application, version)?;
+    }
+    Ok(known)
+}
+
+/// Makes the file, so that it is the owner's alone before anything is in it.
+fn make(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, super::lock::OWNER_ONLY);
+    match options.open(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
 fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
-    // Immediate: of two programs that make the same file, the second finds it made.
     let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i32 = step.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(version).unwrap_or(0);
@@ -94,6 +235,10 @@ fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     }
     for migration in &MIGRATIONS[done..] {
         step.execute_batch(migration)?;
+    }
+    if done == 0 {
+        super::meta::set(&step, "till", &uuid::Uuid::now_v7().to_string())?;
+        super::meta::set(&step, "epoch", "1")?;
     }
     step.pragma_update(None, "application_id", APPLICATION)?;
     step.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
@@ -108,15 +253,15 @@ fn versions(db: &Connection) -> rusqlite::Result<(i32, i32)> {
 }
 
 fn check(path: &Path, application: i32, version: i32) -> Result<()> {
-    let refuse = |what: String| Err(Error::new(Kind::Storage, what).at(path.display()));
+    let refuse = |what: String, hint: &str| Err(Error::new(Kind::Storage, what).at(path.display()).hint(hint));
     if application != APPLICATION {
-        return refuse("is a database of another program; it was left as it is".into())
-            .map_err(|e: Error| e.hint("name another file in `store`"));
+        let what = "is a database of another program; it was left as it is";
+        return refuse(what.into(), "name another file in `store`");
     }
     let ours = MIGRATIONS.len() as i32;
     if version > ours {
         let what = format!("has schema version {version}, and this tresen knows up to {ours}; it was left as it is");
-        return refuse(what).map_err(|e: Error| e.hint("update tresen, or name another file in `store`"));
+        return refuse(what, "update tresen, or name another file in `store`");
     }
     Ok(())
 }
@@ -140,6 +285,11 @@ fn header(path: &Path) -> std::io::Result<Option<(i32, i32)>> {
     let number = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     Ok(Some((number(68), number(60))))
 }
+
+/// Marks the file as ours, in SQLite's `application_id`: "tres".
+const APPLICATION: i32 = 0x7472_6573;
+/// How long to wait for another program that looks at the file.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -207,7 +357,7 @@ mod tests {
     #[test]
     fn rolls_a_broken_migration_back() {
         let mut db = Connection::open_in_memory().expect("opens");
-        db.execute_batch("CREATE TABLE tickets (x)").expect("in the way");
+        db.execute_batch("CREATE TABLE sales (x)").expect("in the way");
         migrate(&mut db).expect_err("a table is in the way");
         let tables: i32 = db.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get(0)).expect("a number");
         assert_eq!((versions(&db).expect("versions"), tables), ((0, 0), 1));

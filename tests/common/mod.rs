@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tresen::hal::sim::{self, Device, Server, Shared};
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator};
 use tresen::payment::{IntentId, Request};
 use tresen::printers::Profile as PrinterProfile;
 use tresen::printers::escpos::sim::VirtualPrinter;
-use tresen::{Amount, Config, Event, Payment, Phase, Result, SystemClock, Tresen, What};
+use tresen::{Amount, Config, EventKind, Events, Payment, Phase, Result, SystemClock, Tresen};
 
 /// Nothing that these tests wait for takes this long, unless it never comes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
@@ -42,6 +42,11 @@ impl Counter {
     /// The printers of a route, in order.
     pub(crate) fn route(&mut self, name: &str, printers: &[&str]) {
         self.toml += &format!("[routes]\n{name} = {printers:?}\n");
+    }
+
+    /// The till speaks German.
+    pub(crate) fn german(&mut self) {
+        self.toml += "[till]\nlanguage = 'german'\n";
     }
 
     /// Serves a device; `protocol` stands before `+tcp`, options follow the port.
@@ -81,7 +86,7 @@ impl Counter {
     }
 
     pub(crate) async fn terminal(&mut self, profile: TerminalProfile) -> Shared<Simulator> {
-        self.serve("terminals.counter", "zvt", "?password=000000", Simulator::new(profile)).await
+        self.serve("terminals.counter", "zvt", "?password=000000&exclusive=true&grace=0", Simulator::new(profile)).await
     }
 
     /// A device that is switched off: its port is its own, but nobody listens there yet.
@@ -179,11 +184,11 @@ pub(crate) async fn ready(mut phase: watch::Receiver<Phase>) {
 }
 
 /// The next event of which `pick` makes something.
-pub(crate) async fn event<T>(events: &mut broadcast::Receiver<Event>, pick: impl Fn(&str, What) -> Option<T>) -> T {
+pub(crate) async fn event<T>(events: &mut Events, pick: impl Fn(&str, EventKind) -> Option<T>) -> T {
     within("an event", async {
         loop {
-            let event = events.recv().await.expect("the till is open");
-            if let Some(found) = pick(&event.device, event.what) {
+            let event = events.next().await.expect("the till is open");
+            if let Some(found) = pick(event.source.name(), event.kind) {
                 return found;
             }
         }

@@ -188,8 +188,8 @@ impl Counter {
         // What a failed test's output shows.
         let mut events = till.events();
         tokio::spawn(async move {
-            while let Ok(event) = events.recv().await {
-                println!("{} {}: {:?}", event.at, event.device, event.what);
+            while let Some(event) = events.next().await {
+                println!("{} {}: {:?}", event.at, event.source, event.kind);
             }
         });
         let mut counter = Self {
@@ -276,7 +276,7 @@ impl Counter {
         // A network says nothing when its cable is pulled.
         if part != Part::Cable {
             let mut phase = self.phase(part);
-            let gone = |p: &Phase| matches!(p, Phase::Away(_) | Phase::Opening);
+            let gone = |p: &Phase| matches!(p, Phase::Away { .. } | Phase::Opening);
             within("the till to know", phase.wait_for(gone)).await.expect("the till is open");
         }
     }

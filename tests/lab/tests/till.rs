@@ -74,7 +74,7 @@ async fn ready(mut phase: watch::Receiver<Phase>) {
 }
 
 async fn away(mut phase: watch::Receiver<Phase>) {
-    let gone = |p: &Phase| matches!(p, Phase::Away(_) | Phase::Opening);
+    let gone = |p: &Phase| matches!(p, Phase::Away { .. } | Phase::Opening);
     within("the till to know", phase.wait_for(gone)).await.expect("the till is open");
 }
 
@@ -95,7 +95,7 @@ async fn prints_with_proof_and_scans_over_the_kernels_buses() {
         counter.paper.with(|p| {
             assert_eq!(p.sheets().len(), 1);
             assert!(p.sheets()[0].text().contains("2 Flat white"), "{}", p.sheets()[0].text());
-            assert_eq!(p.unknown(), []);
+            assert_eq!(p.unsupported(), []);
         });
         counter.scan("4006381333931");
         let scan = within("the scan", scanner.next()).await;

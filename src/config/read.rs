@@ -1,0 +1,367 @@
+//! From TOML text to a [`Config`], remembering where each key stands.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+use tresen_hal::Address;
+
+use super::problem::{Fault, Path, Problem, Severity};
+use super::{Config, Device, OptionValue};
+use crate::sale::Language;
+
+/// What the text says, where, and what could not be read.
+pub(super) struct Read<'t> {
+    pub(super) config: Config,
+    pub(super) places: Places<'t>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Reads all that can be read.
+///
+/// # Errors
+/// The text is not TOML: every syntax error.
+pub(super) fn text<'t>(text: &'t str, name: &'t str) -> Result<Read<'t>, Vec<Problem>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut places = Places::new(text, name);
+    places.note_table(&Path::default(), table.get_ref());
+    if !errors.is_empty() {
+        return Err(syntax(&errors, &places));
+    }
+    let mut reader = Reader { config: Config::default(), faults: Vec::new() };
+    reader.file(table.get_ref());
+    Ok(Read { config: reader.config, places, faults: reader.faults })
+}
+
+/// A file with a byte at `at` that is not UTF-8.
+pub(super) fn not_utf8(bytes: &[u8], at: usize, name: &str) -> Problem {
+    let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
+    let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let what = if wide { "is UTF-16 text".to_owned() } else { format!("is not UTF-8 text: byte {:#04X}", bytes[at]) };
+    Problem {
+        severity: Severity::Error,
+        file: Some(name.to_owned()),
+        line: Some(line),
+        column: None,
+        key: String::new(),
+        what,
+        hint: Some("save the file as UTF-8".into()),
+    }
+}
+
+/// Where the keys of a text stand.
+pub(super) struct Places<'t> {
+    text: &'t str,
+    file: &'t str,
+    /// Where each key or list element begins, and where its value lies.
+    known: BTreeMap<Path, (usize, Range<usize>)>,
+}
+
+impl<'t> Places<'t> {
+    fn new(text: &'t str, file: &'t str) -> Self {
+        Self { text, file, known: BTreeMap::new() }
+    }
+
+    /// The fault with the line of its key, or of the innermost table around it that is there.
+    pub(super) fn locate(&self, fault: Fault) -> Problem {
+        let at = fault.path.outwards().find_map(|path| self.known.get(&path)).map(|(key, _)| *key);
+        self.at(at, fault.without_place())
+    }
+
+    fn at(&self, offset: Option<usize>, problem: Problem) -> Problem {
+        let place = offset.map(|at| {
+            let before = &self.text[..self.text.floor_char_boundary(at)];
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            (before.matches('\n').count() + 1, line.chars().count() + 1)
+        });
+        Problem { file: Some(self.file.into()), line: place.map(|p| p.0), column: place.map(|p| p.1), ..problem }
+    }
+
+    /// The key that `offset` belongs to: on its line before it, or around it; else the section that it is in.
+    fn key_at(&self, offset: usize) -> Option<&Path> {
+        let line = self.text[..self.text.floor_char_boundary(offset)].rfind('\n').map_or(0, |at| at + 1);
+        let last = |holds: &dyn Fn(usize, &Range<usize>) -> bool| {
+            let held = self.known.iter().filter(|(_, (key, value))| *key <= offset && holds(*key, value));
+            held.max_by_key(|(_, (key, _))| *key).map(|(path, _)| path)
+        };
+        // A section's value is its header, which begins before its name.
+        last(&|key, value| key >= line || value.contains(&offset)).or_else(|| last(&|key, value| value.start < key))
+    }
+
+    fn note_table(&mut self, path: &Path, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let path = path.key(key.get_ref());
+            self.known.insert(path.clone(), (key.span().start, value.span()));
+            self.note(&path, value.get_ref());
+        }
+    }
+
+    fn note(&mut self, path: &Path, value: &DeValue<'_>) {
+        match value {
+            DeValue::Table(table) => self.note_table(path, table),
+            DeValue::Array(array) => {
+                for (i, value) in array.iter().enumerate() {
+                    let path = path.index(i);
+                    self.known.insert(path.clone(), (value.span().start, value.span()));
+                    self.note(&path, value.get_ref());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Syntax errors with their places; of several on one line the first.
+fn syntax(errors: &[toml::de::Error], places: &Places<'_>) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    for error in errors {
+        let offset = error.span().map(|span| span.start);
+        let path = offset.and_then(|at| places.key_at(at)).cloned().unwrap_or_default();
+        let mut what = format!("not valid TOML: {}", error.message().trim_end().replace('\n', ", "));
+        if let Some(text) = error.span().and_then(|span| places.text.get(span)).filter(|t| is_word(t)) {
+            what.push_str(&format!(": `{text}`"));
+        }
+        let mut fault = Fault::error(path, what);
+        fault.hint = offset.and_then(|at| advice(places.text, at)).map(str::to_owned);
+        let problem = places.at(offset, fault.without_place());
+        if problems.iter().all(|p| p.line != problem.line) {
+            problems.push(problem);
+        }
+    }
+    problems
+}
+
+/// Whether it may stand within one line of a message.
+fn is_word(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+/// What to do about the commonest syntax errors, by what stands at `offset`.
+fn advice(text: &str, offset: usize) -> Option<&'static str> {
+    let rest = text.get(offset..)?;
+    let line = rest.lines().next().unwrap_or_default();
+    if line.starts_with('0') && line[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        return Some("digits that begin with 0 are text: write them in quotes");
+    }
+    // The error points at the backslash, or behind it and the letter.
+    if line.starts_with('\\') || text[..offset].chars().rev().take(2).any(|c| c == '\\') {
+        return Some("write `\\\\` for a backslash, or put the text in 'single quotes'");
+    }
+    None
+}
+
+struct Reader {
+    config: Config,
+    faults: Vec<Fault>,
+}
+
+const SECTIONS: [&str; 7] = ["till", "printers", "terminals", "scanners", "cameras", "routes", "in-store"];
+const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
+
+impl Reader {
+    fn file(&mut self, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let path = Path::of(&[key.get_ref()]);
+            match &**key.get_ref() {
+                "till" => self.till(&path, value),
+                "printers" => self.config.printers = self.devices(&path, value),
+                "terminals" => self.config.terminals = self.devices(&path, value),
+                "scanners" => self.config.scanners = self.devices(&path, value),
+                "cameras" => self.config.cameras = self.devices(&path, value),
+                "routes" => self.routes(&path, value),
+                "in-store" => {
+                    self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
+                }
+                _ => self.fault(Fault::error(path, format!("unknown key; expected one of {}", quoted(&SECTIONS)))),
+            }
+        }
+    }
+
+    fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
+        const KEYS: [&str; 4] = ["name", "store", "currency", "language"];
+        let Some(table) = self.table(path, value, "`[till]`") else { return };
+        for (key, value) in table {
+            let path = path.key(key.get_ref());
+            let key = &**key.get_ref();
+            if !KEYS.contains(&key) {
+                let fault = Fault::error(path, format!("unknown key; expected one of {}", quoted(&KEYS)));
+                self.fault(match SECTIONS.contains(&key) {
+                    true => fault.hint(format!("`{key}` belongs at the top of the file, before the first `[section]`")),
+                    false => fault,
+                });
+                continue;
+            }
+            let Some(text) = self.filled(&path, value) else { continue };
+            match key {
+                "name" => self.config.till.name = text,
+                "store" => self.config.till.store = text.into(),
+                "currency" => match text.parse() {
+                    Ok(currency) => self.config.till.currency = currency,
+                    Err(error) => self.fault(Fault::because(path, &error)),
+                },
+                _ => match LANGUAGES.iter().find(|(name, _)| *name == text) {
+                    Some((_, language)) => self.config.till.language = *language,
+                    None => {
+                        let names = LANGUAGES.map(|(name, _)| name);
+                        let what = format!("unknown language `{text}`; expected one of {}", quoted(&names));
+                        self.fault(Fault::error(path, what));
+                    }
+                },
+            }
+        }
+    }
+
+    fn devices(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Device> {
+        let Some(table) = self.table(path, value, &format!("`[{path}.NAME]`")) else { return BTreeMap::new() };
+        let mut devices = BTreeMap::new();
+        for (name, value) in table {
+            let path = path.key(name.get_ref());
+            let like = "`{ address = \"…\" }` or a section of its own";
+            let device = match self.table(&path, value, like) {
+                Some(table) => self.device(&path, table),
+                // Routes may name it all the same.
+                None => Device { address: Vec::new(), options: BTreeMap::new() },
+            };
+            devices.insert(name.get_ref().to_string(), device);
+        }
+        devices
+    }
+
+    fn device(&mut self, path: &Path, table: &DeTable<'_>) -> Device {
+        let mut device = Device { address: Vec::new(), options: BTreeMap::new() };
+        for (key, value) in table {
+            let path = path.key(key.get_ref());
+            if &**key.get_ref() == "address" {
+                device.address = self.addresses(&path, value);
+            } else if let Some(value) = self.option(&path, value.get_ref()) {
+                device.options.insert(key.get_ref().to_string(), value);
+            }
+        }
+        if !table.contains_key("address") {
+            let fault = Fault::error(path.key("address"), "is missing");
+            self.fault(fault.hint("add one, such as address = \"escpos+tcp://10.0.0.20\""));
+        }
+        device
+    }
+
+    fn addresses(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Vec<Address> {
+        let texts = match value.get_ref() {
+            DeValue::String(text) => vec![(path.clone(), text.to_string())],
+            DeValue::Array(_) => self.texts(path, value),
+            other => {
+                let what = format!(
+                    "expected an address such as \"escpos+tcp://10.0.0.20\", or a list of them; found {}",
+                    kind(other)
+                );
+                self.fault(Fault::error(path.clone(), what));
+                return Vec::new();
+            }
+        };
+        let mut addresses = Vec::new();
+        for (path, text) in texts {
+            match text.parse::<Address>() {
+                Ok(address) => addresses.push(address),
+                Err(error) => {
+                    let fault = Fault::because(path, &error);
+                    let what = error.device().map_or(fault.what.clone(), |text| format!("{text}: {}", fault.what));
+                    self.fault(Fault { what, ..fault });
+                }
+            }
+        }
+        addresses
+    }
+
+    fn option(&mut self, path: &Path, value: &DeValue<'_>) -> Option<OptionValue> {
+        let number = |text: &str, radix| i64::from_str_radix(text, radix).ok().map(OptionValue::Number);
+        let read = match value {
+            DeValue::String(text) => Some(OptionValue::Text(text.to_string())),
+            DeValue::Boolean(truth) => Some(OptionValue::Truth(*truth)),
+            DeValue::Integer(integer) => number(integer.as_str(), integer.radix()),
+            DeValue::Float(float) => {
+                float.as_str().parse().ok().filter(|f: &f64| f.is_finite()).map(OptionValue::Decimal)
+            }
+            _ => None,
+        };
+        if read.is_none() {
+            let what = format!("expected text in quotes, a number, or true or false; found {}", kind(value));
+            self.fault(Fault::error(path.clone(), what));
+        }
+        read
+    }
+
+    fn routes(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
+        let Some(table) = self.table(path, value, "`[routes]`") else { return };
+        for (name, value) in table {
+            let printers = self.texts(&path.key(name.get_ref()), value);
+            let printers = printers.into_iter().map(|(_, text)| text).collect();
+            self.config.routes.insert(name.get_ref().to_string(), printers);
+        }
+    }
+
+    fn table<'v, 'i>(&mut self, path: &Path, value: &'v Spanned<DeValue<'i>>, like: &str) -> Option<&'v DeTable<'i>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            let what = format!("expected a table; found {}", kind(value.get_ref()));
+            self.fault(Fault::error(path.clone(), what).hint(format!("write {like}")));
+        }
+        table
+    }
+
+    /// A list of texts, each with its place. A list that cannot be read as a whole is empty.
+    fn texts(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Vec<(Path, String)> {
+        let Some(list): Option<&DeArray<'_>> = value.get_ref().as_array() else {
+            let what = format!("expected a list of texts, such as [\"a\", \"b\"]; found {}", kind(value.get_ref()));
+            self.fault(Fault::error(path.clone(), what));
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for (i, value) in list.iter().enumerate() {
+            let path = path.index(i);
+            if let Some(text) = self.text(&path, value) {
+                texts.push((path, text));
+            }
+        }
+        texts
+    }
+
+    fn text(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        let text = value.get_ref().as_str().map(str::to_owned);
+        if text.is_none() {
+            let what = format!("expected text in quotes; found {}", kind(value.get_ref()));
+            self.fault(Fault::error(path.clone(), what));
+        }
+        text
+    }
+
+    fn filled(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        let text = self.text(path, value)?;
+        if text.trim().is_empty() {
+            self.fault(Fault::error(path.clone(), "must not be empty"));
+            return None;
+        }
+        Some(text)
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+}
+
+/// What a value is, in words.
+fn kind(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text {text:?}"),
+        DeValue::Integer(integer) => format!("the number {integer}"),
+        DeValue::Float(float) => format!("the number {}", float.as_str()),
+        DeValue::Boolean(truth) => truth.to_string(),
+        DeValue::Datetime(_) => "a date or time".into(),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+/// `a`, `b`, `c`
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,59 @@
+//! The state of a device as its owner sees it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The state of a device.
+///
+/// It changes only when something changes: attempts to reopen a device that stays away for the same reason
+/// leave it as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Being opened for the first time, or after its driver failed. Calls wait, 5 s at most.
+    Opening,
+    /// Open.
+    Ready,
+    /// Not reachable; retried in the background. Calls are refused at once. A device that is powered off looks
+    /// like this: it is a state, not an error.
+    Away {
+        /// The last reason.
+        why: String,
+        /// When it was lost, or when the first attempt to open it failed.
+        since: Timestamp,
+    },
+    /// A recording that stood in for the device has been played to its end. A reset plays it again.
+    Ended {
+        /// How it ended.
+        why: String,
+    },
+    /// The driver failed too often and waits for a reset.
+    Faulted {
+        /// How it failed.
+        why: String,
+    },
+    /// The till was closed.
+    Closed,
+}
+
+impl Phase {
+    /// Whether calls are served.
+    pub fn is_ready(&self) -> bool {
+        *self == Self::Ready
+    }
+
+    /// Whether the device is away and retried in the background.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Away { .. })
+    }
+
+    /// Why calls are refused; none while the device is open or being opened for the first time.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Away { why, .. } | Self::Ended { why } | Self::Faulted { why } => Some(why),
+            Self::Closed => Some("the till was closed"),
+            Self::Opening | Self::Ready => None,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The print spool: a job is on disk before it is sent, and its outcome is on disk before the caller hears it.
+//!
+//! One worker per route hands the oldest jobs to the route's printers in order, one at a time to each. A job goes to
+//! the next printer only when nothing came out of the one before. What may be on paper is parked, and a person
+//! decides: [`crate::Printer::reprint`] prints it marked as a copy.
+
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tresen_hal::{Error, Kind, Result, Retry};
+use tresen_printers::{Content, Proof};
+
+use crate::event::{Bus, EventKind, Source};
+use crate::manager::printer::PrinterDevice;
+use crate::sale::Language;
+use crate::store::{JobState, Origin, Store};
+use worker::Worker;
+
+/// How a print stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
+pub enum Print {
+    /// On paper, and the printer proved it.
+    Printed {
+        /// The printer.
+        on: String,
+        /// Its proof.
+        proof: Proof,
+    },
+    /// Taken by a printer that cannot prove it.
+    Accepted {
+        /// The printer.
+        on: String,
+    },
+    /// It waits for a printer and will be printed; nothing came out so far.
+    Waiting {
+        /// Its id.
+        job: String,
+        /// Why it waits.
+        why: String,
+    },
+    /// It is being printed: some of it may be on paper already. The printer may be waiting for paper.
+    Printing {
+        /// Its id.
+        job: String,
+        /// The printer.
+        on: String,
+    },
+    /// It may be on paper or not; it is not printed again before a person decides.
+    Unknown {
+        /// Its id.
+        job: String,
+        /// What happened.
+        why: String,
+    },
+    /// It cannot be printed, because another version of the library wrote it. Nothing came out.
+    Unreadable {
+        /// Its id.
+        job: String,
+        /// Why.
+        why: String,
+    },
+    /// A person gave it up.
+    Cancelled,
+}
+
+impl Print {
+    /// Whether it is on paper, or was taken by a printer that cannot prove it.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Printed { .. } | Self::Accepted { .. })
+    }
+}
+
+/// A print job that was queued, to be followed. Dropping it does not stop the job.
+#[derive(Clone)]
+pub struct PrintJob {
+    id: String,
+    spool: Spool,
+}
+
+impl PrintJob {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Waits until it is printed, parked or cancelled, `patience` at most, and tells how it stands then.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`]: the database cannot be read.
+    pub async fn outcome(&self, patience: Duration) -> Result<Print> {
+        self.spool.outcome(&self.id, patience).await
+    }
+
+    /// How it stands now.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`]: the database cannot be read.
+    pub async fn now(&self) -> Result<Print> {
+        self.outcome(Duration::ZERO).await
+    }
+}
+
+impl std::fmt::Debug for PrintJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("PrintJob").field(&self.id).finish()
+    }
+}
+
+/// One route: its printers in order.
+pub(crate) struct Route {
+    pub(crate) name: String,
+    pub(crate) printers: Vec<PrinterDevice>,
+}
+
+/// The spool; clones share it.
+#[derive(Clone)]
+pub(crate) struct Spool {
+    store: Store,
+    routes: Arc<Routes>,
+    /// Counts changes of any job, so that those who wait look again.
+    changed: watch::Sender<u64>,
+    /// Workers that have not ended.
+    running: watch::Sender<usize>,
+}
+
+/// What wakes each route's worker.
+struct Routes {
+    wakes: HashMap<String, Arc<Notify>>,
+    closing: AtomicBool,
+}
+
+impl Routes {
+    fn wake_all(&self) {
+        self.wakes.values().for_each(|wake| wake.notify_one());
+    }
+}
+
+impl Drop for Routes {
+    /// Wakes the workers so that they notice and exit.
+    fn drop(&mut self) {
+        self.wake_all();
+    }
+}
+
+impl Spool {
+    /// Parks what a crash interrupted, tells which jobs have no route, and starts a worker per route.
+    pub(crate) async fn start(store: Store, bus: Bus, routes: Vec<Route>, language: Language) -> Result<Self> {
+        for job in store.park_interrupted_jobs().await? {
+            let why = "the till stopped while it was printing".to_owned();
+            bus.tell(Source::Till, EventKind::PrintUnknown { job, why });
+        }
+        let wakes: HashMap<_, _> = routes.iter().map(|r| (r.name.clone(), Arc::new(Notify::new()))).collect();
+        let spool = Self {
+            store,
+            routes: Arc::new(Routes { wakes, closing: AtomicBool::new(false) }),
+            changed: watch::Sender::new(0),
+            running: watch::Sender::new(routes.len()),
+        };
+        for (route, _) in spool.store.waiting_jobs().await? {
+            if !spool.routes.wakes.contains_key(&route) {
+                spool.strand(&bus, &route).await?;
+            }
+        }
+        for route in routes {
+            let wake = spool.routes.wakes[&route.name].clone();
+            let running = spool.running.clone();
+            let worker = Worker::new(&spool, bus.clone(), route, language);
+            tokio::spawn(async move {
+                worker.run(wake).await;
+                running.send_modify(|n| *n -= 1);
+            });
+        }
+        Ok(spool)
+    }
+
+    /// Tells of the jobs that wait for a route which is not configured.
+    async fn strand(&self, bus: &Bus, route: &str) -> Result<()> {
+        let mut after = 0;
+        while let Some((job, _)) = self.store.next_job(route, after).await?.job {
+            after = job.seq;
+            bus.tell(Source::Route(route.to_owned()), EventKind::PrintStranded { job: job.id });
+        }
+        Ok(())
+    }
+
+    /// Queues a job and returns at once.
+    pub(crate) async fn submit(&self, id: &str, route: &str, content: &Content) -> Result<PrintJob> {
+        self.store.queue_job(id, route, content, &Origin::new()).await?;
+        self.wake(route);
+        Ok(self.follow(id))
+    }
+
+    /// A job that the caller has put in the queue.
+    pub(crate) fn queued(&self, id: &str, route: &str) -> PrintJob {
+        self.wake(route);
+        self.follow(id)
+    }
+
+    /// A job that was queued before.
+    fn follow(&self, id: &str) -> PrintJob {
+        PrintJob { id: id.to_owned(), spool: self.clone() }
+    }
+
+    /// Queues a parked job again, marked as a copy.
+    pub(crate) async fn reprint(&self, id: &str) -> Result<PrintJob> {
+        let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
+        if !self.routes.wakes.contains_key(&job.route) {
+            let what = format!("print job `{id}` belongs to the route `{}`, which is not configured", job.route);
+            return Err(Error::new(Kind::Config, what)
+                .with_retry(Retry::AfterOperator)
+                .hint("move it to a printer or route that is, then reprint it"));
+        }
+        if !self.store.decide_job(id, JobState::Unknown, JobState::Queued, true).await? {
+            return Err(Error::new(Kind::Input, format!("print job `{id}` is not parked but {:?}", job.state)));
+        }
+        self.wake(&job.route);
+        Ok(self.follow(id))
+    }
+
+    /// Moves a job that waits or is parked to another route.
+    pub(crate) async fn adopt(&self, id: &str, route: &str) -> Result<PrintJob> {
+        let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
+        if job.route != route && !self.store.move_job(&job, route).await? {
+            return Err(Error::new(Kind::Input, format!("print job `{id}` cannot be moved, it is {:?}", job.state)));
+        }
+        self.wake(&job.route);
+        self.wake(route);
+        Ok(self.follow(id))
+    }
+
+    /// Gives up a job that waits or is parked.
+    pub(crate) async fn cancel(&self, id: &str) -> Result<()> {
+        let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
+        for from in [JobState::Queued, JobState::Unknown, JobState::Unreadable] {
+            if self.store.decide_job(id, from, JobState::Cancelled, job.copy).await? {
+                self.changed.send_modify(|n| *n += 1);
+                self.wake(&job.route);
+                return Ok(());
+            }
+        }
+        Err(Error::new(Kind::Input, format!("print job `{id}` cannot be cancelled, it is {:?}", job.state)))
+    }
+
+    /// Begins no job any more, and waits until those under way are marked, until `deadline` at most.
+    pub(crate) async fn close(&self, deadline: Instant) {
+        self.routes.closing.store(true, Ordering::Release);
+        self.routes.wake_all();
+        let mut running = self.running.subscribe();
+        let ended = running.wait_for(|n| *n == 0);
+        tokio::time::timeout_at(deadline, ended).await.ok();
+    }
+
+    fn wake(&self, route: &str) {
+        if let Some(wake) = self.routes.wakes.get(route) {
+            wake.notify_one();
+        }
+    }
+
+    async fn outcome(&self, id: &str, patience: Duration) -> Result<Print> {
+        let deadline = Instant::now() + patience;
+        let mut changed = self.changed.subscribe();
+        loop {
+            let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
+            let on = || job.printer.clone().unwrap_or_default();
+            let why = |otherwise: &str| job.error.clone().unwrap_or_else(|| otherwise.to_owned());
+            let id = || job.id.clone();
+            match (job.state, job.proof.clone()) {
+                (JobState::Printed, Some(proof)) => return Ok(Print::Printed { on: on(), proof }),
+                (JobState::Printed | JobState::Accepted, _) => return Ok(Print::Accepted { on: on() }),
+                (JobState::Unknown, _) => return Ok(Print::Unknown { job: id(), why: why("not told") }),
+                (JobState::Unreadable, _) => return Ok(Print::Unreadable { job: id(), why: why("not told") }),
+                (JobState::Cancelled, _) => return Ok(Print::Cancelled),
+                (JobState::Queued | JobState::Printing, _) => {}
+            }
+            match tokio::time::timeout_at(deadline, changed.changed()).await {
+                Ok(Ok(())) => {}
+                _ if job.state == JobState::Printing => return Ok(Print::Printing { job: id(), on: on() }),
+                _ => return Ok(Print::Waiting { job: id(), why: why("it waits for its turn") }),
+            }
+        }
+    }
+}
+
+fn no_job(id: &str) -> Error {
+    Error::new(Kind::Input, format!("there is no print job `{id}`"))
+}

@@ -1,0 +1,133 @@
+//! Listings: page by page, and a row that cannot be read keeps no other from being listed.
+
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+use rusqlite::{Row, params};
+use serde::Serialize;
+use tresen_hal::{BoxFuture, Result};
+
+use super::Store;
+use super::failure::Failure;
+
+/// A question for a page of rows, oldest first; await it.
+///
+/// ```no_run
+/// # async fn look(store: &tresen::Store) -> tresen::Result<()> {
+/// let mut after = Some(0);
+/// while let Some(from) = after {
+///     let page = store.jobs().after(from).limit(100).await?;
+///     after = page.next;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a query does nothing until it is awaited"]
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a, T> {
+    store: &'a Store,
+    after: i64,
+    limit: u32,
+    rows: PhantomData<fn() -> T>,
+}
+
+/// One page of rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Listing<T> {
+    /// Those that could be read.
+    pub rows: Vec<T>,
+    /// Those that could not.
+    pub unreadable: Vec<Unreadable>,
+    /// There may be more: hand this to [`Query::after`].
+    pub next: Option<i64>,
+}
+
+/// A row that this version cannot read. It stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// Its place in the listing.
+    pub seq: i64,
+    /// Its id.
+    pub id: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What can be listed. The first two columns of `SQL` are the row's place and its id.
+pub trait Listed: Sized + Send + 'static {
+    #[doc(hidden)]
+    const SQL: &'static str;
+    #[doc(hidden)]
+    fn read(row: &Row<'_>) -> std::result::Result<Self, String>;
+}
+
+impl<'a, T: Listed> Query<'a, T> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self { store, after: 0, limit: 1000, rows: PhantomData }
+    }
+
+    /// Only rows after this place.
+    pub fn after(self, seq: i64) -> Self {
+        Self { after: seq, ..self }
+    }
+
+    /// At most this many rows; 1000 unless told, and never more than 10,000.
+    pub fn limit(self, rows: u32) -> Self {
+        Self { limit: rows.clamp(1, 10_000), ..self }
+    }
+}
+
+impl<'a, T: Listed> IntoFuture for Query<'a, T> {
+    type Output = Result<Listing<T>>;
+    type IntoFuture = BoxFuture<'a, Result<Listing<T>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (after, limit) = (self.after, self.limit);
+        Box::pin(self.store.list(move |db| {
+            let mut listing = Listing { rows: Vec::new(), unreadable: Vec::new(), next: None };
+            let (mut last, mut seen) = (after, 0);
+            let mut query = db.prepare_cached(T::SQL)?;
+            let mut rows = query.query(params![after, limit])?;
+            while let Some(row) = rows.next()? {
+                (last, seen) = (row.get(0)?, seen + 1);
+                match T::read(row) {
+                    Ok(row) => listing.rows.push(row),
+                    Err(why) => {
+                        listing.unreadable.push(Unreadable { seq: last, id: row.get(1)?, why });
+                    }
+                }
+            }
+            listing.next = (seen == limit).then_some(last);
+            Ok::<_, Failure>(listing)
+        }))
+    }
+}
+
+impl<T> Deref for Listing<T> {
+    type Target = Vec<T>;
+    fn deref(&self) -> &Vec<T> {
+        &self.rows
+    }
+}
+
+impl<T> DerefMut for Listing<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        &mut self.rows
+    }
+}
+
+impl<T> IntoIterator for Listing<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.into_iter()
+    }
+}
+
+impl<T: PartialEq, const N: usize> PartialEq<[T; N]> for Listing<T> {
+    fn eq(&self, rows: &[T; N]) -> bool {
+        self.rows == rows
+    }
+}

@@ -1,0 +1,188 @@
+//! Who has the database open: an OS lock on a file beside it, and in the file who that is.
+//!
+//! The kernel holds the lock for an open file; it ends with the process, however that ends. The text
+//! is for people, and for recognising a restored backup: see [`super::Store::epoch`].
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tresen_hal::{Error, Kind, Result, Retry};
+
+use super::failure;
+
+/// The lock on a database; dropped, it is free.
+pub(super) struct Lock {
+    file: File,
+    holder: String,
+    before: Witness,
+    witness: Witness,
+}
+
+/// How far the database beside the lock had come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Witness {
+    /// The till's id; empty where nothing is known.
+    pub(super) till: String,
+    /// Names of the last openings; more than one while an opening is under way.
+    pub(super) openings: Vec<String>,
+    /// The journal's last line.
+    pub(super) reached: i64,
+}
+
+impl Lock {
+    /// Takes the lock of the database at `path`, waiting a moment for a till that is just closing.
+    pub(super) fn take(path: &Path, at: &str) -> Result<Self> {
+        let beside = beside(path, ".lock");
+        let fault = |e| failure::file(e, &beside);
+        // Nothing is put beside a file that is not ours.
+        super::schema::look(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ONLY);
+        let mut file = options.open(&beside).map_err(fault)?;
+        own(&beside).map_err(fault)?;
+        let started = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(fault(error)),
+                Err(TryLockError::WouldBlock) => {
+                    let patience = if is_ours(&mut file) { OWN_PATIENCE } else { PATIENCE };
+                    if started.elapsed() > patience {
+                        return Err(held(path, &mut file));
+                    }
+                    std::thread::sleep(LOOK);
+                }
+            }
+        }
+        let mut text = String::new();
+        file.rewind().map_err(fault)?;
+        // What cannot be read says nothing; the lock itself holds all the same.
+        file.read_to_string(&mut text).ok();
+        let before = Witness::read(&text);
+        let program = std::env::current_exe().ok();
+        let program = program.as_deref().and_then(Path::file_name).map(|p| p.to_string_lossy().into_owned());
+        let holder = format!(
+            "pid = {}\nhost = {}\nprogram = {}\nsince = {at}\n",
+            std::process::id(),
+            host(),
+            program.unwrap_or_default()
+        );
+        let mut lock = Self { file, holder, witness: before.clone(), before };
+        lock.write().map_err(fault)?;
+        Ok(lock)
+    }
+
+    /// What the last holder left.
+    pub(super) fn before(&self) -> &Witness {
+        &self.before
+    }
+
+    /// Notes which database this is and how far it came.
+    pub(super) fn note(&mut self, witness: Witness) -> std::io::Result<()> {
+        self.witness = witness;
+        self.write()
+    }
+
+    /// The journal has come this far. Not synced: behind is harmless, and a kill loses nothing.
+    pub(super) fn reached(&mut self, seq: i64) {
+        if seq != self.witness.reached {
+            self.witness.reached = seq;
+            if let Err(error) = self.write() {
+                tracing::warn!(%error, "the lock file cannot be written");
+            }
+        }
+    }
+
+    /// Overwrites in place, and cuts off afterwards: a reader never finds it empty.
+    fn write(&mut self) -> std::io::Result<()> {
+        let text = format!(
+            "{}till = {}\nopenings = {}\nreached = {}\n",
+            self.holder,
+            self.witness.till,
+            self.witness.openings.join(" "),
+            self.witness.reached
+        );
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())?;
+        self.file.set_len(text.len() as u64)
+    }
+}
+
+impl Witness {
+    fn read(text: &str) -> Self {
+        Self {
+            till: value(text, "till").unwrap_or_default().to_owned(),
+            openings: value(text, "openings").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+            reached: value(text, "reached").and_then(|n| n.parse().ok()).unwrap_or_default(),
+        }
+    }
+}
+
+/// A file beside the database.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Makes a file readable by its owner only, whatever the umask says or said.
+pub(super) fn own(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path)?.permissions().mode();
+        if mode & 0o777 != OWNER_ONLY {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(OWNER_ONLY))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// The holder is this very process.
+fn is_ours(file: &mut File) -> bool {
+    let mut text = String::new();
+    file.rewind().and_then(|()| file.read_to_string(&mut text)).ok();
+    value(&text, "pid") == Some(std::process::id().to_string().as_str())
+}
+
+fn held(path: &Path, file: &mut File) -> Error {
+    let mut text = String::new();
+    let known = file.rewind().and_then(|()| file.read_to_string(&mut text)).is_ok();
+    let by = |key| value(&text, key).filter(|v| !v.is_empty());
+    let what = match (by("program"), by("pid")) {
+        (program, Some(pid)) if known => format!(
+            "is open in another till: {} (process {pid} on {}, since {})",
+            program.unwrap_or("a program"),
+            by("host").unwrap_or("this machine"),
+            by("since").unwrap_or("some time ago")
+        ),
+        _ => "is open in another till".to_owned(),
+    };
+    Error::new(Kind::Busy, what)
+        .at(path.display())
+        .with_retry(Retry::AfterOperator)
+        .hint("ask that till, end it, or give this one a file of its own in `store`")
+}
+
+fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))
+}
+
+fn host() -> String {
+    let named = std::env::var("COMPUTERNAME").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    named.map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
+/// How long to wait for a till that is just closing, in another process and in this one, and how often
+/// to look.
+const PATIENCE: Duration = Duration::from_secs(2);
+const OWN_PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
+#[cfg(unix)]
+pub(super) const OWNER_ONLY: u32 = 0o600;

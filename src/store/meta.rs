@@ -1,0 +1,86 @@
+//! What the database says of itself: the till's id, its epoch, how it was opened.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tresen_hal::Result;
+
+use super::failure::{self, told};
+use super::lock::{Lock, Witness};
+
+/// The till's id and epoch.
+#[derive(Debug, Clone)]
+pub(super) struct Meta {
+    pub(super) till: String,
+    pub(super) epoch: i64,
+    /// Names this opening of the database.
+    pub(super) opening: String,
+}
+
+pub(super) fn read(db: &Connection) -> rusqlite::Result<Meta> {
+    let till = get(db, "till")?.unwrap_or_default();
+    let epoch = get(db, "epoch")?.and_then(|n| n.parse().ok()).unwrap_or(1);
+    let opening = get(db, "opening")?.unwrap_or_default();
+    Ok(Meta { till, epoch, opening })
+}
+
+/// Names this opening in the database and in the lock file. A database that is behind what the lock
+/// file has seen, or that was opened elsewhere since, begins a new epoch.
+pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, path: &Path) -> Result<Meta> {
+    let sql = |e| told(e, path);
+    let file = |e| failure::file(e, path);
+    let meta = read(db).map_err(sql)?;
+    let last = Some(meta.opening.clone()).filter(|opening| !opening.is_empty());
+    let reached = journal_end(db).map_err(sql)?;
+    let before = lock.before().clone();
+    let moved = last.as_ref().is_some_and(|last| before.till != meta.till || !before.openings.contains(last));
+    let behind = before.till == meta.till && reached < before.reached;
+    let opening = uuid::Uuid::now_v7().simple().to_string();
+    // In this order a kill in between is not taken for a restored backup.
+    let both = last.clone().into_iter().chain([opening.clone()]).collect();
+    let highest = if behind || moved { reached } else { reached.max(before.reached) };
+    lock.note(Witness { till: meta.till.clone(), openings: both, reached: highest }).map_err(file)?;
+    let named = db.unchecked_transaction().and_then(|write| {
+        let epoch = match (moved, behind) {
+            (false, false) => meta.epoch,
+            (true, _) => raise_epoch(&write, at, "it was opened elsewhere, or its lock file is gone")?,
+            (false, true) => raise_epoch(&write, at, "a backup was restored")?,
+        };
+        set(&write, "opening", &opening)?;
+        let reached = journal_end(&write)?;
+        write.commit()?;
+        Ok((epoch, reached))
+    });
+    let (epoch, reached) = named.map_err(sql)?;
+    if epoch != meta.epoch {
+        tracing::warn!(epoch, "the database was restored or moved: a new epoch");
+    }
+    lock.note(Witness { till: meta.till.clone(), openings: vec![opening.clone()], reached }).map_err(file)?;
+    Ok(Meta { epoch, opening, ..meta })
+}
+
+pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str) -> rusqlite::Result<i64> {
+    let epoch = read(db)?.epoch + 1;
+    set(db, "epoch", &epoch.to_string())?;
+    let body = serde_json::json!({ "epoch": epoch, "why": why }).to_string();
+    db.execute(
+        "INSERT INTO journal (at, kind, key, body) VALUES (?1, 'epoch', ?2, ?3)",
+        params![at, epoch.to_string(), body],
+    )?;
+    Ok(epoch)
+}
+
+/// The number of the journal's last line, whether or not it is still kept.
+pub(super) fn journal_end(db: &Connection) -> rusqlite::Result<i64> {
+    let mut end = db.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")?;
+    Ok(end.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+pub(super) fn set(db: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+    db.execute("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", [key, value])
+        .map(|_| ())
+}
+
+fn get(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+}

@@ -1,0 +1,594 @@
+//! Sales in the database: each step is written before the next begins.
+//!
+//! A change names the revision that it knows; if another station changed the sale since, nothing is
+//! written ([`Kind::Busy`]). What became of a card payment is not the sale's to say: it is read from the
+//! journal, under the attempt's key, in the same transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+use tresen_hal::{Amount, Currency, Error, Kind, Result, Retry};
+use tresen_payment::{IntentId, Payment};
+use tresen_printers::Content;
+
+use super::failure::Failure;
+use super::listing::{Listed, Query};
+use super::{Origin, Store, from_json, jobs, journal, json, time};
+use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket};
+
+/// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StoredTicket {
+    /// Its place in the listing, in the order in which sales were opened.
+    pub seq: i64,
+    /// Its key, unique everywhere.
+    pub id: String,
+    /// Counts its changes.
+    pub rev: i64,
+    /// How far it is.
+    pub state: SaleState,
+    /// Its number; given when it is closed, without gaps in an epoch of a till.
+    pub number: Option<i64>,
+    /// The epoch of its number.
+    pub epoch: Option<i64>,
+    /// The sale that it gives back.
+    pub original: Option<String>,
+    /// Its total; negative where money goes back.
+    pub total: Amount,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+    /// Who opened it.
+    pub origin: Origin,
+}
+
+/// How far a sale is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SaleState {
+    /// Lines are added, or it is being paid.
+    Open,
+    /// Paid and numbered.
+    Closed,
+    /// Given up before it was paid.
+    Voided,
+}
+
+/// A sale as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) rev: i64,
+    pub(crate) state: SaleState,
+    pub(crate) epoch: Option<i64>,
+    pub(crate) ticket: Ticket,
+    pub(crate) tenders: Vec<Tender>,
+    pub(crate) signing: Option<Signing>,
+    pub(crate) drawer: Option<String>,
+    pub(crate) origin: Origin,
+}
+
+/// A step of paying that is about to begin, or that is done at once.
+#[derive(Debug, Clone)]
+pub(crate) struct NewTender {
+    pub(crate) kind: TenderKind,
+    pub(crate) operation: TenderOperation,
+    /// Signed: negative where money goes back.
+    pub(crate) asked: Amount,
+    pub(crate) given: Option<Amount>,
+    pub(crate) reference: Option<String>,
+    /// Nothing has to be asked of a device: it is taken with this.
+    pub(crate) taken: bool,
+}
+
+/// What closing writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Closing {
+    pub(crate) number: NextNumber,
+    pub(crate) at: Timestamp,
+    pub(crate) paper: Option<Paper>,
+}
+
+/// A piece of paper that is queued with a sale.
+#[derive(Debug, Clone)]
+pub(crate) struct Paper {
+    pub(crate) id: String,
+    pub(crate) route: String,
+    pub(crate) content: Content,
+}
+
+/// The number that the next closed sale gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NextNumber {
+    pub(crate) epoch: i64,
+    pub(crate) number: i64,
+}
+
+impl Store {
+    /// The sales, in the order in which they were opened, without their lines.
+    pub fn tickets(&self) -> Query<'_, StoredTicket> {
+        Query::new(self)
+    }
+
+    /// The ids of open sales, oldest first.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn open_sales(&self) -> Result<Vec<String>> {
+        self.read(|db| {
+            let mut open = db.prepare_cached("SELECT id FROM sales WHERE state = 'open' ORDER BY seq")?;
+            let ids = open.query_map([], |row| row.get(0))?;
+            Ok(ids.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    pub(crate) async fn new_sale(
+        &self,
+        id: &str,
+        opened_at: Timestamp,
+        currency: Currency,
+        original: Option<&str>,
+        origin: &Origin,
+    ) -> Result<Record> {
+        let mut ticket = Ticket::new(id.to_owned(), opened_at, currency);
+        ticket.original = original.map(str::to_owned);
+        let (body, origin) = (Body::of(&ticket)?, origin.clone());
+        self.write(move |db| {
+            db.execute(
+                "INSERT INTO sales (id, state, original, minor, currency, body, opened_at, changed_at, station, source,
+                 operator) VALUES (?1, 'open', ?2, 0, ?3, ?4, ?5, ?5, ?6, ?7, ?8)",
+                params![
+                    ticket.id(),
+                    ticket.original,
+                    currency.code(),
+                    body,
+                    super::stamp(opened_at),
+                    origin.station,
+                    origin.source,
+                    origin.operator
+                ],
+            )?;
+            known(db, ticket.id())
+        })
+        .await
+    }
+
+    /// One sale with all that belongs to it.
+    pub(crate) async fn sale(&self, id: &str) -> Result<Option<Record>> {
+        let id = id.to_owned();
+        self.read(move |db| record(db, &id)).await
+    }
+
+    /// Closed sales with their lines, by number.
+    pub(crate) async fn closed_sales(&self, after: i64, limit: u32) -> Result<Vec<Record>> {
+        self.list(move |db| {
+            let mut closed = db.prepare_cached(
+                "SELECT id FROM sales WHERE number > ?1 AND number IS NOT NULL ORDER BY number LIMIT ?2",
+            )?;
+            let ids = closed.query_map([after, i64::from(limit)], |row| row.get::<_, String>(0))?;
+            ids.map(|id| known(db, &id?)).collect()
+        })
+        .await
+    }
+
+    /// Writes the lines and the note of an open sale.
+    pub(crate) async fn change_sale(&self, rev: i64, ticket: &Ticket) -> Result<Record> {
+        let (id, total, body, at) = (ticket.id().to_owned(), ticket.total(), Body::of(ticket)?, self.now());
+        self.write(move |db| {
+            let changed = db.execute(
+                "UPDATE sales SET body = ?3, minor = ?4, rev = rev + 1, changed_at = ?5
+                 WHERE id = ?1 AND rev = ?2 AND state = 'open'",
+                params![id, rev, body, total.minor(), at],
+            )?;
+            if changed == 1 { known(db, &id) } else { Err(overtaken(db, &id, rev)?.into()) }
+        })
+        .await
+    }
+
+    /// Writes the next attempt at paying; returns its key, too.
+    pub(crate) async fn begin_tender(
+        &self,
+        id: &str,
+        rev: i64,
+        new: NewTender,
+        origin: &Origin,
+    ) -> Result<(Record, String)> {
+        let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
+        let opening = self.0.opening.clone();
+        self.write(move |db| {
+            step(db, &id, rev, &at)?;
+            let attempt: i64 =
+                db.query_row("SELECT coalesce(max(attempt), 0) + 1 FROM tenders WHERE sale = ?1", [&id], |row| {
+                    row.get(0)
+                })?;
+            let key = format!("{id}/{attempt}");
+            let (kind, name) = new.kind.words();
+            db.execute(
+                "INSERT INTO tenders (key, sale, attempt, kind, name, operation, asked, taken, given, reference, state,
+                 opening, at, changed_at, station, source, operator)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16)",
+                params![
+                    key,
+                    id,
+                    attempt,
+                    kind,
+                    name,
+                    new.operation.word(),
+                    new.asked.minor(),
+                    if new.taken { new.asked.minor() } else { 0 },
+                    new.given.map(Amount::minor),
+                    new.reference,
+                    if new.taken { "taken" } else { "begun" },
+                    opening,
+                    at,
+                    origin.station,
+                    origin.source,
+                    origin.operator
+                ],
+            )?;
+            let record = known(db, &id)?;
+            if new.taken {
+                let body = json(&record.tenders.last())?;
+                journal::append(db, &at, "tender", &id, &body, &origin)?;
+            }
+            Ok((record, key))
+        })
+        .await
+    }
+
+    /// Notes that an attempt surely never reached its terminal; the next [`Store::follow_tenders`] of its
+    /// sale writes that down.
+    pub(crate) fn never_sent(&self, key: &str, why: &str) {
+        self.0.never_sent.lock().expect("no holder of this lock panics").insert(key.to_owned(), why.to_owned());
+    }
+
+    /// Reads in the journal what became of the card attempts of an open sale, and writes it down. What the
+    /// journal does not know was never sent if it began in an earlier opening, or if that was noted.
+    pub(crate) async fn follow_tenders(&self, id: &str) -> Result<Record> {
+        let (id, at, opening) = (id.to_owned(), self.now(), self.0.opening.clone());
+        let never_sent = self.0.never_sent.lock().expect("no holder of this lock panics").clone();
+        let noted: Vec<String> = never_sent.keys().filter(|key| key.starts_with(&format!("{id}/"))).cloned().collect();
+        let record = self.write(move |db| {
+            let before = known(db, &id)?;
+            if before.state != SaleState::Open {
+                return Ok(before);
+            }
+            let mut changed = false;
+            for tender in &before.tenders {
+                let TenderKind::Card { .. } = tender.kind else { continue };
+                let end = match journal::find(db, &tender.key)? {
+                    Some(stored) => TenderEnd::of(stored.entry.outcome().as_ref(), tender.operation),
+                    None if tender.state != TenderState::Begun => continue,
+                    None => match never_sent.get(&tender.key) {
+                        Some(why) => TenderEnd::refused(why),
+                        None if began_in(db, &tender.key)? != opening => {
+                            TenderEnd::refused("the till stopped before anything was sent")
+                        }
+                        None => continue,
+                    },
+                };
+                if (end.state, end.taken, &end.why) == (tender.state, tender.taken.minor(), &tender.why) {
+                    continue;
+                }
+                changed = true;
+                db.execute(
+                    "UPDATE tenders SET state = ?2, taken = ?3, why = ?4, changed_at = ?5 WHERE key = ?1",
+                    params![tender.key, end.state.word(), end.taken, end.why, at],
+                )?;
+                if end.state != TenderState::Begun {
+                    let body = json(&serde_json::json!({
+                        "key": tender.key, "state": end.state, "taken": end.taken, "why": end.why,
+                    }))?;
+                    journal::append(db, &at, "tender", &id, &body, &tender.origin)?;
+                }
+            }
+            if changed {
+                db.execute("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&id, &at])?;
+            }
+            known(db, &id)
+        });
+        let record = record.await?;
+        let mut never_sent = self.0.never_sent.lock().expect("no holder of this lock panics");
+        noted.iter().for_each(|key| _ = never_sent.remove(key));
+        Ok(record)
+    }
+
+    /// Writes what the fiscal device said, or that it said nothing.
+    pub(crate) async fn sign_sale(&self, id: &str, rev: i64, signing: &Signing) -> Result<Record> {
+        let (id, body, at) = (id.to_owned(), json(signing)?, self.now());
+        self.write(move |db| {
+            step(db, &id, rev, &at)?;
+            db.execute("UPDATE sales SET signature = ?2 WHERE id = ?1", [&id, &body])?;
+            let record = known(db, &id)?;
+            journal::append(db, &at, "signed", &id, &body, &record.origin)?;
+            Ok(record)
+        })
+        .await
+    }
+
+    /// Held while the number is looked up, the receipt composed and the sale closed.
+    pub(crate) async fn closing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.closing.lock().await
+    }
+
+    /// The number that the next closed sale gets.
+    pub(crate) async fn next_number(&self) -> Result<NextNumber> {
+        self.read(next_number).await
+    }
+
+    /// Closes a paid sale under its number, and queues its receipt, in one commit.
+    pub(crate) async fn close_sale(&self, id: &str, rev: i64, closing: Closing) -> Result<Record> {
+        let (id, at) = (id.to_owned(), self.now());
+        let paper = match closing.paper {
+            Some(paper) => Some((paper.id, paper.route, jobs::text(&paper.content)?)),
+            None => None,
+        };
+        self.write(move |db| {
+            if next_number(db)? != closing.number {
+                return Err(Error::new(Kind::Busy, "the number was given to another sale").into());
+            }
+            step(db, &id, rev, &at)?;
+            db.execute(
+                "UPDATE sales SET state = 'closed', closed_at = ?2, epoch = ?3, number = ?4 WHERE id = ?1",
+                params![id, super::stamp(closing.at), closing.number.epoch, closing.number.number],
+            )?;
+            let record = known(db, &id)?;
+            if record.open_amount().minor() != 0 || record.is_pending() {
+                return Err(Error::new(Kind::Input, format!("sale `{id}` is not paid")).into());
+            }
+            let body = json(&record.ticket)?;
+            journal::append(db, &at, "closed", &id, &body, &record.origin)?;
+            if let Some((job, route, content)) = paper {
+                jobs::queue(db, &job, &route, &content, &at, &record.origin)?;
+            }
+            Ok(record)
+        })
+        .await
+    }
+
+    /// Gives an open sale up.
+    pub(crate) async fn void_sale(&self, id: &str, rev: i64, why: &str, origin: &Origin) -> Result<Record> {
+        let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
+        let body = json(&serde_json::json!({ "why": why }))?;
+        self.write(move |db| {
+            step(db, &id, rev, &at)?;
+            db.execute("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
+            journal::append(db, &at, "voided", &id, &body, &origin)?;
+            known(db, &id)
+        })
+        .await
+    }
+
+    /// Writes that the drawer is about to be opened for this sale; false if it was before.
+    pub(crate) async fn ask_for_drawer(&self, id: &str) -> Result<bool> {
+        let id = id.to_owned();
+        self.write(move |db| {
+            let asked = db.execute("UPDATE sales SET drawer = 'asked' WHERE id = ?1 AND drawer IS NULL", [&id])?;
+            Ok(asked == 1)
+        })
+        .await
+    }
+
+    /// Writes what came of opening the drawer.
+    pub(crate) async fn drawer_ended(&self, id: &str, how: &str) -> Result<()> {
+        let (id, how) = (id.to_owned(), how.to_owned());
+        self.write(move |db| {
+            db.execute("UPDATE sales SET drawer = ?2 WHERE id = ?1 AND drawer = 'asked'", [&id, &how])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Record {
+    /// What nobody has paid or is about to pay.
+    pub(crate) fn open_amount(&self) -> Amount {
+        let paid: i128 = self.tenders.iter().map(|t| i128::from(t.counts().minor())).sum();
+        let open = i128::from(self.ticket.total().minor()) - paid;
+        let open = open.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        Amount::new(open, self.ticket.total().currency())
+    }
+
+    /// A card attempt is not decided.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.tenders.iter().any(|t| matches!(t.state, TenderState::Begun | TenderState::Unknown))
+    }
+}
+
+/// How an attempt stands by the journal.
+pub(crate) struct TenderEnd {
+    state: TenderState,
+    taken: i64,
+    why: Option<String>,
+}
+
+impl TenderEnd {
+    fn of(outcome: Option<&Payment>, operation: TenderOperation) -> Self {
+        match outcome {
+            Some(Payment::Charged(charge)) => {
+                Self { state: TenderState::Taken, taken: operation.sign() * charge.amount.minor(), why: None }
+            }
+            Some(Payment::NotCharged(not)) => Self::refused(&not.text),
+            Some(Payment::Unknown(unknown)) => {
+                Self { state: TenderState::Unknown, taken: 0, why: Some(unknown.why.clone()) }
+            }
+            None => Self { state: TenderState::Unknown, taken: 0, why: Some("it is not decided yet".into()) },
+        }
+    }
+
+    fn refused(why: &str) -> Self {
+        Self { state: TenderState::Refused, taken: 0, why: Some(why.to_owned()) }
+    }
+}
+
+/// Raises the revision of an open sale, if it is the one that the caller knows.
+fn step(db: &Connection, id: &str, rev: i64, at: &str) -> Result<(), Failure> {
+    let applied = db.execute(
+        "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2 AND state = 'open'",
+        params![id, rev, at],
+    )?;
+    if applied == 1 { Ok(()) } else { Err(overtaken(db, id, rev)?.into()) }
+}
+
+/// Why a change was not applied.
+fn overtaken(db: &Connection, id: &str, rev: i64) -> rusqlite::Result<Error> {
+    let row = db
+        .query_row("SELECT rev, state, operator, station FROM sales WHERE id = ?1", [id], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    Ok(match row {
+        None => Error::new(Kind::Input, format!("there is no sale `{id}`")),
+        Some((_, state)) if state != "open" => Error::new(Kind::Input, format!("sale `{id}` is {state}")),
+        Some((now, _)) => Error::new(
+            Kind::Busy,
+            format!("sale `{id}` was changed in the meantime: it is at revision {now}, and you know {rev}"),
+        )
+        .with_retry(Retry::Now)
+        .hint("read it again"),
+    })
+}
+
+fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
+    let epoch = super::meta::read(db)?.epoch;
+    let number = db.query_row(
+        "SELECT max(coalesce((SELECT max(number) FROM sales), 0),
+        coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'number'), 0)) + 1",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(NextNumber { epoch, number })
+}
+
+fn known(db: &Connection, id: &str) -> Result<Record, Failure> {
+    record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("there is no sale `{id}`")).into())
+}
+
+fn record(db: &Connection, id: &str) -> Result<Option<Record>, Failure> {
+    let mut find = db.prepare_cached(
+        "SELECT rev, state, epoch, number, original, minor, currency, body, signature, drawer, opened_at, closed_at,
+         station, source, operator FROM sales WHERE id = ?1",
+    )?;
+    let mut rows = find.query([id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let opened_at = time(&row.get::<_, String>(10)?)?;
+    let currency = currency(&row.get::<_, String>(6)?)?;
+    let mut ticket = Ticket::new(id.to_owned(), opened_at, currency);
+    ticket.number = row.get(3)?;
+    ticket.original = row.get(4)?;
+    ticket.closed_at = row.get::<_, Option<String>>(11)?.map(|at| time(&at)).transpose()?;
+    let body: Body = from_json(&row.get::<_, String>(7)?)?;
+    if body.v != VERSION {
+        return Err(Failure::row(format!("sale `{id}` has version {}, and this tresen reads {VERSION}", body.v)));
+    }
+    for line in body.lines {
+        ticket.add(line).map_err(|e| Failure::row(e.to_string()))?;
+    }
+    if let Some(note) = body.note {
+        ticket.set_note(note);
+    }
+    if ticket.total().minor() != row.get::<_, i64>(5)? {
+        return Err(Failure::row(format!("the lines of sale `{id}` do not add up to its total")));
+    }
+    let state: String = row.get(1)?;
+    Ok(Some(Record {
+        rev: row.get(0)?,
+        state: from_json(&format!("\"{state}\""))?,
+        epoch: row.get(2)?,
+        ticket,
+        tenders: tenders(db, id, currency)?,
+        signing: row.get::<_, Option<String>>(8)?.map(|text| from_json(&text)).transpose()?,
+        drawer: row.get(9)?,
+        origin: Origin::read(row, 12)?,
+    }))
+}
+
+fn tenders(db: &Connection, sale: &str, currency: Currency) -> Result<Vec<Tender>, Failure> {
+    let mut find = db.prepare_cached(
+        "SELECT key, attempt, kind, name, operation, asked, taken, given, reference, state, why, at,
+         station, source, operator FROM tenders WHERE sale = ?1 ORDER BY attempt",
+    )?;
+    let mut rows = find.query([sale])?;
+    let mut tenders = Vec::new();
+    while let Some(row) = rows.next()? {
+        let amount = |minor| Amount::new(minor, currency);
+        let word = |at: usize| row.get::<_, String>(at).map(|w| format!("\"{w}\""));
+        let key: String = row.get(0)?;
+        let kind = TenderKind::of(&row.get::<_, String>(2)?, row.get(3)?);
+        let charge = match (&kind, journal::find(db, &key)?.and_then(|stored| stored.entry.outcome())) {
+            (TenderKind::Card { .. }, Some(Payment::Charged(charge))) => Some(charge),
+            _ => None,
+        };
+        tenders.push(Tender {
+            intent: matches!(kind, TenderKind::Card { .. }).then(|| IntentId(key.clone())),
+            key,
+            attempt: row.get(1)?,
+            kind,
+            operation: from_json(&word(4)?)?,
+            asked: amount(row.get(5)?),
+            taken: amount(row.get(6)?),
+            given: row.get::<_, Option<i64>>(7)?.map(amount),
+            reference: row.get(8)?,
+            state: from_json(&word(9)?)?,
+            why: row.get(10)?,
+            charge,
+            at: time(&row.get::<_, String>(11)?)?,
+            origin: Origin::read(row, 12)?,
+        });
+    }
+    Ok(tenders)
+}
+
+fn began_in(db: &Connection, key: &str) -> rusqlite::Result<String> {
+    db.query_row("SELECT opening FROM tenders WHERE key = ?1", [key], |row| row.get(0))
+}
+
+fn currency(code: &str) -> Result<Currency, Failure> {
+    code.parse().map_err(|e: Error| Failure::row(e.to_string()))
+}
+
+/// What is for sale, as it stands in the database.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    v: u32,
+    lines: Vec<Line>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+impl Body {
+    fn of(ticket: &Ticket) -> Result<String> {
+        json(&Self { v: VERSION, lines: ticket.lines().to_vec(), note: ticket.note().map(str::to_owned) })
+    }
+}
+
+impl Listed for StoredTicket {
+    const SQL: &'static str =
+        "SELECT seq, id, rev, state, number, epoch, original, minor, currency, opened_at, closed_at,
+        station, source, operator FROM sales WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+    fn read(row: &Row<'_>) -> std::result::Result<Self, String> {
+        let ticket = || {
+            Ok::<_, Failure>(Self {
+                seq: row.get(0)?,
+                id: row.get(1)?,
+                rev: row.get(2)?,
+                state: from_json(&format!("\"{}\"", row.get::<_, String>(3)?))?,
+                number: row.get(4)?,
+                epoch: row.get(5)?,
+                original: row.get(6)?,
+                total: Amount::new(row.get(7)?, currency(&row.get::<_, String>(8)?)?),
+                opened_at: time(&row.get::<_, String>(9)?)?,
+                closed_at: row.get::<_, Option<String>>(10)?.map(|at| time(&at)).transpose()?,
+                origin: Origin::read(row, 11)?,
+            })
+        };
+        ticket().map_err(|e| e.to_string())
+    }
+}
+
+/// The version of tickets that this tresen writes and reads.
+const VERSION: u32 = 1;
