@@ -4,6 +4,7 @@ mod commands;
 mod demo;
 mod out;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -37,19 +38,31 @@ Addresses say what a device speaks and where it is:
   camera+file:///var/frames                      folder of images
 
 Without a device at hand, start one: `tresen sim printer`, `tresen sim terminal`.
-A whole sale on simulated devices: `tresen demo`.
+A whole sale on simulated devices: `tresen demo`. Something does not work: `tresen doctor`.
 
 Exit status: 0 done; 1 failed, with the reason on standard error; 2 wrong usage;
-of `pay` also 3 not charged, 4 not known whether charged.";
+of `pay`, `reverse` and `refund` also 3 the terminal did not do it, 4 not known whether it did;
+of `settle` also 4 something is open.";
 
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Doctor(commands::doctor::Args),
     List(commands::list::Args),
     Info(commands::info::Args),
     Print(commands::print::Args),
+    TestPage(commands::test_page::Args),
+    Drawer(commands::drawer::Args),
     Render(commands::render::Args),
     Pay(commands::pay::Args),
+    Reverse(commands::reverse::Args),
+    Refund(commands::refund::Args),
+    Settle(commands::settle::Args),
+    EndOfDay(commands::end_of_day::Args),
+    RepeatReceipt(commands::repeat_receipt::Args),
+    Status(commands::status::Args),
+    Jobs(commands::jobs::Args),
+    Journal(commands::journal::Args),
     Scan(commands::scan::Args),
     Decode(commands::decode::Args),
     Record(commands::record::Args),
@@ -57,6 +70,8 @@ enum Command {
     #[command(subcommand)]
     Sim(commands::sim::Args),
     CheckConfig(commands::check_config::Args),
+    Completions(commands::completions::Args),
+    Manual(commands::manual::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,7 +85,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let done = runtime.block_on(run(cli.command, &out));
+    let done = runtime.block_on(run(cli.command, &out, cli.verbose > 0));
     // A blocking read of standard input must not keep the program alive.
     runtime.shutdown_background();
     match done {
@@ -82,35 +97,54 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, out: &Out) -> tresen::Result<ExitCode> {
+async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(args, out).await?,
+        Command::Doctor(args) => commands::doctor::run(args, out).await?,
         Command::List(args) => commands::list::run(args, out).await?,
         Command::Info(args) => commands::info::run(args, out).await?,
         Command::Print(args) => commands::print::run(args, out).await?,
-        Command::Render(args) => commands::render::run(&args, out)?,
+        Command::TestPage(args) => commands::test_page::run(args, out).await?,
+        Command::Drawer(args) => commands::drawer::run(args, out).await?,
+        Command::Render(args) => commands::render::run(&args, out, verbose)?,
         Command::Pay(args) => return commands::pay::run(args, out).await,
-        Command::Scan(args) => commands::scan::run(args, out).await?,
+        Command::Reverse(args) => return commands::reverse::run(args, out).await,
+        Command::Refund(args) => return commands::refund::run(args, out).await,
+        Command::Settle(args) => return commands::settle::run(args, out).await,
+        Command::EndOfDay(args) => commands::end_of_day::run(args, out).await?,
+        Command::RepeatReceipt(args) => commands::repeat_receipt::run(args, out).await?,
+        Command::Status(args) => commands::status::run(args, out).await?,
+        Command::Jobs(args) => commands::jobs::run(args, out).await?,
+        Command::Journal(args) => commands::journal::run(args, out).await?,
+        Command::Scan(args) => return commands::scan::run(args, out).await,
         Command::Decode(args) => return Ok(commands::decode::run(&args, out)),
         Command::Record(args) => commands::record::run(args, out).await?,
         Command::Replay(args) => commands::replay::run(args, out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
-        Command::CheckConfig(args) => commands::check_config::run(&args, out)?,
+        Command::CheckConfig(args) => return commands::check_config::run(&args, out),
+        Command::Completions(args) => commands::completions::run(&args)?,
+        Command::Manual(args) => commands::manual::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Logs go to standard error; `RUST_LOG` wins over `-v`.
+/// Logs go to standard error, in colour on a terminal unless `NO_COLOR` is set; `RUST_LOG` wins over `-v`.
 fn log(verbose: u8) {
+    const CRATES: [&str; 7] = [
+        "tresen_cli",
+        "tresen",
+        "tresen_hal",
+        "tresen_printers",
+        "tresen_payment",
+        "tresen_scanners",
+        "tresen_cameras",
+    ];
     let level = match verbose {
-        0 => "error",
-        1 => {
-            "tresen=debug,tresen_hal=debug,tresen_printers=debug,tresen_payment=debug,tresen_scanners=debug,tresen_cameras=debug"
-        }
-        _ => {
-            "tresen=trace,tresen_hal=trace,tresen_printers=trace,tresen_payment=trace,tresen_scanners=trace,tresen_cameras=trace"
-        }
+        0 => "error".to_owned(),
+        1 => CRATES.map(|name| format!("{name}=debug")).join(","),
+        _ => CRATES.map(|name| format!("{name}=trace")).join(","),
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
 }

@@ -107,7 +107,7 @@ fn files_that_cannot_be_read_or_understood() {
         ("broken.png", "PNG"),
         ("words.png", "PNG"),
         ("latin1.txt", "UTF-8"),
-        ("receipt.json", "no receipt document"),
+        ("receipt.json", "not a receipt document"),
     ] {
         fails(&tresen(["print", &printer, &file(name)]), &[&file(name), what]);
     }
@@ -119,7 +119,7 @@ fn files_that_cannot_be_read_or_understood() {
     fails(&tresen(["render", &file("no.bin"), "-o", &out]), &["no.bin", "not found"]);
     fails(&tresen(["render", &file("empty.bin"), "-o", &out]), &["empty.bin", "prints nothing"]);
     fails(&tresen(["render", &file("note.txt"), "-o", &file("no/such/out.png")]), &["no/such/out.png"]);
-    fails(&tresen(["check-config", &file("no.toml")]), &["no.toml", "not found"]);
+    fails(&tresen(["check-config", &file("no.toml")]), &["no.toml", "no such file"]);
     let faulty = format!("{}:6", file("till.toml"));
     fails(&tresen(["check-config", &file("till.toml")]), &[&faulty, "printers.receipt.profil", "profile", "width"]);
     fails(&tresen(["scan", &format!("camera+file://{}", file("frames"))]), &["frames"]);

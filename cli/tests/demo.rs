@@ -155,7 +155,7 @@ async fn declined_means_no_receipt_and_an_open_ticket() {
     assert_eq!(Paper::read(&dir.path().join("receipt.png")).qr(), None);
     let store = store(dir.path()).await;
     let tickets = store.tickets().await.expect("readable");
-    assert_eq!(tickets.iter().map(|t| t.closed_at.clone()).collect::<Vec<_>>(), [None]);
+    assert_eq!(tickets.iter().map(|t| t.closed_at).collect::<Vec<_>>(), [None]);
     let payments = store.payments().await.expect("readable");
     assert!(matches!(payments[0].payment, Some(Payment::NotCharged(_))), "{payments:?}");
     assert!(store.jobs().await.expect("readable").iter().all(|j| j.route == "kitchen"));

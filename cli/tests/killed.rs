@@ -1,10 +1,18 @@
 //! `tresen pay` is killed in the middle of a payment. What it left in its journal and what the terminal
 //! has in its ledger agree as soon as somebody asks, and nothing is charged twice.
+//!
+//! So is a program that sells: that of `examples/full_sale.rs`, two hundred times. This program runs it in
+//! a process of its own by starting itself again.
 
 mod common;
+#[allow(dead_code)]
+#[path = "../../examples/full_sale.rs"]
+mod full_sale;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::{start, tresen, until};
 use tokio::net::TcpListener;
@@ -14,7 +22,10 @@ use tresen::hal::sim::{self, Server, Shared};
 use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Misbehaviour, Profile, Simulator};
 use tresen::payment::{Entry, Payment};
-use tresen::{Amount, Store, SystemClock};
+use tresen::printers::Profile as PrinterProfile;
+use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::sale::{Sale, TenderState};
+use tresen::{Amount, Config, JobState, SaleState, Store, SystemClock, Tresen};
 
 struct Terminal {
     sim: Shared<Simulator>,
@@ -32,7 +43,7 @@ fn terminal(on: &Runtime, commit: Commit) -> Terminal {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         sim::tcp(listener, sim.clone()).expect("served")
     });
-    Terminal { sim, address: format!("zvt+tcp://{at}"), _server: server }
+    Terminal { sim, address: format!("zvt+tcp://{at}?exclusive=true&grace=0"), _server: server }
 }
 
 impl Terminal {
@@ -47,8 +58,8 @@ impl Terminal {
 
 fn journal(on: &Runtime, path: &Path) -> Vec<Entry> {
     on.block_on(async {
-        let store = Store::open(path, Arc::new(SystemClock)).await.expect("a journal");
-        store.payments().await.expect("readable")
+        let store = Store::open_read_only(path, Arc::new(SystemClock)).await.expect("a journal");
+        store.payments().await.expect("readable").into_iter().map(|stored| stored.entry).collect()
     })
 }
 
@@ -144,4 +155,180 @@ fn killed_after_the_approval_it_is_charged_once() {
     let again = tresen([&["--json"][..], &terminal.pay(&db, "a")].concat()).well().json();
     assert_eq!(again["charged"]["receipt_number"], "0417", "{again}");
     assert_eq!((terminal.sim.with(|s| s.received(0x0601)), terminal.charged().len()), (1, 1));
+}
+
+/// Names the configuration for the program that sells.
+const SELLS: &str = "TRESEN_TEST_SELLS";
+const KILLS: usize = 200;
+const TILLS: usize = 4;
+
+/// A counter at which a program sells and is killed.
+struct Counter {
+    printer: Shared<VirtualPrinter>,
+    terminal: Shared<Simulator>,
+    dir: tempfile::TempDir,
+    _servers: [Server; 2],
+}
+
+impl Counter {
+    fn new(on: &Runtime, commit: Commit) -> Self {
+        let printer = Shared::new(VirtualPrinter::new(PrinterProfile::epson_tm_m30()));
+        let terminal = Shared::new(Simulator::new(Profile { commit, ..Profile::default() }));
+        let dir = tempfile::tempdir().expect("a folder");
+        let (servers, [printer_at, terminal_at]) = on.block_on(async {
+            let bind = async || TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let (paper, printer_at) = sim::tcp(bind().await, printer.clone()).expect("served");
+            let (money, terminal_at) = sim::tcp(bind().await, terminal.clone()).expect("served");
+            ([paper, money], [printer_at, terminal_at])
+        });
+        let config = format!(
+            "[printers.receipt]\naddress = 'escpos+tcp://{printer_at}'\n\
+             [terminals.counter]\naddress = 'zvt+tcp://{terminal_at}?exclusive=true&grace=0'\n"
+        );
+        std::fs::write(dir.path().join("till.toml"), config).expect("written");
+        Self { printer, terminal, dir, _servers: servers }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("till.toml")
+    }
+
+    fn db(&self) -> PathBuf {
+        self.dir.path().join("till.db")
+    }
+
+    fn sell(&self) -> Child {
+        Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "killed_two_hundred_times_a_selling_program_loses_and_doubles_nothing", "--nocapture"])
+            .env(SELLS, self.config())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts")
+    }
+
+    /// What can be seen of a running sale: pages written to the database, messages, bytes on paper.
+    fn seen(&self) -> u64 {
+        let wal = self.dir.path().join("till.db-wal").metadata().map_or(0, |m| m.len() / 4096);
+        let messages = self.terminal.with(|t| t.log().count()) as u64;
+        wal + messages + self.printer.with(|p: &mut VirtualPrinter| p.raw().len() as u64 / 200)
+    }
+
+    /// Kills the program after it has come a certain way; false if it ended before.
+    fn kill_after(&self, steps: u64) -> bool {
+        let mut till = self.sell();
+        let (mut last, mut way) = (self.seen(), 0);
+        let started = Instant::now();
+        loop {
+            let now = self.seen();
+            way += now.abs_diff(last);
+            last = now;
+            if way >= steps {
+                break;
+            }
+            if till.try_wait().expect("it can be asked").is_some() {
+                return false;
+            }
+            assert!(started.elapsed() < common::DEADLINE, "it neither sells nor ends");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        till.kill().expect("it can be killed");
+        till.wait().expect("it ends");
+        true
+    }
+}
+
+/// Kills a program that sells, then lets it sell in peace, and compares books, ledger and paper.
+fn killed_at_one_till(on: &Runtime, commit: Commit, kills: usize, seed: u64) -> usize {
+    let counter = Counter::new(on, commit);
+    let (mut killed, mut state) = (0, seed);
+    for n in 0..kills {
+        // xorshift: the same moments each time.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // By turns within a sale and about its end.
+        let way = if n % 2 == 0 { state % 50 } else { 50 + state % 50 };
+        killed += usize::from(counter.kill_after(way));
+    }
+    on.block_on(settled(&counter));
+    on.block_on(compare(&counter, commit));
+    killed
+}
+
+/// Opens the till once more, until nothing is in doubt, and goes on with every sale that was begun.
+async fn settled(counter: &Counter) {
+    let till =
+        Tresen::with(Config::load(&counter.config()).expect("right"), Arc::new(SystemClock)).await.expect("opens");
+    let checkout = till.checkout("receipt").expect("configured");
+    let started = Instant::now();
+    loop {
+        till.terminal("counter").expect("configured").status().await.expect("it answers");
+        checkout.resume().await.expect("readable").into_iter().for_each(|(sale, sold)| {
+            sold.map(drop).unwrap_or_else(|e| panic!("{}: {e}", sale.id()));
+        });
+        let open = till.open_sales().await.expect("readable");
+        if open.iter().all(|sale| !sale.is_pending()) {
+            return;
+        }
+        assert!(started.elapsed() < common::DEADLINE, "{open:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn compare(counter: &Counter, commit: Commit) {
+    let till =
+        Tresen::with(Config::load(&counter.config()).expect("right"), Arc::new(SystemClock)).await.expect("opens");
+    let closed = till.tickets_since(0, 10_000).await.expect("readable");
+    let numbers: Vec<_> = closed.iter().map(|s| s.ticket().number()).collect();
+    assert_eq!(numbers, (1..=closed.len() as i64).map(Some).collect::<Vec<_>>(), "{commit:?}: no gaps");
+    assert!(closed.iter().all(|s| s.epoch() == Some(1)), "a kill is no restored backup");
+    assert!(closed.len() > 5, "{commit:?}: only {} sales were closed", closed.len());
+    let open = till.open_sales().await.expect("readable");
+    assert!(open.len() > 5, "{commit:?}: only {} sales were interrupted", open.len());
+    assert!(open.iter().all(|s| s.open_amount() == s.ticket().total()), "{commit:?}: paid and not closed: {open:?}");
+
+    let price = closed.first().map_or(Amount::eur(0), |s| s.ticket().total());
+    let whole = |s: &Sale| s.ticket().lines().len() == 2 && s.ticket().total() == price;
+    assert!(closed.iter().all(whole), "{commit:?}: all lines of what was sold are there");
+    let taken = |s: &Sale| s.tenders().iter().filter(|t| t.state == TenderState::Taken).count();
+    assert!(closed.iter().all(|s| taken(s) == 1), "{commit:?}: each was charged once");
+    let ledger: Vec<Amount> = counter.terminal.with(|t| t.ledger().stored().map(|t| t.amount).collect());
+    assert_eq!(ledger, vec![price; closed.len()], "{commit:?}: the terminal's ledger and the books");
+
+    let (paper, jobs) = (counter.printer.with(|p| p.roll().text().to_owned()), till.store().jobs().limit(10_000));
+    let jobs = jobs.await.expect("readable");
+    assert_eq!(jobs.len(), closed.len(), "{commit:?}: one piece of paper for each");
+    for sale in &closed {
+        let job = jobs.iter().find(|j| j.id == format!("receipt-{}", sale.id())).expect("queued with the sale");
+        let number = sale.ticket().number().expect("numbered");
+        let printed = paper.lines().filter(|l| l.trim_start().starts_with(&format!("Receipt {number} "))).count();
+        match job.state {
+            JobState::Printed => assert_eq!(printed, 1, "{commit:?}: receipt {number}"),
+            JobState::Unknown => assert!(printed <= 1, "{commit:?}: receipt {number}"),
+            other => panic!("{commit:?}: receipt {number} is {other:?}"),
+        }
+    }
+    let states = till.store().tickets().limit(10_000).await.expect("readable");
+    assert!(states.iter().all(|s| s.state != SaleState::Voided));
+    assert_eq!(till.store().path(), counter.db());
+}
+
+#[test]
+fn killed_two_hundred_times_a_selling_program_loses_and_doubles_nothing() {
+    let on = runtime();
+    if let Some(config) = std::env::var_os(SELLS) {
+        on.block_on(full_sale::sell(Path::new(&config))).expect("sells");
+        return;
+    }
+    let killed: usize = std::thread::scope(|scope| {
+        let tills = (0..TILLS).map(|n| {
+            let (on, commit) = (&on, if n % 2 == 0 { Commit::Keeps } else { Commit::Reverses });
+            scope.spawn(move || killed_at_one_till(on, commit, KILLS / TILLS, 0x9e37_79b9_7f4a_7c15 + n as u64))
+        });
+        let tills: Vec<_> = tills.collect();
+        tills.into_iter().map(|t| t.join().expect("a till that failed says why above")).sum()
+    });
+    assert!(killed > KILLS / 2, "only {killed} were killed");
 }

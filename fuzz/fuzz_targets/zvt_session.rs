@@ -19,7 +19,7 @@ fuzz_target!(|chunks: Vec<(u8, Vec<u8>)>| {
                 now += Duration::from_secs(u64::from(*what));
                 session.handle_timeout(now);
             }
-            1 => _ = session.abort(),
+            1 => _ = session.abort(now),
             2 => session.refuse(0x9a, now),
             _ => session.handle_input(bytes, now),
         }

@@ -1,22 +1,46 @@
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use serde_json::json;
+use tresen::config::Severity;
 use tresen::{Config, Result};
 
 use crate::out::Out;
 
 /// Check a till's configuration without touching a device
 ///
-/// Every key, address, option and route is checked. A fault is named with file, line, key and what
-/// is allowed there.
+/// Checks every key, address, option and route, and names each problem with file, line, key and what
+/// is allowed there. Exit status: 0 if the till would open, with or without warnings; 1 if not.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The configuration, such as till.toml
     file: PathBuf,
 }
 
-pub(crate) fn run(args: &Args, out: &Out) -> Result<()> {
-    let config = Config::load(&args.file)?;
+pub(crate) fn run(args: &Args, out: &Out) -> Result<ExitCode> {
+    let checked = Config::check_file(&args.file)?;
+    let count = |severity| checked.problems.iter().filter(|p| p.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if errors == 0 {
+        tell(&checked.config, *out);
+    }
+    for problem in &checked.problems {
+        out.problem(problem);
+    }
+    let file = args.file.display();
+    if errors > 0 {
+        out.say(format_args!("{file}: {}", counted(errors, warnings)));
+        return Ok(ExitCode::FAILURE);
+    }
+    match warnings {
+        0 => out.say(format_args!("{file}: OK")),
+        _ => out.say(format_args!("{file}: OK, {}", counted(0, warnings))),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Devices and routes, a line each.
+fn tell(config: &Config, out: Out) {
     let devices = [
         ("printer", &config.printers),
         ("terminal", &config.terminals),
@@ -38,6 +62,14 @@ pub(crate) fn run(args: &Args, out: &Out) -> Result<()> {
             format_args!("route {route}: {}", printers.join(", then ")),
         );
     }
-    out.say(format_args!("{} is right", args.file.display()));
-    Ok(())
+}
+
+/// `2 errors, 1 warning`
+pub(super) fn counted(errors: usize, warnings: usize) -> String {
+    let some = |n: usize, what: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        n => Some(format!("{n} {what}s")),
+    };
+    [some(errors, "error"), some(warnings, "warning")].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -3,29 +3,53 @@ use std::sync::Arc;
 use serde_json::json;
 use tresen::hal::{Driver, Error, Kind};
 use tresen::payment::MemoryJournal;
-use tresen::printers::Known;
-use tresen::{Address, Result, SystemClock, protocols};
+use tresen::printers::{Identity, Known, Paper, Profile, Status};
+use tresen::{Address, Result, Retry, SystemClock, protocols};
 
+use super::diagnose::diagnosed;
 use crate::out::Out;
 
 /// Ask a device who it is, how it is and what it can do
 ///
-/// Nothing is printed and no money moves. A printer is asked for its identity and status, a
-/// terminal is registered at and asked for its state, a scanner or camera is opened.
+/// Nothing is printed and no money moves. A printer is asked for its identity and status, a terminal is
+/// registered at and asked for its state, a scanner or camera is opened. Exit status: 1 if the device does
+/// not answer, or needs a person before it works: paper, cover, an error.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The device, such as escpos+tcp://10.0.0.20
-    address: Address,
+    #[arg(required_unless_present = "profiles")]
+    address: Option<Address>,
+
+    /// List the printer profiles that an address or a configuration may name
+    #[arg(long, conflicts_with = "address")]
+    profiles: bool,
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let address = args.address;
-    let class = protocols().iter().find(|p| p.name == address.protocol()).map(|p| p.class);
-    match class {
-        Some("printers") => printer(&address, *out).await,
-        Some("terminals") => terminal(&address, *out).await,
-        Some("scanners") => {
-            let (mut scanner, _) = tresen::open_scanner(&address, "info", Arc::new(SystemClock)).await?;
+    let Some(address) = args.address else {
+        profiles(*out);
+        return Ok(());
+    };
+    match device(&address, *out).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(diagnosed(&address, error).await),
+    }
+}
+
+async fn device(address: &Address, out: Out) -> Result<()> {
+    match class(address)? {
+        "printers" => {
+            let (lines, value, state) = printer(address).await?;
+            out.answer(&value, lines.join("\n"));
+            state
+        }
+        "terminals" => {
+            let (lines, value, state) = terminal(address).await?;
+            out.answer(&value, lines.join("\n"));
+            state
+        }
+        "scanners" => {
+            let (mut scanner, _) = tresen::open_scanner(address, "info", Arc::new(SystemClock)).await?;
             out.answer(
                 &json!({ "opened": true, "capabilities": scanner.capabilities() }),
                 "opened; `tresen scan` shows what it reads",
@@ -33,35 +57,52 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             scanner.close().await;
             Ok(())
         }
-        Some(_) => {
-            let (mut camera, _) = tresen::open_camera(&address, "info", Arc::new(SystemClock)).await?;
+        _ => {
+            let (mut camera, _) = tresen::open_camera(address, "info", Arc::new(SystemClock)).await?;
             out.answer(&json!({ "opened": true }), "opened; `tresen scan` shows what it reads");
             camera.close().await;
             Ok(())
         }
-        None => {
-            let known: Vec<_> = protocols().iter().map(|p| p.name).collect();
-            Err(Error::new(Kind::Address, format!("`{}` is no protocol known here", address.protocol()))
-                .at(address.label())
-                .hint(format!("protocols are {}", known.join(", "))))
-        }
     }
 }
 
-async fn printer(address: &Address, out: Out) -> Result<()> {
+/// The class of device that an address names: `printers`, `terminals`, …
+pub(super) fn class(address: &Address) -> Result<&'static str> {
+    let found = protocols().iter().find(|p| p.name == address.protocol());
+    found.map(|p| p.class).ok_or_else(|| {
+        let known: Vec<_> = protocols().iter().map(|p| format!("`{}`", p.name)).collect();
+        Error::new(
+            Kind::Address,
+            format!("unknown protocol `{}`; expected one of {}", address.protocol(), known.join(", ")),
+        )
+        .at(address.label())
+    })
+}
+
+/// What a device said, in lines and as JSON, and whether it needs a person.
+pub(super) type Told = (Vec<String>, serde_json::Value, Result<()>);
+
+pub(super) async fn printer(address: &Address) -> Result<Told> {
     let (mut printer, _) = tresen::open_printer(address).await?;
-    let identity = printer.identity().await?;
-    let status = printer.status().await?;
+    let identity = printer.identity().await;
+    let status = printer.status().await;
     let can = printer.capabilities().clone();
     printer.close().await;
-    let said = |what: &Option<String>| what.clone().unwrap_or_else(|| "not said".into());
-    let lines = [
+    let (identity, status): (Identity, Status) = (identity?, status?);
+    if identity == Identity::default() && status == Status::default() && address.option("status") != Some("no") {
+        return Err(Error::new(Kind::Timeout, "the printer takes the connection but does not answer")
+            .with_effect(tresen::Effect::None)
+            .at(address.label())
+            .hint("another till may hold it, its baud rate may be another, or it needs to be switched off and on"));
+    }
+    let said = |what: &Option<String>| what.clone().unwrap_or_else(|| "not reported".into());
+    let lines = vec![
         format!("maker      {}", said(&identity.maker)),
         format!("model      {}", said(&identity.model)),
         format!("firmware   {}", said(&identity.firmware)),
         format!("serial no. {}", said(&identity.serial)),
         format!("online     {}", known(status.online)),
-        format!("paper      {:?}", status.paper).to_lowercase(),
+        format!("paper      {}", paper(status.paper)),
         format!("cover open {}", known(status.cover_open)),
         format!("error      {}", known(status.error)),
         format!("width      {}, {} columns", can.width, can.columns),
@@ -70,38 +111,86 @@ async fn printer(address: &Address, out: Out) -> Result<()> {
         format!("QR codes   {}", known(can.qr)),
         format!(
             "proof      {}",
-            if can.process_id.is_yes() { "job number after printing" } else { "buffer worked off, at best" }
+            if can.process_id.is_yes() { "job number after printing" } else { "empty buffer, at best" }
         ),
+        format!("profiles   {}", names().join(", ")),
     ];
-    out.answer(&json!({ "identity": identity, "status": status, "capabilities": can }), lines.join("\n"));
+    let value = json!({ "identity": identity, "status": status, "capabilities": can, "profiles": names() });
+    Ok((lines, value, ready(&status).map_err(|e| e.at(address.label()))))
+}
+
+/// Whether the printer would print, as far as it says.
+fn ready(status: &Status) -> Result<()> {
+    let needs = |what: &str, hint: &str| {
+        Err(Error::new(Kind::Operator, what).with_retry(Retry::AfterOperator).hint(hint.to_owned()))
+    };
+    if status.cover_open.is_yes() {
+        return needs("the cover is open", "close it");
+    }
+    if status.paper == Paper::Out {
+        return needs("out of paper", "put in a new roll and close the cover");
+    }
+    if status.error.is_yes() {
+        return needs("the printer reports an error", "look at its lights; switch it off and on");
+    }
+    if status.online == Known::No {
+        return needs("the printer is offline", "press its online or feed button");
+    }
     Ok(())
 }
 
-async fn terminal(address: &Address, out: Out) -> Result<()> {
+pub(super) async fn terminal(address: &Address) -> Result<Told> {
     let journal = Arc::new(MemoryJournal::new());
     let (mut terminal, name) = tresen::open_terminal(address, &address.label(), journal, Arc::new(SystemClock)).await?;
-    let status = terminal.status().await?;
+    let asked = terminal.status().await;
     let can = terminal.capabilities().clone();
     terminal.close().await;
+    let status = asked?;
     let yes = |yes: bool| if yes { "yes" } else { "no" };
-    let lines = [
+    let lines = vec![
         format!("terminal   {name}"),
-        format!("id         {}", status.terminal_id.clone().unwrap_or_else(|| "not said".into())),
-        format!("software   {}", status.software.clone().unwrap_or_else(|| "not said".into())),
+        format!("id         {}", status.terminal_id.clone().unwrap_or_else(|| "not reported".into())),
+        format!("software   {}", status.software.clone().unwrap_or_else(|| "not reported".into())),
         format!("ready      {}, {}", yes(status.ready), status.text),
         format!("reversal   {}", yes(can.reversal)),
         format!("refund     {}", yes(can.refund)),
         format!("abort      {}", yes(can.abort)),
         format!("slip text  {}", yes(can.receipt_text)),
     ];
-    out.answer(&json!({ "status": status, "capabilities": can }), lines.join("\n"));
-    Ok(())
+    let state = if status.ready {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::Operator, format!("the terminal is not ready: {}", status.text)).at(name))
+    };
+    Ok((lines, json!({ "status": status, "capabilities": can }), state))
+}
+
+fn profiles(out: Out) {
+    for profile in Profile::all() {
+        out.answer(
+            &json!({ "profile": profile.name, "width": profile.width, "columns": profile.columns, "dpi": profile.dpi }),
+            format_args!("{:<16} {}, {} columns", profile.name, profile.width, profile.columns),
+        );
+    }
+}
+
+fn names() -> Vec<String> {
+    Profile::all().into_iter().map(|p| p.name.into_owned()).collect()
+}
+
+fn paper(paper: Paper) -> &'static str {
+    match paper {
+        Paper::Ok => "enough",
+        Paper::NearEnd => "nearly empty",
+        Paper::Out => "out",
+        Paper::Unknown => "not reported",
+    }
 }
 
 fn known(known: Known) -> &'static str {
     match known {
         Known::Yes => "yes",
         Known::No => "no",
-        Known::Unknown => "not known",
+        Known::Unknown => "not reported",
     }
 }

@@ -8,15 +8,15 @@ use crate::out::Out;
 
 /// List what is plugged in, with its address, and whether it may be opened
 ///
-/// Looking opens nothing and disturbs no device in use. The protocol in an address is a guess from
+/// Listing opens nothing and disturbs no device in use. The protocol in an address is a guess from
 /// class and maker; `tresen info ADDRESS` asks the device.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Go on and tell what comes and goes, until Ctrl-C
+    /// Keep running and report what comes and goes, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
 
-    /// Also look for printers on the network, and ask each who it is
+    /// Also look for printers on the network, and ask each for its identity
     #[arg(short, long)]
     network: bool,
 
@@ -51,7 +51,9 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     }
     let Some(watch) = &mut watch else { return Ok(()) };
     match watch.source() {
-        Source::Look(why) => out.say(format_args!("watching, with a look every 2 s ({why}); Ctrl-C ends")),
+        Source::Look(why) => out.say(format_args!(
+            "watching; the system sends no notifications ({why}), so it is asked every 2 s; Ctrl-C ends"
+        )),
         _ => out.say("watching; Ctrl-C ends"),
     }
     loop {

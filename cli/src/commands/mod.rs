@@ -1,13 +1,29 @@
-//! One file per command: its arguments with their help, and what it does.
+//! One command a file.
 
 pub(crate) mod check_config;
+pub(crate) mod completions;
 pub(crate) mod decode;
+mod diagnose;
+pub(crate) mod doctor;
+pub(crate) mod drawer;
+pub(crate) mod end_of_day;
 pub(crate) mod info;
+pub(crate) mod jobs;
+pub(crate) mod journal;
 pub(crate) mod list;
+mod listed;
+pub(crate) mod manual;
 pub(crate) mod pay;
 pub(crate) mod print;
 pub(crate) mod record;
+pub(crate) mod refund;
 pub(crate) mod render;
+pub(crate) mod repeat_receipt;
 pub(crate) mod replay;
+pub(crate) mod reverse;
 pub(crate) mod scan;
+pub(crate) mod settle;
 pub(crate) mod sim;
+pub(crate) mod status;
+mod terminal;
+pub(crate) mod test_page;

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tresen::hal::{Error, Kind};
 use tresen::printers::document::Image;
-use tresen::printers::{DrawerPin, Job, Outcome};
+use tresen::printers::{Content, DrawerPin, Job, Outcome, Profile, Proof};
 use tresen::{Address, Receipt, Result, new_key};
 
 use crate::out::Out;
 
 /// Print a file and say what became of it
 ///
-/// By its ending: .txt text, .png a picture, .json a receipt document, .bin bytes as they are. With
-/// `-` text is read from standard input. The answer is the best proof that the printer gives: printed,
+/// By its ending: .txt text, .png a picture, .json a receipt document, .bin ESC/POS bytes, which are sent
+/// as they are. With `-` text is read from standard input. The answer is the best proof that the printer gives: printed,
 /// accepted, or not known.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,6 +21,10 @@ pub(crate) struct Args {
 
     /// The file, or - for standard input
     file: PathBuf,
+
+    /// The file holds ESC/POS bytes, whatever its ending
+    #[arg(long)]
+    raw: bool,
 
     /// Do not cut the paper at the end
     #[arg(long)]
@@ -31,32 +35,23 @@ pub(crate) struct Args {
     drawer: bool,
 }
 
-enum Content {
-    Receipt(Receipt),
-    Bytes(Vec<u8>),
-}
-
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let content = read(&args.file)?;
+    let content = read(&args.file, args.raw)?;
     let (mut printer, name) = tresen::open_printer(&args.address).await?;
-    let printed = match content {
-        Content::Bytes(bytes) => {
-            printer.send_raw(&bytes).await?;
-            out.answer(
-                &json!({ "outcome": "sent", "bytes": bytes.len() }),
-                format_args!("sent {} bytes as they are to {name}", bytes.len()),
-            );
-            Ok(())
-        }
+    let content = match content {
         Content::Receipt(receipt) => {
-            for problem in receipt.check(&profile_of(&args.address)) {
-                out.say(format_args!("note: {problem:?}"));
+            // A printer that does not answer is found out by printing.
+            let model = printer.identity().await.ok().and_then(|identity| identity.model);
+            let mut profile = profile_of(&args.address, model.as_deref());
+            (profile.width, profile.columns) = (printer.capabilities().width, printer.capabilities().columns);
+            for problem in receipt.check(&profile) {
+                out.answer(&json!({ "note": problem }), format_args!("note: {problem}"));
             }
-            let receipt = if args.no_cut { receipt } else { receipt.cut() };
-            let job = Job { id: new_key(), receipt, copy: false };
-            told(printer.print(&job).await, &name, *out)
+            if args.no_cut { receipt } else { receipt.cut() }.into()
         }
+        raw => raw,
     };
+    let printed = told(printer.print(&Job::new(new_key(), content)).await, &name, *out);
     if printed.is_ok() && args.drawer {
         printer.kick_drawer(DrawerPin::Two).await?;
     }
@@ -69,7 +64,7 @@ fn told(outcome: Outcome, name: &str, out: Out) -> Result<()> {
         Outcome::Printed(proof) => {
             out.answer(
                 &json!({ "outcome": "printed", "proof": proof }),
-                format_args!("printed on {name}, and it said so ({proof:?})"),
+                format_args!("printed on {name}, and it said so: {}", in_words(&proof)),
             );
             Ok(())
         }
@@ -87,29 +82,44 @@ fn told(outcome: Outcome, name: &str, out: Out) -> Result<()> {
     }
 }
 
-fn read(file: &Path) -> Result<Content> {
-    let failed = |e: std::io::Error| Error::from(e).at(file.display());
-    if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-        return Ok(Content::Receipt(Receipt::new().text(text.trim_end())));
-    }
-    let bytes = std::fs::read(file).map_err(failed)?;
-    let bad = |what: String| Error::new(Kind::Input, what).at(file.display());
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|e| bad(format!("is not UTF-8 text ({e})")));
-    match file.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
-        Some("bin") => Ok(Content::Bytes(bytes)),
-        Some("png") => {
-            Ok(Content::Receipt(Receipt::new().image(Image::png(&bytes).map_err(|e| e.at(file.display()))?)))
-        }
-        Some("json") => serde_json::from_str(&text(bytes)?)
-            .map(Content::Receipt)
-            .map_err(|e| bad(format!("is no receipt document: {e}"))),
-        Some("txt") | None => Ok(Content::Receipt(Receipt::new().text(text(bytes)?.trim_end()))),
-        Some(other) => Err(bad(format!("`.{other}` files cannot be printed")).hint("print .txt, .png, .json or .bin")),
+fn in_words(proof: &Proof) -> String {
+    match proof {
+        Proof::ProcessId(id) => format!("the job's number `{id}` came back after printing"),
+        Proof::BufferDone => "it has worked off its buffer".into(),
+        _ => "it confirmed the job".into(),
     }
 }
 
-fn profile_of(address: &Address) -> tresen::printers::Profile {
-    address.option("profile").and_then(tresen::printers::Profile::named).unwrap_or_default()
+fn read(file: &Path, raw: bool) -> Result<Content> {
+    let failed = |e: std::io::Error| Error::from(e).at(file.display());
+    let bad = |what: String| Error::new(Kind::Input, what).at(file.display());
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|e| bad(format!("is not UTF-8 text ({e})")));
+    let stdin = file == Path::new("-");
+    let bytes = if stdin {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map_err(failed)?;
+        bytes
+    } else {
+        std::fs::read(file).map_err(failed)?
+    };
+    if raw {
+        return Ok(Content::escpos(bytes));
+    }
+    let ending = file.extension().filter(|_| !stdin).and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    match ending.as_deref() {
+        Some("bin") => Ok(Content::escpos(bytes)),
+        Some("png") => Ok(Receipt::new().image(Image::png(&bytes).map_err(|e| e.at(file.display()))?).into()),
+        Some("json") => serde_json::from_str(&text(bytes)?)
+            .map(Content::Receipt)
+            .map_err(|e| bad(format!("is not a receipt document: {e}"))),
+        Some("txt") | None => Ok(Receipt::new().text(text(bytes)?.trim_end()).into()),
+        Some(other) => Err(bad(format!("`.{other}` files cannot be printed"))
+            .hint("print .txt, .png, .json or .bin; --raw sends any file as it is")),
+    }
+}
+
+/// The profile that the printer prints with: the one that the address names, or that of its model.
+fn profile_of(address: &Address, model: Option<&str>) -> Profile {
+    let named = address.option("profile").and_then(Profile::named);
+    named.or_else(|| model.and_then(Profile::for_model)).unwrap_or_default()
 }

@@ -7,20 +7,20 @@ use tresen::{Address, Kind, Result};
 use super::sim::bind;
 use crate::out::Out;
 
-/// Write down what passes between a till and its device
+/// Record what passes between a till and its device
 ///
-/// Stands between the two: point the till at HOST:PORT, and everything is passed on to the device and
-/// written down, with times, in text that a person can read and `tresen replay` can play back. Card
-/// data of payment terminals is masked. Without --listen, what the device says by itself is written
-/// down: a scanner's codes, a printer's status.
+/// Point the till at HOST:PORT: everything is passed on to the device and recorded, with times, as text
+/// that a person can read and `tresen replay` can play back. Card data and passwords of payment terminals
+/// are masked. Without --listen, only what the device sends by itself is recorded: a scanner's codes, a
+/// printer's status.
 ///
-/// A till that uses tresen needs no one in between: add the option `record=FILE` to the address.
+/// A till that uses tresen needs nothing in between: add the option `record=FILE` to the address.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The device, such as zvt+tcp://10.0.0.30 or scanner+serial:///dev/ttyACM0
     address: Address,
 
-    /// Where it is written down; a file that is there already is not overwritten
+    /// The recording; an existing file is not overwritten
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     };
     let Some(listen) = &args.listen else {
         let link = open().await?;
-        out.say(format_args!("writing what {label} says to {}; Ctrl-C ends", args.output.display()));
+        out.say(format_args!("recording what {label} sends to {}; Ctrl-C ends", args.output.display()));
         let mut chunk = Vec::new();
         loop {
             tokio::select! {
@@ -65,7 +65,14 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         };
         let device = match first.take() {
             Some(device) => device,
-            None => open().await?,
+            None => match open().await {
+                Ok(device) => device,
+                // It may be back when the till connects again.
+                Err(error) => {
+                    out.failed(&error);
+                    continue;
+                }
+            },
         };
         out.say(format_args!("{peer} connected"));
         let till = Tcp::new(stream)?;

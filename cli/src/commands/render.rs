@@ -1,20 +1,26 @@
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tresen::Result;
 use tresen::hal::{Error, Kind};
 use tresen::printers::Profile;
-use tresen::printers::escpos::sim::render;
+use tresen::printers::escpos::sim::{Unsupported, render};
 
 use crate::out::Out;
 
+/// Entries of what was not printed that are shown without `-v`.
+const SHOWN: usize = 20;
+
 /// Show what a file of ESC/POS bytes prints, as a picture or as text
+///
+/// What a real printer would have printed otherwise is listed: commands that are not known, code pages
+/// and modes that are missing, codes that do not fit, data that are cut off.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The bytes, as a till sends them to its printer
     file: PathBuf,
 
-    /// Where the picture goes; without it the text is printed
+    /// Where the picture (.png) or the text (.txt) goes; without it the text is shown
     #[arg(short, long, value_name = "FILE.png")]
     output: Option<PathBuf>,
 
@@ -28,26 +34,92 @@ pub(crate) fn profile(name: &str) -> Result<Profile, String> {
     Profile::named(name).ok_or_else(|| format!("profiles are {}", names()))
 }
 
-pub(crate) fn run(args: &Args, out: &Out) -> Result<()> {
+pub(crate) fn run(args: &Args, out: &Out, verbose: bool) -> Result<()> {
+    let picture = match args.output.as_deref().map(|path| (path, extension(path))) {
+        None => false,
+        Some((_, kind)) if kind == "png" || kind == "txt" => kind == "png",
+        Some((path, _)) => {
+            let error = Error::new(Kind::Input, "is neither a picture nor a text").at(path.display());
+            return Err(error.hint("name a .png or a .txt file"));
+        }
+    };
     let bytes = std::fs::read(&args.file).map_err(|e| Error::from(e).at(args.file.display()))?;
     let rendered = render(&bytes, &args.profile);
     let roll = rendered.roll();
+    let mut value = json!({
+        "sheets": rendered.sheets.len(),
+        "discarded_sheets": rendered.discarded,
+        "drawer": rendered.kicks.len(),
+        "unsupported": rendered.unsupported.iter().map(entry).collect::<Vec<_>>(),
+        "unlisted": rendered.unlisted,
+    });
+    let tell_unsupported = || {
+        let listed = rendered.unsupported.len() as u64 + rendered.unlisted;
+        if listed > 0 {
+            out.say(format_args!("not printed as a real printer would print it:"));
+        }
+        let shown = if verbose { rendered.unsupported.len() } else { SHOWN };
+        rendered.unsupported.iter().take(shown).for_each(|u| out.say(row(u)));
+        if listed > shown as u64 {
+            let more = listed - (shown as u64).min(listed);
+            out.say(format_args!("and {more} more{}", if verbose { "" } else { "; -v lists them" }));
+        }
+    };
     if roll.is_empty() {
-        return Err(Error::new(Kind::Input, "prints nothing").at(args.file.display()).hint("is it ESC/POS?"));
+        tell_unsupported();
+        let hint = if rendered.unsupported.is_empty() { "is it ESC/POS?" } else { "nothing of it can be printed here" };
+        return Err(Error::new(Kind::Input, "prints nothing").at(args.file.display()).hint(hint));
     }
-    let unknown: Vec<_> = rendered.unknown.iter().map(|u| u.offset).collect();
     match &args.output {
         Some(path) => {
-            write_whole(path, &roll.to_png())?;
-            let value = json!({ "output": path, "sheets": rendered.sheets.len(), "drawer": rendered.kicks.len(), "unknown_at": unknown });
+            write_whole(path, &if picture { roll.to_png() } else { roll.text().as_bytes().to_vec() })?;
+            value["output"] = json!(path);
             out.answer(&value, format_args!("{}: {} sheets", path.display(), rendered.sheets.len()));
         }
-        None => out.answer(&json!({ "text": roll.text(), "unknown_at": unknown }), roll.text().trim_end()),
+        None => {
+            value["text"] = roll.text().into();
+            out.answer(&value, roll.text().trim_end());
+        }
     }
-    if !unknown.is_empty() {
-        out.say(format_args!("{} commands were not understood, the first at byte {}", unknown.len(), unknown[0]));
+    if rendered.discarded > 0 {
+        out.say(format_args!(
+            "only the latest {} sheets are shown; {} came before them",
+            rendered.sheets.len(),
+            rendered.discarded
+        ));
     }
+    let printed: u64 = rendered.sheets.iter().map(|s| u64::from(s.dots().height())).sum();
+    if picture && printed > u64::from(roll.dots().height()) {
+        let shown = roll.dots().height();
+        out.say(format_args!("the picture ends after {shown} rows; all sheets together have {printed}"));
+    }
+    tell_unsupported();
     Ok(())
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase()
+}
+
+/// What was not printed, for scripts: its bytes in hexadecimal.
+pub(crate) fn entry(unsupported: &Unsupported) -> Value {
+    json!({
+        "offset": unsupported.offset,
+        "length": unsupported.length,
+        "name": unsupported.name,
+        "bytes": hex(unsupported),
+    })
+}
+
+/// What was not printed, as a line of a table: place, bytes, name.
+pub(crate) fn row(unsupported: &Unsupported) -> String {
+    format!("{:>8}  {:<24} {}", unsupported.offset, hex(unsupported), unsupported.name)
+}
+
+fn hex(unsupported: &Unsupported) -> String {
+    let bytes: Vec<String> = unsupported.bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let more = if unsupported.length > bytes.len() as u64 { " …" } else { "" };
+    bytes.join(" ") + more
 }
 
 /// Writes a file in one piece: what was there stays until the new one is whole.

@@ -7,11 +7,11 @@ use tresen::hal::link::{relay, replay::Replay, tcp::Tcp};
 use super::sim::bind;
 use crate::out::Out;
 
-/// Be the device of a recording
+/// Stand in for a device with a recording of it
 ///
-/// Answers what was answered when `tresen record` listened, as long as the till sends what was sent
-/// then; says at which byte it does not. Each connection starts at the beginning. Within tresen the
-/// recording itself is an address: escpos+replay:///FILE.
+/// Gives the recorded answers as long as the till sends what it sent then, and reports the first byte
+/// that differs. Each connection starts at the beginning. Within tresen the recording itself is an
+/// address: escpos+replay:///FILE.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The recording
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    // A file that is no recording is said so before anyone connects.
+    // A file that is not a recording is refused before anyone connects.
     Replay::open(&args.file)?;
     let listener = bind(&args.listen).await?;
     let at = listener.local_addr()?;

@@ -71,7 +71,11 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
 
 /// How many payments this till has made in earlier runs.
 async fn paid_before(dir: &std::path::Path) -> Result<usize> {
-    let store = Store::open(&dir.join("till.db"), std::sync::Arc::new(SystemClock)).await?;
+    let db = dir.join("till.db");
+    if !db.exists() {
+        return Ok(0);
+    }
+    let store = Store::open_read_only(&db, std::sync::Arc::new(SystemClock)).await?;
     Ok(store.payments().await?.len())
 }
 

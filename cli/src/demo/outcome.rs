@@ -25,23 +25,24 @@ pub(super) async fn tell(
     out: Out,
 ) -> Result<()> {
     let wrong = |what: &str| Error::new(Kind::Protocol, what).at("demo");
+    let paid = || ended.sale.tenders().iter().find_map(|t| t.charge.as_deref());
     let charge: Option<&Charge> = match (&ended.sold, fault) {
-        (Sold::Paid { charge, .. }, None | Some(Fault::PaperOut | Fault::LinkCut)) => Some(charge),
-        (Sold::Open(Payment::NotCharged(why)), Some(Fault::Decline)) => {
+        (Sold::Closed { .. }, None | Some(Fault::PaperOut | Fault::LinkCut)) => paid(),
+        (Sold::Open { payment: Some(Payment::NotCharged(why)), .. }, Some(Fault::Decline)) => {
             out.say(format_args!("  not charged: {}", why.text));
             None
         }
-        (Sold::Open(Payment::NotCharged(why)), _) => {
+        (Sold::Open { payment: Some(Payment::NotCharged(why)), .. }, _) => {
             return Err(wrong(&format!("the payment should have gone well, but: {}", why.text)));
         }
-        (Sold::Open(Payment::Unknown(intent)), _) => {
-            return Err(wrong(&format!("payment {} is still unknown", intent.0)));
+        (Sold::Open { payment: Some(Payment::Unknown(unknown)), .. }, _) => {
+            return Err(wrong(&format!("payment {} is still unknown: {}", unknown.intent.0, unknown.why)));
         }
         _ => return Err(wrong("the payment should have been declined")),
     };
     let tickets = dir.join("tickets.csv");
     if let Some(charge) = charge {
-        append_csv(&tickets, &ended.ticket, Some(charge))?;
+        append_csv(&tickets, ended.sale.ticket(), Some(charge))?;
     }
     agree(till, counter, ended, charge).await?;
     paper(counter, ended, fault)?;
@@ -63,8 +64,8 @@ pub(super) async fn tell(
         _ => "Declined: nothing charged, no receipt printed, the ticket stays open.".to_owned(),
     };
     let value = json!({
-        "ticket": ended.ticket.number(),
-        "total": ended.ticket.total(),
+        "ticket": ended.sale.ticket().number(),
+        "total": ended.sale.ticket().total(),
         "charged": charge.map(|c| c.amount),
         "receipt_link": ended.link,
         "folder": dir,
@@ -79,12 +80,13 @@ async fn agree(till: &Tresen, counter: &Counter, ended: &Ended, charge: Option<&
         .terminal
         .with(|t| t.ledger().entries().iter().filter(|e| e.state == State::Stored).map(|e| e.amount).collect());
     let journal = till.store().payments().await?;
-    let ours = journal.iter().find(|e| e.intent.id.0 == ended.ticket.id()).and_then(|e| e.payment.as_ref());
+    let ours =
+        journal.iter().find(|e| e.intent.id.0 == format!("{}/1", ended.sale.id())).and_then(|e| e.payment.as_ref());
     let charged = match ours {
         Some(Payment::Charged(charged)) => vec![charged.amount],
         _ => vec![],
     };
-    let expected: Vec<_> = charge.iter().map(|_| ended.ticket.total()).collect();
+    let expected: Vec<_> = charge.iter().map(|_| ended.sale.ticket().total()).collect();
     if stands == expected && charged == expected {
         return Ok(());
     }
@@ -97,20 +99,20 @@ async fn agree(till: &Tresen, counter: &Counter, ended: &Ended, charge: Option<&
 
 /// The receipt must be where it should be, with the ticket's total on it.
 fn paper(counter: &Counter, ended: &Ended, fault: Option<Fault>) -> Result<()> {
-    let total = ended.ticket.total().number('.');
+    let total = ended.sale.ticket().total().number('.');
     let text = |printer: &tresen::hal::sim::Shared<tresen::printers::escpos::sim::VirtualPrinter>| {
         printer.with(|p| p.roll().text().to_owned())
     };
     let (receipt, kitchen) = (text(&counter.receipt), text(&counter.kitchen));
     let right = match (&ended.sold, fault) {
-        (Sold::Paid { print: Print::Printed { on, .. }, .. }, Some(Fault::PaperOut)) => {
+        (Sold::Closed { print: Print::Printed { on, .. }, .. }, Some(Fault::PaperOut)) => {
             on == "kitchen"
                 && kitchen.contains(&total)
                 && kitchen.contains("instead of receipt")
                 && receipt.trim().is_empty()
         }
-        (Sold::Paid { print: Print::Printed { on, .. }, .. }, _) => on == "receipt" && receipt.contains(&total),
-        (Sold::Open(_), _) => receipt.trim().is_empty(),
+        (Sold::Closed { print: Print::Printed { on, .. }, .. }, _) => on == "receipt" && receipt.contains(&total),
+        (Sold::Open { .. }, _) => receipt.trim().is_empty(),
         _ => false,
     };
     if right { Ok(()) } else { Err(Error::new(Kind::Protocol, "the paper is not as it should be").at("demo")) }

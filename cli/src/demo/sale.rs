@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tresen::payment::Progress;
 use tresen::payment::zvt::sim::Misbehaviour;
 use tresen::printers::DrawerPin;
 use tresen::printers::document::{Align, Dither, Image, Qr, Style};
-use tresen::sale::{Line, Sold, Ticket, Vat};
+use tresen::sale::{Line, Sale, Sold, Vat};
 use tresen::scanners::instore::{Quantity, Templates};
 use tresen::scanners::{Code, Gtin, Scan, Symbology, gtin};
-use tresen::{Amount, Error, Kind, Payment, Print, Receipt, Result, Tresen, What};
+use tresen::{Amount, Error, EventKind, Kind, Payment, Print, Receipt, Result, Tresen};
 
 use super::counter::Counter;
 use super::{Fault, pictures};
@@ -28,7 +27,7 @@ const DECLINED: u8 = 5;
 
 /// The sale as it ended.
 pub(super) struct Ended {
-    pub(super) ticket: Ticket,
+    pub(super) sale: Sale,
     pub(super) sold: Sold,
     /// What the receipt's QR code was asked to say.
     pub(super) link: String,
@@ -36,45 +35,45 @@ pub(super) struct Ended {
 
 pub(super) async fn run(till: &Tresen, counter: &Counter, fault: Option<Fault>, out: Out) -> Result<Ended> {
     let narrator = narrate(till, out);
-    let mut ticket = till.open_ticket().await?;
+    let mut sale = till.open_sale().await?;
 
-    out.say(format_args!("\n1  Scan, ticket {}", ticket.number()));
-    scan(till, counter, &mut ticket, out).await?;
+    out.say(format_args!("\n1  Scan, sale {}", sale.ticket().label()));
+    scan(till, counter, &mut sale, out).await?;
 
     out.say("\n2  Kitchen ticket");
-    tell_print(&till.printer("kitchen")?.print(&ticket.kitchen(till.language())).await?, out);
+    tell_print(&till.printer("kitchen")?.print(&sale.ticket().kitchen(till.language())).await?, out);
 
-    out.say(format_args!("\n3  Pay {}", ticket.total()));
+    out.say(format_args!("\n3  Pay {}", sale.ticket().total()));
     match fault {
         Some(Fault::PaperOut) => counter.receipt.with(|p| p.take_paper()),
         Some(Fault::LinkCut) => counter.terminal.with(|t| t.misbehave(Misbehaviour::HangUpAfterApproval)),
         Some(Fault::Decline) => counter.terminal.with(|t| t.misbehave(Misbehaviour::Decline(DECLINED))),
         None => {}
     }
-    let link = format!("https://tresen.example/r/{}", ticket.id());
+    let link = format!("https://tresen.example/r/{}", sale.id());
     let qr = Qr::new(&link)?;
     let logo = pictures::logo();
     let logo = Image::grey(pictures::LOGO.0, pictures::LOGO.1, logo.into_raw())?
         .dither(Dither::FloydSteinberg)
         .align(Align::Centre);
     let language = till.language();
-    let checkout = till.checkout("counter", "receipt")?.drawer(DrawerPin::Two).compose(move |ticket, charge| {
+    let checkout = till.checkout("receipt")?.drawer(DrawerPin::Two).compose(move |sale| {
         Receipt::new()
             .image(logo.clone())
             .styled("Café Tresen", Style::new().bold().centre().size(2, 2))
             .styled("Hauptstraße 1, 10827 Berlin", Style::new().centre())
             .feed(1)
-            .append(ticket.paid_by(charge, language))
+            .append(sale.ticket().settled(sale.tenders(), sale.signing(), language))
             .feed(1)
             .qr(qr.clone())
             .styled("Thank you, see you again!", Style::new().centre())
             .cut()
     });
     let (_keep, abort) = watch::channel(false);
-    let sold = checkout.run(&ticket, abort).await?;
+    let sold = checkout.run(&mut sale, "counter", abort).await?;
     // What the bus still holds is told before the next step begins.
     narrator.finish().await;
-    if let Sold::Paid { print, drawer, .. } = &sold {
+    if let Sold::Closed { print, drawer, .. } = &sold {
         out.say("\n4  Receipt");
         tell_print(print, out);
         out.say(match drawer {
@@ -82,11 +81,11 @@ pub(super) async fn run(till: &Tresen, counter: &Counter, fault: Option<Fault>, 
             Some(why) => format!("  the drawer stays closed: {why}"),
         });
     }
-    Ok(Ended { ticket, sold, link })
+    Ok(Ended { sale, sold, link })
 }
 
 /// Three things: an article, something weighed, and a voucher that a camera sees.
-async fn scan(till: &Tresen, counter: &Counter, ticket: &mut Ticket, out: Out) -> Result<()> {
+async fn scan(till: &Tresen, counter: &Counter, sale: &mut Sale, out: Out) -> Result<()> {
     let templates = Templates::from(till.config().in_store.iter().map(|t| t.parse()).collect::<Result<Vec<_>>>()?);
     let label = format!("28{CHEESE}00456");
     let label = format!("{label}{}", gtin::check_digit(label.as_bytes()));
@@ -95,7 +94,7 @@ async fn scan(till: &Tresen, counter: &Counter, ticket: &mut Ticket, out: Out) -
         let scan = within(till.scanner("hand")?.next(), "scanner").await?;
         let line = look_up(&scan, &templates)?;
         tell_scan(&scan, &line, out);
-        ticket.add(line)?;
+        sale.add(line).await?;
     }
     let seen = within(till.camera("voucher")?.next(), "camera").await?;
     let customer = seen.text.strip_prefix("TRESEN-CUSTOMER:").ok_or_else(|| {
@@ -103,9 +102,8 @@ async fn scan(till: &Tresen, counter: &Counter, ticket: &mut Ticket, out: Out) -
     })?;
     let line = Line::pieces("Welcome voucher", 1, Amount::eur(-1_00), Vat::percent(7))?;
     tell_scan(&seen, &line, out);
-    ticket.add(line)?;
-    ticket.set_note(format!("Customer {customer}"));
-    Ok(())
+    sale.add(line).await?;
+    sale.set_note(format!("Customer {customer}")).await
 }
 
 fn tell_scan(scan: &Scan, line: &Line, out: Out) {
@@ -158,33 +156,36 @@ impl Narrator {
 
 fn narrate(till: &Tresen, out: Out) -> Narrator {
     let mut events = till.events();
+    // What happened while the till was opened is not part of the sale.
+    while events.try_next().is_some() {}
     let (stop, mut stopped) = oneshot::channel();
     let task = tokio::spawn(async move {
         loop {
             // What has happened already comes first.
             let event = tokio::select! {
                 biased;
-                event = events.recv() => event,
+                event = events.next() => event,
                 _ = &mut stopped => return,
             };
             match event {
-                Ok(event) => told(&event.device, &event.what, out),
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
+                Some(event) => told(event.source.name(), &event.kind, out),
+                None => return,
             }
         }
     });
     Narrator { stop, task }
 }
 
-fn told(device: &str, what: &What, out: Out) {
+fn told(device: &str, what: &EventKind, out: Out) {
     match what {
-        What::Payment(Progress::Status { code, text }) => out.say(format_args!("  {device}  04 FF {code:02X}  {text}")),
-        What::Payment(Progress::Approved) => out.say(format_args!("  {device}  04 0F     approved")),
-        What::Payment(Progress::ReceiptLine(line)) => out.say(format_args!("  {device}  slip      {line}")),
-        What::Disconnected { why } => out.say(format_args!("  {device}  lost: {why}")),
-        What::Connected { address } => out.say(format_args!("  {device}  connected again: {address}")),
-        What::Settled(settled) => {
+        EventKind::Payment(Progress::Status { code, text }) => {
+            out.say(format_args!("  {device}  04 FF {code:02X}  {text}"));
+        }
+        EventKind::Payment(Progress::Approved) => out.say(format_args!("  {device}  04 0F     approved")),
+        EventKind::Payment(Progress::ReceiptLine(line)) => out.say(format_args!("  {device}  slip      {line}")),
+        EventKind::Disconnected { why } => out.say(format_args!("  {device}  lost: {why}")),
+        EventKind::Connected { address } => out.say(format_args!("  {device}  connected again: {address}")),
+        EventKind::Settled(settled) => {
             let state = match settled.payment {
                 Payment::Charged(_) => "charged",
                 Payment::NotCharged(_) => "not charged",
@@ -192,8 +193,10 @@ fn told(device: &str, what: &What, out: Out) {
             };
             out.say(format_args!("  {device}  recovered: {state}; {}", settled.evidence));
         }
-        What::Printed { instead_of: Some(meant), .. } => out.say(format_args!("  {device}  prints instead of {meant}")),
-        What::PrintWaits { why, .. } => out.say(format_args!("  {device}  the job waits: {why}")),
+        EventKind::Printed { instead_of: Some(meant), .. } => {
+            out.say(format_args!("  {device}  prints instead of {meant}"));
+        }
+        EventKind::PrintWaits { why, .. } => out.say(format_args!("  {device}  the job waits: {why}")),
         _ => {}
     }
 }

@@ -81,18 +81,35 @@ impl Running {
         self.child.wait().expect("it ends");
     }
 
+    /// Ctrl-C.
+    #[cfg(unix)]
+    pub(crate) fn interrupt(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill is there").success());
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it can be asked").is_none()
+    }
+
     /// Waits for its end.
-    pub(crate) fn end(mut self) -> Said {
+    pub(crate) fn end(self) -> Said {
+        self.end_within(DEADLINE).unwrap_or_else(|| panic!("it does not end within {DEADLINE:?}"))
+    }
+
+    /// Waits for its end, and kills it if that does not come in time.
+    pub(crate) fn end_within(mut self, time: Duration) -> Option<Said> {
         let started = Instant::now();
         let code = loop {
             match self.child.try_wait().expect("it can be asked") {
                 Some(status) => break status.code(),
-                None if started.elapsed() > DEADLINE => panic!("it does not end within {DEADLINE:?}"),
+                None if started.elapsed() > time => return None,
                 None => std::thread::sleep(Duration::from_millis(2)),
             }
         };
         let [out, err] = std::mem::take(&mut self.said).map(|s| s.map_or(String::new(), |s| s.join().expect("text")));
-        Said { code, out, err }
+        Some(Said { code, out, err })
     }
 }
 

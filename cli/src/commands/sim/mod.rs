@@ -1,7 +1,9 @@
 //! Simulated devices for other people's software.
 
 mod printer;
+mod scanner;
 mod terminal;
+mod traced;
 
 use std::io::BufRead;
 
@@ -19,12 +21,14 @@ use crate::out::Out;
 #[derive(clap::Subcommand)]
 pub(crate) enum Args {
     Printer(printer::Args),
+    Scanner(scanner::Args),
     Terminal(terminal::Args),
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     match args {
         Args::Printer(args) => printer::run(args, *out).await,
+        Args::Scanner(args) => scanner::run(args, *out).await,
         Args::Terminal(args) => terminal::run(args, *out).await,
     }
 }
@@ -35,7 +39,7 @@ pub(super) async fn bind(listen: &str) -> Result<TcpListener> {
     TcpListener::bind(listen).await.map_err(|e| Error::from(e).at(listen).hint(hint))
 }
 
-/// Lines of standard input, read on a thread of their own; none any more when it ends.
+/// Lines of standard input, read on a thread of their own.
 fn commands() -> mpsc::UnboundedReceiver<String> {
     let (to, lines) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
@@ -48,7 +52,7 @@ fn commands() -> mpsc::UnboundedReceiver<String> {
     lines
 }
 
-/// The next line, or for ever nothing once standard input has ended.
+/// The next line. Never returns once standard input has ended.
 async fn next(lines: &mut mpsc::UnboundedReceiver<String>) -> String {
     match lines.recv().await {
         Some(line) => line,

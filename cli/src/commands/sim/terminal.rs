@@ -1,19 +1,21 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tresen::Result;
 use tresen::hal::sim;
-use tresen::payment::zvt::Commit;
-use tresen::payment::zvt::sim::{Misbehaviour, Profile, Simulator, Transaction};
+use tresen::payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, Transaction};
+use tresen::payment::zvt::{Commit, Password};
+use tresen::{Address, Result};
 
+use super::traced::Traced;
 use super::{bind, commands, next};
 use crate::out::Out;
 
 /// A payment terminal on a TCP port
 ///
 /// It approves everything with the card that every customer has, unless told otherwise, and keeps a
-/// ledger. Commands: decline, decline CODE, busy, cut (hang up after the next approval), mute (say nothing after
-/// the next approval), behave, ledger, quit.
+/// ledger. With -vv every frame is shown, card data and passwords masked. Commands: decline, decline CODE,
+/// busy, cut (hang up after the next approval), mute (say nothing after the next approval), hang up (at the
+/// next message), garbage, wrong length, late SECONDS (the next answer), behave, ledger, quit.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The protocol it speaks
@@ -32,22 +34,30 @@ pub(crate) struct Args {
     #[arg(long, default_value = "reverses", value_parser = ["reverses", "keeps"])]
     unacknowledged: String,
 
+    /// The password that it wants; without it any will do
+    #[arg(long, value_name = "PASSWORD")]
+    password: Option<Password>,
+
     /// Decline every payment with this result code
     #[arg(long, value_name = "CODE")]
     decline: Option<u8>,
 }
 
-const HELP: &str = "decline [CODE] | busy | cut | mute | behave | ledger | quit";
+const HELP: &str =
+    "decline [CODE] | busy | cut | mute | hang up | garbage | wrong length | late SECONDS | behave | ledger | quit";
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
-    let profile = Profile { pace: Duration::from_millis(args.pace), commit, ..Profile::default() };
-    let device = sim::Shared::new(Simulator::new(profile));
+    let password = args.password;
+    let profile = Profile { pace: Duration::from_millis(args.pace), commit, password, ..Profile::default() };
+    let traced = Traced::new(Simulator::new(profile), Address::tcp(&args.protocol, "localhost", 1));
+    let device = sim::Shared::new(traced);
     let (_server, at) = sim::tcp(bind(&args.listen).await?, device.clone())?;
     let address = format!("{}+tcp://{at}", args.protocol);
-    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C ends, `help` helps"));
+    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C ends, `help` lists the commands"));
+    let misbehave = |how| device.with(|d| d.device.misbehave(how));
     if let Some(code) = args.decline {
-        device.with(|d| d.misbehave(Misbehaviour::Decline(code)));
+        misbehave(Misbehaviour::Decline(code));
     }
     let mut lines = commands();
     let mut look = tokio::time::interval(Duration::from_millis(100));
@@ -55,37 +65,54 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     loop {
         tokio::select! {
             _ = look.tick() => {
-                let ledger = device.with(|d| d.ledger().entries().to_vec());
+                let ledger = device.with(|d| d.device.ledger().entries().to_vec());
                 for (at, entry) in ledger.iter().enumerate().filter(|(at, entry)| seen.get(*at) != Some(entry)) {
                     tell(at, entry, out);
                     // A fault is used up by one payment; this one goes on.
                     if let Some(code) = args.decline.filter(|_| at >= seen.len()) {
-                        device.with(|d| d.misbehave(Misbehaviour::Decline(code)));
+                        misbehave(Misbehaviour::Decline(code));
                     }
                 }
                 seen = ledger;
             }
             line = next(&mut lines) => {
-                let words: Vec<_> = line.split_whitespace().collect();
-                match words[..] {
-                    [] => {}
-                    ["quit"] => return Ok(()),
-                    ["ledger"] => seen.iter().enumerate().for_each(|(at, entry)| tell(at, entry, out)),
-                    ["behave"] => device.with(Simulator::behave),
-                    ["busy"] => device.with(|d| d.misbehave(Misbehaviour::Busy)),
-                    ["cut"] => device.with(|d| d.misbehave(Misbehaviour::HangUpAfterApproval)),
-                    ["mute"] => device.with(|d| d.misbehave(Misbehaviour::MuteAfterApproval)),
-                    ["decline"] => device.with(|d| d.misbehave(Misbehaviour::Decline(5))),
-                    ["decline", code] if code.parse::<u8>().is_ok() => {
-                        let code = code.parse().expect("it was just parsed");
-                        device.with(|d| d.misbehave(Misbehaviour::Decline(code)));
-                    }
-                    _ => out.say(HELP),
+                match line.as_str() {
+                    "" => {}
+                    "quit" => return Ok(()),
+                    "ledger" => seen.iter().enumerate().for_each(|(at, entry)| tell(at, entry, out)),
+                    "behave" => device.with(|d| d.device.behave()),
+                    other => match fault(other) {
+                        Some(how) => {
+                            misbehave(how);
+                            out.answer(&json!({ "fault": other }), format_args!("once: {other}"));
+                        }
+                        None => out.say(HELP),
+                    },
                 }
             }
             _ = tokio::signal::ctrl_c() => return Ok(()),
         }
     }
+}
+
+/// What the operator wants to go wrong, if these are the words for it.
+fn fault(words: &str) -> Option<Misbehaviour> {
+    let words: Vec<_> = words.split_whitespace().collect();
+    Some(match words[..] {
+        ["busy"] => Misbehaviour::Busy,
+        ["cut"] => Misbehaviour::HangUpAfterApproval,
+        ["mute"] => Misbehaviour::MuteAfterApproval,
+        ["decline"] => Misbehaviour::Decline(5),
+        ["decline", code] => Misbehaviour::Decline(code.parse().ok()?),
+        ["hang", "up"] => Misbehaviour::HangUp { side: Side::FromTill, message: 0, after: false },
+        ["garbage"] => Misbehaviour::Garbage { message: 0 },
+        ["wrong", "length"] => Misbehaviour::WrongLength { message: 0 },
+        ["late", seconds] => {
+            let seconds: u16 = seconds.parse().ok()?;
+            Misbehaviour::Late { message: 0, by: Duration::from_secs(seconds.into()) }
+        }
+        _ => return None,
+    })
 }
 
 fn tell(at: usize, entry: &Transaction, out: Out) {

@@ -1,0 +1,25 @@
+use tresen::Result;
+
+use super::terminal::{At, Desk};
+use crate::out::Out;
+
+/// Close the day at a terminal: it hands its turnover to the acquirer
+///
+/// What is still open from an earlier run is settled first, because the terminal forgets it with the
+/// day. Afterwards payments of the day can be refunded, but not reversed.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    at: At,
+}
+
+pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
+    let desk = Desk::open(args.at, *out).await?;
+    let day = desk.ask(async |terminal| terminal.end_of_day().await).await?;
+    for line in &day.receipt {
+        out.say(format_args!("  | {line}"));
+    }
+    let total = day.total.map_or("the terminal gave no total".to_owned(), |total| format!("total {total}"));
+    out.answer(&day, format_args!("the day is closed, {total}"));
+    Ok(())
+}

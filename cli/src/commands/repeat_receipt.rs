@@ -1,0 +1,21 @@
+use serde_json::json;
+use tresen::Result;
+
+use super::terminal::{At, Desk};
+use crate::out::Out;
+
+/// Show the last receipt of a terminal once more
+///
+/// Nothing is printed by the till; a terminal that prints its receipts itself may print it again.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    at: At,
+}
+
+pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
+    let desk = Desk::open(args.at, *out).await?;
+    let lines = desk.ask(async |terminal| terminal.repeat_receipt().await).await?;
+    out.answer(&json!({ "receipt": lines }), lines.join("\n"));
+    Ok(())
+}

@@ -1,0 +1,124 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+use tresen::payment::{Decision, Entry, IntentId, Journal as _, Operation, Payment};
+use tresen::{Amount, Error, Kind, Result, Store, SystemClock};
+
+use super::terminal::Journal;
+use crate::out::Out;
+
+/// List payments that nobody could settle, or decide one by hand
+///
+/// First let the terminal tell: `tresen pay --recover ADDRESS`. Where it cannot, because it was replaced
+/// or its day is closed, look at its slips or ask the acquirer, then write down how it ended, who says so
+/// and why. That is final: it stands in the journal, and nothing is sent to a terminal. Exit status: 0 nothing is
+/// open; 1 failed; 2 wrong usage; 4 something is open.
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("outcome").args(["charged", "not_charged"]))]
+pub(crate) struct Args {
+    /// The key of the payment to decide, as listed; without it what is open is listed
+    #[arg(requires = "outcome")]
+    key: Option<String>,
+
+    /// The money has moved: how much, such as 12.50 or "12.50 CHF"
+    #[arg(long, value_name = "AMOUNT", requires_all = ["key", "by", "reason"])]
+    charged: Option<Amount>,
+
+    /// No money has moved
+    #[arg(long, requires_all = ["key", "by", "reason"])]
+    not_charged: bool,
+
+    /// Who decides
+    #[arg(long, value_name = "NAME", requires = "outcome")]
+    by: Option<String>,
+
+    /// On what grounds, such as "slip 0417 in the terminal's roll"
+    #[arg(long, value_name = "TEXT", requires = "outcome")]
+    reason: Option<String>,
+
+    /// The till's database instead of the journal of `tresen pay`
+    #[arg(value_name = "FILE", long = "store", conflicts_with = "journal")]
+    store: Option<PathBuf>,
+
+    #[command(flatten)]
+    journal: Journal,
+}
+
+pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
+    let file = match &args.store {
+        Some(file) => file.clone(),
+        None => args.journal.file()?,
+    };
+    let clock = Arc::new(SystemClock);
+    let Some(key) = args.key else {
+        let store = Store::open_read_only(&file, clock).await?;
+        return list(&store, *out).await;
+    };
+    let (Some(by), Some(reason)) = (args.by, args.reason) else {
+        return Err(Error::new(Kind::Input, "say who decides and why: --by NAME --reason TEXT").at(&key));
+    };
+    let decision = match args.charged {
+        Some(amount) => Decision::charged(amount, by, reason),
+        None => Decision::not_charged(by, reason),
+    };
+    let store = Store::open(&file, clock).await?;
+    let id = IntentId(key);
+    if store.find(&id).await?.is_none() {
+        let error = Error::new(Kind::NotFound, format!("there is no payment `{}`", id.0)).at(file.display());
+        return Err(error.hint("`tresen settle` lists what is open"));
+    }
+    let entry = store.settle(&id, &decision).await?;
+    let how = match entry.outcome() {
+        Some(Payment::Charged(charge)) => format!("charged {}", charge.amount),
+        _ => "not charged".to_owned(),
+    };
+    let line = format!(
+        "settled: {} of {} is {how}, by {}: {}",
+        entry.intent.amount, entry.intent.at, decision.by, decision.reason
+    );
+    out.answer(&json!({ "settled": entry }), line);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is open, with what is known of it.
+async fn list(store: &Store, out: Out) -> Result<ExitCode> {
+    let (mut open, mut after) = (0, Some(0));
+    while let Some(from) = after {
+        let page = store.payments().after(from).await?;
+        for payment in page.rows.iter().filter(|p| p.is_open()) {
+            open += 1;
+            tell(&payment.entry, out);
+        }
+        after = page.next;
+    }
+    if open == 0 {
+        out.say("nothing is open");
+        return Ok(ExitCode::SUCCESS);
+    }
+    out.say("decide one with: tresen settle KEY --charged AMOUNT|--not-charged --by NAME --reason TEXT");
+    Ok(ExitCode::from(4))
+}
+
+fn tell(entry: &Entry, out: Out) {
+    let intent = &entry.intent;
+    let what = match &intent.operation {
+        Operation::Payment => "payment",
+        Operation::Refund => "refund",
+        _ => "reversal",
+    };
+    let known = match &entry.approved {
+        None => "the terminal's answer is not known".to_owned(),
+        Some(charge) => match &charge.reference {
+            Some(reference) => {
+                format!("the terminal approved {} as {reference}, and then was not heard", charge.amount)
+            }
+            None => format!("the terminal approved {}, and then was not heard", charge.amount),
+        },
+    };
+    out.answer(
+        entry,
+        format_args!("{}  {what} of {} at {}, {}\n  {known}", intent.id.0, intent.amount, intent.terminal, intent.at),
+    );
+}

@@ -1,0 +1,71 @@
+use serde_json::json;
+use tresen::printers::document::{Barcode, Qr};
+use tresen::printers::{Job, Outcome, Profile};
+use tresen::{Address, Error, Kind, Receipt, Result, SystemClock, new_key};
+
+use super::diagnose::diagnosed;
+use crate::out::Out;
+
+/// Print a test page: width, characters, codes, cut
+///
+/// What should be seen stands on the page itself. If a line is broken or cut off, the profile or the
+/// width is wrong; if letters are, the code page is.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The printer, such as escpos+tcp://10.0.0.20 or escpos+serial:///dev/ttyUSB0?baud=38400
+    address: Address,
+}
+
+pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
+    let (mut printer, name) = match tresen::open_printer(&args.address).await {
+        Ok(opened) => opened,
+        Err(error) => return Err(diagnosed(&args.address, error).await),
+    };
+    let columns = printer.capabilities().columns;
+    let profile = args.address.option("profile").and_then(Profile::named).map_or("by its own answer", |_| "as named");
+    let job = Job::new(new_key(), page(&name, columns, profile)?);
+    let outcome = printer.print(&job).await;
+    printer.close().await;
+    match outcome {
+        Outcome::Printed(proof) => {
+            let value = json!({ "outcome": "printed", "proof": proof });
+            out.answer(&value, format_args!("{name} printed it and said so ({proof:?})"));
+            Ok(())
+        }
+        Outcome::Accepted => {
+            let line = format_args!("{name} took all of it but cannot say whether it is on paper: look");
+            out.answer(&json!({ "outcome": "accepted" }), line);
+            Ok(())
+        }
+        Outcome::Unknown(error) => Err(error.hint("look at the paper")),
+        Outcome::Failed { error, .. } => Err(error),
+        other => Err(Error::new(Kind::Protocol, format!("unexpected outcome: {other:?}"))),
+    }
+}
+
+fn page(name: &str, columns: usize, profile: &str) -> Result<Receipt> {
+    use tresen::hal::Clock;
+    let ruler: String = (1..=columns).map(|n| if n % 10 == 0 { '|' } else { '.' }).collect();
+    Ok(Receipt::new()
+        .text("TEST PAGE")
+        .text(name)
+        .row("Printed", SystemClock.wall().to_string().chars().take(19).collect::<String>())
+        .row("Profile", profile)
+        .row("Columns", columns.to_string())
+        .rule()
+        .text("One full line, a bar at every tenth:")
+        .text(ruler)
+        .rule()
+        .text("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        .text("abcdefghijklmnopqrstuvwxyz")
+        .text("0123456789 .,:;!?%&/()=+-*#")
+        .text("ÄÖÜ äöü ß  éèà ç ñ  £ €")
+        .rule()
+        .text("EAN-13 4006381333931:")
+        .barcode(Barcode::ean13("4006381333931")?)
+        .text("QR code:")
+        .qr(Qr::new("tresen test page")?)
+        .rule()
+        .text("The paper is cut below.")
+        .cut())
+}

@@ -1,0 +1,96 @@
+//! `tresen check-config` and `tresen doctor` as a technician meets them.
+
+mod common;
+
+use common::{Sim, tresen};
+use serde_json::Value;
+
+/// A folder with one configuration, and its path.
+fn configuration(text: &str) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("till.toml");
+    std::fs::write(&file, text).expect("written");
+    let file = file.to_str().expect("text").to_owned();
+    (dir, file)
+}
+
+fn lines(json: &str) -> Vec<Value> {
+    json.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
+}
+
+#[test]
+fn a_right_file_is_listed_and_ok() {
+    let (_dir, file) = configuration("[printers.bar]\naddress = 'escpos+tcp://10.0.0.20'\n[routes]\nr = ['bar']\n");
+    let said = tresen(["check-config", &file]).well();
+    assert_eq!(said.out, format!("printer bar: escpos+tcp://10.0.0.20:9100\nroute r: bar\n{file}: OK\n"));
+}
+
+#[test]
+fn all_problems_are_told_each_with_its_line() {
+    let (_dir, file) = configuration(
+        "[till]\nname = 5\n[printers.bar]\naddress = 'escpos+tcp://10.0.0.20'\nprofil = 'x'\n\n[terminals.bar]\naddress = 'zvt+tcp://t'\npassword = 'secret'\n",
+    );
+    let said = tresen(["check-config", &file]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let told: Vec<_> = said.err.lines().collect();
+    assert_eq!(told.len(), 4, "{said:?}");
+    for (line, parts) in told.iter().zip([
+        ["2: key `till.name`", "text in quotes"],
+        ["5: key `printers.bar.profil`", "unknown option"],
+        ["7: warning: key `terminals.bar`", "printers"],
+        ["9: key `terminals.bar.password`", "six digits"],
+    ]) {
+        assert!(line.starts_with(&format!("tresen: {file}:")), "{line}");
+        assert!(parts.iter().all(|part| line.contains(part)), "{line} lacks {parts:?}");
+        assert!(!line.contains("secret"), "{line}");
+    }
+    assert_eq!(said.out, format!("{file}: 3 errors, 1 warning\n"));
+
+    let said = tresen(["--json", "check-config", &file]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    let told = lines(&said.err);
+    let places: Vec<_> = told.iter().map(|t| (t["line"].as_u64(), t["severity"].as_str())).collect();
+    let (error, warning) = (Some("error"), Some("warning"));
+    assert_eq!(places, [(Some(2), error), (Some(5), error), (Some(7), warning), (Some(9), error)]);
+    assert_eq!((&told[1]["key"], &told[1]["kind"]), (&"printers.bar.profil".into(), &"config".into()));
+}
+
+#[test]
+fn warnings_do_not_fail() {
+    let (_dir, file) =
+        configuration("[printers.bar]\naddress = 'escpos+tcp://10.0.0.20'\n[routes]\nr = ['bar', 'bar']\n");
+    let said = tresen(["check-config", &file]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.err.contains(":4: warning: ") && said.err.lines().count() == 1, "{said:?}");
+    assert!(said.out.ends_with(&format!("{file}: OK, 1 warning\n")), "{said:?}");
+}
+
+#[test]
+fn the_doctor_looks_at_everything_in_one_go() {
+    let paper = tempfile::tempdir().expect("a folder");
+    let mut printer =
+        Sim::start(&["printer", "--profile", "epson-tm-m30", "--out", paper.path().to_str().expect("text")]);
+    let terminal = Sim::start(&["terminal", "--pace", "0"]);
+    let text =
+        format!("[printers.bar]\naddress = '{}'\n[terminals.t]\naddress = '{}'\n", printer.address, terminal.address);
+    let (dir, file) = configuration(&text);
+    let said = tresen(["doctor", &file]).well();
+    for part in ["clock", "till.toml", "store", "printer bar", "terminal t", "60000001", "no problems found"] {
+        assert!(said.out.contains(part), "{} lacks {part}", said.out);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 1, "nothing is written");
+    assert_eq!(std::fs::read_dir(paper.path()).expect("a folder").count(), 0, "nothing is printed");
+
+    printer.type_in("paper out");
+    // The simulator reads its keyboard and its port independently.
+    let said = std::iter::repeat_with(|| tresen(["--json", "doctor", &file])).find(|s| s.code != Some(0));
+    let said = said.expect("it does not end");
+    let found = lines(&said.out);
+    let of = |subject: &str| found.iter().find(|f| f["subject"] == subject).expect(subject);
+    assert_eq!(of("printer bar")["state"], "failed", "{said:?}");
+    assert!(of("printer bar").to_string().contains("out of paper"), "{said:?}");
+    assert_eq!(of("terminal t")["state"], "ok", "{said:?}");
+    assert_eq!(said.code, Some(1));
+    terminal.quit();
+    printer.quit();
+}

@@ -1,0 +1,181 @@
+//! What a cashier does at a terminal, by commands.
+
+mod common;
+
+use common::{Sim, start, tresen};
+use serde_json::Value;
+
+/// A journal of this test's own.
+fn journal() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("journal.db").to_str().expect("text").to_owned();
+    (dir, file)
+}
+
+fn lines(json: &str) -> Vec<Value> {
+    json.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
+}
+
+#[test]
+fn a_payment_is_taken_back_money_is_given_back_and_the_day_is_closed() {
+    let (_dir, journal) = journal();
+    let sim = Sim::start(&["terminal", "--pace", "0"]);
+    let run = |args: &[&str]| tresen([args, &["--journal", &journal]].concat());
+    // The simulator's first receipt is 0417.
+    assert!(run(&["pay", &sim.address, "12.50"]).well().out.contains("charged 12.50 EUR, receipt 0417"));
+    let again = run(&["repeat-receipt", &sim.address]).well();
+    assert!(again.out.contains("12,50") || again.out.contains("12.50"), "{again:?}");
+    let said = run(&["reverse", &sim.address, "0417", "12.50"]).well();
+    assert!(said.out.contains("reversed 12.50 EUR"), "{said:?}");
+    let said = run(&["reverse", &sim.address, "0417", "12.50"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(3), ""), "it is reversed already: {said:?}");
+    assert!(said.out.contains("not reversed"), "{said:?}");
+    let said = run(&["--json", "refund", &sim.address, "5.00"]).well();
+    assert!(said.json()["charged"].is_object(), "{said:?}");
+    let said = run(&["end-of-day", &sim.address]).well();
+    assert!(said.out.contains("the day is closed"), "{said:?}");
+    sim.quit();
+}
+
+#[test]
+fn a_simulated_terminal_may_want_its_password() {
+    let sim = Sim::start(&["terminal", "--password", "123456"]);
+    let said = tresen(["info", &sim.address]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("password"), "{said:?}");
+    assert!(!said.err.contains("another till"), "{said:?}");
+    tresen(["info", &format!("{}?password=123456", sim.address)]).well();
+    sim.quit();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_leaves_a_silent_terminal_and_recovery_says_how_it_ended() {
+    let (_dir, journal) = journal();
+    let mut sim = Sim::start(&["terminal", "--pace", "0"]);
+    sim.type_in("mute");
+    assert_eq!(sim.line()["fault"], "mute");
+    let mut paying = start(["pay", &sim.address, "12.50", "--json", "--journal", &journal]);
+    // It is authorised at the terminal; from here on nothing is heard any more.
+    assert_eq!(sim.line()["amount"], "12.50 EUR");
+    while paying.runs() {
+        paying.interrupt();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let said = paying.end();
+    assert_eq!(said.code, Some(4), "{said:?}");
+    let key = said.json()["unknown"]["intent"].as_str().expect("a key").to_owned();
+
+    let said = tresen(["--json", "pay", &sim.address, "--recover", "--journal", &journal]);
+    let told = lines(&said.out);
+    let settled = told.iter().find(|l| l["settled"] == key.as_str()).unwrap_or_else(|| panic!("{said:?}"));
+    assert!(settled["evidence"].as_str().is_some_and(|e| !e.is_empty()), "{settled}");
+    let summary = told.last().expect("a summary");
+    match settled["outcome"].as_str() {
+        Some("charged" | "not-charged") => assert_eq!((said.code, &summary["open"]), (Some(0), &0.into()), "{said:?}"),
+        Some("unknown") => assert_eq!((said.code, &summary["open"]), (Some(4), &1.into()), "{said:?}"),
+        other => panic!("{other:?}"),
+    }
+    sim.quit();
+}
+
+#[test]
+fn frames_of_a_simulated_terminal_are_shown_in_hex() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tresen"));
+    command.args(["-vv", "sim", "terminal", "--listen", "127.0.0.1:0", "--password", "123456", "--json"]);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut sim = command.stderr(std::process::Stdio::piped()).spawn().expect("the command was built");
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(sim.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
+    let told: Value = serde_json::from_str(&line).expect("JSON");
+    let address = format!("{}?password=123456", told["address"].as_str().expect("an address"));
+    tresen(["info", &address]).well();
+    std::io::Write::write_all(&mut sim.stdin.take().expect("piped"), b"quit\n").expect("it listens");
+    let said = sim.wait_with_output().expect("it ends");
+    let log = String::from_utf8(said.stderr).expect("text");
+    let frames: Vec<_> = log.lines().filter(|l| l.contains("frame")).collect();
+    // 06 00, registration, and 80 00, its acknowledgement (ZVT 13.13).
+    assert!(frames.iter().any(|f| f.contains("bytes=06 00 ") && f.contains("host")), "{log}");
+    assert!(frames.iter().any(|f| f.contains("bytes=80 00 00") && f.contains("device")), "{log}");
+}
+
+#[test]
+fn a_person_settles_what_no_terminal_can_tell() {
+    let (dir, journal) = journal();
+    let mut sim = Sim::start(&["terminal", "--pace", "0"]);
+    sim.type_in("mute");
+    assert_eq!(sim.line()["fault"], "mute");
+    let paying = start(["pay", &sim.address, "12.50", "--journal", &journal]);
+    assert_eq!(sim.line()["amount"], "12.50 EUR");
+    // Killed, and the terminal is gone for good.
+    paying.kill();
+    drop(sim);
+
+    let run = |args: &[&str]| tresen([args, &["--journal", &journal]].concat());
+    let said = run(&["--json", "settle"]);
+    assert_eq!(said.code, Some(4), "{said:?}");
+    let open = lines(&said.out);
+    assert_eq!(open.len(), 1, "{said:?}");
+    assert_eq!(open[0]["intent"]["amount"], "12.50 EUR", "{said:?}");
+    let key = open[0]["intent"]["id"].as_str().expect("a key").to_owned();
+
+    for (args, part) in [
+        (&["settle", key.as_str()][..], "--charged"),
+        (&["settle", &key, "--not-charged", "--by", "Anna"], "--reason"),
+        (&["settle", &key, "--charged", "12.50", "--not-charged", "--by", "Anna", "--reason", "x"], "cannot be used"),
+        (&["settle", "--not-charged", "--by", "Anna", "--reason", "x"], "KEY"),
+    ] {
+        let said = run(args);
+        assert_eq!(said.code, Some(2), "{args:?}: {said:?}");
+        assert!(said.err.contains(part), "{args:?}: {said:?}");
+    }
+    let said = run(&["settle", "no-such-key", "--not-charged", "--by", "Anna", "--reason", "slip"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("no payment `no-such-key`"), "{said:?}");
+
+    let said = run(&["settle", &key, "--charged", "12.50", "--by", "Anna", "--reason", "slip 0417"]).well();
+    assert!(said.out.contains("charged 12.50 EUR, by Anna: slip 0417"), "{said:?}");
+    assert!(run(&["settle"]).well().out.contains("nothing is open"));
+    let said = run(&["settle", &key, "--not-charged", "--by", "Ben", "--reason", "changed my mind"]);
+    assert_eq!(said.code, Some(1), "a decision is final: {said:?}");
+    assert!(said.err.contains("Anna"), "{said:?}");
+
+    let steps: Vec<_> = lines(&tresen(["--json", "journal", &journal]).well().out);
+    let kinds: Vec<_> = steps.iter().filter(|s| s["key"] == key.as_str()).map(|s| s["kind"].clone()).collect();
+    assert_eq!(kinds.last(), Some(&"settled".into()), "{kinds:?}");
+    assert!(tresen(["status", &journal]).well().out.contains("payments   1, 0 open"));
+    assert!(tresen(["jobs", &journal]).well().out.contains("no job"));
+    drop(dir);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_journal_is_its_owners_alone_and_a_second_till_is_told_who_has_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut sim = Sim::start(&["terminal", "--pace", "0"]);
+    sim.type_in("mute");
+    assert_eq!(sim.line()["fault"], "mute");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tresen"));
+    let mut first = command
+        .args(["pay", &sim.address, "1.00"])
+        .env("XDG_STATE_HOME", dir.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the command was built");
+    assert_eq!(sim.line()["amount"], "1.00 EUR");
+    let folder = dir.path().join("tresen");
+    let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    for file in std::fs::read_dir(&folder).expect("a folder") {
+        let path = file.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    let journal = folder.join("journal.db");
+    let said = tresen(["pay", &sim.address, "--recover", "--journal", journal.to_str().expect("text")]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains(&first.id().to_string()), "it names the process {}: {said:?}", first.id());
+    first.kill().expect("it runs");
+    first.wait().expect("it ends");
+}
