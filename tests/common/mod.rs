@@ -15,6 +15,8 @@ use tresen::printers::Profile as PrinterProfile;
 use tresen::printers::escpos::sim::VirtualPrinter;
 use tresen::{Amount, Config, EventKind, Events, Payment, Phase, Result, SystemClock, Tresen};
 
+/// The options of a terminal that is this till's alone and whose simulator decides at once.
+const TERMINAL: &str = "?password=000000&exclusive=true&grace=0";
 /// Nothing that these tests wait for takes this long, unless it never comes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 
@@ -77,7 +79,8 @@ impl Counter {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let (server, at) = sim::tcp(listener, device.clone()).expect("served");
         self.servers.push(server);
-        self.configure(section, &format!("{protocol}+tcp://{at}"));
+        let options = if protocol == "zvt" { TERMINAL } else { "" };
+        self.configure(section, &format!("{protocol}+tcp://{at}{options}"));
         device
     }
 
@@ -86,7 +89,7 @@ impl Counter {
     }
 
     pub(crate) async fn terminal(&mut self, profile: TerminalProfile) -> Shared<Simulator> {
-        self.serve("terminals.counter", "zvt", "?password=000000&exclusive=true&grace=0", Simulator::new(profile)).await
+        self.serve("terminals.counter", "zvt", TERMINAL, Simulator::new(profile)).await
     }
 
     /// A device that is switched off: its port is its own, but nobody listens there yet.
