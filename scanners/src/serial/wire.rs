@@ -77,7 +77,7 @@ impl Framing {
     /// | `quiet` | the silence behind an end mark that makes it the end, in milliseconds | 50; 0 with bytes as `suffix` |
     /// | `gap` | a silence that ends a code without any mark, in milliseconds | none; 100 with `suffix=none` |
     /// | `aim` | whether `]cm` in front is an AIM identifier | `true` |
-    /// | `code-id` | the vendor's identifier in front: `honeywell`, `zebra` | none |
+    /// | `code-id` | the vendor's identifier in front: `honeywell`, `zebra`, `datalogic` | none |
     /// | `upc-e` | UPC-E without identifier: `8` digits, `6` digits, `none` | refused where ambiguous |
     /// | `max` | the longest code, in bytes | 8192 |
     ///
