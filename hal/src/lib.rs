@@ -32,8 +32,10 @@ mod clock;
 pub mod discovery;
 mod driver;
 mod error;
+mod known;
 pub mod link;
 mod random;
+pub mod runtime;
 pub mod sim;
 #[cfg(target_os = "linux")]
 mod sys;
@@ -45,7 +47,9 @@ pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use driver::Driver;
 pub use error::{Effect, Error, Kind, Result, Retry};
+pub use known::Known;
 pub use link::Link;
+pub use runtime::{Runtime, SimulatedRuntime, SystemRuntime};
 pub use units::Dots;
 
 /// A boxed future: the one place where async meets a trait object.

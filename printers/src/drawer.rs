@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::{BoxFuture, Result};
+use tresen_hal::{BoxFuture, Known, Result};
 
-use crate::printer::{DrawerPin, Known, Printer};
+use crate::printer::{DrawerPin, Printer};
 
 /// A cash drawer, whatever opens it.
 pub trait CashDrawer: Send {

@@ -58,5 +58,5 @@ pub use content::{Content, Raw};
 pub use document::Receipt;
 pub use drawer::{CashDrawer, Polarity, PrinterDrawer};
 pub use panel::Panel;
-pub use printer::{Capabilities, DrawerPin, Identity, Job, Known, Outcome, Paper, Printer, Proof, Status};
+pub use printer::{Capabilities, DrawerPin, Identity, Job, Outcome, Paper, Printer, Proof, Status};
 pub use profile::Profile;

@@ -1,7 +1,7 @@
 //! What a vendor codes against: any receipt printer.
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::{BoxFuture, Dots, Driver, Error, Result};
+use tresen_hal::{BoxFuture, Dots, Driver, Error, Known, Result};
 
 use crate::content::Content;
 use crate::panel::Panel;
@@ -108,32 +108,6 @@ pub enum Proof {
     /// The printer answered a status request queued behind the job: ESC/POS GS r. It proves that
     /// the buffer was worked off.
     BufferDone,
-}
-
-/// Yes, no, or nobody knows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Known {
-    /// Yes.
-    Yes,
-    /// No.
-    No,
-    /// Not known. What is done then stands with each use.
-    #[default]
-    Unknown,
-}
-
-impl Known {
-    /// Whether it is surely so.
-    pub fn is_yes(self) -> bool {
-        self == Self::Yes
-    }
-}
-
-impl From<bool> for Known {
-    fn from(yes: bool) -> Self {
-        if yes { Self::Yes } else { Self::No }
-    }
 }
 
 /// What a printer can do.

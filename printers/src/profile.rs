@@ -10,8 +10,9 @@ use std::borrow::Cow;
 
 use tresen_hal::Dots;
 
-use crate::printer::{Capabilities, Known};
+use crate::printer::Capabilities;
 use crate::text::{CodePage, Slot};
+use tresen_hal::Known;
 
 /// What is known about a kind of printer.
 #[derive(Debug, Clone, PartialEq, Eq)]

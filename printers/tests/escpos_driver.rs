@@ -6,13 +6,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tresen_hal::link::fault::{Fault, Plan};
 use tresen_hal::link::memory;
 use tresen_hal::sim::{self, Device, Shared};
-use tresen_hal::{Address, BoxFuture, Dots, Driver, Effect, Kind, Link};
+use tresen_hal::{Address, BoxFuture, Dots, Driver, Effect, Kind, Known, Link};
 use tresen_printers::document::{Receipt, Style};
 use tresen_printers::escpos::sim::{Faults, Line, Mishap, VirtualPrinter};
 use tresen_printers::escpos::{self, Options};
-use tresen_printers::{
-    CashDrawer, DrawerPin, Job, Known, Outcome, Paper, Polarity, Printer, PrinterDrawer, Profile, Proof,
-};
+use tresen_printers::{CashDrawer, DrawerPin, Job, Outcome, Paper, Polarity, Printer, PrinterDrawer, Profile, Proof};
 
 fn serve(device: VirtualPrinter) -> (Shared<VirtualPrinter>, Box<dyn Link>) {
     let device = Shared::new(device);

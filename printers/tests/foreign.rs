@@ -106,7 +106,7 @@ fn a_scanner_reads_gs1_128() {
 #[test]
 fn a_scanner_reads_qr_codes_drawn_by_printer_or_by_us() {
     for correction in [Correction::Low, Correction::Medium, Correction::Quartile, Correction::High] {
-        for qr in [tresen_printers::Known::Yes, tresen_printers::Known::No] {
+        for qr in [tresen_hal::Known::Yes, tresen_hal::Known::No] {
             let mut profile = Profile::generic_58();
             profile.qr = qr;
             let data = "Grüße vom Tresen 漢字 0123456789";

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::Mutex;
-use tresen_hal::{BoxFuture, Effect, Error, Kind, Link, Result};
+use tresen_hal::{BoxFuture, Effect, Error, Kind, Known, Link, Result};
 use tresen_peers::printer::{Habits, Printer as Peer};
 use tresen_peers::{Channel, Shared};
 use tresen_printers::document::{Receipt, Style};
 use tresen_printers::escpos::{self, Options};
-use tresen_printers::{DrawerPin, Job, Known, Outcome, Paper, Printer, Profile, Proof};
+use tresen_printers::{DrawerPin, Job, Outcome, Paper, Printer, Profile, Proof};
 
 /// A connection that holds little: a send waits until the printer reads.
 #[derive(Debug)]

@@ -5,10 +5,11 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use tresen_hal::Known;
 use tresen_hal::sim::{Action, Device};
 use tresen_printers::document::{Barcode, Qr, Receipt};
 use tresen_printers::escpos::sim::{Rendered, Unsupported, VirtualPrinter, render};
-use tresen_printers::{Known, Profile, escpos};
+use tresen_printers::{Profile, escpos};
 
 fn paper(bytes: &[u8]) -> Rendered {
     render(bytes, &Profile::epson_tm_t88())

@@ -1,7 +1,8 @@
 //! All devices at a glance.
 
 use serde::Serialize;
-use tresen_printers::{Known, Paper, Status};
+use tresen_hal::Known;
+use tresen_printers::{Paper, Status};
 use tresen_scanners as scanners;
 
 use super::Phase;

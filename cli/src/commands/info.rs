@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tresen::hal::{Driver, Error, Kind};
+use tresen::hal::{Driver, Error, Kind, Known};
 use tresen::payment::MemoryJournal;
-use tresen::printers::{Identity, Known, Paper, Profile, Status};
+use tresen::printers::{Identity, Paper, Profile, Status};
 use tresen::{Address, Result, Retry, SystemClock, protocols};
 
 use super::diagnose::diagnosed;

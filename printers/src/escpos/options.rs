@@ -3,9 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use tresen_hal::{Address, Dots, Error, Kind, Result};
+use tresen_hal::{Address, Dots, Error, Kind, Known, Result};
 
-use crate::printer::Known;
 use crate::profile::Profile;
 
 /// How a printer is opened.

@@ -5,7 +5,8 @@
 //! are told apart by the bits that Epson fixes in each first byte ("ESC/POS Command Reference",
 //! GS a, DLE EOT, GS r, GS I, GS ( H, DLE DC4); [`Decoder`] is the only reader of the stream.
 
-use crate::printer::{Known, Paper, Status};
+use crate::printer::{Paper, Status};
+use tresen_hal::Known;
 
 /// Longest `5F … 00` or `37 … 00` block that is taken for one; Epson's are up to 80 characters.
 const LONGEST: usize = 128;

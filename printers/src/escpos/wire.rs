@@ -10,9 +10,10 @@ use super::raster;
 use crate::bitmap::Bitmap;
 use crate::document::{Align, Barcode, Correction, Cut, Hri, Item, Kick, Qr, Receipt, Style, Symbology, Text};
 use crate::layout::{self, Sink};
-use crate::printer::{DrawerPin, Known};
+use crate::printer::DrawerPin;
 use crate::profile::Profile;
 use crate::{document, symbols, text};
+use tresen_hal::Known;
 
 const DLE: u8 = 0x10;
 const ESC: u8 = 0x1b;

@@ -13,7 +13,7 @@ use crate::printer::DrawerPin;
 impl Session {
     /// Puts the steps of `call` on the agenda.
     pub(super) fn plan(&mut self, call: Call<'_>) {
-        let status = self.capabilities.status != crate::printer::Known::No;
+        let status = self.capabilities.status != tresen_hal::Known::No;
         let asks = |then: Step| if status { vec![Step::Condition, then] } else { vec![then] };
         let steps = match call {
             Call::Open => asks(Step::Greet),
@@ -47,7 +47,7 @@ impl Session {
 
     /// The steps after which the printer would print now.
     fn ready(&self) -> Vec<Step> {
-        let status = self.capabilities.status != crate::printer::Known::No;
+        let status = self.capabilities.status != tresen_hal::Known::No;
         let ask = if status { vec![Step::Condition, Step::Ready { recovered: false }] } else { vec![] };
         [ask, vec![Step::Introduce, Step::Settle, Step::Preamble]].concat()
     }

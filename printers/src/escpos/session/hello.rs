@@ -10,8 +10,9 @@ use super::steps::Step;
 use super::{Event, Ladder, Session, calls};
 use crate::escpos::options::ProofBy;
 use crate::escpos::wire;
-use crate::printer::{Capabilities, Known};
+use crate::printer::Capabilities;
 use crate::profile::Profile;
+use tresen_hal::Known;
 
 /// How long an interrupted command is looked for.
 const FLUSH: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use tresen_hal::{Effect, Error, Kind};
+use tresen_hal::{Effect, Error, Kind, Known};
 
 use super::steps::Step;
 use super::{Event, Ladder, Session, calls};
@@ -15,7 +15,7 @@ use crate::content::Content;
 use crate::document::{Receipt, Style};
 use crate::escpos::status::Fault;
 use crate::escpos::wire;
-use crate::printer::{Job, Known, Outcome, Proof};
+use crate::printer::{Job, Outcome, Proof};
 
 /// How many process ids there are: four characters of 94 kinds.
 pub(super) const TICKETS: u32 = 94 * 94 * 94 * 94;

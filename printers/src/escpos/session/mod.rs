@@ -21,11 +21,11 @@ mod steps;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use tresen_hal::{Effect, Error, Kind, Result};
+use tresen_hal::{Effect, Error, Kind, Known, Result};
 
 use super::options::Options;
 use super::status::{Condition, Decoder, Fault};
-use crate::printer::{Capabilities, DrawerPin, Identity, Job, Known, Outcome, Status};
+use crate::printer::{Capabilities, DrawerPin, Identity, Job, Outcome, Status};
 use crate::profile::Profile;
 use job::JobState;
 use realtime::Realtime;

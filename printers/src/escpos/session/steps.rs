@@ -336,7 +336,7 @@ impl Session {
     /// at the till: it is sent only if it is executed now.
     fn kick(&mut self, pin: DrawerPin) {
         let status = self.capabilities.status.is_yes();
-        if self.capabilities.drawer == crate::printer::Known::No {
+        if self.capabilities.drawer == tresen_hal::Known::No {
             return self.fail(calls::no_drawer());
         }
         if status && !self.answered {

@@ -1,0 +1,44 @@
+//! Yes, no, or unknown: what a device can do, as far as anyone knows.
+
+use serde::{Deserialize, Serialize};
+
+/// Yes, no, or nobody knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Known {
+    /// Yes.
+    Yes,
+    /// No.
+    No,
+    /// Not known. Each use says what it does then.
+    #[default]
+    Unknown,
+}
+
+impl Known {
+    /// Whether it is certainly so.
+    pub fn is_yes(self) -> bool {
+        self == Self::Yes
+    }
+
+    /// Whether it is certainly not so.
+    pub fn is_no(self) -> bool {
+        self == Self::No
+    }
+}
+
+impl From<bool> for Known {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+impl std::fmt::Display for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        })
+    }
+}

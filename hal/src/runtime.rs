@@ -1,0 +1,251 @@
+//! What a till takes from the world besides its devices: time, ids, randomness and threads. Everything above the
+//! links takes them from one [`Runtime`] that is handed in, so that a whole shop can be run again from a seed.
+//!
+//! Tasks and timers are tokio's; on a current-thread runtime with a paused clock they are deterministic, too.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::random::splitmix;
+use crate::{Clock, Error, Kind, Result, SystemClock};
+
+/// A piece of work that may block its thread.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// Where time, ids, randomness and threads come from.
+pub trait Runtime: Clock {
+    /// 64 random bits; for jitter and ids, not for secrets.
+    fn random(&self) -> u64;
+
+    /// A new id, unique everywhere and sorted by time: a UUID of version 7 (RFC 9562, section 5.7).
+    fn new_id(&self) -> String;
+
+    /// Runs `work`, which may block, without holding up the caller's task.
+    fn offload(&self, work: Work);
+
+    /// A thread of its own, called `name`, that does one piece of work after the other.
+    ///
+    /// # Errors
+    /// The system starts no more threads.
+    fn worker(&self, name: &str) -> Result<Worker>;
+}
+
+impl dyn Runtime {
+    /// Runs what may block and waits for its result. A dropped future discards the result, not the work.
+    ///
+    /// # Errors
+    /// [`Kind::Cancelled`]: the work panicked, or the program is ending.
+    pub async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let (done, result) = oneshot::channel();
+        self.offload(Box::new(move || _ = done.send(work())));
+        result.await.map_err(|_| Error::new(Kind::Cancelled, "the runtime is shutting down"))
+    }
+}
+
+/// A thread that does one piece of work after the other; [`Runtime::worker`] starts it. When this is dropped it ends
+/// after what was handed to it.
+pub struct Worker(Queue);
+
+enum Queue {
+    Thread {
+        work: Option<mpsc::Sender<Work>>,
+        ended: Mutex<Option<oneshot::Receiver<()>>>,
+    },
+    /// Done by whoever hands it in.
+    Inline(Mutex<()>),
+}
+
+impl Worker {
+    /// Hands in a piece of work.
+    pub fn run(&self, work: Work) {
+        match &self.0 {
+            // The thread ends with this handle only; work of a thread that panicked is dropped, and its caller sees that.
+            Queue::Thread { work: queue, .. } => _ = queue.as_ref().map(|queue| queue.send(work)),
+            Queue::Inline(turn) => {
+                let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                work();
+            }
+        }
+    }
+
+    /// Waits until all that was handed in is done and the thread has ended.
+    pub async fn close(mut self) {
+        if let Queue::Thread { work, ended } = &mut self.0 {
+            *work = None;
+            let ended = ended.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(ended) = ended {
+                ended.await.ok();
+            }
+        }
+    }
+
+    fn thread(name: &str) -> Result<Self> {
+        let (work, queue) = mpsc::channel::<Work>();
+        let (end, ended) = oneshot::channel();
+        let run = move || {
+            let _end: oneshot::Sender<()> = end;
+            queue.iter().for_each(|work| work());
+        };
+        let started = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        started.map_err(|e| Error::new(Kind::Io, format!("cannot start the thread `{name}`")).because(e))?;
+        Ok(Self(Queue::Thread { work: Some(work), ended: Mutex::new(Some(ended)) }))
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worker")
+    }
+}
+
+/// The system's: threads, random ids, and its clock or another one.
+#[derive(Debug, Clone)]
+pub struct SystemRuntime(Arc<dyn Clock>);
+
+impl SystemRuntime {
+    /// The system's clock, threads and randomness.
+    pub fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock))
+    }
+
+    /// The system's threads and randomness with another clock. Ids are sorted by the system's time all the same.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self(clock)
+    }
+}
+
+impl Default for SystemRuntime {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemRuntime {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+    fn wall(&self) -> Timestamp {
+        self.0.wall()
+    }
+}
+
+impl Runtime for SystemRuntime {
+    fn random(&self) -> u64 {
+        uuid::Uuid::new_v4().as_u64_pair().1
+    }
+    fn new_id(&self) -> String {
+        uuid::Uuid::now_v7().to_string()
+    }
+    fn offload(&self, work: Work) {
+        tokio::task::spawn_blocking(work);
+    }
+    fn worker(&self, name: &str) -> Result<Worker> {
+        Worker::thread(name)
+    }
+}
+
+/// One that repeats itself: the same seed gives the same ids and random numbers, and there are no threads. Its time is
+/// tokio's, which a test pauses, counted from a date and time of the caller's choice. Clones share the state.
+#[derive(Debug, Clone)]
+pub struct SimulatedRuntime(Arc<Simulated>);
+
+#[derive(Debug)]
+struct Simulated {
+    start: (tokio::time::Instant, Timestamp),
+    seed: Mutex<u64>,
+    ids: AtomicU64,
+}
+
+impl SimulatedRuntime {
+    /// Begins now, which it calls `wall`. Call it within tokio.
+    pub fn new(seed: u64, wall: Timestamp) -> Self {
+        let start = (tokio::time::Instant::now(), wall);
+        Self(Arc::new(Simulated { start, seed: Mutex::new(seed), ids: AtomicU64::new(0) }))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.start.0.elapsed()
+    }
+}
+
+impl Clock for SimulatedRuntime {
+    fn now(&self) -> Instant {
+        (self.0.start.0 + self.elapsed()).into_std()
+    }
+    fn wall(&self) -> Timestamp {
+        self.0.start.1 + self.elapsed()
+    }
+}
+
+impl Runtime for SimulatedRuntime {
+    fn random(&self) -> u64 {
+        splitmix(&mut self.0.seed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn new_id(&self) -> String {
+        let millis = u64::try_from(self.wall().as_millisecond()).unwrap_or(0);
+        // The counter keeps the ids of one millisecond in order.
+        let count = self.0.ids.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = [0; 10];
+        bytes[..4].copy_from_slice(&count.to_be_bytes()[4..]);
+        bytes[4..].copy_from_slice(&self.random().to_be_bytes()[..6]);
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string()
+    }
+
+    fn offload(&self, work: Work) {
+        work();
+    }
+
+    fn worker(&self, _name: &str) -> Result<Worker> {
+        Ok(Worker(Queue::Inline(Mutex::new(()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_seed_gives_the_same_ids_and_time_is_tokios() {
+        let wall: Timestamp = "2026-01-02T07:59:01Z".parse().expect("a timestamp");
+        let ids = |seed: u64| {
+            let runtime = SimulatedRuntime::new(seed, wall);
+            [runtime.new_id(), runtime.new_id(), runtime.new_id()]
+        };
+        assert_eq!(ids(1), ids(1));
+        assert_ne!(ids(1), ids(2));
+        assert!(ids(7).is_sorted(), "{:?}", ids(7));
+        let runtime = SimulatedRuntime::new(0, wall);
+        let before = runtime.now();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(runtime.wall().to_string(), "2026-01-02T08:00:01Z");
+        assert_eq!(runtime.now() - before, Duration::from_secs(60));
+    }
+
+    #[tokio::test]
+    async fn a_worker_does_all_it_was_handed_in_order_before_it_ends() {
+        for runtime in [&SystemRuntime::new() as &dyn Runtime, &SimulatedRuntime::new(0, Timestamp::UNIX_EPOCH)] {
+            let worker = runtime.worker("test").expect("a thread");
+            let done = Arc::new(Mutex::new(Vec::new()));
+            for n in 0..100 {
+                let done = done.clone();
+                worker.run(Box::new(move || done.lock().expect("whole").push(n)));
+            }
+            worker.close().await;
+            assert_eq!(*done.lock().expect("whole"), (0..100).collect::<Vec<_>>());
+            assert_eq!(runtime.run_blocking(|| 42).await.expect("runs"), 42);
+        }
+    }
+
+    #[test]
+    fn ids_of_the_system_are_unique_and_sorted() {
+        let runtime = SystemRuntime::new();
+        let ids: Vec<_> = (0..1000).map(|_| runtime.new_id()).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+    }
+}
