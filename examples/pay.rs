@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tresen::hal::sim;
 use tresen::payment::zvt::sim::{Profile, Simulator};
 use tresen::payment::{MemoryJournal, Request, Watch};
-use tresen::{Address, Amount, Result, SystemClock, new_key, open_terminal};
+use tresen::{Address, Amount, Context, Drivers, Result, Terminals, new_key};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -26,7 +26,8 @@ async fn main() -> Result<()> {
 
     // A till keeps its journal on disk (see `full_sale`); in memory it cannot settle what a crash left open.
     let journal = Arc::new(MemoryJournal::new());
-    let (mut terminal, _) = open_terminal(&address, "counter", journal, Arc::new(SystemClock)).await?;
+    let context = Context::new("counter").with_journal(journal);
+    let mut terminal = Drivers::standard().open::<Terminals>(&address, context).await?;
     terminal.recover().await?;
 
     let (progress, mut steps) = tokio::sync::mpsc::channel(Watch::KEPT);

@@ -9,7 +9,7 @@ use tresen::hal::sim;
 use tresen::printers::document::{Qr, Style};
 use tresen::printers::escpos::sim::VirtualPrinter;
 use tresen::printers::{Job, Profile};
-use tresen::{Address, Receipt, Result, new_key, open_printer};
+use tresen::{Address, Context, Drivers, Printers, Receipt, Result, new_key};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -31,7 +31,8 @@ async fn main() -> Result<()> {
         None => Address::tcp("escpos", "127.0.0.1", at.port()),
     };
 
-    let (mut printer, name) = open_printer(&address).await?;
+    let name = address.label();
+    let mut printer = Drivers::standard().open::<Printers>(&address, Context::new("receipt")).await?;
     let outcome = printer.print(&Job::new(new_key(), receipt)).await;
     println!("{name}: {outcome:?}");
     println!("{}", device.with(|d| d.roll().text().to_owned()));

@@ -5,13 +5,11 @@
 //! cargo run --example scan scanner+serial:///dev/ttyACM0        from yours
 //! ```
 
-use std::sync::Arc;
-
 use tresen::hal::sim;
 use tresen::scanners::Symbology;
 use tresen::scanners::instore::{Template, Templates};
 use tresen::scanners::serial::{ScannerSim, Settings};
-use tresen::{Address, Result, SystemClock, open_scanner};
+use tresen::{Address, Context, Drivers, Result, Scanners};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -28,7 +26,7 @@ async fn main() -> Result<()> {
     }
 
     let templates = Templates::from(vec!["28PPPPPWWWWWC".parse::<Template>()?]);
-    let (mut scanner, _) = open_scanner(&address, "hand", Arc::new(SystemClock)).await?;
+    let mut scanner = Drivers::standard().open::<Scanners>(&address, Context::new("hand")).await?;
     for _ in 0..scans {
         let scan = scanner.event().await?;
         match scan.code(&templates) {

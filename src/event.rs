@@ -12,6 +12,7 @@ use tresen_payment::{IntentId, Progress, Settled};
 use tresen_printers::Status;
 use tresen_scanners::Scan;
 
+use crate::class::{Class, DeviceId};
 use crate::manager::lock;
 
 /// Something that happened, and where.
@@ -29,54 +30,6 @@ pub struct Event {
     pub source: Source,
     /// What happened.
     pub kind: EventKind,
-}
-
-/// The class of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// Receipt printers.
-    Printer,
-    /// Payment terminals.
-    Terminal,
-    /// Barcode scanners.
-    Scanner,
-    /// Cameras that read codes.
-    Camera,
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Printer => "printer",
-            Self::Terminal => "terminal",
-            Self::Scanner => "scanner",
-            Self::Camera => "camera",
-        })
-    }
-}
-
-/// A device: names are unique within a class only.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct DeviceId {
-    /// Its class.
-    pub class: Class,
-    /// Its logical name.
-    pub name: String,
-}
-
-impl DeviceId {
-    /// The device `name` of a class.
-    pub fn new(class: Class, name: impl Into<String>) -> Self {
-        Self { class, name: name.into() }
-    }
-}
-
-impl fmt::Display for DeviceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.class, self.name)
-    }
 }
 
 /// Where something happened.
@@ -126,6 +79,10 @@ impl fmt::Display for Source {
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum EventKind {
+    /// The device was added while the till was running.
+    Attached,
+    /// The device was taken away while the till was running.
+    Detached,
     /// The device is connected and ready.
     Connected {
         /// The address at which it was found, without options.
@@ -218,6 +175,8 @@ impl EventKind {
     /// Its name, as serialised: `print-waits`.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Attached => "attached",
+            Self::Detached => "detached",
             Self::Connected { .. } => "connected",
             Self::Disconnected { .. } => "disconnected",
             Self::Ended { .. } => "ended",
@@ -342,6 +301,12 @@ impl Bus {
         }
         // Under the lock, so that events go out in the order of their numbers.
         self.events.send(event).ok();
+    }
+
+    /// The number of the last event so far, and what follows it.
+    pub(crate) fn follow(&self) -> (u64, Events) {
+        let state = lock(&self.state);
+        (state.seq, Events { early: VecDeque::new(), live: self.events.subscribe() })
     }
 
     pub(crate) fn listen(&self) -> Events {

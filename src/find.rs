@@ -1,5 +1,7 @@
 //! Finding devices that are not plugged in: on the network and by radio.
 
+#[cfg(feature = "mdns")]
+use crate::{Class, Context, Drivers, Printers};
 #[cfg(any(feature = "mdns", feature = "ble"))]
 use tresen_hal::discovery::Found;
 #[cfg(feature = "mdns")]
@@ -12,7 +14,11 @@ use tresen_hal::{BoxFuture, discovery};
 #[cfg(feature = "mdns")]
 pub async fn find_printers(limit: std::time::Duration, till: Option<&crate::Tresen>) -> discovery::Listing {
     let owned: Vec<_> = till
-        .map(|till| till.config().printers.values().flat_map(crate::config::Device::addresses).collect())
+        .map(|till| {
+            let config = till.config();
+            let printers = config.devices.iter().filter(|(id, _)| id.class == Class::Printer);
+            printers.flat_map(|(_, device)| device.addresses()).map(|a| till.drivers().resolve(&a)).collect()
+        })
         .unwrap_or_default();
     let in_use = |address: &tresen_hal::Address| owned.iter().any(|o| o.link() == address.link());
     discovery::network(limit, in_use, ask).await
@@ -22,7 +28,9 @@ pub async fn find_printers(limit: std::time::Duration, till: Option<&crate::Tres
 #[cfg(feature = "mdns")]
 fn ask(mut found: Found) -> BoxFuture<'static, Option<Found>> {
     Box::pin(async move {
-        let (mut printer, _) = crate::open_printer(&found.address_for("escpos")).await.ok()?;
+        let address = found.address_for("escpos");
+        let opened = Drivers::standard().open::<Printers>(&address, Context::new("printer")).await;
+        let mut printer = opened.ok()?;
         let identity = printer.identity().await;
         printer.close().await;
         let identity = identity.ok()?;
@@ -30,7 +38,7 @@ fn ask(mut found: Found) -> BoxFuture<'static, Option<Found>> {
         if said.is_empty() {
             return None;
         }
-        found.protocol = Some("escpos");
+        found.protocol = Some("escpos".into());
         found.name = said.join(" ");
         Some(found)
     })

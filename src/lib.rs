@@ -21,10 +21,14 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod blocking;
+mod builder;
+mod class;
 pub mod config;
+mod drivers;
 mod event;
 mod find;
 mod manager;
+mod registry;
 pub mod sale;
 mod spool;
 mod store;
@@ -36,30 +40,38 @@ pub use tresen_payment as payment;
 pub use tresen_printers as printers;
 pub use tresen_scanners as scanners;
 
+pub use builder::Builder;
+pub use class::{Class, DeviceId};
 pub use config::Config;
-pub use event::{Class, DeviceId, Event, EventKind, Events, Source};
+pub use drivers::{Context, Drivers, Plan, Protocol};
+pub use event::{Event, EventKind, Events, Source};
 #[cfg(feature = "ble")]
 pub use find::find_bluetooth;
 #[cfg(feature = "mdns")]
 pub use find::find_printers;
 pub use manager::{
-    Attention, Camera, CameraScans, DeviceCapabilities, DeviceState, Phase, Printer, Scanner, Terminal, open_camera,
-    open_printer, open_scanner, open_terminal, protocols, redaction,
+    Attention, Camera, CameraScans, Cameras, Device, DeviceCapabilities, DeviceClass, DeviceState, Phase, Printer,
+    Printers, Scanner, Scanners, Terminal, Terminals,
 };
+pub use registry::Reloaded;
 pub use spool::{Print, PrintJob};
 pub use store::{
     JobState, JournalEntry, Listing, NextJob, Origin, Pruned, Query, SaleState, SpooledJob, Store, StoredPayment,
     StoredTicket, Unreadable,
 };
-pub use tresen::Tresen;
-pub use tresen_hal::{Address, Amount, Clock, Currency, Effect, Error, Kind, ManualClock, Result, Retry, SystemClock};
+pub use tresen::{Snapshot, Tresen};
+pub use tresen_hal::{
+    Address, Amount, Clock, Currency, Effect, Error, Kind, Known, ManualClock, Result, Retry, Runtime, SystemClock,
+    SystemRuntime,
+};
 pub use tresen_payment::Payment;
 pub use tresen_printers::{Content, Receipt};
 pub use tresen_scanners::Scan;
 
-/// A new key for a payment or a piece of paper: unique everywhere, and sorted by time.
+/// A new key for a payment or a piece of paper: unique everywhere, and sorted by time. A till has one that follows
+/// its own runtime: [`Tresen::new_id`].
 pub fn new_key() -> String {
-    uuid::Uuid::now_v7().to_string()
+    SystemRuntime::new().new_id()
 }
 
 #[cfg(doctest)]

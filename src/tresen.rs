@@ -1,21 +1,23 @@
 //! The till: everything on the counter by its logical name.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::time::Instant;
-use tresen_hal::{Address, Clock, Error, Kind, Result, SystemClock};
+use tresen_hal::{Error, Kind, Result, Runtime};
 use tresen_payment::{Decision, Intent, IntentId, Journal, Payment};
 
-use crate::config::{Config, Device};
+use crate::builder::Builder;
+use crate::class::DeviceId;
+use crate::config::Config;
+use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
-use crate::manager::printer::PrinterDevice;
-use crate::manager::{Camera, DeviceState, HotPlug, Plugged, Printer, Scanner, Terminal, Waker};
+use crate::manager::{Camera, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device};
 use crate::sale::{Checkout, Language, Sale};
-use crate::spool::{Route, Spool};
+use crate::spool::Spool;
 use crate::store::{Origin, SaleState, SpooledJob, Store};
 
 /// A till with its devices. Clones are cheap and share it; when the last one is dropped, the
@@ -38,84 +40,43 @@ use crate::store::{Origin, SaleState, SpooledJob, Store};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Tresen(Arc<Inner>);
+pub struct Tresen(pub(crate) Arc<Inner>);
 
-struct Inner {
-    config: Config,
-    store: Store,
-    clock: Arc<dyn Clock>,
-    bus: Bus,
-    spool: Spool,
-    devices: BTreeMap<String, PrinterDevice>,
-    printers: BTreeMap<String, Printer>,
-    terminals: BTreeMap<String, Terminal>,
-    scanners: BTreeMap<String, Scanner>,
-    cameras: BTreeMap<String, Camera>,
-    _hot_plug: HotPlug,
+pub(crate) struct Inner {
+    pub(crate) config: Mutex<Arc<Config>>,
+    /// Where it was read from.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) store: Store,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) bus: Bus,
+    pub(crate) spool: Spool,
+    pub(crate) registry: Arc<Registry>,
+    /// Held while devices or routes change.
+    pub(crate) changing: tokio::sync::Mutex<()>,
 }
 
 impl Tresen {
-    /// Opens the till that a configuration file describes.
+    /// Opens the till that a configuration file describes, with the protocols of this crate.
     ///
     /// Devices that are away do not keep it from opening: they connect when they can.
     ///
     /// # Errors
     /// The file is wrong (line, key and what is allowed are named), or the database cannot be used.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::with(Config::load(path.as_ref())?, Arc::new(SystemClock)).await
+        Self::builder().open(path).await
     }
 
-    /// Opens a till from a configuration in hand and a clock.
+    /// Opens a till from a configuration in hand.
     ///
     /// # Errors
     /// The configuration is wrong, or the database cannot be used.
-    pub async fn with(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        config.validate()?;
-        let store = Store::open(&config.till.store, clock.clone()).await?;
-        let bus = Bus::new(clock.clone());
-        let devices = start(&config.printers, |name, addresses| {
-            PrinterDevice::start(name, addresses, config.till.language, clock.clone(), bus.clone())
-        });
-        let terminals = start(&config.terminals, |name, addresses| {
-            Terminal::start(name, addresses, store.clone(), clock.clone(), bus.clone())
-        });
-        let scanners =
-            start(&config.scanners, |name, addresses| Scanner::start(name, addresses, clock.clone(), bus.clone()));
-        let cameras =
-            start(&config.cameras, |name, addresses| Camera::start(name, addresses, clock.clone(), bus.clone()));
-        // Each printer is a route of its own, unless a route has its name.
-        let names = config.printers.keys().chain(config.routes.keys().filter(|r| !config.printers.contains_key(*r)));
-        let routes: Vec<Route> = names
-            .map(|name| {
-                let printers = config.route(name).unwrap_or_default();
-                Route { name: name.clone(), printers: printers.iter().map(|p| devices[p].clone()).collect() }
-            })
-            .collect();
-        let firsts: Vec<_> = routes.iter().map(|r| (r.name.clone(), r.printers[0].clone())).collect();
-        let spool = Spool::start(store.clone(), bus.clone(), routes, config.till.language).await?;
-        let printers = firsts.into_iter().map(|(name, device)| {
-            let printer = Printer { name: name.clone(), device, spool: spool.clone(), patience: Printer::PATIENCE };
-            (name, printer)
-        });
-        let printers = printers.collect();
-        let plugged = plugged(&config.printers, &devices, PrinterDevice::waker)
-            .chain(plugged(&config.terminals, &terminals, Terminal::waker))
-            .chain(plugged(&config.scanners, &scanners, Scanner::waker))
-            .chain(plugged(&config.cameras, &cameras, Camera::waker));
-        let hot_plug = HotPlug::watch(plugged.collect());
-        Ok(Self(Arc::new(Inner {
-            config,
-            store,
-            clock,
-            bus,
-            spool,
-            devices,
-            printers,
-            terminals,
-            scanners,
-            cameras,
-            _hot_plug: hot_plug,
-        })))
+    pub async fn with(config: Config) -> Result<Self> {
+        Self::builder().with(config).await
+    }
+
+    /// For protocols of one's own, or another clock.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     /// A printer, or a route of printers, by name.
@@ -123,7 +84,9 @@ impl Tresen {
     /// # Errors
     /// There is none of that name; the error lists those there are.
     pub fn printer(&self, name: &str) -> Result<Printer> {
-        named("printer or route", &self.0.printers, name)
+        let first = self.0.spool.first(name);
+        let first = first.ok_or_else(|| no_device("printer or route", name, self.0.spool.names()))?;
+        Ok(Printer::new(name, first, self.0.spool.clone()))
     }
 
     /// A payment terminal by name.
@@ -131,7 +94,7 @@ impl Tresen {
     /// # Errors
     /// There is none of that name; the error lists those there are.
     pub fn terminal(&self, name: &str) -> Result<Terminal> {
-        named("terminal", &self.0.terminals, name)
+        self.0.registry.device(name)
     }
 
     /// A scanner by name.
@@ -139,7 +102,7 @@ impl Tresen {
     /// # Errors
     /// There is none of that name; the error lists those there are.
     pub fn scanner(&self, name: &str) -> Result<Scanner> {
-        named("scanner", &self.0.scanners, name)
+        self.0.registry.device(name)
     }
 
     /// A camera by name.
@@ -147,16 +110,35 @@ impl Tresen {
     /// # Errors
     /// There is none of that name; the error lists those there are.
     pub fn camera(&self, name: &str) -> Result<Camera> {
-        named("camera", &self.0.cameras, name)
+        self.0.registry.device(name)
     }
 
-    /// All devices as they are now: printers, terminals, scanners, cameras, each class by name.
+    /// All devices as they are now, by class and name.
     pub fn devices(&self) -> Vec<DeviceState> {
-        let till = &self.0;
-        let printers = till.devices.values().map(PrinterDevice::state);
-        let terminals = till.terminals.values().map(Terminal::state);
-        let scanners = till.scanners.values().map(Scanner::state);
-        printers.chain(terminals).chain(scanners).chain(till.cameras.values().map(Camera::state)).collect()
+        self.0.registry.snapshot()
+    }
+
+    /// The state of a device of whatever class; changes can be awaited.
+    ///
+    /// # Errors
+    /// There is no such device.
+    pub fn phase(&self, device: &DeviceId) -> Result<watch::Receiver<Phase>> {
+        Ok(self.0.registry.any(device)?.phase())
+    }
+
+    /// Opens a device of whatever class anew, at once.
+    ///
+    /// # Errors
+    /// There is no such device, or the till was closed.
+    pub fn reset(&self, device: &DeviceId) -> Result<()> {
+        self.0.registry.any(device)?.reset()
+    }
+
+    /// All devices as they are now, and the events from here on: a screen shows the one and follows the other. What
+    /// the snapshot shows may be told again by the first events, but nothing falls between the two.
+    pub fn follow(&self) -> (Snapshot, Events) {
+        let (seq, events) = self.0.bus.follow();
+        (Snapshot { seq, devices: self.devices() }, events)
     }
 
     /// What happens on the counter. The first listener also hears what has happened since the till was opened: which
@@ -177,26 +159,10 @@ impl Tresen {
     pub async fn close(&self, within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         let till = &self.0;
-        let mut ending = JoinSet::new();
-        for device in till.devices.values().cloned() {
-            ending.spawn(async move { device.owned.close(deadline).await });
-        }
-        for terminal in till.terminals.values() {
-            let terminal = terminal.clone();
-            ending.spawn(async move { terminal.close(deadline).await });
-        }
-        for scanner in till.scanners.values() {
-            let scanner = scanner.clone();
-            ending.spawn(async move { scanner.close(deadline).await });
-        }
-        for camera in till.cameras.values() {
-            let camera = camera.clone();
-            ending.spawn(async move { camera.close(deadline).await });
-        }
-        let spool = till.spool.close(deadline + MARKS);
-        let devices = async { while ending.join_next().await.is_some() {} };
-        tokio::join!(spool, devices);
-        till.store.checkpoint().await
+        tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
+        let checkpoint = till.store.checkpoint().await;
+        till.store.close().await;
+        checkpoint
     }
 
     /// A new, empty sale; it is in the database at once, and so is each line that is added.
@@ -277,8 +243,8 @@ impl Tresen {
     }
 
     async fn new_sale(&self, original: Option<&str>, origin: Origin) -> Result<Sale> {
-        let (id, store, currency) = (crate::new_key(), &self.0.store, self.0.config.till.currency);
-        let record = store.new_sale(&id, self.0.clock.wall(), currency, original, &origin).await?;
+        let (id, store, currency) = (self.new_id(), &self.0.store, self.config().till.currency);
+        let record = store.new_sale(&id, self.0.runtime.wall(), currency, original, &origin).await?;
         Ok(Sale::new(store.clone(), record))
     }
 
@@ -306,7 +272,7 @@ impl Tresen {
     /// The payment is not open, the decision lacks a name or a reason, or the journal cannot be written.
     pub async fn settle(&self, intent: &IntentId, decision: Decision) -> Result<Payment> {
         let entry = Journal::find(&self.0.store, intent).await?;
-        let terminal = entry.and_then(|entry| self.0.terminals.get(&entry.intent.terminal));
+        let terminal = entry.and_then(|entry| self.0.registry.find::<Terminals>(&entry.intent.terminal));
         if let Some(terminal) = terminal {
             return terminal.settle(intent, decision).await;
         }
@@ -329,44 +295,46 @@ impl Tresen {
         &self.0.store
     }
 
-    /// The configuration it was opened with.
-    pub fn config(&self) -> &Config {
-        &self.0.config
+    /// Its configuration, as it was opened or reloaded.
+    pub fn config(&self) -> Arc<Config> {
+        lock(&self.0.config).clone()
+    }
+
+    /// The protocols that it speaks.
+    pub fn drivers(&self) -> &Drivers {
+        self.0.registry.drivers()
+    }
+
+    /// Where it takes time, ids, randomness and threads from.
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.0.runtime
+    }
+
+    /// A new key for a payment or a piece of paper: unique everywhere, and sorted by time.
+    pub fn new_id(&self) -> String {
+        self.0.runtime.new_id()
     }
 
     /// The language of receipts.
     pub fn language(&self) -> Language {
-        self.0.config.till.language
+        self.config().till.language
     }
 }
 
 impl std::fmt::Debug for Tresen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Tresen").field(&self.0.config.till.name).finish()
+        f.debug_tuple("Tresen").field(&self.config().till.name).finish()
     }
 }
 
-/// The devices of one class, owned.
-fn start<T>(devices: &BTreeMap<String, Device>, start: impl Fn(&str, Vec<Address>) -> T) -> BTreeMap<String, T> {
-    devices.iter().map(|(name, device)| (name.clone(), start(name, device.addresses()))).collect()
-}
-
-/// What wakes the devices of one class.
-fn plugged<'a, T>(
-    devices: &'a BTreeMap<String, Device>,
-    owned: &'a BTreeMap<String, T>,
-    waker: fn(&T) -> Waker,
-) -> impl Iterator<Item = Plugged> + 'a {
-    devices.iter().map(move |(name, device)| Plugged { addresses: device.addresses(), waker: waker(&owned[name]) })
-}
-
-fn named<T: Clone>(what: &str, all: &BTreeMap<String, T>, name: &str) -> Result<T> {
-    all.get(name).cloned().ok_or_else(|| {
-        let known: Vec<_> = all.keys().map(String::as_str).collect();
-        let known =
-            if known.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", known.join(", ")) };
-        Error::new(Kind::Config, format!("there is no {what} `{name}`")).hint(known)
-    })
+/// All devices at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The number of the last event before it.
+    pub seq: u64,
+    /// The devices, by class and name.
+    pub devices: Vec<DeviceState>,
 }
 
 /// How long the outcomes of jobs that were broken off may take to be written when the till is closed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::{Counter, is_charged, paper, pay, within};
 use rusqlite::Connection;
 use tresen::payment::zvt::sim::Profile;
-use tresen::{Amount, Print, Receipt, Store, SystemClock};
+use tresen::{Amount, Print, Receipt, Store, SystemRuntime};
 
 const JOBS: i64 = 45_000;
 
@@ -33,7 +33,7 @@ fn history(db: &Connection) {
 async fn with_years_behind_it_a_till_pays_and_prints_as_on_its_first_day() {
     let mut counter = Counter::new();
     let (printer, terminal) = (counter.printer("receipt").await, counter.terminal(Profile::default()).await);
-    drop(Store::open(&counter.db(), Arc::new(SystemClock)).await.expect("makes it"));
+    drop(Store::open(&counter.db(), Arc::new(SystemRuntime::new())).await.expect("makes it"));
     let db = Connection::open(counter.db()).expect("opens");
     history(&db);
     // Whoever asks for all of it reads it in pages, while the till works.

@@ -1,8 +1,6 @@
 //! Recordings of scanners stand in for them, read as what was recorded.
 
-use std::sync::Arc;
-
-use tresen::{Address, SystemClock};
+use tresen::{Address, Context, Drivers, Scanners};
 
 /// The first scan of a recording.
 async fn scanned(recording: &str, options: &str) -> tresen::Result<String> {
@@ -10,8 +8,7 @@ async fn scanned(recording: &str, options: &str) -> tresen::Result<String> {
     let file = folder.path().join("scanner.capture");
     std::fs::write(&file, recording).expect("written");
     let address: Address = format!("scanner+replay://{}{options}", file.display()).parse().expect("an address");
-    let (mut scanner, label) = tresen::open_scanner(&address, "hand", Arc::new(SystemClock)).await?;
-    assert_eq!(label, address.label());
+    let mut scanner = Drivers::standard().open::<Scanners>(&address, Context::new("hand")).await?;
     Ok(scanner.event().await?.text)
 }
 

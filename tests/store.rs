@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{Counter, until, within};
 use rusqlite::Connection;
 use tresen::sale::{Line, Sale, Vat};
-use tresen::{Amount, Error, Kind, Origin, SaleState, Store, SystemClock, Tresen};
+use tresen::{Amount, Error, Kind, Origin, SaleState, Store, SystemRuntime, Tresen};
 
 /// Opening fails, names the file, and leaves it and its folder as they were.
 async fn refused(counter: &Counter) -> Error {
@@ -18,7 +18,7 @@ async fn refused(counter: &Counter) -> Error {
         entries.map(|p| (p.clone(), std::fs::read(p).expect("a file"))).collect::<BTreeSet<_>>()
     };
     let before = files(counter.dir.path());
-    let error = tresen::Tresen::with(counter.config(), Arc::new(SystemClock)).await.expect_err("refused");
+    let error = tresen::Tresen::with(counter.config()).await.expect_err("refused");
     assert_eq!(files(counter.dir.path()), before, "left as it was, with nothing put beside it");
     assert_eq!(error.kind(), Kind::Storage, "{error}");
     assert_eq!(error.device(), Some(counter.db().to_str().expect("text")), "{error}");
@@ -32,7 +32,7 @@ async fn refused(counter: &Counter) -> Error {
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_left_untouched() {
     let counter = Counter::new();
-    drop(Store::open(&counter.db(), Arc::new(SystemClock)).await.expect("makes it"));
+    drop(Store::open(&counter.db(), Arc::new(SystemRuntime::new())).await.expect("makes it"));
     let db = Connection::open(counter.db()).expect("opens");
     let ours: i32 = db.pragma_query_value(None, "user_version", |r| r.get(0)).expect("a number");
     // The store's thread closes the file a moment later; then all of it can be put into one file.
@@ -59,7 +59,7 @@ async fn a_broken_file_is_left_untouched() {
     refused(&counter).await;
     // The header is right and the rest is not.
     let made = Counter::new();
-    drop(Store::open(&made.db(), Arc::new(SystemClock)).await.expect("makes it"));
+    drop(Store::open(&made.db(), Arc::new(SystemRuntime::new())).await.expect("makes it"));
     let mut bytes = std::fs::read(made.db()).expect("readable");
     bytes[100..].fill(0xa5);
     std::fs::write(counter.db(), &bytes).expect("written");
@@ -70,7 +70,7 @@ async fn a_broken_file_is_left_untouched() {
 /// SQLite finds out only while it reads; then nothing must have been written either.
 async fn refused_but_opened(counter: &Counter) -> Error {
     let before = std::fs::read(counter.db()).expect("a file");
-    let error = tresen::Tresen::with(counter.config(), Arc::new(SystemClock)).await.expect_err("refused");
+    let error = tresen::Tresen::with(counter.config()).await.expect_err("refused");
     assert_eq!(std::fs::read(counter.db()).expect("a file"), before, "left as it was");
     assert_eq!(error.kind(), Kind::Storage, "{error}");
     error
@@ -80,7 +80,7 @@ async fn refused_but_opened(counter: &Counter) -> Error {
 async fn a_folder_that_is_not_there_is_named() {
     let counter = Counter::new();
     let path = counter.dir.path().join("no/such/till.db");
-    let error = Store::open(&path, Arc::new(SystemClock)).await.expect_err("there is no folder");
+    let error = Store::open(&path, Arc::new(SystemRuntime::new())).await.expect_err("there is no folder");
     assert_eq!(error.kind(), Kind::Storage, "{error}");
     assert!(error.to_string().contains("no/such/till.db"), "{error}");
 }

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Counter, DEADLINE, epson, event, paper, ready, runtime, until, within};
@@ -14,7 +13,7 @@ use tresen::printers::escpos::sim::VirtualPrinter;
 use tresen::sale::{Line, Sale, Sold, TenderState, Vat};
 use tresen::scanners::Symbology;
 use tresen::scanners::serial::{ScannerSim, Settings};
-use tresen::{Amount, EventKind, Kind, Payment, Phase, Print, Receipt, SystemClock, Tresen, blocking};
+use tresen::{Amount, EventKind, Kind, Payment, Phase, Print, Receipt, Tresen, blocking};
 
 async fn next(till: &Tresen, scanner: &str) -> String {
     within("a scan", till.scanner(scanner).expect("configured").next()).await.text
@@ -282,7 +281,7 @@ fn the_blocking_face_sells_on_a_plain_thread() {
     assert_eq!(terminal.with(|t| t.ledger().turnover()), 3_90);
     assert!(!terminal.with(|t| t.is_registered()), "logged off before closing returned");
     devices.block_on(async {
-        let till = Tresen::with(counter.config(), Arc::new(SystemClock)).await.expect("opens");
+        let till = Tresen::with(counter.config()).await.expect("opens");
         assert_eq!(
             till.sale_by_number(1).await.expect("readable").expect("closed").ticket().total(),
             Amount::eur(3_90)

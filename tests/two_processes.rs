@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::Counter;
 use rusqlite::Connection;
-use tresen::{JobState, Kind, Store, SystemClock, Tresen};
+use tresen::{JobState, Kind, Store, SystemRuntime, Tresen};
 
 /// Names the database for the other program.
 const OTHER: &str = "TRESEN_TEST_OTHER_TILL";
@@ -42,14 +42,14 @@ impl Drop for Other {
 #[tokio::test]
 async fn a_second_till_is_refused_and_hears_who_has_it_open() {
     if let Some(path) = std::env::var_os(OTHER) {
-        let _store = Store::open(path.as_ref(), Arc::new(SystemClock)).await.expect("opens");
+        let _store = Store::open(path.as_ref(), Arc::new(SystemRuntime::new())).await.expect("opens");
         println!("it is open");
         std::io::stdin().lines().next();
         return;
     }
     let mut counter = Counter::new();
     let _away = counter.away("printers.receipt", "escpos");
-    drop(Store::open(&counter.db(), Arc::new(SystemClock)).await.expect("makes it"));
+    drop(Store::open(&counter.db(), Arc::new(SystemRuntime::new())).await.expect("makes it"));
     let other = Other::start("a_second_till_is_refused_and_hears_who_has_it_open", &counter);
     // Something that the other one is printing.
     Connection::open(counter.db())
@@ -60,14 +60,14 @@ async fn a_second_till_is_refused_and_hears_who_has_it_open() {
                      '2026-01-02T08:00:00.000000Z', '2026-01-02T08:00:00.000000Z')",
         )
         .expect("written");
-    let error = Tresen::with(counter.config(), Arc::new(SystemClock)).await.expect_err("it is open elsewhere");
+    let error = Tresen::with(counter.config()).await.expect_err("it is open elsewhere");
     assert_eq!((error.kind(), error.device()), (Kind::Busy, counter.db().to_str()), "{error}");
     let program = std::env::current_exe().expect("this program");
     let program = program.file_name().expect("a name").to_str().expect("text");
     let pid = format!("process {}", other.0.id());
     assert!(error.to_string().contains(&pid) && error.to_string().contains(program), "{error}");
 
-    let beside = Store::open_read_only(&counter.db(), Arc::new(SystemClock)).await.expect("looks on");
+    let beside = Store::open_read_only(&counter.db(), Arc::new(SystemRuntime::new())).await.expect("looks on");
     let job = beside.job("a").await.expect("readable").expect("there");
     assert_eq!(job.state, JobState::Printing, "nobody but the till that prints it may park it");
     drop(beside);

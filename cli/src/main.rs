@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod devices;
 mod out;
 
 use std::io::IsTerminal;

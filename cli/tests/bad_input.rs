@@ -194,7 +194,7 @@ fn nobody_listens() {
 fn payments(journal: &str) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a thread");
     runtime.block_on(async {
-        let clock = std::sync::Arc::new(tresen::SystemClock);
+        let clock = std::sync::Arc::new(tresen::SystemRuntime::new());
         let store = tresen::Store::open(Path::new(journal), clock).await.expect("a journal");
         store.payments().await.expect("readable").len()
     })

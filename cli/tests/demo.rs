@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::{Said, tresen};
 use paper::Paper;
-use tresen::{JobState, Payment, Store, SystemClock};
+use tresen::{JobState, Payment, Store, SystemRuntime};
 
 fn demo(dir: &Path, fault: Option<&str>) -> Said {
     let dir = dir.to_str().expect("text");
@@ -62,7 +62,7 @@ fn amounts_are_on(paper: &Paper, ticket: &[Line]) {
 }
 
 async fn store(dir: &Path) -> Store {
-    Store::open(&dir.join("till.db"), Arc::new(SystemClock)).await.expect("a till's database")
+    Store::open(&dir.join("till.db"), Arc::new(SystemRuntime::new())).await.expect("a till's database")
 }
 
 #[tokio::test]

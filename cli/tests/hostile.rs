@@ -14,7 +14,7 @@ use common::{Said, start, until};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tresen::payment::{Entry, Payment};
-use tresen::{Amount, Store, SystemClock};
+use tresen::{Amount, Store, SystemRuntime};
 use tresen_peers::zvt::{
     Act, At, End, Event, Fate, Fault, Moment, Quirks, Repeat, Stray, Style, Terminal, Unheard, What,
 };
@@ -123,7 +123,7 @@ fn runtime() -> Runtime {
 
 fn entries(on: &Runtime, path: &Path) -> Vec<Entry> {
     on.block_on(async {
-        let store = Store::open(path, Arc::new(SystemClock)).await.expect("a journal");
+        let store = Store::open(path, Arc::new(SystemRuntime::new())).await.expect("a journal");
         store.payments().await.expect("readable").iter().map(|payment| payment.entry.clone()).collect()
     })
 }

@@ -25,7 +25,7 @@ use tresen::payment::{Entry, Payment};
 use tresen::printers::Profile as PrinterProfile;
 use tresen::printers::escpos::sim::VirtualPrinter;
 use tresen::sale::{Sale, TenderState};
-use tresen::{Amount, Config, JobState, SaleState, Store, SystemClock, Tresen};
+use tresen::{Amount, Config, JobState, SaleState, Store, SystemRuntime, Tresen};
 
 struct Terminal {
     sim: Shared<Simulator>,
@@ -58,7 +58,7 @@ impl Terminal {
 
 fn journal(on: &Runtime, path: &Path) -> Vec<Entry> {
     on.block_on(async {
-        let store = Store::open_read_only(path, Arc::new(SystemClock)).await.expect("a journal");
+        let store = Store::open_read_only(path, Arc::new(SystemRuntime::new())).await.expect("a journal");
         store.payments().await.expect("readable").into_iter().map(|stored| stored.entry).collect()
     })
 }
@@ -257,8 +257,9 @@ fn killed_at_one_till(on: &Runtime, commit: Commit, kills: usize, seed: u64) -> 
 
 /// Opens the till once more, until nothing is in doubt, and goes on with every sale that was begun.
 async fn settled(counter: &Counter) {
-    let till =
-        Tresen::with(Config::load(&counter.config()).expect("right"), Arc::new(SystemClock)).await.expect("opens");
+    let till = Tresen::with(Config::load(&counter.config(), &tresen::Drivers::standard()).expect("right"))
+        .await
+        .expect("opens");
     let checkout = till.checkout("receipt").expect("configured");
     let started = Instant::now();
     loop {
@@ -276,8 +277,9 @@ async fn settled(counter: &Counter) {
 }
 
 async fn compare(counter: &Counter, commit: Commit) {
-    let till =
-        Tresen::with(Config::load(&counter.config()).expect("right"), Arc::new(SystemClock)).await.expect("opens");
+    let till = Tresen::with(Config::load(&counter.config(), &tresen::Drivers::standard()).expect("right"))
+        .await
+        .expect("opens");
     let closed = till.tickets_since(0, 10_000).await.expect("readable");
     let numbers: Vec<_> = closed.iter().map(|s| s.ticket().number()).collect();
     assert_eq!(numbers, (1..=closed.len() as i64).map(Some).collect::<Vec<_>>(), "{commit:?}: no gaps");

@@ -37,7 +37,7 @@ use crate::{Error, Kind, Result};
 /// use tresen_hal::{Address, address::LinkKind};
 ///
 /// let address: Address = "zvt+tcp://10.0.0.30:22000?password=123456".parse()?;
-/// assert_eq!(address.link(), &LinkKind::Tcp { host: "10.0.0.30".into(), port: 22000 });
+/// assert_eq!(address.link(), &LinkKind::Tcp { host: "10.0.0.30".into(), port: Some(22000) });
 /// assert_eq!(address.option("password"), Some("123456"));
 /// assert_eq!(address.label(), "zvt+tcp://10.0.0.30:22000");
 /// # Ok::<(), tresen_hal::Error>(())
@@ -57,8 +57,8 @@ pub enum LinkKind {
     Tcp {
         /// Name, IPv4 or IPv6 address, without brackets.
         host: String,
-        /// Port; each protocol has its usual one.
-        port: u16,
+        /// Port; none means the usual one of the protocol, which the driver table knows.
+        port: Option<u16>,
     },
     /// A serial port or pseudo-terminal.
     Serial {
@@ -141,7 +141,16 @@ impl Address {
 
     /// A TCP address.
     pub fn tcp(protocol: impl Into<String>, host: impl Into<String>, port: u16) -> Self {
-        Self::new(protocol, LinkKind::Tcp { host: host.into(), port })
+        Self::new(protocol, LinkKind::Tcp { host: host.into(), port: Some(port) })
+    }
+
+    /// The same address with this port, if it is one of TCP that names none.
+    #[must_use]
+    pub fn or_port(mut self, usual: u16) -> Self {
+        if let LinkKind::Tcp { port, .. } = &mut self.link {
+            port.get_or_insert(usual);
+        }
+        self
     }
 
     /// The protocol that the device speaks: `escpos`, `zvt`, `scanner`, `camera`.
@@ -246,8 +255,10 @@ impl fmt::Display for Where<'_> {
             link => write!(f, "+{}://", link.scheme())?,
         }
         match self.link {
-            LinkKind::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            LinkKind::Tcp { host, port } => write!(f, "{host}:{port}"),
+            LinkKind::Tcp { host, port } => {
+                if host.contains(':') { write!(f, "[{host}]") } else { f.write_str(host) }?;
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))
+            }
             LinkKind::Serial { path } => f.write_str(&encode_path(path)),
             LinkKind::Usb(id) | LinkKind::Hid(id) | LinkKind::Evdev(id) => {
                 write!(f, "{:04x}:{:04x}", id.vendor, id.product)?;
@@ -291,7 +302,7 @@ impl FromStr for Address {
             return Err(bad(format!("the link `{link}` takes no user and password")));
         }
         let link = match link {
-            "tcp" => tcp(place, protocol).map_err(&bad)?,
+            "tcp" => tcp(place).map_err(&bad)?,
             "serial" => LinkKind::Serial { path: decode(place).map_err(&bad)? },
             "usb" => LinkKind::Usb(usb(place).map_err(&bad)?),
             "hid" => LinkKind::Hid(usb(place).map_err(&bad)?),
@@ -334,7 +345,7 @@ impl<'de> serde::Deserialize<'de> for Address {
     }
 }
 
-fn tcp(place: &str, protocol: &str) -> Result<LinkKind, String> {
+fn tcp(place: &str) -> Result<LinkKind, String> {
     let (host, port) = match place.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("`[` without `]`")?;
@@ -347,21 +358,12 @@ fn tcp(place: &str, protocol: &str) -> Result<LinkKind, String> {
     }
     let port = match port {
         Some(port) => {
-            port.parse().ok().filter(|&p| p != 0).ok_or(format!("invalid port `{port}`; ports are 1 to 65535"))?
+            let read = port.parse().ok().filter(|&p: &u16| p != 0);
+            Some(read.ok_or(format!("invalid port `{port}`; ports are 1 to 65535"))?)
         }
-        None => usual_port(protocol).ok_or(format!("no port; `{protocol}` has no usual one"))?,
+        None => None,
     };
     Ok(LinkKind::Tcp { host: host.to_owned(), port })
-}
-
-/// The port that a protocol's devices listen on unless told otherwise.
-fn usual_port(protocol: &str) -> Option<u16> {
-    match protocol {
-        "escpos" | "star" => Some(9100),
-        "zvt" => Some(20007),
-        "opi" => Some(20002),
-        _ => None,
-    }
 }
 
 fn usb(place: &str) -> Result<UsbId, String> {
@@ -424,6 +426,8 @@ mod tests {
         for text in [
             "escpos+tcp://10.0.0.20:9100",
             "escpos+tcp://[fe80::1]:9100",
+            "escpos+tcp://bar",
+            "acme+tcp://[fe80::1]?speed=2",
             "escpos+usb://04b8:0e15/SERIAL",
             "escpos+usb://04b8:0e15",
             "escpos+serial:///dev/ttyUSB0?baud=38400",
@@ -448,8 +452,11 @@ mod tests {
 
     #[test]
     fn fills_in_the_usual_port() {
-        assert_eq!("escpos+tcp://bar".parse::<Address>().expect("printer").to_string(), "escpos+tcp://bar:9100");
-        assert_eq!("zvt+tcp://t".parse::<Address>().expect("terminal").to_string(), "zvt+tcp://t:20007");
+        let with = |text: &str| text.parse::<Address>().expect(text).or_port(9100).to_string();
+        assert_eq!(with("escpos+tcp://bar"), "escpos+tcp://bar:9100");
+        assert_eq!(with("escpos+tcp://[fe80::1]"), "escpos+tcp://[fe80::1]:9100");
+        assert_eq!(with("escpos+tcp://bar:9101"), "escpos+tcp://bar:9101");
+        assert_eq!(with("escpos+serial:///dev/ttyS0"), "escpos+serial:///dev/ttyS0");
     }
 
     #[test]
@@ -461,7 +468,6 @@ mod tests {
             ("escpos+tcp://", "nothing after"),
             ("escpos+tcp://x:0", "invalid port `0`"),
             ("escpos+tcp://fe80::1", "in [brackets]"),
-            ("foo+tcp://x", "no usual one"),
             ("escpos+usb://4b8:e15", "four hex digits"),
             ("scanner+evdev:///dev/input/event5", "VVVV:PPPP"),
             ("star+spp://AA:BB", "Bluetooth address"),

@@ -29,7 +29,7 @@ pub trait Scanner: Driver<Event = Scan> {
 }
 
 /// What a scanner can be told to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// It can be enabled and disabled; where it cannot, the driver drops scans while disabled.

@@ -4,22 +4,27 @@ use std::collections::BTreeMap;
 use std::path::Path as File;
 
 use tresen_hal::address::LinkKind;
-use tresen_hal::{Address, Error};
+use tresen_hal::{Address, Error, Result};
 
 use super::problem::{Fault, Path};
 use super::{Checked, Config, Device, OptionValue, applied, read};
+use crate::class::{Class, DeviceId};
+use crate::drivers::Drivers;
 
 /// Everything that is wrong with a text; with `folder`, that of its file, also whether its store can be there.
-pub(super) fn all(text: &str, name: &str, folder: Option<&File>) -> Checked {
+pub(super) fn all(text: &str, name: &str, folder: Option<&File>, drivers: &Drivers) -> Checked {
     let read::Read { mut config, places, mut faults } = match read::text(text, name) {
         Ok(read) => read,
         Err(problems) => return Checked { config: Config::default(), problems },
     };
+    for address in config.devices.values_mut().flat_map(|device| &mut device.address) {
+        *address = drivers.resolve(address);
+    }
     let unreadable: Vec<Path> = faults.iter().map(|f| f.path.clone()).collect();
     // What could not be read is not missing as well.
     let known =
         |fault: &Fault| unreadable.iter().any(|path| path.starts_with(&fault.path) || fault.path.starts_with(path));
-    faults.extend(self::config(&config).into_iter().filter(|fault| !known(fault)));
+    faults.extend(self::config(&config, drivers).into_iter().filter(|fault| !known(fault)));
     if let Some(folder) = folder {
         config.till.store = folder.join(&config.till.store);
         faults.extend(store(&config.till.store));
@@ -30,18 +35,17 @@ pub(super) fn all(text: &str, name: &str, folder: Option<&File>) -> Checked {
 }
 
 /// Everything that is wrong with a configuration in hand.
-pub(super) fn config(config: &Config) -> Vec<Fault> {
+pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for (class, devices) in config.classes() {
-        for (name, device) in devices {
-            let path = Path::of(&[class, name]);
-            if name.trim().is_empty() {
-                faults.push(Fault::error(path.clone(), "the name must not be empty"));
-            }
-            self::device(class, &path, device, &mut faults);
+    for (id, device) in &config.devices {
+        let path = place(id);
+        if id.name.trim().is_empty() {
+            faults.push(Fault::error(path.clone(), "the name must not be empty"));
         }
+        let check = |address: &Address, options: &Options| drivers.check(id.class, &applied(address, options));
+        self::device(&check, &path, device, &mut faults);
     }
-    shared(config, &mut faults);
+    shared(config, drivers, &mut faults);
     for (route, printers) in &config.routes {
         self::route(config, route, printers, &mut faults);
     }
@@ -53,7 +57,15 @@ pub(super) fn config(config: &Config) -> Vec<Fault> {
     faults
 }
 
-fn device(class: &str, path: &Path, device: &Device, faults: &mut Vec<Fault>) {
+/// The options of a device.
+type Options = BTreeMap<String, OptionValue>;
+
+/// Where a device stands.
+fn place(id: &DeviceId) -> Path {
+    Path::of(&[id.class.section(), &id.name])
+}
+
+fn device(check: &dyn Fn(&Address, &Options) -> Result<()>, path: &Path, device: &Device, faults: &mut Vec<Fault>) {
     if device.address.is_empty() {
         faults.push(Fault::error(path.key("address"), "the list of addresses is empty"));
     }
@@ -61,8 +73,8 @@ fn device(class: &str, path: &Path, device: &Device, faults: &mut Vec<Fault>) {
     for (i, address) in device.address.iter().enumerate() {
         let at = if many { path.key("address").index(i) } else { path.key("address") };
         let mut options = device.options.clone();
-        while let Err(error) = check(class, address, &options) {
-            let Some(option) = culprit(class, address, &options, &error) else {
+        while let Err(error) = check(address, &options) {
+            let Some(option) = culprit(check, address, &options, &error) else {
                 faults.push(Fault::because(at.clone(), &error));
                 break;
             };
@@ -79,54 +91,51 @@ fn device(class: &str, path: &Path, device: &Device, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check(class: &str, address: &Address, options: &BTreeMap<String, OptionValue>) -> Result<(), Error> {
-    crate::manager::check_address(class, &applied(address, options))
-}
-
 /// The option of `options` that `error` is about: the one that it names, else the one without which it is another
 /// error, or none.
-fn culprit(class: &str, address: &Address, options: &BTreeMap<String, OptionValue>, error: &Error) -> Option<String> {
+fn culprit(
+    check: &dyn Fn(&Address, &Options) -> Result<()>,
+    address: &Address,
+    options: &Options,
+    error: &Error,
+) -> Option<String> {
     if let Some(named) = error.option() {
         return options.contains_key(named).then(|| named.to_owned()).filter(|_| address.option(named).is_none());
     }
     let mut rest = options.clone();
     options.keys().filter(|name| address.option(name).is_none()).find_map(|name| {
         rest.remove(name);
-        let same = check(class, address, &rest).is_err_and(|e| e.what() == error.what());
+        let same = check(address, &rest).is_err_and(|e| e.what() == error.what());
         (!same).then(|| name.clone())
     })
 }
 
 /// Devices that would take a connection, or a name, from each other.
-fn shared(config: &Config, faults: &mut Vec<Fault>) {
-    let mut holders: Vec<(&LinkKind, String)> = Vec::new();
-    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
-    for (class, devices) in config.classes() {
-        for (name, device) in devices {
-            let path = Path::of(&[class, name]);
-            if let Some(other) = names.insert(name, class) {
-                let what = format!("`{name}` is also the name of one of the {other}");
-                faults.push(
-                    Fault::warning(path.clone(), what).hint("events are easier to tell apart if names are unique"),
-                );
+fn shared(config: &Config, drivers: &Drivers, faults: &mut Vec<Fault>) {
+    let mut holders: Vec<(LinkKind, String)> = Vec::new();
+    let mut names: BTreeMap<&str, Class> = BTreeMap::new();
+    for (id, device) in &config.devices {
+        let (path, name) = (place(id), &id.name);
+        if let Some(other) = names.insert(name, id.class) {
+            let what = format!("`{name}` is also the name of one of the {}", other.section());
+            faults.push(Fault::warning(path.clone(), what).hint("events are easier to tell apart if names are unique"));
+        }
+        for (i, address) in device.address.iter().enumerate() {
+            let link = drivers.resolve(address).link().clone();
+            // Files and recordings are read, not held.
+            if matches!(link, LinkKind::File { .. } | LinkKind::Replay { .. } | LinkKind::Url(_)) {
+                continue;
             }
-            for (i, address) in device.address.iter().enumerate() {
-                let link = address.link();
-                // Files and recordings are read, not held.
-                if matches!(link, LinkKind::File { .. } | LinkKind::Replay { .. } | LinkKind::Url(_)) {
-                    continue;
+            let here = path.to_string();
+            match holders.iter().find(|(held, by)| *held == link && *by != here) {
+                Some((_, other)) => {
+                    let at = path.key("address");
+                    let at = if device.address.len() > 1 { at.index(i) } else { at };
+                    let what = format!("{} is also an address of `{other}`", address.label());
+                    let hint = "a device serves one name: use that name for both, or a route";
+                    faults.push(Fault::error(at, what).hint(hint));
                 }
-                let here = path.to_string();
-                match holders.iter().find(|(held, by)| *held == link && *by != here) {
-                    Some((_, other)) => {
-                        let at = path.key("address");
-                        let at = if device.address.len() > 1 { at.index(i) } else { at };
-                        let what = format!("{} is also an address of `{other}`", address.label());
-                        let hint = "a device serves one name: use that name for both, or a route";
-                        faults.push(Fault::error(at, what).hint(hint));
-                    }
-                    None => holders.push((link, here)),
-                }
+                None => holders.push((link, here)),
             }
         }
     }
@@ -134,9 +143,10 @@ fn shared(config: &Config, faults: &mut Vec<Fault>) {
 
 fn route(config: &Config, route: &str, printers: &[String], faults: &mut Vec<Fault>) {
     let path = Path::of(&["routes", route]);
-    let known = || match config.printers.is_empty() {
+    let known: Vec<_> = config.names(Class::Printer).collect();
+    let known = || match known.is_empty() {
         true => "no printer is configured".to_owned(),
-        false => format!("printers are: {}", config.printers.keys().cloned().collect::<Vec<_>>().join(", ")),
+        false => format!("printers are: {}", known.join(", ")),
     };
     if route.trim().is_empty() {
         faults.push(Fault::error(path.clone(), "the name must not be empty"));
@@ -145,13 +155,13 @@ fn route(config: &Config, route: &str, printers: &[String], faults: &mut Vec<Fau
         faults.push(Fault::error(path.clone(), "the list of printers is empty").hint(known()));
     }
     for (i, printer) in printers.iter().enumerate() {
-        if !config.printers.contains_key(printer) {
+        if config.device(Class::Printer, printer).is_none() {
             faults.push(Fault::error(path.index(i), format!("there is no printer `{printer}`")).hint(known()));
         } else if printers[..i].contains(printer) {
             faults.push(Fault::warning(path.index(i), format!("`{printer}` stands here twice")));
         }
     }
-    if config.printers.contains_key(route) && !printers.iter().any(|p| p == route) {
+    if config.device(Class::Printer, route).is_some() && !printers.iter().any(|p| p == route) {
         let what =
             format!("receipts for the printer `{route}` go elsewhere: the route of that name does not contain it");
         faults.push(Fault::warning(path, what));

@@ -18,6 +18,8 @@
 //! `examples/till.toml` shows every key. An unknown key is an error, because a mistyped one would
 //! otherwise be ignored silently.
 //!
+//! Which addresses and options there are, the driver table tells that each of these is given.
+//!
 //! [`Config::load`] stops at the first error. [`Config::check_file`] finds all of them, each with its
 //! line and key, and what looks like a mistake but is allowed.
 
@@ -32,6 +34,8 @@ use std::path::{Path, PathBuf};
 use tresen_hal::{Address, Currency, Error, Result};
 
 pub use self::problem::{Problem, Severity};
+use crate::class::{Class, DeviceId};
+use crate::drivers::Drivers;
 use crate::sale::Language;
 
 /// A till's configuration.
@@ -40,14 +44,8 @@ use crate::sale::Language;
 pub struct Config {
     /// The till itself.
     pub till: Till,
-    /// Receipt printers by logical name.
-    pub printers: BTreeMap<String, Device>,
-    /// Payment terminals by logical name.
-    pub terminals: BTreeMap<String, Device>,
-    /// Barcode scanners by logical name.
-    pub scanners: BTreeMap<String, Device>,
-    /// Cameras that read codes, by logical name.
-    pub cameras: BTreeMap<String, Device>,
+    /// The devices, by class and logical name.
+    pub devices: BTreeMap<DeviceId, Device>,
     /// Where paper goes: a name, and the printers to try in order.
     pub routes: BTreeMap<String, Vec<String>>,
     /// In-store codes: weight and price in an EAN.
@@ -75,7 +73,7 @@ impl Default for Till {
 }
 
 /// One device: where it may be, and its options.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Device {
     /// Addresses in the order in which they are tried.
@@ -156,8 +154,8 @@ impl Config {
     /// # Errors
     /// [`tresen_hal::Kind::Config`] names the file, the line, the key and what is allowed. A file that cannot be
     /// read is named as such.
-    pub fn load(path: &Path) -> Result<Self> {
-        let checked = Self::check_file(path)?;
+    pub fn load(path: &Path, drivers: &Drivers) -> Result<Self> {
+        let checked = Self::check_file(path, drivers)?;
         for problem in checked.problems.iter().filter(|p| p.severity == Severity::Warning) {
             tracing::warn!("{problem}");
         }
@@ -168,8 +166,8 @@ impl Config {
     ///
     /// # Errors
     /// [`tresen_hal::Kind::Config`] names the line, the key and what is allowed.
-    pub fn parse(text: &str, name: &str) -> Result<Self> {
-        Self::check_text(text, name).into_config()
+    pub fn parse(text: &str, name: &str, drivers: &Drivers) -> Result<Self> {
+        Self::check_text(text, name, drivers).into_config()
     }
 
     /// Finds everything that is wrong with a configuration file, also whether its files are there.
@@ -177,7 +175,7 @@ impl Config {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn check_file(path: &Path) -> Result<Checked> {
+    pub fn check_file(path: &Path, drivers: &Drivers) -> Result<Checked> {
         let name = path.display().to_string();
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
@@ -191,20 +189,20 @@ impl Config {
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(check::all(text, &name, Some(folder)))
+        Ok(check::all(text, &name, Some(folder), drivers))
     }
 
     /// Finds everything that is wrong with a configuration; `name` stands for the file in messages.
-    pub fn check_text(text: &str, name: &str) -> Checked {
-        check::all(text, name, None)
+    pub fn check_text(text: &str, name: &str, drivers: &Drivers) -> Checked {
+        check::all(text, name, None, drivers)
     }
 
     /// Checks a configuration that was put together in the program.
     ///
     /// # Errors
     /// [`tresen_hal::Kind::Config`] names the key and what is allowed.
-    pub fn validate(&self) -> Result<()> {
-        match check::config(self).into_iter().find(|f| f.severity == Severity::Error) {
+    pub fn validate(&self, drivers: &Drivers) -> Result<()> {
+        match check::config(self, drivers).into_iter().find(|f| f.severity == Severity::Error) {
             Some(fault) => Err(fault.without_place().into()),
             None => Ok(()),
         }
@@ -212,28 +210,26 @@ impl Config {
 
     /// The printers that a name stands for, in the order in which they are tried.
     pub fn route(&self, name: &str) -> Option<Vec<String>> {
-        let alone = || self.printers.contains_key(name).then(|| vec![name.to_owned()]);
+        let alone = || self.device(Class::Printer, name).map(|_| vec![name.to_owned()]);
         self.routes.get(name).cloned().or_else(alone)
     }
 
-    /// The devices of each class, as the file names them.
-    fn classes(&self) -> [(&'static str, &BTreeMap<String, Device>); 4] {
-        [
-            ("printers", &self.printers),
-            ("terminals", &self.terminals),
-            ("scanners", &self.scanners),
-            ("cameras", &self.cameras),
-        ]
+    /// A device by class and logical name.
+    pub fn device(&self, class: Class, name: &str) -> Option<&Device> {
+        self.devices.get(&DeviceId::new(class, name))
     }
-}
 
-/// Checks an address and its options for a class of devices (`printers`, `terminals`, `scanners`, `cameras`)
-/// as far as that goes without opening it.
-///
-/// # Errors
-/// Names the address, the option and what is allowed.
-pub fn check_address(class: &str, address: &Address) -> Result<()> {
-    crate::manager::check_address(class, address)
+    /// The names of a class.
+    pub fn names(&self, class: Class) -> impl Iterator<Item = &str> {
+        self.devices.keys().filter(move |id| id.class == class).map(|id| id.name.as_str())
+    }
+
+    /// Adds a device, or puts it in the place of the one of that name.
+    #[must_use]
+    pub fn with(mut self, class: Class, name: impl Into<String>, device: Device) -> Self {
+        self.devices.insert(DeviceId::new(class, name), device);
+        self
+    }
 }
 
 #[cfg(test)]

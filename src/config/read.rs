@@ -9,6 +9,7 @@ use tresen_hal::Address;
 
 use super::problem::{Fault, Path, Problem, Severity};
 use super::{Config, Device, OptionValue};
+use crate::class::{Class, DeviceId};
 use crate::sale::Language;
 
 /// What the text says, where, and what could not be read.
@@ -156,7 +157,8 @@ struct Reader {
     faults: Vec<Fault>,
 }
 
-const SECTIONS: [&str; 7] = ["till", "printers", "terminals", "scanners", "cameras", "routes", "in-store"];
+/// Sections besides those of the classes.
+const SECTIONS: [&str; 3] = ["till", "routes", "in-store"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -165,15 +167,16 @@ impl Reader {
             let path = Path::of(&[key.get_ref()]);
             match &**key.get_ref() {
                 "till" => self.till(&path, value),
-                "printers" => self.config.printers = self.devices(&path, value),
-                "terminals" => self.config.terminals = self.devices(&path, value),
-                "scanners" => self.config.scanners = self.devices(&path, value),
-                "cameras" => self.config.cameras = self.devices(&path, value),
                 "routes" => self.routes(&path, value),
                 "in-store" => {
                     self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
                 }
-                _ => self.fault(Fault::error(path, format!("unknown key; expected one of {}", quoted(&SECTIONS)))),
+                section => match Class::of_section(section) {
+                    Some(class) => self.devices(class, &path, value),
+                    None => {
+                        self.fault(Fault::error(path, format!("unknown key; expected one of {}", quoted(&sections()))))
+                    }
+                },
             }
         }
     }
@@ -186,7 +189,7 @@ impl Reader {
             let key = &**key.get_ref();
             if !KEYS.contains(&key) {
                 let fault = Fault::error(path, format!("unknown key; expected one of {}", quoted(&KEYS)));
-                self.fault(match SECTIONS.contains(&key) {
+                self.fault(match sections().contains(&key) {
                     true => fault.hint(format!("`{key}` belongs at the top of the file, before the first `[section]`")),
                     false => fault,
                 });
@@ -212,9 +215,8 @@ impl Reader {
         }
     }
 
-    fn devices(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Device> {
-        let Some(table) = self.table(path, value, &format!("`[{path}.NAME]`")) else { return BTreeMap::new() };
-        let mut devices = BTreeMap::new();
+    fn devices(&mut self, class: Class, path: &Path, value: &Spanned<DeValue<'_>>) {
+        let Some(table) = self.table(path, value, &format!("`[{path}.NAME]`")) else { return };
         for (name, value) in table {
             let path = path.key(name.get_ref());
             let like = "`{ address = \"…\" }` or a section of its own";
@@ -223,9 +225,8 @@ impl Reader {
                 // Routes may name it all the same.
                 None => Device { address: Vec::new(), options: BTreeMap::new() },
             };
-            devices.insert(name.get_ref().to_string(), device);
+            self.config.devices.insert(DeviceId::new(class, name.get_ref().to_string()), device);
         }
-        devices
     }
 
     fn device(&mut self, path: &Path, table: &DeTable<'_>) -> Device {
@@ -346,6 +347,12 @@ impl Reader {
     fn fault(&mut self, fault: Fault) {
         self.faults.push(fault);
     }
+}
+
+/// All sections of a file, those of the classes in their order.
+fn sections() -> Vec<&'static str> {
+    let [till, rest @ ..] = SECTIONS;
+    [till].into_iter().chain(Class::all().map(Class::section)).chain(rest).collect()
 }
 
 /// What a value is, in words.

@@ -2,16 +2,28 @@ use tresen_hal::{Kind, Retry};
 
 use super::*;
 
+fn parse(text: &str, name: &str) -> Result<Config> {
+    Config::parse(text, name, &Drivers::standard())
+}
+
+fn check_text(text: &str, name: &str) -> Checked {
+    Config::check_text(text, name, &Drivers::standard())
+}
+
+fn camera(config: &Config) -> &Device {
+    config.device(Class::Camera, "a").expect("configured")
+}
+
 fn problems(text: &str) -> Vec<Problem> {
-    Config::check_text(text, "till.toml").problems
+    check_text(text, "till.toml").problems
 }
 
 #[test]
 fn reads_the_example() {
-    let checked = Config::check_text(include_str!("../../examples/till.toml"), "till.toml");
+    let checked = check_text(include_str!("../../examples/till.toml"), "till.toml");
     assert_eq!(checked.problems, []);
     let config = checked.into_config().expect("no errors");
-    assert!(config.printers.contains_key("receipt"));
+    assert!(config.device(Class::Printer, "receipt").is_some());
     assert_eq!(config.route("receipt"), Some(vec!["receipt".to_owned(), "kitchen".to_owned()]));
     assert_eq!(config.route("kitchen"), Some(vec!["kitchen".to_owned()]));
     assert_eq!(config.route("bar"), None);
@@ -20,8 +32,8 @@ fn reads_the_example() {
 #[test]
 fn an_option_in_the_address_wins_over_the_key() {
     let text = "[printers.a]\naddress = 'escpos+serial:///dev/x?baud=9600'\nbaud = 38400\nparity = 'even'\n";
-    let config = Config::parse(text, "till.toml").expect("right");
-    let address = &config.printers["a"].addresses()[0];
+    let config = parse(text, "till.toml").expect("right");
+    let address = &config.device(Class::Printer, "a").expect("configured").addresses()[0];
     assert_eq!((address.option("baud"), address.option("parity")), (Some("9600"), Some("even")));
 }
 
@@ -32,11 +44,11 @@ fn decimal_numbers_are_option_values_as_a_key_and_in_the_address() {
         "[cameras.a]\naddress = 'camera+file:///tmp?fps=2.5'\n",
         "cameras.a = { address = 'camera+file:///tmp', fps = 2.5 }\n",
     ] {
-        let config = Config::parse(text, "till.toml").expect(text);
-        assert_eq!(config.cameras["a"].addresses()[0].option("fps"), Some("2.5"), "{text}");
+        let config = parse(text, "till.toml").expect(text);
+        assert_eq!(camera(&config).addresses()[0].option("fps"), Some("2.5"), "{text}");
     }
-    let config = Config::parse("[cameras.a]\naddress = 'camera+file:///tmp'\nfps = 5.0\n", "till.toml").expect("right");
-    assert_eq!(config.cameras["a"].addresses()[0].option("fps"), Some("5"));
+    let config = parse("[cameras.a]\naddress = 'camera+file:///tmp'\nfps = 5.0\n", "till.toml").expect("right");
+    assert_eq!(camera(&config).addresses()[0].option("fps"), Some("5"));
 }
 
 /// A text, and of its only problem the line, the key and what it says.
@@ -59,10 +71,10 @@ fn each(cases: &[Case<'_>], severity: Severity) {
         assert!(message.starts_with(&format!("till.toml:{line}: ")), "{message}");
         match severity {
             Severity::Error => {
-                let error = Config::parse(text, "till.toml").expect_err(text);
+                let error = parse(text, "till.toml").expect_err(text);
                 assert_eq!((error.kind(), error.to_string()), (Kind::Config, message), "{text}");
             }
-            Severity::Warning => drop(Config::parse(text, "till.toml").expect(text)),
+            Severity::Warning => drop(parse(text, "till.toml").expect(text)),
         }
     }
 }
@@ -381,29 +393,28 @@ r = ['a', 'b', 'c']
 
 #[test]
 fn a_configuration_put_together_in_the_program_is_checked_without_a_place() {
-    let mut config = Config::default();
     let mut device = Device::at("escpos+tcp://x".parse().expect("an address"));
     device.options.insert("width".into(), OptionValue::Number(5));
-    config.printers.insert("a".into(), device);
-    let error = config.validate().expect_err("too narrow").to_string();
+    let config = Config::default().with(Class::Printer, "a", device);
+    let error = config.validate(&Drivers::standard()).expect_err("too narrow").to_string();
     assert!(error.starts_with("key `printers.a.width`: "), "{error}");
 }
 
 #[test]
 fn files_that_cannot_be_read_are_named_as_such() {
-    let error = Config::load(Path::new("no/such/till.toml")).expect_err("missing");
+    let error = Config::load(Path::new("no/such/till.toml"), &Drivers::standard()).expect_err("missing");
     assert_eq!((error.kind(), error.retry()), (Kind::NotFound, Retry::AfterOperator));
     assert!(error.to_string().starts_with("no/such/till.toml: "), "{error}");
 
     let dir = tempfile::tempdir().expect("a folder");
-    let error = Config::load(dir.path()).expect_err("a folder").to_string();
+    let error = Config::load(dir.path(), &Drivers::standard()).expect_err("a folder").to_string();
     assert!(error.contains("is a folder"), "{error}");
 
     let file = dir.path().join("till.toml");
     let at = |line: usize| format!("{}:{line}: ", file.display());
     let load = |bytes: &[u8]| {
         std::fs::write(&file, bytes).expect("written");
-        Config::load(&file)
+        Config::load(&file, &Drivers::standard())
     };
     for (bytes, line, part) in [
         (&b"[till]\nname = 'Caf\xe9'\n"[..], 2, "is not UTF-8 text: byte 0xE9"),

@@ -1,6 +1,7 @@
 //! Calls on their way to a device: the envelope, and the queue between handles and the owner task.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -100,7 +101,7 @@ pub(super) type Run<D> = Box<dyn for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, Afte
 
 /// Whether the link is still good after a call.
 #[derive(Debug)]
-pub(crate) enum After {
+pub enum After {
     Keep,
     /// It is not, for this reason.
     Reopen(Error),
@@ -123,17 +124,52 @@ pub(crate) fn copy(error: &Error) -> Error {
     if device.is_empty() { copy } else { copy.at(device) }
 }
 
+/// What an owner is doing.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    /// `a print job`
+    pub(crate) what: &'static str,
+    /// For whom, if that was said.
+    pub(crate) caller: Option<Arc<str>>,
+    pub(crate) since: Instant,
+}
+
+impl Running {
+    pub(super) fn now(what: &'static str, caller: Option<Arc<str>>) -> Self {
+        Self { what, caller, since: Instant::now() }
+    }
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)?;
+        self.caller.as_ref().map_or(Ok(()), |caller| write!(f, " of {caller}"))
+    }
+}
+
 /// A call in its envelope.
 pub(super) struct Call<D: ?Sized> {
-    pub(super) what: &'static str,
+    what: &'static str,
+    caller: Option<Arc<str>>,
     begun: Begun,
     run: Run<D>,
     refuse: oneshot::Sender<Error>,
 }
 
 impl<D: ?Sized> Call<D> {
-    pub(super) fn new(what: &'static str, begun: Begun, run: Run<D>, refuse: oneshot::Sender<Error>) -> Self {
-        Self { what, begun, run, refuse }
+    pub(super) fn new(
+        what: &'static str,
+        caller: Option<Arc<str>>,
+        begun: Begun,
+        run: Run<D>,
+        refuse: oneshot::Sender<Error>,
+    ) -> Self {
+        Self { what, caller, begun, run, refuse }
+    }
+
+    /// What an owner does that runs it now.
+    pub(super) fn running(&self) -> Running {
+        Running::now(self.what, self.caller.clone())
     }
 
     /// What runs it on the driver; none if its caller has withdrawn it.
@@ -161,7 +197,7 @@ pub(super) struct Calls<D: ?Sized> {
 struct State<D: ?Sized> {
     urgent: VecDeque<Call<D>>,
     normal: VecDeque<Call<D>>,
-    running: Option<(&'static str, Instant)>,
+    running: Option<Running>,
     /// Why calls are refused, and since when.
     refusing: Option<(Error, Instant)>,
     reset: bool,
@@ -245,13 +281,13 @@ impl<D: ?Sized> Calls<D> {
     }
 
     /// What runs now, for those who wait behind it.
-    pub(super) fn running(&self, what: Option<&'static str>) {
-        lock(&self.state).running = what.map(|what| (what, Instant::now()));
+    pub(super) fn running(&self, running: Option<Running>) {
+        lock(&self.state).running = running;
     }
 
-    /// What runs and since when.
-    pub(super) fn busy_with(&self) -> Option<(&'static str, Instant)> {
-        lock(&self.state).running
+    /// What runs.
+    pub(super) fn busy_with(&self) -> Option<Running> {
+        lock(&self.state).running.clone()
     }
 
     /// Accepts calls.

@@ -3,74 +3,67 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tresen_cameras::{FileCamera, Reader, V4l2Camera, file, reader, v4l2};
 use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result};
 use tresen_scanners::dedupe::Verdict;
 use tresen_scanners::{AimId, Dedupe, Scan};
 
-use super::hotplug::Waker;
-use super::owner::Opener;
+use super::device::{Common, Device, DeviceClass, Setup, Shared};
+use super::owner::{Gone, Hooks};
 use super::scans::Scans;
-use super::state::DeviceState;
-use super::{Phase, open_camera};
-use crate::event::{Bus, Class};
+use crate::class::Class;
 
 /// A camera by its logical name. Clones are cheap and share what it sees: each code goes to one of those who wait in
 /// [`Camera::next`].
-#[derive(Clone)]
-pub struct Camera(Scans<CameraScans>);
+pub type Camera = Device<Cameras>;
 
-impl Camera {
-    pub(crate) fn start(name: &str, addresses: Vec<Address>, clock: Arc<dyn Clock>, bus: Bus) -> Self {
-        let (addresses, label, time) = (Arc::new(addresses), name.to_owned(), clock.clone());
-        let opener: Opener<CameraScans> = Arc::new(move || {
-            let (addresses, name, clock) = (addresses.clone(), label.clone(), time.clone());
-            Box::pin(async move {
-                let open = |a| open_camera(a, &name, clock.clone());
-                super::open::first(&addresses, |a| Box::pin(open(a))).await
-            })
-        });
-        Self(Scans::start(Class::Camera, name, opener, |_| None, clock, bus))
+/// Cameras that read codes.
+#[derive(Debug, Clone, Copy)]
+pub struct Cameras;
+
+impl DeviceClass for Cameras {
+    const CLASS: Class = Class::Camera;
+    const OPTIONS: &'static [&'static str] = &reader::OPTIONS;
+    type Driver = CameraScans;
+    type Shared = Scans;
+}
+
+impl Shared<CameraScans> for Scans {
+    fn new(setup: Setup) -> Result<Self> {
+        Ok(Self::new(setup.common))
     }
+    fn common(&self) -> &Common {
+        Scans::common(self)
+    }
+}
 
+impl Hooks<CameraScans> for Scans {
+    fn opened<'a>(&'a self, _: &'a mut CameraScans, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
+        self.common().found(address, None);
+        self.common().reporter.connected(address);
+        Box::pin(async { Ok(None) })
+    }
+    fn event(&self, scan: Scan) {
+        self.scanned(scan);
+    }
+    fn gone(&self, how: Gone<'_>) {
+        self.common().gone(how);
+    }
+}
+
+impl Device<Cameras> {
     /// The next code; each is handed out once, and again only when it was out of sight for a while. Codes wait as
     /// long as those of a [`Scanner`](super::Scanner).
     ///
     /// Cancel-safe: a dropped future loses no code.
     pub async fn next(&self) -> Scan {
-        self.0.next().await
+        self.shared.next().await
     }
 
     /// Drops the codes that wait, say when a new basket begins; how many there were.
     pub fn discard(&self) -> usize {
-        self.0.discard()
-    }
-
-    pub(crate) fn waker(&self) -> Waker {
-        self.0.waker()
-    }
-
-    pub(crate) fn state(&self) -> DeviceState {
-        self.0.state()
-    }
-
-    pub(crate) async fn close(&self, deadline: tokio::time::Instant) {
-        self.0.owned.close(deadline).await;
-    }
-
-    /// Opens it anew at once: if it is away, and if its driver was given up as faulted.
-    ///
-    /// # Errors
-    /// The till was closed.
-    pub async fn reset(&self) -> Result<()> {
-        self.0.owned.reset()
-    }
-
-    /// The state of the camera; changes can be awaited.
-    pub fn phase(&self) -> watch::Receiver<Phase> {
-        self.0.phase()
+        self.shared.discard()
     }
 }
 
@@ -83,13 +76,7 @@ pub struct CameraScans {
 }
 
 impl CameraScans {
-    pub(super) const OPTIONS: [&'static str; 7] = {
-        let ([fps, looping], [width, height, format, _]) = (file::OPTIONS, v4l2::OPTIONS);
-        let [codes, frames] = reader::OPTIONS;
-        [fps, looping, width, height, format, codes, frames]
-    };
-
-    pub(super) fn check(address: &Address) -> Result<()> {
+    pub(crate) fn check(address: &Address) -> Result<()> {
         reader::Options::from_address(address)?;
         match address.link() {
             LinkKind::V4l2 { .. } => v4l2::Options::from_address(address).map(drop),
@@ -156,15 +143,13 @@ const REARM: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Class, Drivers};
 
     #[test]
     fn each_kind_of_camera_has_its_options() {
         let check = |address: &str| {
             let address: Address = address.parse().expect(address);
-            address
-                .check_options(&CameraScans::OPTIONS)
-                .and_then(|()| CameraScans::check(&address))
-                .map_err(|e| e.kind())
+            Drivers::standard().check(Class::Camera, &address).map_err(|e| e.kind())
         };
         assert_eq!(check("camera+v4l2:///dev/video0?width=1280&height=720&format=mjpeg&fps=30"), Ok(()));
         assert_eq!(check("camera+file:///tmp?fps=5&loop=true&codes=pdf-417,qr&frames=3"), Ok(()));

@@ -1,54 +1,38 @@
-//! A device that is plugged in is opened at once, instead of when its next try is due.
+//! A device that is plugged in is opened at once, instead of when its next attempt is due.
+
+use std::sync::Weak;
 
 use tokio::task::JoinHandle;
 use tresen_hal::Address;
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::{self, Event};
 
-/// Tells one owner that its device may be there.
-pub(crate) type Waker = Box<dyn Fn() + Send + Sync>;
+use super::registry::Registry;
 
-/// A device that can be plugged in, and how to wake its owner.
-pub(crate) struct Plugged {
-    pub(crate) addresses: Vec<Address>,
-    pub(crate) waker: Waker,
-}
-
-impl Plugged {
-    fn can_be_plugged(&self) -> bool {
-        let plugged = |a: &Address| {
-            matches!(
-                a.link(),
-                LinkKind::Usb(_)
-                    | LinkKind::Serial { .. }
-                    | LinkKind::Hid(_)
-                    | LinkKind::Evdev(_)
-                    | LinkKind::V4l2 { .. }
-            )
-        };
-        self.addresses.iter().any(plugged)
-    }
-}
-
-/// Watches as long as it is held; nothing if no device can be plugged in.
-pub(crate) struct HotPlug(Option<JoinHandle<()>>);
+/// Watches what is plugged in for as long as it is held.
+pub(super) struct HotPlug(JoinHandle<()>);
 
 impl HotPlug {
-    pub(crate) fn watch(devices: Vec<Plugged>) -> Self {
-        let devices: Vec<_> = devices.into_iter().filter(Plugged::can_be_plugged).collect();
-        Self((!devices.is_empty()).then(|| tokio::spawn(run(devices))))
+    /// Whether a device at `address` can be plugged in.
+    pub(super) fn concerns(address: &Address) -> bool {
+        let link = address.link();
+        matches!(link, LinkKind::Usb(_) | LinkKind::Serial { .. } | LinkKind::Hid(_))
+            || matches!(link, LinkKind::Evdev(_) | LinkKind::V4l2 { .. })
+    }
+
+    /// Wakes the devices of `registry` at whose addresses something arrives.
+    pub(super) fn watch(registry: Weak<Registry>) -> Self {
+        Self(tokio::spawn(run(registry)))
     }
 }
 
 impl Drop for HotPlug {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
+        self.0.abort();
     }
 }
 
-async fn run(devices: Vec<Plugged>) {
+async fn run(registry: Weak<Registry>) {
     let mut watch = discovery::watch();
     loop {
         let event = watch.next().await;
@@ -56,8 +40,11 @@ async fn run(devices: Vec<Plugged>) {
         if matches!(event, Event::Left(_)) {
             continue;
         }
-        for device in devices.iter().filter(|d| d.addresses.iter().any(|a| event.found().fits(a))) {
-            (device.waker)();
+        let Some(registry) = registry.upgrade() else { return };
+        for (addresses, device) in registry.places() {
+            if addresses.iter().any(|address| event.found().fits(address)) {
+                device.arrived();
+            }
         }
     }
 }

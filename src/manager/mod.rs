@@ -2,11 +2,12 @@
 
 mod calls;
 mod camera;
+mod device;
 mod hotplug;
-mod open;
 mod owner;
 mod phase;
 pub(crate) mod printer;
+mod registry;
 mod scanner;
 mod scans;
 mod state;
@@ -14,18 +15,17 @@ mod terminal;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use camera::{Camera, CameraScans};
-pub use open::{open_camera, open_printer, open_scanner, open_terminal, protocols, redaction};
+pub use camera::{Camera, CameraScans, Cameras};
+pub use device::{Device, DeviceClass};
 pub use phase::Phase;
-pub use printer::Printer;
-pub use scanner::Scanner;
+pub use printer::{Printer, Printers};
+pub use scanner::{Scanner, Scanners};
 pub use state::{Attention, DeviceCapabilities, DeviceState};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, Terminals};
 
 pub(crate) use calls::{After, Failure, Terms};
-pub(crate) use hotplug::{HotPlug, Plugged, Waker};
-pub(crate) use open::check_address;
-pub(crate) use owner::Owned;
+pub(crate) use device::Till;
+pub(crate) use registry::{Registry, no_device};
 pub(crate) use state::hindrance;
 
 /// The drivers that owner tasks hold, boxed.

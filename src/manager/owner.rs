@@ -11,14 +11,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tresen_hal::{Backoff, BoxFuture, Clock, Driver, Error, Kind, Result, Retry};
 
-use super::calls::{After, Begun, Call, Calls, Failure, Next, Run, Terms, closed, copy, was_reset};
-use super::hotplug::Waker;
+use super::calls::{After, Begun, Call, Calls, Failure, Next, Run, Running, Terms, closed, copy, was_reset};
 use super::phase::Phase;
 
 /// A driver on its open link.
 pub(crate) struct Opened<D: ?Sized> {
     pub(crate) driver: Box<D>,
-    /// Where it was found, without options.
+    /// What stands for it in messages: where it was found, without options.
     pub(crate) address: String,
     /// A recording stands in for the device: its end is the end.
     pub(crate) recording: bool,
@@ -28,7 +27,7 @@ pub(crate) struct Opened<D: ?Sized> {
 pub(crate) type Opener<D> = Arc<dyn Fn() -> BoxFuture<'static, Result<Opened<D>>> + Send + Sync>;
 
 /// What the class of a device adds to owning it.
-pub(crate) trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
+pub trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
     /// How long [`Hooks::opened`] may take.
     const OPENED_WITHIN: Duration = Duration::from_secs(10);
     /// Called once per connection, before any call is served. An error closes the link. Returns after how long
@@ -41,12 +40,19 @@ pub(crate) trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
     }
     /// An unsolicited event of the device.
     fn event(&self, event: D::Event);
-    /// The device was lost or cannot be reached; called once per reason.
-    fn lost(&self, error: &Error);
+    /// The device can no longer be used; called once per reason.
+    fn gone(&self, how: Gone<'_>);
+}
+
+/// Why a device can no longer be used.
+#[derive(Clone, Copy)]
+pub enum Gone<'a> {
+    /// It was lost or cannot be reached; it is tried again.
+    Lost(&'a Error),
     /// The recording was played to its end.
-    fn ended(&self, why: &str);
+    Ended(&'a str),
     /// The driver failed too often.
-    fn faulted(&self, why: &str);
+    Faulted(&'a str),
 }
 
 /// A cheap handle to an owned device.
@@ -54,6 +60,8 @@ pub(crate) struct Owned<D: ?Sized> {
     name: Arc<str>,
     handle: Arc<Handle<D>>,
     phase: watch::Receiver<Phase>,
+    /// For whom calls are made, if that was said.
+    caller: Option<Arc<str>>,
 }
 
 /// Ends the owner with the last handle.
@@ -67,7 +75,12 @@ impl<D: ?Sized> Drop for Handle<D> {
 
 impl<D: ?Sized> Clone for Owned<D> {
     fn clone(&self) -> Self {
-        Self { name: self.name.clone(), handle: self.handle.clone(), phase: self.phase.clone() }
+        Self {
+            name: self.name.clone(),
+            handle: self.handle.clone(),
+            phase: self.phase.clone(),
+            caller: self.caller.clone(),
+        }
     }
 }
 
@@ -82,7 +95,7 @@ where
     let calls = Arc::new(Calls::new(name.clone()));
     let task = Task { name: name.clone(), opener, hooks, phase, clock, calls: calls.clone() };
     tokio::spawn(supervise(Arc::new(task)));
-    Owned { name, handle: Arc::new(Handle(calls)), phase: watched }
+    Owned { name, handle: Arc::new(Handle(calls)), phase: watched, caller: None }
 }
 
 impl<D: Driver + ?Sized + 'static> Owned<D> {
@@ -96,9 +109,19 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         self.phase.clone()
     }
 
-    /// What the device is busy with, and since when.
-    pub(crate) fn busy_with(&self) -> Option<(&'static str, Instant)> {
+    /// What the device is busy with.
+    pub(crate) fn busy_with(&self) -> Option<Running> {
         self.handle.0.busy_with()
+    }
+
+    /// The same device, for calls made for `caller`.
+    pub(crate) fn on_behalf_of(&self, caller: Arc<str>) -> Self {
+        Self { caller: Some(caller), ..self.clone() }
+    }
+
+    /// Whether both are handles to one owner.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
     }
 
     /// Runs `call` on the driver.
@@ -126,7 +149,7 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         let here = |error: Error| error.at(&self.name);
         self.handle
             .0
-            .push(terms.lane, Call::new(terms.what, begun.0.clone(), run, refuse))
+            .push(terms.lane, Call::new(terms.what, self.caller.clone(), begun.0.clone(), run, refuse))
             .map_err(|e| Failure::NotBegun(here(e)))?;
         let outcome = async {
             match answered.await {
@@ -173,14 +196,9 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         answer.await?.map_err(|e| e.at(&self.name))
     }
 
-    /// Wakes the owner when the system has seen the device come; does not keep the owner alive.
-    pub(crate) fn waker(&self) -> Waker {
-        let calls = Arc::downgrade(&self.handle.0);
-        Box::new(move || {
-            if let Some(calls) = calls.upgrade() {
-                calls.arrived();
-            }
-        })
+    /// The system has seen the device come: it is opened now instead of when its next attempt is due.
+    pub(crate) fn arrived(&self) {
+        self.handle.0.arrived();
     }
 
     /// Opens the device anew, at once: also one that is faulted, whose opening hangs or whose call hangs.
@@ -216,8 +234,8 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
 
     fn did_not_begin(&self, within: Duration) -> Error {
         let what = match self.busy_with() {
-            Some((what, since)) => {
-                format!("it has been busy with {what} for {} s", since.elapsed().as_secs())
+            Some(running) => {
+                format!("it has been busy with {running} for {} s", running.since.elapsed().as_secs())
             }
             None => format!("it did not begin within {} s", within.as_secs()),
         };
@@ -270,7 +288,7 @@ where
             let error = Error::new(Kind::Closed, format!("{why}; reset the device")).with_retry(Retry::AfterOperator);
             task.calls.refuse(error);
             task.phase.send_replace(Phase::Faulted { why: why.clone() });
-            task.hooks.faulted(&why);
+            task.hooks.gone(Gone::Faulted(&why));
             if !task.until_reset().await {
                 break;
             }
@@ -330,7 +348,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     let why = error.to_string();
                     self.calls.refuse(error);
                     self.phase.send_replace(Phase::Ended { why: why.clone() });
-                    self.hooks.ended(&why);
+                    self.hooks.gone(Gone::Ended(&why));
                     if !self.until_reset().await {
                         return;
                     }
@@ -377,7 +395,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
             true
         });
         if news {
-            self.hooks.lost(error);
+            self.hooks.gone(Gone::Lost(error));
         }
     }
 
@@ -401,11 +419,12 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
         let mut tend = tend.map(|after| Instant::now() + after);
         loop {
             let after = tokio::select! {
+                biased;
                 next = self.calls.next() => match next {
                     Next::Call(call) => {
-                        let what = call.what;
+                        let running = call.running();
                         let Some(run) = call.begin() else { continue };
-                        self.calls.running(Some(what));
+                        self.calls.running(Some(running));
                         let after = self.unless_broken_off(run(&mut driver)).await;
                         self.calls.running(None);
                         match after {
@@ -426,7 +445,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     }
                 },
                 () = until(tend) => {
-                    self.calls.running(Some("a recovery"));
+                    self.calls.running(Some(Running::now("a recovery", None)));
                     let tended = self.unless_broken_off(self.hooks.tend(&mut driver)).await;
                     self.calls.running(None);
                     match tended {
@@ -466,6 +485,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
         let due = Instant::now() + delay;
         loop {
             let next = tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(due) => return Waited::Due,
                 next = self.calls.next() => next,
             };

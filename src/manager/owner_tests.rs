@@ -45,14 +45,12 @@ impl Hooks<Scripted> for Log {
         Box::pin(async { Ok(None) })
     }
     fn event(&self, (): ()) {}
-    fn lost(&self, error: &Error) {
-        self.0.events.lock().expect("lock").push(format!("lost {}", error.what()));
-    }
-    fn ended(&self, why: &str) {
-        self.0.events.lock().expect("lock").push(format!("ended {why}"));
-    }
-    fn faulted(&self, why: &str) {
-        self.0.events.lock().expect("lock").push(format!("faulted {why}"));
+    fn gone(&self, how: Gone<'_>) {
+        self.0.events.lock().expect("lock").push(match how {
+            Gone::Lost(error) => format!("lost {}", error.what()),
+            Gone::Ended(why) => format!("ended {why}"),
+            Gone::Faulted(why) => format!("faulted {why}"),
+        });
     }
 }
 
@@ -250,10 +248,9 @@ async fn ends_with_its_last_handle() {
 async fn a_device_that_is_plugged_in_is_opened_at_once() {
     let (bench, owned) = start(false);
     tokio::time::sleep(Duration::from_secs(120)).await;
-    let waker = owned.waker();
     bench.there.store(true, SeqCst);
     let begin = Instant::now();
-    waker();
+    owned.arrived();
     let mut phase = owned.phase();
     phase.wait_for(|p| *p == Phase::Ready).await.expect("owned");
     assert_eq!(begin.elapsed(), Duration::ZERO);
@@ -261,8 +258,7 @@ async fn a_device_that_is_plugged_in_is_opened_at_once() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(Arc::strong_count(&bench), 1, "a waker does not keep the owner");
-    waker();
+    assert_eq!(Arc::strong_count(&bench), 1, "its owner has ended");
 }
 
 /// Ten seconds of a device that takes each connection and hangs up: it used to be opened four times a second for ever.

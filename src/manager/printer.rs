@@ -1,95 +1,110 @@
 //! Printers as a vendor sees them: print through the spool, ask, open the drawer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_hal::{Address, BoxFuture, Clock, Error, Kind, Result};
+use tresen_hal::{BoxFuture, Error, Kind, Result};
 use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Panel, Receipt, Status};
 
-use super::hotplug::Waker;
-use super::owner::{Hooks, Opener, own};
-use super::state::{self, DeviceCapabilities, DeviceState};
-use super::{After, AnyPrinter, Owned, Phase, Terms, lock};
-use crate::event::{Bus, Class, EventKind, Reporter};
-use crate::sale::Language;
+use super::device::{Common, Device, DeviceClass, Setup, Shared};
+use super::owner::{Gone, Hooks};
+use super::phase::Phase;
+use super::state::{self, Attention, DeviceCapabilities};
+use super::{After, AnyPrinter, Terms, lock};
+use crate::class::Class;
+use crate::event::{EventKind, Reporter};
 use crate::spool::{Print, PrintJob, Spool};
 
-/// An owned printer, and what it said last.
-#[derive(Clone)]
-pub(crate) struct PrinterDevice {
-    pub(crate) owned: Owned<AnyPrinter>,
-    pub(crate) status: watch::Receiver<Option<Status>>,
-    last: Arc<std::sync::Mutex<Last>>,
-    reporter: Reporter,
+/// One printer; [`Printer`] is a route of them.
+pub(crate) type PrinterDevice = Device<Printers>;
+
+/// Receipt printers.
+#[derive(Debug, Clone, Copy)]
+pub struct Printers;
+
+impl DeviceClass for Printers {
+    const CLASS: Class = Class::Printer;
+    type Driver = AnyPrinter;
+    type Shared = SharedPrinter;
 }
 
-/// What a printer said last; kept while it is away.
-#[derive(Default)]
-struct Last {
-    address: Option<String>,
-    capabilities: Option<Capabilities>,
+/// What the owner of a printer shares with its handles.
+pub struct SharedPrinter {
+    common: Common,
+    status: StatusOf,
     /// What works while the printer is busy; of the driver that is open.
-    panel: Option<Panel>,
+    panel: Mutex<Option<Panel>>,
+}
+
+impl Shared<AnyPrinter> for SharedPrinter {
+    fn new(setup: Setup) -> Result<Self> {
+        let status = StatusOf { reporter: setup.common.reporter.clone(), status: Arc::new(watch::Sender::new(None)) };
+        Ok(Self { common: setup.common, status, panel: Mutex::default() })
+    }
+    fn common(&self) -> &Common {
+        &self.common
+    }
+    fn attention(&self) -> Vec<Attention> {
+        self.status.status.borrow().as_ref().map(state::attention).unwrap_or_default()
+    }
+}
+
+impl Hooks<AnyPrinter> for SharedPrinter {
+    fn opened<'a>(&'a self, driver: &'a mut AnyPrinter, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
+        Box::pin(async move {
+            let capabilities = driver.capabilities().clone();
+            let answers = capabilities.status.is_yes();
+            let panel = driver.panel();
+            self.common.found(address, Some(DeviceCapabilities::Printer(capabilities)));
+            *lock(&self.panel) = Some(panel.clone());
+            // One that says nothing is not asked: that would only take its time.
+            let status = if answers { Some(driver.status().await) } else { None };
+            if let Some(Err(error)) = &status
+                && let After::Reopen(error) = After::of(error)
+            {
+                return Err(error);
+            }
+            self.common.reporter.connected(address);
+            if let Some(Ok(status)) = status {
+                self.status.set(status);
+            }
+            self.status.follow(&panel);
+            Ok(None)
+        })
+    }
+    fn event(&self, status: Status) {
+        self.status.set(status);
+    }
+    fn gone(&self, how: Gone<'_>) {
+        self.status.unknown();
+        *lock(&self.panel) = None;
+        self.common.gone(how);
+    }
 }
 
 impl PrinterDevice {
-    pub(crate) fn start(
-        name: &str,
-        addresses: Vec<Address>,
-        language: Language,
-        clock: Arc<dyn Clock>,
-        bus: Bus,
-    ) -> Self {
-        let addresses = Arc::new(addresses);
-        let opener: Opener<AnyPrinter> = Arc::new(move || {
-            let addresses = addresses.clone();
-            Box::pin(
-                async move { super::open::first(&addresses, |a| Box::pin(super::open::printer(a, language))).await },
-            )
-        });
-        Self::own(name, opener, clock, bus)
-    }
-
-    /// Owns what `opener` opens.
-    pub(crate) fn own(name: &str, opener: Opener<AnyPrinter>, clock: Arc<dyn Clock>, bus: Bus) -> Self {
-        let reporter = Reporter::new(Class::Printer, name, bus);
-        let (sender, status) = watch::channel(None);
-        let last = Arc::new(std::sync::Mutex::new(Last::default()));
-        let status_of = StatusOf { reporter: reporter.clone(), status: Arc::new(sender) };
-        let hooks = PrinterHooks { reporter: reporter.clone(), status: status_of, last: last.clone() };
-        Self { owned: own(name, opener, Arc::new(hooks), clock), status, last, reporter }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.owned.name()
+    /// What it said last; none while it is away, or if it says nothing.
+    pub(crate) fn last_status(&self) -> watch::Receiver<Option<Status>> {
+        self.shared.status.status.subscribe()
     }
 
     pub(crate) fn tell(&self, kind: EventKind) {
-        self.reporter.tell(kind);
+        self.shared.common.reporter.tell(kind);
     }
 
-    pub(crate) fn waker(&self) -> Waker {
-        self.owned.waker()
+    /// What works while the printer is busy; none if it is not, and can be asked.
+    fn panel_while_busy(&self) -> Option<Panel> {
+        self.owned.busy_with()?;
+        lock(&self.shared.panel).clone()
     }
 
-    pub(crate) fn state(&self) -> DeviceState {
-        let last = lock(&self.last);
-        DeviceState {
-            id: self.reporter.device.clone(),
-            phase: self.owned.phase().borrow().clone(),
-            address: last.address.clone(),
-            attention: self.status.borrow().as_ref().map(state::attention).unwrap_or_default(),
-            busy_with: self.owned.busy_with().map(|(what, _)| what.to_owned()),
-            capabilities: last.capabilities.clone().map(DeviceCapabilities::Printer),
+    fn capabilities(&self) -> Option<Capabilities> {
+        match self.shared.common.capabilities() {
+            Some(DeviceCapabilities::Printer(capabilities)) => Some(capabilities),
+            _ => None,
         }
     }
-}
-
-struct PrinterHooks {
-    reporter: Reporter,
-    status: StatusOf,
-    last: Arc<std::sync::Mutex<Last>>,
 }
 
 /// Where a printer's status goes: to those who ask, and to the event bus if it is news.
@@ -123,64 +138,14 @@ impl StatusOf {
     }
 }
 
-impl PrinterHooks {
-    fn gone(&self) {
-        self.status.unknown();
-        lock(&self.last).panel = None;
-    }
-}
-
-impl Hooks<AnyPrinter> for PrinterHooks {
-    fn opened<'a>(&'a self, driver: &'a mut AnyPrinter, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
-        Box::pin(async move {
-            let capabilities = driver.capabilities().clone();
-            let answers = capabilities.status.is_yes();
-            let panel = driver.panel();
-            let last = Last {
-                address: Some(address.to_owned()),
-                capabilities: Some(capabilities),
-                panel: Some(panel.clone()),
-            };
-            *lock(&self.last) = last;
-            // One that says nothing is not asked: that would only take its time.
-            let status = if answers { Some(driver.status().await) } else { None };
-            if let Some(Err(error)) = &status
-                && let After::Reopen(error) = After::of(error)
-            {
-                return Err(error);
-            }
-            self.reporter.connected(address);
-            if let Some(Ok(status)) = status {
-                self.status.set(status);
-            }
-            self.status.follow(&panel);
-            Ok(None)
-        })
-    }
-    fn event(&self, status: Status) {
-        self.status.set(status);
-    }
-    fn lost(&self, error: &Error) {
-        self.gone();
-        self.reporter.lost(error);
-    }
-    fn ended(&self, why: &str) {
-        self.gone();
-        self.reporter.ended(why);
-    }
-    fn faulted(&self, why: &str) {
-        self.gone();
-        self.reporter.faulted(why);
-    }
-}
-
 /// A printer, or a route of printers, by its logical name. Clones are cheap.
 #[derive(Clone)]
 pub struct Printer {
-    pub(crate) name: String,
-    pub(crate) device: PrinterDevice,
-    pub(crate) spool: Spool,
-    pub(crate) patience: Duration,
+    name: String,
+    /// The first printer, as it was when this handle was made.
+    device: PrinterDevice,
+    spool: Spool,
+    patience: Duration,
 }
 
 impl Printer {
@@ -189,6 +154,20 @@ impl Printer {
     /// How long [`Printer::status`], [`Printer::identity`] and [`Printer::kick_drawer`] take at most: 15 s. All
     /// are refused at once while the printer is away, and within 5 s while it is opened for the first time.
     pub const ANSWER: Duration = Duration::from_secs(15);
+
+    pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool) -> Self {
+        Self { name: name.to_owned(), device, spool, patience: Self::PATIENCE }
+    }
+
+    /// Its logical name, or that of the route.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The (first) printer of today's configuration.
+    fn device(&self) -> PrinterDevice {
+        self.spool.first(&self.name).unwrap_or_else(|| self.device.clone())
+    }
 
     /// The same printer for a caller who waits for paper as long as `patience`. The job is printed anyway, however
     /// long that takes.
@@ -203,7 +182,7 @@ impl Printer {
     /// # Errors
     /// The job could not be stored; then nothing is printed.
     pub async fn submit(&self, receipt: &Receipt) -> Result<PrintJob> {
-        self.submit_as(&crate::new_key(), receipt).await
+        self.submit_as(&self.device.till.runtime.new_id(), receipt).await
     }
 
     /// Queues `receipt` under the caller's id and returns at once. The same id is the same piece of paper: asked
@@ -228,7 +207,7 @@ impl Printer {
     /// The job could not be stored; then nothing is printed. Raw bytes in a language that none of the route's
     /// printers speaks are stored, and wait with that reason until they are cancelled; jobs behind them are printed.
     pub async fn submit_content(&self, content: impl Into<Content>) -> Result<PrintJob> {
-        self.submit_content_as(&crate::new_key(), content).await
+        self.submit_content_as(&self.device.till.runtime.new_id(), content).await
     }
 
     /// Queues a receipt or raw bytes under the caller's id and returns at once. The same id is the same piece of
@@ -246,7 +225,7 @@ impl Printer {
     /// # Errors
     /// The job could not be stored; then nothing is printed.
     pub async fn print(&self, receipt: &Receipt) -> Result<Print> {
-        self.print_as(&crate::new_key(), receipt).await
+        self.print_as(&self.device.till.runtime.new_id(), receipt).await
     }
 
     /// Prints `receipt` through the spool under the caller's id. Asked again with the same id, it prints nothing
@@ -293,10 +272,11 @@ impl Printer {
     /// # Errors
     /// It cannot be reached or does not answer within [`Printer::ANSWER`].
     pub async fn status(&self) -> Result<Status> {
-        if let Some(panel) = self.panel_while_busy() {
+        let device = self.device();
+        if let Some(panel) = device.panel_while_busy() {
             return Ok(panel.status());
         }
-        self.device.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
+        device.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }
 
     /// Asks the (first) printer who it is.
@@ -304,7 +284,7 @@ impl Printer {
     /// # Errors
     /// It cannot be reached or does not answer within [`Printer::ANSWER`].
     pub async fn identity(&self) -> Result<Identity> {
-        self.device.owned.ask(Terms::urgent("an identity request", Self::ANSWER), |driver| driver.identity()).await
+        self.device().owned.ask(Terms::urgent("an identity request", Self::ANSWER), |driver| driver.identity()).await
     }
 
     /// Opens the drawer at the (first) printer, also while a job waits for paper, if the printer has a command for
@@ -314,30 +294,25 @@ impl Printer {
     /// The printer cannot be reached, has no drawer, or cannot open it within [`Printer::ANSWER`]. With
     /// [`Effect::None`](crate::Effect::None) the drawer stays shut, also later.
     pub async fn kick_drawer(&self, pin: DrawerPin) -> Result<()> {
-        if let Some(panel) = self.panel_while_busy() {
+        let device = self.device();
+        if let Some(panel) = device.panel_while_busy() {
             match tokio::time::timeout(Self::ANSWER, panel.kick_drawer(pin)).await {
                 Ok(Ok(())) => return Ok(()),
                 // Nothing happened: it takes its turn.
                 Ok(Err(error)) if matches!(error.kind(), Kind::Busy | Kind::Cancelled) && nothing(&error) => {}
-                Ok(Err(error)) => return Err(error.at(self.device.name())),
+                Ok(Err(error)) => return Err(error.at(device.name())),
                 Err(_) => {
-                    return Err(Error::new(Kind::Timeout, "the drawer did not open in time").at(self.device.name()));
+                    return Err(Error::new(Kind::Timeout, "the drawer did not open in time").at(device.name()));
                 }
             }
         }
         let kick = Terms::urgent("a drawer kick", Self::ANSWER);
-        self.device.owned.ask(kick, move |driver| driver.kick_drawer(pin)).await
-    }
-
-    /// What works while the printer is busy; none if it is not, and can be asked.
-    fn panel_while_busy(&self) -> Option<Panel> {
-        self.device.owned.busy_with()?;
-        lock(&self.device.last).panel.clone()
+        device.owned.ask(kick, move |driver| driver.kick_drawer(pin)).await
     }
 
     /// What the (first) printer can do; none until it was reached for the first time, kept while it is away.
     pub fn capabilities(&self) -> Option<Capabilities> {
-        lock(&self.device.last).capabilities.clone()
+        self.device().capabilities()
     }
 
     /// Opens the (first) printer anew at once: if it is away, if its driver was given up as faulted, and if a call
@@ -346,12 +321,12 @@ impl Printer {
     /// # Errors
     /// The till was closed.
     pub async fn reset(&self) -> Result<()> {
-        self.device.owned.reset()
+        self.device().owned.reset()
     }
 
     /// The state of the (first) printer; changes can be awaited.
     pub fn phase(&self) -> watch::Receiver<Phase> {
-        self.device.owned.phase()
+        self.device().owned.phase()
     }
 }
 

@@ -1,62 +1,31 @@
 //! What scanners and cameras share: a queue of scans that are handed out once, in order.
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tresen_hal::{BoxFuture, Clock, Driver, Error, Result};
 use tresen_scanners::Scan;
 
-use super::hotplug::Waker;
-use super::owner::{Hooks, Opener, own};
-use super::state::{DeviceCapabilities, DeviceState};
-use super::{Owned, Phase, lock};
-use crate::event::{Bus, Class, EventKind, Reporter};
+use super::device::Common;
+use super::lock;
+use crate::event::EventKind;
 
-/// An owned source of scans.
-pub(super) struct Scans<D: ?Sized> {
-    pub(super) owned: Owned<D>,
-    queue: Arc<Queue>,
-    last: Arc<Mutex<Last>>,
-    reporter: Reporter,
+/// What the owner of a source of scans shares with its handles.
+pub struct Scans {
+    common: Common,
+    queue: Queue,
 }
 
-#[derive(Default)]
-struct Last {
-    address: Option<String>,
-    capabilities: Option<DeviceCapabilities>,
-}
-
-impl<D: ?Sized> Clone for Scans<D> {
-    fn clone(&self) -> Self {
-        Self {
-            owned: self.owned.clone(),
-            queue: self.queue.clone(),
-            last: self.last.clone(),
-            reporter: self.reporter.clone(),
-        }
+impl Scans {
+    pub(super) fn new(common: Common) -> Self {
+        Self { common, queue: Queue::default() }
     }
-}
 
-/// What a driver can do, in the words of its class.
-type Describe<D> = fn(&D) -> Option<DeviceCapabilities>;
-
-impl<D: Driver<Event = Scan> + ?Sized + 'static> Scans<D> {
-    pub(super) fn start(
-        class: Class,
-        name: &str,
-        opener: Opener<D>,
-        describe: Describe<D>,
-        clock: Arc<dyn Clock>,
-        bus: Bus,
-    ) -> Self {
-        let (queue, last) = (Arc::new(Queue::default()), Arc::new(Mutex::new(Last::default())));
-        let reporter = Reporter::new(class, name, bus);
-        let hooks = ScanHooks { reporter: reporter.clone(), queue: queue.clone(), last: last.clone(), describe };
-        Self { owned: own(name, opener, Arc::new(hooks), clock), queue, last, reporter }
+    pub(super) fn common(&self) -> &Common {
+        &self.common
     }
 
     pub(super) async fn next(&self) -> Scan {
@@ -75,32 +44,14 @@ impl<D: Driver<Event = Scan> + ?Sized + 'static> Scans<D> {
         std::mem::take(&mut *lock(&self.queue.scans)).len()
     }
 
-    pub(super) fn waker(&self) -> Waker {
-        self.owned.waker()
-    }
-
-    pub(super) fn phase(&self) -> tokio::sync::watch::Receiver<Phase> {
-        self.owned.phase()
-    }
-
-    pub(super) fn capabilities(&self) -> Option<DeviceCapabilities> {
-        lock(&self.last).capabilities.clone()
-    }
-
-    pub(super) fn state(&self) -> DeviceState {
-        let last = lock(&self.last);
-        DeviceState {
-            id: self.reporter.device.clone(),
-            phase: self.owned.phase().borrow().clone(),
-            address: last.address.clone(),
-            attention: Vec::new(),
-            busy_with: self.owned.busy_with().map(|(what, _)| what.to_owned()),
-            capabilities: last.capabilities.clone(),
-        }
+    /// Something was scanned.
+    pub(super) fn scanned(&self, scan: Scan) {
+        self.report(self.queue.push(scan.clone()));
+        self.common.reporter.tell(EventKind::Scanned(Box::new(scan)));
     }
 
     fn report(&self, lost: Vec<Scan>) {
-        lost.into_iter().for_each(|scan| self.reporter.tell(EventKind::ScanLost(Box::new(scan))));
+        lost.into_iter().for_each(|scan| self.common.reporter.tell(EventKind::ScanLost(Box::new(scan))));
     }
 }
 
@@ -132,36 +83,6 @@ impl Queue {
         let mut scans = lock(&self.scans);
         let old = scans.iter().take_while(|(at, _)| at.elapsed() >= KEEP).count();
         scans.drain(..old).map(|(_, scan)| scan).collect()
-    }
-}
-
-struct ScanHooks<D: ?Sized> {
-    reporter: Reporter,
-    queue: Arc<Queue>,
-    last: Arc<Mutex<Last>>,
-    describe: Describe<D>,
-}
-
-impl<D: Driver<Event = Scan> + ?Sized + 'static> Hooks<D> for ScanHooks<D> {
-    fn opened<'a>(&'a self, driver: &'a mut D, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
-        *lock(&self.last) = Last { address: Some(address.to_owned()), capabilities: (self.describe)(driver) };
-        self.reporter.connected(address);
-        Box::pin(async { Ok(None) })
-    }
-    fn event(&self, scan: Scan) {
-        for lost in self.queue.push(scan.clone()) {
-            self.reporter.tell(EventKind::ScanLost(Box::new(lost)));
-        }
-        self.reporter.tell(EventKind::Scanned(Box::new(scan)));
-    }
-    fn lost(&self, error: &Error) {
-        self.reporter.lost(error);
-    }
-    fn ended(&self, why: &str) {
-        self.reporter.ended(why);
-    }
-    fn faulted(&self, why: &str) {
-        self.reporter.faulted(why);
     }
 }
 

@@ -6,10 +6,10 @@ use tresen_printers::{Paper, Status};
 use tresen_scanners as scanners;
 
 use super::Phase;
-use crate::event::DeviceId;
+use crate::class::DeviceId;
 
 /// One device as the till sees it now.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct DeviceState {
     /// Which device.
@@ -47,9 +47,9 @@ pub enum Attention {
 }
 
 /// What a device can do, by class.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
-#[serde(untagged)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeviceCapabilities {
     /// A printer.
     Printer(tresen_printers::Capabilities),

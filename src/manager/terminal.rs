@@ -1,88 +1,75 @@
 //! Payment terminals as a vendor sees them: pay, and never be left in doubt.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tresen_hal::{Address, Amount, BoxFuture, Clock, Driver, Effect, Error, Kind, Result};
+use tresen_hal::{Amount, BoxFuture, Driver, Effect, Error, Kind, Result};
 use tresen_payment::{
-    Capabilities, Decision, EndOfDay, Entry, IntentId, Journal, NotCharged, Notice, Payment, Progress, Reason,
-    Reference, Request, Settled, TerminalStatus, Watch,
+    Capabilities, Decision, EndOfDay, Entry, IntentId, NotCharged, Notice, Payment, Progress, Reason, Reference,
+    Request, Settled, TerminalStatus, Watch,
 };
 
-use super::hotplug::Waker;
-use super::owner::{Hooks, Opener, own};
-use super::state::{Attention, DeviceCapabilities, DeviceState};
-use super::{After, AnyTerminal, Failure, Owned, Phase, Terms, lock, open_terminal};
-use crate::event::{Bus, Class, EventKind, Reporter};
-use crate::store::Store;
+use super::device::{Common, Device, DeviceClass, Setup, Shared};
+use super::owner::{Gone, Hooks};
+use super::phase::Phase;
+use super::state::{Attention, DeviceCapabilities};
+use super::{After, AnyTerminal, Failure, Terms, lock};
+use crate::class::Class;
+use crate::event::EventKind;
 
 /// A payment terminal by its logical name. Clones are cheap.
-#[derive(Clone)]
-pub struct Terminal {
-    owned: Owned<AnyTerminal>,
-    journal: Arc<dyn Journal>,
-    shared: Arc<Shared>,
+pub type Terminal = Device<Terminals>;
+
+/// Payment terminals.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminals;
+
+impl DeviceClass for Terminals {
+    const CLASS: Class = Class::Terminal;
+    type Driver = AnyTerminal;
+    type Shared = SharedTerminal;
 }
 
-/// What handles and owner share.
-struct Shared {
-    reporter: Reporter,
+/// What the owner of a terminal shares with its handles.
+pub struct SharedTerminal {
+    common: Common,
     state: Mutex<State>,
     /// Counts recoveries and decisions, so that those who wait for one look again.
     recovered: watch::Sender<u64>,
+    /// How long recovery waits before it is tried again.
+    delay: Mutex<Duration>,
 }
 
 #[derive(Default)]
 struct State {
-    address: Option<String>,
-    capabilities: Option<Capabilities>,
     /// The transactions that were asked for and have not ended, oldest first: the first is being served.
     asked: Vec<IntentId>,
     /// What was told last about payments that stay open.
     unsettled: Vec<(Option<IntentId>, String)>,
 }
 
-impl Terminal {
+impl Shared<AnyTerminal> for SharedTerminal {
+    fn new(setup: Setup) -> Result<Self> {
+        let (state, recovered) = (Mutex::default(), watch::Sender::new(0));
+        Ok(Self { common: setup.common, state, recovered, delay: Mutex::new(RECOVER_AGAIN) })
+    }
+    fn common(&self) -> &Common {
+        &self.common
+    }
+    fn attention(&self) -> Vec<Attention> {
+        if lock(&self.state).unsettled.is_empty() { Vec::new() } else { vec![Attention::Unsettled] }
+    }
+}
+
+impl Device<Terminals> {
     /// How long a transaction may take: 900 s. The driver bounds each step by itself.
     pub const TRANSACTION: Duration = Duration::from_secs(900);
     /// How long a caller whose payment is unknown waits for recovery before it hears so: 60 s.
     pub const SETTLE: Duration = Duration::from_secs(60);
     /// How long [`Terminal::status`] and [`Terminal::repeat_receipt`] take at most: 60 s.
     pub const ANSWER: Duration = Duration::from_secs(60);
-
-    pub(crate) fn start(name: &str, addresses: Vec<Address>, store: Store, clock: Arc<dyn Clock>, bus: Bus) -> Self {
-        let journal: Arc<dyn Journal> = Arc::new(store);
-        let (addresses, label) = (Arc::new(addresses), name.to_owned());
-        let opener: Opener<AnyTerminal> = {
-            let (journal, clock) = (journal.clone(), clock.clone());
-            Arc::new(move || {
-                let (addresses, name) = (addresses.clone(), label.clone());
-                let (journal, clock) = (journal.clone(), clock.clone());
-                Box::pin(async move {
-                    let open = |a| open_terminal(a, &name, journal.clone(), clock.clone());
-                    super::open::first(&addresses, |a| Box::pin(open(a))).await
-                })
-            })
-        };
-        Self::own(name, opener, journal, clock, bus)
-    }
-
-    /// Owns what `opener` opens.
-    pub(crate) fn own(
-        name: &str,
-        opener: Opener<AnyTerminal>,
-        journal: Arc<dyn Journal>,
-        clock: Arc<dyn Clock>,
-        bus: Bus,
-    ) -> Self {
-        let reporter = Reporter::new(Class::Terminal, name, bus);
-        let recovered = watch::Sender::new(0);
-        let shared = Arc::new(Shared { reporter, state: Mutex::new(State::default()), recovered });
-        let hooks = TerminalHooks { shared: shared.clone(), delay: Mutex::new(RECOVER_AGAIN) };
-        Self { owned: own(name, opener, Arc::new(hooks), clock), journal, shared }
-    }
 
     /// Takes a payment under a new key and waits until it is decided.
     ///
@@ -100,7 +87,7 @@ impl Terminal {
     /// Nothing was sent to the terminal: it cannot be reached, or the journal cannot be written.
     pub async fn pay(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
-        self.pay_as(Request::new(crate::new_key(), amount), abort).await
+        self.pay_as(Request::new(self.till.runtime.new_id(), amount), abort).await
     }
 
     /// Takes a payment under the caller's key; asked again with the same key it is the same payment. Abort by
@@ -140,7 +127,7 @@ impl Terminal {
     /// As [`Terminal::pay`].
     pub async fn reverse(&self, reference: &Reference, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
-        self.reverse_as(reference, Request::new(crate::new_key(), amount), abort).await
+        self.reverse_as(reference, Request::new(self.till.runtime.new_id(), amount), abort).await
     }
 
     /// Takes a payment back under the caller's key; asked again with the same key it is the same reversal, and
@@ -168,7 +155,7 @@ impl Terminal {
     /// As [`Terminal::pay`].
     pub async fn refund(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
-        self.refund_as(Request::new(crate::new_key(), amount), abort).await
+        self.refund_as(Request::new(self.till.runtime.new_id(), amount), abort).await
     }
 
     /// Gives money back under the caller's key; asked again with the same key it is the same refund, and nothing
@@ -207,12 +194,12 @@ impl Terminal {
     /// journal cannot be written.
     pub async fn settle(&self, intent: &IntentId, decision: Decision) -> Result<Payment> {
         let here = |error: Error| error.at(self.owned.name());
-        let entry = self.journal.find(intent).await.map_err(here)?;
+        let entry = self.till.journal.find(intent).await.map_err(here)?;
         if entry.is_none_or(|entry| entry.intent.terminal != self.owned.name()) {
             let what = format!("the journal has no intent `{}` of this terminal", intent.0);
             return Err(here(Error::new(Kind::Input, what)));
         }
-        let entry: Entry = self.journal.settle(intent, &decision).await.map_err(here)?;
+        let entry: Entry = self.till.journal.settle(intent, &decision).await.map_err(here)?;
         let payment = entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "not told"));
         let evidence = format!("settled by {}: {}", decision.by, decision.reason);
         self.shared.decided(Settled::new(entry.intent, payment.clone(), evidence));
@@ -248,51 +235,16 @@ impl Terminal {
 
     /// What the terminal can do; none until it was reached for the first time, kept while it is away.
     pub fn capabilities(&self) -> Option<Capabilities> {
-        lock(&self.shared.state).capabilities.clone()
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.owned.name()
-    }
-
-    pub(crate) fn waker(&self) -> Waker {
-        self.owned.waker()
-    }
-
-    pub(crate) fn state(&self) -> DeviceState {
-        let state = lock(&self.shared.state);
-        DeviceState {
-            id: self.shared.reporter.device.clone(),
-            phase: self.owned.phase().borrow().clone(),
-            address: state.address.clone(),
-            attention: if state.unsettled.is_empty() { Vec::new() } else { vec![Attention::Unsettled] },
-            busy_with: self.owned.busy_with().map(|(what, _)| what.to_owned()),
-            capabilities: state.capabilities.clone().map(DeviceCapabilities::Terminal),
+        match self.shared.common.capabilities() {
+            Some(DeviceCapabilities::Terminal(capabilities)) => Some(capabilities),
+            _ => None,
         }
-    }
-
-    pub(crate) async fn close(&self, deadline: Instant) {
-        self.owned.close(deadline).await;
-    }
-
-    /// Opens the terminal anew at once: if it is away, if its driver was given up as faulted, and if opening it or
-    /// a call hangs. A payment that is broken off is unknown until recovery has asked the terminal.
-    ///
-    /// # Errors
-    /// The till was closed.
-    pub async fn reset(&self) -> Result<()> {
-        self.owned.reset()
-    }
-
-    /// The state of the terminal; changes can be awaited.
-    pub fn phase(&self) -> watch::Receiver<Phase> {
-        self.owned.phase()
     }
 
     /// A watch whose progress goes to the event bus.
     fn watch(&self, abort: watch::Receiver<bool>) -> Watch {
         let (progress, mut steps) = mpsc::channel::<Progress>(Watch::KEPT);
-        let reporter = self.shared.reporter.clone();
+        let reporter = self.shared.common.reporter.clone();
         tokio::spawn(async move {
             while let Some(step) = steps.recv().await {
                 reporter.tell(EventKind::Payment(step));
@@ -329,7 +281,7 @@ impl Terminal {
             Err(Failure::NotBegun(error)) => Err(error.with_effect(Effect::None)),
             // What has begun is in the journal before anything is sent. Whatever keeps the journal from being read
             // now, the payment may have moved money.
-            Err(Failure::Ended(error)) => match self.journal.find(&intent).await {
+            Err(Failure::Ended(error)) => match self.till.journal.find(&intent).await {
                 Ok(None) => Err(error.with_effect(Effect::None)),
                 Ok(Some(_)) | Err(_) => Ok(self.settled(&intent, error.to_string(), &mut recovered).await),
             },
@@ -348,7 +300,7 @@ impl Terminal {
                 again = tokio::time::timeout_at(deadline, recovered.changed()) => matches!(again, Ok(Ok(()))),
                 _ = phase.wait_for(|phase| *phase == Phase::Closed) => false,
             };
-            let known = match self.journal.find(intent).await {
+            let known = match self.till.journal.find(intent).await {
                 Ok(entry) => entry.and_then(|entry| entry.outcome()),
                 Err(error) => {
                     tracing::error!(%error, intent = %intent.0, "the journal cannot be read");
@@ -389,12 +341,12 @@ fn word(payment: &Payment) -> &'static str {
 
 /// A transaction from when it is asked for until it has ended or its caller left.
 struct Asked<'a> {
-    shared: &'a Shared,
+    shared: &'a SharedTerminal,
     intent: &'a IntentId,
 }
 
 impl<'a> Asked<'a> {
-    fn new(shared: &'a Shared, intent: &'a IntentId) -> Self {
+    fn new(shared: &'a SharedTerminal, intent: &'a IntentId) -> Self {
         let behind = {
             let mut state = lock(&shared.state);
             let behind = state.asked.first().cloned();
@@ -402,7 +354,7 @@ impl<'a> Asked<'a> {
             behind
         };
         if let Some(behind) = behind.filter(|behind| behind != intent) {
-            shared.reporter.tell(EventKind::PaymentWaits { intent: intent.clone(), behind });
+            shared.common.reporter.tell(EventKind::PaymentWaits { intent: intent.clone(), behind });
         }
         Self { shared, intent }
     }
@@ -417,12 +369,12 @@ impl Drop for Asked<'_> {
     }
 }
 
-impl Shared {
+impl SharedTerminal {
     /// Tells what was settled and what stays open, and wakes those who wait.
     fn settled(&self, settled: &[Settled]) {
         let is_open = |s: &&Settled| matches!(s.payment, Payment::Unknown(_));
         for settled in settled.iter().filter(|s| !is_open(s)) {
-            self.reporter.tell(EventKind::Settled(Box::new(settled.clone())));
+            self.common.reporter.tell(EventKind::Settled(Box::new(settled.clone())));
         }
         let open = settled.iter().filter(is_open).map(|s| (Some(s.intent.id.clone()), s.evidence.clone()));
         self.unsettled(open.collect());
@@ -433,7 +385,7 @@ impl Shared {
     fn decided(&self, settled: Settled) {
         let id = settled.intent.id.clone();
         lock(&self.state).unsettled.retain(|(intent, _)| intent.as_ref() != Some(&id));
-        self.reporter.tell(EventKind::Settled(Box::new(settled)));
+        self.common.reporter.tell(EventKind::Settled(Box::new(settled)));
         self.recovered.send_modify(|n| *n += 1);
     }
 
@@ -445,28 +397,22 @@ impl Shared {
             state.unsettled.iter().filter(|open| !before.contains(open)).cloned().collect()
         };
         for (intent, why) in news {
-            self.reporter.tell(EventKind::Unsettled { intent, why });
+            self.common.reporter.tell(EventKind::Unsettled { intent, why });
         }
     }
 }
 
-struct TerminalHooks {
-    shared: Arc<Shared>,
-    /// How long recovery waits before it is tried again.
-    delay: Mutex<Duration>,
-}
-
-impl TerminalHooks {
+impl SharedTerminal {
     /// Asks the terminal what became of what is open. Returns when to ask again, if that failed.
     async fn recover(&self, driver: &mut AnyTerminal) -> Result<Option<Duration>> {
         match driver.recover().await {
             Ok(settled) => {
                 *lock(&self.delay) = RECOVER_AGAIN;
-                self.shared.settled(&settled);
+                self.settled(&settled);
                 Ok(None)
             }
             Err(error) => {
-                self.shared.unsettled(vec![(None, error.to_string())]);
+                self.unsettled(vec![(None, error.to_string())]);
                 if let After::Reopen(error) = After::of(&error) {
                     return Err(error);
                 }
@@ -479,19 +425,16 @@ impl TerminalHooks {
     }
 }
 
-impl Hooks<AnyTerminal> for TerminalHooks {
+impl Hooks<AnyTerminal> for SharedTerminal {
     // A terminal that is still busy with a customer is asked until it is idle.
     const OPENED_WITHIN: Duration = Duration::from_secs(200);
 
     fn opened<'a>(&'a self, driver: &'a mut AnyTerminal, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
         Box::pin(async move {
-            {
-                let mut state = lock(&self.shared.state);
-                state.address = Some(address.to_owned());
-                state.capabilities = Some(driver.capabilities().clone());
-            }
+            let capabilities = DeviceCapabilities::Terminal(driver.capabilities().clone());
+            self.common.found(address, Some(capabilities));
             let again = self.recover(driver).await?;
-            self.shared.reporter.connected(address);
+            self.common.reporter.connected(address);
             Ok(again)
         })
     }
@@ -505,17 +448,11 @@ impl Hooks<AnyTerminal> for TerminalHooks {
     }
     fn event(&self, notice: <AnyTerminal as Driver>::Event) {
         if let Notice::Text(text) = notice {
-            self.shared.reporter.tell(EventKind::Notice(text));
+            self.common.reporter.tell(EventKind::Notice(text));
         }
     }
-    fn lost(&self, error: &Error) {
-        self.shared.reporter.lost(error);
-    }
-    fn ended(&self, why: &str) {
-        self.shared.reporter.ended(why);
-    }
-    fn faulted(&self, why: &str) {
-        self.shared.reporter.faulted(why);
+    fn gone(&self, how: Gone<'_>) {
+        self.common.gone(how);
     }
 }
 

@@ -6,9 +6,9 @@
 
 mod worker;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use tresen_hal::{Error, Kind, Result, Retry};
 use tresen_printers::{Content, Proof};
 
 use crate::event::{Bus, EventKind, Source};
+use crate::manager::lock;
 use crate::manager::printer::PrinterDevice;
 use crate::sale::Language;
 use crate::store::{JobState, Origin, Store};
@@ -125,6 +126,8 @@ pub(crate) struct Route {
 #[derive(Clone)]
 pub(crate) struct Spool {
     store: Store,
+    bus: Bus,
+    language: Language,
     routes: Arc<Routes>,
     /// Counts changes of any job, so that those who wait look again.
     changed: watch::Sender<u64>,
@@ -132,15 +135,33 @@ pub(crate) struct Spool {
     running: watch::Sender<usize>,
 }
 
-/// What wakes each route's worker.
+/// The routes of today's configuration.
 struct Routes {
-    wakes: HashMap<String, Arc<Notify>>,
+    routes: Mutex<BTreeMap<String, Running>>,
     closing: AtomicBool,
+}
+
+/// A route and what its worker is told.
+struct Running {
+    printers: Vec<PrinterDevice>,
+    signal: Arc<Signal>,
+}
+
+/// What a worker is told.
+#[derive(Default)]
+struct Signal {
+    wake: Notify,
+    /// The route is gone or has other printers: what is under way is finished, and nothing is begun.
+    ended: AtomicBool,
 }
 
 impl Routes {
     fn wake_all(&self) {
-        self.wakes.values().for_each(|wake| wake.notify_one());
+        lock(&self.routes).values().for_each(|route| route.signal.wake.notify_one());
+    }
+
+    fn has(&self, route: &str) -> bool {
+        lock(&self.routes).contains_key(route)
     }
 }
 
@@ -152,42 +173,81 @@ impl Drop for Routes {
 }
 
 impl Spool {
-    /// Parks what a crash interrupted, tells which jobs have no route, and starts a worker per route.
+    /// Parks what a crash interrupted, starts a worker per route, and tells which jobs have none.
     pub(crate) async fn start(store: Store, bus: Bus, routes: Vec<Route>, language: Language) -> Result<Self> {
         for job in store.park_interrupted_jobs().await? {
             let why = "the till stopped while it was printing".to_owned();
             bus.tell(Source::Till, EventKind::PrintUnknown { job, why });
         }
-        let wakes: HashMap<_, _> = routes.iter().map(|r| (r.name.clone(), Arc::new(Notify::new()))).collect();
         let spool = Self {
             store,
-            routes: Arc::new(Routes { wakes, closing: AtomicBool::new(false) }),
+            bus,
+            language,
+            routes: Arc::new(Routes { routes: Mutex::default(), closing: AtomicBool::new(false) }),
             changed: watch::Sender::new(0),
-            running: watch::Sender::new(routes.len()),
+            running: watch::Sender::new(0),
         };
-        for (route, _) in spool.store.waiting_jobs().await? {
-            if !spool.routes.wakes.contains_key(&route) {
-                spool.strand(&bus, &route).await?;
-            }
-        }
-        for route in routes {
-            let wake = spool.routes.wakes[&route.name].clone();
-            let running = spool.running.clone();
-            let worker = Worker::new(&spool, bus.clone(), route, language);
-            tokio::spawn(async move {
-                worker.run(wake).await;
-                running.send_modify(|n| *n -= 1);
-            });
-        }
+        spool.set_routes(routes).await?;
         Ok(spool)
     }
 
+    /// Makes these the routes from now on, and tells of jobs that have no route any more. A route that stays as it is
+    /// is left alone; of one that changes, jobs under way are finished where they are.
+    pub(crate) async fn set_routes(&self, routes: Vec<Route>) -> Result<()> {
+        {
+            let mut running = lock(&self.routes.routes);
+            let mut before = std::mem::take(&mut *running);
+            for route in routes {
+                let name = route.name.clone();
+                let run = match before.remove(&name) {
+                    Some(run) if same(&run.printers, &route.printers) => run,
+                    Some(run) => {
+                        run.end();
+                        self.run(route)
+                    }
+                    None => self.run(route),
+                };
+                running.insert(name, run);
+            }
+            before.values().for_each(Running::end);
+        }
+        for (route, _) in self.store.waiting_jobs().await? {
+            if !self.routes.has(&route) {
+                self.strand(&route).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a worker.
+    fn run(&self, route: Route) -> Running {
+        let (printers, signal) = (route.printers.clone(), Arc::new(Signal::default()));
+        let (worker, running) = (Worker::new(self, route), self.running.clone());
+        running.send_modify(|n| *n += 1);
+        let told = signal.clone();
+        tokio::spawn(async move {
+            worker.run(told).await;
+            running.send_modify(|n| *n -= 1);
+        });
+        Running { printers, signal }
+    }
+
+    /// The first printer of a route, if there is such a route.
+    pub(crate) fn first(&self, route: &str) -> Option<PrinterDevice> {
+        lock(&self.routes.routes).get(route)?.printers.first().cloned()
+    }
+
+    /// The names of all routes.
+    pub(crate) fn names(&self) -> Vec<String> {
+        lock(&self.routes.routes).keys().cloned().collect()
+    }
+
     /// Tells of the jobs that wait for a route which is not configured.
-    async fn strand(&self, bus: &Bus, route: &str) -> Result<()> {
+    async fn strand(&self, route: &str) -> Result<()> {
         let mut after = 0;
         while let Some((job, _)) = self.store.next_job(route, after).await?.job {
             after = job.seq;
-            bus.tell(Source::Route(route.to_owned()), EventKind::PrintStranded { job: job.id });
+            self.bus.tell(Source::Route(route.to_owned()), EventKind::PrintStranded { job: job.id });
         }
         Ok(())
     }
@@ -213,7 +273,7 @@ impl Spool {
     /// Queues a parked job again, marked as a copy.
     pub(crate) async fn reprint(&self, id: &str) -> Result<PrintJob> {
         let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
-        if !self.routes.wakes.contains_key(&job.route) {
+        if !self.routes.has(&job.route) {
             let what = format!("print job `{id}` belongs to the route `{}`, which is not configured", job.route);
             return Err(Error::new(Kind::Config, what)
                 .with_retry(Retry::AfterOperator)
@@ -260,8 +320,8 @@ impl Spool {
     }
 
     fn wake(&self, route: &str) {
-        if let Some(wake) = self.routes.wakes.get(route) {
-            wake.notify_one();
+        if let Some(route) = lock(&self.routes.routes).get(route) {
+            route.signal.wake.notify_one();
         }
     }
 
@@ -288,6 +348,17 @@ impl Spool {
             }
         }
     }
+}
+
+impl Running {
+    fn end(&self) {
+        self.signal.ended.store(true, Ordering::Release);
+        self.signal.wake.notify_one();
+    }
+}
+
+fn same(a: &[PrinterDevice], b: &[PrinterDevice]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b))
 }
 
 fn no_job(id: &str) -> Error {

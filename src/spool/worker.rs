@@ -17,7 +17,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tresen_hal::{Error, Kind, Retry};
@@ -25,7 +25,7 @@ use tresen_printers as printers;
 use tresen_printers::document::Item;
 use tresen_printers::{Content, Job, Receipt, Status};
 
-use super::{Route, Routes, Spool};
+use super::{Route, Routes, Signal, Spool};
 use crate::event::{Bus, EventKind, Source};
 use crate::manager::printer::PrinterDevice;
 use crate::manager::{After, Failure, Phase, Terms, hindrance};
@@ -82,14 +82,14 @@ enum Ended {
 }
 
 impl Worker {
-    pub(super) fn new(spool: &Spool, bus: Bus, route: Route, language: Language) -> Self {
-        let seen = route.printers.iter().map(|p| (p.owned.phase(), p.status.clone())).collect();
+    pub(super) fn new(spool: &Spool, route: Route) -> Self {
+        let seen = route.printers.iter().map(|p| (p.phase(), p.last_status())).collect();
         let under_way = route.printers.iter().map(|_| None).collect();
         Self {
             store: spool.store.clone(),
-            bus,
+            bus: spool.bus.clone(),
             changed: spool.changed.clone(),
-            language,
+            language: spool.language,
             route,
             routes: Arc::downgrade(&spool.routes),
             seen,
@@ -98,11 +98,12 @@ impl Worker {
         }
     }
 
-    pub(super) async fn run(mut self, wake: Arc<Notify>) {
+    pub(super) async fn run(mut self, signal: Arc<Signal>) {
         let mut attempts = JoinSet::new();
         let (mut look, mut storage_failed) = (true, false);
         loop {
-            let closing = self.routes.upgrade().is_none_or(|routes| routes.closing.load(Ordering::Acquire));
+            let gone = || self.routes.upgrade().is_none_or(|routes| routes.closing.load(Ordering::Acquire));
+            let closing = signal.ended.load(Ordering::Acquire) || gone();
             if closing && attempts.is_empty() {
                 return;
             }
@@ -130,6 +131,7 @@ impl Worker {
                 }
             }
             tokio::select! {
+                biased;
                 Some(ended) = attempts.join_next() => {
                     match ended {
                         Ok(attempt) => self.ended(attempt),
@@ -138,7 +140,7 @@ impl Worker {
                     self.changed.send_modify(|n| *n += 1);
                     look = true;
                 }
-                () = wake.notified() => look = true,
+                () = signal.wake.notified() => look = true,
                 printer = changed(&mut self.seen) => self.try_again(printer),
                 () = until(due) => {}
             }

@@ -26,7 +26,7 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Meta> {
 
 /// Names this opening in the database and in the lock file. A database that is behind what the lock
 /// file has seen, or that was opened elsewhere since, begins a new epoch.
-pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, path: &Path) -> Result<Meta> {
+pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, path: &Path) -> Result<Meta> {
     let sql = |e| told(e, path);
     let file = |e| failure::file(e, path);
     let meta = read(db).map_err(sql)?;
@@ -35,7 +35,7 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, path: &Path) -> R
     let before = lock.before().clone();
     let moved = last.as_ref().is_some_and(|last| before.till != meta.till || !before.openings.contains(last));
     let behind = before.till == meta.till && reached < before.reached;
-    let opening = uuid::Uuid::now_v7().simple().to_string();
+    let opening = opening.to_owned();
     // In this order a kill in between is not taken for a restored backup.
     let both = last.clone().into_iter().chain([opening.clone()]).collect();
     let highest = if behind || moved { reached } else { reached.max(before.reached) };

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use tresen_hal::{Clock, Error, Kind, Result};
+use tresen_hal::{Error, Kind, Result, Runtime};
 
 pub(crate) use jobs::JobEnd;
 pub use jobs::{JobState, NextJob, SpooledJob};
@@ -39,7 +39,7 @@ pub(crate) use sales::{Closing, NewTender, Paper, Record};
 pub use sales::{SaleState, StoredTicket};
 
 use failure::Failure;
-use threads::{Reader, Writer};
+use threads::{Opening, Reader, Writer};
 
 /// The open database. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     path: Arc<Path>,
-    clock: Arc<dyn Clock>,
+    runtime: Arc<dyn Runtime>,
     till: String,
     /// Names this opening.
     opening: String,
@@ -73,11 +73,11 @@ impl Store {
     /// # Errors
     /// [`Kind::Busy`]: another till has it open; the error names it. [`Kind::Storage`]: not readable, not
     /// a tresen database, or written by a newer version; such a file is left as it is.
-    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub async fn open(path: &Path, runtime: Arc<dyn Runtime>) -> Result<Self> {
         let path: Arc<Path> = path.into();
-        let at = stamp(clock.wall());
-        let (writer, meta) = Writer::start(path.clone(), at).await?;
-        Self::with(path, clock, Some(writer), meta).await
+        let opening = Opening { at: stamp(runtime.wall()), ids: [runtime.new_id(), runtime.new_id()] };
+        let (writer, meta) = Writer::start(&*runtime, path.clone(), opening).await?;
+        Self::with(path, runtime, Some(writer), meta).await
     }
 
     /// Opens the database at `path` to look at it, also while a till has it open. All that would write
@@ -85,22 +85,26 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::Storage`]: there is no tresen database of this version.
-    pub async fn open_read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub async fn open_read_only(path: &Path, runtime: Arc<dyn Runtime>) -> Result<Self> {
         let path: Arc<Path> = path.into();
-        let meta = tokio::task::spawn_blocking({
-            let path = path.clone();
-            move || schema::open_read_only(&path).and_then(|db| meta::read(&db).map_err(|e| failure::told(e, &path)))
-        });
-        let meta = meta.await.map_err(|_| threads::gone())??;
-        Self::with(path, clock, None, meta).await
+        let place = path.clone();
+        let read =
+            move || schema::open_read_only(&place).and_then(|db| meta::read(&db).map_err(|e| failure::told(e, &place)));
+        let meta = runtime.run_blocking(read).await??;
+        Self::with(path, runtime, None, meta).await
     }
 
-    async fn with(path: Arc<Path>, clock: Arc<dyn Clock>, writer: Option<Writer>, meta: meta::Meta) -> Result<Self> {
-        let lookups = Reader::start("tresen-lookups", path.clone()).await?;
-        let listings = Reader::start("tresen-listings", path.clone()).await?;
+    async fn with(
+        path: Arc<Path>,
+        runtime: Arc<dyn Runtime>,
+        writer: Option<Writer>,
+        meta: meta::Meta,
+    ) -> Result<Self> {
+        let lookups = Reader::start(&*runtime, "tresen-lookups", path.clone()).await?;
+        let listings = Reader::start(&*runtime, "tresen-listings", path.clone()).await?;
         Ok(Self(Arc::new(Inner {
             path,
-            clock,
+            runtime,
             till: meta.till,
             opening: meta.opening,
             epoch: AtomicI64::new(meta.epoch),
@@ -155,6 +159,16 @@ impl Store {
         self.writer()?.apart(|db| Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)).await
     }
 
+    /// Closes the database after what was asked for before: when this returns, the file is closed and another process
+    /// may open it. Every later call, of every clone, fails with [`Kind::Storage`].
+    pub async fn close(&self) {
+        self.0.lookups.close().await;
+        self.0.listings.close().await;
+        if let Some(writer) = &self.0.writer {
+            writer.close().await;
+        }
+    }
+
     /// Runs `work` in a transaction of the storage thread, alone or with others; if it fails, nothing of
     /// it stays. When this returns `Ok`, it is on disk.
     async fn write<T: Send + 'static>(
@@ -189,12 +203,12 @@ impl Store {
 
     /// The time.
     pub(crate) fn time(&self) -> Timestamp {
-        self.0.clock.wall()
+        self.0.runtime.wall()
     }
 
     /// The time as it stands in columns.
     fn now(&self) -> String {
-        stamp(self.0.clock.wall())
+        stamp(self.0.runtime.wall())
     }
 }
 

@@ -153,7 +153,7 @@ const MIGRATIONS: [&str; 1] = ["
 "];
 
 /// Opens and, where needed, makes or migrates the database.
-pub(super) fn open(path: &Path) -> Result<Connection> {
+pub(super) fn open(path: &Path, till: &str) -> Result<Connection> {
     let fault = |what: &str| Error::new(Kind::Storage, what).at(path.display());
     look(path)?;
     let failed = |e: rusqlite::Error| told(e, path);
@@ -166,7 +166,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     db.busy_timeout(BUSY).map_err(failed)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     db.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    migrate(&mut db).map_err(|e| fault("cannot be migrated; it is as it was").because(e))?;
+    migrate(&mut db, till).map_err(|e| fault("cannot be migrated; it is as it was").because(e))?;
     // Only now: what WAL holds is not in the file's header, by which the next start knows its own
     // database, also after a crash.
     db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
@@ -226,7 +226,7 @@ fn make(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+fn migrate(db: &mut Connection, till: &str) -> rusqlite::Result<()> {
     let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i32 = step.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(version).unwrap_or(0);
@@ -237,7 +237,7 @@ fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
         step.execute_batch(migration)?;
     }
     if done == 0 {
-        super::meta::set(&step, "till", &uuid::Uuid::now_v7().to_string())?;
+        super::meta::set(&step, "till", till)?;
         super::meta::set(&step, "epoch", "1")?;
     }
     step.pragma_update(None, "application_id", APPLICATION)?;
@@ -297,7 +297,7 @@ mod tests {
 
     fn refused(path: &Path) -> String {
         let before = std::fs::read(path).expect("a file");
-        let error = open(path).expect_err("refused");
+        let error = open(path, "till").expect_err("refused");
         assert_eq!(error.kind(), Kind::Storage);
         assert_eq!(std::fs::read(path).expect("a file"), before, "left untouched");
         let siblings = std::fs::read_dir(path.parent().expect("a folder")).expect("readable").count();
@@ -310,7 +310,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("till.db");
         for _ in 0..2 {
-            let db = open(&path).expect("opens");
+            let db = open(&path, "till").expect("opens");
             assert_eq!(versions(&db).expect("versions"), (APPLICATION, MIGRATIONS.len() as i32));
             let sync: i32 = db.pragma_query_value(None, "synchronous", |row| row.get(0)).expect("a number");
             assert_eq!(sync, 2, "FULL");
@@ -322,11 +322,11 @@ mod tests {
     fn the_header_tells_whose_it_is_from_the_start() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("till.db");
-        let db = open(&path).expect("opens");
+        let db = open(&path, "till").expect("opens");
         assert_eq!(header(&path).expect("readable"), Some((APPLICATION, MIGRATIONS.len() as i32)));
         let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("text");
         assert_eq!(mode, "wal");
-        open(&path).expect("opens beside one that holds it open");
+        open(&path, "till").expect("opens beside one that holds it open");
     }
 
     #[test]
@@ -358,7 +358,7 @@ mod tests {
     fn rolls_a_broken_migration_back() {
         let mut db = Connection::open_in_memory().expect("opens");
         db.execute_batch("CREATE TABLE sales (x)").expect("in the way");
-        migrate(&mut db).expect_err("a table is in the way");
+        migrate(&mut db, "till").expect_err("a table is in the way");
         let tables: i32 = db.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get(0)).expect("a number");
         assert_eq!((versions(&db).expect("versions"), tables), ((0, 0), 1));
     }

@@ -3,7 +3,7 @@ use std::sync::mpsc;
 
 use super::*;
 use tempfile::TempDir;
-use tresen_hal::{Amount, ManualClock, SystemClock};
+use tresen_hal::{Amount, ManualClock, SystemRuntime};
 use tresen_payment::{Charge, Intent, IntentId, Journal, NotCharged, Operation, Payment, Reason, zvt};
 use tresen_printers::{Content, Proof, Receipt};
 
@@ -21,7 +21,7 @@ impl Till {
     }
 
     async fn open(&self) -> Store {
-        Store::open(&self.db(), Arc::new(SystemClock)).await.expect("opens")
+        Store::open(&self.db(), Arc::new(SystemRuntime::new())).await.expect("opens")
     }
 
     /// A connection of another program.
@@ -334,7 +334,8 @@ async fn what_is_done_and_old_is_thrown_away_and_what_is_open_never() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |text: &str| text.parse::<Timestamp>().expect("a time");
     let clock = Arc::new(ManualClock::at(at("2026-01-02T08:00:00Z")));
-    let store = Store::open(&dir.path().join("till.db"), clock).await.expect("opens");
+    let store =
+        Store::open(&dir.path().join("till.db"), Arc::new(SystemRuntime::with_clock(clock))).await.expect("opens");
     for id in ["done", "waits"] {
         store.queue_job(id, "kitchen", &content(id), &Origin::new()).await.expect("queued");
     }
@@ -428,7 +429,7 @@ async fn who_looks_on_writes_nothing() {
     let till = Till::new();
     let store = till.open().await;
     store.queue_job("a", "kitchen", &content("x"), &Origin::new()).await.expect("queued");
-    let beside = Store::open_read_only(&till.db(), Arc::new(SystemClock)).await.expect("opens beside it");
+    let beside = Store::open_read_only(&till.db(), Arc::new(SystemRuntime::new())).await.expect("opens beside it");
     assert_eq!(beside.jobs().await.expect("listed").len(), 1);
     assert_eq!(beside.till(), store.till());
     let error = beside.queue_job("b", "kitchen", &content("x"), &Origin::new()).await.expect_err("refused");
@@ -437,7 +438,7 @@ async fn who_looks_on_writes_nothing() {
     assert_eq!(beside.jobs().await.expect("listed").len(), 2);
     drop((store, beside));
     let missing = till.dir.path().join("no.db");
-    Store::open_read_only(&missing, Arc::new(SystemClock)).await.expect_err("there is none");
+    Store::open_read_only(&missing, Arc::new(SystemRuntime::new())).await.expect_err("there is none");
     assert!(!missing.exists());
 }
 
@@ -545,8 +546,9 @@ async fn an_attempt_that_was_never_sent_is_refused_and_one_that_may_have_been_is
 #[tokio::test]
 async fn numbers_go_on_after_everything_was_thrown_away() {
     let dir = tempfile::tempdir().expect("a folder");
-    let clock = ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a time"));
-    let store = Store::open(&dir.path().join("till.db"), Arc::new(clock)).await.expect("opens");
+    let clock = Arc::new(ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a time")));
+    let store =
+        Store::open(&dir.path().join("till.db"), Arc::new(SystemRuntime::with_clock(clock))).await.expect("opens");
     let origin = Origin::new();
     let new =
         store.new_sale("free", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, None, &origin).await.expect("new");

@@ -2,24 +2,44 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::runtime::Worker;
+use tresen_hal::{Error, Kind, Result, Runtime};
 
 use super::failure::{Failure, again, told};
 use super::lock::Lock;
 use super::{meta, schema};
+use crate::manager::lock;
 
-/// Hands work to the thread that writes. It ends when this is dropped.
+/// The connection that writes, and the thread that uses it.
 pub(super) struct Writer {
-    calls: mpsc::Sender<Call>,
+    worker: Worker,
+    shared: Arc<Writing>,
 }
 
-/// Hands work to a thread that reads. It ends when this is dropped.
+/// A connection that only reads, and the thread that uses it.
 pub(super) struct Reader {
-    calls: mpsc::Sender<Job>,
+    worker: Worker,
+    db: Arc<Mutex<Option<Connection>>>,
+    path: Arc<Path>,
+}
+
+struct Writing {
+    calls: Mutex<VecDeque<Call>>,
+    /// None once it is closed. In this order: whoever gets the lock finds the file closed.
+    open: Mutex<Option<(Connection, Lock)>>,
+    path: Arc<Path>,
+}
+
+/// What is needed to open a database anew.
+pub(super) struct Opening {
+    /// The time, as it stands in columns.
+    pub(super) at: String,
+    /// Two fresh ids: of the till, if the database is new, and of this opening.
+    pub(super) ids: [String; 2],
 }
 
 /// A piece of work outside of any transaction; it answers by itself.
@@ -68,30 +88,21 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, Failure> + Send> Work for Requ
 }
 
 impl Writer {
-    /// Takes the lock, opens the database and starts the thread; `at` is the time that the lock shows.
-    pub(super) async fn start(path: Arc<Path>, at: String) -> Result<(Self, meta::Meta)> {
-        let (calls, queue) = mpsc::channel();
-        let (opened, open) = oneshot::channel::<Result<meta::Meta>>();
-        spawn("tresen-store", move || {
-            let open = || -> Result<(Lock, Connection, meta::Meta)> {
-                let mut lock = Lock::take(&path, &at)?;
-                let db = schema::open(&path)?;
-                let meta = meta::open(&db, &mut lock, &at, &path)?;
-                Ok((lock, db, meta))
-            };
-            match open() {
-                Ok((mut lock, db, meta)) => {
-                    opened.send(Ok(meta)).ok();
-                    serve(&db, &mut lock, &queue, &path);
-                    // In this order: who gets the lock finds the file closed.
-                    drop(db);
-                    drop(lock);
-                }
-                Err(error) => _ = opened.send(Err(error)),
-            }
-        })?;
-        let meta = open.await.map_err(|_| gone())??;
-        Ok((Self { calls }, meta))
+    /// Takes the lock and opens the database.
+    pub(super) async fn start(runtime: &dyn Runtime, path: Arc<Path>, opening: Opening) -> Result<(Self, meta::Meta)> {
+        let worker = runtime.worker("tresen-store")?;
+        let place = path.clone();
+        let opened = on(&worker, move || -> Result<(Connection, Lock, meta::Meta)> {
+            let mut lock = Lock::take(&place, &opening.at)?;
+            let [till, this] = &opening.ids;
+            let db = schema::open(&place, till)?;
+            let meta = meta::open(&db, &mut lock, &opening.at, this, &place)?;
+            Ok((db, lock, meta))
+        });
+        let (db, lock, meta) = opened.await??;
+        let open = Mutex::new(Some((db, lock)));
+        let shared = Arc::new(Writing { calls: Mutex::default(), open, path });
+        Ok((Self { worker, shared }, meta))
     }
 
     /// Runs `work` in a transaction; `Ok` means that it is on disk.
@@ -100,8 +111,7 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let request = Request { work: Some(work), done: None, answer };
-        self.calls.send(Call::Together(Box::new(request))).map_err(|_| gone())?;
+        self.hand_in(Call::Together(Box::new(Request { work: Some(work), done: None, answer })));
         answered.await.map_err(|_| gone())?
     }
 
@@ -114,66 +124,98 @@ impl Writer {
         let work = Box::new(move |db: &Connection, path: &Path| {
             answer.send(work(db).map_err(|failure| failure.told(path))).ok();
         });
-        self.calls.send(Call::Apart(work)).map_err(|_| gone())?;
+        self.hand_in(Call::Apart(work));
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Closes the database after what was handed in before. Every later call is refused.
+    pub(super) async fn close(&self) {
+        let shared = self.shared.clone();
+        on(&self.worker, move || shared.close()).await.ok();
+    }
+
+    fn hand_in(&self, call: Call) {
+        lock(&self.shared.calls).push_back(call);
+        let shared = self.shared.clone();
+        self.worker.run(Box::new(move || shared.serve()));
+    }
+}
+
+impl Drop for Writer {
+    /// Closing may take a while: the thread does it, after what was handed in.
+    fn drop(&mut self) {
+        let shared = self.shared.clone();
+        self.worker.run(Box::new(move || shared.close()));
+    }
+}
+
+impl Writing {
+    /// Takes what has queued up, commits it together, and answers.
+    fn serve(&self) {
+        let mut open = lock(&self.open);
+        let calls: Vec<_> = {
+            let mut calls = lock(&self.calls);
+            let together = calls.len().min(BATCH);
+            calls.drain(..together).collect()
+        };
+        // Dropped, a call answers that the database is closed.
+        let Some((db, held)) = open.as_mut() else { return };
+        let mut batch = VecDeque::new();
+        for call in calls {
+            match call {
+                Call::Together(work) => batch.push_back(work),
+                Call::Apart(work) => {
+                    commit_all(db, &mut batch, held, &self.path);
+                    work(db, &self.path);
+                }
+            }
+        }
+        commit_all(db, &mut batch, held, &self.path);
+    }
+
+    fn close(&self) {
+        drop(lock(&self.open).take());
+        lock(&self.calls).clear();
     }
 }
 
 impl Reader {
-    /// Opens a connection that cannot write and starts its thread.
-    pub(super) async fn start(name: &str, path: Arc<Path>) -> Result<Self> {
-        let (calls, queue) = mpsc::channel::<Job>();
-        let (opened, open) = oneshot::channel::<Result<()>>();
-        spawn(name, move || match schema::open_read_only(&path) {
-            Ok(db) => {
-                opened.send(Ok(())).ok();
-                while let Ok(call) = queue.recv() {
-                    call(&db, &path);
-                }
-            }
-            Err(error) => _ = opened.send(Err(error)),
-        })?;
-        open.await.map_err(|_| gone())??;
-        Ok(Self { calls })
+    /// Opens a connection that cannot write.
+    pub(super) async fn start(runtime: &dyn Runtime, name: &str, path: Arc<Path>) -> Result<Self> {
+        let worker = runtime.worker(name)?;
+        let place = path.clone();
+        let db = on(&worker, move || schema::open_read_only(&place)).await??;
+        Ok(Self { worker, db: Arc::new(Mutex::new(Some(db))), path })
     }
 
     pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
-        let call = Box::new(move |db: &Connection, path: &Path| {
-            answer.send(work(db).map_err(|failure| failure.told(path))).ok();
+        let (db, path) = (self.db.clone(), self.path.clone());
+        let asked = on(&self.worker, move || match lock(&db).as_ref() {
+            Some(db) => work(db).map_err(|failure| failure.told(&path)),
+            None => Err(gone()),
         });
-        self.calls.send(call).map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+        asked.await?
     }
+
+    /// Closes the connection after what was handed in before. Every later call is refused.
+    pub(super) async fn close(&self) {
+        let db = self.db.clone();
+        on(&self.worker, move || drop(lock(&db).take())).await.ok();
+    }
+}
+
+/// Runs `work` on `worker`, and waits for its result.
+async fn on<T: Send + 'static>(worker: &Worker, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (answer, answered) = oneshot::channel();
+    worker.run(Box::new(move || _ = answer.send(work())));
+    answered.await.map_err(|_| gone())
 }
 
 pub(super) fn gone() -> Error {
-    Error::new(Kind::Storage, "the storage thread has ended").hint("restart the till")
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    let thread = std::thread::Builder::new().name(name.into()).spawn(work);
-    thread.map(drop).map_err(|e| Error::new(Kind::Storage, "cannot start the storage thread").because(e))
-}
-
-/// Takes what has queued up, commits it together, and answers.
-fn serve(db: &Connection, lock: &mut Lock, queue: &mpsc::Receiver<Call>, path: &Path) {
-    while let Ok(first) = queue.recv() {
-        let mut batch = VecDeque::new();
-        for call in std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)) {
-            match call {
-                Call::Together(work) => batch.push_back(work),
-                Call::Apart(work) => {
-                    commit_all(db, &mut batch, lock, path);
-                    work(db, path);
-                }
-            }
-        }
-        commit_all(db, &mut batch, lock, path);
-    }
+    Error::new(Kind::Storage, "the database was closed").hint("open the till again")
 }
 
 fn commit_all(db: &Connection, batch: &mut VecDeque<Box<dyn Work>>, lock: &mut Lock, path: &Path) {

@@ -2,7 +2,6 @@
 #![allow(dead_code)]
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -13,7 +12,7 @@ use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator};
 use tresen::payment::{IntentId, Request};
 use tresen::printers::Profile as PrinterProfile;
 use tresen::printers::escpos::sim::VirtualPrinter;
-use tresen::{Amount, Config, EventKind, Events, Payment, Phase, Result, SystemClock, Tresen};
+use tresen::{Amount, Config, Drivers, EventKind, Events, Payment, Phase, Result, Tresen};
 
 /// The options of a terminal that is this till's alone and whose simulator decides at once.
 const TERMINAL: &str = "?password=000000&exclusive=true&grace=0";
@@ -109,13 +108,13 @@ impl Counter {
     }
 
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config::parse(&self.toml, "till.toml").expect("right");
+        let mut config = Config::parse(&self.toml, "till.toml", &Drivers::standard()).expect("right");
         config.till.store = self.db();
         config
     }
 
     pub(crate) async fn open(&self) -> Tresen {
-        Tresen::with(self.config(), Arc::new(SystemClock)).await.expect("opens")
+        Tresen::with(self.config()).await.expect("opens")
     }
 
     /// A till whose devices named here are connected.

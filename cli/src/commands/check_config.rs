@@ -5,6 +5,7 @@ use serde_json::json;
 use tresen::config::Severity;
 use tresen::{Config, Result};
 
+use crate::devices;
 use crate::out::Out;
 
 /// Check a till's configuration without touching a device
@@ -18,7 +19,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &Out) -> Result<ExitCode> {
-    let checked = Config::check_file(&args.file)?;
+    let checked = Config::check_file(&args.file, devices::drivers())?;
     let count = |severity| checked.problems.iter().filter(|p| p.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors == 0 {
@@ -41,20 +42,12 @@ pub(crate) fn run(args: &Args, out: &Out) -> Result<ExitCode> {
 
 /// Devices and routes, a line each.
 fn tell(config: &Config, out: Out) {
-    let devices = [
-        ("printer", &config.printers),
-        ("terminal", &config.terminals),
-        ("scanner", &config.scanners),
-        ("camera", &config.cameras),
-    ];
-    for (class, named) in devices {
-        for (name, device) in named {
-            let addresses: Vec<_> = device.address.iter().map(|a| a.label()).collect();
-            out.answer(
-                &json!({ "class": class, "name": name, "addresses": addresses }),
-                format_args!("{class} {name}: {}", addresses.join(", ")),
-            );
-        }
+    for (id, device) in &config.devices {
+        let addresses: Vec<_> = device.address.iter().map(|a| a.label()).collect();
+        out.answer(
+            &json!({ "class": id.class, "name": id.name, "addresses": addresses }),
+            format_args!("{id}: {}", addresses.join(", ")),
+        );
     }
     for (route, printers) in &config.routes {
         out.answer(

@@ -90,7 +90,7 @@ const PRINTER: &[u8] = &[0x10, 0x04, 0x01];
 const TERMINAL: &[u8] = &[0x05, 0x01, 0x00, 0x05, 0x01, 0x00];
 
 async fn guess(address: &Address) -> Answer {
-    let LinkKind::Tcp { host, port } = address.link() else { return Answer::Nobody };
+    let LinkKind::Tcp { host, port: Some(port) } = address.link() else { return Answer::Nobody };
     let mut found = Answer::Silence;
     // First what it should not be: its own protocol has just failed.
     let questions = if address.protocol() == "escpos" { [TERMINAL, PRINTER] } else { [PRINTER, TERMINAL] };

@@ -6,11 +6,12 @@ use serde_json::json;
 use tokio::time::timeout;
 use tresen::config::Severity;
 use tresen::hal::{Clock, Driver, Error};
-use tresen::{Address, Config, Kind, Result, SystemClock};
+use tresen::{Address, Cameras, Class, Config, Kind, Result, Scanners, SystemClock};
 
 use super::check_config::counted;
 use super::diagnose::diagnosed;
 use super::info;
+use crate::devices;
 use crate::out::Out;
 
 /// Look at everything at once: configuration, store, clock, and each device
@@ -49,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let mut findings = vec![clock()];
     if args.what.contains("://") {
-        let address: Address = args.what.parse()?;
+        let address = devices::address(&args.what)?;
         findings.push(device(address.label(), vec![address]).await);
     } else {
         till(&PathBuf::from(&args.what), &mut findings).await;
@@ -73,7 +74,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
 
 async fn till(file: &Path, findings: &mut Vec<Finding>) {
     let name = file.display().to_string();
-    let checked = match Config::check_file(file) {
+    let checked = match Config::check_file(file, devices::drivers()) {
         Ok(checked) => checked,
         Err(error) => return findings.push(Finding::failed(name, &error)),
     };
@@ -95,16 +96,9 @@ async fn till(file: &Path, findings: &mut Vec<Finding>) {
         return;
     }
     findings.push(store(&config.till.store));
-    let classes = [
-        ("printer", &config.printers),
-        ("terminal", &config.terminals),
-        ("scanner", &config.scanners),
-        ("camera", &config.cameras),
-    ];
-    let devices = classes.into_iter().flat_map(|(class, devices)| devices.iter().map(move |d| (class, d)));
-    let running: Vec<_> = devices
-        .map(|(class, (name, device))| tokio::spawn(self::device(format!("{class} {name}"), device.addresses())))
-        .collect();
+    let devices = config.devices.iter();
+    let running: Vec<_> =
+        devices.map(|(id, device)| tokio::spawn(self::device(id.to_string(), device.addresses()))).collect();
     for task in running {
         match task.await {
             Ok(finding) => findings.push(finding),
@@ -182,28 +176,27 @@ async fn device(subject: String, addresses: Vec<Address>) -> Finding {
 
 /// Opens the device and asks how it is.
 async fn ask(address: &Address) -> Result<String> {
-    let clock = || std::sync::Arc::new(SystemClock);
     let label = address.label();
-    match info::class(address)? {
-        "printers" => {
+    match devices::drivers().class_of(address)? {
+        Class::Printer => {
             let (_, value, state) = info::printer(address).await?;
             state?;
             let name = value["identity"]["model"].as_str().unwrap_or("a printer").to_owned();
             let low = value["status"]["paper"] == "near-end";
             Ok(format!("{label}: {name}{}", if low { ", paper nearly empty" } else { "" }))
         }
-        "terminals" => {
+        Class::Terminal => {
             let (_, value, state) = info::terminal(address).await?;
             state?;
             let id = value["status"]["terminal_id"].as_str().unwrap_or("not reported").to_owned();
             Ok(format!("{label}: terminal {id}, ready"))
         }
-        "scanners" => {
-            tresen::open_scanner(address, "doctor", clock()).await?.0.close().await;
+        Class::Scanner => {
+            devices::open::<Scanners>(address).await?.close().await;
             Ok(format!("{label}: opened"))
         }
         _ => {
-            tresen::open_camera(address, "doctor", clock()).await?.0.close().await;
+            devices::open::<Cameras>(address).await?.close().await;
             Ok(format!("{label}: opened"))
         }
     }

@@ -1,8 +1,9 @@
 use serde_json::json;
 use tresen::printers::DrawerPin;
-use tresen::{Address, Result};
+use tresen::{Address, Printers, Result};
 
 use super::diagnose::diagnosed;
+use crate::devices;
 use crate::out::Out;
 
 /// Open the cash drawer at a printer
@@ -11,6 +12,7 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The printer that the drawer is plugged into, such as escpos+tcp://10.0.0.20
+    #[arg(value_parser = devices::address)]
     address: Address,
 
     /// The pin that opens it; a second drawer on a splitter cable has the other one
@@ -20,7 +22,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let pin = if args.pin == "5" { DrawerPin::Five } else { DrawerPin::Two };
-    let (mut printer, name) = match tresen::open_printer(&args.address).await {
+    let name = args.address.label();
+    let mut printer = match devices::open::<Printers>(&args.address).await {
         Ok(opened) => opened,
         Err(error) => return Err(diagnosed(&args.address, error).await),
     };

@@ -4,9 +4,10 @@ use serde_json::json;
 use tresen::hal::{Driver, Error, Kind, Known};
 use tresen::payment::MemoryJournal;
 use tresen::printers::{Identity, Paper, Profile, Status};
-use tresen::{Address, Result, Retry, SystemClock, protocols};
+use tresen::{Address, Cameras, Class, Context, Printers, Result, Retry, Scanners, Terminals};
 
 use super::diagnose::diagnosed;
+use crate::devices;
 use crate::out::Out;
 
 /// Ask a device who it is, how it is and what it can do
@@ -17,7 +18,7 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The device, such as escpos+tcp://10.0.0.20
-    #[arg(required_unless_present = "profiles")]
+    #[arg(required_unless_present = "profiles", value_parser = devices::address)]
     address: Option<Address>,
 
     /// List the printer profiles that an address or a configuration may name
@@ -37,19 +38,19 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
 }
 
 async fn device(address: &Address, out: Out) -> Result<()> {
-    match class(address)? {
-        "printers" => {
+    match devices::drivers().class_of(address)? {
+        Class::Printer => {
             let (lines, value, state) = printer(address).await?;
             out.answer(&value, lines.join("\n"));
             state
         }
-        "terminals" => {
+        Class::Terminal => {
             let (lines, value, state) = terminal(address).await?;
             out.answer(&value, lines.join("\n"));
             state
         }
-        "scanners" => {
-            let (mut scanner, _) = tresen::open_scanner(address, "info", Arc::new(SystemClock)).await?;
+        Class::Scanner => {
+            let mut scanner = devices::open::<Scanners>(address).await?;
             out.answer(
                 &json!({ "opened": true, "capabilities": scanner.capabilities() }),
                 "opened; `tresen scan` shows what it reads",
@@ -58,7 +59,7 @@ async fn device(address: &Address, out: Out) -> Result<()> {
             Ok(())
         }
         _ => {
-            let (mut camera, _) = tresen::open_camera(address, "info", Arc::new(SystemClock)).await?;
+            let mut camera = devices::open::<Cameras>(address).await?;
             out.answer(&json!({ "opened": true }), "opened; `tresen scan` shows what it reads");
             camera.close().await;
             Ok(())
@@ -66,24 +67,11 @@ async fn device(address: &Address, out: Out) -> Result<()> {
     }
 }
 
-/// The class of device that an address names: `printers`, `terminals`, …
-pub(super) fn class(address: &Address) -> Result<&'static str> {
-    let found = protocols().iter().find(|p| p.name == address.protocol());
-    found.map(|p| p.class).ok_or_else(|| {
-        let known: Vec<_> = protocols().iter().map(|p| format!("`{}`", p.name)).collect();
-        Error::new(
-            Kind::Address,
-            format!("unknown protocol `{}`; expected one of {}", address.protocol(), known.join(", ")),
-        )
-        .at(address.label())
-    })
-}
-
 /// What a device said, in lines and as JSON, and whether it needs a person.
 pub(super) type Told = (Vec<String>, serde_json::Value, Result<()>);
 
 pub(super) async fn printer(address: &Address) -> Result<Told> {
-    let (mut printer, _) = tresen::open_printer(address).await?;
+    let mut printer = devices::open::<Printers>(address).await?;
     let identity = printer.identity().await;
     let status = printer.status().await;
     let can = printer.capabilities().clone();
@@ -141,7 +129,9 @@ fn ready(status: &Status) -> Result<()> {
 
 pub(super) async fn terminal(address: &Address) -> Result<Told> {
     let journal = Arc::new(MemoryJournal::new());
-    let (mut terminal, name) = tresen::open_terminal(address, &address.label(), journal, Arc::new(SystemClock)).await?;
+    let name = address.label();
+    let context = Context::new(&name).with_journal(journal);
+    let mut terminal = devices::drivers().open::<Terminals>(address, context).await?;
     let asked = terminal.status().await;
     let can = terminal.capabilities().clone();
     terminal.close().await;

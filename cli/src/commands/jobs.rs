@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tresen::{JobState, Result, Store, SystemClock};
+use tresen::{JobState, Result, Store, SystemRuntime};
 
 use super::listed::{unreadable, word};
 use crate::out::Out;
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let store = Store::open_read_only(&args.file, Arc::new(SystemClock)).await?;
+    let store = Store::open_read_only(&args.file, Arc::new(SystemRuntime::new())).await?;
     let (mut seen, mut after) = (0, Some(0));
     while let Some(from) = after {
         let page = store.jobs().after(from).await?;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tresen::{Result, Store, SystemClock};
+use tresen::{Result, Store, SystemRuntime};
 
 use super::listed::unreadable;
 use crate::out::Out;
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let store = Store::open_read_only(&args.file, Arc::new(SystemClock)).await?;
+    let store = Store::open_read_only(&args.file, Arc::new(SystemRuntime::new())).await?;
     let mut after = Some(args.after);
     while let Some(from) = after {
         let page = store.journal().after(from).await?;

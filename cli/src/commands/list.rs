@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use tresen::Result;
-use tresen::hal::discovery::{self, Event, Listing, Source};
+use tresen::hal::discovery::{self, Event, Found, Listing, Source};
 
+use crate::devices;
 use crate::out::Out;
 
 /// List what is plugged in, with its address, and whether it may be opened
@@ -40,8 +41,8 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     if args.bluetooth {
         bluetooth(&mut listed).await;
     }
-    for found in &listed.found {
-        out.answer(found, found);
+    for found in listed.found.iter().map(named) {
+        out.answer(&found, &found);
     }
     for problem in &listed.problems {
         out.failed(problem);
@@ -62,11 +63,21 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         match event {
-            Event::Arrived(found) => out.answer(&json!({ "arrived": found }), format_args!("+ {found}")),
-            Event::Left(found) => out.answer(&json!({ "left": found }), format_args!("- {found}")),
-            other => out.answer(&json!({ "changed": other.found() }), format_args!("~ {}", other.found())),
+            Event::Arrived(found) => tell("arrived", '+', &found, *out),
+            Event::Left(found) => tell("left", '-', &found, *out),
+            other => tell("changed", '~', other.found(), *out),
         }
     }
+}
+
+fn tell(what: &str, mark: char, found: &Found, out: Out) {
+    let found = named(found);
+    out.answer(&json!({ what: found }), format_args!("{mark} {found}"));
+}
+
+/// With the protocol that it most likely speaks.
+fn named(found: &Found) -> Found {
+    devices::drivers().recognised(found.clone())
 }
 
 #[cfg(feature = "mdns")]

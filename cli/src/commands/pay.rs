@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tresen::payment::{Journal as _, Request};
-use tresen::{Amount, Result, Store, SystemClock};
+use tresen::{Amount, Context, Result, Store, SystemRuntime, Terminals};
 
 use super::diagnose::diagnosed;
 use super::terminal::{At, Desk, EXIT, Words, tell_settled};
+use crate::devices;
 use crate::out::Out;
 
 /// Take a payment at a terminal
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
 
 /// Settles what is open and says how, and what stays open.
 async fn recover(at: At, out: Out) -> Result<ExitCode> {
-    let (name, clock) = (at.address.label(), Arc::new(SystemClock));
+    let (name, clock) = (at.address.label(), Arc::new(SystemRuntime::new()));
     let file = at.journal.file()?;
     let store = Store::open(&file, clock.clone()).await?;
     out.say(format_args!("journal: {}", file.display()));
@@ -75,7 +76,8 @@ async fn recover(at: At, out: Out) -> Result<ExitCode> {
 
 async fn ask(at: &At, name: &str, store: &Store) -> Result<Vec<tresen::payment::Settled>> {
     let journal = Arc::new(store.clone());
-    let (mut terminal, _) = tresen::open_terminal(&at.address, name, journal, Arc::new(SystemClock)).await?;
+    let context = Context::new(name).with_journal(journal);
+    let mut terminal = devices::drivers().open::<Terminals>(&at.address, context).await?;
     let settled = terminal.recover().await;
     terminal.close().await;
     settled

@@ -5,8 +5,9 @@ use serde_json::json;
 use tresen::hal::{Error, Kind};
 use tresen::printers::document::Image;
 use tresen::printers::{Content, DrawerPin, Job, Outcome, Profile, Proof};
-use tresen::{Address, Receipt, Result, new_key};
+use tresen::{Address, Printers, Receipt, Result, new_key};
 
+use crate::devices;
 use crate::out::Out;
 
 /// Print a file and say what became of it
@@ -17,6 +18,7 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The printer, such as escpos+tcp://10.0.0.20 or escpos+serial:///dev/ttyUSB0?baud=38400
+    #[arg(value_parser = devices::address)]
     address: Address,
 
     /// The file, or - for standard input
@@ -37,7 +39,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let content = read(&args.file, args.raw)?;
-    let (mut printer, name) = tresen::open_printer(&args.address).await?;
+    let name = args.address.label();
+    let mut printer = devices::open::<Printers>(&args.address).await?;
     let content = match content {
         Content::Receipt(receipt) => {
             // A printer that does not answer is found out by printing.

@@ -5,6 +5,7 @@ use tresen::hal::link::{Link, record::Record, relay, tcp::Tcp};
 use tresen::{Address, Kind, Result};
 
 use super::sim::bind;
+use crate::devices;
 use crate::out::Out;
 
 /// Record what passes between a till and its device
@@ -18,6 +19,7 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The device, such as zvt+tcp://10.0.0.30 or scanner+serial:///dev/ttyACM0
+    #[arg(value_parser = devices::address)]
     address: Address,
 
     /// The recording; an existing file is not overwritten
@@ -33,7 +35,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let label = args.address.label();
     let open = async || -> Result<Record<Box<dyn Link>>> {
         let link = tresen::hal::link::open(&args.address).await?;
-        Record::to_file(link, &args.output, &label, tresen::redaction(&args.address))
+        Record::to_file(link, &args.output, &label, devices::drivers().redactor(&args.address))
     };
     let Some(listen) = &args.listen else {
         let link = open().await?;

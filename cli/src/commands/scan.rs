@@ -3,15 +3,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tresen::config::check_address;
 use tresen::hal::address::LinkKind;
 use tresen::hal::link;
 use tresen::hal::{BoxFuture, Driver, Error, Kind, Link};
 use tresen::scanners::Symbology;
 use tresen::scanners::serial::SerialScanner;
-use tresen::{Address, Clock, Result, Scan, SystemClock};
+use tresen::{Address, Cameras, Class, Clock, Result, Scan, Scanners, SystemClock};
 
 use super::diagnose::{diagnosed, hex};
+use crate::devices;
 use crate::out::Out;
 
 /// Show what a scanner or camera reads, as it reads it
@@ -23,6 +23,7 @@ use crate::out::Out;
 pub(crate) struct Args {
     /// The scanner or camera, such as scanner+hid://0c2e:0b6a, scanner+serial:///dev/ttyACM0 or
     /// camera+file:///var/frames; `tresen list` shows what is there
+    #[arg(value_parser = devices::address)]
     address: Address,
 
     /// Stop after this many scans
@@ -75,14 +76,14 @@ async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Dr
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lines = matches!(address.link(), LinkKind::Serial { .. } | LinkKind::Tcp { .. });
     Ok(match address.protocol() {
-        "camera" => Box::new(tresen::CameraScans::open(address, name, clock).await?),
+        "camera" => devices::open::<Cameras>(address).await?,
         // What comes is counted, so that a code without an end can be told from silence.
         "scanner" if lines => {
-            check_address("scanners", address)?;
+            devices::drivers().check(Class::Scanner, address)?;
             let counted = Counted { link: link::open(address).await?, heard: heard.clone() };
             Box::new(SerialScanner::from_address(Box::new(counted), name, address)?.with_clock(clock))
         }
-        _ => tresen::open_scanner(address, name, clock).await?.0,
+        _ => devices::open::<Scanners>(address).await?,
     })
 }
 

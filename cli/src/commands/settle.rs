@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tresen::payment::{Decision, Entry, IntentId, Journal as _, Operation, Payment};
-use tresen::{Amount, Error, Kind, Result, Store, SystemClock};
+use tresen::{Amount, Error, Kind, Result, Store, SystemRuntime};
 
 use super::terminal::Journal;
 use crate::out::Out;
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
         Some(file) => file.clone(),
         None => args.journal.file()?,
     };
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(SystemRuntime::new());
     let Some(key) = args.key else {
         let store = Store::open_read_only(&file, clock).await?;
         return list(&store, *out).await;

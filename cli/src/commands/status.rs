@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
-use tresen::{Result, Store, SystemClock};
+use tresen::{Result, Store, SystemRuntime};
 
 use super::listed::{unreadable, word};
 use crate::out::Out;
@@ -18,7 +18,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let store = Store::open_read_only(&args.file, Arc::new(SystemClock)).await?;
+    let store = Store::open_read_only(&args.file, Arc::new(SystemRuntime::new())).await?;
     let (mut payments, mut open, mut after) = (0, 0, Some(0));
     while let Some(from) = after {
         let page = store.payments().after(from).await?;

@@ -2,22 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tresen::config::{Device, check_address};
+use tresen::config::Device;
 use tresen::payment::{IntentId, Progress, Settled, Unknown};
-use tresen::{Address, Config, Error, EventKind, Kind, Payment, Result, SystemClock, Tresen};
+use tresen::{Address, Class, Config, Error, EventKind, Kind, Payment, Result, Tresen};
 
 use super::diagnose::diagnosed;
+use crate::devices;
 use crate::out::Out;
 
 /// Which terminal, and where its transactions are written down.
 #[derive(clap::Args)]
 pub(crate) struct At {
     /// The terminal, such as zvt+tcp://10.0.0.30:20007?password=000000
+    #[arg(value_parser = devices::address)]
     pub(super) address: Address,
 
     #[command(flatten)]
@@ -61,13 +62,12 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) async fn open(at: At, out: Out) -> Result<Self> {
-        check_address("terminals", &at.address).map_err(|e| e.at(at.address.label()))?;
+        devices::drivers().check(Class::Terminal, &at.address).map_err(|e| e.at(at.address.label()))?;
         let journal = at.journal.file()?;
         let (name, address) = (at.address.label(), at.address.clone());
-        let mut config = Config::default();
+        let mut config = Config::default().with(Class::Terminal, &name, Device::at(at.address));
         config.till.store = journal.clone();
-        config.terminals.insert(name.clone(), Device::at(at.address));
-        let till = Tresen::with(config, Arc::new(SystemClock)).await?;
+        let till = Tresen::with(config).await?;
         let events = tell(&till, out);
         let terminal = till.terminal(&name)?;
         out.say(format_args!("journal: {}", journal.display()));

@@ -1,9 +1,10 @@
 use serde_json::json;
 use tresen::printers::document::{Barcode, Qr};
 use tresen::printers::{Job, Outcome, Profile};
-use tresen::{Address, Error, Kind, Receipt, Result, SystemClock, new_key};
+use tresen::{Address, Error, Kind, Printers, Receipt, Result, SystemClock, new_key};
 
 use super::diagnose::diagnosed;
+use crate::devices;
 use crate::out::Out;
 
 /// Print a test page: width, characters, codes, cut
@@ -13,11 +14,13 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The printer, such as escpos+tcp://10.0.0.20 or escpos+serial:///dev/ttyUSB0?baud=38400
+    #[arg(value_parser = devices::address)]
     address: Address,
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let (mut printer, name) = match tresen::open_printer(&args.address).await {
+    let name = args.address.label();
+    let mut printer = match devices::open::<Printers>(&args.address).await {
         Ok(opened) => opened,
         Err(error) => return Err(diagnosed(&args.address, error).await),
     };

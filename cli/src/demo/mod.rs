@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tresen::printers::escpos::sim::VirtualPrinter;
-use tresen::{Error, Kind, Phase, Result, Store, SystemClock, Tresen};
+use tresen::{Error, Kind, Phase, Result, Store, SystemRuntime, Tresen};
 
 use crate::commands::render::write_whole;
 use crate::out::Out;
@@ -75,7 +75,7 @@ async fn paid_before(dir: &std::path::Path) -> Result<usize> {
     if !db.exists() {
         return Ok(0);
     }
-    let store = Store::open_read_only(&db, std::sync::Arc::new(SystemClock)).await?;
+    let store = Store::open_read_only(&db, std::sync::Arc::new(SystemRuntime::new())).await?;
     Ok(store.payments().await?.len())
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use btleplug::api::{AddressType, Central as _, Peripheral as _, PeripheralProperties};
 
-use super::{Found, Identity};
+use super::{DeviceKind, Found, Identity};
 use crate::address::LinkKind;
 use crate::link::ble::central::{self, CALL_TIMEOUT, Scan, Session, call};
 use crate::link::ble::services::KNOWN;
@@ -54,7 +54,7 @@ fn describe(device: &str, properties: &PeripheralProperties) -> Option<Found> {
     }
     let about = if known { "Bluetooth LE printer" } else { "Bluetooth LE device" };
     let mut found = Found::new(LinkKind::Ble { device: device.to_owned() }, about);
-    found.protocol = known.then_some("escpos");
+    found.kind = known.then_some(DeviceKind::ReceiptPrinter);
     found.name = name;
     if is_lasting(device, properties.address_type) {
         found.identities.push(Identity::Mac(device.to_owned()));
@@ -88,10 +88,10 @@ mod tests {
         let device = "AA:BB:CC:DD:EE:FF";
         assert!(describe(device, &with(None, None)).is_none(), "a beacon");
         let printer = describe(device, &with(Some("Printer001"), Some(0))).expect("a printer");
-        assert_eq!(printer.to_string(), "escpos+ble://AA:BB:CC:DD:EE:FF  Bluetooth LE printer Printer001");
+        assert_eq!(printer.to_string(), "?+ble://AA:BB:CC:DD:EE:FF  Bluetooth LE printer Printer001");
         assert_eq!(printer.identities, [Identity::Mac(device.into())]);
         let other = describe(device, &with(Some("Scale"), None)).expect("named");
-        assert_eq!((other.protocol, other.address()), (None, None));
+        assert_eq!((printer.kind, other.kind), (Some(DeviceKind::ReceiptPrinter), None));
     }
 
     #[test]

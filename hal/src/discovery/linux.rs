@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, accessat};
 
-use super::{Access, Buses, Found, Identity, KEYBOARD, Listing, hid_class, makes_scanners, printer_protocol};
+use super::{Access, Buses, DeviceKind, Found, Identity, KEYBOARD, Listing, hid_class, makes_scanners, printer_kind};
 use crate::address::{LinkKind, UsbId};
 use crate::link::choose::Candidate;
 use crate::link::{evdev, hid, permission};
@@ -73,7 +73,7 @@ fn usb(root: &Path) -> Vec<Found> {
         };
         let id = UsbId { vendor: device.vendor, product: device.product, serial: device.serial.clone() };
         let mut found = Found::new(LinkKind::Usb(id), about);
-        found.protocol = printer.and(printer_protocol(device.vendor));
+        found.kind = printer.map(|_| printer_kind(device.vendor));
         found.name = device.name.clone();
         found.identified_by(&device);
         let (bus, number) = (decimal(&dir.join("busnum")), decimal(&dir.join("devnum")));
@@ -102,7 +102,7 @@ fn cameras(root: &Path) -> Vec<Found> {
         }
         let node = root.join("dev").join(&name);
         let mut found = Found::new(LinkKind::V4l2 { path: node.clone() }, "camera");
-        found.protocol = Some("camera");
+        found.kind = Some(DeviceKind::Camera);
         found.name = text(&class.join("name")).unwrap_or_default();
         let place = fs::canonicalize(class.join("device")).unwrap_or_default();
         let usb = place.ancestors().find(|dir| dir.join("idVendor").is_file());
@@ -185,14 +185,14 @@ fn hid(root: &Path) -> Vec<Found> {
             // Over Bluetooth that is the place of this computer's adapter, which says nothing of the device.
             device.port.clear();
         }
-        let (mut about, mut protocol) = hid_class(&node.usages);
+        let (mut about, mut kind) = hid_class(&node.usages);
         let keyboard = about == KEYBOARD;
         if keyboard && makes_scanners(device.vendor) {
-            (about, protocol) = ("HID scanner in keyboard mode", Some("scanner"));
+            (about, kind) = ("HID scanner in keyboard mode", Some(DeviceKind::Scanner));
         }
         let id = UsbId { vendor: device.vendor, product: device.product, serial: device.serial.clone() };
         let mut found = Found::new(LinkKind::Hid(id.clone()), about);
-        found.protocol = protocol;
+        found.kind = kind;
         found.name = device.name.clone();
         found.identified_by(&device);
         if let Some(interface) = node.interface.filter(|_| !node.alone) {
@@ -390,6 +390,8 @@ mod tests {
 
     #[test]
     fn finds_printers_and_leaves_the_rest() {
+        use DeviceKind::{OtherPrinter, ReceiptPrinter};
+
         let tree = Tree::new();
         tree.usb("1-1", 4, ("04b8", "0202"), "S1", "07");
         tree.usb("1-2", 5, ("046d", "c31c"), "", "03");
@@ -398,8 +400,9 @@ mod tests {
         let star = tree.usb("1-4", 7, ("0519", "0003"), "", "07");
         tree.link(&format!("{star}/driver"), "sys/bus/usb/drivers/usbfs");
         let found = tree.list();
-        let addresses: Vec<String> = found.iter().filter_map(|f| Some(f.address()?.to_string())).collect();
-        assert_eq!(addresses, ["escpos+usb://04b8:0202/S1"], "Star's languages are not spoken yet");
+        let kinds: Vec<_> = found.iter().map(|f| (f.address_for("x").to_string(), f.kind)).collect();
+        let printers = [("x+usb://04b8:0202/S1", ReceiptPrinter), ("x+usb://0519:0003", OtherPrinter)];
+        assert_eq!(kinds, printers.map(|(address, kind)| (address.to_owned(), Some(kind))));
         assert_eq!(
             found.iter().map(|f| f.access.clone()).collect::<Vec<_>>(),
             [Access::Free, Access::Held { by: None }]
@@ -412,8 +415,8 @@ mod tests {
         let tree = Tree::new();
         tree.usb("1-1", 4, ("0416", "5011"), "", "07");
         tree.usb("1-2.3", 5, ("0416", "5011"), "", "07");
-        let addresses: Vec<String> = tree.list().iter().filter_map(|f| Some(f.address()?.to_string())).collect();
-        assert_eq!(addresses, ["escpos+usb://0416:5011?port=1-1", "escpos+usb://0416:5011?port=1-2.3"]);
+        let addresses: Vec<String> = tree.list().iter().map(|f| f.address_for("x").to_string()).collect();
+        assert_eq!(addresses, ["x+usb://0416:5011?port=1-1", "x+usb://0416:5011?port=1-2.3"]);
     }
 
     #[test]
@@ -456,7 +459,7 @@ mod tests {
         let found = tree.list();
         let [camera] = &found[..] else { panic!("{found:?}") };
         assert_eq!(camera.link, LinkKind::V4l2 { path: tree.at("dev/video0") });
-        assert_eq!((camera.name.as_str(), camera.protocol), ("Webcam C270", Some("camera")));
+        assert_eq!((camera.name.as_str(), camera.kind), ("Webcam C270", Some(DeviceKind::Camera)));
         assert_eq!(camera.identities[0].to_string(), "usb:046d:0825/C1");
     }
 
@@ -484,12 +487,12 @@ mod tests {
         let hid = keyboard(&tree, "1-1", 1, "S1");
         let listed = |tree: &Tree| tree.list().iter().map(Found::to_string).collect::<Vec<_>>();
         let named = "HID scanner in keyboard mode Symbol";
-        assert_eq!(listed(&tree), [format!("scanner+hid://05e0:1200/S1  {named}")], "without evdev");
+        assert_eq!(listed(&tree), [format!("?+hid://05e0:1200/S1  {named}")], "without evdev");
         input(tree.0.path(), &hid, "event5", ("05e0", "1200", "S1"), KEYS);
         input(tree.0.path(), &hid, "event6", ("05e0", "1200", "S1"), "10000000000000 0");
-        assert_eq!(listed(&tree), [format!("scanner+hid://05e0:1200/S1  {named}")], "a container without /dev/input");
+        assert_eq!(listed(&tree), [format!("?+hid://05e0:1200/S1  {named}")], "a container without /dev/input");
         tree.write("dev/input/event5", "");
-        assert_eq!(listed(&tree), [format!("scanner+evdev://05e0:1200/S1  {named}")]);
+        assert_eq!(listed(&tree), [format!("?+evdev://05e0:1200/S1  {named}")]);
         assert_eq!(tree.list()[0].aliases[0], tree.at("dev/input/event5").display().to_string());
         // A desktop has every keyboard open, which says nothing.
         tree.link("proc/7/fd/9", "dev/input/event5");
@@ -500,7 +503,7 @@ mod tests {
         assert!(twins[0].contains("S1?port=1-1") && twins[1].contains("+hid://05e0:1200/S1?port=1-2"), "{twins:?}");
         fs::remove_file(tree.at(&hid).join("driver")).expect("unbound");
         fs::remove_file(tree.at("sys/class/input/event5")).expect("gone");
-        assert_eq!(listed(&tree), [format!("scanner+hid://05e0:1200/S1  {named}")], "the other one");
+        assert_eq!(listed(&tree), [format!("?+hid://05e0:1200/S1  {named}")], "the other one");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is plugged in, what may be opened, and what comes and goes.
 //!
 //! Looking opens nothing and sends nothing, so that a device in use is never disturbed: on Linux all of it
-//! comes from /sys. What a printer or terminal really speaks, only asking it tells; [`Found::protocol`]
+//! comes from /sys. What a printer or terminal really speaks, only asking it tells; [`Found::kind`]
 //! is a guess from class and maker.
 //!
 //! ```no_run
@@ -62,8 +62,11 @@ pub struct Found {
     pub link: LinkKind,
     /// Options that its address needs, such as `port` for one of two that are alike.
     pub options: Vec<(String, String)>,
-    /// The protocol that it most likely speaks: a guess.
-    pub protocol: Option<&'static str>,
+    /// What kind of device it most likely is: a guess.
+    pub kind: Option<DeviceKind>,
+    /// The protocol that it most likely speaks. Looking leaves it empty: this crate knows no protocols; a driver table
+    /// fills it in by [`Found::kind`].
+    pub protocol: Option<String>,
     /// What it calls itself; may be empty.
     pub name: String,
     /// What it is, in words: `USB printer`, `HID scanner`, `HID scanner in keyboard mode`.
@@ -76,6 +79,20 @@ pub struct Found {
     pub access: Access,
     /// Changes whenever it is plugged in anew.
     pub(crate) instance: String,
+}
+
+/// Kinds of devices, as far as class and maker tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// A printer that most likely takes ESC/POS.
+    ReceiptPrinter,
+    /// A printer with another language: Star's own, office and label printers.
+    OtherPrinter,
+    /// A barcode scanner.
+    Scanner,
+    /// A camera.
+    Camera,
 }
 
 /// What stays when a device is unplugged and put back.
@@ -143,6 +160,7 @@ impl Found {
         Self {
             link,
             options: Vec::new(),
+            kind: None,
             protocol: None,
             name: String::new(),
             about: about.into(),
@@ -155,7 +173,7 @@ impl Found {
 
     /// Its address, if its protocol could be guessed.
     pub fn address(&self) -> Option<Address> {
-        Some(self.address_for(self.protocol?))
+        Some(self.address_for(self.protocol.as_deref()?))
     }
 
     /// Its address for a protocol that the caller knows it to speak.
@@ -198,7 +216,7 @@ impl Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A device of no known protocol shows how it would be addressed: `?+usb://…`.
-        write!(f, "{}  {}", self.address_for(self.protocol.unwrap_or("?")), self.about)?;
+        write!(f, "{}  {}", self.address_for(self.protocol.as_deref().unwrap_or("?")), self.about)?;
         if !self.name.is_empty() {
             write!(f, " {}", self.name)?;
         }
@@ -294,13 +312,13 @@ impl std::ops::BitOrAssign for Buses {
     }
 }
 
-/// The protocol that a printer of this maker speaks, if it is a receipt printer and we speak it.
-fn printer_protocol(vendor: u16) -> Option<&'static str> {
+/// What kind of printer this maker sells.
+fn printer_kind(vendor: u16) -> DeviceKind {
     match vendor {
         // Star, whose printers speak a protocol of their own. Hewlett-Packard, Brother, Canon, Dymo, Zebra: office
         // and label printers.
-        0x0519 | 0x03f0 | 0x04f9 | 0x04a9 | 0x0922 | 0x0a5f => None,
-        _ => Some("escpos"),
+        0x0519 | 0x03f0 | 0x04f9 | 0x04a9 | 0x0922 | 0x0a5f => DeviceKind::OtherPrinter,
+        _ => DeviceKind::ReceiptPrinter,
     }
 }
 
@@ -320,13 +338,13 @@ fn makes_scanners(vendor: u16) -> bool {
     }
 }
 
-/// What an HID device with these top-level usages is, and the protocol it speaks.
+/// What an HID device with these top-level usages is.
 #[cfg(target_os = "linux")]
-fn hid_class(usages: &[(u16, u16)]) -> (&'static str, Option<&'static str>) {
+fn hid_class(usages: &[(u16, u16)]) -> (&'static str, Option<DeviceKind>) {
     let has = |page: u16| usages.iter().any(|(p, _)| *p == page);
     // HID Point of Sale Usage Tables 1.02: 0x8C bar code scanner, 0x8D scale, 0x8E magnetic stripe reader.
     match () {
-        () if has(0x8c) => ("HID scanner", Some("scanner")),
+        () if has(0x8c) => ("HID scanner", Some(DeviceKind::Scanner)),
         () if has(0x8d) => ("HID scale", None),
         () if has(0x8e) => ("HID card reader", None),
         () if usages.contains(&(1, 6)) => (KEYBOARD, None),
@@ -343,7 +361,8 @@ mod tests {
     fn printer() -> Found {
         let id = UsbId { vendor: 0x04b8, product: 0x0202, serial: Some("S1".into()) };
         let mut found = Found::new(LinkKind::Usb(id), "USB printer");
-        found.protocol = printer_protocol(0x04b8);
+        found.kind = Some(printer_kind(0x04b8));
+        found.protocol = Some("escpos".into());
         found.name = "EPSON TM-T88V".into();
         found.identified_by(&Candidate {
             vendor: 0x04b8,
@@ -395,15 +414,18 @@ mod tests {
 
     #[test]
     fn guesses_with_care() {
-        assert_eq!((printer_protocol(0x04b8), printer_protocol(0x0a5f)), (Some("escpos"), None));
+        assert_eq!(
+            (printer_kind(0x04b8), printer_kind(0x0a5f)),
+            (DeviceKind::ReceiptPrinter, DeviceKind::OtherPrinter)
+        );
         // What no command takes is not suggested.
-        assert_eq!(printer_protocol(0x0519), None, "Star");
+        assert_eq!(printer_kind(0x0519), DeviceKind::OtherPrinter, "Star");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn knows_a_scanner_by_its_usage() {
-        assert_eq!(hid_class(&[(1, 6), (0x8c, 2)]), ("HID scanner", Some("scanner")));
+        assert_eq!(hid_class(&[(1, 6), (0x8c, 2)]), ("HID scanner", Some(DeviceKind::Scanner)));
         assert_eq!(hid_class(&[(1, 6)]), (KEYBOARD, None));
         assert_eq!(hid_class(&[]), ("HID device", None));
         // usb.ids: 046d is Logitech.

@@ -38,7 +38,7 @@ const AT_ONCE: usize = 16;
 ///     Box::pin(async move {
 ///         let _link = tresen_hal::link::open(&found.address_for("escpos")).await.ok()?;
 ///         // … ask for its model over the link …
-///         found.protocol = Some("escpos");
+///         found.protocol = Some("escpos".into());
 ///         Some(found)
 ///     })
 /// })
@@ -91,7 +91,7 @@ fn candidates(announced: Vec<mdns::Announced>, answered: BTreeMap<IpAddr, String
 }
 
 fn candidate(ip: IpAddr, port: u16, name: String) -> Found {
-    let mut found = Found::new(LinkKind::Tcp { host: ip.to_string(), port }, "network printer");
+    let mut found = Found::new(LinkKind::Tcp { host: ip.to_string(), port: Some(port) }, "network printer");
     found.name = name;
     found
 }
@@ -105,7 +105,7 @@ async fn ask(
     let mut asking = JoinSet::new();
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     for found in candidates {
-        let LinkKind::Tcp { port, .. } = found.link else { continue };
+        let LinkKind::Tcp { port: Some(port), .. } = found.link else { continue };
         let names = found.aliases.iter().map(|host| Address::tcp("printer", host, port));
         if in_use(&found.address_for("printer")) || names.into_iter().any(|name| in_use(&name)) {
             continue;
@@ -191,7 +191,7 @@ mod tests {
                 asked.lock().expect("unpoisoned").push(label.clone());
                 match label.as_str() {
                     "x+tcp://10.0.0.3:9100" => {
-                        found.protocol = Some("escpos");
+                        found.protocol = Some("escpos".into());
                         Some(found)
                     }
                     // node_exporter.

@@ -1,6 +1,6 @@
 //! Windows and macOS: what nusb and serialport list. HID devices are left out.
 
-use super::{Buses, Found, Identity, Listing, Source, printer_protocol};
+use super::{Buses, Found, Identity, Listing, Source, printer_kind};
 use crate::address::LinkKind;
 use crate::{Error, Kind};
 
@@ -47,7 +47,7 @@ fn usb(listing: &mut Listing) {
         let id = UsbId { vendor: device.vendor, product: device.product, serial: device.serial.clone() };
         let about = if printer { "USB printer" } else { "vendor-specific USB device" };
         let mut found = Found::new(LinkKind::Usb(id), about);
-        found.protocol = printer.then(|| printer_protocol(device.vendor)).flatten();
+        found.kind = printer.then(|| printer_kind(device.vendor));
         found.name = device.name.clone();
         found.identified_by(&device);
         found.instance = format!("usb {:?}", info.id());

@@ -136,7 +136,8 @@ pub async fn open_redacted(address: &Address, redactor: Box<dyn record::Redactor
 async fn bare(address: &Address) -> Result<Box<dyn Link>> {
     match address.link() {
         LinkKind::Replay { path } => replay::Replay::open(path).map(|l| Box::new(l) as _),
-        LinkKind::Tcp { host, port } => tcp::open(address, host, *port).await,
+        LinkKind::Tcp { host, port: Some(port) } => tcp::open(address, host, *port).await,
+        LinkKind::Tcp { port: None, .. } => Err(tcp::no_port(address)),
         #[cfg(feature = "serial")]
         LinkKind::Serial { path } => match serial::Settings::from_address(address) {
             Ok(settings) => serial::open_in_time(path, settings).await.map(|l| Box::new(l) as _),

@@ -84,6 +84,12 @@ pub(super) fn check(address: &Address) -> Result<()> {
     Ok(())
 }
 
+/// Nobody has filled in the usual port of the protocol.
+pub(super) fn no_port(address: &Address) -> Error {
+    let what = format!("no port, and `{}` has no usual one", address.protocol());
+    Error::new(Kind::Address, what).hint("write HOST:PORT")
+}
+
 /// Connects as the options of `address` say, with TLS if it says so.
 ///
 /// # Errors

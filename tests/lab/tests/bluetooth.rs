@@ -105,7 +105,7 @@ async fn le_is_found_printed_on_and_answers() {
     let found =
         within("the scan", discovery::ble(Duration::from_secs(5), Some(TILL), |_| false)).await.expect("scanned");
     let printer = found.iter().find(|f| f.name == "SimPrinter").unwrap_or_else(|| panic!("not in {found:?}"));
-    assert_eq!(printer.address().expect("a known service").to_string(), format!("escpos+ble://{device}"));
+    assert_eq!(printer.address_for("escpos").to_string(), format!("escpos+ble://{device}"));
     assert_eq!(printer.identities, [Identity::Mac(device.clone())]);
     let used = address("ble", &device, "");
     let others =

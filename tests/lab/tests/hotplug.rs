@@ -78,7 +78,7 @@ async fn plug_print_pull(watch: &mut Watch, printer: &FfsPrinter, serial: &str) 
     });
     let found = arrival(watch, "hotplug").await;
     let announced = start.elapsed();
-    let address = found.address().expect("a printer");
+    let address = found.address_for("escpos");
     assert_eq!(address.to_string(), format!("escpos+usb://04b8:0202/{serial}"));
     let link = link::open(&address).await.unwrap_or_else(|e| panic!("{e}"));
     within("sending", link.send(b"\x1b@")).await.expect("taken");
@@ -127,8 +127,8 @@ async fn serial_ports_and_hid_devices_are_announced_too() {
         let abouts: Vec<&str> = came.iter().map(|f| f.about.as_str()).collect();
         let typing = "HID scanner in keyboard mode";
         assert_eq!(abouts, ["HID scanner", typing, "serial port of 0c2e:0b6a"], "round {round}");
-        let scanner = came[0].address().expect("a scanner by its usage");
-        let typing = came[1].address().expect("a scanner by its maker");
+        let scanner = came[0].address_for("scanner");
+        let typing = came[1].address_for("scanner");
         assert_eq!(typing.to_string(), "scanner+evdev://0c2e:0b6a/H?interface=3");
         assert_eq!(scanner.to_string(), "scanner+hid://0c2e:0b6a/H?interface=2");
         let port: Address = came[2].address_for("scanner");
@@ -159,7 +159,7 @@ async fn replugs_leave_nothing_behind() {
         gadget.plug();
         let found = arrival(&mut watch, "hotplug").await;
         let backend = if round % 2 == 0 { "nusb" } else { "libusb" };
-        let address = found.address().expect("a printer").with("backend", backend);
+        let address = found.address_for("escpos").with("backend", backend);
         let link = link::open(&address).await.unwrap_or_else(|e| panic!("round {round}: {e}"));
         within("sending", link.send(b"\x1b@")).await.expect("taken");
         gadget.unplug();

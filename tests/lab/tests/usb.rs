@@ -103,7 +103,7 @@ async fn the_general_way_to_open_reaches_it() {
     let listing = discovery::list().await;
     let found = listing.found.iter().find(|f| f.name == "tresen general").expect("listed");
     assert_eq!(found.access, Access::Free);
-    let address = found.address().expect("an ESC/POS printer by its maker");
+    let address = found.address_for("escpos");
     assert_eq!(address.to_string(), "escpos+usb://04b8:0202/S3");
     let link = link::open(&address).await.expect("opens");
     link.send(RECEIPT).await.expect("printed");
@@ -135,7 +135,7 @@ async fn two_that_are_alike_are_told_apart_by_port_only() {
         link.close().await;
     }
     let addresses: Vec<String> =
-        discovery::list().await.found.iter().filter_map(|f| Some(f.address()?.to_string())).collect();
+        discovery::list().await.found.iter().map(|f| f.address_for("escpos").to_string()).collect();
     assert!(addresses.contains(&format!("escpos+usb://04b8:0202/SAME?port={}", two.place())), "{addresses:?}");
 }
 

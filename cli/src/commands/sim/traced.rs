@@ -7,6 +7,7 @@ use tresen::hal::link::record::{Direction, Redactor};
 use tresen::hal::sim::{Action, Device};
 
 use crate::commands::diagnose::hex;
+use crate::devices;
 
 /// A device that is watched.
 pub(super) struct Traced<D> {
@@ -18,7 +19,7 @@ pub(super) struct Traced<D> {
 impl<D> Traced<D> {
     /// `address` names the protocol, which knows what must not be shown.
     pub(super) fn new(device: D, address: Address) -> Self {
-        Self { device, redactor: tresen::redaction(&address), address }
+        Self { device, redactor: devices::drivers().redactor(&address), address }
     }
 
     /// The direction is the host's, as in recordings: what the device gets, was sent.
@@ -34,7 +35,7 @@ impl<D> Traced<D> {
 impl<D: Device> Device for Traced<D> {
     fn connected(&mut self, now: Instant) {
         tracing::debug!("host connected");
-        self.redactor = tresen::redaction(&self.address);
+        self.redactor = devices::drivers().redactor(&self.address);
         self.device.connected(now);
     }
 

@@ -1,0 +1,173 @@
+//! The driver table: which protocol an address names, and how it becomes a driver.
+//!
+//! Configurations, the manager, discovery and the commands read the same table. A vendor adds rows of his own with
+//! [`Drivers::register`], or hands in a [`Plan`] where no address says it: see `examples/own_driver.rs`.
+
+mod plan;
+mod protocol;
+mod standard;
+
+use tresen_hal::address::LinkKind;
+use tresen_hal::discovery::Found;
+use tresen_hal::link::{self, record::Redactor};
+use tresen_hal::{Address, Error, Kind, Result};
+
+pub use plan::{Context, Plan};
+pub use protocol::Protocol;
+
+use crate::class::Class;
+use crate::manager::DeviceClass;
+
+/// The protocols that a till speaks.
+///
+/// ```
+/// # async fn ask() -> tresen::Result<()> {
+/// use tresen::{Context, Drivers, Printers};
+///
+/// let address = "escpos+tcp://10.0.0.20".parse()?;
+/// let mut printer = Drivers::standard().open::<Printers>(&address, Context::new("bar")).await?;
+/// println!("{:?}", printer.identity().await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Drivers(Vec<Protocol>);
+
+impl Default for Drivers {
+    fn default() -> Self {
+        Self::standard()
+    }
+}
+
+impl Drivers {
+    /// The protocols of this crate: `escpos`, `zvt`, `scanner`, `camera`.
+    pub fn standard() -> Self {
+        Self(standard::protocols())
+    }
+
+    /// Adds a protocol.
+    ///
+    /// # Errors
+    /// [`Kind::Config`]: its name is taken within its class, or cannot stand in an address.
+    pub fn register(&mut self, protocol: Protocol) -> Result<()> {
+        let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let name = protocol.name();
+        if name.is_empty() || !name.bytes().all(is_part) {
+            let what = format!("`{name}` cannot be the name of a protocol");
+            return Err(Error::new(Kind::Config, what).hint("use lowercase letters, digits and hyphens"));
+        }
+        if self.protocol(protocol.class(), name).is_some() {
+            return Err(Error::new(Kind::Config, format!("there is a protocol `{name}` already")));
+        }
+        // One name has one usual port, since addresses are compared by it.
+        if self.0.iter().any(|p| p.name() == name && p.usual_port() != protocol.usual_port()) {
+            return Err(Error::new(Kind::Config, format!("another class has `{name}` with another usual port")));
+        }
+        self.0.push(protocol);
+        Ok(())
+    }
+
+    /// All protocols.
+    pub fn protocols(&self) -> impl Iterator<Item = &Protocol> {
+        self.0.iter()
+    }
+
+    /// A protocol of a class, by name.
+    pub fn protocol(&self, class: Class, name: &str) -> Option<&Protocol> {
+        self.0.iter().find(|p| p.class() == class && p.name() == name)
+    }
+
+    /// The class of the devices at an address.
+    ///
+    /// # Errors
+    /// [`Kind::Address`]: no protocol has that name.
+    pub fn class_of(&self, address: &Address) -> Result<Class> {
+        let named = self.0.iter().find(|p| p.name() == address.protocol());
+        named.map(Protocol::class).ok_or_else(|| {
+            let known: Vec<_> = self.0.iter().map(Protocol::name).collect();
+            let error = Error::new(Kind::Address, format!("unknown protocol `{}`", address.protocol()));
+            error.at(address.label()).hint(format!("expected one of {}", known.join(", ")))
+        })
+    }
+
+    /// The address with the usual port of its protocol, if it names none.
+    #[must_use]
+    pub fn resolve(&self, address: &Address) -> Address {
+        let usual = self.0.iter().find(|p| p.name() == address.protocol()).and_then(Protocol::usual_port);
+        usual.map_or_else(|| address.clone(), |port| address.clone().or_port(port))
+    }
+
+    /// Checks all of an address that can be checked without its device: protocol, link, options and their values.
+    ///
+    /// # Errors
+    /// Names the address, the option and what is allowed.
+    pub fn check(&self, class: Class, address: &Address) -> Result<()> {
+        self.expect(class, address)?.check(self, address)
+    }
+
+    /// What opens the device at an address.
+    ///
+    /// # Errors
+    /// As [`Drivers::check`].
+    pub fn plan<C: DeviceClass>(&self, address: &Address) -> Result<Plan<C::Driver>> {
+        let protocol = self.expect(C::CLASS, address)?;
+        let address = &self.resolve(address);
+        // A recording has the options of the device that it stands in for.
+        let meant = standard::meant(address);
+        let known = protocol.options_over(meant.link()).into_iter().chain(C::OPTIONS.iter().copied());
+        let known: Vec<_> = known.chain(link::options(address.link())).collect();
+        address.check_options(&known)?;
+        let parsed = protocol.parse::<C>(address);
+        let plan = parsed.unwrap_or_else(|| Err(Error::new(Kind::Config, "the protocol is one of another class")))?;
+        if plan.uses_link() && !carries_bytes(address.link()) {
+            return Err(not_reached(C::CLASS, address));
+        }
+        link::check(address)?;
+        Ok(plan)
+    }
+
+    /// Opens the device at an address once; a till does so again and again.
+    ///
+    /// # Errors
+    /// As [`Drivers::check`] and [`Plan::open`].
+    pub async fn open<C: DeviceClass>(&self, address: &Address, context: Context) -> Result<Box<C::Driver>> {
+        self.plan::<C>(address)?.open(context).await
+    }
+
+    /// What masks card data and passwords in a recording of this protocol; one for each link.
+    pub fn redactor(&self, address: &Address) -> Box<dyn Redactor> {
+        let protocol = self.0.iter().find(|p| p.name() == address.protocol());
+        protocol.map_or_else(|| Box::new(link::record::Plain) as _, Protocol::new_redactor)
+    }
+
+    /// A found device with the protocol that it most likely speaks.
+    #[must_use]
+    pub fn recognised(&self, mut found: Found) -> Found {
+        if found.protocol.is_none() {
+            found.protocol = self.0.iter().find(|p| p.may_be(&found)).map(|p| p.name().to_owned());
+        }
+        found
+    }
+
+    fn expect(&self, class: Class, address: &Address) -> Result<&Protocol> {
+        self.protocol(class, address.protocol()).ok_or_else(|| {
+            let known: Vec<_> = self.0.iter().filter(|p| p.class() == class).map(Protocol::name).collect();
+            let section = class.section();
+            Error::new(Kind::Address, format!("{section} do not speak `{}`", address.protocol()))
+                .hint(format!("protocols of {section}: {}", known.join(", ")))
+        })
+    }
+}
+
+/// Whether a link carries bytes both ways; the others are read in ways of their own.
+fn carries_bytes(link: &LinkKind) -> bool {
+    !matches!(link, LinkKind::File { .. } | LinkKind::V4l2 { .. } | LinkKind::Url(_))
+}
+
+fn not_reached(class: Class, address: &Address) -> Error {
+    let what = format!("{} are not reached by `{}`", class.section(), address.link().scheme());
+    Error::new(Kind::Address, what)
+}
+
+#[cfg(test)]
+mod tests;

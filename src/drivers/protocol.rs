@@ -1,0 +1,139 @@
+//! One row of the driver table.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use tresen_hal::address::LinkKind;
+use tresen_hal::discovery::Found;
+use tresen_hal::link::{self, record::Redactor};
+use tresen_hal::{Address, Result};
+
+use super::Drivers;
+use super::plan::{Plan, RedactorMaker};
+use crate::class::Class;
+use crate::manager::DeviceClass;
+
+type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
+type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
+type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
+
+/// A protocol: what stands before the `+` of an address, and how an address of it becomes a driver.
+///
+/// ```
+/// use tresen::printers::{Printer, escpos};
+/// use tresen::{Plan, Printers, Protocol};
+///
+/// let acme = Protocol::new::<Printers>("acme", |address| {
+///     Ok(Plan::at(address, |link, _context| async move {
+///         // Here a driver of one's own.
+///         Ok(Box::new(escpos::Printer::open(link, escpos::Options::default()).await?) as Box<dyn Printer>)
+///     }))
+/// });
+/// let acme = acme.port(4711).options(|_link| vec!["speed"]);
+/// assert_eq!(acme.class(), tresen::Class::Printer);
+/// ```
+#[derive(Clone)]
+pub struct Protocol {
+    name: String,
+    class: Class,
+    port: Option<u16>,
+    options: Options,
+    redactor: RedactorMaker,
+    finds: fn(&Found) -> bool,
+    /// A [`Parse`] for the driver trait of the class.
+    parse: Arc<dyn Any + Send + Sync>,
+    check: Check,
+}
+
+impl Protocol {
+    /// The protocol `name`, lowercase letters, digits and hyphens. `parse` checks everything about an address that can
+    /// be checked without the device; what it returns opens the device.
+    pub fn new<C: DeviceClass>(
+        name: impl Into<String>,
+        parse: impl Fn(&Address) -> Result<Plan<C::Driver>> + Send + Sync + 'static,
+    ) -> Self {
+        let parse: Parse<C::Driver> = Box::new(parse);
+        Self {
+            name: name.into(),
+            class: C::CLASS,
+            port: None,
+            options: Arc::new(|_| Vec::new()),
+            redactor: Arc::new(|| Box::new(link::record::Plain)),
+            finds: |_| false,
+            parse: Arc::new(parse),
+            check: Arc::new(|drivers, address| drivers.plan::<C>(address).map(drop)),
+        }
+    }
+
+    /// The TCP port of an address that names none.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// The options that an address over a link may have; those of the link itself come on top.
+    #[must_use]
+    pub fn options(mut self, options: impl Fn(&LinkKind) -> Vec<&'static str> + Send + Sync + 'static) -> Self {
+        self.options = Arc::new(options);
+        self
+    }
+
+    /// What masks card data and passwords in a recording; a new one for each link.
+    #[must_use]
+    pub fn redactor(mut self, redactor: impl Fn() -> Box<dyn Redactor> + Send + Sync + 'static) -> Self {
+        self.redactor = Arc::new(redactor);
+        self
+    }
+
+    /// Tells by what discovery sees of a device that it most likely speaks this protocol.
+    #[must_use]
+    pub fn finds(mut self, finds: fn(&Found) -> bool) -> Self {
+        self.finds = finds;
+        self
+    }
+
+    /// Its name, as it stands in addresses.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The class of its devices.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// The TCP port of an address that names none.
+    pub fn usual_port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Its options over this link; those of the link come on top.
+    pub fn options_over(&self, link: &LinkKind) -> Vec<&'static str> {
+        (self.options)(link)
+    }
+
+    pub(super) fn parse<C: DeviceClass>(&self, address: &Address) -> Option<Result<Plan<C::Driver>>> {
+        let parse = self.parse.downcast_ref::<Parse<C::Driver>>()?;
+        Some(parse(address).map(|plan| plan.redacted(self.redactor.clone())))
+    }
+
+    pub(super) fn check(&self, drivers: &Drivers, address: &Address) -> Result<()> {
+        (self.check)(drivers, address)
+    }
+
+    pub(super) fn new_redactor(&self) -> Box<dyn Redactor> {
+        (self.redactor)()
+    }
+
+    pub(super) fn may_be(&self, found: &Found) -> bool {
+        (self.finds)(found)
+    }
+}
+
+impl fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Protocol").field("name", &self.name).field("class", &self.class).finish_non_exhaustive()
+    }
+}

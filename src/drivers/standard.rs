@@ -1,0 +1,150 @@
+//! The protocols of this crate, a row each.
+
+use std::time::Duration;
+
+use tresen_cameras::{file, v4l2};
+use tresen_hal::address::{LinkKind, UsbId};
+use tresen_hal::discovery::DeviceKind;
+use tresen_hal::{Address, Error, Kind, Result, link};
+use tresen_payment::{Terminal, zvt};
+use tresen_printers::{Printer, escpos};
+use tresen_scanners::{Scanner, hid, serial as line, wedge};
+
+use super::{Context, Plan, Protocol};
+use crate::manager::{CameraScans, Cameras, Printers, Scanners, Terminals};
+use crate::sale::Language;
+
+pub(super) fn protocols() -> Vec<Protocol> {
+    vec![
+        Protocol::new::<Printers>("escpos", escpos)
+            .port(9100)
+            .options(|_| escpos::Options::NAMES.to_vec())
+            .finds(|found| found.kind == Some(DeviceKind::ReceiptPrinter)),
+        Protocol::new::<Terminals>("zvt", zvt)
+            .port(20007)
+            .options(|_| zvt::Settings::OPTIONS.to_vec())
+            .redactor(|| Box::<zvt::Redactor>::default()),
+        Protocol::new::<Scanners>("scanner", scanner)
+            .options(|link| match link {
+                LinkKind::Hid(_) => hid::OPTIONS.to_vec(),
+                LinkKind::Evdev(_) => wedge::OPTIONS.to_vec(),
+                _ => line::OPTIONS.to_vec(),
+            })
+            .finds(|found| found.kind == Some(DeviceKind::Scanner)),
+        Protocol::new::<Cameras>("camera", camera)
+            .options(|_| [&file::OPTIONS[..], &v4l2::OPTIONS].concat())
+            .finds(|found| found.kind == Some(DeviceKind::Camera)),
+    ]
+}
+
+fn escpos(address: &Address) -> Result<Plan<dyn Printer>> {
+    let options = escpos::Options::from_address(address)?;
+    Ok(Plan::at(address, move |link, context: Context| {
+        let mut options = options.clone();
+        if context.language == Language::German {
+            options.copy_mark = GERMAN_COPY_MARK.into();
+        }
+        async move { Ok(Box::new(escpos::Printer::open(link, options).await?) as Box<dyn Printer>) }
+    }))
+}
+
+fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
+    if !matches!(address.link(), LinkKind::Tcp { .. } | LinkKind::Replay { .. }) {
+        let what = format!("terminals are not reached by `{}` yet, only by network", address.link().scheme());
+        return Err(Error::new(Kind::Unsupported, what).hint("connect it to the network: zvt+tcp://HOST:20007"));
+    }
+    let settings = zvt::Settings::from_address(address)?;
+    let plan = Plan::at(address, move |link, context: Context| {
+        let settings = zvt::Settings { name: context.name.clone(), ..settings.clone() };
+        async move {
+            let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
+            let terminal = zvt::open(link, settings, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn Terminal>)
+        }
+    });
+    Ok(plan.within(OPEN_TERMINAL))
+}
+
+fn scanner(address: &Address) -> Result<Plan<dyn Scanner>> {
+    let meant = meant(address);
+    let label = address.label();
+    let plan = match meant.link() {
+        LinkKind::Hid(id) => {
+            hid::check(address)?;
+            // A recording has no descriptor, and comes all at once.
+            if meant != *address {
+                let meant = meant.clone().with("settle", "0");
+                return Ok(Plan::at(address, move |link, context: Context| {
+                    let scanner = hid::from_descriptor(link, &context.name, &meant, None, context.runtime);
+                    async move { scanner }
+                }));
+            }
+            let (id, address) = (id.clone(), address.clone());
+            Plan::new(label, move |context: Context| {
+                let (id, address) = (id.clone(), address.clone());
+                async move {
+                    let (link, descriptor) = open_hid(&address, &id).await?;
+                    hid::from_descriptor(link, &context.name, &address, Some(&descriptor), context.runtime)
+                }
+            })
+            .reached_at(&meant)
+        }
+        LinkKind::Evdev(_) => {
+            wedge::check(address)?;
+            let options = address.clone();
+            Plan::at(address, move |link, context: Context| {
+                let scanner = wedge::WedgeScanner::from_address(link, &context.name, &options);
+                async move { Ok(Box::new(scanner?.with_clock(context.runtime)) as Box<dyn Scanner>) }
+            })
+        }
+        _ => {
+            line::Framing::from_address(address)?;
+            let options = address.clone();
+            Plan::at(address, move |link, context: Context| {
+                let scanner = line::SerialScanner::from_address(link, &context.name, &options);
+                async move { Ok(Box::new(scanner?.with_clock(context.runtime)) as Box<dyn Scanner>) }
+            })
+        }
+    };
+    Ok(plan)
+}
+
+/// The open link and the report descriptor; sends first what scanners of this vendor want to hear.
+async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn link::Link>, Vec<u8>)> {
+    let settings = link::hid::Settings::from_address(address)?;
+    let descriptor = link::hid::describe(id, &settings).await?.descriptor;
+    let wanted = hid::quirks(id.vendor).feature.filter(|_| settings.feature.is_empty());
+    if let Some(report) = wanted {
+        match link::open(&address.clone().with("feature", report)).await {
+            // Not every model of the vendor has the report.
+            Err(error) if error.kind() == Kind::Unsupported => tracing::debug!(%error, "opening without it"),
+            opened => return Ok((opened?, descriptor)),
+        }
+    }
+    Ok((link::open(address).await?, descriptor))
+}
+
+fn camera(address: &Address) -> Result<Plan<CameraScans>> {
+    CameraScans::check(address)?;
+    let place = address.clone();
+    let plan = Plan::new(address.label(), move |context: Context| {
+        let address = place.clone();
+        async move { Ok(Box::new(CameraScans::open(&address, &context.name, context.runtime).await?)) }
+    });
+    Ok(plan.reached_at(address))
+}
+
+/// The address; of a recording the one that it stands in for, with the options given now.
+pub(super) fn meant(address: &Address) -> Address {
+    let LinkKind::Replay { path } = address.link() else { return address.clone() };
+    let capture = link::replay::Capture::read(path).ok();
+    let Some(recorded) = capture.and_then(|c| c.label.parse::<Address>().ok()) else { return address.clone() };
+    let same = Address::new(address.protocol(), recorded.link().clone());
+    address.options().fold(same, |same, (name, value)| same.with(name, value))
+}
+
+/// How long a terminal may take to open, whose protocol has deadlines of its own: ZVT's T4 is 180 s.
+const OPEN_TERMINAL: Duration = Duration::from_secs(200);
+
+/// What a copy says at its top, in German.
+const GERMAN_COPY_MARK: &str = " KOPIE - eventuell schon gedruckt ";

@@ -1,0 +1,280 @@
+//! The handle that every class of devices has, and what its owner and its handles share.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
+use tresen_payment::Journal;
+
+use super::lock;
+use super::owner::{Gone, Hooks, Opened, Opener, Owned, own};
+use super::phase::Phase;
+use super::state::{Attention, DeviceCapabilities, DeviceState};
+use crate::class::{Class, DeviceId};
+use crate::drivers::{Context, Plan};
+use crate::event::{Bus, Reporter};
+use crate::sale::Language;
+
+/// A class of devices as a type: [`Printers`](crate::Printers), [`Terminals`](crate::Terminals), …
+pub trait DeviceClass: Send + Sync + 'static {
+    /// The class.
+    const CLASS: Class;
+    /// Options that every address of the class may have, whatever its protocol.
+    const OPTIONS: &'static [&'static str] = &[];
+    /// What drives such a device: `dyn tresen::printers::Printer`.
+    type Driver: Driver + ?Sized + 'static;
+    /// What the owner and the handles share.
+    #[doc(hidden)]
+    type Shared: Shared<Self::Driver>;
+}
+
+/// What the owner and the handles of one device share.
+pub trait Shared<D: Driver + ?Sized>: Hooks<D> {
+    /// Of a device that is attached now.
+    fn new(setup: Setup) -> Result<Self>
+    where
+        Self: Sized;
+    /// What every class shares.
+    fn common(&self) -> &Common;
+    /// What a person should see to while it is connected.
+    fn attention(&self) -> Vec<Attention> {
+        Vec::new()
+    }
+}
+
+/// What the devices of one till have in common.
+#[derive(Clone)]
+pub(crate) struct Till {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) language: Language,
+    pub(crate) bus: Bus,
+}
+
+/// A device that is being attached.
+pub struct Setup {
+    pub(crate) common: Common,
+    pub(crate) till: Till,
+    /// Where it may be, as far as addresses tell.
+    pub(crate) addresses: Vec<Address>,
+}
+
+/// What every class shares.
+pub struct Common {
+    pub(crate) reporter: Reporter,
+    last: Mutex<Last>,
+}
+
+/// What was seen of the device last; kept while it is away.
+#[derive(Default)]
+struct Last {
+    address: Option<String>,
+    capabilities: Option<DeviceCapabilities>,
+}
+
+impl Common {
+    fn new(reporter: Reporter) -> Self {
+        Self { reporter, last: Mutex::default() }
+    }
+
+    /// The device is open at `address`.
+    pub(crate) fn found(&self, address: &str, capabilities: Option<DeviceCapabilities>) {
+        *lock(&self.last) = Last { address: Some(address.to_owned()), capabilities };
+    }
+
+    pub(crate) fn capabilities(&self) -> Option<DeviceCapabilities> {
+        lock(&self.last).capabilities.clone()
+    }
+
+    /// Tells how the device was lost.
+    pub(crate) fn gone(&self, how: Gone<'_>) {
+        match how {
+            Gone::Lost(error) => self.reporter.lost(error),
+            Gone::Ended(why) => self.reporter.ended(why),
+            Gone::Faulted(why) => self.reporter.faulted(why),
+        }
+    }
+}
+
+/// A device of a till, by its logical name. Clones are cheap; the till keeps the device.
+///
+/// A [`Scanner`](crate::Scanner) is a `Device<Scanners>`. What all classes have stands here, the rest at each class.
+pub struct Device<C: DeviceClass> {
+    pub(crate) owned: Owned<C::Driver>,
+    pub(super) shared: Arc<C::Shared>,
+    pub(super) till: Till,
+}
+
+impl<C: DeviceClass> Clone for Device<C> {
+    fn clone(&self) -> Self {
+        Self { owned: self.owned.clone(), shared: self.shared.clone(), till: self.till.clone() }
+    }
+}
+
+impl<C: DeviceClass> Device<C> {
+    /// Starts owning what the first of `plans` opens that can be opened.
+    pub(crate) fn start(name: &str, plans: Vec<Plan<C::Driver>>, till: Till) -> Result<Self> {
+        if plans.is_empty() {
+            return Err(Error::new(Kind::Config, "there is no address").at(name));
+        }
+        let addresses = plans.iter().filter_map(|plan| plan.address().cloned()).collect();
+        let context = Context {
+            language: till.language,
+            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(till.journal.clone())
+        };
+        let plans: Arc<[Plan<C::Driver>]> = plans.into();
+        let opener: Opener<C::Driver> = Arc::new(move || {
+            let (plans, context) = (plans.clone(), context.clone());
+            Box::pin(async move { first(&plans, context).await })
+        });
+        Self::own(name, opener, addresses, till)
+    }
+
+    /// Owns what `opener` opens.
+    pub(crate) fn own(name: &str, opener: Opener<C::Driver>, addresses: Vec<Address>, till: Till) -> Result<Self> {
+        let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
+        let shared = Arc::new(C::Shared::new(Setup { common, till: till.clone(), addresses })?);
+        let clock: Arc<dyn Clock> = till.runtime.clone();
+        Ok(Self { owned: own(name, opener, shared.clone(), clock), shared, till })
+    }
+
+    /// Its logical name.
+    pub fn name(&self) -> &str {
+        self.owned.name()
+    }
+
+    /// Its class and name.
+    pub fn id(&self) -> DeviceId {
+        self.shared.common().reporter.device.clone()
+    }
+
+    /// Its state; changes can be awaited.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.owned.phase()
+    }
+
+    /// All that is known of it without asking it.
+    pub fn state(&self) -> DeviceState {
+        let common = self.shared.common();
+        let last = lock(&common.last);
+        DeviceState {
+            id: common.reporter.device.clone(),
+            phase: self.owned.phase().borrow().clone(),
+            address: last.address.clone(),
+            attention: self.shared.attention(),
+            busy_with: self.owned.busy_with().map(|running| running.to_string()),
+            capabilities: last.capabilities.clone(),
+        }
+    }
+
+    /// Opens it anew at once: if it is away, if its driver was given up as faulted, and if opening it or a call hangs.
+    /// What is broken off may have had its effect: a print job is parked, a payment is unknown until recovery has
+    /// asked the terminal.
+    ///
+    /// # Errors
+    /// The till was closed, or the device was detached.
+    pub async fn reset(&self) -> Result<()> {
+        self.owned.reset()
+    }
+
+    /// The same device for calls on behalf of `caller`, such as a handheld or a cashier: whoever waits behind them is
+    /// told whose they are.
+    #[must_use]
+    pub fn on_behalf_of(&self, caller: &str) -> Self {
+        Self { owned: self.owned.on_behalf_of(caller.into()), ..self.clone() }
+    }
+
+    /// Whether both are handles to one attached device.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.owned.is_same(&other.owned)
+    }
+}
+
+/// A device of whatever class.
+pub(crate) trait AnyDevice: Send + Sync {
+    fn state(&self) -> DeviceState;
+    /// The system has seen it come.
+    fn arrived(&self);
+    /// Lets it go: the running call is finished until `deadline` and broken off then.
+    fn close(&self, deadline: Instant) -> BoxFuture<'static, ()>;
+    fn reset(&self) -> Result<()>;
+    fn phase(&self) -> watch::Receiver<Phase>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<C: DeviceClass> AnyDevice for Device<C> {
+    fn state(&self) -> DeviceState {
+        Device::state(self)
+    }
+    fn arrived(&self) {
+        self.owned.arrived();
+    }
+    fn close(&self, deadline: Instant) -> BoxFuture<'static, ()> {
+        let owned = self.owned.clone();
+        Box::pin(async move { owned.close(deadline).await })
+    }
+    fn reset(&self) -> Result<()> {
+        self.owned.reset()
+    }
+    fn phase(&self) -> watch::Receiver<Phase> {
+        self.owned.phase()
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The first of several plans that opens in time; or an error that says why each did not.
+async fn first<D: ?Sized + 'static>(plans: &[Plan<D>], context: Context) -> Result<Opened<D>> {
+    let mut failed: Option<Error> = None;
+    for plan in plans {
+        match plan.open(context.clone()).await {
+            Ok(driver) => {
+                return Ok(Opened { driver, address: plan.label().to_owned(), recording: plan.is_recording() });
+            }
+            Err(error) => {
+                failed = Some(match failed {
+                    None => error,
+                    Some(before) => Error::new(error.kind(), format!("{before}; {error}")).with_retry(error.retry()),
+                });
+            }
+        }
+    }
+    Err(failed.unwrap_or_else(|| Error::new(Kind::Config, "there is no address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Opens what ends in 2, after 30 s; everything else never.
+    fn plan(address: &str) -> Plan<()> {
+        let address: Address = address.parse().expect(address);
+        let comes = address.label().ends_with('2');
+        let plan = Plan::new(address.label(), move |_context| async move {
+            if !comes {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            Ok(Box::new(()))
+        });
+        plan.reached_at(&address)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_hangs_delays_the_next_for_a_while_only() {
+        let first = |plans: Vec<Plan<()>>| async move { first(&plans, Context::new("bar")).await };
+        let start = Instant::now();
+        let both = vec![plan("escpos+tcp://10.0.0.1:9100"), plan("escpos+ble://AA:BB:CC:DD:EE:F2")];
+        assert_eq!(first(both).await.expect("the second").address, "escpos+ble://AA:BB:CC:DD:EE:F2");
+        assert_eq!(start.elapsed(), Duration::from_secs(40), "Bluetooth has more time");
+        let both = vec![plan("escpos+tcp://10.0.0.1:9102"), plan("escpos+tcp://10.0.0.1:9101")];
+        let error = first(both).await.err().expect("neither in time");
+        assert_eq!(error.kind(), Kind::Timeout);
+        assert!(error.to_string().contains(":9102") && error.to_string().contains(":9101"), "{error}");
+    }
+}
