@@ -1,37 +1,39 @@
 //! The driver against the virtual printer over memory links: every outcome, every fault.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tresen_hal::link::fault::{Fault, Plan};
 use tresen_hal::link::memory;
 use tresen_hal::sim::{self, Device, Shared};
-use tresen_hal::{Address, BoxFuture, Dots, Driver, Effect, Kind, Known, Link};
+use tresen_hal::{Address, BoxFuture, Dots, Driver, Effect, Kind, Known, Link, SimulatedRuntime};
 use tresen_printers::document::{Receipt, Style};
-use tresen_printers::escpos::sim::{Faults, Line, Mishap, VirtualPrinter};
+use tresen_printers::escpos::sim::{Faults, Line, Mishap, Simulator};
 use tresen_printers::escpos::{self, Options};
 use tresen_printers::{CashDrawer, DrawerPin, Job, Outcome, Paper, Polarity, Printer, PrinterDrawer, Profile, Proof};
 
-fn serve(device: VirtualPrinter) -> (Shared<VirtualPrinter>, Box<dyn Link>) {
+fn serve(device: Simulator) -> (Shared<Simulator>, Box<dyn Link>) {
     let device = Shared::new(device);
     let link = connect(&device);
     (device, Box::new(link))
 }
 
-fn connect(device: &Shared<VirtualPrinter>) -> memory::Memory {
+fn connect(device: &Shared<Simulator>) -> memory::Memory {
     let (near, far) = memory::pair();
     let served = device.clone();
     tokio::spawn(async move { sim::link(&far, &served).await });
     near
 }
 
-fn epson() -> VirtualPrinter {
-    VirtualPrinter::new(Profile::epson_tm_m30())
+fn epson() -> Simulator {
+    Simulator::new(Profile::epson_tm_m30())
 }
 
 /// One whose manual says that `DLE DC4` opens the drawer while it is offline.
-fn tm_t88() -> VirtualPrinter {
-    let mut printer = VirtualPrinter::new(Profile::epson_tm_t88());
+fn tm_t88() -> Simulator {
+    let mut printer = Simulator::new(Profile::epson_tm_t88());
     printer.identity[1] = "TM-T88V".into();
     printer
 }
@@ -47,12 +49,12 @@ fn job(lines: usize) -> Job {
     Job::new("ticket-1", receipt.styled("Total", Style::new().bold()).cut())
 }
 
-fn text(device: &Shared<VirtualPrinter>) -> String {
+fn text(device: &Shared<Simulator>) -> String {
     device.with(|d| d.roll().text().to_owned())
 }
 
 async fn open(link: Box<dyn Link>) -> escpos::Printer {
-    let printer = escpos::Printer::open(link, Options::default()).await.expect("opens");
+    let printer = escpos::open(link, Options::default()).await.expect("opens");
     // The printer works off what the hello sent last.
     tokio::time::sleep(Duration::from_millis(1)).await;
     printer
@@ -83,8 +85,8 @@ async fn an_epson_proves_each_job_by_its_number() {
 
 #[tokio::test(start_paused = true)]
 async fn a_printer_without_process_ids_proves_its_buffer() {
-    let device = VirtualPrinter::new(Profile::generic_80())
-        .with_faults(faults(|f| (f.no_process_id, f.no_identity) = (true, true)));
+    let device =
+        Simulator::new(Profile::generic_80()).with_faults(faults(|f| (f.no_process_id, f.no_identity) = (true, true)));
     let (device, link) = serve(device);
     let mut printer = open(link).await;
     assert_eq!(printer.capabilities().process_id, Known::No);
@@ -94,7 +96,7 @@ async fn a_printer_without_process_ids_proves_its_buffer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_printer_that_proves_nothing_accepts() {
-    let device = VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+    let device = Simulator::new(Profile::generic_80()).with_faults(faults(|f| {
         (f.no_process_id, f.no_identity, f.no_transmit_status) = (true, true, true);
     }));
     let (device, link) = serve(device);
@@ -106,10 +108,10 @@ async fn a_printer_that_proves_nothing_accepts() {
 /// `status=no`: the printer has a one-way link.
 #[tokio::test(start_paused = true)]
 async fn a_printer_that_can_only_listen_is_printed_on_blindly() {
-    let (device, link) = serve(VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| f.mute = true)));
+    let (device, link) = serve(Simulator::new(Profile::generic_80()).with_faults(faults(|f| f.mute = true)));
     let address = "escpos+tcp://10.0.0.20?status=no".parse().expect("an address");
     let options = Options::from_address(&address).expect("options");
-    let mut printer = escpos::Printer::open(link, options).await.expect("opens");
+    let mut printer = escpos::open(link, options).await.expect("opens");
     assert_eq!(printer.capabilities().status, Known::No);
     assert_eq!(printer.status().await.expect("no error").paper, Paper::Unknown);
     assert!(matches!(printer.print(&job(3)).await, Outcome::Accepted));
@@ -124,7 +126,7 @@ async fn a_printer_that_somebody_else_holds_is_busy_whatever_its_profile() {
             let (device, link) = serve(epson().with_faults(faults(set)));
             let options = Options { profile: profile.clone(), ..Options::default() };
             let before = tokio::time::Instant::now();
-            let error = escpos::Printer::open(link, options).await.expect_err("silent");
+            let error = escpos::open(link, options).await.expect_err("silent");
             assert_eq!(before.elapsed().as_secs(), 2);
             assert_eq!((error.kind(), error.effect()), (Kind::Busy, Effect::None));
             assert_eq!(error.retry(), tresen_hal::Retry::AfterReconnect);
@@ -137,7 +139,7 @@ async fn a_printer_that_somebody_else_holds_is_busy_whatever_its_profile() {
 #[tokio::test(start_paused = true)]
 async fn a_printer_that_answered_once_and_fell_silent_accepts_nothing() {
     for identity in [false, true] {
-        let device = VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+        let device = Simulator::new(Profile::generic_80()).with_faults(faults(|f| {
             (f.no_identity, f.no_process_id, f.no_transmit_status) = (!identity, true, true);
         }));
         let (device, link) = serve(device);
@@ -165,7 +167,7 @@ async fn a_printer_that_answered_once_and_fell_silent_accepts_nothing() {
 #[tokio::test(start_paused = true)]
 async fn one_that_hangs_up_at_once_is_a_clear_error() {
     let (_device, link) = serve(epson().with_faults(faults(|f| f.hang_up_after_bytes = Some(0))));
-    let error = escpos::Printer::open(link, Options::default()).await.expect_err("hung up");
+    let error = escpos::open(link, Options::default()).await.expect_err("hung up");
     assert_eq!((error.kind(), error.effect()), (Kind::Closed, Effect::None));
     assert!(error.to_string().contains("one connection at a time"), "{error}");
 }
@@ -174,7 +176,7 @@ async fn one_that_hangs_up_at_once_is_a_clear_error() {
 async fn without_paper_nothing_is_sent() {
     let (device, link) = serve(epson());
     let mut printer = open(link).await;
-    device.with(VirtualPrinter::take_paper);
+    device.with(Simulator::take_paper);
     let before = device.with(|d| d.raw().len());
     match printer.print(&job(3)).await {
         Outcome::Failed { error, safe_to_retry: true } => {
@@ -185,7 +187,7 @@ async fn without_paper_nothing_is_sent() {
     }
     // Four real-time status requests of three bytes.
     assert_eq!(device.with(|d| d.raw().len()) - before, 12);
-    device.with(VirtualPrinter::put_paper);
+    device.with(Simulator::put_paper);
     assert!(matches!(printer.print(&job(3)).await, Outcome::Printed(_)));
     device.with(|d| d.cover(true));
     assert!(matches!(printer.print(&job(3)).await, Outcome::Failed { safe_to_retry: true, .. }));
@@ -199,7 +201,7 @@ async fn opening_without_paper_gets_acquainted_later() {
     let mut printer = open(link).await;
     assert_eq!(printer.status().await.expect("answers").paper, Paper::Out);
     assert_eq!(printer.profile().name, "generic-80mm");
-    device.with(VirtualPrinter::put_paper);
+    device.with(Simulator::put_paper);
     assert!(matches!(printer.print(&job(3)).await, Outcome::Printed(Proof::ProcessId(_))));
     assert_eq!(printer.profile().name, "epson-tm-m30");
 }
@@ -211,7 +213,7 @@ async fn a_new_roll_in_time_finishes_the_job() {
     let operator = device.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(90)).await;
-        operator.with(VirtualPrinter::put_paper);
+        operator.with(Simulator::put_paper);
     });
     // Long enough that the printer stops reading.
     assert!(matches!(printer.print(&job(300)).await, Outcome::Printed(Proof::ProcessId(_))));
@@ -228,7 +230,7 @@ async fn a_job_without_paper_is_discarded_if_the_printer_can() {
         }
         other => panic!("{other:?}"),
     }
-    device.with(VirtualPrinter::put_paper);
+    device.with(Simulator::put_paper);
     let next = Job::new("ticket-2", Receipt::new().text("next")).as_copy();
     assert!(matches!(printer.print(&next).await, Outcome::Printed(_)));
     let text = text(&device);
@@ -245,7 +247,7 @@ async fn a_job_that_cannot_be_discarded_is_unknown() {
         Outcome::Unknown(error) => assert_eq!((error.kind(), error.effect()), (Kind::Operator, Effect::Unknown)),
         other => panic!("{other:?}"),
     }
-    device.with(VirtualPrinter::put_paper);
+    device.with(Simulator::put_paper);
     assert!(text(&device).contains("Article 19"), "it came out after all");
 }
 
@@ -284,7 +286,7 @@ async fn a_printer_that_falls_silent_after_the_job_is_unknown() {
 /// The buffer status asked for behind one job comes when somebody has put in paper at last.
 #[tokio::test(start_paused = true)]
 async fn an_old_answer_does_not_prove_a_new_job() {
-    let device = VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+    let device = Simulator::new(Profile::generic_80()).with_faults(faults(|f| {
         (f.no_identity, f.no_clear, f.paper_out_after_lines) = (true, true, Some(2));
     }));
     let (device, link) = serve(device);
@@ -300,7 +302,7 @@ async fn an_old_answer_does_not_prove_a_new_job() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_costs_one_proof_only() {
-    let device = VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| f.no_identity = true));
+    let device = Simulator::new(Profile::generic_80()).with_faults(faults(|f| f.no_identity = true));
     let (device, link) = serve(device);
     let mut printer = open(link).await;
     assert!(matches!(printer.print(&job(1)).await, Outcome::Printed(Proof::BufferDone)));
@@ -441,7 +443,7 @@ async fn options_come_from_the_address() {
 
 #[tokio::test(start_paused = true)]
 async fn a_printer_that_knows_few_statuses_is_not_waited_for_twice() {
-    let device = VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+    let device = Simulator::new(Profile::generic_80()).with_faults(faults(|f| {
         (f.few_statuses, f.no_identity, f.no_process_id) = (true, true, true);
     }));
     let (device, link) = serve(device);
@@ -451,7 +453,7 @@ async fn a_printer_that_knows_few_statuses_is_not_waited_for_twice() {
     assert_eq!((status.paper, status.cover_open), (Paper::Ok, Known::Unknown));
     assert!(matches!(printer.print(&job(1)).await, Outcome::Printed(Proof::BufferDone)));
     assert!(before.elapsed() < Duration::from_millis(100), "{:?}", before.elapsed());
-    device.with(VirtualPrinter::take_paper);
+    device.with(Simulator::take_paper);
     assert_eq!(printer.status().await.expect("answers").paper, Paper::Out);
 }
 
@@ -465,7 +467,7 @@ async fn prints_over_tcp() {
     for _ in 0..2 {
         let link = tresen_hal::link::open(&address).await.expect("connects");
         let options = Options::from_address(&address).expect("no options");
-        let mut printer = escpos::Printer::open(link, options).await.expect("opens");
+        let mut printer = escpos::open(link, options).await.expect("opens");
         assert!(matches!(printer.print(&job(100)).await, Outcome::Printed(Proof::ProcessId(_))));
         printer.close().await;
     }
@@ -523,7 +525,7 @@ impl Link for Narrow {
     }
 }
 
-async fn narrow(device: VirtualPrinter) -> (Shared<VirtualPrinter>, escpos::Printer) {
+async fn narrow(device: Simulator) -> (Shared<Simulator>, escpos::Printer) {
     let device = Shared::new(device);
     let (near, far) = Narrow::pair();
     let served = device.clone();
@@ -540,7 +542,7 @@ async fn hears_of_the_empty_roll_while_it_cannot_send() {
         // Longer than a stall may last, shorter than an operator may take.
         tokio::time::sleep(Duration::from_secs(100)).await;
         assert!(operator.with(|d| !d.is_ready()), "it has stopped reading");
-        operator.with(VirtualPrinter::put_paper);
+        operator.with(Simulator::put_paper);
     });
     assert!(matches!(printer.print(&job(400)).await, Outcome::Printed(Proof::ProcessId(_))));
     assert!(text(&device).contains("Article 399"));
@@ -570,7 +572,7 @@ async fn a_caller_who_leaves_while_sending_spoils_the_connection_only() {
     let (device, mut printer) = narrow(epson().with_faults(faults(|f| f.paper_out_after_lines = Some(10)))).await;
     let left = tokio::time::timeout(Duration::from_secs(1), printer.print(&job(400))).await;
     assert!(left.is_err(), "the printer has stopped reading");
-    device.with(VirtualPrinter::put_paper);
+    device.with(Simulator::put_paper);
     match printer.print(&job(1)).await {
         Outcome::Failed { error, safe_to_retry: true } => assert_eq!(error.kind(), Kind::Closed),
         other => panic!("{other:?}"),
@@ -617,7 +619,7 @@ async fn reset_discards_and_checks() {
     printer.reset().await.expect("works");
     assert!(matches!(printer.print(&job(1)).await, Outcome::Printed(_)));
     assert!(!text(&device).contains("left over"));
-    device.with(VirtualPrinter::take_paper);
+    device.with(Simulator::take_paper);
     assert_eq!(printer.reset().await.expect_err("no paper").kind(), Kind::Operator);
 }
 
@@ -654,7 +656,7 @@ async fn an_answer_that_overtakes_its_question_counts() {
     assert!(text(&device).contains("Article 299"));
 }
 
-fn mishap(device: &Shared<VirtualPrinter>, after: usize, mishap: Mishap) {
+fn mishap(device: &Shared<Simulator>, after: usize, mishap: Mishap) {
     device.with(|d| {
         d.faults.mishaps = vec![None; after].into();
         d.faults.mishaps.push_back(Some(mishap));
@@ -662,7 +664,7 @@ fn mishap(device: &Shared<VirtualPrinter>, after: usize, mishap: Mishap) {
 }
 
 /// Bytes that stand somewhere in what the printer received.
-fn count(device: &Shared<VirtualPrinter>, bytes: &[u8]) -> usize {
+fn count(device: &Shared<Simulator>, bytes: &[u8]) -> usize {
     device.with(|d| d.raw().windows(bytes.len()).filter(|w| *w == bytes).count())
 }
 
@@ -698,7 +700,7 @@ async fn a_lost_byte_does_not_cost_the_proof() {
         let operator = device.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            operator.with(VirtualPrinter::put_paper);
+            operator.with(Simulator::put_paper);
         });
         let outcome = printer.print(&job(20)).await;
         assert!(matches!(outcome, Outcome::Printed(_)), "numbers {numbers}: {outcome:?}");
@@ -779,7 +781,7 @@ async fn statuses_that_come_late_throughout_are_right() {
 #[tokio::test(start_paused = true)]
 async fn a_drawer_does_not_open_ten_minutes_later() {
     for paper in [true, false] {
-        let (device, link) = serve(VirtualPrinter::new(Profile::generic_80()));
+        let (device, link) = serve(Simulator::new(Profile::generic_80()));
         let mut printer = open(link).await;
         device.with(|d| if paper { d.take_paper() } else { d.cover(true) });
         let error = printer.kick_drawer(DrawerPin::Two).await.expect_err("stopped");
@@ -802,13 +804,13 @@ async fn a_drawer_does_not_open_ten_minutes_later() {
 async fn a_printer_with_a_command_for_it_opens_the_drawer_without_paper_at_once() {
     let (device, link) = serve(tm_t88());
     let mut printer = open(link).await;
-    device.with(VirtualPrinter::take_paper);
+    device.with(Simulator::take_paper);
     printer.kick_drawer(DrawerPin::Two).await.expect("opens");
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(device.with(|d| d.kicks().len()), 1);
     // DLE DC4 fn 1, pin 2, 100 ms.
     assert_eq!(count(&device, b"\x10\x14\x01\x00\x01"), 1);
-    device.with(VirtualPrinter::put_paper);
+    device.with(Simulator::put_paper);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(device.with(|d| d.kicks().len()), 1, "and not again");
 }
@@ -845,7 +847,7 @@ async fn while_a_job_waits_for_paper_its_status_is_known_and_the_drawer_opens() 
         panel.kick_drawer(DrawerPin::Two).await.expect("opens");
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert_eq!(clerk.with(|d| d.kicks().len()), 1);
-        clerk.with(VirtualPrinter::put_paper);
+        clerk.with(Simulator::put_paper);
     });
     assert!(matches!(printer.print(&job(20)).await, Outcome::Printed(Proof::ProcessId(_))));
     waiting.await.expect("all of it");
@@ -854,7 +856,7 @@ async fn while_a_job_waits_for_paper_its_status_is_known_and_the_drawer_opens() 
 
 #[tokio::test(start_paused = true)]
 async fn a_drawer_in_haste_is_refused_at_once_where_it_would_have_to_wait() {
-    let (device, link) = serve(VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+    let (device, link) = serve(Simulator::new(Profile::generic_80()).with_faults(faults(|f| {
         f.paper_out_after_lines = Some(2);
     })));
     let mut printer = open(link).await;
@@ -893,14 +895,30 @@ async fn job_numbers_do_not_begin_again_with_each_connection() {
     assert_eq!(numbers.len(), all);
 }
 
+#[tokio::test(start_paused = true)]
+async fn job_numbers_begin_where_the_runtime_says() {
+    let mut numbers = Vec::new();
+    for seed in [1, 1, 2] {
+        let (_device, link) = serve(epson());
+        let runtime = Arc::new(SimulatedRuntime::new(seed, Timestamp::UNIX_EPOCH));
+        let options = Options { runtime, ..Options::default() };
+        let mut printer = escpos::open(link, options).await.expect("opens");
+        match printer.print(&job(1)).await {
+            Outcome::Printed(Proof::ProcessId(id)) => numbers.push(id),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(numbers[0], numbers[1]);
+    assert_ne!(numbers[0], numbers[2]);
+}
+
 /// Epson ESC R 0: 1B 52 00; FS .: 1C 2E.
 #[tokio::test(start_paused = true)]
 async fn each_job_begins_with_the_character_set_that_it_is_written_for() {
     for (option, kanji) in [("", 0), ("?cancel-kanji=yes", 1)] {
-        let (device, link) = serve(VirtualPrinter::new(Profile::generic_80()));
+        let (device, link) = serve(Simulator::new(Profile::generic_80()));
         let address = format!("escpos+tcp://p{option}").parse().expect("an address");
-        let mut printer =
-            escpos::Printer::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
+        let mut printer = escpos::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
         tokio::time::sleep(Duration::from_millis(1)).await;
         let before = (count(&device, b"\x1b@\x1bR\x00"), count(&device, b"\x1b@\x1bR\x00\x1c."));
         assert!(matches!(printer.print(&job(1)).await, Outcome::Printed(_)));
@@ -914,7 +932,7 @@ async fn each_job_begins_with_the_character_set_that_it_is_written_for() {
 async fn a_slow_printer_that_does_not_say_who_it_is_prints() {
     for bytes_per_second in [960, 1920, 3840, 5760] {
         for answers in [true, false] {
-            let device = VirtualPrinter::new(Profile::generic_80()).with_faults(faults(|f| {
+            let device = Simulator::new(Profile::generic_80()).with_faults(faults(|f| {
                 (f.no_identity, f.no_process_id, f.no_transmit_status) = (true, true, !answers);
                 f.line = Some(Line { bytes_per_second, buffer: 4096 });
             }));
@@ -949,8 +967,7 @@ async fn how_jobs_are_proven_can_be_stated() {
     for (option, proof) in [("buffer", Some(Proof::BufferDone)), ("none", None)] {
         let (_device, link) = serve(epson());
         let address = format!("escpos+tcp://p?proof={option}").parse().expect("an address");
-        let mut printer =
-            escpos::Printer::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
+        let mut printer = escpos::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
         match (printer.print(&job(3)).await, proof) {
             (Outcome::Printed(said), Some(meant)) => assert_eq!(said, meant),
             (Outcome::Accepted, None) => {}
@@ -966,7 +983,7 @@ async fn how_jobs_are_proven_can_be_stated() {
 async fn what_a_printer_cannot_do_can_be_stated() {
     let (_device, link) = serve(epson());
     let address = "escpos+tcp://p?qr=no&barcodes=no&cutter=no".parse().expect("an address");
-    let printer = escpos::Printer::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
+    let printer = escpos::open(link, Options::from_address(&address).expect("fine")).await.expect("opens");
     assert_eq!(printer.profile().name, "epson-tm-m30", "recognised all the same");
     let can = printer.capabilities();
     assert_eq!((can.qr, can.barcodes, can.cutter, can.drawer), (Known::No, Known::No, Known::No, Known::Yes));

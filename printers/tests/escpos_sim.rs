@@ -6,16 +6,16 @@ use proptest::prelude::*;
 use rxing::BarcodeFormat;
 use tresen_hal::sim::{Action, Device};
 use tresen_printers::document::{Dither, Image, Receipt};
-use tresen_printers::escpos::sim::{Faults, Sheet, VirtualPrinter, render};
+use tresen_printers::escpos::sim::{Faults, Sheet, Simulator, render};
 use tresen_printers::{DrawerPin, Profile, escpos};
 
 const PYTHON_ESCPOS: &[u8] = include_bytes!("../testdata/python-escpos-3.1-tm-t88v.bin");
 
-fn printer() -> VirtualPrinter {
-    VirtualPrinter::new(Profile::epson_tm_t88())
+fn printer() -> Simulator {
+    Simulator::new(Profile::epson_tm_t88())
 }
 
-fn input(printer: &mut VirtualPrinter, bytes: &[u8]) -> Vec<u8> {
+fn input(printer: &mut Simulator, bytes: &[u8]) -> Vec<u8> {
     printer.input(bytes, Instant::now());
     std::iter::from_fn(|| printer.next_action())
         .flat_map(|action| match action {

@@ -115,8 +115,7 @@ pub(super) async fn printer(address: &Address, language: Language) -> Result<(Bo
     if language == Language::German {
         options.copy_mark = GERMAN_COPY_MARK.into();
     }
-    let printer =
-        escpos::Printer::open(link::open(address).await?, options).await.map_err(|e| e.at(address.label()))?;
+    let printer = escpos::open(link::open(address).await?, options).await.map_err(|e| e.at(address.label()))?;
     Ok((Box::new(printer), address.label()))
 }
 

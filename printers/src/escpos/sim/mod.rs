@@ -1,7 +1,7 @@
 //! A receipt printer without hardware: it prints to PNG and text, answers as a real one does, and
 //! misbehaves on request.
 //!
-//! Serve a [`VirtualPrinter`] with [`tresen_hal::sim`] over TCP, a pseudo-terminal or memory, or
+//! Serve a [`Simulator`] with [`tresen_hal::sim`] over TCP, a pseudo-terminal or memory, or
 //! [`render`] a file of bytes, or [`preview`] a receipt. Glyphs are those of the Spleen fonts; QR codes and barcodes are really
 //! drawn, so that a scanner reads them from the picture.
 
@@ -164,7 +164,7 @@ pub struct Line {
 
 /// A printer without hardware.
 #[derive(Debug)]
-pub struct VirtualPrinter {
+pub struct Simulator {
     /// How it misbehaves.
     pub faults: Faults,
     /// What it calls itself: maker, model, firmware, serial number.
@@ -204,7 +204,7 @@ struct State {
     drawer_high: bool,
 }
 
-impl VirtualPrinter {
+impl Simulator {
     /// A printer of that profile that works.
     pub fn new(profile: Profile) -> Self {
         let model = profile.name.strip_prefix("epson-").map_or("VIRTUAL".into(), str::to_uppercase);
@@ -604,7 +604,7 @@ impl VirtualPrinter {
     }
 }
 
-impl Device for VirtualPrinter {
+impl Device for Simulator {
     fn connected(&mut self, now: Instant) {
         self.now = Some(now);
         self.connection_bytes = 0;
