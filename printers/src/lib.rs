@@ -56,7 +56,7 @@ pub mod text;
 
 pub use content::{Content, Raw};
 pub use document::Receipt;
-pub use drawer::{CashDrawer, Polarity, PrinterDrawer};
+pub use drawer::{CashDrawer, GpioDrawer, Polarity, PrinterDrawer};
 pub use panel::Panel;
 pub use printer::{Capabilities, DrawerPin, Identity, Job, Outcome, Paper, Printer, Proof, Status};
 pub use profile::Profile;
