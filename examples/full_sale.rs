@@ -11,13 +11,13 @@ use std::path::Path;
 use tresen::hal::sim;
 use tresen::payment::zvt::sim::{Profile, Simulator};
 use tresen::printers::DrawerPin;
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos;
 use tresen::sale::{Line, Sold, Vat};
 use tresen::{Amount, Result, Tresen};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let printer = sim::Shared::new(VirtualPrinter::new(tresen::printers::Profile::epson_tm_m30()));
+    let printer = sim::Shared::new(escpos::sim::Simulator::new(tresen::printers::Profile::epson_tm_m30()));
     let terminal = sim::Shared::new(Simulator::new(Profile::default()));
     let bind = || tokio::net::TcpListener::bind("127.0.0.1:0");
     let (_printer, printer_at) = sim::tcp(bind().await?, printer.clone())?;

@@ -7,7 +7,7 @@
 
 use tresen::hal::sim;
 use tresen::printers::document::{Qr, Style};
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator;
 use tresen::printers::{Job, Profile};
 use tresen::{Address, Context, Drivers, Printers, Receipt, Result, new_key};
 
@@ -23,7 +23,7 @@ async fn main() -> Result<()> {
         .cut();
 
     // Without an address, a virtual printer on a port of this machine takes the place of a real one.
-    let device = sim::Shared::new(VirtualPrinter::new(Profile::default()));
+    let device = sim::Shared::new(Simulator::new(Profile::default()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let (_server, at) = sim::tcp(listener, device.clone())?;
     let address: Address = match std::env::args().nth(1) {

@@ -19,7 +19,7 @@ fn receipt(text: &str) -> Receipt {
 }
 
 /// A virtual printer at the far end of a link in memory, and how often it was opened.
-fn in_memory() -> (Plan<dyn Printer>, sim::Shared<escpos::sim::VirtualPrinter>, Arc<AtomicUsize>) {
+fn in_memory() -> (Plan<dyn Printer>, sim::Shared<escpos::sim::Simulator>, Arc<AtomicUsize>) {
     let (device, opened) = (sim::Shared::new(epson()), Arc::new(AtomicUsize::new(0)));
     let (served, count) = (device.clone(), opened.clone());
     let link = move || -> BoxFuture<'static, Result<Box<dyn Link>>> {
@@ -30,7 +30,7 @@ fn in_memory() -> (Plan<dyn Printer>, sim::Shared<escpos::sim::VirtualPrinter>, 
         Box::pin(async move { Ok(Box::new(near) as _) })
     };
     let plan = Plan::over("a printer in memory", link, |link, _context| async move {
-        Ok(Box::new(escpos::Printer::open(link, escpos::Options::default()).await?) as Box<dyn Printer>)
+        Ok(Box::new(escpos::open(link, escpos::Options::default()).await?) as Box<dyn Printer>)
     });
     (plan, device, opened)
 }

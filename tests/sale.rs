@@ -14,7 +14,7 @@ use tresen::hal::BoxFuture;
 use tresen::hal::sim::Shared;
 use tresen::payment::zvt::sim::{Profile, Simulator, State};
 use tresen::printers::DrawerPin;
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::sale::{Line, Sale, Signature, Signer, Signing, Sold, Tender, TenderState, Ticket, Vat};
 use tresen::{Amount, Error, Kind, Origin, Payment, Print, Result, SaleState, Tresen};
 
@@ -32,7 +32,7 @@ fn no_abort() -> watch::Receiver<bool> {
     watch::channel(false).1
 }
 
-async fn till() -> (Counter, Shared<VirtualPrinter>, Shared<Simulator>, Tresen) {
+async fn till() -> (Counter, Shared<PrinterSimulator>, Shared<Simulator>, Tresen) {
     let mut counter = Counter::new();
     let (printer, terminal) = (counter.printer("receipt").await, counter.terminal(Profile::default()).await);
     let till = counter.open_ready(&["receipt", "counter"]).await;
@@ -197,7 +197,7 @@ async fn the_drawer_opens_once_and_where_the_receipt_came_out() {
     let (receipts, kitchen) = (counter.printer("receipt").await, counter.printer("kitchen").await);
     counter.route("receipt", &["receipt", "kitchen"]);
     let till = counter.open_ready(&["receipt", "kitchen"]).await;
-    receipts.with(VirtualPrinter::take_paper);
+    receipts.with(PrinterSimulator::take_paper);
     let mut sale = basket(&till, 3_00).await;
     sale.pay_cash(Amount::eur(3_00)).await.expect("taken");
     let checkout = till.checkout("receipt").expect("configured").drawer(DrawerPin::Two);

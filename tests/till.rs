@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tresen::hal::sim::{self, Shared};
 use tresen::payment::zvt::sim::{Misbehaviour, Profile as TerminalProfile, Simulator};
 use tresen::printers::DrawerPin;
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::sale::{Line, Sale, Sold, TenderState, Vat};
 use tresen::scanners::Symbology;
 use tresen::scanners::serial::{ScannerSim, Settings};
@@ -277,7 +277,7 @@ fn the_blocking_face_sells_on_a_plain_thread() {
     let Sold::Closed { print, .. } = sold else { panic!("{sold:?}") };
     assert_eq!(number, Some(1));
     assert!(matches!(print, Print::Printed { .. }), "{print:?}");
-    assert!(printer.with(|p: &mut VirtualPrinter| p.roll().text().contains("4006381333931")));
+    assert!(printer.with(|p: &mut PrinterSimulator| p.roll().text().contains("4006381333931")));
     assert_eq!(terminal.with(|t| t.ledger().turnover()), 3_90);
     assert!(!terminal.with(|t| t.is_registered()), "logged off before closing returned");
     devices.block_on(async {

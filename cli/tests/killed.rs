@@ -23,7 +23,7 @@ use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Misbehaviour, Profile, Simulator};
 use tresen::payment::{Entry, Payment};
 use tresen::printers::Profile as PrinterProfile;
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::sale::{Sale, TenderState};
 use tresen::{Amount, Config, JobState, SaleState, Store, SystemRuntime, Tresen};
 
@@ -164,7 +164,7 @@ const TILLS: usize = 4;
 
 /// A counter at which a program sells and is killed.
 struct Counter {
-    printer: Shared<VirtualPrinter>,
+    printer: Shared<PrinterSimulator>,
     terminal: Shared<Simulator>,
     dir: tempfile::TempDir,
     _servers: [Server; 2],
@@ -172,7 +172,7 @@ struct Counter {
 
 impl Counter {
     fn new(on: &Runtime, commit: Commit) -> Self {
-        let printer = Shared::new(VirtualPrinter::new(PrinterProfile::epson_tm_m30()));
+        let printer = Shared::new(PrinterSimulator::new(PrinterProfile::epson_tm_m30()));
         let terminal = Shared::new(Simulator::new(Profile { commit, ..Profile::default() }));
         let dir = tempfile::tempdir().expect("a folder");
         let (servers, [printer_at, terminal_at]) = on.block_on(async {
@@ -212,7 +212,7 @@ impl Counter {
     fn seen(&self) -> u64 {
         let wal = self.dir.path().join("till.db-wal").metadata().map_or(0, |m| m.len() / 4096);
         let messages = self.terminal.with(|t| t.log().count()) as u64;
-        wal + messages + self.printer.with(|p: &mut VirtualPrinter| p.raw().len() as u64 / 200)
+        wal + messages + self.printer.with(|p: &mut PrinterSimulator| p.raw().len() as u64 / 200)
     }
 
     /// Kills the program after it has come a certain way; false if it ended before.

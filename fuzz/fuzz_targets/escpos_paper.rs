@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tresen_printers::Profile;
-use tresen_printers::escpos::sim::{VirtualPrinter, render};
+use tresen_printers::escpos::sim::{Simulator, render};
 
 fuzz_target!(|input: (u16, &[u8])| {
     use tresen_hal::sim::Device;
@@ -13,7 +13,7 @@ fuzz_target!(|input: (u16, &[u8])| {
     let at = usize::from(at).min(bytes.len());
     let now = std::time::Instant::now();
     let print = |pieces: &[&[u8]]| {
-        let mut printer = VirtualPrinter::new(profile.clone());
+        let mut printer = Simulator::new(profile.clone());
         // Clearing depends on when it arrives.
         printer.faults.no_clear = true;
         pieces.iter().for_each(|piece| printer.input(piece, now));

@@ -1,11 +1,18 @@
-//! Cash drawers.
+//! Cash drawers: on a printer's drawer port, or on a GPIO pin.
+
+mod gpio;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::{BoxFuture, Known, Result};
+use tresen_hal::{BoxFuture, Error, Kind, Known, Result};
+
+pub use gpio::{GpioDrawer, Pulse};
 
 use crate::printer::{DrawerPin, Printer};
+
+/// How often [`CashDrawer::closed`] asks.
+const POLL: Duration = Duration::from_millis(250);
 
 /// A cash drawer, whatever opens it.
 pub trait CashDrawer: Send {
@@ -20,6 +27,25 @@ pub trait CashDrawer: Send {
     /// # Errors
     /// The link is lost or the device does not answer.
     fn is_open(&mut self) -> BoxFuture<'_, Result<Known>>;
+
+    /// Waits until it is closed, asking four times a second.
+    ///
+    /// # Errors
+    /// As [`CashDrawer::is_open`]. [`Kind::Unsupported`]: it is not known whether the drawer is open.
+    fn closed(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            loop {
+                match self.is_open().await? {
+                    Known::No => return Ok(()),
+                    Known::Yes => tokio::time::sleep(POLL).await,
+                    Known::Unknown => {
+                        return Err(Error::new(Kind::Unsupported, "it is not known whether the drawer is open")
+                            .hint("set the polarity of the drawer's switch"));
+                    }
+                }
+            }
+        })
+    }
 }
 
 /// Which level of the sense pin means that the drawer is open. It depends on the drawer's switch, so
@@ -60,26 +86,6 @@ impl<'a, P: Printer + ?Sized> PrinterDrawer<'a, P> {
     /// The drawer at `pin` of `printer`.
     pub fn new(printer: &'a mut P, pin: DrawerPin, polarity: Polarity) -> Self {
         Self { printer, pin, polarity }
-    }
-
-    /// Waits until the drawer is closed, asking every quarter of a second.
-    ///
-    /// # Errors
-    /// The link is lost, or nobody knows whether it is open.
-    pub async fn closed(&mut self) -> Result<()> {
-        loop {
-            match self.is_open().await? {
-                Known::No => return Ok(()),
-                Known::Yes => tokio::time::sleep(Duration::from_millis(250)).await,
-                Known::Unknown => {
-                    return Err(tresen_hal::Error::new(
-                        tresen_hal::Kind::Unsupported,
-                        "nobody knows whether the drawer is open",
-                    )
-                    .hint("set the drawer's polarity"));
-                }
-            }
-        }
     }
 }
 

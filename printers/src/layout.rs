@@ -13,7 +13,7 @@ use crate::document::{Align, Cell, Item, Receipt, Row, Rule, Style, Text, Width}
 use crate::text::{CodePage, Slot, printable};
 
 /// Rows of up to so many cells are composed without allocating.
-const FEW: usize = 8;
+const FEW: usize = 4;
 
 /// Takes composed lines.
 pub trait Sink {
@@ -59,16 +59,16 @@ pub fn rule(rule: &Rule, columns: usize, sink: &mut impl Sink) {
 pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
     // No allocation for rows of usual size.
     let count_cells = row.cells.len();
-    let (mut few_texts, mut many_texts) = ([const { Cow::Borrowed("") }; FEW], Vec::new());
+    let (mut few_texts, mut many_texts) = ([const { Measured::EMPTY }; FEW], Vec::new());
     let texts = few_texts.get_mut(..count_cells).unwrap_or_else(|| {
-        many_texts.resize(count_cells, Cow::Borrowed(""));
+        many_texts.resize_with(count_cells, || Measured::EMPTY);
         &mut many_texts
     });
     for (text, cell) in texts.iter_mut().zip(&row.cells) {
         let Some(words) = cell.text.as_plain().filter(|_| cell.style.is_none()) else {
             return spans::row(row, columns, sink);
         };
-        *text = sink.printable(words);
+        *text = Measured::new(sink.printable(words));
     }
     let style = &narrowed(row, texts, columns);
     let columns = wide(columns, style);
@@ -79,7 +79,7 @@ pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
     });
     if !set_widths(&row.cells, texts, 1, columns, widths) {
         for (text, cell) in texts.iter().zip(&row.cells) {
-            for line in Wrap::new(text, columns) {
+            for line in Wrap::new(&text.text, columns) {
                 sink.begin(style, cell.align);
                 sink.text(line);
                 sink.end();
@@ -87,53 +87,58 @@ pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
         }
         return;
     };
-    let (mut few_wraps, mut many_wraps) = ([const { Wrap { rest: None, width: 1 } }; FEW], Vec::new());
-    let wraps = few_wraps.get_mut(..count_cells).unwrap_or_else(|| {
-        many_wraps.resize(count_cells, Wrap::new("", 1));
-        &mut many_wraps
-    });
-    for ((wrap, text), &mut width) in wraps.iter_mut().zip(texts.iter()).zip(widths.iter_mut()) {
-        *wrap = Wrap::new(text, width);
+    if texts.iter().zip(&*widths).all(|(text, &width)| text.is_line && text.longest <= width) {
+        let parts = texts.iter().map(|text| Some((&*text.text, text.longest)));
+        side_by_side(row, style, widths, parts, sink);
+        return;
     }
-    let shows_spaces = style.invert || style.underline;
+    let mut wraps: Vec<Wrap<'_>> = texts.iter().zip(&*widths).map(|(t, &width)| Wrap::new(&t.text, width)).collect();
     loop {
-        let mut any = false;
-        // Spaces are held back until text follows: no line needs them at its end.
-        let mut spaces = 0;
-        for (i, wrap) in wraps.iter_mut().enumerate() {
-            let line = wrap.next();
-            if line.is_some() && !any {
-                any = true;
-                sink.begin(style, Align::Left);
-                // The gaps and widths of the empty cells so far.
-                spaces = widths[..i].iter().map(|w| w + 1).sum();
-            }
-            if !any {
-                continue;
-            }
-            let line = line.unwrap_or_default();
-            let free = widths[i].saturating_sub(count(line));
-            let before = match row.cells[i].align {
-                Align::Left => 0,
-                Align::Centre => free / 2,
-                Align::Right => free,
-            };
-            spaces += before;
-            if !line.is_empty() {
-                sink.fill(' ', spaces);
-                sink.text(line);
-                spaces = 0;
-            }
-            spaces += free - before + usize::from(i + 1 < widths.len());
-        }
-        if !any {
+        let parts = wraps.iter_mut().map(|wrap| wrap.next().map(|line| (line, count(line))));
+        if !side_by_side(row, style, widths, parts, sink) {
             return;
         }
-        if shows_spaces {
+    }
+}
+
+/// Composes one line of a row from each cell's text and its columns; nothing, and false, if no cell has any.
+fn side_by_side<'t>(
+    row: &Row,
+    style: &Style,
+    widths: &[usize],
+    parts: impl Iterator<Item = Option<(&'t str, usize)>>,
+    sink: &mut impl Sink,
+) -> bool {
+    let mut any = false;
+    // Spaces are held back until text follows: no line needs them at its end.
+    let mut spaces = 0;
+    for (i, part) in parts.enumerate() {
+        if part.is_some() && !any {
+            any = true;
+            sink.begin(style, Align::Left);
+        }
+        let (text, columns) = part.unwrap_or_default();
+        let free = widths[i].saturating_sub(columns);
+        let before = match row.cells[i].align {
+            Align::Left => 0,
+            Align::Centre => free / 2,
+            Align::Right => free,
+        };
+        spaces += before;
+        if !text.is_empty() {
+            sink.fill(' ', spaces);
+            sink.text(text);
+            spaces = 0;
+        }
+        spaces += free - before + usize::from(i + 1 < widths.len());
+    }
+    if any {
+        if style.invert || style.underline {
             sink.fill(' ', spaces);
         }
         sink.end();
     }
+    any
 }
 
 /// A receipt as plain text of `columns` columns; codes and images are named in brackets. It is that of a
@@ -169,11 +174,11 @@ fn count(text: &str) -> usize {
 }
 
 /// The row's style, less wide if a cell that must stay whole is wider than the paper.
-fn narrowed(row: &Row, texts: &[Cow<'_, str>], columns: usize) -> Style {
+fn narrowed(row: &Row, texts: &[Measured<'_>], columns: usize) -> Style {
     let mut style = row.style;
     let fits = |style: &Style| {
         let columns = wide(columns, style);
-        row.cells.iter().zip(texts).all(|(cell, text)| cell.width != Width::Fit || text.longest() <= columns)
+        row.cells.iter().zip(texts).all(|(cell, text)| cell.width != Width::Fit || text.longest <= columns)
     };
     while style.times_wide() > 1 && !fits(&style) {
         style.width = style.times_wide() - 1;
@@ -183,25 +188,38 @@ fn narrowed(row: &Row, texts: &[Cow<'_, str>], columns: usize) -> Style {
 
 /// How many columns text takes.
 trait Columns {
-    /// No more than this; cheap.
-    fn at_most(&self) -> usize;
     /// Its longest line.
     fn longest(&self) -> usize;
     /// Its longest word.
     fn longest_word(&self) -> usize;
 }
 
-impl Columns for Cow<'_, str> {
-    fn at_most(&self) -> usize {
-        self.len()
-    }
+/// A cell's text, measured once.
+struct Measured<'a> {
+    text: Cow<'a, str>,
+    /// Columns of its longest line.
+    longest: usize,
+    /// It is one line.
+    is_line: bool,
+}
 
+impl<'a> Measured<'a> {
+    const EMPTY: Self = Self { text: Cow::Borrowed(""), longest: 0, is_line: true };
+
+    fn new(text: Cow<'a, str>) -> Self {
+        let is_line = !text.as_bytes().contains(&b'\n');
+        let longest = if is_line { count(&text) } else { text.split('\n').map(count).max().unwrap_or(0) };
+        Self { text, longest, is_line }
+    }
+}
+
+impl Columns for Measured<'_> {
     fn longest(&self) -> usize {
-        if self.contains('\n') { self.split('\n').map(count).max().unwrap_or(0) } else { count(self) }
+        self.longest
     }
 
     fn longest_word(&self) -> usize {
-        self.split([' ', '\n']).map(count).max().unwrap_or(0)
+        self.text.split([' ', '\n']).map(count).max().unwrap_or(0)
     }
 }
 
@@ -217,8 +235,7 @@ fn set_widths(cells: &[Cell], texts: &[impl Columns], unit: usize, columns: usiz
         *width = match cell.width {
             Width::Fixed(width) => (usize::from(width) * unit).max(1),
             Width::Fit => text.longest().max(1),
-            Width::Flex(_) if text.at_most() > share => text.longest().clamp(1, share),
-            Width::Flex(_) => text.at_most().max(1),
+            Width::Flex(_) => text.longest().clamp(1, share),
         };
     }
     let mut used: usize = widths.iter().sum();
@@ -253,7 +270,7 @@ fn set_widths(cells: &[Cell], texts: &[impl Columns], unit: usize, columns: usiz
     cells.iter().zip(texts).zip(&*widths).all(|((cell, text), &width)| {
         !matches!(cell.width, Width::Flex(_))
             || width >= enough
-            || width >= text.at_most()
+            || width >= text.longest()
             || text.longest_word() <= width
     })
 }
@@ -396,6 +413,16 @@ mod tests {
 
     fn wrapped(text: &str, width: usize) -> Vec<&str> {
         Wrap::new(text, width).collect()
+    }
+
+    /// Columns are characters, however many bytes those take.
+    #[test]
+    fn umlauts_move_no_column() {
+        let second = |first: &str| {
+            let row = Row::new([Cell::flex(first), Cell::flex("x")]);
+            preview(&Receipt::new().columns(row), 48).chars().position(|c| c == 'x')
+        };
+        assert_eq!(second("äöüß"), second("aous"));
     }
 
     #[test]

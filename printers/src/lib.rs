@@ -17,7 +17,7 @@
 //! ```
 //! use tresen_hal::{link::memory, sim};
 //! use tresen_printers::document::{Receipt, Style};
-//! use tresen_printers::escpos::{self, sim::VirtualPrinter};
+//! use tresen_printers::escpos::{self, sim::Simulator};
 //! use tresen_printers::{Job, Outcome, Printer};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -26,12 +26,12 @@
 //!     .row("2 Flat white", "7,60 €")
 //!     .cut();
 //!
-//! let device = sim::Shared::new(VirtualPrinter::new(tresen_printers::Profile::epson_tm_m30()));
+//! let device = sim::Shared::new(Simulator::new(tresen_printers::Profile::epson_tm_m30()));
 //! let (near, far) = memory::pair();
 //! let served = device.clone();
 //! tokio::spawn(async move { sim::link(&far, &served).await });
 //!
-//! let mut printer = escpos::Printer::open(Box::new(near), escpos::Options::default()).await?;
+//! let mut printer = escpos::open(Box::new(near), escpos::Options::default()).await?;
 //! let job = Job::new("ticket-1", receipt);
 //! assert!(matches!(printer.print(&job).await, Outcome::Printed(_)));
 //! device.with(|d| assert!(d.sheets()[0].text().contains("2 Flat white")));
@@ -56,7 +56,7 @@ pub mod text;
 
 pub use content::{Content, Raw};
 pub use document::Receipt;
-pub use drawer::{CashDrawer, Polarity, PrinterDrawer};
+pub use drawer::{CashDrawer, GpioDrawer, Polarity, PrinterDrawer};
 pub use panel::Panel;
 pub use printer::{Capabilities, DrawerPin, Identity, Job, Outcome, Paper, Printer, Proof, Status};
 pub use profile::Profile;

@@ -58,7 +58,7 @@ fn connect(peer: &Shared<Peer>) -> Box<dyn Link> {
 
 async fn open(habits: Habits) -> (Shared<Peer>, escpos::Printer) {
     let peer = Shared::new(Peer::new(habits));
-    let printer = escpos::Printer::open(connect(&peer), Options::default()).await.expect("opens");
+    let printer = escpos::open(connect(&peer), Options::default()).await.expect("opens");
     tokio::time::sleep(Duration::from_millis(10)).await;
     (peer, printer)
 }
@@ -148,7 +148,7 @@ async fn a_held_printer_is_busy() {
     let (near, _far) = tokio::io::duplex(4096);
     let (from, to) = tokio::io::split(near);
     let link = Box::new(Wire { to: to.into(), from: from.into() });
-    let error = escpos::Printer::open(link, Options::default()).await.expect_err("held");
+    let error = escpos::open(link, Options::default()).await.expect_err("held");
     assert_eq!((error.kind(), error.effect()), (Kind::Busy, Effect::None));
 }
 
@@ -169,7 +169,7 @@ async fn a_slow_printer_prints_whatever_it_says_of_itself() {
 async fn a_drawer_stays_shut_without_paper() {
     let (peer, _) = open(Habits { tells_identity: false, paper: 0, ..Habits::default() }).await;
     let options = Options { profile: Some(Profile::generic_80()), ..Options::default() };
-    let mut printer = escpos::Printer::open(connect(&peer), options).await.expect("opens");
+    let mut printer = escpos::open(connect(&peer), options).await.expect("opens");
     assert_eq!(printer.kick_drawer(DrawerPin::Two).await.expect_err("stopped").kind(), Kind::Operator);
     peer.with(|p| p.load(100));
     tokio::time::sleep(Duration::from_secs(600)).await;

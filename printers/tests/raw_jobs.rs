@@ -1,29 +1,24 @@
 //! Raw ESC/POS bytes as jobs: through the driver onto the virtual printer's paper.
 
+mod common;
+
 use std::time::Duration;
 
-use tresen_hal::link::memory;
-use tresen_hal::sim::{self, Shared};
+use tresen_hal::sim::Shared;
 use tresen_hal::{Effect, Kind};
-use tresen_printers::escpos::sim::{Sheet, VirtualPrinter};
-use tresen_printers::escpos::{self, Options};
-use tresen_printers::{Content, Job, Outcome, Printer, Profile, Proof, Raw};
+use tresen_printers::escpos;
+use tresen_printers::escpos::sim::{Sheet, Simulator};
+use tresen_printers::{Content, Job, Outcome, Printer, Proof, Raw};
 
-async fn open(device: &Shared<VirtualPrinter>) -> escpos::Printer {
-    let (near, far) = memory::pair();
-    let served = device.clone();
-    tokio::spawn(async move { sim::link(&far, &served).await });
-    let printer = escpos::Printer::open(Box::new(near), Options::default()).await.expect("opens");
-    // The printer works off what the hello sent last.
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    printer
+async fn open(device: &Shared<Simulator>) -> escpos::Printer {
+    common::open(Box::new(common::connect(device))).await
 }
 
-fn epson() -> Shared<VirtualPrinter> {
-    Shared::new(VirtualPrinter::new(Profile::epson_tm_m30()))
+fn epson() -> Shared<Simulator> {
+    Shared::new(common::epson())
 }
 
-fn sheets(device: &Shared<VirtualPrinter>) -> Vec<String> {
+fn sheets(device: &Shared<Simulator>) -> Vec<String> {
     device.with(|d| d.sheets().iter().map(|sheet: &Sheet| sheet.text().to_owned()).collect())
 }
 

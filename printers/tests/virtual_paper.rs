@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tresen_hal::Known;
 use tresen_hal::sim::{Action, Device};
 use tresen_printers::document::{Barcode, Qr, Receipt};
-use tresen_printers::escpos::sim::{Rendered, Unsupported, VirtualPrinter, render};
+use tresen_printers::escpos::sim::{Rendered, Simulator, Unsupported, render};
 use tresen_printers::{Profile, escpos};
 
 fn paper(bytes: &[u8]) -> Rendered {
@@ -26,7 +26,7 @@ fn listed(bytes: &[u8]) -> Vec<(u64, String)> {
     paper(bytes).unsupported.into_iter().map(|u| (u.offset, u.name.into_owned())).collect()
 }
 
-fn said(printer: &mut VirtualPrinter) -> Vec<u8> {
+fn said(printer: &mut Simulator) -> Vec<u8> {
     std::iter::from_fn(|| printer.next_action())
         .flat_map(|action| match action {
             Action::Send(bytes) => bytes,
@@ -35,7 +35,7 @@ fn said(printer: &mut VirtualPrinter) -> Vec<u8> {
         .collect()
 }
 
-fn input(printer: &mut VirtualPrinter, bytes: &[u8]) -> Vec<u8> {
+fn input(printer: &mut Simulator, bytes: &[u8]) -> Vec<u8> {
     printer.input(bytes, Instant::now());
     said(printer)
 }
@@ -43,7 +43,7 @@ fn input(printer: &mut VirtualPrinter, bytes: &[u8]) -> Vec<u8> {
 /// What `bytes` come to in one piece, and byte by byte.
 fn however_split(bytes: &[u8]) -> String {
     let print = |pieces: Vec<&[u8]>| {
-        let mut printer = VirtualPrinter::new(Profile::epson_tm_t88());
+        let mut printer = Simulator::new(Profile::epson_tm_t88());
         pieces.into_iter().for_each(|piece| _ = input(&mut printer, piece));
         (printer.roll().text().to_owned(), printer.unsupported().to_vec())
     };
@@ -61,7 +61,7 @@ fn page_857_has_the_euro_sign() {
 /// DLE DC4, function 1: t from 1 to 8, times 100 ms; ESC p in steps of 2 ms.
 #[test]
 fn a_pulse_in_real_time_lasts_as_long_as_it_says() {
-    let mut printer = VirtualPrinter::new(Profile::epson_tm_t88());
+    let mut printer = Simulator::new(Profile::epson_tm_t88());
     input(&mut printer, b"\x10\x14\x01\x00\x06\x10\x14\x01\x01\x08\x1b\x70\x00\x19\xfa");
     let pulses = |kicks: &[tresen_printers::document::Kick]| -> Vec<_> {
         kicks.iter().map(|k| (k.pin.number(), k.on_ms, k.off_ms)).collect()
@@ -236,7 +236,7 @@ fn parameters_are_never_printed() {
 /// ESC v: bits 0 and 1 near the end, 2 and 3 at the end; ESC u: bit 0 the sense pin.
 #[test]
 fn sensors_are_asked_in_the_old_way_too() {
-    let mut printer = VirtualPrinter::new(Profile::epson_tm_t88());
+    let mut printer = Simulator::new(Profile::epson_tm_t88());
     assert_eq!(input(&mut printer, b"\x1b\x76\x1b\x75\x00AB\n"), [0, 0]);
     printer.near_end(true);
     printer.drawer_pin(true);
@@ -267,7 +267,7 @@ fn a_label_of_other_bytes_than_utf_8_is_latin_1() {
 fn a_sheet_without_a_cut_ends_after_silence_and_with_the_connection() {
     let start = Instant::now();
     let silence = Duration::from_secs(2);
-    let mut printer = VirtualPrinter::new(Profile::generic_58()).with_silence(silence);
+    let mut printer = Simulator::new(Profile::generic_58()).with_silence(silence);
     printer.connected(start);
     assert_eq!(printer.deadline(), None, "nothing is on paper");
     printer.input(b"first\n", start);
@@ -284,7 +284,7 @@ fn a_sheet_without_a_cut_ends_after_silence_and_with_the_connection() {
     printer.input(b"cut\n\x1d\x56\x00", start);
     assert_eq!((printer.take_sheets().len(), printer.deadline()), (1, None));
     // A printer waits for its host unless it was told not to.
-    let mut printer = VirtualPrinter::new(Profile::generic_58());
+    let mut printer = Simulator::new(Profile::generic_58());
     printer.input(b"first\n", start);
     printer.disconnected(start);
     assert_eq!((printer.sheets().len(), printer.deadline()), (0, None));
@@ -293,7 +293,7 @@ fn a_sheet_without_a_cut_ends_after_silence_and_with_the_connection() {
 #[test]
 fn half_an_image_swallows_the_next_job_until_somebody_switches_it_off() {
     let now = Instant::now();
-    let mut printer = VirtualPrinter::new(Profile::generic_80());
+    let mut printer = Simulator::new(Profile::generic_80());
     let header = b"\x1b\x21\x30\x1d\x76\x30\x00\x48\x00\xff\x00";
     printer.connected(now);
     printer.input(header, now);
@@ -313,7 +313,7 @@ fn half_an_image_swallows_the_next_job_until_somebody_switches_it_off() {
 /// Epson GS a: bit 2 of the first byte is the level of the sense pin.
 #[test]
 fn a_pulse_opens_the_drawer_and_its_sensor_says_so() {
-    let mut printer = VirtualPrinter::new(Profile::epson_tm_t88());
+    let mut printer = Simulator::new(Profile::epson_tm_t88());
     printer.attach_drawer(true);
     assert_eq!(input(&mut printer, b"\x1da\x0f"), [0x10, 0, 0, 0]);
     assert_eq!(input(&mut printer, b"\x1b\x70\x00\x19\xfa"), [0x14, 0, 0, 0]);
@@ -335,7 +335,7 @@ fn floods_stay_small() {
     assert!(printed.roll().text().len() <= (1 << 20) + 1, "with no line spacing either");
     let printed = paper(&b"x\n\x1d\x56\x00".repeat(2500));
     assert_eq!((printed.sheets.len(), printed.discarded), (1000, 1500));
-    let mut printer = VirtualPrinter::new(Profile::epson_tm_t88());
+    let mut printer = Simulator::new(Profile::epson_tm_t88());
     input(&mut printer, &b"x\n\x1d\x56\x00".repeat(2500));
     assert_eq!((printer.sheets().len(), printer.discarded()), (1000, 1500));
     assert_eq!((printer.take_sheets().len(), printer.sheets().len()), (1000, 0));
@@ -410,7 +410,7 @@ proptest! {
     fn splitting_changes_nothing(bytes in commands(), at in any::<prop::sample::Index>()) {
         let at = at.index(bytes.len() + 1);
         let print = |pieces: &[&[u8]]| {
-            let mut printer = VirtualPrinter::new(Profile::generic_58());
+            let mut printer = Simulator::new(Profile::generic_58());
             printer.faults.no_clear = true;
             pieces.iter().for_each(|piece| _ = input(&mut printer, piece));
             (printer.roll(), printer.unsupported().to_vec(), printer.kicks().to_vec())

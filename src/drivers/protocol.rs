@@ -27,7 +27,7 @@ type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 /// let acme = Protocol::new::<Printers>("acme", |address| {
 ///     Ok(Plan::at(address, |link, _context| async move {
 ///         // Here a driver of one's own.
-///         Ok(Box::new(escpos::Printer::open(link, escpos::Options::default()).await?) as Box<dyn Printer>)
+///         Ok(Box::new(escpos::open(link, escpos::Options::default()).await?) as Box<dyn Printer>)
 ///     }))
 /// });
 /// let acme = acme.port(4711).options(|_link| vec!["speed"]);

@@ -44,7 +44,7 @@ fn escpos(address: &Address) -> Result<Plan<dyn Printer>> {
         if context.language == Language::German {
             options.copy_mark = GERMAN_COPY_MARK.into();
         }
-        async move { Ok(Box::new(escpos::Printer::open(link, options).await?) as Box<dyn Printer>) }
+        async move { Ok(Box::new(escpos::open(link, options).await?) as Box<dyn Printer>) }
     }))
 }
 

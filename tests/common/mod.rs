@@ -11,7 +11,7 @@ use tresen::hal::sim::{self, Device, Server, Shared};
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator};
 use tresen::payment::{IntentId, Request};
 use tresen::printers::Profile as PrinterProfile;
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::{Amount, Config, Drivers, EventKind, Events, Payment, Phase, Result, Tresen};
 
 /// The options of a terminal that is this till's alone and whose simulator decides at once.
@@ -83,7 +83,7 @@ impl Counter {
         device
     }
 
-    pub(crate) async fn printer(&mut self, name: &str) -> Shared<VirtualPrinter> {
+    pub(crate) async fn printer(&mut self, name: &str) -> Shared<PrinterSimulator> {
         self.serve(&format!("printers.{name}"), "escpos", "", epson()).await
     }
 
@@ -144,12 +144,12 @@ impl Away {
     }
 }
 
-pub(crate) fn epson() -> VirtualPrinter {
-    VirtualPrinter::new(PrinterProfile::epson_tm_m30())
+pub(crate) fn epson() -> PrinterSimulator {
+    PrinterSimulator::new(PrinterProfile::epson_tm_m30())
 }
 
 /// All that a printer has put on paper, as text.
-pub(crate) fn paper(printer: &Shared<VirtualPrinter>) -> String {
+pub(crate) fn paper(printer: &Shared<PrinterSimulator>) -> String {
     printer.with(|p| p.roll().text().to_owned())
 }
 

@@ -8,7 +8,7 @@ use tresen::hal::sim::{self, Server, Shared};
 use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator};
 use tresen::printers::Profile as PrinterProfile;
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::scanners::serial::{ScannerSim, Settings};
 use tresen::{Error, Result};
 
@@ -16,8 +16,8 @@ use super::pictures;
 
 /// The devices, as a person at the counter would operate them.
 pub(super) struct Counter {
-    pub(super) receipt: Shared<VirtualPrinter>,
-    pub(super) kitchen: Shared<VirtualPrinter>,
+    pub(super) receipt: Shared<PrinterSimulator>,
+    pub(super) kitchen: Shared<PrinterSimulator>,
     pub(super) terminal: Shared<Simulator>,
     pub(super) scanner: Shared<ScannerSim>,
     /// Each device and its address, as the configuration has them.
@@ -28,7 +28,7 @@ pub(super) struct Counter {
 impl Counter {
     /// Starts the devices; the camera sees `voucher`. `receipts` payments were made here before.
     pub(super) async fn start(dir: &Path, voucher: &str, receipts: usize) -> Result<Self> {
-        let printer = || Shared::new(VirtualPrinter::new(PrinterProfile::epson_tm_m30()));
+        let printer = || Shared::new(PrinterSimulator::new(PrinterProfile::epson_tm_m30()));
         let (receipt, kitchen) = (printer(), printer());
         let terminal = Shared::new(Simulator::new(TerminalProfile {
             pace: Duration::from_millis(350),

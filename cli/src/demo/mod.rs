@@ -8,7 +8,7 @@ mod sale;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator;
 use tresen::{Error, Kind, Phase, Result, Store, SystemRuntime, Tresen};
 
 use crate::commands::render::write_whole;
@@ -102,6 +102,6 @@ fn save(dir: &std::path::Path, counter: &Counter) -> Result<[PathBuf; 3]> {
     let files = ["receipt.png", "kitchen.png", "receipt.bin"].map(|name| dir.join(name));
     write_whole(&files[0], &counter.receipt.with(|p| p.roll().to_png()))?;
     write_whole(&files[1], &counter.kitchen.with(|p| p.roll().to_png()))?;
-    write_whole(&files[2], &counter.receipt.with(|p: &mut VirtualPrinter| p.raw().to_vec()))?;
+    write_whole(&files[2], &counter.receipt.with(|p: &mut Simulator| p.raw().to_vec()))?;
     Ok(files)
 }

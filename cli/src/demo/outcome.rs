@@ -100,7 +100,7 @@ async fn agree(till: &Tresen, counter: &Counter, ended: &Ended, charge: Option<&
 /// The receipt must be where it should be, with the ticket's total on it.
 fn paper(counter: &Counter, ended: &Ended, fault: Option<Fault>) -> Result<()> {
     let total = ended.sale.ticket().total().number('.');
-    let text = |printer: &tresen::hal::sim::Shared<tresen::printers::escpos::sim::VirtualPrinter>| {
+    let text = |printer: &tresen::hal::sim::Shared<tresen::printers::escpos::sim::Simulator>| {
         printer.with(|p| p.roll().text().to_owned())
     };
     let (receipt, kitchen) = (text(&counter.receipt), text(&counter.kitchen));

@@ -1,10 +1,11 @@
-//! Reads printed paper without the library that printed it: codes by rxing, text by comparing dots with
-//! the glyphs of the Spleen font, 12 × 24 dots.
+//! Reads printed paper without the library that printed it: codes by the cameras' decoder, text by
+//! comparing dots with the glyphs of the Spleen font, 12 × 24 dots.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use rxing::BarcodeFormat;
+use tresen::cameras::decode::{self, Effort, Format, Hints};
+use tresen::cameras::frame::GreyView;
 
 /// A picture of paper.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,33 +39,15 @@ impl Paper {
         Self { width: picture.width(), height: picture.height(), black }
     }
 
-    /// What the printer of the crate escpost-render makes of these bytes. It is strict, and knows what is
-    /// printed but no dialogue: that is the greeting up to GS a, and from GS ( H on the proof.
-    pub(crate) fn foreign(bytes: &[u8]) -> Self {
-        let find = |what: &[u8]| bytes.windows(what.len()).rposition(|w| w == what).expect("a dialogue");
-        let bytes = &bytes[find(&[0x1d, b'a', 0x0f]) + 3..find(&[0x1d, b'(', b'H'])];
-        let ids = escpost_profiles::resolver::available_ids().expect("profiles");
-        let id = ids.iter().find(|i| i.contains("TM-T88V")).expect("a common printer");
-        let profile = escpost_profiles::resolver::resolve(id).expect("listed");
-        let rendered = escpost_render::render(bytes, profile).expect("it understands all of it");
-        let sheet = &rendered.sheets.last().expect("a sheet").surface;
-        let (width, height) = (sheet.width() + 2 * MARGIN, sheet.height() + 2 * MARGIN);
-        let inside = |x: u32, y: u32| {
-            x >= MARGIN
-                && y >= MARGIN
-                && x < width - MARGIN
-                && y < height - MARGIN
-                && sheet.is_printed(x - MARGIN, y - MARGIN)
-        };
-        let black = (0..width * height).map(|i| inside(i % width, i / width)).collect();
-        Self { width, height, black }
-    }
-
     /// What a scanner reads.
     pub(crate) fn qr(&self) -> Option<String> {
-        let luma = self.black.iter().map(|b| if *b { 0 } else { 255 }).collect();
-        let read = rxing::helpers::detect_in_luma(luma, self.width, self.height, Some(BarcodeFormat::QR_CODE));
-        read.ok().map(|r| r.getText().to_owned())
+        let luma: Vec<u8> = self.black.iter().map(|b| if *b { 0 } else { 255 }).collect();
+        let (width, height) = (self.width as usize, self.height as usize);
+        let picture = GreyView::new(&luma, width, height, width).expect("a picture");
+        let codes = decode::best()
+            .decode(&picture, &Hints::new(&[Format::Qr]).with_effort(Effort::Fast))
+            .expect("the decoder works");
+        codes.into_iter().find(|code| code.format == Format::Qr).map(|code| code.text)
     }
 
     /// All lines of text that begin at the left edge.

@@ -10,8 +10,6 @@
 //! come out when somebody puts in paper: the outcome is unknown. Where sending itself was cut short,
 //! the connection is of no use any more and every later call says so.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tresen_hal::{BoxFuture, Driver, Effect, Error, Kind, Link, Result};
@@ -37,45 +35,36 @@ pub struct Printer {
     chunk: Vec<u8>,
 }
 
+/// Says hello on an open link. Takes a few round trips; at most about 10 s with a printer that answers
+/// little, 2 s with one that does not answer at all.
+///
+/// # Errors
+/// [`Kind::Closed`]: the printer hung up at once. [`Kind::Busy`]: it takes the connection but does not
+/// answer, which is how a printer behaves while it serves another host; a printer that cannot answer needs
+/// `status=no` ([`Options::overrides`]).
+pub async fn open(link: Box<dyn Link>, options: Options) -> Result<Printer> {
+    let label = options.label.clone();
+    let salt = options.runtime.random();
+    let session = Session::new(options, salt, now());
+    let (panel, side) = panel();
+    let urgent = Vec::new();
+    let mut printer = Printer { link, session, label, panel, side, urgent, untold: None, chunk: Vec::new() };
+    if let Err(error) = printer.call(Call::Open).await {
+        printer.link.close().await;
+        let error = match error.kind() {
+            Kind::Closed => Error::new(Kind::Closed, "the printer closed the connection at once")
+                .because(error)
+                .hint("another till or program may hold it: most printers serve one connection at a time"),
+            _ => error,
+        };
+        return Err(error.with_effect(Effect::None).at(&printer.label));
+    }
+    printer.side.status.send_replace(printer.session.status());
+    printer.untold = None;
+    Ok(printer)
+}
+
 impl Printer {
-    /// Says hello on an open link. Takes a few round trips; at most about 10 s with a printer that
-    /// answers little, 2 s with one that does not answer at all.
-    ///
-    /// # Errors
-    /// [`Kind::Closed`]: the printer hung up at once. [`Kind::Busy`]: it takes the connection but does not
-    /// answer, as one does that serves somebody else; a printer that cannot answer needs `status=no`
-    /// ([`Options::overrides`]).
-    pub async fn open(link: Box<dyn Link>, options: Options) -> Result<Self> {
-        let salt = RandomState::new().build_hasher().finish();
-        Self::open_salted(link, options, salt).await
-    }
-
-    /// As [`Printer::open`], with the random number that keeps the job numbers of this connection apart
-    /// from those of others.
-    ///
-    /// # Errors
-    /// As [`Printer::open`].
-    pub async fn open_salted(link: Box<dyn Link>, options: Options, salt: u64) -> Result<Self> {
-        let label = options.label.clone();
-        let session = Session::new(options, salt, now());
-        let (panel, side) = panel();
-        let urgent = Vec::new();
-        let mut printer = Self { link, session, label, panel, side, urgent, untold: None, chunk: Vec::new() };
-        if let Err(error) = printer.call(Call::Open).await {
-            printer.link.close().await;
-            let error = match error.kind() {
-                Kind::Closed => Error::new(Kind::Closed, "the printer closed the connection at once")
-                    .because(error)
-                    .hint("another till or program may hold it: most printers serve one connection at a time"),
-                _ => error,
-            };
-            return Err(error.with_effect(Effect::None).at(&printer.label));
-        }
-        printer.side.status.send_replace(printer.session.status());
-        printer.untold = None;
-        Ok(printer)
-    }
-
     /// The profile in use.
     pub fn profile(&self) -> &Profile {
         self.session.profile()

@@ -3,12 +3,12 @@
 //! After Epson's "ESC/POS Command Reference" (download4.epson.biz/sec_pubs/pos/reference_en/escpos/)
 //! and the status bits that the technical reference guides of the TM series list. [`wire`] encodes
 //! receipts, [`raster`] images, [`status`] decodes what a printer says, [`session`] prints and proves
-//! it without IO, [`driver`] runs a session on a link, [`sim`] is a printer without hardware.
+//! it without IO, [`open`] and [`Printer`] run a session on a link, [`sim`] is the printer's side.
 //!
 //! Left out: page mode, Kanji, NV graphics, two-dimensional codes other than QR, impact printers'
 //! two colours.
 
-pub mod driver;
+mod driver;
 mod options;
 pub mod raster;
 pub mod session;
@@ -16,6 +16,6 @@ pub mod sim;
 pub mod status;
 pub mod wire;
 
-pub use driver::Printer;
+pub use driver::{Printer, open};
 pub use options::{Options, Overrides, ProofBy, Timing};
 pub use wire::encode;

@@ -1,9 +1,10 @@
 //! How a printer is opened, and how long it may take.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tresen_hal::{Address, Dots, Error, Kind, Known, Result};
+use tresen_hal::{Address, Dots, Error, Kind, Known, Result, Runtime, SystemRuntime};
 
 use crate::profile::Profile;
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub timing: Timing,
     /// What a copy says at its top.
     pub copy_mark: String,
+    /// Draws the random number that keeps the job numbers of this connection apart from those of others.
+    pub runtime: Arc<dyn Runtime>,
 }
 
 /// What one printer can do or cannot do, whatever is known about its kind.
@@ -109,6 +112,7 @@ impl Default for Options {
             label: "ESC/POS printer".into(),
             timing: Timing::default(),
             copy_mark: " COPY - may have been printed before ".into(),
+            runtime: Arc::new(SystemRuntime::new()),
         }
     }
 }

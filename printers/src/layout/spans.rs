@@ -161,10 +161,6 @@ impl Words {
 }
 
 impl Columns for Words {
-    fn at_most(&self) -> usize {
-        self.longest()
-    }
-
     fn longest(&self) -> usize {
         self.sum(|c| c == '\n')
     }

@@ -90,7 +90,7 @@ impl CodePage {
         if is_plain(c) {
             return Some(c as u8);
         }
-        Some(TABLES.bytes(c)?[self as usize]).filter(|&b| b != 0)
+        Some(TABLES.bytes(c)[self as usize]).filter(|&b| b != 0)
     }
 
     /// The character for `byte`; bytes without one are U+FFFD.
@@ -139,10 +139,12 @@ impl<'a> Writer<'a> {
     }
 
     fn write_char(&mut self, c: char, out: &mut Vec<u8>) {
-        let Some(bytes) = TABLES.bytes(simplify(c)) else {
-            out.push(if is_plain(simplify(c)) { simplify(c) as u8 } else { REPLACEMENT });
+        let c = simplify(c);
+        if is_plain(c) {
+            out.push(c as u8);
             return;
-        };
+        }
+        let bytes = TABLES.bytes(c);
         let has = |&(page, _): &Slot| bytes[page as usize] != 0;
         let slot = self.current.filter(has).or_else(|| self.slots.iter().copied().find(|s| has(s)));
         let Some(slot) = slot else {
@@ -181,16 +183,24 @@ pub fn printable<'a>(text: &'a str, slots: &[Slot]) -> Cow<'a, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
-    let mut text = Cow::Borrowed(text);
-    if text.chars().any(|c| matches!(c, '\u{300}'..='\u{36f}' | '\u{1100}'..='\u{11ff}')) {
-        text = Cow::Owned(text.nfc().collect());
+    let other =
+        |c: char| (!has(c, slots)).then(|| stand_in(c)).flatten().filter(|other| other.chars().all(|c| has(c, slots)));
+    let is_combining = |c: char| matches!(c, '\u{300}'..='\u{36f}' | '\u{1100}'..='\u{11ff}');
+    let (mut composes, mut replaces) = (false, false);
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|b| !b.is_ascii()) {
+        let mut chars = rest[at..].chars();
+        let c = chars.next().unwrap_or_default();
+        composes |= is_combining(c);
+        replaces |= other(c).is_some();
+        rest = chars.as_str();
     }
-    let other = |c: char| stand_in(c).filter(|other| !has(c, slots) && other.chars().all(|c| has(c, slots)));
-    if text.chars().all(|c| c.is_ascii() || other(c).is_none()) {
-        return text;
+    if !composes && !replaces {
+        return Cow::Borrowed(text);
     }
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let composed = if composes { Cow::Owned(text.nfc().collect()) } else { Cow::Borrowed(text) };
+    let mut out = String::with_capacity(composed.len());
+    for c in composed.chars() {
         match other(c) {
             Some(other) => out.push_str(other),
             None => out.push(c),
@@ -200,8 +210,8 @@ pub fn printable<'a>(text: &'a str, slots: &[Slot]) -> Cow<'a, str> {
 }
 
 fn has(c: char, slots: &[Slot]) -> bool {
-    let c = simplify(c);
-    is_plain(c) || TABLES.bytes(c).is_some_and(|bytes| slots.iter().any(|(page, _)| bytes[*page as usize] != 0))
+    let bytes = TABLES.bytes(c);
+    is_plain(c) || slots.iter().any(|(page, _)| bytes[*page as usize] != 0) || is_plain(simplify(c))
 }
 
 /// What says the same where a character is not to be had.
@@ -297,11 +307,14 @@ impl Tables {
         tables
     }
 
-    fn bytes(&self, c: char) -> Option<&Bytes> {
+    /// The byte of `c` on each page, 0 where a page lacks it.
+    fn bytes(&self, c: char) -> &Bytes {
         let code = c as usize;
-        let block = *self.block.get(code >> 8)?;
-        let bytes = &self.blocks[usize::from(block)][code & 0xff];
-        bytes.iter().any(|&b| b != 0).then_some(bytes)
+        // Block 0 is empty.
+        match self.block.get(code >> 8) {
+            Some(&block) => &self.blocks[usize::from(block)][code & 0xff],
+            None => &self.blocks[0][0],
+        }
     }
 }
 

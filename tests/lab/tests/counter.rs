@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use tresen::hal::sim::Shared;
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator};
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::printers::{Profile, Receipt};
 use tresen::scanners::Symbology;
 use tresen::scanners::hid::HidScannerSim;
@@ -25,10 +25,10 @@ use tresen_lab::{
 const DEVICE_ID: &str = "MFG:EPSON;CMD:ESC/POS;MDL:TM-m30;CLS:PRINTER;";
 const CHANNEL: u8 = 7;
 
-type Paper = Shared<VirtualPrinter>;
+type Paper = Shared<PrinterSimulator>;
 
 fn paper() -> Paper {
-    Shared::new(VirtualPrinter::new(Profile::epson_tm_m30()))
+    Shared::new(PrinterSimulator::new(Profile::epson_tm_m30()))
 }
 
 /// What can be pulled.

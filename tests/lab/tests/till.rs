@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tresen::hal::sim::Shared;
-use tresen::printers::escpos::sim::VirtualPrinter;
+use tresen::printers::escpos::sim::Simulator;
 use tresen::printers::{Profile, Receipt};
 use tresen::{Phase, Print, Tresen};
 use tresen_lab::{Gadget, Served, measured, modprobe, until, until_exists, within};
@@ -29,7 +29,7 @@ address = "scanner+serial:///dev/ttyACM0?baud=115200"
 /// The counter: both devices plugged in, the till open.
 struct Counter {
     till: Tresen,
-    paper: Shared<VirtualPrinter>,
+    paper: Shared<Simulator>,
     printer: Gadget,
     served: Option<Served>,
     scanner: Gadget,
@@ -44,7 +44,7 @@ impl Counter {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("till.toml");
         std::fs::write(&config, CONFIG.replace("BACKEND", backend)).expect("written");
-        let paper = Shared::new(VirtualPrinter::new(Profile::epson_tm_m30()));
+        let paper = Shared::new(Simulator::new(Profile::epson_tm_m30()));
         printer.plug_and_wait();
         let served = Some(Served::printer(paper.clone()));
         scanner.plug_and_wait();
@@ -169,7 +169,7 @@ async fn a_printer_pulled_in_the_middle_of_a_job_has_an_honest_outcome() {
     measured(&format!("till: a job in flight at unplug is unknown after {} ms: {why}", took.as_millis()));
     assert!(took < Duration::from_secs(1), "{took:?}");
     counter.pull_printer();
-    counter.paper.with(VirtualPrinter::put_paper);
+    counter.paper.with(Simulator::put_paper);
     counter.put_printer();
     ready(printer.phase()).await;
     let next = within("printing", printer.print(&receipt("afterwards"))).await.expect("spooled");

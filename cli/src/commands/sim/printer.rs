@@ -5,7 +5,7 @@ use serde_json::json;
 use tresen::Result;
 use tresen::hal::{Error, sim};
 use tresen::printers::Profile;
-use tresen::printers::escpos::sim::{Line, VirtualPrinter};
+use tresen::printers::escpos::sim::{Line, Simulator};
 
 use super::{bind, commands, next};
 use crate::commands::render::{entry, profile, row, write_whole};
@@ -56,7 +56,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|e| Error::from(e).at(args.out.display()))?;
-    let mut printer = VirtualPrinter::new(args.profile.clone()).with_silence(SILENCE);
+    let mut printer = Simulator::new(args.profile.clone()).with_silence(SILENCE);
     printer.attach_drawer(args.drawer_open == "high");
     let device = sim::Shared::new(printer);
     let (_served, address) = serve(&args, &device).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    device.with(VirtualPrinter::finish);
+    device.with(Simulator::finish);
     told.tell(&device, &args.out, out)
 }
 
@@ -101,7 +101,7 @@ enum Served {
     },
 }
 
-async fn serve(args: &Args, device: &sim::Shared<VirtualPrinter>) -> Result<(Served, String)> {
+async fn serve(args: &Args, device: &sim::Shared<Simulator>) -> Result<(Served, String)> {
     #[cfg(all(unix, feature = "serial"))]
     if args.pty {
         let pty = sim::pty(device.clone())?;
@@ -121,14 +121,14 @@ struct Told {
 }
 
 impl Told {
-    fn tell(&mut self, device: &sim::Shared<VirtualPrinter>, folder: &std::path::Path, out: Out) -> Result<()> {
-        for sheet in device.with(VirtualPrinter::take_sheets) {
+    fn tell(&mut self, device: &sim::Shared<Simulator>, folder: &std::path::Path, out: Out) -> Result<()> {
+        for sheet in device.with(Simulator::take_sheets) {
             let path = free(folder);
             write_whole(&path, &sheet.to_png())?;
             write_whole(&path.with_extension("txt"), sheet.text().as_bytes())?;
             out.answer(&json!({ "sheet": path }), path.display());
         }
-        for unsupported in device.with(VirtualPrinter::take_unsupported) {
+        for unsupported in device.with(Simulator::take_unsupported) {
             let said = format!("not printed as a real printer would: {}", row(&unsupported).trim_start());
             out.answer(&json!({ "unsupported": entry(&unsupported) }), said);
         }
@@ -150,7 +150,7 @@ impl Told {
 }
 
 /// Does what the operator says; false if it is not a command.
-fn obey(printer: &mut VirtualPrinter, line: &str) -> bool {
+fn obey(printer: &mut Simulator, line: &str) -> bool {
     let faults = &mut printer.faults;
     match line {
         "paper out" => printer.take_paper(),
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_slow_line_is_switched_on_and_off() {
-        let mut printer = VirtualPrinter::new(Profile::default());
+        let mut printer = Simulator::new(Profile::default());
         assert!(obey(&mut printer, "speed 960"));
         assert_eq!(printer.faults.line.map(|line| line.bytes_per_second), Some(960));
         for wrong in ["speed 0", "speed", "speed fast", "speed -1"] {

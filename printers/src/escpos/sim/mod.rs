@@ -1,32 +1,37 @@
 //! A receipt printer without hardware: it prints to PNG and text, answers as a real one does, and
 //! misbehaves on request.
 //!
-//! Serve a [`VirtualPrinter`] with [`tresen_hal::sim`] over TCP, a pseudo-terminal or memory, or
+//! Serve a [`Simulator`] with [`tresen_hal::sim`] over TCP, a pseudo-terminal or memory, or
 //! [`render`] a file of bytes, or [`preview`] a receipt. Glyphs are those of the Spleen fonts; QR codes and barcodes are really
 //! drawn, so that a scanner reads them from the picture.
 
 mod charset;
 mod codes;
+mod device;
 mod esc;
+mod faults;
 mod font;
 mod gs;
 mod images;
 mod interpreter;
 mod paper;
+mod render;
+mod replies;
 mod unsupported;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use tresen_hal::sim::{Action, Device};
+use tresen_hal::sim::Action;
 
-use interpreter::{Ask, Interpreter, Step};
+pub use faults::{Faults, Line, Mishap};
+use interpreter::{Interpreter, Step};
 pub use paper::Sheet;
+use render::roll;
+pub use render::{Rendered, preview, render};
 pub use unsupported::Unsupported;
 
-use super::wire;
-use crate::document::{Kick, Receipt};
-use crate::printer::DrawerPin;
+use crate::document::Kick;
 use crate::profile::Profile;
 
 /// Bytes taken while nothing is printed; then the printer stops reading.
@@ -34,137 +39,9 @@ const CAPACITY: usize = 4096;
 /// The latest received bytes that are kept.
 const KEPT: usize = 16 << 20;
 
-/// What a file of bytes prints.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Rendered {
-    /// Sheet by sheet, cut by cut: the latest 1,000, and at most 32 m of them.
-    pub sheets: Vec<Sheet>,
-    /// How many sheets before them are not kept.
-    pub discarded: u64,
-    /// Drawer pulses, also those in real time (`DLE DC4`); the first 1,000.
-    pub kicks: Vec<Kick>,
-    /// What was not printed as a real printer would print it: the first 1,000.
-    pub unsupported: Vec<Unsupported>,
-    /// How many more there were.
-    pub unlisted: u64,
-}
-
-impl Rendered {
-    /// All sheets on one piece of paper, as far as 8 m go.
-    pub fn roll(&self) -> Sheet {
-        roll(&self.sheets)
-    }
-}
-
-/// Prints bytes onto virtual paper.
-///
-/// A real-time command to clear the buffers (`DLE DC4` function 8) is listed and not done: what it
-/// clears depends on when it arrives.
-pub fn render(bytes: &[u8], profile: &Profile) -> Rendered {
-    let mut interpreter = Interpreter::new(profile.clone());
-    let mut pulses = bytes.windows(5).enumerate().filter_map(|(at, w)| Some((at + w.len(), pulse(w)?))).peekable();
-    let mut at = 0;
-    while let Step::Done(count, _) = interpreter.step(&bytes[at..]) {
-        at += count;
-        // A printer obeys them wherever they stand, even in the data of another command.
-        while let Some((_, kick)) = pulses.next_if(|(end, _)| *end <= at) {
-            interpreter.kick(kick.pin, kick.on_ms, kick.off_ms);
-        }
-    }
-    pulses.for_each(|(_, kick)| interpreter.kick(kick.pin, kick.on_ms, kick.off_ms));
-    interpreter.finish(&bytes[at..]);
-    Rendered {
-        discarded: interpreter.pile.discarded(),
-        sheets: interpreter.pile.take(),
-        kicks: interpreter.kicks,
-        unlisted: interpreter.unsupported.unlisted(),
-        unsupported: interpreter.unsupported.take(),
-    }
-}
-
-/// A receipt on virtual paper: what a printer of that profile would print.
-pub fn preview(receipt: &Receipt, profile: &Profile) -> Rendered {
-    render(&wire::encode(receipt, profile), profile)
-}
-
-fn roll(sheets: &[Sheet]) -> Sheet {
-    let width = sheets.first().map_or(0, |s| s.dots().width());
-    sheets.iter().fold(Sheet::new(width), |mut roll, sheet| {
-        roll.append(sheet);
-        roll
-    })
-}
-
-/// DLE DC4, function 1: the drawer's pulse in real time, on and off for `t` times 100 ms.
-fn pulse(command: &[u8]) -> Option<Kick> {
-    let &[0x10, 0x14, 1, pin @ (0 | 1), t @ 1..=8] = command else { return None };
-    let pin = if pin == 0 { DrawerPin::Two } else { DrawerPin::Five };
-    let ms = 100 * u16::from(t);
-    Some(Kick { pin, on_ms: ms, off_ms: ms })
-}
-
-/// How a virtual printer misbehaves. Change it at any time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Faults {
-    /// The paper ends after so many more lines (24 dots of an image are a line).
-    pub paper_out_after_lines: Option<u32>,
-    /// The connection ends after so many bytes of it.
-    pub hang_up_after_bytes: Option<usize>,
-    /// It answers nothing and reports nothing.
-    pub mute: bool,
-    /// It does not return process ids.
-    pub no_process_id: bool,
-    /// It does not answer `GS r`.
-    pub no_transmit_status: bool,
-    /// It answers only the first and the fourth real-time status, as cheap ones do.
-    pub few_statuses: bool,
-    /// It does not report by itself.
-    pub no_automatic_status: bool,
-    /// It does not know `DLE DC4` function 8.
-    pub no_clear: bool,
-    /// It does not say who it is.
-    pub no_identity: bool,
-    /// Its answers come this much later.
-    pub late: Duration,
-    /// What happens to the next things that it says, one after the other; `None` is nothing.
-    pub mishaps: VecDeque<Option<Mishap>>,
-    /// It serves somebody else: it takes the connection, reads nothing and says nothing.
-    pub held: bool,
-    /// How it is reached: this many bytes a second, through a buffer before the printer, as behind a serial
-    /// server or on Bluetooth.
-    pub line: Option<Line>,
-}
-
-/// What happens to one thing that a virtual printer says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Mishap {
-    /// It comes later, and so does everything behind it.
-    Late(Duration),
-    /// It comes later, and what is said meanwhile overtakes it.
-    Overtaken(Duration),
-    /// Its first byte is lost.
-    FirstByteLost,
-    /// All of it is lost.
-    Lost,
-    /// Something else comes instead.
-    Instead(Vec<u8>),
-}
-
-/// A slow line before a virtual printer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line {
-    /// 960 is a serial port of 9600 baud.
-    pub bytes_per_second: u32,
-    /// Bytes that are taken from the host before they have passed the line.
-    pub buffer: usize,
-}
-
 /// A printer without hardware.
 #[derive(Debug)]
-pub struct VirtualPrinter {
+pub struct Simulator {
     /// How it misbehaves.
     pub faults: Faults,
     /// What it calls itself: maker, model, firmware, serial number.
@@ -204,7 +81,7 @@ struct State {
     drawer_high: bool,
 }
 
-impl VirtualPrinter {
+impl Simulator {
     /// A printer of that profile that works.
     pub fn new(profile: Profile) -> Self {
         let model = profile.name.strip_prefix("epson-").map_or("VIRTUAL".into(), str::to_uppercase);
@@ -426,71 +303,6 @@ impl VirtualPrinter {
         self.buffer.drain(..at);
     }
 
-    fn answer(&mut self, ask: Ask, command: &[u8]) {
-        match ask {
-            Ask::Initialize => self.automatic = 0,
-            Ask::Automatic(mask) => {
-                self.automatic = mask;
-                self.reported = None;
-                self.report();
-            }
-            Ask::ProcessId([a, b, c, d]) if !self.faults.no_process_id => self.say(vec![0x37, 0x22, a, b, c, d, 0]),
-            Ask::Status(1 | 49) if !self.faults.no_transmit_status => self.say(vec![self.automatic_status()[2]]),
-            Ask::Status(2 | 50) if !self.faults.no_transmit_status => self.say(vec![self.state.drawer_high.into()]),
-            Ask::Status(1 | 2 | 49 | 50) => {}
-            Ask::Status(_) => _ = self.interpreter.undone("GS r: a status that is not known", command),
-            Ask::PaperSensor => self.say(vec![self.automatic_status()[2]]),
-            Ask::Peripheral => self.say(vec![self.state.drawer_high.into()]),
-            Ask::Id(n) if !self.faults.no_identity => match n {
-                1 | 49 => self.say(vec![0x20]),
-                2 | 50 => self.say(vec![0x02]),
-                3 | 51 => self.say(vec![0x01]),
-                65 => self.say_text(2),
-                66 => self.say_text(0),
-                67 => self.say_text(1),
-                68 => self.say_text(3),
-                _ => _ = self.interpreter.undone("GS I: an identity that is not known", command),
-            },
-            _ => {}
-        }
-    }
-
-    fn say_text(&mut self, which: usize) {
-        let text = [b"_", self.identity[which].as_bytes(), b"\0"].concat();
-        self.say(text);
-    }
-
-    fn say(&mut self, mut bytes: Vec<u8>) {
-        if self.faults.mute || self.faults.held {
-            return;
-        }
-        let (mut late, mut overtaken) = (self.faults.late, false);
-        match self.faults.mishaps.pop_front().flatten() {
-            None => {}
-            Some(Mishap::Late(by)) => late += by,
-            Some(Mishap::Overtaken(by)) => (late, overtaken) = (late + by, true),
-            Some(Mishap::FirstByteLost) => _ = bytes.remove(0),
-            Some(Mishap::Lost) => return,
-            Some(Mishap::Instead(other)) => bytes = other,
-        }
-        let Some(now) = self.now.filter(|_| !late.is_zero() || !self.delayed.is_empty()) else {
-            return self.actions.push_back(Action::Send(bytes));
-        };
-        // Behind what is to come before it, unless that is overtaken.
-        let behind = self.delayed.iter().filter(|(.., overtaken)| !overtaken).map(|(at, ..)| *at).max();
-        let at = behind.map_or(now + late, |behind| behind.max(now + late));
-        let place = self.delayed.partition_point(|(other, ..)| *other <= at);
-        self.delayed.insert(place, (at, bytes, overtaken));
-        self.speak(now);
-    }
-
-    /// Says what is due.
-    fn speak(&mut self, now: Instant) {
-        while let Some((_, bytes, _)) = self.delayed.pop_front_if(|(at, ..)| *at <= now) {
-            self.actions.push_back(Action::Send(bytes));
-        }
-    }
-
     /// Takes from the slow line what has passed it.
     fn take_line(&mut self, now: Instant) {
         let (Some(line), Some(since)) = (self.faults.line, self.line_since) else {
@@ -516,73 +328,6 @@ impl VirtualPrinter {
         self.print();
     }
 
-    /// Automatic Status Back, if it is on and something changed.
-    fn report(&mut self) {
-        let status = self.automatic_status();
-        if self.automatic != 0 && !self.faults.no_automatic_status && self.reported != Some(status) {
-            self.reported = Some(status);
-            self.say(status.to_vec());
-        }
-    }
-
-    /// Epson, GS a: bit 4 of the first byte is always set.
-    fn automatic_status(&self) -> [u8; 4] {
-        let s = &self.state;
-        let bit = |on: bool, bit: u8| u8::from(on) << bit;
-        [
-            0x10 | bit(s.drawer_high, 2) | bit(self.blocked(), 3) | bit(s.cover_open, 5),
-            bit(s.cutter_jam, 3),
-            bit(s.near_end || s.paper_out, 0)
-                | bit(s.near_end || s.paper_out, 1)
-                | bit(s.paper_out, 2)
-                | bit(s.paper_out, 3),
-            0,
-        ]
-    }
-
-    /// Real-time commands are executed when they arrive, wherever they stand.
-    fn real_time(&mut self, byte: u8) {
-        self.tail.push(byte);
-        if self.tail.len() > 64 {
-            self.tail.drain(..48);
-        }
-        match self.tail[..] {
-            [.., 0x10, 0x04, 2 | 3] if self.faults.few_statuses => {}
-            [.., 0x10, 0x04, n @ 1..=4] => {
-                let s = &self.state;
-                let bit = |on: bool, bit: u8| u8::from(on) << bit;
-                self.say(vec![
-                    0x12 | match n {
-                        1 => bit(s.drawer_high, 2) | bit(self.blocked(), 3),
-                        2 => bit(s.cover_open, 2) | bit(s.paper_out, 5) | bit(s.cutter_jam, 6),
-                        3 => bit(s.cutter_jam, 3),
-                        _ => (if s.near_end || s.paper_out { 0x0c } else { 0 }) | (if s.paper_out { 0x60 } else { 0 }),
-                    },
-                ]);
-            }
-            // Only an error state is recovered from.
-            [.., 0x10, 0x05, n @ (1 | 2)] if self.state.cutter_jam => {
-                self.state.cutter_jam = false;
-                if n == 2 {
-                    self.clear();
-                }
-                self.changed();
-            }
-            // Epson, DLE DC4 (fn = 1): "ignored in error status".
-            [.., 0x10, 0x14, 1, 0 | 1, 1..=8] if !self.state.cutter_jam => {
-                if let Some(kick) = pulse(&self.tail[self.tail.len() - 5..]) {
-                    self.interpreter.kick(kick.pin, kick.on_ms, kick.off_ms);
-                    self.open_drawer();
-                }
-            }
-            [.., 0x10, 0x14, 8, 1, 3, 20, 1, 6, 2, 8] if !self.faults.no_clear => {
-                self.clear();
-                self.say(vec![0x37, 0x25, 0]);
-            }
-            _ => {}
-        }
-    }
-
     /// Lists what was received and will not be printed.
     fn lose_buffer(&mut self) {
         if self.blocked() && !self.buffer.is_empty() {
@@ -601,83 +346,5 @@ impl VirtualPrinter {
     fn clear(&mut self) {
         self.interpreter.skip(self.buffer.len());
         self.buffer.clear();
-    }
-}
-
-impl Device for VirtualPrinter {
-    fn connected(&mut self, now: Instant) {
-        self.now = Some(now);
-        self.connection_bytes = 0;
-        self.actions.clear();
-        self.delayed.clear();
-        self.report();
-    }
-
-    fn input(&mut self, bytes: &[u8], now: Instant) {
-        self.now = Some(now);
-        self.heard = Some(now);
-        self.cut_short = false;
-        let mut bytes = bytes;
-        let left = self.faults.hang_up_after_bytes.map(|n| n.saturating_sub(self.connection_bytes));
-        let hang_up = left.is_some_and(|left| bytes.len() > left);
-        if let Some(left) = left.filter(|_| hang_up) {
-            bytes = &bytes[..left];
-        }
-        self.connection_bytes += bytes.len();
-        self.raw.extend_from_slice(bytes);
-        if self.raw.len() > KEPT {
-            self.raw.drain(..self.raw.len() - KEPT);
-        }
-        if self.faults.line.is_none() && self.on_line.is_empty() {
-            self.take(bytes);
-        } else {
-            self.line_since.get_or_insert(now);
-            self.on_line.extend(bytes);
-        }
-        if hang_up {
-            self.actions.push_back(Action::HangUp);
-        }
-    }
-
-    fn next_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
-    }
-
-    fn is_ready(&self) -> bool {
-        let full = self.blocked() && self.buffer.len() >= CAPACITY;
-        !full && !self.faults.held && self.faults.line.is_none_or(|line| self.on_line.len() < line.buffer)
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        // A slow line moves every 10 ms.
-        let full = self.blocked() && self.buffer.len() >= CAPACITY;
-        let line = self.now.filter(|_| !self.on_line.is_empty() && !full).map(|now| now + Duration::from_millis(10));
-        let late = self.delayed.front().map(|(at, ..)| *at);
-        [line, late, self.silent_at()].into_iter().flatten().min()
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.now = Some(now);
-        if self.silent_at().is_some_and(|at| at <= now) {
-            self.interpreter.end_sheet();
-        }
-        self.speak(now);
-        if !self.on_line.is_empty() {
-            self.take_line(now);
-        }
-    }
-
-    fn disconnected(&mut self, now: Instant) {
-        self.now = Some(now);
-        self.actions.clear();
-        self.delayed.clear();
-        // As in a real one, half a command waits for the rest and takes the next job for it.
-        if !self.buffer.is_empty() && !self.blocked() && !self.cut_short {
-            self.cut_short = true;
-            self.interpreter.cut_off(&self.buffer);
-        }
-        if self.silence.is_some() && !self.blocked() {
-            self.interpreter.end_sheet();
-        }
     }
 }

@@ -1,29 +1,11 @@
 //! Foreign decoders and encoders: our bytes on `escpost-render`'s paper, our paper under `rxing`'s
 //! eyes, and the `escpos` crate's bytes on our paper.
 
-use rxing::BarcodeFormat;
+use tresen_foreign::{BarcodeFormat, scan, scan_map};
 use tresen_printers::bitmap::Bitmap;
 use tresen_printers::document::{Barcode, Cell, Correction, Dither, Image, Qr, Receipt, Row, Style};
 use tresen_printers::escpos::sim::render;
 use tresen_printers::{DrawerPin, Profile, escpos};
-
-/// What a scanner reads on paper.
-fn scan(width: u32, height: u32, black: impl Fn(u32, u32) -> bool, format: BarcodeFormat) -> Option<String> {
-    const QUIET: u32 = 40;
-    let (w, h) = (width + 2 * QUIET, height + 2 * QUIET);
-    let luma = (0..w * h)
-        .map(|i| {
-            let (x, y) = (i % w, i / w);
-            let inside = x >= QUIET && y >= QUIET && x < width + QUIET && y < height + QUIET;
-            if inside && black(x - QUIET, y - QUIET) { 0 } else { 255 }
-        })
-        .collect();
-    rxing::helpers::detect_in_luma(luma, w, h, Some(format)).ok().map(|r| r.getText().to_owned())
-}
-
-fn scan_map(map: &Bitmap, format: BarcodeFormat) -> Option<String> {
-    scan(map.width(), map.height(), |x, y| map.is_black(x, y), format)
-}
 
 fn gradient(width: u32, height: u32, dither: Dither) -> Image {
     let pixels = (0..width * height).map(|i| ((i % width) * 255 / width) as u8).collect();
@@ -135,23 +117,23 @@ fn images_arrive_dot_for_dot() {
 
 #[test]
 fn our_paper_takes_the_escpos_crates_bytes() {
-    use escpos_crate::driver::Driver;
-    use escpos_crate::printer::Printer;
-    use escpos_crate::utils::{CashDrawer, JustifyMode, PageCode, Protocol, QRCodeModel, QRCodeOption};
+    use escpos_peer::driver::Driver;
+    use escpos_peer::printer::Printer;
+    use escpos_peer::utils::{CashDrawer, JustifyMode, PageCode, Protocol, QRCodeModel, QRCodeOption};
     #[derive(Clone, Default)]
     struct Memory(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
     impl Driver for Memory {
         fn name(&self) -> String {
             "memory".into()
         }
-        fn write(&self, data: &[u8]) -> escpos_crate::errors::Result<()> {
+        fn write(&self, data: &[u8]) -> escpos_peer::errors::Result<()> {
             self.0.lock().expect("one thread").extend_from_slice(data);
             Ok(())
         }
-        fn read(&self, _: &mut [u8]) -> escpos_crate::errors::Result<usize> {
+        fn read(&self, _: &mut [u8]) -> escpos_peer::errors::Result<usize> {
             Ok(0)
         }
-        fn flush(&self) -> escpos_crate::errors::Result<()> {
+        fn flush(&self) -> escpos_peer::errors::Result<()> {
             Ok(())
         }
     }
@@ -164,7 +146,7 @@ fn our_paper_takes_the_escpos_crates_bytes() {
         .and_then(|p| {
             p.reset_size()?.bold(false)?.qrcode_option(
                 "their QR",
-                QRCodeOption::new(QRCodeModel::Model2, 5, escpos_crate::utils::QRCodeCorrectionLevel::M),
+                QRCodeOption::new(QRCodeModel::Model2, 5, escpos_peer::utils::QRCodeCorrectionLevel::M),
             )
         })
         .and_then(|p| p.cash_drawer(CashDrawer::Pin2)?.print_cut())
@@ -175,4 +157,15 @@ fn our_paper_takes_the_escpos_crates_bytes() {
     assert!(printed.sheets[0].text().contains("H e l l o   €"), "{}", printed.sheets[0].text());
     assert_eq!(scan_map(printed.sheets[0].dots(), BarcodeFormat::QR_CODE).as_deref(), Some("their QR"));
     assert_eq!(printed.kicks.len(), 1);
+}
+
+/// The codes among what python-escpos 3.1 prints.
+#[test]
+fn a_scanner_reads_another_encoders_codes_on_our_paper() {
+    let bytes = include_bytes!("../../../printers/testdata/python-escpos-3.1-tm-t88v.bin");
+    let printed = render(bytes, &Profile::epson_tm_t88());
+    let sheet = printed.sheets[0].dots();
+    assert_eq!(scan_map(sheet, BarcodeFormat::QR_CODE).as_deref(), Some("python-escpos QR"));
+    assert_eq!(scan_map(sheet, BarcodeFormat::EAN_13).as_deref(), Some("4006381333931"));
+    assert_eq!(scan_map(sheet, BarcodeFormat::CODE_128).as_deref(), Some(" code 128"));
 }
