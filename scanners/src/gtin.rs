@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tresen_hal::barcode::{check_digit, upc_e};
 use tresen_hal::{Error, Kind, Result};
 
 /// An article number that is right: 8, 12, 13 or 14 digits whose check digit fits.
@@ -67,39 +68,26 @@ impl Gtin {
     pub fn from_upc_e(digits: &str) -> Result<Self> {
         all_digits(digits)?;
         let (system, six, check) = match digits.len() {
-            6 => ("0", digits, None),
+            6 => ('0', digits, None),
             7 => return Self::from_upc_e_7(digits),
-            8 => (&digits[..1], &digits[1..7], Some(&digits[7..])),
+            8 => (char::from(digits.as_bytes()[0]), &digits[1..7], Some(&digits[7..])),
             n => return Err(bad(digits, format!("{n} digits; UPC-E has 6 to 8"))),
         };
-        if !matches!(system, "0" | "1") {
+        let Some(upc) = upc_e::expand(system, six) else {
             return Err(bad(digits, format!("number system {system}; UPC-E has 0 or 1")));
-        }
-        let (maker, item) = match &six[5..] {
-            n @ ("0" | "1" | "2") => (format!("{}{n}00", &six[..2]), format!("00{}", &six[2..5])),
-            "3" => (format!("{}00", &six[..3]), format!("000{}", &six[3..5])),
-            "4" => (format!("{}0", &six[..4]), format!("0000{}", &six[4..5])),
-            n => (six[..5].to_owned(), format!("0000{n}")),
         };
-        let body = format!("{system}{maker}{item}");
-        let should = check_digit(body.as_bytes());
-        match check.map(|c| c.as_bytes()[0] - b'0') {
-            Some(is) if is != should => {
-                Err(bad(digits, format!("the check digit is {is}, but should be {should}"))
-                    .hint("scan or type it again"))
-            }
-            _ => Self::parse(&format!("{body}{should}")),
+        match check.filter(|check| !upc.ends_with(check)) {
+            Some(is) => Err(bad(digits, format!("the check digit is {is}, but should be {}", &upc[11..]))
+                .hint("scan or type it again")),
+            None => Self::parse(&upc),
         }
     }
 
     fn from_upc_e_7(digits: &str) -> Result<Self> {
         let with_check = Self::from_upc_e(&format!("0{digits}"));
-        if !digits.starts_with(['0', '1']) {
-            return with_check;
-        }
-        let without = Self::from_upc_e(&digits[1..])?.0 / 10 + u64::from(digits.starts_with('1')) * 10_000_000_000;
-        let body = format!("{without:011}");
-        let with_system = Self::parse(&format!("{body}{}", check_digit(body.as_bytes())))?;
+        let system = char::from(digits.as_bytes()[0]);
+        let Some(with_system) = upc_e::expand(system, &digits[1..]) else { return with_check };
+        let with_system = Self::parse(&with_system)?;
         match with_check {
             Ok(other) if other != with_system => {
                 Err(bad(digits, "a UPC-E of 7 digits that can be read two ways".into())
@@ -111,20 +99,7 @@ impl Gtin {
 
     /// The eight digits of its UPC-E, if it has one.
     pub fn to_upc_e(self) -> Option<String> {
-        let upc = (self.0 < 200_000_000_000 && self.kind() == GtinKind::Gtin12).then(|| format!("{:012}", self.0))?;
-        let (system, maker, item, check) = (&upc[..1], &upc[1..6], &upc[6..11], &upc[11..]);
-        let six = if matches!(&maker[2..], "000" | "100" | "200") && item.starts_with("00") {
-            format!("{}{}{}", &maker[..2], &item[2..], &maker[2..3])
-        } else if maker.ends_with("00") && item.starts_with("000") {
-            format!("{}{}3", &maker[..3], &item[3..])
-        } else if maker.ends_with('0') && item.starts_with("0000") {
-            format!("{}{}4", &maker[..4], &item[4..])
-        } else if item.starts_with("0000") && matches!(&item[4..], "5" | "6" | "7" | "8" | "9") {
-            format!("{maker}{}", &item[4..])
-        } else {
-            return None;
-        };
-        Some(format!("{system}{six}{check}"))
+        (self.kind() == GtinKind::Gtin12).then(|| upc_e::shorten(&format!("{:012}", self.0)))?
     }
 
     /// How many digits it needs.
@@ -186,20 +161,6 @@ impl<'de> Deserialize<'de> for Gtin {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
-}
-
-/// The check digit that belongs behind `body`: weights 3 and 1 from the right, modulo 10. Anything
-/// but digits in `body` counts as 0.
-pub fn check_digit(body: &[u8]) -> u8 {
-    let sum: usize = body
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(i, b)| {
-            usize::from(b.is_ascii_digit()) * usize::from(b.wrapping_sub(b'0')) * if i % 2 == 0 { 3 } else { 1 }
-        })
-        .sum();
-    ((10 - sum % 10) % 10) as u8
 }
 
 fn all_digits(text: &str) -> Result<()> {

@@ -293,7 +293,7 @@ const FIVE_MINUS: [u8; 10] = [0, 5, 9, 4, 8, 3, 7, 2, 6, 1];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gtin::check_digit;
+    use tresen_hal::barcode::check_digit;
 
     fn code(body: &str) -> Gtin {
         Gtin::parse(&format!("{body}{}", check_digit(body.as_bytes()))).expect(body)

@@ -3,7 +3,6 @@
 //! | module | is |
 //! |---|---|
 //! | [`scan`] | the event: data, symbology, AIM identifier, device, time |
-//! | [`symbology`] | kinds of codes and their AIM identifiers |
 //! | [`gtin`] | article numbers and check digits, UPC-E |
 //! | [`instore`] | labels of the shop and its scales: templates for price and weight |
 //! | [`gs1`] | GS1 element strings: batch, expiry, weight, price |
@@ -35,11 +34,10 @@ mod listener;
 pub mod scan;
 mod scanner;
 pub mod serial;
-pub mod symbology;
 pub mod wedge;
 
 pub use dedupe::Dedupe;
 pub use gtin::Gtin;
 pub use scan::{Code, Scan};
 pub use scanner::{Capabilities, Scanner};
-pub use symbology::{AimId, Symbology};
+pub use tresen_hal::barcode::{AimId, Symbology};

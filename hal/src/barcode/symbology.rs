@@ -7,8 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
-use tresen_hal::{Error, Kind, Result};
 
 /// A kind of barcode.
 ///
@@ -135,7 +135,7 @@ impl fmt::Display for Symbology {
 /// An AIM symbology identifier: `]E0`, `]Q3`. Any letter with any digit or letter is kept, known or not.
 ///
 /// ```
-/// use tresen_scanners::symbology::{AimId, Symbology};
+/// use tresen_hal::barcode::{AimId, Symbology};
 ///
 /// let aim: AimId = "]d2".parse()?;
 /// assert_eq!(aim.symbology(b"0104006381333931"), Symbology::DataMatrix);
@@ -183,12 +183,12 @@ impl AimId {
 
     /// Whether symbols of this kind contain digits and printable characters only, so that a line end behind the
     /// data belongs to the scanner. Code 39, 93 and 128 and the two-dimensional codes may contain any character.
-    pub(crate) fn excludes_line_ends(self) -> bool {
+    pub fn excludes_line_ends(self) -> bool {
         matches!(self.code(), 'E' | 'I' | 'e' | 'F' | 'M' | 'H') || &self.0 == b"C1"
     }
 
     /// Whether it is of a kind that one line across reads.
-    pub(crate) fn is_linear(self) -> bool {
+    pub fn is_linear(self) -> bool {
         self.excludes_line_ends() || matches!(self.code(), 'C' | 'A' | 'G' | 'B')
     }
 
