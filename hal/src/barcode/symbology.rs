@@ -98,6 +98,17 @@ impl Symbology {
         AIM.iter().find(|(_, symbology, _)| *symbology == self).map(|(_, _, aim)| *aim)
     }
 
+    /// Whether it is made of bars, which one line across reads. The composite of a DataBar counts as its DataBar.
+    pub fn is_linear(self) -> bool {
+        match self {
+            Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE | Self::DataBar => true,
+            Self::Code128 | Self::Code39 | Self::Code93 | Self::Codabar | Self::Itf => true,
+            Self::Telepen | Self::Msi | Self::Code11 => true,
+            Self::Qr | Self::DataMatrix | Self::Aztec | Self::MaxiCode | Self::DotCode | Self::HanXin => false,
+            Self::Pdf417 | Self::Unknown => false,
+        }
+    }
+
     /// Whether it carries an article number and nothing else.
     pub fn is_ean_upc(self) -> bool {
         matches!(self, Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE)
@@ -177,8 +188,13 @@ impl AimId {
             (b"E0" | b"E3", 12) => Symbology::UpcA,
             (b"E0" | b"E3", 6..=8) => Symbology::UpcE,
             (b"E1" | b"E2", _) => Symbology::Unknown,
-            _ => AIM.iter().find(|(code, ..)| *code == self.0[0]).map_or(Symbology::Unknown, |(_, s, _)| *s),
+            _ => self.family(),
         }
+    }
+
+    /// The first symbology of its code character.
+    fn family(self) -> Symbology {
+        AIM.iter().find(|(code, ..)| *code == self.0[0]).map_or(Symbology::Unknown, |(_, symbology, _)| *symbology)
     }
 
     /// Whether symbols of this kind contain digits and printable characters only, so that a line end behind the
@@ -187,9 +203,9 @@ impl AimId {
         matches!(self.code(), 'E' | 'I' | 'e' | 'F' | 'M' | 'H') || &self.0 == b"C1"
     }
 
-    /// Whether it is of a kind that one line across reads.
+    /// Whether it is of a symbology that [is linear](Symbology::is_linear).
     pub fn is_linear(self) -> bool {
-        self.excludes_line_ends() || matches!(self.code(), 'C' | 'A' | 'G' | 'B')
+        self.family().is_linear()
     }
 
     /// Whether the data is a GS1 element string (GS1 General Specifications 5.1.3): FNC1 in first
