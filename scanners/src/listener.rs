@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tresen_hal::{Clock, Link, Result, SystemClock};
+use tresen_hal::{Clock, Known, Link, Result};
 
 use crate::serial::{self, Line};
-use crate::{Scan, wedge};
+use crate::{Capabilities, Scan, wedge};
 
 /// Bytes to codes, sans-IO. A silence may end a code.
 pub(crate) trait Decode {
@@ -50,8 +50,9 @@ decode!(serial::Decoder, wedge::Decoder);
 pub(crate) struct Listener<D> {
     pub(crate) link: Box<dyn Link>,
     pub(crate) name: String,
-    pub(crate) clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
     pub(crate) decoder: D,
+    pub(crate) capabilities: Capabilities,
     /// Scans that came while disabled.
     pub(crate) dropped: u64,
     input: Vec<u8>,
@@ -59,8 +60,21 @@ pub(crate) struct Listener<D> {
 }
 
 impl<D: Decode> Listener<D> {
-    pub(crate) fn new(link: Box<dyn Link>, name: String, decoder: D) -> Self {
-        Self { link, name, clock: Arc::new(SystemClock), decoder, dropped: 0, input: Vec::new(), enabled: true }
+    /// `sends_identifiers`: whether the scanner may be set up to send code identifiers.
+    pub(crate) fn new(
+        link: Box<dyn Link>,
+        name: String,
+        clock: Arc<dyn Clock>,
+        decoder: D,
+        sends_identifiers: bool,
+    ) -> Self {
+        let capabilities = Capabilities {
+            enable: Known::No,
+            beep: Known::No,
+            trigger: Known::No,
+            symbology: if sends_identifiers { Known::Unknown } else { Known::No },
+        };
+        Self { link, name, clock, decoder, capabilities, dropped: 0, input: Vec::new(), enabled: true }
     }
 
     /// The next scan. Cancel-safe.
@@ -109,13 +123,14 @@ impl<D: Decode> Listener<D> {
         self.enabled = enabled;
     }
 
-    fn scan(&self, line: Line) -> Scan {
+    fn scan(&mut self, line: Line) -> Scan {
         let at = self.clock.wall();
         let scan = match (line.aim, line.symbology) {
             (Some(aim), _) => Scan::reported(aim, line.data, at),
             (None, Some(symbology)) => Scan::synthesised(symbology, line.data, at),
             (None, None) => Scan::plain(line.data, at),
         };
+        self.capabilities.saw(&scan);
         scan.from_device(&self.name)
     }
 }

@@ -1,8 +1,9 @@
 //! What a vendor codes against: any barcode scanner.
 
-use tresen_hal::{BoxFuture, Driver, Result};
+use serde::{Deserialize, Serialize};
+use tresen_hal::{BoxFuture, Driver, Known, Result};
 
-use crate::scan::Scan;
+use crate::scan::{AimSource, Scan};
 
 /// A barcode scanner, whatever its protocol and link. Its events are its scans.
 pub trait Scanner: Driver<Event = Scan> {
@@ -28,16 +29,40 @@ pub trait Scanner: Driver<Event = Scan> {
     fn trigger(&mut self, on: bool) -> BoxFuture<'_, Result<()>>;
 }
 
-/// What a scanner can be told to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+/// What a scanner can do, and be told to do.
+///
+/// A command that it does not have fails with [`tresen_hal::Kind::Unsupported`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// It can be enabled and disabled; where it cannot, the driver drops scans while disabled.
-    pub enable: bool,
+    pub enable: Known,
     /// It can beep on command.
-    pub beep: bool,
+    pub beep: Known,
     /// Its trigger can be pressed on command.
-    pub trigger: bool,
-    /// It says which symbology it read.
-    pub symbology: bool,
+    pub trigger: Known,
+    /// It says which symbology it read. Unknown for a scanner that may be set up to do so, until it has once.
+    pub symbology: Known,
+}
+
+impl Capabilities {
+    /// Learns from a scan.
+    pub(crate) fn saw(&mut self, scan: &Scan) {
+        if scan.aim.is_some_and(|aim| aim.source == AimSource::Reported) {
+            self.symbology = Known::Yes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_survive_json() {
+        let capabilities = Capabilities { beep: Known::Yes, enable: Known::No, ..Capabilities::default() };
+        let json = serde_json::to_string(&capabilities).expect("prints");
+        assert_eq!(json, r#"{"enable":"no","beep":"yes","trigger":"unknown","symbology":"unknown"}"#);
+        assert_eq!(serde_json::from_str::<Capabilities>(&json).expect("reads"), capabilities);
+    }
 }

@@ -30,9 +30,9 @@ impl Protocol {
         match (self.name, link) {
             ("escpos", _) => escpos::Options::NAMES,
             ("zvt", _) => &zvt::Settings::OPTIONS,
-            ("scanner", LinkKind::Hid(_)) => &hid::OPTIONS,
-            ("scanner", LinkKind::Evdev(_)) => &wedge::OPTIONS,
-            ("scanner", _) => &line::OPTIONS,
+            ("scanner", LinkKind::Hid(_)) => hid::Options::NAMES,
+            ("scanner", LinkKind::Evdev(_)) => wedge::Options::NAMES,
+            ("scanner", _) => line::Options::NAMES,
             _ => &CameraScans::OPTIONS,
         }
     }
@@ -75,9 +75,9 @@ pub(crate) fn check_address(class: &str, address: &Address) -> Result<()> {
         "escpos" => escpos::Options::from_address(address).map(drop),
         "zvt" => zvt::Settings::from_address(address).map(drop),
         "scanner" => match meant.link() {
-            LinkKind::Hid(_) => hid::check(address),
-            LinkKind::Evdev(_) => wedge::check(address),
-            _ => line::Framing::from_address(address).map(drop),
+            LinkKind::Hid(_) => hid::Options::from_address(address).map(drop),
+            LinkKind::Evdev(_) => wedge::Options::from_address(address).map(drop),
+            _ => line::Options::from_address(address).map(drop),
         },
         _ => CameraScans::check(address),
     }
@@ -152,19 +152,20 @@ pub async fn open_scanner(
     let scanner: Box<dyn scanners::Scanner> = match meant.link() {
         // A recording tells no descriptor, and comes all at once.
         LinkKind::Hid(_) if meant != *address => {
-            hid::from_descriptor(link::open(address).await?, name, &meant.with("settle", "0"), None, clock)?
+            let options = hid::Options::from_address(&meant.with("settle", "0"))?;
+            hid::open(link::open(address).await?, name, options, clock, None)?
         }
         LinkKind::Hid(id) => {
             let (link, descriptor) = open_hid(address, id).await?;
-            hid::from_descriptor(link, name, address, Some(&descriptor), clock)?
+            hid::open(link, name, hid::Options::from_address(address)?, clock, Some(&descriptor))?
         }
         LinkKind::Evdev(_) => {
-            let link = link::open(address).await?;
-            Box::new(wedge::WedgeScanner::from_address(link, name, address)?.with_clock(clock))
+            let options = wedge::Options::from_address(address)?;
+            Box::new(wedge::open(link::open(address).await?, name, options, clock, wedge::Source::Evdev)?)
         }
         _ => {
-            let link = link::open(address).await?;
-            Box::new(line::SerialScanner::from_address(link, name, address)?.with_clock(clock))
+            let options = line::Options::from_address(address)?;
+            Box::new(line::open(link::open(address).await?, name, options, clock)?)
         }
     };
     Ok((scanner, address.label()))

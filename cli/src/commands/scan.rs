@@ -7,8 +7,7 @@ use tresen::config::check_address;
 use tresen::hal::address::LinkKind;
 use tresen::hal::link;
 use tresen::hal::{BoxFuture, Driver, Error, Kind, Link};
-use tresen::scanners::Symbology;
-use tresen::scanners::serial::SerialScanner;
+use tresen::scanners::{Symbology, serial};
 use tresen::{Address, Clock, Result, Scan, SystemClock};
 
 use super::diagnose::{diagnosed, hex};
@@ -79,8 +78,9 @@ async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Dr
         // What comes is counted, so that a code without an end can be told from silence.
         "scanner" if lines => {
             check_address("scanners", address)?;
+            let options = serial::Options::from_address(address)?;
             let counted = Counted { link: link::open(address).await?, heard: heard.clone() };
-            Box::new(SerialScanner::from_address(Box::new(counted), name, address)?.with_clock(clock))
+            Box::new(serial::open(Box::new(counted), name, options, clock)?)
         }
         _ => tresen::open_scanner(address, name, clock).await?.0,
     })

@@ -8,7 +8,7 @@ use tresen_hal::sim::{Action, Device};
 use super::layout::Command;
 use crate::Symbology;
 
-/// The report descriptor of a [`HidScannerSim`], from HID Point of Sale Usage Tables 1.02.
+/// The report descriptor of a [`Simulator`], from HID Point of Sale Usage Tables 1.02.
 ///
 /// Input report 2, 64 bytes: length, three AIM bytes, 56 bytes of data, two reserved bytes, the continued bit.
 /// Output report 4: prevent read, initiate read, error beep, good read beep, not on file beep, from bit 0 up.
@@ -80,7 +80,7 @@ pub enum Fault {
 ///
 /// A code that is held before it while nobody is connected comes at once when somebody is, as stale ones do.
 #[derive(Debug, Default)]
-pub struct HidScannerSim {
+pub struct Simulator {
     triggered: bool,
     codes: VecDeque<Vec<Vec<u8>>>,
     reports: VecDeque<Vec<u8>>,
@@ -91,7 +91,7 @@ pub struct HidScannerSim {
     beeps: Vec<Command>,
 }
 
-impl HidScannerSim {
+impl Simulator {
     /// A scanner that sees nothing yet and reads whatever it sees.
     pub fn new() -> Self {
         Self::default()
@@ -156,7 +156,7 @@ impl HidScannerSim {
     }
 }
 
-impl Device for HidScannerSim {
+impl Device for Simulator {
     fn connected(&mut self, _: Instant) {
         self.reports.clear();
     }
@@ -186,7 +186,7 @@ impl Device for HidScannerSim {
 mod tests {
     use super::*;
 
-    fn sent(sim: &mut HidScannerSim) -> Vec<Vec<u8>> {
+    fn sent(sim: &mut Simulator) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| sim.next_action())
             .map(|action| match action {
                 Action::Send(bytes) => bytes,
@@ -198,7 +198,7 @@ mod tests {
     /// The field's facts: 02, length, `]cm`, 56 bytes of data, the continued bit at 63.
     #[test]
     fn sends_reports_of_64_bytes() {
-        let mut sim = HidScannerSim::new();
+        let mut sim = Simulator::new();
         sim.scan("4006381333931", Symbology::Ean13);
         let [report] = &sent(&mut sim)[..] else { panic!("one report") };
         assert_eq!(report[..18], *b"\x02\x0d]E04006381333931");
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn does_as_it_is_told() {
-        let mut sim = HidScannerSim::triggered();
+        let mut sim = Simulator::triggered();
         let now = Instant::now();
         sim.scan("1", Symbology::Code128);
         assert!(sent(&mut sim).is_empty());

@@ -9,10 +9,11 @@
 
 mod code_id;
 mod driver;
-mod sim;
+mod options;
+pub mod sim;
 mod wire;
 
 pub use code_id::{CodeId, UpcE};
-pub use driver::{Commands, OPTIONS, SerialScanner};
-pub use sim::{Fault, ScannerSim, Settings};
+pub use driver::{Scanner, open};
+pub use options::{Commands, Options};
 pub use wire::{Counters, Decoder, Framing, Line, Suffix};

@@ -49,7 +49,7 @@ const LONGEST_COMMAND: usize = 64;
 
 /// A scanner with codes before it.
 #[derive(Debug)]
-pub struct ScannerSim {
+pub struct Simulator {
     settings: Settings,
     codes: VecDeque<(Vec<u8>, Option<Fault>)>,
     fault: Option<Fault>,
@@ -60,7 +60,7 @@ pub struct ScannerSim {
     now: Option<Instant>,
 }
 
-impl ScannerSim {
+impl Simulator {
     /// A scanner that sees nothing yet.
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl ScannerSim {
     }
 }
 
-impl Device for ScannerSim {
+impl Device for Simulator {
     fn connected(&mut self, now: Instant) {
         self.now = Some(now);
         self.command.clear();
@@ -163,7 +163,7 @@ impl Device for ScannerSim {
 mod tests {
     use super::*;
 
-    fn sent(sim: &mut ScannerSim) -> Vec<Vec<u8>> {
+    fn sent(sim: &mut Simulator) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| sim.next_action())
             .map(|action| match action {
                 Action::Send(bytes) => bytes,
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn sends_as_it_is_set_up() {
         let settings = Settings { prefix: vec![2], aim: true, suffix: vec![3], triggered: false };
-        let mut sim = ScannerSim::new(settings);
+        let mut sim = Simulator::new(settings);
         sim.scan("4006381333931", Symbology::Ean13);
         sim.scan("x", Symbology::Unknown);
         assert_eq!(sent(&mut sim), [b"\x02]E04006381333931\x03".to_vec(), b"\x02x\x03".to_vec()]);
@@ -184,7 +184,7 @@ mod tests {
     /// The field's facts: Honeywell's trigger is 16 54 0D on and 16 55 0D off.
     #[test]
     fn reads_while_triggered() {
-        let mut sim = ScannerSim::new(Settings { triggered: true, ..Settings::default() });
+        let mut sim = Simulator::new(Settings { triggered: true, ..Settings::default() });
         sim.scan("1", Symbology::Code128);
         let now = Instant::now();
         sim.input(&[0x16, 0x54], now);
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn slow_bytes_come_one_by_one() {
-        let mut sim = ScannerSim::new(Settings { aim: false, ..Settings::default() });
+        let mut sim = Simulator::new(Settings { aim: false, ..Settings::default() });
         let mut now = Instant::now();
         sim.connected(now);
         sim.fault_next(Fault::Slow);

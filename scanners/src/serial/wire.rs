@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use tresen_hal::{Address, Error, Kind, Result};
+use tresen_hal::{Error, Kind, Result};
 
 use super::code_id::{CodeId, UpcE};
 use crate::gs1::GS;
@@ -65,48 +65,23 @@ pub enum Suffix {
 }
 
 impl Framing {
-    /// The options that [`Framing::from_address`] reads.
-    pub const OPTIONS: [&'static str; 8] = ["prefix", "suffix", "quiet", "gap", "aim", "code-id", "upc-e", "max"];
-
-    /// Reads the options of an address:
-    ///
-    /// | option | is | without it |
-    /// |---|---|---|
-    /// | `prefix` | bytes before each code, percent-encoded | none |
-    /// | `suffix` | bytes after each code, percent-encoded, or `line`, or `none` | `line`: CR, LF, CRLF or TAB |
-    /// | `quiet` | the silence behind an end mark that makes it the end, in milliseconds | 50; 0 with bytes as `suffix` |
-    /// | `gap` | a silence that ends a code without any mark, in milliseconds | none; 100 with `suffix=none` |
-    /// | `aim` | whether `]cm` in front is an AIM identifier | `true` |
-    /// | `code-id` | the vendor's identifier in front: `honeywell`, `zebra`, `datalogic` | none |
-    /// | `upc-e` | UPC-E without identifier: `8` digits, `6` digits, `none` | refused where ambiguous |
-    /// | `max` | the longest code, in bytes | 8192 |
+    /// Whether any code can come out of this.
     ///
     /// # Errors
-    /// [`Kind::Address`] names the option and what is allowed.
-    pub fn from_address(address: &Address) -> Result<Self> {
-        let usual = Self::default();
-        let suffix = match address.option("suffix") {
-            None | Some("line") => Suffix::Line,
-            Some("none" | "") => Suffix::None,
-            Some(bytes) => Suffix::Bytes(bytes.into()),
-        };
-        let millis = |name| Ok::<_, Error>(address.option_as::<u64>(name)?.map(Duration::from_millis));
-        let (gap, quiet) = (millis("gap")?, millis("quiet")?);
-        let max = address.option_as("max")?.unwrap_or(usual.max);
-        if max == 0 || max > 1 << 20 {
-            let why = format!("option `max={max}`: allowed are 1 to {}", 1 << 20);
-            return Err(Error::new(Kind::Address, why).at(address.label()));
+    /// [`Kind::Config`]: the longest code has no byte, or nothing ends a code.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.max == 0 {
+            return Err(Error::new(Kind::Config, "`max` is 0, so every code would be too long"));
         }
-        Ok(Self {
-            prefix: address.option("prefix").unwrap_or_default().into(),
-            quiet: quiet.unwrap_or(if suffix == Suffix::Line { usual.quiet } else { Duration::ZERO }),
-            gap: gap.filter(|g| !g.is_zero()).or((suffix == Suffix::None).then_some(USUAL_GAP)),
-            suffix,
-            aim: address.option_as("aim")?.unwrap_or(usual.aim),
-            code_id: address.option_as("code-id")?,
-            upc_e: address.option_as("upc-e")?.unwrap_or_default(),
-            max,
-        })
+        let has_suffix = match &self.suffix {
+            Suffix::Line => true,
+            Suffix::Bytes(bytes) => !bytes.is_empty(),
+            Suffix::None => false,
+        };
+        if has_suffix || self.gap.is_some() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Config, "nothing ends a code").hint("set a suffix or a gap"))
     }
 }
 
@@ -354,7 +329,7 @@ fn is_garbled(data: &[u8]) -> bool {
 /// [`Framing::quiet`] for line ends: beyond the pauses within a burst, below what a cashier notices.
 const QUIET: Duration = Duration::from_millis(50);
 /// The gap if there is no suffix and none is given.
-const USUAL_GAP: Duration = Duration::from_millis(100);
+pub(super) const USUAL_GAP: Duration = Duration::from_millis(100);
 /// A pause after which bytes without an end belong to no code that is still to come.
 const UNENDED: Duration = Duration::from_secs(1);
 
@@ -539,32 +514,6 @@ mod tests {
         decoder.timeout(now + 2 * QUIET);
         assert_eq!(decoder.next_line().map(|l| l.data).as_deref(), Some(&b"2"[..]));
         assert_eq!(decoder.next_line(), None);
-    }
-
-    #[test]
-    fn reads_an_address() {
-        let framing = |options: &str| {
-            Framing::from_address(&format!("scanner+serial:///dev/ttyS0?{options}").parse().expect("an address"))
-        };
-        assert_eq!(framing("baud=9600").expect("good"), Framing::default());
-        let got = framing("prefix=%02&suffix=%03&gap=50&aim=false&max=100").expect("good");
-        let want = Framing {
-            prefix: vec![2],
-            suffix: Suffix::Bytes(vec![3]),
-            quiet: Duration::ZERO,
-            gap: Some(Duration::from_millis(50)),
-            aim: false,
-            max: 100,
-            ..Framing::default()
-        };
-        assert_eq!(got, want);
-        assert_eq!(framing("suffix=none").expect("good").gap, Some(USUAL_GAP));
-        let got = framing("quiet=0&code-id=zebra&upc-e=8").expect("good");
-        assert_eq!(got, Framing { code_id: Some(CodeId::Zebra), upc_e: UpcE::Eight, ..at_once() });
-        for bad in ["gap=soon", "aim=perhaps", "max=0", "quiet=-1", "code-id=acme", "upc-e=7"] {
-            let error = framing(bad).expect_err(bad);
-            assert!(error.kind() == Kind::Address && error.to_string().contains(bad), "{error}");
-        }
     }
 
     proptest::proptest! {

@@ -18,10 +18,11 @@
 mod driver;
 mod keys;
 mod layout;
-mod sim;
+mod options;
+pub mod sim;
 mod wire;
 
-pub use driver::{OPTIONS, WedgeScanner, check};
+pub use driver::{Scanner, open};
 pub use layout::Layout;
-pub use sim::{End, Fault, Form, Settings, WedgeSim};
+pub use options::Options;
 pub use wire::{Counters, Decoder, KeyReport, Source};

@@ -66,7 +66,7 @@ pub enum Fault {
 
 /// A scanner in keyboard mode with codes before it. Each [`Action::Send`] is one key up or down.
 #[derive(Debug, Default)]
-pub struct WedgeSim {
+pub struct Simulator {
     settings: Settings,
     chunks: VecDeque<Vec<u8>>,
     fault: Option<Fault>,
@@ -74,7 +74,7 @@ pub struct WedgeSim {
     stuck: Option<u8>,
 }
 
-impl WedgeSim {
+impl Simulator {
     /// A scanner that sees nothing yet.
     pub fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
@@ -246,7 +246,7 @@ fn event(kind: u16, code: u16, value: i32) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &code.to_le_bytes(), &value.to_le_bytes()].concat()
 }
 
-impl Device for WedgeSim {
+impl Device for Simulator {
     /// A keyboard's lights; it has none.
     fn input(&mut self, _: &[u8], _: Instant) {}
 
@@ -261,7 +261,7 @@ mod tests {
     use crate::wedge::wire::tests::event;
 
     fn sent(settings: Settings, code: &str) -> Vec<Vec<u8>> {
-        let mut sim = WedgeSim::new(settings);
+        let mut sim = Simulator::new(settings);
         sim.scan(code, Symbology::Ean13);
         std::iter::from_fn(|| sim.next_action())
             .map(|action| match action {
@@ -313,6 +313,6 @@ mod tests {
         let alt = Settings { alt: true, aim: false, ..settings };
         let keys: Vec<u8> = sent(alt, "A").iter().map(|r| r[3]).filter(|key| *key != 0).collect();
         assert_eq!(keys, [0x62, 0x62, 0x5e, 0x5d], "0065");
-        assert_eq!(WedgeSim::reports().settings, Settings { form: Form::Reports, ..Settings::default() });
+        assert_eq!(Simulator::reports().settings, Settings { form: Form::Reports, ..Settings::default() });
     }
 }
