@@ -3,9 +3,9 @@
 //!
 //! A field whose AI begins with one of the predefined-length prefixes of figure 7.8.5-2 ends by its length;
 //! every other ends at a separator, GS (0x1D), or at the end. A separator after a predefined-length field
-//! is not needed and accepted. Unknown AIs are kept as they are.
+//! is superfluous, but accepted. Unknown AIs are kept as they are.
 //!
-//! Which AIs there are and what their data may be is [`tresen_hal::barcode::gs1`]. Left out: Digital Link.
+//! The table of AIs and what their data may be is in [`tresen_hal::barcode::gs1`]. Left out: Digital Link.
 
 use std::fmt;
 
@@ -37,11 +37,11 @@ pub struct ElementString {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Element {
-    /// The identifier, 2 to 4 digits; for one that the table does not know, as many as its prefix needs.
+    /// The identifier, 2 to 4 digits; if the table does not have it, as many as its prefix implies.
     pub ai: String,
     /// Its data.
     pub value: String,
-    /// Whether the table knows it; if not, the value is unchecked.
+    /// Whether the table has it. If not, the value is unchecked.
     pub known: bool,
 }
 
@@ -68,12 +68,12 @@ impl ElementString {
             at = next;
         }
         if elements.is_empty() {
-            return Err(Error::new(Kind::Input, "an empty GS1 element string"));
+            return Err(Error::new(Kind::Input, "the GS1 element string is empty"));
         }
         Ok(Self { elements })
     }
 
-    /// All of them, in the order of the symbol.
+    /// All elements, in the order of the symbol.
     pub fn elements(&self) -> &[Element] {
         &self.elements
     }
@@ -83,10 +83,10 @@ impl ElementString {
         self.elements.iter().find(|e| e.ai == ai).map(|e| e.value.as_str())
     }
 
-    /// The article, (01), or what a case contains, (02).
+    /// The GTIN of the article, (01), or of the contents of a case, (02).
     ///
     /// # Errors
-    /// [`Kind::Input`]: only for values that were not parsed here but deserialised.
+    /// [`Kind::Input`]: not a GTIN. Only possible in a deserialised value; parsing checks it.
     pub fn gtin(&self) -> Result<Option<Gtin>> {
         self.value("01").or(self.value("02")).map(Gtin::parse).transpose()
     }
@@ -95,7 +95,7 @@ impl ElementString {
     /// that puts the year at most 50 years ahead of `year`, the current one, and at most 49 behind it.
     ///
     /// # Errors
-    /// [`Kind::Input`]: no date in that century, such as 29 February.
+    /// [`Kind::Input`]: no such date in that century, such as 29 February.
     pub fn date(&self, ai: &str, year: i16) -> Result<Option<Date>> {
         self.value(ai).map(|value| date(value, year)).transpose()
     }
@@ -131,20 +131,20 @@ impl fmt::Display for ElementString {
 pub struct Price {
     /// All digits.
     pub number: u64,
-    /// How many of them stand behind the decimal mark.
+    /// How many of them are decimals.
     pub decimals: u8,
-    /// ISO 4217 number; none means the currency of the shop.
+    /// ISO 4217 number; `None` means the shop's own currency.
     pub currency: Option<u16>,
 }
 
-/// One field from `at` on, and where the next begins.
+/// The field that begins at `at`, and where the next one begins.
 fn element(data: &[u8], at: usize) -> Result<(Element, usize)> {
     let rest = &data[at..];
     let bad = |why: String| Error::new(Kind::Input, format!("{why}, at position {}", at + 1)).at("GS1 element string");
     let known = ApplicationIdentifier::at_start_of(rest);
-    let ai_len = ai_digits(rest).ok_or_else(|| bad("no application identifier".into()))?;
+    let ai_len = ai_digits(rest).ok_or_else(|| bad("expected an application identifier".into()))?;
     if rest.len() < ai_len || !rest[..ai_len].iter().all(u8::is_ascii_digit) {
-        return Err(bad("no application identifier".into()));
+        return Err(bad("expected an application identifier".into()));
     }
     let ai = String::from_utf8_lossy(&rest[..ai_len]).into_owned();
     let rest = &rest[ai_len..];
@@ -241,11 +241,11 @@ mod tests {
             ("10123456789012345678901", "too many"),
             ("37AB", "'A' is not allowed"),
             ("393297", "too few"),
-            ("AB", "no application identifier"),
-            ("10AB\x1d\x1d21C", "no application identifier, at position 6"),
+            ("AB", "expected an application identifier"),
+            ("10AB\x1d\x1d21C", "expected an application identifier, at position 6"),
             ("", "empty"),
             ("80051234567", "too many"),
-            ("39", "no application identifier"),
+            ("39", "expected an application identifier"),
         ] {
             let text = shown(data);
             assert!(text.contains(why), "{data:?}: {text}");

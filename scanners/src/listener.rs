@@ -1,4 +1,4 @@
-//! What drivers share that only listen: bytes become codes, which come as scans or are dropped while disabled.
+//! The common part of drivers that only receive: bytes become scans, which are dropped while disabled.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tresen_hal::{Clock, Known, Link, Result};
 use crate::serial::{self, Line};
 use crate::{Capabilities, Scan, wedge};
 
-/// Bytes to codes, sans-IO. A silence may end a code.
+/// Bytes to codes, sans-IO. Silence may end a code.
 pub(crate) trait Decode {
     fn feed(&mut self, bytes: &[u8], now: std::time::Instant);
     fn next_line(&mut self) -> Option<Line>;
@@ -53,7 +53,7 @@ pub(crate) struct Listener<D> {
     clock: Arc<dyn Clock>,
     pub(crate) decoder: D,
     pub(crate) capabilities: Capabilities,
-    /// Scans that came while disabled.
+    /// Scans dropped while disabled.
     pub(crate) dropped: u64,
     input: Vec<u8>,
     enabled: bool,
@@ -81,7 +81,7 @@ impl<D: Decode> Listener<D> {
     pub(crate) async fn next(&mut self) -> Result<Scan> {
         loop {
             if !self.input.is_empty() {
-                // Not the bytes: `record` writes those down, for who asks for it.
+                // The bytes themselves are left to `record=`.
                 tracing::trace!(device = %self.name, bytes = self.input.len(), "received");
                 self.decoder.feed(&self.input, Instant::now().into_std());
                 self.input.clear();
@@ -103,7 +103,7 @@ impl<D: Decode> Listener<D> {
             tokio::select! {
                 biased;
                 got = self.link.recv(&mut self.input) => if let Err(error) = got {
-                    // Nothing follows a code that has its end. The link tells its error again.
+                    // A pending code that has its end is complete. The link reports its error again on the next call.
                     self.decoder.close();
                     match self.decoder.next_line() {
                         Some(line) if self.enabled => return Ok(self.scan(line)),
@@ -117,7 +117,7 @@ impl<D: Decode> Listener<D> {
 
     pub(crate) fn set_enabled(&mut self, enabled: bool) {
         if enabled && !self.enabled {
-            // A code that began while it was disabled must not come out cut in half.
+            // The rest of a code that began while disabled is not a code.
             self.decoder.discard();
         }
         self.enabled = enabled;

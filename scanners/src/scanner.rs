@@ -1,4 +1,4 @@
-//! What a vendor codes against: any barcode scanner.
+//! The trait of all barcode scanners.
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Driver, Known, Result};
@@ -10,43 +10,41 @@ pub trait Scanner: Driver<Event = Scan> {
     /// What this scanner can do.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Lets it scan, or not.
+    /// Enables or disables scanning.
     ///
     /// # Errors
-    /// The scanner cannot be told, or the link is lost.
+    /// [`tresen_hal::Kind::Unsupported`]: it has no such command. Or the link is lost.
     fn set_enabled(&mut self, enabled: bool) -> BoxFuture<'_, Result<()>>;
 
-    /// Beeps as for a good or a bad scan.
+    /// Sounds the beep for a good or a bad scan.
     ///
     /// # Errors
-    /// The scanner cannot be told, or the link is lost.
+    /// [`tresen_hal::Kind::Unsupported`]: it has no such command. Or the link is lost.
     fn beep(&mut self, good: bool) -> BoxFuture<'_, Result<()>>;
 
     /// Presses or releases the trigger; many scanners release it by themselves after a read.
     ///
     /// # Errors
-    /// The scanner cannot be told ([`tresen_hal::Kind::Unsupported`]), or the link is lost.
+    /// [`tresen_hal::Kind::Unsupported`]: it has no such command. Or the link is lost.
     fn trigger(&mut self, on: bool) -> BoxFuture<'_, Result<()>>;
 }
 
-/// What a scanner can do, and be told to do.
-///
-/// A command that it does not have fails with [`tresen_hal::Kind::Unsupported`].
+/// What a scanner can do. A command that it lacks fails with [`tresen_hal::Kind::Unsupported`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// It can be enabled and disabled; where it cannot, the driver drops scans while disabled.
+    /// It can be enabled and disabled. If not, the driver drops its scans while disabled.
     pub enable: Known,
     /// It can beep on command.
     pub beep: Known,
     /// Its trigger can be pressed on command.
     pub trigger: Known,
-    /// It says which symbology it read. Unknown for a scanner that may be set up to do so, until it has once.
+    /// It reports the symbology of its codes. Unknown until the first report, where that depends on its settings.
     pub symbology: Known,
 }
 
 impl Capabilities {
-    /// Learns from a scan.
+    /// Updates what a scan proves.
     pub(crate) fn saw(&mut self, scan: &Scan) {
         if scan.aim.is_some_and(|aim| aim.source == AimSource::Reported) {
             self.symbology = Known::Yes;

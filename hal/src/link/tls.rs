@@ -330,8 +330,7 @@ mod tests {
 
     /// A SHA-256 as `openssl x509 -fingerprint -sha256` prints it.
     fn printed(der: &[u8]) -> String {
-        let pairs: Vec<_> =
-            digest::digest(&digest::SHA256, der).as_ref().iter().map(|b| format!("{b:02X}")).collect();
+        let pairs: Vec<_> = digest::digest(&digest::SHA256, der).as_ref().iter().map(|b| format!("{b:02X}")).collect();
         pairs.join(":")
     }
 

@@ -1,4 +1,4 @@
-//! Binds the decoder to a link.
+//! The driver: a decoder on a link.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::{Capabilities, Scan};
 
 /// A scanner in HID point-of-sale mode. Each chunk of its link is one report.
 ///
-/// It remembers what it was told longer than a link lives: if another program may have disabled it, call
-/// [`set_enabled`](crate::Scanner::set_enabled) after opening. [`Driver::close`] lets it read again.
+/// The device stays disabled when its link is closed: if another program may have disabled it, call
+/// [`set_enabled`](crate::Scanner::set_enabled) after opening. [`Driver::close`] enables it again.
 ///
-/// Where the descriptor declares no way to prevent reading, scans that come while it is disabled are dropped.
+/// If the descriptor declares no control to prevent reading, scans are dropped while it is disabled.
 #[derive(Debug)]
 pub struct Scanner {
     link: Box<dyn Link>,
@@ -24,7 +24,7 @@ pub struct Scanner {
     decoder: Decoder,
     input: Vec<u8>,
     settle: Duration,
-    /// When stale reports are over, from the first wait for an event.
+    /// When reports stop being stale; set by the first call of `event`.
     settled: Option<Instant>,
     stale: u64,
     enabled: bool,
@@ -34,8 +34,9 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// A scanner on an open link, enabled, whose reports have this layout. Everything that comes within `settle` of the
-    /// first wait for an event is dropped. Its scans and errors carry `name`; its scans are dated by `clock`.
+    /// A scanner on an open link, enabled, whose reports have this layout. Reports that arrive within `settle` of the
+    /// first call of `event` are discarded as stale. `name` is the device of its scans and errors; `clock` dates its
+    /// scans.
     pub fn new(
         link: Box<dyn Link>,
         name: impl Into<String>,
@@ -65,24 +66,24 @@ impl Scanner {
         }
     }
 
-    /// What was thrown away because it was wrong.
+    /// How much was discarded as invalid.
     pub fn counters(&self) -> Counters {
         self.decoder.counters()
     }
 
-    /// Reports that came before it had settled.
+    /// Reports discarded as stale.
     pub fn stale(&self) -> u64 {
         self.stale
     }
 
-    /// Scans that came while it was disabled.
+    /// Scans dropped while it was disabled.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Sends the report that sets `command`, or takes it back. Reading stays prevented and the trigger pressed,
-    /// whatever else is in their report.
-    async fn tell(&mut self, command: Command, on: bool) -> Result<()> {
+    /// Sends the report that sets or clears `command`. Prevent Read and Initiate Read keep their state, even if they
+    /// share that report.
+    async fn command(&mut self, command: Command, on: bool) -> Result<()> {
         let mut held = Vec::new();
         if !self.enabled {
             held.push(Command::PreventRead);
@@ -93,9 +94,9 @@ impl Scanner {
         let layout = self.decoder.layout();
         let report = if on { layout.output(command, &held) } else { layout.release(command, &held) };
         let Some(report) = report else {
-            return Err(Error::new(Kind::Unsupported, format!("its report descriptor declares no {}", name(command)))
+            return Err(Error::new(Kind::Unsupported, format!("its report descriptor has no {}", name(command)))
                 .at(&self.name)
-                .hint("set it by the codes of its manual"));
+                .hint("configure it with the codes in its manual"));
         };
         tracing::trace!(device = %self.name, bytes = ?report, "sent");
         self.link.send(&report).await.map_err(|e| e.at(&self.name))
@@ -111,14 +112,14 @@ impl Scanner {
     }
 }
 
-/// The beep for what is not right: an error, else an article that is not on file.
+/// The beep for a bad scan: Error, or else Not On File.
 fn bad_beep(layout: &Layout) -> Option<Command> {
     [Command::ErrorBeep, Command::NotOnFileBeep].into_iter().find(|c| layout.knows(*c))
 }
 
 fn name(command: Command) -> &'static str {
     match command {
-        Command::PreventRead => "way to prevent reading",
+        Command::PreventRead => "control to prevent reading",
         Command::InitiateRead => "trigger",
         Command::ErrorBeep | Command::NotOnFileBeep => "beep for a bad scan",
         Command::GoodBeep => "beep for a good scan",
@@ -137,14 +138,14 @@ impl Driver for Scanner {
                     let now = Instant::now();
                     if now < settled {
                         self.stale += 1;
-                        tracing::debug!(device = %self.name, "dropped a report from before it was opened");
+                        tracing::debug!(device = %self.name, "discarded a stale report");
                     } else {
                         self.decoder.feed(&self.input, now.into_std());
                     }
                     self.input.clear();
                 }
                 while let Some(code) = self.decoder.next_code() {
-                    // The scanner itself releases its trigger when it has read.
+                    // The scanner releases its trigger after a read.
                     self.triggered = false;
                     if self.enabled {
                         return Ok(self.scan(code));
@@ -161,8 +162,8 @@ impl Driver for Scanner {
         Box::pin(async move {
             if !self.enabled && self.capabilities.enable.is_yes() {
                 self.enabled = true;
-                if let Err(error) = self.tell(Command::PreventRead, false).await {
-                    tracing::debug!(%error, "it stays disabled");
+                if let Err(error) = self.command(Command::PreventRead, false).await {
+                    tracing::debug!(%error, "cannot enable it again");
                 }
             }
             self.link.close().await;
@@ -178,26 +179,26 @@ impl crate::Scanner for Scanner {
     fn set_enabled(&mut self, enabled: bool) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             if enabled && !self.enabled {
-                // A code that began while it was disabled must not come out cut in half.
+                // The rest of a code that began while disabled is not a code.
                 self.decoder.discard();
             }
             self.enabled = enabled;
             self.triggered &= enabled;
-            if self.capabilities.enable.is_yes() { self.tell(Command::PreventRead, !enabled).await } else { Ok(()) }
+            if self.capabilities.enable.is_yes() { self.command(Command::PreventRead, !enabled).await } else { Ok(()) }
         })
     }
 
     fn beep(&mut self, good: bool) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let bad = bad_beep(self.decoder.layout()).unwrap_or(Command::ErrorBeep);
-            self.tell(if good { Command::GoodBeep } else { bad }, true).await
+            self.command(if good { Command::GoodBeep } else { bad }, true).await
         })
     }
 
     fn trigger(&mut self, on: bool) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.triggered = on;
-            self.tell(Command::InitiateRead, on).await
+            self.command(Command::InitiateRead, on).await
         })
     }
 }
@@ -212,7 +213,7 @@ mod tests {
     use tresen_hal::sim::{Shared, link as serve};
     use tresen_hal::{Known, ManualClock, SystemClock};
 
-    /// A driver, bound to a simulator over a link that breaks as `plan` says.
+    /// A driver and its simulator, over a link with the faults of `plan`.
     fn bound(sim: Simulator, plan: Plan) -> (Scanner, Shared<Simulator>) {
         settling(sim, plan, Duration::ZERO)
     }
@@ -233,12 +234,12 @@ mod tests {
         bound(Simulator::new(), Plan::default())
     }
 
-    /// A scanner of which no descriptor is at hand.
+    /// A scanner without descriptor.
     fn standard(link: memory::Memory) -> Scanner {
         Scanner::new(Box::new(link), "till", Layout::standard(), Duration::ZERO, Arc::new(SystemClock))
     }
 
-    /// Lets the simulator take what was sent to it.
+    /// Lets the simulator process what was sent to it.
     async fn served() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -277,7 +278,7 @@ mod tests {
         assert_eq!((counters.invalid, counters.abandoned), (2, 1));
     }
 
-    /// No HID link splits reports; if one does, codes are lost, never wrong.
+    /// HID links do not split reports. If one did, codes would be lost, never wrong.
     #[tokio::test(start_paused = true)]
     async fn split_reports_make_no_wrong_codes() {
         for seed in 0..20 {

@@ -1,13 +1,12 @@
 //! Scanners in HID point-of-sale mode: USB HID 1.11 and HID Point of Sale Usage Tables 1.02, usage page 0x8C.
 //!
-//! A scan comes as one or more input reports with length, AIM identifier, data and a bit that says whether more
-//! follows. Where they stand differs from vendor to vendor, so [`Layout`] reads it from the device's report
-//! descriptor; what vendors do beyond the specification is data, see [`quirks`].
+//! A scan is one or more input reports with length, AIM identifier, data, and a bit that says whether more follow. The
+//! offsets differ from vendor to vendor, so [`Layout`] takes them from the device's report descriptor. Deviations of
+//! vendors from the specification are data, see [`quirks`].
 //!
-//! [`open`] also takes a scanner in keyboard mode, which is not HID POS, but what most scanners come out of the box
-//! with.
+//! [`open`] also takes a scanner in keyboard mode, the factory setting of most scanners.
 //!
-//! Left out: settings by feature report (symbologies, lengths), the status report 0x15, scales and card readers.
+//! Left out: configuration by feature reports (symbologies, lengths), the status report 0x15, scales and card readers.
 
 pub(crate) mod descriptor;
 mod driver;
@@ -27,11 +26,11 @@ pub use wire::{Code, Counters, Decoder, MAX};
 
 use crate::wedge::{self, Source};
 
-/// A scanner on an open HID link, enabled, in the mode that its report descriptor says: [`Scanner`] or
-/// [`wedge::Scanner`]. Its scans and errors carry `name`; its scans are dated by `clock`.
+/// Starts a scanner on an open HID link, enabled: a [`Scanner`] or a [`wedge::Scanner`], depending on its report
+/// descriptor. `name` is the device of its scans and errors; `clock` dates its scans.
 ///
-/// Without a descriptor (a recording, TCP) it is in the mode that `options` assume. In HID POS mode, send the feature
-/// report of [`quirks`] first.
+/// Without a descriptor (a recording, TCP), `options` say which mode to assume. In HID POS mode, the caller sends the
+/// feature report of [`quirks`] first.
 ///
 /// # Errors
 /// As [`Mode::from_descriptor`] and [`wedge::open`].
@@ -127,7 +126,7 @@ mod tests {
             (&[], "its usages are none"),
             (&[0x05], "cut off"),
             (&[0x05, 0x8c, 0x09, 0x02, 0xa1, 0x01, 0xc0], "no report with scanned data"),
-            (&[0x05, 0x01, 0x09, 0x06, 0xa1, 0x01, 0xc0], "no keys"),
+            (&[0x05, 0x01, 0x09, 0x06, 0xa1, 0x01, 0xc0], "no array of keys"),
         ] {
             let (scanner, _far) = opened("scanner+hid://05e0:1900", Some(descriptor), SystemClock);
             let error = scanner.err().expect(why);

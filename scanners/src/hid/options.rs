@@ -1,4 +1,4 @@
-//! How a scanner on an HID interface is opened, as an address says it; and which mode it is in.
+//! Options of a scanner on an HID interface, how an address gives them, and the mode of such a scanner.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Error, Kind, Result};
 
 use super::descriptor;
-use super::layout::{Layout, quirks, usual};
+use super::layout::{Layout, default_for, quirks};
 use crate::wedge::{self, KeyReport};
 
 /// How a scanner on an HID interface is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// In HID POS mode, how long after the first wait for an event its reports are dropped: they may be of codes that
-    /// it scanned before it was opened.
+    /// In HID POS mode, how long after the first call of `event` reports are discarded as stale: scans from before the
+    /// link was opened.
     pub settle: Duration,
-    /// How it is set up in keyboard mode.
+    /// Options for keyboard mode.
     pub keyboard: wedge::Options,
-    /// Its mode where no report descriptor is at hand, as with a recording or over TCP.
+    /// The mode to assume without a report descriptor, as with a recording or over TCP.
     pub assumed: Mode,
-    /// What it is called in errors.
+    /// Its name in errors about the descriptor.
     pub label: String,
 }
 
@@ -33,12 +33,12 @@ pub enum Mode {
 }
 
 impl Default for Options {
-    /// Nothing is dropped; the reports of most vendors in HID POS mode are understood without a descriptor.
+    /// Nothing is discarded as stale. Without a descriptor: HID POS mode, in the layout of most vendors.
     fn default() -> Self {
         Self {
             settle: Duration::ZERO,
             keyboard: wedge::Options::default(),
-            assumed: Mode::Pos(usual(None)),
+            assumed: Mode::Pos(default_for(None)),
             label: "HID scanner".into(),
         }
     }
@@ -50,8 +50,8 @@ impl Options {
     pub const NAMES: &[&str] =
         &["settle", "layout", "prefix", "suffix", "quiet", "gap", "aim", "code-id", "upc-e", "max"];
 
-    /// Options as an address gives them: `settle` in milliseconds, without it what [`quirks`] says of the vendor; and
-    /// those of [`wedge::Options`]. An address with `layout` is that of a keyboard where no descriptor is at hand.
+    /// Options as an address gives them: `settle` in milliseconds, by default that of the vendor's [`quirks`], and those
+    /// of [`wedge::Options`]. If there is no descriptor, an address with `layout` means a keyboard.
     ///
     /// # Errors
     /// [`Kind::Address`] names the option and what is allowed.
@@ -63,7 +63,7 @@ impl Options {
         let settle = address.option_as::<u64>("settle")?.map(Duration::from_millis);
         let assumed = match address.option("layout") {
             Some(_) => Mode::Keyboard(KeyReport::BOOT),
-            None => Mode::Pos(usual(vendor)),
+            None => Mode::Pos(default_for(vendor)),
         };
         Ok(Self {
             settle: settle.unwrap_or_else(|| vendor.map(quirks).unwrap_or_default().settle),
@@ -78,8 +78,8 @@ impl Mode {
     /// Reads a report descriptor.
     ///
     /// # Errors
-    /// [`Kind::Protocol`]: the descriptor is broken. [`Kind::Unsupported`]: it is that of neither a scanner nor a
-    /// keyboard, or of one whose reports we cannot read; the error names the usages that it has.
+    /// [`Kind::Protocol`]: the descriptor is malformed. [`Kind::Unsupported`]: it describes neither a scanner nor a
+    /// keyboard, and the error names its usages; or it describes reports of an unsupported form.
     pub fn from_descriptor(bytes: &[u8]) -> Result<Self> {
         let descriptor = descriptor::parse(bytes)?;
         if descriptor.applications.iter().any(|(page, _)| *page == 0x8c) {

@@ -1,4 +1,4 @@
-//! The scanner's side: sends the codes that someone holds before it as reports, well or badly.
+//! A simulated scanner in HID POS mode, with faults on request.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -64,21 +64,21 @@ pub const DESCRIPTOR: &[u8] = &[
 /// Bytes of data in one report.
 const DATA: usize = 56;
 
-/// What it does wrong once.
+/// A fault that happens once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The length says more than the field holds.
+    /// The length exceeds the field.
     Overlong,
     /// The last report of the code is cut off.
     Truncated,
-    /// The last report of the code does not come.
+    /// The last report of the code is missing.
     Unended,
 }
 
-/// A scanner in HID point-of-sale mode with codes before it. Each [`Action::Send`] is one report.
+/// A simulated scanner in HID POS mode. Each [`Action::Send`] is one report.
 ///
-/// A code that is held before it while nobody is connected comes at once when somebody is, as stale ones do.
+/// Codes that it reads while no host is connected queue up and are sent when one connects.
 #[derive(Debug, Default)]
 pub struct Simulator {
     triggered: bool,
@@ -92,17 +92,17 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A scanner that sees nothing yet and reads whatever it sees.
+    /// A scanner without trigger, with no code in front of it yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A scanner that reads one code each time it is told to.
+    /// A scanner that reads one code for each trigger command.
     pub fn triggered() -> Self {
         Self { triggered: true, ..Self::default() }
     }
 
-    /// Holds a code before it. While reading is prevented it does not see it.
+    /// Holds a code in front of it, which it reads in turn; or misses, while reading is prevented.
     pub fn scan(&mut self, data: impl AsRef<[u8]>, symbology: Symbology) {
         if self.prevented {
             self.missed += 1;
@@ -130,27 +130,27 @@ impl Simulator {
         self.codes.push_back(reports);
     }
 
-    /// Makes the next code go wrong.
+    /// Applies a fault to the next code.
     pub fn fault_next(&mut self, fault: Fault) {
         self.fault = Some(fault);
     }
 
-    /// Whether it is let to read.
+    /// Whether reading is not prevented.
     pub fn is_enabled(&self) -> bool {
         !self.prevented
     }
 
-    /// Whether its trigger is pressed by command.
+    /// Whether a command is holding its trigger.
     pub fn is_triggered(&self) -> bool {
         self.pressed
     }
 
-    /// The beeps it was told, in their order.
+    /// All beep commands that it received, in order.
     pub fn beeps(&self) -> &[Command] {
         &self.beeps
     }
 
-    /// Codes that were held before it while reading was prevented.
+    /// Codes that it missed while reading was prevented.
     pub fn missed(&self) -> u64 {
         self.missed
     }
@@ -161,7 +161,7 @@ impl Device for Simulator {
         self.reports.clear();
     }
 
-    /// One chunk is one output report; any other is not for it.
+    /// Takes one output report per chunk, and ignores unknown ones.
     fn input(&mut self, bytes: &[u8], _: Instant) {
         let &[4, bits] = bytes else { return };
         self.prevented = bits & 1 != 0;
@@ -195,7 +195,7 @@ mod tests {
             .collect()
     }
 
-    /// The field's facts: 02, length, `]cm`, 56 bytes of data, the continued bit at 63.
+    /// As Honeywell's scanners: 02, length, `]cm`, 56 bytes of data, the continued bit at 63.
     #[test]
     fn sends_reports_of_64_bytes() {
         let mut sim = Simulator::new();

@@ -1,4 +1,4 @@
-//! Binds the decoder to a link.
+//! The driver: a decoder on a link.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::wire::{Counters, Decoder};
 use crate::listener::Listener;
 use crate::{Capabilities, Scan};
 
-/// A scanner on an open link, enabled. Its scans and errors carry `name`; its scans are dated by `clock`.
+/// Starts a scanner on an open link, enabled. `name` is the device of its scans and errors; `clock` dates its scans.
 ///
 /// # Errors
-/// [`Kind::Config`]: no code could come out of this framing.
+/// [`Kind::Config`]: with this framing no code would ever be complete.
 pub fn open(link: Box<dyn Link>, name: impl Into<String>, options: Options, clock: Arc<dyn Clock>) -> Result<Scanner> {
     let name = name.into();
     options.framing.check().map_err(|e| e.at(&name))?;
@@ -23,9 +23,7 @@ pub fn open(link: Box<dyn Link>, name: impl Into<String>, options: Options, cloc
     Ok(Scanner { listener, commands })
 }
 
-/// A scanner that sends lines.
-///
-/// It cannot be told to stop, so while it is disabled its scans are dropped.
+/// A scanner that sends lines. It has no command to stop reading, so while it is disabled its scans are dropped.
 #[derive(Debug)]
 pub struct Scanner {
     listener: Listener<Decoder>,
@@ -33,12 +31,12 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// Codes that were thrown away because of their framing.
+    /// Codes that were discarded, by reason.
     pub fn counters(&self) -> Counters {
         self.listener.decoder.counters()
     }
 
-    /// Scans that came while it was disabled.
+    /// Scans dropped while it was disabled.
     pub fn dropped(&self) -> u64 {
         self.listener.dropped
     }
@@ -98,7 +96,7 @@ mod tests {
     use tresen_hal::sim::{Shared, link as serve};
     use tresen_hal::{ManualClock, SystemClock};
 
-    /// A driver, bound to a simulator over a link that breaks as `plan` says.
+    /// A driver and its simulator, over a link with the faults of `plan`.
     fn bound(sim: Simulator, options: Options, plan: Plan) -> (Scanner, Shared<Simulator>) {
         let (near, far) = memory::pair();
         let sim = Shared::new(sim);
@@ -223,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refuses_a_framing_that_lets_no_code_out() {
+    async fn refuses_a_framing_that_completes_no_code() {
         let gapless = Framing { suffix: Suffix::None, ..Framing::default() };
         for framing in [gapless, Framing { max: 0, ..Framing::default() }] {
             let (near, _far) = memory::pair();

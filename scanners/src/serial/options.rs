@@ -1,4 +1,4 @@
-//! How a serial scanner is set up, as an address says it.
+//! Options of a serial scanner, and how an address gives them.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use tresen_hal::{Address, Error, Result};
 
 use super::wire::{Framing, Suffix, USUAL_GAP};
 
-/// How a serial scanner is set up.
+/// How a serial scanner is configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// How it frames its codes.
     pub framing: Framing,
-    /// Which commands it understands.
+    /// The commands that it understands.
     pub commands: Commands,
 }
 
-/// Which commands a scanner understands.
+/// Commands that a scanner understands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Commands {
-    /// None that we know of.
+    /// None.
     #[default]
     None,
     /// Honeywell's serial trigger: SYN T CR and SYN U CR.
@@ -36,11 +36,11 @@ impl Options {
     /// |---|---|---|---|
     /// | `prefix` | bytes, percent-encoded | what comes before each code | nothing |
     /// | `suffix` | bytes, percent-encoded; `line`; `none` | what comes after each code | `line`: CR, LF, CRLF or TAB |
-    /// | `quiet` | milliseconds | the silence after an end mark that makes it the end | 50; 0 with bytes as `suffix` |
-    /// | `gap` | milliseconds | the silence that ends a code without an end mark | never; 100 with `suffix=none` |
+    /// | `quiet` | milliseconds | the silence after `suffix` that ends a code which may contain it | 50; 0 with bytes as `suffix` |
+    /// | `gap` | milliseconds | the silence that ends a code without `suffix` | never; 100 with `suffix=none` |
     /// | `aim` | `true`, `false` | whether `]cm` in front is an AIM identifier | `true` |
-    /// | `code-id` | `honeywell`, `zebra`, `datalogic` | whose code identifiers come in front | nobody's |
-    /// | `upc-e` | `8`, `6`, `none` | how many digits a UPC-E without identifier has | refused where ambiguous |
+    /// | `code-id` | `honeywell`, `zebra`, `datalogic` | the vendor whose code identifiers come in front | none |
+    /// | `upc-e` | `8`, `6`, `none` | digits of a UPC-E without identifier ([`UpcE`](super::UpcE)) | ambiguous ones are refused |
     /// | `max` | bytes, 1 to 1048576 | the longest code | 8192 |
     /// | `commands` | `none`, `honeywell` | which commands it understands ([`Commands`]) | `none` |
     ///
@@ -84,7 +84,7 @@ impl Framing {
     }
 }
 
-/// The longest code that may be asked for, in bytes.
+/// The upper bound of `max`, in bytes.
 const LONGEST: usize = 1 << 20;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Binds the decoder to a link.
+//! The driver: a decoder on a link.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use super::wire::{Counters, Decoder, Source};
 use crate::listener::Listener;
 use crate::{Capabilities, Scan};
 
-/// A scanner on an open link that carries `source`, enabled. Its scans and errors carry `name`; its scans are dated by
-/// `clock`.
+/// Starts a scanner on an open link that carries `source`, enabled. `name` is the device of its scans and errors;
+/// `clock` dates its scans.
 ///
 /// # Errors
-/// [`Kind::Config`]: no code could come out of this framing.
+/// [`Kind::Config`]: with this framing no code would ever be complete.
 pub fn open(
     link: Box<dyn Link>,
     name: impl Into<String>,
@@ -28,25 +28,23 @@ pub fn open(
     Ok(Scanner(Listener::new(link, name, clock, Decoder::new(source, layout, framing), sends_identifiers)))
 }
 
-/// A scanner in keyboard mode.
-///
-/// It cannot be told anything, so while it is disabled its scans are dropped.
+/// A scanner in keyboard mode. It accepts no commands, so while it is disabled its scans are dropped.
 #[derive(Debug)]
 pub struct Scanner(Listener<Decoder>);
 
 impl Scanner {
-    fn deaf(&self, what: &str) -> Error {
+    fn unsupported(&self, what: &str) -> Error {
         Error::new(Kind::Unsupported, what)
             .at(&self.0.name)
             .hint("set the scanner to HID POS mode by the code in its manual")
     }
 
-    /// What was thrown away because it was wrong.
+    /// How much was discarded, by reason.
     pub fn counters(&self) -> Counters {
         self.0.decoder.counters()
     }
 
-    /// Scans that came while it was disabled.
+    /// Scans dropped while it was disabled.
     pub fn dropped(&self) -> u64 {
         self.0.dropped
     }
@@ -75,11 +73,11 @@ impl crate::Scanner for Scanner {
     }
 
     fn beep(&mut self, _good: bool) -> BoxFuture<'_, Result<()>> {
-        Box::pin(std::future::ready(Err(self.deaf("in keyboard mode it cannot be told to beep"))))
+        Box::pin(std::future::ready(Err(self.unsupported("keyboard mode has no beep command"))))
     }
 
     fn trigger(&mut self, _on: bool) -> BoxFuture<'_, Result<()>> {
-        Box::pin(std::future::ready(Err(self.deaf("in keyboard mode it cannot be triggered"))))
+        Box::pin(std::future::ready(Err(self.unsupported("keyboard mode has no trigger command"))))
     }
 }
 
@@ -96,7 +94,7 @@ mod tests {
     use tresen_hal::sim::{Shared, link as serve};
     use tresen_hal::{Address, Known, ManualClock, SystemClock};
 
-    /// A driver, bound to a simulator over a link that breaks as `plan` says.
+    /// A driver and its simulator, over a link with the faults of `plan`.
     fn bound(settings: Settings, options: &str, plan: Plan) -> (Scanner, Shared<Simulator>) {
         let (near, far) = memory::pair();
         let source = match settings.form {
@@ -126,7 +124,7 @@ mod tests {
         assert_eq!((scan.device.as_str(), scan.at.to_string()), ("till", "2026-01-02T08:00:00Z".into()));
     }
 
-    /// What a scanner types comes out again: every layout, both forms, keys and Alt codes.
+    /// What a scanner types is read back: every layout, both formats, keys and Alt codes.
     #[tokio::test(start_paused = true)]
     async fn any_layout_types_any_code() {
         let codes: [&[u8]; 5] = [
@@ -156,7 +154,7 @@ mod tests {
     async fn survives_splitting_and_faults_of_the_scanner() {
         for form in [Form::Evdev, Form::Reports] {
             for seed in 0..10 {
-                // Reports keep their borders on every link; events do not need to.
+                // Every link keeps reports whole; events may be split.
                 let split = (form == Form::Evdev).then_some(seed);
                 let settings = Settings { form, ..Settings::default() };
                 let (mut scanner, sim) = bound(settings, "", Plan { split, ..Plan::default() });
@@ -171,12 +169,16 @@ mod tests {
                 assert_eq!(scanned(Some(SimFault::Repeated), "123").await.as_deref(), Some("123"));
                 assert_eq!(scanned(Some(SimFault::MissingEnter), "456").await.as_deref(), Some("456"));
                 assert_eq!(scanned(Some(SimFault::NeverReleased), "789").await.as_deref(), Some("789"));
-                assert_eq!(scanned(None, "012").await.as_deref(), Some("012"), "its Enter cannot be seen: the gap");
+                assert_eq!(
+                    scanned(None, "012").await.as_deref(),
+                    Some("012"),
+                    "its Enter is hidden, so the gap ends it"
+                );
                 assert_eq!(scanned(None, "345").await.as_deref(), Some("345"));
                 let lost = scanned(Some(SimFault::Lost), "678901").await;
                 match form {
                     Form::Evdev => assert_eq!((lost, scanner.counters().interrupted), (None, 1)),
-                    // Nothing tells that a report is missing: only a check digit finds this.
+                    // A missing report goes unnoticed; only a check digit could reveal it.
                     Form::Reports => assert_eq!(lost.as_deref(), Some("67801")),
                 }
             }

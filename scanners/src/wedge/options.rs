@@ -1,4 +1,4 @@
-//! How a scanner in keyboard mode is set up, as an address says it.
+//! Options of a scanner in keyboard mode, and how an address gives them.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use tresen_hal::{Address, Result};
 use super::layout::Layout;
 use crate::serial::{Framing, Suffix};
 
-/// How a scanner in keyboard mode is set up.
+/// How a scanner in keyboard mode is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The keyboard layout that it is set to.
+    /// Its keyboard layout.
     pub layout: Layout,
-    /// How it frames its codes. Enter is CR and Tab is TAB here.
+    /// How it frames its codes, with Enter as CR and Tab as TAB.
     pub framing: Framing,
 }
 
 impl Default for Options {
-    /// US layout, Enter after each code, AIM identifiers where sent.
+    /// US layout, Enter after each code, AIM identifiers recognised.
     fn default() -> Self {
         let suffix = Suffix::Bytes(b"\r".into());
         let framing = Framing { suffix, quiet: QUIET, gap: Some(GAP), ..Framing::default() };
@@ -39,8 +39,8 @@ impl Options {
     /// | `quiet` | milliseconds | the silence after its Enter that ends a code with line breaks in it | 250 |
     /// | `gap` | milliseconds; 0 for never | the silence that ends a code without Enter | 300 |
     /// | `aim` | `true`, `false` | whether `]cm` in front is an AIM identifier | `true` |
-    /// | `code-id` | `honeywell`, `zebra`, `datalogic` | whose code identifiers come in front | nobody's |
-    /// | `upc-e` | `8`, `6`, `none` | how many digits a UPC-E without identifier has | refused where ambiguous |
+    /// | `code-id` | `honeywell`, `zebra`, `datalogic` | the vendor whose code identifiers come in front | none |
+    /// | `upc-e` | `8`, `6`, `none` | digits of a UPC-E without identifier ([`UpcE`](crate::serial::UpcE)) | ambiguous ones are refused |
     /// | `max` | bytes, 1 to 1048576 | the longest code | 8192 |
     ///
     /// # Errors
@@ -68,13 +68,11 @@ impl Options {
     }
 }
 
-/// The silence that ends a code whose Enter did not come. Keys of one code are about 10 ms apart with Honeywell's
-/// scanners, 80 ms with Zebra's and 100 ms at times: three times that is no pause within a code, and nobody scans the
-/// next article sooner.
+/// The silence that ends a code without Enter. Keys of one code are about 10 ms apart with Honeywell's scanners, 80 ms
+/// with Zebra's and at times 100 ms. This is three times as long, and shorter than the time between two scans.
 const GAP: Duration = Duration::from_millis(300);
 
-/// The silence after Enter that makes it the end of a code that may contain line breaks: longer than the pause
-/// between two keys.
+/// The silence after Enter that ends a code which may contain line breaks: longer than the pause between two keys.
 const QUIET: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
