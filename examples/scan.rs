@@ -8,12 +8,12 @@
 use tresen::hal::sim;
 use tresen::scanners::Symbology;
 use tresen::scanners::instore::{Template, Templates};
-use tresen::scanners::serial::{ScannerSim, Settings};
+use tresen::scanners::serial::sim::{Settings, Simulator};
 use tresen::{Address, Context, Drivers, Result, Scanners};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let device = sim::Shared::new(ScannerSim::new(Settings::default()));
+    let device = sim::Shared::new(Simulator::new(Settings::default()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let (_server, at) = sim::tcp(listener, device.clone())?;
     let (address, scans) = match std::env::args().nth(1) {

@@ -12,7 +12,7 @@ use tresen::printers::DrawerPin;
 use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::sale::{Line, Sale, Sold, TenderState, Vat};
 use tresen::scanners::Symbology;
-use tresen::scanners::serial::{ScannerSim, Settings};
+use tresen::scanners::serial::sim::{Settings, Simulator as ScannerSim};
 use tresen::{Amount, EventKind, Kind, Payment, Phase, Print, Receipt, Tresen, blocking};
 
 async fn next(till: &Tresen, scanner: &str) -> String {

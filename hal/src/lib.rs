@@ -28,6 +28,7 @@
 pub mod address;
 mod amount;
 pub mod backoff;
+pub mod barcode;
 mod clock;
 pub mod discovery;
 mod driver;

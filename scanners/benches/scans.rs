@@ -16,7 +16,7 @@ fn report(c: &mut Criterion) {
     let mut report = b"\x02\x0d]E04006381333931".to_vec();
     report.resize(64, 0);
     let now = Instant::now();
-    let layout = hid::Layout::from_descriptor(hid::DESCRIPTOR).expect("good");
+    let layout = hid::Layout::from_descriptor(hid::sim::DESCRIPTOR).expect("good");
     let mut decoder = hid::Decoder::new(layout);
     let mut group = c.benchmark_group("HID POS");
     group.bench_function("report to scan, EAN-13", |b| {
@@ -27,7 +27,7 @@ fn report(c: &mut Criterion) {
         });
     });
     group.bench_function("descriptor to layout", |b| {
-        b.iter(|| hid::Layout::from_descriptor(black_box(hid::DESCRIPTOR)));
+        b.iter(|| hid::Layout::from_descriptor(black_box(hid::sim::DESCRIPTOR)));
     });
     group.finish();
 }

@@ -1,14 +1,14 @@
-//! Suppresses a code that is read again and again while it lies before the scanner. Sans-IO.
+//! Suppresses repeated reads of a code that stays in front of the scanner. Sans-IO.
 //!
-//! A code counts again once it was out of sight for the re-arm gap. Other codes between two reads of it
-//! change nothing, so two articles side by side are not sold by the dozen.
+//! A code counts again after it has been out of sight for the re-arm gap. Other codes in between make no difference, so
+//! two articles side by side count once each.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::{Scan, Symbology};
 
-/// How many codes are remembered; the one unseen for longest is forgotten first.
+/// How many codes are remembered. The one that has been out of sight for longest is forgotten first.
 const MOST: usize = 256;
 
 /// Remembers which codes are in sight.
@@ -43,18 +43,18 @@ pub enum Verdict {
     New,
     /// The code is still in sight.
     Repeat {
-        /// How often it was read since it was new.
+        /// How many times it has been read since it was new.
         count: u32,
     },
 }
 
 impl Dedupe {
-    /// A code counts again after `rearm` out of sight; zero lets every scan count.
+    /// A code counts again after it has been out of sight for `rearm`; with zero, every scan counts.
     pub fn new(rearm: Duration) -> Self {
         Self { rearm, seen: HashMap::new(), suppressed: 0 }
     }
 
-    /// A scan came at `now`.
+    /// Takes a scan made at `now`.
     pub fn see(&mut self, scan: &Scan, now: Instant) -> Verdict {
         if self.rearm.is_zero() {
             return Verdict::New;
@@ -87,7 +87,7 @@ impl Dedupe {
         self.suppressed
     }
 
-    /// Forgets what is in sight, as after a sale: the next scan of anything counts.
+    /// Forgets all codes in sight, as after a sale: the next scan of each counts.
     pub fn clear(&mut self) {
         self.seen.clear();
     }

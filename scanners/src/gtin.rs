@@ -5,12 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tresen_hal::barcode::{check_digit, upc_e};
 use tresen_hal::{Error, Kind, Result};
 
-/// An article number that is right: 8, 12, 13 or 14 digits whose check digit fits.
+/// A valid article number: 8, 12, 13 or 14 digits with the right check digit.
 ///
-/// UPC-A `036000291452` and EAN-13 `0036000291452` are one article and equal. It prints as 13 digits,
-/// the form that article databases keep, unless it is a GTIN-8 or needs 14.
+/// UPC-A `036000291452` and EAN-13 `0036000291452` are the same article and compare equal. It prints as 13
+/// digits, the form that article databases keep, unless it is a GTIN-8 or needs 14.
 ///
 /// ```
 /// use tresen_scanners::Gtin;
@@ -39,14 +40,14 @@ pub enum GtinKind {
 }
 
 impl Gtin {
-    /// Reads 8, 12, 13 or 14 digits and checks the last.
+    /// Parses 8, 12, 13 or 14 digits and checks the last one.
     ///
     /// # Errors
     /// [`Kind::Input`] says what is wrong: a character, the number of digits, the check digit.
     pub fn parse(digits: &str) -> Result<Self> {
         all_digits(digits)?;
         if !matches!(digits.len(), 8 | 12..=14) {
-            return Err(bad(digits, format!("{} digits; an article number has 8, 12, 13 or 14", digits.len())));
+            return Err(bad(digits, format!("{} digits; expected 8, 12, 13 or 14", digits.len())));
         }
         let (body, last) = digits.split_at(digits.len() - 1);
         let (is, should) = (last.as_bytes()[0] - b'0', check_digit(body.as_bytes()));
@@ -63,68 +64,42 @@ impl Gtin {
     ///
     /// # Errors
     /// [`Kind::Input`]: other lengths, a number system other than 0 and 1, a wrong check digit, or 7 digits that
-    /// can be read both ways.
+    /// are valid both ways.
     pub fn from_upc_e(digits: &str) -> Result<Self> {
         all_digits(digits)?;
         let (system, six, check) = match digits.len() {
-            6 => ("0", digits, None),
+            6 => ('0', digits, None),
             7 => return Self::from_upc_e_7(digits),
-            8 => (&digits[..1], &digits[1..7], Some(&digits[7..])),
-            n => return Err(bad(digits, format!("{n} digits; UPC-E has 6 to 8"))),
+            8 => (char::from(digits.as_bytes()[0]), &digits[1..7], Some(&digits[7..])),
+            n => return Err(bad(digits, format!("{n} digits; expected the 6 to 8 of a UPC-E"))),
         };
-        if !matches!(system, "0" | "1") {
-            return Err(bad(digits, format!("number system {system}; UPC-E has 0 or 1")));
-        }
-        let (maker, item) = match &six[5..] {
-            n @ ("0" | "1" | "2") => (format!("{}{n}00", &six[..2]), format!("00{}", &six[2..5])),
-            "3" => (format!("{}00", &six[..3]), format!("000{}", &six[3..5])),
-            "4" => (format!("{}0", &six[..4]), format!("0000{}", &six[4..5])),
-            n => (six[..5].to_owned(), format!("0000{n}")),
+        let Some(upc) = upc_e::expand(system, six) else {
+            return Err(bad(digits, format!("number system {system}; expected 0 or 1, as a UPC-E has")));
         };
-        let body = format!("{system}{maker}{item}");
-        let should = check_digit(body.as_bytes());
-        match check.map(|c| c.as_bytes()[0] - b'0') {
-            Some(is) if is != should => {
-                Err(bad(digits, format!("the check digit is {is}, but should be {should}"))
-                    .hint("scan or type it again"))
-            }
-            _ => Self::parse(&format!("{body}{should}")),
+        match check.filter(|check| !upc.ends_with(check)) {
+            Some(is) => Err(bad(digits, format!("the check digit is {is}, but should be {}", &upc[11..]))
+                .hint("scan or type it again")),
+            None => Self::parse(&upc),
         }
     }
 
     fn from_upc_e_7(digits: &str) -> Result<Self> {
         let with_check = Self::from_upc_e(&format!("0{digits}"));
-        if !digits.starts_with(['0', '1']) {
-            return with_check;
-        }
-        let without = Self::from_upc_e(&digits[1..])?.0 / 10 + u64::from(digits.starts_with('1')) * 10_000_000_000;
-        let body = format!("{without:011}");
-        let with_system = Self::parse(&format!("{body}{}", check_digit(body.as_bytes())))?;
+        let system = char::from(digits.as_bytes()[0]);
+        let Some(with_system) = upc_e::expand(system, &digits[1..]) else { return with_check };
+        let with_system = Self::parse(&with_system)?;
         match with_check {
             Ok(other) if other != with_system => {
-                Err(bad(digits, "a UPC-E of 7 digits that can be read two ways".into())
-                    .hint("set the scanner to send number system and check digit, which makes 8"))
+                Err(bad(digits, "ambiguous: a UPC-E of 7 digits with or without its check digit".into())
+                    .hint("set the scanner to send number system and check digit, 8 digits in all"))
             }
             _ => Ok(with_system),
         }
     }
 
-    /// The eight digits of its UPC-E, if it has one.
+    /// Its short form as the eight digits of a UPC-E, if it has one.
     pub fn to_upc_e(self) -> Option<String> {
-        let upc = (self.0 < 200_000_000_000 && self.kind() == GtinKind::Gtin12).then(|| format!("{:012}", self.0))?;
-        let (system, maker, item, check) = (&upc[..1], &upc[1..6], &upc[6..11], &upc[11..]);
-        let six = if matches!(&maker[2..], "000" | "100" | "200") && item.starts_with("00") {
-            format!("{}{}{}", &maker[..2], &item[2..], &maker[2..3])
-        } else if maker.ends_with("00") && item.starts_with("000") {
-            format!("{}{}3", &maker[..3], &item[3..])
-        } else if maker.ends_with('0') && item.starts_with("0000") {
-            format!("{}{}4", &maker[..4], &item[4..])
-        } else if item.starts_with("0000") && matches!(&item[4..], "5" | "6" | "7" | "8" | "9") {
-            format!("{maker}{}", &item[4..])
-        } else {
-            return None;
-        };
-        Some(format!("{system}{six}{check}"))
+        (self.kind() == GtinKind::Gtin12).then(|| upc_e::shorten(&format!("{:012}", self.0)))?
     }
 
     /// How many digits it needs.
@@ -137,13 +112,13 @@ impl Gtin {
         }
     }
 
-    /// All 14 digits, zeros in front, as GS1 element strings and databases of cases want it.
+    /// All 14 digits with leading zeros, as GS1 element strings and databases of cases have it.
     pub fn to_14(self) -> String {
         format!("{:014}", self.0)
     }
 
-    /// Whether it is a restricted circulation number: it means something within one company or region
-    /// only, such as a price or weight (prefixes 02, 04, 20 to 29; GTIN-8 with 0 or 2).
+    /// Whether it is a restricted circulation number, which has a meaning only within one company or region, such as
+    /// a price or weight (prefixes 02, 04, 20 to 29; GTIN-8 beginning with 0 or 2).
     pub fn is_restricted(self) -> bool {
         match self.kind() {
             GtinKind::Gtin8 => matches!(self.0 / 10_000_000, 0 | 2),
@@ -188,25 +163,11 @@ impl<'de> Deserialize<'de> for Gtin {
     }
 }
 
-/// The check digit that belongs behind `body`: weights 3 and 1 from the right, modulo 10. Anything
-/// but digits in `body` counts as 0.
-pub fn check_digit(body: &[u8]) -> u8 {
-    let sum: usize = body
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(i, b)| {
-            usize::from(b.is_ascii_digit()) * usize::from(b.wrapping_sub(b'0')) * if i % 2 == 0 { 3 } else { 1 }
-        })
-        .sum();
-    ((10 - sum % 10) % 10) as u8
-}
-
 fn all_digits(text: &str) -> Result<()> {
     match text.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
         None if text.is_empty() => Err(bad(text, "it is empty".into())),
         None => Ok(()),
-        Some((at, c)) => Err(bad(text, format!("{c:?} at position {} is no digit", at + 1))),
+        Some((at, c)) => Err(bad(text, format!("{c:?} at position {} is not a digit", at + 1))),
     }
 }
 
@@ -288,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_numbers_of_one_shop() {
+    fn restricted_circulation_numbers_are_told_apart() {
         for (body, restricted) in [
             ("281027500502", true),
             ("021234567899", true),

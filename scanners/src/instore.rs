@@ -1,7 +1,7 @@
-//! Codes that a shop or its scale prints: item number and weight or price in one EAN. Every country,
-//! and often every shop, lays them out its own way, so the layouts are data.
+//! Labels that a shop or its scale prints: an EAN with an item number and a weight or price. Layouts differ from
+//! country to country, and often from shop to shop, so they are data.
 //!
-//! A [`Template`] is written as the code is: digits stand for themselves, letters for fields.
+//! A [`Template`] has one character for each digit of the code: a digit stands for itself, a letter for a field.
 //!
 //! | letter | field |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | `V` | any digit |
 //! | `C` | check digit of the EAN, always last |
 //!
-//! Behind the code, `*10`, `*100` or `*1000` multiplies the field, where labels leave digits out: a weight in units
-//! of 10 g is `23PPPPPPWWWWC*10`. A layout without `W`, `A` and `N` names an article only, of which it is one piece.
+//! A suffix `*10`, `*100` or `*1000` scales the field: a weight in units of 10 g is `23PPPPPPWWWWC*10`. A layout
+//! without `W`, `A` and `N` stands for one piece of the item.
 //!
 //! Source: GS1 General Specifications 2.1.12 (restricted circulation numbers) and 7.9.2 to 7.9.4 (price
 //! or weight check digits).
@@ -28,7 +28,7 @@ use tresen_hal::{Error, Kind, Result};
 
 use crate::Gtin;
 
-/// One layout of an EAN with a price or weight: 13 characters, or 8 for EAN-8, or 12 for UPC-A.
+/// One layout: 13 characters for an EAN-13, 12 for a UPC-A, 8 for an EAN-8.
 ///
 /// ```
 /// use tresen_scanners::instore::{Quantity, Template};
@@ -49,13 +49,13 @@ pub struct Template {
     scale: u32,
 }
 
-/// What a shop's own label says.
+/// The contents of a shop's own label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InStore {
-    /// The shop's number of the article, zeros in front kept.
+    /// The shop's item number, with its leading zeros.
     pub item: String,
-    /// How much of it, or for how much.
+    /// How much of the item, or at what price.
     pub quantity: Quantity,
 }
 
@@ -71,7 +71,7 @@ pub enum Quantity {
     },
     /// A price, in the minor unit of the shop's currency: cents.
     Amount {
-        /// How many of them.
+        /// How many minor units.
         minor: u32,
     },
     /// A number of pieces.
@@ -82,11 +82,11 @@ pub enum Quantity {
 }
 
 impl Template {
-    /// What `code` says, if it has this layout; none if its fixed digits differ.
+    /// Reads `code` by this layout; `None` if its fixed digits differ.
     ///
     /// # Errors
-    /// [`Kind::Input`]: the layout fits but the price or weight check digit does not. Such a label was
-    /// misread, or the template is not that of the scale.
+    /// [`Kind::Input`]: the layout matches but the price or weight check digit is wrong. Either the label was
+    /// misread, or the scale prints another layout.
     pub fn read(&self, code: Gtin) -> Result<Option<InStore>> {
         let long = code.to_14();
         let digits = &long[14 - self.pattern.len()..];
@@ -108,12 +108,12 @@ impl Template {
                 let why = format!("the check digit of `{field}` is {is}, but should be {should} by template `{self}`");
                 return Err(Error::new(Kind::Input, why)
                     .at(format!("`{code}`"))
-                    .hint("scan it again; if all labels fail, the template is not that of the scale"));
+                    .hint("scan it again; if all labels fail, the scale prints another layout than this template"));
             }
         }
         let number = field.parse::<u32>().ok().and_then(|n| n.checked_mul(self.scale));
         let number = number.ok_or_else(|| {
-            Error::new(Kind::Input, format!("`{field}` times {} does not fit", self.scale)).at(format!("`{code}`"))
+            Error::new(Kind::Input, format!("`{field}` times {} is too large", self.scale)).at(format!("`{code}`"))
         })?;
         let quantity = match self.pattern.as_bytes()[value.start] {
             b'W' => Quantity::Weight { grams: number },
@@ -123,7 +123,7 @@ impl Template {
         Ok(Some(InStore { item, quantity }))
     }
 
-    /// The digits in front that mark its codes.
+    /// The fixed digits at its beginning.
     fn prefix(&self) -> &str {
         let end = self.pattern.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(0);
         &self.pattern[..end]
@@ -141,17 +141,17 @@ impl FromStr for Template {
         let (text, scale) = match text.split_once('*') {
             None => (text, 1),
             Some((pattern, scale @ ("10" | "100" | "1000"))) => (pattern, scale.parse().expect("a number")),
-            Some((_, other)) => return Err(bad(format!("`*{other}`: allowed are *10, *100 and *1000"))),
+            Some((_, other)) => return Err(bad(format!("`*{other}`: expected *10, *100 or *1000"))),
         };
         if let Some((at, c)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_digit() && !"PWANXVC".contains(*c)) {
-            return Err(bad(format!("{c:?} at position {} means nothing", at + 1))
-                .hint("write digits and P, W, A, N, X, V, C, such as 28PPPPXWWWWWC"));
+            return Err(bad(format!("unexpected {c:?} at position {}", at + 1))
+                .hint("use digits and the letters P, W, A, N, X, V and C, such as 28PPPPXWWWWWC"));
         }
         if !matches!(text.len(), 8 | 12 | 13) {
-            return Err(bad(format!("{} characters; an EAN has 13, a UPC-A 12, an EAN-8 8", text.len())));
+            return Err(bad(format!("{} characters; expected 13 (EAN-13), 12 (UPC-A) or 8 (EAN-8)", text.len())));
         }
         if !text.as_bytes()[0].is_ascii_digit() {
-            return Err(bad("it begins with no digit, so it would fit every article's code".into()));
+            return Err(bad("it must begin with a digit, or it would match every article's code".into()));
         }
         if text.find('C') != Some(text.len() - 1) {
             return Err(bad(format!(
@@ -163,18 +163,21 @@ impl FromStr for Template {
         let value = run(text, "WAN").map_err(&bad)?;
         let verifier = run(text, "X").map_err(&bad)?;
         if scale != 1 && value.is_none() {
-            return Err(bad(format!("`*{scale}` multiplies nothing: there is no W, A or N")));
+            return Err(bad(format!("`*{scale}` needs a field W, A or N to scale")));
         }
         if let Some(x) = &verifier {
             let Some(value) = &value else {
-                return Err(bad(format!("position {}: X checks nothing, there is no W, A or N", x.start + 1)));
+                return Err(bad(format!("position {}: X needs a field W, A or N to check", x.start + 1)));
             };
             if x.len() != 1 {
-                return Err(bad(format!("position {}: there is one check digit X, not {}", x.start + 1, x.len())));
+                return Err(bad(format!("position {}: expected one check digit X, not {}", x.start + 1, x.len())));
             }
             if !matches!(value.len(), 4 | 5) {
                 let at = value.start + 1;
-                return Err(bad(format!("position {at}: X checks 4 or 5 digits, and this field has {}", value.len())));
+                return Err(bad(format!(
+                    "position {at}: X checks a field of 4 or 5 digits; this one has {}",
+                    value.len()
+                )));
             }
         }
         Ok(Self { pattern: text.to_owned(), item, value, verifier: verifier.map(|x| x.start), scale })
@@ -206,17 +209,17 @@ impl<'de> Deserialize<'de> for Template {
     }
 }
 
-/// The layouts that one shop uses. Where two fit, the one with more fixed digits in front is taken.
+/// The layouts that one shop uses. Where several match, the one with the longest fixed prefix is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<Template>", into = "Vec<Template>")]
 pub struct Templates(Vec<Template>);
 
 impl Templates {
-    /// What `code` says by the layout that fits; none if none does. One whose price or weight check digit is wrong
-    /// does not fit where another does.
+    /// Reads `code` by the layout that matches; `None` if none does. A layout whose price or weight check digit is
+    /// wrong counts only if no other matches.
     ///
     /// # Errors
-    /// As [`Template::read`], if no layout fits.
+    /// As [`Template::read`], if no other layout matches.
     pub fn read(&self, code: Gtin) -> Result<Option<InStore>> {
         let mut wrong = None;
         for template in &self.0 {
@@ -243,7 +246,7 @@ impl From<Templates> for Vec<Template> {
     }
 }
 
-/// The check digit of a price or weight field of 4 or 5 digits; none for anything else.
+/// The check digit of a price or weight field of 4 or 5 digits; `None` for any other length or character.
 pub fn price_check_digit(field: &str) -> Option<u8> {
     if !field.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -267,7 +270,7 @@ pub fn price_check_digit(field: &str) -> Option<u8> {
     }
 }
 
-/// The one unbroken run of the letters `of` in `text`, all the same letter.
+/// The one field of `text` that is made of one of the letters in `of`.
 fn run(text: &str, of: &str) -> Result<Option<Range<usize>>, String> {
     let Some(start) = text.find(|c| of.contains(c)) else { return Ok(None) };
     let letter = text.as_bytes()[start];
@@ -293,7 +296,7 @@ const FIVE_MINUS: [u8; 10] = [0, 5, 9, 4, 8, 3, 7, 2, 6, 1];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gtin::check_digit;
+    use tresen_hal::barcode::check_digit;
 
     fn code(body: &str) -> Gtin {
         Gtin::parse(&format!("{body}{}", check_digit(body.as_bytes()))).expect(body)
@@ -379,17 +382,17 @@ mod tests {
             ("28PPPPPXWWWWWC", "14 characters"),
             ("28PPPPXWWWWWW", "position 13"),
             ("28PPPCXWWWWWC", "position 13"),
-            ("PPPPPPXWWWWWC", "begins with no digit"),
+            ("PPPPPPXWWWWWC", "must begin with a digit"),
             ("28PPPPXWWWWVC".trim_end_matches("VC"), "11 characters"),
             ("28VVVVXWWWWWC", "no item number"),
-            ("28PPPPPPPPPXC", "position 12: X checks nothing"),
-            ("28PPPPPPPPPPC*10", "multiplies nothing"),
+            ("28PPPPPPPPPXC", "position 12: X needs a field"),
+            ("28PPPPPPPPPPC*10", "`*10` needs a field"),
             ("28PPPPXWWWWWC*7", "`*7`"),
             ("28PPPPXWWAAAC", "position 10"),
             ("28PPVPPWWWWWC", "position 6"),
             ("28PPXXPWWWWWC", "position 7"),
-            ("28PPPXXWWWWWC", "position 6: there is one"),
-            ("28PPPPPPXWWWC", "position 10: X checks 4 or 5"),
+            ("28PPPXXWWWWWC", "position 6: expected one"),
+            ("28PPPPPPXWWWC", "position 10: X checks a field of 4 or 5"),
             ("28PPPPXWWWWé", "'é' at position 12"),
         ] {
             let error = text.parse::<Template>().expect_err(text);

@@ -1,14 +1,13 @@
-//! Barcode scanners: the one [`Scan`] event, what its code means, and drivers.
+//! Barcode scanners: drivers, the [`Scan`] event that all of them yield, and what its code means.
 //!
 //! | module | is |
 //! |---|---|
 //! | [`scan`] | the event: data, symbology, AIM identifier, device, time |
-//! | [`symbology`] | kinds of codes and their AIM identifiers |
-//! | [`gtin`] | article numbers and check digits, UPC-E |
+//! | [`gtin`] | article numbers and their short form, UPC-E |
 //! | [`instore`] | labels of the shop and its scales: templates for price and weight |
 //! | [`gs1`] | GS1 element strings: batch, expiry, weight, price |
 //! | [`dedupe`] | suppression of repeated reads |
-//! | [`serial`] | scanners on a serial port, USB-serial included, and their simulator |
+//! | [`serial`] | scanners on a serial port or USB-serial, and their simulator |
 //! | [`hid`] | scanners in HID point-of-sale mode, and their simulator |
 //! | [`wedge`] | scanners in keyboard mode, and their simulator |
 //!
@@ -35,11 +34,10 @@ mod listener;
 pub mod scan;
 mod scanner;
 pub mod serial;
-pub mod symbology;
 pub mod wedge;
 
 pub use dedupe::Dedupe;
 pub use gtin::Gtin;
 pub use scan::{Code, Scan};
 pub use scanner::{Capabilities, Scanner};
-pub use symbology::{AimId, Symbology};
+pub use tresen_hal::barcode::{AimId, Symbology};

@@ -1,14 +1,14 @@
-//! What drivers share that only listen: bytes become codes, which come as scans or are dropped while disabled.
+//! The common part of drivers that only receive: bytes become scans, which are dropped while disabled.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tresen_hal::{Clock, Link, Result, SystemClock};
+use tresen_hal::{Clock, Known, Link, Result};
 
 use crate::serial::{self, Line};
-use crate::{Scan, wedge};
+use crate::{Capabilities, Scan, wedge};
 
-/// Bytes to codes, sans-IO. A silence may end a code.
+/// Bytes to codes, sans-IO. Silence may end a code.
 pub(crate) trait Decode {
     fn feed(&mut self, bytes: &[u8], now: std::time::Instant);
     fn next_line(&mut self) -> Option<Line>;
@@ -50,24 +50,38 @@ decode!(serial::Decoder, wedge::Decoder);
 pub(crate) struct Listener<D> {
     pub(crate) link: Box<dyn Link>,
     pub(crate) name: String,
-    pub(crate) clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
     pub(crate) decoder: D,
-    /// Scans that came while disabled.
+    pub(crate) capabilities: Capabilities,
+    /// Scans dropped while disabled.
     pub(crate) dropped: u64,
     input: Vec<u8>,
     enabled: bool,
 }
 
 impl<D: Decode> Listener<D> {
-    pub(crate) fn new(link: Box<dyn Link>, name: String, decoder: D) -> Self {
-        Self { link, name, clock: Arc::new(SystemClock), decoder, dropped: 0, input: Vec::new(), enabled: true }
+    /// `sends_identifiers`: whether the scanner may be set up to send code identifiers.
+    pub(crate) fn new(
+        link: Box<dyn Link>,
+        name: String,
+        clock: Arc<dyn Clock>,
+        decoder: D,
+        sends_identifiers: bool,
+    ) -> Self {
+        let capabilities = Capabilities {
+            enable: Known::No,
+            beep: Known::No,
+            trigger: Known::No,
+            symbology: if sends_identifiers { Known::Unknown } else { Known::No },
+        };
+        Self { link, name, clock, decoder, capabilities, dropped: 0, input: Vec::new(), enabled: true }
     }
 
     /// The next scan. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Scan> {
         loop {
             if !self.input.is_empty() {
-                // Not the bytes: `record` writes those down, for who asks for it.
+                // The bytes themselves are left to `record=`.
                 tracing::trace!(device = %self.name, bytes = self.input.len(), "received");
                 self.decoder.feed(&self.input, Instant::now().into_std());
                 self.input.clear();
@@ -89,7 +103,7 @@ impl<D: Decode> Listener<D> {
             tokio::select! {
                 biased;
                 got = self.link.recv(&mut self.input) => if let Err(error) = got {
-                    // Nothing follows a code that has its end. The link tells its error again.
+                    // A pending code that has its end is complete. The link reports its error again on the next call.
                     self.decoder.close();
                     match self.decoder.next_line() {
                         Some(line) if self.enabled => return Ok(self.scan(line)),
@@ -103,19 +117,20 @@ impl<D: Decode> Listener<D> {
 
     pub(crate) fn set_enabled(&mut self, enabled: bool) {
         if enabled && !self.enabled {
-            // A code that began while it was disabled must not come out cut in half.
+            // The rest of a code that began while disabled is not a code.
             self.decoder.discard();
         }
         self.enabled = enabled;
     }
 
-    fn scan(&self, line: Line) -> Scan {
+    fn scan(&mut self, line: Line) -> Scan {
         let at = self.clock.wall();
         let scan = match (line.aim, line.symbology) {
             (Some(aim), _) => Scan::reported(aim, line.data, at),
             (None, Some(symbology)) => Scan::synthesised(symbology, line.data, at),
             (None, None) => Scan::plain(line.data, at),
         };
+        self.capabilities.saw(&scan);
         scan.from_device(&self.name)
     }
 }

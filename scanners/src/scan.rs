@@ -1,4 +1,4 @@
-//! The one event of every source of codes: what was read, as what, by which device, when.
+//! The event that every scanner and camera yields: what was read, its symbology, the device and the time.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,34 +22,34 @@ use crate::{AimId, Gtin, Symbology};
 pub struct Scan {
     /// The data as it came, without AIM identifier and framing.
     pub bytes: Vec<u8>,
-    /// The data as text: UTF-8 if it is, else Latin-1.
+    /// The data as text: UTF-8 if valid, else Latin-1.
     pub text: String,
-    /// What kind of code it was.
+    /// Its symbology.
     pub symbology: Symbology,
-    /// The AIM identifier; none if neither it nor the symbology is known.
+    /// The AIM identifier; `None` if neither it nor the symbology is known.
     pub aim: Option<Aim>,
     /// The name of the device.
     pub device: String,
-    /// When its last byte came, or when its frame was taken.
+    /// When its last byte arrived, or when its frame was taken.
     pub at: Timestamp,
 }
 
-/// An AIM identifier and where it is from.
+/// An AIM identifier and its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Aim {
     /// The identifier.
     pub id: AimId,
-    /// Who says so.
+    /// Where it comes from.
     pub source: AimSource,
 }
 
-/// Who determined an AIM identifier.
+/// Where an AIM identifier comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AimSource {
     /// The scanner or decoder sent it.
     Reported,
-    /// We derived it from the symbology; its modifier may be too plain.
+    /// Derived from the symbology, with the modifier for plain data.
     Synthesised,
 }
 
@@ -95,15 +95,14 @@ impl Scan {
         }
     }
 
-    /// What the code means to a shop whose own labels have these layouts.
+    /// Interprets the code, for a shop whose own labels have these layouts.
     ///
-    /// Where the symbology is unknown, digits that an article number can have count as one. The add-on of two or
-    /// five digits on periodicals and books is left out; it stays in [`Scan::text`].
+    /// If the symbology is unknown, digits that form a valid article number count as one. The two- or five-digit
+    /// add-on of periodicals and books is not part of it, but remains in [`Scan::text`].
     ///
     /// # Errors
-    /// [`tresen_hal::Kind::Input`]: it claims to be an article number, a label or a GS1 element string,
-    /// and is not right: it was misread or misprinted. Or it can be read as two different articles, because the
-    /// scanner sends no AIM identifier.
+    /// [`tresen_hal::Kind::Input`]: an invalid article number, label or GS1 element string, because it was misread or
+    /// misprinted; or, without an AIM identifier, digits that could be either of two articles.
     pub fn code(&self, templates: &Templates) -> Result<Code> {
         if let Some(elements) = self.elements()? {
             return Ok(Code::Gs1(elements));
@@ -119,7 +118,7 @@ impl Scan {
 
 /// GS1 element strings.
 impl Scan {
-    /// The element string, if it is one; of an EAN or UPC with a composite component the article as (01) and the
+    /// The element string, if it is one. For an EAN or UPC with a composite component: the article as (01), then the
     /// component.
     fn elements(&self) -> Result<Option<ElementString>> {
         let (linear, component) = match component(&self.bytes) {
@@ -151,7 +150,7 @@ impl Scan {
 
 /// Article numbers.
 impl Scan {
-    /// The article number, if it claims or seems to be one.
+    /// The article number, if the symbology says that it is one, or if it looks like one.
     fn gtin(&self) -> Result<Option<Gtin>> {
         let text = self.text.as_str();
         let combined = self.aim.is_some_and(|aim| aim.id.to_string() == "]E3");
@@ -161,22 +160,27 @@ impl Scan {
         };
         let unmarked = |lengths: &[usize]| lengths.contains(&main.len()) && !marked && main.is_ascii();
         let gtin = match self.symbology {
-            // ]E3 is one packet with the add-on: ISO/IEC 15424. Eight digits before it may be an EAN-8 all the same.
+            // ]E3: the add-on is in the same packet (ISO/IEC 15424). Eight digits before it may also be an EAN-8.
             symbology if symbology.is_ean_upc() && combined && !marked => match main.len() {
                 15 | 18 if main.is_ascii() => Gtin::parse(&main[..13])?,
                 14 | 17 if main.is_ascii() => Gtin::parse(&main[..12])?,
                 10 | 13 if main.is_ascii() => either(&main[..8])?,
-                _ => return Err(bad(text, "an article number with an add-on has 10, 13, 14, 15, 17 or 18 digits")),
+                _ => {
+                    return Err(bad(
+                        text,
+                        format!(
+                            "{} digits; expected the 10, 13, 14, 15, 17 or 18 of an article number with its add-on",
+                            main.len()
+                        ),
+                    ));
+                }
             },
             Symbology::Ean8 if unmarked(&[10, 13]) => Gtin::parse(&main[..8])?,
             Symbology::Ean13 | Symbology::UpcA if unmarked(&[15, 18]) => Gtin::parse(&main[..13])?,
             Symbology::Ean13 | Symbology::UpcA if unmarked(&[14, 17]) => Gtin::parse(&main[..12])?,
             Symbology::UpcE if main.len() == 6 && self.aim.is_some_and(|aim| aim.source == AimSource::Reported) => {
-                return Err(bad(
-                    text,
-                    "6 digits of a UPC-E, without its check digit: it cannot be told from a code that was cut off",
-                )
-                .hint("set the scanner to send number system and check digit"));
+                return Err(bad(text, "6 digits: either a UPC-E without its check digit, or a code that was cut off")
+                    .hint("set the scanner to send number system and check digit"));
             }
             Symbology::UpcE => Gtin::from_upc_e(main)?,
             symbology if symbology.is_ean_upc() => Gtin::parse(main)?,
@@ -191,13 +195,13 @@ impl Scan {
     }
 }
 
-/// The article number in digits of which nothing is known.
+/// The article number in digits of unknown symbology.
 fn guess(text: &str, add_on: bool) -> Result<Option<Gtin>> {
     let ascii = text.is_ascii();
     Ok(match text.len() {
         8 if ascii && text.starts_with(['0', '1']) => match (Gtin::parse(text), Gtin::from_upc_e(text)) {
             (Ok(ean), Ok(upc)) if ean != upc => {
-                return Err(bad(text, format!("an EAN-8 or the UPC-E of {upc}"))
+                return Err(bad(text, format!("ambiguous: an EAN-8, or the UPC-E of {upc}"))
                     .hint("switch on the scanner's AIM identifiers, or set `upc-e` in its address"));
             }
             (Ok(gtin), _) | (_, Ok(gtin)) => Some(gtin),
@@ -205,43 +209,42 @@ fn guess(text: &str, add_on: bool) -> Result<Option<Gtin>> {
         },
         14 if ascii && !add_on => match (Gtin::parse(text), Gtin::parse(&text[..12])) {
             (Ok(case), Ok(upc)) => {
-                return Err(bad(text, format!("the case {case}, or the UPC-A {upc} with an add-on"))
+                return Err(bad(text, format!("ambiguous: the case {case}, or the UPC-A {upc} with an add-on"))
                     .hint("switch on the scanner's AIM identifiers"));
             }
             (case, _) => case.ok(),
         },
-        // Add-ons belong to periodicals and books. Other numbers of 15 digits are device identities, say.
+        // Only periodicals and books have add-ons. Other numbers of 15 digits may be an IMEI, say.
         15 | 18 if ascii && !add_on && matches!(&text[..3], "977" | "978" | "979") => Gtin::parse(&text[..13]).ok(),
         _ => Gtin::parse(text).ok(),
     })
 }
 
-/// Eight digits of an EAN-8 or a UPC-E.
+/// The article of eight digits that may be an EAN-8 or a UPC-E.
 fn either(text: &str) -> Result<Gtin> {
     match (Gtin::parse(text), Gtin::from_upc_e(text)) {
-        (Ok(ean), Ok(upc)) if ean != upc => {
-            Err(bad(text, format!("an EAN-8 or the UPC-E of {upc}")).hint("set the scanner to expand UPC-E to UPC-A"))
-        }
+        (Ok(ean), Ok(upc)) if ean != upc => Err(bad(text, format!("ambiguous: an EAN-8, or the UPC-E of {upc}"))
+            .hint("set the scanner to expand UPC-E to UPC-A")),
         (Ok(gtin), _) | (_, Ok(gtin)) => Ok(gtin),
         (Err(error), Err(_)) => Err(error),
     }
 }
 
-/// What stands before an add-on that is marked as such: by a space, or by its own AIM identifier, ]E1 or ]E2.
+/// The text in front of an add-on that is marked by a space, or by its own AIM identifier, ]E1 or ]E2.
 fn without_add_on(text: &str) -> Option<&str> {
     let (main, add_on) = text.split_once(' ').or_else(|| text.split_once("]E1")).or_else(|| text.split_once("]E2"))?;
     (matches!(add_on.len(), 2 | 5) && add_on.bytes().all(|b| b.is_ascii_digit())).then_some(main)
 }
 
-/// Splits the two-dimensional component of a composite symbol off, which comes behind its own identifier, ]e and a
-/// digit, with or without a `|` before that.
+/// Splits off the two-dimensional component of a composite symbol, which follows its own identifier, ]e and a digit;
+/// a `|` may precede that.
 fn component(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = bytes.windows(3).position(|w| w[..2] == *b"]e" && w[2].is_ascii_digit())?;
     let linear = bytes[..at].strip_suffix(b"|").unwrap_or(&bytes[..at]);
     Some((linear, &bytes[at + 3..]))
 }
 
-/// Whether it is an element string with allocated identifiers only.
+/// Whether it is an element string of AIs in the table only.
 fn is_known(bytes: &[u8]) -> bool {
     ElementString::parse(bytes).is_ok_and(|s| s.elements().iter().all(|e| e.known))
 }
@@ -256,11 +259,11 @@ fn bad(text: &str, why: impl Into<String>) -> Error {
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
-    /// An article's number.
+    /// An article number.
     Article(Gtin),
-    /// A label of the shop or its scale, read by one of its templates.
+    /// A label of the shop or its scale that matches a template.
     InStore(InStore),
-    /// A number of restricted circulation for which there is no template.
+    /// A restricted circulation number that matches no template.
     Restricted(Gtin),
     /// A GS1 element string: article, batch, expiry, weight and more.
     Gs1(ElementString),
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_claims_to_be_an_article_and_is_none_is_an_error() {
+    fn an_invalid_article_number_is_an_error() {
         for (aim, data) in
             [("]E0", "4006381333932"), ("]E4", "96385075"), ("]E0", "é"), ("]E0", ""), ("]C1", "0109506000134353")]
         {
@@ -353,7 +356,7 @@ mod tests {
                 Ok(other) => panic!("{data} became {other:?}"),
             }
         }
-        // An IMEI is no periodical.
+        // An IMEI is not a periodical.
         assert_eq!(code("", "490154203237518").expect("digits"), Code::Other);
         assert!(code("]E3", "4006381333931").is_err(), "]E3 promises an add-on");
     }
@@ -368,7 +371,7 @@ mod tests {
         let article = |digits: &str| Code::Article(digits.parse().expect(digits));
         assert_eq!(code("", "06543217").expect("UPC-E only"), article("065100004327"));
         assert_eq!(code("", "96385074").expect("EAN-8"), article("96385074"));
-        assert_eq!(code("]E0", "01234565").expect("]E0 is no EAN-8"), article("012345000065"));
+        assert_eq!(code("]E0", "01234565").expect("]E0 rules out EAN-8"), article("012345000065"));
         assert_eq!(code("]E0", "6543217").expect("7 digits"), article("065100004327"));
         // An EAN-13 of which six digits came.
         assert_eq!(code("]E0", "400638").expect_err("cut off").kind(), Kind::Input);

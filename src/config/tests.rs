@@ -244,6 +244,7 @@ fn values_that_are_not_allowed_are_named_with_the_line_of_their_key() {
             (&format!("{serial}parity = 'evn'\nbaud = 9600\n"), 3, "scanners.s.parity", &["evn", "even"]),
             (&format!("{serial}baud = 9600\ngap = 'soon'\n"), 4, "scanners.s.gap", &["soon"]),
             (&format!("{serial}max = 0\n"), 3, "scanners.s.max", &["max"]),
+            (&format!("{serial}commands = 'zebra'\n"), 3, "scanners.s.commands", &["zebra", "honeywell"]),
             ("[scanners.k]\naddress = 'scanner+evdev://05e0:1200'\nlayout = 'xx'\n", 3, "scanners.k.layout", &["xx"]),
             (&format!("{terminal}\n\n\npassword = '12345x'\n"), 6, "terminals.t.password", &["six digits"]),
             (&format!("{terminal}currency = 'Mark'\n"), 3, "terminals.t.currency", &["Mark"]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tresen_cameras::{file, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
-use tresen_hal::{Address, Error, Kind, Result, link};
+use tresen_hal::{Address, Error, Kind, Link, Result, link};
 use tresen_payment::{Terminal, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
@@ -26,9 +26,9 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .redactor(|| Box::<zvt::Redactor>::default()),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
-                LinkKind::Hid(_) => hid::OPTIONS.to_vec(),
-                LinkKind::Evdev(_) => wedge::OPTIONS.to_vec(),
-                _ => line::OPTIONS.to_vec(),
+                LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
+                LinkKind::Evdev(_) => wedge::Options::NAMES.to_vec(),
+                _ => line::Options::NAMES.to_vec(),
             })
             .finds(|found| found.kind == Some(DeviceKind::Scanner)),
         Protocol::new::<Cameras>("camera", camera)
@@ -67,50 +67,51 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
 
 fn scanner(address: &Address) -> Result<Plan<dyn Scanner>> {
     let meant = meant(address);
-    let label = address.label();
-    let plan = match meant.link() {
-        LinkKind::Hid(id) => {
-            hid::check(address)?;
-            // A recording has no descriptor, and comes all at once.
-            if meant != *address {
-                let meant = meant.clone().with("settle", "0");
-                return Ok(Plan::at(address, move |link, context: Context| {
-                    let scanner = hid::from_descriptor(link, &context.name, &meant, None, context.runtime);
-                    async move { scanner }
-                }));
-            }
-            let (id, address) = (id.clone(), address.clone());
-            Plan::new(label, move |context: Context| {
-                let (id, address) = (id.clone(), address.clone());
-                async move {
-                    let (link, descriptor) = open_hid(&address, &id).await?;
-                    hid::from_descriptor(link, &context.name, &address, Some(&descriptor), context.runtime)
-                }
+    Ok(match meant.link() {
+        // A recording has no descriptor, and comes all at once.
+        LinkKind::Hid(_) if meant != *address => {
+            let options = hid::Options::from_address(&meant.clone().with("settle", "0"))?;
+            over_link(address, move |link, context| {
+                hid::open(link, &context.name, options.clone(), context.runtime, None)
             })
-            .reached_at(&meant)
+        }
+        LinkKind::Hid(id) => {
+            let (options, id, place) = (hid::Options::from_address(address)?, id.clone(), address.clone());
+            let plan = Plan::new(address.label(), move |context: Context| {
+                let (options, id, place) = (options.clone(), id.clone(), place.clone());
+                async move {
+                    let (link, descriptor) = open_hid(&place, &id).await?;
+                    hid::open(link, &context.name, options, context.runtime, Some(&descriptor))
+                }
+            });
+            plan.reached_at(address)
         }
         LinkKind::Evdev(_) => {
-            wedge::check(address)?;
-            let options = address.clone();
-            Plan::at(address, move |link, context: Context| {
-                let scanner = wedge::WedgeScanner::from_address(link, &context.name, &options);
-                async move { Ok(Box::new(scanner?.with_clock(context.runtime)) as Box<dyn Scanner>) }
+            let options = wedge::Options::from_address(address)?;
+            over_link(address, move |link, context| {
+                let source = wedge::Source::Evdev;
+                Ok(Box::new(wedge::open(link, &context.name, options.clone(), context.runtime, source)?))
             })
         }
         _ => {
-            line::Framing::from_address(address)?;
-            let options = address.clone();
-            Plan::at(address, move |link, context: Context| {
-                let scanner = line::SerialScanner::from_address(link, &context.name, &options);
-                async move { Ok(Box::new(scanner?.with_clock(context.runtime)) as Box<dyn Scanner>) }
+            let options = line::Options::from_address(address)?;
+            over_link(address, move |link, context| {
+                Ok(Box::new(line::open(link, &context.name, options.clone(), context.runtime)?))
             })
         }
-    };
-    Ok(plan)
+    })
+}
+
+/// A scanner that is ready as soon as its link is.
+fn over_link(
+    address: &Address,
+    make: impl Fn(Box<dyn Link>, Context) -> Result<Box<dyn Scanner>> + Send + Sync + 'static,
+) -> Plan<dyn Scanner> {
+    Plan::at(address, move |link, context| std::future::ready(make(link, context)))
 }
 
 /// The open link and the report descriptor; sends first what scanners of this vendor want to hear.
-async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn link::Link>, Vec<u8>)> {
+async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn Link>, Vec<u8>)> {
     let settings = link::hid::Settings::from_address(address)?;
     let descriptor = link::hid::describe(id, &settings).await?.descriptor;
     let wanted = hid::quirks(id.vendor).feature.filter(|_| settings.feature.is_empty());

@@ -12,6 +12,7 @@ mod zxing;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tresen_hal::barcode::Symbology;
 use tresen_hal::{Error, Kind, Result};
 
 pub use self::rxing::Rxing;
@@ -88,7 +89,7 @@ fn bounds(points: &[(f32, f32)]) -> (f32, f32, f32, f32) {
     })
 }
 
-/// A kind of code that a decoder can look for.
+/// A kind of code that a decoder can look for: a [`Symbology`], or one form of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
@@ -173,19 +174,40 @@ impl Format {
         Self::MaxiCode,
     ];
 
+    /// The symbology of its codes; forms that are looked for one by one share it.
+    pub fn symbology(self) -> Symbology {
+        match self {
+            Self::Ean13 => Symbology::Ean13,
+            Self::Ean8 => Symbology::Ean8,
+            Self::UpcA => Symbology::UpcA,
+            Self::UpcE => Symbology::UpcE,
+            Self::Code128 => Symbology::Code128,
+            Self::Code39 => Symbology::Code39,
+            Self::Code93 => Symbology::Code93,
+            Self::Codabar => Symbology::Codabar,
+            Self::Itf => Symbology::Itf,
+            Self::DataBar | Self::DataBarLimited | Self::DataBarExpanded => Symbology::DataBar,
+            Self::Qr | Self::MicroQr => Symbology::Qr,
+            Self::DataMatrix => Symbology::DataMatrix,
+            Self::Aztec => Symbology::Aztec,
+            Self::Pdf417 => Symbology::Pdf417,
+            Self::MaxiCode => Symbology::MaxiCode,
+        }
+    }
+
     /// Whether it is made of bars, which one line across reads.
     pub fn is_linear(self) -> bool {
-        !matches!(self, Self::Qr | Self::MicroQr | Self::DataMatrix | Self::Aztec | Self::Pdf417 | Self::MaxiCode)
+        self.symbology().is_linear()
     }
 
     /// Whether it is of the EAN and UPC family.
     pub fn is_ean_upc(self) -> bool {
-        matches!(self, Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE)
+        self.symbology().is_ean_upc()
     }
 
     /// Whether it names an article by bars with a weak check, so that a misread one is another article.
     pub fn is_article(self) -> bool {
-        self.is_ean_upc() || matches!(self, Self::DataBar | Self::DataBarLimited | Self::DataBarExpanded)
+        self.is_ean_upc() || self.symbology() == Symbology::DataBar
     }
 }
 
@@ -306,7 +328,7 @@ impl Default for Hints {
 /// A code without place, for tests of what comes after decoding.
 #[cfg(test)]
 pub(crate) fn code_for_tests(format: Format, text: &str) -> Code {
-    reading::code(format, reading::usual_aim(format).into(), text, Vec::new()).expect("it has data")
+    reading::code(format, reading::usual_aim(format), text, Vec::new()).expect("it has data")
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! What decoders print, put into what scanners send.
 
+use tresen_hal::barcode::{AimId, check_digit, gs1};
+
 use super::{Code, Format};
 
 /// A code from what a decoder printed as `text`, with FNC1 in one of the ways decoders have. None if no symbol of this
 /// format can hold that: no data at all, or a DataBar that is not an article number.
 pub(super) fn code(format: Format, aim: String, text: &str, corners: Vec<(f32, f32)>) -> Option<Code> {
-    let gs1 = is_gs1(&aim);
+    let is_gs1 = is_gs1(&aim);
     let text = match format {
         Format::Code128 => text.strip_prefix("]C1").unwrap_or(text).to_owned(),
         Format::DataBar | Format::DataBarLimited if text.len() == 14 => format!("01{text}"),
         Format::DataBarExpanded => element_string(text).unwrap_or_else(|| text.to_owned()),
         _ => text.to_owned(),
     };
-    let text = if gs1 { text.strip_prefix('\u{1d}').unwrap_or(&text).to_owned() } else { text };
+    let text = if is_gs1 { text.strip_prefix('\u{1d}').unwrap_or(&text).to_owned() } else { text };
     let is_possible = match format {
         Format::DataBar | Format::DataBarLimited => is_gtin_14(text.strip_prefix("01").unwrap_or_default()),
         _ => !text.is_empty(),
@@ -20,73 +22,34 @@ pub(super) fn code(format: Format, aim: String, text: &str, corners: Vec<(f32, f
     is_possible.then(|| Code { format, aim, bytes: text.as_bytes().to_vec(), text, corners, enhanced: false })
 }
 
-/// 14 digits with the check digit of GS1 General Specifications 7.9.
+/// 14 digits with the right check digit.
 fn is_gtin_14(text: &str) -> bool {
-    let digits = text.bytes().rev().enumerate();
-    let sum: u32 = digits.map(|(i, b)| u32::from(b.wrapping_sub(b'0')) * if i % 2 == 0 { 1 } else { 3 }).sum();
-    text.len() == 14 && text.bytes().all(|b| b.is_ascii_digit()) && sum.is_multiple_of(10)
+    let digits = text.as_bytes();
+    digits.len() == 14 && digits.iter().all(u8::is_ascii_digit) && check_digit(&digits[..13]) == digits[13] - b'0'
 }
 
 /// The identifier that a scanner would report for plain data of this format.
-pub(super) fn usual_aim(format: Format) -> &'static str {
-    match format {
-        Format::Ean13 | Format::UpcA | Format::UpcE => "]E0",
-        Format::Ean8 => "]E4",
-        Format::Code128 => "]C0",
-        Format::Code39 => "]A0",
-        Format::Code93 => "]G0",
-        Format::Codabar => "]F0",
-        Format::Itf => "]I0",
-        Format::DataBar | Format::DataBarLimited | Format::DataBarExpanded => "]e0",
-        Format::Qr | Format::MicroQr => "]Q1",
-        Format::DataMatrix => "]d1",
-        Format::Aztec => "]z0",
-        Format::Pdf417 => "]L0",
-        Format::MaxiCode => "]U0",
-    }
+pub(super) fn usual_aim(format: Format) -> String {
+    format.symbology().aim().map(|aim| aim.to_string()).unwrap_or_default()
 }
 
-/// GS1 General Specifications 5.1.3, and ISO/IEC 15424 for the identifiers with ECI.
+/// Whether data with this AIM identifier is a GS1 element string.
 pub(super) fn is_gs1(aim: &str) -> bool {
-    matches!(aim, "]C1" | "]d2" | "]d5" | "]Q3" | "]Q4" | "]e0" | "]J1" | "]z1" | "]z4")
+    aim.parse().is_ok_and(AimId::is_gs1)
 }
 
 /// `(01)…(10)…` as an element string: GS after each field whose length is not predefined.
 fn element_string(printed: &str) -> Option<String> {
-    let mut rest = printed.strip_prefix('(')?;
+    let fields = gs1::split_bracketed(printed)?;
     let mut out = String::new();
-    loop {
-        let (ai, after) = rest.split_once(')')?;
-        if !is_ai(ai) {
-            return None;
-        }
-        let next = after
-            .match_indices('(')
-            .map(|(at, _)| at)
-            .find(|at| after[at + 1..].split_once(')').is_some_and(|(ai, _)| is_ai(ai)));
-        let value = &after[..next.unwrap_or(after.len())];
+    for (i, (ai, value)) in fields.iter().enumerate() {
         out.push_str(ai);
         out.push_str(value);
-        match next {
-            None => return Some(out),
-            Some(at) => rest = &after[at + 1..],
-        }
-        if !is_predefined(ai) {
-            out.push('\u{1d}');
+        if gs1::predefined_length(ai.as_bytes()).is_none() && i + 1 < fields.len() {
+            out.push(char::from(gs1::GS));
         }
     }
-}
-
-fn is_ai(text: &str) -> bool {
-    (2..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Figure 7.8.5-2 of the GS1 General Specifications.
-fn is_predefined(ai: &str) -> bool {
-    matches!(
-        &ai.as_bytes()[..2],
-        b"00" | b"01" | b"02" | b"03" | b"04" | [b'1', b'1'..=b'9'] | b"20" | [b'3', b'1'..=b'6'] | b"41"
-    )
+    Some(out)
 }
 
 #[cfg(test)]

@@ -271,7 +271,7 @@ impl Search<'_> {
     fn add(&mut self, format: Format, result: &RXingResult, corners: Vec<(f32, f32)>) {
         let aim = match result.getRXingResultMetadata().get(&RXingResultMetadataType::SYMBOLOGY_IDENTIFIER) {
             Some(RXingResultMetadataValue::SymbologyIdentifier(aim)) if aim.len() == 3 => aim.clone(),
-            _ => reading::usual_aim(format).to_owned(),
+            _ => reading::usual_aim(format),
         };
         let Some(mut code) = reading::code(format, aim, result.getText(), corners) else {
             tracing::trace!(?format, "not believed: no symbol of this format can hold it");

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use tresen_hal::barcode::{gs1, upc_e};
 use tresen_hal::{Error, Kind, Result};
 use zxingcpp::{Barcode, BarcodeFormat, ImageFormat, ImageView, PointI, TextMode};
 
@@ -98,7 +99,7 @@ fn code(barcode: &Barcode, hints: &Hints, factor: f32) -> Option<Code> {
         return None;
     }
     let reported = barcode.symbology_identifier();
-    let aim = if reported.len() == 3 { reported } else { reading::usual_aim(format).to_owned() };
+    let aim = if reported.len() == 3 { reported } else { reading::usual_aim(format) };
     let at = |p: PointI| (p.x as f32 / factor, p.y as f32 / factor);
     let place = barcode.position();
     let corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left].map(at).to_vec();
@@ -110,7 +111,7 @@ fn code(barcode: &Barcode, hints: &Hints, factor: f32) -> Option<Code> {
         _ => (format, text.as_str()),
     };
     // It prints a UPC-E as its EAN-13; a scanner sends the eight digits of the symbol.
-    let short = if format == Format::UpcE { upc_e(text) } else { None };
+    let short = text.strip_prefix('0').filter(|_| format == Format::UpcE).and_then(upc_e::shorten);
     // Its bytes are those of the symbol, whatever text they are, and its text ends at the first NUL.
     let bytes = barcode.bytes();
     let whole = (!format.is_ean_upc() && bytes.contains(&0)).then(|| match std::str::from_utf8(&bytes) {
@@ -119,26 +120,10 @@ fn code(barcode: &Barcode, hints: &Hints, factor: f32) -> Option<Code> {
     });
     let mut code = reading::code(format, aim, whole.as_deref().or(short.as_deref()).unwrap_or(text), corners)?;
     if !format.is_ean_upc() && !bytes.is_empty() {
-        let is_led = reading::is_gs1(&code.aim) && bytes[0] == 0x1d;
+        let is_led = reading::is_gs1(&code.aim) && bytes[0] == gs1::GS;
         code.bytes = bytes[usize::from(is_led)..].to_vec();
     }
     Some(code)
-}
-
-/// The eight digits of the UPC-E that expands to this EAN-13 (GS1 General Specifications 5.2.2.4).
-fn upc_e(ean: &str) -> Option<String> {
-    let upc = ean.strip_prefix('0').filter(|upc| upc.len() == 12 && upc.bytes().all(|b| b.is_ascii_digit()))?;
-    let (system, maker, item, check) = (&upc[..1], &upc[1..6], &upc[6..11], &upc[11..]);
-    let six = if matches!(&maker[2..], "000" | "100" | "200") && item.starts_with("00") {
-        format!("{}{}{}", &maker[..2], &item[2..], &maker[2..3])
-    } else if maker.ends_with("00") && item.starts_with("000") {
-        format!("{}{}3", &maker[..3], &item[3..])
-    } else if maker.ends_with('0') && item.starts_with("0000") {
-        format!("{}{}4", &maker[..4], &item[4..])
-    } else {
-        format!("{maker}{}", item.strip_prefix("0000")?)
-    };
-    Some(format!("{system}{six}{check}"))
 }
 
 fn to_zxing(format: Format) -> BarcodeFormat {

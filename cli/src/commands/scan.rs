@@ -6,8 +6,7 @@ use std::time::Duration;
 use tresen::hal::address::LinkKind;
 use tresen::hal::link;
 use tresen::hal::{BoxFuture, Driver, Error, Kind, Link};
-use tresen::scanners::Symbology;
-use tresen::scanners::serial::SerialScanner;
+use tresen::scanners::{Symbology, serial};
 use tresen::{Address, Cameras, Class, Clock, Result, Scan, Scanners, SystemClock};
 
 use super::diagnose::{diagnosed, hex};
@@ -80,8 +79,9 @@ async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Dr
         // What comes is counted, so that a code without an end can be told from silence.
         "scanner" if lines => {
             devices::drivers().check(Class::Scanner, address)?;
+            let options = serial::Options::from_address(address)?;
             let counted = Counted { link: link::open(address).await?, heard: heard.clone() };
-            Box::new(SerialScanner::from_address(Box::new(counted), name, address)?.with_clock(clock))
+            Box::new(serial::open(Box::new(counted), name, options, clock)?)
         }
         _ => devices::open::<Scanners>(address).await?,
     })

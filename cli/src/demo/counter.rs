@@ -9,7 +9,7 @@ use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator};
 use tresen::printers::Profile as PrinterProfile;
 use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
-use tresen::scanners::serial::{ScannerSim, Settings};
+use tresen::scanners::serial::sim::{Settings, Simulator as ScannerSim};
 use tresen::{Error, Result};
 
 use super::pictures;

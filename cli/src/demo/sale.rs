@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tresen::hal::barcode::check_digit;
 use tresen::payment::Progress;
 use tresen::payment::zvt::sim::Misbehaviour;
 use tresen::printers::DrawerPin;
 use tresen::printers::document::{Align, Dither, Image, Qr, Style};
 use tresen::sale::{Line, Sale, Sold, Vat};
 use tresen::scanners::instore::{Quantity, Templates};
-use tresen::scanners::{Code, Gtin, Scan, Symbology, gtin};
+use tresen::scanners::{Code, Gtin, Scan, Symbology};
 use tresen::{Amount, Error, EventKind, Kind, Payment, Print, Receipt, Result, Tresen};
 
 use super::counter::Counter;
@@ -88,7 +89,7 @@ pub(super) async fn run(till: &Tresen, counter: &Counter, fault: Option<Fault>, 
 async fn scan(till: &Tresen, counter: &Counter, sale: &mut Sale, out: Out) -> Result<()> {
     let templates = Templates::from(till.config().in_store.iter().map(|t| t.parse()).collect::<Result<Vec<_>>>()?);
     let label = format!("28{CHEESE}00456");
-    let label = format!("{label}{}", gtin::check_digit(label.as_bytes()));
+    let label = format!("{label}{}", check_digit(label.as_bytes()));
     for code in [DRINK, &label] {
         counter.scanner.with(|s| s.scan(code, Symbology::Ean13));
         let scan = within(till.scanner("hand")?.next(), "scanner").await?;

@@ -119,8 +119,9 @@ async fn read<R: embedded_io_async::Read>(mut reader: R, chunks: mpsc::Sender<Re
         }
     };
     tokio::select! {
-        () = reading => {}
+        biased;
         () = chunks.closed() => {}
+        () = reading => {}
     }
 }
 

@@ -8,8 +8,10 @@ use crate::{Error, Kind, Link, Result};
 /// A side failed in another way than by ending.
 pub async fn relay(left: &dyn Link, right: &dyn Link) -> Result<()> {
     let ended = tokio::select! {
-        ended = pass(left, right) => ended,
+        biased;
+        // A host waits for its device's answers.
         ended = pass(right, left) => ended,
+        ended = pass(left, right) => ended,
     };
     left.close().await;
     right.close().await;

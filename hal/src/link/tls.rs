@@ -282,18 +282,31 @@ impl Link for Tls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     use rustls::pki_types::PrivateKeyDer;
     use tokio::net::TcpListener;
 
-    /// As OpenSSL prints it; see `testdata/README.md`.
-    const PRINT: &str = "6D:0B:62:74:F6:02:6A:15:BE:F6:AF:71:2A:D9:54:98:\
-                         EE:D4:5A:97:B1:7B:DB:25:DD:13:8C:0E:1B:A7:EA:A5";
-    const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/link/testdata/ca.pem");
-
     /// A device that sends back what it gets, on one connection after the other.
-    async fn device() -> u16 {
-        let certificate = CertificateDer::from_pem_slice(include_bytes!("testdata/device.pem")).expect("PEM");
-        let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/device.key")).expect("PEM");
+    struct Device {
+        port: u16,
+        /// Of its certificate, as OpenSSL prints it.
+        fingerprint: String,
+        /// The file with the authority that signed it.
+        ca: tempfile::NamedTempFile,
+    }
+
+    async fn device() -> Device {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("signed");
+        let key = KeyPair::generate().expect("a key");
+        let names = ["127.0.0.1".to_owned(), "printer.test".to_owned()];
+        let certificate =
+            CertificateParams::new(names).expect("names").signed_by(&key, &authority).expect("signed").der().clone();
+        let ca = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&ca, authority.pem()).expect("written");
+        let fingerprint = printed(&certificate);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("PKCS #8");
         let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -312,7 +325,13 @@ mod tests {
                 }
             }
         });
-        port
+        Device { port, fingerprint, ca }
+    }
+
+    /// A SHA-256 as `openssl x509 -fingerprint -sha256` prints it.
+    fn printed(der: &[u8]) -> String {
+        let pairs: Vec<_> = digest::digest(&digest::SHA256, der).as_ref().iter().map(|b| format!("{b:02X}")).collect();
+        pairs.join(":")
     }
 
     async fn open(port: u16, query: &str) -> Result<Box<dyn Link>> {
@@ -322,9 +341,10 @@ mod tests {
 
     #[tokio::test]
     async fn talks_to_a_device_it_trusts_by_fingerprint_or_authority() {
-        let port = device().await;
-        for query in [format!("&fingerprint={PRINT}"), format!("&ca={CA}")] {
-            let link = open(port, &query).await.expect("trusted");
+        let device = device().await;
+        let ca = device.ca.path().display();
+        for query in [format!("&fingerprint={}", device.fingerprint), format!("&ca={ca}")] {
+            let link = open(device.port, &query).await.expect("trusted");
             let job: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
             let back = async {
                 let mut got = Vec::new();
@@ -340,12 +360,23 @@ mod tests {
         }
     }
 
+    /// The SHA-256 of "abc": FIPS 180-2, appendix B.1.
+    #[test]
+    fn reads_a_fingerprint_as_openssl_prints_it() {
+        let abc = "BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:B0:03:61:A3:96:17:7A:9C:B4:10:FF:61:F2:00:15:AD";
+        assert_eq!(printed(b"abc"), abc);
+        let expected: [u8; 32] = digest::digest(&digest::SHA256, b"abc").as_ref().try_into().expect("32 bytes");
+        assert_eq!(parse_fingerprint(abc), Some(expected));
+        assert_eq!(parse_fingerprint(&abc.replace(':', "").to_lowercase()), Some(expected));
+        assert_eq!(parse_fingerprint(&abc[..93]), None);
+    }
+
     #[tokio::test]
     async fn names_the_fingerprint_of_a_device_it_does_not_trust() {
-        let port = device().await;
-        let print = PRINT.replace(':', "").to_lowercase();
+        let device = device().await;
+        let print = device.fingerprint.replace(':', "").to_lowercase();
         for query in [String::new(), format!("&fingerprint={}", "00".repeat(32))] {
-            let error = open(port, &query).await.expect_err("not trusted");
+            let error = open(device.port, &query).await.expect_err("not trusted");
             assert_eq!((error.kind(), error.effect()), (Kind::Refused, Effect::None));
             assert!(error.to_string().contains(&format!("fingerprint={print}")), "{error}");
         }
@@ -353,10 +384,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_authority_vouches_for_the_named_host_only() {
-        let port = device().await;
-        let trust = Trust::Authorities(Arc::new(authorities(CA).expect("authorities")));
+        let device = device().await;
+        let roots = authorities(device.ca.path().to_str().expect("UTF-8")).expect("authorities");
+        let trust = Trust::Authorities(Arc::new(roots));
         // "localhost" resolves to the device, but its certificate names 127.0.0.1 and printer.test.
-        let error = connect("localhost", port, Duration::from_secs(5), trust).await.expect_err("another name");
+        let error = connect("localhost", device.port, Duration::from_secs(5), trust).await.expect_err("another name");
         assert_eq!(error.kind(), Kind::Refused, "{error}");
     }
 

@@ -1,6 +1,9 @@
 //! One-dimensional barcodes: which characters each symbology holds, and how wide they come out.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+use tresen_hal::barcode::{self, check_digit};
 use tresen_hal::{Dots, Error, Kind, Result};
 
 use super::Align;
@@ -10,7 +13,7 @@ use crate::{gs1, symbols};
 const USUAL_HEIGHT: u8 = 80;
 const USUAL_MODULE: u8 = 2;
 
-/// A kind of barcode.
+/// A kind of barcode that printers print; [`tresen_hal::barcode::Symbology`] has those that scanners read, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -30,6 +33,28 @@ pub enum Symbology {
     Gs1128,
     /// An even number of digits.
     Itf,
+}
+
+impl From<Symbology> for barcode::Symbology {
+    fn from(symbology: Symbology) -> Self {
+        match symbology {
+            Symbology::Ean13 => Self::Ean13,
+            Symbology::Ean8 => Self::Ean8,
+            Symbology::UpcA => Self::UpcA,
+            Symbology::Code39 => Self::Code39,
+            Symbology::Code128 | Symbology::Gs1128 => Self::Code128,
+            Symbology::Itf => Self::Itf,
+        }
+    }
+}
+
+impl fmt::Display for Symbology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gs1128 => f.write_str("GS1-128"),
+            other => barcode::Symbology::from(*other).fmt(f),
+        }
+    }
 }
 
 /// Where the characters of a barcode are printed for people to read.
@@ -222,20 +247,20 @@ fn checked(symbology: Symbology, mut data: String) -> Result<String> {
     let numeric = !data.is_empty() && data.bytes().all(|b| b.is_ascii_digit());
     if digits > 0 {
         if !numeric || (data.len() != digits && data.len() != digits - 1) {
-            return bad(format!("{symbology:?} needs {} or {digits} digits, not `{data}`", digits - 1));
+            return bad(format!("{symbology} needs {} or {digits} digits, not `{data}`", digits - 1));
         }
-        let check = check_digit(&data.as_bytes()[..digits - 1]);
+        let check = char::from(b'0' + check_digit(&data.as_bytes()[..digits - 1]));
         match data.as_bytes().get(digits - 1) {
             None => data.push(check),
             Some(&last) if last as char != check => {
-                return bad(format!("{symbology:?} `{data}` has a wrong check digit; it should end in {check}"));
+                return bad(format!("{symbology} `{data}` has a wrong check digit; it should end in {check}"));
             }
             Some(_) => {}
         }
         return Ok(data);
     }
     if data.is_empty() || data.len() > 80 {
-        return bad(format!("{symbology:?} takes 1 to 80 characters, not {}", data.len()));
+        return bad(format!("{symbology} takes 1 to 80 characters, not {}", data.len()));
     }
     let odd = match symbology {
         Symbology::Code39 => data.chars().find(|&c| !c.is_ascii() || symbols::code39(c as u8).is_none()),
@@ -247,18 +272,15 @@ fn checked(symbology: Symbology, mut data: String) -> Result<String> {
         _ => data.chars().find(|c| !c.is_ascii_digit()),
     };
     if let Some(c) = odd {
-        return bad(format!("{symbology:?} has no {c:?}"));
+        return bad(format!("{symbology} has no {c:?}"));
     }
     if symbology == Symbology::Itf && !data.len().is_multiple_of(2) {
-        return bad(format!("Itf needs an even number of digits, `{data}` has {}; put a 0 before it", data.len()));
+        return bad(format!(
+            "{symbology} needs an even number of digits, `{data}` has {}; put a 0 before it",
+            data.len()
+        ));
     }
     Ok(data)
-}
-
-/// GS1 General Specifications 7.9: weights 3 and 1 from the right.
-pub(crate) fn check_digit(digits: &[u8]) -> char {
-    let sum: u32 = digits.iter().rev().zip([3, 1].iter().cycle()).map(|(d, w)| u32::from(d - b'0') * w).sum();
-    char::from(b'0' + ((10 - sum % 10) % 10) as u8)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -311,6 +333,8 @@ mod tests {
         for bad in ["4006381333932", "40063813339", "40063813339x", ""] {
             assert_eq!(Barcode::ean13(bad).expect_err(bad).kind(), Kind::Input);
         }
+        let error = Barcode::ean13("123").expect_err("too few");
+        assert!(error.to_string().contains("EAN-13 needs 12 or 13 digits, not `123`"), "{error}");
     }
 
     #[test]

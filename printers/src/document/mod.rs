@@ -19,7 +19,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use barcode::check_digit;
 pub use barcode::{Barcode, Hri, Symbology};
 pub use picture::{Dither, Image};
 pub(crate) use qr::draw as draw_qr;

@@ -1,44 +1,43 @@
 //! Report descriptors: HID 1.11, sections 5.2 to 5.8 and 6.2.2.
 //!
-//! Says which field stands where in which report. Left out: ranges of values, units, strings, designators
-//! and alternate usages (delimiters).
+//! Finds the fields of each report. Left out: ranges of values, units, strings, designators and alternate usages
+//! (delimiters).
 //!
-//! Written here and not taken from the crate `hidreport` 0.6, which panics on a usage before the first usage
-//! page and makes a field for each of up to 2³² repetitions: no bytes of a device may do that to a till. The
-//! tests compare both.
+//! The crate `hidreport` 0.6 is not used because it panics on a usage before the first usage page, and makes a field
+//! for each of up to 2³² repetitions, which bytes of a device must never cause. The tests compare both.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use tresen_hal::{Error, Kind, Result};
 
-/// Linux takes no longer descriptor: HID_MAX_DESCRIPTOR_SIZE of linux/hid.h.
+/// The longest descriptor that Linux accepts, in bytes: HID_MAX_DESCRIPTOR_SIZE of linux/hid.h.
 const LONGEST: usize = 4096;
-/// Nor a longer report, in bits: HID_MAX_BUFFER_SIZE of linux/hid.h, 16 KiB.
+/// The longest report that Linux accepts, in bits: HID_MAX_BUFFER_SIZE of linux/hid.h, 16 KiB.
 const REPORT_BITS: usize = 16 * 1024 * 8;
-/// Push items and collections inside one another. Linux allows 4 pushes.
+/// The deepest nesting of push items and of collections. Linux allows 4 pushes.
 const DEPTH: usize = 64;
 
-/// Which way a field goes.
+/// The direction of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Direction {
     /// From the device.
     Input,
     /// To the device.
     Output,
-    /// Either way, on request.
+    /// Both, on request.
     Feature,
 }
 
-/// One main item: as many values as `count` says, of `size` bits each.
+/// One main item: `count` values of `size` bits each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) direction: Direction,
-    /// The report's number; none where the device does not number its reports.
+    /// The report number; `None` if the device does not number its reports.
     pub(crate) report: Option<u8>,
     /// Page and usage of the outermost collection.
     pub(crate) application: (u16, u16),
-    /// Where it begins in the report, in bits; the number in front counts.
+    /// Its offset in the report, in bits, including the report number, if any.
     pub(crate) start: usize,
     /// Bits of one value.
     pub(crate) size: usize,
@@ -46,15 +45,15 @@ pub(crate) struct Field {
     pub(crate) count: usize,
     /// Padding.
     pub(crate) constant: bool,
-    /// Each value has its own usage; otherwise each value is the number of a usage, as keys are.
+    /// Each value has a usage of its own. Otherwise each value is itself a usage, as with keys.
     pub(crate) variable: bool,
     /// Page, first and last usage.
     usages: Vec<(u16, u16, u16)>,
 }
 
 impl Field {
-    /// The value with this usage, as its place among the values. The last usage stands for all that follow
-    /// (section 6.2.2.8); a control is the first of them, data are all.
+    /// The indices of the values with this usage. The last usage applies to all remaining values (section 6.2.2.8): a
+    /// control is the first of them, data is all of them.
     pub(crate) fn values(&self, page: u16, usage: u16) -> Option<Range<usize>> {
         let mut at = 0;
         for (n, &(p, first, last)) in self.usages.iter().enumerate() {
@@ -70,35 +69,35 @@ impl Field {
         None
     }
 
-    /// Whether a usage of this page is among its usages.
+    /// Whether it has a usage of this page.
     pub(crate) fn has_page(&self, page: u16) -> bool {
         self.usages.iter().any(|(p, ..)| *p == page)
     }
 
-    /// The first bit of one value.
+    /// The offset of one value, in bits.
     pub(crate) fn bit(&self, value: usize) -> usize {
         self.start + value * self.size
     }
 }
 
-/// What a descriptor says.
+/// A parsed descriptor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Descriptor {
-    /// Its fields in their order.
+    /// Its fields in order.
     pub(crate) fields: Vec<Field>,
     /// Page and usage of its application collections.
     pub(crate) applications: Vec<(u16, u16)>,
 }
 
 impl Descriptor {
-    /// The length of a report in bytes, with its number; 0 if there is none.
+    /// The length of a report in bytes, including its number; 0 if there is no such report.
     pub(crate) fn report_size(&self, direction: Direction, report: Option<u8>) -> usize {
         let of = self.fields.iter().filter(|f| f.direction == direction && f.report == report);
         of.map(|f| f.bit(f.count)).max().unwrap_or(0).div_ceil(8)
     }
 }
 
-/// Global items, section 6.2.2.7, as far as they place a field.
+/// The global items (section 6.2.2.7) that determine where a field is.
 #[derive(Debug, Clone, Copy, Default)]
 struct Globals {
     page: u16,
@@ -107,7 +106,7 @@ struct Globals {
     report: Option<u8>,
 }
 
-/// A usage as an item has it: its page if that was given with it.
+/// A usage, with its page if the item includes one.
 #[derive(Debug, Clone, Copy, Default)]
 struct Usage {
     page: Option<u16>,
@@ -127,7 +126,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Descriptor> {
     let mut at = 0;
     while let Some(&prefix) = bytes.get(at) {
         if prefix == 0xfe {
-            // A long item, section 6.2.2.3: length, tag, data. None is defined.
+            // A long item, section 6.2.2.3: length, tag, data. The specification defines none.
             let length = *bytes.get(at + 1).ok_or_else(|| wrong(at, "cut off"))?;
             at += 3 + usize::from(length);
             continue;
@@ -135,7 +134,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Descriptor> {
         let length = [0, 1, 2, 4][usize::from(prefix & 3)];
         let data = bytes.get(at + 1..at + 1 + length).ok_or_else(|| wrong(at, "cut off"))?;
         let value = data.iter().rev().fold(0_u32, |value, byte| value << 8 | u32::from(*byte));
-        // A usage of four bytes has its page in front.
+        // A usage of four bytes includes its page.
         let usage = Usage { page: (length == 4).then_some((value >> 16) as u16), id: value as u16 };
         let item = match prefix & 0x0c {
             0x00 => parser.main(prefix & 0xfc, value),
@@ -153,12 +152,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Descriptor> {
 struct Parser {
     globals: Globals,
     pushed: Vec<Globals>,
-    /// First and last usage for the main item that comes.
+    /// First and last usages for the next main item.
     usages: Vec<(Usage, u16)>,
     minimum: Option<Usage>,
-    /// The collections that we are in.
+    /// The open collections.
     collections: Vec<(u16, u16)>,
-    /// How far each report is filled, in bits.
+    /// The length of each report so far, in bits.
     ends: HashMap<(Direction, Option<u8>), usize>,
     found: Descriptor,
 }
@@ -171,9 +170,9 @@ impl Parser {
             0x74 => self.globals.size = value as usize,
             0x94 => self.globals.count = value as usize,
             0x84 if (1..=0xff).contains(&value) => self.globals.report = Some(value as u8),
-            0x84 => return Err("no report has this number"),
+            0x84 => return Err("report numbers are 1 to 255"),
             0xa4 if self.pushed.len() < DEPTH => self.pushed.push(self.globals),
-            0xa4 => return Err("too many push items"),
+            0xa4 => return Err("push items nested too deeply"),
             0xb4 => self.globals = self.pushed.pop().ok_or("pop without push")?,
             _ => {}
         }
@@ -188,7 +187,7 @@ impl Parser {
             0x28 => {
                 let first = self.minimum.take().unwrap_or(usage);
                 if first.id > usage.id {
-                    return Err("a range of usages ends before it begins");
+                    return Err("the last usage of a range is below the first");
                 }
                 self.usages.push((first, usage.id));
             }
@@ -197,9 +196,9 @@ impl Parser {
         Ok(())
     }
 
-    /// Section 6.2.2.4. Local items hold for one main item.
+    /// Section 6.2.2.4. Local items apply to one main item.
     fn main(&mut self, tag: u8, value: u32) -> Result<(), &'static str> {
-        // The page of a usage is the last one before the main item: section 6.2.2.8.
+        // The usage page at the main item applies: section 6.2.2.8.
         let page = self.globals.page;
         let usages = std::mem::take(&mut self.usages).into_iter().map(|(u, last)| (u.page.unwrap_or(page), u.id, last));
         self.minimum = None;
@@ -207,7 +206,7 @@ impl Parser {
             0x80 => self.field(Direction::Input, value, usages.collect()),
             0x90 => self.field(Direction::Output, value, usages.collect()),
             0xb0 => self.field(Direction::Feature, value, usages.collect()),
-            0xa0 if self.collections.len() >= DEPTH => Err("too many collections inside one another"),
+            0xa0 if self.collections.len() >= DEPTH => Err("collections nested too deeply"),
             0xa0 => {
                 let (page, usage, _) = usages.into_iter().next().unwrap_or((page, 0, 0));
                 if value == 1 {
@@ -216,7 +215,7 @@ impl Parser {
                 self.collections.push((page, usage));
                 Ok(())
             }
-            0xc0 => self.collections.pop().map(drop).ok_or("the end of a collection that has not begun"),
+            0xc0 => self.collections.pop().map(drop).ok_or("end of a collection that was not opened"),
             _ => Ok(()),
         }
     }
@@ -271,9 +270,9 @@ mod tests {
         assert!(keys.has_page(7));
     }
 
-    /// Section 6.2.2.8: the last usage stands for the values that have none of their own.
+    /// Section 6.2.2.8: the last usage applies to all remaining values.
     #[test]
-    fn the_last_usage_goes_on() {
+    fn the_last_usage_is_repeated() {
         let found = parse(&[0x05, 0x8c, 0x75, 8, 0x95, 5, 0x09, 0xfb, 0x09, 0xfe, 0x81, 2]).expect("good");
         assert_eq!(found.fields[0].values(0x8c, 0xfb), Some(0..1));
         assert_eq!(found.fields[0].values(0x8c, 0xfe), Some(1..5));
@@ -281,10 +280,10 @@ mod tests {
     }
 
     #[test]
-    fn a_usage_may_bring_its_page_and_globals_may_be_put_aside() {
+    fn a_usage_may_include_its_page_and_globals_are_pushed_and_popped() {
         let found = parse(&[
             0x05, 0x01, 0x75, 8, 0x95, 1, // page 1, one value of 8 bits
-            0xa4, 0x05, 0x02, 0x95, 2, 0xb4, // put aside and taken back
+            0xa4, 0x05, 0x02, 0x95, 2, 0xb4, // push and pop
             0x0b, 0xfe, 0x00, 0x8c, 0x00, 0x81, 2, // page 8C, usage FE
             0xfe, 1, 0, 0, // a long item
             0x09, 0x30, 0xb1, 2, // usage 30 of page 1, a feature
@@ -299,13 +298,13 @@ mod tests {
         for (bytes, why) in [
             (&[0x05][..], "offset 0: cut off"),
             (&[0xfe], "cut off"),
-            (&[0x85, 0], "no report has this number"),
+            (&[0x85, 0], "report numbers are 1 to 255"),
             (&[0xb4], "pop without push"),
-            (&[0xc0], "has not begun"),
-            (&[0x19, 5, 0x29, 4], "ends before it begins"),
+            (&[0xc0], "was not opened"),
+            (&[0x19, 5, 0x29, 4], "below the first"),
             (&[0x77, 0xff, 0xff, 0xff, 0xff, 0x97, 0xff, 0xff, 0xff, 0xff, 0x81, 2], "offset 10: a report longer"),
-            (&[0xa4; 100], "too many push"),
-            (&[0xa0; 100], "too many collections"),
+            (&[0xa4; 100], "push items nested"),
+            (&[0xa0; 100], "collections nested"),
             (&[0; 5000], "longer than 4096"),
         ] {
             let error = parse(bytes).expect_err(why);
@@ -313,7 +312,7 @@ mod tests {
         }
     }
 
-    /// Where each value of the input reports stands, as `hidreport` says.
+    /// The offset of each value of the input reports, according to `hidreport`.
     fn by_hidreport(bytes: &[u8]) -> Vec<(Option<u8>, u16, u16, usize)> {
         let theirs = hidreport::ReportDescriptor::try_from(bytes).expect("they read it");
         let mut places = Vec::new();

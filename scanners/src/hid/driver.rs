@@ -1,30 +1,30 @@
-//! Binds the decoder to a link.
+//! The driver: a decoder on a link.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Link, Result, SystemClock};
+use tresen_hal::{BoxFuture, Clock, Driver, Error, Kind, Link, Result};
 
-use super::layout::{Command, Layout, quirks};
+use super::layout::{Command, Layout};
 use super::wire::{Code, Counters, Decoder};
-use crate::{Capabilities, Scan, Scanner};
+use crate::{Capabilities, Scan};
 
 /// A scanner in HID point-of-sale mode. Each chunk of its link is one report.
 ///
-/// It remembers what it was told longer than a link lives: if another program may have disabled it, call
-/// [`Scanner::set_enabled`] after opening. [`Driver::close`] lets it read again.
+/// The device stays disabled when its link is closed: if another program may have disabled it, call
+/// [`set_enabled`](crate::Scanner::set_enabled) after opening. [`Driver::close`] enables it again.
 ///
-/// Where the descriptor declares no way to prevent reading, scans that come while it is disabled are dropped.
+/// If the descriptor declares no control to prevent reading, scans are dropped while it is disabled.
 #[derive(Debug)]
-pub struct HidScanner {
+pub struct Scanner {
     link: Box<dyn Link>,
     name: String,
     clock: Arc<dyn Clock>,
     decoder: Decoder,
     input: Vec<u8>,
     settle: Duration,
-    /// When stale reports are over, from the first wait for an event.
+    /// When reports stop being stale; set by the first call of `event`.
     settled: Option<Instant>,
     stale: u64,
     enabled: bool,
@@ -33,22 +33,30 @@ pub struct HidScanner {
     capabilities: Capabilities,
 }
 
-impl HidScanner {
-    /// A scanner on an open link, enabled. Its scans and errors carry `name`.
-    pub fn new(link: Box<dyn Link>, name: impl Into<String>, layout: Layout) -> Self {
+impl Scanner {
+    /// A scanner on an open link, enabled, whose reports have this layout. Reports that arrive within `settle` of the
+    /// first call of `event` are discarded as stale. `name` is the device of its scans and errors; `clock` dates its
+    /// scans.
+    pub fn new(
+        link: Box<dyn Link>,
+        name: impl Into<String>,
+        layout: Layout,
+        settle: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let capabilities = Capabilities {
-            enable: layout.knows(Command::PreventRead),
-            beep: layout.knows(Command::GoodBeep) || bad_beep(&layout).is_some(),
-            trigger: layout.knows(Command::InitiateRead),
-            symbology: layout.has_aim(),
+            enable: layout.knows(Command::PreventRead).into(),
+            beep: (layout.knows(Command::GoodBeep) || bad_beep(&layout).is_some()).into(),
+            trigger: layout.knows(Command::InitiateRead).into(),
+            symbology: layout.has_aim().into(),
         };
         Self {
             link,
             name: name.into(),
-            clock: Arc::new(SystemClock),
+            clock,
             decoder: Decoder::new(layout),
             input: Vec::new(),
-            settle: Duration::ZERO,
+            settle,
             settled: None,
             stale: 0,
             enabled: true,
@@ -58,53 +66,24 @@ impl HidScanner {
         }
     }
 
-    /// A scanner on an open link, as the options of `address` describe it: `settle`, in milliseconds, how long
-    /// what comes first is dropped; without it as [`quirks`] says of the address's vendor.
-    ///
-    /// # Errors
-    /// [`Kind::Address`] names the option and what is allowed.
-    pub fn from_address(
-        link: Box<dyn Link>,
-        name: impl Into<String>,
-        address: &Address,
-        layout: Layout,
-    ) -> Result<Self> {
-        Ok(Self::new(link, name, layout).with_settle(settle(address)?))
-    }
-
-    /// The same scanner with its timestamps from `clock`.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The same scanner, of which everything is dropped that comes within `settle` of the first wait for an
-    /// event: scans from before it was opened.
-    #[must_use]
-    pub fn with_settle(mut self, settle: Duration) -> Self {
-        self.settle = settle;
-        self
-    }
-
-    /// What was thrown away because it was wrong.
+    /// How much was discarded as invalid.
     pub fn counters(&self) -> Counters {
         self.decoder.counters()
     }
 
-    /// Reports that came before it had settled.
+    /// Reports discarded as stale.
     pub fn stale(&self) -> u64 {
         self.stale
     }
 
-    /// Scans that came while it was disabled.
+    /// Scans dropped while it was disabled.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Sends the report that sets `command`, or takes it back. Reading stays prevented and the trigger pressed,
-    /// whatever else is in their report.
-    async fn tell(&mut self, command: Command, on: bool) -> Result<()> {
+    /// Sends the report that sets or clears `command`. Prevent Read and Initiate Read keep their state, even if they
+    /// share that report.
+    async fn command(&mut self, command: Command, on: bool) -> Result<()> {
         let mut held = Vec::new();
         if !self.enabled {
             held.push(Command::PreventRead);
@@ -115,9 +94,9 @@ impl HidScanner {
         let layout = self.decoder.layout();
         let report = if on { layout.output(command, &held) } else { layout.release(command, &held) };
         let Some(report) = report else {
-            return Err(Error::new(Kind::Unsupported, format!("its report descriptor declares no {}", name(command)))
+            return Err(Error::new(Kind::Unsupported, format!("its report descriptor has no {}", name(command)))
                 .at(&self.name)
-                .hint("set it by the codes of its manual"));
+                .hint("configure it with the codes in its manual"));
         };
         tracing::trace!(device = %self.name, bytes = ?report, "sent");
         self.link.send(&report).await.map_err(|e| e.at(&self.name))
@@ -133,27 +112,21 @@ impl HidScanner {
     }
 }
 
-/// The option `settle` of an address, or what its vendor's scanners need.
-pub(super) fn settle(address: &Address) -> Result<Duration> {
-    let given = address.option_as::<u64>("settle")?.map(Duration::from_millis);
-    Ok(given.unwrap_or_else(|| super::vendor(address).map(quirks).unwrap_or_default().settle))
-}
-
-/// The beep for what is not right: an error, else an article that is not on file.
+/// The beep for a bad scan: Error, or else Not On File.
 fn bad_beep(layout: &Layout) -> Option<Command> {
     [Command::ErrorBeep, Command::NotOnFileBeep].into_iter().find(|c| layout.knows(*c))
 }
 
 fn name(command: Command) -> &'static str {
     match command {
-        Command::PreventRead => "way to prevent reading",
+        Command::PreventRead => "control to prevent reading",
         Command::InitiateRead => "trigger",
         Command::ErrorBeep | Command::NotOnFileBeep => "beep for a bad scan",
         Command::GoodBeep => "beep for a good scan",
     }
 }
 
-impl Driver for HidScanner {
+impl Driver for Scanner {
     type Event = Scan;
 
     fn event(&mut self) -> BoxFuture<'_, Result<Scan>> {
@@ -165,14 +138,14 @@ impl Driver for HidScanner {
                     let now = Instant::now();
                     if now < settled {
                         self.stale += 1;
-                        tracing::debug!(device = %self.name, "dropped a report from before it was opened");
+                        tracing::debug!(device = %self.name, "discarded a stale report");
                     } else {
                         self.decoder.feed(&self.input, now.into_std());
                     }
                     self.input.clear();
                 }
                 while let Some(code) = self.decoder.next_code() {
-                    // The scanner itself releases its trigger when it has read.
+                    // The scanner releases its trigger after a read.
                     self.triggered = false;
                     if self.enabled {
                         return Ok(self.scan(code));
@@ -187,10 +160,10 @@ impl Driver for HidScanner {
 
     fn close(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            if !self.enabled && self.capabilities.enable {
+            if !self.enabled && self.capabilities.enable.is_yes() {
                 self.enabled = true;
-                if let Err(error) = self.tell(Command::PreventRead, false).await {
-                    tracing::debug!(%error, "it stays disabled");
+                if let Err(error) = self.command(Command::PreventRead, false).await {
+                    tracing::debug!(%error, "cannot enable it again");
                 }
             }
             self.link.close().await;
@@ -198,7 +171,7 @@ impl Driver for HidScanner {
     }
 }
 
-impl Scanner for HidScanner {
+impl crate::Scanner for Scanner {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
@@ -206,29 +179,26 @@ impl Scanner for HidScanner {
     fn set_enabled(&mut self, enabled: bool) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             if enabled && !self.enabled {
-                // A code that began while it was disabled must not come out cut in half.
+                // The rest of a code that began while disabled is not a code.
                 self.decoder.discard();
             }
             self.enabled = enabled;
             self.triggered &= enabled;
-            match self.capabilities.enable {
-                true => self.tell(Command::PreventRead, !enabled).await,
-                false => Ok(()),
-            }
+            if self.capabilities.enable.is_yes() { self.command(Command::PreventRead, !enabled).await } else { Ok(()) }
         })
     }
 
     fn beep(&mut self, good: bool) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let bad = bad_beep(self.decoder.layout()).unwrap_or(Command::ErrorBeep);
-            self.tell(if good { Command::GoodBeep } else { bad }, true).await
+            self.command(if good { Command::GoodBeep } else { bad }, true).await
         })
     }
 
     fn trigger(&mut self, on: bool) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.triggered = on;
-            self.tell(Command::InitiateRead, on).await
+            self.command(Command::InitiateRead, on).await
         })
     }
 }
@@ -236,30 +206,40 @@ impl Scanner for HidScanner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Symbology;
-    use crate::hid::sim::{DESCRIPTOR, Fault as SimFault, HidScannerSim};
-    use tresen_hal::ManualClock;
+    use crate::hid::sim::{DESCRIPTOR, Fault as SimFault, Simulator};
+    use crate::{Scanner as _, Symbology};
     use tresen_hal::link::fault::{Fault, Plan};
     use tresen_hal::link::memory;
     use tresen_hal::sim::{Shared, link as serve};
+    use tresen_hal::{Known, ManualClock, SystemClock};
 
-    /// A driver, bound to a simulator over a link that breaks as `plan` says.
-    fn bound(sim: HidScannerSim, plan: Plan) -> (HidScanner, Shared<HidScannerSim>) {
+    /// A driver and its simulator, over a link with the faults of `plan`.
+    fn bound(sim: Simulator, plan: Plan) -> (Scanner, Shared<Simulator>) {
+        settling(sim, plan, Duration::ZERO)
+    }
+
+    fn settling(sim: Simulator, plan: Plan, settle: Duration) -> (Scanner, Shared<Simulator>) {
         let (near, far) = memory::pair();
         let sim = Shared::new(sim);
         let served = sim.clone();
         tokio::spawn(async move { serve(&far, &served).await });
         let clock = ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp"));
         let layout = Layout::from_descriptor(DESCRIPTOR).expect("good");
-        let scanner = HidScanner::new(Box::new(Fault::new(near, plan)), "till", layout).with_clock(Arc::new(clock));
+        let link = Box::new(Fault::new(near, plan));
+        let scanner = Scanner::new(link, "till", layout, settle, Arc::new(clock));
         (scanner, sim)
     }
 
-    fn usual() -> (HidScanner, Shared<HidScannerSim>) {
-        bound(HidScannerSim::new(), Plan::default())
+    fn usual() -> (Scanner, Shared<Simulator>) {
+        bound(Simulator::new(), Plan::default())
     }
 
-    /// Lets the simulator take what was sent to it.
+    /// A scanner without descriptor.
+    fn standard(link: memory::Memory) -> Scanner {
+        Scanner::new(Box::new(link), "till", Layout::standard(), Duration::ZERO, Arc::new(SystemClock))
+    }
+
+    /// Lets the simulator process what was sent to it.
     async fn served() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -298,11 +278,11 @@ mod tests {
         assert_eq!((counters.invalid, counters.abandoned), (2, 1));
     }
 
-    /// No HID link splits reports; if one does, codes are lost, never wrong.
+    /// HID links do not split reports. If one did, codes would be lost, never wrong.
     #[tokio::test(start_paused = true)]
     async fn split_reports_make_no_wrong_codes() {
         for seed in 0..20 {
-            let (mut scanner, sim) = bound(HidScannerSim::new(), Plan { split: Some(seed), ..Plan::default() });
+            let (mut scanner, sim) = bound(Simulator::new(), Plan { split: Some(seed), ..Plan::default() });
             for _ in 0..20 {
                 sim.with(|s| s.scan("4006381333931", Symbology::Ean13));
             }
@@ -316,7 +296,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_wait_loses_nothing() {
         let (near, far) = memory::pair();
-        let mut scanner = HidScanner::new(Box::new(near), "till", Layout::standard());
+        let mut scanner = standard(near);
         for (piece, more) in [([b'1'; 56], 1), ([b'2'; 56], 1)] {
             let report = [&b"\x02\x38]Q1"[..], &piece, &[0, 0, more]].concat();
             far.send(&report).await.expect("open");
@@ -330,8 +310,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_stale_is_dropped() {
-        let (scanner, sim) = usual();
-        let mut scanner = scanner.with_settle(Duration::from_millis(250));
+        let (mut scanner, sim) = settling(Simulator::new(), Plan::default(), Duration::from_millis(250));
         sim.with(|s| s.scan("old", Symbology::Code128));
         tokio::time::timeout(Duration::from_millis(249), scanner.event()).await.expect_err("it is stale");
         assert_eq!(scanner.stale(), 1);
@@ -359,7 +338,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_trigger_makes_it_read() {
-        let (mut scanner, sim) = bound(HidScannerSim::triggered(), Plan::default());
+        let (mut scanner, sim) = bound(Simulator::triggered(), Plan::default());
         sim.with(|s| s.scan("1", Symbology::Code128));
         tokio::time::timeout(Duration::from_secs(1), scanner.event()).await.expect_err("its trigger is not pressed");
         scanner.trigger(true).await.expect("sent");
@@ -382,8 +361,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_controls_it_drops_and_says_so() {
         let (near, far) = memory::pair();
-        let mut scanner = HidScanner::new(Box::new(near), "till", Layout::standard());
-        assert_eq!(scanner.capabilities(), &Capabilities { symbology: true, ..Capabilities::default() });
+        let mut scanner = standard(near);
+        let Capabilities { enable, beep, trigger, symbology } = scanner.capabilities().clone();
+        assert_eq!((enable, beep, trigger, symbology), (Known::No, Known::No, Known::No, Known::Yes));
         let report = |data: u8| [&b"\x02\x01]C0"[..], &[data], &[0; 58]].concat();
         scanner.set_enabled(false).await.expect("always");
         far.send(&report(b'1')).await.expect("open");
@@ -401,7 +381,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_link_names_the_scanner() {
-        let (mut scanner, sim) = bound(HidScannerSim::new(), Plan { cut_before_recv: Some(1), ..Plan::default() });
+        let (mut scanner, sim) = bound(Simulator::new(), Plan { cut_before_recv: Some(1), ..Plan::default() });
         sim.with(|s| {
             s.scan("1", Symbology::Code128);
             s.scan("2", Symbology::Code128);

@@ -1,4 +1,4 @@
-//! What stands where in a scanner's reports, from its descriptor; and what vendors do differently, as data.
+//! The layout of a scanner's reports, from its descriptor; and vendors' quirks, as data.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::descriptor::{self, Descriptor, Direction, Field};
 const SCANNER: u16 = 0x8c;
 /// Generic Desktop page, usage 0x3B: byte count.
 const BYTE_COUNT: (u16, u16) = (0x01, 0x3b);
-/// Vendor page of Hand Held Products, now Honeywell, usage 0x04: its own letter for the symbology. Zebra's
-/// scanners declare the same one (capture of a 05e0:2100, Itp.HidBarcodeScanner, Examples.txt).
+/// Vendor page of Hand Held Products, now Honeywell, usage 0x04: the vendor's letter for the symbology. Zebra's
+/// scanners declare it, too (capture of a 05e0:2100, Itp.HidBarcodeScanner, Examples.txt).
 const CODE_ID: (u16, u16) = (0xff66, 0x04);
 
-/// What a scanner can be told: HID Point of Sale Usage Tables 1.02, sections 3.6 and 3.9.
+/// Commands: HID Point of Sale Usage Tables 1.02, sections 3.6 and 3.9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command {
@@ -39,28 +39,28 @@ const COMMANDS: [(Command, u16); 5] = [
     (Command::NotOnFileBeep, 0x87),
 ];
 
-/// Where the parts of a scan stand in a scanner's reports, and how it is told something.
+/// Where a scanner's input reports hold the parts of a scan, and its output reports the controls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     pub(super) scans: Vec<ScanReport>,
     controls: Vec<Control>,
 }
 
-/// One report with scanned data (usage 0x12). Places are in bytes from the report's beginning, unless said
-/// otherwise; the number counts.
+/// One report with scanned data (usage 0x12). Offsets are in bytes, unless stated otherwise, and include the report
+/// number, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ScanReport {
     pub(super) number: Option<u8>,
     /// Length of the report.
     pub(super) size: usize,
-    /// The length of the data; without it they end before the NULs at the end of their field.
+    /// Where the data length is. Without one, trailing NULs are not data.
     pub(super) length: Option<Range<usize>>,
     /// Symbology Identifier 1 to 3, usages 0xFB to 0xFD.
     pub(super) aim: Option<[usize; 3]>,
     /// Decoded Data, usage 0xFE.
     pub(super) data: Range<usize>,
     pub(super) code_id: Option<usize>,
-    /// Decode Data Continued, usage 0xFF, in bits.
+    /// Decode Data Continued, usage 0xFF; offset in bits.
     pub(super) more: Option<usize>,
 }
 
@@ -76,8 +76,8 @@ impl Layout {
     /// Reads a report descriptor.
     ///
     /// # Errors
-    /// [`Kind::Protocol`]: the descriptor is broken. [`Kind::Unsupported`]: there is no report with scanned data
-    /// in it, or the data do not stand on whole bytes.
+    /// [`Kind::Protocol`]: the descriptor is malformed. [`Kind::Unsupported`]: it has no report with scanned data, or
+    /// the data is not byte-aligned.
     pub fn from_descriptor(descriptor: &[u8]) -> Result<Self> {
         Self::read(&descriptor::parse(descriptor)?)
     }
@@ -97,7 +97,7 @@ impl Layout {
         if scans.is_empty() {
             return Err(Error::new(
                 Kind::Unsupported,
-                "no report with scanned data (usage page 0x8C, usage 0xFE) in it",
+                "it has no report with scanned data (usage page 0x8C, usage 0xFE)",
             )
             .hint("set the scanner to HID POS mode by the code in its manual"));
         }
@@ -115,35 +115,35 @@ impl Layout {
         Ok(Self { scans, controls })
     }
 
-    /// What Honeywell's scanners send, and others alike: report 2 of 64 bytes with length, three AIM bytes, 56
-    /// bytes of data, the vendor's code id at 61, a reserved byte, and the continued bit in the last byte. For
-    /// reports whose descriptor is not at hand, such as a recording; it cannot be told anything.
+    /// The layout of Honeywell's and similar scanners: report 2 of 64 bytes with length, three AIM bytes, 56 bytes of
+    /// data, the vendor's code id at 61, a reserved byte, and the continued bit in the last byte. For use without a
+    /// descriptor, as with a recording; it has no controls.
     ///
     /// Source: Access-IS LSR118 product manual, appendix B.1, and a capture of a Honeywell 0c2e:1007.
     pub fn standard() -> Self {
         Self::bare(Some([2, 3, 4]), 5..61, 61)
     }
 
-    /// Newland's FM430: as [`Layout::standard`], the data right after the length, without AIM identifier, the code
-    /// id at 62.
+    /// Newland's FM430: as [`Layout::standard`], but the data follows the length, without AIM identifier, and the
+    /// code id is at 62.
     pub fn newland() -> Self {
         Self::bare(None, 2..58, 62)
     }
 
-    /// Zebra's: as [`Layout::standard`], with a reserved byte after the length, the code id at 62.
+    /// Zebra's: as [`Layout::standard`], but with a reserved byte after the length, and the code id at 62.
     ///
     /// Source: a capture of a Zebra 05e0:2100.
     pub fn zebra() -> Self {
         Self::bare(Some([3, 4, 5]), 6..62, 62)
     }
 
-    /// This layout, or `other` where a report has its AIM identifier in that one's place only.
+    /// This layout, or `other` for reports with an AIM identifier only at that one's offset.
     fn or(mut self, other: Self) -> Self {
         self.scans.extend(other.scans);
         self
     }
 
-    /// Where the parts of this report stand; none if its number is not that of scanned data.
+    /// The layout of this report; `None` if its number is not that of scanned data.
     pub(super) fn scan_report(&self, report: &[u8]) -> Option<&ScanReport> {
         let numbered = |s: &&ScanReport| s.number.is_none_or(|number| report.first() == Some(&number));
         let mut candidates = self.scans.iter().filter(numbered);
@@ -159,25 +159,25 @@ impl Layout {
         Self { scans: vec![scan], controls: Vec::new() }
     }
 
-    /// Whether it says which symbology it read.
+    /// Whether its reports have an AIM identifier.
     pub fn has_aim(&self) -> bool {
         self.scans.iter().any(|s| s.aim.is_some())
     }
 
-    /// Whether it can be told this, in an output report.
+    /// Whether an output report has a control for `command`.
     pub fn knows(&self, command: Command) -> bool {
         self.control(command).is_some()
     }
 
-    /// The output report that gives the first of these commands; those of the others that share its report are
-    /// in it, as a report sets all its bits at once. It begins with its number, 0 where there are none. None if
-    /// there is no such command.
+    /// The output report that sets `command`, along with those of `together_with` that share its report, since a report
+    /// sets all its bits at once. It begins with its number, or 0 if reports have none. `None` if there is no such
+    /// control.
     pub fn output(&self, command: Command, together_with: &[Command]) -> Option<Vec<u8>> {
         let control = self.control(command)?;
         self.report(control, [command].iter().chain(together_with))
     }
 
-    /// The output report of `command` in which only `others` are set: what takes it back.
+    /// The output report that clears `command`, with only `others` set.
     pub fn release(&self, command: Command, others: &[Command]) -> Option<Vec<u8>> {
         let control = self.control(command)?;
         self.report(control, others.iter())
@@ -203,7 +203,7 @@ impl Layout {
 fn scan_report(descriptor: &Descriptor, field: &Field, data: Range<usize>) -> Result<ScanReport> {
     let whole = field.size == 8 && field.start.is_multiple_of(8);
     if !whole {
-        return Err(Error::new(Kind::Unsupported, "its scanned data do not stand on whole bytes")
+        return Err(Error::new(Kind::Unsupported, "its scanned data is not byte-aligned")
             .hint("set the scanner to serial (COM port) mode"));
     }
     let others = || descriptor.fields.iter().filter(|f| f.direction == Direction::Input && f.report == field.report);
@@ -229,21 +229,21 @@ fn scan_report(descriptor: &Descriptor, field: &Field, data: Range<usize>) -> Re
     })
 }
 
-/// What a vendor's scanners need beyond the specification.
+/// Deviations of a vendor's scanners from the specification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quirks {
-    /// A feature report to send once after opening: the value of the option `feature` of an HID address.
+    /// A feature report to send once after opening, as the option `feature` of an HID address has it.
     pub feature: Option<&'static str>,
-    /// How long after opening what comes is dropped: scans that nobody fetched before.
+    /// How long after opening reports are discarded as stale: scans from before that queued up.
     pub settle: Duration,
 }
 
-/// The vendor's id, its quirks, and its layout where no descriptor is at hand.
+/// The USB vendor id, its quirks, and its layout without a descriptor.
 type Vendor = (u16, Quirks, fn() -> Layout);
 
 const VENDORS: [Vendor; 3] = [
-    // Honeywell: feature report 254 switches its reports on, and scans from before queue up. Source:
+    // Honeywell: feature report 254 switches its reports on, and earlier scans queue up. Source:
     // @point-of-sale/webhid-barcode-scanner, src/main.js; usage page 0xFF66 names the report "output redirection".
     (0x0c2e, Quirks { feature: Some("fe01"), settle: Duration::from_millis(250) }, Layout::standard),
     // Zebra, formerly Symbol.
@@ -252,14 +252,14 @@ const VENDORS: [Vendor; 3] = [
     (0x1eab, Quirks { feature: None, settle: Duration::ZERO }, Layout::newland),
 ];
 
-/// What the scanners of this USB vendor need; nothing where we know of nothing. Whoever opens the link sends
-/// the feature report: a [`tresen_hal::Link`] carries input and output reports only.
+/// The quirks of this USB vendor; the default if none are known. The caller that opens the link sends the feature
+/// report: a [`tresen_hal::Link`] carries input and output reports only.
 pub fn quirks(vendor: u16) -> Quirks {
     VENDORS.iter().find(|(id, ..)| *id == vendor).map(|(_, quirks, _)| *quirks).unwrap_or_default()
 }
 
-/// The layout of this vendor's reports where their descriptor is not at hand.
-pub(super) fn usual(vendor: Option<u16>) -> Layout {
+/// The layout of this vendor's reports without a descriptor.
+pub(super) fn default_for(vendor: Option<u16>) -> Layout {
     match VENDORS.iter().find(|(id, ..)| Some(*id) == vendor) {
         Some((.., layout)) => layout(),
         None => Layout::standard().or(Layout::zebra()),
@@ -270,7 +270,7 @@ pub(super) fn usual(vendor: Option<u16>) -> Layout {
 pub(super) mod tests {
     use super::*;
 
-    /// The descriptor of a scanner as nyholku/purejavahidapi, issue 6, has it.
+    /// The descriptor of a scanner in issue 6 of nyholku/purejavahidapi.
     const DUMPED: &str = "058C0902A1010912A1028502150026FF00750895010501093B81029503058C09FB09FC09FD8102953809FE8202\
         020666FF9502090009008102058C25017501950809FF8102C00914A10285041500250175019508095F0960098509869186C006FFFF09\
         01A10285F0150026FF007508953F0902820202953F0903920202C0C0";
@@ -337,7 +337,7 @@ pub(super) mod tests {
         let error = Layout::from_descriptor(&keyboard).expect_err("a keyboard");
         assert!(error.kind() == Kind::Unsupported && error.to_string().contains("HID POS"), "{error}");
         let skewed = [0x05, 0x8c, 0x09, 0x02, 0xa1, 0x01, 0x75, 0x07, 0x95, 0x20, 0x09, 0xfe, 0x81, 0x02, 0xc0];
-        assert!(Layout::from_descriptor(&skewed).expect_err("7 bits").to_string().contains("whole bytes"));
+        assert!(Layout::from_descriptor(&skewed).expect_err("7 bits").to_string().contains("byte-aligned"));
         assert_eq!(Layout::from_descriptor(&[0x05]).expect_err("cut off").kind(), Kind::Protocol);
     }
 
@@ -346,6 +346,6 @@ pub(super) mod tests {
         let honeywell = quirks(0x0c2e);
         assert_eq!((honeywell.feature, honeywell.settle), (Some("fe01"), Duration::from_millis(250)));
         assert_eq!(quirks(0x05e0), Quirks::default());
-        assert_eq!((usual(Some(0x1eab)), usual(Some(0x0c2e))), (Layout::newland(), Layout::standard()));
+        assert_eq!((default_for(Some(0x1eab)), default_for(Some(0x0c2e))), (Layout::newland(), Layout::standard()));
     }
 }

@@ -1,4 +1,4 @@
-//! The scanner's side: sends the codes that someone holds before it as reports, well or badly.
+//! A simulated scanner in HID POS mode, with faults on request.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use tresen_hal::sim::{Action, Device};
 use super::layout::Command;
 use crate::Symbology;
 
-/// The report descriptor of a [`HidScannerSim`], from HID Point of Sale Usage Tables 1.02.
+/// The report descriptor of a [`Simulator`], from HID Point of Sale Usage Tables 1.02.
 ///
 /// Input report 2, 64 bytes: length, three AIM bytes, 56 bytes of data, two reserved bytes, the continued bit.
 /// Output report 4: prevent read, initiate read, error beep, good read beep, not on file beep, from bit 0 up.
@@ -64,23 +64,23 @@ pub const DESCRIPTOR: &[u8] = &[
 /// Bytes of data in one report.
 const DATA: usize = 56;
 
-/// What it does wrong once.
+/// A fault that happens once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The length says more than the field holds.
+    /// The length exceeds the field.
     Overlong,
     /// The last report of the code is cut off.
     Truncated,
-    /// The last report of the code does not come.
+    /// The last report of the code is missing.
     Unended,
 }
 
-/// A scanner in HID point-of-sale mode with codes before it. Each [`Action::Send`] is one report.
+/// A simulated scanner in HID POS mode. Each [`Action::Send`] is one report.
 ///
-/// A code that is held before it while nobody is connected comes at once when somebody is, as stale ones do.
+/// Codes that it reads while no host is connected queue up and are sent when one connects.
 #[derive(Debug, Default)]
-pub struct HidScannerSim {
+pub struct Simulator {
     triggered: bool,
     codes: VecDeque<Vec<Vec<u8>>>,
     reports: VecDeque<Vec<u8>>,
@@ -91,18 +91,18 @@ pub struct HidScannerSim {
     beeps: Vec<Command>,
 }
 
-impl HidScannerSim {
-    /// A scanner that sees nothing yet and reads whatever it sees.
+impl Simulator {
+    /// A scanner without trigger, with no code in front of it yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A scanner that reads one code each time it is told to.
+    /// A scanner that reads one code for each trigger command.
     pub fn triggered() -> Self {
         Self { triggered: true, ..Self::default() }
     }
 
-    /// Holds a code before it. While reading is prevented it does not see it.
+    /// Holds a code in front of it, which it reads in turn; or misses, while reading is prevented.
     pub fn scan(&mut self, data: impl AsRef<[u8]>, symbology: Symbology) {
         if self.prevented {
             self.missed += 1;
@@ -130,38 +130,38 @@ impl HidScannerSim {
         self.codes.push_back(reports);
     }
 
-    /// Makes the next code go wrong.
+    /// Applies a fault to the next code.
     pub fn fault_next(&mut self, fault: Fault) {
         self.fault = Some(fault);
     }
 
-    /// Whether it is let to read.
+    /// Whether reading is not prevented.
     pub fn is_enabled(&self) -> bool {
         !self.prevented
     }
 
-    /// Whether its trigger is pressed by command.
+    /// Whether a command is holding its trigger.
     pub fn is_triggered(&self) -> bool {
         self.pressed
     }
 
-    /// The beeps it was told, in their order.
+    /// All beep commands that it received, in order.
     pub fn beeps(&self) -> &[Command] {
         &self.beeps
     }
 
-    /// Codes that were held before it while reading was prevented.
+    /// Codes that it missed while reading was prevented.
     pub fn missed(&self) -> u64 {
         self.missed
     }
 }
 
-impl Device for HidScannerSim {
+impl Device for Simulator {
     fn connected(&mut self, _: Instant) {
         self.reports.clear();
     }
 
-    /// One chunk is one output report; any other is not for it.
+    /// Takes one output report per chunk, and ignores unknown ones.
     fn input(&mut self, bytes: &[u8], _: Instant) {
         let &[4, bits] = bytes else { return };
         self.prevented = bits & 1 != 0;
@@ -186,7 +186,7 @@ impl Device for HidScannerSim {
 mod tests {
     use super::*;
 
-    fn sent(sim: &mut HidScannerSim) -> Vec<Vec<u8>> {
+    fn sent(sim: &mut Simulator) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| sim.next_action())
             .map(|action| match action {
                 Action::Send(bytes) => bytes,
@@ -195,10 +195,10 @@ mod tests {
             .collect()
     }
 
-    /// The field's facts: 02, length, `]cm`, 56 bytes of data, the continued bit at 63.
+    /// As Honeywell's scanners: 02, length, `]cm`, 56 bytes of data, the continued bit at 63.
     #[test]
     fn sends_reports_of_64_bytes() {
-        let mut sim = HidScannerSim::new();
+        let mut sim = Simulator::new();
         sim.scan("4006381333931", Symbology::Ean13);
         let [report] = &sent(&mut sim)[..] else { panic!("one report") };
         assert_eq!(report[..18], *b"\x02\x0d]E04006381333931");
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn does_as_it_is_told() {
-        let mut sim = HidScannerSim::triggered();
+        let mut sim = Simulator::triggered();
         let now = Instant::now();
         sim.scan("1", Symbology::Code128);
         assert!(sent(&mut sim).is_empty());

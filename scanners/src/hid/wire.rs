@@ -1,4 +1,4 @@
-//! Input reports to scans, sans-IO.
+//! The decoder of input reports, sans-IO.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,57 +9,57 @@ use crate::AimId;
 /// The longest code in bytes, over all its reports: far more than any symbology holds.
 pub const MAX: usize = 64 * 1024;
 
-/// The reports of one code come at the pace of the device's interrupt endpoint, at most 255 ms apart (USB 2.0,
-/// section 9.6.6, bInterval). What comes later is another code.
+/// The reports of one code arrive at the pace of the device's interrupt endpoint, at most 255 ms apart (USB 2.0,
+/// section 9.6.6, bInterval). Later reports belong to another code.
 const CONTINUATION: Duration = Duration::from_millis(500);
 
-/// One code as it came.
+/// One received code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
-    /// The AIM identifier, where sent.
+    /// The AIM identifier, if sent.
     pub aim: Option<AimId>,
-    /// The vendor's own letter for the symbology, where the descriptor declares it.
+    /// The vendor's letter for the symbology, if the descriptor declares it.
     pub id: Option<u8>,
     /// The data, never empty.
     pub data: Vec<u8>,
 }
 
-/// What was thrown away.
+/// How much was discarded, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
     /// Codes longer than [`MAX`].
     pub oversized: u64,
-    /// Reports that are cut off or whose length is more than fits.
+    /// Reports that are cut off, or whose data length exceeds the field.
     pub invalid: u64,
-    /// Codes whose last report never came.
+    /// Codes whose last report never arrived.
     pub abandoned: u64,
     /// Reports of other kinds, such as a scanner's status.
     pub unknown: u64,
 }
 
-/// Puts reports together to codes.
+/// Assembles codes from reports.
 #[derive(Debug)]
 pub struct Decoder {
     layout: Layout,
     chain: Option<Chain>,
-    /// Until when the next report of the chain has to come.
+    /// When the next report of the chain is due.
     deadline: Option<Instant>,
     codes: VecDeque<Code>,
     counters: Counters,
 }
 
-/// A code of which more is to come.
+/// An incomplete code.
 #[derive(Debug)]
 struct Chain {
     aim: Option<AimId>,
     id: Option<u8>,
     data: Vec<u8>,
-    /// Part of it was wrong: the rest is thrown away.
+    /// Part of it was invalid: the rest is discarded.
     skip: bool,
 }
 
-/// What one report holds.
+/// The contents of one report.
 struct Part<'a> {
     aim: Option<AimId>,
     id: Option<u8>,
@@ -68,17 +68,17 @@ struct Part<'a> {
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a code.
+    /// A decoder that has received nothing yet.
     pub fn new(layout: Layout) -> Self {
         Self { layout, chain: None, deadline: None, codes: VecDeque::new(), counters: Counters::default() }
     }
 
-    /// The layout that it reads.
+    /// The layout of the reports.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// A report that came at `now`; or several in one piece, as a recording or TCP may join them.
+    /// Takes a report that arrived at `now`; or several, which a recording or TCP may have joined.
     pub fn feed(&mut self, reports: &[u8], now: Instant) {
         if self.deadline.is_some_and(|at| at <= now) {
             self.abandon();
@@ -87,7 +87,7 @@ impl Decoder {
         while !rest.is_empty() {
             let Some(layout) = self.layout.scan_report(rest) else {
                 self.counters.unknown += 1;
-                tracing::debug!(number = rest[0], "passed over a report without scanned data");
+                tracing::debug!(number = rest[0], "ignored a report without scanned data");
                 return;
             };
             let (report, after) = rest.split_at(layout.size.clamp(1, rest.len()));
@@ -105,7 +105,7 @@ impl Decoder {
         self.codes.pop_front()
     }
 
-    /// Throws away what is complete, and the code that has begun up to its end.
+    /// Discards all complete codes, and the rest of a pending one.
     pub fn discard(&mut self) {
         self.codes.clear();
         if let Some(chain) = &mut self.chain {
@@ -114,7 +114,7 @@ impl Decoder {
         }
     }
 
-    /// What was thrown away so far. A code whose end is missing counts when the next report comes.
+    /// How much was discarded so far. A code without end is counted when the next report arrives.
     pub fn counters(&self) -> Counters {
         self.counters
     }
@@ -131,7 +131,7 @@ impl Decoder {
             chain.data.extend_from_slice(part.data);
             if chain.data.len() > MAX {
                 self.counters.oversized += 1;
-                tracing::warn!(max = MAX, "dropped a code that is longer than allowed");
+                tracing::warn!(max = MAX, "discarded an oversized code");
                 chain.skip = true;
                 chain.data = Vec::new();
             }
@@ -144,10 +144,10 @@ impl Decoder {
         }
     }
 
-    /// A report is wrong, and with it its code; the rest of that code must not come out as a code of its own.
+    /// A report is invalid, and so is its code, the rest of which is discarded as well.
     fn invalid(&mut self, more: bool, now: Instant) {
         self.counters.invalid += 1;
-        tracing::warn!("dropped a scan whose report is cut off or longer than its field");
+        tracing::warn!("discarded a scan with an invalid report");
         let aim = self.chain.take().and_then(|c| c.aim);
         self.chain = more.then_some(Chain { aim, id: None, data: Vec::new(), skip: true });
         self.deadline = more.then_some(now + CONTINUATION);
@@ -157,13 +157,13 @@ impl Decoder {
         self.deadline = None;
         if self.chain.take().is_some_and(|c| !c.skip) {
             self.counters.abandoned += 1;
-            tracing::warn!("dropped a scan whose last report did not come");
+            tracing::warn!("discarded a scan without its last report");
         }
     }
 }
 
 impl ScanReport {
-    /// What the report holds; if it is wrong, whether more of the same code is to be expected.
+    /// The contents of a report; if it is invalid, whether more of the same code is to be expected.
     fn read<'a>(&self, report: &'a [u8]) -> Result<Part<'a>, bool> {
         let more = match self.more {
             Some(bit) => report.get(bit / 8).map(|byte| byte >> (bit % 8) & 1 == 1),
@@ -174,7 +174,7 @@ impl ScanReport {
             Some(at) => report.get(at.clone()).map(|b| b.iter().rev().fold(0, |n, byte| n << 8 | usize::from(*byte))),
             None => field.map(|field| field.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)),
         };
-        // Cut off before the continued bit: only a full field is likely to go on.
+        // Cut off before the continued bit: assume that only a full field is continued.
         let expected = more.unwrap_or(length.is_none_or(|length| length >= self.data.len()));
         let (Some(more), Some(data)) = (more, field.zip(length).and_then(|(field, length)| field.get(..length))) else {
             return Err(expected);
@@ -193,11 +193,11 @@ impl ScanReport {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::default_for;
     use super::super::layout::tests::{dumped, hex};
-    use super::super::layout::usual;
     use super::*;
 
-    /// A report of the standard layout, by hand: field file, Honeywell's 64 bytes.
+    /// A report of the standard layout, as Honeywell's scanners send it.
     fn report(length: u8, aim: &[u8; 3], data: &[u8], more: u8) -> Vec<u8> {
         let mut report = vec![2, length];
         report.extend(aim);
@@ -237,10 +237,10 @@ mod tests {
         let zebra = captured(include_str!("testdata/zebra-05e0-2100.txt"));
         let expected = vec![code("]Xg", "306030209223"), code("]Q1", lorem)];
         assert_eq!(decode(Layout::zebra(), &zebra), (expected.clone(), Counters::default()));
-        // Whose they are need not be known: the flag character of the AIM identifier tells.
+        // The vendor need not be known: the flag character of the AIM identifier decides.
         for vendor in [None, Some(0x05e0)] {
-            assert_eq!(decode(usual(vendor), &zebra).0, expected);
-            assert_eq!(decode(usual(vendor), &honeywell[..1]).0, [code("]E0", "306030209223")]);
+            assert_eq!(decode(default_for(vendor), &zebra).0, expected);
+            assert_eq!(decode(default_for(vendor), &honeywell[..1]).0, [code("]E0", "306030209223")]);
         }
     }
 
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(decode(Layout::standard(), &[joined]).0, [code("]Q0", whole)], "joined, as over TCP");
     }
 
-    /// The field's facts: Newland's FM430 sends 02, length, 56 bytes of data, its id at 62.
+    /// Newland's FM430 sends 02, length, 56 bytes of data, its code id at 62.
     #[test]
     fn reads_newland() {
         let mut report = vec![2, 13];
@@ -274,14 +274,14 @@ mod tests {
         let good = report(3, b"]C0", b"123", 0);
         let (codes, counters) = decode(Layout::standard(), &[report(57, b"]C0", b"123", 0), good.clone()]);
         assert_eq!((codes, counters.invalid), (vec![code("]C0", "123")], 1));
-        // The rest of a code that began wrong is no code.
+        // The rest of a code with an invalid report is discarded.
         let reports = [report(255, b"]C0", b"1", 1), report(3, b"]C0", b"456", 0), good.clone()];
         let (codes, counters) = decode(Layout::standard(), &reports);
         assert_eq!((codes, counters.invalid), (vec![code("]C0", "123")], 1));
         for end in 1..64 {
             let (codes, counters) = decode(Layout::standard(), &[good[..end].to_vec(), good.clone()]);
             assert_eq!(counters.invalid, 1, "cut off at {end}");
-            // Before its length is there, nobody knows whether more is to come.
+            // Before its length has arrived, it is open whether more is to come.
             assert_eq!(codes.len(), usize::from(end > 1), "cut off at {end}");
         }
     }

@@ -1,4 +1,4 @@
-//! Identifiers that scanners put before their data instead of AIM's: each maker has letters of its own.
+//! Vendors' code identifiers, which scanners may send in front of the data instead of AIM identifiers.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use tresen_hal::{Error, Kind, Result};
 
 use crate::{AimId, Gtin, Symbology};
 
-/// Whose code identifiers a scanner sends.
+/// The vendor whose code identifiers a scanner sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodeId {
@@ -18,26 +18,26 @@ pub enum CodeId {
     Datalogic,
 }
 
-/// What a UPC-E looks like when the scanner sends no identifier.
+/// How to recognise a UPC-E without identifier.
 ///
-/// Eight digits that begin with 0 or 1 may be an EAN-8 or a UPC-E, and half of them fit both check digits.
+/// Eight digits that begin with 0 or 1 may be an EAN-8 or a UPC-E; half of them are valid as both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpcE {
-    /// Nothing is known: what fits both is refused.
+    /// Not known: digits that are valid as both are refused.
     #[default]
     Ambiguous,
-    /// Eight digits: number system 0 or 1, six digits, check digit. No EAN-8 of this shop begins so.
+    /// Eight digits: number system 0 or 1, six digits, check digit. The shop has no EAN-8 that begins with 0 or 1.
     Eight,
-    /// Six digits, without any check.
+    /// Six digits, which nothing verifies.
     Six,
     /// The scanner expands UPC-E or does not read it: eight digits are an EAN-8.
     None,
 }
 
 impl CodeId {
-    /// Splits an identifier off the front of `data`; none if there is none that is known. The AIM identifier is
-    /// none where the maker's letter leaves EAN-8 and UPC-E apart as little as no identifier would.
+    /// Splits a known identifier off the front of `data`. The AIM identifier is `None` where the vendor's letter does
+    /// not distinguish EAN-8 from UPC-E.
     pub(super) fn split(self, data: &[u8]) -> Option<(Option<AimId>, &[u8])> {
         let table: &[(&str, &str)] = match self {
             Self::Honeywell => &HONEYWELL,
@@ -56,7 +56,7 @@ impl CodeId {
 }
 
 impl UpcE {
-    /// What `data` without an identifier is, as far as this decides it.
+    /// The symbology of `data` without an identifier, as far as this option decides it.
     pub(super) fn symbology(self, data: &[u8]) -> Option<Symbology> {
         let text = std::str::from_utf8(data).ok().filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?;
         match (self, text.len()) {
@@ -94,7 +94,7 @@ impl FromStr for UpcE {
     }
 }
 
-/// Letters and the AIM identifier that says the same; `E?` where only the number of digits tells.
+/// Letters and the equivalent AIM identifier; `E?` if it depends on the number of digits.
 const HONEYWELL: [(&str, &str); 17] = [
     ("d", "E0"),
     ("D", "E4"),

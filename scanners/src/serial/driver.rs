@@ -1,90 +1,48 @@
-//! Binds the decoder to a link.
+//! The driver: a decoder on a link.
 
 use std::sync::Arc;
 
-use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Link, Result};
+use tresen_hal::{BoxFuture, Clock, Driver, Error, Kind, Known, Link, Result};
 
-use super::wire::{Counters, Decoder, Framing};
+use super::options::{Commands, Options};
+use super::wire::{Counters, Decoder};
 use crate::listener::Listener;
-use crate::{Capabilities, Scan, Scanner};
+use crate::{Capabilities, Scan};
 
-/// The options that [`SerialScanner::from_address`] reads, besides those of the link.
-pub const OPTIONS: [&str; 9] = ["prefix", "suffix", "quiet", "gap", "aim", "code-id", "upc-e", "max", "commands"];
-
-/// Which commands a scanner understands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Commands {
-    /// None that we know of.
-    #[default]
-    None,
-    /// Honeywell's serial trigger: SYN T CR and SYN U CR.
-    Honeywell,
+/// Starts a scanner on an open link, enabled. `name` is the device of its scans and errors; `clock` dates its scans.
+///
+/// # Errors
+/// [`Kind::Config`]: with this framing no code would ever be complete.
+pub fn open(link: Box<dyn Link>, name: impl Into<String>, options: Options, clock: Arc<dyn Clock>) -> Result<Scanner> {
+    let name = name.into();
+    options.framing.check().map_err(|e| e.at(&name))?;
+    let Options { framing, commands } = options;
+    let sends_identifiers = framing.aim || framing.code_id.is_some();
+    let mut listener = Listener::new(link, name, clock, Decoder::new(framing), sends_identifiers);
+    listener.capabilities.trigger = Known::from(commands != Commands::None);
+    Ok(Scanner { listener, commands })
 }
 
-/// A scanner that sends lines.
-///
-/// It cannot be told to stop, so while it is disabled its scans are dropped.
+/// A scanner that sends lines. It has no command to stop reading, so while it is disabled its scans are dropped.
 #[derive(Debug)]
-pub struct SerialScanner {
+pub struct Scanner {
     listener: Listener<Decoder>,
     commands: Commands,
-    capabilities: Capabilities,
 }
 
-impl SerialScanner {
-    /// A scanner on an open link, enabled. Its scans and errors carry `name`.
-    pub fn new(link: Box<dyn Link>, name: impl Into<String>, framing: Framing) -> Self {
-        let capabilities = Capabilities { symbology: framing.aim, ..Capabilities::default() };
-        let listener = Listener::new(link, name.into(), Decoder::new(framing));
-        Self { listener, commands: Commands::None, capabilities }
-    }
-
-    /// A scanner on an open link, as the options of `address` describe it: those of
-    /// [`Framing::from_address`], and `commands` (`none`, `honeywell`).
-    ///
-    /// # Errors
-    /// [`Kind::Address`] names the option and what is allowed.
-    pub fn from_address(link: Box<dyn Link>, name: impl Into<String>, address: &Address) -> Result<Self> {
-        let framing = Framing::from_address(address)?;
-        let commands = match address.option("commands") {
-            None | Some("none") => Commands::None,
-            Some("honeywell") => Commands::Honeywell,
-            Some(other) => {
-                let why = format!("option `commands={other}`: allowed are none, honeywell");
-                return Err(Error::new(Kind::Address, why).at(address.label()));
-            }
-        };
-        Ok(Self::new(link, name, framing).with_commands(commands))
-    }
-
-    /// The same scanner with its timestamps from `clock`.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.listener.clock = clock;
-        self
-    }
-
-    /// The same scanner, which understands `commands`.
-    #[must_use]
-    pub fn with_commands(mut self, commands: Commands) -> Self {
-        self.commands = commands;
-        self.capabilities.trigger = commands != Commands::None;
-        self
-    }
-
-    /// Codes that were thrown away because of their framing.
+impl Scanner {
+    /// Codes that were discarded, by reason.
     pub fn counters(&self) -> Counters {
         self.listener.decoder.counters()
     }
 
-    /// Scans that came while it was disabled.
+    /// Scans dropped while it was disabled.
     pub fn dropped(&self) -> u64 {
         self.listener.dropped
     }
 }
 
-impl Driver for SerialScanner {
+impl Driver for Scanner {
     type Event = Scan;
 
     fn event(&mut self) -> BoxFuture<'_, Result<Scan>> {
@@ -96,9 +54,9 @@ impl Driver for SerialScanner {
     }
 }
 
-impl Scanner for SerialScanner {
+impl crate::Scanner for Scanner {
     fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
+        &self.listener.capabilities
     }
 
     fn set_enabled(&mut self, enabled: bool) -> BoxFuture<'_, Result<()>> {
@@ -107,7 +65,7 @@ impl Scanner for SerialScanner {
     }
 
     fn beep(&mut self, _good: bool) -> BoxFuture<'_, Result<()>> {
-        let error = Error::new(Kind::Unsupported, "it cannot be told to beep").at(&self.listener.name);
+        let error = Error::new(Kind::Unsupported, "no beep command is known for it").at(&self.listener.name);
         Box::pin(std::future::ready(Err(error)))
     }
 
@@ -115,8 +73,8 @@ impl Scanner for SerialScanner {
         let command: Result<&[u8]> = match (self.commands, on) {
             (Commands::Honeywell, true) => Ok(b"\x16T\r"),
             (Commands::Honeywell, false) => Ok(b"\x16U\r"),
-            (Commands::None, _) => Err(Error::new(Kind::Unsupported, "no command for its trigger is known")
-                .hint("set `commands` in its address if it understands any")),
+            (Commands::None, _) => Err(Error::new(Kind::Unsupported, "no trigger command is known for it")
+                .hint("if it is Honeywell's, add `commands=honeywell` to its address")),
         };
         Box::pin(async move {
             let sent = async { self.listener.link.send(command?).await };
@@ -128,45 +86,47 @@ impl Scanner for SerialScanner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Symbology;
-    use crate::serial::sim::{Fault as SimFault, ScannerSim, Settings};
+    use crate::serial::sim::{Fault as SimFault, Settings, Simulator};
+    use crate::serial::{Framing, Suffix};
+    use crate::{Scanner as _, Symbology};
     use std::time::Duration;
     use tokio::time::Instant;
-    use tresen_hal::ManualClock;
     use tresen_hal::link::fault::{Fault, Plan};
     use tresen_hal::link::memory;
     use tresen_hal::sim::{Shared, link as serve};
+    use tresen_hal::{ManualClock, SystemClock};
 
-    /// A driver, bound to a simulator over a link that breaks as `plan` says.
-    fn bound(sim: ScannerSim, framing: Framing, plan: Plan) -> (SerialScanner, Shared<ScannerSim>) {
+    /// A driver and its simulator, over a link with the faults of `plan`.
+    fn bound(sim: Simulator, options: Options, plan: Plan) -> (Scanner, Shared<Simulator>) {
         let (near, far) = memory::pair();
         let sim = Shared::new(sim);
         let served = sim.clone();
         tokio::spawn(async move { serve(&far, &served).await });
         let clock = ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp"));
-        let scanner = SerialScanner::new(Box::new(Fault::new(near, plan)), "till", framing).with_clock(Arc::new(clock));
-        (scanner, sim)
+        let scanner = open(Box::new(Fault::new(near, plan)), "till", options, Arc::new(clock));
+        (scanner.expect("good"), sim)
     }
 
-    fn usual() -> (SerialScanner, Shared<ScannerSim>) {
-        bound(ScannerSim::new(Settings::default()), Framing::default(), Plan::default())
+    fn usual() -> (Scanner, Shared<Simulator>) {
+        bound(Simulator::new(Settings::default()), Options::default(), Plan::default())
     }
 
     #[tokio::test(start_paused = true)]
     async fn scans_carry_symbology_device_and_time() {
         let (mut scanner, sim) = usual();
+        assert_eq!(scanner.capabilities().symbology, Known::Unknown);
         sim.with(|s| s.scan("4006381333931", Symbology::Ean13));
         let scan = scanner.event().await.expect("a scan");
         assert_eq!((scan.text.as_str(), scan.symbology), ("4006381333931", Symbology::Ean13));
         assert_eq!((scan.device.as_str(), scan.at.to_string()), ("till", "2026-01-02T08:00:00Z".into()));
-        assert!(scanner.capabilities().symbology);
+        assert_eq!(scanner.capabilities().symbology, Known::Yes);
     }
 
     #[tokio::test(start_paused = true)]
     async fn survives_splitting_and_faults_of_the_scanner() {
         for seed in 0..20 {
             let plan = Plan { split: Some(seed), ..Plan::default() };
-            let (mut scanner, sim) = bound(ScannerSim::new(Settings::default()), Framing::default(), plan);
+            let (mut scanner, sim) = bound(Simulator::new(Settings::default()), Options::default(), plan);
             let mut texts = Vec::new();
             for (code, fault) in [
                 ("12345670", Some(SimFault::TwoInOneChunk)),
@@ -212,7 +172,8 @@ mod tests {
     async fn a_gap_ends_a_code_without_suffix() {
         let settings = Settings { suffix: Vec::new(), ..Settings::default() };
         let framing = Framing { gap: Some(Duration::from_millis(100)), ..Framing::default() };
-        let (mut scanner, sim) = bound(ScannerSim::new(settings), framing, Plan::default());
+        let options = Options { framing, ..Options::default() };
+        let (mut scanner, sim) = bound(Simulator::new(settings), options, Plan::default());
         sim.with(|s| s.scan("4006381333931", Symbology::Ean13));
         let start = Instant::now();
         assert_eq!(scanner.event().await.expect("a scan").text, "4006381333931");
@@ -234,8 +195,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_trigger_makes_it_read() {
         let settings = Settings { triggered: true, ..Settings::default() };
-        let (scanner, sim) = bound(ScannerSim::new(settings), Framing::default(), Plan::default());
-        let mut scanner = scanner.with_commands(Commands::Honeywell);
+        let options = Options { commands: Commands::Honeywell, ..Options::default() };
+        let (mut scanner, sim) = bound(Simulator::new(settings), options, Plan::default());
+        assert!(scanner.capabilities().trigger.is_yes());
         sim.with(|s| s.scan("1", Symbology::Code128));
         tokio::time::timeout(Duration::from_secs(1), scanner.event()).await.expect_err("its trigger is not pressed");
         scanner.trigger(true).await.expect("sent");
@@ -248,7 +210,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lost_link_names_the_scanner() {
         let plan = Plan { cut_before_recv: Some(1), ..Plan::default() };
-        let (mut scanner, sim) = bound(ScannerSim::new(Settings::default()), Framing::default(), plan);
+        let (mut scanner, sim) = bound(Simulator::new(Settings::default()), Options::default(), plan);
         sim.with(|s| {
             s.scan("1", Symbology::Qr);
             s.scan("2", Symbology::Qr);
@@ -259,14 +221,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_its_address() {
-        let (near, _far) = memory::pair();
-        let address = "scanner+serial:///dev/ttyS0?commands=honeywell&suffix=%03".parse().expect("an address");
-        let scanner = SerialScanner::from_address(Box::new(near), "till", &address).expect("good");
-        assert_eq!(scanner.commands, Commands::Honeywell);
-        let (near, _far) = memory::pair();
-        let address = "scanner+serial:///dev/ttyS0?commands=zebra".parse().expect("an address");
-        let error = SerialScanner::from_address(Box::new(near), "till", &address).expect_err("unknown");
-        assert!(error.to_string().contains("honeywell"), "{error}");
+    async fn refuses_a_framing_that_completes_no_code() {
+        let gapless = Framing { suffix: Suffix::None, ..Framing::default() };
+        for framing in [gapless, Framing { max: 0, ..Framing::default() }] {
+            let (near, _far) = memory::pair();
+            let options = Options { framing, ..Options::default() };
+            let error = open(Box::new(near), "till", options, Arc::new(SystemClock)).expect_err("useless");
+            assert_eq!((error.kind(), error.device()), (Kind::Config, Some("till")));
+        }
     }
 }

@@ -1,18 +1,17 @@
 //! Scanners that send one line per code over a serial port, USB-serial (CDC) or Bluetooth serial.
 //!
-//! There is no standard: a scanner is set up by scanning codes of its manual. What all share is data,
-//! usually ended by CR or CRLF, with an AIM identifier in front where that is switched on. [`Framing`]
-//! says which.
+//! There is no standard: a scanner is configured by scanning codes in its manual. They all send the data, usually
+//! followed by CR or CRLF, and an AIM identifier in front if that is switched on: see [`Framing`].
 //!
-//! Left out: the packet protocols SSI (Zebra) and vendors' menu commands; of these only Honeywell's
-//! trigger is known here.
+//! Left out: the packet protocol SSI (Zebra), and vendors' menu commands except Honeywell's trigger.
 
 mod code_id;
 mod driver;
-mod sim;
+mod options;
+pub mod sim;
 mod wire;
 
 pub use code_id::{CodeId, UpcE};
-pub use driver::{Commands, OPTIONS, SerialScanner};
-pub use sim::{Fault, ScannerSim, Settings};
+pub use driver::{Scanner, open};
+pub use options::{Commands, Options};
 pub use wire::{Counters, Decoder, Framing, Line, Suffix};

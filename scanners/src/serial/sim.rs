@@ -1,4 +1,4 @@
-//! The scanner's side: sends the codes that someone holds before it, well or badly.
+//! A simulated serial scanner, with faults on request.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use tresen_hal::sim::{Action, Device};
 
 use crate::Symbology;
 
-/// How a simulated scanner is set up.
+/// How a simulated scanner is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
@@ -17,7 +17,7 @@ pub struct Settings {
     pub aim: bool,
     /// Bytes after each code.
     pub suffix: Vec<u8>,
-    /// Whether it reads only while its trigger is pressed, by Honeywell's SYN T CR until SYN U CR or a read.
+    /// Whether it reads only after Honeywell's trigger command SYN T CR, until SYN U CR or a read.
     pub triggered: bool,
 }
 
@@ -28,28 +28,28 @@ impl Default for Settings {
     }
 }
 
-/// What it does wrong once.
+/// A fault that happens once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Half of the code is lost; its suffix comes.
+    /// The second half of the code is lost; its suffix is sent.
     Truncated,
-    /// The code waits for the next one and comes in the same chunk.
+    /// The code is held back and sent in one chunk with the next.
     TwoInOneChunk,
-    /// Bytes as from a wrong baud rate come before the code.
+    /// Garbage, as from a wrong baud rate, precedes the code.
     Noise,
-    /// The bytes come one by one, 2 ms apart.
+    /// The bytes are sent one by one, 2 ms apart.
     Slow,
 }
 
 /// Between two bytes of [`Fault::Slow`].
 const SLOW: Duration = Duration::from_millis(2);
-/// The longest command that it listens to.
+/// The longest command that it buffers, in bytes.
 const LONGEST_COMMAND: usize = 64;
 
-/// A scanner with codes before it.
+/// A simulated serial scanner.
 #[derive(Debug)]
-pub struct ScannerSim {
+pub struct Simulator {
     settings: Settings,
     codes: VecDeque<(Vec<u8>, Option<Fault>)>,
     fault: Option<Fault>,
@@ -60,8 +60,8 @@ pub struct ScannerSim {
     now: Option<Instant>,
 }
 
-impl ScannerSim {
-    /// A scanner that sees nothing yet.
+impl Simulator {
+    /// A scanner with no code in front of it yet.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -75,7 +75,7 @@ impl ScannerSim {
         }
     }
 
-    /// Holds a code before it.
+    /// Holds a code in front of it, which it reads in turn.
     pub fn scan(&mut self, data: impl AsRef<[u8]>, symbology: Symbology) {
         let data = data.as_ref();
         let aim = symbology.aim().filter(|_| self.settings.aim).map(|aim| aim.to_string());
@@ -89,18 +89,18 @@ impl ScannerSim {
         self.codes.push_back((bytes, fault));
     }
 
-    /// Makes the next code go wrong.
+    /// Applies a fault to the next code.
     pub fn fault_next(&mut self, fault: Fault) {
         self.fault = Some(fault);
     }
 
-    /// Whether its trigger is pressed by command.
+    /// Whether a command is holding its trigger.
     pub fn is_triggered(&self) -> bool {
         self.pressed
     }
 }
 
-impl Device for ScannerSim {
+impl Device for Simulator {
     fn connected(&mut self, now: Instant) {
         self.now = Some(now);
         self.command.clear();
@@ -150,7 +150,7 @@ impl Device for ScannerSim {
         if self.next_byte.take().is_some_and(|at| at <= now)
             && let Some(byte) = self.slow.pop_front()
         {
-            // What is left becomes a slow code of its own, so that its first byte goes out now.
+            // The rest becomes a slow code of its own, so that its first byte goes out now.
             let mut rest = vec![byte];
             rest.extend(self.slow.drain(..));
             self.codes.push_front((rest, Some(Fault::Slow)));
@@ -163,7 +163,7 @@ impl Device for ScannerSim {
 mod tests {
     use super::*;
 
-    fn sent(sim: &mut ScannerSim) -> Vec<Vec<u8>> {
+    fn sent(sim: &mut Simulator) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| sim.next_action())
             .map(|action| match action {
                 Action::Send(bytes) => bytes,
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn sends_as_it_is_set_up() {
         let settings = Settings { prefix: vec![2], aim: true, suffix: vec![3], triggered: false };
-        let mut sim = ScannerSim::new(settings);
+        let mut sim = Simulator::new(settings);
         sim.scan("4006381333931", Symbology::Ean13);
         sim.scan("x", Symbology::Unknown);
         assert_eq!(sent(&mut sim), [b"\x02]E04006381333931\x03".to_vec(), b"\x02x\x03".to_vec()]);
@@ -184,7 +184,7 @@ mod tests {
     /// The field's facts: Honeywell's trigger is 16 54 0D on and 16 55 0D off.
     #[test]
     fn reads_while_triggered() {
-        let mut sim = ScannerSim::new(Settings { triggered: true, ..Settings::default() });
+        let mut sim = Simulator::new(Settings { triggered: true, ..Settings::default() });
         sim.scan("1", Symbology::Code128);
         let now = Instant::now();
         sim.input(&[0x16, 0x54], now);
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn slow_bytes_come_one_by_one() {
-        let mut sim = ScannerSim::new(Settings { aim: false, ..Settings::default() });
+        let mut sim = Simulator::new(Settings { aim: false, ..Settings::default() });
         let mut now = Instant::now();
         sim.connected(now);
         sim.fault_next(Fault::Slow);

@@ -1,9 +1,9 @@
-//! Bytes to lines, sans-IO.
+//! The line decoder, sans-IO.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use tresen_hal::{Address, Error, Kind, Result};
+use tresen_hal::{Error, Kind, Result};
 
 use super::code_id::{CodeId, UpcE};
 use crate::gs1::GS;
@@ -11,34 +11,34 @@ use crate::{AimId, Gtin, Symbology};
 
 /// How a scanner frames its codes.
 ///
-/// A QR code may contain line breaks (a contact, a payment, a driving licence), and what stands behind one
-/// must never be taken for a scan of its own. So an end mark ends a code at once only if what came before it
-/// is complete in itself, such as an article number whose check digit fits. Anything else waits until the
-/// scanner has been silent for [`Framing::quiet`].
+/// A QR code may contain line breaks (a contact, a payment, a driving licence), and what follows one must never be
+/// taken for a scan of its own. So a suffix ends a code at once only if the code is evidently complete, such as an
+/// article number with the right check digit. Any other code ends when the scanner has been silent for
+/// [`Framing::quiet`] after the suffix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Framing {
-    /// Bytes before each code, such as STX; what comes before them is noise.
+    /// Bytes before each code, such as STX. Anything in front of them is discarded.
     pub prefix: Vec<u8>,
     /// What ends a code.
     pub suffix: Suffix,
-    /// The silence after an end mark that makes it the end of a code that may contain such marks. Zero: every
-    /// mark is the end, for scanners in batch mode and for shops without two-dimensional codes.
+    /// How long a scanner must be silent after the suffix to end a code that may itself contain the suffix. Zero: every
+    /// suffix ends a code, for scanners in batch mode and shops without two-dimensional codes.
     pub quiet: Duration,
-    /// A silence that ends a code too, for scanners that send no suffix.
+    /// A silence that ends a code without suffix.
     pub gap: Option<Duration>,
-    /// Whether `]cm` in front is an AIM identifier; off for shops whose own codes begin so.
+    /// Whether `]cm` in front is an AIM identifier; off for shops whose own codes begin that way.
     pub aim: bool,
     /// The vendor's code identifier in front of each code, instead of an AIM identifier.
     pub code_id: Option<CodeId>,
-    /// What a UPC-E looks like where no identifier says so.
+    /// How to recognise a UPC-E without identifier.
     pub upc_e: UpcE,
-    /// The longest code, in bytes; a longer one is dropped and counted.
+    /// The longest code, in bytes. A longer one is discarded and counted.
     pub max: usize,
 }
 
 impl Default for Framing {
-    /// No prefix, a line end with 50 ms of silence, no gap, AIM identifiers where sent, 8 KiB: more than any
-    /// symbology holds.
+    /// No prefix, a line end followed by 50 ms of silence, no gap, AIM identifiers recognised, at most 8 KiB: more than
+    /// any symbology holds.
     fn default() -> Self {
         Self {
             prefix: Vec::new(),
@@ -60,68 +60,43 @@ pub enum Suffix {
     Line,
     /// Exactly these bytes.
     Bytes(Vec<u8>),
-    /// Nothing; the gap alone does.
+    /// Nothing; only [`Framing::gap`] does.
     None,
 }
 
 impl Framing {
-    /// The options that [`Framing::from_address`] reads.
-    pub const OPTIONS: [&'static str; 8] = ["prefix", "suffix", "quiet", "gap", "aim", "code-id", "upc-e", "max"];
-
-    /// Reads the options of an address:
-    ///
-    /// | option | is | without it |
-    /// |---|---|---|
-    /// | `prefix` | bytes before each code, percent-encoded | none |
-    /// | `suffix` | bytes after each code, percent-encoded, or `line`, or `none` | `line`: CR, LF, CRLF or TAB |
-    /// | `quiet` | the silence behind an end mark that makes it the end, in milliseconds | 50; 0 with bytes as `suffix` |
-    /// | `gap` | a silence that ends a code without any mark, in milliseconds | none; 100 with `suffix=none` |
-    /// | `aim` | whether `]cm` in front is an AIM identifier | `true` |
-    /// | `code-id` | the vendor's identifier in front: `honeywell`, `zebra`, `datalogic` | none |
-    /// | `upc-e` | UPC-E without identifier: `8` digits, `6` digits, `none` | refused where ambiguous |
-    /// | `max` | the longest code, in bytes | 8192 |
+    /// Checks that a code can ever be complete.
     ///
     /// # Errors
-    /// [`Kind::Address`] names the option and what is allowed.
-    pub fn from_address(address: &Address) -> Result<Self> {
-        let usual = Self::default();
-        let suffix = match address.option("suffix") {
-            None | Some("line") => Suffix::Line,
-            Some("none" | "") => Suffix::None,
-            Some(bytes) => Suffix::Bytes(bytes.into()),
-        };
-        let millis = |name| Ok::<_, Error>(address.option_as::<u64>(name)?.map(Duration::from_millis));
-        let (gap, quiet) = (millis("gap")?, millis("quiet")?);
-        let max = address.option_as("max")?.unwrap_or(usual.max);
-        if max == 0 || max > 1 << 20 {
-            let why = format!("option `max={max}`: allowed are 1 to {}", 1 << 20);
-            return Err(Error::new(Kind::Address, why).at(address.label()));
+    /// [`Kind::Config`]: `max` is 0, or there is neither suffix nor gap.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.max == 0 {
+            return Err(Error::new(Kind::Config, "`max` is 0; expected at least 1 byte"));
         }
-        Ok(Self {
-            prefix: address.option("prefix").unwrap_or_default().into(),
-            quiet: quiet.unwrap_or(if suffix == Suffix::Line { usual.quiet } else { Duration::ZERO }),
-            gap: gap.filter(|g| !g.is_zero()).or((suffix == Suffix::None).then_some(USUAL_GAP)),
-            suffix,
-            aim: address.option_as("aim")?.unwrap_or(usual.aim),
-            code_id: address.option_as("code-id")?,
-            upc_e: address.option_as("upc-e")?.unwrap_or_default(),
-            max,
-        })
+        let has_suffix = match &self.suffix {
+            Suffix::Line => true,
+            Suffix::Bytes(bytes) => !bytes.is_empty(),
+            Suffix::None => false,
+        };
+        if has_suffix || self.gap.is_some() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Config, "neither a suffix nor a gap ends a code").hint("set one of them"))
     }
 }
 
-/// One code as it came.
+/// One received code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// The AIM identifier, where sent, or that of the vendor's code identifier.
+    /// The AIM identifier that was sent, or the equivalent of the vendor's code identifier.
     pub aim: Option<AimId>,
-    /// What it is where no identifier says so, by [`Framing::upc_e`].
+    /// Without identifier, the symbology that [`Framing::upc_e`] implies.
     pub symbology: Option<Symbology>,
     /// The data, never empty.
     pub data: Vec<u8>,
 }
 
-/// What was thrown away.
+/// How much was discarded, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
@@ -129,24 +104,24 @@ pub struct Counters {
     pub oversized: u64,
     /// Codes without the prefix.
     pub unframed: u64,
-    /// Codes, or parts of one, behind which no end came for a second.
+    /// Codes, or parts of one, that no suffix followed within a second.
     pub unended: u64,
-    /// What cannot be text or a code, as a wrong baud rate makes it.
+    /// Garbage, as from a wrong baud rate.
     pub garbled: u64,
 }
 
-/// Cuts a stream of bytes, split anywhere, into codes.
+/// Splits a stream of bytes, in chunks of any size, into codes.
 #[derive(Debug)]
 pub struct Decoder {
     framing: Framing,
     partial: Vec<u8>,
-    /// How many bytes of `partial`, at its end, are an end mark; 0 if it does not end with one.
+    /// The length of the suffix that `partial` ends with; 0 if it does not.
     mark: usize,
-    /// The last byte was CR and ended a code: an LF belongs to it.
+    /// The last byte was a CR that ended a code: a following LF belongs to it.
     after_cr: bool,
-    /// The rest of this code is thrown away.
+    /// The rest of this code is discarded.
     skipping: bool,
-    /// Bytes are as they were meant: no baud rate can be wrong.
+    /// The bytes were typed, so a wrong baud rate cannot have garbled them.
     typed: bool,
     last: Option<Instant>,
     lines: VecDeque<Line>,
@@ -154,7 +129,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a code.
+    /// A decoder that has received nothing yet.
     pub fn new(framing: Framing) -> Self {
         Self {
             framing,
@@ -169,13 +144,13 @@ impl Decoder {
         }
     }
 
-    /// The same decoder for a scanner that types: no baud rate can be wrong.
+    /// The same decoder for keyboard mode, where no baud rate can be wrong.
     pub(crate) fn typed(mut self) -> Self {
         self.typed = true;
         self
     }
 
-    /// Bytes that came at `now`.
+    /// Takes bytes that arrived at `now`.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) {
         self.timeout(now);
         for &byte in bytes {
@@ -183,7 +158,7 @@ impl Decoder {
                 continue;
             }
             if byte == b']' && self.mark > 0 && !self.skipping && self.is_linear() {
-                // A scanner that sends identifiers has read the next code.
+                // The identifier of the next code.
                 self.end_line();
             }
             let crlf = self.mark == 1 && byte == b'\n' && self.partial.last() == Some(&b'\r');
@@ -209,13 +184,13 @@ impl Decoder {
         self.lines.pop_front()
     }
 
-    /// When silence will decide about the bytes that are pending; none if there are none.
+    /// When [`Decoder::timeout`] is due; `None` if no bytes are pending.
     pub fn deadline(&self) -> Option<Instant> {
         let silence = if self.mark > 0 { self.framing.quiet } else { UNENDED };
         Some(self.last? + self.framing.gap.map_or(silence, |gap| gap.min(silence)))
     }
 
-    /// Decides about pending bytes if the silence until `now` was long enough.
+    /// Completes or discards the pending bytes if nothing has arrived for long enough by `now`.
     pub fn timeout(&mut self, now: Instant) {
         if self.deadline().is_none_or(|at| at > now) {
             return;
@@ -226,14 +201,14 @@ impl Decoder {
             self.counters.unended += 1;
             tracing::warn!(
                 bytes = self.partial.len(),
-                "dropped a code without its end; if all are, set `suffix` to what the scanner sends, or to `none`"
+                "discarded a code without suffix; if that happens to all, set `suffix` to what the scanner sends, or to `none`"
             );
         }
         self.partial.clear();
         (self.mark, self.last) = (0, None);
     }
 
-    /// Nothing more will come: a code that has its end is complete, one that has not is dropped.
+    /// The link has ended: completes a pending code that has its suffix, discards any other.
     pub(crate) fn close(&mut self) {
         if self.mark > 0 {
             self.end_line();
@@ -242,7 +217,7 @@ impl Decoder {
         self.last = None;
     }
 
-    /// Throws away what is complete, and the code that has begun up to its end.
+    /// Discards all complete codes, and the rest of a pending one.
     pub fn discard(&mut self) {
         self.lines.clear();
         self.skipping |= !self.partial.is_empty();
@@ -250,24 +225,24 @@ impl Decoder {
         self.mark = 0;
     }
 
-    /// Bytes were lost at `now`: throws away the code that has begun, or is about to, up to its end.
+    /// Bytes were lost at `now`: discards the pending or next code up to its end.
     pub(crate) fn interrupt(&mut self, now: Instant) {
         self.partial.clear();
         (self.mark, self.skipping, self.last) = (0, true, Some(now));
     }
 
-    /// What was thrown away so far.
+    /// How much was discarded so far.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Whether the mark at the end of the pending bytes is their end, whatever comes next.
+    /// Whether the suffix that has just arrived ends the code without waiting for silence.
     fn ends_at_once(&self) -> bool {
         self.framing.quiet.is_zero()
             || (!self.skipping && self.is_complete(&self.partial[..self.partial.len() - self.mark]))
     }
 
-    /// Whether `data` is all of a code of a kind that contains no end mark.
+    /// Whether `data` is a complete code of a symbology that cannot contain a line end.
     fn is_complete(&self, data: &[u8]) -> bool {
         let prefix = &self.framing.prefix;
         let Some(at) = find(data, prefix) else { return false };
@@ -279,15 +254,15 @@ impl Decoder {
         }
     }
 
-    /// Whether the pending code is of a linear kind. A linear code with a line break in it is so rare that an
-    /// identifier behind one begins the next code, as scanners with a memory send many at once.
+    /// Whether the pending code is linear. Linear codes with a line break are so rare that an identifier after one is
+    /// taken for the beginning of the next code: scanners with a memory send many in one burst.
     fn is_linear(&self) -> bool {
         let prefix = &self.framing.prefix;
         let data = find(&self.partial, prefix).map(|at| &self.partial[at + prefix.len()..]);
         data.is_some_and(|data| self.framing.aim && AimId::split(data).is_some_and(|(aim, _)| aim.is_linear()))
     }
 
-    /// Splits the identifier off.
+    /// Splits the identifier off, if any.
     fn identify<'a>(&self, data: &'a [u8]) -> (Option<AimId>, &'a [u8]) {
         if let (true, Some((aim, rest))) = (self.framing.aim, AimId::split(data)) {
             return (Some(aim), rest);
@@ -306,14 +281,14 @@ impl Decoder {
             Some(at) => drop(data.drain(..at + prefix.len())),
             None => {
                 self.counters.unframed += 1;
-                tracing::warn!(bytes = data.len(), "dropped a code without the prefix that is configured");
+                tracing::warn!(bytes = data.len(), "discarded a code without the configured prefix");
                 return;
             }
         }
         let (aim, data) = self.identify(&data);
         if aim.is_none() && !self.typed && is_garbled(data) {
             self.counters.garbled += 1;
-            tracing::warn!(bytes = data.len(), "dropped bytes that are no code; is the baud rate right?");
+            tracing::warn!(bytes = data.len(), "discarded garbage; is the baud rate right?");
         } else if !data.is_empty() {
             let symbology = if aim.is_none() { self.framing.upc_e.symbology(data) } else { None };
             let data = data.to_owned();
@@ -321,7 +296,7 @@ impl Decoder {
         }
     }
 
-    /// Keeps the pending code within its bound; while skipping, only what may be part of the suffix.
+    /// Bounds the pending bytes; while skipping, keeps only what may be part of the suffix.
     fn bound(&mut self) {
         let suffix = match &self.framing.suffix {
             Suffix::Bytes(suffix) => suffix.len().max(1),
@@ -330,7 +305,7 @@ impl Decoder {
         if !self.skipping && self.partial.len() > self.framing.max + self.framing.prefix.len() + suffix + 3 {
             self.skipping = true;
             self.counters.oversized += 1;
-            tracing::warn!(max = self.framing.max, "dropped a code that is longer than allowed");
+            tracing::warn!(max = self.framing.max, "discarded a code longer than `max`");
         }
         if self.skipping && self.partial.len() >= 2 * suffix {
             self.partial.drain(..self.partial.len() - suffix);
@@ -343,26 +318,26 @@ fn find(data: &[u8], prefix: &[u8]) -> Option<usize> {
     if prefix.is_empty() { Some(0) } else { data.windows(prefix.len()).position(|w| w == prefix) }
 }
 
-/// Whether these bytes are what a wrong baud rate makes of a code: not text, with control characters that no
-/// code contains. Binary data comes from scanners that say what they read.
+/// Whether these bytes look like the result of a wrong baud rate: invalid UTF-8, with control characters that codes do
+/// not contain. Binary data only comes from scanners that send identifiers.
 fn is_garbled(data: &[u8]) -> bool {
     // EOT and the separators FS, GS, RS and US stand in codes of the ISO/IEC 15434 formats.
     let odd = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r' | 0x04 | 0x1c..=0x1f);
     std::str::from_utf8(data).is_err() && data.iter().any(odd)
 }
 
-/// [`Framing::quiet`] for line ends: beyond the pauses within a burst, below what a cashier notices.
+/// The default of [`Framing::quiet`]: longer than pauses within a burst, shorter than a cashier notices.
 const QUIET: Duration = Duration::from_millis(50);
-/// The gap if there is no suffix and none is given.
-const USUAL_GAP: Duration = Duration::from_millis(100);
-/// A pause after which bytes without an end belong to no code that is still to come.
+/// The default gap without suffix.
+pub(super) const USUAL_GAP: Duration = Duration::from_millis(100);
+/// The pause after which pending bytes without suffix are discarded.
 const UNENDED: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What `bytes` decode to, fed in one piece and split at every byte.
+    /// Decodes `bytes` fed whole, split at every byte, and byte by byte.
     fn lines(framing: &Framing, bytes: &[u8]) -> (Vec<(String, Vec<u8>)>, Counters) {
         let now = Instant::now();
         let run = |pieces: &[&[u8]]| {
@@ -388,7 +363,7 @@ mod tests {
         (aim.to_owned(), data.to_vec())
     }
 
-    /// Without two-dimensional codes, or in batch mode.
+    /// No silence needed: batch mode.
     fn at_once() -> Framing {
         Framing { quiet: Duration::ZERO, ..Framing::default() }
     }
@@ -411,7 +386,7 @@ mod tests {
     fn a_code_with_line_breaks_is_one_code() {
         let contact = b"]Q1BEGIN:VCARD\nFN:Max\nEND:VCARD\r";
         assert_eq!(lines(&Framing::default(), contact).0, [line("]Q1", b"BEGIN:VCARD\nFN:Max\nEND:VCARD")]);
-        // None of these may sell the article in its second line.
+        // None of these may yield the article in its second line.
         for injected in [
             &b"]Q1\r4006381333931\r\n"[..],
             b"]d1x\r]E04006381333931\r\n",
@@ -522,7 +497,7 @@ mod tests {
         let mut bytes = vec![b'x'; 100];
         bytes.extend(b"EEND12345678END");
         assert_eq!(lines(&framing, &bytes).0, [line("", b"12345678")]);
-        // What follows a line break in it belongs to it.
+        // What follows a line break in an oversized code belongs to it.
         let framing = Framing { max: 8, ..Framing::default() };
         let (got, counters) = lines(&framing, b"]Q1123456789012345678\r4006381333931\r");
         assert_eq!((got.len(), counters.oversized), (0, 1));
@@ -539,32 +514,6 @@ mod tests {
         decoder.timeout(now + 2 * QUIET);
         assert_eq!(decoder.next_line().map(|l| l.data).as_deref(), Some(&b"2"[..]));
         assert_eq!(decoder.next_line(), None);
-    }
-
-    #[test]
-    fn reads_an_address() {
-        let framing = |options: &str| {
-            Framing::from_address(&format!("scanner+serial:///dev/ttyS0?{options}").parse().expect("an address"))
-        };
-        assert_eq!(framing("baud=9600").expect("good"), Framing::default());
-        let got = framing("prefix=%02&suffix=%03&gap=50&aim=false&max=100").expect("good");
-        let want = Framing {
-            prefix: vec![2],
-            suffix: Suffix::Bytes(vec![3]),
-            quiet: Duration::ZERO,
-            gap: Some(Duration::from_millis(50)),
-            aim: false,
-            max: 100,
-            ..Framing::default()
-        };
-        assert_eq!(got, want);
-        assert_eq!(framing("suffix=none").expect("good").gap, Some(USUAL_GAP));
-        let got = framing("quiet=0&code-id=zebra&upc-e=8").expect("good");
-        assert_eq!(got, Framing { code_id: Some(CodeId::Zebra), upc_e: UpcE::Eight, ..at_once() });
-        for bad in ["gap=soon", "aim=perhaps", "max=0", "quiet=-1", "code-id=acme", "upc-e=7"] {
-            let error = framing(bad).expect_err(bad);
-            assert!(error.kind() == Kind::Address && error.to_string().contains(bad), "{error}");
-        }
     }
 
     proptest::proptest! {

@@ -1,8 +1,8 @@
-//! Keys to bytes: what a keyboard's state makes of a press.
+//! The state of a keyboard, which turns key presses into bytes.
 
 use super::layout::{Layout, Level};
 
-/// Keys that other modules name: HID Usage Tables, Keyboard/Keypad page (0x07).
+/// Keys used by other modules: HID Usage Tables, Keyboard/Keypad page (0x07).
 pub(super) mod usage {
     pub(in super::super) const ENTER: u8 = 0x28;
     pub(in super::super) const TAB: u8 = 0x2b;
@@ -33,13 +33,13 @@ pub(super) struct Keys {
     layout: Layout,
     held: u8,
     caps: bool,
-    /// Digits typed while Alt is held: how many and their number.
+    /// Digits typed while Alt is held: how many, and the number they form.
     alt: (u8, u32),
-    /// The last key was a dead one.
+    /// The last key was a dead key.
     dead: bool,
     /// The last key was Enter.
     entered: bool,
-    /// Presses that mean no character.
+    /// Presses that type no character.
     pub(super) unknown: u64,
 }
 
@@ -48,12 +48,12 @@ impl Keys {
         Self { layout, held: 0, caps: false, alt: (0, 0), dead: false, entered: false, unknown: 0 }
     }
 
-    /// Forgets what is held: presses and releases were lost.
+    /// Forgets which keys are held, after presses and releases were lost.
     pub(super) fn reset(&mut self) {
         *self = Self { caps: self.caps, unknown: self.unknown, ..Self::new(self.layout) };
     }
 
-    /// A key goes down or up; appends what that types.
+    /// Handles a key press or release, and appends what it types.
     pub(super) fn key(&mut self, usage: u8, down: bool, into: &mut Vec<u8>) {
         if let 0xe0..=0xe7 = usage {
             self.modifier(1 << (usage - 0xe0), down, into);
@@ -72,8 +72,8 @@ impl Keys {
         if down || digits == 0 {
             return;
         }
-        // A scanner sends the number of a byte; a host would look it up in its own code page. What is no byte
-        // can only be Unicode.
+        // A scanner types the value of a byte; a host would look it up in its code page. Larger values can only be
+        // Unicode.
         self.entered = false;
         match (u8::try_from(number), char::from_u32(number)) {
             (Ok(byte), _) => into.push(byte),
@@ -100,7 +100,7 @@ impl Keys {
                 self.entered = true;
             }
             usage::TAB => into.push(b'\t'),
-            // It shows the accent of a dead key by itself, on every system.
+            // Space after a dead key types the accent itself, on every system.
             usage::SPACE if dead => {}
             usage::SPACE => into.push(b' '),
             0x29 => into.push(0x1b),
@@ -142,7 +142,7 @@ impl Keys {
             }
             None => {
                 self.unknown += 1;
-                tracing::debug!(usage, "passed over a key that types nothing");
+                tracing::debug!(usage, "ignored a key that types nothing");
             }
         }
     }
@@ -161,8 +161,8 @@ impl Keys {
     }
 }
 
-/// Ctrl with a key: ASCII's control characters as terminals and Windows have them. Those of marks go by the
-/// keys' US places on every layout.
+/// The ASCII control character of Ctrl with a key, as on terminals and Windows. For punctuation the key's position on
+/// the US layout decides, whatever the layout.
 fn control_character(usage: u8, character: Option<char>) -> Option<u8> {
     match (usage, character) {
         (0x2f, _) => Some(0x1b),
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn control_makes_control_characters() {
         for layout in Layout::ALL {
-            // Ctrl with the key right of P's right neighbour is GS everywhere.
+            // Ctrl with the key that is ] on US keyboards is GS on every layout.
             assert_eq!(text(layout, &[CONTROL, 0x30, CONTROL | UP]), "\x1d", "{layout}");
             assert_eq!(text(layout, &[CONTROL, 0x2f, 0x31]), "\x1b\x1c", "{layout}");
         }

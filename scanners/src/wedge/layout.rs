@@ -1,7 +1,7 @@
-//! Keyboard layouts: which character a key is. Keys are usages of HID Usage Tables, Keyboard/Keypad page (0x07).
+//! Keyboard layouts: the character of each key. Keys are usages of HID Usage Tables, Keyboard/Keypad page (0x07).
 //!
-//! As Windows has them, which scanners are made for (learn.microsoft.com/globalization/keyboards: kbdus, kbdgr,
-//! kbdfr, kbduk, kbdsg), compared with xkeyboard-config 2.35. Where both differ, Windows counts.
+//! Those of Windows, which scanners are made for (learn.microsoft.com/globalization/keyboards: kbdus, kbdgr, kbdfr,
+//! kbduk, kbdsg), compared with xkeyboard-config 2.35. Where they differ, Windows wins.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use tresen_hal::{Error, Kind};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Layout {
-    /// United States; what scanners are set to in the factory.
+    /// United States, the factory setting of scanners.
     #[default]
     Us,
     /// Germany and Austria.
@@ -21,11 +21,11 @@ pub enum Layout {
     Fr,
     /// United Kingdom.
     Gb,
-    /// Switzerland, German.
+    /// Switzerland (German).
     Ch,
 }
 
-/// Which character of a key.
+/// The shift level of a character on its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     Plain,
@@ -33,22 +33,22 @@ pub(super) enum Level {
     AltGr,
 }
 
-/// A key with what is held.
+/// A key with its shift level.
 pub(super) type Stroke = (u8, Level);
 
-/// The keys of a row of [`Table`]: letters A to Z, digits 1 to 0, and twelve marks. In US positions: - = [ ] \
-/// ; ' ` , . / and the key between left Shift and Z, which US keyboards lack.
+/// The keys of the third string in each level of a [`Table`], by their US characters: - = [ ] \ ; ' ` , . / and the key
+/// between left Shift and Z, which US keyboards lack.
 const MARKS: [u8; 12] = [0x2d, 0x2e, 0x2f, 0x30, 0x31, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x64];
 
-/// One layout. A space is a key without a character.
+/// One layout. A space stands for a key without character.
 struct Table {
-    /// Letters, digits, marks; for each level.
+    /// Letters A to Z, digits 1 to 0, and [`MARKS`]; likewise for the other levels.
     plain: [&'static str; 3],
     shift: [&'static str; 3],
     altgr: [&'static str; 3],
-    /// Keys that wait for the next one. A space after them is part of them.
+    /// Dead keys. A scanner types a space after them to get the accent itself.
     dead: &'static [Stroke],
-    /// The decimal key of the keypad.
+    /// The character of the keypad's decimal key.
     decimal: char,
 }
 
@@ -103,10 +103,10 @@ static CH: Table = Table {
 };
 
 impl Layout {
-    /// All of them.
+    /// All layouts.
     pub const ALL: [Self; 5] = [Self::Us, Self::De, Self::Fr, Self::Gb, Self::Ch];
 
-    /// As it stands in addresses.
+    /// Its name in addresses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Us => "us",
@@ -127,12 +127,12 @@ impl Layout {
         }
     }
 
-    /// The character of a key; none if it has none there. A dead key has that of its accent.
+    /// The character of a key; `None` if it has none at that level. A dead key has its accent.
     pub(super) fn character(self, (usage, level): Stroke) -> Option<char> {
         let (row, at) = match usage {
             0x04..=0x1d => (0, usage - 0x04),
             0x1e..=0x27 => (1, usage - 0x1e),
-            // European keyboards have another key where US ones have the backslash; it means the same.
+            // Key 0x32 of European keyboards is key 0x31 of US ones.
             0x32 => (2, 4),
             _ => (2, MARKS.iter().position(|mark| *mark == usage)? as u8),
         };
@@ -145,17 +145,17 @@ impl Layout {
         rows[row].chars().nth(at.into()).filter(|c| *c != ' ')
     }
 
-    /// Whether the key waits for the next one.
+    /// Whether it is a dead key.
     pub(super) fn is_dead(self, stroke: Stroke) -> bool {
         self.table().dead.contains(&stroke)
     }
 
-    /// The decimal key of the keypad.
+    /// The character of the keypad's decimal key.
     pub(super) fn decimal(self) -> char {
         self.table().decimal
     }
 
-    /// Whether Caps Lock swaps the levels of this key: a letter and its upper case.
+    /// Whether Caps Lock swaps the levels of this key, because they are a letter and its upper case.
     pub(super) fn has_case(self, usage: u8) -> bool {
         let of = |level| self.character((usage, level));
         match (of(Level::Plain), of(Level::Shift)) {
@@ -164,7 +164,7 @@ impl Layout {
         }
     }
 
-    /// The key for a character, for simulators: one that is not dead if there is one.
+    /// The key that types a character, for simulators; preferably not a dead key.
     pub(super) fn stroke(self, character: char) -> Option<Stroke> {
         let levels = [Level::Plain, Level::Shift, Level::AltGr];
         let strokes = || (0x04..=0x64).flat_map(move |usage| levels.map(|level| (usage, level)));
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(Layout::Us.character((0x28, Plain)), None);
     }
 
-    /// Every layout can type what codes of a shop hold.
+    /// Every layout can type the characters of retail codes.
     #[test]
     fn every_layout_has_printable_ascii() {
         for layout in Layout::ALL {
@@ -258,7 +258,7 @@ mod tests {
         }
     }
 
-    /// ^ and its like; that a key has the same character does not make it dead.
+    /// Dead keys such as ^; another key with the same character is not dead.
     #[test]
     fn some_keys_are_dead() {
         for (layout, usage, level, dead) in [

@@ -1,4 +1,4 @@
-//! The scanner's side: types the codes that someone holds before it, well or badly.
+//! A simulated scanner in keyboard mode, with faults on request.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -10,11 +10,11 @@ use super::layout::{Layout, Level, Stroke};
 use super::wire::code;
 use crate::Symbology;
 
-/// What a simulated scanner sends.
+/// The format that a simulated scanner sends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
-    /// Linux input events as [`super::Source::Evdev`] has them, up to and including a report of the kernel.
+    /// Linux input events as in [`super::Source::Evdev`], up to and including SYN_REPORT.
     #[default]
     Evdev,
     /// Reports of a boot keyboard: HID 1.11, appendix B.1.
@@ -34,11 +34,11 @@ pub enum End {
     None,
 }
 
-/// How a simulated scanner is set up.
+/// How a simulated scanner is configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// What it sends.
+    /// The format that it sends.
     pub form: Form,
     /// Its keyboard layout.
     pub layout: Layout,
@@ -50,23 +50,23 @@ pub struct Settings {
     pub end: End,
 }
 
-/// What it does wrong once.
+/// A fault that happens once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The end of the code does not come.
+    /// The code's Enter or Tab is missing.
     MissingEnter,
-    /// Keys amid the code are lost: the kernel says so in its events (SYN_DROPPED); a report is just missing.
+    /// Keys in the middle of the code are lost. Events report that (SYN_DROPPED), HID reports do not.
     Lost,
     /// Each key repeats while it is held.
     Repeated,
-    /// The last key of the code stays down until the next code is over, so that pressing it there is not seen.
+    /// The last key of the code stays down until the end of the next code, which hides its presses there.
     NeverReleased,
 }
 
-/// A scanner in keyboard mode with codes before it. Each [`Action::Send`] is one key up or down.
+/// A simulated scanner in keyboard mode. Each [`Action::Send`] is one key press or release.
 #[derive(Debug, Default)]
-pub struct WedgeSim {
+pub struct Simulator {
     settings: Settings,
     chunks: VecDeque<Vec<u8>>,
     fault: Option<Fault>,
@@ -74,23 +74,23 @@ pub struct WedgeSim {
     stuck: Option<u8>,
 }
 
-impl WedgeSim {
-    /// A scanner that sees nothing yet.
+impl Simulator {
+    /// A scanner with no code in front of it yet.
     pub fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
     }
 
-    /// A scanner with the usual settings that sends keyboard reports, to be put behind a real HID interface.
+    /// A scanner with default settings that sends keyboard reports, as behind a real HID interface.
     pub fn reports() -> Self {
         Self::new(Settings { form: Form::Reports, ..Settings::default() })
     }
 
-    /// Makes the next code go wrong.
+    /// Applies a fault to the next code.
     pub fn fault_next(&mut self, fault: Fault) {
         self.fault = Some(fault);
     }
 
-    /// Holds a code before it.
+    /// Holds a code in front of it, which it types in turn.
     pub fn scan(&mut self, data: impl AsRef<[u8]>, symbology: Symbology) {
         let fault = self.fault.take();
         let aim = symbology.aim().filter(|_| self.settings.aim).map(|aim| aim.to_string());
@@ -126,7 +126,7 @@ impl WedgeSim {
 
     fn character(&mut self, character: char, fault: Option<Fault>) {
         let control = match character {
-            // Function key mapping off: the keys of the US layout.
+            // With function key mapping off: the keys of the US layout.
             '\t' => Some(None),
             '\x01'..='\x1a' => Some(Some(self.letter(character))),
             '\x1b' => Some(Some((0x2f, Level::Plain))),
@@ -157,7 +157,7 @@ impl WedgeSim {
         }
     }
 
-    /// The key of a control character's letter.
+    /// The key of a control character's letter, such as A for 0x01.
     fn letter(&self, control: char) -> Stroke {
         let letter = char::from(control as u8 + b'a' - 1);
         self.settings.layout.stroke(letter).expect("every layout has the letters of ASCII")
@@ -200,7 +200,7 @@ impl WedgeSim {
         }
     }
 
-    /// A key goes down or up.
+    /// Sends a key press or release.
     fn send(&mut self, key: u8, down: bool) {
         let chunk = match self.settings.form {
             Form::Evdev => {
@@ -231,9 +231,9 @@ impl WedgeSim {
         self.chunks.extend([again.clone(), again]);
     }
 
-    /// Takes what is in the middle of the chunks from `first` on.
+    /// Removes the middle one of the chunks from `first` on.
     fn lose(&mut self, first: usize) {
-        // A press is at an even place: each is followed by its release.
+        // Presses are at even places, each followed by its release.
         let middle = first + (self.chunks.len() - first) / 4 * 2;
         self.chunks.drain(middle..(middle + 2).min(self.chunks.len()));
         if self.settings.form == Form::Evdev {
@@ -246,8 +246,8 @@ fn event(kind: u16, code: u16, value: i32) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &code.to_le_bytes(), &value.to_le_bytes()].concat()
 }
 
-impl Device for WedgeSim {
-    /// A keyboard's lights; it has none.
+impl Device for Simulator {
+    /// Ignores reports for the keyboard's lights, which it does not have.
     fn input(&mut self, _: &[u8], _: Instant) {}
 
     fn next_action(&mut self) -> Option<Action> {
@@ -261,7 +261,7 @@ mod tests {
     use crate::wedge::wire::tests::event;
 
     fn sent(settings: Settings, code: &str) -> Vec<Vec<u8>> {
-        let mut sim = WedgeSim::new(settings);
+        let mut sim = Simulator::new(settings);
         sim.scan(code, Symbology::Ean13);
         std::iter::from_fn(|| sim.next_action())
             .map(|action| match action {
@@ -313,6 +313,6 @@ mod tests {
         let alt = Settings { alt: true, aim: false, ..settings };
         let keys: Vec<u8> = sent(alt, "A").iter().map(|r| r[3]).filter(|key| *key != 0).collect();
         assert_eq!(keys, [0x62, 0x62, 0x5e, 0x5d], "0065");
-        assert_eq!(WedgeSim::reports().settings, Settings { form: Form::Reports, ..Settings::default() });
+        assert_eq!(Simulator::reports().settings, Settings { form: Form::Reports, ..Settings::default() });
     }
 }

@@ -1,4 +1,4 @@
-//! Input events and keyboard reports to codes, sans-IO.
+//! The decoder of input events and keyboard reports, sans-IO.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use super::layout::Layout;
 use crate::hid::descriptor::{self, Descriptor, Direction, Field};
 use crate::serial::{self, Framing, Line};
 
-/// What the link carries.
+/// The format that the link carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
@@ -21,7 +21,7 @@ pub enum Source {
     Reports(KeyReport),
 }
 
-/// Where the keys stand in a keyboard's reports, in bytes; the number counts.
+/// Byte offsets in a keyboard's reports, including the report number, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyReport {
     number: Option<u8>,
@@ -37,8 +37,8 @@ impl KeyReport {
     /// Reads a report descriptor.
     ///
     /// # Errors
-    /// [`Kind::Protocol`]: the descriptor is broken. [`Kind::Unsupported`]: it has no keys as a boot keyboard has
-    /// them, such as one with a bit for each key.
+    /// [`Kind::Protocol`]: the descriptor is broken. [`Kind::Unsupported`]: it has no array of keys as a boot
+    /// keyboard has, but a bit for each key, say.
     pub fn from_descriptor(descriptor: &[u8]) -> Result<Self> {
         Self::read(&descriptor::parse(descriptor)?)
     }
@@ -58,23 +58,23 @@ impl KeyReport {
             })
         });
         found.ok_or_else(|| {
-            Error::new(Kind::Unsupported, "no keys in it that we can read")
+            Error::new(Kind::Unsupported, "it has no array of keys as a boot keyboard has")
                 .hint("set the scanner to HID POS or serial mode by the code in its manual")
         })
     }
 }
 
-/// What was thrown away.
+/// How much was discarded, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Codes as a whole.
+    /// Complete codes.
     pub codes: serial::Counters,
-    /// Codes of which the system lost keys, because nobody read them in time.
+    /// Codes interrupted by lost key events, because the link was not read in time.
     pub interrupted: u64,
     /// Keys that type nothing.
     pub keys: u64,
-    /// Reports that are cut off, of another kind, or of more keys than the keyboard can tell apart.
+    /// Reports that are cut off, of another kind, or say that too many keys are pressed.
     pub reports: u64,
 }
 
@@ -84,17 +84,17 @@ pub struct Decoder {
     source: Source,
     keys: Keys,
     lines: serial::Decoder,
-    /// The part of an event that is there.
+    /// The bytes of an incomplete event.
     partial: Vec<u8>,
-    /// Events are void until the next report of the kernel: SYN_DROPPED.
+    /// After SYN_DROPPED, events are void until the next SYN_REPORT.
     lost: bool,
-    /// Modifiers and keys of the last HID report.
+    /// Modifiers and keys of the previous HID report.
     before: (u8, Vec<u8>),
     counters: Counters,
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a code; Enter is CR and Tab is TAB to `framing`.
+    /// A decoder that has received nothing yet. Enter is CR and Tab is TAB in `framing`.
     pub fn new(source: Source, layout: Layout, framing: Framing) -> Self {
         Self {
             source,
@@ -107,7 +107,7 @@ impl Decoder {
         }
     }
 
-    /// Bytes that came at `now`.
+    /// Takes bytes that arrived at `now`.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) {
         self.lines.timeout(now);
         match self.source.clone() {
@@ -121,27 +121,27 @@ impl Decoder {
         self.lines.next_line()
     }
 
-    /// When the gap will have passed; none if no code is pending or no gap is set.
+    /// When [`Decoder::timeout`] is due; `None` if no code is pending.
     pub fn deadline(&self) -> Option<Instant> {
         self.lines.deadline()
     }
 
-    /// Ends the pending code if its gap has passed at `now`.
+    /// Completes or discards the pending code if no key has come for long enough by `now`.
     pub fn timeout(&mut self, now: Instant) {
         self.lines.timeout(now);
     }
 
-    /// Nothing more will come: a code that has its end is complete, one that has not is dropped.
+    /// The link has ended: completes a pending code that has its suffix, discards any other.
     pub(crate) fn close(&mut self) {
         self.lines.close();
     }
 
-    /// Throws away what is complete, and the code that has begun up to its end.
+    /// Discards all complete codes, and the rest of a pending one.
     pub fn discard(&mut self) {
         self.lines.discard();
     }
 
-    /// What was thrown away so far.
+    /// How much was discarded so far.
     pub fn counters(&self) -> Counters {
         Counters { codes: self.lines.counters(), keys: self.keys.unknown, ..self.counters }
     }
@@ -162,7 +162,7 @@ impl Decoder {
                     self.lost = true;
                 }
                 _ if self.lost => {}
-                // Value 2 is autorepeat: nobody scans by holding a key.
+                // Value 2 is autorepeat, which is not part of a code.
                 (EV_KEY, code, 0 | 1) => match usage(code) {
                     Some(usage) => self.keys.key(usage, event.2 == 1, &mut typed),
                     None => self.keys.unknown += u64::from(event.2 == 1),
@@ -183,7 +183,7 @@ impl Decoder {
                 self.counters.reports += 1;
                 continue;
             };
-            // Usages 1 to 3 are errors, such as too many keys at once: HID Usage Tables, page 0x07.
+            // Usages 1 to 3 are errors, such as ErrorRollOver: HID Usage Tables, page 0x07.
             if keys.iter().any(|key| (1..=3).contains(key)) {
                 self.counters.reports += 1;
                 continue;
@@ -202,16 +202,16 @@ impl Decoder {
     }
 
     fn type_in(&mut self, typed: &[u8], now: Instant) {
-        // A key that types nothing is no reason to wait longer for the next.
+        // A key that types nothing does not extend the gap.
         if !typed.is_empty() {
             self.lines.feed(typed, now);
         }
     }
 
-    /// Keys were lost: the code that is being typed, or about to be, is not whole.
+    /// Keys were lost, so the pending or next code is incomplete.
     fn interrupt(&mut self, now: Instant) {
         self.counters.interrupted += 1;
-        tracing::warn!("dropped a code of which the system lost keys");
+        tracing::warn!("discarded a code because the kernel dropped key events");
         self.keys.reset();
         self.lines.interrupt(now);
     }
@@ -223,7 +223,7 @@ const EV_KEY: u16 = 1;
 const SYN_REPORT: u16 = 0;
 const SYN_DROPPED: u16 = 3;
 
-/// Usages of page 0x07 by the codes of linux/input-event-codes.h, from KEY_RESERVED (0) to KEY_RIGHTMETA (126).
+/// Usages of page 0x07, indexed by the key codes of linux/input-event-codes.h, from KEY_RESERVED (0) to KEY_RIGHTMETA (126).
 #[rustfmt::skip]
 static USAGES: [u8; 127] = [
     // 0 reserved, Esc, 1 to 0, - = Backspace, Tab
@@ -244,12 +244,12 @@ static USAGES: [u8; 127] = [
     0x00, 0x7f, 0x81, 0x80, 0x66, 0x67, 0x00, 0x48, 0x00, 0x85, 0x90, 0x91, 0x89, 0xe3, 0xe7,
 ];
 
-/// The usage of a key's code; none if it is no key of a usual keyboard.
+/// The usage of a Linux key code; `None` if common keyboards do not have the key.
 pub(super) fn usage(code: u16) -> Option<u8> {
     USAGES.get(usize::from(code)).copied().filter(|usage| *usage != 0)
 }
 
-/// The code of a usage.
+/// The Linux key code of a usage.
 pub(super) fn code(usage: u8) -> Option<u16> {
     USAGES.iter().position(|u| *u == usage && usage != 0).map(|code| code as u16)
 }
@@ -356,7 +356,7 @@ pub(super) mod tests {
         let void = [event(1, 42, 1), event(0, 0, 0)].concat();
         let bytes = [typed(&CODE), typed(&[42, 5, 11]), dropped.clone(), void, typed(&[7, 28]), typed(&CODE)].concat();
         assert_eq!(lines(Layout::Us, &bytes), ["4006", "4006"]);
-        // The beginning of a code is lost: its rest is none. Without an end it ends with the gap.
+        // The beginning of a code is lost, so its rest is discarded. Without Enter it ends with the gap.
         let mut decoder = evdev(Layout::Us);
         let now = Instant::now();
         decoder.feed(&[dropped, event(0, 0, 0), typed(&[7, 8])].concat(), now);
@@ -373,7 +373,7 @@ pub(super) mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         decoder.feed(&typed(&[5, 11]), at(0));
         decoder.feed(&typed(&[11]), at(100));
-        // Shift types nothing, so it makes nobody wait.
+        // Shift types nothing, so it does not extend the gap.
         decoder.feed(&typed(&[42, 42 | UP]), at(200));
         assert_eq!(decoder.deadline(), Some(at(400)));
         decoder.timeout(at(400));

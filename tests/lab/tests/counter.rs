@@ -12,8 +12,7 @@ use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator};
 use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::printers::{Profile, Receipt};
 use tresen::scanners::Symbology;
-use tresen::scanners::hid::HidScannerSim;
-use tresen::scanners::wedge::WedgeSim;
+use tresen::scanners::{hid, wedge};
 use tresen::{Amount, Payment, Phase, Print, Tresen};
 use tresen_lab::net::Network;
 use tresen_lab::radio::{BlePrinter, Radio, SECOND, SppPrinter, TILL, TILLS_SECOND, hci};
@@ -131,8 +130,8 @@ struct Counter {
     kitchen: Paper,
     ble: Paper,
     spp: Paper,
-    hid: Shared<HidScannerSim>,
-    keys: Shared<WedgeSim>,
+    hid: Shared<hid::sim::Simulator>,
+    keys: Shared<wedge::sim::Simulator>,
     terminal: Shared<Simulator>,
     // Those behind the first three gadgets; dropped before them.
     served: [Option<Served>; 3],
@@ -151,14 +150,14 @@ impl Counter {
         }
         let gadgets = [
             Gadget::new("receipt", 0, (0x04b8, 0x0202), "T1").printer(DEVICE_ID),
-            Gadget::new("hand", 1, (0x05e0, 0x1900), "T2").hid("pos", tresen::scanners::hid::DESCRIPTOR, 64),
+            Gadget::new("hand", 1, (0x05e0, 0x1900), "T2").hid("pos", hid::sim::DESCRIPTOR, 64),
             Gadget::new("keys", 2, (0x05e0, 0x1200), "T3").hid("keys", KEYBOARD, 8),
             Gadget::new("port", 3, (0x05e0, 0x1701), "T4").acm(),
         ];
         gadgets.iter().for_each(Gadget::plug_and_wait);
         let (usb, kitchen, ble, spp) = (paper(), paper(), paper(), paper());
-        let hid = Shared::new(HidScannerSim::new());
-        let keys = Shared::new(WedgeSim::reports());
+        let hid = Shared::new(hid::sim::Simulator::new());
+        let keys = Shared::new(wedge::sim::Simulator::reports());
         until_exists("/dev/ttyACM0");
         let network = Network::new();
         let terminal = Shared::new(Simulator::new(TerminalProfile::default()));

@@ -1,7 +1,7 @@
 use serde_json::json;
 use tresen::hal::sim::{self, Shared};
 use tresen::scanners::Symbology;
-use tresen::scanners::serial::{Fault, ScannerSim, Settings};
+use tresen::scanners::serial::sim::{Fault, Settings, Simulator};
 use tresen::{Address, Result};
 
 use super::traced::Traced;
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     if args.no_suffix {
         settings.suffix.clear();
     }
-    let traced = Traced::new(ScannerSim::new(settings), Address::tcp("scanner", "localhost", 1));
+    let traced = Traced::new(Simulator::new(settings), Address::tcp("scanner", "localhost", 1));
     let device = Shared::new(traced);
     let _served = serve(&args, &device, out).await?;
     let mut lines = commands();
@@ -73,7 +73,7 @@ enum Served {
     },
 }
 
-async fn serve(args: &Args, device: &Shared<Traced<ScannerSim>>, out: Out) -> Result<Served> {
+async fn serve(args: &Args, device: &Shared<Traced<Simulator>>, out: Out) -> Result<Served> {
     let told = |address: String| {
         out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C ends, `help` lists the commands"));
     };
@@ -89,7 +89,7 @@ async fn serve(args: &Args, device: &Shared<Traced<ScannerSim>>, out: Out) -> Re
 }
 
 /// Does what the operator says; false if it is no command.
-fn obey(device: &Shared<Traced<ScannerSim>>, word: &str, code: &str) -> bool {
+fn obey(device: &Shared<Traced<Simulator>>, word: &str, code: &str) -> bool {
     let fault = match word {
         "scan" => None,
         "half" => Some(Fault::Truncated),

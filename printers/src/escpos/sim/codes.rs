@@ -1,5 +1,7 @@
 //! QR codes and barcodes on virtual paper: `GS ( k` and `GS k`.
 
+use tresen_hal::barcode::check_digit;
+
 use super::interpreter::{Interpreter, Step, done};
 use super::paper::{Look, Piece, lettering};
 use crate::bitmap::Bitmap;
@@ -253,8 +255,7 @@ fn holds(system: u8, byte: u8) -> bool {
 fn with_check(data: &[u8], count: usize) -> Vec<u8> {
     let mut data = data.to_vec();
     if data.len() + 1 == count && data.iter().all(u8::is_ascii_digit) {
-        let sum: u32 = data.iter().rev().zip([3, 1].iter().cycle()).map(|(d, w)| u32::from(d - b'0') * w).sum();
-        data.push(b'0' + ((10 - sum % 10) % 10) as u8);
+        data.push(b'0' + check_digit(&data));
     }
     data
 }

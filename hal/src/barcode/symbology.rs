@@ -7,8 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
-use tresen_hal::{Error, Kind, Result};
 
 /// A kind of barcode.
 ///
@@ -98,6 +98,17 @@ impl Symbology {
         AIM.iter().find(|(_, symbology, _)| *symbology == self).map(|(_, _, aim)| *aim)
     }
 
+    /// Whether it is made of bars, which one line across reads. The composite of a DataBar counts as its DataBar.
+    pub fn is_linear(self) -> bool {
+        match self {
+            Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE | Self::DataBar => true,
+            Self::Code128 | Self::Code39 | Self::Code93 | Self::Codabar | Self::Itf => true,
+            Self::Telepen | Self::Msi | Self::Code11 => true,
+            Self::Qr | Self::DataMatrix | Self::Aztec | Self::MaxiCode | Self::DotCode | Self::HanXin => false,
+            Self::Pdf417 | Self::Unknown => false,
+        }
+    }
+
     /// Whether it carries an article number and nothing else.
     pub fn is_ean_upc(self) -> bool {
         matches!(self, Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE)
@@ -135,7 +146,7 @@ impl fmt::Display for Symbology {
 /// An AIM symbology identifier: `]E0`, `]Q3`. Any letter with any digit or letter is kept, known or not.
 ///
 /// ```
-/// use tresen_scanners::symbology::{AimId, Symbology};
+/// use tresen_hal::barcode::{AimId, Symbology};
 ///
 /// let aim: AimId = "]d2".parse()?;
 /// assert_eq!(aim.symbology(b"0104006381333931"), Symbology::DataMatrix);
@@ -177,19 +188,24 @@ impl AimId {
             (b"E0" | b"E3", 12) => Symbology::UpcA,
             (b"E0" | b"E3", 6..=8) => Symbology::UpcE,
             (b"E1" | b"E2", _) => Symbology::Unknown,
-            _ => AIM.iter().find(|(code, ..)| *code == self.0[0]).map_or(Symbology::Unknown, |(_, s, _)| *s),
+            _ => self.family(),
         }
+    }
+
+    /// The first symbology of its code character.
+    fn family(self) -> Symbology {
+        AIM.iter().find(|(code, ..)| *code == self.0[0]).map_or(Symbology::Unknown, |(_, symbology, _)| *symbology)
     }
 
     /// Whether symbols of this kind contain digits and printable characters only, so that a line end behind the
     /// data belongs to the scanner. Code 39, 93 and 128 and the two-dimensional codes may contain any character.
-    pub(crate) fn excludes_line_ends(self) -> bool {
+    pub fn excludes_line_ends(self) -> bool {
         matches!(self.code(), 'E' | 'I' | 'e' | 'F' | 'M' | 'H') || &self.0 == b"C1"
     }
 
-    /// Whether it is of a kind that one line across reads.
-    pub(crate) fn is_linear(self) -> bool {
-        self.excludes_line_ends() || matches!(self.code(), 'C' | 'A' | 'G' | 'B')
+    /// Whether it is of a symbology that [is linear](Symbology::is_linear).
+    pub fn is_linear(self) -> bool {
+        self.family().is_linear()
     }
 
     /// Whether the data is a GS1 element string (GS1 General Specifications 5.1.3): FNC1 in first

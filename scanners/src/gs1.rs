@@ -3,24 +3,19 @@
 //!
 //! A field whose AI begins with one of the predefined-length prefixes of figure 7.8.5-2 ends by its length;
 //! every other ends at a separator, GS (0x1D), or at the end. A separator after a predefined-length field
-//! is not needed and accepted. Unknown AIs are kept as they are.
+//! is superfluous, but accepted. Unknown AIs are kept as they are.
 //!
-//! The table holds what a shop meets, in the notation of the GS1 Barcode Syntax Dictionary, from which its
-//! rows come. Left out: the rest of the dictionary, its rules on which AIs need or exclude each other, and
-//! Digital Link.
-
-mod iso;
+//! The table of AIs and what their data may be is in [`tresen_hal::barcode::gs1`]. Left out: Digital Link.
 
 use std::fmt;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+pub use tresen_hal::barcode::gs1::GS;
+use tresen_hal::barcode::gs1::{ApplicationIdentifier, ai_digits, date, predefined_length};
 use tresen_hal::{Error, Kind, Result};
 
-use crate::{Gtin, gtin};
-
-/// The separator between fields, as transmitted for FNC1.
-pub const GS: u8 = 0x1d;
+use crate::Gtin;
 
 /// A parsed element string.
 ///
@@ -42,18 +37,18 @@ pub struct ElementString {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Element {
-    /// The identifier, 2 to 4 digits; for one that the table does not know, as many as its prefix needs.
+    /// The identifier, 2 to 4 digits; if the table does not have it, as many as its prefix implies.
     pub ai: String,
     /// Its data.
     pub value: String,
-    /// Whether the table knows it; if not, the value is unchecked.
+    /// Whether the table has it. If not, the value is unchecked.
     pub known: bool,
 }
 
 impl Element {
     /// The data title: `BATCH/LOT`.
     pub fn title(&self) -> Option<&'static str> {
-        find(self.ai.as_bytes()).map(|row| row.title)
+        ApplicationIdentifier::of(&self.ai).map(ApplicationIdentifier::title)
     }
 }
 
@@ -73,12 +68,12 @@ impl ElementString {
             at = next;
         }
         if elements.is_empty() {
-            return Err(Error::new(Kind::Input, "an empty GS1 element string"));
+            return Err(Error::new(Kind::Input, "the GS1 element string is empty"));
         }
         Ok(Self { elements })
     }
 
-    /// All of them, in the order of the symbol.
+    /// All elements, in the order of the symbol.
     pub fn elements(&self) -> &[Element] {
         &self.elements
     }
@@ -88,10 +83,10 @@ impl ElementString {
         self.elements.iter().find(|e| e.ai == ai).map(|e| e.value.as_str())
     }
 
-    /// The article, (01), or what a case contains, (02).
+    /// The GTIN of the article, (01), or of the contents of a case, (02).
     ///
     /// # Errors
-    /// [`Kind::Input`]: only for values that were not parsed here but deserialised.
+    /// [`Kind::Input`]: not a GTIN. Only possible in a deserialised value; parsing checks it.
     pub fn gtin(&self) -> Result<Option<Gtin>> {
         self.value("01").or(self.value("02")).map(Gtin::parse).transpose()
     }
@@ -100,7 +95,7 @@ impl ElementString {
     /// that puts the year at most 50 years ahead of `year`, the current one, and at most 49 behind it.
     ///
     /// # Errors
-    /// [`Kind::Input`]: no date in that century, such as 29 February.
+    /// [`Kind::Input`]: no such date in that century, such as 29 February.
     pub fn date(&self, ai: &str, year: i16) -> Result<Option<Date>> {
         self.value(ai).map(|value| date(value, year)).transpose()
     }
@@ -136,23 +131,20 @@ impl fmt::Display for ElementString {
 pub struct Price {
     /// All digits.
     pub number: u64,
-    /// How many of them stand behind the decimal mark.
+    /// How many of them are decimals.
     pub decimals: u8,
-    /// ISO 4217 number; none means the currency of the shop.
+    /// ISO 4217 number; `None` means the shop's own currency.
     pub currency: Option<u16>,
 }
 
-/// One field from `at` on, and where the next begins.
+/// The field that begins at `at`, and where the next one begins.
 fn element(data: &[u8], at: usize) -> Result<(Element, usize)> {
     let rest = &data[at..];
     let bad = |why: String| Error::new(Kind::Input, format!("{why}, at position {}", at + 1)).at("GS1 element string");
-    let row = find(rest);
-    let ai_len = match row {
-        Some(row) => row.ai_len(),
-        None => unknown_ai_len(rest).ok_or_else(|| bad("no application identifier".into()))?,
-    };
+    let known = ApplicationIdentifier::at_start_of(rest);
+    let ai_len = ai_digits(rest).ok_or_else(|| bad("expected an application identifier".into()))?;
     if rest.len() < ai_len || !rest[..ai_len].iter().all(u8::is_ascii_digit) {
-        return Err(bad("no application identifier".into()));
+        return Err(bad("expected an application identifier".into()));
     }
     let ai = String::from_utf8_lossy(&rest[..ai_len]).into_owned();
     let rest = &rest[ai_len..];
@@ -172,203 +164,12 @@ fn element(data: &[u8], at: usize) -> Result<(Element, usize)> {
     if value.is_empty() {
         return Err(bad(format!("({ai}) is empty")));
     }
-    if let Some(row) = row {
-        row.check(&value).map_err(|why| bad(format!("({ai}) `{value}`: {why}")))?;
+    if let Some(known) = known {
+        known.check(&value).map_err(|why| bad(format!("({ai}) `{value}`: {why}")))?;
     }
     let next = at + ai_len + len;
-    Ok((Element { ai, value, known: row.is_some() }, next + usize::from(data.get(next) == Some(&GS))))
+    Ok((Element { ai, value, known: known.is_some() }, next + usize::from(data.get(next) == Some(&GS))))
 }
-
-/// How long an unknown AI is: by its first two digits, as far as GS1 has allocated them.
-fn unknown_ai_len(rest: &[u8]) -> Option<usize> {
-    let two = rest.first_chunk::<2>().filter(|t| t.iter().all(u8::is_ascii_digit))?;
-    Some(match two {
-        b"23" | b"24" | b"25" | [b'4', b'0'..=b'2'] | b"71" => 3,
-        [b'3', b'1'..=b'6' | b'9'] | b"43" | b"70" | b"72" | [b'8', b'0'..=b'2'] => 4,
-        _ => 2,
-    })
-}
-
-/// The length of AI and data together for the AIs that need no separator, whether or not they are
-/// allocated: figure 7.8.5-2, which will not change.
-fn predefined_length(ai: &[u8]) -> Option<usize> {
-    Some(match ai.first_chunk::<2>()? {
-        b"00" => 20,
-        b"01" | b"02" | b"03" => 16,
-        b"04" => 18,
-        [b'1', b'1'..=b'9'] => 8,
-        b"20" => 4,
-        [b'3', b'1'..=b'6'] => 10,
-        b"41" => 16,
-        _ => return None,
-    })
-}
-
-/// A row of the dictionary: `ai` with `n` for a digit from 0 to `last`.
-struct Row {
-    ai: &'static str,
-    last: u8,
-    spec: &'static str,
-    title: &'static str,
-}
-
-impl Row {
-    fn ai_len(&self) -> usize {
-        self.ai.len()
-    }
-
-    fn is(&self, data: &[u8]) -> bool {
-        data.len() >= self.ai.len()
-            && self.ai.bytes().zip(data).all(|(want, got)| match want {
-                b'n' => (b'0'..=self.last).contains(got),
-                _ => want == *got,
-            })
-    }
-
-    /// Checks data against a specification such as `N3,iso4217 N..15` or `N13,csum [X..17]`.
-    fn check(&self, value: &str) -> Result<(), String> {
-        let mut rest = value;
-        for component in self.spec.split_whitespace() {
-            let optional = component.starts_with('[');
-            if optional && rest.is_empty() {
-                break;
-            }
-            let mut parts = component.split(',');
-            let format = parts.next().unwrap_or_default().trim_matches(['[', ']']);
-            let (kind, length) = format.split_at(1);
-            let (least, most) = match length.strip_prefix("..") {
-                Some(most) => (1, most.parse().unwrap_or(0)),
-                None => (length.parse().unwrap_or(0), length.parse().unwrap_or(0)),
-            };
-            let take = rest.len().min(most);
-            let (part, after) = rest.split_at(take);
-            if part.len() < least {
-                return Err(format!("{} characters are too few", value.len()));
-            }
-            if let Some(c) = part.chars().find(|c| !allowed(kind, *c)) {
-                return Err(format!("{c:?} is not allowed"));
-            }
-            parts.try_for_each(|linter| lint(linter, part))?;
-            rest = after;
-        }
-        if rest.is_empty() { Ok(()) } else { Err(format!("{} characters are too many", value.len())) }
-    }
-}
-
-fn allowed(kind: &str, c: char) -> bool {
-    match kind {
-        "N" => c.is_ascii_digit(),
-        "Y" => c.is_ascii_digit() || c.is_ascii_uppercase() || "#-/".contains(c),
-        // CSET 82
-        _ => c.is_ascii_alphanumeric() || "!\"%&'()*+,-./_:;<=>?".contains(c),
-    }
-}
-
-/// The linters of the dictionary that this table uses.
-fn lint(linter: &str, part: &str) -> Result<(), String> {
-    match linter {
-        "csum" => {
-            let (body, last) = part.split_at(part.len() - 1);
-            let should = gtin::check_digit(body.as_bytes());
-            let is = last.as_bytes()[0].wrapping_sub(b'0');
-            if is == should { Ok(()) } else { Err(format!("the check digit is {is}, but should be {should}")) }
-        }
-        "iso4217" if !part.parse().is_ok_and(iso::is_currency) => Err(format!("no currency has the number {part}")),
-        "iso3166" if !part.parse().is_ok_and(iso::is_country) => Err(format!("no country has the number {part}")),
-        "hh" if part > "23" => Err(format!("{part} is not an hour")),
-        "mi" | "ss" if part > "59" => Err(format!("{part} is not a minute or second")),
-        "yymmdd" if part.ends_with("00") => Err("it needs a day".into()),
-        "yymmd0" | "yymmdd" => date(part, 2000).map(drop).map_err(|e| e.what().to_owned()),
-        _ => Ok(()),
-    }
-}
-
-fn date(text: &str, now: i16) -> Result<Date> {
-    let bad = || Error::new(Kind::Input, format!("`{text}` is no date YYMMDD"));
-    if text.len() != 6 || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(bad());
-    }
-    let number = |from: usize| text[from..from + 2].parse::<i8>().map_err(|_| bad());
-    let (yy, month, day) = (number(0)?, number(2)?, number(4)?);
-    let century = now - now % 100;
-    let year = match i16::from(yy) - now % 100 {
-        51..=99 => century - 100 + i16::from(yy),
-        -99..=-50 => century + 100 + i16::from(yy),
-        _ => century + i16::from(yy),
-    };
-    let first = Date::new(year, month, 1).map_err(|_| bad())?;
-    if day == 0 { Ok(first.last_of_month()) } else { Date::new(year, month, day).map_err(|_| bad()) }
-}
-
-fn find(data: &[u8]) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.is(data))
-}
-
-const fn row(ai: &'static str, spec: &'static str, title: &'static str) -> Row {
-    Row { ai, last: b'0', spec, title }
-}
-
-const fn range(ai: &'static str, last: u8, spec: &'static str, title: &'static str) -> Row {
-    Row { ai, last, spec, title }
-}
-
-/// From the GS1 Barcode Syntax Dictionary (GS1 AISBL, Apache-2.0).
-const TABLE: [Row; 54] = [
-    row("00", "N18,csum", "SSCC"),
-    row("01", "N14,csum", "GTIN"),
-    row("02", "N14,csum", "CONTENT"),
-    row("10", "X..20", "BATCH/LOT"),
-    row("11", "N6,yymmd0", "PROD DATE"),
-    row("12", "N6,yymmd0", "DUE DATE"),
-    row("13", "N6,yymmd0", "PACK DATE"),
-    row("15", "N6,yymmd0", "BEST BEFORE or BEST BY"),
-    row("16", "N6,yymmd0", "SELL BY"),
-    row("17", "N6,yymmd0", "USE BY or EXPIRY"),
-    row("20", "N2", "VARIANT"),
-    row("21", "X..20", "SERIAL"),
-    row("22", "X..20", "CPV"),
-    row("240", "X..30", "ADDITIONAL ID"),
-    row("241", "X..30", "CUST. PART No."),
-    row("250", "X..30", "SECONDARY SERIAL"),
-    row("254", "X..20", "GLN EXTENSION COMPONENT"),
-    row("255", "N13,csum [N..12]", "GCN"),
-    row("30", "N..8", "VAR. COUNT"),
-    range("310n", b'5', "N6", "NET WEIGHT (kg)"),
-    range("311n", b'5', "N6", "LENGTH (m)"),
-    range("312n", b'5', "N6", "WIDTH (m)"),
-    range("313n", b'5', "N6", "HEIGHT (m)"),
-    range("314n", b'5', "N6", "AREA (m²)"),
-    range("315n", b'5', "N6", "NET VOLUME (l)"),
-    range("316n", b'5', "N6", "NET VOLUME (m³)"),
-    range("320n", b'5', "N6", "NET WEIGHT (lb)"),
-    range("330n", b'5', "N6", "GROSS WEIGHT (kg)"),
-    range("356n", b'5', "N6", "NET WEIGHT (tr oz)"),
-    range("357n", b'5', "N6", "NET VOLUME (oz)"),
-    row("37", "N..8", "COUNT"),
-    range("390n", b'9', "N..15", "AMOUNT"),
-    range("391n", b'9', "N3,iso4217 N..15", "AMOUNT"),
-    range("392n", b'9', "N..15", "PRICE"),
-    range("393n", b'9', "N3,iso4217 N..15", "PRICE"),
-    range("394n", b'3', "N4", "PRCNT OFF"),
-    row("400", "X..30", "ORDER NUMBER"),
-    row("401", "X..30", "GINC"),
-    row("402", "N17,csum", "GSIN"),
-    row("403", "X..30", "ROUTE"),
-    row("410", "N13,csum", "SHIP TO LOC"),
-    row("411", "N13,csum", "BILL TO"),
-    row("412", "N13,csum", "PURCHASE FROM"),
-    row("413", "N13,csum", "SHIP FOR LOC"),
-    row("414", "N13,csum", "LOC No."),
-    row("415", "N13,csum", "PAY TO"),
-    row("416", "N13,csum", "PROD/SERV LOC"),
-    row("417", "N13,csum", "PARTY"),
-    row("420", "X..20", "SHIP TO POST"),
-    row("422", "N3,iso3166", "ORIGIN"),
-    row("8005", "N6", "PRICE PER UNIT"),
-    row("8008", "N6,yymmdd N2,hh [N2],mi [N2],ss", "PROD TIME"),
-    row("8020", "X..25", "REF No."),
-    row("8200", "X..70", "PRODUCT URL"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -433,18 +234,18 @@ mod tests {
             ("0109506000134353", "should be 2, at position 1"),
             ("01095060001343", "12 characters instead of 14"),
             ("0109506000134352172613", "4 characters instead of 6, at position 17"),
-            ("17261301", "no date"),
-            ("17260230", "no date"),
+            ("17261301", "not a date"),
+            ("17260230", "not a date"),
             ("10", "(10) is empty"),
             ("10AB C", "byte 20"),
             ("10123456789012345678901", "too many"),
             ("37AB", "'A' is not allowed"),
             ("393297", "too few"),
-            ("AB", "no application identifier"),
-            ("10AB\x1d\x1d21C", "no application identifier, at position 6"),
+            ("AB", "expected an application identifier"),
+            ("10AB\x1d\x1d21C", "expected an application identifier, at position 6"),
             ("", "empty"),
             ("80051234567", "too many"),
-            ("39", "no application identifier"),
+            ("39", "expected an application identifier"),
         ] {
             let text = shown(data);
             assert!(text.contains(why), "{data:?}: {text}");
@@ -467,22 +268,6 @@ mod tests {
         assert_eq!(code.net_weight_grams(), Some(1235));
         assert_eq!(code.price(), Some(Price { number: 50, decimals: 2, currency: None }));
         assert_eq!(code.elements()[0].title(), Some("NET WEIGHT (kg)"));
-    }
-
-    #[test]
-    fn every_row_of_the_table_can_be_read() {
-        for row in TABLE {
-            assert!(row.ai.len() == unknown_ai_len(row.ai.as_bytes()).expect("digits"), "{}", row.ai);
-            for component in row.spec.split_whitespace() {
-                let format = component.trim_start_matches('[').split([',', ']']).next().expect("a format");
-                let length = format[1..].trim_start_matches("..");
-                assert!("NXY".contains(&format[..1]) && length.parse::<usize>().is_ok_and(|n| n > 0), "{component}");
-            }
-            if let (Some(all), false) = (predefined_length(row.ai.as_bytes()), row.spec.contains(' ')) {
-                let format = row.spec.split(',').next().expect("a format");
-                assert_eq!(format, format!("N{}", all - row.ai.len()), "{}", row.ai);
-            }
-        }
     }
 
     proptest::proptest! {
