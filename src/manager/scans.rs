@@ -19,25 +19,20 @@ use crate::event::{Bus, Class, EventKind, Reporter};
 /// An owned source of scans.
 pub(super) struct Scans<D: ?Sized> {
     pub(super) owned: Owned<D>,
-    queue: Arc<Queue>,
-    last: Arc<Mutex<Last>>,
-    reporter: Reporter,
+    pub(super) inbox: Inbox,
+    pub(super) last: Arc<Mutex<Last>>,
 }
 
+/// What was known when the device was last opened.
 #[derive(Default)]
-struct Last {
-    address: Option<String>,
-    capabilities: Option<DeviceCapabilities>,
+pub(super) struct Last {
+    pub(super) address: Option<String>,
+    pub(super) capabilities: Option<DeviceCapabilities>,
 }
 
 impl<D: ?Sized> Clone for Scans<D> {
     fn clone(&self) -> Self {
-        Self {
-            owned: self.owned.clone(),
-            queue: self.queue.clone(),
-            last: self.last.clone(),
-            reporter: self.reporter.clone(),
-        }
+        Self { owned: self.owned.clone(), inbox: self.inbox.clone(), last: self.last.clone() }
     }
 }
 
@@ -53,10 +48,62 @@ impl<D: Driver<Event = Scan> + ?Sized + 'static> Scans<D> {
         clock: Arc<dyn Clock>,
         bus: Bus,
     ) -> Self {
-        let (queue, last) = (Arc::new(Queue::default()), Arc::new(Mutex::new(Last::default())));
-        let reporter = Reporter::new(class, name, bus);
-        let hooks = ScanHooks { reporter: reporter.clone(), queue: queue.clone(), last: last.clone(), describe };
-        Self { owned: own(name, opener, Arc::new(hooks), clock), queue, last, reporter }
+        let (inbox, last) = (Inbox::new(Reporter::new(class, name, bus)), Arc::new(Mutex::new(Last::default())));
+        let hooks = ScanHooks { inbox: inbox.clone(), last: last.clone(), describe };
+        Self { owned: own(name, opener, Arc::new(hooks), clock), inbox, last }
+    }
+}
+
+impl<D: Driver + ?Sized + 'static> Scans<D> {
+    pub(super) async fn next(&self) -> Scan {
+        self.inbox.next().await
+    }
+
+    pub(super) fn discard(&self) -> usize {
+        self.inbox.discard()
+    }
+
+    pub(super) fn waker(&self) -> Waker {
+        self.owned.waker()
+    }
+
+    pub(super) fn phase(&self) -> tokio::sync::watch::Receiver<Phase> {
+        self.owned.phase()
+    }
+
+    pub(super) fn capabilities(&self) -> Option<DeviceCapabilities> {
+        lock(&self.last).capabilities.clone()
+    }
+
+    pub(super) fn state(&self) -> DeviceState {
+        let last = lock(&self.last);
+        DeviceState {
+            id: self.inbox.reporter.device.clone(),
+            phase: self.owned.phase().borrow().clone(),
+            address: last.address.clone(),
+            attention: Vec::new(),
+            busy_with: self.owned.busy_with().map(|(what, _)| what.to_owned()),
+            capabilities: last.capabilities.clone(),
+        }
+    }
+}
+
+/// Where the scans of one device arrive: they wait here to be taken, and are told as events. Clones share it.
+#[derive(Clone)]
+pub(super) struct Inbox {
+    queue: Arc<Queue>,
+    pub(super) reporter: Reporter,
+}
+
+impl Inbox {
+    pub(super) fn new(reporter: Reporter) -> Self {
+        Self { queue: Arc::default(), reporter }
+    }
+
+    /// Takes in a scan.
+    pub(super) fn put(&self, scan: Scan) {
+        self.report(self.queue.push(scan.clone()));
+        self.reporter.tell(EventKind::Scanned(Box::new(scan)));
     }
 
     pub(super) async fn next(&self) -> Scan {
@@ -75,36 +122,12 @@ impl<D: Driver<Event = Scan> + ?Sized + 'static> Scans<D> {
         std::mem::take(&mut *lock(&self.queue.scans)).len()
     }
 
-    pub(super) fn waker(&self) -> Waker {
-        self.owned.waker()
-    }
-
-    pub(super) fn phase(&self) -> tokio::sync::watch::Receiver<Phase> {
-        self.owned.phase()
-    }
-
-    pub(super) fn capabilities(&self) -> Option<DeviceCapabilities> {
-        lock(&self.last).capabilities.clone()
-    }
-
-    pub(super) fn state(&self) -> DeviceState {
-        let last = lock(&self.last);
-        DeviceState {
-            id: self.reporter.device.clone(),
-            phase: self.owned.phase().borrow().clone(),
-            address: last.address.clone(),
-            attention: Vec::new(),
-            busy_with: self.owned.busy_with().map(|(what, _)| what.to_owned()),
-            capabilities: last.capabilities.clone(),
-        }
-    }
-
     fn report(&self, lost: Vec<Scan>) {
         lost.into_iter().for_each(|scan| self.reporter.tell(EventKind::ScanLost(Box::new(scan))));
     }
 }
 
-/// Scans that wait for [`Scans::next`], oldest first: bounded in number and age, so that nobody sells an old basket.
+/// Scans that wait for [`Inbox::next`], oldest first: bounded in number and age, so that nobody sells an old basket.
 #[derive(Default)]
 struct Queue {
     scans: Mutex<VecDeque<(Instant, Scan)>>,
@@ -136,8 +159,7 @@ impl Queue {
 }
 
 struct ScanHooks<D: ?Sized> {
-    reporter: Reporter,
-    queue: Arc<Queue>,
+    inbox: Inbox,
     last: Arc<Mutex<Last>>,
     describe: Describe<D>,
 }
@@ -145,23 +167,20 @@ struct ScanHooks<D: ?Sized> {
 impl<D: Driver<Event = Scan> + ?Sized + 'static> Hooks<D> for ScanHooks<D> {
     fn opened<'a>(&'a self, driver: &'a mut D, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
         *lock(&self.last) = Last { address: Some(address.to_owned()), capabilities: (self.describe)(driver) };
-        self.reporter.connected(address);
+        self.inbox.reporter.connected(address);
         Box::pin(async { Ok(None) })
     }
     fn event(&self, scan: Scan) {
-        for lost in self.queue.push(scan.clone()) {
-            self.reporter.tell(EventKind::ScanLost(Box::new(lost)));
-        }
-        self.reporter.tell(EventKind::Scanned(Box::new(scan)));
+        self.inbox.put(scan);
     }
     fn lost(&self, error: &Error) {
-        self.reporter.lost(error);
+        self.inbox.reporter.lost(error);
     }
     fn ended(&self, why: &str) {
-        self.reporter.ended(why);
+        self.inbox.reporter.ended(why);
     }
     fn faulted(&self, why: &str) {
-        self.reporter.faulted(why);
+        self.inbox.reporter.faulted(why);
     }
 }
 
