@@ -28,6 +28,7 @@ mod camera;
 pub mod decode;
 pub mod file;
 pub mod frame;
+mod jpeg;
 pub mod reader;
 pub mod v4l2;
 
