@@ -100,6 +100,32 @@ async fn a_folder_of_pictures_is_a_camera() {
 }
 
 #[tokio::test]
+async fn what_a_camera_sees_can_be_looked_at() {
+    let mut counter = Counter::new();
+    let pictures = tempfile::tempdir().expect("a folder");
+    counter.configure("cameras.shelf", &format!("camera+file://{}?fps=50", pictures.path().display()));
+    let till = counter.open_ready(&["shelf"]).await;
+    let camera = till.camera("shelf").expect("configured");
+    let mut frames = camera.frames();
+    assert!(frames.borrow_and_update().is_none(), "nothing was seen yet");
+    let (first, second) = (picture("FIRST"), picture("SECOND-AND-LONGER-BY-FAR"));
+    assert_ne!(first.width(), second.width());
+    first.save(pictures.path().join("1.png")).expect("written");
+    let still = within("a still", camera.frame()).await.expect("a frame");
+    assert_eq!(
+        (still.width(), still.height(), still.data()),
+        (first.width(), first.height(), first.as_raw().as_slice())
+    );
+    let again = within("a still", camera.frame()).await.expect("a frame");
+    assert_eq!(again.data().as_ptr(), still.data().as_ptr(), "shared, not copied");
+    second.save(pictures.path().join("2.png")).expect("written");
+    let shown = |frame: &Option<tresen::cameras::Frame>| frame.as_ref().is_some_and(|f| f.data() == second.as_raw());
+    within("the live picture", frames.wait_for(shown)).await.expect("the till is open");
+    let codes = [within("seen", camera.next()).await.text, within("seen", camera.next()).await.text];
+    assert_eq!(codes, ["FIRST", "SECOND-AND-LONGER-BY-FAR"], "who looks takes no code away");
+}
+
+#[tokio::test]
 async fn a_printer_tells_its_state_as_it_changes() {
     let mut counter = Counter::new();
     let printer = counter.printer("receipt").await;

@@ -44,7 +44,7 @@ fn decode(c: &mut Criterion) {
         for (set, hints) in [("ean", ean), ("retail", Hints::retail())] {
             for (effort, hints) in [("fast", hints.clone().with_effort(Effort::Fast)), ("full", hints)] {
                 c.bench_function(&format!("720p {name} {set} {effort}"), |b| {
-                    b.iter(|| decoder.decode(black_box(&view), &hints).expect("decodes").len());
+                    b.iter(|| decoder.decode(black_box(&view), &hints, &SystemClock).expect("decodes").len());
                 });
             }
         }

@@ -53,7 +53,7 @@ fn measure(name: &str, folder: &Path, decoder: &mut dyn Decoder) -> Result<(), B
         let mut scratch = Vec::new();
         let view = frame.grey(&mut scratch)?;
         let start = Instant::now();
-        let codes = decoder.decode(&view, &hints).unwrap_or_default();
+        let codes = decoder.decode(&view, &hints, &SystemClock).unwrap_or_default();
         let took = start.elapsed();
         time += took;
         longest = longest.max(took);

@@ -1,16 +1,13 @@
 //! Frames as cameras deliver them, and their grey values as decoders want them.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use tresen_hal::{Clock, Error, Kind, Result};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+
+use crate::jpeg;
 
 /// The longest side of a frame, in pixels.
 pub const MAX_SIDE: u32 = 16_384;
@@ -186,7 +183,7 @@ impl Frame {
                 }
             }
             PixelFormat::Mjpeg => {
-                let (width, height) = jpeg(&self.data, scratch)?;
+                let (width, height) = jpeg::grey(&self.data, scratch)?;
                 return GreyView::new(scratch, width, height, width);
             }
         }
@@ -262,7 +259,7 @@ impl fmt::Debug for GreyView<'_> {
     }
 }
 
-fn check_size(width: u32, height: u32) -> Result<(), String> {
+pub(crate) fn check_size(width: u32, height: u32) -> Result<(), String> {
     if width == 0 || height == 0 {
         Err("it has no pixels".into())
     } else if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
@@ -272,58 +269,10 @@ fn check_size(width: u32, height: u32) -> Result<(), String> {
     }
 }
 
-/// Decodes the grey part of a JPEG and returns its size.
-fn jpeg(data: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize)> {
-    let bad = |why: &dyn fmt::Display| Error::new(Kind::Input, format!("a JPEG frame that cannot be decoded: {why}"));
-    let options = DecoderOptions::default()
-        .jpeg_set_out_colorspace(ColorSpace::Luma)
-        .set_max_width(MAX_SIDE as usize)
-        .set_max_height(MAX_SIDE as usize);
-    let marked = lacks_tables(data).then(|| [&data[..2], MOTION_JPEG, &data[2..]].concat());
-    let data = marked.as_deref().unwrap_or(data);
-    // The decoder is made not to panic; a camera's bytes are no place to find out that it does.
-    catch_unwind(AssertUnwindSafe(|| {
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options);
-        decoder.decode_headers().map_err(|e| bad(&e))?;
-        let info = decoder.info().ok_or_else(|| bad(&"it has no header"))?;
-        check_size(info.width.into(), info.height.into()).map_err(|why| bad(&why))?;
-        into.resize(decoder.output_buffer_size().unwrap_or(0), 0);
-        decoder.decode_into(into).map_err(|e| bad(&e))?;
-        Ok((info.width.into(), info.height.into()))
-    }))
-    .unwrap_or_else(|_| Err(bad(&"the decoder failed")))
-}
-
-/// The segment APP0 of Motion-JPEG in AVI files: it tells the decoder to use the usual Huffman tables, those
-/// of ITU-T T.81, annex K.3.3.
-const MOTION_JPEG: &[u8] = b"\xff\xe0\x00\x07AVI1\x00";
-
-/// Whether a JPEG has no Huffman tables before its picture, as most USB cameras leave them out.
-fn lacks_tables(data: &[u8]) -> bool {
-    // T.81, B.1.1: markers SOI, DHT, SOS; a segment's length counts its own two bytes.
-    const START: [u8; 2] = [0xff, 0xd8];
-    const HUFFMAN_TABLES: u8 = 0xc4;
-    const SCAN: u8 = 0xda;
-    let Some(mut rest) = data.strip_prefix(&START) else { return false };
-    loop {
-        match rest {
-            [0xff, HUFFMAN_TABLES, ..] => return false,
-            [0xff, SCAN, ..] => return true,
-            // Fill bytes.
-            [0xff, 0xff, ..] => rest = &rest[1..],
-            [0xff, _, high, low, ..] => {
-                let length = 2 + usize::from(u16::from_be_bytes([*high, *low]));
-                let Some(next) = rest.get(length..) else { return false };
-                rest = next;
-            }
-            _ => return false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jpeg::lacks_tables;
     use tresen_hal::ManualClock;
 
     fn frame(format: PixelFormat, width: u32, height: u32, data: &[u8]) -> Result<Frame> {

@@ -13,9 +13,10 @@
 //! ```
 //! use tresen_cameras::decode::{Decoder, Hints, best};
 //! use tresen_cameras::frame::GreyView;
+//! use tresen_hal::SystemClock;
 //!
 //! let blank = vec![255; 64 * 48];
-//! let codes = best().decode(&GreyView::new(&blank, 64, 48, 64)?, &Hints::retail())?;
+//! let codes = best().decode(&GreyView::new(&blank, 64, 48, 64)?, &Hints::retail(), &SystemClock)?;
 //! assert!(codes.is_empty());
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
@@ -27,6 +28,7 @@ mod camera;
 pub mod decode;
 pub mod file;
 pub mod frame;
+mod jpeg;
 pub mod reader;
 pub mod v4l2;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tresen_cameras::{file, v4l2};
+use tresen_cameras::{Camera, FileCamera, V4l2Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::{Address, Error, Kind, Link, Result, link};
@@ -11,7 +11,7 @@ use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
 use super::{Context, Plan, Protocol};
-use crate::manager::{CameraScans, Cameras, Printers, Scanners, Terminals};
+use crate::manager::{Cameras, Printers, Scanners, Terminals};
 use crate::sale::Language;
 
 pub(super) fn protocols() -> Vec<Protocol> {
@@ -32,7 +32,10 @@ pub(super) fn protocols() -> Vec<Protocol> {
             })
             .finds(|found| found.kind == Some(DeviceKind::Scanner)),
         Protocol::new::<Cameras>("camera", camera)
-            .options(|_| [&file::OPTIONS[..], &v4l2::OPTIONS].concat())
+            .options(|link| match link {
+                LinkKind::File { .. } => file::OPTIONS.to_vec(),
+                _ => v4l2::OPTIONS.to_vec(),
+            })
             .finds(|found| found.kind == Some(DeviceKind::Camera)),
     ]
 }
@@ -125,13 +128,35 @@ async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn Link>, Vec<u
     Ok((link::open(address).await?, descriptor))
 }
 
-fn camera(address: &Address) -> Result<Plan<CameraScans>> {
-    CameraScans::check(address)?;
+fn camera(address: &Address) -> Result<Plan<dyn Camera>> {
+    // Its frames are read by a reader of the owner's.
+    reader::Options::from_address(address)?;
     let place = address.clone();
-    let plan = Plan::new(address.label(), move |context: Context| {
-        let address = place.clone();
-        async move { Ok(Box::new(CameraScans::open(&address, &context.name, context.runtime).await?)) }
-    });
+    let plan = match address.link() {
+        LinkKind::V4l2 { .. } => {
+            v4l2::Options::from_address(address)?;
+            Plan::new(address.label(), move |context: Context| {
+                let address = place.clone();
+                async move {
+                    let camera = V4l2Camera::from_address(&address).await?.with_clock(context.runtime);
+                    Ok(Box::new(camera) as Box<dyn Camera>)
+                }
+            })
+        }
+        LinkKind::File { .. } => {
+            address.option_as::<f64>("fps")?;
+            address.option_as::<bool>("loop")?;
+            Plan::new(address.label(), move |context: Context| {
+                let camera = FileCamera::from_address(&place);
+                async move { Ok(Box::new(camera?.with_clock(context.runtime)) as Box<dyn Camera>) }
+            })
+        }
+        other => {
+            let what = format!("cameras over `{}` are not built in yet", other.scheme());
+            let hint = "there are camera+v4l2:///dev/video0 and camera+file:///folder";
+            return Err(Error::new(Kind::Unsupported, what).hint(hint));
+        }
+    };
     Ok(plan.reached_at(address))
 }
 

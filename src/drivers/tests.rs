@@ -20,7 +20,8 @@ fn each_class_has_its_protocols_links_and_options() {
         (Class::Terminal, "zvt+tcp://10.0.0.30?password=000000"),
         (Class::Scanner, "scanner+hid://05e0:1900?usage=1"),
         (Class::Scanner, "scanner+serial:///dev/ttyACM0?baud=9600"),
-        (Class::Camera, "camera+v4l2:///dev/video0?fps=5&codes=qr"),
+        (Class::Camera, "camera+v4l2:///dev/video0?width=1280&height=720&format=mjpeg&fps=30&codes=qr"),
+        (Class::Camera, "camera+file:///tmp?fps=5&loop=true&codes=pdf-417,qr&frames=3"),
     ] {
         check(class, right).unwrap_or_else(|(_, e)| panic!("{right}: {e}"));
     }
@@ -33,6 +34,10 @@ fn each_class_has_its_protocols_links_and_options() {
         (Class::Printer, "escpos+tcp://bar?widht=576", Kind::Address, "unknown option `widht`"),
         (Class::Printer, "escpos+tcp://bar?width=5", Kind::Address, "a width is 100 to 4096"),
         (Class::Camera, "camera+file:///tmp?codes=nonsense", Kind::Address, "codes=nonsense"),
+        (Class::Camera, "camera+v4l2:///dev/video0?format=h264", Kind::Address, "format=h264"),
+        (Class::Camera, "camera+v4l2:///dev/video0?loop=true", Kind::Address, "unknown option `loop`"),
+        (Class::Camera, "camera+file:///tmp?width=640", Kind::Address, "unknown option `width`"),
+        (Class::Camera, "camera+http://host/stream", Kind::Unsupported, "not built in yet"),
     ] {
         let (found, message) = check(class, wrong).expect_err(wrong);
         assert!(found == kind && message.contains(part), "{wrong}: {found:?} {message}");

@@ -33,9 +33,14 @@ pub trait DeviceClass: Send + Sync + 'static {
 /// What the owner and the handles of one device share.
 pub trait Shared<D: Driver + ?Sized>: Hooks<D> {
     /// Of a device that is attached now.
-    fn new(setup: Setup) -> Result<Self>
+    fn new(setup: Setup) -> Self
     where
         Self: Sized;
+    /// What its owner holds in the place of a driver that was just opened at `address`.
+    fn wrap(&self, driver: Box<D>, address: Option<&Address>) -> Result<Box<D>> {
+        let _ = address;
+        Ok(driver)
+    }
     /// What every class shares.
     fn common(&self) -> &Common;
     /// What a person should see to while it is connected.
@@ -56,9 +61,7 @@ pub(crate) struct Till {
 /// A device that is being attached.
 pub struct Setup {
     pub(crate) common: Common,
-    pub(crate) till: Till,
-    /// Where it may be, as far as addresses tell.
-    pub(crate) addresses: Vec<Address>,
+    pub(crate) runtime: Arc<dyn Runtime>,
 }
 
 /// What every class shares.
@@ -75,7 +78,7 @@ struct Last {
 }
 
 impl Common {
-    fn new(reporter: Reporter) -> Self {
+    pub(crate) fn new(reporter: Reporter) -> Self {
         Self { reporter, last: Mutex::default() }
     }
 
@@ -119,23 +122,21 @@ impl<C: DeviceClass> Device<C> {
         if plans.is_empty() {
             return Err(Error::new(Kind::Config, "there is no address").at(name));
         }
-        let addresses = plans.iter().filter_map(|plan| plan.address().cloned()).collect();
         let context = Context {
             language: till.language,
             ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(till.journal.clone())
         };
-        let plans: Arc<[Plan<C::Driver>]> = plans.into();
-        let opener: Opener<C::Driver> = Arc::new(move || {
-            let (plans, context) = (plans.clone(), context.clone());
-            Box::pin(async move { first(&plans, context).await })
-        });
-        Self::own(name, opener, addresses, till)
-    }
-
-    /// Owns what `opener` opens.
-    pub(crate) fn own(name: &str, opener: Opener<C::Driver>, addresses: Vec<Address>, till: Till) -> Result<Self> {
         let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
-        let shared = Arc::new(C::Shared::new(Setup { common, till: till.clone(), addresses })?);
+        let shared = Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }));
+        let (plans, wraps): (Arc<[Plan<C::Driver>]>, _) = (plans.into(), shared.clone());
+        let opener: Opener<C::Driver> = Arc::new(move || {
+            let (plans, context, wraps) = (plans.clone(), context.clone(), wraps.clone());
+            Box::pin(async move {
+                let (driver, plan) = first(&plans, context).await?;
+                let (address, recording) = (plan.label().to_owned(), plan.is_recording());
+                Ok(Opened { driver: wraps.wrap(driver, plan.address())?, address, recording })
+            })
+        });
         let clock: Arc<dyn Clock> = till.runtime.clone();
         Ok(Self { owned: own(name, opener, shared.clone(), clock), shared, till })
     }
@@ -227,13 +228,11 @@ impl<C: DeviceClass> AnyDevice for Device<C> {
 }
 
 /// The first of several plans that opens in time; or an error that says why each did not.
-async fn first<D: ?Sized + 'static>(plans: &[Plan<D>], context: Context) -> Result<Opened<D>> {
+async fn first<D: ?Sized + 'static>(plans: &[Plan<D>], context: Context) -> Result<(Box<D>, &Plan<D>)> {
     let mut failed: Option<Error> = None;
     for plan in plans {
         match plan.open(context.clone()).await {
-            Ok(driver) => {
-                return Ok(Opened { driver, address: plan.label().to_owned(), recording: plan.is_recording() });
-            }
+            Ok(driver) => return Ok((driver, plan)),
             Err(error) => {
                 failed = Some(match failed {
                     None => error,
@@ -267,10 +266,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_address_that_hangs_delays_the_next_for_a_while_only() {
-        let first = |plans: Vec<Plan<()>>| async move { first(&plans, Context::new("bar")).await };
+        let first = |plans: Vec<Plan<()>>| async move {
+            first(&plans, Context::new("bar")).await.map(|(_, plan)| plan.label().to_owned())
+        };
         let start = Instant::now();
         let both = vec![plan("escpos+tcp://10.0.0.1:9100"), plan("escpos+ble://AA:BB:CC:DD:EE:F2")];
-        assert_eq!(first(both).await.expect("the second").address, "escpos+ble://AA:BB:CC:DD:EE:F2");
+        assert_eq!(first(both).await.expect("the second"), "escpos+ble://AA:BB:CC:DD:EE:F2");
         assert_eq!(start.elapsed(), Duration::from_secs(40), "Bluetooth has more time");
         let both = vec![plan("escpos+tcp://10.0.0.1:9102"), plan("escpos+tcp://10.0.0.1:9101")];
         let error = first(both).await.err().expect("neither in time");

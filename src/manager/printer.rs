@@ -38,9 +38,9 @@ pub struct SharedPrinter {
 }
 
 impl Shared<AnyPrinter> for SharedPrinter {
-    fn new(setup: Setup) -> Result<Self> {
+    fn new(setup: Setup) -> Self {
         let status = StatusOf { reporter: setup.common.reporter.clone(), status: Arc::new(watch::Sender::new(None)) };
-        Ok(Self { common: setup.common, status, panel: Mutex::default() })
+        Self { common: setup.common, status, panel: Mutex::default() }
     }
     fn common(&self) -> &Common {
         &self.common

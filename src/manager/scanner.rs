@@ -27,8 +27,8 @@ impl DeviceClass for Scanners {
 }
 
 impl Shared<AnyScanner> for Scans {
-    fn new(setup: Setup) -> Result<Self> {
-        Ok(Self::new(setup.common))
+    fn new(setup: Setup) -> Self {
+        Self::new(setup.common)
     }
     fn common(&self) -> &Common {
         Scans::common(self)

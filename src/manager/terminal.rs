@@ -51,9 +51,9 @@ struct State {
 }
 
 impl Shared<AnyTerminal> for SharedTerminal {
-    fn new(setup: Setup) -> Result<Self> {
+    fn new(setup: Setup) -> Self {
         let (state, recovered) = (Mutex::default(), watch::Sender::new(0));
-        Ok(Self { common: setup.common, state, recovered, delay: Mutex::new(RECOVER_AGAIN) })
+        Self { common: setup.common, state, recovered, delay: Mutex::new(RECOVER_AGAIN) }
     }
     fn common(&self) -> &Common {
         &self.common

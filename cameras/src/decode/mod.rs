@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::barcode::Symbology;
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::{Clock, Error, Kind, Result};
 
 pub use self::rxing::Rxing;
 #[cfg(feature = "zxing-cpp")]
@@ -23,12 +23,12 @@ pub use picture::{decode_file, load};
 use crate::frame::GreyView;
 
 /// Finds barcodes in a picture.
-pub trait Decoder {
-    /// All codes that it finds, each once, in no order. None is no error.
+pub trait Decoder: Send {
+    /// All codes that it finds, each once, in no order. None is no error. The budget of `hints` is measured by `clock`.
     ///
     /// # Errors
     /// The decoder itself failed; the next picture may go well.
-    fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints) -> Result<Vec<Code>>;
+    fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints, clock: &dyn Clock) -> Result<Vec<Code>>;
 }
 
 /// The best decoder of this build: zxing-cpp if it is built in, else rxing.

@@ -31,7 +31,7 @@ pub fn decode_file(path: impl AsRef<Path>) -> Result<Vec<Code>> {
     let frame = load(path, &SystemClock)?;
     let mut scratch = Vec::new();
     let hints = Hints::all().with_budget(BUDGET);
-    let decoded = frame.grey(&mut scratch).and_then(|view| best().decode(&view, &hints));
+    let decoded = frame.grey(&mut scratch).and_then(|view| best().decode(&view, &hints, &SystemClock));
     decoded.map(undisputed).map_err(|e| e.at(path.display()))
 }
 

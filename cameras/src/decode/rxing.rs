@@ -11,7 +11,7 @@ use rxing::{
     BarcodeFormat, BinaryBitmap, DecodeHints, Luma8Source, LuminanceSource, MultiFormatReader, RXingResult,
     RXingResultMetadataType, RXingResultMetadataValue, Reader,
 };
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::{Clock, Error, Kind, Result};
 
 use super::enhance::{enlarged, halved, sharpen_rows};
 use super::{Code, Decoder, Effort, Format, Hints, bounds, reading};
@@ -23,10 +23,11 @@ use crate::frame::GreyView;
 pub struct Rxing {}
 
 impl Decoder for Rxing {
-    fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints) -> Result<Vec<Code>> {
+    fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints, clock: &dyn Clock) -> Result<Vec<Code>> {
         let mut search = Search {
             hints,
-            deadline: Instant::now() + hints.budget,
+            clock,
+            deadline: clock.now() + hints.budget,
             found: Vec::new(),
             unconfirmed: Vec::new(),
             pass: 0,
@@ -53,6 +54,7 @@ const ENLARGE_BELOW: usize = 400_000;
 
 struct Search<'h> {
     hints: &'h Hints,
+    clock: &'h dyn Clock,
     deadline: Instant,
     found: Vec<Code>,
     /// Articles' codes that one enhanced picture showed, and which one.
@@ -144,7 +146,7 @@ impl Search<'_> {
     }
 
     fn has_time(&self) -> bool {
-        Instant::now() < self.deadline
+        self.clock.now() < self.deadline
     }
 
     /// Whether to look on for these formats: there is time and none was found.

@@ -3,6 +3,7 @@
 use ::rxing::{BarcodeFormat, EncodeHints, MultiFormatWriter, Writer};
 
 use super::*;
+use tresen_hal::SystemClock;
 
 /// A white picture to place codes in.
 struct Picture {
@@ -50,7 +51,7 @@ impl Picture {
     }
 
     fn codes(&self, hints: &Hints) -> Vec<Code> {
-        let mut codes = Rxing::default().decode(&self.view(), hints).expect("decodes");
+        let mut codes = Rxing::default().decode(&self.view(), hints, &SystemClock).expect("decodes");
         codes.sort_by(|a, b| a.text.cmp(&b.text));
         codes
     }
@@ -161,6 +162,15 @@ fn a_spent_budget_ends_the_search() {
 }
 
 #[test]
+fn a_budget_is_counted_by_the_clock_that_is_handed_in() {
+    let stopped = tresen_hal::ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp"));
+    let picture = Picture::new(400, 300).with(EAN.0, EAN.1, BOX).turned();
+    let hints = hints(&[Format::Ean13]).with_budget(Duration::from_nanos(1));
+    let codes = Rxing::default().decode(&picture.view(), &hints, &stopped).expect("decodes");
+    assert_eq!(codes[0].text, EAN.1, "no time passes, so the picture is turned, too");
+}
+
+#[test]
 fn tiny_pictures_hold_no_code() {
     for (width, height) in [(1, 1), (2, 300), (300, 1), (7, 7), (40, 40)] {
         assert!(Picture::new(width, height).codes(&hints(Format::ALL)).is_empty(), "{width}x{height}");
@@ -181,7 +191,7 @@ proptest::proptest! {
             })
             .collect();
         let hints = hints(Format::ALL).with_budget(Duration::from_millis(50));
-        let _ = Rxing::default().decode(&Picture { width, height, pixels }.view(), &hints);
+        let _ = Rxing::default().decode(&Picture { width, height, pixels }.view(), &hints, &SystemClock);
     }
 }
 
@@ -198,7 +208,7 @@ fn zxing_cpp_reads_as_a_scanner_would() {
         (BarcodeFormat::DATA_MATRIX, "Tresen", "Tresen", Format::DataMatrix, "]d1"),
     ] {
         let picture = Picture::new(420, 200).with(format, drawn, (40, 40, 320, 110));
-        let codes = ZxingCpp::default().decode(&picture.view(), &Hints::all()).expect("decodes");
+        let codes = ZxingCpp::default().decode(&picture.view(), &Hints::all(), &SystemClock).expect("decodes");
         let got: Vec<_> = codes.iter().map(|c| (c.format, c.aim.as_str(), c.text.as_str())).collect();
         assert_eq!(got, [(ours, aim, text)]);
         assert_eq!(codes[0].bytes, text.as_bytes());

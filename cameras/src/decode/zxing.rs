@@ -3,10 +3,8 @@
 //! Linear codes that it does not find at once are looked for again in the enlarged and sharpened picture,
 //! as long as the budget allows.
 
-use std::time::Instant;
-
 use tresen_hal::barcode::{gs1, upc_e};
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::{Clock, Error, Kind, Result};
 use zxingcpp::{Barcode, BarcodeFormat, ImageFormat, ImageView, PointI, TextMode};
 
 use super::enhance::{enlarged, sharpen_rows};
@@ -22,8 +20,8 @@ pub struct ZxingCpp {}
 const ENLARGE_BELOW: usize = 400_000;
 
 impl Decoder for ZxingCpp {
-    fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints) -> Result<Vec<Code>> {
-        let deadline = Instant::now() + hints.budget;
+    fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints, clock: &dyn Clock) -> Result<Vec<Code>> {
+        let deadline = clock.now() + hints.budget;
         let (width, height) = (picture.width(), picture.height());
         let pixels = picture.packed();
         let all: Vec<_> = hints.formats.iter().map(|f| to_zxing(*f)).collect();
@@ -35,7 +33,7 @@ impl Decoder for ZxingCpp {
         }
         let mut unconfirmed: Vec<Code> = Vec::new();
         for (factor, sharpen) in [(2, false), (2, true), (3, true)] {
-            if Instant::now() >= deadline {
+            if clock.now() >= deadline {
                 break;
             }
             let (mut big, w, h) = enlarged(&pixels, width, height, factor);

@@ -1,82 +1,32 @@
-//! From frames to codes: a decoder on its own thread, which always takes the latest frame.
+//! From frames to codes: a decoder on a thread of its own, which always takes the latest frame.
 //!
-//! Decoding a hard frame takes longer than the camera needs for the next. Frames that come meanwhile
-//! replace each other, so a code is never older than one decoding. A decoder that hangs is left behind
-//! with its thread, and a new one takes over.
+//! Decoding a hard frame takes longer than the camera needs for the next. Frames that come meanwhile replace each
+//! other, so a code is never older than one look. A decoder that hangs is left behind with its thread, and another
+//! takes over. A picture that does not change is looked at less and less often, and [`Reader::wants_frame`] tells the
+//! camera's owner to take fewer frames.
 
 mod guard;
+mod look;
+mod options;
 mod pace;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
-use tresen_hal::{Address, BoxFuture, Error, Kind, Result};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tresen_hal::runtime::Worker;
+use tresen_hal::{BoxFuture, Error, Kind, Result, Runtime};
 
 pub use guard::Agreement;
+pub use options::{OPTIONS, Options};
 
-use self::pace::Pace;
-use crate::decode::{Code, Decoder, Effort, Format, Hints, best};
+use self::look::Looker;
+use crate::decode::{Code, Decoder, best};
 use crate::{Camera, Frame};
-
-/// How a [`Reader`] decodes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// What to look for. The effort is that of every second frame, the others get a quick look.
-    pub hints: Hints,
-    /// In how many frames within [`Options::window`] an EAN, UPC or DataBar must be seen before it is believed: a
-    /// misread one can have a right check digit. 1 believes at once. Of a picture from a file, one is enough if it
-    /// was read without enhancing the picture, or in two enhanced ones alike.
-    pub frames: u8,
-    /// See [`Options::frames`].
-    pub window: Duration,
-    /// After how long a decoder counts as hanging.
-    pub stuck: Duration,
-}
-
-impl Default for Options {
-    /// Retail formats with 40 ms for the thorough look, two agreeing frames within a second.
-    fn default() -> Self {
-        Self {
-            hints: Hints::retail().with_budget(Duration::from_millis(40)),
-            frames: 2,
-            window: Duration::from_secs(1),
-            stuck: Duration::from_secs(5),
-        }
-    }
-}
-
-/// The options that [`Options::from_address`] reads.
-pub const OPTIONS: [&str; 2] = ["codes", "frames"];
-
-impl Options {
-    /// Reads the options of a camera's address: `codes`, a list of kinds to look for (`ean-13,qr,pdf-417`), or
-    /// `retail` (without it), or `all`; and `frames`, 1 to 10 (2).
-    ///
-    /// # Errors
-    /// [`Kind::Address`] names the option and what is allowed.
-    pub fn from_address(address: &Address) -> Result<Self> {
-        let usual = Self::default();
-        let bad = |why: String| Error::new(Kind::Address, why).at(address.label());
-        let frames = address.option_as("frames")?.unwrap_or(usual.frames);
-        if !(1..=10).contains(&frames) {
-            return Err(bad(format!("option `frames={frames}`: allowed are 1 to 10")));
-        }
-        let formats = match address.option("codes") {
-            None | Some("retail") => Format::RETAIL.to_vec(),
-            Some("all") => Format::ALL.to_vec(),
-            Some(names) => names
-                .split(',')
-                .map(|name| {
-                    name.trim().parse().map_err(|e: Error| bad(format!("option `codes={names}`: {}", e.what())))
-                })
-                .collect::<Result<_>>()?,
-        };
-        let hints = Hints { formats, ..usual.hints };
-        Ok(Self { hints, frames, ..usual })
-    }
-}
 
 /// A code and the frame that it was in.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,128 +37,178 @@ pub struct Read {
     /// The frame's number.
     pub sequence: u64,
     /// When the frame was taken, monotonic.
-    pub captured: Instant,
+    pub captured: std::time::Instant,
     /// When the frame was taken, date and time.
     pub at: Timestamp,
 }
 
-/// Makes a decoder on the thread that will use it.
+/// Makes a decoder, on the thread that will use it.
 pub type Factory = Arc<dyn Fn() -> Box<dyn Decoder> + Send + Sync>;
 
-/// A decoding thread. Dropping it ends the thread once the frame at hand is done.
+/// Reads the frames that are pushed into it. Dropping it ends its thread after the look at hand.
 pub struct Reader {
     shared: Arc<Shared>,
     factory: Factory,
     options: Options,
-    to: mpsc::Sender<Result<Read>>,
-    from: mpsc::Receiver<Result<Read>>,
+    runtime: Arc<dyn Runtime>,
 }
 
 impl Reader {
-    /// A reader with the [`best`] decoder.
+    /// A reader with the [`best`] decoder, on a thread of `runtime`, which also measures the decoder's time.
     ///
     /// # Errors
-    /// The system has no thread left.
-    pub fn new(options: Options) -> Result<Self> {
-        Self::with_decoder(options, Arc::new(best))
+    /// The system starts no more threads.
+    pub fn new(options: Options, runtime: Arc<dyn Runtime>) -> Result<Self> {
+        Self::with_decoder(options, Arc::new(best), runtime)
     }
 
     /// A reader with decoders of your own.
     ///
     /// # Errors
-    /// The system has no thread left.
-    pub fn with_decoder(options: Options, factory: Factory) -> Result<Self> {
-        let (to, from) = mpsc::channel(WAITING);
-        let reader = Self { shared: Arc::default(), factory, options, to, from };
-        reader.start(0)?;
-        Ok(reader)
+    /// The system starts no more threads.
+    pub fn with_decoder(options: Options, factory: Factory, runtime: Arc<dyn Runtime>) -> Result<Self> {
+        let state = State {
+            worker: Arc::new(runtime.worker(THREAD)?),
+            looker: None,
+            waiting: None,
+            pushed: None,
+            skipped: 0,
+            busy_since: None,
+            generation: 0,
+            hanging: 0,
+            found: VecDeque::new(),
+            is_closed: false,
+        };
+        let shared = Shared { state: Mutex::new(state), woken: Notify::new(), interval: watch::Sender::default() };
+        Ok(Self { shared: Arc::new(shared), factory, options, runtime })
     }
 
-    /// Hands over a frame; one that waits is replaced.
-    pub fn see(&self, frame: Frame) {
+    /// Hands over a frame; it replaces one that still waits to be looked at.
+    pub fn push(&self, frame: Frame) {
         {
             let mut state = self.shared.lock();
-            if state.frame.replace(frame).is_some() {
+            state.pushed = Some(Instant::now());
+            if state.waiting.replace(frame).is_some() {
                 state.skipped += 1;
             }
         }
         self.replace_if_stuck();
-        self.shared.wake.notify_all();
+        self.begin();
     }
 
-    /// Leaves a decoder behind that hangs, and starts another; not more than [`HANGING`] are left behind.
-    fn replace_if_stuck(&self) {
-        let (generation, left_behind) = {
-            let mut state = self.shared.lock();
-            if state.busy_since.is_none_or(|since| since.elapsed() <= self.options.stuck) {
-                return;
-            }
-            if state.hanging >= HANGING {
-                state.busy_since = Some(Instant::now());
-                (None, state.hanging)
-            } else {
-                state.generation += 1;
-                state.busy_since = None;
-                state.hanging += 1;
-                (Some(state.generation), state.hanging)
-            }
-        };
-        tracing::warn!(left_behind, "a decoder hangs");
-        let started = match generation {
-            Some(generation) => self.start(generation),
-            None => Err(Error::new(Kind::Io, format!("{left_behind} decoders hang; no other is started"))
-                .hint("look for fewer kinds of codes, by the option `codes`")),
-        };
-        if let Err(error) = started {
-            self.to.try_send(Err(error)).ok();
-        }
-    }
-
-    /// The next code. Cancel-safe.
+    /// Waits until another frame is worth pushing: at once while something moves, 200 ms after the last one when the
+    /// picture has not changed for a while. A camera whose frames are not taken meanwhile costs next to nothing.
     ///
-    /// # Errors
-    /// The decoder failed on a frame, or a frame was damaged; the next frame may go well.
-    pub async fn next(&mut self) -> Result<Read> {
+    /// Cancel-safe.
+    pub async fn wants_frame(&self) {
+        let mut interval = self.shared.interval.subscribe();
         loop {
-            match tokio::time::timeout(self.options.stuck.max(LEAST_PATIENCE), self.from.recv()).await {
-                Ok(read) => return read.unwrap_or_else(|| Err(Error::new(Kind::Closed, "the reader has ended"))),
-                Err(_) => self.replace_if_stuck(),
+            let Some(pushed) = self.shared.lock().pushed else { return };
+            let due = pushed + *interval.borrow_and_update();
+            tokio::select! {
+                biased;
+                // The sender lives as long as the reader.
+                _ = interval.changed() => {}
+                () = tokio::time::sleep_until(due) => return,
             }
         }
     }
 
-    /// How many frames were replaced before they were decoded.
-    pub fn skipped(&self) -> u64 {
-        self.shared.lock().skipped
-    }
-
-    /// The next code of a camera: shows its frames to this reader meanwhile. Cancel-safe.
+    /// The next code. Somebody must wait here while frames are pushed: it also begins the next look and replaces a
+    /// decoder that hangs.
+    ///
+    /// Cancel-safe.
     ///
     /// # Errors
-    /// As [`Reader::next`]; or the camera failed, with an error of its own.
-    pub fn next_of<'a>(&'a mut self, camera: &'a mut dyn Camera) -> BoxFuture<'a, Result<Read>> {
+    /// [`Kind::Input`]: a frame was damaged, or the decoder failed on it; the next one may go well. Others: all
+    /// decoders hang, or the system starts no more threads.
+    pub async fn next(&self) -> Result<Read> {
+        loop {
+            if let Some(found) = self.shared.lock().found.pop_front() {
+                return found;
+            }
+            self.replace_if_stuck();
+            self.begin();
+            let patience = self.options.stuck.max(LEAST_PATIENCE);
+            tokio::time::timeout(patience, self.shared.woken.notified()).await.ok();
+        }
+    }
+
+    /// The next code of a camera whose frames nobody else wants. Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`Reader::next`]; or the camera failed.
+    pub fn next_of<'a>(&'a self, camera: &'a mut dyn Camera) -> BoxFuture<'a, Result<Read>> {
         Box::pin(async move {
             loop {
+                let frame = async {
+                    self.wants_frame().await;
+                    camera.event().await
+                };
                 tokio::select! {
                     biased;
-                    read = self.from.recv() => {
-                        return read.unwrap_or_else(|| Err(Error::new(Kind::Closed, "the reader has ended")));
-                    }
-                    frame = camera.event() => self.see(frame?),
-                    () = tokio::time::sleep(self.options.stuck.max(LEAST_PATIENCE)) => self.replace_if_stuck(),
+                    read = self.next() => return read,
+                    frame = frame => self.push(frame?),
                 }
             }
         })
     }
 
-    fn start(&self, generation: u64) -> Result<()> {
-        let (shared, to) = (self.shared.clone(), self.to.clone());
-        let (factory, options) = (self.factory.clone(), self.options.clone());
-        std::thread::Builder::new()
-            .name("tresen-decode".into())
-            .spawn(move || run(&shared, generation, &*factory, options, &to))
-            .map(drop)
-            .map_err(|e| Error::new(Kind::Io, "no thread for decoding").because(e))
+    /// How many frames were replaced before anybody looked at them.
+    pub fn skipped(&self) -> u64 {
+        self.shared.lock().skipped
+    }
+
+    /// Begins to look at the frame that waits, if the decoder is free.
+    fn begin(&self) {
+        let mut state = self.shared.lock();
+        if state.busy_since.is_some() {
+            return;
+        }
+        let Some(frame) = state.waiting.take() else { return };
+        state.busy_since = Some(Instant::now());
+        let (looker, generation, worker) = (state.looker.take(), state.generation, state.worker.clone());
+        drop(state);
+        let (shared, factory) = (self.shared.clone(), self.factory.clone());
+        let (options, runtime) = (self.options.clone(), self.runtime.clone());
+        worker.run(Box::new(move || {
+            let looked = catch_unwind(AssertUnwindSafe(|| {
+                let mut looker = looker.unwrap_or_else(|| Looker::new(factory(), options, runtime));
+                let found = looker.look(&frame, &|| shared.is_outdated(generation));
+                (looker, found)
+            }));
+            shared.done(generation, looked.ok());
+        }));
+    }
+
+    /// Leaves a decoder behind that hangs, with its thread, and lets another take over; not more than [`HANGING`]
+    /// are left behind.
+    fn replace_if_stuck(&self) {
+        let mut state = self.shared.lock();
+        if state.busy_since.is_none_or(|since| since.elapsed() < self.options.stuck) {
+            return;
+        }
+        let left_behind = state.hanging;
+        let worker = if left_behind < HANGING {
+            self.runtime.worker(THREAD)
+        } else {
+            Err(Error::new(Kind::Io, format!("{left_behind} decoders hang; no other is started"))
+                .hint("look for fewer kinds of codes, by the option `codes`"))
+        };
+        tracing::warn!(left_behind, "a decoder hangs");
+        match worker {
+            Ok(worker) => {
+                (state.worker, state.looker) = (Arc::new(worker), None);
+                state.generation += 1;
+                state.hanging += 1;
+                state.busy_since = None;
+            }
+            Err(error) => {
+                state.busy_since = Some(Instant::now());
+                state.find(Err(error));
+                self.shared.woken.notify_one();
+            }
+        }
     }
 }
 
@@ -220,275 +220,92 @@ impl std::fmt::Debug for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.wake.notify_all();
+        let mut state = self.shared.lock();
+        state.is_closed = true;
+        state.waiting = None;
     }
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    wake: Condvar,
+    /// Something was found, or the decoder is free.
+    woken: Notify,
+    /// The least time from one frame to the next that is wanted.
+    interval: watch::Sender<Duration>,
 }
 
-#[derive(Default)]
 struct State {
-    frame: Option<Frame>,
+    worker: Arc<Worker>,
+    /// None before the first look, and while the worker has it.
+    looker: Option<Looker>,
+    /// The latest frame, until it is looked at.
+    waiting: Option<Frame>,
+    /// When the last frame was pushed.
+    pushed: Option<Instant>,
     skipped: u64,
-    /// Which thread may go on.
-    generation: u64,
     busy_since: Option<Instant>,
-    /// Threads that were left behind and still run.
+    /// Counts workers: what those say that were left behind is ignored.
+    generation: u64,
+    /// Workers that were left behind and still run.
     hanging: usize,
-    closed: bool,
+    found: VecDeque<Result<Read>>,
+    is_closed: bool,
+}
+
+impl State {
+    fn find(&mut self, found: Result<Read>) {
+        if self.found.len() < WAITING {
+            self.found.push_back(found);
+        } else {
+            tracing::debug!("dropped a code: nobody takes them");
+        }
+    }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder of this lock panics")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next frame for the thread of this generation; none once it has to end.
-    fn next_frame(&self, generation: u64) -> Option<Frame> {
-        let mut state = self.lock();
-        loop {
-            if state.closed || state.generation != generation {
-                return None;
-            }
-            if let Some(frame) = state.frame.take() {
-                state.busy_since = Some(Instant::now());
-                return Some(frame);
-            }
-            state = self.wake.wait(state).expect("no holder of this lock panics");
-        }
-    }
-
-    /// Whether the thread of this generation has nothing newer to look at.
-    fn is_idle(&self, generation: u64) -> bool {
+    /// Whether a longer look is not worth it any more: there is a newer frame, or nobody waits.
+    fn is_outdated(&self, generation: u64) -> bool {
         let state = self.lock();
-        state.frame.is_none() && !state.closed && state.generation == generation
+        state.waiting.is_some() || state.is_closed || state.generation != generation
     }
 
-    /// Whether the thread of this generation may deliver what it found.
-    fn done(&self, generation: u64) -> bool {
+    /// Takes in what a look has found; none if the decoder panicked.
+    fn done(&self, generation: u64, looked: Option<(Looker, Result<Vec<Read>>)>) {
         let mut state = self.lock();
         if state.generation != generation {
             state.hanging -= 1;
-            return false;
-        }
-        state.busy_since = None;
-        !state.closed
-    }
-}
-
-fn run(
-    shared: &Shared,
-    generation: u64,
-    factory: &(dyn Fn() -> Box<dyn Decoder> + Send + Sync),
-    options: Options,
-    to: &mpsc::Sender<Result<Read>>,
-) {
-    let mut decoder = factory();
-    let mut guard = Agreement::new(options.frames, options.window);
-    let (mut scratch, mut is_quick, mut pace) = (Vec::new(), false, Pace::default());
-    while let Some(frame) = shared.next_frame(generation) {
-        let (is_still, captured) = (frame.is_still(), frame.captured());
-        let decoded = frame.grey(&mut scratch).and_then(|view| {
-            if !is_still && !pace.is_due(&view, captured) {
-                return Ok(None);
-            }
-            let mut hints = options.hints.clone();
-            if is_quick && !is_still {
-                hints.effort = Effort::Fast;
-            }
-            is_quick = !is_quick;
-            let started = Instant::now();
-            let mut codes = decoder.decode(&view, &hints)?;
-            // A picture that is shown only once, or lies still, deserves a longer look while no newer one waits.
-            let longer = if is_still || pace.deserves_longer_look() { LONGER_LOOKS } else { 0 };
-            for _ in 0..longer {
-                if !codes.is_empty() || !shared.is_idle(generation) {
-                    break;
-                }
-                hints.effort = options.hints.effort;
-                hints.budget *= 4;
-                codes = decoder.decode(&view, &hints)?;
-            }
-            pace.looked(captured, started.elapsed(), !codes.is_empty());
-            Ok(Some(codes))
-        });
-        if !shared.done(generation) {
             return;
         }
-        let (sequence, at) = (frame.sequence(), frame.at());
-        let believed = match decoded {
-            Ok(None) => continue,
-            Ok(Some(codes)) if is_still => Ok(guard.admit_still(codes)),
-            Ok(Some(codes)) => Ok(guard.admit(codes, captured)),
-            Err(error) => Err(error),
-        };
-        let results: Vec<_> = match believed {
-            Ok(codes) => codes.into_iter().map(|code| Ok(Read { code, sequence, captured, at })).collect(),
-            Err(error) => vec![Err(error)],
-        };
-        for result in results {
-            if to.try_send(result).is_err() {
-                tracing::debug!("dropped a code: its owner is slow or gone");
+        state.busy_since = None;
+        match looked {
+            Some((looker, found)) => {
+                let interval = looker.interval();
+                self.interval.send_if_modified(|now| std::mem::replace(now, interval) != interval);
+                state.looker = Some(looker);
+                match found {
+                    Ok(reads) => reads.into_iter().for_each(|read| state.find(Ok(read))),
+                    Err(error) => state.find(Err(error)),
+                }
             }
+            None => state.find(Err(Error::new(Kind::Input, "the barcode decoder panicked on a frame"))),
         }
+        drop(state);
+        self.woken.notify_one();
     }
 }
 
+/// The name of the threads that decode.
+const THREAD: &str = "tresen-decode";
 /// Codes that wait for a slow owner; more are dropped, since the camera still sees them.
 const WAITING: usize = 256;
-/// How often the budget grows, fourfold each time, in a longer look.
-const LONGER_LOOKS: u8 = 2;
 /// How many hanging decoders are left behind: each keeps a core busy.
 const HANGING: usize = 2;
 /// How often a hanging decoder is looked for at the most.
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decode::code_for_tests as code;
-    use crate::frame::{GreyView, PixelFormat};
-    use std::sync::mpsc as std_mpsc;
-    use tresen_hal::SystemClock;
-
-    /// A decoder that reads the first pixel as a QR code, when it is let.
-    struct Pixel(std_mpsc::Receiver<()>);
-
-    impl Decoder for Pixel {
-        fn decode(&mut self, picture: &GreyView<'_>, _: &Hints) -> Result<Vec<Code>> {
-            self.0.recv().ok();
-            match picture.row(0)[0] {
-                0 => Err(Error::new(Kind::Input, "black")),
-                n => Ok(vec![code(Format::Qr, &n.to_string())]),
-            }
-        }
-    }
-
-    fn frame(pixel: u8) -> Frame {
-        Frame::new(PixelFormat::Grey8, 1, 1, vec![pixel], &SystemClock).expect("good").numbered(pixel.into())
-    }
-
-    /// A reader that decodes one frame for each `()` sent, with as many decoders as receivers given.
-    fn reader(options: Options, gates: Vec<std_mpsc::Receiver<()>>) -> Reader {
-        let gates = Mutex::new(gates);
-        let factory: Factory = Arc::new(move || Box::new(Pixel(gates.lock().expect("unbroken").remove(0))));
-        Reader::with_decoder(options, factory).expect("a thread")
-    }
-
-    fn is_busy(reader: &Reader) -> bool {
-        reader.shared.lock().busy_since.is_some()
-    }
-
-    #[tokio::test]
-    async fn the_latest_frame_wins() {
-        let (gate, opens) = std_mpsc::channel();
-        let mut reader = reader(Options::default(), vec![opens]);
-        reader.see(frame(1));
-        while !is_busy(&reader) {
-            tokio::task::yield_now().await;
-        }
-        for n in 2..=9 {
-            reader.see(frame(n));
-        }
-        gate.send(()).expect("open");
-        gate.send(()).expect("open");
-        let read = reader.next().await.expect("a code");
-        assert_eq!((read.code.text.as_str(), read.sequence), ("1", 1));
-        assert_eq!(reader.next().await.expect("a code").code.text, "9");
-        assert_eq!(reader.skipped(), 7);
-    }
-
-    #[tokio::test]
-    async fn a_bad_frame_is_an_error_and_the_next_goes_well() {
-        let (gate, opens) = std_mpsc::channel();
-        let mut reader = reader(Options::default(), vec![opens]);
-        gate.send(()).expect("open");
-        gate.send(()).expect("open");
-        reader.see(frame(0));
-        assert_eq!(reader.next().await.expect_err("black").kind(), Kind::Input);
-        reader.see(frame(5));
-        assert_eq!(reader.next().await.expect("a code").code.text, "5");
-    }
-
-    #[tokio::test]
-    async fn a_hanging_decoder_is_replaced_and_its_answer_ignored() {
-        let (hang, first) = std_mpsc::channel();
-        let (gate, second) = std_mpsc::channel();
-        let mut reader = reader(Options { stuck: Duration::ZERO, ..Options::default() }, vec![first, second]);
-        reader.see(frame(1));
-        while !is_busy(&reader) {
-            tokio::task::yield_now().await;
-        }
-        gate.send(()).expect("open");
-        reader.see(frame(2));
-        assert_eq!(reader.next().await.expect("a code").code.text, "2");
-        hang.send(()).expect("it still hangs");
-        gate.send(()).expect("open");
-        reader.see(frame(3));
-        assert_eq!(reader.next().await.expect("a code").code.text, "3", "not 1");
-    }
-
-    #[tokio::test]
-    async fn the_thread_ends_with_the_reader() {
-        let (gate, opens) = std_mpsc::channel();
-        let reader = reader(Options::default(), vec![opens]);
-        drop(reader);
-        // The decoder, and with it the receiver, is dropped when the thread ends.
-        while gate.send(()).is_ok() {
-            tokio::task::yield_now().await;
-        }
-        assert!(gate.send(()).is_err());
-    }
-
-    #[tokio::test]
-    async fn not_every_hanging_decoder_is_replaced() {
-        let (senders, gates): (Vec<_>, Vec<_>) = (0..=HANGING).map(|_| std_mpsc::channel()).unzip();
-        let mut reader = reader(Options { stuck: Duration::ZERO, ..Options::default() }, gates);
-        reader.see(frame(1));
-        let error = loop {
-            // No frame comes any more; hanging decoders take the one that waits.
-            reader.see(frame(2));
-            match tokio::time::timeout(Duration::from_millis(60), reader.next()).await {
-                Ok(read) => break read.expect_err("all hang"),
-                Err(_) => continue,
-            }
-        };
-        assert!(error.to_string().contains("no other is started"), "{error}");
-        drop(senders);
-    }
-
-    #[tokio::test]
-    async fn an_article_in_a_picture_file_is_read_once_shown() {
-        struct Ean(bool);
-        impl Decoder for Ean {
-            fn decode(&mut self, _: &GreyView<'_>, _: &Hints) -> Result<Vec<Code>> {
-                Ok(vec![Code { enhanced: self.0, ..code(Format::Ean13, "4006381333931") }, code(Format::Qr, "q")])
-            }
-        }
-        for (enhanced, first) in [(false, "4006381333931"), (true, "q")] {
-            let factory: Factory = Arc::new(move || Box::new(Ean(enhanced)));
-            let mut reader = Reader::with_decoder(Options::default(), factory).expect("a thread");
-            reader.see(frame(1).still());
-            assert_eq!(reader.next().await.expect("a code").code.text, first);
-        }
-    }
-
-    #[test]
-    fn reads_an_address() {
-        let read =
-            |options: &str| Options::from_address(&format!("camera+file:///x?{options}").parse().expect(options));
-        assert_eq!(read("fps=5").expect("none of these"), Options::default());
-        let options = read("codes=pdf-417,%20itf&frames=3").expect("good");
-        assert_eq!((options.hints.formats, options.frames), (vec![Format::Pdf417, Format::Itf], 3));
-        assert_eq!(read("codes=all").expect("good").hints.formats, Format::ALL);
-        for bad in ["codes=ean13", "frames=0", "frames=many"] {
-            let error = read(bad).expect_err(bad);
-            assert!(error.kind() == Kind::Address && error.to_string().contains(bad), "{error}");
-        }
-    }
-}
+mod tests;

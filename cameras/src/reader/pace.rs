@@ -1,22 +1,9 @@
-//! When to look at a frame: a picture that does not change is looked at a few times and then now and then, and
-//! looking in vain takes half of the time at most. Sans-IO.
+//! When to look at a frame: a picture that does not change is looked at a few times and then less and less often,
+//! and looking in vain takes half of the time at most. Sans-IO.
 
 use std::time::{Duration, Instant};
 
 use crate::frame::GreyView;
-
-/// Looks at an unchanged picture without a pause: a thorough and a quick one, twice.
-const LOOKS: u32 = 4;
-/// Between looks at an unchanged picture without a code.
-const IDLE: Duration = Duration::from_secs(1);
-/// Between looks at an unchanged picture with codes: its owner has to learn that they are still there.
-const HOLDING: Duration = Duration::from_millis(250);
-/// Cells across and down in which changes are looked for.
-const CELLS: (usize, usize) = (32, 24);
-/// Pixels of a cell that count, across and down.
-const SAMPLES: usize = 4;
-/// By how many grey values a cell differs that has changed; noise of a camera moves the mean of its pixels by less.
-const CHANGE: i32 = 10;
 
 /// Decides which frames are looked at.
 #[derive(Debug, Default)]
@@ -24,6 +11,8 @@ pub(super) struct Pace {
     last: Vec<i32>,
     looks: u32,
     looked: Option<Instant>,
+    changed: Option<Instant>,
+    is_calm: bool,
     found: bool,
     rest_until: Option<Instant>,
 }
@@ -33,15 +22,21 @@ impl Pace {
     pub(super) fn is_due(&mut self, picture: &GreyView<'_>, now: Instant) -> bool {
         let cells = cells(picture);
         if cells.len() != self.last.len() || self.last.iter().zip(&cells).any(|(a, b)| (a - b).abs() > CHANGE) {
-            (self.last, self.looks) = (cells, 0);
+            (self.last, self.looks, self.changed) = (cells, 0, Some(now));
         }
+        self.is_calm = self.changed.is_some_and(|at| now.saturating_duration_since(at) >= CALM);
         let since = self.looked.map(|at| now.saturating_duration_since(at));
         let pause = match self.looks {
             0..LOOKS => Duration::ZERO,
             _ if self.found => HOLDING,
-            _ => IDLE,
+            looks => IDLE * (1 << (looks - LOOKS).min(DOUBLINGS)),
         };
         since.is_none_or(|since| since >= pause) && self.rest_until.is_none_or(|until| now >= until)
+    }
+
+    /// The least time until the next frame is wanted.
+    pub(super) fn interval(&self) -> Duration {
+        if self.is_calm { ASLEEP } else { Duration::ZERO }
     }
 
     /// Whether this unchanged picture deserves one longer look.
@@ -78,6 +73,24 @@ fn cells(picture: &GreyView<'_>) -> Vec<i32> {
     cells
 }
 
+/// Looks at an unchanged picture without a pause: a thorough and a quick one, twice.
+const LOOKS: u32 = 4;
+/// Between looks at an unchanged picture without a code, at first; the pause doubles with each of [`DOUBLINGS`] looks.
+const IDLE: Duration = Duration::from_secs(1);
+const DOUBLINGS: u32 = 3;
+/// Between looks at an unchanged picture with codes: its owner has to learn that they are still there.
+const HOLDING: Duration = Duration::from_millis(250);
+/// After this long without a change, frames are wanted at [`ASLEEP`] only.
+const CALM: Duration = Duration::from_secs(2);
+/// From frame to frame while nothing changes: the longest that somebody waits who comes into view.
+const ASLEEP: Duration = Duration::from_millis(200);
+/// Cells across and down in which changes are looked for.
+const CELLS: (usize, usize) = (32, 24);
+/// Pixels of a cell that count, across and down.
+const SAMPLES: usize = 4;
+/// By how many grey values a cell differs that has changed; noise of a camera moves the mean of its pixels by less.
+const CHANGE: i32 = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,8 +114,9 @@ mod tests {
     #[test]
     fn an_unchanged_picture_is_looked_at_now_and_then() {
         let grey = |_: u32| vec![100; 64 * 48];
-        // Ten seconds: four looks, then one a second.
-        assert!(looks(300, Duration::ZERO, false, grey) <= 4 + 10);
+        // Four looks, then after 1, 2 and 4 s, then every 8 s: an hour has 4 + 3 + 449.
+        assert_eq!(looks(300, Duration::ZERO, false, grey), 4 + 3);
+        assert!((440..=456).contains(&looks(3600 * 30, Duration::ZERO, false, grey)));
         assert!((20..=50).contains(&looks(300, Duration::ZERO, true, grey)));
         // Noise and a slow drift of the exposure are no change.
         let mut seed = 7_u32;
@@ -114,7 +128,7 @@ mod tests {
                 })
                 .collect()
         };
-        assert!(looks(300, Duration::ZERO, false, noisy) <= 4 + 10);
+        assert_eq!(looks(300, Duration::ZERO, false, noisy), 4 + 3);
     }
 
     #[test]

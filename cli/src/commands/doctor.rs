@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
 use tresen::config::Severity;
-use tresen::hal::{Clock, Driver, Error};
+use tresen::hal::{Clock, Error};
 use tresen::{Address, Cameras, Class, Config, Kind, Result, Scanners, SystemClock};
 
 use super::check_config::counted;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tresen::hal::{Driver, Error, Kind, Known};
+use tresen::hal::{Error, Kind, Known};
 use tresen::payment::MemoryJournal;
 use tresen::printers::{Identity, Paper, Profile, Status};
 use tresen::{Address, Cameras, Class, Context, Printers, Result, Retry, Scanners, Terminals};

@@ -3,11 +3,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tresen::cameras::reader;
 use tresen::hal::address::LinkKind;
 use tresen::hal::link;
 use tresen::hal::{BoxFuture, Driver, Error, Kind, Link};
 use tresen::scanners::{Symbology, serial};
-use tresen::{Address, Cameras, Class, Clock, Result, Scan, Scanners, SystemClock};
+use tresen::{Address, Cameras, Class, Clock, Result, Scan, Scanners, SystemClock, SystemRuntime};
 
 use super::diagnose::{diagnosed, hex};
 use crate::devices;
@@ -75,7 +76,10 @@ async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Dr
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lines = matches!(address.link(), LinkKind::Serial { .. } | LinkKind::Tcp { .. });
     Ok(match address.protocol() {
-        "camera" => devices::open::<Cameras>(address).await?,
+        "camera" => {
+            let (camera, options) = (devices::open::<Cameras>(address).await?, reader::Options::from_address(address)?);
+            Box::new(tresen::CameraScans::new(camera, options, name, Arc::new(SystemRuntime::new()))?)
+        }
         // What comes is counted, so that a code without an end can be told from silence.
         "scanner" if lines => {
             devices::drivers().check(Class::Scanner, address)?;

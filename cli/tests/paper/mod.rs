@@ -45,7 +45,7 @@ impl Paper {
         let (width, height) = (self.width as usize, self.height as usize);
         let picture = GreyView::new(&luma, width, height, width).expect("a picture");
         let codes = decode::best()
-            .decode(&picture, &Hints::new(&[Format::Qr]).with_effort(Effort::Fast))
+            .decode(&picture, &Hints::new(&[Format::Qr]).with_effort(Effort::Fast), &tresen::SystemClock)
             .expect("the decoder works");
         codes.into_iter().find(|code| code.format == Format::Qr).map(|code| code.text)
     }

@@ -1,0 +1,250 @@
+//! Cameras as a vendor sees them: the next code in the picture, and the picture itself.
+//!
+//! The owner task holds the camera and publishes each frame; a reader beside it takes the latest whenever it is free.
+
+mod codes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tresen_cameras::{Frame, Reader, reader};
+use tresen_hal::{Address, BoxFuture, Driver, Error, Kind, Result, Runtime};
+use tresen_scanners::Scan;
+
+pub use self::codes::CameraScans;
+
+use self::codes::Codes;
+use super::device::{Common, Device, DeviceClass, Setup, Shared};
+use super::owner::{Gone, Hooks};
+use super::scans::Scans;
+use crate::class::Class;
+
+/// The driver that the owner task holds, boxed.
+type AnyCamera = dyn tresen_cameras::Camera;
+
+/// A camera by its logical name. Clones are cheap and share what it sees: each code goes to one of those who wait in
+/// [`Camera::next`]; its frames are there for everybody.
+pub type Camera = Device<Cameras>;
+
+/// Cameras that read codes.
+#[derive(Debug, Clone, Copy)]
+pub struct Cameras;
+
+impl DeviceClass for Cameras {
+    const CLASS: Class = Class::Camera;
+    const OPTIONS: &'static [&'static str] = &reader::OPTIONS;
+    type Driver = AnyCamera;
+    type Shared = SharedCamera;
+}
+
+/// What the owner of a camera shares with its handles.
+pub struct SharedCamera {
+    scans: Arc<Scans>,
+    frames: Frames,
+    runtime: Arc<dyn Runtime>,
+}
+
+/// The latest frame; none while the camera is away.
+type Frames = Arc<watch::Sender<Option<Frame>>>;
+
+impl Shared<AnyCamera> for SharedCamera {
+    fn new(setup: Setup) -> Self {
+        Self { scans: Arc::new(Scans::new(setup.common)), frames: Frames::default(), runtime: setup.runtime }
+    }
+    fn common(&self) -> &Common {
+        self.scans.common()
+    }
+    fn wrap(&self, camera: Box<AnyCamera>, address: Option<&Address>) -> Result<Box<AnyCamera>> {
+        let options = address.map(reader::Options::from_address).transpose()?.unwrap_or_default();
+        let reader = Reader::new(options, self.runtime.clone())?;
+        let (codes, scans) = (Codes::new(&self.common().reporter.device.name), self.scans.clone());
+        Ok(Box::new(Watched { camera, reader, codes, scans, frames: self.frames.clone() }))
+    }
+}
+
+impl Device<Cameras> {
+    /// How long [`Camera::frame`] waits: 5 s.
+    pub const FRAME: Duration = Duration::from_secs(5);
+
+    /// The next code; each is handed out once, and again only when it was out of sight for a while. Codes wait as
+    /// long as those of a [`Scanner`](super::Scanner).
+    ///
+    /// Cancel-safe: a dropped future loses no code.
+    pub async fn next(&self) -> Scan {
+        self.shared.scans.next().await
+    }
+
+    /// Drops the codes that wait, say when a new basket begins; how many there were.
+    pub fn discard(&self) -> usize {
+        self.shared.scans.discard()
+    }
+
+    /// What the camera sees: its latest frame, or the first one if there is none yet.
+    ///
+    /// # Errors
+    /// [`Kind::Timeout`]: none came within [`Camera::FRAME`]; it says what is known of the camera.
+    pub async fn frame(&self) -> Result<Frame> {
+        let mut frames = self.frames();
+        let shown = tokio::time::timeout(Self::FRAME, frames.wait_for(Option::is_some)).await;
+        // The sender lives as long as this handle.
+        if let Some(frame) = shown.ok().and_then(|shown| shown.ok()?.clone()) {
+            return Ok(frame);
+        }
+        let mut what = format!("no frame within {} s", Self::FRAME.as_secs());
+        if let Some(why) = self.phase().borrow().why() {
+            what = format!("{what}: {why}");
+        }
+        Err(Error::new(Kind::Timeout, what).at(self.name()))
+    }
+
+    /// The latest frame as it changes, for a live picture; none while the camera is away. Who is slow sees the latest
+    /// and misses those between. While a receiver exists the camera delivers all its frames, also when nothing moves.
+    pub fn frames(&self) -> watch::Receiver<Option<Frame>> {
+        self.shared.frames.subscribe()
+    }
+}
+
+/// A camera whose frames a reader sees, too. It delivers fewer of them while the reader wants none and nobody else
+/// looks.
+struct Watched {
+    camera: Box<AnyCamera>,
+    reader: Reader,
+    codes: Codes,
+    scans: Arc<Scans>,
+    frames: Frames,
+}
+
+impl Driver for Watched {
+    type Event = Frame;
+
+    fn event(&mut self) -> BoxFuture<'_, Result<Frame>> {
+        Box::pin(async move {
+            loop {
+                let frame = async {
+                    if self.frames.receiver_count() == 0 {
+                        self.reader.wants_frame().await;
+                    }
+                    self.camera.event().await
+                };
+                tokio::select! {
+                    biased;
+                    read = self.reader.next() => {
+                        if let Some(scan) = self.codes.scan(read)? {
+                            self.scans.scanned(scan);
+                        }
+                    }
+                    frame = frame => {
+                        let frame = frame?;
+                        self.reader.push(frame.clone());
+                        return Ok(frame);
+                    }
+                }
+            }
+        })
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        self.camera.close()
+    }
+}
+
+impl tresen_cameras::Camera for Watched {
+    fn size(&self) -> Option<(u32, u32)> {
+        self.camera.size()
+    }
+
+    fn set_running(&mut self, running: bool) -> BoxFuture<'_, Result<()>> {
+        self.camera.set_running(running)
+    }
+}
+
+impl Hooks<AnyCamera> for SharedCamera {
+    fn opened<'a>(&'a self, _: &'a mut AnyCamera, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
+        self.common().found(address, None);
+        self.common().reporter.connected(address);
+        Box::pin(async { Ok(None) })
+    }
+    fn event(&self, frame: Frame) {
+        self.frames.send_replace(Some(frame));
+    }
+    fn gone(&self, how: Gone<'_>) {
+        self.frames.send_replace(None);
+        self.common().gone(how);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+    use tresen_cameras::PixelFormat;
+    use tresen_hal::SimulatedRuntime;
+
+    use crate::event::{Bus, Reporter};
+
+    /// A camera with 25 frames a second that shows a grey wall.
+    struct Wall {
+        runtime: Arc<dyn Runtime>,
+        due: Instant,
+    }
+
+    impl Driver for Wall {
+        type Event = Frame;
+
+        fn event(&mut self) -> BoxFuture<'_, Result<Frame>> {
+            Box::pin(async move {
+                tokio::time::sleep_until(self.due).await;
+                self.due = Instant::now() + Duration::from_millis(40);
+                Frame::new(PixelFormat::Grey8, 64, 48, vec![120; 64 * 48], &*self.runtime)
+            })
+        }
+
+        fn close(&mut self) -> BoxFuture<'_, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    impl tresen_cameras::Camera for Wall {
+        fn size(&self) -> Option<(u32, u32)> {
+            None
+        }
+
+        fn set_running(&mut self, _: bool) -> BoxFuture<'_, Result<()>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    /// How many frames come within 10 s.
+    async fn count(camera: &mut Watched) -> usize {
+        let end = Instant::now() + Duration::from_secs(10);
+        let mut frames = 0;
+        while let Ok(frame) = tokio::time::timeout_at(end, camera.event()).await {
+            frame.expect("a frame");
+            frames += 1;
+        }
+        frames
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_camera_that_nobody_watches_delivers_few_frames_while_nothing_moves() {
+        let runtime: Arc<dyn Runtime> =
+            Arc::new(SimulatedRuntime::new(1, "2026-01-02T08:00:00Z".parse().expect("a timestamp")));
+        let frames = Frames::default();
+        let reporter = Reporter::new(Class::Camera, "wall", Bus::new(runtime.clone()));
+        let mut camera = Watched {
+            camera: Box::new(Wall { runtime: runtime.clone(), due: Instant::now() }),
+            reader: Reader::new(reader::Options::default(), runtime).expect("no thread is needed"),
+            codes: Codes::new("wall"),
+            scans: Arc::new(Scans::new(Common::new(reporter))),
+            frames: frames.clone(),
+        };
+        // 2 s with 25 a second, then 5 a second.
+        assert!((80..=92).contains(&count(&mut camera).await));
+        assert!((48..=51).contains(&count(&mut camera).await));
+        let watching = frames.subscribe();
+        assert!((245..=251).contains(&count(&mut camera).await), "somebody looks");
+        drop(watching);
+        assert!((48..=51).contains(&count(&mut camera).await));
+    }
+}
