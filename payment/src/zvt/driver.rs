@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tresen_hal::link::record::Direction;
 use tresen_hal::{Amount, BoxFuture, Clock, Driver, Effect, Error, Kind, Link, Result};
 
 use super::codes;
@@ -23,6 +22,7 @@ use super::commands::print::{Block, Line};
 use super::commands::registration::{self, Config, Registration};
 use super::commands::status_info::StatusInfo;
 use super::commands::transaction::{self, Mirror};
+use super::framing::Framing;
 use super::pan;
 use super::recovery::{self, Last, Reading};
 use super::redact::Redactor;
@@ -34,7 +34,7 @@ use super::text::Charset;
 use crate::journal::{Intent, Journal, Operation, Reference};
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason};
 use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Request, Settled, TerminalStatus, Watch};
-use dialog::{End, Task, failed, now, refused, sleep_until, trace};
+use dialog::{End, Task, failed, now, refused};
 
 /// A ZVT terminal over an open link.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ pub struct Terminal {
     settings: Settings,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
+    framing: Framing,
     session: Session,
     charset: Charset,
     terminal_id: Option<String>,
@@ -81,6 +82,7 @@ pub async fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Terminal> {
     let mut terminal = Terminal {
+        framing: Framing::tcp(),
         session: Session::new(settings.timeouts),
         charset: Charset::default(),
         terminal_id: None,
@@ -365,22 +367,12 @@ impl Terminal {
     }
 
     async fn next_notice(&mut self) -> Result<Notice> {
-        let mut input = Vec::new();
         loop {
             if let Some(notice) = self.notices.pop_front() {
                 return Ok(notice);
             }
             self.usable()?;
-            tokio::select! {
-                biased;
-                got = self.link.recv(&mut input) => {
-                    got.map_err(|e| e.at(&self.settings.name))?;
-                    trace(&mut self.frames, Direction::Received, &input);
-                    self.session.handle_input(&input, now());
-                    input.clear();
-                }
-                () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(now()),
-            }
+            self.receive().await?;
             // Whoever drops this while it sends leaves a driver that says so.
             self.spent = true;
             while let Some(event) = self.session.poll_event() {

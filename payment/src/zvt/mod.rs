@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`wire`], [`bmp`], [`tlv`], [`text`], [`codes`] | bytes to values and back |
 //! | [`commands`] | one family of commands per file |
+//! | [`framing`] | bytes of a link to APDUs and back |
 //! | [`session`] | the dialogue, sans-IO |
 //! | [`open`] and [`Terminal`] | the driver |
 //! | [`sim`] | the terminal's side |
@@ -21,6 +22,7 @@ pub mod bmp;
 pub mod codes;
 pub mod commands;
 mod driver;
+pub mod framing;
 mod pan;
 mod recovery;
 mod redact;
