@@ -21,8 +21,8 @@
 //! let device = sim::Shared::new(Simulator::new(Profile::default()));
 //! tokio::spawn(async move { sim::link(&far, &device).await });
 //!
-//! let (settings, journal) = (zvt::Settings::new("counter"), Arc::new(MemoryJournal::new()));
-//! let mut terminal = zvt::open(Box::new(near), settings, journal, Arc::new(SystemClock)).await?;
+//! let (options, journal) = (zvt::Options::new("counter"), Arc::new(MemoryJournal::new()));
+//! let mut terminal = zvt::open(Box::new(near), options, journal, Arc::new(SystemClock)).await?;
 //! terminal.recover().await?;
 //! match terminal.pay(Request::new("sale 1", Amount::eur(12_50)), Watch::none()).await? {
 //!     Payment::Charged(charge) => assert_eq!(charge.receipt_number.as_deref(), Some("0417")),

@@ -29,7 +29,7 @@ impl Protocol {
     pub fn options(&self, link: &LinkKind) -> &'static [&'static str] {
         match (self.name, link) {
             ("escpos", _) => escpos::Options::NAMES,
-            ("zvt", _) => &zvt::Settings::OPTIONS,
+            ("zvt", _) => zvt::Options::NAMES,
             ("scanner", LinkKind::Hid(_)) => &hid::OPTIONS,
             ("scanner", LinkKind::Evdev(_)) => &wedge::OPTIONS,
             ("scanner", _) => &line::OPTIONS,
@@ -73,7 +73,7 @@ pub(crate) fn check_address(class: &str, address: &Address) -> Result<()> {
     }
     match protocol.name {
         "escpos" => escpos::Options::from_address(address).map(drop),
-        "zvt" => zvt::Settings::from_address(address).map(drop),
+        "zvt" => zvt::Options::from_address(address).map(drop),
         "scanner" => match meant.link() {
             LinkKind::Hid(_) => hid::check(address),
             LinkKind::Evdev(_) => wedge::check(address),
@@ -132,9 +132,10 @@ pub async fn open_terminal(
     clock: Arc<dyn Clock>,
 ) -> Result<(Box<dyn payment::Terminal>, String)> {
     check_address("terminals", address)?;
-    let settings = zvt::Settings { name: name.to_owned(), ..zvt::Settings::from_address(address)? };
+    let mut options = zvt::Options::from_address(address)?;
+    name.clone_into(&mut options.name);
     let link = link::open_redacted(address, redaction(address)).await?;
-    let terminal = zvt::open(link, settings, journal, clock).await.map_err(|e| e.at(address.label()))?;
+    let terminal = zvt::open(link, options, journal, clock).await.map_err(|e| e.at(address.label()))?;
     Ok((Box::new(terminal), address.label()))
 }
 

@@ -38,7 +38,7 @@ pub mod wire;
 pub use commands::Password;
 pub use commands::registration::Config;
 pub use driver::{Terminal, open};
-pub use options::Settings;
+pub use options::Options;
 pub use recovery::Commit;
 pub use redact::Redactor;
 pub use reference::reference;

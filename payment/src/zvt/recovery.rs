@@ -6,14 +6,14 @@
 //! |---|---|---|
 //! | the approved transaction | charged, or taken back, by its result | |
 //! | still the one before | taken back | not charged |
-//! | the next one after it | unknown | charged or declined if the terminal is [ours alone](Settings::exclusive) and amount, currency, kind and time fit, else unknown |
+//! | the next one after it | unknown | charged or declined if the terminal is [ours alone](Options::exclusive) and amount, currency, kind and time fit, else unknown |
 //! | anything else, or nothing | unknown | unknown |
 //!
 //! Where the terminal is declared to keep approvals ([`Commit::Keeps`]), one that was heard stands
 //! unless the terminal shows the opposite. "Not charged" needs two looks: a terminal may go on with a
 //! customer and say that it is idle. Asking twice is the driver's part.
 //!
-//! [`Settings::exclusive`]: super::Settings::exclusive
+//! [`Options::exclusive`]: super::Options::exclusive
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;

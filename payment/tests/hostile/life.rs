@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tresen_hal::link::memory::{self, Memory};
 use tresen_hal::{Amount, BoxFuture, Clock, Link, Result};
-use tresen_payment::zvt::{self, Commit, Settings};
+use tresen_payment::zvt::{self, Commit, Options};
 use tresen_payment::{
     Charge, Decision, Entry, Intent, IntentId, Journal, MemoryJournal, Payment, Reference, Request, Terminal as _,
     Watch,
@@ -156,7 +156,7 @@ struct Counter {
     peer: Shared<Terminal>,
     journal: Arc<Counting>,
     clock: Arc<Following>,
-    settings: Settings,
+    options: Options,
     serving: Option<JoinHandle<()>>,
     driver: Option<zvt::Terminal>,
     said: Vec<String>,
@@ -176,14 +176,14 @@ impl Counter {
             Before::SamePrice => terminal.had(5_00),
             Before::OtherPrice => terminal.had(9_99),
         }
-        let mut settings = Settings::new("counter");
-        settings.commit = case.commit;
-        settings.exclusive = case.exclusive;
+        let mut options = Options::new("counter");
+        options.commit = case.commit;
+        options.exclusive = case.exclusive;
         Self {
             peer: Shared::new(terminal),
             journal: Arc::new(Counting::default()),
             clock: Arc::new(Following { began: Instant::now(), wall }),
-            settings,
+            options,
             serving: None,
             driver: None,
             said: Vec::new(),
@@ -207,7 +207,7 @@ impl Counter {
             let peer = self.peer.clone();
             self.serving = Some(tokio::spawn(async move { peer.over(Far(Some(far))).await }));
             let link: Box<dyn Link> = Box::new(near);
-            let opening = zvt::open(link, self.settings.clone(), self.journal.clone(), self.clock.clone());
+            let opening = zvt::open(link, self.options.clone(), self.journal.clone(), self.clock.clone());
             let opened = match self.bounded(opening).await {
                 Some(Ok(mut driver)) => {
                     let recovered = self.bounded(driver.recover()).await;

@@ -103,7 +103,7 @@ impl Terminal {
         if self.spent || self.session.is_spent() {
             return Err(Error::new(Kind::Closed, "the connection to the terminal ended in the middle of a dialogue")
                 .with_effect(Effect::None)
-                .at(&self.settings.name)
+                .at(&self.options.name)
                 .hint("open it again and recover"));
         }
         Ok(())
@@ -120,7 +120,7 @@ impl Terminal {
             self.receive().await?;
             while let Some(event) = self.session.poll_event() {
                 if let Event::Failed(failure) = event {
-                    return Err(failed(failure).with_effect(Effect::None).at(&self.settings.name));
+                    return Err(failed(failure).with_effect(Effect::None).at(&self.options.name));
                 }
                 self.session.confirm(now());
             }
@@ -143,7 +143,7 @@ impl Terminal {
             self.spent = true;
             return Err(Error::new(Kind::Timeout, "the terminal does not answer any more")
                 .with_effect(Effect::None)
-                .at(&self.settings.name)
+                .at(&self.options.name)
                 .hint("is the terminal switched on and idle?"));
         }
         self.silent = false;
@@ -186,7 +186,7 @@ impl Terminal {
         let mut input = Vec::new();
         tokio::select! {
             biased;
-            got = self.link.recv(&mut input) => drop(got.map_err(|e| e.at(&self.settings.name))?),
+            got = self.link.recv(&mut input) => drop(got.map_err(|e| e.at(&self.options.name))?),
             () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(now()),
         }
         trace(&mut self.frames, Direction::Received, &input);
@@ -209,7 +209,7 @@ impl Terminal {
             let mut bytes = Vec::new();
             self.framing.encode(&mut bytes, &apdu);
             trace(&mut self.frames, Direction::Sent, &bytes);
-            self.link.send(&bytes).await.map_err(|e| e.at(&self.settings.name))?;
+            self.link.send(&bytes).await.map_err(|e| e.at(&self.options.name))?;
         }
         Ok(())
     }
@@ -228,7 +228,7 @@ impl Terminal {
                 if task.results > MOST_RESULTS {
                     let what =
                         format!("the terminal told more than {MOST_RESULTS} different results of one transaction");
-                    return Err(Error::new(Kind::Protocol, what).at(&self.settings.name));
+                    return Err(Error::new(Kind::Protocol, what).at(&self.options.name));
                 }
                 self.take_result(&data.0, task).await?;
                 task.result = Some(data.0);
@@ -264,7 +264,7 @@ impl Terminal {
                 let abort = Abort::parse(&data.0);
                 return Ok(Some(End::Aborted { code: abort.code, text: abort.text(self.charset) }));
             }
-            Event::Failed(failure) => return Err(failed(failure).at(&self.settings.name)),
+            Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
         }
         Ok(None)
     }

@@ -23,7 +23,7 @@ use super::commands::registration::{self, Config, Registration};
 use super::commands::status_info::StatusInfo;
 use super::commands::transaction::{self, Mirror};
 use super::framing::Framing;
-use super::options::Settings;
+use super::options::Options;
 use super::pan;
 use super::recovery::{self, Last, Reading};
 use super::redact::Redactor;
@@ -40,7 +40,7 @@ use dialog::{End, Task, failed, now, refused};
 #[derive(Debug)]
 pub struct Terminal {
     link: Box<dyn Link>,
-    settings: Settings,
+    options: Options,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     framing: Framing,
@@ -74,23 +74,23 @@ const MOST: i64 = 999_999_999_999;
 ///
 /// # Errors
 /// The link is lost, what answers is no ZVT terminal, it refuses the registration, or stays busy for
-/// longer than [`Settings::patience`].
+/// longer than [`Options::patience`].
 pub async fn open(
     link: Box<dyn Link>,
-    settings: Settings,
+    options: Options,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
 ) -> Result<Terminal> {
     let mut terminal = Terminal {
         framing: Framing::tcp(),
-        session: Session::new(settings.timeouts),
+        session: Session::new(options.timeouts),
         charset: Charset::default(),
         terminal_id: None,
         capabilities: Capabilities {
             reversal: true,
             refund: true,
             abort: true,
-            receipt_text: settings.config.has(Config::PAYMENT_RECEIPTS | Config::PRINT_LINES),
+            receipt_text: options.config.has(Config::PAYMENT_RECEIPTS | Config::PRINT_LINES),
         },
         last: None,
         due: 0,
@@ -100,13 +100,13 @@ pub async fn open(
         shy: false,
         spent: false,
         link,
-        settings,
+        options,
         journal,
         clock,
     };
     match terminal.register().await {
         Ok(()) => Ok(terminal),
-        Err(error) => Err(error.at(&terminal.settings.name)),
+        Err(error) => Err(error.at(&terminal.options.name)),
     }
 }
 
@@ -118,14 +118,14 @@ impl Terminal {
 
     async fn register(&mut self) -> Result<()> {
         let command = self.registration();
-        let until = now() + self.settings.patience;
+        let until = now() + self.options.patience;
         loop {
             match self.exchange(command.clone(), Flow::Enquiry, &mut Task::default()).await? {
                 End::Completed(data) => {
                     let registered = Registered::parse(&data);
                     self.terminal_id = registered.terminal_id;
                     self.due = registered.status.unwrap_or(0);
-                    self.charset = registered.charset.or(self.settings.charset).unwrap_or_default();
+                    self.charset = registered.charset.or(self.options.charset).unwrap_or_default();
                     return Ok(());
                 }
                 End::Refused(0x9c) | End::Aborted { code: Some(0x9c), .. } if now() < until => {
@@ -142,12 +142,12 @@ impl Terminal {
 
     fn registration(&self) -> Vec<u8> {
         let registration = Registration {
-            password: self.settings.password,
-            config: self.settings.config,
-            currency: Some(self.settings.currency),
-            service: Some(self.settings.service),
-            permitted: self.settings.text_blocks.then(|| vec![[0x06, 0xd3]]),
-            charset: self.settings.charset,
+            password: self.options.password,
+            config: self.options.config,
+            currency: Some(self.options.currency),
+            service: Some(self.options.service),
+            permitted: self.options.text_blocks.then(|| vec![[0x06, 0xd3]]),
+            charset: self.options.charset,
         };
         let mut command = Vec::new();
         registration.encode(&mut command);
@@ -171,7 +171,7 @@ impl Terminal {
     }
 
     async fn transact(&mut self, operation: Operation, request: Request, watch: Watch) -> Result<Payment> {
-        let name = self.settings.name.clone();
+        let name = self.options.name.clone();
         let Request { intent: id, amount } = request;
         if let Some(error) = unpayable(amount) {
             return Err(error.at(name));
@@ -232,11 +232,11 @@ impl Terminal {
     }
 
     fn command(&self, operation: &Operation, amount: Amount, last: Option<&Reference>) -> Vec<u8> {
-        let mirror = self.settings.mirror.then(|| match last {
+        let mirror = self.options.mirror.then(|| match last {
             Some(last) => Mirror::Last(reference::receipt(last).unwrap_or_default()),
             None => Mirror::Unknown,
         });
-        let password = self.settings.password;
+        let password = self.options.password;
         let mut out = Vec::new();
         match operation {
             Operation::Payment => transaction::authorisation(&mut out, amount, mirror),
@@ -302,7 +302,7 @@ impl Terminal {
         }
         // The end may be that of an enquiry before. Where an acknowledged approval stands in any case, that does
         // not matter.
-        let ended = !self.session.misses_end() || self.settings.commit == Some(recovery::Commit::Keeps);
+        let ended = !self.session.misses_end() || self.options.commit == Some(recovery::Commit::Keeps);
         match (approved, end) {
             (Some(charge), End::Completed(_))
                 if ended && recovery::is_new(intent, charge, self.reading(), task.certain_before) =>
@@ -336,22 +336,22 @@ impl Terminal {
         }
         self.owe_nothing().await?;
         let mut command = Vec::new();
-        admin::end_of_day(&mut command, self.settings.password);
+        admin::end_of_day(&mut command, self.options.password);
         let mut task = Task { watch: Some(watch), ..Task::default() };
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
-        let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.settings.name)) };
+        let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.options.name)) };
         let data = task.result.unwrap_or_default();
         let info = StatusInfo::parse(&data);
         if let Some(code) = info.result.filter(|code| *code != 0) {
-            return Err(refused("the end of day", &End::Refused(code)).at(&self.settings.name));
+            return Err(refused("the end of day", &End::Refused(code)).at(&self.options.name));
         }
-        let currency = info.currency().unwrap_or(self.settings.currency);
+        let currency = info.currency().unwrap_or(self.options.currency);
         Ok(EndOfDay { total: info.minor().map(|m| Amount::new(m, currency)), receipt: task.slips.all() })
     }
 
     async fn receipt_again(&mut self) -> Result<Vec<String>> {
         let mut command = Vec::new();
-        admin::repeat_receipt(&mut command, self.settings.password, 0x00);
+        admin::repeat_receipt(&mut command, self.options.password, 0x00);
         let mut task = Task::default();
         self.owe_nothing().await?;
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
@@ -360,9 +360,9 @@ impl Terminal {
             End::Completed(_) if !lines.is_empty() => Ok(lines),
             End::Completed(_) => {
                 let what = "the terminal handed over no receipt";
-                Err(Error::new(Kind::NotFound, what).at(&self.settings.name).hint("does it print by itself?"))
+                Err(Error::new(Kind::NotFound, what).at(&self.options.name).hint("does it print by itself?"))
             }
-            end => Err(refused("the receipt", &end).at(&self.settings.name)),
+            end => Err(refused("the receipt", &end).at(&self.options.name)),
         }
     }
 
@@ -382,7 +382,7 @@ impl Terminal {
                     Event::PrintBlock(data) => Block::parse(&data.0).lines(charset).collect(),
                     Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset)],
                     Event::Other { code, data, .. } => display::text(code, &data.0, charset).into_iter().collect(),
-                    Event::Failed(failure) => return Err(failed(failure).at(&self.settings.name)),
+                    Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
                     _ => Vec::new(),
                 };
                 self.notices.extend(texts.into_iter().map(|text| Notice::Text(pan::mask_line(&text, &[]))));
@@ -431,7 +431,7 @@ impl class::Terminal for Terminal {
     ) -> BoxFuture<'a, Result<Payment>> {
         Box::pin(async move {
             if let Some(error) = irreversible(&reference, self.terminal_id.as_deref()) {
-                return Err(error.at(&self.settings.name));
+                return Err(error.at(&self.options.name));
             }
             self.transact(Operation::Reversal { reference }, request, watch).await
         })
