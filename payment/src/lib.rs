@@ -1,7 +1,8 @@
 //! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], and ZVT.
 //!
 //! A payment is [`Charged`](Payment::Charged), [`NotCharged`](Payment::NotCharged) or
-//! [`Unknown`](Payment::Unknown). The intent is journalled before anything is sent, and the result
+//! [`Unknown`](Payment::Unknown), and [`Partial`](Payment::Partial) at terminals that may approve less than was
+//! asked for. The intent is journalled before anything is sent, and the result
 //! before it is acknowledged. Nothing that moves money is sent twice; what a lost link left unknown,
 //! [`Terminal::recover`] settles by asking the terminal, and says what that rests on.
 //!

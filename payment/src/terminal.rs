@@ -16,7 +16,8 @@ pub trait Terminal: Driver<Event = Notice> {
     /// What this terminal can do; known after opening.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Takes a payment. Returns when it is decided, or `Unknown`, with the reason, when the link is
+    /// Takes a payment. Returns when it is decided: charged, or less than was asked for
+    /// ([`Payment::Partial`]) where the terminal may approve a part, or not charged; or `Unknown`, with the reason, when the link is
     /// lost, an answer stays away, or the terminal tells of something else than was asked; then this
     /// driver may be spent, and the next one's `recover` may settle it.
     ///
@@ -79,6 +80,7 @@ pub trait Terminal: Driver<Event = Notice> {
 
 /// What to pay, and under which key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Request {
     /// The caller's key: the same key is the same payment.
     pub intent: IntentId,
@@ -95,6 +97,7 @@ impl Request {
 
 /// How a caller follows and aborts a running transaction.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Watch {
     /// Where progress goes; nobody needs to listen. What does not fit is left out: the outcome has the slips.
     pub progress: mpsc::Sender<Progress>,
@@ -105,6 +108,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// A watch whose progress goes to `progress` and which aborts when `abort` says so.
+    pub fn with(progress: mpsc::Sender<Progress>, abort: watch::Receiver<bool>) -> Self {
+        Self { progress, abort }
+    }
+
     /// A watch that nobody listens to and that never aborts.
     pub fn none() -> Self {
         Self { progress: mpsc::channel(1).0, abort: watch::channel(false).1 }

@@ -356,7 +356,7 @@ async fn a_late_answer_to_an_abort_is_never_taken_for_the_next_commands() {
                     }
                 });
                 let (abort, wanted) = watch::channel(false);
-                let watch = Watch { progress: mpsc::channel(Watch::KEPT).0, abort: wanted };
+                let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(tenth * 100)).await;
                     abort.send(true).ok();
@@ -408,7 +408,7 @@ async fn whoever_asks_three_times_to_abort_leaves_a_silent_terminal_soon() {
         counter.sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
         counter.sim.with(|s| s.misbehave(Misbehaviour::NoAnswer { message: APPROVAL }));
         let (abort, wanted) = watch::channel(false);
-        let watch = Watch { progress: mpsc::channel(Watch::KEPT).0, abort: wanted };
+        let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
         tokio::spawn(async move {
             for _ in 0..presses {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -440,7 +440,7 @@ async fn a_terminal_that_is_busy_for_a_moment_is_waited_for() {
     // Whoever aborts while it is busy has paid nothing, and nothing was sent.
     counter.sim.with(|s| s.misbehave(Misbehaviour::BusyFor(Duration::from_secs(60))));
     let (_abort, wanted) = watch::channel(true);
-    let watch = Watch { progress: mpsc::channel(Watch::KEPT).0, abort: wanted };
+    let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
     let error = terminal.pay(Request::new("left", PRICE), watch).await.expect_err("not begun");
     assert_eq!((error.kind(), error.effect()), (Kind::Cancelled, Effect::None));
     assert_eq!(counter.entry("left"), None);
@@ -516,7 +516,7 @@ async fn display_texts_are_progress_and_a_refusal_reads_its_reason() {
     assert!(status.ready && status.text.contains("its day has to be closed"), "{status:?}");
     let (progress, mut told) = mpsc::channel(Watch::KEPT);
     let (_abort, abort) = watch::channel(false);
-    let payment = terminal.pay(Request::new("a", PRICE), Watch { progress, abort }).await.expect("an outcome");
+    let payment = terminal.pay(Request::new("a", PRICE), Watch::with(progress, abort)).await.expect("an outcome");
     assert_eq!(reason(&payment), Reason::Declined);
     assert_eq!(told.try_recv().expect("told"), Progress::Display("Bitte".into()));
     let payment = pay(&mut terminal, "b").await.expect("an outcome");

@@ -42,7 +42,7 @@ async fn a_payment_tells_its_progress_and_hands_over_both_slips() {
         let mut terminal = counter.open().await.expect("registers");
         let (progress, mut told) = mpsc::channel(Watch::KEPT);
         let (_abort, abort) = watch::channel(false);
-        let watch = Watch { progress, abort };
+        let watch = Watch::with(progress, abort);
         let charge = charge(terminal.pay(Request::new("a", PRICE), watch).await.expect("pays"));
         assert_eq!((charge.amount, charge.card_name.as_deref()), (PRICE, Some("girocard")));
         assert_eq!((charge.receipt_number.as_deref(), charge.trace.as_deref()), (Some("0417"), Some("000417")));
@@ -103,7 +103,7 @@ async fn an_abort_is_a_wish_and_the_outcome_tells() {
                 Counter::new(Profile { on_abort, pace: Duration::from_millis(500), ..Profile::default() });
             let mut terminal = counter.open().await.expect("registers");
             let (abort, wanted) = watch::channel(false);
-            let watch = Watch { progress: mpsc::channel(Watch::KEPT).0, abort: wanted };
+            let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
             let press = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(tenth * 100)).await;
                 abort.send(true).ok();

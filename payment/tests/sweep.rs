@@ -308,7 +308,7 @@ async fn the_cashier_aborts_at_every_step() {
                 });
                 let mut terminal = counter.open().await.expect("registers");
                 let (abort, wanted) = tokio::sync::watch::channel(false);
-                let watch = Watch { progress: tokio::sync::mpsc::channel(Watch::KEPT).0, abort: wanted };
+                let watch = Watch::with(tokio::sync::mpsc::channel(Watch::KEPT).0, wanted);
                 let mut left: usize = step;
                 let told = {
                     let mut payment = std::pin::pin!(terminal.pay(Request::new("sale", PRICE), watch));

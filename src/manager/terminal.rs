@@ -298,7 +298,7 @@ impl Terminal {
                 reporter.tell(EventKind::Payment(step));
             }
         });
-        Watch { progress, abort }
+        Watch::with(progress, abort)
     }
 
     async fn transact(
@@ -356,7 +356,7 @@ impl Terminal {
                 }
             };
             match known {
-                Some(payment @ (Payment::Charged(_) | Payment::NotCharged(_))) => return payment,
+                Some(payment) if payment.is_decided() => return payment,
                 // The terminal has been asked since, and cannot tell: waiting longer helps nobody.
                 Some(Payment::Unknown(unknown)) if again && unknown.asked => return Payment::Unknown(unknown),
                 _ if again => {}
@@ -380,10 +380,8 @@ fn in_doubt() -> Error {
 
 fn word(payment: &Payment) -> &'static str {
     match payment {
-        Payment::Charged(_) => "charged",
         Payment::NotCharged(NotCharged { reason: Reason::Declined, .. }) => "declined",
-        Payment::NotCharged(_) => "not charged",
-        Payment::Unknown(_) => "unknown",
+        other => other.word(),
     }
 }
 
@@ -420,7 +418,7 @@ impl Drop for Asked<'_> {
 impl Shared {
     /// Tells what was settled and what stays open, and wakes those who wait.
     fn settled(&self, settled: &[Settled]) {
-        let is_open = |s: &&Settled| matches!(s.payment, Payment::Unknown(_));
+        let is_open = |s: &&Settled| !s.payment.is_decided();
         for settled in settled.iter().filter(|s| !is_open(s)) {
             self.reporter.tell(EventKind::Settled(Box::new(settled.clone())));
         }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tresen::config::{Device, check_address};
 use tresen::payment::{IntentId, Progress, Settled, Unknown};
-use tresen::{Address, Config, Error, EventKind, Kind, Payment, Result, SystemClock, Tresen};
+use tresen::{Address, Amount, Config, Error, EventKind, Kind, Payment, Result, SystemClock, Tresen};
 
 use super::diagnose::diagnosed;
 use crate::out::Out;
@@ -36,7 +36,7 @@ pub(crate) struct Journal {
 pub(super) const EXIT: &str = "\
 Exit status: 0 done; 1 failed, nothing was sent that moves money; 2 wrong usage; 3 the terminal did not do it; \
 4 not known whether the money moved: run `tresen pay --recover ADDRESS` when the terminal can be reached, and \
-`tresen settle` if it cannot tell.";
+`tresen settle` if it cannot tell; 5 only a part was charged, the rest is still to be paid (terminals with partial=true).";
 
 impl Journal {
     /// The file; its folder is made if it is the default one.
@@ -87,6 +87,7 @@ impl Desk {
     pub(super) async fn transact(
         self,
         key: String,
+        asked: Amount,
         words: &Words,
         begin: impl AsyncFnOnce(&tresen::Terminal, watch::Receiver<bool>) -> Result<Payment>,
     ) -> Result<ExitCode> {
@@ -109,7 +110,7 @@ impl Desk {
         };
         let out = self.out;
         let payment = self.finish(ended).await?;
-        Ok(report(&payment, words, out))
+        Ok(report(&payment, asked, words, out))
     }
 
     /// Lets the terminal go, so that it can be asked what it is if it did not answer as one.
@@ -131,15 +132,25 @@ pub(super) struct Words {
     pub(super) unknown: &'static str,
 }
 
-fn report(payment: &Payment, words: &Words, out: Out) -> ExitCode {
+fn report(payment: &Payment, asked: Amount, words: &Words, out: Out) -> ExitCode {
+    for line in payment.charge().iter().flat_map(|charge| &charge.customer_slip) {
+        out.say(format_args!("  | {line}"));
+    }
     match payment {
         Payment::Charged(charge) => {
-            for line in &charge.customer_slip {
-                out.say(format_args!("  | {line}"));
-            }
             let number = charge.receipt_number.as_deref().unwrap_or("-");
             out.answer(payment, format_args!("{} {}, receipt {number}", words.done, charge.amount));
             ExitCode::SUCCESS
+        }
+        Payment::Partial(charge) => {
+            let number = charge.receipt_number.as_deref().unwrap_or("-");
+            let rest =
+                asked.checked_sub(charge.amount).map_or(String::new(), |rest| format!("; {rest} still to be paid"));
+            out.answer(
+                payment,
+                format_args!("{} only {} of {asked}, receipt {number}{rest}", words.done, charge.amount),
+            );
+            ExitCode::from(5)
         }
         Payment::NotCharged(why) => {
             out.answer(payment, format_args!("{}: {}", words.not_done, why.text));
@@ -148,6 +159,10 @@ fn report(payment: &Payment, words: &Words, out: Out) -> ExitCode {
         Payment::Unknown(unknown) => {
             let next = "do not repeat it; run `tresen pay --recover` when the terminal can be reached";
             out.answer(payment, format_args!("{} ({}): {}; {next}", words.unknown, unknown.intent.0, unknown.why));
+            ExitCode::from(4)
+        }
+        other => {
+            out.answer(payment, format_args!("{} ({}): {}", words.unknown, other.intent().0, other.word()));
             ExitCode::from(4)
         }
     }
@@ -176,15 +191,16 @@ fn tell(till: &Tresen, out: Out) -> JoinHandle<()> {
 /// What was open, how it stands now, and what that rests on.
 pub(super) fn tell_settled(settled: &Settled, out: Out) {
     let Settled { intent, payment, evidence, .. } = settled;
-    let (word, words) = match payment {
-        Payment::Charged(_) => ("charged", "is charged"),
-        Payment::NotCharged(_) => ("not-charged", "is not charged"),
-        Payment::Unknown(_) => ("unknown", "is still unknown"),
+    let words = match payment {
+        Payment::Charged(_) => "is charged",
+        Payment::Partial(_) => "is charged in part",
+        Payment::NotCharged(_) => "is not charged",
+        _ => "is still unknown",
     };
     out.answer(
         &json!({
             "settled": intent.id, "terminal": intent.terminal, "amount": intent.amount, "at": intent.at.to_string(),
-            "outcome": word, "evidence": evidence, "payment": payment,
+            "outcome": payment.word(), "evidence": evidence, "payment": payment,
         }),
         format_args!("  {} of {} {words}: {evidence}", intent.amount, intent.at),
     );

@@ -42,6 +42,10 @@ pub struct Options {
     /// payment whose approval was not heard can be settled as charged, if the terminal's last transaction
     /// is the next one after the one before and amount, currency, kind and time fit. Default false.
     pub exclusive: bool,
+    /// The terminal may approve less than was asked for, such as what is left on a card: then the payment is
+    /// [`Payment::Partial`](crate::Payment::Partial). Otherwise such an approval is unknown and says why, and
+    /// the terminal should be configured not to give any. Default false.
+    pub partial: bool,
     /// Asks for the last transaction right before each payment (06 20 without printing): without it a lost
     /// payment stays unknown, and a repeated approval is known by the journal alone. For terminals that
     /// print a copy each time. Default true.
@@ -71,6 +75,7 @@ impl Options {
             patience: Duration::from_secs(180),
             commit: None,
             exclusive: false,
+            partial: false,
             ask_before: true,
             grace: Duration::from_secs(10),
             mirror: false,
@@ -86,6 +91,7 @@ impl Options {
         "commit",
         "nothing-stored",
         "exclusive",
+        "partial",
         "ask-before",
         "grace",
         "t3",
@@ -106,6 +112,7 @@ impl Options {
     /// | `password` | six digits |
     /// | `currency` | `CHF` |
     /// | `exclusive` | `true`: this till alone uses the terminal |
+    /// | `partial` | `true`: it may approve less than was asked for |
     /// | `commit` | `reverses`, `keeps`: what becomes of an approval that is not acknowledged |
     /// | `mirror` | `true`: tag 1F1F |
     /// | `nothing-stored` | a result code, 0 to 255 |
@@ -153,6 +160,7 @@ impl Options {
         options.currency = address.option_as("currency")?.unwrap_or(options.currency);
         options.mirror = address.option_as("mirror")?.unwrap_or(options.mirror);
         options.exclusive = address.option_as("exclusive")?.unwrap_or(options.exclusive);
+        options.partial = address.option_as("partial")?.unwrap_or(options.partial);
         options.ask_before = address.option_as("ask-before")?.unwrap_or(options.ask_before);
         options.text_blocks = address.option_as("text-blocks")?.unwrap_or(options.text_blocks);
         options.grace = seconds("grace", 0, options.grace)?;
@@ -196,14 +204,15 @@ mod tests {
 
     #[test]
     fn every_option_can_be_reached_by_an_address() {
-        let text = "zvt+tcp://t?exclusive=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
+        let text = "zvt+tcp://t?exclusive=true&partial=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
             &service=03&text-blocks=false&charset=iso-8859-15&limit=600";
         let address: Address = text.parse().expect("an address");
         address.check_options(Options::NAMES).expect("all are listed");
         let options = Options::from_address(&address).expect("right");
         let seconds = Duration::from_secs;
         let timeouts = Timeouts { t3: seconds(8), t4: seconds(60), enquiry: seconds(20), limit: seconds(600) };
-        assert_eq!((options.exclusive, options.ask_before, options.text_blocks), (true, false, false));
+        assert_eq!((options.exclusive, options.partial), (true, true));
+        assert_eq!((options.ask_before, options.text_blocks), (false, false));
         assert_eq!((options.timeouts, options.grace, options.patience), (timeouts, seconds(0), seconds(30)));
         assert_eq!((options.config, options.service), (Config(0xae), 3));
         assert_eq!(options.charset, Some(Charset::Iso8859(15)));

@@ -22,6 +22,7 @@ use super::wire::{self, Apdu};
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// T3: for the acknowledgement of a command. 5 s.
     pub t3: Duration,

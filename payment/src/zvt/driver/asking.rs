@@ -6,6 +6,7 @@ use super::super::codes::{self, Activity};
 use super::super::commands::admin;
 use super::super::commands::enquiry::{self, State};
 use super::super::commands::status_info::StatusInfo;
+use super::super::options::Options;
 use super::super::recovery::{self, Case, Last};
 use super::super::session::{Data, Flow};
 use super::dialog::{End, Task, abort_wanted, now};
@@ -86,22 +87,21 @@ impl Terminal {
                 other.intent.id != intent.id
                     && (other.intent.last_before.is_none() || other.intent.last_before == intent.last_before)
             };
-            let case = Case {
-                intent,
-                approved: entry.approved.as_ref(),
-                only: !open.iter().any(|other| rival(&other)),
-                commit: self.options.commit,
-                exclusive: self.options.exclusive,
-            };
+            let only = !open.iter().any(|other| rival(&other));
+            let case = self.case(intent, entry.approved.as_ref(), only);
             verdicts.push(recovery::decide(case, last, self.reading()));
         }
         verdicts
     }
 
+    fn case<'a>(&self, intent: &'a Intent, approved: Option<&'a Charge>, only: bool) -> Case<'a> {
+        let Options { commit, exclusive, partial, .. } = self.options;
+        Case { intent, approved, only, commit, exclusive, partial }
+    }
+
     /// Settles one payment at once, over the connection on which it ran. "Not charged" is looked for twice.
     pub(super) async fn look_up(&mut self, intent: &Intent, approved: Option<&Charge>) -> Result<(Payment, String)> {
-        let case =
-            Case { intent, approved, only: true, commit: self.options.commit, exclusive: self.options.exclusive };
+        let case = self.case(intent, approved, true);
         let last = self.ask_at_rest(true).await?;
         let verdict = recovery::decide(case, &last, self.reading());
         if !matches!(verdict.0, Payment::NotCharged(_)) {
@@ -125,8 +125,7 @@ impl Terminal {
         if recovery::same(before, now) || info.result != Some(0) {
             return Ok(None);
         }
-        let case =
-            Case { intent, approved: None, only: true, commit: self.options.commit, exclusive: self.options.exclusive };
+        let case = self.case(intent, None, true);
         Ok(Some(recovery::decide(case, &last, self.reading()).0))
     }
 

@@ -280,7 +280,7 @@ impl Terminal {
         let charge = self.charge(&intent.id, intent.amount, &info);
         // Said once more, word for word: the transaction before again.
         let repeated = matches!(&self.last, Some(Last::Shown(before)) if before.0 == data);
-        let objection = match recovery::objection(intent, &charge, &info) {
+        let objection = match recovery::objection(intent, &charge, &info, self.options.partial) {
             None if repeated => Some(Objection::Another("the terminal repeated the transaction before".into())),
             objection => objection,
         };

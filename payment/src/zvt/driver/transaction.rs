@@ -103,7 +103,7 @@ impl Terminal {
         match (end, approved, task.declined.take(), task.unclear.take()) {
             (End::Completed(_), Some(mut charge), None, None) => {
                 slips.fill(&mut charge);
-                Payment::Charged(Box::new(charge))
+                Payment::charged(charge, intent.amount)
             }
             (End::Completed(_), None, Some((code, text)), None) => not_charged(intent, Some(code), text, slips),
             (End::Aborted { code, text }, None, Some((declined, words)), None) => {
