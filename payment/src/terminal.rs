@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
-use tresen_hal::{Amount, BoxFuture, Driver, Result};
+use tresen_hal::{Amount, BoxFuture, Driver, Known, Result};
 
 use crate::journal::{Intent, Reference};
 use crate::outcome::{IntentId, Payment};
@@ -225,16 +225,33 @@ pub enum Due {
     EndOfDay,
 }
 
-/// What a terminal can do.
+/// What a terminal can do, as far as protocol, options and terminal tell. [`Terminal::capabilities`] reads
+/// it without asking the terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "kebab-case", default)]
 pub struct Capabilities {
-    /// Payments can be reversed.
-    pub reversal: bool,
-    /// Refunds without reference.
-    pub refund: bool,
-    /// The till can abort a running payment.
-    pub abort: bool,
-    /// The terminal hands its receipts to the till.
-    pub receipt_text: bool,
+    /// Payments can be reversed. If that is not known, try: a terminal that cannot says so, and nothing moves.
+    pub reversal: Known,
+    /// Refunds without reference. If that is not known, as for reversals.
+    pub refund: Known,
+    /// The till can abort a running payment. If that is not known, it may ask for it.
+    pub abort: Known,
+    /// A payment may end as [`Payment::Partial`].
+    pub partial: Known,
+    /// The terminal hands its receipts to the till: [`Charge::customer_slip`](crate::Charge::customer_slip).
+    pub receipt_text: Known,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_that_an_older_or_newer_version_does_not_name_are_not_known() {
+        let read = |text: &str| serde_json::from_str::<Capabilities>(text).expect("reads");
+        let can = read(r#"{"refund":"no","receipt-text":"yes","later":"yes"}"#);
+        assert_eq!((can.refund, can.receipt_text, can.reversal), (Known::No, Known::Yes, Known::Unknown));
+        assert_eq!(read(&serde_json::to_string(&can).expect("serialises")), can);
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Counter, PRICE, is_charged, pay};
 use tokio::sync::{mpsc, watch};
-use tresen_hal::{Amount, BoxFuture, Driver, Effect, Error, Kind, Link, Result, SystemClock};
+use tresen_hal::{Amount, BoxFuture, Driver, Effect, Error, Kind, Known, Link, Result, SystemClock};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, State};
 use tresen_payment::zvt::{self, Charset, Config};
 use tresen_payment::{
@@ -404,5 +404,27 @@ async fn without_a_journal_nothing_is_sent_and_nothing_acknowledged() {
             counter.link().await;
             assert_eq!(counter.stored(), 0, "an approval without acknowledgement does not stand");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_terminal_can_do_is_known_from_its_registration_and_the_options() {
+    // 06 0F with 06 TLV, tag 26: one tag 0A for each command that it takes; here 06 01 and 06 30.
+    let listed = [0x06, 0x0f, 0x0c, 0x06, 0x0a, 0x26, 0x08, 0x0a, 0x02, 0x06, 0x01, 0x0a, 0x02, 0x06, 0x30];
+    let silent = [0x06, 0x0f, 0x00];
+    for (completion, reversal, refund) in
+        [(&listed[..], Known::Yes, Known::No), (&silent, Known::Unknown, Known::Unknown)]
+    {
+        let (near, far) = tresen_hal::link::memory::pair();
+        let mut options = zvt::Options::new("counter");
+        // Neither receipts nor lines for the till.
+        options.config = Config(0x08);
+        options.partial = true;
+        far.send(&[&[0x80, 0x00, 0x00], completion].concat()).await.expect("open");
+        let journal = Arc::new(MemoryJournal::new());
+        let terminal = zvt::open(Box::new(near), options, journal, Arc::new(SystemClock)).await.expect("registers");
+        let can = terminal.capabilities();
+        assert_eq!((can.reversal, can.refund), (reversal, refund));
+        assert_eq!((can.partial, can.receipt_text), (Known::Yes, Known::No));
     }
 }

@@ -83,6 +83,12 @@ impl Options {
         }
     }
 
+    /// The till asks for receipts, and in a form that it can take.
+    pub(super) fn hands_over_receipts(&self) -> bool {
+        let (receipts, lines) = (Config::PAYMENT_RECEIPTS, Config::PRINT_LINES);
+        self.config.has(receipts) && (self.text_blocks || self.config.has(lines))
+    }
+
     /// The address options that [`Options::from_address`] reads.
     pub const NAMES: &[&str] = &[
         "password",

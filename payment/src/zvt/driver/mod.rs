@@ -19,7 +19,7 @@ use super::commands::completion::Registered;
 use super::commands::display;
 use super::commands::intermediate::Intermediate;
 use super::commands::print::{Block, Line};
-use super::commands::registration::{self, Config, Registration};
+use super::commands::registration::{self, Registration};
 use super::commands::status_info::StatusInfo;
 use super::framing::Framing;
 use super::options::Options;
@@ -83,10 +83,9 @@ pub async fn open(
         charset: Charset::default(),
         terminal_id: None,
         capabilities: Capabilities {
-            reversal: true,
-            refund: true,
-            abort: true,
-            receipt_text: options.config.has(Config::PAYMENT_RECEIPTS | Config::PRINT_LINES),
+            partial: options.partial.into(),
+            receipt_text: options.hands_over_receipts().into(),
+            ..Capabilities::default()
         },
         last: None,
         due: 0,
@@ -119,6 +118,9 @@ impl Terminal {
             match self.exchange(command.clone(), Flow::Enquiry, &mut Task::default()).await? {
                 End::Completed(data) => {
                     let registered = Registered::parse(&data);
+                    self.capabilities.reversal = registered.takes([0x06, 0x30]);
+                    self.capabilities.refund = registered.takes([0x06, 0x31]);
+                    self.capabilities.abort = registered.takes([0x06, 0xb0]);
                     self.terminal_id = registered.terminal_id;
                     self.due = registered.status.unwrap_or(0);
                     self.charset = registered.charset.or(self.options.charset).unwrap_or_default();
