@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tresen::config::{Device, check_address};
 use tresen::payment::{IntentId, Progress, Settled, Unknown};
-use tresen::{Address, Amount, Config, Error, EventKind, Kind, Payment, Result, SystemClock, Tresen};
+use tresen::{Address, Amount, Config, Effect, Error, EventKind, Kind, Payment, Phase, Result, SystemClock, Tresen};
 
 use super::diagnose::diagnosed;
 use crate::out::Out;
@@ -75,9 +77,9 @@ impl Desk {
     }
 
     /// Does something at the terminal that moves no money. Ctrl-C leaves.
-    pub(super) async fn ask<T>(self, asked: impl AsyncFnOnce(&tresen::Terminal) -> Result<T>) -> Result<T> {
+    pub(super) async fn ask<T>(self, asked: impl AsyncFn(&tresen::Terminal) -> Result<T>) -> Result<T> {
         let answer = tokio::select! {
-            answer = asked(&self.terminal) => answer,
+            answer = self.reopened(|| true, async || asked(&self.terminal).await) => answer,
             _ = tokio::signal::ctrl_c() => Err(Error::new(Kind::Cancelled, "interrupted").at(&self.name)),
         };
         self.finish(answer).await
@@ -89,11 +91,12 @@ impl Desk {
         key: String,
         asked: Amount,
         words: &Words,
-        begin: impl AsyncFnOnce(&tresen::Terminal, watch::Receiver<bool>) -> Result<Payment>,
+        begin: impl AsyncFn(&tresen::Terminal, watch::Receiver<bool>) -> Result<Payment>,
     ) -> Result<ExitCode> {
         let (stop, abort) = watch::channel(false);
         let ended = {
-            let mut transaction = std::pin::pin!(begin(&self.terminal, abort));
+            let begin = async || begin(&self.terminal, abort.clone()).await;
+            let mut transaction = std::pin::pin!(self.reopened(|| !*abort.borrow(), begin));
             loop {
                 tokio::select! {
                     ended = &mut transaction => break ended,
@@ -111,6 +114,33 @@ impl Desk {
         let out = self.out;
         let payment = self.finish(ended).await?;
         Ok(report(&payment, asked, words, out))
+    }
+
+    /// Does it again on a new connection if nothing was sent because the driver had to leave its own, as it
+    /// does after looking for an earlier payment at a terminal that does not answer that question. Bounded: a
+    /// terminal is asked about one payment three times.
+    async fn reopened<T>(&self, wanted: impl Fn() -> bool, call: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let spent = |error: &Error| error.kind() == Kind::Closed && error.effect() == Effect::None;
+        let mut ended = call().await;
+        for _ in 0..REOPENED {
+            match &ended {
+                Err(error) if spent(error) && self.comes_back().await && wanted() => ended = call().await,
+                _ => break,
+            }
+        }
+        ended
+    }
+
+    /// Waits until a terminal that was open is open again.
+    async fn comes_back(&self) -> bool {
+        if self.terminal.capabilities().is_none() {
+            return false;
+        }
+        let mut phase = self.terminal.phase();
+        // The connection is let go a moment after the call has failed.
+        timeout(LET_GO, phase.wait_for(|phase| !phase.is_ready())).await.ok();
+        let settled = |phase: &Phase| phase.is_ready() || !phase.is_away() && *phase != Phase::Opening;
+        timeout(BACK, phase.wait_for(settled)).await.is_ok_and(|phase| phase.is_ok_and(|phase| phase.is_ready()))
     }
 
     /// Lets the terminal go, so that it can be asked what it is if it did not answer as one.
@@ -205,6 +235,13 @@ pub(super) fn tell_settled(settled: &Settled, out: Out) {
         format_args!("  {} of {} {words}: {evidence}", intent.amount, intent.at),
     );
 }
+
+/// How often a command is tried again on a new connection.
+const REOPENED: usize = 4;
+/// How long a terminal may take to be there again.
+const BACK: Duration = Duration::from_secs(60);
+/// How long a connection that is no good any more may still count as open.
+const LET_GO: Duration = Duration::from_secs(6);
 
 /// `$XDG_STATE_HOME/tresen/journal.db` (XDG Base Directory Specification), or `%LOCALAPPDATA%`. The folder
 /// is its owner's alone.
