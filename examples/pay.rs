@@ -37,7 +37,7 @@ async fn main() -> Result<()> {
             println!("  {step:?}");
         }
     });
-    let payment = terminal.pay(Request::new(new_key(), amount), Watch { progress, abort }).await?;
+    let payment = terminal.pay(Request::new(new_key(), amount), Watch::with(progress, abort)).await?;
     watcher.await.ok();
     println!("{payment:#?}");
     terminal.close().await;

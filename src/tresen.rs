@@ -35,6 +35,7 @@ use crate::store::{Origin, SaleState, SpooledJob, Store};
 ///     Payment::Charged(_) => println!("{:?}", till.checkout("receipt")?.close(&mut sale).await?),
 ///     Payment::NotCharged(why) => eprintln!("not paid: {}", why.text),
 ///     Payment::Unknown(unknown) => eprintln!("not known: {}", unknown.why),
+///     other => eprintln!("{other:?}, still open: {}", sale.open_amount()),
 /// }
 /// # Ok(())
 /// # }

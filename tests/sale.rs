@@ -12,7 +12,8 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tresen::hal::BoxFuture;
 use tresen::hal::sim::Shared;
-use tresen::payment::zvt::sim::{Profile, Simulator, State};
+use tresen::payment::zvt::Commit;
+use tresen::payment::zvt::sim::{Misbehaviour, Profile, Simulator, State};
 use tresen::printers::DrawerPin;
 use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::sale::{Line, Sale, Signature, Signer, Signing, Sold, Tender, TenderState, Ticket, Vat};
@@ -69,6 +70,39 @@ async fn one_sale_is_paid_by_voucher_card_and_cash() {
         (stored.tenders()[2].given, stored.tenders()[2].change()),
         (Some(Amount::eur(20_00)), Some(Amount::eur(15_00)))
     );
+}
+
+/// A gift card with less on it than the sale costs.
+#[tokio::test]
+async fn a_partial_approval_pays_its_part_and_the_rest_is_paid_in_cash() {
+    // Also where the end of the payment is not heard, and the terminal has to be asked.
+    for cut in [false, true] {
+        let mut counter = Counter::new();
+        let printer = counter.printer("receipt").await;
+        let profile = Profile { commit: Commit::Keeps, ..Profile::default() };
+        let options = "?partial=true&exclusive=true&grace=0";
+        let terminal = counter.serve("terminals.counter", "zvt", options, Simulator::new(profile)).await;
+        let till = counter.open_ready(&["receipt", "counter"]).await;
+        let mut sale = basket(&till, 20_00).await;
+        terminal.with(|t| {
+            t.misbehave(Misbehaviour::Part(Amount::eur(7_50)));
+            if cut {
+                t.misbehave(Misbehaviour::HangUpAfterApproval);
+            }
+        });
+        let checkout = till.checkout("receipt").expect("configured");
+        let sold = within("tried", checkout.run(&mut sale, "counter", no_abort())).await.expect("stored");
+        let Sold::Open { due, payment: Some(Payment::Partial(part)) } = &sold else { panic!("{cut}: {sold:?}") };
+        assert_eq!((*due, part.amount), (Amount::eur(12_50), Amount::eur(7_50)), "{cut}");
+        assert_eq!((sale.tenders()[0].state, sale.tenders()[0].taken), (TenderState::Taken, Amount::eur(7_50)));
+        assert_eq!(sale.tenders()[0].charge.as_ref(), Some(part));
+        assert_eq!(sale.pay_cash(Amount::eur(20_00)).await.expect("taken"), Amount::eur(7_50), "the change");
+        assert!(printed(&within("closed", checkout.close(&mut sale)).await.expect("stored")));
+        assert!(paper(&printer).contains("7.50"), "{}", paper(&printer));
+        assert_eq!((terminal.with(|t| t.ledger().turnover()), terminal.with(|t| t.received(0x0601))), (7_50, 1));
+        let kinds: Vec<_> = till.store().journal().await.expect("readable").iter().map(|l| l.kind.clone()).collect();
+        assert!(kinds.contains(&"partial".to_owned()) && !kinds.contains(&"charged".to_owned()), "{kinds:?}");
+    }
 }
 
 /// A voucher covers all of it.

@@ -38,6 +38,23 @@ fn a_payment_is_taken_back_money_is_given_back_and_the_day_is_closed() {
 }
 
 #[test]
+fn a_partial_approval_has_an_exit_status_of_its_own() {
+    let (_dir, journal) = journal();
+    let mut sim = Sim::start(&["terminal", "--pace", "0"]);
+    sim.type_in("part 2.50");
+    assert_eq!(sim.line()["fault"], "part 2.50");
+    let address = format!("{}?partial=true", sim.address);
+    let said = tresen(["pay", &address, "12.50", "--key", "a", "--journal", &journal]);
+    assert_eq!((said.code, said.err.as_str()), (Some(5), ""), "{said:?}");
+    assert!(said.out.contains("only 2.50 EUR of 12.50 EUR"), "{said:?}");
+    assert!(said.out.contains("10.00 EUR still to be paid"), "{said:?}");
+    let again = tresen(["--json", "pay", &address, "12.50", "--key", "a", "--journal", &journal]);
+    assert_eq!((again.code, &again.json()["partial"]["amount"]), (Some(5), &"2.50 EUR".into()), "{again:?}");
+    tresen(["pay", &address, "10.00", "--journal", &journal]).well();
+    sim.quit();
+}
+
+#[test]
 fn a_simulated_terminal_may_want_its_password() {
     let sim = Sim::start(&["terminal", "--password", "123456"]);
     let said = tresen(["info", &sim.address]);

@@ -4,12 +4,12 @@
 use libfuzzer_sys::fuzz_target;
 use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_payment::zvt::commands::status_info::StatusInfo;
-use tresen_payment::zvt::{Redactor, tlv, wire::Decoder};
+use tresen_payment::zvt::{Redactor, framing::Framing, tlv};
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut decoder = Decoder::default();
-    decoder.feed(bytes);
-    while let Ok(Some(apdu)) = decoder.next_apdu() {
+    let mut framing = Framing::tcp();
+    framing.feed(bytes);
+    while let Ok(Some(apdu)) = framing.next_apdu() {
         let info = StatusInfo::parse(apdu.data);
         info.fields().for_each(drop);
         (info.minor(), info.currency(), info.masked_pan());

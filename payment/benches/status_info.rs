@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tresen_payment::zvt::commands::status_info::StatusInfo;
-use tresen_payment::zvt::wire::Decoder;
+use tresen_payment::zvt::framing::Framing;
 use zvt::ZvtSerializer;
 
 /// Begins as the field capture does; what follows is made up, in the order terminals use.
@@ -41,10 +41,10 @@ fn parse(c: &mut Criterion) {
         });
     });
     group.bench_function("tresen, from the stream", |b| {
-        let mut decoder = Decoder::default();
+        let mut framing = Framing::tcp();
         b.iter(|| {
-            decoder.feed(black_box(&bytes));
-            decoder.next_apdu().ok().flatten().map(|apdu| StatusInfo::parse(apdu.data).result)
+            framing.feed(black_box(&bytes));
+            framing.next_apdu().ok().flatten().map(|apdu| StatusInfo::parse(apdu.data).result)
         });
     });
     group.bench_function("zvt 0.1.0", |b| {

@@ -43,6 +43,22 @@ impl Intent {
 }
 
 /// Transactions that move money.
+///
+/// What is to come fits these types, and what journals have stored stays readable:
+///
+/// | operation | names | amount of the intent | how it ends |
+/// |---|---|---|---|
+/// | payment, refund | nothing | what moves | [charged](Payment::Charged), [in part](Payment::Partial), not charged |
+/// | reversal | the payment | what the payment was | charged or not |
+/// | reservation (pre-authorisation; ZVT 06 22) | nothing | what is held | a new outcome, held: no money moves |
+/// | increment | the reservation | what is added to what is held | held |
+/// | booking (06 24, partial 06 23) | the reservation | what is taken of it | charged |
+/// | release (06 25) | the reservation | zero | not held any more |
+/// | tip (06 0C) | the payment | what is added to it | charged |
+///
+/// So an operation names at most one earlier transaction, by its [`Reference`]; [`Intent::amount`] is what
+/// this operation asks for, not a running total; and it ends as one [`Payment`]. Operations and outcomes are
+/// added as variants, each stored under its own name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
@@ -184,9 +200,9 @@ impl Entry {
         self
     }
 
-    /// Neither charged nor not charged yet, and nobody has decided.
+    /// It is not known yet how it ended, and nobody has decided.
     pub fn is_open(&self) -> bool {
-        self.decision.is_none() && !matches!(self.payment, Some(Payment::Charged(_) | Payment::NotCharged(_)))
+        self.decision.is_none() && !self.payment.as_ref().is_some_and(Payment::is_decided)
     }
 
     /// Open, and the terminal has not been asked about it yet.
@@ -194,8 +210,8 @@ impl Entry {
         self.is_open() && !matches!(&self.payment, Some(Payment::Unknown(unknown)) if unknown.asked)
     }
 
-    /// How it stands: a person's decision if there is one, else how it ended. `None` while nothing
-    /// is known.
+    /// How it stands: a person's decision if there is one, else how it ended. A person who decides that
+    /// less was charged than was asked for makes it [`Payment::Partial`]. `None` while nothing is known.
     pub fn outcome(&self) -> Option<Payment> {
         let Some(decision) = &self.decision else { return self.payment.clone() };
         let id = self.intent.id.clone();
@@ -209,14 +225,14 @@ impl Entry {
         };
         let mut charge = self.approved.as_ref().filter(same).cloned().unwrap_or_else(|| Charge::new(id, amount));
         charge.reference = decision.reference.clone().or(charge.reference);
-        Some(Payment::Charged(Box::new(charge)))
+        Some(Payment::charged(charge, self.intent.amount))
     }
 
     /// The reference that this intent holds: of what stands as charged, or is approved and open.
     /// No other intent may be charged under it.
     pub fn holds(&self) -> Option<Reference> {
         match self.outcome() {
-            Some(Payment::Charged(charge)) => charge.reference,
+            Some(Payment::Charged(charge) | Payment::Partial(charge)) => charge.reference,
             Some(Payment::NotCharged(_)) => None,
             Some(Payment::Unknown(_)) | None => self.approved.as_ref().and_then(Reference::of),
         }
@@ -234,15 +250,23 @@ impl Entry {
     /// Journals ask this and [`Journal::holder`] in the same transaction as the write.
     ///
     /// # Errors
-    /// [`Kind::Input`]: it has ended otherwise, and how.
+    /// [`Kind::Input`]: it has ended otherwise, and how; or less was charged than was asked for and it is not
+    /// called partial, or the other way round.
     pub fn may_conclude(&self, payment: &Payment) -> Result<()> {
+        if let Some(charge) = payment.charge()
+            && charge.is_part_of(self.intent.amount) != matches!(payment, Payment::Partial(_))
+        {
+            let (id, charged, asked) = (&self.intent.id.0, charge.amount, self.intent.amount);
+            let called = if matches!(payment, Payment::Partial(_)) { "a part" } else { "all" };
+            return Err(Error::new(Kind::Input, format!("`{id}`: {charged} is not {called} of {asked}")));
+        }
         let reversed = |p: &Payment| matches!(p, Payment::NotCharged(not) if not.reason == Reason::Reversed);
         let allowed = match (&self.decision, &self.payment) {
             (Some(_), _) => false,
             (None, None | Some(Payment::Unknown(_))) => true,
-            (None, Some(Payment::Charged(was))) => match payment {
-                Payment::Charged(now) => was.reference == now.reference && was.amount == now.amount,
-                other => reversed(other),
+            (None, Some(Payment::Charged(was) | Payment::Partial(was))) => match payment.charge() {
+                Some(now) => was.reference == now.reference && was.amount == now.amount,
+                None => reversed(payment),
             },
             (None, Some(was @ Payment::NotCharged(_))) => was == payment || (reversed(was) && reversed(payment)),
         };
@@ -268,7 +292,7 @@ impl Entry {
                 let what = decision.charged.map_or("not charged".to_owned(), |amount| format!("charged {amount}"));
                 format!("{what}, as settled by {}: {}", decision.by, decision.reason)
             }
-            (None, Some(Payment::Charged(charge))) => match &charge.reference {
+            (None, Some(Payment::Charged(charge) | Payment::Partial(charge))) => match &charge.reference {
                 Some(reference) => format!("charged {} under {reference}", charge.amount),
                 None => format!("charged {}", charge.amount),
             },
@@ -312,8 +336,8 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     ///
     /// | stands | may follow |
     /// |---|---|
-    /// | nothing, or unknown | charged, not charged, unknown |
-    /// | charged | the same charge again (same amount and reference; its slips may be new), and not charged because the terminal reversed it |
+    /// | nothing, or unknown | charged or partial by its amount, not charged, unknown |
+    /// | charged, partial | the same charge again (same amount and reference; its slips may be new), and not charged because the terminal reversed it |
     /// | not charged | the same again |
     /// | a person's decision | nothing |
     ///
@@ -338,7 +362,7 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// All intents of a terminal that are open ([`Entry::is_open`]), oldest first.
     fn open<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Vec<Intent>>>;
 
-    /// The reference of the newest intent of this terminal that stands as charged; `None` if there
+    /// The reference of the newest intent of this terminal that stands as charged or partial; `None` if there
     /// is none, or if the newest has no reference.
     fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>>;
 }

@@ -1,7 +1,8 @@
 //! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], and ZVT.
 //!
 //! A payment is [`Charged`](Payment::Charged), [`NotCharged`](Payment::NotCharged) or
-//! [`Unknown`](Payment::Unknown). The intent is journalled before anything is sent, and the result
+//! [`Unknown`](Payment::Unknown), and [`Partial`](Payment::Partial) at terminals that may approve less than was
+//! asked for. The intent is journalled before anything is sent, and the result
 //! before it is acknowledged. Nothing that moves money is sent twice; what a lost link left unknown,
 //! [`Terminal::recover`] settles by asking the terminal, and says what that rests on.
 //!
@@ -21,8 +22,8 @@
 //! let device = sim::Shared::new(Simulator::new(Profile::default()));
 //! tokio::spawn(async move { sim::link(&far, &device).await });
 //!
-//! let (settings, journal) = (zvt::Settings::new("counter"), Arc::new(MemoryJournal::new()));
-//! let mut terminal = zvt::open(Box::new(near), settings, journal, Arc::new(SystemClock)).await?;
+//! let (options, journal) = (zvt::Options::new("counter"), Arc::new(MemoryJournal::new()));
+//! let mut terminal = zvt::open(Box::new(near), options, journal, Arc::new(SystemClock)).await?;
 //! terminal.recover().await?;
 //! match terminal.pay(Request::new("sale 1", Amount::eur(12_50)), Watch::none()).await? {
 //!     Payment::Charged(charge) => assert_eq!(charge.receipt_number.as_deref(), Some("0417")),

@@ -107,10 +107,7 @@ impl Journal for MemoryJournal {
         Box::pin(async move {
             let entries = self.lock();
             let mut newest = entries.iter().rev().filter(|e| e.intent.terminal == terminal);
-            let stands = newest.find_map(|e| match e.outcome() {
-                Some(Payment::Charged(charge)) => Some(charge.reference),
-                _ => None,
-            });
+            let stands = newest.find_map(|e| e.outcome()?.into_charge()).map(|charge| charge.reference);
             Ok(stands.flatten())
         })
     }

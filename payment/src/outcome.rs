@@ -1,4 +1,4 @@
-//! How a payment ends: charged, not charged, or unknown. There is no fourth way and no guess.
+//! How a payment ends: charged, charged in part, not charged, or unknown. Nothing is guessed.
 
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
@@ -11,14 +11,22 @@ use crate::journal::Reference;
 #[serde(transparent)]
 pub struct IntentId(pub String);
 
-/// How a payment ended.
+/// How a payment, or another [operation](crate::Operation), ended.
+///
+/// Each variant serialises under its own name (`{"partial": …}`), so that outcomes of later operations,
+/// such as an amount that is held and not yet taken, can be added without touching what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 #[must_use]
 pub enum Payment {
-    /// The money has moved.
+    /// The money has moved: all that was asked for.
     Charged(Box<Charge>),
-    /// The money has not moved, and why.
+    /// Money has moved, and less than was asked for; the rest is still to be paid. Terminals approve a
+    /// part only where they are allowed to, for instance by
+    /// [`zvt::Options::partial`](crate::zvt::Options::partial).
+    Partial(Box<Charge>),
+    /// No money has moved, and why.
     NotCharged(NotCharged),
     /// It may or may not have moved, and why that is not known. `Terminal::recover` may still settle
     /// it, and a person can: [`Journal::settle`](crate::Journal::settle). It blocks nothing else.
@@ -34,7 +42,7 @@ pub enum Payment {
 pub struct Charge {
     /// The intent it fulfils.
     pub intent: IntentId,
-    /// What was charged; may be less than asked for where the terminal allows partial amounts.
+    /// What was charged: what was asked for, or less in a [`Payment::Partial`].
     pub amount: Amount,
     /// The terminal's name for this transaction, to reverse it by; `None` if it gave none.
     #[serde(default)]
@@ -124,7 +132,7 @@ impl Payment {
     /// The intent it answers.
     pub fn intent(&self) -> &IntentId {
         match self {
-            Self::Charged(charge) => &charge.intent,
+            Self::Charged(charge) | Self::Partial(charge) => &charge.intent,
             Self::NotCharged(not) => &not.intent,
             Self::Unknown(unknown) => &unknown.intent,
         }
@@ -134,9 +142,51 @@ impl Payment {
     pub fn unknown(intent: &IntentId, why: impl Into<String>) -> Self {
         Self::Unknown(Unknown::new(intent.clone(), why))
     }
+
+    /// `charge` stands, and `asked` was asked for: [`Payment::Charged`], or [`Payment::Partial`] if it is
+    /// less.
+    pub fn charged(charge: Charge, asked: Amount) -> Self {
+        if charge.is_part_of(asked) { Self::Partial(Box::new(charge)) } else { Self::Charged(Box::new(charge)) }
+    }
+
+    /// What has moved, all of it or a part.
+    pub fn charge(&self) -> Option<&Charge> {
+        match self {
+            Self::Charged(charge) | Self::Partial(charge) => Some(charge),
+            Self::NotCharged(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The same, taken out.
+    pub fn into_charge(self) -> Option<Charge> {
+        match self {
+            Self::Charged(charge) | Self::Partial(charge) => Some(*charge),
+            Self::NotCharged(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The name under which it is stored: `charged`, `partial`, `not-charged`, `unknown`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Charged(_) => "charged",
+            Self::Partial(_) => "partial",
+            Self::NotCharged(_) => "not-charged",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// It is known how it ended.
+    pub fn is_decided(&self) -> bool {
+        !matches!(self, Self::Unknown(_))
+    }
 }
 
 impl Charge {
+    /// It is less than was asked for, in the same currency.
+    pub fn is_part_of(&self, asked: Amount) -> bool {
+        self.amount.currency() == asked.currency() && self.amount.minor() < asked.minor()
+    }
+
     /// A charge of `amount` of which nothing else is known yet.
     pub fn new(intent: IntentId, amount: Amount) -> Self {
         Self {
@@ -186,5 +236,22 @@ impl std::fmt::Debug for NotCharged {
             .field("code", &self.code)
             .field("text", &self.text)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_stored_under_a_name_of_its_own() {
+        let asked = Amount::eur(12_50);
+        for (minor, word) in [(12_50, "charged"), (12_49, "partial"), (13_00, "charged")] {
+            let payment = Payment::charged(Charge::new(IntentId("a".into()), Amount::eur(minor)), asked);
+            let text = serde_json::to_string(&payment).expect("serialises");
+            assert!(text.starts_with(&format!("{{\"{word}\":")), "{text}");
+            assert_eq!(payment.word(), word);
+            assert_eq!(serde_json::from_str::<Payment>(&text).expect("reads back"), payment);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
-use tresen_hal::{Amount, BoxFuture, Driver, Result};
+use tresen_hal::{Amount, BoxFuture, Driver, Known, Result};
 
 use crate::journal::{Intent, Reference};
 use crate::outcome::{IntentId, Payment};
@@ -16,7 +16,8 @@ pub trait Terminal: Driver<Event = Notice> {
     /// What this terminal can do; known after opening.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Takes a payment. Returns when it is decided, or `Unknown`, with the reason, when the link is
+    /// Takes a payment. Returns when it is decided: charged, or less than was asked for
+    /// ([`Payment::Partial`]) where the terminal may approve a part, or not charged; or `Unknown`, with the reason, when the link is
     /// lost, an answer stays away, or the terminal tells of something else than was asked; then this
     /// driver may be spent, and the next one's `recover` may settle it.
     ///
@@ -79,6 +80,7 @@ pub trait Terminal: Driver<Event = Notice> {
 
 /// What to pay, and under which key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Request {
     /// The caller's key: the same key is the same payment.
     pub intent: IntentId,
@@ -95,6 +97,7 @@ impl Request {
 
 /// How a caller follows and aborts a running transaction.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Watch {
     /// Where progress goes; nobody needs to listen. What does not fit is left out: the outcome has the slips.
     pub progress: mpsc::Sender<Progress>,
@@ -105,6 +108,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// A watch whose progress goes to `progress` and which aborts when `abort` says so.
+    pub fn with(progress: mpsc::Sender<Progress>, abort: watch::Receiver<bool>) -> Self {
+        Self { progress, abort }
+    }
+
     /// A watch that nobody listens to and that never aborts.
     pub fn none() -> Self {
         Self { progress: mpsc::channel(1).0, abort: watch::channel(false).1 }
@@ -217,16 +225,33 @@ pub enum Due {
     EndOfDay,
 }
 
-/// What a terminal can do.
+/// What a terminal can do, as far as protocol, options and terminal tell. [`Terminal::capabilities`] reads
+/// it without asking the terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "kebab-case", default)]
 pub struct Capabilities {
-    /// Payments can be reversed.
-    pub reversal: bool,
-    /// Refunds without reference.
-    pub refund: bool,
-    /// The till can abort a running payment.
-    pub abort: bool,
-    /// The terminal hands its receipts to the till.
-    pub receipt_text: bool,
+    /// Payments can be reversed. If that is not known, try: a terminal that cannot says so, and nothing moves.
+    pub reversal: Known,
+    /// Refunds without reference. If that is not known, as for reversals.
+    pub refund: Known,
+    /// The till can abort a running payment. If that is not known, it may ask for it.
+    pub abort: Known,
+    /// A payment may end as [`Payment::Partial`].
+    pub partial: Known,
+    /// The terminal hands its receipts to the till: [`Charge::customer_slip`](crate::Charge::customer_slip).
+    pub receipt_text: Known,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_that_an_older_or_newer_version_does_not_name_are_not_known() {
+        let read = |text: &str| serde_json::from_str::<Capabilities>(text).expect("reads");
+        let can = read(r#"{"refund":"no","receipt-text":"yes","later":"yes"}"#);
+        assert_eq!((can.refund, can.receipt_text, can.reversal), (Known::No, Known::Yes, Known::Unknown));
+        assert_eq!(read(&serde_json::to_string(&can).expect("serialises")), can);
+    }
 }

@@ -18,6 +18,7 @@ pub async fn journal(journal: &dyn Journal) {
     one_receipt_stands_for_one_intent(journal).await;
     a_person_settles_what_is_open_and_only_that(journal).await;
     the_newest_charge_of_a_terminal_is_its_last(journal).await;
+    a_part_is_never_taken_for_the_whole(journal).await;
 }
 
 async fn an_intent_is_written_once(journal: &dyn Journal) {
@@ -149,6 +150,32 @@ async fn the_newest_charge_of_a_terminal_is_its_last(journal: &dyn Journal) {
     let by_hand = Decision::charged(Amount::eur(100), "Ada", "slip").with_reference(reference(53));
     journal.settle(&four.id, &by_hand).await.expect("settled");
     assert_eq!(journal.last("bar").await.expect("read"), Some(reference(53)), "a decision counts as well");
+}
+
+async fn a_part_is_never_taken_for_the_whole(journal: &dyn Journal) {
+    let part = |id: &str, minor| {
+        let mut charge = charge(id, 60);
+        charge.amount = Amount::eur(minor);
+        Box::new(charge)
+    };
+    journal.intend(&intent("part", "bar")).await.expect("a new intent");
+    refused(conclude(journal, &Payment::Charged(part("part", 99))).await, "not all of 1.00 EUR");
+    refused(conclude(journal, &Payment::Partial(part("part", 100))).await, "not a part of 1.00 EUR");
+    assert!(open(journal, "bar").await.contains(&"part".to_owned()), "nothing of it was written");
+    let partial = Payment::Partial(part("part", 99));
+    conclude(journal, &partial).await.expect("a part");
+    conclude(journal, &partial).await.expect("the same again");
+    refused(conclude(journal, &Payment::Partial(part("part", 98))).await, "charged 0.99 EUR");
+    let entry = journal.find(&IntentId("part".into())).await.expect("read").expect("there");
+    assert_eq!((entry.is_open(), entry.outcome()), (false, Some(partial)));
+    assert_eq!(holder(journal, 60).await.as_deref(), Some("part"), "it holds its receipt");
+    assert_eq!(journal.last("bar").await.expect("read"), Some(reference(60)), "and is the last charge");
+    conclude(journal, &not_charged("part", Reason::Reversed)).await.expect("the terminal reversed it");
+    assert_eq!(holder(journal, 60).await, None);
+    journal.intend(&intent("part by hand", "bar")).await.expect("a new intent");
+    let decision = Decision::charged(Amount::eur(40), "Ada", "the slip says 0.40");
+    let settled = journal.settle(&IntentId("part by hand".into()), &decision).await.expect("settled");
+    assert!(matches!(settled.outcome(), Some(Payment::Partial(c)) if c.amount == Amount::eur(40)), "{settled:?}");
 }
 
 fn intent(id: &str, terminal: &str) -> Intent {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tresen_hal::link::memory::{self, Memory};
 use tresen_hal::link::record::Record;
 use tresen_hal::{Amount, BoxFuture, Link, Result, SystemClock};
-use tresen_payment::zvt::{self, Settings};
+use tresen_payment::zvt::{self, Options};
 use tresen_payment::{
     Charge, Decision, Entry, Intent, IntentId, Journal, MemoryJournal, Payment, Progress, Reference, Request, Terminal,
     Watch,
@@ -119,9 +119,9 @@ async fn pay(says: impl Iterator<Item = Vec<u8>> + Send + 'static) -> Paid {
     let peer = tokio::spawn(terminal(far, says));
     let link = Record::to_file(near, &path, "zvt+tcp://t:20007", Box::<zvt::Redactor>::default()).expect("writable");
     let journal = Arc::new(Counting::default());
-    let settings = Settings { password: "123456".parse().expect("six digits"), ..Settings::new("counter") };
-    let mut till =
-        zvt::open(Box::new(link), settings, journal.clone(), Arc::new(SystemClock)).await.expect("registers");
+    let mut options = Options::new("counter");
+    options.password = "123456".parse().expect("six digits");
+    let mut till = zvt::open(Box::new(link), options, journal.clone(), Arc::new(SystemClock)).await.expect("registers");
     let (_abort, abort) = watch::channel(false);
     let (watch, mut heard) = Watch::new(abort);
     let payment = till.pay(Request::new("a", Amount::eur(25_00)), watch).await.expect("begins");

@@ -82,7 +82,7 @@ async fn next_customer_pays(counter: &mut Counter, mut terminal: zvt::Terminal) 
 async fn an_approval_that_was_not_heard_is_charged_only_if_the_terminal_is_ours_alone() {
     for exclusive in [false, true] {
         let mut counter = Counter::new(Profile { commit: Commit::Keeps, ..Profile::default() });
-        counter.settings.exclusive = exclusive;
+        counter.options.exclusive = exclusive;
         lose(&mut counter, APPROVAL).await;
         let payment = recovered(&mut counter).await;
         assert_eq!(counter.stored(), 2, "it stands");
@@ -118,7 +118,7 @@ async fn what_others_do_at_the_terminal_is_not_the_lost_payment() {
                 continue; // Nobody else uses it, says the user.
             }
             let mut counter = Counter::new(Profile::default());
-            counter.settings.exclusive = exclusive;
+            counter.options.exclusive = exclusive;
             counter.sim.with(|s| s.by_hand(Sort::Payment, PRICE).clone());
             lose(&mut counter, ACCEPTED).await;
             for _ in 0..count {
@@ -135,7 +135,7 @@ async fn an_approval_that_is_taken_back_with_a_receipt_of_its_own_is_not_charged
     for exclusive in [false, true] {
         let profile = Profile { reverses_with_receipt: true, commit: Commit::Reverses, ..Profile::default() };
         let mut counter = Counter::new(profile);
-        counter.settings.exclusive = exclusive;
+        counter.options.exclusive = exclusive;
         lose(&mut counter, APPROVAL).await;
         let payment = recovered(&mut counter).await;
         assert!(matches!(payment, Payment::Unknown(_)), "{payment:?}");
@@ -146,7 +146,7 @@ async fn an_approval_that_is_taken_back_with_a_receipt_of_its_own_is_not_charged
 async fn without_a_known_predecessor_the_customer_before_is_not_taken_for_the_lost_payment() {
     for repeat in [OnRepeat::Aborts(0xa0), OnRepeat::Refuses(0xa0), OnRepeat::Refuses(0x83), OnRepeat::PrintsOnly] {
         let mut counter = Counter::new(Profile { repeat, ..Profile::default() });
-        counter.settings.exclusive = true;
+        counter.options.exclusive = true;
         counter.sim.with(|s| s.by_hand(Sort::Payment, PRICE).clone());
         let mut terminal = counter.open().await.expect("registers");
         // Everything is lost from the acknowledgement of 06 01 on.
@@ -210,7 +210,7 @@ async fn not_charged_is_never_concluded_after_one_look() {
             ..Profile::default()
         };
         let mut counter = Counter::new(profile);
-        counter.settings.exclusive = exclusive;
+        counter.options.exclusive = exclusive;
         lose(&mut counter, APPROVAL - 1).await;
         let payment = recovered(&mut counter).await;
         assert_eq!(counter.stored(), 2);
@@ -226,7 +226,7 @@ async fn another_amount_or_currency_than_asked_for_is_unknown_and_says_so() {
         [(Amount::eur(2_50), "2.50 EUR, not 12.50 EUR"), (Amount::eur(99_00), "99.00 EUR"), (chf, "not EUR")]
     {
         let mut counter = Counter::new(Profile { approves: Some(approves), ..Profile::default() });
-        counter.settings.exclusive = true;
+        counter.options.exclusive = true;
         let mut terminal = counter.open().await.expect("registers");
         let payment = pay(&mut terminal, "sale").await.expect("an outcome");
         assert!(why(&payment).contains(part), "{payment:?}");
@@ -251,7 +251,7 @@ async fn a_terminal_that_does_not_tell_its_last_transaction_closes_no_till() {
             });
             if repeat == OnRepeat::Shows {
                 // 05 01 stays unanswered; 06 20 is tried all the same, and settles.
-                counter.settings.exclusive = true;
+                counter.options.exclusive = true;
             }
             let began = tokio::time::Instant::now();
             let payment = recovered(&mut counter).await;
@@ -286,7 +286,7 @@ async fn a_terminal_that_hangs_when_it_is_asked_takes_the_next_payment_all_the_s
 async fn an_approval_that_a_terminal_keeps_stands_even_if_it_cannot_be_asked() {
     for repeat in [OnRepeat::Refuses(0x83), OnRepeat::Aborts(0x66), OnRepeat::Silent, OnRepeat::PrintsOnly] {
         let mut counter = Counter::new(Profile { commit: Commit::Keeps, ..Profile::default() });
-        counter.settings.commit = Some(Commit::Keeps);
+        counter.options.commit = Some(Commit::Keeps);
         let mut terminal = counter.open().await.expect("registers");
         // Approved and acknowledged; then nothing comes any more.
         counter.sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
@@ -301,7 +301,7 @@ async fn an_approval_that_a_terminal_keeps_stands_even_if_it_cannot_be_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_terminal_that_was_replaced_leaves_the_payment_unknown_and_takes_the_next() {
     let mut counter = Counter::new(Profile { commit: Commit::Keeps, ..Profile::default() });
-    counter.settings.exclusive = true;
+    counter.options.exclusive = true;
     lose(&mut counter, APPROVAL).await;
     counter.sim.with(|s| s.profile_mut().terminal_id = "60000002".into());
     let payment = recovered(&mut counter).await;
@@ -356,7 +356,7 @@ async fn a_late_answer_to_an_abort_is_never_taken_for_the_next_commands() {
                     }
                 });
                 let (abort, wanted) = watch::channel(false);
-                let watch = Watch { progress: mpsc::channel(Watch::KEPT).0, abort: wanted };
+                let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(tenth * 100)).await;
                     abort.send(true).ok();
@@ -408,7 +408,7 @@ async fn whoever_asks_three_times_to_abort_leaves_a_silent_terminal_soon() {
         counter.sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
         counter.sim.with(|s| s.misbehave(Misbehaviour::NoAnswer { message: APPROVAL }));
         let (abort, wanted) = watch::channel(false);
-        let watch = Watch { progress: mpsc::channel(Watch::KEPT).0, abort: wanted };
+        let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
         tokio::spawn(async move {
             for _ in 0..presses {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -440,7 +440,7 @@ async fn a_terminal_that_is_busy_for_a_moment_is_waited_for() {
     // Whoever aborts while it is busy has paid nothing, and nothing was sent.
     counter.sim.with(|s| s.misbehave(Misbehaviour::BusyFor(Duration::from_secs(60))));
     let (_abort, wanted) = watch::channel(true);
-    let watch = Watch { progress: mpsc::channel(Watch::KEPT).0, abort: wanted };
+    let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
     let error = terminal.pay(Request::new("left", PRICE), watch).await.expect_err("not begun");
     assert_eq!((error.kind(), error.effect()), (Kind::Cancelled, Effect::None));
     assert_eq!(counter.entry("left"), None);
@@ -456,7 +456,7 @@ async fn lose_as(counter: &mut Counter, id: &str) {
 async fn a_slow_terminal_can_be_used_with_a_longer_t3() {
     let mut counter = Counter::new(Profile { acknowledges_after: Duration::from_secs(6), ..Profile::default() });
     assert_eq!(counter.open().await.expect_err("too slow").kind(), Kind::Timeout);
-    counter.settings.timeouts.t3 = Duration::from_secs(8);
+    counter.options.timeouts.t3 = Duration::from_secs(8);
     let mut terminal = counter.open().await.expect("registers");
     assert!(is_charged(&pay(&mut terminal, "sale").await.expect("an outcome")));
 }
@@ -509,14 +509,14 @@ async fn display_texts_are_progress_and_a_refusal_reads_its_reason() {
     });
     let clock = std::sync::Arc::new(counter.clock.clone());
     let mut terminal =
-        tresen_payment::zvt::open(Box::new(near), counter.settings.clone(), counter.journal.clone(), clock)
+        tresen_payment::zvt::open(Box::new(near), counter.options.clone(), counter.journal.clone(), clock)
             .await
             .expect("registers");
     let status = terminal.status().await.expect("answers");
     assert!(status.ready && status.text.contains("its day has to be closed"), "{status:?}");
     let (progress, mut told) = mpsc::channel(Watch::KEPT);
     let (_abort, abort) = watch::channel(false);
-    let payment = terminal.pay(Request::new("a", PRICE), Watch { progress, abort }).await.expect("an outcome");
+    let payment = terminal.pay(Request::new("a", PRICE), Watch::with(progress, abort)).await.expect("an outcome");
     assert_eq!(reason(&payment), Reason::Declined);
     assert_eq!(told.try_recv().expect("told"), Progress::Display("Bitte".into()));
     let payment = pay(&mut terminal, "b").await.expect("an outcome");
@@ -548,7 +548,7 @@ async fn by_hand(
         }
     });
     let clock = std::sync::Arc::new(counter.clock.clone());
-    zvt::open(Box::new(near), counter.settings.clone(), counter.journal.clone(), clock).await
+    zvt::open(Box::new(near), counter.options.clone(), counter.journal.clone(), clock).await
 }
 
 /// `04 0F`: result 00, amount 12.50, receipt 7.
@@ -575,7 +575,7 @@ async fn a_terminal_that_calls_itself_idle_and_only_refuses_to_tell_its_last_tra
         assert!(is_charged(&pay(&mut terminal, id).await.expect("an outcome")));
         waits.push(began.elapsed().as_secs());
     }
-    let patience = counter.settings.patience.as_secs();
+    let patience = counter.options.patience.as_secs();
     assert!((patience..patience + 5).contains(&waits[0]) && waits[1] < 5, "it is waited for once: {waits:?}");
 }
 
@@ -585,7 +585,7 @@ async fn the_character_set_of_the_settings_counts_where_the_terminal_names_none(
     // E4 is `Σ` in code page 437.
     for (charset, text) in [(Some(Charset::Iso8859(1)), "Händler"), (None, "HΣndler")] {
         let mut counter = Counter::new(Profile::default());
-        counter.settings.charset = charset;
+        counter.options.charset = charset;
         let line = [&[0x06, 0xd1, 0x08, 0x81][..], b"H\xe4ndler"].concat();
         let opened = by_hand(&counter, move |heard| match heard {
             [0x06, 0x20, ..] => vec![vec![0x84, 0x83, 0]],

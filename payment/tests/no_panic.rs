@@ -13,9 +13,10 @@ use tresen_payment::zvt::commands::print::{Block, Line};
 use tresen_payment::zvt::commands::registration::Registration;
 use tresen_payment::zvt::commands::status_info::StatusInfo;
 use tresen_payment::zvt::commands::transaction::Asked;
+use tresen_payment::zvt::framing::Framing;
 use tresen_payment::zvt::session::{Event, Flow, Session, Timeouts};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, Profile, Side, Simulator};
-use tresen_payment::zvt::wire::{self, Decoder};
+use tresen_payment::zvt::wire;
 use tresen_payment::zvt::{Charset, Redactor, bmp, tlv};
 
 /// Bytes that look like ZVT more often than chance would have it.
@@ -80,6 +81,18 @@ fn fault() -> impl Strategy<Value = Misbehaviour> {
     ]
 }
 
+/// What the driver does with what it receives.
+fn feed(framing: &mut Framing, session: &mut Session, bytes: &[u8], now: Instant) {
+    framing.feed(bytes);
+    loop {
+        match framing.next_apdu() {
+            Ok(Some(apdu)) => session.handle_input(apdu, now),
+            Ok(None) => return,
+            Err(invalid) => return session.handle_invalid(invalid, now),
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn decoders(bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..300), likely()]) {
@@ -104,11 +117,11 @@ proptest! {
     #[test]
     fn framing_does_not_depend_on_how_it_is_split(bytes in likely(), cut in any::<prop::sample::Index>()) {
         let all = |pieces: &[&[u8]]| {
-            let (mut decoder, mut got) = (Decoder::default(), Vec::new());
+            let (mut framing, mut got) = (Framing::tcp(), Vec::new());
             for piece in pieces {
-                decoder.feed(piece);
+                framing.feed(piece);
                 loop {
-                    match decoder.next_apdu() {
+                    match framing.next_apdu() {
                         Ok(Some(apdu)) => got.push(Ok((apdu.code(), apdu.data.to_vec()))),
                         Ok(None) => break,
                         Err(invalid) => {
@@ -129,7 +142,7 @@ proptest! {
         inputs in prop::collection::vec((likely(), 0u64..200, any::<u8>()), 0..8)
     ) {
         let mut now = Instant::now();
-        let mut session = Session::new(Timeouts::default());
+        let (mut framing, mut session) = (Framing::tcp(), Session::new(Timeouts::default()));
         for (bytes, seconds, choice) in inputs {
             match choice % 4 {
                 0 => drop(session.start(vec![0x06, 0x01, 0x00], Flow::Completed, now)),
@@ -137,7 +150,7 @@ proptest! {
                 _ => {}
             }
             while session.poll_transmit().is_some() {}
-            session.handle_input(&bytes, now);
+            feed(&mut framing, &mut session, &bytes, now);
             let mut waits = false;
             while let Some(event) = session.poll_event() {
                 prop_assert!(!waits, "nothing happens while a confirmation is awaited");
@@ -145,7 +158,7 @@ proptest! {
             }
             if waits {
                 while session.poll_transmit().is_some() {}
-                session.handle_input(&bytes, now);
+                feed(&mut framing, &mut session, &bytes, now);
                 prop_assert_eq!(session.poll_transmit(), None);
                 if choice & 0x80 == 0 { session.confirm(now) } else { session.refuse(choice, now) }
                 prop_assert!(session.poll_transmit().is_some());

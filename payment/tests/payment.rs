@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Counter, PRICE, is_charged, pay};
 use tokio::sync::{mpsc, watch};
-use tresen_hal::{Amount, BoxFuture, Driver, Effect, Error, Kind, Link, Result, SystemClock};
+use tresen_hal::{Amount, BoxFuture, Driver, Effect, Error, Kind, Known, Link, Result, SystemClock};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, State};
 use tresen_payment::zvt::{self, Charset, Config};
 use tresen_payment::{
@@ -37,12 +37,12 @@ async fn a_payment_tells_its_progress_and_hands_over_both_slips() {
             pace: Duration::from_millis(300),
             ..Profile::default()
         });
-        counter.settings.text_blocks = text_blocks;
-        counter.settings.config = Config(config);
+        counter.options.text_blocks = text_blocks;
+        counter.options.config = Config(config);
         let mut terminal = counter.open().await.expect("registers");
         let (progress, mut told) = mpsc::channel(Watch::KEPT);
         let (_abort, abort) = watch::channel(false);
-        let watch = Watch { progress, abort };
+        let watch = Watch::with(progress, abort);
         let charge = charge(terminal.pay(Request::new("a", PRICE), watch).await.expect("pays"));
         assert_eq!((charge.amount, charge.card_name.as_deref()), (PRICE, Some("girocard")));
         assert_eq!((charge.receipt_number.as_deref(), charge.trace.as_deref()), (Some("0417"), Some("000417")));
@@ -103,7 +103,7 @@ async fn an_abort_is_a_wish_and_the_outcome_tells() {
                 Counter::new(Profile { on_abort, pace: Duration::from_millis(500), ..Profile::default() });
             let mut terminal = counter.open().await.expect("registers");
             let (abort, wanted) = watch::channel(false);
-            let watch = Watch { progress: mpsc::channel(Watch::KEPT).0, abort: wanted };
+            let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
             let press = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(tenth * 100)).await;
                 abort.send(true).ok();
@@ -150,7 +150,7 @@ async fn a_payment_is_taken_back_by_its_receipt_number_once() {
 async fn a_lost_reversal_is_settled_too() {
     for commit in [Commit::Reverses, Commit::Keeps] {
         let mut counter = Counter::new(Profile { commit, ..Profile::default() });
-        counter.settings.exclusive = true;
+        counter.options.exclusive = true;
         let mut terminal = counter.open().await.expect("registers");
         assert!(is_charged(&pay(&mut terminal, "a").await.expect("pays")));
         counter.sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
@@ -251,7 +251,7 @@ async fn the_day_is_closed_with_its_total_after_what_is_open_was_asked_about() {
 #[tokio::test(start_paused = true)]
 async fn status_close_and_character_set() {
     let mut counter = Counter::new(Profile::default());
-    counter.settings.charset = Some(Charset::Utf8);
+    counter.options.charset = Some(Charset::Utf8);
     let mut terminal = counter.open().await.expect("registers");
     let status = terminal.status().await.expect("answers");
     assert!(status.ready);
@@ -284,7 +284,7 @@ async fn amounts_and_keys_that_cannot_be_are_refused_before_anything_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn the_mirrored_receipt_number_keeps_both_in_step() {
     let mut counter = Counter::new(Profile { mirrors: true, ..Profile::default() });
-    counter.settings.mirror = true;
+    counter.options.mirror = true;
     let mut terminal = counter.open().await.expect("registers");
     for id in ["a", "b", "c"] {
         assert!(is_charged(&pay(&mut terminal, id).await.expect("pays")));
@@ -296,7 +296,7 @@ async fn the_mirrored_receipt_number_keeps_both_in_step() {
 async fn a_first_payment_is_found_missing_where_the_code_for_it_is_known() {
     for (codes, settled_as) in [(vec![], None), (vec![0x66], Some((Reason::NotFound, None)))] {
         let mut counter = Counter::new(Profile { used_before: false, ..Profile::default() });
-        counter.settings.nothing_stored = codes;
+        counter.options.nothing_stored = codes;
         let mut terminal = counter.open().await.expect("registers");
         terminal.status().await.expect("answers");
         counter.sim.with(|s| {
@@ -323,11 +323,11 @@ async fn another_protocol_on_the_port_is_named() {
 #[tokio::test(start_paused = true)]
 async fn what_the_terminal_says_unasked_is_a_notice() {
     let (near, far) = tresen_hal::link::memory::pair();
-    let settings = zvt::Settings::new("counter");
+    let options = zvt::Options::new("counter");
     let journal = Arc::new(MemoryJournal::new());
     // Acknowledged and completed in one piece, as it may come over TCP.
     far.send(&[0x80, 0x00, 0x00, 0x06, 0x0f, 0x00]).await.expect("open");
-    let mut terminal = zvt::open(Box::new(near), settings, journal, Arc::new(SystemClock)).await.expect("registers");
+    let mut terminal = zvt::open(Box::new(near), options, journal, Arc::new(SystemClock)).await.expect("registers");
     let mut heard = Vec::new();
     for _ in 0..2 {
         far.recv(&mut heard).await.expect("registration and acknowledgement");
@@ -387,12 +387,12 @@ impl Journal for Full {
 async fn without_a_journal_nothing_is_sent_and_nothing_acknowledged() {
     let mut counter = Counter::new(Profile::default());
     // Without receipts the acknowledgement of the result alone makes a payment stand.
-    counter.settings.config = Config(0x08);
+    counter.options.config = Config(0x08);
     for (intend, approve) in [(true, false), (false, true)] {
         let journal = Arc::new(Full { intend, approve, ..Full::default() });
         let link = Box::new(counter.link().await);
         let mut terminal =
-            zvt::open(link, counter.settings.clone(), journal, Arc::new(SystemClock)).await.expect("registers");
+            zvt::open(link, counter.options.clone(), journal, Arc::new(SystemClock)).await.expect("registers");
         let payment = pay(&mut terminal, "a").await;
         if intend {
             assert_eq!(payment.expect_err("nothing was sent").kind(), Kind::Storage);
@@ -404,5 +404,27 @@ async fn without_a_journal_nothing_is_sent_and_nothing_acknowledged() {
             counter.link().await;
             assert_eq!(counter.stored(), 0, "an approval without acknowledgement does not stand");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_terminal_can_do_is_known_from_its_registration_and_the_options() {
+    // 06 0F with 06 TLV, tag 26: one tag 0A for each command that it takes; here 06 01 and 06 30.
+    let listed = [0x06, 0x0f, 0x0c, 0x06, 0x0a, 0x26, 0x08, 0x0a, 0x02, 0x06, 0x01, 0x0a, 0x02, 0x06, 0x30];
+    let silent = [0x06, 0x0f, 0x00];
+    for (completion, reversal, refund) in
+        [(&listed[..], Known::Yes, Known::No), (&silent, Known::Unknown, Known::Unknown)]
+    {
+        let (near, far) = tresen_hal::link::memory::pair();
+        let mut options = zvt::Options::new("counter");
+        // Neither receipts nor lines for the till.
+        options.config = Config(0x08);
+        options.partial = true;
+        far.send(&[&[0x80, 0x00, 0x00], completion].concat()).await.expect("open");
+        let journal = Arc::new(MemoryJournal::new());
+        let terminal = zvt::open(Box::new(near), options, journal, Arc::new(SystemClock)).await.expect("registers");
+        let can = terminal.capabilities();
+        assert_eq!((can.reversal, can.refund), (reversal, refund));
+        assert_eq!((can.partial, can.receipt_text), (Known::Yes, Known::No));
     }
 }

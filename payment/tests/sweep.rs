@@ -36,10 +36,10 @@ fn counters() -> Vec<(String, Counter)> {
                             ..Profile::default()
                         };
                         let mut counter = Counter::new(profile);
-                        counter.settings.config = Config(config);
-                        counter.settings.text_blocks = text_blocks;
-                        counter.settings.timeouts = Timeouts::default();
-                        counter.settings.exclusive = true;
+                        counter.options.config = Config(config);
+                        counter.options.text_blocks = text_blocks;
+                        counter.options.timeouts = Timeouts::default();
+                        counter.options.exclusive = true;
                         let name = format!("{commit:?} alone={finishes_alone} {repeats:?} {receipts} pace={pace}");
                         all.push((name, counter));
                     }
@@ -308,7 +308,7 @@ async fn the_cashier_aborts_at_every_step() {
                 });
                 let mut terminal = counter.open().await.expect("registers");
                 let (abort, wanted) = tokio::sync::watch::channel(false);
-                let watch = Watch { progress: tokio::sync::mpsc::channel(Watch::KEPT).0, abort: wanted };
+                let watch = Watch::with(tokio::sync::mpsc::channel(Watch::KEPT).0, wanted);
                 let mut left: usize = step;
                 let told = {
                     let mut payment = std::pin::pin!(terminal.pay(Request::new("sale", PRICE), watch));
@@ -358,7 +358,7 @@ async fn the_storage_fails_at_every_write() {
                     let (name, mut counter) = counters().swap_remove(kind);
                     let name =
                         format!("{name}: write {n} fails, lasting={lasting}{}", if shared { " shared" } else { "" });
-                    counter.settings.exclusive = !shared;
+                    counter.options.exclusive = !shared;
                     let to = if lasting { usize::MAX } else { n + 1 };
                     let journal = std::sync::Arc::new(Failing::new(counter.journal.clone(), n, to));
                     let mut terminal = counter.open_with(journal.clone()).await.expect("registers");
@@ -402,7 +402,7 @@ async fn pairs_of_faults() {
         let (name, mut counter) = counters().swap_remove(kind);
         let faults = [first, second].map(|site| WAYS[site / 14](site % 14));
         let name = format!("{name}: pair {number} {faults:?}{}", if shared == 1 { " shared" } else { "" });
-        counter.settings.exclusive = shared == 0;
+        counter.options.exclusive = shared == 0;
         let mut terminal = counter.open().await.expect("registers");
         counter.sim.with(|s| faults.into_iter().for_each(|fault| s.misbehave(fault)));
         let told = pay(&mut terminal, "sale").await.ok();

@@ -22,7 +22,7 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .finds(|found| found.kind == Some(DeviceKind::ReceiptPrinter)),
         Protocol::new::<Terminals>("zvt", zvt)
             .port(20007)
-            .options(|_| zvt::Settings::OPTIONS.to_vec())
+            .options(|_| zvt::Options::NAMES.to_vec())
             .redactor(|| Box::<zvt::Redactor>::default()),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
@@ -56,12 +56,13 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
         let what = format!("terminals are not reached by `{}` yet, only by network", address.link().scheme());
         return Err(Error::new(Kind::Unsupported, what).hint("connect it to the network: zvt+tcp://HOST:20007"));
     }
-    let settings = zvt::Settings::from_address(address)?;
+    let options = zvt::Options::from_address(address)?;
     let plan = Plan::at(address, move |link, context: Context| {
-        let settings = zvt::Settings { name: context.name.clone(), ..settings.clone() };
+        let mut options = options.clone();
+        options.name = context.name.clone();
         async move {
             let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
-            let terminal = zvt::open(link, settings, journal, context.runtime).await?;
+            let terminal = zvt::open(link, options, journal, context.runtime).await?;
             Ok(Box::new(terminal) as Box<dyn Terminal>)
         }
     });

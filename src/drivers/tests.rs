@@ -109,7 +109,7 @@ async fn a_plan_opens_again_and_again_over_a_link_of_the_callers() {
     let plan: Plan<dyn tresen_payment::Terminal> =
         Plan::over("the terminal in memory", open, |link, context: Context| async move {
             let journal = context.journal.expect("given");
-            let options = zvt::Settings::new(context.name);
+            let options = zvt::Options::new(context.name);
             Ok(Box::new(zvt::open(link, options, journal, context.runtime).await?) as _)
         });
     let journal = Arc::new(MemoryJournal::new());

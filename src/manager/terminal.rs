@@ -250,7 +250,7 @@ impl Device<Terminals> {
                 reporter.tell(EventKind::Payment(step));
             }
         });
-        Watch { progress, abort }
+        Watch::with(progress, abort)
     }
 
     async fn transact(
@@ -308,7 +308,7 @@ impl Device<Terminals> {
                 }
             };
             match known {
-                Some(payment @ (Payment::Charged(_) | Payment::NotCharged(_))) => return payment,
+                Some(payment) if payment.is_decided() => return payment,
                 // The terminal has been asked since, and cannot tell: waiting longer helps nobody.
                 Some(Payment::Unknown(unknown)) if again && unknown.asked => return Payment::Unknown(unknown),
                 _ if again => {}
@@ -332,10 +332,8 @@ fn in_doubt() -> Error {
 
 fn word(payment: &Payment) -> &'static str {
     match payment {
-        Payment::Charged(_) => "charged",
         Payment::NotCharged(NotCharged { reason: Reason::Declined, .. }) => "declined",
-        Payment::NotCharged(_) => "not charged",
-        Payment::Unknown(_) => "unknown",
+        other => other.word(),
     }
 }
 
@@ -372,7 +370,7 @@ impl Drop for Asked<'_> {
 impl SharedTerminal {
     /// Tells what was settled and what stays open, and wakes those who wait.
     fn settled(&self, settled: &[Settled]) {
-        let is_open = |s: &&Settled| matches!(s.payment, Payment::Unknown(_));
+        let is_open = |s: &&Settled| !s.payment.is_decided();
         for settled in settled.iter().filter(|s| !is_open(s)) {
             self.common.reporter.tell(EventKind::Settled(Box::new(settled.clone())));
         }

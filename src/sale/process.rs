@@ -143,7 +143,8 @@ impl Sale {
     }
 
     /// Pays all that is open at a terminal, or gives it back there if it is negative; waits until it is
-    /// decided. Set `abort` to ask the terminal to stop waiting for the customer.
+    /// decided. After a [`Payment::Partial`] the rest stays open. Set `abort` to ask the terminal to stop
+    /// waiting for the customer.
     ///
     /// Dropping this discards the answer, not the payment: [`Sale::refresh`] finds it.
     ///
@@ -334,7 +335,7 @@ impl Sale {
                 ended
             }
             // The journal may have it: never an error that says "nothing happened".
-            Ok((Ok(Payment::Charged(_)), Err(error))) => {
+            Ok((Ok(payment), Err(error))) if payment.charge().is_some() => {
                 Ok(unknown(format!("it was charged, but not written: {error}")))
             }
             Ok((ended, Err(_))) => ended,

@@ -24,7 +24,7 @@ pub struct JournalEntry {
     pub seq: i64,
     /// When.
     pub at: Timestamp,
-    /// What kind: of a payment `intent`, `approved`, `charged`, `not-charged`, `unknown`, `settled`; of a
+    /// What kind: of a payment `intent`, `approved`, `charged`, `partial`, `not-charged`, `unknown`, `settled`; of a
     /// sale `sale`, `tender`, `signed`, `closed`, `voided`; `epoch`, `pruned`.
     pub kind: String,
     /// What it is about: an intent's or a sale's id.
@@ -108,10 +108,13 @@ impl Store {
             }
             let outcome = now.outcome();
             let (state, moved, receipt) = match &outcome {
-                Some(Payment::Charged(_)) if was.reversed_by.is_some() => ("reversed", charged(&now), number(&now)),
-                Some(Payment::Charged(_)) => ("charged", charged(&now), number(&now)),
+                // Of a partial payment `moved` is less than `minor`.
+                Some(payment) if payment.charge().is_some() => {
+                    let state = if was.reversed_by.is_some() { "reversed" } else { "charged" };
+                    (state, charged(&now), number(&now))
+                }
                 Some(Payment::NotCharged(_)) => ("not-charged", Some(0), None),
-                Some(Payment::Unknown(_)) => ("unknown", None, None),
+                Some(_) => ("unknown", None, None),
                 None if now.approved.is_some() => ("approved", None, None),
                 None => ("open", None, None),
             };
@@ -130,7 +133,7 @@ impl Store {
                     text(now.decision.as_ref().map(json).transpose()?),
                 ],
             )?;
-            take_back(db, &was, matches!(outcome, Some(Payment::Charged(_))))?;
+            take_back(db, &was, outcome.is_some_and(|payment| payment.charge().is_some()))?;
             append(db, &at, kind, &id.0, &body, &was.origin)?;
             Ok(now)
         })
@@ -155,11 +158,7 @@ impl Journal for Store {
 
     fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let kind = match payment {
-                Payment::Charged(_) => "charged",
-                Payment::NotCharged(_) => "not-charged",
-                Payment::Unknown(_) => "unknown",
-            };
+            let kind = payment.word();
             let (asked, ended) = (payment.clone(), payment.clone());
             let allowed = move |e: &Entry| e.may_conclude(&asked);
             self.change(id, kind, payment, allowed, |e| e.payment = Some(ended)).await.map(drop)
@@ -213,10 +212,7 @@ impl Journal for Store {
                 let mut last = db.prepare_cached(&format!("SELECT {COLUMNS} {LAST}"))?;
                 let mut rows = last.query([terminal])?;
                 let stored = rows.next()?.map(stored).transpose()?;
-                Ok(stored.and_then(|stored| match stored.entry.outcome() {
-                    Some(Payment::Charged(charge)) => charge.reference,
-                    _ => None,
-                }))
+                Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
             })
             .await
         })
@@ -378,18 +374,14 @@ fn operation(operation: &Operation) -> (&'static str, i64) {
 
 /// What moved, with its sign.
 fn charged(entry: &Entry) -> Option<i64> {
-    match entry.outcome() {
-        Some(Payment::Charged(charge)) => Some(operation(&entry.intent.operation).1 * charge.amount.minor()),
-        _ => None,
-    }
+    let charge = entry.outcome()?.into_charge()?;
+    Some(operation(&entry.intent.operation).1 * charge.amount.minor())
 }
 
 /// The receipt number of what was charged.
 fn number(entry: &Entry) -> Option<String> {
-    match entry.outcome() {
-        Some(Payment::Charged(charge)) => charge.receipt_number.map(|n| digits(&n).to_owned()),
-        _ => None,
-    }
+    let number = entry.outcome()?.into_charge()?.receipt_number?;
+    Some(digits(&number).to_owned())
 }
 
 /// Leading zeros do not count.

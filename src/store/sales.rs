@@ -408,14 +408,14 @@ pub(crate) struct TenderEnd {
 impl TenderEnd {
     fn of(outcome: Option<&Payment>, operation: TenderOperation) -> Self {
         match outcome {
-            Some(Payment::Charged(charge)) => {
+            Some(Payment::Charged(charge) | Payment::Partial(charge)) => {
                 Self { state: TenderState::Taken, taken: operation.sign() * charge.amount.minor(), why: None }
             }
             Some(Payment::NotCharged(not)) => Self::refused(&not.text),
             Some(Payment::Unknown(unknown)) => {
                 Self { state: TenderState::Unknown, taken: 0, why: Some(unknown.why.clone()) }
             }
-            None => Self { state: TenderState::Unknown, taken: 0, why: Some("it is not decided yet".into()) },
+            Some(_) | None => Self { state: TenderState::Unknown, taken: 0, why: Some("it is not decided yet".into()) },
         }
     }
 
@@ -519,7 +519,7 @@ fn tenders(db: &Connection, sale: &str, currency: Currency) -> Result<Vec<Tender
         let key: String = row.get(0)?;
         let kind = TenderKind::of(&row.get::<_, String>(2)?, row.get(3)?);
         let charge = match (&kind, journal::find(db, &key)?.and_then(|stored| stored.entry.outcome())) {
-            (TenderKind::Card { .. }, Some(Payment::Charged(charge))) => Some(charge),
+            (TenderKind::Card { .. }, Some(payment)) => payment.into_charge().map(Box::new),
             _ => None,
         };
         tenders.push(Tender {

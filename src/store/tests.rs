@@ -498,7 +498,8 @@ async fn a_partial_approval_leaves_the_rest_open() {
     let (sale, key) = about_to_pay(&store).await;
     store.intend(&intent(&key, Operation::Payment)).await.expect("written");
     let id = IntentId(key.clone());
-    let part = Payment::Charged(Box::new(Charge::new(id.clone(), Amount::eur(6_00))));
+    let part = Payment::charged(Charge::new(id.clone(), Amount::eur(6_00)), Amount::eur(10_00));
+    assert!(matches!(part, Payment::Partial(_)));
     store.conclude(&id, &part).await.expect("written");
     let record = store.follow_tenders(&sale).await.expect("followed");
     assert_eq!((record.open_amount(), record.is_pending()), (Amount::eur(4_00), false));

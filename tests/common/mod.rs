@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tresen::hal::sim::{self, Device, Server, Shared};
+use tresen::payment::Request;
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator};
-use tresen::payment::{IntentId, Request};
 use tresen::printers::Profile as PrinterProfile;
 use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::{Amount, Config, Drivers, EventKind, Events, Payment, Phase, Result, Tresen};
@@ -202,7 +202,7 @@ pub(crate) async fn event<T>(events: &mut Events, pick: impl Fn(&str, EventKind)
 pub(crate) async fn pay(till: &Tresen, key: &str, amount: Amount) -> Result<Payment> {
     let (_keep, abort) = watch::channel(false);
     let terminal = till.terminal("counter").expect("configured");
-    within(key, terminal.pay_as(Request { intent: IntentId(key.into()), amount }, abort)).await
+    within(key, terminal.pay_as(Request::new(key, amount), abort)).await
 }
 
 pub(crate) fn is_charged(payment: &Payment) -> bool {

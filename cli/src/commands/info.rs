@@ -142,10 +142,11 @@ pub(super) async fn terminal(address: &Address) -> Result<Told> {
         format!("id         {}", status.terminal_id.clone().unwrap_or_else(|| "not reported".into())),
         format!("software   {}", status.software.clone().unwrap_or_else(|| "not reported".into())),
         format!("ready      {}, {}", yes(status.ready), status.text),
-        format!("reversal   {}", yes(can.reversal)),
-        format!("refund     {}", yes(can.refund)),
-        format!("abort      {}", yes(can.abort)),
-        format!("slip text  {}", yes(can.receipt_text)),
+        format!("reversal   {}", known(can.reversal)),
+        format!("refund     {}", known(can.refund)),
+        format!("abort      {}", known(can.abort)),
+        format!("partial    {}", known(can.partial)),
+        format!("slip text  {}", known(can.receipt_text)),
     ];
     let state = if status.ready {
         Ok(())

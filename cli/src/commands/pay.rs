@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     out.say(format_args!("{amount} at {}", desk.name));
     let words = Words { done: "charged", not_done: "not charged", unknown: "not known whether charged" };
     let request = Request::new(key.clone(), amount);
-    desk.transact(key, &words, async |terminal, abort| terminal.pay_as(request, abort).await).await
+    desk.transact(key, amount, &words, async |terminal, abort| terminal.pay_as(request.clone(), abort).await).await
 }
 
 /// Settles what is open and says how, and what stays open.

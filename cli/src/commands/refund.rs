@@ -31,5 +31,5 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     out.say(format_args!("refund of {amount} at {}", desk.name));
     let words = Words { done: "refunded", not_done: "not refunded", unknown: "not known whether refunded" };
     let request = Request::new(key.clone(), amount);
-    desk.transact(key, &words, async |terminal, abort| terminal.refund_as(request, abort).await).await
+    desk.transact(key, amount, &words, async |terminal, abort| terminal.refund_as(request.clone(), abort).await).await
 }

@@ -34,5 +34,6 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let paid = zvt::reference(None, &receipt, None);
     let words = Words { done: "reversed", not_done: "not reversed", unknown: "not known whether reversed" };
     let request = Request::new(key.clone(), amount);
-    desk.transact(key, &words, async |terminal, abort| terminal.reverse_as(&paid, request, abort).await).await
+    desk.transact(key, amount, &words, async |terminal, abort| terminal.reverse_as(&paid, request.clone(), abort).await)
+        .await
 }

@@ -70,9 +70,9 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
         return Err(error.hint("`tresen settle` lists what is open"));
     }
     let entry = store.settle(&id, &decision).await?;
-    let how = match entry.outcome() {
-        Some(Payment::Charged(charge)) => format!("charged {}", charge.amount),
-        _ => "not charged".to_owned(),
+    let how = match entry.outcome().as_ref().and_then(Payment::charge) {
+        Some(charge) => format!("charged {}", charge.amount),
+        None => "not charged".to_owned(),
     };
     let line = format!(
         "settled: {} of {} is {how}, by {}: {}",

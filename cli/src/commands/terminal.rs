@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tresen::config::Device;
 use tresen::payment::{IntentId, Progress, Settled, Unknown};
-use tresen::{Address, Class, Config, Error, EventKind, Kind, Payment, Result, Tresen};
+use tresen::{Address, Amount, Class, Config, Effect, Error, EventKind, Kind, Payment, Phase, Result, Tresen};
 
 use super::diagnose::diagnosed;
 use crate::devices;
@@ -37,7 +39,7 @@ pub(crate) struct Journal {
 pub(super) const EXIT: &str = "\
 Exit status: 0 done; 1 failed, nothing was sent that moves money; 2 wrong usage; 3 the terminal did not do it; \
 4 not known whether the money moved: run `tresen pay --recover ADDRESS` when the terminal can be reached, and \
-`tresen settle` if it cannot tell.";
+`tresen settle` if it cannot tell; 5 only a part was charged, the rest is still to be paid (terminals with partial=true).";
 
 impl Journal {
     /// The file; its folder is made if it is the default one.
@@ -75,9 +77,9 @@ impl Desk {
     }
 
     /// Does something at the terminal that moves no money. Ctrl-C leaves.
-    pub(super) async fn ask<T>(self, asked: impl AsyncFnOnce(&tresen::Terminal) -> Result<T>) -> Result<T> {
+    pub(super) async fn ask<T>(self, asked: impl AsyncFn(&tresen::Terminal) -> Result<T>) -> Result<T> {
         let answer = tokio::select! {
-            answer = asked(&self.terminal) => answer,
+            answer = self.reopened(|| true, async || asked(&self.terminal).await) => answer,
             _ = tokio::signal::ctrl_c() => Err(Error::new(Kind::Cancelled, "interrupted").at(&self.name)),
         };
         self.finish(answer).await
@@ -87,12 +89,14 @@ impl Desk {
     pub(super) async fn transact(
         self,
         key: String,
+        asked: Amount,
         words: &Words,
-        begin: impl AsyncFnOnce(&tresen::Terminal, watch::Receiver<bool>) -> Result<Payment>,
+        begin: impl AsyncFn(&tresen::Terminal, watch::Receiver<bool>) -> Result<Payment>,
     ) -> Result<ExitCode> {
         let (stop, abort) = watch::channel(false);
         let ended = {
-            let mut transaction = std::pin::pin!(begin(&self.terminal, abort));
+            let begin = async || begin(&self.terminal, abort.clone()).await;
+            let mut transaction = std::pin::pin!(self.reopened(|| !*abort.borrow(), begin));
             loop {
                 tokio::select! {
                     ended = &mut transaction => break ended,
@@ -109,7 +113,34 @@ impl Desk {
         };
         let out = self.out;
         let payment = self.finish(ended).await?;
-        Ok(report(&payment, words, out))
+        Ok(report(&payment, asked, words, out))
+    }
+
+    /// Does it again on a new connection if nothing was sent because the driver had to leave its own, as it
+    /// does after looking for an earlier payment at a terminal that does not answer that question. Bounded: a
+    /// terminal is asked about one payment three times.
+    async fn reopened<T>(&self, wanted: impl Fn() -> bool, call: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let spent = |error: &Error| error.kind() == Kind::Closed && error.effect() == Effect::None;
+        let mut ended = call().await;
+        for _ in 0..REOPENED {
+            match &ended {
+                Err(error) if spent(error) && self.comes_back().await && wanted() => ended = call().await,
+                _ => break,
+            }
+        }
+        ended
+    }
+
+    /// Waits until a terminal that was open is open again.
+    async fn comes_back(&self) -> bool {
+        if self.terminal.capabilities().is_none() {
+            return false;
+        }
+        let mut phase = self.terminal.phase();
+        // The connection is let go a moment after the call has failed.
+        timeout(LET_GO, phase.wait_for(|phase| !phase.is_ready())).await.ok();
+        let settled = |phase: &Phase| phase.is_ready() || !phase.is_away() && *phase != Phase::Opening;
+        timeout(BACK, phase.wait_for(settled)).await.is_ok_and(|phase| phase.is_ok_and(|phase| phase.is_ready()))
     }
 
     /// Lets the terminal go, so that it can be asked what it is if it did not answer as one.
@@ -131,15 +162,25 @@ pub(super) struct Words {
     pub(super) unknown: &'static str,
 }
 
-fn report(payment: &Payment, words: &Words, out: Out) -> ExitCode {
+fn report(payment: &Payment, asked: Amount, words: &Words, out: Out) -> ExitCode {
+    for line in payment.charge().iter().flat_map(|charge| &charge.customer_slip) {
+        out.say(format_args!("  | {line}"));
+    }
     match payment {
         Payment::Charged(charge) => {
-            for line in &charge.customer_slip {
-                out.say(format_args!("  | {line}"));
-            }
             let number = charge.receipt_number.as_deref().unwrap_or("-");
             out.answer(payment, format_args!("{} {}, receipt {number}", words.done, charge.amount));
             ExitCode::SUCCESS
+        }
+        Payment::Partial(charge) => {
+            let number = charge.receipt_number.as_deref().unwrap_or("-");
+            let rest =
+                asked.checked_sub(charge.amount).map_or(String::new(), |rest| format!("; {rest} still to be paid"));
+            out.answer(
+                payment,
+                format_args!("{} only {} of {asked}, receipt {number}{rest}", words.done, charge.amount),
+            );
+            ExitCode::from(5)
         }
         Payment::NotCharged(why) => {
             out.answer(payment, format_args!("{}: {}", words.not_done, why.text));
@@ -148,6 +189,10 @@ fn report(payment: &Payment, words: &Words, out: Out) -> ExitCode {
         Payment::Unknown(unknown) => {
             let next = "do not repeat it; run `tresen pay --recover` when the terminal can be reached";
             out.answer(payment, format_args!("{} ({}): {}; {next}", words.unknown, unknown.intent.0, unknown.why));
+            ExitCode::from(4)
+        }
+        other => {
+            out.answer(payment, format_args!("{} ({}): {}", words.unknown, other.intent().0, other.word()));
             ExitCode::from(4)
         }
     }
@@ -176,19 +221,27 @@ fn tell(till: &Tresen, out: Out) -> JoinHandle<()> {
 /// What was open, how it stands now, and what that rests on.
 pub(super) fn tell_settled(settled: &Settled, out: Out) {
     let Settled { intent, payment, evidence, .. } = settled;
-    let (word, words) = match payment {
-        Payment::Charged(_) => ("charged", "is charged"),
-        Payment::NotCharged(_) => ("not-charged", "is not charged"),
-        Payment::Unknown(_) => ("unknown", "is still unknown"),
+    let words = match payment {
+        Payment::Charged(_) => "is charged",
+        Payment::Partial(_) => "is charged in part",
+        Payment::NotCharged(_) => "is not charged",
+        _ => "is still unknown",
     };
     out.answer(
         &json!({
             "settled": intent.id, "terminal": intent.terminal, "amount": intent.amount, "at": intent.at.to_string(),
-            "outcome": word, "evidence": evidence, "payment": payment,
+            "outcome": payment.word(), "evidence": evidence, "payment": payment,
         }),
         format_args!("  {} of {} {words}: {evidence}", intent.amount, intent.at),
     );
 }
+
+/// How often a command is tried again on a new connection.
+const REOPENED: usize = 4;
+/// How long a terminal may take to be there again.
+const BACK: Duration = Duration::from_secs(60);
+/// How long a connection that is no good any more may still count as open.
+const LET_GO: Duration = Duration::from_secs(6);
 
 /// `$XDG_STATE_HOME/tresen/journal.db` (XDG Base Directory Specification), or `%LOCALAPPDATA%`. The folder
 /// is its owner's alone.

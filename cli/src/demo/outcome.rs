@@ -82,10 +82,7 @@ async fn agree(till: &Tresen, counter: &Counter, ended: &Ended, charge: Option<&
     let journal = till.store().payments().await?;
     let ours =
         journal.iter().find(|e| e.intent.id.0 == format!("{}/1", ended.sale.id())).and_then(|e| e.payment.as_ref());
-    let charged = match ours {
-        Some(Payment::Charged(charged)) => vec![charged.amount],
-        _ => vec![],
-    };
+    let charged: Vec<_> = ours.and_then(Payment::charge).map(|charge| charge.amount).into_iter().collect();
     let expected: Vec<_> = charge.iter().map(|_| ended.sale.ticket().total()).collect();
     if stands == expected && charged == expected {
         return Ok(());

@@ -189,8 +189,9 @@ fn told(device: &str, what: &EventKind, out: Out) {
         EventKind::Settled(settled) => {
             let state = match settled.payment {
                 Payment::Charged(_) => "charged",
+                Payment::Partial(_) => "charged in part",
                 Payment::NotCharged(_) => "not charged",
-                Payment::Unknown(_) => "still unknown",
+                _ => "still unknown",
             };
             out.say(format_args!("  {device}  recovered: {state}; {}", settled.evidence));
         }

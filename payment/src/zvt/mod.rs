@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`wire`], [`bmp`], [`tlv`], [`text`], [`codes`] | bytes to values and back |
 //! | [`commands`] | one family of commands per file |
+//! | [`framing`] | bytes of a link to APDUs and back |
 //! | [`session`] | the dialogue, sans-IO |
 //! | [`open`] and [`Terminal`] | the driver |
 //! | [`sim`] | the terminal's side |
@@ -21,12 +22,13 @@ pub mod bmp;
 pub mod codes;
 pub mod commands;
 mod driver;
+pub mod framing;
+mod options;
 mod pan;
 mod recovery;
 mod redact;
 mod reference;
 pub mod session;
-mod settings;
 pub mod sim;
 mod slips;
 pub mod text;
@@ -36,9 +38,9 @@ pub mod wire;
 pub use commands::Password;
 pub use commands::registration::Config;
 pub use driver::{Terminal, open};
+pub use options::Options;
 pub use recovery::Commit;
 pub use redact::Redactor;
 pub use reference::reference;
 pub use session::Timeouts;
-pub use settings::Settings;
 pub use text::Charset;

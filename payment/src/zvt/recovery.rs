@@ -6,14 +6,18 @@
 //! |---|---|---|
 //! | the approved transaction | charged, or taken back, by its result | |
 //! | still the one before | taken back | not charged |
-//! | the next one after it | unknown | charged or declined if the terminal is [ours alone](Settings::exclusive) and amount, currency, kind and time fit, else unknown |
+//! | the next one after it | unknown | charged or declined if the terminal is [ours alone](Options::exclusive) and amount, currency, kind and time fit, else unknown |
 //! | anything else, or nothing | unknown | unknown |
+//!
+//! An amount fits if it is the one asked for, or less of it where the terminal [may approve a
+//! part](Options::partial); "charged" is then a [partial](Payment::Partial) payment.
 //!
 //! Where the terminal is declared to keep approvals ([`Commit::Keeps`]), one that was heard stands
 //! unless the terminal shows the opposite. "Not charged" needs two looks: a terminal may go on with a
 //! customer and say that it is idle. Asking twice is the driver's part.
 //!
-//! [`Settings::exclusive`]: super::Settings::exclusive
+//! [`Options::exclusive`]: super::Options::exclusive
+//! [`Options::partial`]: super::Options::partial
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
@@ -31,6 +35,7 @@ use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
 /// different sections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Commit {
     /// The terminal takes it back.
     Reverses,
@@ -92,6 +97,8 @@ pub(super) struct Case<'a> {
     pub(super) commit: Option<Commit>,
     /// No other till and no person starts transactions at this terminal: the user has said so.
     pub(super) exclusive: bool,
+    /// The terminal may approve less than was asked for: the user has said so.
+    pub(super) partial: bool,
 }
 
 /// Why an approving 04 0F is not, or not quite, the approval of `intent`.
@@ -104,7 +111,7 @@ pub(super) enum Objection {
 }
 
 /// Compares an approval that was heard with what was asked, and with the transaction before.
-pub(super) fn objection(intent: &Intent, charge: &Charge, info: &StatusInfo<'_>) -> Option<Objection> {
+pub(super) fn objection(intent: &Intent, charge: &Charge, info: &StatusInfo<'_>, partial: bool) -> Option<Objection> {
     let told = evidence(charge);
     if let (Some(before), Some(now)) = (&intent.last_before, &charge.reference)
         && zvt::receipt(before) == zvt::receipt(now)
@@ -115,7 +122,7 @@ pub(super) fn objection(intent: &Intent, charge: &Charge, info: &StatusInfo<'_>)
     if intent.operation == Operation::Payment && info.original_trace.is_some() {
         return Some(Objection::Another(format!("the terminal told of a reversal: {told}")));
     }
-    different(intent, info).map(|why| Objection::Different(format!("{why}: {told}")))
+    different(intent, info, partial).map(|why| Objection::Different(format!("{why}: {told}")))
 }
 
 /// An approval that was heard is this payment's even if an older one may have come late: it follows
@@ -135,7 +142,7 @@ pub(super) fn decide(case: Case<'_>, last: &Last, reading: Reading) -> (Payment,
     match (payment, case.approved) {
         (Verdict::Unsure, Some(approved)) if case.commit == Some(Commit::Keeps) && case.fits(approved) => {
             let words = format!("{} was approved, and this terminal keeps approvals; {words}", evidence(approved));
-            (Payment::Charged(Box::new(approved.clone())), words)
+            (Payment::charged(approved.clone(), case.intent.amount), words)
         }
         (Verdict::Unsure | Verdict::Contradiction, _) => {
             let mut unknown = Unknown::new(case.intent.id.clone(), &*words);
@@ -156,7 +163,7 @@ enum Verdict {
 
 impl Case<'_> {
     fn fits(&self, charge: &Charge) -> bool {
-        charge.amount == self.intent.amount
+        fits(self.intent, charge.amount, self.partial)
     }
 }
 
@@ -217,9 +224,9 @@ fn judge_approved(case: Case<'_>, approved: &Charge, info: &StatusInfo<'_>, told
         Some(0) if !case.fits(approved) => {
             (Verdict::Contradiction, format!("not {} was charged, but {told}", intent.amount))
         }
-        Some(0) => match different(intent, info) {
+        Some(0) => match differs(approved.amount, info) {
             Some(why) => (Verdict::Contradiction, format!("{why}: {told}")),
-            None => (Verdict::Ended(Payment::Charged(Box::new(approved.clone()))), told),
+            None => (Verdict::Ended(Payment::charged(approved.clone(), intent.amount)), told),
         },
         Some(code) => (Verdict::Ended(reversed(intent, Some(code))), format!("{told}: {}", codes::result(code))),
         None => (Verdict::Unsure, format!("{told}, without a result that can be read")),
@@ -228,7 +235,7 @@ fn judge_approved(case: Case<'_>, approved: &Charge, info: &StatusInfo<'_>, told
 
 fn judge_result(intent: &Intent, shown: Charge, result: Option<u8>, told: String) -> (Verdict, String) {
     match result {
-        Some(0) => (Verdict::Ended(Payment::Charged(Box::new(shown))), told),
+        Some(0) => (Verdict::Ended(Payment::charged(shown, intent.amount)), told),
         Some(code) => {
             let text = codes::result(code);
             let words = format!("{told}: {text}");
@@ -262,7 +269,7 @@ fn unproven(case: Case<'_>, shown: &Charge, info: &StatusInfo<'_>, reading: Read
     if info.minor().is_none() {
         return Some("it tells no amount".into());
     }
-    if let Some(why) = different(intent, info) {
+    if let Some(why) = different(intent, info, case.partial) {
         return Some(why);
     }
     let at = shown.at?;
@@ -272,9 +279,23 @@ fn unproven(case: Case<'_>, shown: &Charge, info: &StatusInfo<'_>, reading: Read
     (at < from || at > to).then(|| format!("its time does not fit the attempt of {meant}"))
 }
 
-/// What was charged and not asked for. What the terminal leaves out is as asked.
-fn different(intent: &Intent, info: &StatusInfo<'_>) -> Option<String> {
+/// What was charged and not asked for, or not allowed. What the terminal leaves out is as asked.
+fn different(intent: &Intent, info: &StatusInfo<'_>, partial: bool) -> Option<String> {
+    let part = info.minor().map(|minor| Amount::new(minor, intent.amount.currency()));
+    let expected = part.filter(|part| fits(intent, *part, partial)).unwrap_or(intent.amount);
+    differs(expected, info)
+}
+
+/// The amount was asked for, or is a part of it where parts are allowed. Nobody asks for a part of a refund
+/// or reversal.
+fn fits(intent: &Intent, amount: Amount, partial: bool) -> bool {
     let asked = intent.amount;
+    let part = amount.currency() == asked.currency() && (1..asked.minor()).contains(&amount.minor());
+    amount == asked || partial && intent.operation == Operation::Payment && part
+}
+
+/// How what is shown differs from `asked`.
+fn differs(asked: Amount, info: &StatusInfo<'_>) -> Option<String> {
     let currency = info.currency.and_then(|c| c.number());
     if currency.is_some_and(|number| number != u64::from(asked.currency().number())) {
         return Some(format!("the currency is {}, not {}", currency.unwrap_or_default(), asked.currency()));

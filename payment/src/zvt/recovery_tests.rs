@@ -31,7 +31,11 @@ fn approved(receipt: u8) -> Charge {
 
 fn decided(before: Option<&str>, approved: Option<&Charge>, last: Last) -> (Payment, String) {
     let intent = intent(before);
-    decide(Case { intent: &intent, approved, only: true, commit: None, exclusive: true }, &last, READING)
+    decide(
+        Case { intent: &intent, approved, only: true, commit: None, exclusive: true, partial: false },
+        &last,
+        READING,
+    )
 }
 
 fn reason(payment: &Payment) -> Option<Reason> {
@@ -107,15 +111,21 @@ fn a_terminal_without_any_transaction_has_not_charged() {
 fn a_terminal_that_keeps_approvals_does_not_lose_one() {
     let intent = intent(Some("0416"));
     let approved = approved(0x17);
-    let case =
-        Case { intent: &intent, approved: Some(&approved), only: true, commit: Some(Commit::Keeps), exclusive: false };
+    let case = Case {
+        intent: &intent,
+        approved: Some(&approved),
+        only: true,
+        commit: Some(Commit::Keeps),
+        exclusive: false,
+        partial: false,
+    };
     assert!(matches!(decide(case, &Last::Shown(data(0, 0x16)), READING).0, Payment::Unknown(_)));
 }
 
 #[test]
 fn of_several_open_intents_none_is_charged_by_amount_alone() {
     let intent = intent(Some("0416"));
-    let case = Case { intent: &intent, approved: None, only: false, commit: None, exclusive: true };
+    let case = Case { intent: &intent, approved: None, only: false, commit: None, exclusive: true, partial: false };
     assert!(matches!(decide(case, &Last::Shown(data(0, 0x17)), READING).0, Payment::Unknown(_)));
     assert_eq!(reason(&decide(case, &Last::Shown(data(0, 0x16)), READING).0), Some(Reason::NotFound));
 }
@@ -125,14 +135,14 @@ fn the_receipt_before_with_another_trace_number_proves_nothing() {
     let before = super::reference(Some("60000001"), "0417", Some("009999"));
     let mut intent = intent(None);
     intent.last_before = Some(before);
-    let case = Case { intent: &intent, approved: None, only: true, commit: None, exclusive: true };
+    let case = Case { intent: &intent, approved: None, only: true, commit: None, exclusive: true, partial: false };
     assert!(matches!(decide(case, &Last::Shown(data(0, 0x17)), READING).0, Payment::Unknown(_)));
 }
 
 #[test]
 fn a_newer_transaction_proves_nothing_at_a_terminal_that_others_use() {
     let intent = intent(Some("0416"));
-    let case = Case { intent: &intent, approved: None, only: true, commit: None, exclusive: false };
+    let case = Case { intent: &intent, approved: None, only: true, commit: None, exclusive: false, partial: false };
     for result in [0, 0x78] {
         let (payment, words) = decide(case, &Last::Shown(data(result, 0x17)), READING);
         assert!(matches!(&payment, Payment::Unknown(u) if u.asked && u.why == words), "{payment:?}");
@@ -160,8 +170,14 @@ fn only_the_next_transaction_of_its_kind_and_time_is_the_payment() {
 fn what_was_approved_at_a_terminal_that_keeps_approvals_stands_whatever_it_does_not_tell() {
     let intent = intent(Some("0416"));
     let approved = approved(0x17);
-    let case =
-        Case { intent: &intent, approved: Some(&approved), only: true, commit: Some(Commit::Keeps), exclusive: false };
+    let case = Case {
+        intent: &intent,
+        approved: Some(&approved),
+        only: true,
+        commit: Some(Commit::Keeps),
+        exclusive: false,
+        partial: false,
+    };
     for last in [Last::Untold("refused".into()), Last::Nothing, Last::Shown(data(0, 0x18))] {
         assert!(matches!(decide(case, &last, READING).0, Payment::Charged(_)), "{last:?}");
         let case = Case { commit: None, ..case };
@@ -174,7 +190,7 @@ fn an_approval_is_held_against_what_was_asked() {
     let objection = |before: Option<&str>, data: &[u8]| {
         let info = StatusInfo::parse(data);
         let intent = intent(before);
-        super::objection(&intent, &READING.charge(&intent.id, intent.amount, &info), &info)
+        super::objection(&intent, &READING.charge(&intent.id, intent.amount, &info), &info, false)
     };
     assert_eq!(objection(Some("0416"), &shown(0, 0x17)), None);
     assert!(matches!(objection(Some("0417"), &shown(0, 0x17)), Some(Objection::Another(_))), "the one before");
@@ -194,4 +210,52 @@ fn ffff_and_zeros_are_no_receipt_number() {
         let charge = READING.charge(&IntentId("a".into()), Amount::eur(1), &StatusInfo::parse(&data));
         assert_eq!((charge.receipt_number, charge.reference), (None, None));
     }
+}
+
+/// 04 0F of EUR 20.00, where EUR 25.00 was asked for.
+fn part(receipt: u8) -> Vec<u8> {
+    let mut part = shown(0, receipt);
+    part[7] = 0x20;
+    part
+}
+
+#[test]
+fn less_than_asked_for_is_a_partial_payment_where_the_terminal_may_approve_that() {
+    let intent = intent(Some("0416"));
+    let heard = READING.charge(&intent.id, intent.amount, &StatusInfo::parse(&part(0x17)));
+    let case =
+        Case { intent: &intent, approved: Some(&heard), only: true, commit: None, exclusive: true, partial: true };
+    let is_partial = |payment: Payment| matches!(payment, Payment::Partial(c) if c.amount == Amount::eur(20_00));
+    let last = Last::Shown(Data(part(0x17)));
+    assert!(is_partial(decide(case, &last, READING).0), "heard");
+    assert!(is_partial(decide(Case { approved: None, ..case }, &last, READING).0), "not heard");
+    let keeps = Case { commit: Some(Commit::Keeps), ..case };
+    assert!(is_partial(decide(keeps, &Last::Untold("refused".into()), READING).0), "kept");
+    // What is shown has to be what was approved, not any part.
+    let (payment, words) = decide(case, &Last::Shown(data(0, 0x17)), READING);
+    assert!(matches!(payment, Payment::Unknown(_)) && words.contains("not 20.00 EUR"), "{words}");
+    for approved in [Some(&heard), None] {
+        let case = Case { approved, partial: false, ..case };
+        assert!(matches!(decide(case, &last, READING).0, Payment::Unknown(_)), "not allowed");
+    }
+}
+
+#[test]
+fn only_a_payment_is_approved_in_part_and_never_for_nothing() {
+    let objection = |intent: &Intent, data: &[u8]| {
+        let info = StatusInfo::parse(data);
+        super::objection(intent, &READING.charge(&intent.id, intent.amount, &info), &info, true)
+    };
+    let payment = intent(Some("0416"));
+    assert_eq!(objection(&payment, &part(0x17)), None);
+    let with_amount = |euro: u8| {
+        let mut data = part(0x17);
+        data[7] = euro;
+        data
+    };
+    for wrong in [with_amount(0x00), with_amount(0x26), [&part(0x17)[..], &[0x49, 0x07, 0x56]].concat()] {
+        assert!(matches!(objection(&payment, &wrong), Some(Objection::Different(_))), "{wrong:02x?}");
+    }
+    let refund = Intent { operation: Operation::Refund, ..payment };
+    assert!(matches!(objection(&refund, &part(0x17)), Some(Objection::Different(_))));
 }

@@ -1,7 +1,7 @@
 //! Masks card data and passwords in captures and traces, APDU by APDU, without changing a length.
 //!
-//! A stream is cut into APDUs as the session cuts it, so that it does not matter how it was split; an APDU is held
-//! back until it is complete. What is known to hold nothing secret stays; card numbers, tracks, expiry, names, chip
+//! A stream is cut into APDUs by the same framing that the driver uses, so that it does not matter how it was split; an
+//! APDU is held back until it is complete. What is known to hold nothing secret stays; card numbers, tracks, expiry, names, chip
 //! data and passwords are masked; what is not known is masked, too. A masked APDU still parses.
 //!
 //! Bytes are masked with `EE`, which in a card number means a masked digit (PA00P015, BMP 22), digits in texts with
@@ -11,7 +11,8 @@ use std::ops::Range;
 
 use tresen_hal::link::record::{self, Direction};
 
-use super::{bmp, tlv, wire};
+use super::framing::Framing;
+use super::{bmp, tlv};
 
 /// Masks one connection's stream; keeps what it needs to know of each direction.
 #[derive(Debug, Default)]
@@ -48,52 +49,55 @@ pub(super) fn messages(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One direction.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Stream {
-    /// The beginning of an APDU.
-    held: Vec<u8>,
+    framing: Framing,
     /// What came is not ZVT, or the stream has ended: nothing tells where the next APDU begins.
     lost: bool,
+    mask: Mask,
+}
+
+/// What masking an APDU has to know of those before.
+#[derive(Debug, Default)]
+struct Mask {
     /// How many digits the last printed line ended with that may be a card number's.
     carried: usize,
 }
 
-impl std::fmt::Debug for Stream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stream").field("held", &self.held.len()).field("lost", &self.lost).finish()
-    }
-}
-
 impl Stream {
     fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut all = std::mem::take(&mut self.held);
-        all.extend_from_slice(bytes);
-        let mut at = 0;
-        while at < all.len() {
-            if self.lost || !wire::is_class(all[at]) {
-                self.lost = true;
-                all[at..].fill(MASK);
-                return all;
-            }
-            let Some((header, length)) = wire::measure(&all[at..]) else { break };
-            if all.len() - at < header + length {
-                break;
-            }
-            let (head, data) = all[at..at + header + length].split_at_mut(header);
-            self.mask(u16::from_be_bytes([head[0], head[1]]), data);
-            at += header + length;
+        if self.lost {
+            return vec![MASK; bytes.len()];
         }
-        self.held = all.split_off(at);
-        all
+        self.framing.feed(bytes);
+        let mut out = Vec::new();
+        loop {
+            let masked = match self.framing.next_apdu() {
+                Ok(Some(apdu)) => {
+                    let header = apdu.bytes.len() - apdu.data.len();
+                    let mut masked = apdu.bytes.to_vec();
+                    self.mask.apdu(apdu.code(), &mut masked[header..]);
+                    masked
+                }
+                Ok(None) => return out,
+                Err(_) => {
+                    out.extend(self.finish());
+                    return out;
+                }
+            };
+            self.framing.encode(&mut out, &masked);
+        }
     }
 
     fn finish(&mut self) -> Vec<u8> {
         self.lost = true;
-        vec![MASK; std::mem::take(&mut self.held).len()]
+        vec![MASK; std::mem::take(&mut self.framing).pending()]
     }
+}
 
+impl Mask {
     /// Masks the data of one APDU.
-    fn mask(&mut self, code: u16, data: &mut [u8]) {
+    fn apdu(&mut self, code: u16, data: &mut [u8]) {
         match (code, &*data) {
             // Answers: nothing, a reason, or fields.
             (0x8000 | 0x8400..=0x84ff, [] | [_]) => {}
@@ -122,7 +126,7 @@ impl Stream {
             // With a password in some terminals' manuals, without in others.
             (0x0623..=0x0625, _) if begins_with_password(data) => mask_fields(mask_password(data)),
             (0x0623..=0x0625, _) => mask_fields(data),
-            (0x06d1, [_, ..]) => self.mask_line(&mut data[1..]),
+            (0x06d1, [_, ..]) => self.line(&mut data[1..]),
             (0x06d3, _) => mask_fields(data),
             _ => data.fill(MASK),
         }
@@ -134,7 +138,7 @@ impl Stream {
     /// The text of 06 D1, perhaps with BMP 06 behind it. Digits at its end may be the first of a card number that
     /// goes on in the next line, which is not there yet: more than [`HALF`] are masked at once, fewer stay, and the
     /// rest of the number is masked when it comes.
-    fn mask_line(&mut self, data: &mut [u8]) {
+    fn line(&mut self, data: &mut [u8]) {
         let end = data.len() - super::commands::print::container_behind(data).map_or(0, <[u8]>::len);
         let (text, container) = data.split_at_mut(end);
         mask_fields(container);

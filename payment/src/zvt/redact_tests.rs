@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use tresen_hal::link::record::{Direction, Redactor as _};
 
+use super::super::wire;
 use super::*;
 
 const PAN: [u8; 11] = [0x22, 0xf0, 0xf8, 0x41, 0x11, 0x12, 0x34, 0x56, 0x78, 0x11, 0x11];
@@ -271,13 +272,13 @@ fn conversation(pan: &str) -> Vec<(Vec<u8>, bool)> {
 }
 
 fn shape(bytes: &[u8]) -> Vec<(u16, usize, Vec<u8>)> {
-    let mut decoder = wire::Decoder::default();
-    decoder.feed(bytes);
+    let mut framing = Framing::tcp();
+    framing.feed(bytes);
     let mut shape = Vec::new();
-    while let Some(apdu) = decoder.next_apdu().expect("ZVT") {
+    while let Some(apdu) = framing.next_apdu().expect("ZVT") {
         shape.push((apdu.code(), apdu.data.len(), bmp::fields(apdu.data).map(|f| f.id).collect()));
     }
-    assert_eq!(decoder.pending(), 0);
+    assert_eq!(framing.pending(), 0);
     shape
 }
 

@@ -1,8 +1,8 @@
 //! The till's side of a ZVT dialogue, sans-IO (PA00P015, chapters 1 and "Timeouts").
 //!
-//! Feed it with [`Session::handle_input`] and [`Session::handle_timeout`], send what
-//! [`Session::poll_transmit`] gives, handle what [`Session::poll_event`] gives, and come back at
-//! [`Session::poll_timeout`].
+//! It takes and gives whole APDUs; [`framing`](super::framing) cuts them from a link's bytes. Feed it with
+//! [`Session::handle_input`] and [`Session::handle_timeout`], send what [`Session::poll_transmit`] gives,
+//! handle what [`Session::poll_event`] gives, and come back at [`Session::poll_timeout`].
 //!
 //! A status information (04 0F) and a print command are acknowledged only after
 //! [`Session::confirm`], so that what they say can be made durable first. Whether and how they are
@@ -17,10 +17,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::commands::intermediate::Intermediate;
-use super::wire::{self, Apdu, Decoder};
+use super::framing::Invalid;
+use super::wire::{self, Apdu};
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// T3: for the acknowledgement of a command. 5 s.
     pub t3: Duration,
@@ -125,7 +127,7 @@ pub enum Failure {
     /// The answer to an abort stayed away. It could be taken for the next command's.
     Owing,
     /// Bytes that are not ZVT.
-    Invalid(wire::Invalid),
+    Invalid(Invalid),
 }
 
 impl fmt::Display for Failure {
@@ -155,13 +157,23 @@ enum Phase {
     Spent,
 }
 
+/// What comes from the link.
+#[derive(Debug)]
+enum Input {
+    /// A whole APDU: class and instruction, and its data.
+    Apdu(u16, Data),
+    /// From here on nothing can be read.
+    Invalid(Invalid),
+}
+
 /// One dialogue over one connection.
 #[derive(Debug)]
 pub struct Session {
     timeouts: Timeouts,
     /// T4 as it is now.
     t4: Duration,
-    decoder: Decoder,
+    /// What came and waits for a confirmation of what came before.
+    inbox: VecDeque<Input>,
     phase: Phase,
     deadline: Option<Instant>,
     /// When the running command has to be over, whatever comes.
@@ -188,7 +200,7 @@ impl Session {
         Self {
             timeouts,
             t4: timeouts.t4,
-            decoder: Decoder::default(),
+            inbox: VecDeque::new(),
             phase: Phase::Idle,
             deadline: None,
             limit: None,
@@ -310,8 +322,18 @@ impl Session {
         }
     }
 
-    /// Takes in what came from the link.
-    pub fn handle_input(&mut self, bytes: &[u8], now: Instant) {
+    /// Takes in an APDU from the link. While a confirmation is awaited it is kept for later, so feed no more
+    /// of them than one read of the link gives before handling the events.
+    pub fn handle_input(&mut self, apdu: Apdu<'_>, now: Instant) {
+        self.take(Input::Apdu(apdu.code(), Data(apdu.data.to_vec())), now);
+    }
+
+    /// The link's bytes are no APDUs from here on: the dialogue fails once everything before is handled.
+    pub fn handle_invalid(&mut self, invalid: Invalid, now: Instant) {
+        self.take(Input::Invalid(invalid), now);
+    }
+
+    fn take(&mut self, input: Input, now: Instant) {
         if self.is_spent() {
             return;
         }
@@ -320,7 +342,7 @@ impl Session {
         if self.is_overdue(now) {
             self.handle_timeout(now);
         }
-        self.decoder.feed(bytes);
+        self.inbox.push_back(input);
         self.work(now);
     }
 
@@ -357,7 +379,7 @@ impl Session {
         (self.phase, self.deadline) = (Phase::Idle, None);
     }
 
-    /// The next bytes to send.
+    /// The next APDU to send.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.transmit.pop_front()
     }
@@ -375,58 +397,49 @@ impl Session {
         }
     }
 
-    /// Handles whole APDUs until one needs a confirmation. What comes after that waits.
+    /// Handles what came until something needs a confirmation. What comes after that waits.
     fn work(&mut self, now: Instant) {
         while !matches!(self.phase, Phase::Confirmation { .. } | Phase::Spent) {
-            let mut decoder = std::mem::take(&mut self.decoder);
-            let next = decoder.next_apdu();
-            let done = match next {
-                Ok(Some(apdu)) => {
-                    self.handle(apdu, now);
-                    false
-                }
-                Ok(None) => true,
-                Err(invalid) => {
-                    self.fail(Failure::Invalid(invalid));
-                    true
-                }
-            };
-            self.decoder = decoder;
-            if done {
-                return;
+            match self.inbox.pop_front() {
+                Some(Input::Apdu(code, data)) => self.handle(code, data, now),
+                Some(Input::Invalid(invalid)) => self.fail(Failure::Invalid(invalid)),
+                None => return,
             }
         }
     }
 
-    fn handle(&mut self, apdu: Apdu<'_>, now: Instant) {
+    fn handle(&mut self, code: u16, data: Data, now: Instant) {
         match self.phase {
-            _ if apdu.is_answer() => self.handle_answer(apdu, now),
+            _ if wire::is_answer(code) => self.handle_answer(code, data, now),
             // One of the answers has come, and perhaps it was ours: an enquiry may take it so.
             Phase::Acknowledgement(Flow::Enquiry) if self.ambiguous => {
                 self.phase = Phase::Running(Flow::Enquiry);
                 self.deadline = Some(now + self.t4);
-                self.handle_command(apdu, now);
+                self.handle_command(code, data, now);
             }
             // The terminal has not taken our command yet: this belongs to something before it. It must
             // not be acknowledged, for an acknowledged 04 0F is a payment that stands.
-            Phase::Acknowledgement(_) => tracing::debug!(?apdu, "ignored before the acknowledgement"),
+            Phase::Acknowledgement(_) => {
+                tracing::debug!(code = format_args!("{code:04x}"), "ignored before the acknowledgement");
+            }
             Phase::Running(_) => {
                 self.deadline = Some(now + self.t4);
-                self.handle_command(apdu, now);
+                self.handle_command(code, data, now);
             }
-            Phase::Idle => match apdu.code() {
+            Phase::Idle => match code {
                 0x040f => tracing::warn!("a result came that nobody waits for; it is not acknowledged"),
                 0x060f | 0x061e => self.acknowledge(),
-                _ => self.handle_command(apdu, now),
+                _ => self.handle_command(code, data, now),
             },
             Phase::Confirmation { .. } | Phase::Spent => {}
         }
     }
 
-    fn handle_answer(&mut self, apdu: Apdu<'_>, now: Instant) {
-        let positive = apdu.class == 0x80 || apdu.instr == 0x00;
+    fn handle_answer(&mut self, code: u16, data: Data, now: Instant) {
+        let [class, instr] = code.to_be_bytes();
+        let positive = class == 0x80 || instr == 0x00;
         if self.owed == 0 {
-            tracing::warn!(?apdu, "an answer came that nothing was asked for");
+            tracing::warn!(code = format_args!("{code:04x}"), "an answer came that nothing was asked for");
             self.doubtful = true;
             return;
         }
@@ -449,21 +462,20 @@ impl Session {
         (self.phase, self.deadline) = (phase, deadline);
         let event = match positive {
             true => Event::Accepted,
-            false => Event::Refused { code: apdu.instr, data: Data(apdu.data.to_vec()) },
+            false => Event::Refused { code: instr, data },
         };
         self.events.push_back(event);
     }
 
-    fn handle_command(&mut self, apdu: Apdu<'_>, now: Instant) {
+    fn handle_command(&mut self, code: u16, data: Data, now: Instant) {
         let running = match self.phase {
             Phase::Running(flow) => Some(flow),
             _ => None,
         };
-        let data = Data(apdu.data.to_vec());
-        match apdu.code() {
+        match code {
             0x04ff => {
                 let changes = running.is_some_and(|flow| flow != Flow::Enquiry) && !self.hurried;
-                if let Some(timeout) = Intermediate::parse(apdu.data).timeout.filter(|_| changes) {
+                if let Some(timeout) = Intermediate::parse(&data.0).timeout.filter(|_| changes) {
                     self.t4 = timeout;
                     self.deadline = Some(now + timeout);
                 }

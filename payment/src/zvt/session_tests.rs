@@ -1,5 +1,6 @@
 //! The dialogue, message by message, as the chapters of PA00P015 draw it.
 
+use super::super::framing::Framing;
 use super::*;
 
 const COMMAND: [u8; 3] = [0x06, 0x50, 0x00];
@@ -8,13 +9,18 @@ const RESULT: [u8; 5] = [0x04, 0x0f, 0x02, 0x27, 0x00];
 const DONE: [u8; 3] = [0x06, 0x0f, 0x00];
 
 struct Till {
+    framing: Framing,
     session: Session,
     now: Instant,
 }
 
 impl Till {
+    fn new(timeouts: Timeouts) -> Self {
+        Self { framing: Framing::tcp(), session: Session::new(timeouts), now: Instant::now() }
+    }
+
     fn started() -> Self {
-        let mut till = Self { session: Session::new(Timeouts::default()), now: Instant::now() };
+        let mut till = Self::new(Timeouts::default());
         assert!(till.session.start(COMMAND.to_vec(), Flow::Completed, till.now));
         assert_eq!(till.sent(), [COMMAND.to_vec()]);
         till
@@ -27,7 +33,17 @@ impl Till {
     }
 
     fn hears(&mut self, bytes: &[u8]) -> Vec<Event> {
-        self.session.handle_input(bytes, self.now);
+        self.framing.feed(bytes);
+        loop {
+            match self.framing.next_apdu() {
+                Ok(Some(apdu)) => self.session.handle_input(apdu, self.now),
+                Ok(None) => break,
+                Err(invalid) => {
+                    self.session.handle_invalid(invalid, self.now);
+                    break;
+                }
+            }
+        }
         std::iter::from_fn(|| self.session.poll_event()).collect()
     }
 
@@ -101,7 +117,7 @@ fn t3_ends_a_command_that_nobody_acknowledges() {
 #[test]
 fn t4_is_reset_by_status_and_changed_by_its_timeout_byte() {
     let hours = Timeouts { limit: Duration::from_secs(7200), ..Timeouts::default() };
-    let mut till = Till { session: Session::new(hours), now: Instant::now() };
+    let mut till = Till::new(hours);
     assert!(till.session.start(COMMAND.to_vec(), Flow::Completed, till.now));
     till.hears(&wire::ACK);
     assert_eq!(till.waits(179), None);
@@ -131,7 +147,7 @@ fn a_command_ends_after_ten_minutes_however_much_is_said() {
 
 #[test]
 fn an_enquiry_ends_after_two_minutes_and_then_counts_as_unanswered() {
-    let mut till = Till { session: Session::new(Timeouts::default()), now: Instant::now() };
+    let mut till = Till::new(Timeouts::default());
     assert!(till.session.start(ENQUIRY.to_vec(), Flow::Enquiry, till.now));
     till.hears(&wire::ACK);
     for _ in 0..119 {
@@ -157,7 +173,7 @@ fn messages_of_an_earlier_life_are_not_acknowledged() {
     assert!(till.hears(&RESULT).is_empty());
     assert!(till.sent().is_empty());
     assert_eq!(till.hears(&wire::ACK), [Event::Accepted]);
-    let mut idle = Till { session: Session::new(Timeouts::default()), now: Instant::now() };
+    let mut idle = Till::new(Timeouts::default());
     assert!(idle.hears(&RESULT).is_empty());
     assert!(idle.sent().is_empty());
 }
@@ -188,7 +204,7 @@ fn a_command_that_wants_input_is_refused_and_the_payment_goes_on() {
 fn another_protocol_on_the_port_is_named() {
     let mut till = Till::started();
     let events = till.hears(b"HTTP/1.1 400");
-    assert_eq!(events, [Event::Failed(Failure::Invalid(wire::Invalid { offset: 0, byte: b'H' }))]);
+    assert_eq!(events, [Event::Failed(Failure::Invalid(Invalid { offset: 0, byte: b'H' }))]);
 }
 
 #[test]
@@ -222,7 +238,7 @@ fn an_abort_that_is_never_answered_ends_the_connection_after_t3() {
 
 #[test]
 fn an_unanswered_enquiry_leaves_the_session_alive_but_no_money_moves_over_it() {
-    let mut till = Till { session: Session::new(Timeouts::default()), now: Instant::now() };
+    let mut till = Till::new(Timeouts::default());
     assert!(till.session.start(ENQUIRY.to_vec(), Flow::Enquiry, till.now));
     assert_eq!(till.waits(5), Some(Event::Unanswered));
     assert!(!till.session.start(COMMAND.to_vec(), Flow::Completed, till.now));
@@ -238,7 +254,7 @@ fn an_unanswered_enquiry_leaves_the_session_alive_but_no_money_moves_over_it() {
 
 #[test]
 fn an_enquiry_does_not_wait_for_a_customer_and_is_not_prolonged() {
-    let mut till = Till { session: Session::new(Timeouts::default()), now: Instant::now() };
+    let mut till = Till::new(Timeouts::default());
     assert!(till.session.start(ENQUIRY.to_vec(), Flow::Enquiry, till.now));
     till.hears(&wire::ACK);
     till.hears(&[0x04, 0xff, 0x02, 0x0a, 0x10]);

@@ -1,6 +1,7 @@
-//! APDU framing over TCP (ZVT PA00P015, chapter 1): class, instruction, length, data.
+//! The APDU (ZVT PA00P015, chapter 1): class, instruction, length, data.
 //!
-//! A length byte `FF` is followed by two bytes, little-endian. The serial frame (DLE, CRC) is not here.
+//! A length byte `FF` is followed by two bytes, little-endian. How APDUs follow each other on a link is
+//! [`framing`](super::framing).
 
 use std::fmt;
 
@@ -13,6 +14,8 @@ pub struct Apdu<'a> {
     pub instr: u8,
     /// What follows the length.
     pub data: &'a [u8],
+    /// The whole of it as it came, from the class byte on.
+    pub bytes: &'a [u8],
 }
 
 impl Apdu<'_> {
@@ -23,68 +26,18 @@ impl Apdu<'_> {
 
     /// `80 00` or `84 xx`: an answer, not a command.
     pub fn is_answer(&self) -> bool {
-        matches!(self.class, 0x80 | 0x84)
+        is_answer(self.code())
     }
+}
+
+/// Whether class and instruction are those of an answer.
+pub(super) fn is_answer(code: u16) -> bool {
+    matches!(code >> 8, 0x80 | 0x84)
 }
 
 impl fmt::Debug for Apdu<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02x} {:02x} with {} bytes", self.class, self.instr, self.data.len())
-    }
-}
-
-/// Bytes that are no APDU, at `offset` of all that was fed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Invalid {
-    /// Counted from the first byte ever fed.
-    pub offset: u64,
-    /// The byte that is no class byte.
-    pub byte: u8,
-}
-
-/// Cuts a stream into APDUs, wherever it was split.
-#[derive(Default)]
-pub struct Decoder {
-    held: Vec<u8>,
-    start: usize,
-    passed: u64,
-}
-
-impl Decoder {
-    /// Takes in bytes from the link.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        self.held.drain(..self.start);
-        self.start = 0;
-        self.held.extend_from_slice(bytes);
-    }
-
-    /// The next whole APDU; `None` when more bytes are needed. A stream that is invalid once stays so.
-    pub fn next_apdu(&mut self) -> Result<Option<Apdu<'_>>, Invalid> {
-        let held = &self.held[self.start..];
-        let Some(&class) = held.first() else { return Ok(None) };
-        if !is_class(class) {
-            return Err(Invalid { offset: self.passed, byte: class });
-        }
-        let Some((header, length)) = measure(held) else { return Ok(None) };
-        if held.len() < header + length {
-            return Ok(None);
-        }
-        let at = self.start;
-        self.start += header + length;
-        self.passed += (header + length) as u64;
-        let apdu = &self.held[at..self.start];
-        Ok(Some(Apdu { class, instr: apdu[1], data: &apdu[header..] }))
-    }
-
-    /// Bytes of an APDU that is not complete.
-    pub fn pending(&self) -> usize {
-        self.held.len() - self.start
-    }
-}
-
-impl fmt::Debug for Decoder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoder").field("pending", &self.pending()).field("passed", &self.passed).finish()
     }
 }
 
@@ -99,13 +52,16 @@ pub(super) fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// The classes that ZVT uses. Anything else means that another protocol answers, or that we are out
-/// of step; there is no way back into step.
+/// of step.
 pub(super) fn is_class(byte: u8) -> bool {
     matches!(byte, 0x04 | 0x05 | 0x06 | 0x08 | 0x0f | 0x80 | 0x84)
 }
 
 /// The largest data an APDU can carry.
 pub const MAX_DATA: usize = 0xffff;
+
+/// The largest APDU: class, instruction, long length, data.
+pub const MAX_APDU: usize = 5 + MAX_DATA;
 
 /// Appends one APDU whose data `body` appends. Data beyond [`MAX_DATA`] is cut off.
 pub fn encode(out: &mut Vec<u8>, class: u8, instr: u8, body: impl FnOnce(&mut Vec<u8>)) {
@@ -135,31 +91,6 @@ pub fn nak(code: u8) -> [u8; 3] {
 mod tests {
     use super::*;
 
-    fn all(decoder: &mut Decoder) -> Vec<(u16, Vec<u8>)> {
-        let mut got = Vec::new();
-        while let Some(apdu) = decoder.next_apdu().expect("valid") {
-            got.push((apdu.code(), apdu.data.to_vec()));
-        }
-        got
-    }
-
-    #[test]
-    fn cuts_coalesced_and_split_input_at_every_byte() {
-        // `84 1E 01 7D` is a refusal with data, as seen in the field.
-        let stream =
-            [&ACK[..], &[0x84, 0x1e, 0x01, 0x7d], &[0x06, 0x0f, 0x00], &[0x04, 0xff, 0xff, 2, 0, 0x0a, 1]].concat();
-        let want = vec![(0x8000, vec![]), (0x841e, vec![0x7d]), (0x060f, vec![]), (0x04ff, vec![0x0a, 1])];
-        for at in 0..=stream.len() {
-            let mut decoder = Decoder::default();
-            decoder.feed(&stream[..at]);
-            let mut got = all(&mut decoder);
-            decoder.feed(&stream[at..]);
-            got.extend(all(&mut decoder));
-            assert_eq!(got, want, "split at {at}");
-            assert_eq!(decoder.pending(), 0);
-        }
-    }
-
     #[test]
     fn extended_length_is_little_endian() {
         let mut out = Vec::new();
@@ -174,17 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn names_the_place_where_it_stops_being_zvt() {
-        let mut decoder = Decoder::default();
-        decoder.feed(&ACK);
-        decoder.feed(b"HTTP/1.1");
-        assert!(decoder.next_apdu().expect("the answer").is_some());
-        assert_eq!(decoder.next_apdu(), Err(Invalid { offset: 3, byte: b'H' }));
-        assert_eq!(decoder.next_apdu(), Err(Invalid { offset: 3, byte: b'H' }));
-    }
-
-    #[test]
     fn debug_shows_no_data() {
-        assert_eq!(format!("{:?}", Apdu { class: 4, instr: 15, data: &[0x22, 0xf1] }), "04 0f with 2 bytes");
+        let bytes = [0x04, 0x0f, 0x02, 0x22, 0xf1];
+        let apdu = Apdu { class: 4, instr: 15, data: &bytes[3..], bytes: &bytes };
+        assert_eq!(format!("{apdu:?}"), "04 0f with 2 bytes");
     }
 }

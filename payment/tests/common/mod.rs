@@ -9,7 +9,7 @@ use tresen_hal::link::memory;
 use tresen_hal::sim::{self, Shared};
 use tresen_hal::{Amount, BoxFuture, Link, ManualClock, Result};
 use tresen_payment::zvt::sim::{Profile, Simulator, State};
-use tresen_payment::zvt::{self, Settings};
+use tresen_payment::zvt::{self, Options};
 use tresen_payment::{
     Charge, Decision, Entry, Intent, IntentId, Journal, MemoryJournal, Payment, Reference, Request, Terminal, Watch,
 };
@@ -21,7 +21,7 @@ pub(crate) struct Counter {
     pub(crate) sim: Shared<Simulator>,
     pub(crate) journal: Arc<MemoryJournal>,
     pub(crate) clock: ManualClock,
-    pub(crate) settings: Settings,
+    pub(crate) options: Options,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -31,7 +31,7 @@ impl Counter {
             sim: Shared::new(Simulator::new(profile)),
             journal: Arc::new(MemoryJournal::new()),
             clock: ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp")),
-            settings: Settings::new("counter"),
+            options: Options::new("counter"),
             serving: None,
         }
     }
@@ -60,13 +60,13 @@ impl Counter {
     /// Opens with another journal than the counter's own.
     pub(crate) async fn open_with(&mut self, journal: Arc<dyn Journal>) -> Result<zvt::Terminal> {
         let link = self.link().await;
-        zvt::open(Box::new(link), self.settings.clone(), journal, Arc::new(self.clock.clone())).await
+        zvt::open(Box::new(link), self.options.clone(), journal, Arc::new(self.clock.clone())).await
     }
 
     async fn open_over(&self, link: impl Link + 'static) -> Result<zvt::Terminal> {
         zvt::open(
             Box::new(link),
-            self.settings.clone(),
+            self.options.clone(),
             Arc::new(Slow(self.journal.clone())),
             Arc::new(self.clock.clone()),
         )

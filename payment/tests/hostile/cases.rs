@@ -36,6 +36,7 @@ pub(crate) fn case(group: &'static str, name: impl Into<String>, quirks: Quirks)
         before: Before::SamePrice,
         commit: None,
         exclusive: false,
+        partial: false,
         abort_after: None,
         dies_after: None,
         dead_before: false,
@@ -277,7 +278,11 @@ fn amounts() -> Vec<Case> {
                 faults: fault.clone().into_iter().collect(),
                 ..Quirks::default()
             };
-            all.push(case("AMOUNT", format!("{amount} {currency} {fault:?}"), quirks));
+            all.push(case("AMOUNT", format!("{amount} {currency} {fault:?}"), quirks.clone()));
+            // A terminal that may approve less, and no more and nothing else than that.
+            let name = format!("{amount} {currency} {fault:?}");
+            let wants = if currency == 978 && amount < 500 { Wants::Known } else { Wants::Truth };
+            all.push(Case { partial: true, exclusive: true, wants, ..case("PART", name, quirks) });
         }
     }
     all

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tresen_hal::link::memory::{self, Memory};
 use tresen_hal::{Amount, BoxFuture, Clock, Link, Result};
-use tresen_payment::zvt::{self, Commit, Settings};
+use tresen_payment::zvt::{self, Commit, Options};
 use tresen_payment::{
     Charge, Decision, Entry, Intent, IntentId, Journal, MemoryJournal, Payment, Reference, Request, Terminal as _,
     Watch,
@@ -38,6 +38,8 @@ pub(crate) struct Case {
     pub(crate) commit: Option<Commit>,
     /// The terminal is this till's alone.
     pub(crate) exclusive: bool,
+    /// The terminal may approve less than is asked for.
+    pub(crate) partial: bool,
     /// The cashier aborts K1 once the terminal has said so many messages after 06 01.
     pub(crate) abort_after: Option<usize>,
     /// The till of K1 dies after so many steps.
@@ -156,7 +158,7 @@ struct Counter {
     peer: Shared<Terminal>,
     journal: Arc<Counting>,
     clock: Arc<Following>,
-    settings: Settings,
+    options: Options,
     serving: Option<JoinHandle<()>>,
     driver: Option<zvt::Terminal>,
     said: Vec<String>,
@@ -176,14 +178,15 @@ impl Counter {
             Before::SamePrice => terminal.had(5_00),
             Before::OtherPrice => terminal.had(9_99),
         }
-        let mut settings = Settings::new("counter");
-        settings.commit = case.commit;
-        settings.exclusive = case.exclusive;
+        let mut options = Options::new("counter");
+        options.commit = case.commit;
+        options.exclusive = case.exclusive;
+        options.partial = case.partial;
         Self {
             peer: Shared::new(terminal),
             journal: Arc::new(Counting::default()),
             clock: Arc::new(Following { began: Instant::now(), wall }),
-            settings,
+            options,
             serving: None,
             driver: None,
             said: Vec::new(),
@@ -207,7 +210,7 @@ impl Counter {
             let peer = self.peer.clone();
             self.serving = Some(tokio::spawn(async move { peer.over(Far(Some(far))).await }));
             let link: Box<dyn Link> = Box::new(near);
-            let opening = zvt::open(link, self.settings.clone(), self.journal.clone(), self.clock.clone());
+            let opening = zvt::open(link, self.options.clone(), self.journal.clone(), self.clock.clone());
             let opened = match self.bounded(opening).await {
                 Some(Ok(mut driver)) => {
                     let recovered = self.bounded(driver.recover()).await;
@@ -253,7 +256,7 @@ impl Counter {
         self.peer.with(|t| t.customer("K1"));
         let mut driver = self.driver.take().expect("opened");
         let (stop, abort) = tokio::sync::watch::channel(false);
-        let watch = Watch { abort, ..Watch::none() };
+        let watch = Watch::with(Watch::none().progress, abort);
         let aborting = case.abort_after.map(|n| tokio::spawn(abort_after(self.peer.clone(), n, stop)));
         let mut left = case.dies_after.unwrap_or(usize::MAX);
         let result = {
@@ -420,6 +423,12 @@ impl Counter {
                             wrong(Wrong::Grows, "a slip without end".into());
                         }
                     }
+                    Payment::Partial(charge) => {
+                        let part = |sum: u64| charge.amount == Amount::eur(sum as i64) && sum < 5_00 && case.partial;
+                        if !stands.iter().any(|t| t.currency == 978 && part(t.amount)) {
+                            wrong(Wrong::FalselyCharged, format!("{key}: {charge:?}; the ledger has {stands:?}"));
+                        }
+                    }
                     Payment::NotCharged(_) if !stands.is_empty() => {
                         wrong(Wrong::FalselyNotCharged, format!("{key}: {payment:?}; the ledger has {stands:?}"));
                     }
@@ -428,10 +437,9 @@ impl Counter {
             }
             if key == "K1" {
                 report.ended = match journal {
-                    Some(Payment::Charged(_)) => "charged",
-                    Some(Payment::NotCharged(_)) => "not charged",
-                    _ if entry.is_none() => "never asked",
-                    _ => "unknown",
+                    None if entry.is_none() => "never asked",
+                    None => "unknown",
+                    Some(payment) => payment.word(),
                 };
                 if case.wants == Wants::Known && entry.is_some_and(Entry::is_open) {
                     wrong(Wrong::NeedlesslyUnknown, format!("{entry:?}; the ledger has {stands:?}"));

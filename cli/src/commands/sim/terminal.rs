@@ -14,7 +14,7 @@ use crate::out::Out;
 ///
 /// It approves everything with the card that every customer has, unless told otherwise, and keeps a
 /// ledger. With -vv every frame is shown, card data and passwords masked. Commands: decline, decline CODE,
-/// busy, cut (hang up after the next approval), mute (say nothing after the next approval), hang up (at the
+/// part AMOUNT (approve no more than that), busy, cut (hang up after the next approval), mute (say nothing after the next approval), hang up (at the
 /// next message), garbage, wrong length, late SECONDS (the next answer), behave, ledger, quit.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -43,8 +43,8 @@ pub(crate) struct Args {
     decline: Option<u8>,
 }
 
-const HELP: &str =
-    "decline [CODE] | busy | cut | mute | hang up | garbage | wrong length | late SECONDS | behave | ledger | quit";
+const HELP: &str = "decline [CODE] | part AMOUNT | busy | cut | mute | hang up | garbage | wrong length | late SECONDS | \
+     behave | ledger | quit";
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
@@ -103,6 +103,7 @@ fn fault(words: &str) -> Option<Misbehaviour> {
         ["cut"] => Misbehaviour::HangUpAfterApproval,
         ["mute"] => Misbehaviour::MuteAfterApproval,
         ["decline"] => Misbehaviour::Decline(5),
+        ["part", amount] => Misbehaviour::Part(amount.parse().ok()?),
         ["decline", code] => Misbehaviour::Decline(code.parse().ok()?),
         ["hang", "up"] => Misbehaviour::HangUp { side: Side::FromTill, message: 0, after: false },
         ["garbage"] => Misbehaviour::Garbage { message: 0 },

@@ -1,6 +1,6 @@
 //! 06 0F completion and 06 1E abort (PA00P015, chapters of these names).
 
-use tresen_hal::Currency;
+use tresen_hal::{Currency, Known};
 
 use super::super::text::Charset;
 use super::super::{bmp, tlv, wire};
@@ -17,9 +17,17 @@ pub struct Registered {
     pub currency: Option<Currency>,
     /// The character set that the terminal echoed: tag 14, in some editions 27.
     pub charset: Option<Charset>,
+    /// Tag 26: the commands that the terminal takes. A list without 06 01 is what the till permitted, said
+    /// back, and none.
+    pub commands: Option<Vec<[u8; 2]>>,
 }
 
 impl Registered {
+    /// Whether the terminal takes this command, if it lists what it takes.
+    pub fn takes(&self, command: [u8; 2]) -> Known {
+        self.commands.as_ref().map_or(Known::Unknown, |all| all.contains(&command).into())
+    }
+
     /// Reads the data of that completion.
     pub fn parse(data: &[u8]) -> Self {
         let mut new = Self::default();
@@ -31,6 +39,10 @@ impl Registered {
                 0x06 => {
                     let echoed = tlv::find(field.data, 0x14).or_else(|| tlv::find(field.data, 0x27));
                     new.charset = echoed.and_then(|v| Charset::from_code(*v.first()?));
+                    let list = tlv::find(field.data, 0x26).unwrap_or_default();
+                    let listed = tlv::tags(list).filter(|t| t.tag == 0x0a);
+                    let commands: Vec<[u8; 2]> = listed.filter_map(|t| t.value.try_into().ok()).collect();
+                    new.commands = Some(commands).filter(|all| all.contains(&[0x06, 0x01]));
                 }
                 _ => {}
             }
@@ -84,6 +96,16 @@ mod tests {
         let other = Registered::parse(&[0x06, 0x03, 0x27, 0x01, 0x0f]);
         assert_eq!(other.charset, Some(Charset::Iso8859(15)), "tag 27");
         assert_eq!(Registered::parse(&[]), Registered::default());
+    }
+
+    #[test]
+    fn a_terminal_that_lists_its_commands_takes_no_others() {
+        // 06 TLV: tag 26 with a tag 0A for each command; here 06 01, 06 30.
+        let listed = Registered::parse(&[0x06, 0x0a, 0x26, 0x08, 0x0a, 0x02, 0x06, 0x01, 0x0a, 0x02, 0x06, 0x30]);
+        assert_eq!((listed.takes([0x06, 0x30]), listed.takes([0x06, 0x31])), (Known::Yes, Known::No));
+        // What the till permitted, said back.
+        let echoed = Registered::parse(&[0x06, 0x06, 0x26, 0x04, 0x0a, 0x02, 0x06, 0xd3]);
+        assert_eq!((echoed.takes([0x06, 0x31]), Registered::default().takes([0x06, 0x31])), Default::default());
     }
 
     #[test]

@@ -155,13 +155,13 @@ mod tests {
         bytes.extend([0x07, (rest - 2) as u8]);
         bytes.extend(vec![b'x'; rest - 2]);
         for at in 0..=bytes.len() {
-            let mut decoder = wire::Decoder::default();
-            decoder.feed(&bytes[..at]);
+            let mut framing = crate::zvt::framing::Framing::tcp();
+            framing.feed(&bytes[..at]);
             if at < bytes.len() {
-                assert!(decoder.next_apdu().expect("valid").is_none(), "complete after {at} bytes");
+                assert!(framing.next_apdu().expect("valid").is_none(), "complete after {at} bytes");
             }
-            decoder.feed(&bytes[at..]);
-            let apdu = decoder.next_apdu().expect("valid").expect("complete");
+            framing.feed(&bytes[at..]);
+            let apdu = framing.next_apdu().expect("valid").expect("complete");
             let block = Block::parse(apdu.data);
             assert_eq!(block.slip, Some(Slip::Customer));
             assert_eq!(block.lines(Charset::Cp437).take(2).collect::<Vec<_>>(), ["", "    K-U-N-D-E-N-BELEG   "]);

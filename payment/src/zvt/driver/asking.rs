@@ -6,6 +6,7 @@ use super::super::codes::{self, Activity};
 use super::super::commands::admin;
 use super::super::commands::enquiry::{self, State};
 use super::super::commands::status_info::StatusInfo;
+use super::super::options::Options;
 use super::super::recovery::{self, Case, Last};
 use super::super::session::{Data, Flow};
 use super::dialog::{End, Task, abort_wanted, now};
@@ -31,7 +32,7 @@ impl Terminal {
     /// Settles what is open. What stays unknown is concluded so.
     pub(super) async fn settle(&mut self) -> Result<Vec<Settled>> {
         let mut open = Vec::new();
-        for intent in self.journal.open(&self.settings.name).await? {
+        for intent in self.journal.open(&self.options.name).await? {
             open.extend(self.journal.find(&intent.id).await?);
         }
         if open.is_empty() {
@@ -46,7 +47,7 @@ impl Terminal {
         let mut last = if first_time { self.ask_at_rest(true).await? } else { self.ask_once().await? };
         let mut verdicts = self.verdicts(&open, &last);
         if verdicts.iter().any(|(payment, _)| matches!(payment, Payment::NotCharged(_))) {
-            tokio::time::sleep(self.settings.grace).await;
+            tokio::time::sleep(self.options.grace).await;
             last = self.ask_at_rest(first_time).await?;
             verdicts = self.verdicts(&open, &last);
         }
@@ -69,7 +70,7 @@ impl Terminal {
 
     /// Something is open about which the terminal has not been asked.
     pub(super) async fn unasked(&self) -> Result<bool> {
-        for intent in self.journal.open(&self.settings.name).await? {
+        for intent in self.journal.open(&self.options.name).await? {
             if self.journal.find(&intent.id).await?.is_some_and(|e| e.is_unasked()) {
                 return Ok(true);
             }
@@ -86,35 +87,34 @@ impl Terminal {
                 other.intent.id != intent.id
                     && (other.intent.last_before.is_none() || other.intent.last_before == intent.last_before)
             };
-            let case = Case {
-                intent,
-                approved: entry.approved.as_ref(),
-                only: !open.iter().any(|other| rival(&other)),
-                commit: self.settings.commit,
-                exclusive: self.settings.exclusive,
-            };
+            let only = !open.iter().any(|other| rival(&other));
+            let case = self.case(intent, entry.approved.as_ref(), only);
             verdicts.push(recovery::decide(case, last, self.reading()));
         }
         verdicts
     }
 
+    fn case<'a>(&self, intent: &'a Intent, approved: Option<&'a Charge>, only: bool) -> Case<'a> {
+        let Options { commit, exclusive, partial, .. } = self.options;
+        Case { intent, approved, only, commit, exclusive, partial }
+    }
+
     /// Settles one payment at once, over the connection on which it ran. "Not charged" is looked for twice.
     pub(super) async fn look_up(&mut self, intent: &Intent, approved: Option<&Charge>) -> Result<(Payment, String)> {
-        let case =
-            Case { intent, approved, only: true, commit: self.settings.commit, exclusive: self.settings.exclusive };
+        let case = self.case(intent, approved, true);
         let last = self.ask_at_rest(true).await?;
         let verdict = recovery::decide(case, &last, self.reading());
         if !matches!(verdict.0, Payment::NotCharged(_)) {
             return Ok(verdict);
         }
-        tokio::time::sleep(self.settings.grace).await;
+        tokio::time::sleep(self.options.grace).await;
         let last = self.ask_at_rest(true).await?;
         Ok(recovery::decide(case, &last, self.reading()))
     }
 
     /// After an abort without a result: `None` if nothing speaks against it.
     pub(super) async fn still_runs(&mut self, intent: &Intent) -> Result<Option<Payment>> {
-        if !self.settings.ask_before {
+        if !self.options.ask_before {
             return Ok(None);
         }
         let last = self.ask_at_rest(true).await?;
@@ -125,23 +125,17 @@ impl Terminal {
         if recovery::same(before, now) || info.result != Some(0) {
             return Ok(None);
         }
-        let case = Case {
-            intent,
-            approved: None,
-            only: true,
-            commit: self.settings.commit,
-            exclusive: self.settings.exclusive,
-        };
+        let case = self.case(intent, None, true);
         Ok(Some(recovery::decide(case, &last, self.reading()).0))
     }
 
     /// The last transaction before a new one: what the terminal shows, else what the journal has.
     pub(super) async fn last_before(&mut self, watch: &mut Option<Watch>) -> Result<Option<Reference>> {
         self.last = None;
-        if !self.settings.ask_before || self.leaves_alone().await? {
-            return self.journal.last(&self.settings.name).await;
+        if !self.options.ask_before || self.leaves_alone().await? {
+            return self.journal.last(&self.options.name).await;
         }
-        let until = now() + self.settings.patience;
+        let until = now() + self.options.patience;
         let mut again = true;
         let last = loop {
             match self.ask_last().await? {
@@ -167,7 +161,7 @@ impl Terminal {
                         biased;
                         () = abort_wanted(watch, 0) => {
                             let what = "the terminal was busy, and the payment was not begun";
-                            return Err(Error::new(Kind::Cancelled, what).at(&self.settings.name));
+                            return Err(Error::new(Kind::Cancelled, what).at(&self.options.name));
                         }
                         () = tokio::time::sleep(ASK_AGAIN) => {}
                     }
@@ -176,13 +170,13 @@ impl Terminal {
         };
         let reference = match &last {
             Last::Shown(data) => {
-                let (nobody, zero) = (IntentId(String::new()), Amount::zero(self.settings.currency));
+                let (nobody, zero) = (IntentId(String::new()), Amount::zero(self.options.currency));
                 self.charge(&nobody, zero, &StatusInfo::parse(&data.0)).reference
             }
             Last::Nothing => None,
             Last::Untold(_) | Last::Silent => {
                 tracing::warn!(?last, "the terminal does not tell its last transaction");
-                self.journal.last(&self.settings.name).await?
+                self.journal.last(&self.options.name).await?
             }
         };
         self.last = Some(last);
@@ -191,7 +185,7 @@ impl Terminal {
 
     /// What the terminal has stored last, once it is idle.
     async fn ask_at_rest(&mut self, patient: bool) -> Result<Last> {
-        let until = now() + self.settings.patience;
+        let until = now() + self.options.patience;
         loop {
             let busy = match self.wait_until_idle(patient).await? {
                 Rest::Idle => match self.ask_last().await? {
@@ -221,7 +215,7 @@ impl Terminal {
     /// It has been asked about an open payment so often, without an answer, that nobody is kept waiting by
     /// asking again.
     async fn leaves_alone(&self) -> Result<bool> {
-        for intent in self.journal.open(&self.settings.name).await? {
+        for intent in self.journal.open(&self.options.name).await? {
             if self.journal.find(&intent.id).await?.is_some_and(|entry| unanswered(&entry) >= LOOKS) {
                 return Ok(true);
             }
@@ -231,7 +225,7 @@ impl Terminal {
 
     async fn ask_last(&mut self) -> Result<Answer> {
         let mut command = Vec::new();
-        admin::repeat_receipt(&mut command, self.settings.password, admin::WITH_STATUS | admin::WITHOUT_PRINT);
+        admin::repeat_receipt(&mut command, self.options.password, admin::WITH_STATUS | admin::WITHOUT_PRINT);
         let mut task = Task::default();
         let end = self.exchange(command, Flow::Enquiry, &mut task).await?;
         let code = match (end, task.result) {
@@ -247,7 +241,7 @@ impl Terminal {
             (End::Aborted { code, .. }, _) => code.unwrap_or(0xff),
             (End::Refused(code), _) => code,
         };
-        Ok(Answer::Last(if self.settings.nothing_stored.contains(&code) {
+        Ok(Answer::Last(if self.options.nothing_stored.contains(&code) {
             Last::Nothing
         } else {
             Last::Untold(codes::result(code).into_owned())
@@ -256,7 +250,7 @@ impl Terminal {
 
     /// 05 01 until no transaction can be running any more. One that is not answered says nothing.
     async fn wait_until_idle(&mut self, patient: bool) -> Result<Rest> {
-        let until = now() + self.settings.patience;
+        let until = now() + self.options.patience;
         loop {
             match self.ask_state().await?.status {
                 Some(code) if codes::activity(code) == Activity::Busy => {
@@ -272,7 +266,7 @@ impl Terminal {
 
     async fn ask_state(&mut self) -> Result<State> {
         let mut command = Vec::new();
-        enquiry::status_enquiry(&mut command, self.settings.password);
+        enquiry::status_enquiry(&mut command, self.options.password);
         Ok(match self.exchange(command, Flow::Enquiry, &mut Task::default()).await? {
             End::Completed(data) => State::parse(&data),
             // It does not know this command, and a busy one would have said so.
@@ -318,7 +312,7 @@ impl Terminal {
 
     fn restless(&self, code: u8) -> Error {
         let what = format!("the terminal does not come to rest: {}", codes::result(code));
-        Error::new(Kind::Busy, what).at(&self.settings.name)
+        Error::new(Kind::Busy, what).at(&self.options.name)
     }
 }
 

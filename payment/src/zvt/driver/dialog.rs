@@ -103,7 +103,7 @@ impl Terminal {
         if self.spent || self.session.is_spent() {
             return Err(Error::new(Kind::Closed, "the connection to the terminal ended in the middle of a dialogue")
                 .with_effect(Effect::None)
-                .at(&self.settings.name)
+                .at(&self.options.name)
                 .hint("open it again and recover"));
         }
         Ok(())
@@ -116,21 +116,11 @@ impl Terminal {
             return Ok(());
         }
         self.spent = true;
-        let mut input = Vec::new();
         while self.session.owes_abort() {
-            tokio::select! {
-                biased;
-                got = self.link.recv(&mut input) => {
-                    got.map_err(|e| e.at(&self.settings.name))?;
-                    trace(&mut self.frames, Direction::Received, &input);
-                    self.session.handle_input(&input, now());
-                    input.clear();
-                }
-                () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(now()),
-            }
+            self.receive().await?;
             while let Some(event) = self.session.poll_event() {
                 if let Event::Failed(failure) = event {
-                    return Err(failed(failure).with_effect(Effect::None).at(&self.settings.name));
+                    return Err(failed(failure).with_effect(Effect::None).at(&self.options.name));
                 }
                 self.session.confirm(now());
             }
@@ -153,7 +143,7 @@ impl Terminal {
             self.spent = true;
             return Err(Error::new(Kind::Timeout, "the terminal does not answer any more")
                 .with_effect(Effect::None)
-                .at(&self.settings.name)
+                .at(&self.options.name)
                 .hint("is the terminal switched on and idle?"));
         }
         self.silent = false;
@@ -162,7 +152,6 @@ impl Terminal {
     }
 
     async fn run(&mut self, flow: Flow, task: &mut Task) -> Result<End> {
-        let mut input = Vec::new();
         loop {
             self.flush().await?;
             if let Some(event) = self.session.poll_event() {
@@ -178,16 +167,9 @@ impl Terminal {
                 task.aborts_sent = task.aborts_wanted;
                 continue;
             }
-            let deadline = self.session.poll_timeout();
             tokio::select! {
                 biased;
-                got = self.link.recv(&mut input) => {
-                    got.map_err(|e| e.at(&self.settings.name))?;
-                    trace(&mut self.frames, Direction::Received, &input);
-                    self.session.handle_input(&input, now());
-                    input.clear();
-                }
-                () = sleep_until(deadline) => self.session.handle_timeout(now()),
+                received = self.receive() => received?,
                 () = abort_wanted(&mut task.watch, task.aborts_wanted) => {
                     task.aborts_wanted += 1;
                     if task.aborts_wanted >= LEAVE {
@@ -198,10 +180,36 @@ impl Terminal {
         }
     }
 
+    /// Feeds the session with what comes next: bytes of the link, or its deadline. What has arrived goes
+    /// first. Dropping this loses nothing.
+    pub(super) async fn receive(&mut self) -> Result<()> {
+        let mut input = Vec::new();
+        tokio::select! {
+            biased;
+            got = self.link.recv(&mut input) => drop(got.map_err(|e| e.at(&self.options.name))?),
+            () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(now()),
+        }
+        trace(&mut self.frames, Direction::Received, &input);
+        self.framing.feed(&input);
+        loop {
+            match self.framing.next_apdu() {
+                Ok(Some(apdu)) => self.session.handle_input(apdu, now()),
+                Ok(None) => return Ok(()),
+                Err(invalid) => {
+                    self.session.handle_invalid(invalid, now());
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Sends what the session wants sent.
     pub(super) async fn flush(&mut self) -> Result<()> {
-        while let Some(bytes) = self.session.poll_transmit() {
+        while let Some(apdu) = self.session.poll_transmit() {
+            let mut bytes = Vec::new();
+            self.framing.encode(&mut bytes, &apdu);
             trace(&mut self.frames, Direction::Sent, &bytes);
-            self.link.send(&bytes).await.map_err(|e| e.at(&self.settings.name))?;
+            self.link.send(&bytes).await.map_err(|e| e.at(&self.options.name))?;
         }
         Ok(())
     }
@@ -220,7 +228,7 @@ impl Terminal {
                 if task.results > MOST_RESULTS {
                     let what =
                         format!("the terminal told more than {MOST_RESULTS} different results of one transaction");
-                    return Err(Error::new(Kind::Protocol, what).at(&self.settings.name));
+                    return Err(Error::new(Kind::Protocol, what).at(&self.options.name));
                 }
                 self.take_result(&data.0, task).await?;
                 task.result = Some(data.0);
@@ -256,7 +264,7 @@ impl Terminal {
                 let abort = Abort::parse(&data.0);
                 return Ok(Some(End::Aborted { code: abort.code, text: abort.text(self.charset) }));
             }
-            Event::Failed(failure) => return Err(failed(failure).at(&self.settings.name)),
+            Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
         }
         Ok(None)
     }
@@ -272,7 +280,7 @@ impl Terminal {
         let charge = self.charge(&intent.id, intent.amount, &info);
         // Said once more, word for word: the transaction before again.
         let repeated = matches!(&self.last, Some(Last::Shown(before)) if before.0 == data);
-        let objection = match recovery::objection(intent, &charge, &info) {
+        let objection = match recovery::objection(intent, &charge, &info, self.options.partial) {
             None if repeated => Some(Objection::Another("the terminal repeated the transaction before".into())),
             objection => objection,
         };
@@ -341,7 +349,7 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-pub(super) async fn sleep_until(deadline: Option<Instant>) {
+async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
@@ -362,7 +370,7 @@ pub(super) async fn abort_wanted(watch: &mut Option<Watch>, so_far: u32) {
 
 /// What passes, masked, at trace level. All of it goes through the redactor also where nobody reads the trace, since it
 /// has to know where an APDU begins when somebody does.
-pub(super) fn trace(frames: &mut Redactor, direction: Direction, bytes: &[u8]) {
+fn trace(frames: &mut Redactor, direction: Direction, bytes: &[u8]) {
     let masked = frames.feed(direction, bytes);
     if !masked.is_empty() {
         tracing::trace!(?direction, bytes = %Hex(&masked), "frame");

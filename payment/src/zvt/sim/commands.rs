@@ -115,6 +115,8 @@ impl Simulator {
         let registered = self.registration.as_ref().and_then(|r| r.currency);
         let amount = Amount::new(minor, asked.currency.or(registered).unwrap_or(Currency::EUR));
         let amount = self.profile.approves.unwrap_or(amount);
+        let part = if kind == Kind::Payment { self.faults.part() } else { None };
+        let amount = part.filter(|part| part.minor() < amount.minor()).unwrap_or(amount);
         let steps = if self.has(0x08) { &[0x0a, 0x01, 0x04][..] } else { &[] };
         let mut steps: Vec<_> = steps.iter().map(|code| Step::Tell(messages::intermediate(*code))).collect();
         if self.faults.once(Misbehaviour::StrayAbort) {

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use tresen_hal::Amount;
+
 /// One misbehaviour. Messages are counted from 0 at the moment it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Misbehaviour {
     /// The next transaction is declined with this result code.
     Decline(u8),
+    /// The next payment is approved in part, with this amount, if it is less than was asked for.
+    Part(Amount),
     /// The next transaction is answered `84 9C`, busy.
     Busy,
     /// The terminal hangs up.
@@ -132,6 +137,10 @@ impl Faults {
 
     pub(super) fn decline(&mut self) -> Option<u8> {
         self.take(|m, _, _| if let Misbehaviour::Decline(code) = m { Some(code) } else { None })
+    }
+
+    pub(super) fn part(&mut self) -> Option<Amount> {
+        self.take(|m, _, _| if let Misbehaviour::Part(amount) = m { Some(amount) } else { None })
     }
 
     pub(super) fn abort_answer(&mut self) -> Option<usize> {

@@ -23,6 +23,7 @@ pub struct Transaction {
 
 /// Kinds of transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// The customer paid.
     Payment,
@@ -36,6 +37,7 @@ pub enum Kind {
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// Approved, and not yet past the commit point.
     Authorised,

@@ -89,6 +89,7 @@ impl Default for Profile {
 
 /// How the terminal answers the question for its last receipt, 06 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnRepeat {
     /// With the transaction, as it should.
     Shows,
@@ -106,6 +107,7 @@ pub enum OnRepeat {
 
 /// What the terminal shows as its last receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Repeats {
     /// The last transaction that stands.
     Stored,
@@ -115,6 +117,7 @@ pub enum Repeats {
 
 /// What the terminal does on 06 B0 before the approval. After it, the payment goes on in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnAbort {
     /// Acknowledges it and ends the payment.
     Ends,

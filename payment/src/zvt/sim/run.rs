@@ -190,14 +190,19 @@ impl Simulator {
     }
 
     pub(super) fn deliver(&mut self, message: Vec<u8>) {
-        self.note(Direction::Sent, message.clone());
-        self.out.push_back(Action::Send(message));
+        self.put(&message);
         self.behind.iter_mut().for_each(|(others, _)| *others = others.saturating_sub(1));
         while let Some(at) = self.behind.iter().position(|(others, _)| *others == 0) {
             let (_, message) = self.behind.remove(at);
-            self.note(Direction::Sent, message.clone());
-            self.out.push_back(Action::Send(message));
+            self.put(&message);
         }
+    }
+
+    fn put(&mut self, message: &[u8]) {
+        self.note(Direction::Sent, message);
+        let mut framed = Vec::new();
+        self.framing.encode(&mut framed, message);
+        self.out.push_back(Action::Send(framed));
     }
 
     pub(super) fn hang_up(&mut self) {
@@ -205,8 +210,8 @@ impl Simulator {
         self.out.push_back(Action::HangUp);
     }
 
-    pub(super) fn note(&mut self, direction: Direction, bytes: Vec<u8>) {
-        let bytes = redact::messages(&bytes);
+    pub(super) fn note(&mut self, direction: Direction, bytes: &[u8]) {
+        let bytes = redact::messages(bytes);
         if self.log.len() >= LOG {
             self.log.pop_front();
         }

@@ -20,8 +20,8 @@ use tresen_hal::link::record::Direction;
 use tresen_hal::sim::{Action, Device};
 
 use super::commands::registration::Registration;
+use super::framing::Framing;
 pub use super::recovery::Commit;
-use super::wire::{self, Decoder};
 use fault::Faults;
 pub use fault::{Misbehaviour, Side};
 pub use ledger::{Kind, Ledger, State, Transaction};
@@ -42,7 +42,7 @@ pub struct Simulator {
     ledger: Ledger,
     faults: Faults,
     log: VecDeque<Logged>,
-    decoder: Decoder,
+    framing: Framing,
     registration: Option<Registration>,
     dialog: Option<Job>,
     /// What goes on without a till. While it does, the terminal is busy.
@@ -92,7 +92,7 @@ impl Simulator {
             ledger,
             faults: Faults::default(),
             log: VecDeque::new(),
-            decoder: Decoder::default(),
+            framing: Framing::tcp(),
             registration: None,
             dialog: None,
             alone: None,
@@ -155,7 +155,7 @@ impl Simulator {
 impl Device for Simulator {
     fn connected(&mut self, now: Instant) {
         self.started.get_or_insert(now);
-        self.decoder = Decoder::default();
+        self.framing = Framing::tcp();
         self.out.clear();
         self.late.clear();
         self.behind.clear();
@@ -164,14 +164,12 @@ impl Device for Simulator {
     }
 
     fn input(&mut self, bytes: &[u8], now: Instant) {
-        self.decoder.feed(bytes);
+        self.framing.feed(bytes);
         while !self.hung_up {
-            let mut decoder = std::mem::take(&mut self.decoder);
-            match decoder.next_apdu() {
+            let mut framing = std::mem::take(&mut self.framing);
+            match framing.next_apdu() {
                 Ok(Some(apdu)) => {
-                    let mut bytes = Vec::new();
-                    wire::encode(&mut bytes, apdu.class, apdu.instr, |out| out.extend(apdu.data));
-                    self.note(Direction::Received, bytes);
+                    self.note(Direction::Received, apdu.bytes);
                     match self.faults.on_receive() {
                         None => self.handle(apdu, now),
                         Some(after) => {
@@ -183,13 +181,13 @@ impl Device for Simulator {
                     }
                 }
                 Ok(None) => {
-                    self.decoder = decoder;
+                    self.framing = framing;
                     return;
                 }
                 // Whoever talks is no till.
                 Err(_) => self.hang_up(),
             }
-            self.decoder = decoder;
+            self.framing = framing;
         }
     }
 

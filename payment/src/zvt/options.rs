@@ -13,7 +13,8 @@ use super::text::Charset;
 
 /// How to talk to one terminal.
 #[derive(Debug, Clone)]
-pub struct Settings {
+#[non_exhaustive]
+pub struct Options {
     /// Its logical name: the key of its entries in the journal.
     pub name: String,
     /// Its password. Default `000000`.
@@ -41,6 +42,10 @@ pub struct Settings {
     /// payment whose approval was not heard can be settled as charged, if the terminal's last transaction
     /// is the next one after the one before and amount, currency, kind and time fit. Default false.
     pub exclusive: bool,
+    /// The terminal may approve less than was asked for, such as what is left on a card: then the payment is
+    /// [`Payment::Partial`](crate::Payment::Partial). Otherwise such an approval is unknown and says why, and
+    /// the terminal should be configured not to give any. Default false.
+    pub partial: bool,
     /// Asks for the last transaction right before each payment (06 20 without printing): without it a lost
     /// payment stays unknown, and a repeated approval is known by the journal alone. For terminals that
     /// print a copy each time. Default true.
@@ -55,7 +60,7 @@ pub struct Settings {
     pub nothing_stored: Vec<u8>,
 }
 
-impl Settings {
+impl Options {
     /// The defaults, for the terminal with this logical name.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -70,6 +75,7 @@ impl Settings {
             patience: Duration::from_secs(180),
             commit: None,
             exclusive: false,
+            partial: false,
             ask_before: true,
             grace: Duration::from_secs(10),
             mirror: false,
@@ -77,14 +83,21 @@ impl Settings {
         }
     }
 
-    /// The address options that [`Settings::from_address`] reads.
-    pub const OPTIONS: [&str; 17] = [
+    /// The till asks for receipts, and in a form that it can take.
+    pub(super) fn hands_over_receipts(&self) -> bool {
+        let (receipts, lines) = (Config::PAYMENT_RECEIPTS, Config::PRINT_LINES);
+        self.config.has(receipts) && (self.text_blocks || self.config.has(lines))
+    }
+
+    /// The address options that [`Options::from_address`] reads.
+    pub const NAMES: &[&str] = &[
         "password",
         "currency",
         "mirror",
         "commit",
         "nothing-stored",
         "exclusive",
+        "partial",
         "ask-before",
         "grace",
         "t3",
@@ -98,13 +111,14 @@ impl Settings {
         "charset",
     ];
 
-    /// The settings of an address:
+    /// The options of an address:
     ///
     /// | option | is |
     /// |---|---|
     /// | `password` | six digits |
     /// | `currency` | `CHF` |
     /// | `exclusive` | `true`: this till alone uses the terminal |
+    /// | `partial` | `true`: it may approve less than was asked for |
     /// | `commit` | `reverses`, `keeps`: what becomes of an approval that is not acknowledged |
     /// | `mirror` | `true`: tag 1F1F |
     /// | `nothing-stored` | a result code, 0 to 255 |
@@ -127,10 +141,10 @@ impl Settings {
                 .at(at())
                 .hint("connect the terminal by network: zvt+tcp://HOST"));
         }
-        let mut settings = Self::new(address.label());
+        let mut options = Self::new(address.label());
         if let Some(password) = address.option("password") {
             let parsed = password.parse::<Password>();
-            settings.password = parsed.map_err(|e| Error::new(Kind::Address, e.what()).at(at()))?;
+            options.password = parsed.map_err(|e| Error::new(Kind::Address, e.what()).at(at()))?;
         }
         let wrong = |name: &str, given: &str, allowed: &str| {
             Error::new(Kind::Address, format!("option `{name}={given}`: allowed are {allowed}")).at(at())
@@ -149,34 +163,35 @@ impl Settings {
             }
             Some(text) => Err(wrong(name, text, "two hex digits, such as BE")),
         };
-        settings.currency = address.option_as("currency")?.unwrap_or(settings.currency);
-        settings.mirror = address.option_as("mirror")?.unwrap_or(settings.mirror);
-        settings.exclusive = address.option_as("exclusive")?.unwrap_or(settings.exclusive);
-        settings.ask_before = address.option_as("ask-before")?.unwrap_or(settings.ask_before);
-        settings.text_blocks = address.option_as("text-blocks")?.unwrap_or(settings.text_blocks);
-        settings.grace = seconds("grace", 0, settings.grace)?;
-        settings.patience = seconds("patience", 1, settings.patience)?;
-        settings.timeouts.t3 = seconds("t3", 1, settings.timeouts.t3)?;
-        settings.timeouts.t4 = seconds("t4", 1, settings.timeouts.t4)?;
-        settings.timeouts.enquiry = seconds("answer", 1, settings.timeouts.enquiry)?;
-        settings.timeouts.limit = seconds("limit", 1, settings.timeouts.limit)?;
-        settings.config = Config(byte("config", settings.config.0)?);
-        settings.service = byte("service", settings.service)?;
-        settings.commit = match address.option("commit") {
+        options.currency = address.option_as("currency")?.unwrap_or(options.currency);
+        options.mirror = address.option_as("mirror")?.unwrap_or(options.mirror);
+        options.exclusive = address.option_as("exclusive")?.unwrap_or(options.exclusive);
+        options.partial = address.option_as("partial")?.unwrap_or(options.partial);
+        options.ask_before = address.option_as("ask-before")?.unwrap_or(options.ask_before);
+        options.text_blocks = address.option_as("text-blocks")?.unwrap_or(options.text_blocks);
+        options.grace = seconds("grace", 0, options.grace)?;
+        options.patience = seconds("patience", 1, options.patience)?;
+        options.timeouts.t3 = seconds("t3", 1, options.timeouts.t3)?;
+        options.timeouts.t4 = seconds("t4", 1, options.timeouts.t4)?;
+        options.timeouts.enquiry = seconds("answer", 1, options.timeouts.enquiry)?;
+        options.timeouts.limit = seconds("limit", 1, options.timeouts.limit)?;
+        options.config = Config(byte("config", options.config.0)?);
+        options.service = byte("service", options.service)?;
+        options.commit = match address.option("commit") {
             None => None,
             Some("reverses") => Some(Commit::Reverses),
             Some("keeps") => Some(Commit::Keeps),
             Some(other) => return Err(wrong("commit", other, "reverses, keeps")),
         };
-        settings.charset = match address.option("charset") {
+        options.charset = match address.option("charset") {
             None => None,
             Some(name) => {
                 let known = name.parse::<Charset>();
                 Some(known.map_err(|_| wrong("charset", name, "ascii, cp437, utf-8, iso-8859-1, iso-8859-15"))?)
             }
         };
-        settings.nothing_stored = address.option_as("nothing-stored")?.into_iter().collect();
-        Ok(settings)
+        options.nothing_stored = address.option_as("nothing-stored")?.into_iter().collect();
+        Ok(options)
     }
 }
 
@@ -187,31 +202,32 @@ mod tests {
     #[test]
     fn reads_the_options_of_an_address() {
         let text = "zvt+tcp://t?password=123456&currency=CHF&mirror=true&commit=keeps&nothing-stored=102";
-        let settings = Settings::from_address(&text.parse().expect("an address")).expect("right");
-        assert_eq!(settings.password.bytes(), [0x12, 0x34, 0x56]);
-        assert_eq!((settings.currency.code(), settings.mirror, settings.commit), ("CHF", true, Some(Commit::Keeps)));
-        assert_eq!((settings.nothing_stored, settings.name.as_str()), (vec![102], "zvt+tcp://t:20007"));
+        let options = Options::from_address(&text.parse().expect("an address")).expect("right");
+        assert_eq!(options.password.bytes(), [0x12, 0x34, 0x56]);
+        assert_eq!((options.currency.code(), options.mirror, options.commit), ("CHF", true, Some(Commit::Keeps)));
+        assert_eq!((options.nothing_stored, options.name.as_str()), (vec![102], "zvt+tcp://t"));
     }
 
     #[test]
-    fn every_setting_can_be_reached_by_an_address() {
-        let text = "zvt+tcp://t?exclusive=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
+    fn every_option_can_be_reached_by_an_address() {
+        let text = "zvt+tcp://t?exclusive=true&partial=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
             &service=03&text-blocks=false&charset=iso-8859-15&limit=600";
         let address: Address = text.parse().expect("an address");
-        address.check_options(&Settings::OPTIONS).expect("all are listed");
-        let settings = Settings::from_address(&address).expect("right");
+        address.check_options(Options::NAMES).expect("all are listed");
+        let options = Options::from_address(&address).expect("right");
         let seconds = Duration::from_secs;
         let timeouts = Timeouts { t3: seconds(8), t4: seconds(60), enquiry: seconds(20), limit: seconds(600) };
-        assert_eq!((settings.exclusive, settings.ask_before, settings.text_blocks), (true, false, false));
-        assert_eq!((settings.timeouts, settings.grace, settings.patience), (timeouts, seconds(0), seconds(30)));
-        assert_eq!((settings.config, settings.service), (Config(0xae), 3));
-        assert_eq!(settings.charset, Some(Charset::Iso8859(15)));
+        assert_eq!((options.exclusive, options.partial), (true, true));
+        assert_eq!((options.ask_before, options.text_blocks), (false, false));
+        assert_eq!((options.timeouts, options.grace, options.patience), (timeouts, seconds(0), seconds(30)));
+        assert_eq!((options.config, options.service), (Config(0xae), 3));
+        assert_eq!(options.charset, Some(Charset::Iso8859(15)));
     }
 
     #[test]
     fn a_serial_line_is_refused_until_its_framing_exists() {
         let address = "zvt+serial:///dev/ttyUSB0".parse().expect("an address");
-        let error = Settings::from_address(&address).expect_err("no framing");
+        let error = Options::from_address(&address).expect_err("no framing");
         assert_eq!(error.kind(), Kind::Unsupported);
         assert!(error.to_string().contains("serial framing"), "{error}");
     }
@@ -230,7 +246,7 @@ mod tests {
             ("charset=ebcdic", "utf-8"),
         ] {
             let address = format!("zvt+tcp://t?{option}").parse().expect("an address");
-            let error = Settings::from_address(&address).expect_err(option).to_string();
+            let error = Options::from_address(&address).expect_err(option).to_string();
             assert!(error.contains(part) && !error.contains("12345x"), "{error}");
         }
     }

@@ -1,0 +1,299 @@
+//! Binds a session to a link and a journal: the [`Terminal`](class::Terminal) of ZVT.
+//!
+//! [`open`] registers. Whoever opens calls `recover` next; what nobody has asked about yet is asked
+//! about before the next payment in any case.
+
+mod asking;
+mod dialog;
+mod transaction;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Link, Result};
+
+use super::commands::admin;
+use super::commands::completion::Registered;
+use super::commands::display;
+use super::commands::intermediate::Intermediate;
+use super::commands::print::{Block, Line};
+use super::commands::registration::{self, Registration};
+use super::commands::status_info::StatusInfo;
+use super::framing::Framing;
+use super::options::Options;
+use super::pan;
+use super::recovery::{Last, Reading};
+use super::redact::Redactor;
+use super::reference;
+use super::session::{Event, Flow, Session};
+use super::text::Charset;
+use crate::journal::{Journal, Operation, Reference};
+use crate::outcome::{Charge, IntentId, Payment};
+use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Request, Settled, TerminalStatus, Watch};
+use dialog::{End, Task, failed, now, refused};
+use transaction::irreversible;
+
+/// A ZVT terminal over an open link.
+#[derive(Debug)]
+pub struct Terminal {
+    link: Box<dyn Link>,
+    options: Options,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    framing: Framing,
+    session: Session,
+    charset: Charset,
+    terminal_id: Option<String>,
+    capabilities: Capabilities,
+    /// What it showed right before the payment that runs.
+    last: Option<Last>,
+    /// BMP 19 of the registration: what somebody should do.
+    due: u8,
+    notices: VecDeque<Notice>,
+    /// Masks what is traced.
+    frames: Redactor,
+    /// An enquiry was not answered, and nothing since.
+    silent: bool,
+    /// It refuses 06 20 as busy, and went on doing so for as long as anybody can wait.
+    shy: bool,
+    /// A dialogue was left in its middle, or the link is lost.
+    spent: bool,
+}
+
+/// How often a busy terminal is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Registers at the terminal on `link`. Nothing that moves money is sent.
+///
+/// Call [`recover`](class::Terminal::recover) next.
+///
+/// # Errors
+/// The link is lost, what answers is no ZVT terminal, it refuses the registration, or stays busy for
+/// longer than [`Options::patience`].
+pub async fn open(
+    link: Box<dyn Link>,
+    options: Options,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+) -> Result<Terminal> {
+    let mut terminal = Terminal {
+        framing: Framing::tcp(),
+        session: Session::new(options.timeouts),
+        charset: Charset::default(),
+        terminal_id: None,
+        capabilities: Capabilities {
+            partial: options.partial.into(),
+            receipt_text: options.hands_over_receipts().into(),
+            ..Capabilities::default()
+        },
+        last: None,
+        due: 0,
+        notices: VecDeque::new(),
+        frames: Redactor::default(),
+        silent: false,
+        shy: false,
+        spent: false,
+        link,
+        options,
+        journal,
+        clock,
+    };
+    match terminal.register().await {
+        Ok(()) => Ok(terminal),
+        Err(error) => Err(error.at(&terminal.options.name)),
+    }
+}
+
+impl Terminal {
+    /// The id that the terminal gave at registration.
+    pub fn terminal_id(&self) -> Option<&str> {
+        self.terminal_id.as_deref()
+    }
+
+    async fn register(&mut self) -> Result<()> {
+        let command = self.registration();
+        let until = now() + self.options.patience;
+        loop {
+            match self.exchange(command.clone(), Flow::Enquiry, &mut Task::default()).await? {
+                End::Completed(data) => {
+                    let registered = Registered::parse(&data);
+                    self.capabilities.reversal = registered.takes([0x06, 0x30]);
+                    self.capabilities.refund = registered.takes([0x06, 0x31]);
+                    self.capabilities.abort = registered.takes([0x06, 0xb0]);
+                    self.terminal_id = registered.terminal_id;
+                    self.due = registered.status.unwrap_or(0);
+                    self.charset = registered.charset.or(self.options.charset).unwrap_or_default();
+                    return Ok(());
+                }
+                End::Refused(0x9c) | End::Aborted { code: Some(0x9c), .. } if now() < until => {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                End::Unanswered => {
+                    return Err(Error::new(Kind::Timeout, "the terminal did not answer the registration")
+                        .hint("is the terminal switched on and idle?"));
+                }
+                end => return Err(refused("the registration", &end).hint("are password and currency right?")),
+            }
+        }
+    }
+
+    fn registration(&self) -> Vec<u8> {
+        let registration = Registration {
+            password: self.options.password,
+            config: self.options.config,
+            currency: Some(self.options.currency),
+            service: Some(self.options.service),
+            permitted: self.options.text_blocks.then(|| vec![[0x06, 0xd3]]),
+            charset: self.options.charset,
+        };
+        let mut command = Vec::new();
+        registration.encode(&mut command);
+        command
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { charset: self.charset, now: self.clock.wall().to_zoned(TimeZone::system()).datetime() }
+    }
+
+    /// A charge as the terminal tells it. A terminal that leaves out its id means the one of the registration.
+    fn charge(&self, intent: &IntentId, asked: Amount, info: &StatusInfo<'_>) -> Charge {
+        let mut charge = self.reading().charge(intent, asked, info);
+        if charge.terminal_id.is_none() {
+            charge.terminal_id.clone_from(&self.terminal_id);
+            let receipt = charge.receipt_number.as_deref();
+            charge.reference =
+                receipt.map(|r| reference::reference(charge.terminal_id.as_deref(), r, charge.trace.as_deref()));
+        }
+        charge
+    }
+
+    async fn close_day(&mut self, watch: Watch) -> Result<EndOfDay> {
+        self.usable()?;
+        // What nobody has asked about could not be found again after the turnover has been handed in.
+        if self.unasked().await? {
+            self.settle().await?;
+        }
+        self.owe_nothing().await?;
+        let mut command = Vec::new();
+        admin::end_of_day(&mut command, self.options.password);
+        let mut task = Task { watch: Some(watch), ..Task::default() };
+        let end = self.exchange(command, Flow::Completed, &mut task).await?;
+        let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.options.name)) };
+        let data = task.result.unwrap_or_default();
+        let info = StatusInfo::parse(&data);
+        if let Some(code) = info.result.filter(|code| *code != 0) {
+            return Err(refused("the end of day", &End::Refused(code)).at(&self.options.name));
+        }
+        let currency = info.currency().unwrap_or(self.options.currency);
+        Ok(EndOfDay { total: info.minor().map(|m| Amount::new(m, currency)), receipt: task.slips.all() })
+    }
+
+    async fn receipt_again(&mut self) -> Result<Vec<String>> {
+        let mut command = Vec::new();
+        admin::repeat_receipt(&mut command, self.options.password, 0x00);
+        let mut task = Task::default();
+        self.owe_nothing().await?;
+        let end = self.exchange(command, Flow::Completed, &mut task).await?;
+        let lines = task.slips.all();
+        match end {
+            End::Completed(_) if !lines.is_empty() => Ok(lines),
+            End::Completed(_) => {
+                let what = "the terminal handed over no receipt";
+                Err(Error::new(Kind::NotFound, what).at(&self.options.name).hint("does it print by itself?"))
+            }
+            end => Err(refused("the receipt", &end).at(&self.options.name)),
+        }
+    }
+
+    async fn next_notice(&mut self) -> Result<Notice> {
+        loop {
+            if let Some(notice) = self.notices.pop_front() {
+                return Ok(notice);
+            }
+            self.usable()?;
+            self.receive().await?;
+            // Whoever drops this while it sends leaves a driver that says so.
+            self.spent = true;
+            while let Some(event) = self.session.poll_event() {
+                let charset = self.charset;
+                let texts = match event {
+                    Event::PrintLine(data) => Line::parse(&data.0).lines(charset),
+                    Event::PrintBlock(data) => Block::parse(&data.0).lines(charset).collect(),
+                    Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset)],
+                    Event::Other { code, data, .. } => display::text(code, &data.0, charset).into_iter().collect(),
+                    Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
+                    _ => Vec::new(),
+                };
+                self.notices.extend(texts.into_iter().map(|text| Notice::Text(pan::mask_line(&text, &[]))));
+                self.session.confirm(now());
+            }
+            self.flush().await?;
+            self.spent = false;
+        }
+    }
+}
+
+impl Driver for Terminal {
+    type Event = Notice;
+
+    fn event(&mut self) -> BoxFuture<'_, Result<Notice>> {
+        Box::pin(self.next_notice())
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut command = Vec::new();
+            registration::log_off(&mut command);
+            if let Err(error) = self.exchange(command, Flow::Acknowledged, &mut Task::default()).await {
+                tracing::debug!(%error, "the terminal was not logged off");
+            }
+            self.spent = true;
+            self.link.close().await;
+        })
+    }
+}
+
+impl class::Terminal for Terminal {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn pay<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>> {
+        Box::pin(self.transact(Operation::Payment, request, watch))
+    }
+
+    fn reverse<'a>(
+        &'a mut self,
+        reference: Reference,
+        request: Request,
+        watch: Watch,
+    ) -> BoxFuture<'a, Result<Payment>> {
+        Box::pin(async move {
+            if let Some(error) = irreversible(&reference, self.terminal_id.as_deref()) {
+                return Err(error.at(&self.options.name));
+            }
+            self.transact(Operation::Reversal { reference }, request, watch).await
+        })
+    }
+
+    fn refund<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>> {
+        Box::pin(self.transact(Operation::Refund, request, watch))
+    }
+
+    fn recover(&mut self) -> BoxFuture<'_, Result<Vec<Settled>>> {
+        Box::pin(self.settle())
+    }
+
+    fn end_of_day<'a>(&'a mut self, watch: Watch) -> BoxFuture<'a, Result<EndOfDay>> {
+        Box::pin(self.close_day(watch))
+    }
+
+    fn repeat_receipt(&mut self) -> BoxFuture<'_, Result<Vec<String>>> {
+        Box::pin(self.receipt_again())
+    }
+
+    fn status(&mut self) -> BoxFuture<'_, Result<TerminalStatus>> {
+        Box::pin(self.how_it_is())
+    }
+}

@@ -1,0 +1,213 @@
+//! One transaction: the intent is journalled, the command sent, and what comes of it concluded.
+
+use tresen_hal::{Amount, Effect, Error, Kind, Result};
+
+use super::super::codes;
+use super::super::commands::transaction::{self, Mirror};
+use super::super::recovery::{self, Last};
+use super::super::reference::{self, name};
+use super::super::session::Flow;
+use super::super::slips::Slips;
+use super::Terminal;
+use super::dialog::{End, Task};
+use crate::journal::{Intent, Operation, Reference};
+use crate::outcome::{Charge, NotCharged, Payment, Reason};
+use crate::terminal::{Request, Watch};
+
+impl Terminal {
+    pub(super) async fn transact(&mut self, operation: Operation, request: Request, watch: Watch) -> Result<Payment> {
+        let name = self.options.name.clone();
+        let Request { intent: id, amount } = request;
+        if let Some(error) = unpayable(amount) {
+            return Err(error.at(name));
+        }
+        if let Some(entry) = self.journal.find(&id).await? {
+            if entry.intent.amount != amount || entry.intent.operation != operation || entry.intent.terminal != name {
+                let what = format!("`{}` is already the key of another transaction: {}", id.0, entry.intent.amount);
+                return Err(Error::new(Kind::Input, what).at(name).hint("use a new key"));
+            }
+            let begun = || Payment::unknown(&id, "it was begun, and nobody has asked the terminal yet");
+            return Ok(entry.outcome().unwrap_or_else(begun));
+        }
+        self.usable()?;
+        let mut watch = Some(watch);
+        if self.unasked().await? {
+            self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
+        }
+        let last_before = self.last_before(&mut watch).await.map_err(|e| e.with_effect(Effect::None))?;
+        // What the journal has is not the last one if something is open.
+        let certain_before = matches!(self.last, Some(Last::Shown(_))) || self.journal.open(&name).await?.is_empty();
+        // From here on every answer has to be the one to this command.
+        self.owe_nothing().await?;
+        let command = self.command(&operation, amount, last_before.as_ref());
+        let intent = Intent::new(id, name, operation, amount, self.clock.wall(), last_before);
+        self.journal.intend(&intent).await?;
+        let mut task = Task { intent: Some(intent.clone()), watch, certain_before, ..Task::default() };
+        let payment = match self.exchange(command, Flow::Completed, &mut task).await {
+            Ok(end) => self.outcome(&intent, end, &mut task).await,
+            Err(error) => {
+                tracing::warn!(%error, intent = intent.id.0, "the end of a payment was not heard");
+                Payment::unknown(&intent.id, format!("the end of the dialogue was not heard: {error}"))
+            }
+        };
+        self.last = None;
+        let payment = self.conclude(payment).await;
+        self.leave_if_doubtful();
+        payment
+    }
+
+    /// Writes how it ended. If it has ended otherwise meanwhile, that is what stands.
+    pub(super) async fn conclude(&mut self, payment: Payment) -> Result<Payment> {
+        let id = payment.intent().clone();
+        let Err(error) = self.journal.conclude(&id, &payment).await else { return Ok(payment) };
+        tracing::error!(%error, intent = id.0, "the outcome could not be written");
+        if error.kind() == Kind::Input
+            && let Ok(Some(entry)) = self.journal.find(&id).await
+        {
+            if !entry.is_open() {
+                return Ok(entry.outcome().expect("what is not open has an outcome"));
+            }
+            let payment = Payment::unknown(&id, error.to_string());
+            if self.journal.conclude(&id, &payment).await.is_ok() {
+                return Ok(payment);
+            }
+        }
+        // The journal still has it open, so that is what it is.
+        Ok(Payment::unknown(&id, format!("the outcome could not be written: {error}")))
+    }
+
+    fn command(&self, operation: &Operation, amount: Amount, last: Option<&Reference>) -> Vec<u8> {
+        let mirror = self.options.mirror.then(|| match last {
+            Some(last) => Mirror::Last(reference::receipt(last).unwrap_or_default()),
+            None => Mirror::Unknown,
+        });
+        let password = self.options.password;
+        let mut out = Vec::new();
+        match operation {
+            Operation::Payment => transaction::authorisation(&mut out, amount, mirror),
+            Operation::Reversal { reference } => {
+                let receipt = reference::receipt(reference).unwrap_or_default();
+                transaction::reversal(&mut out, password, receipt, amount, mirror);
+            }
+            Operation::Refund => transaction::refund(&mut out, password, amount, mirror),
+        }
+        out
+    }
+
+    async fn outcome(&mut self, intent: &Intent, end: End, task: &mut Task) -> Payment {
+        let slips = std::mem::take(&mut task.slips);
+        let approved = task.approved.take();
+        if let Some(why) = self.beyond_telling(intent, approved.as_ref(), &end, task) {
+            return Payment::unknown(&intent.id, why);
+        }
+        match (end, approved, task.declined.take(), task.unclear.take()) {
+            (End::Completed(_), Some(mut charge), None, None) => {
+                slips.fill(&mut charge);
+                Payment::charged(charge, intent.amount)
+            }
+            (End::Completed(_), None, Some((code, text)), None) => not_charged(intent, Some(code), text, slips),
+            (End::Aborted { code, text }, None, Some((declined, words)), None) => {
+                not_charged(intent, Some(declined).or(code), words.or(text), slips)
+            }
+            (End::Refused(code), None, None, None) => not_charged(intent, Some(code), None, slips),
+            // An abort without any result: a stray one would leave the payment running.
+            (End::Aborted { code, text }, None, None, None) => match self.still_runs(intent).await {
+                Ok(None) => not_charged(intent, code, text, slips),
+                Ok(Some(payment)) => payment,
+                Err(error) => {
+                    Payment::unknown(&intent.id, format!("after its abort the terminal could not be asked: {error}"))
+                }
+            },
+            // Completed without a result that could be read, or approved and then not completed: the terminal
+            // is there, so it can be asked.
+            (_, approved, _, unclear) => match self.look_up(intent, approved.as_ref()).await {
+                Ok((payment, evidence)) => {
+                    tracing::info!(intent = intent.id.0, evidence, "settled by asking the terminal");
+                    match (payment, unclear) {
+                        (Payment::Unknown(mut unknown), Some(why)) => {
+                            unknown.why = format!("{why}; {}", unknown.why);
+                            Payment::Unknown(unknown)
+                        }
+                        (payment, _) => payment,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, intent = intent.id.0, "the terminal could not be asked");
+                    let why = unclear.map_or(String::new(), |why| format!("{why}; "));
+                    Payment::unknown(&intent.id, format!("{why}the terminal could not be asked: {error}"))
+                }
+            },
+        }
+    }
+
+    /// On a connection with answers too late or too many only an approval that is new beyond doubt counts.
+    fn beyond_telling(&self, intent: &Intent, approved: Option<&Charge>, end: &End, task: &Task) -> Option<String> {
+        if !self.session.is_doubtful() {
+            return None;
+        }
+        // The end may be that of an enquiry before. Where an acknowledged approval stands in any case, that does
+        // not matter.
+        let ended = !self.session.misses_end() || self.options.commit == Some(recovery::Commit::Keeps);
+        match (approved, end) {
+            (Some(charge), End::Completed(_))
+                if ended && recovery::is_new(intent, charge, self.reading(), task.certain_before) =>
+            {
+                None
+            }
+            (Some(charge), _) => {
+                let told = recovery::evidence(charge);
+                Some(format!(
+                    "{told} was approved, but the terminal's answers came late or twice and cannot be told apart"
+                ))
+            }
+            _ => Some("the terminal's answers came late or twice and cannot be told apart".into()),
+        }
+    }
+
+    /// Ends a connection on which answers are missing or came too late: the next one has none of them, so
+    /// that nobody's payment suffers.
+    pub(super) fn leave_if_doubtful(&mut self) {
+        if self.session.owes() || self.session.is_doubtful() {
+            tracing::info!("answers stayed away or came late; the connection is left");
+            self.spent = true;
+        }
+    }
+}
+
+/// Why an amount cannot be asked of a terminal.
+fn unpayable(amount: Amount) -> Option<Error> {
+    let hint = match amount.minor() {
+        1..=MOST => return None,
+        ..1 => "it takes amounts above zero".to_owned(),
+        _ => format!("it takes at most {}", Amount::new(MOST, amount.currency())),
+    };
+    Some(Error::new(Kind::Input, format!("{amount} cannot be paid at a terminal")).hint(hint))
+}
+
+/// Why this terminal cannot take back what `reference` names.
+pub(super) fn irreversible(reference: &Reference, terminal: Option<&str>) -> Option<Error> {
+    let receipt = reference::receipt(reference).unwrap_or_default();
+    if receipt.len() != 4 || !receipt.bytes().all(|b| b.is_ascii_digit()) {
+        let what = format!("`{reference}` names no receipt of a ZVT terminal");
+        return Some(Error::new(Kind::Input, what).hint("its number has one to four digits"));
+    }
+    let (theirs, ours) = (reference::terminal(reference)?, terminal?);
+    if theirs.trim_start_matches('0') == ours.trim_start_matches('0') {
+        return None;
+    }
+    let what = format!("{} cannot be taken back here: this is terminal {ours}", name(reference));
+    Some(Error::new(Kind::Input, what).hint("take it back where it was paid"))
+}
+
+fn not_charged(intent: &Intent, code: Option<u8>, words: Option<String>, slips: Slips) -> Payment {
+    let code = code.filter(|c| *c != 0);
+    let reason = code.map_or(Reason::Declined, codes::reason);
+    let text = words.or_else(|| Some(codes::result(code?).into_owned()));
+    let text = text.unwrap_or_else(|| "the terminal ended the payment without a reason".into());
+    let mut not = NotCharged::new(intent.id.clone(), reason, code, text);
+    not.slip = slips.all();
+    Payment::NotCharged(not)
+}
+
+/// The largest amount that six bytes BCD hold.
+const MOST: i64 = 999_999_999_999;
