@@ -1,7 +1,7 @@
 //! What a vendor codes against: any receipt printer.
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::{BoxFuture, Dots, Driver, Error, Known, Result};
+use tresen_hal::{BoxFuture, Dots, Driver, Effect, Error, Kind, Known, Result};
 
 use crate::content::Content;
 use crate::panel::Panel;
@@ -9,6 +9,9 @@ use crate::panel::Panel;
 /// A receipt printer, whatever its protocol and link.
 ///
 /// Events are changes of its [`Status`], as far as the printer reports them by itself.
+///
+/// A driver of your own needs [`Printer::capabilities`] and [`Printer::print`]; the other methods say by default that
+/// this printer cannot do that, or does not tell.
 pub trait Printer: Driver<Event = Status> {
     /// What this printer can do; known after opening.
     fn capabilities(&self) -> &Capabilities;
@@ -17,16 +20,22 @@ pub trait Printer: Driver<Event = Status> {
     ///
     /// # Errors
     /// The link is lost or the printer does not answer. Paper out is a status, not an error.
-    fn status(&mut self) -> BoxFuture<'_, Result<Status>>;
+    fn status(&mut self) -> BoxFuture<'_, Result<Status>> {
+        Box::pin(async { Ok(Status::default()) })
+    }
 
     /// Who it is: maker, model, firmware, serial number, as far as it says.
     ///
     /// # Errors
     /// The link is lost.
-    fn identity(&mut self) -> BoxFuture<'_, Result<Identity>>;
+    fn identity(&mut self) -> BoxFuture<'_, Result<Identity>> {
+        Box::pin(async { Ok(Identity::default()) })
+    }
 
     /// What can be used while a call runs: the latest status, known from the opening on, and the drawer.
-    fn panel(&self) -> Panel;
+    fn panel(&self) -> Panel {
+        crate::panel::panel().0
+    }
 
     /// Prints one job and waits for the best proof that this printer can give. Raw bytes of a language that
     /// it does not speak fail with [`tresen_hal::Kind::Unsupported`], and nothing is sent.
@@ -37,19 +46,31 @@ pub trait Printer: Driver<Event = Status> {
     /// # Errors
     /// [`tresen_hal::Kind::Operator`]: the printer is stopped, and has no command that opens the drawer all the same; the drawer
     /// stays shut. The link is lost, the printer does not answer, or it has no drawer port.
-    fn kick_drawer(&mut self, pin: DrawerPin) -> BoxFuture<'_, Result<()>>;
+    fn kick_drawer(&mut self, pin: DrawerPin) -> BoxFuture<'_, Result<()>> {
+        let _ = pin;
+        cannot("this printer has no drawer port")
+    }
 
     /// Discards what is buffered and returns to a known state.
     ///
     /// # Errors
     /// The link is lost or the printer needs a person.
-    fn reset(&mut self) -> BoxFuture<'_, Result<()>>;
+    fn reset(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Sends bytes as they are: for what this library does not know.
     ///
     /// # Errors
     /// The link is lost; any prefix may have been sent.
-    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>>;
+    fn send_raw<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        let _ = bytes;
+        cannot("this printer takes no raw bytes")
+    }
+}
+
+fn cannot<'a>(what: &'static str) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move { Err(Error::new(Kind::Unsupported, what).with_effect(Effect::None)) })
 }
 
 /// One thing to print.
@@ -132,6 +153,23 @@ pub struct Capabilities {
     pub qr: Known,
     /// Prints barcodes by itself. If that is not known, it is told to, as nearly all can; `No` has them drawn.
     pub barcodes: Known,
+}
+
+impl Capabilities {
+    /// Those of a printer of which only the width is known.
+    pub fn new(width: Dots, columns: usize) -> Self {
+        Self {
+            width,
+            columns,
+            cutter: Known::Unknown,
+            drawer: Known::Unknown,
+            status: Known::Unknown,
+            process_id: Known::Unknown,
+            urgent_drawer: Known::Unknown,
+            qr: Known::Unknown,
+            barcodes: Known::Unknown,
+        }
+    }
 }
 
 /// How a printer is.
