@@ -297,6 +297,7 @@ impl Device<Terminals> {
         let mut phase = self.owned.phase();
         loop {
             let again = tokio::select! {
+                biased;
                 again = tokio::time::timeout_at(deadline, recovered.changed()) => matches!(again, Ok(Ok(()))),
                 _ = phase.wait_for(|phase| *phase == Phase::Closed) => false,
             };
