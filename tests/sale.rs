@@ -352,3 +352,27 @@ async fn storage_that_fails_at_each_write_of_a_sale_loses_and_doubles_nothing() 
         till.tickets_since(0, 1000).await.expect("readable").iter().map(|s| s.ticket().number()).collect();
     assert_eq!(numbers, (1..=sold as i64).map(Some).collect::<Vec<_>>());
 }
+
+/// A technician reverses a payment at the terminal's menu of the till, without the sale it belongs to.
+#[tokio::test]
+async fn a_closed_sale_tells_that_its_card_payment_was_taken_back() {
+    let (_counter, _printer, _terminal, till) = till().await;
+    let mut sale = basket(&till, 20_00).await;
+    let card = till.terminal("counter").expect("configured");
+    let Ok(Payment::Charged(charge)) = within("paid", sale.pay_card(&card, no_abort())).await else {
+        panic!("not charged");
+    };
+    within("closed", till.checkout("receipt").expect("configured").close(&mut sale)).await.expect("stored");
+    let read = async || till.sale(sale.id()).await.expect("readable").expect("there");
+    assert_eq!(read().await.tenders()[0].reversed_by, None);
+    let reference = charge.reference.expect("ZVT gives one");
+    let taken_back = within("reversed", card.reverse(&reference, Amount::eur(20_00))).await.expect("sent");
+    assert!(matches!(taken_back, Payment::Charged(_)), "{taken_back:?}");
+    let after = read().await;
+    assert_eq!(after.tenders()[0].reversed_by.as_ref(), Some(taken_back.intent()));
+    assert_eq!(
+        (after.state(), after.tenders()[0].state),
+        (SaleState::Closed, TenderState::Taken),
+        "nothing else changes"
+    );
+}

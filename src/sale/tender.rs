@@ -38,6 +38,8 @@ pub struct Tender {
     pub intent: Option<IntentId>,
     /// Card: what the terminal said.
     pub charge: Option<Box<Charge>>,
+    /// Card: the transaction that took it back at the terminal, also one made after the sale was closed and beside it.
+    pub reversed_by: Option<IntentId>,
     /// When it began.
     pub at: Timestamp,
     /// Who asked for it.

@@ -518,10 +518,13 @@ fn tenders(db: &Connection, sale: &str, currency: Currency) -> Result<Vec<Tender
         let word = |at: usize| row.get::<_, String>(at).map(|w| format!("\"{w}\""));
         let key: String = row.get(0)?;
         let kind = TenderKind::of(&row.get::<_, String>(2)?, row.get(3)?);
-        let charge = match (&kind, journal::find(db, &key)?.and_then(|stored| stored.entry.outcome())) {
-            (TenderKind::Card { .. }, Some(payment)) => payment.into_charge().map(Box::new),
+        let stored = match &kind {
+            TenderKind::Card { .. } => journal::find(db, &key)?,
             _ => None,
         };
+        let reversed_by = stored.as_ref().and_then(|stored| stored.reversed_by.clone());
+        let payment = stored.and_then(|stored| stored.entry.outcome());
+        let charge = payment.and_then(|payment| payment.into_charge().map(Box::new));
         tenders.push(Tender {
             intent: matches!(kind, TenderKind::Card { .. }).then(|| IntentId(key.clone())),
             key,
@@ -535,6 +538,7 @@ fn tenders(db: &Connection, sale: &str, currency: Currency) -> Result<Vec<Tender
             state: from_json(&word(9)?)?,
             why: row.get(10)?,
             charge,
+            reversed_by,
             at: time(&row.get::<_, String>(11)?)?,
             origin: Origin::read(row, 12)?,
         });
