@@ -58,8 +58,8 @@ impl Builder {
         let runtime = self.runtime.unwrap_or_else(|| Arc::new(SystemRuntime::new()));
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
-        let (journal, language) = (Arc::new(store.clone()), config.till.language);
-        let shared = Till { runtime: runtime.clone(), journal, language, bus: bus.clone() };
+        let language = config.till.language;
+        let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone() };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device)?;

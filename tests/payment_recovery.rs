@@ -451,3 +451,23 @@ async fn a_person_settles_what_the_terminal_cannot() {
     assert_eq!(till.settle(&intent, decision).await.expect_err("not open").kind(), Kind::Input);
     assert_eq!(till.open_payments("counter").await.expect("readable").len(), 0);
 }
+
+#[tokio::test]
+async fn a_payment_and_a_print_job_tell_on_whose_behalf_they_were_made() {
+    let mut counter = Counter::new();
+    let _printer = counter.printer("receipt").await;
+    let _terminal = counter.terminal(Profile::default()).await;
+    let till = counter.open_ready(&["receipt", "counter"]).await;
+    let anna = tresen::Origin::new().station("handheld 7").operator("anna");
+    let terminal = till.terminal("counter").expect("configured").on_behalf_of(anna.clone());
+    let paid = within("paid", terminal.pay(Amount::eur(1_00))).await.expect("decided");
+    let stored = till.store().payment(paid.intent()).await.expect("readable").expect("journalled");
+    assert_eq!(stored.origin, anna);
+    let printer = till.printer("receipt").expect("configured").on_behalf_of(anna.clone());
+    let job = printer.submit(&tresen::Receipt::new().text("Table 4").cut()).await.expect("stored");
+    assert_eq!(till.store().job(job.id()).await.expect("readable").expect("stored").origin, anna);
+    // One that says nothing leaves nothing of the one before.
+    let other = within("paid", till.terminal("counter").expect("configured").pay(Amount::eur(2_00))).await;
+    let stored = till.store().payment(other.expect("decided").intent()).await.expect("readable").expect("journalled");
+    assert_eq!(stored.origin, tresen::Origin::new());
+}

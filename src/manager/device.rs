@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
-use tresen_payment::Journal;
 
 use super::lock;
 use super::owner::{Gone, Hooks, Opened, Opener, Owned, own};
@@ -16,6 +15,7 @@ use crate::class::{Class, DeviceId};
 use crate::drivers::{Context, Plan};
 use crate::event::{Bus, Reporter};
 use crate::sale::Language;
+use crate::store::{Origin, Store};
 
 /// A class of devices as a type: [`Printers`](crate::Printers), [`Terminals`](crate::Terminals), …
 pub trait DeviceClass: Send + Sync + 'static {
@@ -53,7 +53,7 @@ pub trait Shared<D: Driver + ?Sized>: Hooks<D> {
 #[derive(Clone)]
 pub(crate) struct Till {
     pub(crate) runtime: Arc<dyn Runtime>,
-    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) store: Store,
     pub(crate) language: Language,
     pub(crate) bus: Bus,
 }
@@ -108,11 +108,13 @@ pub struct Device<C: DeviceClass> {
     pub(crate) owned: Owned<C::Driver>,
     pub(super) shared: Arc<C::Shared>,
     pub(super) till: Till,
+    pub(super) origin: Arc<Origin>,
 }
 
 impl<C: DeviceClass> Clone for Device<C> {
     fn clone(&self) -> Self {
-        Self { owned: self.owned.clone(), shared: self.shared.clone(), till: self.till.clone() }
+        let (owned, shared) = (self.owned.clone(), self.shared.clone());
+        Self { owned, shared, till: self.till.clone(), origin: self.origin.clone() }
     }
 }
 
@@ -124,7 +126,7 @@ impl<C: DeviceClass> Device<C> {
         }
         let context = Context {
             language: till.language,
-            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(till.journal.clone())
+            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(Arc::new(till.store.clone()))
         };
         let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
         let shared = Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }));
@@ -138,7 +140,7 @@ impl<C: DeviceClass> Device<C> {
             })
         });
         let clock: Arc<dyn Clock> = till.runtime.clone();
-        Ok(Self { owned: own(name, opener, shared.clone(), clock), shared, till })
+        Ok(Self { owned: own(name, opener, shared.clone(), clock), shared, till, origin: Arc::default() })
     }
 
     /// Its logical name.
@@ -180,11 +182,13 @@ impl<C: DeviceClass> Device<C> {
         self.owned.reset()
     }
 
-    /// The same device for calls on behalf of `caller`, such as a handheld or a cashier: whoever waits behind them is
-    /// told whose they are.
+    /// The same device for calls on behalf of `origin`, a handheld or a cashier: whoever waits behind them is told whose
+    /// they are, and payments stand under it in the journal.
     #[must_use]
-    pub fn on_behalf_of(&self, caller: &str) -> Self {
-        Self { owned: self.owned.on_behalf_of(caller.into()), ..self.clone() }
+    pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
+        let origin = origin.into();
+        let caller = origin.caller().map(Arc::from);
+        Self { owned: self.owned.on_behalf_of(caller), origin: Arc::new(origin), ..self.clone() }
     }
 
     /// Whether both are handles to one attached device.

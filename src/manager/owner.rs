@@ -115,8 +115,8 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
     }
 
     /// The same device, for calls made for `caller`.
-    pub(crate) fn on_behalf_of(&self, caller: Arc<str>) -> Self {
-        Self { caller: Some(caller), ..self.clone() }
+    pub(crate) fn on_behalf_of(&self, caller: Option<Arc<str>>) -> Self {
+        Self { caller, ..self.clone() }
     }
 
     /// Whether both are handles to one owner.

@@ -15,6 +15,7 @@ use super::{After, AnyPrinter, Terms, lock};
 use crate::class::Class;
 use crate::event::{EventKind, Reporter};
 use crate::spool::{Print, PrintJob, Spool};
+use crate::store::Origin;
 
 /// One printer; [`Printer`] is a route of them.
 pub(crate) type PrinterDevice = Device<Printers>;
@@ -146,6 +147,7 @@ pub struct Printer {
     device: PrinterDevice,
     spool: Spool,
     patience: Duration,
+    origin: Origin,
 }
 
 impl Printer {
@@ -156,7 +158,7 @@ impl Printer {
     pub const ANSWER: Duration = Duration::from_secs(15);
 
     pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool) -> Self {
-        Self { name: name.to_owned(), device, spool, patience: Self::PATIENCE }
+        Self { name: name.to_owned(), device, spool, patience: Self::PATIENCE, origin: Origin::new() }
     }
 
     /// Its logical name, or that of the route.
@@ -166,7 +168,8 @@ impl Printer {
 
     /// The (first) printer of today's configuration.
     fn device(&self) -> PrinterDevice {
-        self.spool.first(&self.name).unwrap_or_else(|| self.device.clone())
+        let device = self.spool.first(&self.name).unwrap_or_else(|| self.device.clone());
+        device.on_behalf_of(self.origin.clone())
     }
 
     /// The same printer for a caller who waits for paper as long as `patience`. The job is printed anyway, however
@@ -174,6 +177,14 @@ impl Printer {
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// The same printer for what `origin` asks for, a handheld or a cashier: jobs stand under it in the database, and
+    /// whoever waits behind its calls is told whose they are.
+    #[must_use]
+    pub fn on_behalf_of(mut self, origin: impl Into<Origin>) -> Self {
+        self.origin = origin.into();
         self
     }
 
@@ -216,7 +227,7 @@ impl Printer {
     /// # Errors
     /// As [`Printer::submit_content`]; and the id was used for another content.
     pub async fn submit_content_as(&self, id: &str, content: impl Into<Content>) -> Result<PrintJob> {
-        self.spool.submit(id, &self.name, &content.into()).await
+        self.spool.submit(id, &self.name, &content.into(), &self.origin).await
     }
 
     /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, [`Printer::PATIENCE`] at

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tresen_hal::{Amount, BoxFuture, Driver, Effect, Error, Kind, Result};
 use tresen_payment::{
-    Capabilities, Decision, EndOfDay, Entry, IntentId, NotCharged, Notice, Payment, Progress, Reason, Reference,
-    Request, Settled, TerminalStatus, Watch,
+    Capabilities, Decision, EndOfDay, Entry, IntentId, Journal, NotCharged, Notice, Payment, Progress, Reason,
+    Reference, Request, Settled, TerminalStatus, Watch,
 };
 
 use super::device::{Common, Device, DeviceClass, Setup, Shared};
@@ -194,12 +194,12 @@ impl Device<Terminals> {
     /// journal cannot be written.
     pub async fn settle(&self, intent: &IntentId, decision: Decision) -> Result<Payment> {
         let here = |error: Error| error.at(self.owned.name());
-        let entry = self.till.journal.find(intent).await.map_err(here)?;
+        let entry = self.till.store.find(intent).await.map_err(here)?;
         if entry.is_none_or(|entry| entry.intent.terminal != self.owned.name()) {
             let what = format!("the journal has no intent `{}` of this terminal", intent.0);
             return Err(here(Error::new(Kind::Input, what)));
         }
-        let entry: Entry = self.till.journal.settle(intent, &decision).await.map_err(here)?;
+        let entry: Entry = self.till.store.settle(intent, &decision).await.map_err(here)?;
         let payment = entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "not told"));
         let evidence = format!("settled by {}: {}", decision.by, decision.reason);
         self.shared.decided(Settled::new(entry.intent, payment.clone(), evidence));
@@ -261,6 +261,7 @@ impl Device<Terminals> {
     ) -> Result<Payment> {
         let mut recovered = self.shared.recovered.subscribe();
         let _asked = Asked::new(&self.shared, &intent);
+        let _noted = self.till.store.asked_by(&intent, &self.origin);
         let ended = self.owned.call(Terms::normal(what, Self::TRANSACTION), move |driver| {
             let transaction = begin(driver);
             Box::pin(async move {
@@ -281,7 +282,7 @@ impl Device<Terminals> {
             Err(Failure::NotBegun(error)) => Err(error.with_effect(Effect::None)),
             // What has begun is in the journal before anything is sent. Whatever keeps the journal from being read
             // now, the payment may have moved money.
-            Err(Failure::Ended(error)) => match self.till.journal.find(&intent).await {
+            Err(Failure::Ended(error)) => match self.till.store.find(&intent).await {
                 Ok(None) => Err(error.with_effect(Effect::None)),
                 Ok(Some(_)) | Err(_) => Ok(self.settled(&intent, error.to_string(), &mut recovered).await),
             },
@@ -301,7 +302,7 @@ impl Device<Terminals> {
                 again = tokio::time::timeout_at(deadline, recovered.changed()) => matches!(again, Ok(Ok(()))),
                 _ = phase.wait_for(|phase| *phase == Phase::Closed) => false,
             };
-            let known = match self.till.journal.find(intent).await {
+            let known = match self.till.store.find(intent).await {
                 Ok(entry) => entry.and_then(|entry| entry.outcome()),
                 Err(error) => {
                     tracing::error!(%error, intent = %intent.0, "the journal cannot be read");

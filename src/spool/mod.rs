@@ -253,8 +253,8 @@ impl Spool {
     }
 
     /// Queues a job and returns at once.
-    pub(crate) async fn submit(&self, id: &str, route: &str, content: &Content) -> Result<PrintJob> {
-        self.store.queue_job(id, route, content, &Origin::new()).await?;
+    pub(crate) async fn submit(&self, id: &str, route: &str, content: &Content, origin: &Origin) -> Result<PrintJob> {
+        self.store.queue_job(id, route, content, origin).await?;
         self.wake(route);
         Ok(self.follow(id))
     }

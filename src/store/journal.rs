@@ -15,6 +15,7 @@ use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Operati
 use super::failure::Failure;
 use super::listing::{Listed, Query};
 use super::{Origin, Store, from_json, json, time};
+use crate::manager::lock;
 
 /// One line of the append-only journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -145,7 +146,8 @@ impl Journal for Store {
     fn intend<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let (intent, at, body) = (intent.clone(), self.now(), json(intent)?);
-            self.write(move |db| intend(db, &intent, &at, &body)).await
+            let asked_by = lock(&self.0.asked_by).get(&intent.id.0).cloned();
+            self.write(move |db| intend(db, &intent, asked_by, &at, &body)).await
         })
     }
 
@@ -219,7 +221,33 @@ impl Journal for Store {
     }
 }
 
-fn intend(db: &Connection, intent: &Intent, at: &str, body: &str) -> Result<(), Failure> {
+/// Who asks for a transaction, for as long as it is held.
+#[must_use]
+pub(crate) struct AskedBy<'a> {
+    store: &'a Store,
+    key: Option<&'a str>,
+}
+
+impl Store {
+    /// Notes who asks for a transaction that is about to be journalled.
+    pub(crate) fn asked_by<'a>(&'a self, intent: &'a IntentId, origin: &Origin) -> AskedBy<'a> {
+        let key = (*origin != Origin::default()).then_some(intent.0.as_str());
+        if let Some(key) = key {
+            lock(&self.0.asked_by).insert(key.to_owned(), origin.clone());
+        }
+        AskedBy { store: self, key }
+    }
+}
+
+impl Drop for AskedBy<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            lock(&self.store.0.asked_by).remove(key);
+        }
+    }
+}
+
+fn intend(db: &Connection, intent: &Intent, asked_by: Option<Origin>, at: &str, body: &str) -> Result<(), Failure> {
     let (operation, sign) = operation(&intent.operation);
     let original = match &intent.operation {
         Operation::Reversal { reference } => original(db, &intent.terminal, reference)?,
@@ -230,6 +258,7 @@ fn intend(db: &Connection, intent: &Intent, at: &str, body: &str) -> Result<(), 
         .prepare_cached("SELECT station, source, operator FROM tenders WHERE key = ?1")?
         .query_row([&intent.id.0], |row| Origin::read(row, 0))
         .optional()?
+        .or(asked_by)
         .unwrap_or_default();
     let new = db.execute(
         "INSERT INTO intents (id, terminal, operation, minor, currency, at, state, original, station, source, operator,

@@ -58,6 +58,8 @@ struct Inner {
     listings: Reader,
     /// Held while a sale is closed: numbers are given one by one.
     closing: tokio::sync::Mutex<()>,
+    /// Who asks for transactions that are about to be journalled, by their key.
+    asked_by: Mutex<HashMap<String, Origin>>,
     /// Attempts to pay that surely never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
 }
@@ -112,6 +114,7 @@ impl Store {
             lookups,
             listings,
             closing: tokio::sync::Mutex::new(()),
+            asked_by: Mutex::default(),
             never_sent: Mutex::default(),
         })))
     }

@@ -24,10 +24,22 @@ pub struct Origin {
     pub operator: Option<String>,
 }
 
+impl From<&str> for Origin {
+    /// A station.
+    fn from(station: &str) -> Self {
+        Self::new().station(station)
+    }
+}
+
 impl Origin {
     /// Nothing is known.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The station, or else the operator or the source: for those who wait behind a call.
+    pub(crate) fn caller(&self) -> Option<&str> {
+        self.station.as_deref().or(self.operator.as_deref()).or(self.source.as_deref())
     }
 
     /// At this station.
