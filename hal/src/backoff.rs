@@ -1,8 +1,8 @@
 //! Delays between attempts to reach a device that is away. Sans-IO: the caller waits.
 //!
 //! The first attempt is due after exactly [`FIRST`]. Each further delay doubles, up to [`LONGEST`], less a jitter of up
-//! to a quarter, so that devices which lost power together are not all contacted at once. A hot-plug event ends the delay.
-//! Being switched off is a state, not an error, so the series never ends.
+//! to a quarter, so that devices which lost power together are not all contacted at once. A hot-plug event ends the
+//! delay. Being switched off is a state, not an error, so the series never ends.
 
 use std::time::Duration;
 

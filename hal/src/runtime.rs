@@ -47,8 +47,8 @@ impl dyn Runtime {
     }
 }
 
-/// A thread that runs work in order; [`Runtime::worker`] starts it. When this handle is dropped, the thread finishes its
-/// queue and ends.
+/// A thread that runs work in order; [`Runtime::worker`] starts it. When this handle is dropped, the thread finishes
+/// its queue and ends.
 pub struct Worker(Queue);
 
 enum Queue {
@@ -64,7 +64,8 @@ impl Worker {
     /// Queues `work`.
     pub fn run(&self, work: Work) {
         match &self.0 {
-            // The thread outlives this handle, unless work has panicked; then the work is dropped, which its caller notices.
+            // The thread outlives this handle, unless work has panicked; then the work is dropped, which its caller
+            // notices.
             Queue::Thread { work: queue, .. } => _ = queue.as_ref().map(|queue| queue.send(work)),
             Queue::Inline(turn) => {
                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);

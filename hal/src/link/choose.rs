@@ -17,8 +17,8 @@ pub(crate) struct Candidate {
 
 #[cfg(target_os = "linux")]
 impl Candidate {
-    /// Whether both are interfaces of the same device. Bluetooth devices all have the port of this computer's adapter, so
-    /// only their addresses distinguish them.
+    /// Whether both are interfaces of the same device. Bluetooth devices all have the port of this computer's adapter,
+    /// so only their addresses distinguish them.
     pub(crate) fn is(&self, other: &Self) -> bool {
         (self.vendor, self.product, &self.port) == (other.vendor, other.product, &other.port)
             && (self.serial == other.serial || self.serial.is_none() || other.serial.is_none())

@@ -1,7 +1,7 @@
 //! Injects faults into a link: at planned places, or by a seed.
 //!
-//! Chunks are counted from 0 in each direction: the argument of a `send`, the result of a `recv` of the inner link. Times
-//! are tokio's, so a test with a paused clock does not wait.
+//! Chunks are counted from 0 in each direction: the argument of a `send`, the result of a `recv` of the inner link.
+//! Times are tokio's, so a test with a paused clock does not wait.
 //!
 //! ```
 //! use std::time::Duration;

@@ -3,8 +3,8 @@
 //! Options in an address: `baud` (9600), `data` (8; 5 to 8), `parity` (`none`, `even`, `odd`), `stop` (1; 1 or
 //! 2), `flow` (`none`, `hardware`, `software`), `dtr` and `rts` (`on`, `off`; as the system sets them).
 //!
-//! Unplugging an adapter ends both directions with [`Kind::Closed`]. [`Link::close`] waits until the kernel has passed on
-//! all output, as long as there is progress; the kernel waits for the adapter's own buffer when the link is dropped.
+//! Unplugging an adapter ends both directions with [`Kind::Closed`]. [`Link::close`] waits until the kernel has passed
+//! on all output, as long as there is progress; the kernel waits for the adapter's own buffer when the link is dropped.
 //! Dropping without closing discards pending output. A port whose peer accepts nothing is closed in the background and
 //! stays busy meanwhile: Linux waits up to 30 s.
 

@@ -5,9 +5,9 @@
 //!
 //! **Stalls.** A printer without paper keeps the connection open and accepts no bytes: `send` then waits for as long as
 //! that lasts. Callers that do not want to wait use `tokio::time::timeout`. A device that vanishes silently is detected
-//! after [`ALIVE_IDLE`] + 3 × [`ALIVE_PROBE`] if the connection is idle; with unacknowledged bytes, only when the kernel
-//! gives up retransmitting (Linux: about 15 minutes). `TCP_USER_TIMEOUT` would shorten that, but would also cut off the
-//! printer without paper, so it is not set: a driver asks the device for its status instead, with a deadline.
+//! after [`ALIVE_IDLE`] + 3 × [`ALIVE_PROBE`] if the connection is idle; with unacknowledged bytes, only when the
+//! kernel gives up retransmitting (Linux: about 15 minutes). `TCP_USER_TIMEOUT` would shorten that, but would also cut
+//! off the printer without paper, so it is not set: a driver asks the device for its status instead, with a deadline.
 
 use std::io;
 use std::time::Duration;

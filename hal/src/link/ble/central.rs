@@ -26,9 +26,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Runs `work` on the Bluetooth thread, and aborts it when this future is dropped. Signal streams must not be dropped
-    /// elsewhere: bluez-async 0.9 cleans up after them in a task that panics if a message arrives in between, which
-    /// cannot happen on the thread that dispatches messages.
+    /// Runs `work` on the Bluetooth thread, and aborts it when this future is dropped. Signal streams must not be
+    /// dropped elsewhere: bluez-async 0.9 cleans up after them in a task that panics if a message arrives in between,
+    /// which cannot happen on the thread that dispatches messages.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -291,8 +291,8 @@ mod bluez {
         .await
     }
 
-    /// Pairs with a device that needs no code. This needs no agent: without one, BlueZ reports NoInputNoOutput, which is
-    /// correct, and prompts nobody.
+    /// Pairs with a device that needs no code. This needs no agent: without one, BlueZ reports NoInputNoOutput, which
+    /// is correct, and prompts nobody.
     pub(crate) async fn pair(session: &Session, device: &str) -> Result<()> {
         let id: DeviceId = device.parse().map_err(fault)?;
         let bluez = bluez(session).await?;
@@ -325,7 +325,8 @@ pub(crate) fn not_paired(error: Error, device: &str) -> Error {
     ))
 }
 
-/// Whether the system itself aborted the connection attempt, as it does when the device rejects the key of a pairing: `le-connection-abort-by-local` (seen with BlueZ 5.66), or what ECONNABORTED reads as.
+/// Whether the system itself aborted the connection attempt, as it does when the device rejects the key of a pairing:
+/// `le-connection-abort-by-local` (seen with BlueZ 5.66), or what ECONNABORTED reads as.
 pub(crate) fn is_given_up(error: &Error) -> bool {
     // Including causes, which have the system's text.
     let text = format!("{error:#}");

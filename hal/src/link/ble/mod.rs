@@ -17,8 +17,8 @@
 //!
 //! **Disconnection.** When the device disconnects, `recv` and a pending `send` fail with [`Kind::Closed`] within
 //! milliseconds. Loss of power is detected after the supervision timeout: 0.42 s on Linux (`le_supv_timeout` in
-//! `net/bluetooth`), unless the device has requested another, of up to 32 s. There is one link per device: the system would
-//! let two share it and mix their bytes.
+//! `net/bluetooth`), unless the device has requested another, of up to 32 s. There is one link per device: the system
+//! would let two share it and mix their bytes.
 //!
 //! Left out: pairing with a code (do that once with `bluetoothctl`), L2CAP channels.
 
@@ -51,8 +51,8 @@ pub const OPTIONS: [&str; 8] = super::options::BLE;
 const SCAN: Duration = Duration::from_secs(10);
 /// How long to scan for a known device that could not be reached.
 const RESCAN: Duration = Duration::from_secs(5);
-/// The deadline for connecting, and for finding the services. The Bluetooth specification allows several seconds between
-/// advertisements.
+/// The deadline for connecting, and for finding the services. The Bluetooth specification allows several seconds
+/// between advertisements.
 const CONNECT: Duration = Duration::from_secs(15);
 /// An ATT request that is not answered within 30 s ends the connection (Core 5.4, Vol 3, Part F, 3.3.3);
 /// this is a fallback.

@@ -57,8 +57,8 @@ enum End {
 /// Opens the scanner that `id` and `settings` name, and hides its keys from all other programs.
 ///
 /// # Errors
-/// Not found; several matches, which are listed; grabbed by another program ([`Kind::Busy`]); or no permission, with the
-/// udev rule.
+/// Not found; several matches, which are listed; grabbed by another program ([`Kind::Busy`]); or no permission, with
+/// the udev rule.
 pub async fn open(id: &UsbId, settings: &Settings) -> Result<Evdev> {
     let (wanted, options) = (id.clone(), settings.clone());
     let (node, file) = blocking(move || {

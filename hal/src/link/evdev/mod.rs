@@ -1,20 +1,22 @@
 //! Scanners in keyboard mode, as input devices of Linux: <https://docs.kernel.org/input/input.html>.
 //!
-//! Such a scanner types its codes into the window with the focus. This link finds it by its identity, reads its keys, and
-//! hides them from all other programs.
+//! Such a scanner types its codes into the window with the focus. This link finds it by its identity, reads its keys,
+//! and hides them from all other programs.
 //!
-//! **The grab hides the keys from every other program**, including the desktop's lock screen, until the link is closed or
-//! dropped. Name a scanner, not a keyboard that somebody uses. `hidraw` readers, such as the `hid` link, still receive its
-//! reports. On opening, the link waits up to a second until no key is down, so that none stays pressed for the desktop.
+//! **The grab hides the keys from every other program**, including the desktop's lock screen, until the link is closed
+//! or dropped. Name a scanner, not a keyboard that somebody uses. `hidraw` readers, such as the `hid` link, still
+//! receive its reports. On opening, the link waits up to a second until no key is down, so that none stays pressed for
+//! the desktop.
 //!
-//! One chunk is one packet: all events up to and including a `SYN_REPORT` (0, 0, 0). An event is 8 bytes, little-endian:
-//! `type: u16`, `code: u16`, `value: i32`, as in `struct input_event` of linux/input.h, without its time. `EV_KEY` (1) is
-//! a key of linux/input-event-codes.h, with value 1 for down, 0 for up and 2 for autorepeat; `EV_MSC` (4) may precede it
-//! with the device's own code of the key. `SYN_DROPPED` (0, 3, 0) means that events before it were lost.
+//! One chunk is one packet: all events up to and including a `SYN_REPORT` (0, 0, 0). An event is 8 bytes,
+//! little-endian: `type: u16`, `code: u16`, `value: i32`, as in `struct input_event` of linux/input.h, without its
+//! time. `EV_KEY` (1) is a key of linux/input-event-codes.h, with value 1 for down, 0 for up and 2 for autorepeat;
+//! `EV_MSC` (4) may precede it with the device's own code of the key. `SYN_DROPPED` (0, 3, 0) means that events before
+//! it were lost.
 //!
-//! The kernel buffers only ten or twenty keys, so the link reads them as they arrive, on the tokio runtime on which it was
-//! opened, and buffers 64 KiB, about sixty codes. Keys are lost only if that runtime is blocked for longer than a scanner
-//! takes to type ten keys (100 ms). Nothing can be sent: lights and sounds are left out.
+//! The kernel buffers only ten or twenty keys, so the link reads them as they arrive, on the tokio runtime on which it
+//! was opened, and buffers 64 KiB, about sixty codes. Keys are lost only if that runtime is blocked for longer than a
+//! scanner takes to type ten keys (100 ms). Nothing can be sent: lights and sounds are left out.
 //!
 //! Options in an address: `port` (`1-1.4`, for identical scanners), `interface` (the number of the USB interface,
 //! for a scanner with two keyboards), `grab` (`true`; with `false` all other programs receive the keys, too).

@@ -3,10 +3,10 @@
 //! One chunk is one report. A report from the device begins with its number if the device has numbered reports; one to
 //! the device always begins with a number, 0 if it has none.
 //!
-//! Options in an address, for a device that has several HID interfaces: `usage` (usage page in hex, `8c`
-//! for scanners, `8d` for scales, `8e` for card readers), `interface` (its number), `port` (`1-1.4`, for identical
-//! devices), `feature` (feature reports to send on opening, in hex, number first, separated by commas: `fe01`, which some
-//! devices need before they send anything). By default a point-of-sale page is preferred to any other, and any other to
+//! Options in an address, for a device that has several HID interfaces: `usage` (usage page in hex, `8c` for scanners,
+//! `8d` for scales, `8e` for card readers), `interface` (its number), `port` (`1-1.4`, for identical devices),
+//! `feature` (feature reports to send on opening, in hex, number first, separated by commas: `fe01`, which some devices
+//! need before they send anything). By default a point-of-sale page is preferred to any other, and any other to
 //! keyboard and mouse.
 //!
 //! **Permissions.** A udev rule for the hidraw node, which the error spells out. Several programs may

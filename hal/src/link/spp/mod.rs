@@ -10,12 +10,12 @@
 //! **Closing.** Bytes that are still queued when the socket is closed are lost: [`Link::close`] waits for the kernel's
 //! queue to drain, as long as there is progress.
 //!
-//! **Pairing.** The kernel pairs with a device that needs no code when it requests that. For a device that needs a code,
-//! run `bluetoothctl pair AA:BB:CC:DD:EE:FF` once.
+//! **Pairing.** The kernel pairs with a device that needs no code when it requests that. For a device that needs a
+//! code, run `bluetoothctl pair AA:BB:CC:DD:EE:FF` once.
 //!
 //! **Disconnection.** When the device disconnects, `recv` and a pending `send` fail with [`Kind::Closed`] within
-//! milliseconds. Loss of power is detected after the supervision timeout, 20 s unless the system sets another (Core 5.4,
-//! Vol 4, Part E, 6.21).
+//! milliseconds. Loss of power is detected after the supervision timeout, 20 s unless the system sets another (Core
+//! 5.4, Vol 4, Part E, 6.21).
 //!
 //! **Kernels to avoid.** Debian's 6.1.0-56 (6.1.192-2) panics in `hci_chan_del` whenever a connection attempt
 //! fails, also with BlueZ's own `l2ping`. 6.1.0-50 (6.1.176-1) and 6.12 do not. Observed with virtual controllers

@@ -1,5 +1,5 @@
-//! The printer class's requests: Universal Serial Bus Device Class Definition for Printing Devices, version 1.1, section
-//! 4.2, and the IEEE 1284 device id.
+//! The printer class's requests: Universal Serial Bus Device Class Definition for Printing Devices, version 1.1,
+//! section 4.2, and the IEEE 1284 device id.
 
 use crate::{Error, Kind, Result};
 

@@ -1,8 +1,9 @@
 //! USB: printers and other devices with a bulk OUT endpoint.
 //!
-//! The interface is found by its class: printer (7), preferably bidirectional, or else the only vendor-specific one with
-//! a bulk OUT endpoint. A kernel driver that holds it (usblp) is detached, and attached again at the end. The printer class's requests are here too: device id, port status, soft
-//! reset (Device Class Definition for Printing Devices 1.1, section 4.2).
+//! The interface is found by its class: printer (7), preferably bidirectional, or else the only vendor-specific one
+//! with a bulk OUT endpoint. A kernel driver that holds it (usblp) is detached, and attached again at the end. The
+//! printer class's requests are here too: device id, port status, soft reset (Device Class Definition for Printing
+//! Devices 1.1, section 4.2).
 //!
 //! Options in an address: `port` (`1-1.4`, for devices that are otherwise alike), `interface` (its
 //! number, if the class does not decide), `backend` (`nusb`, `libusb`; the first that is built in).
@@ -130,8 +131,8 @@ macro_rules! backend {
 /// Opens the device that `id` and `settings` name.
 ///
 /// # Errors
-/// Not found; several matches, which are listed; no permission, with the udev rule; held by another program; no suitable
-/// interface; or a backend that is not built in.
+/// Not found; several matches, which are listed; no permission, with the udev rule; held by another program; no
+/// suitable interface; or a backend that is not built in.
 pub async fn open(id: &UsbId, settings: &Settings) -> Result<Usb> {
     let backend = settings.backend.unwrap_or(if cfg!(feature = "usb") { Backend::Nusb } else { Backend::Libusb });
     let (port, identity) = match backend {

@@ -1,6 +1,7 @@
 //! The libusb backend: blocking calls on threads of their own.
 //!
-//! libusb splits a long write into transfers that are in flight together, so long slices keep the bus busy. Each slice ends after [`SLICE_TIME`] at the latest: a dropped `send` ends its thread then.
+//! libusb splits a long write into transfers that are in flight together, so long slices keep the bus busy. Each slice
+//! ends after [`SLICE_TIME`] at the latest: a dropped `send` ends its thread then.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
