@@ -377,7 +377,7 @@ mod tests {
         ] {
             let error = classify(text, "as the bus says");
             assert_eq!(error.kind(), kind, "{text}");
-            assert!(error.to_string().contains("as the bus says"), "{error}");
+            assert!(format!("{error:#}").contains("as the bus says"), "{error}");
             assert!(error.next_step().unwrap_or_default().contains(step), "{text}: {error}");
         }
     }
