@@ -13,7 +13,7 @@
 //! | `camera+v4l2:///dev/video0` | a camera |
 //! | `camera+http://10.0.0.40/stream` | a network camera; `rtsp` alike |
 //! | `camera+file:///var/frames` | a file or a folder of files |
-//! | `escpos+replay:///tmp/job.capture` | a recording that stands in for the device |
+//! | `escpos+replay:///tmp/job.capture` | a recording that replaces the device |
 //!
 //! Every link that carries bytes knows the option `record=FILE`: see [`crate::link::record`].
 //!
@@ -28,10 +28,10 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::{Error, Kind, Result};
 
-/// A parsed address: which protocol, over which link, with which options.
+/// A parsed address: protocol, link and options.
 ///
-/// `Display` prints what [`FromStr`] reads. Errors and logs use [`Address::label`], which leaves out
-/// whatever may hold a password: the options, and the user, password and query of a URL. So does `Debug`.
+/// `Display` prints what [`FromStr`] reads. Errors and logs use [`Address::label`], which omits everything that may
+/// hold a password: the options, and the user, password and query of a URL. `Debug` omits the latter, too.
 ///
 /// ```
 /// use tresen_hal::{Address, address::LinkKind};
@@ -49,7 +49,7 @@ pub struct Address {
     options: BTreeMap<String, String>,
 }
 
-/// Where the device is and what carries its bytes. `Debug` leaves out the credentials of a URL.
+/// The link that reaches the device. `Debug` omits the credentials of a URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkKind {
@@ -69,11 +69,11 @@ pub enum LinkKind {
     Usb(UsbId),
     /// An HID device.
     Hid(UsbId),
-    /// An input device of Linux: a keyboard, or a scanner that types.
+    /// A Linux input device: a keyboard, or a scanner in keyboard mode.
     Evdev(UsbId),
     /// A Bluetooth LE device, by address as the system shows it.
     Ble {
-        /// `AA:BB:CC:DD:EE:FF`, or the system's own identifier where it hides the address.
+        /// `AA:BB:CC:DD:EE:FF`, or the system's identifier if it hides the address.
         device: String,
     },
     /// A Bluetooth classic device with a serial port.
@@ -93,26 +93,26 @@ pub enum LinkKind {
         /// Its path.
         path: PathBuf,
     },
-    /// A recording that stands in for the device.
+    /// A recording that replaces the device.
     Replay {
         /// Where the capture is.
         path: PathBuf,
     },
 }
 
-/// A USB, HID or input device: vendor, product and, where two are alike, serial number.
+/// A USB, HID or input device: vendor, product and, to tell several apart, serial number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UsbId {
     /// Vendor id.
     pub vendor: u16,
     /// Product id.
     pub product: u16,
-    /// Serial number; none means: the only one of its kind.
+    /// Serial number; `None` means the only such device.
     pub serial: Option<String>,
 }
 
 impl LinkKind {
-    /// The part of the address between `+` and `://`.
+    /// The link's name in an address, between `+` and `://`.
     pub fn scheme(&self) -> &str {
         match self {
             Self::Tcp { .. } => "tcp",
@@ -130,7 +130,7 @@ impl LinkKind {
     }
 }
 
-/// Links an address may name, for error messages.
+/// All link names, for error messages.
 const LINKS: &str = "tcp, serial, usb, hid, evdev, ble, spp, v4l2, http, https, rtsp, file, replay";
 
 impl Address {
@@ -177,7 +177,7 @@ impl Address {
     }
 
     /// The error for an option whose value cannot be used: [`Kind::Address`], with the option's name as
-    /// [`Error::option`]. `why` says what is allowed. Not for options that hold a secret: the value stands in it.
+    /// [`Error::option`]. `why` says what was expected. Not for options with secrets: the message includes the value.
     #[must_use]
     pub fn refuse(&self, name: &str, why: impl fmt::Display) -> Error {
         let value = self.option(name).unwrap_or_default();
@@ -196,7 +196,7 @@ impl Address {
         self
     }
 
-    /// Refuses options that nobody reads: a mistyped one would otherwise be lost in silence.
+    /// Refuses unknown options, since a mistyped one would otherwise be ignored.
     ///
     /// # Errors
     /// [`Kind::Address`] names the option and lists those `allowed`.
@@ -204,14 +204,16 @@ impl Address {
         match self.options.keys().find(|name| !allowed.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => {
-                let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
-                let what = format!("unknown option `{name}`; allowed: {allowed}");
+                let what = match allowed {
+                    [] => format!("unknown option `{name}`; expected none"),
+                    _ => format!("unknown option `{name}`; expected one of {}", allowed.join(", ")),
+                };
                 Err(Error::new(Kind::Address, what).with_option(name).at(self.label()))
             }
         }
     }
 
-    /// The address without its options and without a URL's user, password and query, for messages and logs.
+    /// The address without options and without a URL's user, password and query, for messages and logs.
     pub fn label(&self) -> String {
         format!("{}{}", self.protocol, Where { link: &self.link, credentials: false })
     }
@@ -243,7 +245,7 @@ impl fmt::Debug for LinkKind {
 /// `+tcp://10.0.0.20:9100`
 struct Where<'a> {
     link: &'a LinkKind,
-    /// Whether a URL shows its user, password and query.
+    /// Whether to print a URL's user, password and query.
     credentials: bool,
 }
 
@@ -279,27 +281,27 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self> {
         let bad = |why: String| Error::new(Kind::Address, why).at(format!("address `{}`", without_secrets(text)));
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
-            bad("no `://` in it".into()).hint("write <protocol>+<link>://<where>, such as escpos+tcp://10.0.0.20:9100")
+            bad("no `://` found".into()).hint("write <protocol>+<link>://<where>, such as escpos+tcp://10.0.0.20:9100")
         })?;
         let (protocol, link) = scheme.split_once('+').ok_or_else(|| {
-            bad("it names no link".to_owned()).hint("write <protocol>+<link>, such as escpos+tcp or zvt+tcp")
+            bad("the link is missing".to_owned()).hint("write <protocol>+<link>, such as escpos+tcp or zvt+tcp")
         })?;
         if protocol.is_empty() || !protocol.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return Err(
                 bad(format!("invalid protocol name `{protocol}`")).hint("protocols are escpos, zvt, scanner, camera")
             );
         }
-        // A network resource keeps its own query; every other link has ours.
+        // The query of a URL belongs to the URL; that of any other link holds our options.
         let (place, query) = match link {
             "http" | "https" | "rtsp" => (rest, None),
             _ => rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query))),
         };
         if place.is_empty() || (place == "/" && link != "file") {
-            return Err(bad("nothing after `://`".to_owned()));
+            return Err(bad("expected a place after `://`".to_owned()));
         }
         let takes_credentials = !matches!(link, "tcp" | "usb" | "hid" | "evdev" | "ble" | "spp");
         if !takes_credentials && place.split('/').next().is_some_and(|start| start.contains('@')) {
-            return Err(bad(format!("the link `{link}` takes no user and password")));
+            return Err(bad(format!("an address over `{link}` cannot have a user or password")));
         }
         let link = match link {
             "tcp" => tcp(place).map_err(&bad)?,
@@ -316,7 +318,7 @@ impl FromStr for Address {
             other => return Err(bad(format!("unknown link `{}`; expected one of {LINKS}", without_secrets(other)))),
         };
         let mut options = BTreeMap::new();
-        // Neither a value nor what might be a piece of one stands in an error: it may be a secret.
+        // No error includes a value or what may be a part of one: it could be a secret.
         for (i, pair) in query.unwrap_or_default().split('&').filter(|p| !p.is_empty()).enumerate() {
             let (name, value) = pair.split_once('=').ok_or_else(|| {
                 let error = bad(format!("option {} has no value", i + 1));
@@ -372,7 +374,7 @@ fn usb(place: &str) -> Result<UsbId, String> {
     let (vendor, product) = ids
         .split_once(':')
         .and_then(|(v, p)| Some((hex(v)?, hex(p)?)))
-        .ok_or(format!("`{ids}` is not VVVV:PPPP, vendor and product as four hex digits each"))?;
+        .ok_or(format!("invalid device `{ids}`; expected VVVV:PPPP, vendor and product as four hex digits each"))?;
     let serial = serial.filter(|s| !s.is_empty()).map(decode).transpose()?;
     Ok(UsbId { vendor, product, serial })
 }
@@ -383,15 +385,15 @@ fn bluetooth(place: &str, strict: bool) -> Result<String, String> {
     match (is_mac, strict || place.contains(':')) {
         (true, _) => Ok(place.to_ascii_uppercase()),
         (false, false) => decode(place),
-        (false, true) => Err(format!("`{place}` is not a Bluetooth address, AA:BB:CC:DD:EE:FF")),
+        (false, true) => Err(format!("invalid Bluetooth address `{place}`; expected AA:BB:CC:DD:EE:FF")),
     }
 }
 
-/// An address or URL, perhaps a mistyped one, without what may hold a password: options or query, and all that
-/// stands before an `@`.
+/// An address or URL, perhaps mistyped, without the parts that may hold a password: options or query, and everything
+/// before an `@`.
 fn without_secrets(text: &str) -> String {
     let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
-    // The last `@`, even behind a `?` or `/`: a password may hold both.
+    // The last `@`, even after a `?` or `/`, since a password may contain both.
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let rest = rest.split('?').next().unwrap_or_default();
     let separator = if scheme.is_empty() { "" } else { "://" };
@@ -463,9 +465,9 @@ mod tests {
     fn says_what_is_wrong() {
         for (text, part) in [
             ("10.0.0.20:9100", "no `://`"),
-            ("tcp://10.0.0.20", "names no link"),
+            ("tcp://10.0.0.20", "the link is missing"),
             ("escpos+ftp://x", "unknown link `ftp`; expected one of tcp"),
-            ("escpos+tcp://", "nothing after"),
+            ("escpos+tcp://", "expected a place after"),
             ("escpos+tcp://x:0", "invalid port `0`"),
             ("escpos+tcp://fe80::1", "in [brackets]"),
             ("escpos+usb://4b8:e15", "four hex digits"),
@@ -487,7 +489,7 @@ mod tests {
         let address: Address = "zvt+tcp://t:1?password=424242".parse().expect("terminal");
         assert!(!format!("{address:?} {}", address.label()).contains("424242"));
         let error = address.check_options(&["baud"]).expect_err("unknown");
-        assert!(error.to_string().contains("unknown option `password`; allowed: baud"));
+        assert!(error.to_string().contains("unknown option `password`; expected one of baud"));
         assert!(!"zvt+tcp://?password=424242".parse::<Address>().expect_err("no host").to_string().contains("424242"));
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Kind};
 
-/// A currency of ISO 4217: letters, number and how many digits its minor unit has.
+/// A currency of ISO 4217: letters, number and the digits of its minor unit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency(&'static Entry);
 
@@ -27,7 +27,7 @@ impl Currency {
         self.0.code
     }
 
-    /// The ISO number, as terminals write it: 978.
+    /// The ISO number, as terminals use it: 978.
     pub fn number(self) -> u16 {
         self.0.number
     }
@@ -48,7 +48,7 @@ impl FromStr for Currency {
     fn from_str(text: &str) -> Result<Self, Error> {
         TABLE.iter().find(|e| e.code.eq_ignore_ascii_case(text)).map(Self).ok_or_else(|| {
             let known: Vec<_> = TABLE.iter().map(|e| e.code).collect();
-            Error::new(Kind::Input, format!("`{text}` is no currency known here; known are {}", known.join(", ")))
+            Error::new(Kind::Input, format!("unknown currency `{text}`; expected one of {}", known.join(", ")))
         })
     }
 }
@@ -65,7 +65,7 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// An amount of money, counted in the currency's minor unit.
+/// An amount of money in the currency's minor unit.
 ///
 /// ```
 /// use tresen_hal::{Amount, Currency};
@@ -91,7 +91,7 @@ impl Amount {
         Self { minor, currency }
     }
 
-    /// Nothing, in `currency`.
+    /// Zero in `currency`.
     pub const fn zero(currency: Currency) -> Self {
         Self::new(0, currency)
     }
@@ -106,7 +106,7 @@ impl Amount {
         self.currency
     }
 
-    /// The sum, if both are of one currency and it fits.
+    /// The sum, if both have the same currency and it does not overflow.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         (self.currency == other.currency)
             .then(|| self.minor.checked_add(other.minor))
@@ -114,12 +114,12 @@ impl Amount {
             .map(|minor| Self { minor, ..self })
     }
 
-    /// The difference, if both are of one currency and it fits.
+    /// The difference, if both have the same currency and it does not overflow.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.checked_add(Self { minor: other.minor.checked_neg()?, ..other })
     }
 
-    /// `quantity` times this, if it fits.
+    /// This amount times `quantity`, unless it overflows.
     pub fn checked_mul(self, quantity: i64) -> Option<Self> {
         self.minor.checked_mul(quantity).map(|minor| Self { minor, ..self })
     }
@@ -136,9 +136,9 @@ impl Amount {
     /// Reads a number such as `12.50` or `12,50` as an amount of `currency`.
     ///
     /// # Errors
-    /// Anything but digits with at most one decimal mark and no more decimals than the currency has.
+    /// [`Kind::Input`]: not a number with at most one decimal mark, more decimals than the currency has, or too large.
     pub fn parse(number: &str, currency: Currency) -> Result<Self, Error> {
-        let bad = |why: &str| Error::new(Kind::Input, format!("`{number}` is no amount in {currency}: {why}"));
+        let bad = |why: &str| Error::new(Kind::Input, format!("invalid amount `{number}` in {currency}: {why}"));
         let digits = usize::from(currency.digits());
         let (negative, rest) = number.strip_prefix('-').map_or((false, number), |r| (true, r));
         let (whole, part) = rest.split_once(['.', ',']).unwrap_or((rest, ""));
@@ -161,7 +161,7 @@ impl fmt::Display for Amount {
 
 impl FromStr for Amount {
     type Err = Error;
-    /// `12.50 EUR`, `12,50 EUR` or `12.50EUR`; without a currency it is euro.
+    /// `12.50 EUR`, `12,50 EUR` or `12.50EUR`; without a currency, euro.
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
         let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -187,7 +187,7 @@ const fn entry(code: &'static str, number: u16, digits: u8) -> Entry {
     Entry { code, number, digits }
 }
 
-/// ISO 4217, the currencies that counters in reach of our protocols take.
+/// From ISO 4217: the currencies of countries where our protocols are in use.
 static TABLE: [Entry; 26] = [
     entry("EUR", 978, 2),
     entry("AED", 784, 2),

@@ -1,9 +1,8 @@
-//! When to try again to reach a device that is away: sans-IO, the caller waits.
+//! Delays between attempts to reach a device that is away. Sans-IO: the caller waits.
 //!
-//! The first attempt comes after [`FIRST`], exactly; each further delay doubles up to [`LONGEST`], less
-//! a jitter of up to a quarter, so that devices which lost power together do not come back together.
-//! A hot-plug event ends the waiting at once. Powered-off is a state, not an error: the series never
-//! gives up.
+//! The first attempt is due after exactly [`FIRST`]. Each further delay doubles, up to [`LONGEST`], less a jitter of up
+//! to a quarter, so that devices which lost power together are not all contacted at once. A hot-plug event ends the
+//! delay. Being switched off is a state, not an error, so the series never ends.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::random::splitmix;
 
 /// The delay before the first attempt.
 pub const FIRST: Duration = Duration::from_millis(250);
-/// No delay is longer.
+/// The longest delay.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
 /// The delays between attempts to reach one device. The same seed gives the same delays.
@@ -34,7 +33,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A series that starts at [`FIRST`]. Give each device another seed, such as a hash of its name.
+    /// A series that starts at [`FIRST`]. Use a different seed for each device, such as a hash of its name.
     pub fn new(seed: u64) -> Self {
         Self { seed, attempts: 0, at_once: false }
     }
@@ -54,19 +53,19 @@ impl Backoff {
         full - Duration::from_nanos(splitmix(&mut self.seed) % (jitter + 1))
     }
 
-    /// How many attempts the series has asked for since it began, the one on hot-plug not counted.
+    /// The number of attempts so far, not counting those after a hot-plug event.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// The device has answered: the next loss starts at [`FIRST`] again.
+    /// The device has answered: the next series starts at [`FIRST`] again.
     pub fn reset(&mut self) {
         self.attempts = 0;
         self.at_once = false;
     }
 
-    /// The system has seen the device come: the next attempt is due at once, and if it fails, the
-    /// series begins anew. A caller that waits for an earlier delay stops and asks again.
+    /// The device has been plugged in: the next attempt is due at once, and if it fails, the series starts again. A
+    /// caller that is waiting for an earlier delay should stop and ask for the next one.
     pub fn hot_plugged(&mut self) {
         self.attempts = 0;
         self.at_once = true;

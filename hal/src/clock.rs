@@ -1,14 +1,14 @@
-//! Time as a thing one can hand in: the system's, or one that a test moves by hand.
+//! Injectable clocks: the system's, and one that a test sets.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// Where time comes from. `now` never goes back; `wall` is what stands on a receipt.
+/// A source of time.
 ///
-/// Waiting is done by tokio's timers, which a test pauses with `#[tokio::test(start_paused = true)]`;
-/// [`SystemClock::now`] follows them.
+/// Waiting uses tokio's timers, which a test pauses with `#[tokio::test(start_paused = true)]`; [`SystemClock::now`]
+/// follows them.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Monotonic time, for deadlines.
     fn now(&self) -> Instant;
@@ -29,7 +29,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until a test moves it. Clones share the time.
+/// A clock that stands still until it is advanced. Clones share the time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<(Instant, Timestamp)>>);
 
@@ -39,7 +39,7 @@ impl ManualClock {
         Self(Arc::new(Mutex::new((Instant::now(), wall))))
     }
 
-    /// Moves both times on.
+    /// Advances both times.
     pub fn advance(&self, by: Duration) {
         let mut time = self.0.lock().expect("no holder of this lock panics");
         time.0 += by;

@@ -1,4 +1,4 @@
-//! The error type of all crates: what went wrong, what that did to the world, and what to do now.
+//! The error type of all crates: what went wrong, its effect on the world, and what to do next.
 
 use std::fmt;
 use std::path::Path;
@@ -11,26 +11,26 @@ use serde::{Deserialize, Serialize};
 /// The result of everything that can fail between us and a device.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in words a program can match.
+/// What went wrong, for a program to match on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// An address that cannot be read.
+    /// An invalid address.
     Address,
-    /// A configuration that cannot be used.
+    /// An invalid configuration.
     Config,
-    /// What the caller handed in cannot be used: text, image, amount.
+    /// Invalid input of the caller: text, image, amount.
     Input,
     /// The device, the build or the platform cannot do this.
     Unsupported,
     /// No such device, file or host.
     NotFound,
-    /// The operating system does not let us.
+    /// The operating system denies access.
     Permission,
-    /// Someone else holds the device.
+    /// Another program or user holds the device.
     Busy,
-    /// The device is there and refused the connection or the command.
+    /// The device refused the connection or the command.
     Refused,
     /// The link ended: unplugged, closed, powered off.
     Closed,
@@ -38,50 +38,50 @@ pub enum Kind {
     Timeout,
     /// The operating system reported another fault on the link.
     Io,
-    /// The device sent something its protocol does not allow.
+    /// The device violated its protocol.
     Protocol,
     /// The device needs a person: paper, cover, jam.
     Operator,
     /// The journal or spool could not be read or written.
     Storage,
-    /// The caller or the shutdown ended it.
+    /// Cancelled by the caller or by a shutdown.
     Cancelled,
 }
 
-/// What the failed operation did in the world. Failover is safe on [`Effect::None`] only.
+/// The effect of the failed operation on the world. Failover is safe only after [`Effect::None`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Nothing happened.
     None,
-    /// Something happened, and it is known to be incomplete.
+    /// It is known to have happened in part.
     Partial,
     /// It may or may not have happened.
     Unknown,
 }
 
-/// When trying again makes sense.
+/// When to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Retry {
     /// At once.
     Now,
-    /// When the device is back.
+    /// When the device is connected again.
     AfterReconnect,
-    /// When a person has seen to it: paper, cover, permission, cable.
+    /// When a person has fixed it: paper, cover, permission, cable.
     AfterOperator,
-    /// Not without changing the request.
+    /// Not at all; the request has to change.
     Never,
 }
 
-/// An error that names the device, what happened in the world and the next step.
+/// An error with its device, its effect on the world and the next step.
 ///
-/// `{}` reads as one sentence: `kitchen: connection refused; is the printer switched on?` What lies
-/// underneath is the [`source`](std::error::Error::source), as usual; `{:#}` puts it into the sentence:
+/// `{}` reads as one sentence: `kitchen: connection refused; is the printer switched on?` The cause
+/// is the [`source`](std::error::Error::source), as usual; `{:#}` includes it in the sentence:
 /// `kitchen: connection refused (Connection refused (os error 111)); is the printer switched on?`
 ///
-/// It can be cloned, and serialises with its causes as text. A deserialised error has the same words;
-/// only the types of its causes are gone.
+/// It can be cloned, and serialises with its causes as text. A deserialised error prints the same; only
+/// the types of its causes are lost.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
@@ -98,22 +98,22 @@ struct Inner {
 }
 
 impl Error {
-    /// A new error. Effect and retry start at what is usual for `kind`; set them where it differs.
+    /// A new error, with the default effect and retry of `kind`.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         let (effect, retry) = usual(kind);
         let (device, option, hint, cause) = (None, None, None, None);
         Self(Box::new(Inner { kind, effect, retry, device, option, what: what.into(), hint, cause }))
     }
 
-    /// What became of the file at `path`. Unlike a device that is lost, a file that cannot be read or written
-    /// has done nothing to the world, and does not come back by waiting.
+    /// The error of a file operation on `path`. Unlike a failed device operation it has no effect on the world, and
+    /// waiting does not help.
     pub fn file(path: impl AsRef<Path>, error: std::io::Error) -> Self {
         use std::io::ErrorKind as K;
         let (kind, what, hint) = match error.kind() {
             K::NotFound => (Kind::NotFound, "there is no such file or folder", "check the path"),
             K::PermissionDenied => (Kind::Permission, "permission denied", "check who owns the file and its folder"),
             K::ReadOnlyFilesystem => (Kind::Permission, "the medium is read-only", "choose another folder"),
-            K::StorageFull | K::QuotaExceeded => (Kind::Storage, "the disk is full", "make room on it"),
+            K::StorageFull | K::QuotaExceeded => (Kind::Storage, "the disk is full", "free some space"),
             K::AlreadyExists => (Kind::Input, "the file exists already", "choose another name"),
             K::IsADirectory => (Kind::Input, "this is a folder", "name a file"),
             K::NotADirectory => (Kind::Input, "a part of the path is not a folder", "check the path"),
@@ -125,7 +125,7 @@ impl Error {
         new.at(path.as_ref().display()).hint(hint).because(error)
     }
 
-    /// The device or file it is about; an outer, better name replaces an inner one.
+    /// Sets the device or file; the name given last wins.
     #[must_use]
     pub fn at(mut self, device: impl fmt::Display) -> Self {
         self.0.device = Some(device.to_string());
@@ -139,28 +139,28 @@ impl Error {
         self
     }
 
-    /// When trying again makes sense.
+    /// When to try again.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.0.retry = retry;
         self
     }
 
-    /// The next step for a person, as a clause: `is the printer switched on?`
+    /// Sets the next step for a person, as a clause: `is the printer switched on?`
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// The error underneath.
+    /// Sets the cause.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into().into());
         self
     }
 
-    /// The option of the address that is to blame.
+    /// Sets the address option that is at fault.
     #[must_use]
     pub fn with_option(mut self, name: impl Into<String>) -> Self {
         self.0.option = Some(name.into());
@@ -177,7 +177,7 @@ impl Error {
         self.0.effect
     }
 
-    /// When trying again makes sense.
+    /// When to try again.
     pub fn retry(&self) -> Retry {
         self.0.retry
     }
@@ -187,7 +187,7 @@ impl Error {
         self.0.device.as_deref()
     }
 
-    /// The option of an address that is to blame, by name, where it is one: `baud`.
+    /// The name of the address option that is at fault, if one is: `baud`.
     pub fn option(&self) -> Option<&str> {
         self.0.option.as_deref()
     }
@@ -197,8 +197,7 @@ impl Error {
         &self.0.what
     }
 
-    /// The whole sentence, without `device` in front if that is what it is about: for callers that print the
-    /// device themselves.
+    /// The whole sentence, without the device if that is `device`: for callers that print it themselves.
     pub fn said_of(&self, device: &str) -> String {
         let whole = self.to_string();
         match whole.strip_prefix(device).and_then(|rest| rest.strip_prefix(": ")) {
@@ -212,7 +211,7 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// What lies underneath, in words, the nearest cause first. A cause that repeats the one before it is left out.
+    /// The causes as text, the nearest first. One that repeats the previous text is left out.
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
         let mut next = std::error::Error::source(self);
@@ -312,7 +311,7 @@ impl<'de> Deserialize<'de> for Error {
     }
 }
 
-/// A cause of which only the words are left.
+/// A deserialised cause: its text.
 #[derive(Debug)]
 struct Told {
     text: String,
@@ -331,7 +330,7 @@ impl std::error::Error for Told {
     }
 }
 
-/// For links. What happens to files is [`Error::file`].
+/// For links. For files use [`Error::file`].
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind as K;
@@ -372,7 +371,7 @@ mod tests {
     fn a_chain_of_causes_names_each_of_them_once() {
         let below = Error::new(Kind::Io, "no paper path").because(std::io::Error::other("out of cheese"));
         let error = Error::new(Kind::Closed, "the printer is gone").because(below).at("till").hint("look at it");
-        // As anyhow and its like print it: the error, then each source.
+        // As anyhow and similar crates print it: the error, then each source.
         let mut chain = error.to_string();
         let mut next = std::error::Error::source(&error);
         while let Some(cause) = next {

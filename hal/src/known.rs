@@ -1,8 +1,8 @@
-//! Yes, no, or unknown: what a device can do, as far as anyone knows.
+//! Yes, no or unknown: what is known about a device's capabilities.
 
 use serde::{Deserialize, Serialize};
 
-/// Yes, no, or nobody knows.
+/// Yes, no or unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Known {
@@ -10,18 +10,18 @@ pub enum Known {
     Yes,
     /// No.
     No,
-    /// Not known. Each use says what it does then.
+    /// Unknown. Each use documents its default.
     #[default]
     Unknown,
 }
 
 impl Known {
-    /// Whether it is certainly so.
+    /// Whether it is known to be so.
     pub fn is_yes(self) -> bool {
         self == Self::Yes
     }
 
-    /// Whether it is certainly not so.
+    /// Whether it is known not to be so.
     pub fn is_no(self) -> bool {
         self == Self::No
     }

@@ -1,17 +1,17 @@
-//! What every device crate of tresen stands on: addresses, links that move bytes, errors that say
-//! what happened in the world, units, clocks, and the plumbing that serves simulators.
+//! The foundation of tresen's device crates: addresses, links that move bytes, errors with their effect on the world,
+//! units, clocks, barcode tables, and the serving of simulators.
 //!
-//! A device crate takes a [`Link`] and talks its protocol over it; which kind of link it is, only the [`Address`]
-//! knows. Not here: protocols, reconnecting, and deciding what to print or charge.
+//! A device crate talks its protocol over a [`Link`]; the kind of link depends on the [`Address`] alone. Left out:
+//! protocols, reconnecting, and deciding what to print or charge.
 //!
 //! **Platforms.** TCP, TLS, serial ports and USB are for Linux, macOS and Windows, of which only Linux is tested.
 //! HID, scanners in keyboard mode and Bluetooth serial ports are for Linux only. Bluetooth LE is btleplug's.
 //!
-//! **Permissions.** Each link's module names what the system asks for; [`link::permission`] has the udev rules that
-//! errors print.
+//! **Permissions.** Each link's module names the permissions that it needs; [`link::permission`] has the udev rules
+//! that errors print.
 //!
-//! **Bug reports.** The address option `record=FILE` writes down what passes, without card data and passwords; with
-//! `RUST_LOG=tresen_hal=debug` a program that logs through `tracing` tells how devices come and go.
+//! **Bug reports.** The address option `record=FILE` records the traffic, without card data and passwords. With
+//! `RUST_LOG=tresen_hal=debug`, a program that logs through `tracing` logs devices that come and go.
 //!
 //! ```
 //! use tresen_hal::{Address, Amount};
@@ -21,7 +21,7 @@
 //! assert_eq!(Amount::eur(42_50).to_string(), "42.50 EUR");
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
-// What only unsafe code reaches is in `sys`.
+// All unsafe code is in `sys`.
 #![deny(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -53,5 +53,5 @@ pub use link::Link;
 pub use runtime::{Runtime, SimulatedRuntime, SystemRuntime};
 pub use units::Dots;
 
-/// A boxed future: the one place where async meets a trait object.
+/// A boxed future, for async methods of trait objects.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,4 +1,4 @@
-//! Numbers that vary a test or a delay, the same on every machine for the same seed.
+//! Pseudo-random numbers for tests and delays: the same seed gives the same numbers on every machine.
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 pub(crate) fn splitmix(seed: &mut u64) -> u64 {

@@ -1,7 +1,7 @@
-//! What a till takes from the world besides its devices: time, ids, randomness and threads. Everything above the
-//! links takes them from one [`Runtime`] that is handed in, so that a whole shop can be run again from a seed.
+//! The environment of a till besides its devices: time, ids, randomness and threads. All code above the links uses one
+//! injected [`Runtime`], so that a whole shop can be replayed from a seed.
 //!
-//! Tasks and timers are tokio's; on a current-thread runtime with a paused clock they are deterministic, too.
+//! Tasks and timers are tokio's; on a current-thread runtime with a paused clock these are deterministic, too.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +14,10 @@ use tokio::sync::oneshot;
 use crate::random::splitmix;
 use crate::{Clock, Error, Kind, Result, SystemClock};
 
-/// A piece of work that may block its thread.
+/// Work that may block its thread.
 pub type Work = Box<dyn FnOnce() + Send>;
 
-/// Where time, ids, randomness and threads come from.
+/// The source of time, ids, randomness and threads.
 pub trait Runtime: Clock {
     /// 64 random bits; for jitter and ids, not for secrets.
     fn random(&self) -> u64;
@@ -25,18 +25,18 @@ pub trait Runtime: Clock {
     /// A new id, unique everywhere and sorted by time: a UUID of version 7 (RFC 9562, section 5.7).
     fn new_id(&self) -> String;
 
-    /// Runs `work`, which may block, without holding up the caller's task.
+    /// Runs `work`, which may block, without blocking the caller's task.
     fn offload(&self, work: Work);
 
-    /// A thread of its own, called `name`, that does one piece of work after the other.
+    /// Starts a thread called `name` that runs work in order.
     ///
     /// # Errors
-    /// The system starts no more threads.
+    /// The system cannot start another thread.
     fn worker(&self, name: &str) -> Result<Worker>;
 }
 
 impl dyn Runtime {
-    /// Runs what may block and waits for its result. A dropped future discards the result, not the work.
+    /// Runs blocking work and waits for its result. Dropping the future discards the result, not the work.
     ///
     /// # Errors
     /// [`Kind::Cancelled`]: the work panicked, or the program is ending.
@@ -47,8 +47,8 @@ impl dyn Runtime {
     }
 }
 
-/// A thread that does one piece of work after the other; [`Runtime::worker`] starts it. When this is dropped it ends
-/// after what was handed to it.
+/// A thread that runs work in order; [`Runtime::worker`] starts it. When this handle is dropped, the thread finishes
+/// its queue and ends.
 pub struct Worker(Queue);
 
 enum Queue {
@@ -56,15 +56,16 @@ enum Queue {
         work: Option<mpsc::Sender<Work>>,
         ended: Mutex<Option<oneshot::Receiver<()>>>,
     },
-    /// Done by whoever hands it in.
+    /// Runs on the caller's thread.
     Inline(Mutex<()>),
 }
 
 impl Worker {
-    /// Hands in a piece of work.
+    /// Queues `work`.
     pub fn run(&self, work: Work) {
         match &self.0 {
-            // The thread ends with this handle only; work of a thread that panicked is dropped, and its caller sees that.
+            // The thread outlives this handle, unless work has panicked; then the work is dropped, which its caller
+            // notices.
             Queue::Thread { work: queue, .. } => _ = queue.as_ref().map(|queue| queue.send(work)),
             Queue::Inline(turn) => {
                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +74,7 @@ impl Worker {
         }
     }
 
-    /// Waits until all that was handed in is done and the thread has ended.
+    /// Waits until all queued work is done and the thread has ended.
     pub async fn close(mut self) {
         if let Queue::Thread { work, ended } = &mut self.0 {
             *work = None;
@@ -103,7 +104,7 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// The system's: threads, random ids, and its clock or another one.
+/// The system's threads and randomness, with its clock or another one.
 #[derive(Debug, Clone)]
 pub struct SystemRuntime(Arc<dyn Clock>);
 
@@ -113,7 +114,7 @@ impl SystemRuntime {
         Self::with_clock(Arc::new(SystemClock))
     }
 
-    /// The system's threads and randomness with another clock. Ids are sorted by the system's time all the same.
+    /// The system's threads and randomness with another clock. Ids are still sorted by the system's time.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self(clock)
     }
@@ -149,8 +150,8 @@ impl Runtime for SystemRuntime {
     }
 }
 
-/// One that repeats itself: the same seed gives the same ids and random numbers, and there are no threads. Its time is
-/// tokio's, which a test pauses, counted from a date and time of the caller's choice. Clones share the state.
+/// A deterministic runtime: the same seed gives the same ids and random numbers, and there are no threads. Its time is
+/// tokio's, which a test pauses, counted from a given date and time. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct SimulatedRuntime(Arc<Simulated>);
 
@@ -162,7 +163,7 @@ struct Simulated {
 }
 
 impl SimulatedRuntime {
-    /// Begins now, which it calls `wall`. Call it within tokio.
+    /// A runtime whose time starts at `wall` now. Call it within a tokio runtime.
     pub fn new(seed: u64, wall: Timestamp) -> Self {
         let start = (tokio::time::Instant::now(), wall);
         Self(Arc::new(Simulated { start, seed: Mutex::new(seed), ids: AtomicU64::new(0) }))

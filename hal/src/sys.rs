@@ -11,14 +11,14 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Waits for input on a non-blocking descriptor.
+/// Registers a non-blocking descriptor for input.
 pub(crate) fn readable<T: Owned>(inner: T) -> io::Result<AsyncFd<T>> {
     // SAFETY: the implementors of `Owned` keep one and the same descriptor open until they are dropped,
     // which the AsyncFd does after deregistering it.
     Ok(unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) }?)
 }
 
-/// Types that own a descriptor and neither close nor change it while they live.
+/// Types that own a descriptor and keep it open and unchanged until they are dropped.
 pub(crate) trait Owned: AsRawFd + private::Sealed {}
 impl<T: AsRawFd + private::Sealed> Owned for T {}
 
@@ -48,7 +48,7 @@ pub(crate) fn feature(file: &File, report: &mut [u8]) -> io::Result<usize> {
     call(file, WRITE | READ, b'H', 0x07, report)
 }
 
-/// Takes an input device for this descriptor alone, or gives it back. Taken by another: EBUSY.
+/// Grabs or releases an input device. EBUSY if another program has grabbed it.
 pub(crate) fn grab(file: &File, on: bool) -> io::Result<()> {
     let request = request(WRITE, b'E', 0x90, size_of::<libc::c_int>());
     // SAFETY: the descriptor is open for as long as `file` is borrowed; EVIOCGRAB takes its argument by value
@@ -65,7 +65,7 @@ pub(crate) fn any_key_down(file: &File) -> io::Result<bool> {
     Ok(keys.iter().any(|byte| *byte != 0))
 }
 
-/// Calls a driver with a request that reads or writes `buffer`.
+/// An ioctl that reads or writes `buffer`.
 fn call(file: &File, direction: u32, group: u8, number: u32, buffer: &mut [u8]) -> io::Result<usize> {
     // The request carries the length in 14 bits.
     if buffer.len() > 0x3fff {

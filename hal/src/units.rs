@@ -1,4 +1,4 @@
-//! Units that a printer counts in.
+//! Units of printers.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -9,7 +9,7 @@ use std::ops::{Add, Sub};
 pub struct Dots(pub u32);
 
 impl Dots {
-    /// The number of bytes that hold this many dots, eight to a byte.
+    /// The number of bytes for this many dots, eight to a byte.
     pub fn bytes(self) -> usize {
         self.0.div_ceil(8) as usize
     }
@@ -20,7 +20,7 @@ impl Dots {
     }
 }
 
-/// Ends at the largest length there is: lengths come from devices and files.
+/// Saturates, since lengths come from devices and files.
 impl Add for Dots {
     type Output = Self;
     fn add(self, other: Self) -> Self {

@@ -273,7 +273,7 @@ fn values_that_are_not_allowed_are_named_with_the_line_of_their_key() {
             ),
             ("routes.x = []\n", 1, "routes.x", &["empty", "no printer is configured"]),
             (&format!("{printer}connect-timeout = 500\n"), 3, "printers.a.connect-timeout", &["0.1 to 60"]),
-            (&format!("{printer}width = 500\ntls = 'yes'\n"), 4, "printers.a.tls", &["true, false"]),
+            (&format!("{printer}width = 500\ntls = 'yes'\n"), 4, "printers.a.tls", &["true or false"]),
             (&format!("{printer}fingerprint = 'zz'\n"), 3, "printers.a.fingerprint", &["without `tls=true`"]),
             (&format!("{printer}record = ''\n"), 3, "printers.a.record", &["name a file"]),
             (

@@ -73,7 +73,7 @@ fn an_address_without_a_port_has_its_protocols() {
 async fn a_link_without_a_port_is_refused_before_anything_is_opened() {
     let error = link::open(&address("acme+tcp://127.0.0.1")).await.expect_err("no port");
     assert_eq!(error.kind(), Kind::Address);
-    assert!(error.to_string().contains("`acme` has no usual one"), "{error}");
+    assert!(error.to_string().contains("`acme` has no default"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! What barcodes are, whoever reads or prints them: symbologies and their AIM identifiers, check digits, UPC-E, and
-//! GS1 application identifiers.
+//! What printers, scanners and cameras all need to know of barcodes: symbologies and their AIM identifiers, check
+//! digits, UPC-E, and GS1 application identifiers.
 //!
-//! Not here: how a symbol is drawn (printers), read (scanners, cameras), or what its data means to a shop (scanners).
+//! Left out: drawing symbols (printers), reading them (scanners, cameras) and interpreting their data (scanners).
 
 mod check_digit;
 pub mod gs1;

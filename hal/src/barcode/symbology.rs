@@ -1,8 +1,7 @@
-//! Symbologies and their AIM identifiers (ISO/IEC 15424): the three characters `]cm` that a scanner
-//! puts before the data, `c` for the family of symbology and `m`, the modifier, for what it did.
+//! Symbologies and their AIM identifiers (ISO/IEC 15424): the three characters `]cm` that a scanner may send before the
+//! data, with code character `c` for the symbology and modifier `m` for how it was processed.
 //!
-//! Left out: symbologies that no shop's scanner meets. They are [`Symbology::Unknown`], and their
-//! identifier is kept.
+//! Left out: symbologies that are not used in retail. They are [`Symbology::Unknown`], with their identifier kept.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +9,9 @@ use std::str::FromStr;
 use crate::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
-/// A kind of barcode.
+/// A barcode symbology.
 ///
-/// GS1 variants, such as GS1-128, are no kinds of their own: [`AimId::is_gs1`] says so.
+/// GS1 variants such as GS1-128 are not separate symbologies; [`AimId::is_gs1`] distinguishes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
@@ -38,9 +37,9 @@ pub enum Symbology {
     Code93,
     /// Codabar.
     Codabar,
-    /// Interleaved 2 of 5, ITF-14 among them.
+    /// Interleaved 2 of 5, including ITF-14.
     Itf,
-    /// GS1 DataBar, all its forms, and composite codes.
+    /// GS1 DataBar in all its forms, and composite codes.
     DataBar,
     /// QR code, Micro QR and rMQR.
     Qr,
@@ -64,11 +63,11 @@ pub enum Symbology {
     Code11,
     /// Han Xin.
     HanXin,
-    /// Not said, or none of the above.
+    /// Not reported, or none of the above.
     Unknown,
 }
 
-/// Code character, symbology and the identifier that is meant unless more is known.
+/// Code character, symbology, and the identifier of plain data.
 const AIM: [(u8, Symbology, AimId); 20] = [
     (b'E', Symbology::Ean13, AimId(*b"E0")),
     (b'E', Symbology::UpcA, AimId(*b"E0")),
@@ -93,12 +92,12 @@ const AIM: [(u8, Symbology, AimId); 20] = [
 ];
 
 impl Symbology {
-    /// The identifier that a scanner would report for plain data; none for [`Symbology::Unknown`].
+    /// The identifier that a scanner reports for plain data; `None` for [`Symbology::Unknown`].
     pub fn aim(self) -> Option<AimId> {
         AIM.iter().find(|(_, symbology, _)| *symbology == self).map(|(_, _, aim)| *aim)
     }
 
-    /// Whether it is made of bars, which one line across reads. The composite of a DataBar counts as its DataBar.
+    /// Whether it is linear (one-dimensional). Composite codes count as their linear component.
     pub fn is_linear(self) -> bool {
         match self {
             Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE | Self::DataBar => true,
@@ -109,7 +108,7 @@ impl Symbology {
         }
     }
 
-    /// Whether it carries an article number and nothing else.
+    /// Whether it belongs to the EAN/UPC family, which carries article numbers only.
     pub fn is_ean_upc(self) -> bool {
         matches!(self, Self::Ean13 | Self::Ean8 | Self::UpcA | Self::UpcE)
     }
@@ -143,7 +142,7 @@ impl fmt::Display for Symbology {
     }
 }
 
-/// An AIM symbology identifier: `]E0`, `]Q3`. Any letter with any digit or letter is kept, known or not.
+/// An AIM symbology identifier: `]E0`, `]Q3`. Any letter with any digit or letter, known or not.
 ///
 /// ```
 /// use tresen_hal::barcode::{AimId, Symbology};
@@ -157,7 +156,7 @@ impl fmt::Display for Symbology {
 pub struct AimId([u8; 2]);
 
 impl AimId {
-    /// Splits an identifier off the front of `data`; none if there is none.
+    /// Splits an identifier off the front of `data`, if there is one.
     pub fn split(data: &[u8]) -> Option<(Self, &[u8])> {
         match data {
             [b']', code, modifier, rest @ ..] => Self::new(*code, *modifier).map(|aim| (aim, rest)),
@@ -165,23 +164,23 @@ impl AimId {
         }
     }
 
-    /// The identifier of this code character and modifier; none if they are no letter, or no letter or digit.
+    /// The identifier with this code character, a letter, and modifier, a letter or digit; `None` for other characters.
     pub fn new(code: u8, modifier: u8) -> Option<Self> {
         (code.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric()).then_some(Self([code, modifier]))
     }
 
-    /// The family of symbology: `E` for EAN and UPC.
+    /// The code character: `E` for EAN and UPC.
     pub fn code(self) -> char {
         self.0[0].into()
     }
 
-    /// What the scanner did: `1` in `]C1` for FNC1 in first position.
+    /// The modifier: `1` in `]C1` for FNC1 in first position.
     pub fn modifier(self) -> char {
         self.0[1].into()
     }
 
-    /// The symbology of `data` that came with this identifier. `]E0` covers EAN-13, UPC-A and UPC-E,
-    /// which the number of digits tells apart as far as the scanner left them apart.
+    /// The symbology of `data` with this identifier. `]E0` covers EAN-13, UPC-A and UPC-E, which only the number of
+    /// digits distinguishes, unless the scanner expands them.
     pub fn symbology(self, data: &[u8]) -> Symbology {
         match (&self.0, data.len()) {
             (b"E4", _) => Symbology::Ean8,
@@ -197,19 +196,19 @@ impl AimId {
         AIM.iter().find(|(code, ..)| *code == self.0[0]).map_or(Symbology::Unknown, |(_, symbology, _)| *symbology)
     }
 
-    /// Whether symbols of this kind contain digits and printable characters only, so that a line end behind the
-    /// data belongs to the scanner. Code 39, 93 and 128 and the two-dimensional codes may contain any character.
+    /// Whether the symbology cannot encode line ends, so that one after the data was added by the scanner. Code 39, 93
+    /// and 128 and two-dimensional codes may contain any character.
     pub fn excludes_line_ends(self) -> bool {
         matches!(self.code(), 'E' | 'I' | 'e' | 'F' | 'M' | 'H') || &self.0 == b"C1"
     }
 
-    /// Whether it is of a symbology that [is linear](Symbology::is_linear).
+    /// Whether its symbology [is linear](Symbology::is_linear).
     pub fn is_linear(self) -> bool {
         self.family().is_linear()
     }
 
     /// Whether the data is a GS1 element string (GS1 General Specifications 5.1.3): FNC1 in first
-    /// position, which is not transmitted, or a symbology that carries nothing else.
+    /// position, which is not transmitted, or a symbology for element strings only.
     pub fn is_gs1(self) -> bool {
         matches!(&self.0, b"C1" | b"d2" | b"d5" | b"Q3" | b"Q4" | b"e0" | b"e1" | b"J1" | b"J4" | b"z1" | b"z4")
     }
@@ -233,8 +232,8 @@ impl FromStr for AimId {
     fn from_str(text: &str) -> Result<Self> {
         match Self::split(text.as_bytes()) {
             Some((aim, [])) => Ok(aim),
-            _ => Err(Error::new(Kind::Input, format!("`{text}` is no AIM identifier"))
-                .hint("write `]`, a letter and a digit, such as ]E0")),
+            _ => Err(Error::new(Kind::Input, format!("invalid AIM identifier `{text}`"))
+                .hint("expected `]`, a letter and a digit, such as ]E0")),
         }
     }
 }
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_synthesises_it_understands() {
+    fn every_identifier_of_the_table_is_read_back() {
         for (_, symbology, aim) in AIM {
             assert_eq!(symbology.aim(), Some(aim));
             let digits = match symbology {

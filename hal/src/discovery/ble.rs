@@ -10,9 +10,9 @@ use crate::link::ble::central::{self, CALL_TIMEOUT, Scan, Session, call};
 use crate::link::ble::services::KNOWN;
 use crate::{Address, Result};
 
-/// Listens for `limit` (5 s hears most devices) on the adapter of this name (`hci1`), else the first that is
-/// switched on. Reports devices with a name or a known printer service, the nearest first, without those
-/// that `in_use` names; their protocol is `printer` there.
+/// Listens for `limit` (5 s finds most devices) on the adapter of this name (`hci1`), or the first that is switched on.
+/// Reports devices with a name or a known printer service, the nearest first, except those for which `in_use` returns
+/// `true`; it is asked with the protocol `printer`.
 ///
 /// # Errors
 /// [`crate::Kind::NotFound`] without a system bus, Bluetooth service or adapter; [`crate::Kind::Permission`]. Each
@@ -26,7 +26,7 @@ pub async fn ble(limit: Duration, adapter: Option<&str>, in_use: impl Fn(&Addres
     Ok(near.into_iter().map(|(_, found)| found).collect())
 }
 
-/// What was heard, and how strong.
+/// A device and its signal strength.
 async fn listen(session: Session, limit: Duration, adapter: Option<String>) -> Result<Vec<(i16, Found)>> {
     let adapter = central::adapter(&session, adapter.as_deref()).await?;
     let known: Vec<_> = call("listing the devices", adapter.peripherals()).await?.iter().map(|p| p.id()).collect();
@@ -35,7 +35,7 @@ async fn listen(session: Session, limit: Duration, adapter: Option<String>) -> R
     let mut near = Vec::new();
     for device in call("listing the devices", adapter.peripherals()).await? {
         let Ok(Ok(Some(properties))) = tokio::time::timeout(CALL_TIMEOUT, device.properties()).await else { continue };
-        // A device that the system only remembers has no signal strength; but some controllers never say any.
+        // A remembered device has no signal strength; but some controllers never report any.
         if properties.rssi.is_none() && known.contains(&device.id()) {
             continue;
         }

@@ -1,9 +1,9 @@
 //! Epson's printers on the network, by their UDP service ENPC on port 3289, sans-IO apart from [`ask`].
 //!
 //! Source: UB-E02 Technical Reference Guide, Rev. A, 4.7 (packets, functions, result codes); the reply of
-//! a TM-T88V in mike42/escpos-php#923. The guide does not lay out the reply's data; the name at its offset 5
-//! is from that capture, and a reply without one is a printer without a name. Left out: status,
-//! reset, time-out: they act on a printer that others may be using.
+//! a TM-T88V in mike42/escpos-php#923. The guide does not specify the reply's data; the name at its offset 5
+//! is from that capture, and a reply without one is a printer without a name. Left out: status, reset and time-out,
+//! which act on a printer that others may be using.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,9 +16,9 @@ use crate::Result;
 
 /// Where the printers listen.
 const PORT: u16 = 3289;
-/// Packets get lost: ask again so often until the time is up.
+/// The interval at which to ask again, since packets get lost.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// More answers than printers in any shop: the rest is a flood.
+/// The most answers to accept, far more than any shop has printers.
 const MOST: usize = 256;
 
 /// 4.7.1: `EPSON`, query, device type 3, device number 0, function 0000 "acquires basic information", two fixed
@@ -40,10 +40,10 @@ fn name(packet: &[u8]) -> Option<String> {
     Some(if clean { String::from_utf8_lossy(name).trim().to_owned() } else { String::new() })
 }
 
-/// Asks every network that this computer is on; ends after `limit`. Addresses and names of those that answered.
+/// Asks on every network of this computer for `limit`, and returns the addresses and names of those that answered.
 ///
 /// # Errors
-/// No network may be asked.
+/// No network accepts the request.
 pub(super) async fn ask(limit: Duration) -> Result<BTreeMap<IpAddr, String>> {
     // The limited broadcast leaves by one interface only, so each gets its own.
     let mut targets: Vec<SocketAddr> = if_addrs::get_if_addrs()?
@@ -90,7 +90,7 @@ async fn ask_at(targets: &[SocketAddr], limit: Duration) -> Result<BTreeMap<IpAd
                     }
                 }
                 Ok(_) => break,
-                // Somebody's "port unreachable".
+                // An ICMP "port unreachable".
                 Err(error) => tracing::debug!(%error, "asking for Epson printers"),
             }
         }

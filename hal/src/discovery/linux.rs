@@ -1,4 +1,4 @@
-//! Linux: /sys and the names of /dev, nothing opened.
+//! Linux: reads /sys and the names in /dev, without opening any device.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,12 +12,12 @@ use crate::link::choose::Candidate;
 use crate::link::{evdev, hid, permission};
 use crate::{Error, Kind};
 
-/// How closely to look.
+/// How much to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     /// Without reading other programs' open files.
     Quick,
-    /// Names who holds a device.
+    /// Also which program holds a device.
     WithHolders,
 }
 
@@ -30,7 +30,7 @@ fn list_in(root: &Path, detail: Detail, buses: Buses) -> Listing {
     if buses.has(Buses::USB) && !root.join("sys/bus/usb/devices").is_dir() {
         listing.problems.push(
             Error::new(Kind::NotFound, "this system has no USB bus")
-                .hint("in a container, pass /sys and /dev/bus/usb into it; else is there a USB controller?"),
+                .hint("in a container, pass /sys and /dev/bus/usb into it; otherwise, is there a USB controller?"),
         );
     }
     let all: [(Buses, Look); 4] =
@@ -47,7 +47,7 @@ fn list_in(root: &Path, detail: Detail, buses: Buses) -> Listing {
 
 type Look = fn(&Path) -> Vec<Found>;
 
-/// Printers, and devices that no driver of the system wants.
+/// Printers, and devices that no kernel driver is bound to.
 fn usb(root: &Path) -> Vec<Found> {
     let mut all = Vec::new();
     for dir in entries(&root.join("sys/bus/usb/devices")) {
@@ -92,7 +92,7 @@ fn usb(root: &Path) -> Vec<Found> {
     all
 }
 
-/// Video devices; of the several nodes of one camera the first, which is the one with the picture.
+/// Video devices. Of the nodes of one camera only the first, which is the one with the picture.
 fn cameras(root: &Path) -> Vec<Found> {
     let mut all = Vec::new();
     for class in entries(&root.join("sys/class/video4linux")) {
@@ -123,7 +123,7 @@ fn cameras(root: &Path) -> Vec<Found> {
     all
 }
 
-/// Serial ports that have hardware behind them.
+/// Serial ports with hardware.
 fn serial(root: &Path) -> Vec<Found> {
     let links = |folder: &str| -> Vec<(PathBuf, PathBuf)> {
         let folder = entries(&root.join(folder)).into_iter();
@@ -133,7 +133,7 @@ fn serial(root: &Path) -> Vec<Found> {
     let mut all = Vec::new();
     for class in entries(&root.join("sys/class/tty")) {
         let Ok(place) = fs::canonicalize(class.join("device")) else { continue };
-        // 8250 ports that the system made room for and did not find: type 0, PORT_UNKNOWN.
+        // Reserved 8250 ports without hardware have type 0, PORT_UNKNOWN.
         if text(&class.join("type")).as_deref() == Some("0") {
             continue;
         }
@@ -156,7 +156,7 @@ fn serial(root: &Path) -> Vec<Found> {
                 found.identified_by(&device);
             }
         } else if name.starts_with("ttyUSB") || name.starts_with("ttyACM") {
-            // Half gone: an adapter that is being pulled loses its device before its port.
+            // An adapter being unplugged loses its device before its port.
             continue;
         }
         if let Some(id) = id {
@@ -175,14 +175,14 @@ fn serial(root: &Path) -> Vec<Found> {
     all
 }
 
-/// HID devices; of a keyboard the event node, which a till can have for itself, and else what is there.
+/// HID devices; for a keyboard its event node if it has one, because a till can grab that.
 fn hid(root: &Path) -> Vec<Found> {
     let inputs = evdev::node::list(root);
     let mut all = Vec::new();
     for node in hid::node::list(root) {
         let mut device = node.device;
         if node.interface.is_none() {
-            // Over Bluetooth that is the place of this computer's adapter, which says nothing of the device.
+            // Over Bluetooth that is the port of this computer's adapter.
             device.port.clear();
         }
         let (mut about, mut kind) = hid_class(&node.usages);
@@ -198,7 +198,7 @@ fn hid(root: &Path) -> Vec<Found> {
         if let Some(interface) = node.interface.filter(|_| !node.alone) {
             found.options.push(("interface".to_owned(), interface.to_string()));
         }
-        // The kernel numbers HID devices anew whenever they are plugged in: 0003:0C2E:0B6A.0001.
+        // The kernel gives HID devices a new number whenever they are plugged in: 0003:0C2E:0B6A.0001.
         let class = root.join("sys/class/hidraw").join(file_name(&node.path)).join("device");
         let place = fs::canonicalize(class).ok();
         let number = place.as_deref().map(file_name).unwrap_or_default();
@@ -211,7 +211,7 @@ fn hid(root: &Path) -> Vec<Found> {
             found.aliases.insert(0, input.path.display().to_string());
             found.access = access(&input.path, || permission::input_step(device.vendor, device.product));
         } else if keyboard && place.is_none_or(|place| !place.join("driver").exists()) {
-            // Half gone: a keyboard that is being pulled loses its driver and its event node first.
+            // A keyboard being unplugged loses its driver and its event node first.
             continue;
         } else {
             found.access =
@@ -222,7 +222,7 @@ fn hid(root: &Path) -> Vec<Found> {
     all
 }
 
-/// Two devices that only their ports tell apart get the port into their addresses.
+/// Adds the port to the addresses of devices that are otherwise alike.
 fn tell_twins_apart(all: &mut [Found]) {
     let mut same: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let key = |found: &Found| Address::of(found);
@@ -238,7 +238,7 @@ fn tell_twins_apart(all: &mut [Found]) {
     }
 }
 
-/// What two devices have in common that their addresses cannot tell apart.
+/// The key by which addresses without port name a device.
 struct Address;
 
 impl Address {
@@ -261,8 +261,8 @@ fn port(found: &Found) -> Option<&str> {
     })
 }
 
-/// The names of programs that have a found device's node open, as far as we may see. HID devices and keyboards are
-/// left out: several programs may read the same one, and a desktop reads every keyboard.
+/// Finds the programs that have a device's node open, as far as permissions allow. HID devices and keyboards are left
+/// out: several programs may read the same one, and a desktop reads every keyboard.
 fn name_holders(all: &mut [Found], root: &Path) {
     let shared = |found: &Found| matches!(found.link, LinkKind::Hid(_) | LinkKind::Evdev(_));
     let nodes: Vec<(usize, PathBuf)> = (0..all.len())
@@ -494,10 +494,10 @@ mod tests {
         tree.write("dev/input/event5", "");
         assert_eq!(listed(&tree), [format!("?+evdev://05e0:1200/S1  {named}")]);
         assert_eq!(tree.list()[0].aliases[0], tree.at("dev/input/event5").display().to_string());
-        // A desktop has every keyboard open, which says nothing.
+        // A desktop has every keyboard open.
         tree.link("proc/7/fd/9", "dev/input/event5");
         assert_eq!(tree.list()[0].access, Access::Free);
-        // Its twin, and what a look sees while the first is being pulled.
+        // Its twin, and a listing while the first is being unplugged.
         keyboard(&tree, "1-2", 2, "S1");
         let twins = listed(&tree);
         assert!(twins[0].contains("S1?port=1-1") && twins[1].contains("+hid://05e0:1200/S1?port=1-2"), "{twins:?}");

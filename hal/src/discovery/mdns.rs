@@ -11,22 +11,22 @@ use crate::{Error, Kind, Result};
 
 /// The raw stream of port 9100.
 const RAW: &str = "_pdl-datastream._tcp.local.";
-/// LPD and IPP: where these are, the raw port often is, too.
+/// LPD and IPP: printers with these often have the raw port, too.
 const OTHERS: [&str; 2] = ["_printer._tcp.local.", "_ipp._tcp.local."];
 /// The usual raw port.
 const RAW_PORT: u16 = 9100;
-/// More services than printers in any shop: the rest is a flood.
+/// The most services to accept, far more than any shop has printers.
 const MOST: usize = 256;
 
 /// One printer that announced itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Announced {
     pub(super) ip: IpAddr,
-    /// Where the raw stream is, or would be.
+    /// The port of the raw stream, announced or presumed.
     pub(super) port: u16,
     /// `TM-m30.local`
     pub(super) host: String,
-    /// What it calls itself.
+    /// Its own name.
     pub(super) name: String,
 }
 
@@ -42,7 +42,7 @@ impl Drop for Daemon {
 /// Listens for `limit`.
 ///
 /// # Errors
-/// The system allows no multicast DNS.
+/// The system does not support multicast DNS.
 pub(super) async fn browse(limit: Duration) -> Result<Vec<Announced>> {
     let fault = |e: mdns_sd::Error| {
         Error::new(Kind::Unsupported, "multicast DNS does not work here")
@@ -74,10 +74,10 @@ async fn collect(daemon: &ServiceDaemon, limit: Duration) -> Result<Vec<Announce
     Ok(printers)
 }
 
-/// Adds a service, unless the printer is known already; what the raw service says goes first.
+/// Adds a service, unless the printer is known already. The data of the raw service takes precedence.
 fn add(printers: &mut Vec<Announced>, service: &ResolvedService) {
     let is_raw = service.ty_domain == RAW;
-    // A link-local IPv6 address means nothing without its interface.
+    // A link-local IPv6 address is of no use without its interface.
     let usable = service.addresses.iter().map(|a| a.to_ip_addr()).filter(|ip| match ip {
         IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_multicast() && !v4.is_broadcast(),
         IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_unspecified() && !v6.is_multicast(),
@@ -96,7 +96,7 @@ fn add(printers: &mut Vec<Announced>, service: &ResolvedService) {
     let name = model.unwrap_or_else(|| instance.trim_end_matches('.').to_owned());
     let host = service.host.trim_end_matches('.').to_owned();
     let printer = Announced { ip, port, host, name };
-    // By name, too: one printer on Ethernet and Wi-Fi is one printer. The address it was first seen by stays.
+    // By name, too, since a printer may be on Ethernet and Wi-Fi. The address found first is kept.
     let same = |p: &Announced| p.port == port && (p.ip == ip || (!printer.host.is_empty() && p.host == printer.host));
     match printers.iter_mut().find(|p| same(p)) {
         None => printers.push(printer),

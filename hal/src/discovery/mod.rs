@@ -1,8 +1,8 @@
-//! What is plugged in, what may be opened, and what comes and goes.
+//! Which devices are plugged in, whether they can be opened, and hot-plug events.
 //!
-//! Looking opens nothing and sends nothing, so that a device in use is never disturbed: on Linux all of it
-//! comes from /sys. What a printer or terminal really speaks, only asking it tells; [`Found::kind`]
-//! is a guess from class and maker.
+//! Listing neither opens devices nor sends anything, so that a device in use is never disturbed: on Linux all
+//! information comes from /sys. Only asking a device reveals what it really speaks; [`Found::kind`] is a guess from
+//! device class and maker.
 //!
 //! ```no_run
 //! # async fn list() {
@@ -58,26 +58,26 @@ pub use watch::{Event, Source, Watch, watch};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Found {
-    /// How to reach it.
+    /// The link that reaches it.
     pub link: LinkKind,
-    /// Options that its address needs, such as `port` for one of two that are alike.
+    /// Options that its address needs, such as `port` to tell it from an identical one.
     pub options: Vec<(String, String)>,
     /// What kind of device it most likely is: a guess.
     pub kind: Option<DeviceKind>,
-    /// The protocol that it most likely speaks. Looking leaves it empty: this crate knows no protocols; a driver table
+    /// The protocol that it most likely speaks. Listing leaves it empty: this crate knows no protocols; a driver table
     /// fills it in by [`Found::kind`].
     pub protocol: Option<String>,
-    /// What it calls itself; may be empty.
+    /// Its own name; may be empty.
     pub name: String,
-    /// What it is, in words: `USB printer`, `HID scanner`, `HID scanner in keyboard mode`.
+    /// Its kind in words: `USB printer`, `HID scanner`, `HID scanner in keyboard mode`.
     pub about: String,
-    /// What tells it from others, the most lasting first.
+    /// Its identities, the most persistent first.
     pub identities: Vec<Identity>,
     /// Other paths that lead to it: `/dev/ttyUSB0`.
     pub aliases: Vec<String>,
     /// Whether it can be opened.
     pub access: Access,
-    /// Changes whenever it is plugged in anew.
+    /// Changes each time that it is plugged in.
     pub(crate) instance: String,
 }
 
@@ -95,11 +95,11 @@ pub enum DeviceKind {
     Camera,
 }
 
-/// What stays when a device is unplugged and put back.
+/// An identity that a device keeps when it is unplugged and plugged in again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Identity {
-    /// Maker, product and serial number: stays wherever it is plugged in.
+    /// Maker, product and serial number: independent of the port.
     UsbSerial {
         /// Vendor id.
         vendor: u16,
@@ -108,7 +108,7 @@ pub enum Identity {
         /// Serial number.
         serial: String,
     },
-    /// Maker, product and port: stays as long as it comes back to the same port.
+    /// Maker, product and port: valid as long as it returns to the same port.
     UsbPort {
         /// Vendor id.
         vendor: u16,
@@ -121,7 +121,7 @@ pub enum Identity {
     SerialById(String),
     /// Address of a network or Bluetooth adapter: `AA:BB:CC:DD:EE:FF`.
     Mac(String),
-    /// A path that may belong to another device after the next start.
+    /// A path that may belong to another device after the next boot.
     Path(String),
 }
 
@@ -140,22 +140,22 @@ impl fmt::Display for Identity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// Nothing speaks against it.
+    /// As far as known, yes.
     Free,
-    /// Another program has it, named where the system tells.
+    /// Another program holds it; named if the system reveals it.
     Held {
         /// `pid 123 (cupsd)`
         by: Option<String>,
     },
-    /// The system does not let us.
+    /// Permission is missing.
     Denied {
-        /// What to do about it.
+        /// The next step for a person.
         next_step: String,
     },
 }
 
 impl Found {
-    /// A device reached over `link`, free, and nothing else known of it.
+    /// A device reached over `link`, free, with nothing else known about it.
     pub fn new(link: LinkKind, about: impl Into<String>) -> Self {
         Self {
             link,
@@ -176,7 +176,7 @@ impl Found {
         Some(self.address_for(self.protocol.as_deref()?))
     }
 
-    /// Its address for a protocol that the caller knows it to speak.
+    /// Its address, for a protocol that the caller knows.
     pub fn address_for(&self, protocol: &str) -> Address {
         self.options.iter().fold(Address::new(protocol, self.link.clone()), |a, (name, value)| a.with(name, value))
     }
@@ -187,7 +187,7 @@ impl Found {
             self.identities.iter().any(|i| matches!(i, Identity::UsbPort { port, .. } if port == wanted))
         };
         match (&self.link, address.link()) {
-            // A keyboard is reached both ways, whichever it is listed by.
+            // A keyboard can be reached over both links, whichever one it is listed with.
             (LinkKind::Usb(mine), LinkKind::Usb(theirs))
             | (LinkKind::Hid(mine) | LinkKind::Evdev(mine), LinkKind::Hid(theirs) | LinkKind::Evdev(theirs)) => {
                 (mine.vendor, mine.product) == (theirs.vendor, theirs.product)
@@ -250,20 +250,20 @@ impl serde::Serialize for Found {
     }
 }
 
-/// What [`list`] found, and where it could not look.
+/// What [`list`] found, and which buses it could not search.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Listing {
     /// The devices, by link and address.
     pub found: Vec<Found>,
-    /// Buses that could not be looked at, each with the next step.
+    /// Buses that could not be searched, each with the next step.
     pub problems: Vec<Error>,
 }
 
-/// What is plugged in now: USB printers and the like, serial ports, HID devices, cameras.
+/// Lists what is plugged in now: USB printers and similar devices, serial ports, HID devices, cameras.
 pub async fn list() -> Listing {
     let mut listing = look(platform::Detail::WithHolders, Buses::ALL).await.unwrap_or_else(|error| {
-        let problem = Error::new(Kind::Io, "looking for devices failed").because(error);
+        let problem = Error::new(Kind::Io, "listing devices failed").because(error);
         Listing { found: Vec::new(), problems: vec![problem] }
     });
     listing.found.sort_by_key(Found::to_string);
@@ -273,12 +273,12 @@ pub async fn list() -> Listing {
 /// Reading /sys can block while a device is being enumerated.
 ///
 /// # Errors
-/// It panicked, or the runtime is shutting down: what is there is not known.
+/// The listing panicked, or the runtime is shutting down.
 async fn look(detail: platform::Detail, buses: Buses) -> Result<Listing, tokio::task::JoinError> {
     tokio::task::spawn_blocking(move || platform::list(detail, buses)).await
 }
 
-/// Where to look: a set of buses.
+/// A set of buses to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Buses(u8);
 
@@ -290,7 +290,7 @@ impl Buses {
     const NONE: Self = Self(0);
     const ALL: Self = Self(15);
 
-    /// The one that a link belongs to; none for what is not plugged in.
+    /// The bus of a link; empty for links that are not hot-pluggable.
     fn of(link: &LinkKind) -> Self {
         match link {
             LinkKind::Usb(_) => Self::USB,
@@ -315,18 +315,18 @@ impl std::ops::BitOrAssign for Buses {
 /// What kind of printer this maker sells.
 fn printer_kind(vendor: u16) -> DeviceKind {
     match vendor {
-        // Star, whose printers speak a protocol of their own. Hewlett-Packard, Brother, Canon, Dymo, Zebra: office
+        // Star has its own protocol. Hewlett-Packard, Brother, Canon, Dymo, Zebra: office
         // and label printers.
         0x0519 | 0x03f0 | 0x04f9 | 0x04a9 | 0x0922 | 0x0a5f => DeviceKind::OtherPrinter,
         _ => DeviceKind::ReceiptPrinter,
     }
 }
 
-/// A keyboard, or what claims to be one: nothing but the maker tells which.
+/// A keyboard, or a scanner in keyboard mode: only the maker tells which.
 #[cfg(target_os = "linux")]
 const KEYBOARD: &str = "HID keyboard or scanner in keyboard mode";
 
-/// Whether what this maker sells as a keyboard is a scanner. Names as in usb.ids, and today's.
+/// Whether keyboards of this maker are scanners. Names as in usb.ids, and today's.
 #[cfg(target_os = "linux")]
 fn makes_scanners(vendor: u16) -> bool {
     match vendor {

@@ -1,7 +1,7 @@
-//! Printers on the network: found by multicast DNS and by Epson's broadcast, then asked.
+//! Printers on the network: found by multicast DNS and by Epson's broadcast, then confirmed.
 //!
-//! A printer's port 9100 is also other software's (node_exporter's, for one), so nothing is reported that
-//! was not asked in its own protocol. This crate knows no protocol: the caller asks.
+//! Other software uses port 9100, too (node_exporter, for one), so only devices that answered in a printer's protocol
+//! are reported. This crate has no protocols: the caller asks.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,18 +15,18 @@ use super::{Found, Identity, Listing, epson, mdns};
 use crate::address::LinkKind;
 use crate::{Address, BoxFuture};
 
-/// How long one device may take to say what it is, connecting included.
+/// How long one device may take to identify itself, including connecting.
 pub const CONFIRM: Duration = Duration::from_secs(5);
-/// How many are asked at the same time.
+/// How many devices are asked at the same time.
 const AT_ONCE: usize = 16;
 
-/// Looks for printers on the network for `limit`, then has `confirm` ask those that `in_use` does not
-/// name. Ends at the latest [`CONFIRM`] later for every 16 devices.
+/// Looks for printers on the network for `limit`, then calls `confirm` for each that is not `in_use`. That takes at
+/// most another [`CONFIRM`] for every 16 devices.
 ///
-/// `in_use` gets a device's address by number and by each name it has; its protocol is `printer`,
-/// since that is not known yet: compare the links. `confirm` connects, asks in the protocols it knows, and
-/// returns the device with [`Found::protocol`] and whatever it learned, or `None` if it is no such
-/// device.
+/// `in_use` is asked for a device's IP address and each of its names, as addresses with the protocol `printer`, since
+/// the real one is not known yet: compare the links. `confirm` connects, asks in the protocols it knows, and
+/// returns the device with [`Found::protocol`] and whatever it learned, or `None` if it is not a
+/// printer.
 ///
 /// ```no_run
 /// # async fn look(owned: Vec<tresen_hal::Address>) {
@@ -96,7 +96,7 @@ fn candidate(ip: IpAddr, port: u16, name: String) -> Found {
     found
 }
 
-/// Those that nobody uses and that are what they seem.
+/// The devices that are free and confirmed.
 async fn ask(
     candidates: Vec<Found>,
     in_use: impl Fn(&Address) -> bool,
@@ -116,7 +116,7 @@ async fn ask(
             let _turn = turns.acquire().await;
             let answer = tokio::time::timeout(CONFIRM, answer).await.ok().flatten();
             if answer.is_none() {
-                tracing::debug!(device = label, "did not say that it is a printer");
+                tracing::debug!(device = label, "did not identify itself as a printer");
             }
             answer
         });
@@ -128,8 +128,8 @@ async fn ask(
     found
 }
 
-/// Hardware addresses of the hosts that were just talked to, where the system tells. Behind a router it
-/// does not.
+/// Hardware addresses of hosts that were just contacted, as far as the system knows them. It does not for hosts behind
+/// a router.
 fn neighbours() -> BTreeMap<String, String> {
     let table = if cfg!(target_os = "linux") { std::fs::read_to_string("/proc/net/arp") } else { Ok(String::new()) };
     table.map(|table| parse_arp(&table)).unwrap_or_default()

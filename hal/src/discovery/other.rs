@@ -4,10 +4,10 @@ use super::{Buses, Found, Identity, Listing, Source, printer_kind};
 use crate::address::LinkKind;
 use crate::{Error, Kind};
 
-/// How closely to look. These systems do not tell who holds a device.
+/// How much to find out. These systems do not reveal who holds a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// As it is.
+    /// What the system lists.
     Quick,
     /// The same.
     WithHolders,

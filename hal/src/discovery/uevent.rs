@@ -1,7 +1,7 @@
 //! The kernel's and udevd's announcements of devices that come and go: netlink, NETLINK_KOBJECT_UEVENT.
 //!
-//! What they say is only taken as a reason to look, so nothing depends on who sent it. Where udevd runs,
-//! its own announcements count, because they come after it has set permissions and made links.
+//! An announcement only triggers a new listing, so it does not matter who sent it. If udevd runs, its announcements are
+//! used, because they follow after it has set permissions and created links.
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -17,7 +17,7 @@ use crate::sys;
 /// Multicast groups.
 const KERNEL: u32 = 1;
 const UDEV: u32 = 2;
-/// Subsystems whose devices are listed, and where.
+/// Subsystems, and the buses that list their devices.
 const SUBSYSTEMS: [(&str, Buses); 6] = [
     ("usb", Buses::USB),
     ("usbmisc", Buses::USB),
@@ -32,15 +32,15 @@ pub(super) struct Uevents {
     socket: AsyncFd<OwnedFd>,
 }
 
-/// Opens whichever announcements this system has.
+/// Subscribes to the announcements that this system has.
 ///
 /// # Errors
-/// Says why there are none.
+/// Why there are none.
 pub(super) fn open() -> Result<(Uevents, Source), String> {
     // The kernel announces devices in the first user namespace only.
     let namespace = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     if !namespace.is_empty() && !is_first_namespace(&namespace) {
-        return Err("a container without the host's user namespace hears of no devices".to_owned());
+        return Err("a container without the host's user namespace receives no device announcements".to_owned());
     }
     let udev = Path::new("/run/udev/control").exists();
     let open = || {
@@ -49,13 +49,12 @@ pub(super) fn open() -> Result<(Uevents, Source), String> {
         bind(&socket, &SocketAddrNetlink::new(0, if udev { UDEV } else { KERNEL }))?;
         sys::readable(socket)
     };
-    let socket = open().map_err(|e| format!("the kernel's announcements cannot be heard ({e})"))?;
+    let socket = open().map_err(|e| format!("the kernel's announcements cannot be received ({e})"))?;
     Ok((Uevents { socket }, if udev { Source::Udev } else { Source::Kernel }))
 }
 
 impl Uevents {
-    /// Waits until a device may have come or gone, takes in all that was announced so far, and says where to
-    /// look.
+    /// Waits until a device may have come or gone, consumes all pending announcements, and returns the buses to search.
     pub(super) async fn changed(&self) -> Buses {
         loop {
             let Ok(mut ready) = self.socket.readable().await else { return std::future::pending().await };
@@ -68,7 +67,7 @@ impl Uevents {
                 });
                 match got {
                     Ok(Ok(bus)) => buses |= bus,
-                    // ENOBUFS: more was announced than the socket holds.
+                    // ENOBUFS: the socket's buffer overflowed.
                     Ok(Err(_)) => return Buses::ALL,
                     Err(_would_block) => break,
                 }
@@ -80,7 +79,7 @@ impl Uevents {
     }
 }
 
-/// Where the announced device is listed. Properties end with 0, in both kinds of announcement.
+/// The bus that lists the announced device. Properties are NUL-terminated in both kinds of announcement.
 fn concerned(announcement: &[u8]) -> Buses {
     let properties = announcement.split(|byte| *byte == 0);
     let subsystem = properties.filter_map(|property| property.strip_prefix(b"SUBSYSTEM=")).next();
@@ -88,7 +87,7 @@ fn concerned(announcement: &[u8]) -> Buses {
     known.map_or(Buses::NONE, |(_, bus)| *bus)
 }
 
-/// `0 0 4294967295`: every user id means itself.
+/// `0 0 4294967295`: every user id maps to itself.
 fn is_first_namespace(uid_map: &str) -> bool {
     uid_map.split_whitespace().eq(["0", "0", "4294967295"])
 }

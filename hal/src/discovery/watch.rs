@@ -1,4 +1,4 @@
-//! Hot-plug: looks again whenever the system says that something changed, and now and then in any case.
+//! Hot-plug: lists devices again whenever the system announces a change, and periodically in any case.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::{Buses, Found, Listing, look, platform::Detail};
 
-/// How often to look where the system announces changes: announcements can be lost.
+/// The period if the system announces changes, since announcements can be lost.
 const LOOK_ANYWAY: Duration = Duration::from_secs(30);
-/// How often to look where it does not.
+/// The period if it does not.
 const LOOK_ONLY: Duration = Duration::from_secs(2);
 
 /// A device that came, went or changed.
@@ -21,7 +21,7 @@ pub enum Event {
     Arrived(Found),
     /// It was unplugged.
     Left(Found),
-    /// It is the same, but something about it is not: mostly its permissions.
+    /// Something about it changed, mostly its permissions.
     Changed(Found),
 }
 
@@ -34,17 +34,17 @@ impl Event {
     }
 }
 
-/// Where the news come from.
+/// The source of hot-plug events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
     /// udevd, after it has set permissions.
     Udev,
-    /// The kernel itself, since no udevd runs here.
+    /// The kernel itself, because udevd is not running.
     Kernel,
     /// The system's own notifications.
     System,
-    /// No notifications, for the reason given: polls every 2 s.
+    /// No notifications, for this reason: polls every 2 s.
     Look(String),
 }
 
@@ -59,7 +59,7 @@ pub struct Watch {
     next_look: Instant,
 }
 
-/// Starts watching. What is there already is not announced; [`super::list`] tells. Needs a tokio runtime.
+/// Starts watching. Devices that are present already are not announced; see [`super::list`]. Needs a tokio runtime.
 pub fn watch() -> Watch {
     let (announcements, source) = Announcements::open();
     tracing::debug!(?source, "watching for devices");
@@ -71,7 +71,7 @@ pub fn watch() -> Watch {
 }
 
 impl Watch {
-    /// Where the news come from.
+    /// The source of hot-plug events.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -91,15 +91,15 @@ impl Watch {
                 }
                 match looked {
                     Ok(listing) => self.compare(listing.found, buses),
-                    // Not knowing what is there is not the same as nothing being there.
+                    // A failed listing does not mean that all devices are gone.
                     Err(error) => {
-                        tracing::warn!(%error, "looking for devices failed");
+                        tracing::warn!(%error, "listing devices failed");
                         self.next_look = Instant::now() + LOOK_ONLY;
                     }
                 }
                 continue;
             }
-            // Only where something was announced: looking everywhere takes several times as long.
+            // Only the announced buses: searching all takes several times as long.
             let buses = tokio::select! {
                 buses = self.announcements.changed() => buses,
                 () = tokio::time::sleep_until(self.next_look) => Buses::ALL,
@@ -137,7 +137,7 @@ fn differences(mut before: BTreeMap<String, Found>, now: BTreeMap<String, Found>
             Some(_) => {}
         }
     }
-    // A device that was replugged between two looks first leaves, then arrives.
+    // A device that was replugged between two listings first leaves, then arrives.
     before.into_values().map(Event::Left).chain(later).collect()
 }
 

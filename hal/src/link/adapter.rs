@@ -1,5 +1,4 @@
-//! embedded-io both ways: a link from anything that reads and writes in the embedded world, and a link
-//! as something that embedded code can read and write. embedded-io and embedded-io-async 0.7.
+//! Adapters between links and embedded-io 0.7, both blocking and async, in both directions.
 //!
 //! | from | to | by |
 //! |---|---|---|
@@ -8,8 +7,8 @@
 //! | [`Link`] | `embedded_io_async::{Read, Write}` | [`Io`] |
 //! | [`Link`] | `embedded_io::{Read, Write}` | [`Blocking`] |
 //!
-//! A link works in both directions at once, so a reader and a writer are taken apart; most drivers of
-//! serial ports can be split. Left out: `ReadReady`, `WriteReady`, `BufRead`.
+//! A link works in both directions at once, so it needs a separate reader and writer; most serial port drivers can be
+//! split. Left out: `ReadReady`, `WriteReady`, `BufRead`.
 
 use embedded_io::ErrorKind;
 use tokio::runtime::Handle;
@@ -18,7 +17,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
 const CHUNK: usize = 4096;
-/// Chunks that wait to be received before the reader is left waiting.
+/// How many received chunks are buffered before reading pauses.
 const QUEUE: usize = 16;
 
 /// A link over a reader and a writer; made by [`link`] and [`link_blocking`].
@@ -34,8 +33,8 @@ struct Job {
     done: oneshot::Sender<Result<()>>,
 }
 
-/// A link from an asynchronous reader and writer. Embedded futures may stay on one thread only, so
-/// both get one, which ends when the link is dropped.
+/// A link from an asynchronous reader and writer. Embedded futures need not be `Send`, so both run on a thread of their
+/// own, which ends when the link is dropped.
 ///
 /// ```
 /// use tresen_hal::{Link, link::adapter};
@@ -50,7 +49,7 @@ struct Job {
 /// ```
 ///
 /// # Errors
-/// The system has no thread left.
+/// The system cannot start another thread.
 pub fn link<R, W>(reader: R, writer: W) -> Result<Adapted>
 where
     R: embedded_io_async::Read + Send + 'static,
@@ -64,11 +63,11 @@ where
     Ok(adapted)
 }
 
-/// A link from a blocking reader and writer, each on a thread of its own. The reader's ends at its
-/// next byte, error or end after the link was dropped.
+/// A link from a blocking reader and writer, each on a thread of its own. After the link is dropped, the reader's
+/// thread ends with its next byte, error or end of file.
 ///
 /// # Errors
-/// The system has no thread left.
+/// The system cannot start another thread.
 pub fn link_blocking<R, W>(mut reader: R, mut writer: W) -> Result<Adapted>
 where
     R: embedded_io::Read + Send + 'static,
@@ -172,8 +171,8 @@ impl Link for Adapted {
     }
 }
 
-/// A link that embedded code reads and writes. The end of the link is the end of the file: `read`
-/// returns 0. For both directions at once make two of `&link`.
+/// Lets async embedded code read and write a link. At the end of the link, `read` returns 0. For both directions at
+/// once, wrap `&link` twice.
 ///
 /// ```
 /// use embedded_io_async::{Read, Write};
@@ -201,7 +200,7 @@ impl<L: Link> Io<L> {
         Self { link, held: Vec::new(), read: 0 }
     }
 
-    /// The link, and what was received and not read yet.
+    /// The link, and bytes that were received and not read yet.
     pub fn into_parts(mut self) -> (L, Vec<u8>) {
         self.held.drain(..self.read);
         (self.link, self.held)
@@ -260,7 +259,7 @@ impl<L: Link> embedded_io_async::Write for Io<L> {
     }
 }
 
-/// A link that blocking embedded code reads and writes, from a thread that does not run the runtime.
+/// Lets blocking embedded code read and write a link, from a thread outside the runtime.
 #[derive(Debug)]
 pub struct Blocking<L> {
     io: Io<L>,
@@ -268,7 +267,7 @@ pub struct Blocking<L> {
 }
 
 impl<L: Link> Blocking<L> {
-    /// Wraps `link`, which `runtime` drives.
+    /// Wraps `link`, which runs on `runtime`.
     pub fn new(link: L, runtime: Handle) -> Self {
         Self { io: Io::new(link), runtime }
     }

@@ -1,25 +1,24 @@
-//! Resolves an address to one of the devices that are plugged in. It never takes the first that fits: if two
-//! fit, the error lists them.
+//! Resolves an address to one of the devices that are plugged in. If several match, the error lists them.
 
 use crate::address::UsbId;
 use crate::{Error, Kind, Result};
 
-/// A device that is plugged in, as far as choosing needs to know it.
+/// What choosing needs to know about a device that is plugged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) vendor: u16,
     pub(crate) product: u16,
     pub(crate) serial: Option<String>,
-    /// Bus and ports on the way to it: `1-1.4`.
+    /// Its bus and ports: `1-1.4`.
     pub(crate) port: String,
-    /// What it calls itself; may be empty.
+    /// Its own name; may be empty.
     pub(crate) name: String,
 }
 
 #[cfg(target_os = "linux")]
 impl Candidate {
-    /// Whether both are the same device, seen at two of its interfaces. Bluetooth devices all have the port
-    /// of this computer's own adapter, and only their addresses tell them apart.
+    /// Whether both are interfaces of the same device. Bluetooth devices all have the port of this computer's adapter,
+    /// so only their addresses distinguish them.
     pub(crate) fn is(&self, other: &Self) -> bool {
         (self.vendor, self.product, &self.port) == (other.vendor, other.product, &other.port)
             && (self.serial == other.serial || self.serial.is_none() || other.serial.is_none())
@@ -37,11 +36,10 @@ impl std::fmt::Display for Candidate {
     }
 }
 
-/// The position of the one candidate that `id` and, where given, `port` mean.
+/// The index of the one candidate that matches `id` and, if given, `port`.
 ///
 /// # Errors
-/// [`Kind::NotFound`] names what is there instead; [`Kind::Address`] lists the candidates when more than
-/// one fits.
+/// [`Kind::NotFound`] names what is present instead; [`Kind::Address`] lists the candidates if several match.
 pub(crate) fn choose(candidates: &[Candidate], id: &UsbId, port: Option<&str>) -> Result<usize> {
     let alike = |c: &Candidate| c.vendor == id.vendor && c.product == id.product;
     let fits = |c: &Candidate| {
@@ -56,13 +54,15 @@ pub(crate) fn choose(candidates: &[Candidate], id: &UsbId, port: Option<&str>) -
             Err(if others.is_empty() {
                 error.hint("is it plugged in and switched on? `tresen list` shows what is there")
             } else {
-                error.hint(format!("the address is for another one; there is {}", others.join(" and ")))
+                error.hint(format!("present instead: {}", others.join(" and ")))
             })
         }
         _ => {
             let names: Vec<String> = fitting.iter().map(|&i| candidates[i].to_string()).collect();
-            let error =
-                Error::new(Kind::Address, format!("the address fits {} devices: {}", names.len(), names.join(" and ")));
+            let error = Error::new(
+                Kind::Address,
+                format!("the address matches {} devices: {}", names.len(), names.join(" and ")),
+            );
             let serials: Vec<_> = fitting.iter().filter_map(|&i| candidates[i].serial.as_ref()).collect();
             let distinct = serials.iter().collect::<std::collections::BTreeSet<_>>().len() == fitting.len();
             Err(error.hint(if distinct {
@@ -74,7 +74,7 @@ pub(crate) fn choose(candidates: &[Candidate], id: &UsbId, port: Option<&str>) -
     }
 }
 
-/// As [`choose`], among nodes of which several may belong to one device.
+/// As [`choose`], among nodes, several of which may belong to one device.
 ///
 /// # Errors
 /// As [`choose`].
@@ -149,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_there_instead() {
+    fn names_what_is_present_instead() {
         let error = choose(&[printer(Some("A"), "1-1")], &id(Some("B")), None).expect_err("another one");
         assert_eq!(error.kind(), Kind::NotFound);
-        assert!(error.to_string().contains("there is 04b8:0202/A at port 1-1"), "{error}");
+        assert!(error.to_string().contains("present instead: 04b8:0202/A at port 1-1"), "{error}");
         let error = choose(&[], &id(None), None).expect_err("nothing");
         assert!(error.to_string().contains("plugged in"), "{error}");
     }

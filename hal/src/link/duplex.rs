@@ -1,4 +1,4 @@
-//! Both directions of one stream at the same time, for streams that ask for `&mut`.
+//! Both directions of a stream at the same time, for streams whose methods take `&mut self`.
 
 use std::io;
 use std::pin::Pin;
@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::{Error, Result};
 
-/// Bytes that one [`Duplex::recv`] makes room for.
+/// The most bytes that one [`Duplex::recv`] reads.
 const CHUNK: usize = 4096;
 
-/// Locks the stream for one poll at a time, none of which waits. A reader and a writer may use one
-/// each; the stream keeps a waker per direction.
+/// Locks the stream for one poll at a time, which never blocks. A reader and a writer may use one each; the stream
+/// keeps a waker per direction.
 pub(super) struct Duplex<'a, S>(pub(super) &'a Mutex<S>);
 
 impl<S: Unpin> Duplex<'_, S> {
@@ -23,10 +23,10 @@ impl<S: Unpin> Duplex<'_, S> {
 }
 
 impl<S: AsyncRead + Unpin> Duplex<'_, S> {
-    /// One chunk, appended to `into`; its length. Nothing is lost when it is cancelled.
+    /// Appends one chunk to `into` and returns its length. Cancel-safe.
     ///
     /// # Errors
-    /// `closed` says what the stream's end means, `lost` what a fault means.
+    /// `closed()` at the end of the stream, `lost(…)` for a fault.
     pub(super) async fn recv(
         mut self,
         into: &mut Vec<u8>,

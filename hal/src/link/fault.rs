@@ -1,7 +1,7 @@
-//! Breaks a link on purpose: by a plan that names the place, or by a seed.
+//! Injects faults into a link: at planned places, or by a seed.
 //!
-//! Chunks are counted from 0 in each direction: what one `send` is given, what one `recv` of the inner link
-//! returns. Times are tokio's, so that a test with a paused clock waits for nothing.
+//! Chunks are counted from 0 in each direction: the argument of a `send`, the result of a `recv` of the inner link.
+//! Times are tokio's, so a test with a paused clock does not wait.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,41 +26,41 @@ use super::record::Direction;
 use crate::random::splitmix;
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
-/// What goes wrong, and where. Counted from the opening of the link.
+/// Which faults to inject, and where.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// The link is cut instead of this send (0 is the first): nothing of it arrives.
+    /// The link is cut instead of this send (0 is the first), of which nothing arrives.
     pub cut_before_send: Option<usize>,
-    /// The link is cut after this send (0 is the first) has arrived; the sender learns it from `recv`.
+    /// The link is cut after this send (0 is the first) has arrived; the sender learns of it from `recv`.
     pub cut_after_send: Option<usize>,
     /// The link is cut instead of this received chunk, which is lost.
     pub cut_before_recv: Option<usize>,
     /// The link is cut after this many bytes were sent; the rest of that send is lost.
     pub cut_after_sent_bytes: Option<usize>,
-    /// What is received comes in pieces whose lengths this seed decides.
+    /// Received chunks are split into pieces of random length, by this seed.
     pub split: Option<u64>,
-    /// What happens to single chunks. Several to one chunk happen in this order.
+    /// Damage to single chunks. Several for one chunk apply in this order.
     pub damages: Vec<(Direction, usize, Damage)>,
-    /// What happens to chunks by chance, in both directions.
+    /// Random damage, in both directions.
     pub noise: Option<Noise>,
 }
 
 impl Plan {
-    /// Adds what happens to the chunk that is sent `nth`.
+    /// Adds damage to the `nth` sent chunk.
     #[must_use]
     pub fn sent(mut self, nth: usize, damage: Damage) -> Self {
         self.damages.push((Direction::Sent, nth, damage));
         self
     }
 
-    /// Adds what happens to the chunk that is received `nth`.
+    /// Adds damage to the `nth` received chunk.
     #[must_use]
     pub fn received(mut self, nth: usize, damage: Damage) -> Self {
         self.damages.push((Direction::Received, nth, damage));
         self
     }
 
-    /// Adds damages by chance.
+    /// Adds random damage.
     #[must_use]
     pub fn noisy(mut self, noise: Noise) -> Self {
         self.noise = Some(noise);
@@ -68,48 +68,48 @@ impl Plan {
     }
 }
 
-/// What happens to one chunk.
+/// Damage to one chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
-    /// It arrives so much later, and what follows it waits behind it; a `send` takes so much longer.
+    /// It is delayed, and so are the chunks behind it; a `send` takes that much longer.
     Delay(Duration),
-    /// From this chunk on nothing passes in this direction: a device that takes nothing, or has fallen silent. The
-    /// link stays open.
+    /// From this chunk on nothing passes in this direction, as with a device that accepts nothing or has fallen silent.
+    /// The link stays open.
     Stall,
-    /// One byte is changed: `xor` is applied to the byte at `at`, counted round where the chunk is shorter.
+    /// One byte is changed: `xor` is applied to the byte at `at`, modulo the length of the chunk.
     Corrupt {
         /// Which byte.
         at: usize,
-        /// Which of its bits.
+        /// The bits to flip.
         xor: u8,
     },
     /// It arrives twice.
     Duplicate,
-    /// Bytes of it are lost: `count` of them from `at`, as far as it has them. A lost first byte is `at: 0, count: 1`.
+    /// `count` bytes from `at` on are lost, as far as the chunk has them.
     LoseBytes {
         /// The first of them.
         at: usize,
         /// How many.
         count: usize,
     },
-    /// All of it is lost.
+    /// It is lost.
     Lose,
-    /// It arrives behind so many chunks that follow it; with 1 the two cross.
+    /// It arrives after this many of the following chunks; with 1 the two swap places.
     Late(usize),
 }
 
-/// Damages by chance. The same seed does the same to the same chunks.
+/// Random damage. The same seed has the same effect on the same chunks.
 #[derive(Debug, Clone)]
 pub struct Noise {
-    /// Decides which chunks, and where in them.
+    /// Determines the chunks, and the places in them.
     pub seed: u64,
-    /// How many of a thousand chunks suffer.
+    /// How many of a thousand chunks are damaged.
     pub per_mille: u16,
-    /// What may happen, each as likely. The places in `Corrupt` and `LoseBytes` are the seed's, too.
+    /// The kinds of damage, each equally likely. The seed also determines the places in `Corrupt` and `LoseBytes`.
     pub damages: Vec<Damage>,
 }
 
-/// A link that misbehaves as a [`Plan`] says.
+/// A link with the faults of a [`Plan`].
 #[derive(Debug)]
 pub struct Fault<L> {
     inner: L,
@@ -121,30 +121,30 @@ pub struct Fault<L> {
 #[derive(Debug, Default)]
 struct State {
     sent_bytes: usize,
-    /// Decides the pieces of what is received.
+    /// Determines the pieces of received chunks.
     seed: u64,
-    /// What is left of the chunk that is being received in pieces.
+    /// The rest of the chunk that is being received in pieces.
     held: Vec<u8>,
     sent: Lane,
     received: Lane,
 }
 
-/// The chunks of one direction on their way.
+/// The chunks in transit in one direction.
 #[derive(Debug, Default)]
 struct Lane {
-    /// How many have come.
+    /// How many chunks there have been.
     count: usize,
     seed: u64,
-    /// Nothing passes any more.
+    /// Nothing passes anymore.
     stalled: bool,
-    /// Damaged, in the order in which they arrive, each not before its time.
+    /// Damaged chunks in the order of arrival, each with the time from which it may arrive.
     ready: VecDeque<(Instant, Vec<u8>)>,
-    /// Arrive behind so many others.
+    /// Chunks that arrive after this many others.
     late: Vec<(usize, Vec<u8>)>,
 }
 
 impl<L: Link> Fault<L> {
-    /// Breaks `inner` as `plan` says.
+    /// Adds the faults of `plan` to `inner`.
     pub fn new(inner: L, plan: Plan) -> Self {
         let seed = plan.noise.as_ref().map_or(0, |noise| noise.seed);
         let lane = |salt| Lane { seed: seed ^ salt, ..Lane::default() };
@@ -222,7 +222,7 @@ impl Lane {
         }
     }
 
-    /// Lets what waits for others arrive; `false` if there is nothing.
+    /// Lets chunks arrive that were waiting for others; `false` if there are none.
     fn give_up_waiting(&mut self) -> bool {
         let waiting = std::mem::take(&mut self.late);
         let any = !waiting.is_empty();
@@ -230,7 +230,7 @@ impl Lane {
         any
     }
 
-    /// A chunk arrives, and behind it those that have waited for it.
+    /// A chunk arrives, followed by those that have waited for it.
     fn arrive(&mut self, due: Instant, chunk: Vec<u8>) {
         if !chunk.is_empty() {
             self.ready.push_back((due, chunk));
@@ -322,7 +322,7 @@ impl<L: Link> Link for Fault<L> {
                 match got {
                     Ok(_) if self.plan.cut_before_recv == Some(n) => return self.cut().await,
                     Ok(_) => self.damage(Direction::Received, chunk),
-                    // What was to arrive behind others that never came arrives now.
+                    // Chunks that were waiting for others, which never came, arrive now.
                     Err(error) if !self.state().received.give_up_waiting() => return Err(error),
                     Err(_) => {}
                 }
@@ -336,7 +336,7 @@ impl<L: Link> Link for Fault<L> {
 }
 
 impl<L: Link> Fault<L> {
-    /// Moves what is due of the received bytes, or a piece of it, to the end of `into`.
+    /// Appends the received chunk that is due, or a piece of it, to `into`.
     fn take_piece(&self, into: &mut Vec<u8>) -> Option<usize> {
         let state = &mut *self.state();
         if state.held.is_empty() {

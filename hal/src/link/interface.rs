@@ -7,14 +7,14 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interface {
     pub(crate) number: u8,
-    /// Whether it is the only one of its device.
+    /// Whether its device has no other interface.
     pub(crate) alone: bool,
-    /// Bus and ports on the way to its device: `1-1.4`.
+    /// Bus and ports of its device: `1-1.4`.
     pub(crate) port: String,
 }
 
 impl Interface {
-    /// The interface that is this folder of /sys, `…/1-1.4/1-1.4:1.0`; none if it is anything else.
+    /// The interface of this folder in /sys, `…/1-1.4/1-1.4:1.0`; `None` if it is not one.
     pub(crate) fn at(folder: &Path) -> Option<Self> {
         let number = fs::read_to_string(folder.join("bInterfaceNumber")).ok()?;
         let device = folder.parent()?;

@@ -1,6 +1,6 @@
-//! Two ends in one process. Chunks keep their borders, unless one is larger than the link's capacity.
+//! A link between two ends in one process. Chunks arrive whole, unless one is larger than the link's capacity.
 //!
-//! Like a real link it holds a limited number of bytes that nobody has received yet: then `send` waits.
+//! Like a real link it buffers a limited number of bytes; beyond that, `send` waits.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
-/// One end of a pair; dropping or closing it ends the other end's `recv`, once that has received what was sent.
+/// One end of a pair. Dropping or closing it ends the other end's `recv`, after that has received everything sent.
 #[derive(Debug)]
 pub struct Memory {
     to: Arc<Pipe>,
@@ -33,9 +33,9 @@ pub fn pair_with(capacity: usize) -> (Memory, Memory) {
 struct Pipe {
     capacity: usize,
     state: Mutex<State>,
-    /// Something came, or the sender has ended.
+    /// Bytes were added, or the sender has ended.
     came: Notify,
-    /// Something was received, or the receiver has ended.
+    /// Bytes were removed, or the receiver has ended.
     went: Notify,
 }
 
@@ -58,7 +58,7 @@ impl Pipe {
         self.went.notify_waiters();
     }
 
-    /// Waits until `ready` has an answer; `changed` is notified whenever it may have another.
+    /// Waits until `ready` returns a value; `changed` is notified whenever it may.
     async fn when<T>(&self, changed: &Notify, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
             let mut change = std::pin::pin!(changed.notified());
@@ -71,14 +71,14 @@ impl Pipe {
         }
     }
 
-    /// Waits until a piece of `bytes` has room, and returns how much went.
+    /// Waits until there is room for a piece of `bytes`, and returns how much was queued.
     async fn put(&self, bytes: &[u8]) -> Result<usize> {
         let put = self.when(&self.went, |state| {
             if state.sender_ended || state.receiver_ended {
                 return Some(Err(closed()));
             }
             let room = self.capacity - state.bytes;
-            // A chunk keeps its borders if it fits at all.
+            // A chunk is kept whole if it fits at all.
             let take = if bytes.len() <= room {
                 bytes.len()
             } else if bytes.len() > self.capacity {
@@ -146,7 +146,7 @@ fn closed() -> Error {
     Error::new(Kind::Closed, "the other end closed the link")
 }
 
-/// What [`pair`] holds in each direction, 256 KiB: about as much as the two sockets of a local TCP connection.
+/// The capacity of [`pair`] in each direction: 256 KiB, about that of the two sockets of a local TCP connection.
 pub const CAPACITY: usize = 256 * 1024;
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
         });
         sent.expect("room again");
         assert_eq!((received.expect("whole"), &got[..]), (3, &b"onesix"[..]), "chunks keep their borders");
-        // The other direction has room of its own.
+        // The other direction has its own capacity.
         b.send(b"back").await.expect("room");
     }
 

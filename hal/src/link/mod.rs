@@ -1,4 +1,4 @@
-//! Links move bytes; they know nothing of what the bytes mean.
+//! Links move bytes, whatever their protocol.
 //!
 //! | module | moves bytes over | needs |
 //! |---|---|---|
@@ -12,10 +12,10 @@
 //! | [`evdev`] | key events of a scanner in keyboard mode | Linux |
 //! | `adapter` | embedded-io and embedded-io-async, both ways | feature `embedded-io` |
 //! | [`memory`] | a pair of queues in this process | – |
-//! | [`record`] | another link, and writes down what passes | – |
-//! | [`replay`] | a recording, which stands in for the device | – |
+//! | [`record`] | another link, and records the traffic | – |
+//! | [`replay`] | a recording, instead of a device | – |
 //! | [`relay()`] | between two links | – |
-//! | [`fault`] | another link, and breaks it as a plan or a seed says | – |
+//! | [`fault`] | another link, with faults by plan or seed | – |
 
 use std::fmt;
 use std::path::PathBuf;
@@ -56,16 +56,15 @@ pub use relay::relay;
 
 /// A two-way connection to one device.
 ///
-/// Both directions work at the same time: `send` may wait for a printer without paper while `recv`
-/// hears it say so. Call each from one place at a time.
+/// Both directions work at the same time: `send` may wait for a printer without paper while `recv` receives its status.
+/// Do not call `send`, or `recv`, twice at the same time.
 ///
 /// **Short.** `send` sends all of `bytes` or fails. `recv` returns as soon as one chunk is there: a
-/// socket read, a USB transfer, an HID report, a notification. On stream links a chunk begins and
-/// ends anywhere.
+/// socket read, a USB transfer, an HID report, a notification. On stream links, chunk
+/// boundaries are arbitrary.
 /// **Empty.** `recv` never returns an empty chunk; the end of the stream is an error of
 /// [`Kind::Closed`]. `send` of nothing does nothing.
-/// **Late.** Links have no deadline of their own except for opening and closing; callers wrap calls
-/// in `tokio::time::timeout`.
+/// **Late.** Only opening and closing have deadlines; callers wrap other calls in `tokio::time::timeout`.
 /// **Cancelled.** A dropped `recv` loses nothing. A dropped `send` may have sent any prefix: close
 /// the link, unless the protocol can tell how far it came.
 pub trait Link: Send + Sync + fmt::Debug {
@@ -81,7 +80,7 @@ pub trait Link: Send + Sync + fmt::Debug {
     /// [`Kind::Closed`] at the end of the stream, [`Kind::Io`] otherwise.
     fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>>;
 
-    /// Lets what was sent arrive, then ends the link. Takes at most a few seconds.
+    /// Flushes what was sent, then ends the link. Takes at most a few seconds.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
@@ -117,8 +116,7 @@ pub async fn open(address: &Address) -> Result<Box<dyn Link>> {
     open_redacted(address, Box::new(record::Plain)).await
 }
 
-/// Opens the link that `address` names; with its option `record=FILE` what passes is written down as
-/// `redactor` has masked it.
+/// Opens the link that `address` names. With the option `record=FILE`, the traffic is recorded as masked by `redactor`.
 ///
 /// # Errors
 /// As [`open`]; or the file cannot be written.
@@ -127,7 +125,7 @@ pub async fn open_redacted(address: &Address, redactor: Box<dyn record::Redactor
     let link = bare(address).await.map_err(|e| e.at(address.label()))?;
     let Some(file) = address.option("record") else { return Ok(link) };
     let (path, label) = (PathBuf::from(file), address.label());
-    // Making a file can block for as long as the disk likes.
+    // Creating a file may block.
     let made = tokio::task::spawn_blocking(move || record::new_file(&path)).await;
     let file = made.map_err(|e| Error::new(Kind::Cancelled, "the runtime is shutting down").because(e))??;
     Ok(Box::new(record::Record::new(link, Box::new(file), &label, redactor)?))
@@ -168,11 +166,11 @@ async fn bare(address: &Address) -> Result<Box<dyn Link>> {
         LinkKind::Spp { device } => spp::open(address, device).await.map(|l| Box::new(l) as _),
         #[cfg(not(all(feature = "spp", target_os = "linux")))]
         LinkKind::Spp { .. } => Err(missing("spp")),
-        other => Err(Error::new(Kind::Unsupported, format!("`{}` is not a link that carries bytes", other.scheme()))),
+        other => Err(Error::new(Kind::Unsupported, format!("links over `{}` do not carry bytes", other.scheme()))),
     }
 }
 
-/// The options that the link of an address reads, whether this build has that link or not.
+/// The options of a link, whether this build has that link or not.
 pub fn options(link: &LinkKind) -> impl Iterator<Item = &'static str> {
     let own: &[&str] = match link {
         LinkKind::Tcp { .. } => &options::TCP,
@@ -187,12 +185,12 @@ pub fn options(link: &LinkKind) -> impl Iterator<Item = &'static str> {
     own.iter().copied().chain(["record"])
 }
 
-/// Checks all of an address that can be checked without opening it: the values of the link's options, the files
-/// that they name, and that this build has the link.
+/// Checks what can be checked without opening an address: the values of the link's options, the files that they name,
+/// and that this build has the link.
 ///
 /// # Errors
 /// [`Kind::Address`] names the option, also as [`Error::option`], its value and what is allowed;
-/// [`Kind::Unsupported`] names the missing feature; [`Kind::NotFound`] a recording that is not there.
+/// [`Kind::Unsupported`] names the missing feature; [`Kind::NotFound`] a missing recording.
 pub fn check(address: &Address) -> Result<()> {
     check_options(address)?;
     match address.link() {
@@ -225,7 +223,7 @@ pub fn check(address: &Address) -> Result<()> {
     .map_err(|e| if e.device().is_some() { e } else { e.at(address.label()) })
 }
 
-/// Those of every link.
+/// The options of all links.
 fn check_options(address: &Address) -> Result<()> {
     match address.option("record") {
         Some("") => Err(address.refuse("record", "name a file")),
@@ -233,19 +231,19 @@ fn check_options(address: &Address) -> Result<()> {
     }
 }
 
-/// Runs what asks the system and may wait for it, such as reading /sys while a device is being enumerated.
+/// Runs blocking system calls, such as reading /sys while a device is being enumerated, on another thread.
 #[cfg(any(target_os = "linux", feature = "tls"))]
 async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let asked = tokio::task::spawn_blocking(ask).await;
     asked.map_err(|e| Error::new(Kind::Cancelled, "the runtime is shutting down").because(e))?
 }
 
-// Unused where every feature is built in.
+// Unused if every feature is built in.
 #[allow(dead_code)]
 fn missing(feature: &str) -> Error {
     if feature == "spp" && cfg!(not(target_os = "linux")) {
         return Error::new(Kind::Unsupported, "`spp` links are supported on Linux only")
-            .hint("pair the device in the system's settings and use the serial port that it then has");
+            .hint("pair the device in the system's settings and use the serial port that this creates");
     }
     Error::new(Kind::Unsupported, format!("this build has no {feature} links"))
         .hint(format!("build with feature `{feature}`"))

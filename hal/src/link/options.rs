@@ -1,5 +1,5 @@
-//! The names of each link's options, also of links that this build does not have: an option is then reported as
-//! part of a missing link, not as unknown.
+//! The option names of all links, including those that this build lacks, so that the error is a missing link and not an
+//! unknown option.
 
 pub(super) const TCP: [&str; 4] = ["connect-timeout", "tls", "ca", "fingerprint"];
 pub(super) const SERIAL: [&str; 7] = ["baud", "data", "parity", "stop", "flow", "dtr", "rts"];

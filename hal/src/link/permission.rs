@@ -1,4 +1,4 @@
-//! What to tell a person whom the system does not let at a device.
+//! Next steps for a person when the system denies access to a device.
 
 /// The udev rule that opens a USB device to local users and to the group `plugdev`.
 ///
@@ -22,14 +22,14 @@ pub fn hid_rule(vendor: u16, product: u16) -> String {
 }
 
 /// The udev rule that opens a keyboard's or keyboard scanner's event nodes, and only these, to local users and to
-/// the group `plugdev`. It goes by the input device's own numbers, so that it holds over Bluetooth too.
+/// the group `plugdev`. It matches the input device's own ids, so it also works over Bluetooth.
 pub fn input_rule(vendor: u16, product: u16) -> String {
     format!(
         r#"SUBSYSTEM=="input", KERNEL=="event*", ATTRS{{id/vendor}}=="{vendor:04x}", ATTRS{{id/product}}=="{product:04x}", GROUP="plugdev", MODE="0660", TAG+="uaccess""#
     )
 }
 
-/// The next step when [`input_rule`] is missing, with the group that opens every keyboard as the lesser choice.
+/// The next step when [`input_rule`] is missing; mentions the group that opens every keyboard as the worse choice.
 pub fn input_step(vendor: u16, product: u16) -> String {
     let rule = step(&input_rule(vendor, product));
     format!("{rule} (the group `input` would do too, but lets the user read what is typed on every keyboard)")

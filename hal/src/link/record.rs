@@ -1,5 +1,4 @@
-//! Writes down what passes over a link, as text that a person can read and [`super::replay`] can
-//! play back.
+//! Records the traffic of a link, as text that a person can read and [`super::replay`] can play back.
 //!
 //! ```text
 //! tresen-capture 1 escpos+tcp://10.0.0.20:9100
@@ -8,11 +7,11 @@
 //! 9.120333 !
 //! ```
 //! Seconds since the start, `>` to the device, `<` from the device, `!` the end. A protocol that carries card
-//! data or passwords hands in a [`Redactor`] that masks them. What a redactor holds back is written when it
-//! lets go of it, with the time of that moment.
+//! data or passwords supplies a [`Redactor`] that masks them. Bytes that a redactor holds back are recorded
+//! with the time of their release.
 //!
-//! The file is readable by its owner only. A thread of its own writes it, so that a slow disk holds up no sale;
-//! it is complete once [`Link::close`] has returned or the link has been dropped.
+//! The file is readable by its owner only. A separate thread writes it, so that a slow disk does not block a sale; it
+//! is complete once [`Link::close`] has returned or the link has been dropped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -26,7 +25,7 @@ use tokio::time::Instant;
 use super::hex::hex;
 use crate::{BoxFuture, Effect, Error, Kind, Link, Result};
 
-/// Which way a chunk went.
+/// The direction of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// To the device.
@@ -35,23 +34,23 @@ pub enum Direction {
     Received,
 }
 
-/// Masks what must not be written down, in the stream of one link; each link gets one of its own.
+/// Masks secrets in the stream of one link. Each link has its own.
 ///
-/// It keeps state per direction, because a secret may come in pieces: it may hold bytes back until it can tell
-/// what they are, and lets go of them in a later `feed` or in `finish`. What it lets go of has, in all, as many
-/// bytes as were fed in that direction, so that a capture of a masked stream has the stream's shape.
+/// It keeps state per direction, because a secret may be split over chunks: it may hold bytes back until it knows what
+/// they are, and release them in a later `feed` or in `finish`. In total it releases as many bytes as were fed in that
+/// direction, so that the capture has the length of the stream.
 pub trait Redactor: Send {
-    /// Takes in a chunk and returns what may be written down by now, which may be nothing.
+    /// Takes a chunk and returns the bytes that may be recorded now, if any.
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8>;
 
-    /// The stream has ended: the rest of one direction, masked where it is not known to be harmless.
+    /// The stream has ended: returns the rest of one direction, masked unless known to be harmless.
     fn finish(&mut self, direction: Direction) -> Vec<u8> {
         let _ = direction;
         Vec::new()
     }
 }
 
-/// For protocols without secrets: lets everything pass at once.
+/// For protocols without secrets: masks nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Plain;
 
@@ -61,14 +60,14 @@ impl Redactor for Plain {
     }
 }
 
-/// A function that masks each chunk by itself, where that is enough.
+/// A function that masks each chunk by itself.
 impl<F: FnMut(Direction, &[u8]) -> Vec<u8> + Send> Redactor for F {
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
         self(direction, bytes)
     }
 }
 
-/// A link that writes down what passes.
+/// A link that records its traffic.
 pub struct Record<L> {
     inner: L,
     log: Mutex<Log>,
@@ -77,7 +76,7 @@ pub struct Record<L> {
 struct Log {
     redactor: Box<dyn Redactor>,
     start: Instant,
-    /// The end has been written down.
+    /// The end has been recorded.
     ended: bool,
     /// `None` once the link is dropped.
     writer: Option<SyncSender<Job>>,
@@ -87,15 +86,15 @@ struct Log {
 
 enum Job {
     Line(String),
-    /// Answered once all before it is written.
+    /// Answered once everything before it is written.
     Flush(mpsc::Sender<()>),
 }
 
 impl<L: Link> Record<L> {
-    /// Records `inner` into `out`; `label` says what it was.
+    /// Records `inner` into `out`, with `label` as the description of the link.
     ///
     /// # Errors
-    /// `out` cannot be written, or the system has no thread left.
+    /// `out` cannot be written, or the system cannot start another thread.
     pub fn new(inner: L, out: Box<dyn Write + Send>, label: &str, redactor: Box<dyn Redactor>) -> Result<Self> {
         let failed = |e| Error::new(Kind::Storage, "the capture cannot be written").because(e);
         let mut out = BufWriter::new(out);
@@ -127,8 +126,8 @@ impl<L: Link> Record<L> {
     }
 }
 
-/// Makes a new file at `path`, readable by its owner only; where there is one, `path.2`, `path.3`, …: the number
-/// after the highest that is there, so that a reconnect overwrites nothing. Blocks on the disk.
+/// Creates a new file at `path`, readable by its owner only. If it exists, `path.2`, `path.3` and so on, one above the
+/// highest present, so that a reconnect overwrites nothing. Blocks on the disk.
 ///
 /// # Errors
 /// The file cannot be made, or the numbers are used up.
@@ -145,12 +144,12 @@ pub fn new_file(path: &Path) -> Result<File> {
         numbered.push(format!(".{number}"));
         let numbered = Path::new(&numbered);
         match create(numbered) {
-            // Another program was quicker.
+            // Another program created it first.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made.map_err(|e| failed(numbered, e)),
         }
     }
-    Err(Error::new(Kind::Input, "no number is left for another recording of this name")
+    Err(Error::new(Kind::Input, "there are too many recordings of this name")
         .at(path.display())
         .hint("move the old recordings away"))
 }
@@ -163,7 +162,7 @@ fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// The highest number of the recordings beside `path`; 1 is `path` itself.
+/// The highest number among the recordings of `path`; 1 is `path` itself.
 fn last_number(path: &Path) -> io::Result<u64> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(name) = path.file_name() else { return Ok(1) };
@@ -178,7 +177,7 @@ fn last_number(path: &Path) -> io::Result<u64> {
     Ok(last)
 }
 
-/// The writer's thread: writes as long as there is something to write, and passes it on to the disk in between.
+/// The writer's thread: writes queued lines, and flushes when the queue is empty.
 fn write(jobs: &mpsc::Receiver<Job>, mut out: impl Write) {
     let mut failed = false;
     let mut note = |result: io::Result<()>| {
@@ -233,7 +232,7 @@ impl Log {
         let at = self.start.elapsed().as_secs_f64();
         let Some(writer) = &self.writer else { return };
         if let Err(TrySendError::Full(_)) = writer.try_send(Job::Line(format!("{at:.6} {what}"))) {
-            tracing::warn!("the disk is too slow for the capture; a line of it is lost");
+            tracing::warn!("the disk is too slow for the capture; lost a line");
         }
     }
 }
@@ -266,7 +265,7 @@ impl<L: Link> Link for Record<L> {
                 log.end();
                 log.writer.clone()
             };
-            // Also where the queue is full: the thread may wait, the runtime may not.
+            // Even if the queue is full: the thread may block, the runtime may not.
             let flushed = tokio::task::spawn_blocking(move || {
                 if writer.is_some_and(|writer| writer.send(Job::Flush(written)).is_ok()) {
                     all.recv_timeout(FLUSH).ok();
@@ -299,9 +298,9 @@ impl<L: std::fmt::Debug> std::fmt::Debug for Record<L> {
     }
 }
 
-/// Lines that wait for the disk; more are lost, and said to be. With chunks of 16 KiB they take 32 MiB.
+/// The most queued lines; further ones are dropped with a warning. With chunks of 16 KiB they take 32 MiB.
 const QUEUE: usize = 1024;
-/// How long closing and dropping wait for the disk.
+/// The longest wait for the disk when closing or dropping.
 const FLUSH: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -364,7 +363,7 @@ mod tests {
         }
     }
 
-    /// A disk that does not take anything until it is let go.
+    /// A disk that blocks until it is released.
     struct Stuck(std::sync::Arc<(Mutex<bool>, std::sync::Condvar)>, std::sync::Arc<Mutex<Vec<u8>>>);
 
     impl Write for Stuck {
@@ -403,7 +402,7 @@ mod tests {
         assert_eq!((text.matches(" > ").count(), text.matches(" !").count()), (100, 1), "{text}");
     }
 
-    /// Lets go of nothing before the end.
+    /// Releases nothing before the end.
     #[derive(Default)]
     struct Miser(Vec<u8>);
 

@@ -1,15 +1,15 @@
-//! Passes bytes on between two links: a till here, its device there, and a recorder in between.
+//! Forwards bytes between two links, such as a till and its device, with a recorder in between.
 
 use crate::{Error, Kind, Link, Result};
 
-/// Passes on both ways until one side ends, then ends the other.
+/// Forwards in both directions until one side ends, then ends the other.
 ///
 /// # Errors
-/// A side failed in another way than by ending.
+/// A side failed other than by ending.
 pub async fn relay(left: &dyn Link, right: &dyn Link) -> Result<()> {
     let ended = tokio::select! {
         biased;
-        // A host waits for its device's answers.
+        // The device's answers first, since the host is waiting for them.
         ended = pass(right, left) => ended,
         ended = pass(left, right) => ended,
     };
@@ -21,7 +21,7 @@ pub async fn relay(left: &dyn Link, right: &dyn Link) -> Result<()> {
     }
 }
 
-/// Passes on one way and returns why it ended.
+/// Forwards in one direction until an error, which it returns.
 async fn pass(from: &dyn Link, to: &dyn Link) -> Error {
     let mut chunk = Vec::new();
     loop {

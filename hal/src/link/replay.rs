@@ -1,7 +1,6 @@
-//! A recording that stands in for the device: answers come as they came, provided we send what was
-//! sent.
+//! A recording that replaces the device: it answers as recorded, provided that the same bytes are sent.
 //!
-//! Chunk borders of what we send do not matter; the bytes and their order do.
+//! Chunk boundaries of sent bytes do not matter, only the bytes and their order.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -12,7 +11,7 @@ use super::hex::unhex;
 use super::record::Direction;
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
-/// What passed, in order.
+/// A recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capture {
     /// The address or description in the first line.
@@ -25,7 +24,7 @@ impl Capture {
     /// Reads the capture in a file.
     ///
     /// # Errors
-    /// The file cannot be read, or is no capture; the line is named.
+    /// The file cannot be read, or is not a capture; the error names the line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
         Self::parse(&text).map_err(|e| e.at(path.display()))
@@ -50,9 +49,9 @@ impl Capture {
                 Some(">") => Direction::Sent,
                 Some("<") => Direction::Received,
                 Some("!") => break,
-                _ => return Err(bad(at, "has no `>`, `<` or `!` after the time")),
+                _ => return Err(bad(at, "expected `>`, `<` or `!` after the time")),
             };
-            let bytes = words.next().and_then(unhex).ok_or_else(|| bad(at, "its bytes are not pairs of hex digits"))?;
+            let bytes = words.next().and_then(unhex).ok_or_else(|| bad(at, "expected bytes as pairs of hex digits"))?;
             chunks.push((direction, bytes));
         }
         Ok(Self { label, chunks })
@@ -69,7 +68,7 @@ pub struct Replay {
 #[derive(Debug)]
 struct State {
     chunks: VecDeque<(Direction, VecDeque<u8>)>,
-    /// How many chunks at the front [`Link::send`] need not look at again: they were received, or are used up.
+    /// How many chunks at the front [`Link::send`] may skip: they were received, or are used up.
     skip: usize,
     sent: usize,
 }
@@ -78,7 +77,7 @@ impl Replay {
     /// Plays the capture in a file from its beginning.
     ///
     /// # Errors
-    /// The file cannot be read, or is no capture; the line is named.
+    /// The file cannot be read, or is not a capture; the error names the line.
     pub fn open(path: &Path) -> Result<Self> {
         Capture::read(path).map(Self::new)
     }
@@ -96,7 +95,7 @@ impl Link for Replay {
             let mut state = self.state.lock().await;
             let State { chunks, skip, sent } = &mut *state;
             for &byte in bytes {
-                // Answers recorded before this byte may still wait for their reader; skip over them.
+                // Answers recorded before this byte may not have been received yet; skip them.
                 while chunks.get(*skip).is_some_and(|(d, chunk)| *d == Direction::Received || chunk.is_empty()) {
                     *skip += 1;
                 }
@@ -104,7 +103,7 @@ impl Link for Replay {
                 let recorded = next.as_ref().and_then(|chunk| chunk.front().copied());
                 if recorded != Some(byte) {
                     let recorded = recorded.map_or("ends there".to_owned(), |recorded| format!("has {recorded:02x}"));
-                    let why = format!("byte {sent} sent is {byte:02x}; the recording {recorded}");
+                    let why = format!("sent byte {sent} is {byte:02x}, but the recording {recorded}");
                     return Err(Error::new(Kind::Protocol, why).at("replay"));
                 }
                 next.map(VecDeque::pop_front);
@@ -166,7 +165,7 @@ mod tests {
         assert_eq!(link.recv(&mut got).await.expect("the answer"), 1);
         assert_eq!(got, [0x12]);
         let error = link.send(&[0x1b, 0x41]).await.expect_err("not as recorded");
-        assert!(error.to_string().contains("byte 4 sent is 41; the recording has 40"), "{error}");
+        assert!(error.to_string().contains("sent byte 4 is 41, but the recording has 40"), "{error}");
     }
 
     #[tokio::test]
@@ -217,8 +216,8 @@ mod tests {
     fn names_the_bad_line() {
         for (text, part) in [
             ("hello", "line 1"),
-            ("tresen-capture 1 x\n0.0 ? 00", "line 2: has no `>`"),
-            ("tresen-capture 1 x\n\n0.0 > 0", "line 3: its bytes"),
+            ("tresen-capture 1 x\n0.0 ? 00", "line 2: expected `>`"),
+            ("tresen-capture 1 x\n\n0.0 > 0", "line 3: expected bytes"),
         ] {
             let error = Capture::parse(text).expect_err(text);
             assert!(error.to_string().contains(part), "{error}");

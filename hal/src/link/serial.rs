@@ -3,10 +3,10 @@
 //! Options in an address: `baud` (9600), `data` (8; 5 to 8), `parity` (`none`, `even`, `odd`), `stop` (1; 1 or
 //! 2), `flow` (`none`, `hardware`, `software`), `dtr` and `rts` (`on`, `off`; as the system sets them).
 //!
-//! An adapter that is pulled ends both directions with [`Kind::Closed`]. [`Link::close`] waits until the
-//! kernel has passed everything on, as long as it moves; what the adapter itself still holds, the kernel
-//! waits for when the link is dropped. Dropping without closing gives up what has not left. A port whose
-//! peer takes nothing is closed in the background and stays busy meanwhile: Linux waits up to 30 s.
+//! Unplugging an adapter ends both directions with [`Kind::Closed`]. [`Link::close`] waits until the kernel has passed
+//! on all output, as long as there is progress; the kernel waits for the adapter's own buffer when the link is dropped.
+//! Dropping without closing discards pending output. A port whose peer accepts nothing is closed in the background and
+//! stays busy meanwhile: Linux waits up to 30 s.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,15 +23,15 @@ use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 /// The options that [`Settings::from_address`] reads.
 pub const OPTIONS: [&str; 7] = super::options::SERIAL;
 
-/// How long opening may take.
+/// The deadline for opening.
 const OPEN: Duration = Duration::from_secs(5);
-/// Closing gives up when nothing has left the port for this long…
+/// Closing gives up when no byte has left the port for this long…
 const DRAIN_STALLED: Duration = Duration::from_secs(1);
-/// …or after this long in any case. A full kernel buffer of 4 KiB takes 4.3 s at 9600 baud.
+/// …or after this long in total. A full kernel buffer of 4 KiB takes 4.3 s at 9600 baud.
 const DRAIN_MOST: Duration = Duration::from_secs(5);
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
-/// Line settings, as both ends must have them.
+/// Line settings, which both ends must agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Bits per second.
@@ -44,9 +44,9 @@ pub struct Settings {
     pub stop: StopBits,
     /// Flow control.
     pub flow: FlowControl,
-    /// Data Terminal Ready after opening; none leaves it to the system, which mostly sets it.
+    /// Data Terminal Ready after opening; `None` leaves it to the system, which usually sets it.
     pub dtr: Option<bool>,
-    /// Request To Send after opening; none leaves it to the system. Of no use with hardware flow control.
+    /// Request To Send after opening; `None` leaves it to the system. Has no effect with hardware flow control.
     pub rts: Option<bool>,
 }
 
@@ -66,12 +66,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads the options of a serial address; what it does not say is as in [`Settings::default`].
+    /// Reads the options of a serial address; those that it omits are as in [`Settings::default`].
     ///
     /// # Errors
     /// [`Kind::Address`] names the option, its value and what is allowed.
     pub fn from_address(address: &Address) -> Result<Self> {
-        let bad = |name: &str, allowed: &str| address.refuse(name, format_args!("allowed are {allowed}"));
+        let bad = |name: &str, allowed: &str| address.refuse(name, format_args!("expected {allowed}"));
         let line = |name| match address.option(name) {
             None => Ok(None),
             Some("on") => Ok(Some(true)),
@@ -95,7 +95,7 @@ impl Settings {
                 None | Some("none") => Parity::None,
                 Some("even") => Parity::Even,
                 Some("odd") => Parity::Odd,
-                Some(_) => return Err(bad("parity", "none, even, odd")),
+                Some(_) => return Err(bad("parity", "none, even or odd")),
             },
             stop: match address.option("stop") {
                 None | Some("1") => StopBits::One,
@@ -106,7 +106,7 @@ impl Settings {
                 None | Some("none") => FlowControl::None,
                 Some("hardware") => FlowControl::Hardware,
                 Some("software") => FlowControl::Software,
-                Some(_) => return Err(bad("flow", "none, hardware, software")),
+                Some(_) => return Err(bad("flow", "none, hardware or software")),
             },
             dtr: line("dtr")?,
             rts: line("rts")?,
@@ -117,16 +117,16 @@ impl Settings {
 /// An open serial port, held exclusively.
 #[derive(Debug)]
 pub struct Serial {
-    /// Locked for one system call at a time, none of which waits.
+    /// Locked for one system call at a time, which never blocks.
     stream: Arc<Mutex<SerialStream>>,
 }
 
-/// The input lines of a port, as its peer drives them.
+/// The input lines of a port, which its peer drives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lines {
     /// Clear To Send.
     pub cts: bool,
-    /// Data Set Ready: on many printers, switched on and ready.
+    /// Data Set Ready: many printers set it when switched on and ready.
     pub dsr: bool,
     /// Data Carrier Detect.
     pub dcd: bool,
@@ -155,11 +155,10 @@ pub fn open(path: &str, settings: &Settings) -> Result<Serial> {
     Ok(serial)
 }
 
-/// Opens the port away from the runtime's threads: Linux lets an opener wait for up to 30 s while a stuck port
-/// is being closed.
+/// Opens the port on a thread outside the runtime: Linux blocks for up to 30 s while a stuck port is being closed.
 ///
 /// # Errors
-/// As [`open`]; [`Kind::Busy`] if that is so.
+/// As [`open`]; [`Kind::Busy`] if it blocks for too long.
 pub(super) async fn open_in_time(path: &str, settings: Settings) -> Result<Serial> {
     let owned = path.to_owned();
     let opening = tokio::task::spawn_blocking(move || open(&owned, &settings));
@@ -167,8 +166,9 @@ pub(super) async fn open_in_time(path: &str, settings: Settings) -> Result<Seria
         Ok(Ok(opened)) => opened,
         Ok(Err(e)) => Err(Error::new(Kind::Io, "opening the port failed").because(e).with_effect(Effect::None)),
         Err(_) => {
-            let what = format!("the port does not open within {} s", OPEN.as_secs());
-            Err(Error::new(Kind::Busy, what).hint("it is still being closed after its device took nothing; try again"))
+            let what = format!("the port did not open within {} s", OPEN.as_secs());
+            Err(Error::new(Kind::Busy, what)
+                .hint("it may still be closing, because its device accepted no data; try again"))
         }
     }
 }
@@ -213,7 +213,7 @@ impl Serial {
         self.stream.lock().expect("no holder of this lock panics")
     }
 
-    /// Bytes that the kernel holds for the port.
+    /// Bytes in the kernel's output buffer.
     fn unsent(&self) -> u32 {
         self.port().bytes_to_write().unwrap_or_default()
     }
@@ -228,7 +228,7 @@ impl Drop for Serial {
         if self.unsent() == 0 {
             return;
         }
-        // Some drivers (cdc_acm) keep what is on its way, and closing waits 30 s for it (closing_wait): not here.
+        // Some drivers (cdc_acm) wait up to 30 s for pending output when closing (closing_wait), so close on a thread.
         let stream = self.stream.clone();
         let closing = std::thread::Builder::new().name("serial closing".into()).spawn(move || {
             while Arc::strong_count(&stream) > 1 {
@@ -237,7 +237,7 @@ impl Drop for Serial {
             drop(stream);
         });
         if let Err(error) = closing {
-            tracing::debug!(%error, "no thread to close the port on");
+            tracing::debug!(%error, "cannot start a thread to close the port");
         }
     }
 }
@@ -253,8 +253,8 @@ impl Link for Serial {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            // Not tcdrain: it has no deadline, and while it waits the port cannot be opened anew. The port's time
-            // is the real one, also where a test has paused tokio's.
+            // Not tcdrain: it has no deadline, and meanwhile the port cannot be opened again. In real time, even if a
+            // test has paused tokio's clock.
             let begun = std::time::Instant::now();
             let (mut left, mut moved) = (self.unsent(), begun);
             while left > 0 {
@@ -264,7 +264,7 @@ impl Link for Serial {
                     (left, moved) = (unsent, now);
                 }
                 if now - moved >= DRAIN_STALLED || now - begun >= DRAIN_MOST {
-                    tracing::debug!(unsent, "the port takes no more; gave it up");
+                    tracing::debug!(unsent, "the port accepts no more data; discarded the rest");
                     self.port().clear(ClearBuffer::Output).ok();
                     return;
                 }
@@ -277,8 +277,8 @@ fn unplugged() -> Error {
     Error::new(Kind::Closed, "the port was unplugged")
 }
 
-/// What Linux answers when the adapter, or a pseudo-terminal's other end, is gone: EIO and ENXIO from the
-/// terminal layer, ENODEV, EPROTO and ESHUTDOWN from USB adapters on their way out.
+/// The errors of Linux when the adapter, or a pseudo-terminal's other end, is gone: EIO and ENXIO from the
+/// terminal layer, ENODEV, EPROTO and ESHUTDOWN from USB adapters being unplugged.
 fn lost(error: io::Error) -> Error {
     #[cfg(unix)]
     const GONE: [i32; 5] = [libc::EIO, libc::ENXIO, libc::ENODEV, libc::EPROTO, libc::ESHUTDOWN];
@@ -301,7 +301,7 @@ fn no_line(error: tokio_serial::Error) -> Error {
 fn explain(error: tokio_serial::Error, path: &str) -> Error {
     let error = match error.kind() {
         tokio_serial::ErrorKind::Io(kind) => Error::from(io::Error::new(kind, error)),
-        // What the crate makes of EBUSY and of a port that another program has locked.
+        // How the crate reports EBUSY and a port that another program has locked.
         tokio_serial::ErrorKind::NoDevice if std::path::Path::new(path).exists() => {
             Error::new(Kind::Busy, "in use").because(error)
         }
@@ -314,7 +314,7 @@ fn explain(error: tokio_serial::Error, path: &str) -> Error {
         ),
         Kind::Busy => format!("another program holds it; `fuser -v {path}` names it"),
         Kind::NotFound => "is it plugged in? `tresen list` shows the ports".to_owned(),
-        _ => "is it a serial port, and does it take these line settings?".to_owned(),
+        _ => "is it a serial port, and does it support these line settings?".to_owned(),
     };
     error.with_effect(Effect::None).hint(hint)
 }
@@ -345,7 +345,7 @@ mod tests {
         for query in ["baud=fast", "baud=0", "data=9", "parity=mark", "stop=3", "flow=xon", "dtr=1", "rts=yes"] {
             let address: Address = format!("escpos+serial:///dev/x?{query}").parse().expect("address");
             let error = Settings::from_address(&address).expect_err(query).to_string();
-            assert!(error.contains(query) && error.contains("allowed are"), "{error}");
+            assert!(error.contains(query) && error.contains("expected"), "{error}");
         }
     }
 
@@ -374,7 +374,7 @@ mod tests {
         let mut got = Vec::new();
         let both = async { tokio::join!(near.send(&flood), near.recv(&mut got)) };
         let mut both = std::pin::pin!(both);
-        // Let both begin to wait: the far end's buffer takes some kilobytes and then no more.
+        // Let both block: the far end's buffer holds a few kilobytes.
         assert!(tokio::time::timeout(Duration::from_millis(50), &mut both).await.is_err(), "both wait");
         drop(far);
         let (sent, received) = tokio::time::timeout(Duration::from_secs(5), both).await.expect("both end");

@@ -1,15 +1,13 @@
-//! TCP: network printers, terminals, other people's simulators.
+//! TCP: network printers, terminals, simulators.
 //!
 //! Options in an address: `connect-timeout` (seconds, 5; 0.1 to 60) and, with feature `tls`, those of
 //! `tls`: `tls` (`true`, `false`), `ca`, `fingerprint`.
 //!
-//! **Stalls.** A printer without paper keeps the connection and takes no bytes: `send` then waits as long
-//! as that lasts, which is right, and callers who do not want to wait use `tokio::time::timeout`. A
-//! device that vanishes without a word is noticed while nothing is under way after
-//! [`ALIVE_IDLE`] + 3 × [`ALIVE_PROBE`]; with unacknowledged bytes only when the kernel gives
-//! up sending them again (Linux: about 15 minutes). `TCP_USER_TIMEOUT` would shorten that, but
-//! also cuts off the printer without paper, so it is not set: a driver asks the device for its status
-//! instead, with a deadline.
+//! **Stalls.** A printer without paper keeps the connection open and accepts no bytes: `send` then waits for as long as
+//! that lasts. Callers that do not want to wait use `tokio::time::timeout`. A device that vanishes silently is detected
+//! after [`ALIVE_IDLE`] + 3 × [`ALIVE_PROBE`] if the connection is idle; with unacknowledged bytes, only when the
+//! kernel gives up retransmitting (Linux: about 15 minutes). `TCP_USER_TIMEOUT` would shorten that, but would also cut
+//! off the printer without paper, so it is not set: a driver asks the device for its status instead, with a deadline.
 
 use std::io;
 use std::time::Duration;
@@ -19,13 +17,13 @@ use tokio::net::TcpStream;
 
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
-/// How long connecting may take, unless the address says otherwise.
+/// The default deadline for connecting.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Silence after which the kernel asks the peer whether it is there.
+/// The idle time after which the kernel probes the peer.
 pub const ALIVE_IDLE: Duration = Duration::from_secs(10);
-/// Time between two such questions; the third without an answer ends the link.
+/// The time between two probes; the third without answer ends the link.
 pub const ALIVE_PROBE: Duration = Duration::from_secs(5);
-/// How long [`Link::close`] waits for the peer to take the rest.
+/// How long [`Link::close`] waits for the peer to read the rest.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const CHUNK: usize = 16 * 1024;
 
@@ -38,7 +36,7 @@ pub struct Tcp {
     stream: TcpStream,
 }
 
-/// What the options of an address ask for.
+/// The options of an address.
 struct Settings {
     within: Duration,
     #[cfg(feature = "tls")]
@@ -50,18 +48,18 @@ impl Settings {
         let within = match address.option_as::<f64>("connect-timeout")? {
             None => CONNECT_TIMEOUT,
             Some(seconds) if (0.1..=60.0).contains(&seconds) => Duration::from_secs_f64(seconds),
-            Some(_) => return Err(address.refuse("connect-timeout", "allowed are 0.1 to 60 seconds")),
+            Some(_) => return Err(address.refuse("connect-timeout", "expected 0.1 to 60 seconds")),
         };
         let tls = match address.option("tls") {
             None | Some("false") => false,
             Some("true") => true,
-            Some(_) => return Err(address.refuse("tls", "allowed are true, false")),
+            Some(_) => return Err(address.refuse("tls", "expected true or false")),
         };
         if tls && cfg!(not(feature = "tls")) {
             return Err(super::missing("tls").with_option("tls").at(address.label()));
         }
         if !tls && let Some(name) = ["ca", "fingerprint"].into_iter().find(|name| address.option(name).is_some()) {
-            let what = format!("option `{name}` without `tls=true` would protect nothing");
+            let what = format!("option `{name}` has no effect without `tls=true`");
             return Err(Error::new(Kind::Address, what).with_option(name).at(address.label()).hint("add `tls=true`"));
         }
         Ok(Self {
@@ -72,7 +70,7 @@ impl Settings {
     }
 }
 
-/// Checks the options of a TCP address, and the file with authorities that they may name.
+/// Checks the options of a TCP address, and the certificate file that they may name.
 pub(super) fn check(address: &Address) -> Result<()> {
     let settings = Settings::from_address(address)?;
     #[cfg(feature = "tls")]
@@ -84,22 +82,22 @@ pub(super) fn check(address: &Address) -> Result<()> {
     Ok(())
 }
 
-/// Nobody has filled in the usual port of the protocol.
+/// The address has no port, and nobody filled in the default of its protocol.
 pub(super) fn no_port(address: &Address) -> Error {
-    let what = format!("no port, and `{}` has no usual one", address.protocol());
+    let what = format!("the port is missing; `{}` has no default", address.protocol());
     Error::new(Kind::Address, what).hint("write HOST:PORT")
 }
 
-/// Connects as the options of `address` say, with TLS if it says so.
+/// Connects with the options of `address`, including TLS.
 ///
 /// # Errors
-/// As [`connect`]; [`Kind::Address`] for an option that cannot be read; [`Kind::Unsupported`] for TLS
+/// As [`connect`]; [`Kind::Address`] for an invalid option; [`Kind::Unsupported`] for TLS
 /// in a build without it; [`Kind::Refused`] for a certificate that is not trusted.
 pub(super) async fn open(address: &Address, host: &str, port: u16) -> Result<Box<dyn Link>> {
     let settings = Settings::from_address(address)?;
     #[cfg(feature = "tls")]
     if let Some(source) = settings.tls {
-        // The file with the authorities is read anew for each connection, so that it can be replaced.
+        // The certificate file is read for each connection, so that it can be replaced.
         let trust = super::blocking(move || source.read()).await?;
         return Ok(Box::new(super::tls::connect(host, port, settings.within, trust).await?));
     }
@@ -109,7 +107,7 @@ pub(super) async fn open(address: &Address, host: &str, port: u16) -> Result<Box
 /// Connects within [`CONNECT_TIMEOUT`].
 ///
 /// # Errors
-/// Refused, not reachable, not resolved or too late; each with the next step.
+/// Refused, unreachable, not resolved or timed out; each with the next step.
 pub async fn connect(host: &str, port: u16) -> Result<Tcp> {
     connect_within(host, port, CONNECT_TIMEOUT).await
 }
@@ -132,7 +130,7 @@ pub(super) async fn stream(host: &str, port: u16, limit: Duration) -> Result<Tcp
         .map_err(|e| {
             let refused = e.kind() == io::ErrorKind::ConnectionRefused;
             Error::from(e).with_effect(Effect::None).hint(if refused {
-                "the host is there, but nothing listens on that port: check the port and the device's network settings"
+                "the host is up, but nothing listens on that port: check the port and the device's network settings"
             } else {
                 "check the host name, the cable and that it is switched on"
             })
@@ -148,7 +146,7 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&alive)
 }
 
-/// A fault of an open connection. One that the network reports, or keep-alive found, has ended it.
+/// A fault of an open connection. Those that the network or keep-alive report have ended it.
 pub(super) fn lost(error: io::Error) -> Error {
     use io::ErrorKind as K;
     match error.kind() {
@@ -204,7 +202,7 @@ impl Link for Tcp {
                 return;
             }
             // Closing with unread input makes the kernel reset the connection, which can discard
-            // what the device has not read yet: so read until it closes its side.
+            // what the device has not read yet. So read until it closes its side.
             let mut rest = Vec::new();
             let drained = async {
                 while self.recv(&mut rest).await.is_ok() {
@@ -236,7 +234,7 @@ mod tests {
             ("connect-timeout=NaN", Kind::Address, "0.1 to 60"),
             ("connect-timeout=soon", Kind::Address, "connect-timeout=soon"),
             ("tls=yes", Kind::Address, "tls=yes"),
-            ("tls=1", Kind::Address, "allowed are true, false"),
+            ("tls=1", Kind::Address, "expected true or false"),
             ("fingerprint=aa", Kind::Address, "add `tls=true`"),
             #[cfg(not(feature = "tls"))]
             ("tls=true", Kind::Unsupported, "feature `tls`"),
@@ -250,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn gives_up_connecting_at_its_deadline() {
-        // A listener whose queue is full answers no further connection attempt (Linux drops the SYN).
+        // A listener with a full queue does not answer connection attempts (Linux drops the SYN).
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let listener = socket.listen(0).expect("listens");
@@ -274,7 +272,7 @@ mod tests {
         let port = listener.local_addr().expect("an address").port();
         let (link, peer) = tokio::join!(connect("127.0.0.1", port), listener.accept());
         let (link, (mut peer, _)) = (link.expect("connects"), peer.expect("accepted"));
-        // The peer's status, which nobody reads: closing at once would reset the connection.
+        // The peer's status, left unread: closing at once would reset the connection.
         peer.try_write(b"status").expect("room");
         let job = vec![0x55; 200_000];
         let sender = async {

@@ -1,14 +1,13 @@
-//! TLS 1.2 and 1.3 over TCP, for printers and terminals that have it; rustls with ring.
+//! TLS 1.2 and 1.3 over TCP, for printers and terminals that support it; rustls with ring.
 //!
 //! Options in an address: `tls=true` and one of
 //! - `fingerprint=` SHA-256 of the device's certificate, 64 hex digits, colons allowed. For the
-//!   self-signed certificates that devices come with; host name and dates are not looked at.
+//!   self-signed certificates that devices come with; host name and dates are not checked.
 //! - `ca=` file with the authorities (PEM) that may have signed it. The certificate must then name the
 //!   host of the address and be valid today.
 //!
-//! With neither, connecting fails with the fingerprint that the device showed, for a person to compare
-//! with the device's own screen or printout. Public authorities are not trusted: they do not sign
-//! devices on a shop's network.
+//! With neither, connecting fails and names the device's fingerprint, for a person to compare with the device's own
+//! screen or printout. Public authorities are not trusted, since they do not sign devices on a shop's network.
 //!
 //! Left out: client certificates, certificates of X.509 version 1.
 
@@ -32,18 +31,18 @@ use super::duplex::Duplex;
 use super::tcp::{self, CHUNK, CLOSE_TIMEOUT};
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
-/// Whom to believe.
+/// Which certificates to trust.
 #[derive(Debug, Clone)]
 pub enum Trust {
     /// The one certificate with this SHA-256.
     Fingerprint([u8; 32]),
-    /// Whatever one of these authorities has signed for the host.
+    /// Any certificate that one of these authorities has signed for the host.
     Authorities(Arc<RootCertStore>),
-    /// Nobody yet: connecting fails and says which fingerprint the device showed.
+    /// None yet: connecting fails and names the device's fingerprint.
     Nobody,
 }
 
-/// Where the trust of an address comes from: the options `fingerprint` and `ca`. Nothing has been read from disk yet.
+/// The options `fingerprint` and `ca` of an address, before a file is read.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// The one certificate with this SHA-256.
@@ -58,11 +57,11 @@ impl Source {
     /// Reads the options `fingerprint` and `ca`; opens no file.
     ///
     /// # Errors
-    /// [`Kind::Address`] if they contradict each other or cannot be read.
+    /// [`Kind::Address`] if they are invalid or both are given.
     pub fn from_address(address: &Address) -> Result<Self> {
         match (address.option("fingerprint"), address.option("ca")) {
             (Some(_), Some(_)) => {
-                let error = Error::new(Kind::Address, "options `ca` and `fingerprint` exclude each other");
+                let error = Error::new(Kind::Address, "options `ca` and `fingerprint` are mutually exclusive");
                 Err(error.with_option("fingerprint").at(address.label()).hint("leave one of them out"))
             }
             (Some(hex), None) => parse_fingerprint(hex)
@@ -74,7 +73,7 @@ impl Source {
         }
     }
 
-    /// Reads the file, if there is one to read. Blocks on the disk.
+    /// Reads the file, if one is given. Blocks on the disk.
     ///
     /// # Errors
     /// [`Kind::Address`] with option `ca`: the file is missing, or holds no certificate.
@@ -113,15 +112,15 @@ fn authorities(file: &str) -> Result<RootCertStore> {
 /// An open TLS connection.
 #[derive(Debug)]
 pub struct Tls {
-    /// Locked for one poll at a time, none of which waits.
+    /// Locked for one poll at a time, which never blocks.
     stream: Mutex<TlsStream<TcpStream>>,
 }
 
-/// Connects and shakes hands, each within `limit`.
+/// Connects and performs the handshake, each within `limit`.
 ///
 /// # Errors
 /// As [`tcp::connect`]; [`Kind::Refused`] if the certificate is not trusted, with the fingerprint it
-/// has; [`Kind::Protocol`] if the device speaks no TLS that we know.
+/// has; [`Kind::Protocol`] if the device does not speak a supported TLS.
 pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Result<Tls> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|e| Error::new(Kind::Address, format!("`{host}` cannot be the name in a certificate")).because(e))?;
@@ -134,14 +133,14 @@ pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Re
             Trust::Authorities(roots) => Check::Signed(
                 WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
                     .build()
-                    .map_err(|e| Error::new(Kind::Config, "these authorities cannot be used").because(e))?,
+                    .map_err(|e| Error::new(Kind::Config, "invalid certificate authorities").because(e))?,
             ),
         },
         shown: Mutex::default(),
     });
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| Error::new(Kind::Unsupported, "no TLS version is left").because(e))?
+        .map_err(|e| Error::new(Kind::Unsupported, "no supported TLS version").because(e))?
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
         .with_no_client_auth();
@@ -170,7 +169,7 @@ fn explain(error: io::Error, verifier: &Verifier) -> Error {
                  something else answers on this address"
             ))
         }
-        (Some(_), _) => Error::new(Kind::Protocol, "no TLS connection")
+        (Some(_), _) => Error::new(Kind::Protocol, "the TLS handshake failed")
             .because(error)
             .with_effect(Effect::None)
             .hint("does the device speak TLS 1.2 or 1.3 on this port? try it without `tls=true`"),
@@ -190,7 +189,7 @@ impl fmt::Display for Fingerprint {
 struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
     trust: Check,
-    /// The fingerprint that the device showed.
+    /// The fingerprint of the device's certificate.
     shown: Mutex<Option<[u8; 32]>>,
 }
 
@@ -219,7 +218,7 @@ impl ServerCertVerifier for Verifier {
         }
     }
 
-    // That the device holds the certificate's key is checked either way.
+    // In either case the device has to prove that it holds the certificate's key.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -265,7 +264,7 @@ impl Link for Tls {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            // As on plain TCP, what is unread must be read, or the kernel resets the connection.
+            // As on plain TCP, read what is left, or the kernel resets the connection.
             let drained = async {
                 let mut rest = Vec::new();
                 if Duplex(&self.stream).shutdown().await.is_ok() {
@@ -286,12 +285,12 @@ mod tests {
     use rustls::pki_types::PrivateKeyDer;
     use tokio::net::TcpListener;
 
-    /// A device that sends back what it gets, on one connection after the other.
+    /// A device that echoes, on one connection after the other.
     struct Device {
         port: u16,
-        /// Of its certificate, as OpenSSL prints it.
+        /// The fingerprint of its certificate, as OpenSSL prints it.
         fingerprint: String,
-        /// The file with the authority that signed it.
+        /// A file with the certificate of the authority that signed it.
         ca: tempfile::NamedTempFile,
     }
 

@@ -1,5 +1,5 @@
-//! Simulators are the device's side of a protocol, sans-IO; this module serves them over real
-//! links, so that other people's software can be tested with them.
+//! Serves simulators, which are the device's side of a protocol, over real links, so that other software can be tested
+//! with them.
 
 mod serve;
 
@@ -14,8 +14,8 @@ pub use serve::{Server, link, tcp};
 
 /// The device's side of one protocol. It does no IO, reads no clock and spawns nothing.
 ///
-/// The server calls `connected`, then feeds what comes in and sends what goes out, until either
-/// side hangs up. State outlives a connection: a printer keeps its paper, a terminal its ledger.
+/// The server calls `connected`, then passes on input and sends output until either side hangs up. State outlives a
+/// connection: a printer keeps its paper, a terminal its ledger.
 pub trait Device: Send {
     /// A host has connected.
     fn connected(&mut self, now: Instant) {
@@ -25,16 +25,15 @@ pub trait Device: Send {
     /// Bytes from the host, split anywhere.
     fn input(&mut self, bytes: &[u8], now: Instant);
 
-    /// What the device does next; `None` when there is nothing to do until something happens.
+    /// The next action of the device; `None` if it has nothing to do for now.
     fn next_action(&mut self) -> Option<Action>;
 
-    /// Whether the device takes input now. A printer whose buffer is full does not, and the
-    /// host's send waits.
+    /// Whether the device accepts input now. A printer with a full buffer does not, and the host's send waits.
     fn is_ready(&self) -> bool {
         true
     }
 
-    /// When [`Device::timeout`] wants to be called.
+    /// When [`Device::timeout`] is due.
     fn deadline(&self) -> Option<Instant> {
         None
     }
@@ -44,23 +43,22 @@ pub trait Device: Send {
         let _ = now;
     }
 
-    /// The connection has ended, whoever ended it.
+    /// The connection has ended, from either side.
     fn disconnected(&mut self, now: Instant) {
         let _ = now;
     }
 }
 
-/// One thing that a simulated device does to its link.
+/// An action of a simulated device on its link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send these bytes.
     Send(Vec<u8>),
-    /// End the connection. What is unsent is lost.
+    /// End the connection. Unsent bytes are lost.
     HangUp,
 }
 
-/// A device that is being served, shared with whoever operates it: a test that takes the paper out,
-/// a demo that looks at what was printed.
+/// A served device, shared with its operator: a test that removes the paper, a demo that shows what was printed.
 #[derive(Debug)]
 pub struct Shared<D>(Arc<Inner<D>>);
 
@@ -76,7 +74,7 @@ impl<D> Shared<D> {
         Self(Arc::new(Inner { device: Mutex::new(device), touched: Notify::new() }))
     }
 
-    /// Looks at or operates the device; its server sees at once what changed.
+    /// Inspects or operates the device. The server notices changes at once.
     pub fn with<T>(&self, operate: impl FnOnce(&mut D) -> T) -> T {
         let result = operate(&mut self.0.device.lock().expect("no operator of a simulator panics while holding it"));
         self.0.touched.notify_one();

@@ -1,4 +1,4 @@
-//! Binds a [`Device`] to a link, one connection at a time, as the real ones are.
+//! Serves a [`Device`] over links, one connection at a time, as real devices do.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use super::{Action, Device, Shared};
 use crate::link::tcp::Tcp;
 use crate::{Link, Result};
 
-/// A simulator that is being served; dropping it ends the service and the connection.
+/// A served simulator. Dropping this ends the service and the connection.
 #[derive(Debug)]
 pub struct Server {
     task: JoinHandle<()>,
@@ -22,11 +22,11 @@ impl Drop for Server {
     }
 }
 
-/// Serves `device` on `listener`, one connection after the other: a second host that connects is
-/// accepted by the kernel and waits, as on a printer's port 9100.
+/// Serves `device` on `listener`, one connection after the other. A second host is accepted by the kernel and has to
+/// wait, as with a printer's port 9100.
 ///
 /// # Errors
-/// The listener has no local address any more.
+/// The listener no longer has a local address.
 pub fn tcp<D: Device + 'static>(listener: TcpListener, device: Shared<D>) -> Result<(Server, SocketAddr)> {
     let address = listener.local_addr()?;
     let task = tokio::spawn(async move {
@@ -36,11 +36,11 @@ pub fn tcp<D: Device + 'static>(listener: TcpListener, device: Shared<D>) -> Res
                     tracing::debug!(%peer, "host connected");
                     match Tcp::new(stream) {
                         Ok(stream) => link(&stream, &device).await,
-                        Err(error) => tracing::debug!(%error, "host gone before it was served"),
+                        Err(error) => tracing::debug!(%error, "the host left before it was served"),
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept");
+                    tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 }
             }
@@ -58,11 +58,10 @@ pub struct Pty {
     _server: Server,
 }
 
-/// Serves `device` on a new pseudo-terminal, which stays there however often the host opens and
-/// closes it.
+/// Serves `device` on a new pseudo-terminal, which the host may open and close repeatedly.
 ///
 /// # Errors
-/// The system has no pseudo-terminal left.
+/// The system cannot create another pseudo-terminal.
 #[cfg(all(unix, feature = "serial"))]
 pub fn pty<D: Device + 'static>(device: Shared<D>) -> Result<Pty> {
     use crate::link::serial::Serial;
@@ -70,11 +69,11 @@ pub fn pty<D: Device + 'static>(device: Shared<D>) -> Result<Pty> {
     use std::os::unix::fs::OpenOptionsExt;
     use tokio_serial::{SerialPort, SerialStream};
 
-    let fault = |e: tokio_serial::Error| Error::new(Kind::Io, "cannot make a pseudo-terminal").because(e);
+    let fault = |e: tokio_serial::Error| Error::new(Kind::Io, "cannot create a pseudo-terminal").because(e);
     let (far, near) = SerialStream::pair().map_err(fault)?;
     let path = near.name().ok_or_else(|| Error::new(Kind::Io, "the pseudo-terminal has no name"))?;
-    // The far end survives the host's closing as long as one handle of the near end is open. This one
-    // holds no lock, so that the host can open the port as its own.
+    // While one handle of the near end is open, the far end survives being closed by the host. This handle
+    // holds no lock, so that the host can open the port exclusively.
     let held = std::fs::OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&path)?;
     drop(near);
     let task = tokio::spawn(async move {

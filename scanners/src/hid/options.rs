@@ -50,8 +50,8 @@ impl Options {
     pub const NAMES: &[&str] =
         &["settle", "layout", "prefix", "suffix", "quiet", "gap", "aim", "code-id", "upc-e", "max"];
 
-    /// Options as an address gives them: `settle` in milliseconds, by default that of the vendor's [`quirks`], and those
-    /// of [`wedge::Options`]. If there is no descriptor, an address with `layout` means a keyboard.
+    /// Options as an address gives them: `settle` in milliseconds, by default that of the vendor's [`quirks`], and
+    /// those of [`wedge::Options`]. If there is no descriptor, an address with `layout` means a keyboard.
     ///
     /// # Errors
     /// [`Kind::Address`] names the option and what is allowed.

@@ -223,7 +223,8 @@ const EV_KEY: u16 = 1;
 const SYN_REPORT: u16 = 0;
 const SYN_DROPPED: u16 = 3;
 
-/// Usages of page 0x07, indexed by the key codes of linux/input-event-codes.h, from KEY_RESERVED (0) to KEY_RIGHTMETA (126).
+/// Usages of page 0x07, indexed by the key codes of linux/input-event-codes.h, from KEY_RESERVED (0) to KEY_RIGHTMETA
+/// (126).
 #[rustfmt::skip]
 static USAGES: [u8; 127] = [
     // 0 reserved, Esc, 1 to 0, - = Backspace, Tab

@@ -1,4 +1,4 @@
-//! The system's Bluetooth: its bus, adapters and faults, shared by the link and by discovery.
+//! The system's Bluetooth service: bus, adapters and errors, shared by the link and by discovery.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tokio::sync::Mutex;
 
 use crate::{Effect, Error, Kind, Result, Retry};
 
-/// How long one question to the Bluetooth service may take.
+/// The deadline for one call to the Bluetooth service.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// What helps when a device does not answer.
+/// The next step when a device does not answer.
 const NEAR: &str = "is it switched on, near, and not connected to a phone or another till?";
-/// How often a scan looks at what has come.
+/// How often a scan checks for new devices.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The connection to the Bluetooth service: one per process, because its task on the system bus lives as
-/// long as the bus. It has its own thread, so that it outlives the runtime that asked first.
+/// The connection to the Bluetooth service: one per process, because its task on the system bus lives as long as the
+/// bus. It has its own thread, so that it outlives the runtime that connected first.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     manager: Manager,
@@ -26,9 +26,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Runs `work` on the Bluetooth thread, and ends it when the caller leaves. Signal streams must not be
-    /// dropped elsewhere: bluez-async 0.9 tidies up after them in a task, which panics if a message
-    /// arrives in between; on the thread that dispatches messages none does.
+    /// Runs `work` on the Bluetooth thread, and aborts it when this future is dropped. Signal streams must not be
+    /// dropped elsewhere: bluez-async 0.9 cleans up after them in a task that panics if a message arrives in between,
+    /// which cannot happen on the thread that dispatches messages.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -49,7 +49,7 @@ static SESSION: Mutex<Option<Session>> = Mutex::const_new(None);
 /// The process's session.
 ///
 /// # Errors
-/// There is no system bus, or it does not let us; with the next step.
+/// There is no system bus, or it denies access; with the next step.
 pub(crate) async fn session() -> Result<Session> {
     let mut held = SESSION.lock().await;
     if let Some(session) = &*held {
@@ -79,22 +79,22 @@ pub(crate) async fn session() -> Result<Session> {
     Ok(session)
 }
 
-/// An adapter that is switched on: the one with this name (`hci1`), else the first.
+/// An adapter that is switched on: the one with this name (`hci1`), or the first.
 ///
 /// # Errors
-/// No bus, no Bluetooth service, no adapter, or all switched off; each with the next step.
+/// No bus, Bluetooth service or adapter, or all are switched off; each with the next step.
 pub(crate) async fn adapter(session: &Session, name: Option<&str>) -> Result<Adapter> {
     let adapters = match call("listing the adapters", session.manager.adapters()).await {
         Ok(adapters) => adapters,
         Err(error) => {
-            // The bus may have been started anew; the next attempt connects to it again.
+            // The bus may have been restarted; the next attempt connects again.
             if error.kind() == Kind::Closed {
                 SESSION.lock().await.take();
             }
             return Err(error);
         }
     };
-    // The system lists them in any order.
+    // The system lists them in no particular order.
     let mut named = Vec::new();
     for adapter in adapters {
         let info = call("asking the adapter", adapter.adapter_info()).await?;
@@ -118,24 +118,23 @@ pub(crate) async fn adapter(session: &Session, name: Option<&str>) -> Result<Ada
             .hint("`rfkill unblock bluetooth`, then `bluetoothctl power on`"),
         (None, Some(name)) => {
             let seen = if seen.is_empty() { "none".to_owned() } else { seen.join(", ") };
-            Error::new(Kind::NotFound, format!("no Bluetooth adapter {name}; there are: {seen}"))
+            Error::new(Kind::NotFound, format!("no Bluetooth adapter {name}; present are {seen}"))
         }
         (None, None) => Error::new(Kind::NotFound, "this computer has no Bluetooth adapter")
             .hint("plug one in; `bluetoothctl list` shows those that the system has"),
     })
 }
 
-/// What the address calls the device: its Bluetooth address, or the system's identifier where it
-/// hides that.
+/// The device's name in addresses: its Bluetooth address, or the system's identifier if it hides that.
 pub(crate) fn name_of(device: &Peripheral) -> String {
     let address = device.address();
     if address == BDAddr::default() { device.id().to_string() } else { address.to_string().to_ascii_uppercase() }
 }
 
-/// Finds a device: among those the system knows unless `fresh`, else by scanning until `limit`.
+/// Finds a device: among those that the system knows, unless `fresh`, or else by scanning for at most `limit`.
 ///
 /// # Errors
-/// [`Kind::NotFound`] if it does not show itself.
+/// [`Kind::NotFound`] if it does not advertise.
 pub(crate) async fn find(adapter: &Adapter, device: &str, limit: Duration, fresh: bool) -> Result<Peripheral> {
     let look = async || {
         let known = call("listing the devices", adapter.peripherals()).await?;
@@ -154,14 +153,13 @@ pub(crate) async fn find(adapter: &Adapter, device: &str, limit: Duration, fresh
             other => remembered = other,
         }
     }
-    // Some controllers do not say how strong a signal is; then the attempt to connect decides.
+    // Some controllers do not report signal strength; then the attempt to connect decides.
     remembered.ok_or_else(|| {
         Error::new(Kind::NotFound, format!("not seen within {} s of scanning", limit.as_secs())).hint(NEAR)
     })
 }
 
-/// Whether it is being heard: a device that the system only remembers has no signal strength, and after
-/// the scan none has.
+/// Whether its advertisements are being received. A remembered device has no signal strength; after the scan none has.
 async fn is_near(device: &Peripheral) -> bool {
     let properties = tokio::time::timeout(CALL_TIMEOUT, device.properties()).await;
     matches!(properties, Ok(Ok(Some(p))) if p.rssi.is_some())
@@ -173,7 +171,7 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Starts to scan.
+    /// Starts scanning.
     pub(crate) async fn start(adapter: &Adapter) -> Result<Self> {
         call("starting to scan", adapter.start_scan(ScanFilter::default())).await?;
         Ok(Self { adapter: adapter.clone() })
@@ -189,19 +187,19 @@ impl Drop for Scan {
     }
 }
 
-/// One question to the Bluetooth service, with a deadline.
+/// One call to the Bluetooth service, with a deadline.
 pub(crate) async fn call<T>(what: &str, question: impl Future<Output = btleplug::Result<T>>) -> Result<T> {
     within(CALL_TIMEOUT, what, async { question.await.map_err(|e| explain(&e)) }).await
 }
 
-/// `work`, unless it takes longer than `limit`.
+/// Runs `work` for at most `limit`.
 pub(crate) async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| Err(Error::new(Kind::Timeout, format!("{what} took longer than {} s", limit.as_secs()))))
 }
 
-/// What a fault means. D-Bus names its errors; the other systems have kinds of their own.
+/// Converts an error. D-Bus has named errors; the other systems have kinds.
 pub(crate) fn explain(error: &btleplug::Error) -> Error {
     use btleplug::Error as E;
     match error {
@@ -210,7 +208,7 @@ pub(crate) fn explain(error: &btleplug::Error) -> Error {
         E::NotConnected => classify("NotConnected", error),
         E::NoAdapterAvailable => Error::new(Kind::NotFound, "this computer has no Bluetooth adapter"),
         E::TimedOut(_) => classify("NoReply", error),
-        // `Debug` has the D-Bus name, which `Display` leaves out.
+        // `Debug` includes the D-Bus name, unlike `Display`.
         other => classify(&format!("{other} {other:?}"), error),
     }
 }
@@ -219,7 +217,7 @@ fn classify(text: &str, error: impl Display) -> Error {
     let has = |names: &[&str]| names.iter().any(|name| text.contains(name));
     let because = |kind, what: &str| Error::new(kind, what).because(error.to_string());
     if has(&["DBus.Error.FileNotFound", "DBus.Error.NoServer", "Failed to connect to socket"]) {
-        because(Kind::NotFound, "there is no system bus, so no Bluetooth")
+        because(Kind::NotFound, "there is no D-Bus system bus, which Bluetooth needs")
             .with_retry(Retry::AfterOperator)
             .hint("install and start D-Bus and BlueZ: `sudo apt install dbus bluez`, `sudo systemctl start bluetooth`")
     } else if has(&["ServiceUnknown", "NameHasNoOwner", "Spawn.", "TimedOut:"]) {
@@ -227,7 +225,7 @@ fn classify(text: &str, error: impl Display) -> Error {
             .with_retry(Retry::AfterOperator)
             .hint("`sudo apt install bluez`, `sudo systemctl enable --now bluetooth`")
     } else if has(&["AccessDenied", "NotAuthorized"]) {
-        because(Kind::Permission, "the system does not let this user use Bluetooth")
+        because(Kind::Permission, "this user may not use Bluetooth")
             .hint("add the user to the group: `sudo usermod -aG bluetooth $USER`, then log in again")
     } else if has(&[
         "AuthenticationFailed",
@@ -237,14 +235,14 @@ fn classify(text: &str, error: impl Display) -> Error {
         "Insufficient",
         "Paired",
     ]) {
-        because(Kind::Permission, "the device wants to be paired")
+        because(Kind::Permission, "the device requires pairing")
             .hint("pair it once: `bluetoothctl pair ADDRESS`, or the option `pair=true` if it needs no code")
     } else if has(&["NotReady"]) {
         because(Kind::NotFound, "the Bluetooth adapter is switched off")
             .with_retry(Retry::AfterOperator)
             .hint("`rfkill unblock bluetooth`, then `bluetoothctl power on`")
     } else if has(&["DBus.Error.Disconnected", "Connection lost"]) {
-        because(Kind::Closed, "the system bus has ended")
+        because(Kind::Closed, "the connection to the system bus was lost")
     } else if has(&["NotConnected", "Not connected", "UnknownObject", "UnknownMethod", "UnknownInterface"]) {
         because(Kind::Closed, "the device is no longer connected")
     } else if has(&["NoReply", "ATT error: 0x0e"]) {
@@ -256,7 +254,7 @@ fn classify(text: &str, error: impl Display) -> Error {
     }
 }
 
-/// What btleplug does not know of and BlueZ does: pairing. `device` is btleplug's identifier,
+/// Pairing by BlueZ, which btleplug lacks. `device` is btleplug's identifier,
 /// `hci0/dev_AA_BB_CC_DD_EE_FF`.
 #[cfg(target_os = "linux")]
 mod bluez {
@@ -277,13 +275,13 @@ mod bluez {
         if let Some(bluez) = &*held {
             return Ok(bluez.clone());
         }
-        // Its task on the bus belongs on the thread that stays.
+        // Its task on the bus has to run on the permanent thread.
         let opening = session.handle.spawn(async { BluetoothSession::new().await.map(|(_, bluez)| bluez) });
         let ended = |_| Error::new(Kind::Io, "the Bluetooth thread ended");
         Ok(held.insert(opening.await.map_err(ended)?.map_err(fault)?).clone())
     }
 
-    /// Whether the system has a pairing with the device.
+    /// Whether the system is paired with the device.
     pub(crate) async fn is_paired(session: &Session, device: &str) -> Result<bool> {
         let id: DeviceId = device.parse().map_err(fault)?;
         let bluez = bluez(session).await?;
@@ -293,8 +291,8 @@ mod bluez {
         .await
     }
 
-    /// Pairs with a device that needs no code. It needs no agent: without one BlueZ reports
-    /// NoInputNoOutput, which is accurate, and asks nobody on our side.
+    /// Pairs with a device that needs no code. This needs no agent: without one, BlueZ reports NoInputNoOutput, which
+    /// is correct, and prompts nobody.
     pub(crate) async fn pair(session: &Session, device: &str) -> Result<()> {
         let id: DeviceId = device.parse().map_err(fault)?;
         let bluez = bluez(session).await?;
@@ -305,7 +303,7 @@ mod bluez {
 #[cfg(target_os = "linux")]
 pub(crate) use bluez::{is_paired, pair};
 
-/// Where the system pairs by itself, it keeps the pairings to itself, too.
+/// Systems that pair by themselves do not reveal their pairings.
 #[cfg(not(target_os = "linux"))]
 pub(crate) async fn is_paired(_: &Session, _: &str) -> Result<bool> {
     Ok(false)
@@ -316,7 +314,7 @@ pub(crate) async fn pair(_: &Session, _: &str) -> Result<()> {
     Err(Error::new(Kind::Unsupported, "option `pair`: this system pairs by itself when the device asks"))
 }
 
-/// A fault while pairing with `device`.
+/// Converts an error of pairing with `device`.
 pub(crate) fn not_paired(error: Error, device: &str) -> Error {
     if error.kind() != Kind::Permission {
         return not_connected(error);
@@ -327,30 +325,28 @@ pub(crate) fn not_paired(error: Error, device: &str) -> Error {
     ))
 }
 
-/// Whether the system itself ended the connection while it was being made, as it does when the key of a
-/// pairing is refused: `le-connection-abort-by-local` (seen with BlueZ 5.66), or what ECONNABORTED reads as.
+/// Whether the system itself aborted the connection attempt, as it does when the device rejects the key of a pairing:
+/// `le-connection-abort-by-local` (seen with BlueZ 5.66), or what ECONNABORTED reads as.
 pub(crate) fn is_given_up(error: &Error) -> bool {
-    // With its causes: that is where the system's words are.
+    // Including causes, which have the system's text.
     let text = format!("{error:#}");
     ["abort-by-local", "Software caused connection abort"].iter().any(|said| text.contains(said))
 }
 
-/// What that means of a `device` that is paired here.
+/// That error, for a `device` that is paired here.
 pub(crate) fn pairing_lost(error: Error, device: &str) -> Error {
-    Error::new(Kind::Permission, "the device is paired here, and does not take the connection").because(error).hint(
-        format!(
-            "if it was reset, or paired with another computer since: `bluetoothctl remove {device}`, then pair it anew \
+    Error::new(Kind::Permission, "the device is paired here, but rejects the connection").because(error).hint(format!(
+        "if it was reset, or paired with another computer since: `bluetoothctl remove {device}`, then pair it anew \
              (the option `pair=true` does it)"
-        ),
-    )
+    ))
 }
 
-/// A fault while connecting: nothing has been sent yet.
+/// Converts an error of connecting: nothing has been sent yet.
 pub(crate) fn not_connected(error: Error) -> Error {
     let error = error.with_effect(Effect::None);
     match error.kind() {
         Kind::Io | Kind::Timeout | Kind::Closed => {
-            Error::new(Kind::NotFound, "the device does not take the connection").because(error).hint(NEAR)
+            Error::new(Kind::NotFound, "the device does not accept the connection").because(error).hint(NEAR)
         }
         _ => error,
     }
@@ -381,7 +377,7 @@ mod tests {
         ] {
             let error = classify(text, "as the bus says");
             assert_eq!(error.kind(), kind, "{text}");
-            assert!(error.to_string().contains("as the bus says"), "{error}");
+            assert!(format!("{error:#}").contains("as the bus says"), "{error}");
             assert!(error.next_step().unwrap_or_default().contains(step), "{text}: {error}");
         }
     }

@@ -3,25 +3,24 @@
 //! Options in an address:
 //! - `service`, `write`, `notify`: UUIDs, short (`18F0`) or full. Not needed for the services in
 //!   [`services::KNOWN`]; within a service the properties decide where only one fits.
-//! - `mtu`: at most this many bytes per packet, 3 of them overhead (23 to 517). Otherwise what both ends
-//!   agreed on.
-//! - `response`: `true` has the device confirm each write, which is slow and needs no pacing;
-//!   `false` never does, so that what it drops is lost without a word. Without it every 16th and the last write of
-//!   a `send` are confirmed where the device can do both, so that `send` cannot run far ahead of it.
+//! - `mtu`: at most this many bytes per packet, 3 of them overhead (23 to 517). By default what both ends negotiated.
+//! - `response`: with `true` the device confirms each write, which is slow but needs no pacing; with `false` none, so
+//!   that bytes which it drops are lost silently. By default every 16th and the last write of a `send` are confirmed if
+//!   the device supports both, so that `send` cannot run far ahead of it.
 //! - `pace`: milliseconds to wait after each write, for devices that lose bytes (0 to 1000).
-//! - `pair=true`: pairs before connecting (Linux), for devices that need no code. Once is enough: the
-//!   system keeps the pairing. Without it BlueZ tries to pair when the device asks for it.
-//! - `adapter`: `hci1`; otherwise the first that is switched on.
+//! - `pair=true`: pairs before connecting (Linux), for devices that need no code. Once is enough: the system keeps the
+//!   pairing. By default BlueZ tries to pair when the device requests it.
+//! - `adapter`: `hci1`; by default the first that is switched on.
 //!
-//! **Permissions.** Linux: bluetoothd on the system bus; any user at the console, else the group
-//! `bluetooth`. macOS: the application needs the Bluetooth permission. Windows: none.
+//! **Permissions.** Linux: bluetoothd on the system bus; any user at the console, or members of
+//! the group `bluetooth`. macOS: the application needs the Bluetooth permission. Windows: none.
 //!
-//! **Ends.** When the device leaves, `recv` and a waiting `send` end with [`Kind::Closed`], within
-//! milliseconds of the end of the connection. A device that loses its power is missed after the
-//! supervision timeout: 0.42 s on Linux (`le_supv_timeout` in `net/bluetooth`), unless the device has asked
-//! for another, of up to 32 s. One link per device: the system would let two share it and mix their bytes.
+//! **Disconnection.** When the device disconnects, `recv` and a pending `send` fail with [`Kind::Closed`] within
+//! milliseconds. Loss of power is detected after the supervision timeout: 0.42 s on Linux (`le_supv_timeout` in
+//! `net/bluetooth`), unless the device has requested another, of up to 32 s. There is one link per device: the system
+//! would let two share it and mix their bytes.
 //!
-//! Left out: pairing with a code (`bluetoothctl` does it once for all), L2CAP channels.
+//! Left out: pairing with a code (do that once with `bluetoothctl`), L2CAP channels.
 
 pub(crate) mod central;
 pub mod services;
@@ -48,33 +47,33 @@ use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 /// The options that [`open`] reads.
 pub const OPTIONS: [&str; 8] = super::options::BLE;
 
-/// How long an unknown device is looked for.
+/// How long to scan for an unknown device.
 const SCAN: Duration = Duration::from_secs(10);
-/// How long one is looked for that the system remembers and cannot reach.
+/// How long to scan for a known device that could not be reached.
 const RESCAN: Duration = Duration::from_secs(5);
-/// How long connecting, and finding the services, may take each. The Bluetooth specification lets a
-/// device wait several seconds between advertisements.
+/// The deadline for connecting, and for finding the services. The Bluetooth specification allows several seconds
+/// between advertisements.
 const CONNECT: Duration = Duration::from_secs(15);
 /// An ATT request that is not answered within 30 s ends the connection (Core 5.4, Vol 3, Part F, 3.3.3);
-/// this is for a system that does not notice.
+/// this is a fallback.
 const WRITE: Duration = Duration::from_secs(35);
-/// How long unconfirmed writes get to leave before the link is closed.
+/// The time for unconfirmed writes to be transmitted before the link is closed.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How long the news that the device has left may come after the fault of a write.
+/// How much later than a failed write the disconnection may be reported.
 const NEWS: Duration = Duration::from_millis(700);
-/// How often the connection is checked, in case the Bluetooth service has ended without a word.
+/// How often the connection is checked, in case the Bluetooth service has ended silently.
 const CHECK: Duration = Duration::from_millis(500);
 /// The longest value an attribute may have is 512 bytes (Core 5.4, Vol 3, Part F, 3.2.9); devices built on BlueZ
 /// count the handle in (5.66: "Invalid Length").
 const LONGEST_VALUE: usize = 510;
-/// What every device takes: an MTU of 23, less 3.
+/// What every device supports: an MTU of 23, less 3.
 const SHORTEST_CHUNK: usize = 20;
-/// Each so many unconfirmed writes are followed by a confirmed one.
+/// One in this many writes is confirmed.
 const FENCE: usize = 16;
-/// Notifications that wait to be received; more are lost, and said to be.
+/// The most queued notifications; further ones are lost, with a warning.
 const QUEUE: usize = 4096;
 
-/// What the options of an address say.
+/// The options of an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Settings {
     wanted: Wanted,
@@ -87,7 +86,7 @@ struct Settings {
 
 impl Settings {
     fn from_address(address: &Address) -> Result<Self> {
-        let bad = |name: &str, allowed: &str| address.refuse(name, format_args!("allowed are {allowed}"));
+        let bad = |name: &str, allowed: &str| address.refuse(name, format_args!("expected {allowed}"));
         let uuid = |name| match address.option(name) {
             None => Ok(None),
             Some(text) => services::parse(text).map(Some).ok_or_else(|| bad(name, "18F0 or a full UUID")),
@@ -115,7 +114,7 @@ pub(super) fn check(address: &Address) -> Result<()> {
     Settings::from_address(address).map(drop)
 }
 
-/// How bytes become writes.
+/// How bytes are split into writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Writes {
     /// Bytes per write.
@@ -132,7 +131,7 @@ enum Confirm {
 
 impl Writes {
     /// # Errors
-    /// The address demands what the characteristic cannot do.
+    /// The characteristic does not support what the address asks for.
     fn new(properties: CharPropFlags, mtu: usize, settings: &Settings) -> Result<Self> {
         let can =
             (properties.contains(CharPropFlags::WRITE), properties.contains(CharPropFlags::WRITE_WITHOUT_RESPONSE));
@@ -144,11 +143,11 @@ impl Writes {
                 let can = if can.0 { "only with" } else { "only without" };
                 return Err(Error::new(
                     Kind::Unsupported,
-                    format!("option `response={wanted}`: the device takes writes {can} response"),
+                    format!("option `response={wanted}`: the device supports writes {can} response only"),
                 ));
             }
             (None, (false, false)) => {
-                return Err(Error::new(Kind::Unsupported, "the characteristic cannot be written"));
+                return Err(Error::new(Kind::Unsupported, "the characteristic is not writable"));
             }
         };
         let mtu = settings.mtu.map_or(mtu, |most| most.min(mtu));
@@ -181,7 +180,7 @@ pub struct Ble {
     incoming: tokio::sync::Mutex<mpsc::Receiver<Vec<u8>>>,
     gone: watch::Receiver<bool>,
     pump: JoinHandle<()>,
-    /// Lets the connection end on the Bluetooth thread, whatever becomes of this one's runtime.
+    /// Disconnects on the Bluetooth thread, which outlives this runtime.
     bus: tokio::runtime::Handle,
     held: Option<OwnedMutexGuard<()>>,
 }
@@ -197,13 +196,13 @@ impl fmt::Debug for Ble {
     }
 }
 
-/// Connects to `device` as the options of `address` say. Takes at most about a minute, mostly less
-/// than 3 s; ends earlier when the device does not show itself within 10 s.
+/// Connects to `device` with the options of `address`. Takes at most about a minute, usually less than 3 s; fails after
+/// 10 s if the device does not advertise.
 ///
 /// # Errors
 /// [`Kind::NotFound`] without a system bus, Bluetooth service, adapter or device; [`Kind::Permission`];
 /// [`Kind::Busy`] if another link of this process holds the device; [`Kind::Unsupported`] if its
-/// services are not known, with what it offers. Each with the next step.
+/// services are unknown, with a list of them. Each with the next step.
 pub async fn open(address: &Address, device: &str) -> Result<Ble> {
     let settings = Settings::from_address(address)?;
     let held = within(CALL_TIMEOUT, "", async { Ok(hold(device).lock_owned().await) }).await.map_err(|_| {
@@ -219,7 +218,7 @@ async fn open_on_bus(session: Session, settings: Settings, device: String, held:
     let mut peripheral = central::find(&adapter, &device, SCAN, false).await?;
     let mut leaving = Leaving { peripheral: Some(peripheral.clone()), bus: session.handle.clone() };
     match connect(&session, &peripheral, &settings).await {
-        // What the system remembers of the device may be out of date: look for it in the air.
+        // What the system knows about the device may be outdated: scan for it.
         Err(error) if error.kind() == Kind::NotFound => {
             tracing::debug!(%error, "scanning for the device");
             peripheral = central::find(&adapter, &device, RESCAN, true).await?;
@@ -232,7 +231,7 @@ async fn open_on_bus(session: Session, settings: Settings, device: String, held:
     Ok(link)
 }
 
-/// Disconnects a device that could not be connected or set up, also when opening was cancelled.
+/// Disconnects a device if opening failed or was cancelled.
 struct Leaving {
     peripheral: Option<Peripheral>,
     bus: tokio::runtime::Handle,
@@ -264,7 +263,7 @@ async fn connect(session: &Session, peripheral: &Peripheral, settings: &Settings
     }
     let connected = within(CONNECT, "connecting", async { peripheral.connect().await.map_err(|e| explain(&e)) }).await;
     let Err(error) = connected else { return Ok(()) };
-    // The system would go on trying.
+    // The system would keep trying.
     leave(peripheral).await;
     if is_given_up(&error) && central::is_paired(session, &id).await.unwrap_or(false) {
         return Err(pairing_lost(error, &device));
@@ -279,7 +278,7 @@ async fn set_up(
     bus: tokio::runtime::Handle,
     held: OwnedMutexGuard<()>,
 ) -> Result<Ble> {
-    // Listen for the end before anything else: it must not fall between two questions.
+    // Subscribe to the disconnection first, so that it cannot be missed.
     let events = call("listening to the adapter", adapter.events()).await?;
     within(CONNECT, "finding the services", async { peripheral.discover_services().await.map_err(|e| explain(&e)) })
         .await?;
@@ -314,7 +313,7 @@ async fn next<T>(stream: &mut Events<T>) -> Option<T> {
     std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await
 }
 
-/// Passes notifications on until the device leaves.
+/// Forwards notifications until the device disconnects.
 async fn pump(
     peripheral: Peripheral,
     mut events: Events<CentralEvent>,
@@ -355,7 +354,7 @@ async fn pump(
 }
 
 fn closed() -> Error {
-    Error::new(Kind::Closed, "the device has left").hint("is it switched on and near?")
+    Error::new(Kind::Closed, "the device disconnected").hint("is it switched on and near?")
 }
 
 impl Ble {
@@ -367,7 +366,7 @@ impl Ble {
         for (i, (chunk, kind)) in self.writes.of(bytes).enumerate() {
             let write = async { self.peripheral.write(&self.chosen.write, chunk, kind).await.map_err(|e| explain(&e)) };
             let written = within(WRITE, "a write", write).await;
-            // Whatever became of this write, those before it may be on paper.
+            // Whether or not this write arrived, those before it may be on paper.
             written.map_err(|e| if i > 0 { e.with_effect(Effect::Unknown) } else { e })?;
             if kind == WriteType::WithResponse {
                 self.confirmed.store(true, Ordering::Relaxed);
@@ -379,14 +378,14 @@ impl Ble {
         Ok(())
     }
 
-    /// The end, seen by a sender. A device that wants to be paired ends the connection without saying so.
+    /// A disconnection during a write. A device that requires pairing disconnects without saying so.
     fn left(&self) -> Error {
         if self.confirmed.load(Ordering::Relaxed) || self.writes.confirm == Confirm::Never {
             return closed();
         }
         let device = central::name_of(&self.peripheral);
-        Error::new(Kind::Closed, "the device has left before it confirmed a write").hint(format!(
-            "is it switched on and near? If this happens each time, it wants to be paired: with the option \
+        Error::new(Kind::Closed, "the device disconnected before it confirmed a write").hint(format!(
+            "is it switched on and near? If this happens each time, it requires pairing: with the option \
              `pair=true`, or `bluetoothctl pair {device}`"
         ))
     }
@@ -410,7 +409,7 @@ impl Link for Ble {
 
     fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
-            // Ends when the pump has ended, after what it had passed on.
+            // Ends when the pump has ended, after everything that it forwarded.
             let chunk = self.incoming.lock().await.recv().await.ok_or_else(closed)?;
             into.extend_from_slice(&chunk);
             Ok(chunk.len())
@@ -435,7 +434,7 @@ impl Drop for Ble {
     fn drop(&mut self) {
         self.pump.abort();
         let (peripheral, held) = (self.peripheral.clone(), self.held.take());
-        // The next link to this device waits until this one has left, or it would be cut.
+        // The next link to this device has to wait for this disconnection, or it would be disconnected, too.
         self.bus.spawn(async move {
             if matches!(tokio::time::timeout(CALL_TIMEOUT, peripheral.is_connected()).await, Ok(Ok(true))) {
                 leave(&peripheral).await;

@@ -1,9 +1,8 @@
-//! Which characteristics of a Bluetooth LE device carry its bytes: known services as data, the choice
-//! by properties.
+//! Chooses the characteristics of a Bluetooth LE device that carry its bytes, by known services or by properties.
 //!
 //! Sources: the first two rows are in WebBluetoothReceiptPrinter's `src/main.js`, the second also in
-//! Microchip's Transparent UART; the rest comes from third-party applications only. AE30 is left
-//! out: those printers speak another protocol.
+//! Microchip's Transparent UART; the rest is from third-party applications only. AE30 is left
+//! out, because those printers speak another protocol.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +11,18 @@ use uuid::Uuid;
 
 use crate::{Error, Kind, Result, Retry};
 
-/// A service that printers are known to have.
+/// A known printer service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
     /// The service.
     pub service: Uuid,
-    /// What the printer reads its bytes from; none leaves the choice to the properties.
+    /// The characteristic to write to; `None` leaves the choice to the properties.
     pub write: Option<Uuid>,
-    /// What it answers on; none leaves the choice to the properties.
+    /// The characteristic that notifies; `None` leaves the choice to the properties.
     pub notify: Option<Uuid>,
 }
 
-/// The known services, those with the better source first.
+/// The known services, those with better sources first.
 pub const KNOWN: [Known; 5] = [
     Known { service: short(0x18f0), write: Some(short(0x2af1)), notify: Some(short(0x2af0)) },
     Known {
@@ -49,7 +48,7 @@ pub(super) fn parse(text: &str) -> Option<Uuid> {
     }
 }
 
-/// What the address says about the choice.
+/// The choice in the address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) service: Option<Uuid>,
@@ -61,17 +60,17 @@ pub(super) struct Wanted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chosen {
     pub(super) write: Characteristic,
-    /// None: the device cannot answer.
+    /// `None` if the device cannot answer.
     pub(super) notify: Option<Characteristic>,
 }
 
 pub(super) const WRITABLE: CharPropFlags = CharPropFlags::WRITE.union(CharPropFlags::WRITE_WITHOUT_RESPONSE);
 const NOTIFYING: CharPropFlags = CharPropFlags::NOTIFY.union(CharPropFlags::INDICATE);
 
-/// Chooses among what the device offers.
+/// Chooses among the services of the device.
 ///
 /// # Errors
-/// [`Kind::Unsupported`] lists what the device offers and names the options that decide.
+/// [`Kind::Unsupported`] lists the services of the device and names the options for the choice.
 pub(super) fn choose(offered: &BTreeSet<Service>, wanted: &Wanted) -> Result<Chosen> {
     let refuse = |why: String| {
         Error::new(Kind::Unsupported, format!("{why}; the device offers {}", list(offered)))
@@ -104,7 +103,7 @@ pub(super) fn choose(offered: &BTreeSet<Service>, wanted: &Wanted) -> Result<Cho
     Ok(Chosen { write, notify })
 }
 
-/// The characteristic that was asked for, else the known one, else the only one with these properties.
+/// The requested characteristic, or else the known one, or else the only one with these properties.
 fn pick(
     service: &Service,
     wanted: Option<Uuid>,
@@ -116,7 +115,7 @@ fn pick(
     if let Some(uuid) = wanted {
         return match able.iter().find(|c| c.uuid == uuid) {
             Some(&c) => Ok(Some(c.clone())),
-            None => Err(format!("{uuid} is not among those")),
+            None => Err(format!("{uuid} is not one of those")),
         };
     }
     if let Some(&c) = known.and_then(|uuid| able.iter().find(|c| c.uuid == uuid)) {

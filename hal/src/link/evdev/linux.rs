@@ -1,6 +1,6 @@
 //! evdev: event nodes under /dev/input, <https://docs.kernel.org/input/input.html>.
 //!
-//! Two requests and a read are all that it takes, so no crate stands in between.
+//! It needs only two ioctls and `read`, so no crate is used.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -22,14 +22,14 @@ use crate::link::choose::choose_among;
 use crate::link::{blocking, hid, permission};
 use crate::{BoxFuture, Effect, Error, Kind, Link, Result, sys};
 
-/// How long to wait for a key that is down before the keys are taken all the same.
+/// How long to wait for a key to be released before grabbing anyway.
 const KEY_DOWN_MAX: Duration = Duration::from_secs(1);
-/// How often to look whether it is still down.
+/// How often to check whether it is still down.
 const KEY_DOWN_LOOK: Duration = Duration::from_millis(5);
 /// Events in one read: more than a scanner types between two of them.
 const EVENTS: usize = 64;
 
-/// An open keyboard scanner. It must be opened on a tokio runtime, which reads its keys as they come.
+/// An open keyboard scanner. It must be opened on a tokio runtime, which reads its keys as they arrive.
 #[derive(Debug)]
 pub struct Evdev {
     file: Arc<File>,
@@ -38,27 +38,27 @@ pub struct Evdev {
     listening: JoinHandle<()>,
 }
 
-/// What was typed and nobody has asked for yet.
+/// Events that have not been received yet.
 #[derive(Debug, Default)]
 struct Heard {
     state: Mutex<(Packets, Option<End>)>,
     news: Notify,
 }
 
-/// Why no more keys come.
+/// Why no more events arrive.
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// The link was closed here.
     Closed,
-    /// The system's error number.
+    /// An `errno`.
     Failed(i32),
 }
 
-/// Opens the scanner that `id` and `settings` name, and takes its keys from every other program.
+/// Opens the scanner that `id` and `settings` name, and hides its keys from all other programs.
 ///
 /// # Errors
-/// Not found; more than one that fits, listed; in use ([`Kind::Busy`]) if another program has taken it; or no
-/// permission, with the udev rule.
+/// Not found; several matches, which are listed; grabbed by another program ([`Kind::Busy`]); or no permission, with
+/// the udev rule.
 pub async fn open(id: &UsbId, settings: &Settings) -> Result<Evdev> {
     let (wanted, options) = (id.clone(), settings.clone());
     let (node, file) = blocking(move || {
@@ -72,7 +72,7 @@ pub async fn open(id: &UsbId, settings: &Settings) -> Result<Evdev> {
     Evdev::listen(file, node)
 }
 
-/// The one node that is meant, as /sys has it now.
+/// The node of the device, as /sys currently has it.
 fn look(id: &UsbId, settings: &Settings) -> Result<Node> {
     let nodes = node::list(Path::new("/"));
     if !nodes.iter().any(|node| (node.device.vendor, node.device.product) == (id.vendor, id.product)) {
@@ -94,22 +94,22 @@ fn open_node(node: &Node) -> Result<File> {
     })
 }
 
-/// Takes the keys for this descriptor alone. The release of a key that is down now would reach only us, and the
-/// desktop would go on repeating that key: so wait until no key is down.
+/// Grabs the device. The release of a key that is down now would reach only us, and the desktop would go on repeating
+/// that key, so wait until no key is down.
 async fn take(file: &File, path: &Path) -> Result<()> {
     let end = Instant::now() + KEY_DOWN_MAX;
     while sys::any_key_down(file).map_err(explain)? {
         if Instant::now() >= end {
-            tracing::warn!(path = %path.display(), "a key stays down; its release will be heard here only");
+            tracing::warn!(path = %path.display(), "a key stays down; only this program will see its release");
             break;
         }
         sleep(KEY_DOWN_LOOK).await;
     }
-    // What was typed until now went to other programs too, and is theirs.
+    // Keys typed before the grab have gone to other programs.
     let mut theirs = [0; EVENTS * KERNELS];
     while (&*file).read(&mut theirs).is_ok_and(|read| read > 0) {}
     sys::grab(file, true).map_err(|e| match e.raw_os_error() {
-        Some(libc::EBUSY) => Error::new(Kind::Busy, "another program has taken the scanner for itself")
+        Some(libc::EBUSY) => Error::new(Kind::Busy, "another program has grabbed the scanner")
             .because(e)
             .hint(format!("end that program; `sudo fuser -v {}` names those that have it open", path.display())),
         _ => explain(e),
@@ -125,7 +125,7 @@ impl Evdev {
         Ok(Self { file, node, heard, listening })
     }
 
-    /// What the device calls itself; may be empty.
+    /// Its own name; may be empty.
     pub fn name(&self) -> &str {
         &self.node.device.name
     }
@@ -141,15 +141,15 @@ impl Heard {
         self.state.lock().expect("no holder of this lock panics")
     }
 
-    /// The first reason counts.
+    /// Keeps the first reason.
     fn end(&self, why: End) {
         self.state().1.get_or_insert(why);
         self.news.notify_one();
     }
 }
 
-/// Reads the keys as they are typed: the kernel keeps ten or twenty of them, which is less than a code, and drops all
-/// when one more comes.
+/// Reads the keys as they are typed: the kernel buffers ten or twenty of them, which is less than a code, and drops all
+/// on overflow.
 struct Listener {
     events: AsyncFd<Arc<File>>,
     heard: Arc<Heard>,
@@ -174,15 +174,15 @@ impl Listener {
 }
 
 impl Drop for Listener {
-    /// Also when the runtime shuts down.
+    /// Also runs when the runtime shuts down.
     fn drop(&mut self) {
         self.heard.end(End::Closed);
     }
 }
 
 impl Drop for Evdev {
-    /// Gives the keys back now, whenever the runtime drops the listener. The kernel may take its time over it, so
-    /// a thread waits for it where there is one to be had.
+    /// Releases the grab now, without waiting for the runtime to drop the listener. That may block, so it happens on a
+    /// separate thread if possible.
     fn drop(&mut self) {
         self.listening.abort();
         let file = self.file.clone();
@@ -202,7 +202,7 @@ impl Link for Evdev {
             if bytes.is_empty() {
                 return Ok(());
             }
-            Err(Error::new(Kind::Unsupported, "nothing can be sent to a scanner in keyboard mode")
+            Err(Error::new(Kind::Unsupported, "a scanner in keyboard mode accepts no commands")
                 .hint("set it to HID POS or serial mode by the code in its manual, and use `hid` or `serial`"))
         })
     }
@@ -225,20 +225,20 @@ impl Link for Evdev {
         })
     }
 
-    /// Gives the keys back to the other programs.
+    /// Releases the grab.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.heard.end(End::Closed);
             self.listening.abort();
             let file = self.file.clone();
-            // The kernel waits until nobody uses the old state. A device that is gone, or was never taken, has
-            // nothing to give back.
+            // Blocks until the kernel no longer uses the old state. Fails if the device is gone or was not grabbed,
+            // which is fine.
             spawn_blocking(move || sys::grab(&file, false).ok()).await.ok();
         })
     }
 }
 
-/// evdev answers ENODEV once the device is gone.
+/// evdev returns ENODEV once the device is gone.
 fn explain(error: io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENODEV) => Error::new(Kind::Closed, "the device was unplugged").because(error),
@@ -246,7 +246,7 @@ fn explain(error: io::Error) -> Error {
     }
 }
 
-/// The one node that is meant.
+/// Chooses the node.
 fn find(nodes: Vec<Node>, id: &UsbId, settings: &Settings) -> Result<Node> {
     let device = choose_among(nodes.iter().map(|node| &node.device), id, settings.port.as_deref())?;
     let fits =
@@ -257,17 +257,17 @@ fn find(nodes: Vec<Node>, id: &UsbId, settings: &Settings) -> Result<Node> {
     match keyboards.len() {
         1 => Ok(keyboards.swap_remove(0)),
         0 if all.is_empty() => Err(Error::new(Kind::NotFound, "the device has no such input interface")
-            .hint("leave `interface` out of the address, or see `tresen list`")),
+            .hint("remove `interface` from the address, or see `tresen list`")),
         0 => Err(Error::new(Kind::NotFound, format!("the device has no keyboard, only {}", all.join(" and ")))
             .hint("set the scanner to keyboard mode by the code in its manual, or use the link `hid`")),
         _ => {
             let list: Vec<String> = keyboards.iter().map(described).collect();
             let distinct =
                 keyboards.iter().all(|k| keyboards.iter().filter(|o| o.interface == k.interface).count() == 1);
-            Err(Error::new(Kind::Address, format!("the address fits {}", list.join(" and "))).hint(if distinct {
+            Err(Error::new(Kind::Address, format!("the address matches {}", list.join(" and "))).hint(if distinct {
                 "name one in the address: ?interface=N"
             } else {
-                "an address cannot tell them apart: use the link `hid`, or the scanner's HID POS mode"
+                "no address distinguishes them: use the link `hid`, or the scanner's HID POS mode"
             }))
         }
     }
@@ -279,7 +279,7 @@ fn described(node: &Node) -> String {
     format!("{} ({interface}{})", node.path.display(), node.device.name)
 }
 
-/// An HID device that is there and has no input nodes needs another next step than one that is not there.
+/// If nothing was found: a present HID device without input nodes needs a different next step.
 fn without_input(id: &UsbId, nodes: &[hid::node::Node]) -> Result<()> {
     let fits = |node: &&hid::node::Node| {
         let device = &node.device;
@@ -291,7 +291,7 @@ fn without_input(id: &UsbId, nodes: &[hid::node::Node]) -> Result<()> {
         return Ok(());
     }
     let keyboard = there.iter().any(|node| node.usages.contains(&(1, 6)));
-    Err(Error::new(Kind::NotFound, "the device is there, but not as an input device").hint(if keyboard {
+    Err(Error::new(Kind::NotFound, "the device is present, but not as an input device").hint(if keyboard {
         "load the driver: `sudo modprobe evdev`; in a container, pass /sys and /dev/input into it"
     } else {
         "it is not in keyboard mode: use the link `hid`, or set it to keyboard mode by the code in its manual"
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(by(&keyboards, Settings { interface, ..Settings::default() }).expect("one"), "/dev/input/event4");
         let same = [node(3, "1-1", true), Node { path: "/dev/input/event4".into(), ..node(3, "1-1", true) }];
         let error = by(&same, Settings::default()).expect_err("one interface").to_string();
-        assert!(error.contains("cannot tell them apart"), "{error}");
+        assert!(error.contains("no address distinguishes them"), "{error}");
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod tests {
         assert!(without_input(&other, &[raw(&[(1, 6)])]).is_ok(), "then it is another one");
     }
 
-    /// A link to a pipe, which stands in for the node.
+    /// A link to a pipe instead of a node.
     fn piped() -> (Evdev, io::PipeWriter) {
         let (reader, writer) = io::pipe().expect("a pipe");
         let file = File::from(OwnedFd::from(reader));
@@ -400,7 +400,7 @@ mod tests {
         node.write_all(&[event(0, 0, 0), event(1, 28, 0), event(0, 0, 0)].concat()).expect("written");
         assert_eq!(link.recv(&mut chunk).await.expect("a chunk"), 16);
         assert_eq!(chunk, A_DOWN);
-        // Unplugged: what was typed before still comes.
+        // Unplugged: keys typed before still arrive.
         drop(node);
         assert_eq!(link.recv(&mut chunk).await.expect("a chunk"), 16);
         assert_eq!(chunk, [A_DOWN, ENTER_UP].concat());

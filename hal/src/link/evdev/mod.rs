@@ -1,29 +1,29 @@
 //! Scanners in keyboard mode, as input devices of Linux: <https://docs.kernel.org/input/input.html>.
 //!
-//! Such a scanner types its codes into whatever window has the focus. This link takes it by its identity and for
-//! itself alone, and reads its keys.
+//! Such a scanner types its codes into the window with the focus. This link finds it by its identity, reads its keys,
+//! and hides them from all other programs.
 //!
-//! **The grab takes the keys from every other program**, the desktop's lock screen included, until the link is closed
-//! or dropped. Name a scanner, not the keyboard that somebody needs. `hidraw` readers still hear it, the `hid` link
-//! among them. On opening, the link waits up to a second until no key is down, so that none stays pressed for the
-//! desktop.
+//! **The grab hides the keys from every other program**, including the desktop's lock screen, until the link is closed
+//! or dropped. Name a scanner, not a keyboard that somebody uses. `hidraw` readers, such as the `hid` link, still
+//! receive its reports. On opening, the link waits up to a second until no key is down, so that none stays pressed for
+//! the desktop.
 //!
-//! One chunk is what belongs together: whole events up to and including one `SYN_REPORT` (0, 0, 0). An event is 8
-//! bytes, little-endian: `type: u16`, `code: u16`, `value: i32`, as `struct input_event` of linux/input.h has them
-//! behind its time. `EV_KEY` (1) carries a key of linux/input-event-codes.h, with value 1 down, 0 up and 2 repeated
-//! by the system; `EV_MSC` (4) may precede it with the device's own number of the key. `SYN_DROPPED` (0, 3, 0) says
-//! that events before it were lost. The kernel keeps no more than ten or twenty keys, so the link reads them as
-//! they come, on the tokio runtime on which it was opened, and keeps 64 KiB: some sixty codes. Keys are lost only
-//! where that runtime stands still for longer than a scanner takes to type ten keys (100 ms). Nothing can be sent:
-//! lights and sounds are left out.
+//! One chunk is one packet: all events up to and including a `SYN_REPORT` (0, 0, 0). An event is 8 bytes,
+//! little-endian: `type: u16`, `code: u16`, `value: i32`, as in `struct input_event` of linux/input.h, without its
+//! time. `EV_KEY` (1) is a key of linux/input-event-codes.h, with value 1 for down, 0 for up and 2 for autorepeat;
+//! `EV_MSC` (4) may precede it with the device's own code of the key. `SYN_DROPPED` (0, 3, 0) means that events before
+//! it were lost.
 //!
-//! Options in an address: `port` (`1-1.4`, for two scanners that are alike), `interface` (the number of the USB
-//! interface, for a scanner that has two keyboards), `grab` (`true`; with `false` every program hears the keys,
-//! this one among them).
+//! The kernel buffers only ten or twenty keys, so the link reads them as they arrive, on the tokio runtime on which it
+//! was opened, and buffers 64 KiB, about sixty codes. Keys are lost only if that runtime is blocked for longer than a
+//! scanner takes to type ten keys (100 ms). Nothing can be sent: lights and sounds are left out.
+//!
+//! Options in an address: `port` (`1-1.4`, for identical scanners), `interface` (the number of the USB interface,
+//! for a scanner with two keyboards), `grab` (`true`; with `false` all other programs receive the keys, too).
 //!
 //! **Permissions.** A udev rule for this device's event node, which the error spells out.
 //!
-//! Linux only; elsewhere opening says so.
+//! Linux only; elsewhere opening fails.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -44,19 +44,19 @@ pub use other::{Evdev, open};
 /// The options that [`Settings::from_address`] reads.
 pub const OPTIONS: [&str; 3] = super::options::EVDEV;
 
-/// What an address may say beyond vendor, product and serial number.
+/// The options of an evdev address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Bus and ports: `1-1.4`.
     pub port: Option<String>,
     /// Number of the USB interface.
     pub interface: Option<u8>,
-    /// Whether to take the keys from every other program.
+    /// Whether to hide the keys from all other programs.
     pub grab: bool,
 }
 
 impl Default for Settings {
-    /// Any port and interface, for this program alone.
+    /// Any port and interface, with the keys hidden from other programs.
     fn default() -> Self {
         Self { port: None, interface: None, grab: true }
     }

@@ -1,4 +1,4 @@
-//! Which input devices are there: /sys/class/input, without opening any of them.
+//! Lists input devices from /sys/class/input, without opening any of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use crate::link::choose::Candidate;
 use crate::link::interface::Interface;
 
-/// An event node of /sys/class/input. One USB device often has several: its letters, its media keys.
+/// An event node of /sys/class/input. One USB device often has several, such as letters and media keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
     /// `/dev/input/event0`
     pub(crate) path: PathBuf,
     pub(crate) device: Candidate,
-    /// Number of its USB interface; none over Bluetooth.
+    /// Number of its USB interface; `None` over Bluetooth.
     pub(crate) interface: Option<u8>,
-    /// Whether it can type a code: it has the digits, the letters and Enter.
+    /// Whether it can type codes: it has digits, letters and Enter.
     pub(crate) keyboard: bool,
-    /// The device whose input this is, an HID device as a rule: `…/0003:0C2E:0B6A.0001`.
+    /// The parent device, usually an HID device: `…/0003:0C2E:0B6A.0001`.
     pub(crate) parent: Option<PathBuf>,
 }
 
-/// All of them, in the order of their numbers. `root` is `/`, except in tests.
+/// All nodes, ordered by number. `root` is `/`, except in tests.
 pub(crate) fn list(root: &Path) -> Vec<Node> {
     let mut nodes: Vec<(u32, Node)> = Vec::new();
     for entry in fs::read_dir(root.join("sys/class/input")).into_iter().flatten().flatten() {

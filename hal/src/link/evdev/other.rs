@@ -1,10 +1,10 @@
-//! Where there is no evdev.
+//! Stubs for platforms without evdev.
 
 use super::Settings;
 use crate::address::UsbId;
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
-/// An open keyboard scanner. There is none on this system.
+/// An open keyboard scanner; none exist on this platform.
 #[derive(Debug)]
 pub enum Evdev {}
 

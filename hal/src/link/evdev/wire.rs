@@ -1,23 +1,23 @@
-//! From what the kernel writes to chunks: `struct input_event` of linux/input.h, and
+//! Converts the kernel's events to chunks: `struct input_event` of linux/input.h, and
 //! <https://docs.kernel.org/input/event-codes.html> for `EV_SYN`.
 
 /// Length of the kernel's `struct input_event`: two longs of time, then type, code and value.
 pub(super) const KERNELS: usize = 2 * size_of::<libc::c_ulong>() + OURS;
 /// Length of an event in a chunk: type, code and value.
 const OURS: usize = 8;
-/// `EV_SYN`, `SYN_REPORT`: the end of what belongs together.
+/// `EV_SYN`, `SYN_REPORT`: the end of a packet.
 const REPORT: [u8; OURS] = [0; OURS];
-/// `EV_SYN`, `SYN_DROPPED`: events are missing here.
+/// `EV_SYN`, `SYN_DROPPED`: events were lost.
 const DROPPED: [u8; OURS] = [0, 0, 3, 0, 0, 0, 0, 0];
-/// No more bytes are kept for a reader who does not come: some sixty codes. Then all is dropped, as the kernel does.
+/// The most bytes to buffer, about sixty codes. On overflow all are dropped, as in the kernel.
 const KEPT_MAX: usize = 8192 * OURS;
 
-/// Events that were read and not yet handed out.
+/// Events that have not been received yet.
 #[derive(Debug, Default)]
 pub(super) struct Packets(Vec<u8>);
 
 impl Packets {
-    /// Takes in what one read(2) returned, which is whole events, in this machine's byte order.
+    /// Takes the result of one read(2): whole events in native byte order.
     pub(super) fn push(&mut self, read: &[u8]) {
         for event in read.chunks_exact(KERNELS) {
             let [.., t0, t1, c0, c1, v0, v1, v2, v3] = *event else { continue };
@@ -31,7 +31,7 @@ impl Packets {
         }
     }
 
-    /// Moves the next whole packet to the end of `into` and returns its length; none if there is none yet.
+    /// Appends the next complete packet to `into` and returns its length; `None` if there is none yet.
     pub(super) fn pop(&mut self, into: &mut Vec<u8>) -> Option<usize> {
         let end = self.0.chunks_exact(OURS).position(|event| event == REPORT)?;
         let length = (end + 1) * OURS;

@@ -20,9 +20,9 @@ use crate::link::hex::hex;
 use crate::link::permission;
 use crate::{BoxFuture, Effect, Error, Kind, Link, Result, sys};
 
-/// No report is longer: HID_MAX_BUFFER_SIZE of linux/hid.h.
+/// The longest report: HID_MAX_BUFFER_SIZE of linux/hid.h.
 const REPORT_MAX: usize = 16 * 1024;
-/// The kernel waits 5 s for an answer and returns a little later.
+/// The kernel waits 5 s for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// An open HID device.
@@ -36,7 +36,7 @@ pub struct Hid {
 /// Opens the device that `id` and `settings` name.
 ///
 /// # Errors
-/// Not found; more than one that fits, listed; or no permission, with the udev rule.
+/// Not found; several matches, which are listed; or no permission, with the udev rule.
 pub async fn open(id: &UsbId, settings: &Settings) -> Result<Hid> {
     let node = look(id, settings).await?;
     let (node, file) = blocking(move || open_node(&node).map(|file| (node, file))).await?;
@@ -45,22 +45,22 @@ pub async fn open(id: &UsbId, settings: &Settings) -> Result<Hid> {
         hid.set_feature(report).await.map_err(|e| {
             Error::new(e.kind(), format!("feature report {}: {}", hex(report), e.what()))
                 .because(e)
-                .hint("is that report in the device's manual? else leave the option `feature` out")
+                .hint("is that report in the device's manual? if not, remove the option `feature`")
         })?;
     }
     Ok(hid)
 }
 
-/// What the system knows of the device that `id` and `settings` name. Does not open it.
+/// Describes the device that `id` and `settings` name, without opening it.
 ///
 /// # Errors
-/// Not found, or more than one that fits, listed.
+/// Not found; or several matches, which are listed.
 pub async fn describe(id: &UsbId, settings: &Settings) -> Result<Description> {
     let node = look(id, settings).await?;
     Ok(Description { descriptor: node.descriptor, usages: node.usages, name: node.device.name })
 }
 
-/// The one node that is meant, as /sys has it now.
+/// The node of the device, as /sys currently has it.
 async fn look(id: &UsbId, settings: &Settings) -> Result<Node> {
     let (id, settings) = (id.clone(), settings.clone());
     blocking(move || find(node::list(Path::new("/")), &id, &settings)).await
@@ -68,7 +68,7 @@ async fn look(id: &UsbId, settings: &Settings) -> Result<Node> {
 
 fn open_node(node: &Node) -> Result<File> {
     let open = |write| OpenOptions::new().read(true).write(write).custom_flags(libc::O_NONBLOCK).open(&node.path);
-    // Listening is enough for most devices.
+    // Read access is enough for most devices.
     open(true).or_else(|_| open(false)).map_err(|e| {
         let error = Error::from(e).with_effect(Effect::None);
         match error.kind() {
@@ -91,7 +91,7 @@ impl Hid {
         &self.node.usages
     }
 
-    /// What the device calls itself; may be empty.
+    /// Its own name; may be empty.
     pub fn name(&self) -> &str {
         &self.node.device.name
     }
@@ -126,7 +126,7 @@ impl Hid {
         self.control(move |file| sys::set_feature(file, &mut report).map(drop)).await
     }
 
-    /// These calls wait for the device, up to 5 s, whatever the descriptor's flags.
+    /// These calls block for up to 5 s, even on a non-blocking descriptor.
     async fn control<T: Send + 'static>(
         &self,
         call: impl FnOnce(&File) -> io::Result<T> + Send + 'static,
@@ -151,7 +151,7 @@ impl Link for Hid {
             if sent == bytes.len() {
                 return Ok(());
             }
-            Err(Error::new(Kind::Io, format!("the device took {sent} of {} bytes of the report", bytes.len()))
+            Err(Error::new(Kind::Io, format!("the device accepted {sent} of {} bytes of the report", bytes.len()))
                 .with_effect(Effect::Partial))
         })
     }
@@ -188,14 +188,14 @@ impl Link for Hid {
     }
 }
 
-/// Why a call that needs the device's answer failed. EIO is also what a device other than a USB one gets that
-/// answers with an error, or not at all: `uhid_hid_get_report` in drivers/hid/uhid.c.
+/// The error of a call that needs the device's answer. A device that is not on USB fails with EIO, too, if it answers
+/// with an error, or not at all: `uhid_hid_get_report` in drivers/hid/uhid.c.
 fn refused(error: io::Error, waited: Duration, there: bool) -> Error {
     match error.raw_os_error() {
         Some(libc::EIO) if there && waited >= ANSWER_WITHIN => {
-            Error::new(Kind::Timeout, format!("the device gave no answer within {} s", waited.as_secs()))
+            Error::new(Kind::Timeout, format!("the device did not answer within {} s", waited.as_secs()))
                 .because(error)
-                .hint("is it awake and in reach? try once more")
+                .hint("is it awake and within reach? try again")
         }
         Some(libc::EIO) if there => Error::new(Kind::Unsupported, "the device refuses the report").because(error),
         _ => explain(error),
@@ -209,12 +209,12 @@ fn explain(error: io::Error) -> Error {
             Error::new(Kind::Closed, "the device was unplugged").because(error)
         }
         Some(libc::EPIPE) => Error::new(Kind::Unsupported, "the device refuses the report").because(error),
-        Some(libc::EBADF) => Error::new(Kind::Permission, "open for listening only").because(error),
+        Some(libc::EBADF) => Error::new(Kind::Permission, "the device is open for reading only").because(error),
         _ => error.into(),
     }
 }
 
-/// The one node that is meant.
+/// Chooses the node.
 fn find(nodes: Vec<Node>, id: &UsbId, settings: &Settings) -> Result<Node> {
     let device = choose_among(nodes.iter().map(|node| &node.device), id, settings.port.as_deref())?;
     let fits = |node: &Node| {
@@ -226,13 +226,13 @@ fn find(nodes: Vec<Node>, id: &UsbId, settings: &Settings) -> Result<Node> {
     fitting.sort_by_key(rank);
     match &fitting[..] {
         [] => Err(Error::new(Kind::NotFound, "the device has no such HID interface")
-            .hint("leave `usage` and `interface` out of the address, or see `tresen list`")),
+            .hint("remove `usage` and `interface` from the address, or see `tresen list`")),
         [first, second, ..] if rank(first) == rank(second) => {
             let list: Vec<String> = fitting
                 .iter()
                 .map(|n| format!("interface {} with usage page {:x?}", n.interface.unwrap_or(0), pages(n)))
                 .collect();
-            Err(Error::new(Kind::Address, format!("the address fits {}", list.join(" and ")))
+            Err(Error::new(Kind::Address, format!("the address matches {}", list.join(" and ")))
                 .hint("name one in the address: ?interface=N"))
         }
         _ => Ok(fitting.swap_remove(0)),
@@ -309,7 +309,7 @@ mod tests {
             (error.kind(), error.what().to_owned())
         };
         let unplugged = (Kind::Closed, "the device was unplugged".to_owned());
-        assert_eq!(told(libc::EIO, 5012, true), (Kind::Timeout, "the device gave no answer within 5 s".to_owned()));
+        assert_eq!(told(libc::EIO, 5012, true), (Kind::Timeout, "the device did not answer within 5 s".to_owned()));
         assert_eq!(told(libc::EIO, 3, true), (Kind::Unsupported, "the device refuses the report".to_owned()));
         assert_eq!(told(libc::EPIPE, 3, true), (Kind::Unsupported, "the device refuses the report".to_owned()));
         assert_eq!(told(libc::EIO, 5012, false), unplugged);

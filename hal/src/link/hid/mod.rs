@@ -1,19 +1,19 @@
 //! HID devices: scanners, scales, card readers, through the system's hidraw.
 //!
-//! One chunk is one report. A report begins with its number where the device has numbered reports; to
-//! the device, reports always begin with a number, 0 where there is none.
+//! One chunk is one report. A report from the device begins with its number if the device has numbered reports; one to
+//! the device always begins with a number, 0 if it has none.
 //!
-//! Options in an address, for a device that has several HID interfaces: `usage` (usage page in hex, `8c`
-//! for scanners, `8d` for scales, `8e` for card readers), `interface` (its number), `port` (`1-1.4`, for two
-//! devices that are alike), `feature` (feature reports to send on opening, in hex, number first, separated by
-//! commas: `fe01`, which some devices want before they speak). Without them a point-of-sale page goes before any
-//! other, and any other before keyboard and mouse.
+//! Options in an address, for a device that has several HID interfaces: `usage` (usage page in hex, `8c` for scanners,
+//! `8d` for scales, `8e` for card readers), `interface` (its number), `port` (`1-1.4`, for identical devices),
+//! `feature` (feature reports to send on opening, in hex, number first, separated by commas: `fe01`, which some devices
+//! need before they send anything). By default a point-of-sale page is preferred to any other, and any other to
+//! keyboard and mouse.
 //!
 //! **Permissions.** A udev rule for the hidraw node, which the error spells out. Several programs may
 //! read the same device; each gets every report.
 //!
-//! Linux only; elsewhere opening says so. A scanner in keyboard mode still types into the focused
-//! window while it is read here; the link [`evdev`](crate::link::evdev) has it for itself.
+//! Linux only; elsewhere opening fails. A scanner in keyboard mode still types into the focused window while it is read
+//! here; the link [`evdev`](crate::link::evdev) reads it exclusively.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -33,7 +33,7 @@ pub use other::{Hid, describe, open};
 /// The options that [`Settings::from_address`] reads.
 pub const OPTIONS: [&str; 4] = super::options::HID;
 
-/// What an address may say beyond vendor, product and serial number.
+/// The options of an HID address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// Usage page of the top-level collection.
@@ -46,7 +46,7 @@ pub struct Settings {
     pub feature: Vec<Vec<u8>>,
 }
 
-/// What the system knows of an HID device without opening it.
+/// What the system knows about an HID device without opening it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
@@ -54,7 +54,7 @@ pub struct Description {
     pub descriptor: Vec<u8>,
     /// Usage page and usage of the top-level collections: `(0x8c, 2)` is a scanner.
     pub usages: Vec<(u16, u16)>,
-    /// What the device calls itself; may be empty.
+    /// Its own name; may be empty.
     pub name: String,
 }
 
@@ -65,11 +65,12 @@ impl Settings {
     /// [`crate::Kind::Address`] names the option, its value and what is allowed.
     pub fn from_address(address: &Address) -> Result<Self> {
         let usage = address.option("usage").map(|text| {
-            u16::from_str_radix(text, 16).map_err(|_| address.refuse("usage", "write a usage page in hex, such as 8c"))
+            u16::from_str_radix(text, 16)
+                .map_err(|_| address.refuse("usage", "expected a usage page in hex, such as 8c"))
         });
         let feature = address.option("feature").map(|text| {
             let reports = text.split(',').map(unhex).collect::<Option<Vec<_>>>();
-            reports.ok_or_else(|| address.refuse("feature", "write pairs of hex digits, such as fe01"))
+            reports.ok_or_else(|| address.refuse("feature", "expected pairs of hex digits, such as fe01"))
         });
         Ok(Self {
             usage: usage.transpose()?,

@@ -1,4 +1,4 @@
-//! Which HID devices are there: /sys/class/hidraw, without opening any of them.
+//! Lists HID devices from /sys/class/hidraw, without opening any of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use crate::link::choose::Candidate;
 use crate::link::interface::Interface;
 
-/// A device of /sys/class/hidraw. A scanner often has several: a keyboard's and a scanner's.
+/// A device of /sys/class/hidraw. A scanner often has several, such as a keyboard and a HID POS scanner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
     /// `/dev/hidraw0`
     pub(crate) path: PathBuf,
     pub(crate) device: Candidate,
-    /// Number of its USB interface; none over Bluetooth.
+    /// Number of its USB interface; `None` over Bluetooth.
     pub(crate) interface: Option<u8>,
-    /// Whether that is the only interface of its device.
+    /// Whether its device has no other interface.
     pub(crate) alone: bool,
     /// Report descriptor, as the device sent it.
     pub(crate) descriptor: Vec<u8>,
@@ -22,7 +22,7 @@ pub(crate) struct Node {
     pub(crate) usages: Vec<(u16, u16)>,
 }
 
-/// All of them, in the order of their numbers. `root` is `/`, except in tests.
+/// All nodes, ordered by number. `root` is `/`, except in tests.
 pub(crate) fn list(root: &Path) -> Vec<Node> {
     let mut nodes: Vec<(u32, Node)> = Vec::new();
     for entry in fs::read_dir(root.join("sys/class/hidraw")).into_iter().flatten().flatten() {
@@ -67,7 +67,7 @@ fn read(root: &Path, class: &Path, name: &str) -> Option<Node> {
     })
 }
 
-/// Page and usage of every top-level collection: HID 1.11, section 6.2.2. Unknown items are passed over.
+/// Page and usage of every top-level collection: HID 1.11, section 6.2.2. Unknown items are ignored.
 fn usages(descriptor: &[u8]) -> Vec<(u16, u16)> {
     let (mut page, mut usage, mut depth, mut found) = (0, 0, 0_usize, Vec::new());
     let mut rest = descriptor;

@@ -1,14 +1,14 @@
-//! Where there is no hidraw.
+//! Stubs for platforms without hidraw.
 
 use super::{Description, Settings};
 use crate::address::UsbId;
 use crate::{BoxFuture, Error, Kind, Link, Result};
 
-/// An open HID device. There is none on this system.
+/// An open HID device; none exist on this platform.
 #[derive(Debug)]
 pub enum Hid {}
 
-/// Opening an HID device needs Linux.
+/// HID is supported on Linux only.
 ///
 /// # Errors
 /// [`Kind::Unsupported`], always.
@@ -25,7 +25,7 @@ pub async fn describe(_: &UsbId, _: &Settings) -> Result<Description> {
 }
 
 fn unsupported() -> Error {
-    Error::new(Kind::Unsupported, "HID links work on Linux only so far")
+    Error::new(Kind::Unsupported, "`hid` links are supported on Linux only")
         .hint("set the device to serial (COM port) mode, if it has one")
 }
 

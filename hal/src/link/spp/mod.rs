@@ -1,25 +1,25 @@
-//! Bluetooth serial port (SPP): an RFCOMM connection over the kernel's own sockets; no bluetoothd needed
-//! for a device that is paired or needs no pairing.
+//! Bluetooth serial port (SPP): an RFCOMM connection over the kernel's sockets. A device that is paired, or needs no
+//! pairing, does not need bluetoothd.
 //!
-//! Options in an address: `channel` (1 to 30; otherwise the device is asked by SDP), `adapter` (the
+//! Options in an address: `channel` (1 to 30; by default found by SDP), `adapter` (the
 //! Bluetooth address of the local adapter to use, as `bluetoothctl list` shows it).
 //!
-//! **Permissions.** None beyond an ordinary user's. A container or sandbox may forbid Bluetooth
+//! **Permissions.** None. A container or sandbox may forbid Bluetooth
 //! sockets.
 //!
-//! **Closing.** What was written can still be on its way when the socket is closed, and is then lost:
-//! [`Link::close`] waits for the kernel's queue to run empty, for as long as it moves.
+//! **Closing.** Bytes that are still queued when the socket is closed are lost: [`Link::close`] waits for the kernel's
+//! queue to drain, as long as there is progress.
 //!
-//! **Pairing.** A device that needs no code is paired by the kernel when it asks for it; one that needs a code, by
-//! `bluetoothctl pair AA:BB:CC:DD:EE:FF`, once for all.
+//! **Pairing.** The kernel pairs with a device that needs no code when it requests that. For a device that needs a
+//! code, run `bluetoothctl pair AA:BB:CC:DD:EE:FF` once.
 //!
-//! **Ends.** When the device leaves, `recv` and a waiting `send` end with [`Kind::Closed`], within milliseconds of the
-//! end of the connection. A device that loses its power is missed after the supervision timeout, 20 s unless
-//! the system sets another (Core 5.4, Vol 4, Part E, 6.21).
+//! **Disconnection.** When the device disconnects, `recv` and a pending `send` fail with [`Kind::Closed`] within
+//! milliseconds. Loss of power is detected after the supervision timeout, 20 s unless the system sets another (Core
+//! 5.4, Vol 4, Part E, 6.21).
 //!
-//! **Kernels to avoid.** Debian's 6.1.0-56 (6.1.192-2) panics in `hci_chan_del` whenever a connection fails while it
-//! is being made; BlueZ's own `l2ping` does it, too. 6.1.0-50 (6.1.176-1) and 6.12 do not. Seen with virtual
-//! controllers (btvirt); whether real ones do it was not tried.
+//! **Kernels to avoid.** Debian's 6.1.0-56 (6.1.192-2) panics in `hci_chan_del` whenever a connection attempt
+//! fails, also with BlueZ's own `l2ping`. 6.1.0-50 (6.1.176-1) and 6.12 do not. Observed with virtual controllers
+//! (btvirt); not tested with real ones.
 //!
 //! Left out: pairing with a code.
 
@@ -40,32 +40,32 @@ use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result, Retry};
 /// The options that [`open`] reads.
 pub const OPTIONS: [&str; 2] = super::options::SPP;
 
-/// How long connecting may take, and asking for the channel. Paging a device takes up to 5.12 s, and again
-/// for the retry.
+/// The deadline for connecting, and for finding the channel. Paging a device takes up to 5.12 s, and as long again for
+/// the retry.
 const CONNECT: Duration = Duration::from_secs(12);
-/// Closing gives up when nothing has left the queue for this long…
+/// Closing gives up when no byte has left the queue for this long…
 const DRAIN_STALLED: Duration = Duration::from_secs(2);
-/// …or after this long in any case.
+/// …or after this long in total.
 const DRAIN_MOST: Duration = Duration::from_secs(10);
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
-/// For what has left RFCOMM's queue and is still in L2CAP's, which cannot be asked.
+/// Time for bytes that have left RFCOMM's queue for L2CAP's, whose state is unknown.
 const SETTLE: Duration = Duration::from_millis(200);
-/// How long the device may take to close its side.
+/// The deadline for the device to close its side.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// An open RFCOMM connection.
 #[derive(Debug)]
 pub struct Spp {
-    /// Locked for one system call at a time, none of which waits.
+    /// Locked for one system call at a time, which never blocks.
     stream: Mutex<Stream>,
-    /// What the kernel says of an empty queue. Kernels differ: some count what waits, others what is free.
+    /// The kernel's value for an empty queue. Some kernels report the queued bytes, others the free space.
     idle: Option<u32>,
     /// Set by the direction that sees the end first. The kernel reports EOF to only one direction; the other
     /// gets EAGAIN.
     gone: watch::Sender<bool>,
 }
 
-/// What the options of an address ask for.
+/// The options of an address.
 struct Settings {
     adapter: bluer::Address,
     channel: Option<u8>,
@@ -75,11 +75,11 @@ impl Settings {
     fn from_address(address: &Address) -> Result<Self> {
         let adapter = match address.option("adapter") {
             None => bluer::Address::any(),
-            Some(text) => text.parse().map_err(|_| address.refuse("adapter", "write AA:BB:CC:DD:EE:FF"))?,
+            Some(text) => text.parse().map_err(|_| address.refuse("adapter", "expected AA:BB:CC:DD:EE:FF"))?,
         };
         let channel = match address.option_as("channel")? {
             Some(channel) if !(1..=30).contains(&channel) => {
-                return Err(address.refuse("channel", "allowed are 1 to 30"));
+                return Err(address.refuse("channel", "expected 1 to 30"));
             }
             channel => channel,
         };
@@ -92,10 +92,10 @@ pub(super) fn check(address: &Address) -> Result<()> {
     Settings::from_address(address).map(drop)
 }
 
-/// Connects to the serial port of `device` as the options of `address` say.
+/// Connects to the serial port of `device` with the options of `address`.
 ///
 /// # Errors
-/// [`Kind::NotFound`] without adapter or device; [`Kind::Permission`] if it wants to be paired;
+/// [`Kind::NotFound`] without adapter or device; [`Kind::Permission`] if it requires pairing;
 /// [`Kind::Refused`] or [`Kind::Unsupported`] if it has no serial port. Each with the next step.
 pub async fn open(address: &Address, device: &str) -> Result<Spp> {
     let peer: bluer::Address =
@@ -114,7 +114,7 @@ pub async fn open(address: &Address, device: &str) -> Result<Spp> {
     within(peer, connecting).await.map(Spp::new).map_err(|e| e.with_effect(Effect::None))
 }
 
-/// Asks the device for the channel of its first serial port.
+/// Asks the device for the channel of its first serial port service.
 async fn lookup(adapter: bluer::Address, peer: bluer::Address) -> Result<u8> {
     let at = |address, psm| l2cap::SocketAddr::new(address, AddressType::BrEdr, psm);
     let socket = within(peer, async {
@@ -139,10 +139,10 @@ async fn lookup(adapter: bluer::Address, peer: bluer::Address) -> Result<u8> {
     channels
         .first()
         .copied()
-        .ok_or_else(|| Error::new(Kind::Unsupported, "the device says that it has no serial port").hint(TRY_CHANNEL))
+        .ok_or_else(|| Error::new(Kind::Unsupported, "the device offers no serial port").hint(TRY_CHANNEL))
 }
 
-const TRY_CHANNEL: &str = "if it should have one, try the option `channel=1`";
+const TRY_CHANNEL: &str = "if it has one nevertheless, try the option `channel=1`";
 
 async fn within<T>(peer: bluer::Address, connecting: impl Future<Output = io::Result<T>>) -> Result<T> {
     tokio::time::timeout(CONNECT, connecting).await.map_err(|_| late())?.map_err(|e| explain(e, peer))
@@ -154,7 +154,7 @@ fn late() -> Error {
 
 const NEAR: &str = "is it switched on, near, and not connected to a phone or another till?";
 
-/// What the kernel's answers to a connection attempt mean (Linux, `net/bluetooth`).
+/// Converts the kernel's error of a connection attempt (Linux, `net/bluetooth`).
 fn explain(error: io::Error, peer: bluer::Address) -> Error {
     let new = |kind, what: &str, step: &str| Error::new(kind, what).hint(step);
     let explained = match error.raw_os_error() {
@@ -172,18 +172,18 @@ fn explain(error: io::Error, peer: bluer::Address) -> Error {
         ),
         Some(libc::ECONNREFUSED) => new(
             Kind::Refused,
-            "the device has nothing on that channel",
-            "leave the option `channel` out, or try another",
+            "the device has no service on that channel",
+            "remove the option `channel`, or try another",
         ),
         Some(libc::ECONNRESET | libc::ECONNABORTED | libc::ENOTCONN | libc::EPIPE) => {
-            new(Kind::Refused, "the device ended the connection while it was being made", NEAR)
+            new(Kind::Refused, "the device aborted the connection attempt", NEAR)
         }
         Some(libc::EACCES | libc::EPERM | libc::EKEYREJECTED | libc::EBADE) => {
             let step = format!(
                 "pair it: `bluetoothctl pair {peer}`; if it was paired: `bluetoothctl remove {peer}`, and have the \
                  device forget its pairings, too"
             );
-            new(Kind::Permission, "the device wants to be paired", &step)
+            new(Kind::Permission, "the device requires pairing", &step)
         }
         Some(libc::EBUSY) => new(Kind::Busy, "another program is connected to it", "close that one first"),
         _ => return Error::from(error).hint(NEAR),
@@ -191,7 +191,7 @@ fn explain(error: io::Error, peer: bluer::Address) -> Error {
     explained.because(error)
 }
 
-/// A fault of an open connection. Whatever ends one is an end.
+/// Converts an error of an open connection.
 fn lost(error: io::Error) -> Error {
     match error.raw_os_error() {
         Some(
@@ -211,11 +211,11 @@ fn lost(error: io::Error) -> Error {
 }
 
 fn closed() -> Error {
-    Error::new(Kind::Closed, "the device has left").hint("is it switched on and near?")
+    Error::new(Kind::Closed, "the device disconnected").hint("is it switched on and near?")
 }
 
 impl Spp {
-    /// Takes over a connection that nothing has been written to.
+    /// Takes over a connection to which nothing has been written yet.
     pub fn new(stream: Stream) -> Self {
         let idle = stream.as_ref().output_buffer().ok();
         Self { stream: Mutex::new(stream), idle, gone: watch::Sender::new(false) }
@@ -225,7 +225,7 @@ impl Spp {
         self.stream.lock().expect("no holder of this lock panics").as_ref().output_buffer().ok()
     }
 
-    /// What a fault means to both directions.
+    /// Converts an error, and ends both directions if the connection is lost.
     fn ended(&self, error: io::Error) -> Error {
         let error = lost(error);
         if error.kind() == Kind::Closed {
@@ -234,13 +234,13 @@ impl Spp {
         error
     }
 
-    /// Outside tokio's budget, which the waiting that this is to end uses up.
+    /// Outside tokio's cooperative budget, which the wait that this interrupts would use up.
     async fn until_gone(&self) {
         let mut gone = self.gone.subscribe();
         tokio::task::unconstrained(gone.wait_for(|gone| *gone)).await.ok();
     }
 
-    /// Waits for the kernel's queue to run empty.
+    /// Waits for the kernel's queue to drain.
     async fn drain(&self) {
         let begun = tokio::time::Instant::now();
         let (mut last, mut moved) = (self.queue(), begun);
@@ -251,7 +251,7 @@ impl Spp {
                 (last, moved) = (queue, now);
             }
             if now - moved >= DRAIN_STALLED || now - begun >= DRAIN_MOST {
-                tracing::debug!("the device takes no more; gave it up");
+                tracing::debug!("the device accepts no more data; discarded the rest");
                 return;
             }
         }
@@ -275,7 +275,7 @@ impl Link for Spp {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                // What came before the end is still there to be read.
+                // Data from before the end can still be received.
                 received = Duplex(&self.stream).recv(into, closed, |e| self.ended(e)) => received,
                 () = self.until_gone() => Err(closed()),
             }

@@ -1,8 +1,7 @@
-//! The question which RFCOMM channel a device's serial port has, sans-IO.
+//! Looks up the RFCOMM channel of a device's serial port, sans-IO.
 //!
 //! Bluetooth Core 5.4, Vol 3, Part B (SDP): one ServiceSearchAttribute transaction for the class
-//! SerialPort and the attribute ProtocolDescriptorList. Left out: everything else that SDP can be
-//! asked.
+//! SerialPort and the attribute ProtocolDescriptorList. Left out: all other requests.
 
 use crate::{Error, Kind, Result};
 
@@ -11,7 +10,7 @@ pub(super) const PSM: u16 = 0x0001;
 
 /// Assigned Numbers, 3.3: the class of serial ports.
 const SERIAL_PORT: u16 = 0x1101;
-/// Part B, 5.1.5: the attribute that lists the protocols a service stands on.
+/// Part B, 5.1.5: the attribute that lists the protocols of a service.
 const PROTOCOL_DESCRIPTOR_LIST: u16 = 0x0004;
 /// Assigned Numbers, 3.2.
 const RFCOMM: u128 = 0x0003;
@@ -19,12 +18,12 @@ const RFCOMM: u128 = 0x0003;
 const ERROR_RESPONSE: u8 = 0x01;
 const SEARCH_ATTRIBUTE_REQUEST: u8 = 0x06;
 const SEARCH_ATTRIBUTE_RESPONSE: u8 = 0x07;
-/// The answer to such a narrow question has some 30 bytes per service.
+/// The most attribute bytes to accept; the answer has about 30 per service.
 const LONGEST_ANSWER: usize = 16 * 1024;
-/// Lists in lists: the protocol list has four levels.
+/// The deepest nesting; the protocol list has four levels.
 const DEEPEST: usize = 8;
 
-/// One lookup: send [`Lookup::request`], hand in the answer, until there is a result.
+/// One lookup: send [`Lookup::request`] and pass in the answer, until there is a result.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     answer: Vec<u8>,
@@ -62,11 +61,11 @@ impl Lookup {
         packet
     }
 
-    /// Takes the answer, one L2CAP packet. `Some` ends the lookup: the channels of the device's serial
-    /// ports in its order, perhaps none. `None`: there is more; send the next request.
+    /// Takes the answer, one L2CAP packet. `Some` ends the lookup with the channels of the device's serial ports, which
+    /// may be none. `None`: there is more; send the next request.
     ///
     /// # Errors
-    /// [`Kind::Protocol`] says at which byte the packet is wrong, or passes on the device's refusal.
+    /// [`Kind::Protocol`] names the byte at which the packet is invalid, or the device's error code.
     pub(super) fn answer(&mut self, packet: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut reader = Reader { rest: packet, whole: packet.len() };
         let pdu = reader.number(1)? as u8;
@@ -111,7 +110,7 @@ impl Lookup {
     }
 }
 
-/// Part B, 3: what an attribute is made of. Kinds that the question cannot bring are kept as bytes.
+/// Part B, 3: a data element. Types that this lookup does not need are kept as bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Element {
     Unsigned(u128),
@@ -159,7 +158,7 @@ impl<'a> Reader<'a> {
             return Err(self.wrong("depth"));
         }
         let head = self.number(1)? as u8;
-        // Part B, 3.3: the low three bits say how long it is, or how long its length is.
+        // Part B, 3.3: the low three bits are the size, or the size of the length.
         let length = match (head >> 3, head & 7) {
             (0, _) => 0,
             (_, index @ 0..=4) => 1 << index,
@@ -288,7 +287,7 @@ mod tests {
                 try_one(&bad).ok();
             }
         }
-        // A list in a list in a list …
+        // Lists nested too deeply.
         let deep: Vec<u8> = (0..60).rev().flat_map(|n| [0x35, n * 2]).collect();
         assert!(try_one(&response(1, &deep, &[])).expect_err("too deep").to_string().contains("depth"));
         // An answer that never ends.

@@ -1,5 +1,5 @@
-//! The printer class's own answers: Universal Serial Bus Device Class Definition for Printing Devices,
-//! version 1.1, section 4.2, and the IEEE 1284 device id it carries.
+//! The printer class's requests: Universal Serial Bus Device Class Definition for Printing Devices, version 1.1,
+//! section 4.2, and the IEEE 1284 device id.
 
 use crate::{Error, Kind, Result};
 
@@ -9,10 +9,10 @@ pub(super) const GET_DEVICE_ID: u8 = 0;
 pub(super) const GET_PORT_STATUS: u8 = 1;
 /// SOFT_RESET, section 4.2.3.
 pub(super) const SOFT_RESET: u8 = 2;
-/// No device id is longer than this: usblp's own limit.
+/// The longest device id, as in usblp.
 pub(super) const DEVICE_ID_MAX: u16 = 1023;
 
-/// What a printer says about itself: `MFG:EPSON;CMD:ESC/POS;MDL:TM-T88V;CLS:PRINTER;`.
+/// The IEEE 1284 device id of a printer: `MFG:EPSON;CMD:ESC/POS;MDL:TM-T88V;CLS:PRINTER;`.
 ///
 /// ```
 /// use tresen_hal::link::usb::DeviceId;
@@ -31,9 +31,8 @@ impl DeviceId {
         Self { text: text.into() }
     }
 
-    /// Reads the answer to GET_DEVICE_ID: two bytes of length, big-endian and counting themselves, then
-    /// the text. Some printers send the length little-endian; where neither reading fits, all that
-    /// came counts.
+    /// Reads the answer to GET_DEVICE_ID: a length of two bytes, big-endian and including itself, then the text. Some
+    /// printers send the length little-endian; if neither is plausible, all that was received is the text.
     pub(super) fn parse(answer: &[u8]) -> Result<Self> {
         let [high, low, text @ ..] = answer else {
             return Err(Error::new(Kind::Protocol, format!("a device id of {} bytes", answer.len())));
@@ -44,7 +43,7 @@ impl DeviceId {
         Ok(Self::new(String::from_utf8_lossy(&text[..length - 2]).trim_end_matches('\0')))
     }
 
-    /// All of it, as the printer sent it.
+    /// The whole text, as the printer sent it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -64,7 +63,7 @@ impl DeviceId {
         self.field("CMD").or_else(|| self.field("COMMAND SET"))
     }
 
-    /// The value of a key, which is compared without regard to case.
+    /// The value of a key, ignoring case.
     pub fn field(&self, key: &str) -> Option<&str> {
         self.text
             .split(';')
@@ -80,8 +79,8 @@ impl std::fmt::Display for DeviceId {
     }
 }
 
-/// The answer to GET_PORT_STATUS. Receipt printers often leave it at "all well"; their own status
-/// commands say more.
+/// The answer to GET_PORT_STATUS. Receipt printers often always report that all is well; their own status commands
+/// are more reliable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortStatus(
     /// The byte as it came.
@@ -89,17 +88,17 @@ pub struct PortStatus(
 );
 
 impl PortStatus {
-    /// Bit 5: the printer says that it has no paper.
+    /// Bit 5: the printer has no paper.
     pub fn paper_empty(self) -> bool {
         self.0 & 0x20 != 0
     }
 
-    /// Bit 4: the printer is selected, which is to say online.
+    /// Bit 4: the printer is selected, that is, online.
     pub fn selected(self) -> bool {
         self.0 & 0x10 != 0
     }
 
-    /// Bit 3, which is set when there is none: the printer reports an error.
+    /// Bit 3, inverted: the printer reports an error.
     pub fn error(self) -> bool {
         self.0 & 0x08 == 0
     }

@@ -1,16 +1,16 @@
-//! USB: printers and other devices that take bytes on a bulk endpoint.
+//! USB: printers and other devices with a bulk OUT endpoint.
 //!
-//! The interface is found by its class: printer (7), bidirectional before unidirectional, else the
-//! only vendor-specific one with a bulk OUT endpoint. A kernel driver that holds it (usblp) is detached
-//! and gets it back at the end. The printer class's requests are here too: device id, port status, soft
-//! reset (Device Class Definition for Printing Devices 1.1, section 4.2).
+//! The interface is found by its class: printer (7), preferably bidirectional, or else the only vendor-specific one
+//! with a bulk OUT endpoint. A kernel driver that holds it (usblp) is detached, and attached again at the end. The
+//! printer class's requests are here too: device id, port status, soft reset (Device Class Definition for Printing
+//! Devices 1.1, section 4.2).
 //!
-//! Options in an address: `port` (`1-1.4`, where two devices are alike in all else), `interface` (its
-//! number, where the class does not tell), `backend` (`nusb`, `libusb`; the first that is built in).
+//! Options in an address: `port` (`1-1.4`, for devices that are otherwise alike), `interface` (its
+//! number, if the class does not decide), `backend` (`nusb`, `libusb`; the first that is built in).
 //!
 //! **Backends.** `nusb` is pure Rust and the default. `libusb`, feature `usb-libusb`, builds its own copy
-//! of libusb, which is LGPL-2.1: it is there to compare with and for systems where nusb fails. It
-//! cannot tell how much a stalled device had taken, so it reports the stall where nusb goes on.
+//! of libusb, which is LGPL-2.1: it is meant for comparison and for systems where nusb fails. It
+//! cannot tell how much a stalled device had accepted, so it reports a stall as an error where nusb resumes.
 //!
 //! **Permissions.** Linux: a udev rule, which the error spells out, or membership in the group of
 //! /dev/bus/usb/…; printers belong to `lp` on Debian. Windows: the WinUSB driver. macOS: none.
@@ -41,10 +41,10 @@ const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The length of one transfer. Beyond 4 KiB longer ones are no faster.
 const TRANSFER: usize = 16 * 1024;
-/// A device that stalls this often without moving a byte is not asked again.
+/// The most stalls in a row without progress.
 const STALLS_MAX: u32 = 3;
 
-/// Which library moves the bytes.
+/// The USB library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backend {
@@ -54,12 +54,12 @@ pub enum Backend {
     Libusb,
 }
 
-/// What an address may say beyond vendor, product and serial number.
+/// The options of a USB address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// The backend; none means the first that is built in.
+    /// The backend; `None` means the first that is built in.
     pub backend: Option<Backend>,
-    /// The interface's number; none means that its class decides.
+    /// The interface number; `None` means that the class decides.
     pub interface: Option<u8>,
     /// Bus and ports: `1-1.4`.
     pub port: Option<String>,
@@ -75,7 +75,7 @@ impl Settings {
             None => None,
             Some("nusb") => Some(Backend::Nusb),
             Some("libusb") => Some(Backend::Libusb),
-            Some(_) => return Err(address.refuse("backend", "allowed are nusb, libusb")),
+            Some(_) => return Err(address.refuse("backend", "expected nusb or libusb")),
         };
         Ok(Self {
             backend,
@@ -87,8 +87,8 @@ impl Settings {
 
 /// An open USB device, one of its interfaces claimed.
 ///
-/// Nothing else may use the interface until [`Link::close`], or until the link is dropped. A dropped
-/// `send` leaves transfers under way; the next `send` waits for them first.
+/// No other program can use the interface until [`Link::close`], or until the link is dropped. A dropped `send` leaves
+/// transfers in flight; the next `send` waits for them first.
 #[derive(Debug)]
 pub struct Usb {
     port: Port,
@@ -103,20 +103,20 @@ enum Port {
     Libusb(rusb::Port),
 }
 
-/// Which device it is: what stays when it is unplugged and put back.
+/// The identity of a device, which persists when it is unplugged and plugged in again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Vendor, product and serial number.
     pub id: UsbId,
-    /// Bus and ports on the way to it: `1-1.4`. Stays when the device is replaced by another.
+    /// Its bus and ports: `1-1.4`. Persists when the device is replaced by another.
     pub port: String,
-    /// What the device calls itself; may be empty.
+    /// Its own name; may be empty.
     pub name: String,
     /// The claimed interface.
     pub interface: u8,
 }
 
-/// Calls the same method of whichever backend is open.
+/// Calls a method of the open backend.
 macro_rules! backend {
     ($self:ident, $port:ident => $call:expr) => {
         match &$self.port {
@@ -131,8 +131,8 @@ macro_rules! backend {
 /// Opens the device that `id` and `settings` name.
 ///
 /// # Errors
-/// Not found; more than one that fits, listed; no permission, with the udev rule; held by another
-/// program; without an interface that takes bytes; or a backend that is not built in.
+/// Not found; several matches, which are listed; no permission, with the udev rule; held by another program; no
+/// suitable interface; or a backend that is not built in.
 pub async fn open(id: &UsbId, settings: &Settings) -> Result<Usb> {
     let backend = settings.backend.unwrap_or(if cfg!(feature = "usb") { Backend::Nusb } else { Backend::Libusb });
     let (port, identity) = match backend {
@@ -152,12 +152,12 @@ pub async fn open(id: &UsbId, settings: &Settings) -> Result<Usb> {
 }
 
 impl Usb {
-    /// Which device it is.
+    /// The device's identity.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Which library moves the bytes.
+    /// The USB library.
     pub fn backend(&self) -> Backend {
         match &self.port {
             #[cfg(feature = "usb")]
@@ -167,10 +167,10 @@ impl Usb {
         }
     }
 
-    /// What a printer says about itself: its IEEE 1284 device id.
+    /// The IEEE 1284 device id of a printer.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] if the device refuses the request, as those outside the printer class do.
+    /// [`Kind::Unsupported`] if the device refuses the request, as devices outside the printer class do.
     pub async fn device_id(&self) -> Result<DeviceId> {
         // wIndex: interface in the high byte, alternate setting in the low one; section 4.2.1.
         let index = u16::from(self.identity.interface) << 8 | u16::from(backend!(self, port => port.alternate()));
@@ -178,18 +178,18 @@ impl Usb {
         DeviceId::parse(&answer)
     }
 
-    /// Paper, selected and error, as the printer class has them.
+    /// The port status of the printer class: paper, selected and error.
     ///
     /// # Errors
     /// As [`Usb::device_id`].
     pub async fn port_status(&self) -> Result<PortStatus> {
         let index = u16::from(self.identity.interface);
         let answer = backend!(self, port => port.control_in(class::GET_PORT_STATUS, index, 1).await)?;
-        let status = answer.first().ok_or_else(|| Error::new(Kind::Protocol, "an empty port status"))?;
+        let status = answer.first().ok_or_else(|| Error::new(Kind::Protocol, "the port status is empty"))?;
         Ok(PortStatus(*status))
     }
 
-    /// Empties the printer's buffers and returns its interface to where it was at power-on.
+    /// Clears the printer's buffers and returns its interface to its power-on state.
     ///
     /// # Errors
     /// As [`Usb::device_id`].
@@ -213,7 +213,7 @@ impl Link for Usb {
     }
 }
 
-/// An alternate setting of an interface, as far as finding the right one needs to know it.
+/// What choosing needs to know about an alternate setting of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Alternate {
     interface: u8,
@@ -224,7 +224,7 @@ struct Alternate {
     bulk_in: Option<u8>,
 }
 
-/// The interface and setting to use: `wanted` by number, else by class.
+/// The interface and setting to use: by the number `wanted`, or else by class.
 fn find_interface(all: &[Alternate], wanted: Option<u8>) -> Result<Alternate> {
     // Section 4.2, table 2: protocol 2 bidirectional, 1 unidirectional, 3 IEEE 1284.4. Not 4, which is IPP.
     let rank = |a: &Alternate| match (a.class, a.protocol) {
@@ -241,8 +241,8 @@ fn find_interface(all: &[Alternate], wanted: Option<u8>) -> Result<Alternate> {
     match usable[..] {
         [] => {
             let what = match wanted {
-                Some(number) => format!("interface {number} takes no bytes"),
-                None => "no interface of the printer class, nor another that takes bytes".to_owned(),
+                Some(number) => format!("interface {number} has no bulk OUT endpoint"),
+                None => "no interface of the printer class, and no other with a bulk OUT endpoint".to_owned(),
             };
             Err(Error::new(Kind::Unsupported, what).hint("is this the right device? `tresen list` shows what it is"))
         }
@@ -252,13 +252,13 @@ fn find_interface(all: &[Alternate], wanted: Option<u8>) -> Result<Alternate> {
         }
         _ => {
             let numbers: Vec<String> = usable.iter().map(|a| a.interface.to_string()).collect();
-            Err(Error::new(Kind::Address, format!("interfaces {} all take bytes", numbers.join(", ")))
+            Err(Error::new(Kind::Address, format!("interfaces {} all have a bulk OUT endpoint", numbers.join(", ")))
                 .hint("name one in the address: ?interface=N"))
         }
     }
 }
 
-/// What went wrong on the bus, the same for every backend.
+/// A fault on the bus, common to all backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Gone,
@@ -337,7 +337,7 @@ mod tests {
     async fn a_device_that_is_not_there_is_not_found() {
         let id = UsbId { vendor: 0xfffe, product: 0xfffe, serial: None };
         let error = open(&id, &Settings::default()).await.expect_err("not there");
-        // A machine without any USB bus has its own words for it.
+        // A machine without any USB bus has a message of its own.
         assert!(matches!(error.kind(), Kind::NotFound), "{error}");
         assert!(error.next_step().is_some(), "{error}");
     }

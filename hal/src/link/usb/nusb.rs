@@ -10,7 +10,7 @@ use crate::address::UsbId;
 use crate::link::choose::{Candidate, choose};
 use crate::{Effect, Error, Kind, Result};
 
-/// Transfers under way at once in each direction: enough to keep the bus busy while one is refilled.
+/// Transfers in flight in each direction: enough to keep the bus busy while one is refilled.
 const OUT_IN_FLIGHT: usize = 8;
 const IN_IN_FLIGHT: usize = 2;
 
@@ -33,7 +33,9 @@ pub(super) async fn open(id: &UsbId, settings: &Settings) -> Result<(Port, Ident
     let devices: Vec<DeviceInfo> = nusb::list_devices()
         .await
         .map_err(|e| {
-            Error::new(Kind::NotFound, "this system has no USB bus").because(e).hint("is there a USB port at all?")
+            Error::new(Kind::NotFound, "this system has no USB bus")
+                .because(e)
+                .hint("does this computer have USB ports?")
         })?
         .collect();
     let candidates: Vec<Candidate> = devices.iter().map(candidate).collect();
@@ -82,7 +84,7 @@ impl Port {
 
     async fn send_all(&self, out: &mut Endpoint<Bulk, Out>, bytes: &[u8]) -> Result<()> {
         while out.pending() > 0 {
-            // Left by a send that was dropped.
+            // Left over from a dropped send.
             out.next_complete().await;
         }
         let (mut done, mut stalls) = (0, 0);
@@ -100,7 +102,7 @@ impl Port {
                     let short = done > 0 && done - pass.accepted + pass.began < bytes.len();
                     let error = match fault {
                         TransferError::Stall => {
-                            Error::new(Kind::Io, "the device takes no more: it stalls").because(fault)
+                            Error::new(Kind::Io, "the device stalls and accepts no more data").because(fault)
                         }
                         fault => refused(fault, &self.device),
                     };
@@ -118,7 +120,7 @@ impl Port {
             return Err(closed());
         }
         let Some(input) = input.as_mut() else {
-            // A unidirectional printer: nothing comes, until the link is closed.
+            // A unidirectional printer sends nothing, until the link is closed.
             closing.wait_for(|closed| *closed).await.ok();
             return Err(closed());
         };
@@ -135,7 +137,7 @@ impl Port {
             };
             let bytes = &done.buffer[..done.actual_len];
             if !bytes.is_empty() {
-                // What ended the transfer, if anything, comes back with the next one.
+                // If a fault ended the transfer, the next one reports it again.
                 into.extend_from_slice(bytes);
                 return Ok(bytes.len());
             }
@@ -147,7 +149,7 @@ impl Port {
                     input.clear_halt().await.map_err(|e| explain(e, &self.device))?;
                 }
                 Err(TransferError::Stall) => {
-                    return Err(Error::new(Kind::Io, "the device keeps stalling when it is read"));
+                    return Err(Error::new(Kind::Io, "the device stalls on every read"));
                 }
                 Err(fault) => return Err(refused(fault, &self.device)),
             }
@@ -195,7 +197,7 @@ impl Port {
 
 /// One pass over `bytes`, up to the first fault.
 struct Pass {
-    /// How many bytes the device has taken for certain.
+    /// How many bytes the device has certainly accepted.
     accepted: usize,
     /// How many bytes it was offered.
     began: usize,
@@ -215,8 +217,8 @@ async fn transfer(out: &mut Endpoint<Bulk, Out>, bytes: &[u8]) -> Pass {
             return pass;
         }
         let done = out.next_complete().await;
-        // After a fault or a short transfer nothing more is offered. What was already under way is
-        // cancelled; if the device took some of it after all, what it has is no prefix.
+        // After a fault or a short transfer nothing more is submitted, and transfers in flight are
+        // cancelled. If the device accepted some of those, it does not have a prefix of `bytes`.
         if whole {
             pass.accepted += done.actual_len;
             pass.fault = done.status.err();
@@ -278,14 +280,14 @@ fn explain(error: nusb::Error, device: &Candidate) -> Error {
         ErrorKind::Disconnected => Fault::Gone,
         ErrorKind::Busy => Fault::Busy,
         ErrorKind::PermissionDenied => Fault::Permission,
-        // The device's node went between listing and opening.
+        // The device was unplugged between listing and opening.
         ErrorKind::NotFound => Fault::Gone,
         _ => Fault::Other,
     };
     super::explain(fault, error, device).with_effect(Effect::None)
 }
 
-/// A bulk transfer failed. The bus cannot tell a pulled cable from a broken one: either is the end.
+/// A bulk transfer failed. Any such fault ends the link, since the bus cannot distinguish an unplugged cable.
 fn refused(error: TransferError, device: &Candidate) -> Error {
     let fault = match error {
         // Cancelled by the system, since not by us.

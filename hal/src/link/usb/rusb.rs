@@ -1,7 +1,7 @@
 //! The libusb backend: blocking calls on threads of their own.
 //!
-//! libusb cuts a long write into transfers that are under way together, so that long slices keep the
-//! bus busy. Each slice ends after [`SLICE_TIME`] at the latest: a dropped `send` ends its thread then.
+//! libusb splits a long write into transfers that are in flight together, so long slices keep the bus busy. Each slice
+//! ends after [`SLICE_TIME`] at the latest: a dropped `send` ends its thread then.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,9 +16,9 @@ use crate::address::UsbId;
 use crate::link::choose::{Candidate, choose};
 use crate::{Effect, Error, Kind, Result};
 
-/// How many bytes libusb gets at once.
+/// The length of a slice in bytes.
 const SLICE: usize = 1024 * 1024;
-/// How long libusb may keep a thread.
+/// The longest time that a slice may take.
 const SLICE_TIME: Duration = Duration::from_millis(250);
 /// Class request to an interface, from and to the device.
 const REQUEST_IN: u8 = 0xa1;
@@ -57,7 +57,7 @@ pub(super) async fn open(id: &UsbId, settings: &Settings) -> Result<(Port, Ident
 
 fn open_now(id: &UsbId, settings: &Settings) -> Result<(Port, Identity)> {
     let devices = rusb::devices().map_err(|e| {
-        Error::new(Kind::NotFound, "this system has no USB bus").because(e).hint("is there a USB port at all?")
+        Error::new(Kind::NotFound, "this system has no USB bus").because(e).hint("does this computer have USB ports?")
     })?;
     let mut alike = Vec::new();
     for device in devices.iter() {
@@ -105,10 +105,10 @@ impl Port {
     }
 
     pub(super) async fn send(&self, bytes: &[u8]) -> Result<()> {
-        // Belongs to the thread while that writes: a dropped send must not let the next one in before.
+        // Held by the thread while it writes: the next send has to wait for that, even if this one is dropped.
         let mut turn = self.out.clone().lock_owned().await;
         let endpoint = self.found.bulk_out.expect("only interfaces with one are claimed");
-        // Raised when this future is dropped, so that the thread ends with its slice.
+        // Set when this future is dropped, so that the thread ends after its slice.
         let dropped = Raise(Arc::default());
         let mut done = 0;
         while done < bytes.len() {
@@ -128,8 +128,11 @@ impl Port {
                 Some(rusb::Error::Pipe) => {
                     let handle = self.handle()?;
                     blocking(move || Ok(handle.clear_halt(endpoint))).await?.ok();
-                    return Err(Error::new(Kind::Io, "the device stalled, and libusb cannot tell what it had taken")
-                        .hint("backend `nusb` can, and goes on"));
+                    return Err(Error::new(
+                        Kind::Io,
+                        "the device stalled, and libusb cannot tell how much it had accepted",
+                    )
+                    .hint("the backend `nusb` resumes after a stall"));
                 }
                 Some(fault) => {
                     let error = explain(fault, &self.device);
@@ -241,7 +244,7 @@ impl Port {
     }
 }
 
-/// Raises its flag when dropped.
+/// Sets its flag when dropped.
 struct Raise(Arc<AtomicBool>);
 
 impl Drop for Raise {
@@ -254,7 +257,7 @@ fn stopped(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed)
 }
 
-/// Writes until all is taken, something fails or `stop` says so; returns how much was taken.
+/// Writes until all is accepted, something fails or `stop` is set; returns how much was accepted.
 fn write(
     handle: &DeviceHandle<GlobalContext>,
     endpoint: u8,
@@ -319,7 +322,7 @@ fn alternates(device: &rusb::Device<GlobalContext>) -> rusb::Result<Vec<Alternat
 
 fn explain(error: rusb::Error, device: &Candidate) -> Error {
     let fault = match error {
-        // A pulled cable shows as either, by race.
+        // An unplugged cable shows as either.
         rusb::Error::NoDevice | rusb::Error::Io | rusb::Error::NotFound => Fault::Gone,
         rusb::Error::Pipe => Fault::Stall,
         rusb::Error::Timeout => Fault::Timeout,
