@@ -2,6 +2,7 @@
 //! read by a later tresen and refused by an earlier one.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
@@ -46,8 +47,8 @@ pub enum Content {
 pub struct Raw {
     /// The protocol as addresses name it: `escpos`.
     pub language: String,
-    /// The bytes.
-    pub bytes: Vec<u8>,
+    /// The bytes. Clones share them.
+    pub bytes: Bytes,
 }
 
 impl Content {
@@ -56,7 +57,7 @@ impl Content {
 
     /// ESC/POS bytes, sent as they are: see [`Raw`].
     pub fn escpos(bytes: impl Into<Vec<u8>>) -> Self {
-        Self::Raw(Raw { language: "escpos".into(), bytes: bytes.into() })
+        Self::Raw(Raw { language: "escpos".into(), bytes: Bytes::from(bytes.into()) })
     }
 }
 
@@ -111,7 +112,7 @@ impl TryFrom<Stored> for Content {
             Tagged::Receipt(receipt) => Self::Receipt(receipt),
             Tagged::Raw { language, bytes } => {
                 let bad = |e| Error::new(Kind::Input, "the raw bytes are not base64").because(e);
-                Self::Raw(Raw { language, bytes: STANDARD.decode(bytes).map_err(bad)? })
+                Self::Raw(Raw { language, bytes: STANDARD.decode(bytes).map_err(bad)?.into() })
             }
         })
     }
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn its_stored_form_lasts() {
         let receipt = Content::from(Receipt::new().text("a"));
-        let raw = Content::Raw(Raw { language: "escpos".into(), bytes: b"\x1b@".to_vec() });
+        let raw = Content::Raw(Raw { language: "escpos".into(), bytes: Bytes::from_static(b"\x1b@") });
         for (content, json) in [
             (&receipt, r#"{"v":1,"receipt":{"items":[{"type":"text","text":"a"}]}}"#),
             (&raw, r#"{"v":1,"raw":{"language":"escpos","bytes":"G0A="}}"#),

@@ -1,5 +1,6 @@
 //! What a call consists of.
 
+use bytes::Bytes;
 use tresen_hal::{Error, Kind};
 
 use super::steps::Step;
@@ -36,7 +37,7 @@ impl Session {
                 [discard, self.ready(), vec![Step::Finish]].concat()
             }
             Call::Raw(bytes) => {
-                self.body.extend_from_slice(bytes);
+                self.body.push(Bytes::copy_from_slice(bytes));
                 // Nobody knows how many answers that asks for.
                 self.unsettled |= may_ask(bytes);
                 vec![Step::Finish]

@@ -57,41 +57,45 @@ impl Session {
         let clean = !self.unsettled && self.owed.is_empty();
         let enquired = self.ladder == Ladder::BufferDone;
         self.job = Some(JobState { id, tag, done: false, buffer_done: None, checked: false, enquired, clean });
-        self.encode(&job);
+        let mut tail = self.encode(&job);
         match self.ladder {
-            Ladder::ProcessId => wire::process_id(id, &mut self.body),
+            Ladder::ProcessId => wire::process_id(id, &mut tail),
             Ladder::BufferDone => {
-                wire::transmit_status(1, &mut self.body);
+                wire::transmit_status(1, &mut tail);
                 self.owed.push_back(tag);
             }
             Ladder::None => {}
         }
+        self.body.push(tail);
         self.job_begun();
     }
 
-    fn encode(&mut self, job: &Job) {
+    /// Encodes a job. Its raw bytes go into the body as they are; what has to follow is returned.
+    fn encode(&mut self, job: &Job) -> Vec<u8> {
         let mark = job.copy.then_some(self.options.copy_mark.as_str());
         let style = Style::new().bold().centre();
         let head = job.remark.as_ref().map(|remark| Receipt::new().styled(remark, style));
-        let (profile, body) = (&self.profile, &mut self.body);
+        let (profile, mut out) = (&self.profile, Vec::with_capacity(4096));
         match &job.content {
             Content::Receipt(receipt) => match head {
-                Some(head) => wire::encode_into(&head.append(receipt.clone()), profile, mark, body),
-                None => wire::encode_into(receipt, profile, mark, body),
+                Some(head) => wire::encode_into(&head.append(receipt.clone()), profile, mark, &mut out),
+                None => wire::encode_into(receipt, profile, mark, &mut out),
             },
             Content::Raw(raw) => {
                 if head.is_some() || mark.is_some() {
-                    wire::encode_into(&head.unwrap_or_default(), profile, mark, body);
+                    wire::encode_into(&head.unwrap_or_default(), profile, mark, &mut out);
                     // The copy looks as the original did: code page and style begin anew.
-                    wire::initialize(profile, body);
+                    wire::initialize(profile, &mut out);
                 }
-                body.extend_from_slice(&raw.bytes);
+                self.body.push(std::mem::take(&mut out));
+                self.body.push(raw.bytes.clone());
                 if self.capabilities.status.is_yes() {
                     // They may hold ESC @, which switches automatic status off.
-                    wire::automatic_status(true, body);
+                    wire::automatic_status(true, &mut out);
                 }
             }
         }
+        out
     }
 
     /// Four characters that name one attempt of one job.

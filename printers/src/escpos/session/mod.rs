@@ -11,6 +11,7 @@
 //! in `realtime` for `DLE EOT` and in `replies` for everything that the printer answers in the
 //! order of its buffer.
 
+mod body;
 mod calls;
 mod hello;
 mod job;
@@ -21,19 +22,18 @@ mod steps;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tresen_hal::{Effect, Error, Kind, Known, Result};
 
 use super::options::Options;
 use super::status::{Condition, Decoder, Fault};
 use crate::printer::{Capabilities, DrawerPin, Identity, Job, Outcome, Status};
 use crate::profile::Profile;
+use body::Body;
 use job::JobState;
 use realtime::Realtime;
 use replies::Heard;
 use steps::Step;
-
-/// Bytes handed to the link at a time. Taking a piece is progress.
-const PIECE: usize = 4096;
 
 /// What is asked of the printer.
 #[derive(Debug, Clone, Copy)]
@@ -136,10 +136,8 @@ pub struct Session {
     jobs: u32,
     ticket: u32,
 
-    out: VecDeque<Vec<u8>>,
-    /// A job or raw bytes, and how much of them was handed out.
-    body: Vec<u8>,
-    taken: usize,
+    out: VecDeque<Bytes>,
+    body: Body,
     in_flight: Option<Instant>,
     sent_at: Instant,
     /// Sending ended inside a piece or a job: nobody knows where the printer stands.
@@ -184,8 +182,7 @@ impl Session {
             jobs: 0,
             ticket: (salt % u64::from(job::TICKETS)) as u32,
             out: VecDeque::new(),
-            body: Vec::new(),
-            taken: 0,
+            body: Body::default(),
             in_flight: None,
             sent_at: now,
             spoiled: false,
@@ -259,7 +256,7 @@ impl Session {
                 None => Error::new(Kind::Busy, "a job is being sent to the printer"),
             });
         }
-        self.out.push_back(calls::urgent_pulse(pin));
+        self.out.push_back(calls::urgent_pulse(pin).into());
         Ok(())
     }
 
@@ -317,22 +314,11 @@ impl Session {
     }
 
     /// The next bytes to send, at most 4096; `None` while the link has not taken those before.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         if self.in_flight.is_some() {
             return None;
         }
-        let piece = match self.out.pop_front() {
-            Some(piece) => piece,
-            None => {
-                let rest = &self.body[self.taken..];
-                let piece = rest[..rest.len().min(PIECE)].to_vec();
-                self.taken += piece.len();
-                piece
-            }
-        };
-        if piece.is_empty() {
-            return None;
-        }
+        let piece = self.out.pop_front().or_else(|| self.body.next_piece())?;
         self.in_flight = Some(now);
         Some(piece)
     }
@@ -359,7 +345,7 @@ impl Session {
     }
 
     fn is_sending(&self) -> bool {
-        self.in_flight.is_some() || !self.out.is_empty() || self.taken < self.body.len()
+        self.in_flight.is_some() || !self.out.is_empty() || !self.body.is_done()
     }
 
     /// The printer reports an error (cutter, head, voltage), in which it ignores `DLE DC4`; paper out and an
@@ -393,9 +379,8 @@ impl Session {
         self.active = None;
         (self.job, self.pending) = (None, None);
         // Only an unfinished body leaves the printer in the midst of something.
-        self.spoiled |= self.taken < self.body.len() && self.taken > 0;
+        self.spoiled |= self.body.is_unfinished();
         self.body.clear();
-        self.taken = 0;
         self.events.push_back(event);
     }
 
@@ -421,14 +406,12 @@ impl Session {
 
     /// Whoever awaited the call that runs has left.
     fn abandon(&mut self) {
-        self.spoiled |=
-            self.in_flight.is_some() || (self.running.is_some() && self.taken < self.body.len() && self.taken > 0);
+        self.spoiled |= self.in_flight.is_some() || (self.running.is_some() && self.body.is_unfinished());
         self.running = None;
         self.agenda.clear();
         self.active = None;
         (self.job, self.pending) = (None, None);
         self.body.clear();
-        self.taken = 0;
         // An end that nobody waits for any more is not taken for the next call's.
         self.events.clear();
     }

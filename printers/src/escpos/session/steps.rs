@@ -166,7 +166,7 @@ impl Session {
     pub(super) fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = Vec::new();
         write(&mut bytes);
-        self.out.push_back(bytes);
+        self.out.push_back(bytes.into());
     }
 
     /// Nobody asks anything, and what the printer said last fits no question: ask it how it is.
@@ -308,7 +308,7 @@ impl Session {
                     // ESC @ switches automatic status off.
                     wire::automatic_status(true, &mut preamble);
                 }
-                self.out.push_back(preamble);
+                self.out.push_back(preamble.into());
             }
             Step::Body => self.agenda.push_front(Step::Prove),
             Step::Unproven => self.unproven(now),
@@ -343,9 +343,9 @@ impl Session {
             return self.fail(calls::silent());
         }
         match self.condition.fault.filter(|_| status) {
-            None => self.out.push_back(calls::pulse(pin)),
+            None => self.out.push_back(calls::pulse(pin).into()),
             Some(_) if self.profile.urgent_drawer.is_yes() && !self.in_error() => {
-                self.out.push_back(calls::urgent_pulse(pin));
+                self.out.push_back(calls::urgent_pulse(pin).into());
             }
             Some(fault) => return self.fail(calls::drawer_stays_shut(fault)),
         }
