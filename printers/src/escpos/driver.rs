@@ -105,11 +105,13 @@ impl Printer {
         }
     }
 
-    /// Sends one piece, hearing meanwhile; ends when it is sent or the session has given up.
+    /// Sends one piece, receiving meanwhile; ends when it is sent or the session has given up.
     async fn send(&mut self, piece: &[u8]) -> Option<Error> {
         let mut sending = self.link.send(piece);
         loop {
             let deadline = self.session.poll_timeout();
+            // What has been sent or received comes before its deadline. Input cannot starve the deadline, which the
+            // session checks with each input, nor the drawer, which comes first.
             tokio::select! {
                 biased;
                 sent = &mut sending => {
@@ -122,7 +124,8 @@ impl Printer {
                         Err(error) => self.session.handle_lost(error),
                     };
                 }
-                heard = self.link.recv(&mut self.chunk) => match heard {
+                Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
+                received = self.link.recv(&mut self.chunk) => match received {
                     Ok(_) => {
                         self.session.handle_input(&self.chunk, now());
                         self.chunk.clear();
@@ -131,13 +134,10 @@ impl Printer {
                     }
                     Err(error) => return self.session.handle_lost(error),
                 },
-                Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
-                () = until(deadline) => {
-                    self.session.handle_timeout(now());
-                    if self.session.is_spoiled() {
-                        return None;
-                    }
-                }
+                () = until(deadline) => self.session.handle_timeout(now()),
+            }
+            if self.session.is_spoiled() {
+                return None;
             }
         }
     }
@@ -145,16 +145,17 @@ impl Printer {
     /// Waits for what comes next.
     async fn wait(&mut self) -> Option<Error> {
         let deadline = self.session.poll_timeout();
+        // In the same order as while sending.
         tokio::select! {
             biased;
-            heard = self.link.recv(&mut self.chunk) => match heard {
+            Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
+            received = self.link.recv(&mut self.chunk) => match received {
                 Ok(_) => {
                     self.session.handle_input(&self.chunk, now());
                     self.chunk.clear();
                 }
                 Err(error) => return self.session.handle_lost(error),
             },
-            Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
             () = until(deadline) => self.session.handle_timeout(now()),
         }
         None

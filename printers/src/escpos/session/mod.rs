@@ -268,6 +268,8 @@ impl Session {
             self.reply(reply, now);
         }
         self.run(now);
+        // A printer that never stops talking must not keep a call alive.
+        self.expire(now);
     }
 
     /// The link took the piece that [`Session::poll_transmit`] gave last.
@@ -289,28 +291,9 @@ impl Session {
 
     /// Tells that `now` has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if let Some(running) = self.running.filter(|r| now >= r.since + r.limit) {
-            let limit = running.limit.as_secs();
-            return self.fail(match running.purpose {
-                Purpose::Job(_) => Error::new(Kind::Timeout, format!("the job was not done within {limit} s"))
-                    .hint("look at the printer and the paper"),
-                Purpose::Call => Error::new(Kind::Timeout, format!("the printer was not done within {limit} s")),
-            });
+        if !self.expire(now) {
+            self.run(now);
         }
-        if self.stalled().is_some_and(|at| now >= at) {
-            let stall = self.options.timing.stall.as_secs();
-            self.fail(
-                match self.condition.fault {
-                    Some(fault) => calls::stopped(fault),
-                    None => Error::new(Kind::Timeout, format!("the printer took nothing for {stall} s"))
-                        .hint("switch it off and on"),
-                }
-                .with_effect(Effect::Unknown),
-            );
-            self.spoiled = true;
-            return;
-        }
-        self.run(now);
     }
 
     /// The next bytes to send, at most 4096; `None` while the link has not taken those before.
@@ -352,6 +335,31 @@ impl Session {
     /// open cover are none.
     fn in_error(&self) -> bool {
         self.condition.status.error.is_yes()
+    }
+
+    /// Ends a call that has run, or a piece that has been sent, for too long. False if there is none.
+    fn expire(&mut self, now: Instant) -> bool {
+        if let Some(running) = self.running.filter(|r| now >= r.since + r.limit) {
+            let limit = running.limit.as_secs();
+            self.fail(match running.purpose {
+                Purpose::Job(_) => Error::new(Kind::Timeout, format!("the job was not done within {limit} s"))
+                    .hint("look at the printer and the paper"),
+                Purpose::Call => Error::new(Kind::Timeout, format!("the printer was not done within {limit} s")),
+            });
+            return true;
+        }
+        if self.stalled().is_none_or(|at| now < at) {
+            return false;
+        }
+        let stall = self.options.timing.stall.as_secs();
+        let error = match self.condition.fault {
+            Some(fault) => calls::stopped(fault),
+            None => Error::new(Kind::Timeout, format!("the printer took nothing for {stall} s"))
+                .hint("switch it off and on"),
+        };
+        self.fail(error.with_effect(Effect::Unknown));
+        self.spoiled = true;
+        true
     }
 
     /// When the piece in flight has taken too long: counted from its start or from the news that a
@@ -414,5 +422,34 @@ impl Session {
         self.body.clear();
         // An end that nobody waits for any more is not taken for the next call's.
         self.events.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::escpos::Overrides;
+
+    /// A printer whose input is always ready leaves no time for timers.
+    #[test]
+    fn a_deadline_passes_also_while_the_printer_talks_without_pause() {
+        let start = Instant::now();
+        let overrides = Overrides { status: Some(false), ..Overrides::default() };
+        let mut session = Session::new(Options { overrides, ..Options::default() }, 0, start);
+        session.begin(Call::Open, start);
+        session.begin(Call::Raw(b"text"), start);
+        assert!(session.poll_transmit(start).is_some(), "and the link never says that it took it");
+        let mut ended = None;
+        for second in 0..30 {
+            session.handle_input(b"\x12", start + Duration::from_secs(second));
+            while let Some(event) = session.poll_event() {
+                if let Event::Done(result) = event {
+                    ended = Some((second, result.expect_err("stuck").kind()));
+                }
+            }
+        }
+        // Timing::stall.
+        assert_eq!(ended, Some((20, Kind::Timeout)));
+        assert!(session.is_spoiled());
     }
 }
