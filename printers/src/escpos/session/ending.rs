@@ -8,14 +8,14 @@ use super::{Event, Purpose, Session, calls};
 use crate::printer::Outcome;
 
 impl Session {
-    /// Ends a call that has run, or a piece that has been sent, for too long. False if there is none.
+    /// Fails the running call if it, or the piece in flight, has exceeded its limit. Returns whether it has.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         if let Some(running) = self.running.filter(|r| now >= r.since + r.limit) {
             let limit = running.limit.as_secs();
             self.fail(match running.purpose {
-                Purpose::Job(_) => Error::new(Kind::Timeout, format!("the job was not done within {limit} s"))
+                Purpose::Job(_) => Error::new(Kind::Timeout, format!("the job took longer than {limit} s"))
                     .hint("look at the printer and the paper"),
-                Purpose::Call => Error::new(Kind::Timeout, format!("the printer was not done within {limit} s")),
+                Purpose::Call => Error::new(Kind::Timeout, format!("the printer took longer than {limit} s")),
             });
             return true;
         }
@@ -29,18 +29,18 @@ impl Session {
                 .hint("switch it off and on"),
         };
         self.fail(error.with_effect(Effect::Unknown));
-        self.spoiled = true;
+        self.broken = true;
         true
     }
 
-    /// When the piece in flight has taken too long: counted from its start or from the news that a
-    /// person is needed, whatever else the printer says meanwhile.
+    /// When the piece in flight exceeds its limit, counted from its start or from the report that a person is needed,
+    /// whatever else the printer reports meanwhile.
     pub(super) fn stalled(&self) -> Option<Instant> {
         let since = self.in_flight?;
         let timing = &self.options.timing;
         Some(match self.fault_since {
             Some(fault) => fault.max(since) + timing.operator,
-            None => self.went_on.max(since) + timing.stall,
+            None => self.fault_ended.max(since) + timing.stall,
         })
     }
 
@@ -49,8 +49,8 @@ impl Session {
         self.agenda.clear();
         self.active = None;
         (self.job, self.pending) = (None, None);
-        // Only an unfinished body leaves the printer in the midst of something.
-        self.spoiled |= self.body.is_unfinished();
+        // Only an unfinished body leaves the printer inside a command.
+        self.broken |= self.body.is_unfinished();
         self.body.clear();
         self.events.push_back(event);
     }
@@ -58,12 +58,12 @@ impl Session {
     /// Ends the call with an error.
     pub(super) fn fail(&mut self, error: Error) {
         let error = error.at(&self.options.label);
-        self.spoiled |= self.in_flight.is_some();
+        self.broken |= self.in_flight.is_some();
         let event = match self.running.map(|r| r.purpose) {
             Some(Purpose::Job(false)) => {
                 Event::Printed(Outcome::Failed { error: error.with_effect(Effect::None), safe_to_retry: true })
             }
-            // From the first byte of the body on, nobody knows how much came out.
+            // From the first byte of the body on, how much was printed is unknown.
             Some(Purpose::Job(true)) => Event::Printed(Outcome::Unknown(error.with_effect(Effect::Unknown))),
             Some(Purpose::Call) => Event::Done(Err(error)),
             None => {
@@ -75,15 +75,15 @@ impl Session {
         self.finish(event);
     }
 
-    /// Whoever awaited the call that runs has left.
+    /// Abandons the running call: its caller is gone.
     pub(super) fn abandon(&mut self) {
-        self.spoiled |= self.in_flight.is_some() || (self.running.is_some() && self.body.is_unfinished());
+        self.broken |= self.in_flight.is_some() || (self.running.is_some() && self.body.is_unfinished());
         self.running = None;
         self.agenda.clear();
         self.active = None;
         (self.job, self.pending) = (None, None);
         self.body.clear();
-        // An end that nobody waits for any more is not taken for the next call's.
+        // Its end must not be taken for the next call's.
         self.events.clear();
     }
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::escpos::Overrides;
 
-    /// A printer whose input is always ready leaves no time for timers.
+    /// While input is always ready, timers are never polled.
     #[test]
     fn a_deadline_passes_also_while_the_printer_talks_without_pause() {
         let start = Instant::now();
@@ -116,6 +116,6 @@ mod tests {
         }
         // Timing::stall.
         assert_eq!(ended, Some((20, Kind::Timeout)));
-        assert!(session.is_spoiled());
+        assert!(session.is_broken());
     }
 }
