@@ -231,7 +231,7 @@ async fn the_drawer_opens_once_and_where_the_receipt_came_out() {
     let (receipts, kitchen) = (counter.printer("receipt").await, counter.printer("kitchen").await);
     counter.route("receipt", &["receipt", "kitchen"]);
     let till = counter.open_ready(&["receipt", "kitchen"]).await;
-    receipts.with(PrinterSimulator::take_paper);
+    receipts.with(PrinterSimulator::remove_paper);
     let mut sale = basket(&till, 3_00).await;
     sale.pay_cash(Amount::eur(3_00)).await.expect("taken");
     let checkout = till.checkout("receipt").expect("configured").drawer(DrawerPin::Two);

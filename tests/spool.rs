@@ -47,7 +47,7 @@ async fn without_paper_the_next_printer_takes_the_job_and_says_so() {
     counter.route("receipt", &["receipt", "kitchen"]);
     let till = counter.open_ready(&["receipt", "kitchen"]).await;
     let mut events = till.events();
-    receipts.with(Simulator::take_paper);
+    receipts.with(Simulator::remove_paper);
     let printed = print(&till, "receipt", "a", &receipt("MARK-A")).await;
     assert!(matches!(&printed, Print::Printed { on, proof: Proof::ProcessId(_) } if on == "kitchen"), "{printed:?}");
     let meant = event(&mut events, |on, what| match what {
@@ -60,7 +60,7 @@ async fn without_paper_the_next_printer_takes_the_job_and_says_so() {
     assert_eq!((times(&kitchen, "MARK-A"), times(&receipts, "MARK-A")), (1, 0));
 
     // With paper again the next job goes where it belongs, and nothing of the first one comes after it.
-    receipts.with(Simulator::put_paper);
+    receipts.with(Simulator::load_paper);
     let printed = print(&till, "receipt", "b", &receipt("MARK-B")).await;
     assert!(matches!(&printed, Print::Printed { on, .. } if on == "receipt"), "{printed:?}");
     assert_eq!((times(&receipts, "MARK-B"), times(&receipts, "MARK-A"), times(&receipts, "instead of")), (1, 0, 0));
@@ -205,7 +205,7 @@ fn a_till_that_stopped_while_printing_parks_the_job() {
     });
     // As a process that is killed: nothing of it runs any more.
     first.shutdown_timeout(Duration::from_secs(5));
-    printer.with(Simulator::put_paper);
+    printer.with(Simulator::load_paper);
     let before = times(&printer, "MARK-A");
 
     runtime().block_on(async {
@@ -262,7 +262,7 @@ async fn a_printer_that_hangs_holds_up_nobody_else() {
     assert!(!stuck.is_finished(), "it still hangs");
     assert_eq!(times(&other, "MARK-K"), 3);
     // Somebody puts in paper, and what hung is printed to its end.
-    hung.with(Simulator::put_paper);
+    hung.with(Simulator::load_paper);
     let printed = within("printed", stuck).await.expect("no panic");
     assert!(matches!(printed, Print::Printed { .. }), "{printed:?}");
     assert_eq!((times(&hung, "MARK-A"), times(&hung, "the end")), (1, 1));
@@ -340,7 +340,7 @@ async fn an_outcome_that_cannot_be_written_is_kept_until_it_can() {
     let printing = job.now().await.expect("readable");
     assert_eq!(printing, Print::Printing { job: "a".into(), on: "receipt".into() }, "half of it is on paper");
     writes.fail();
-    printer.with(Simulator::put_paper);
+    printer.with(Simulator::load_paper);
     event(&mut events, |_, what| matches!(what, EventKind::StorageFailed { .. }).then_some(())).await;
     assert_eq!(times(&printer, "the end"), 1);
     writes.heal();
@@ -369,7 +369,7 @@ async fn a_printer_that_hangs_delays_no_job_that_the_next_one_could_print() {
     let stands = stuck.now().await.expect("readable");
     assert!(matches!(stands, Print::Printing { .. }), "it still hangs: {stands:?}");
     assert_eq!(times(&kitchen, "MARK-K"), 3);
-    hung.with(Simulator::put_paper);
+    hung.with(Simulator::load_paper);
     assert!(within("printed", stuck.outcome(common::DEADLINE)).await.expect("readable").is_done());
     assert_eq!((times(&hung, "MARK-A"), times(&kitchen, "MARK-A")), (1, 0));
 }
@@ -453,7 +453,7 @@ async fn raw_bytes_go_the_way_of_receipts() {
     let error = printer.submit_content_as("a", Content::escpos(*b"x\n")).await.expect_err("another");
     assert_eq!(error.kind(), Kind::Input, "{error}");
 
-    receipts.with(Simulator::take_paper);
+    receipts.with(Simulator::remove_paper);
     let job = printer.submit_content_as("b", ticket()).await.expect("stored");
     assert!(within("b", job.outcome(patience)).await.expect("stored").is_done());
     let text = paper(&kitchen);
@@ -461,7 +461,7 @@ async fn raw_bytes_go_the_way_of_receipts() {
     assert_eq!((remark.trim(), rest), ("Printed on kitchen instead of receipt", "Table 4\n"));
     assert_eq!((receipts.with(|p| p.kicked()), kitchen.with(|p| p.kicked())), (1, 1));
 
-    receipts.with(Simulator::put_paper);
+    receipts.with(Simulator::load_paper);
     receipts.with(|p| p.faults.hang_up_after_bytes = Some(p.raw().len() + 100));
     let long = Content::escpos("another line\n".repeat(100));
     let job = printer.submit_content_as("c", long).await.expect("stored");
@@ -514,7 +514,7 @@ async fn what_the_library_puts_on_paper_is_in_the_language_of_the_till() {
     counter.route("receipt", &["receipt", "kitchen"]);
     counter.german();
     let till = counter.open_ready(&["receipt", "kitchen"]).await;
-    receipts.with(Simulator::take_paper);
+    receipts.with(Simulator::remove_paper);
     assert!(print(&till, "receipt", "a", &receipt("MARK-A")).await.is_done());
     let text = paper(&kitchen);
     assert!(text.trim_start().starts_with("Gedruckt auf kitchen statt auf receipt"), "{text}");
@@ -533,7 +533,7 @@ async fn what_the_library_puts_on_paper_is_in_the_language_of_the_till() {
 async fn the_state_of_the_paper_is_told_on_connecting() {
     let mut counter = Counter::new();
     let printer = counter.printer("receipt").await;
-    printer.with(Simulator::take_paper);
+    printer.with(Simulator::remove_paper);
     let till = counter.open_ready(&["receipt"]).await;
     let mut events = till.events();
     let paper =

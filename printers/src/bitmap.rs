@@ -1,8 +1,9 @@
-//! Black and white dots: dithering, scaling down, PNG.
+//! One-bit bitmaps: dithering, scaling down, PNG.
 
 use crate::document::{Dither, Image};
 
-/// Dots, eight to a byte, the leftmost in the highest bit, 1 for black; each row begins a byte.
+/// A one-bit image: 1 is black, eight dots to a byte, the leftmost in the most significant bit; each row starts a new
+/// byte.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bitmap {
     width: u32,
@@ -16,7 +17,7 @@ impl Bitmap {
         Self { width, height, bytes: vec![0; stride(width) * height as usize] }
     }
 
-    /// An image as dots, scaled down to `max_width` where it is wider.
+    /// Dithers an image, scaled down to `max_width` if it is wider.
     pub fn from_image(image: &Image, max_width: u32) -> Self {
         if image.width() <= max_width {
             return dither(image.pixels(), image.width(), image.height(), image.dithering());
@@ -25,32 +26,32 @@ impl Bitmap {
         dither(&pixels, max_width.max(1), height, image.dithering())
     }
 
-    /// Dots across.
+    /// Width in dots.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Dots down.
+    /// Height in dots.
     pub fn height(&self) -> u32 {
         self.height
     }
 
-    /// Bytes in a row.
+    /// Bytes per row.
     pub fn stride(&self) -> usize {
         stride(self.width)
     }
 
-    /// All rows, one after the other.
+    /// All rows, top to bottom.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Whether the dot is black; outside there is only white.
+    /// Whether the dot is black; dots outside the bitmap are white.
     pub fn is_black(&self, x: u32, y: u32) -> bool {
         x < self.width && y < self.height && self.bytes[self.at(x, y)] & (0x80 >> (x % 8)) != 0
     }
 
-    /// Makes a dot black; outside nothing happens.
+    /// Makes a dot black; dots outside the bitmap are ignored.
     pub fn set(&mut self, x: u32, y: u32) {
         if x < self.width && y < self.height {
             let at = self.at(x, y);
@@ -63,7 +64,7 @@ impl Bitmap {
         (x..x.saturating_add(count).min(self.width)).for_each(|x| self.set(x, y));
     }
 
-    /// Takes rows of `from` bytes each, as far as they go and as wide as this bitmap is.
+    /// Copies rows of `from` bytes each, clipped to this bitmap.
     pub(crate) fn copy_rows(&mut self, data: &[u8], from: usize) {
         let stride = self.stride();
         if stride == 0 || from == 0 {
@@ -76,7 +77,7 @@ impl Bitmap {
         }
     }
 
-    /// Makes up to 25 dots from `x` on black: those of the set bits, the highest the leftmost.
+    /// Blackens up to 25 dots starting at `x`, one for each set bit, most significant first.
     pub(crate) fn or_bits(&mut self, x: u32, y: u32, bits: u32) {
         if y >= self.height || bits == 0 {
             return;
@@ -88,7 +89,7 @@ impl Bitmap {
         }
     }
 
-    /// Swaps black and white in a rectangle.
+    /// Inverts a rectangle.
     pub(crate) fn invert(&mut self, x: u32, y: u32, width: u32, height: u32) {
         for y in y..y.saturating_add(height).min(self.height) {
             for x in x..x.saturating_add(width).min(self.width) {
@@ -98,7 +99,7 @@ impl Bitmap {
         }
     }
 
-    /// Adds white rows below, so that there are at least `height`.
+    /// Appends white rows until the bitmap is at least `height` rows high.
     pub(crate) fn grow(&mut self, height: u32) {
         if height > self.height {
             self.height = height;
@@ -106,7 +107,7 @@ impl Bitmap {
         }
     }
 
-    /// Adds `other`'s black dots with its top left corner at `x`, `y`.
+    /// Draws `other`'s black dots with its top left corner at `x`, `y`.
     pub(crate) fn paint(&mut self, other: &Self, x: u32, y: u32) {
         for row in 0..other.height.min(self.height.saturating_sub(y)) {
             let line = &other.bytes[row as usize * other.stride()..][..other.stride()];
@@ -128,7 +129,7 @@ impl Bitmap {
     pub fn to_png(&self, margin: u32) -> Vec<u8> {
         let mut paper = Self::new(self.width + 2 * margin, self.height + 2 * margin);
         paper.paint(self, margin, margin);
-        // In a grey PNG 1 is white.
+        // In a greyscale PNG, 1 is white.
         paper.bytes.iter_mut().for_each(|b| *b = !*b);
         encode_png(paper.width.max(1), paper.height.max(1), png::BitDepth::One, &paper.bytes)
     }
@@ -156,7 +157,7 @@ pub(crate) fn encode_png(width: u32, height: u32, depth: png::BitDepth, data: &[
     out
 }
 
-/// Grey pixels to dots.
+/// Dithers grey pixels to dots.
 pub fn dither(pixels: &[u8], width: u32, height: u32, how: Dither) -> Bitmap {
     let mut map = Bitmap::new(width, height);
     if width == 0 || height == 0 {
@@ -170,7 +171,7 @@ pub fn dither(pixels: &[u8], width: u32, height: u32, how: Dither) -> Bitmap {
     map
 }
 
-/// Bayer's 8×8 matrix, spread over 2 to 254: a pixel darker than its place is black.
+/// Bayer's 8×8 matrix, scaled to 2 to 254: a pixel darker than its threshold is black.
 const BAYER: [[u8; 8]; 8] = bayer();
 
 const fn bayer() -> [[u8; 8]; 8] {
@@ -211,24 +212,23 @@ fn ordered(map: &mut Bitmap, pixels: &[u8], matrix: &[[u8; 8]; 8]) {
     }
 }
 
-/// Compares eight bytes at once: bit 7 of the result is set if the first is below its limit.
+/// Compares eight bytes at once: bit 7 of the result is set if the first byte is below its limit, and so on.
 fn darker(pixels: u64, limits: u64) -> u8 {
     const TOP: u64 = 0x8080_8080_8080_8080;
     let low = (pixels | TOP) - (limits & !TOP);
     pack((((!pixels & limits) | (!(pixels ^ limits) & !low)) & TOP) >> 7)
 }
 
-/// Eight bytes of 0 or 1, the first the highest, to eight bits.
+/// Packs eight bytes of 0 or 1 into one byte, the first byte in the most significant bit.
 fn pack(ones: u64) -> u8 {
     (ones.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
 }
 
-/// Error diffusion. Two rows go along together, the lower one two pixels behind, which is as close
-/// as the errors from above allow: each pixel waits for the one before it, so one row alone leaves
-/// the processor idle.
+/// Error diffusion, two rows at a time. Each pixel depends on the one before it, so a single row leaves the processor
+/// idle; the lower row follows two pixels behind, as close as the errors from above allow.
 fn floyd_steinberg(map: &mut Bitmap, pixels: &[u8]) {
     let (width, stride) = (map.width as usize, map.stride());
-    // Errors of a row with an empty place on either side; and its dots, as bytes.
+    // The errors of a row, padded by one on either side; and its dots, as bytes.
     let mut above = vec![0i16; width + 2];
     let mut upper = Lane::new(width, stride);
     let mut lower = Lane::new(width, stride);
@@ -280,7 +280,7 @@ fn both(width: usize, first: &[u8], second: &[u8], above: &[i16], upper: &mut La
     (upper.left, lower.left) = (left, low_left);
 }
 
-/// One row on its way: 7/16 of the last error goes right, 3/16, 5/16 and 1/16 go down.
+/// The state of one row: 7/16 of the last error goes right; 3/16, 5/16 and 1/16 go down.
 struct Lane {
     left: i32,
     errors: Vec<i16>,
@@ -314,7 +314,7 @@ fn decide(pixel: u8, from_above: i32, left: i32) -> (u8, i32) {
     (1 - white as u8, wanted - 255 * white)
 }
 
-/// Averages the pixels that fall on each dot.
+/// Scales down by averaging the pixels that fall on each dot.
 fn scale_down(image: &Image, width: u32) -> (Vec<u8>, u32) {
     let (from_width, from_height) = (image.width() as usize, image.height() as usize);
     let height = ((from_height as u64 * u64::from(width)).div_ceil(from_width as u64)).max(1) as usize;

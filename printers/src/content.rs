@@ -1,7 +1,8 @@
-//! The stored form of what a job prints: tagged with what it is, and versioned, so that a spool can be
-//! read by a later tresen and refused by an earlier one.
+//! What a job prints, and its stored form: tagged and versioned, so that a later tresen can read a spool and an
+//! earlier one refuses it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
@@ -25,38 +26,36 @@ use crate::document::Receipt;
 pub enum Content {
     /// A document, laid out for whichever printer prints it.
     Receipt(Receipt),
-    /// Bytes in a printer's own language.
+    /// Bytes in the printer's own language.
     Raw(Raw),
 }
 
-/// Bytes that are sent as they are, and the language they are in. A printer of another language refuses
-/// them before anything is sent.
+/// Bytes that are sent unchanged, and the language they are in. A printer of another language refuses the job before
+/// anything is sent.
 ///
-/// - The printer is initialised first; nothing is added after them but the question that proves the job.
-/// - They are sent whole, every time: a copy, or a job that another printer of the route takes, opens the
-///   drawer again if they hold a pulse, while a receipt does not.
-/// - A copy says so in a line above them. That line comes out as long as they do not begin in the middle of
-///   a command.
-/// - The printer executes real-time commands (`DLE EOT`, `DLE ENQ`, `DLE DC4`) among them as they arrive,
-///   also within an image. One that clears the buffers takes away what stands before it, and the job is
-///   confirmed all the same.
-/// - Where they may ask the printer something, only the job's own number proves it; a printer that gives none
-///   has accepted the job, without proof.
+/// - The printer is initialised first; only the request that proves the job is added after them.
+/// - They are always sent whole. If they contain a drawer pulse, a copy, or a job that moves to another printer of
+///   the route, opens the drawer again; a receipt does not.
+/// - A copy is marked in a line above them. That line is printed unless the bytes begin in the middle of a command.
+/// - The printer executes real-time commands (`DLE EOT`, `DLE ENQ`, `DLE DC4`) among them as they arrive, even inside
+///   an image. One that clears the buffers discards what precedes it, and the job is confirmed nevertheless.
+/// - If they may contain a request, only the job's own number proves the job; on a printer without job numbers it
+///   ends as accepted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Raw {
-    /// The protocol as addresses name it: `escpos`.
+    /// The language, named as in addresses: `escpos`.
     pub language: String,
-    /// The bytes.
-    pub bytes: Vec<u8>,
+    /// The bytes. Clones share them.
+    pub bytes: Bytes,
 }
 
 impl Content {
-    /// The version of the stored form that is written, and the only one that is read.
+    /// The version of the stored form that is written; no other is read.
     pub const VERSION: u32 = 1;
 
-    /// ESC/POS bytes, sent as they are: see [`Raw`].
+    /// ESC/POS bytes, sent unchanged: see [`Raw`].
     pub fn escpos(bytes: impl Into<Vec<u8>>) -> Self {
-        Self::Raw(Raw { language: "escpos".into(), bytes: bytes.into() })
+        Self::Raw(Raw { language: "escpos".into(), bytes: Bytes::from(bytes.into()) })
     }
 }
 
@@ -104,14 +103,14 @@ impl TryFrom<Stored> for Content {
     fn try_from(stored: Stored) -> Result<Self> {
         if stored.v != Self::VERSION {
             let (v, reads) = (stored.v, Self::VERSION);
-            let what = format!("the content has version {v}; this tresen reads version {reads}");
+            let what = format!("unsupported content version {v}; this tresen reads version {reads}");
             return Err(Error::new(Kind::Unsupported, what));
         }
         Ok(match stored.tagged {
             Tagged::Receipt(receipt) => Self::Receipt(receipt),
             Tagged::Raw { language, bytes } => {
-                let bad = |e| Error::new(Kind::Input, "the raw bytes are not base64").because(e);
-                Self::Raw(Raw { language, bytes: STANDARD.decode(bytes).map_err(bad)? })
+                let bad = |e| Error::new(Kind::Input, "the raw bytes are not valid base64").because(e);
+                Self::Raw(Raw { language, bytes: STANDARD.decode(bytes).map_err(bad)?.into() })
             }
         })
     }
@@ -135,7 +134,7 @@ mod tests {
     #[test]
     fn its_stored_form_lasts() {
         let receipt = Content::from(Receipt::new().text("a"));
-        let raw = Content::Raw(Raw { language: "escpos".into(), bytes: b"\x1b@".to_vec() });
+        let raw = Content::Raw(Raw { language: "escpos".into(), bytes: Bytes::from_static(b"\x1b@") });
         for (content, json) in [
             (&receipt, r#"{"v":1,"receipt":{"items":[{"type":"text","text":"a"}]}}"#),
             (&raw, r#"{"v":1,"raw":{"language":"escpos","bytes":"G0A="}}"#),

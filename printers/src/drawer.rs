@@ -11,15 +11,15 @@ pub use gpio::{GpioDrawer, Pulse};
 
 use crate::printer::{DrawerPin, Printer};
 
-/// How often [`CashDrawer::closed`] asks.
+/// How often [`CashDrawer::closed`] polls.
 const POLL: Duration = Duration::from_millis(250);
 
-/// A cash drawer, whatever opens it.
+/// A cash drawer.
 pub trait CashDrawer: Send {
     /// Opens it.
     ///
     /// # Errors
-    /// The link is lost, or nothing there can open a drawer.
+    /// The link is lost, or the device cannot open a drawer.
     fn kick(&mut self) -> BoxFuture<'_, Result<()>>;
 
     /// Whether it is open.
@@ -28,7 +28,7 @@ pub trait CashDrawer: Send {
     /// The link is lost or the device does not answer.
     fn is_open(&mut self) -> BoxFuture<'_, Result<Known>>;
 
-    /// Waits until it is closed, asking four times a second.
+    /// Waits until it is closed, polling four times a second.
     ///
     /// # Errors
     /// As [`CashDrawer::is_open`]. [`Kind::Unsupported`]: it is not known whether the drawer is open.
@@ -48,12 +48,12 @@ pub trait CashDrawer: Send {
     }
 }
 
-/// Which level of the sense pin means that the drawer is open. It depends on the drawer's switch, so
-/// it is a setting: look at the status once with the drawer open.
+/// Which level of the sense pin means that the drawer is open. This depends on the drawer's switch: to find out, look
+/// at the status while the drawer is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Polarity {
-    /// Nobody has looked yet: the drawer's state is unknown.
+    /// Not configured: the drawer's state is unknown.
     #[default]
     Unknown,
     /// High is open.
@@ -63,7 +63,7 @@ pub enum Polarity {
 }
 
 impl Polarity {
-    /// What a level means.
+    /// Whether the drawer is open at this level.
     pub fn is_open(self, pin_high: Known) -> Known {
         match (self, pin_high) {
             (Self::Unknown, _) | (_, Known::Unknown) => Known::Unknown,

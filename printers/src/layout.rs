@@ -1,8 +1,8 @@
-//! Lines: words wrapped, columns set side by side. ESC/POS and the text preview share this composer,
-//! so that a preview breaks lines where the printer does.
+//! Line layout: wraps words and sets columns side by side. The ESC/POS encoder and the text preview share it, so a
+//! preview breaks lines where the printer does.
 //!
-//! It writes straight into a [`Sink`] and keeps no lines. One character is one column, as printers of
-//! single-byte code pages print it; a style that is *n* times as wide has a *n*th of the columns.
+//! Lines are written straight into a [`Sink`]. A character takes one column, as on printers with single-byte code
+//! pages; in a style *n* times as wide it takes *n*.
 
 mod spans;
 
@@ -12,29 +12,29 @@ use std::fmt::Write;
 use crate::document::{Align, Cell, Item, Receipt, Row, Rule, Style, Text, Width};
 use crate::text::{CodePage, Slot, printable};
 
-/// Rows of up to so many cells are composed without allocating.
+/// Rows with up to this many cells are laid out without allocating.
 const FEW: usize = 4;
 
-/// Takes composed lines.
+/// Receives the lines of a layout.
 pub trait Sink {
-    /// The text as it will be printed, with as many characters as columns: what this paper has no
-    /// characters for is written in another way.
+    /// The text as it will be printed, one character per column, with substitutes for characters that this printer
+    /// lacks.
     fn printable<'t>(&self, text: &'t str) -> Cow<'t, str> {
         Cow::Borrowed(text)
     }
-    /// A line begins. Its style holds until the end; where on the paper it stands is `align`.
+    /// Starts a line in a style. `align` places the whole line; the style's own alignment is ignored.
     fn begin(&mut self, style: &Style, align: Align);
-    /// What follows on this line looks otherwise; its alignment does not matter.
+    /// Changes the style for the rest of the line; the style's alignment is ignored.
     fn style(&mut self, style: &Style);
-    /// Text of the line, without control characters for line ends.
+    /// Appends text that contains no line ends.
     fn text(&mut self, text: &str);
-    /// `count` times the same character.
+    /// Appends `count` times the same character.
     fn fill(&mut self, with: char, count: usize);
-    /// The line ends.
+    /// Ends the line.
     fn end(&mut self);
 }
 
-/// Composes words for paper of `columns` characters.
+/// Lays out text on paper of `columns` characters.
 pub fn text(text: &Text, columns: usize, sink: &mut impl Sink) {
     let Some(words) = text.text.as_plain() else { return spans::text(text, columns, sink) };
     let words = sink.printable(words);
@@ -45,7 +45,7 @@ pub fn text(text: &Text, columns: usize, sink: &mut impl Sink) {
     }
 }
 
-/// Composes a line across the paper.
+/// Lays out a rule across the paper.
 pub fn rule(rule: &Rule, columns: usize, sink: &mut impl Sink) {
     let mut buffer = [0; 4];
     let with = sink.printable(rule.with.encode_utf8(&mut buffer)).chars().next().unwrap_or(' ');
@@ -54,10 +54,9 @@ pub fn rule(rule: &Rule, columns: usize, sink: &mut impl Sink) {
     sink.end();
 }
 
-/// Composes columns, as [`Row`] says. Cells that cannot stand side by side, with a space between them,
-/// come one below the other.
+/// Lays out columns as [`Row`] specifies. Cells that do not fit side by side, with a space between them, are stacked.
 pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
-    // No allocation for rows of usual size.
+    // No allocation for rows of common size.
     let count_cells = row.cells.len();
     let (mut few_texts, mut many_texts) = ([const { Measured::EMPTY }; FEW], Vec::new());
     let texts = few_texts.get_mut(..count_cells).unwrap_or_else(|| {
@@ -101,7 +100,8 @@ pub fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
     }
 }
 
-/// Composes one line of a row from each cell's text and its columns; nothing, and false, if no cell has any.
+/// Lays out one line of a row from each cell's text and its width in columns. Returns false, and writes nothing, if no
+/// cell has text left.
 fn side_by_side<'t>(
     row: &Row,
     style: &Style,
@@ -110,7 +110,7 @@ fn side_by_side<'t>(
     sink: &mut impl Sink,
 ) -> bool {
     let mut any = false;
-    // Spaces are held back until text follows: no line needs them at its end.
+    // Spaces are held back until text follows, so that lines do not end in spaces.
     let mut spaces = 0;
     for (i, part) in parts.enumerate() {
         if part.is_some() && !any {
@@ -141,8 +141,8 @@ fn side_by_side<'t>(
     any
 }
 
-/// A receipt as plain text of `columns` columns; codes and images are named in brackets. It is that of a
-/// printer with all code pages; one with fewer prints `?` for characters that [`Receipt::check`] lists.
+/// A receipt as plain text of `columns` columns; codes and images are named in brackets. It assumes a printer with all
+/// code pages; one with fewer prints `?` for the characters that [`Receipt::check`] lists.
 pub fn preview(receipt: &Receipt, columns: usize) -> String {
     let mut preview = Preview { columns, ..Preview::default() };
     for item in receipt.items() {
@@ -164,7 +164,7 @@ pub fn preview(receipt: &Receipt, columns: usize) -> String {
     preview.out
 }
 
-/// Columns for text of this style.
+/// How many characters of this style fit into `columns`.
 fn wide(columns: usize, style: &Style) -> usize {
     (columns / usize::from(style.times_wide())).max(1)
 }
@@ -173,7 +173,7 @@ fn count(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().count() }
 }
 
-/// The row's style, less wide if a cell that must stay whole is wider than the paper.
+/// The row's style, made narrower while a cell that must not break is wider than the paper.
 fn narrowed(row: &Row, texts: &[Measured<'_>], columns: usize) -> Style {
     let mut style = row.style;
     let fits = |style: &Style| {
@@ -186,20 +186,20 @@ fn narrowed(row: &Row, texts: &[Measured<'_>], columns: usize) -> Style {
     style
 }
 
-/// How many columns text takes.
+/// How many columns a text takes.
 trait Columns {
-    /// Its longest line.
+    /// The width of its longest line.
     fn longest(&self) -> usize;
-    /// Its longest word.
+    /// The width of its longest word.
     fn longest_word(&self) -> usize;
 }
 
 /// A cell's text, measured once.
 struct Measured<'a> {
     text: Cow<'a, str>,
-    /// Columns of its longest line.
+    /// Columns in its longest line.
     longest: usize,
-    /// It is one line.
+    /// It is a single line.
     is_line: bool,
 }
 
@@ -223,13 +223,13 @@ impl Columns for Measured<'_> {
     }
 }
 
-/// Sets how wide each cell is, a character of the row's style being `unit` columns; false if they do not
+/// Computes each cell's width, where a character of the row's style takes `unit` columns. False if the cells do not
 /// fit side by side.
 fn set_widths(cells: &[Cell], texts: &[impl Columns], unit: usize, columns: usize, widths: &mut [usize]) -> bool {
     let Some(space) = (columns + 1).checked_sub(cells.len()).filter(|&s| s >= cells.len() && !cells.is_empty()) else {
         return false;
     };
-    // A flexible cell asks for no more than half of an even share before the others have theirs.
+    // A flexible cell claims at most half an even share before the others have theirs.
     let share = (columns / (2 * cells.len())).max(1);
     for ((width, cell), text) in widths.iter_mut().zip(cells).zip(texts) {
         *width = match cell.width {
@@ -240,7 +240,7 @@ fn set_widths(cells: &[Cell], texts: &[impl Columns], unit: usize, columns: usiz
     }
     let mut used: usize = widths.iter().sum();
     if used > space {
-        // What is fixed and not filled gives way first, then what can wrap.
+        // Unused space in fixed cells goes first, then flexible cells shrink and wrap.
         for ((width, cell), text) in widths.iter_mut().zip(cells).zip(texts) {
             if let Width::Fixed(_) = cell.width {
                 let spare = width.saturating_sub(text.longest().max(1)).min(used.saturating_sub(space));
@@ -265,7 +265,7 @@ fn set_widths(cells: &[Cell], texts: &[impl Columns], unit: usize, columns: usiz
         sum += weight(cell);
         *width += free * sum / total - before;
     }
-    // Words that would have to be broken in a narrow column look better on lines of their own.
+    // If a narrow column would break words, stacking reads better.
     let enough = columns / (2 * (cells.len() - 1)).max(2);
     cells.iter().zip(texts).zip(&*widths).all(|((cell, text), &width)| {
         !matches!(cell.width, Width::Flex(_))
@@ -275,7 +275,7 @@ fn set_widths(cells: &[Cell], texts: &[impl Columns], unit: usize, columns: usiz
     })
 }
 
-/// The lines of a text, at most so wide: broken at spaces, at `\n`, and inside words that are longer.
+/// The lines of a text at a maximum width: broken at `\n`, at spaces, and inside words that are too long.
 #[derive(Debug, Clone)]
 pub struct Wrap<'a> {
     rest: Option<&'a str>,
@@ -283,7 +283,7 @@ pub struct Wrap<'a> {
 }
 
 impl<'a> Wrap<'a> {
-    /// Wraps `text` at `width` characters, at least one.
+    /// Wraps `text` at `width` characters; at least one.
     pub fn new(text: &'a str, width: usize) -> Self {
         Self { rest: Some(text), width: width.max(1) }
     }
@@ -312,7 +312,7 @@ impl<'a> Iterator for Wrap<'a> {
             }
             before = c;
             if taken == self.width {
-                // A line end or a space right here costs no column.
+                // A line end or a space right here takes no column.
                 let end = space.unwrap_or(at);
                 let rest = text[end..].trim_start_matches(' ');
                 let rest = if space.is_some() { rest.strip_prefix('\n').unwrap_or(rest) } else { rest };
@@ -325,7 +325,7 @@ impl<'a> Iterator for Wrap<'a> {
     }
 }
 
-/// A printer that has every page: a preview knows of none.
+/// A preview assumes a printer with every page.
 const EVERY_PAGE: [Slot; CodePage::ALL.len()] = {
     let mut slots = [(CodePage::Cp437, 0); CodePage::ALL.len()];
     let mut i = 0;
@@ -385,7 +385,7 @@ impl Sink for Preview {
 
     fn text(&mut self, text: &str) {
         for c in text.chars() {
-            // As the printer has it: a tab is a space, another control character cannot be printed.
+            // As on the printer: a tab prints as a space, other control characters as `?`.
             let c = match c {
                 '\t' => ' ',
                 c if c.is_control() => '?',
@@ -415,7 +415,7 @@ mod tests {
         Wrap::new(text, width).collect()
     }
 
-    /// Columns are characters, however many bytes those take.
+    /// Columns count characters, not bytes.
     #[test]
     fn umlauts_move_no_column() {
         let second = |first: &str| {

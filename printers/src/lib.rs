@@ -1,18 +1,18 @@
-//! Receipts on paper: documents, layout, ESC/POS printers, drawers, and a printer without hardware.
+//! Receipt printing: documents, layout, ESC/POS printers, cash drawers, and a simulated printer.
 //!
-//! | module | is |
+//! | module | contents |
 //! |---|---|
-//! | [`document`] | what is to be on paper, whatever prints it |
-//! | [`content`] | what a job prints, as it is stored |
+//! | [`document`] | the receipt document, independent of any printer |
+//! | [`content`] | what a job prints, and its stored form |
 //! | [`layout`] | lines and columns, and a text preview |
 //! | [`text`] | code pages |
 //! | [`bitmap`] | images as dots |
-//! | [`profile`] | what is known about models |
-//! | [`escpos`] | the protocol: encoder, replies, driver, virtual printer |
-//! | [`printer`], [`drawer`] | the class traits that a vendor codes against |
-//! | [`panel`] | what works while a printer is busy |
+//! | [`profile`] | what is known about printer models |
+//! | [`escpos`] | the protocol: encoder, replies, session, driver, simulator |
+//! | [`printer`], [`drawer`] | the traits an application codes against |
+//! | [`panel`] | what can be used while a printer is busy |
 //!
-//! Print a receipt on a printer that exists only in memory, and look at the paper:
+//! Print a receipt on a simulated printer and look at its paper:
 //!
 //! ```
 //! use tresen_hal::{link::memory, sim};

@@ -1,4 +1,4 @@
-//! What a vendor codes against: any receipt printer.
+//! The class trait of receipt printers, and its types.
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Dots, Driver, Effect, Error, Kind, Known, Result};
@@ -6,17 +6,17 @@ use tresen_hal::{BoxFuture, Dots, Driver, Effect, Error, Kind, Known, Result};
 use crate::content::Content;
 use crate::panel::Panel;
 
-/// A receipt printer, whatever its protocol and link.
+/// A receipt printer, independent of protocol and link.
 ///
-/// Events are changes of its [`Status`], as far as the printer reports them by itself.
+/// Its events are status changes, as far as the printer reports them unasked.
 ///
-/// A driver of your own needs [`Printer::capabilities`] and [`Printer::print`]; the other methods say by default that
-/// this printer cannot do that, or does not tell.
+/// A driver of your own needs [`Printer::capabilities`] and [`Printer::print`]; by default the other methods report
+/// that this printer does not support them, or nothing.
 pub trait Printer: Driver<Event = Status> {
     /// What this printer can do; known after opening.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Asks the printer how it is.
+    /// Requests the printer's status.
     ///
     /// # Errors
     /// The link is lost or the printer does not answer. Paper out is a status, not an error.
@@ -24,7 +24,7 @@ pub trait Printer: Driver<Event = Status> {
         Box::pin(async { Ok(Status::default()) })
     }
 
-    /// Who it is: maker, model, firmware, serial number, as far as it says.
+    /// Its maker, model, firmware and serial number, as far as it reports them.
     ///
     /// # Errors
     /// The link is lost.
@@ -32,34 +32,34 @@ pub trait Printer: Driver<Event = Status> {
         Box::pin(async { Ok(Identity::default()) })
     }
 
-    /// What can be used while a call runs: the latest status, known from the opening on, and the drawer.
+    /// A handle that works while a call is running: the latest status, and the drawer.
     fn panel(&self) -> Panel {
         crate::panel::panel().0
     }
 
-    /// Prints one job and waits for the best proof that this printer can give. Raw bytes of a language that
-    /// it does not speak fail with [`tresen_hal::Kind::Unsupported`], and nothing is sent.
+    /// Prints one job and waits for the best proof that this printer can give. Raw bytes in a language it does not
+    /// support fail with [`tresen_hal::Kind::Unsupported`], and nothing is sent.
     fn print<'a>(&'a mut self, job: &'a Job) -> BoxFuture<'a, Outcome>;
 
-    /// Opens the drawer at `pin`, now or not at all: a pulse never waits in the printer for paper.
+    /// Opens the drawer at `pin`, now or not at all: a pulse never waits in the printer's buffer for paper.
     ///
     /// # Errors
-    /// [`tresen_hal::Kind::Operator`]: the printer is stopped, and has no command that opens the drawer all the same; the drawer
-    /// stays shut. The link is lost, the printer does not answer, or it has no drawer port.
+    /// [`tresen_hal::Kind::Operator`]: the printer is stopped and has no real-time command for the drawer, which stays
+    /// shut. The link is lost, the printer does not answer, or it has no drawer port.
     fn kick_drawer(&mut self, pin: DrawerPin) -> BoxFuture<'_, Result<()>> {
         let _ = pin;
         cannot("this printer has no drawer port")
     }
 
-    /// Discards what is buffered and returns to a known state.
+    /// Discards buffered data and returns the printer to a known state.
     ///
     /// # Errors
-    /// The link is lost or the printer needs a person.
+    /// The link is lost, or the printer needs attention from a person.
     fn reset(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Ok(()) })
     }
 
-    /// Sends bytes as they are: for what this library does not know.
+    /// Sends bytes unchanged, for commands that this library does not support.
     ///
     /// # Errors
     /// The link is lost; any prefix may have been sent.
@@ -77,13 +77,13 @@ fn cannot<'a>(what: &'static str) -> BoxFuture<'a, Result<()>> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Job {
-    /// The caller's key: the same key is the same piece of paper.
+    /// The caller's key: jobs with the same key are the same piece of paper.
     pub id: String,
     /// What to print.
     pub content: Content,
-    /// Set when an earlier attempt may have printed: the paper then says so, above everything else.
+    /// An earlier attempt may have printed: the paper is marked as a copy, above everything else.
     pub copy: bool,
-    /// A line above the content, such as that it was meant for another printer.
+    /// A line above the content, for example that the job was meant for another printer.
     pub remark: Option<String>,
 }
 
@@ -104,30 +104,29 @@ impl Job {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is on paper, and the printer said so.
+    /// It is on paper, as the printer confirmed.
     Printed(Proof),
-    /// The printer took all of it; this printer cannot say more.
+    /// The printer took all of it, and cannot confirm more.
     Accepted,
-    /// It may be on paper, wholly or in part, or not. Never retried silently.
+    /// All, some or none of it is on paper. Never retried silently.
     Unknown(Error),
-    /// It is not on paper as it should be.
+    /// It was not printed, or not completely.
     Failed {
         /// Why.
         error: Error,
-        /// Nothing came out: the job may go to another printer, or here again.
+        /// Nothing was printed: the job may be retried, here or on another printer.
         safe_to_retry: bool,
     },
 }
 
-/// What the printer said to prove that a job is on paper.
+/// How the printer proved that a job is on paper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// The job's own number came back after printing: ESC/POS GS ( H, function 48.
     ProcessId(String),
-    /// The printer answered a status request queued behind the job: ESC/POS GS r. It proves that
-    /// the buffer was worked off.
+    /// The printer answered a status request queued behind the job, so it has processed its buffer: ESC/POS GS r.
     BufferDone,
 }
 
@@ -139,19 +138,20 @@ pub struct Capabilities {
     pub width: Dots,
     /// Characters of font A on a line.
     pub columns: usize,
-    /// Cuts paper. If that is not known, it is told to cut: printers without a cutter ignore it.
+    /// Has a cutter. If unknown, cuts are sent: printers without a cutter ignore them.
     pub cutter: Known,
-    /// Has a drawer port. If that is not known, it is sent the pulse.
+    /// Has a drawer port. If unknown, pulses are sent.
     pub drawer: Known,
     /// Answers status requests.
     pub status: Known,
     /// Confirms a job by number when it is on paper.
     pub process_id: Known,
-    /// Opens the drawer also while it is stopped or a job waits ([`Panel::kick_drawer`]).
+    /// Opens the drawer even while it is stopped or a job is waiting ([`Panel::kick_drawer`]).
     pub urgent_drawer: Known,
-    /// Prints QR codes by itself. If that is not known, it is told to, as most can; `No` has them drawn.
+    /// Prints QR codes natively. If unknown, native codes are sent, as most printers can; with `No` they are drawn.
     pub qr: Known,
-    /// Prints barcodes by itself. If that is not known, it is told to, as nearly all can; `No` has them drawn.
+    /// Prints barcodes natively. If unknown, native codes are sent, as nearly all printers can; with `No` they are
+    /// drawn.
     pub barcodes: Known,
 }
 
@@ -172,17 +172,17 @@ impl Capabilities {
     }
 }
 
-/// How a printer is.
+/// The status of a printer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// It would print now.
+    /// It is ready to print.
     pub online: Known,
     /// Its cover is open.
     pub cover_open: Known,
     /// Its paper.
     pub paper: Paper,
-    /// The level of the drawer's sense pin is high. Which level means open depends on the drawer.
+    /// The drawer's sense pin is high. Which level means open depends on the drawer.
     pub drawer_pin_high: Known,
     /// It reports an error: cutter, head, overheating.
     pub error: Known,
@@ -194,7 +194,7 @@ pub struct Status {
 pub enum Paper {
     /// Enough.
     Ok,
-    /// The roll is nearly at its end.
+    /// The near-end sensor reports little paper.
     NearEnd,
     /// None.
     Out,
@@ -203,7 +203,7 @@ pub enum Paper {
     Unknown,
 }
 
-/// Who a printer says it is.
+/// What a printer reports about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Identity {
@@ -217,7 +217,7 @@ pub struct Identity {
     pub serial: Option<String>,
 }
 
-/// Which connector pin the drawer hangs on.
+/// The connector pin that drives the drawer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrawerPin {

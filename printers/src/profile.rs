@@ -1,10 +1,10 @@
-//! What is known about printers before they are asked: widths, code pages, commands.
+//! Printer profiles: width, code pages and commands of a model.
 //!
-//! A profile is data. It is chosen by name (address option `profile`), or by the model that the
-//! printer names itself, or is [`Profile::generic_80`].
+//! A profile is data. It is chosen by name (address option `profile`) or by the model that the printer reports; the
+//! default is [`Profile::generic_80`].
 //!
-//! Sources: Epson's technical reference guides and command reference for the TM models; the generic
-//! ones are the widths that most printers of that paper share.
+//! Sources: Epson's technical reference guides and command reference for the TM models; the generic profiles have the
+//! widths that most printers for that paper share.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::printer::Capabilities;
 use crate::text::{CodePage, Slot};
 use tresen_hal::Known;
 
-/// What is known about a kind of printer.
+/// What is known about a printer model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Profile {
@@ -40,18 +40,18 @@ pub struct Profile {
     pub status: Known,
     /// Confirms jobs by number (`GS ( H`).
     pub process_id: Known,
-    /// Opens the drawer in real time (`DLE DC4`, function 1): also without paper, and while a job waits.
+    /// Opens the drawer in real time (`DLE DC4`, function 1): even without paper, and while a job waits.
     ///
-    /// Yes only where the manual says that the command works offline (TM-T88III specification, "DLE DC4"): a
-    /// printer that ignored it would leave the drawer shut, and nobody would be told. Others know it, too;
-    /// once tried, the address option `urgent-drawer=yes` says so.
+    /// Yes only where the manual states that the command works offline (TM-T88III specification, "DLE DC4"): a printer
+    /// that ignored it would leave the drawer shut without an error. Other printers support it, too; once tried, set
+    /// the address option `urgent-drawer=yes`.
     pub urgent_drawer: Known,
-    /// Prints QR codes by itself; [`Known::No`] makes us draw them.
+    /// Prints QR codes natively; with [`Known::No`] they are drawn.
     pub qr: Known,
-    /// Prints barcodes by itself; [`Known::No`] makes us draw them.
+    /// Prints barcodes natively; with [`Known::No`] they are drawn.
     pub barcodes: Known,
-    /// Has to be told `FS .` after each `ESC @`: printers sold in China begin in Kanji mode and print two
-    /// bytes from 80 on as one character. Not for all, since some print the command.
+    /// Needs `FS .` after each `ESC @`: printers sold in China start in Kanji mode, in which two bytes from 80h on are
+    /// one character. Not sent to all, since some printers print it.
     pub cancel_kanji: bool,
 }
 
@@ -59,13 +59,13 @@ pub struct Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Raster {
-    /// `GS v 0`, which nearly all know and Epson calls obsolete.
+    /// `GS v 0`, which nearly all printers support and Epson calls obsolete.
     GsV0,
     /// `GS ( L` and, for long data, `GS 8 L`.
     Graphics,
 }
 
-/// Epson's numbers (`ESC t`), which most others share for these.
+/// Epson's numbers (`ESC t`); most makers use the same for these pages.
 const COMMON: &[Slot] = &[
     (CodePage::Cp858, 19),
     (CodePage::Cp437, 0),
@@ -98,7 +98,7 @@ const EPSON: &[Slot] = &[
 ];
 
 impl Profile {
-    /// A printer for 80 mm paper about which nothing is known: 576 dots at 203 dpi.
+    /// An unknown printer for 80 mm paper: 576 dots at 203 dpi.
     pub fn generic_80() -> Self {
         Self {
             name: "generic-80mm".into(),
@@ -119,7 +119,7 @@ impl Profile {
         }
     }
 
-    /// A printer for 58 mm paper about which nothing is known: 384 dots at 203 dpi.
+    /// An unknown printer for 58 mm paper: 384 dots at 203 dpi.
     pub fn generic_58() -> Self {
         Self { name: "generic-58mm".into(), width: Dots(384), columns: 32, ..Self::generic_80() }
     }
@@ -167,11 +167,11 @@ impl Profile {
         Self::all().into_iter().find(|p| p.name == name)
     }
 
-    /// The profile for what a printer calls itself (`GS I 67`), such as `TM-T88V`.
+    /// The profile for the model that a printer reports (`GS I 67`), such as `TM-T88V`.
     pub fn for_model(model: &str) -> Option<Self> {
         let model = model.to_ascii_uppercase();
         let is = |prefix: &str| model.starts_with(prefix);
-        // TM-T88 II and III confirm nothing; their names end after the numeral.
+        // TM-T88II and III do not confirm jobs.
         if is("TM-T88") && !matches!(model.as_str(), "TM-T88" | "TM-T88II" | "TM-T88III") {
             Some(Self::epson_tm_t88())
         } else if is("TM-T20") {
@@ -198,7 +198,7 @@ impl Profile {
         }
     }
 
-    /// The page that this printer knows under `number`.
+    /// The code page with this number on this printer.
     pub(crate) fn page(&self, number: u8) -> Option<CodePage> {
         self.code_pages.iter().chain(EPSON).find(|(_, n)| *n == number).map(|(page, _)| *page)
     }

@@ -143,7 +143,7 @@ fn stops_reading_without_paper_and_goes_on_with_a_new_roll() {
     assert!(p.is_ready(), "its buffer has room");
     input(&mut p, &[b'x'; 5000]);
     assert!(!p.is_ready());
-    p.put_paper();
+    p.load_paper();
     assert!(p.is_ready());
     assert_eq!(input(&mut p, b""), [0x10, 0, 0, 0]);
     assert!(p.uncut().text().starts_with("1\n2\n3\n4\nxxx"));
@@ -193,9 +193,9 @@ proptest! {
         let at = at.index(bytes.len() + 1);
         let mut p = printer();
         input(&mut p, &bytes[..at]);
-        p.take_paper();
+        p.remove_paper();
         input(&mut p, &bytes[at..]);
-        p.put_paper();
+        p.load_paper();
         input(&mut p, b"\n");
         p.roll();
         render(&bytes, &Profile::generic_58());

@@ -55,7 +55,7 @@ async fn raw_bytes_in_another_language_are_refused_before_anything_is_sent() {
     let device = epson();
     let mut printer = open(&device).await;
     let before = device.with(|d| d.raw().len());
-    let raw = Raw { language: "star-line".into(), bytes: b"\x1b\x1d\x61\x01x\n".to_vec() };
+    let raw = Raw { language: "star-line".into(), bytes: b"\x1b\x1d\x61\x01x\n".as_slice().into() };
     match printer.print(&Job::new("ticket-1", raw)).await {
         Outcome::Failed { error, safe_to_retry: true } => {
             assert_eq!((error.kind(), error.effect()), (Kind::Unsupported, Effect::None));

@@ -46,7 +46,7 @@ pub(super) async fn run(till: &Tresen, counter: &Counter, fault: Option<Fault>, 
 
     out.say(format_args!("\n3  Pay {}", sale.ticket().total()));
     match fault {
-        Some(Fault::PaperOut) => counter.receipt.with(|p| p.take_paper()),
+        Some(Fault::PaperOut) => counter.receipt.with(|p| p.remove_paper()),
         Some(Fault::LinkCut) => counter.terminal.with(|t| t.misbehave(Misbehaviour::HangUpAfterApproval)),
         Some(Fault::Decline) => counter.terminal.with(|t| t.misbehave(Misbehaviour::Decline(DECLINED))),
         None => {}

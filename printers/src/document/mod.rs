@@ -1,8 +1,8 @@
-//! What is to be on paper, whatever printer puts it there.
+//! The receipt document, independent of any printer.
 //!
-//! A [`Receipt`] is a list of [`Item`]s and is built fluently. What could not be printed (a wrong
-//! check digit, an image without pixels) is refused where it is made, so that laying out and
-//! encoding a receipt cannot fail. It serialises to JSON (see [`json`]) and is checked again when read back.
+//! A [`Receipt`] is a list of [`Item`]s, built fluently. What could not be printed (a wrong check digit, an image without
+//! pixels) is refused when it is built, so laying out and encoding a receipt cannot fail. It serialises to JSON (see
+//! [`json`]) and is checked again when it is read.
 //!
 //! Left out: page mode, printer-stored logos, labels.
 
@@ -56,7 +56,7 @@ pub struct Receipt {
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Item {
-    /// Words, wrapped to the paper's width.
+    /// Text, wrapped to the paper's width.
     Text(Text),
     /// Columns side by side.
     Row(Row),
@@ -70,18 +70,18 @@ pub enum Item {
     Barcode(Barcode),
     /// Empty lines.
     Feed(Feed),
-    /// The end of a sheet.
+    /// A cut.
     Cut(Cut),
-    /// A pulse that opens a drawer.
+    /// A pulse that opens the drawer.
     Drawer(Kick),
 }
 
-/// Words in one style or several. `\n` ends a line.
+/// Text in one or several styles. `\n` ends a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
-    /// The words.
+    /// The text.
     pub text: Spans,
-    /// Where they stand, and how those look that have no style of their own.
+    /// Its alignment, and the style of spans without one of their own.
     #[serde(default)]
     pub style: Style,
 }
@@ -89,7 +89,7 @@ pub struct Text {
 /// A line across the paper, drawn with one character.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
-    /// The character, `─` unless told otherwise.
+    /// The character; `─` by default.
     #[serde(default = "usual_rule")]
     pub with: char,
 }
@@ -101,7 +101,7 @@ fn usual_rule() -> char {
 /// Empty lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
-    /// How many; 1 in JSON unless told otherwise.
+    /// How many; 1 by default in JSON.
     #[serde(default = "one_line")]
     pub lines: u8,
 }
@@ -114,10 +114,10 @@ fn one_line() -> u8 {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RawCut", into = "RawCut")]
 pub enum Cut {
-    /// One point is left, so that the sheet does not fall.
+    /// One point is left uncut, so that the sheet does not fall.
     #[default]
     Partial,
-    /// Through.
+    /// All the way through.
     Full,
 }
 
@@ -161,9 +161,9 @@ impl From<Cut> for RawCut {
 pub struct Kick {
     /// Which pin.
     pub pin: DrawerPin,
-    /// How long the solenoid is on, in milliseconds; printers count in steps of 2 up to 510.
+    /// How long the solenoid is energised, in milliseconds; printers count in steps of 2 up to 510.
     pub on_ms: u16,
-    /// How long it must rest before the next pulse, in milliseconds, as above.
+    /// How long it rests before the next pulse, in milliseconds, as above.
     pub off_ms: u16,
 }
 
@@ -180,12 +180,12 @@ impl Default for Kick {
     }
 }
 
-/// Where codes and images stand, unless told otherwise.
+/// The default alignment of codes and images.
 fn centred() -> Align {
     Align::Centre
 }
 
-/// Something that a printer cannot print as it stands.
+/// Something that a printer cannot print as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "problem", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -211,7 +211,7 @@ impl fmt::Display for Problem {
                 write!(f, "item {}: this printer has no ", item + 1)?;
                 for (i, c) in chars.iter().enumerate() {
                     let between = if i == 0 { "" } else { ", " };
-                    // A control character would not be seen, or worse.
+                    // A raw control character would be invisible, or a command.
                     if c.is_control() { write!(f, "{between}{c:?}")? } else { write!(f, "{between}`{c}`")? }
                 }
                 write!(f, " and prints ? instead")
@@ -229,12 +229,12 @@ impl Receipt {
         Self::default()
     }
 
-    /// What is on it, from top to bottom.
+    /// Its items, from top to bottom.
     pub fn items(&self) -> &[Item] {
         &self.items
     }
 
-    /// Adds any item.
+    /// Adds an item.
     #[must_use]
     pub fn item(mut self, item: Item) -> Self {
         self.items.push(item);
@@ -260,7 +260,7 @@ impl Receipt {
         self.item(Item::Text(Text { text: text.into(), style }))
     }
 
-    /// Adds `left … right`, the right one as wide as it is: an article and its amount.
+    /// Adds `left … right`, such as an article and its amount; the right one does not break.
     #[must_use]
     pub fn row(self, left: impl Into<Spans>, right: impl Into<Spans>) -> Self {
         self.styled_row(left, right, Style::default())
@@ -320,7 +320,7 @@ impl Receipt {
         self.item(Item::Drawer(Kick::new(pin)))
     }
 
-    /// What a printer of this profile could not print as it stands; empty if all is well.
+    /// What a printer of this profile could not print as written; empty if it can print everything.
     pub fn check(&self, profile: &Profile) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (item, content) in self.items.iter().enumerate() {

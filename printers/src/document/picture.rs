@@ -1,4 +1,4 @@
-//! Grey pictures and how they become dots.
+//! Greyscale images and how they are dithered.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use tresen_hal::{Error, Kind, Result};
 
 use super::Align;
 
-/// Most pixels of one side: more than any paper is wide or any receipt is long.
+/// The maximum width and height in pixels, more than any paper or receipt has.
 const MAX_SIDE: u32 = 16_384;
-/// Most pixels in all.
+/// The maximum number of pixels.
 const MAX_PIXELS: usize = 16 << 20;
 
-/// How grey becomes black and white.
+/// How grey is turned into black and white.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dither {
-    /// Darker than the middle is black: for line art and text.
+    /// Black below mid-grey: for line art and text.
     Threshold,
     /// Error diffusion after Floyd and Steinberg: for photographs.
     #[default]
     FloydSteinberg,
-    /// An ordered 8×8 pattern after Bayer: even areas, quick.
+    /// Bayer's ordered 8×8 pattern: fast, for even areas.
     Bayer,
 }
 
-/// A picture of 8-bit grey pixels. Cloning it is cheap.
+/// An image of 8-bit grey pixels. Clones are cheap.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct Image {
@@ -39,7 +39,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// A picture of `width` × `height` pixels from top left, 0 black to 255 white.
+    /// An image of `width` × `height` pixels, row by row from the top left, 0 black to 255 white.
     ///
     /// # Errors
     /// [`Kind::Input`]: no pixels, not `width` × `height` of them, or too many.
@@ -49,15 +49,15 @@ impl Image {
             return bad("an image needs pixels".into());
         }
         if width > MAX_SIDE || height > MAX_SIDE || width as usize * height as usize > MAX_PIXELS {
-            return bad(format!("{width} × {height} pixels are too many"));
+            return bad(format!("an image of {width} × {height} pixels is too large"));
         }
         if pixels.len() != width as usize * height as usize {
-            return bad(format!("{} pixels are not {width} × {height}", pixels.len()));
+            return bad(format!("expected {width} × {height} pixels, not {}", pixels.len()));
         }
         Ok(Self { width, height, pixels: pixels.into(), dither: Dither::default(), align: super::centred() })
     }
 
-    /// Reads a PNG; what is transparent becomes white.
+    /// Reads a PNG; transparency becomes white.
     ///
     /// # Errors
     /// [`Kind::Input`]: not a PNG, or too large.
@@ -70,7 +70,7 @@ impl Image {
         let (width, height) = (reader.info().width, reader.info().height);
         let size = reader.output_buffer_size().filter(|_| width as usize * height as usize <= MAX_PIXELS);
         let Some(size) = size else {
-            return Err(Error::new(Kind::Input, format!("{width} × {height} pixels are too many")));
+            return Err(Error::new(Kind::Input, format!("an image of {width} × {height} pixels is too large")));
         };
         let mut data = vec![0; size];
         let info = reader.next_frame(&mut data).map_err(bad)?;
@@ -85,26 +85,26 @@ impl Image {
         Self::grey(info.width, info.height, pixels)
     }
 
-    /// With another way to become dots.
+    /// With another dithering.
     #[must_use]
     pub fn dither(mut self, dither: Dither) -> Self {
         self.dither = dither;
         self
     }
 
-    /// At another place on the line.
+    /// With another alignment.
     #[must_use]
     pub fn align(mut self, align: Align) -> Self {
         self.align = align;
         self
     }
 
-    /// Pixels across.
+    /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Pixels down.
+    /// Height in pixels.
     pub fn height(&self) -> u32 {
         self.height
     }
@@ -114,12 +114,12 @@ impl Image {
         &self.pixels
     }
 
-    /// How it becomes dots.
+    /// Its dithering.
     pub fn dithering(&self) -> Dither {
         self.dither
     }
 
-    /// Where on the line it stands.
+    /// Its alignment.
     pub fn alignment(&self) -> Align {
         self.align
     }
@@ -149,8 +149,9 @@ struct Raw {
 impl TryFrom<Raw> for Image {
     type Error = Error;
     fn try_from(raw: Raw) -> Result<Self> {
-        let bytes =
-            STANDARD.decode(&raw.png).map_err(|e| Error::new(Kind::Input, "the image is not base64").because(e))?;
+        let bytes = STANDARD
+            .decode(&raw.png)
+            .map_err(|e| Error::new(Kind::Input, "the image is not valid base64").because(e))?;
         Ok(Self::png(&bytes)?.dither(raw.dither).align(raw.align))
     }
 }

@@ -5,10 +5,10 @@ use tresen_hal::{Dots, Error, Kind, Result};
 
 use super::Align;
 
-/// Dots of a module, unless told otherwise.
+/// Default size of a module, in dots.
 const USUAL_SIZE: u8 = 6;
 
-/// How much of a QR code may be lost.
+/// Error correction: how much of a QR code may be unreadable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Correction {
@@ -31,12 +31,12 @@ pub struct Qr {
     size: u8,
     correction: Correction,
     align: Align,
-    /// Modules on each side.
+    /// Modules per side.
     modules: u32,
 }
 
 impl Qr {
-    /// A QR code of `data`, in modules of 6 dots where that fits, medium correction, centred.
+    /// A QR code of `data`: modules of 6 dots where that fits, medium correction, centred.
     ///
     /// # Errors
     /// [`Kind::Input`]: no data, more than a QR code holds, or the control character DLE, which
@@ -45,8 +45,7 @@ impl Qr {
         Self::checked(data.into(), USUAL_SIZE, Correction::Medium, super::centred())
     }
 
-    /// With modules of `dots` dots, 1 to 16. A code that would be wider than the paper is printed in
-    /// the largest modules that fit.
+    /// With modules of `dots` dots, 1 to 16. A code wider than the paper is printed with the largest modules that fit.
     #[must_use]
     pub fn size(mut self, dots: u8) -> Self {
         self.size = dots.clamp(1, 16);
@@ -56,19 +55,19 @@ impl Qr {
     /// With another error correction.
     ///
     /// # Errors
-    /// [`Kind::Input`]: the data do not fit then.
+    /// [`Kind::Input`]: the data do not fit at this correction.
     pub fn correction(self, correction: Correction) -> Result<Self> {
         Self::checked(self.data, self.size, correction, self.align)
     }
 
-    /// At another place on the line.
+    /// With another alignment.
     #[must_use]
     pub fn align(mut self, align: Align) -> Self {
         self.align = align;
         self
     }
 
-    /// What it says.
+    /// Its data.
     pub fn data(&self) -> &str {
         &self.data
     }
@@ -78,17 +77,17 @@ impl Qr {
         self.correction
     }
 
-    /// Where on the line it stands.
+    /// Its alignment.
     pub fn alignment(&self) -> Align {
         self.align
     }
 
-    /// Modules on each side, without the quiet zone.
+    /// Modules per side, without the quiet zone.
     pub fn modules(&self) -> u32 {
         self.modules
     }
 
-    /// The module size to print with on paper of `width`; `None` if even one dot is too much.
+    /// The module size in dots on paper of `width`; `None` if not even modules of one dot fit.
     pub(crate) fn module_for(&self, width: Dots) -> Option<u8> {
         let fitting = width.0 / self.modules;
         (fitting > 0).then(|| u32::from(self.size).min(fitting) as u8)
@@ -102,7 +101,7 @@ impl Qr {
         if data.contains('\u{10}') {
             return bad("a QR code cannot hold the control character DLE (0x10): it starts printer commands".into());
         }
-        // Printers may pack all data as bytes: the size is reserved for that where it is possible.
+        // Printers may encode all data in byte mode: room is reserved for that where possible.
         let fitting = version(Mode::Bytes, data.len(), correction)
             .or_else(|| version(Mode::of(data.as_bytes()), data.len(), correction));
         let Some(version) = fitting else {
@@ -112,7 +111,7 @@ impl Qr {
     }
 }
 
-/// How a QR code packs its data (ISO/IEC 18004, 7.4).
+/// How a QR code encodes its data (ISO/IEC 18004, 7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Numeric,
@@ -121,7 +120,7 @@ enum Mode {
 }
 
 impl Mode {
-    /// The densest mode that holds all of `data`.
+    /// The densest mode that can encode all of `data`.
     fn of(data: &[u8]) -> Self {
         let alphanumeric = |b: &u8| b.is_ascii_digit() || b.is_ascii_uppercase() || b" $%*+-./:".contains(b);
         if data.iter().all(u8::is_ascii_digit) {
@@ -133,7 +132,7 @@ impl Mode {
         }
     }
 
-    /// Bits for `len` characters in a version so many modules wide: mode indicator, count, data.
+    /// Bits for `len` characters in a version `width` modules wide: mode indicator, count, data.
     fn bits(self, len: usize, width: i16) -> usize {
         // Versions 1 to 9, 10 to 26, 27 to 40.
         let class = usize::from(width >= 57) + usize::from(width >= 125);
@@ -153,8 +152,8 @@ fn version(mode: Mode, len: usize, correction: Correction) -> Option<qrcode::Ver
     })
 }
 
-/// The code itself, for paper that we draw: digits and capitals packed as such, everything else as
-/// bytes, so that no decoder takes UTF-8 for Kanji. `None` if it does not fit.
+/// Draws the code: digits and capitals in their own modes, everything else in byte mode, so that no decoder takes UTF-8
+/// for Kanji. `None` if it does not fit.
 pub(crate) fn draw(data: &[u8], correction: Correction) -> Option<(usize, Vec<bool>)> {
     let mode = Mode::of(data);
     let mut bits = qrcode::bits::Bits::new(version(mode, data.len(), correction)?);

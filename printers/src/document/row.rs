@@ -6,15 +6,15 @@ use super::{Align, Spans, Style};
 
 /// Columns side by side, one space between them; each wraps within its width.
 ///
-/// What is narrow gives way in this order: [`Width::Flex`] cells wrap between words, [`Width::Fixed`]
-/// ones lose what they do not use. [`Width::Fit`] cells, which hold amounts, keep their lines whole: if
-/// there is no room beside them, the cells come one below the other, each at its own alignment, and if
-/// even the whole paper is too narrow, the row is printed less wide.
+/// If the paper is too narrow, [`Width::Fixed`] cells give up unused space first, then [`Width::Flex`] cells shrink and
+/// wrap. [`Width::Fit`] cells, which hold amounts, never break a line: if there is no room beside them, the cells are
+/// stacked, each with its own alignment, and if even the whole paper is too narrow, the row is printed in a narrower
+/// style.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// From left to right.
     pub cells: Vec<Cell>,
-    /// How they look; its alignment is not used, each cell has its own.
+    /// The style of its cells. Its alignment is ignored; each cell has its own.
     #[serde(default)]
     pub style: Style,
 }
@@ -23,18 +23,18 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Raw")]
 pub struct Cell {
-    /// What is in it. `\n` ends a line.
+    /// Its text. `\n` ends a line.
     pub text: Spans,
-    /// How wide it is; a share of what the others leave, unless told otherwise.
+    /// Its width; by default a share of the remaining space.
     pub width: Width,
-    /// Where in its width the text stands.
+    /// The alignment within its width.
     pub align: Align,
-    /// How it looks; as the row where this is `None`. Its alignment is not used.
+    /// Its style; `None` means the row's. Its alignment is ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub style: Option<Style>,
 }
 
-/// One string where a plain flexible cell is meant.
+/// A plain flexible cell may be written as a string.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a cell must be a string, or an object with `text`, `width`, `align` and `style`")]
 enum Raw {
@@ -62,11 +62,11 @@ impl From<Raw> for Cell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Width {
-    /// So many characters.
+    /// This many characters.
     Fixed(u16),
-    /// As many as its longest line, which is not broken.
+    /// As wide as its longest line, which is not broken.
     Fit,
-    /// A share of what the others leave, by weight.
+    /// A share of the remaining space, by weight.
     Flex(u16),
 }
 
@@ -91,7 +91,7 @@ impl Row {
 }
 
 impl Cell {
-    /// A cell that takes what the others leave.
+    /// A cell that takes the remaining space.
     pub fn flex(text: impl Into<Spans>) -> Self {
         Self { text: text.into(), width: Width::Flex(1), align: Align::Left, style: None }
     }
@@ -120,14 +120,14 @@ impl Cell {
         self
     }
 
-    /// At the right of its width.
+    /// Right-aligned.
     #[must_use]
     pub fn right(mut self) -> Self {
         self.align = Align::Right;
         self
     }
 
-    /// In the middle of its width.
+    /// Centred.
     #[must_use]
     pub fn centre(mut self) -> Self {
         self.align = Align::Centre;

@@ -1,4 +1,4 @@
-//! Words in several styles.
+//! Text in several styles.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Style;
 
-/// Words in one style, or in several, one after the other. Most text is one plain string, and `From`
-/// makes it of one.
+/// Text in one or several styles. Most text is a plain string, from which `From` makes it.
 ///
 /// ```
 /// use tresen_printers::document::{Span, Spans, Style};
@@ -20,18 +19,18 @@ use super::Style;
 #[serde(from = "Raw", into = "Raw")]
 pub struct Spans(Vec<Span>);
 
-/// A part of a line or cell.
+/// A run of text within a line or cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RawSpan", into = "RawSpan")]
 pub struct Span {
-    /// What it says. `\n` ends a line.
+    /// Its text. `\n` ends a line.
     pub text: String,
-    /// How it looks; as the line or cell around it where this is `None`. Its alignment is not used.
+    /// Its style; `None` means that of the line or cell around it. Its alignment is ignored.
     pub style: Option<Style>,
 }
 
 impl Span {
-    /// Words in a style of their own.
+    /// Text in a style of its own.
     pub fn new(text: impl Into<String>, style: Style) -> Self {
         Self { text: text.into(), style: Some(style) }
     }
@@ -43,7 +42,7 @@ impl Spans {
         &self.0
     }
 
-    /// The words if they are all in the style of the line or cell around them.
+    /// The text, if all of it is in the style of the line or cell around it.
     pub fn as_plain(&self) -> Option<&str> {
         match &self.0[..] {
             [] => Some(""),
@@ -107,7 +106,7 @@ impl From<Cow<'_, str>> for Spans {
     }
 }
 
-/// One string where one plain span is meant.
+/// A plain span may be written as a string.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "text must be a string or a list of spans")]
 enum Raw {

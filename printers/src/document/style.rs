@@ -1,26 +1,26 @@
-//! How text looks.
+//! Text styles.
 
 use serde::{Deserialize, Serialize};
 
-/// Where on the line something stands.
+/// Alignment on the line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Align {
-    /// At the left margin.
+    /// Left-aligned.
     #[default]
     Left,
-    /// In the middle.
+    /// Centred.
     Centre,
-    /// At the right margin: amounts.
+    /// Right-aligned.
     Right,
 }
 
-/// How text looks. Every part is off unless set.
+/// A text style. Everything is off by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Style {
-    /// Where on the line.
+    /// Alignment.
     pub align: Align,
     /// Bold.
     pub bold: bool,
@@ -28,9 +28,9 @@ pub struct Style {
     pub underline: bool,
     /// White on black.
     pub invert: bool,
-    /// Times as wide, 1 to 8; read it with [`Style::times_wide`].
+    /// Width multiple, 1 to 8; read it with [`Style::times_wide`].
     pub width: u8,
-    /// Times as high, 1 to 8; read it with [`Style::times_high`].
+    /// Height multiple, 1 to 8; read it with [`Style::times_high`].
     pub height: u8,
 }
 
@@ -41,19 +41,19 @@ impl Default for Style {
 }
 
 impl Style {
-    /// Plain text at the left margin.
+    /// Plain, left-aligned.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// In the middle.
+    /// Centred.
     #[must_use]
     pub fn centre(mut self) -> Self {
         self.align = Align::Centre;
         self
     }
 
-    /// At the right margin.
+    /// Right-aligned.
     #[must_use]
     pub fn right(mut self) -> Self {
         self.align = Align::Right;
@@ -89,12 +89,12 @@ impl Style {
         self
     }
 
-    /// Times as wide, 1 to 8.
+    /// Width multiple, 1 to 8.
     pub fn times_wide(&self) -> u8 {
         self.width.clamp(1, 8)
     }
 
-    /// Times as high, 1 to 8.
+    /// Height multiple, 1 to 8.
     pub fn times_high(&self) -> u8 {
         self.height.clamp(1, 8)
     }

@@ -1,14 +1,14 @@
-//! One ESC/POS printer on one link.
+//! The driver: an ESC/POS printer on a link.
 //!
-//! What is said when is decided in [`super::session`]; this moves its bytes and its time. A job is status,
-//! `ESC @`, body, and then the best proof that this printer gives: its process id (`GS ( H`), else the answer to
-//! a status request queued behind the job (`GS r`), else none. What the printer reports meanwhile is
-//! heard while bytes are still being sent: one without paper stops reading.
+//! The dialogue is in [`super::session`]; the driver moves its bytes and its timers. A job consists of a status request,
+//! `ESC @`, the body, and the best proof that the printer supports: its process id (`GS ( H`), or else the answer to a
+//! status request queued behind the job (`GS r`), or else none. Input is read while output is still being sent: a
+//! printer that runs out of paper stops reading, and reports why.
 //!
-//! When a job stops half-way and nobody comes, the printer is asked to discard the rest (`DLE DC4`,
-//! function 8). If it confirms, the job has failed and is known to be incomplete; if not, it may still
-//! come out when somebody puts in paper: the outcome is unknown. Where sending itself was cut short,
-//! the connection is of no use any more and every later call says so.
+//! When a job stops half-way and nobody attends to the printer, it is told to discard the rest (`DLE DC4`, function 8).
+//! If it confirms, the job has failed and is known to be incomplete. If not, the rest may still be printed once there
+//! is paper: the outcome is unknown. If sending itself was cut short, the connection is unusable and every later call
+//! fails with [`Kind::Closed`].
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
@@ -28,18 +28,18 @@ pub struct Printer {
     label: String,
     panel: Panel,
     side: PanelSide,
-    /// Who wants the drawer open, until the link took the pulse.
+    /// Callers waiting until the link has taken their drawer pulse.
     urgent: Vec<oneshot::Sender<Result<()>>>,
-    /// A status that no event has told yet.
-    untold: Option<Status>,
+    /// A status change not yet returned as an event.
+    unreported: Option<Status>,
     chunk: Vec<u8>,
 }
 
-/// Says hello on an open link. Takes a few round trips; at most about 10 s with a printer that answers
-/// little, 2 s with one that does not answer at all.
+/// Opens a printer on a link: finds out its model and how it proves a job. Takes a few round trips, 2 s if the printer
+/// does not answer at all, and at most about 10 s if it answers only some requests.
 ///
 /// # Errors
-/// [`Kind::Closed`]: the printer hung up at once. [`Kind::Busy`]: it takes the connection but does not
+/// [`Kind::Closed`]: the printer hung up at once. [`Kind::Busy`]: it accepts the connection but does not
 /// answer, which is how a printer behaves while it serves another host; a printer that cannot answer needs
 /// `status=no` ([`Options::overrides`]).
 pub async fn open(link: Box<dyn Link>, options: Options) -> Result<Printer> {
@@ -48,7 +48,7 @@ pub async fn open(link: Box<dyn Link>, options: Options) -> Result<Printer> {
     let session = Session::new(options, salt, now());
     let (panel, side) = panel();
     let urgent = Vec::new();
-    let mut printer = Printer { link, session, label, panel, side, urgent, untold: None, chunk: Vec::new() };
+    let mut printer = Printer { link, session, label, panel, side, urgent, unreported: None, chunk: Vec::new() };
     if let Err(error) = printer.call(Call::Open).await {
         printer.link.close().await;
         let error = match error.kind() {
@@ -60,7 +60,7 @@ pub async fn open(link: Box<dyn Link>, options: Options) -> Result<Printer> {
         return Err(error.with_effect(Effect::None).at(&printer.label));
     }
     printer.side.status.send_replace(printer.session.status());
-    printer.untold = None;
+    printer.unreported = None;
     Ok(printer)
 }
 
@@ -70,7 +70,7 @@ impl Printer {
         self.session.profile()
     }
 
-    /// Runs a call that ends well or badly.
+    /// Runs a call to its end.
     async fn call(&mut self, call: Call<'_>) -> Result<()> {
         self.session.begin(call, now());
         loop {
@@ -80,8 +80,8 @@ impl Printer {
         }
     }
 
-    /// Moves bytes and time until something happened. A dropped future loses no input; if it was sending,
-    /// the session knows that the rest is missing.
+    /// Moves bytes and time until the next event. Dropping the future loses no input; if it was sending, the session
+    /// knows that the rest is missing.
     ///
     /// # Errors
     /// The link failed while no call was running.
@@ -91,7 +91,7 @@ impl Printer {
             if let Some(event) = self.session.poll_event() {
                 if let Event::Status(status) = event {
                     self.side.status.send_replace(status);
-                    self.untold = Some(status);
+                    self.unreported = Some(status);
                 }
                 return Ok(event);
             }
@@ -105,11 +105,13 @@ impl Printer {
         }
     }
 
-    /// Sends one piece, hearing meanwhile; ends when it is sent or the session has given up.
+    /// Sends one piece while receiving. Returns when it is sent or the session has given up.
     async fn send(&mut self, piece: &[u8]) -> Option<Error> {
         let mut sending = self.link.send(piece);
         loop {
             let deadline = self.session.poll_timeout();
+            // What has been sent or received comes before its deadline. Input cannot starve the deadline, which the
+            // session checks with each input, nor the drawer, which comes first.
             tokio::select! {
                 biased;
                 sent = &mut sending => {
@@ -122,7 +124,8 @@ impl Printer {
                         Err(error) => self.session.handle_lost(error),
                     };
                 }
-                heard = self.link.recv(&mut self.chunk) => match heard {
+                Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
+                received = self.link.recv(&mut self.chunk) => match received {
                     Ok(_) => {
                         self.session.handle_input(&self.chunk, now());
                         self.chunk.clear();
@@ -131,30 +134,28 @@ impl Printer {
                     }
                     Err(error) => return self.session.handle_lost(error),
                 },
-                Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
-                () = until(deadline) => {
-                    self.session.handle_timeout(now());
-                    if self.session.is_spoiled() {
-                        return None;
-                    }
-                }
+                () = until(deadline) => self.session.handle_timeout(now()),
+            }
+            if self.session.is_broken() {
+                return None;
             }
         }
     }
 
-    /// Waits for what comes next.
+    /// Waits for input, a request or a deadline.
     async fn wait(&mut self) -> Option<Error> {
         let deadline = self.session.poll_timeout();
+        // In the same order as while sending.
         tokio::select! {
             biased;
-            heard = self.link.recv(&mut self.chunk) => match heard {
+            Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
+            received = self.link.recv(&mut self.chunk) => match received {
                 Ok(_) => {
                     self.session.handle_input(&self.chunk, now());
                     self.chunk.clear();
                 }
                 Err(error) => return self.session.handle_lost(error),
             },
-            Some(wanted) = self.side.urgent.recv() => serve(&mut self.session, &mut self.urgent, wanted),
             () = until(deadline) => self.session.handle_timeout(now()),
         }
         None
@@ -171,7 +172,7 @@ impl Driver for Printer {
     fn event(&mut self) -> BoxFuture<'_, Result<Status>> {
         Box::pin(async move {
             loop {
-                if let Some(status) = self.untold.take() {
+                if let Some(status) = self.unreported.take() {
                     return Ok(status);
                 }
                 self.pump().await.map_err(|e| e.at(&self.label))?;

@@ -1,9 +1,15 @@
 //! ESC/POS, the command language of most receipt printers.
 //!
 //! After Epson's "ESC/POS Command Reference" (download4.epson.biz/sec_pubs/pos/reference_en/escpos/)
-//! and the status bits that the technical reference guides of the TM series list. [`wire`] encodes
-//! receipts, [`raster`] images, [`status`] decodes what a printer says, [`session`] prints and proves
-//! it without IO, [`open`] and [`Printer`] run a session on a link, [`sim`] is the printer's side.
+//! and the status bits listed in the technical reference guides of the TM series.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`wire`], [`raster`] | receipts and images to bytes |
+//! | [`status`] | bytes to replies |
+//! | [`session`] | the dialogue, sans-IO |
+//! | [`open`] and [`Printer`] | the driver |
+//! | [`sim`] | the printer's side |
 //!
 //! Left out: page mode, Kanji, NV graphics, two-dimensional codes other than QR, impact printers'
 //! two colours.

@@ -11,39 +11,39 @@ use crate::profile::Profile;
 /// How a printer is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What kind of printer it is; none means: ask it, and else [`Profile::generic_80`].
+    /// The printer's profile; `None` means: ask the printer for its model, and fall back to [`Profile::generic_80`].
     pub profile: Option<Profile>,
-    /// What this printer can do, other than its profile says.
+    /// Where this printer differs from its profile.
     pub overrides: Overrides,
-    /// How this printer proves a job; none means: find out.
+    /// How this printer proves a job; `None` means: find out.
     pub proof: Option<ProofBy>,
-    /// What it is called in errors.
+    /// The printer's name in errors.
     pub label: String,
-    /// How long it may take.
+    /// Time limits.
     pub timing: Timing,
-    /// What a copy says at its top.
+    /// The line at the top of a copy.
     pub copy_mark: String,
     /// Draws the random number that keeps the job numbers of this connection apart from those of others.
     pub runtime: Arc<dyn Runtime>,
 }
 
-/// What one printer can do or cannot do, whatever is known about its kind.
+/// Capabilities of one printer that override its profile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Answers status requests. `false` is a printer that can only listen: its jobs are accepted at best,
-    /// also while somebody else holds it.
+    /// Answers status requests. `false` is for printers that cannot answer: their jobs are accepted at best, even while
+    /// another host holds the printer.
     pub status: Option<bool>,
-    /// Prints QR codes by itself; else they are drawn.
+    /// Prints QR codes natively; otherwise they are drawn.
     pub qr: Option<bool>,
-    /// Prints barcodes by itself; else they are drawn.
+    /// Prints barcodes natively; otherwise they are drawn.
     pub barcodes: Option<bool>,
-    /// Cuts paper; else it is fed to where a person tears it off.
+    /// Has a cutter; otherwise paper is fed to the tear bar.
     pub cutter: Option<bool>,
     /// Has a drawer port.
     pub drawer: Option<bool>,
     /// Opens the drawer in real time (`DLE DC4`, function 1).
     pub urgent_drawer: Option<bool>,
-    /// Begins in Kanji mode, which has to be cancelled (`FS .`).
+    /// Starts in Kanji mode, which has to be cancelled (`FS .`).
     pub cancel_kanji: Option<bool>,
 }
 
@@ -55,7 +55,7 @@ pub enum ProofBy {
     Number,
     /// A status request queued behind the job is answered: `GS r`. In addresses `buffer`.
     Buffer,
-    /// Not at all: jobs are accepted. In addresses `none`.
+    /// Not at all: jobs end as accepted. In addresses `none`.
     None,
 }
 
@@ -67,7 +67,7 @@ impl FromStr for ProofBy {
             "number" => Ok(Self::Number),
             "buffer" => Ok(Self::Buffer),
             "none" => Ok(Self::None),
-            other => Err(format!("`{other}` is not a way to prove a job; expected number, buffer or none")),
+            other => Err(format!("unknown proof `{other}`; expected number, buffer or none")),
         }
     }
 }
@@ -75,17 +75,17 @@ impl FromStr for ProofBy {
 /// How long a printer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// Until it answers a question: 1 s. A printer that was once slower is given twice its time, at most 3 s.
+    /// To answer a request: 1 s. A printer that was slower before is given twice its time, at most 3 s.
     pub answer: Duration,
-    /// Until it has taken 4096 bytes, whatever it reports meanwhile: 20 s.
+    /// To take 4096 bytes, whatever it reports meanwhile: 20 s.
     pub stall: Duration,
-    /// Until it proves a job, counted from its last sign of life: 20 s.
+    /// To prove a job, counted from its last reply: 20 s.
     pub proof: Duration,
-    /// Until somebody has put in paper or closed the cover: 120 s.
+    /// For a person to put in paper or close the cover: 120 s.
     pub operator: Duration,
-    /// For one job in all, whatever the printer reports meanwhile: 10 min.
+    /// For a whole job, whatever the printer reports meanwhile: 10 min.
     pub job: Duration,
-    /// For any other call in all: 30 s.
+    /// For any other call: 30 s.
     pub call: Duration,
 }
 
@@ -118,7 +118,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The address options that [`Options::from_address`] reads.
+    /// The names of the address options that [`Options::from_address`] reads.
     pub const NAMES: &[&str] = &[
         "profile",
         "width",
@@ -133,34 +133,34 @@ impl Options {
         "cancel-kanji",
     ];
 
-    /// Options as an address gives them.
+    /// Reads options from an address.
     ///
     /// | option | values | means |
     /// |---|---|---|
-    /// | `profile` | `generic-58mm` … | what kind of printer it is, instead of asking it |
-    /// | `width`, `columns` | dots, characters | paper that no profile has |
-    /// | `status` | `no` | it has a one-way link or cannot answer: print without asking |
+    /// | `profile` | `generic-58mm` … | the printer's profile, instead of asking for its model |
+    /// | `width`, `columns` | dots, characters | a width that no profile has |
+    /// | `status` | `no` | the link is one-way or the printer cannot answer: print blindly |
     /// | `proof` | `number`, `buffer`, `none` | how it proves a job ([`ProofBy`]), instead of finding out |
-    /// | `qr`, `barcodes` | `yes`, `no` | whether it prints them by itself; else they are drawn |
+    /// | `qr`, `barcodes` | `yes`, `no` | whether it prints them natively; otherwise they are drawn |
     /// | `cutter`, `drawer` | `yes`, `no` | whether it has one |
-    /// | `urgent-drawer` | `yes`, `no` | whether it opens the drawer in real time, also without paper |
-    /// | `cancel-kanji` | `yes`, `no` | whether it begins in Kanji mode, as printers sold in China do |
+    /// | `urgent-drawer` | `yes`, `no` | whether it opens the drawer in real time, even without paper |
+    /// | `cancel-kanji` | `yes`, `no` | whether it starts in Kanji mode, as printers sold in China do |
     ///
     /// # Errors
-    /// [`Kind::Address`]: no such profile, and the error lists them; or no such value.
+    /// [`Kind::Address`]: an unknown profile, for which the error lists all, or an invalid value.
     pub fn from_address(address: &Address) -> Result<Self> {
         let bad = |what: String| Error::new(Kind::Address, what).at(address.label());
         let named = address.option("profile").map(|name| {
             Profile::named(name).ok_or_else(|| {
                 let names = Profile::all().map(|p| p.name.into_owned()).join(", ");
-                bad(format!("no profile `{name}`; profiles are {names}"))
+                bad(format!("unknown profile `{name}`; expected one of {names}"))
             })
         });
         let mut profile = named.transpose()?;
         let width: Option<u32> = address.option_as("width")?;
         let columns: Option<usize> = address.option_as("columns")?;
         if width.is_some_and(|w| !(100..=4096).contains(&w)) || columns.is_some_and(|c| !(8..=256).contains(&c)) {
-            return Err(bad("a width is 100 to 4096 dots, columns are 8 to 256".into()));
+            return Err(bad("`width` takes 100 to 4096 dots, `columns` 8 to 256 characters".into()));
         }
         if width.is_some() || columns.is_some() {
             let profile = profile.get_or_insert_default();
@@ -190,7 +190,7 @@ impl Options {
         Ok(Self { profile, overrides, proof, label: address.label(), ..Self::default() })
     }
 
-    /// `profile` with what is known better about this printer.
+    /// `profile` with this printer's overrides.
     pub fn apply(&self, mut profile: Profile) -> Profile {
         let set = |known: &mut Known, over: Option<bool>| *known = over.map_or(*known, Known::from);
         let Overrides { status, qr, barcodes, cutter, drawer, urgent_drawer, cancel_kanji } = self.overrides;

@@ -1,9 +1,8 @@
-//! Images as raster commands.
+//! Raster images.
 //!
-//! Long images go in bands, since cheap printers overflow on tall ones and all of them start sooner.
-//! A printer executes real-time commands (`DLE EOT`, `DLE ENQ`, `DLE DC4`) wherever it finds their
-//! bytes, even inside an image (Epson, notes to `DLE EOT` and `GS v 0`); [`make_safe`] moves a dot so
-//! that none are found.
+//! Tall images are sent in bands: cheap printers overflow on tall ones, and all start printing sooner. A printer executes
+//! real-time commands (`DLE EOT`, `DLE ENQ`, `DLE DC4`) wherever their bytes occur, even inside an image (Epson, notes to
+//! `DLE EOT` and `GS v 0`), so [`make_safe`] moves a dot where they would.
 
 use crate::bitmap::Bitmap;
 use crate::profile::{Profile, Raster};
@@ -13,8 +12,8 @@ const EOT: u8 = 0x04;
 const ENQ: u8 = 0x05;
 const DC4: u8 = 0x14;
 
-/// Appends the commands that print `map` at the current alignment. It must not be wider than 65535
-/// bytes a row; [`Bitmap::from_image`] scales to the paper.
+/// Appends the commands that print `map` with the current alignment. A row must not exceed 65535 bytes;
+/// [`Bitmap::from_image`] scales to the paper.
 pub fn encode(map: &Bitmap, profile: &Profile, out: &mut Vec<u8>) {
     let band = usize::from(profile.band.clamp(1, 256));
     let stride = map.stride();
@@ -29,7 +28,7 @@ pub fn encode(map: &Bitmap, profile: &Profile, out: &mut Vec<u8>) {
         header(raster, map.width(), stride, count, out);
         let start = out.len();
         out.extend_from_slice(now);
-        // From the last byte of the header on.
+        // Starting at the last byte of the header.
         make_safe(&mut out[start - 1..]);
         if raster == Raster::Graphics {
             // GS ( L, function 50: print the stored graphics
@@ -39,8 +38,8 @@ pub fn encode(map: &Bitmap, profile: &Profile, out: &mut Vec<u8>) {
     }
 }
 
-/// The command and the greatest number of rows whose header does not read as a real-time command. Widths and
-/// lengths stand in it as they are; a row fewer, or else the other command, has other ones.
+/// The command, and the greatest number of rows, whose header does not contain a real-time command. Width and length
+/// are part of the header, so fewer rows, or else the other command, change its bytes.
 fn harmless(wanted: Raster, width: u32, stride: usize, most: usize) -> (Raster, usize) {
     let other = if wanted == Raster::GsV0 { Raster::Graphics } else { Raster::GsV0 };
     let reads_as_command = |raster, count| {
@@ -94,8 +93,8 @@ pub(crate) fn is_command(two: &[u8]) -> bool {
     matches!(two, [DLE, EOT | ENQ | DC4])
 }
 
-/// Breaks what would be read as a real-time command by moving its single dot one place to the right.
-/// The first byte is left alone: it belongs to the header.
+/// Breaks up real-time commands in raster data by moving the single dot of their DLE one place to the right. The first
+/// byte belongs to the header and is not changed.
 pub fn make_safe(data: &mut [u8]) {
     for i in 1..data.len().saturating_sub(1) {
         if data[i] == DLE && is_command(&data[i..i + 2]) {

@@ -1,63 +1,63 @@
-//! What a printer says.
+//! What a printer reports.
 //!
-//! One stream carries everything: Automatic Status Back (4 bytes), real-time status (1 byte),
+//! A single stream carries everything: Automatic Status Back (4 bytes), real-time status (1 byte),
 //! `GS r` status (1 byte), `GS I` strings (`5F … 00`) and `GS ( H` process ids (`37 22 … 00`). They
-//! are told apart by the bits that Epson fixes in each first byte ("ESC/POS Command Reference",
+//! are distinguished by the bits that Epson fixes in each first byte ("ESC/POS Command Reference",
 //! GS a, DLE EOT, GS r, GS I, GS ( H, DLE DC4); [`Decoder`] is the only reader of the stream.
 
 use crate::printer::{Paper, Status};
 use tresen_hal::Known;
 
-/// Longest `5F … 00` or `37 … 00` block that is taken for one; Epson's are up to 80 characters.
+/// The longest `5F … 00` or `37 … 00` block that is accepted; Epson's are up to 80 characters.
 const LONGEST: usize = 128;
 
-/// One thing that a printer said.
+/// A reply or report from a printer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply {
     /// Automatic Status Back.
     Automatic([u8; 4]),
-    /// An answer to `DLE EOT`: which one, only the question tells.
+    /// The answer to a `DLE EOT`; to which one depends on what was asked.
     Realtime(u8),
-    /// An answer to `GS r` (or to the old one-byte `GS I`).
+    /// The answer to `GS r` (or to the old one-byte `GS I`).
     Byte(u8),
-    /// An answer to `GS I` 65 and above.
+    /// The answer to `GS I` 65 and above.
     Text(String),
     /// A process id: what came before it is on paper.
     Done([u8; 4]),
-    /// The buffers are cleared: an answer to `DLE DC4` function 8.
+    /// The buffers are cleared: the answer to `DLE DC4` function 8.
     Cleared,
     /// XON (true) or XOFF (false) of a serial printer.
     Flow(bool),
-    /// Bytes that this library does not know, kept as they came.
+    /// Unknown bytes, kept as received.
     Unknown(Vec<u8>),
 }
 
-/// Splits the stream into replies. Feed it, then take replies until there is none.
+/// Splits the stream into replies. Feed it, then take replies until there are none.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
 }
 
 impl Decoder {
-    /// Adds what arrived.
+    /// Adds received bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole reply; `None` while it is incomplete.
+    /// The next complete reply, if there is one.
     pub fn next_reply(&mut self) -> Option<Reply> {
         let (length, reply) = decode(&self.buffer)?;
         self.buffer.drain(..length);
         Some(reply)
     }
 
-    /// Forgets an incomplete reply: the rest will not come any more, and must not swallow the next one.
+    /// Discards an incomplete reply whose rest is lost, so that it does not swallow the next one.
     pub fn discard(&mut self) {
         self.buffer.clear();
     }
 
-    /// How many bytes of an incomplete reply are held.
+    /// How many bytes of an incomplete reply are buffered.
     pub fn held(&self) -> usize {
         self.buffer.len()
     }
@@ -112,16 +112,16 @@ fn block(bytes: &[u8], reply: impl FnOnce(&[u8]) -> Reply) -> Option<(usize, Rep
     }
 }
 
-/// The printer's condition, put together from what it has said so far.
+/// The printer's condition, as last reported.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// What the class trait reports.
+    /// Its status, for the class trait.
     pub status: Status,
-    /// What stops it, if it said so.
+    /// Why it is stopped, if it is.
     pub fault: Option<Fault>,
 }
 
-/// What stops a printer.
+/// Why a printer is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -133,18 +133,18 @@ pub enum Fault {
     Feeding,
     /// The cutter is stuck.
     Cutter,
-    /// An error that ends when the printer is told to recover.
+    /// An error that `DLE ENQ` ends.
     Recoverable,
-    /// The head is too hot or the voltage is wrong: ends by itself.
+    /// The head is too hot or the voltage is wrong; ends by itself.
     Automatic,
-    /// Needs service, or at least to be switched off and on.
+    /// Needs to be switched off and on, or serviced.
     Unrecoverable,
     /// Offline for no reason given.
     Offline,
 }
 
 impl Fault {
-    /// What it is, as a clause.
+    /// What is wrong, as a clause.
     pub fn what(self) -> &'static str {
         match self {
             Self::PaperOut => "out of paper",

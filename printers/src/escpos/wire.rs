@@ -1,8 +1,7 @@
-//! Receipts to ESC/POS bytes.
+//! Encodes receipts and commands.
 //!
-//! Commands as in Epson's "ESC/POS Command Reference"; each function names its section. A receipt
-//! goes into one buffer, which the caller may use again. Nothing here depends on what the printer
-//! did before, except through [`initialize`].
+//! Commands are those of Epson's "ESC/POS Command Reference"; each function names its section. A receipt is written into
+//! one buffer, which the caller may reuse. Encoding assumes only that the printer was initialised ([`initialize`]).
 
 use std::borrow::Cow;
 
@@ -21,7 +20,7 @@ const FS: u8 = 0x1c;
 const GS: u8 = 0x1d;
 const LF: u8 = b'\n';
 
-/// A receipt as bytes: initialisation, content, nothing after.
+/// Encodes a receipt with its initialisation.
 pub fn encode(receipt: &Receipt, profile: &Profile) -> Vec<u8> {
     let mut out = Vec::with_capacity(4096);
     initialize(profile, &mut out);
@@ -29,8 +28,8 @@ pub fn encode(receipt: &Receipt, profile: &Profile) -> Vec<u8> {
     out
 }
 
-/// Appends a receipt's content; the printer must be initialised. `mark` is printed first, so that
-/// nobody takes a second copy for the first.
+/// Appends a receipt's content; the printer must be initialised. `mark` is printed first: it tells a copy from the
+/// original.
 pub fn encode_into(receipt: &Receipt, profile: &Profile, mark: Option<&str>, out: &mut Vec<u8>) {
     let mut writer = text::Writer::new(&profile.code_pages);
     writer.start(out);
@@ -46,8 +45,8 @@ pub fn encode_into(receipt: &Receipt, profile: &Profile, mark: Option<&str>, out
 /// ESC @, initialize printer; ESC R 0, select the international character set USA; where the profile says so,
 /// FS ., cancel Kanji mode.
 ///
-/// ESC @ returns to what the memory switches say: on a printer that is set to Germany `[` would print as
-/// `Ä`, and one from China would print two bytes from 80 on as one character.
+/// ESC @ restores the defaults of the memory switches: a printer set to Germany would print `[` as `Ä`, and one from
+/// China would print two bytes from 80h on as one character.
 pub fn initialize(profile: &Profile, out: &mut Vec<u8>) {
     out.extend_from_slice(&[ESC, b'@', ESC, b'R', 0]);
     if profile.cancel_kanji {
@@ -72,9 +71,9 @@ pub fn clear_buffers(out: &mut Vec<u8>) {
 
 /// DLE DC4, function 1: generate pulse in real time, 100 ms
 ///
-/// Executed as it arrives, also offline, which a printer without paper or with an open cover is, and with a
-/// full buffer; ignored in an error status, and while a pulse runs (Epson TM-T88III specification, "DLE DC4";
-/// "ESC/POS Application Programming Guide", DLE DC4 (fn = 1)).
+/// Executed on arrival, even with a full buffer and while the printer is offline because of paper or cover; ignored in
+/// an error status and while a pulse is running (Epson TM-T88III specification, "DLE DC4"; "ESC/POS Application
+/// Programming Guide", DLE DC4 (fn = 1)).
 pub fn realtime_pulse(pin: DrawerPin, out: &mut Vec<u8>) {
     out.extend_from_slice(&[DLE, 0x14, 1, pin_number(pin), 1]);
 }
@@ -94,8 +93,7 @@ pub fn transmit_status(n: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[GS, b'r', n]);
 }
 
-/// GS ( H, function 48: transmit the process id when what came before is printed. Characters 32 to
-/// 126.
+/// GS ( H, function 48: transmit the process id when everything before it is printed. Characters 32 to 126.
 pub fn process_id(id: [u8; 4], out: &mut Vec<u8>) {
     out.extend_from_slice(&[GS, b'(', b'H', 6, 0, 0x30, 0x30]);
     out.extend_from_slice(&id);
@@ -107,7 +105,7 @@ pub fn pulse(kick: &Kick, out: &mut Vec<u8>) {
     let (on, mut off) = (units(kick.on_ms), units(kick.off_ms));
     if raster::is_command(&[on, off]) {
         off += 1;
-        // DLE ENQ is next to DLE EOT.
+        // DLE EOT plus one is DLE ENQ.
         off += u8::from(raster::is_command(&[on, off]));
     }
     out.extend_from_slice(&[ESC, b'p', pin_number(kick.pin), on, off]);
@@ -195,7 +193,7 @@ fn barcode(barcode: &Barcode, module: u8, out: &mut Vec<u8>) {
 struct Encoder<'a> {
     profile: &'a Profile,
     writer: text::Writer<'a>,
-    /// What the printer is set to.
+    /// The style that the printer is set to.
     style: Style,
     out: &'a mut Vec<u8>,
 }
@@ -239,7 +237,7 @@ impl Encoder<'_> {
 
     fn draw_qr(&mut self, code: &Qr, size: u8) {
         let data = code.data().as_bytes();
-        // A data length that reads as a real-time command cannot be sent: draw it.
+        // A data length whose bytes are a real-time command cannot be sent; the code is drawn.
         if self.profile.qr != Known::No && !raster::is_command(&stored_length(data)) {
             return qr(data, size, code.level(), self.out);
         }
@@ -287,7 +285,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// What a code says, where the code itself does not fit.
+    /// Prints a code's data where the code itself does not fit.
     fn note(&mut self, data: &str, align: Align) {
         let style = Style { align, ..Style::default() };
         layout::text(&Text { text: data.into(), style }, self.profile.columns, self);
@@ -300,7 +298,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// Sends what differs from what the printer is set to.
+    /// Sends the differences from the style that the printer is set to.
     fn become_styled(&mut self, style: &Style) {
         let now = self.style;
         if now.bold != style.bold {
@@ -351,7 +349,7 @@ impl Sink for Encoder<'_> {
         if text::is_plain(with) {
             self.out.resize(self.out.len() + count, with as u8);
         } else {
-            // Once with its code page if need be, then the same byte again.
+            // Once, with its code page if needed; then the same byte again.
             if count > 0 {
                 self.writer.write(with.encode_utf8(&mut [0; 4]), self.out);
                 let byte = self.out.last().copied().unwrap_or(b' ');

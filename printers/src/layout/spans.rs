@@ -1,16 +1,16 @@
-//! Lines of several styles. Widths are counted in columns of single-width characters here.
+//! Lines in several styles. Widths here are in columns of single-width characters.
 
 use super::{Columns, Sink, set_widths};
 use crate::document::{Align, Cell, Row, Spans, Style, Text, Width};
 
-/// Words in their styles, character by character.
+/// Text with a style per character.
 struct Words {
     styles: Vec<Style>,
-    /// Each character and the place of its style.
+    /// Each character and the index of its style.
     chars: Vec<(char, usize)>,
 }
 
-/// A line: runs of one style.
+/// A line as runs of one style each.
 type Line = Vec<(Style, String)>;
 
 pub(super) fn text(text: &Text, columns: usize, sink: &mut impl Sink) {
@@ -21,7 +21,7 @@ pub(super) fn text(text: &Text, columns: usize, sink: &mut impl Sink) {
 }
 
 pub(super) fn row(row: &Row, columns: usize, sink: &mut impl Sink) {
-    // Less wide, as far as a cell that must stay whole is wider than the paper.
+    // Narrower while a cell that must not break is wider than the paper.
     let fits = |cells: &[Words]| {
         row.cells.iter().zip(cells).all(|(cell, words)| cell.width != Width::Fit || words.longest() <= columns)
     };
@@ -88,7 +88,7 @@ fn wide(style: &Style, text: &str) -> usize {
 }
 
 impl Words {
-    /// The words with their styles resolved, at most `most` times as wide.
+    /// The text with its styles resolved and their widths capped at `most` times.
     fn new(spans: &Spans, style: &Style, most: u8, sink: &impl Sink) -> Self {
         let (mut styles, mut chars) = (Vec::new(), Vec::new());
         for span in spans.spans() {
@@ -110,7 +110,7 @@ impl Words {
         pieces.map(wide).max().unwrap_or(0)
     }
 
-    /// The lines, at most so wide, broken as [`super::Wrap`] breaks them.
+    /// The lines at this maximum width, broken as by [`super::Wrap`].
     fn lines(&self, columns: usize) -> Vec<Line> {
         let (mut lines, mut start) = (Vec::new(), 0);
         loop {
@@ -132,7 +132,7 @@ impl Words {
             if ended {
                 let end = if at > start && self.chars[at - 1].0 == '\r' { at - 1 } else { at };
                 lines.push(self.runs(start, end));
-                // A line end at the very end begins no further line.
+                // A trailing line end does not start another line.
                 if at + 1 >= self.chars.len() {
                     return lines;
                 }

@@ -1,11 +1,10 @@
-//! Text to code-page bytes.
+//! Encodes text in code pages.
 //!
-//! Printers know no Unicode: one byte is one character of the page that `ESC t` selected. This
-//! module chooses pages: it stays on the current one as long as it can and otherwise takes the
-//! first of the profile's pages that has the character, so a text costs one table look-up per
-//! character. What no page has is written in another way first, as [`printable`] says; the rest is
-//! printed as `?` and listed by [`unmappable`]. Left out: multi-byte (Kanji) modes and right-to-left
-//! text.
+//! Receipt printers do not support Unicode: a byte is a character of the page selected by `ESC t`. The [`Writer`] stays
+//! on the current page as long as it can and otherwise selects the first of the profile's pages that has the
+//! character, at one table look-up per character. Characters that no page has are first replaced by substitutes
+//! ([`printable`]); the rest print as `?` and are listed by [`unmappable`]. Left out: multi-byte (Kanji) modes and
+//! right-to-left text.
 
 mod tables;
 
@@ -56,10 +55,10 @@ pub enum CodePage {
     Iso7,
 }
 
-/// A code page and the number under which a printer knows it (`ESC t n`).
+/// A code page and its number on a printer (`ESC t n`).
 pub type Slot = (CodePage, u8);
 
-/// What an unmappable character is printed as.
+/// Printed in place of an unmappable character.
 pub const REPLACEMENT: u8 = b'?';
 
 impl CodePage {
@@ -93,18 +92,18 @@ impl CodePage {
         Some(TABLES.bytes(c)[self as usize]).filter(|&b| b != 0)
     }
 
-    /// The character for `byte`; bytes without one are U+FFFD.
+    /// The character for `byte`; U+FFFD if the page has none.
     pub fn decode(self, byte: u8) -> char {
         if byte < 0x80 { byte as char } else { TABLES.upper[self as usize][usize::from(byte - 0x80)] }
     }
 }
 
-/// Whether `c` is itself on every page.
+/// Whether `c` is printable ASCII, which is the same on every page.
 pub(crate) fn is_plain(c: char) -> bool {
     (' '..='~').contains(&c)
 }
 
-/// Writes text as bytes and switches pages as it goes.
+/// Writes text as bytes, switching pages as needed.
 #[derive(Debug)]
 pub struct Writer<'a> {
     slots: &'a [Slot],
@@ -112,21 +111,21 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// A writer over a printer's pages, the preferred one first.
+    /// A writer for a printer's pages, the preferred one first.
     pub fn new(slots: &'a [Slot]) -> Self {
         Self { slots, current: None }
     }
 
-    /// Selects the preferred page: nobody knows on which page a printer starts.
+    /// Selects the preferred page: which page a printer starts on is unknown.
     pub fn start(&mut self, out: &mut Vec<u8>) {
         if let Some(&first) = self.slots.first() {
             self.select(first, out);
         }
     }
 
-    /// Appends `text`. Control characters are never passed on: they would be commands.
+    /// Appends `text`. Control characters are never sent: they would be commands.
     pub fn write(&mut self, text: &str, out: &mut Vec<u8>) {
-        // ASCII without controls, which most text is, goes through as it is.
+        // Printable ASCII, which most text is, is copied as it is.
         let mut rest = text;
         loop {
             let plain = rest.bytes().position(|b| !(0x20..0x7f).contains(&b)).unwrap_or(rest.len());
@@ -164,8 +163,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The characters of `text` that print as `?`, since none of the pages has them and [`printable`] knows
-/// nothing else for them: each once, in order of appearance.
+/// The characters of `text` that print as `?`, because no page has them and [`printable`] has no substitute: each once,
+/// in order of appearance.
 pub fn unmappable(text: &str, slots: &[Slot]) -> Vec<char> {
     let mut missing = Vec::new();
     for c in printable(text, slots).chars().filter(|&c| c != '\n' && c != '\r') {
@@ -176,9 +175,8 @@ pub fn unmappable(text: &str, slots: &[Slot]) -> Vec<char> {
     missing
 }
 
-/// `text` as these pages can print it: letters and their combining marks are composed (u + U+0308
-/// becomes ü), and characters that no page has are replaced by others that say the same (`ș` by `ş`,
-/// `ẞ` by `SS`, `→` by `->`). It changes nothing else.
+/// `text` as these pages can print it: letters and their combining marks are composed (u + U+0308 becomes ü), and
+/// characters that no page has are replaced by substitutes (`ș` by `ş`, `ẞ` by `SS`, `→` by `->`). Nothing else changes.
 pub fn printable<'a>(text: &'a str, slots: &[Slot]) -> Cow<'a, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
@@ -214,7 +212,7 @@ fn has(c: char, slots: &[Slot]) -> bool {
     is_plain(c) || slots.iter().any(|(page, _)| bytes[*page as usize] != 0) || is_plain(simplify(c))
 }
 
-/// What says the same where a character is not to be had.
+/// A substitute for a character that a printer may lack.
 fn stand_in(c: char) -> Option<&'static str> {
     Some(match c {
         // Romanian: the cedilla stood for the comma before Unicode 3.0, and still does on code pages.
@@ -254,13 +252,13 @@ fn stand_in(c: char) -> Option<&'static str> {
         '©' => "(C)",
         '®' => "(R)",
         '№' => "No.",
-        // Nothing to see: zero-width characters and the hyphen of a break that does not happen.
+        // Invisible: zero-width characters and soft hyphens.
         '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => "",
         _ => return None,
     })
 }
 
-/// Characters that mean the same on paper.
+/// Maps characters to others that look the same on paper.
 fn simplify(c: char) -> char {
     match c {
         '\t' | '\u{a0}' | '\u{2002}'..='\u{200a}' | '\u{202f}' => ' ',
@@ -272,8 +270,7 @@ fn simplify(c: char) -> char {
 const PAGES: usize = CodePage::ALL.len();
 type Bytes = [u8; PAGES];
 
-/// For each character up to U+FFFF, its byte on each page, 0 for none: two levels, so one look-up
-/// answers for all pages.
+/// For each character up to U+FFFF, its byte on each page, 0 for none. Two levels, so that one look-up covers all pages.
 struct Tables {
     block: [u8; 256],
     blocks: Vec<[Bytes; 256]>,
@@ -289,8 +286,8 @@ impl Tables {
             let mut chars = [char::REPLACEMENT_CHARACTER; 128];
             for (i, c) in upper.chars().enumerate() {
                 chars[i] = c;
-                // Page 857 has the euro sign since IBM's update of it (CCSID 9049). Printers from before
-                // print nothing there, so it is read and never written.
+                // IBM added the euro sign to page 857 later (CCSID 9049). Older printers print nothing there, so it is
+                // decoded but never written.
                 let is_late = page == CodePage::Cp857 as usize && c == '€';
                 if c == char::REPLACEMENT_CHARACTER || is_late {
                     continue;

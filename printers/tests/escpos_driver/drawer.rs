@@ -35,13 +35,13 @@ async fn a_drawer_does_not_open_ten_minutes_later() {
     for paper in [true, false] {
         let (device, link) = serve(Simulator::new(Profile::generic_80()));
         let mut printer = open(link).await;
-        device.with(|d| if paper { d.take_paper() } else { d.cover(true) });
+        device.with(|d| if paper { d.remove_paper() } else { d.cover(true) });
         let error = printer.kick_drawer(DrawerPin::Two).await.expect_err("stopped");
         assert_eq!((error.kind(), error.effect()), (Kind::Operator, Effect::None));
         assert!(error.to_string().contains("stays shut"), "{error}");
         tokio::time::sleep(Duration::from_secs(600)).await;
         device.with(|d| {
-            d.put_paper();
+            d.load_paper();
             d.cover(false);
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -56,13 +56,13 @@ async fn a_drawer_does_not_open_ten_minutes_later() {
 async fn a_printer_with_a_command_for_it_opens_the_drawer_without_paper_at_once() {
     let (device, link) = serve(tm_t88());
     let mut printer = open(link).await;
-    device.with(Simulator::take_paper);
+    device.with(Simulator::remove_paper);
     printer.kick_drawer(DrawerPin::Two).await.expect("opens");
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(device.with(|d| d.kicks().len()), 1);
     // DLE DC4 fn 1, pin 2, 100 ms.
     assert_eq!(count(&device, b"\x10\x14\x01\x00\x01"), 1);
-    device.with(Simulator::put_paper);
+    device.with(Simulator::load_paper);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(device.with(|d| d.kicks().len()), 1, "and not again");
 }
@@ -99,7 +99,7 @@ async fn while_a_job_waits_for_paper_its_status_is_known_and_the_drawer_opens() 
         panel.kick_drawer(DrawerPin::Two).await.expect("opens");
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert_eq!(clerk.with(|d| d.kicks().len()), 1);
-        clerk.with(Simulator::put_paper);
+        clerk.with(Simulator::load_paper);
     });
     assert!(matches!(printer.print(&job(20)).await, Outcome::Printed(Proof::ProcessId(_))));
     waiting.await.expect("all of it");

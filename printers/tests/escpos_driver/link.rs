@@ -124,7 +124,7 @@ async fn hears_of_the_empty_roll_while_it_cannot_send() {
         // Longer than a stall may last, shorter than an operator may take.
         tokio::time::sleep(Duration::from_secs(100)).await;
         assert!(operator.with(|d| !d.is_ready()), "it has stopped reading");
-        operator.with(Simulator::put_paper);
+        operator.with(Simulator::load_paper);
     });
     assert!(matches!(printer.print(&job(400)).await, Outcome::Printed(Proof::ProcessId(_))));
     assert!(text(&device).contains("Article 399"));
@@ -154,7 +154,7 @@ async fn a_caller_who_leaves_while_sending_spoils_the_connection_only() {
     let (device, mut printer) = narrow(epson().with_faults(faults(|f| f.paper_out_after_lines = Some(10)))).await;
     let left = tokio::time::timeout(Duration::from_secs(1), printer.print(&job(400))).await;
     assert!(left.is_err(), "the printer has stopped reading");
-    device.with(Simulator::put_paper);
+    device.with(Simulator::load_paper);
     match printer.print(&job(1)).await {
         Outcome::Failed { error, safe_to_retry: true } => assert_eq!(error.kind(), Kind::Closed),
         other => panic!("{other:?}"),

@@ -50,14 +50,14 @@ async fn one_that_hangs_up_at_once_is_a_clear_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn opening_without_paper_gets_acquainted_later() {
+async fn a_printer_opened_without_paper_is_recognised_later() {
     let mut device = epson();
-    device.take_paper();
+    device.remove_paper();
     let (device, link) = serve(device);
     let mut printer = open(link).await;
     assert_eq!(printer.status().await.expect("answers").paper, Paper::Out);
     assert_eq!(printer.profile().name, "generic-80mm");
-    device.with(Simulator::put_paper);
+    device.with(Simulator::load_paper);
     assert!(matches!(printer.print(&job(3)).await, Outcome::Printed(Proof::ProcessId(_))));
     assert_eq!(printer.profile().name, "epson-tm-m30");
 }

@@ -13,7 +13,7 @@ use crate::common::{epson, faults, job, open, serve, text};
 async fn without_paper_nothing_is_sent() {
     let (device, link) = serve(epson());
     let mut printer = open(link).await;
-    device.with(Simulator::take_paper);
+    device.with(Simulator::remove_paper);
     let before = device.with(|d| d.raw().len());
     match printer.print(&job(3)).await {
         Outcome::Failed { error, safe_to_retry: true } => {
@@ -24,7 +24,7 @@ async fn without_paper_nothing_is_sent() {
     }
     // Four real-time status requests of three bytes.
     assert_eq!(device.with(|d| d.raw().len()) - before, 12);
-    device.with(Simulator::put_paper);
+    device.with(Simulator::load_paper);
     assert!(matches!(printer.print(&job(3)).await, Outcome::Printed(_)));
     device.with(|d| d.cover(true));
     assert!(matches!(printer.print(&job(3)).await, Outcome::Failed { safe_to_retry: true, .. }));
@@ -37,7 +37,7 @@ async fn a_new_roll_in_time_finishes_the_job() {
     let operator = device.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(90)).await;
-        operator.with(Simulator::put_paper);
+        operator.with(Simulator::load_paper);
     });
     // Long enough that the printer stops reading.
     assert!(matches!(printer.print(&job(300)).await, Outcome::Printed(Proof::ProcessId(_))));
@@ -54,7 +54,7 @@ async fn a_job_without_paper_is_discarded_if_the_printer_can() {
         }
         other => panic!("{other:?}"),
     }
-    device.with(Simulator::put_paper);
+    device.with(Simulator::load_paper);
     let next = Job::new("ticket-2", Receipt::new().text("next")).as_copy();
     assert!(matches!(printer.print(&next).await, Outcome::Printed(_)));
     let text = text(&device);
@@ -71,7 +71,7 @@ async fn a_job_that_cannot_be_discarded_is_unknown() {
         Outcome::Unknown(error) => assert_eq!((error.kind(), error.effect()), (Kind::Operator, Effect::Unknown)),
         other => panic!("{other:?}"),
     }
-    device.with(Simulator::put_paper);
+    device.with(Simulator::load_paper);
     assert!(text(&device).contains("Article 19"), "it came out after all");
 }
 
@@ -91,6 +91,6 @@ async fn reset_discards_and_checks() {
     printer.reset().await.expect("works");
     assert!(matches!(printer.print(&job(1)).await, Outcome::Printed(_)));
     assert!(!text(&device).contains("left over"));
-    device.with(Simulator::take_paper);
+    device.with(Simulator::remove_paper);
     assert_eq!(printer.reset().await.expect_err("no paper").kind(), Kind::Operator);
 }

@@ -127,7 +127,7 @@ async fn an_old_answer_does_not_prove_a_new_job() {
     let mut printer = open(link).await;
     assert!(matches!(printer.print(&job(5)).await, Outcome::Unknown(_)));
     device.with(|d| {
-        d.put_paper();
+        d.load_paper();
         assert!(d.roll().text().contains("Article 4"), "and the answer is on its way");
         d.faults.no_transmit_status = true;
     });
@@ -187,7 +187,7 @@ async fn a_lost_byte_does_not_cost_the_proof() {
         let operator = device.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            operator.with(Simulator::put_paper);
+            operator.with(Simulator::load_paper);
         });
         let outcome = printer.print(&job(20)).await;
         assert!(matches!(outcome, Outcome::Printed(_)), "numbers {numbers}: {outcome:?}");

@@ -35,7 +35,7 @@ async fn a_printer_that_knows_few_statuses_is_not_waited_for_twice() {
     assert_eq!((status.paper, status.cover_open), (Paper::Ok, Known::Unknown));
     assert!(matches!(printer.print(&job(1)).await, Outcome::Printed(Proof::BufferDone)));
     assert!(before.elapsed() < Duration::from_millis(100), "{:?}", before.elapsed());
-    device.with(Simulator::take_paper);
+    device.with(Simulator::remove_paper);
     assert_eq!(printer.status().await.expect("answers").paper, Paper::Out);
 }
 
@@ -53,7 +53,7 @@ async fn one_late_status_shifts_nothing() {
             printer.status().await.expect("answers");
             device.with(|d| {
                 d.cover(false);
-                d.take_paper();
+                d.remove_paper();
             });
             tokio::time::sleep(Duration::from_secs(5)).await;
             for _ in 0..2 {

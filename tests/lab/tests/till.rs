@@ -169,7 +169,7 @@ async fn a_printer_pulled_in_the_middle_of_a_job_has_an_honest_outcome() {
     measured(&format!("till: a job in flight at unplug is unknown after {} ms: {why}", took.as_millis()));
     assert!(took < Duration::from_secs(1), "{took:?}");
     counter.pull_printer();
-    counter.paper.with(Simulator::put_paper);
+    counter.paper.with(Simulator::load_paper);
     counter.put_printer();
     ready(printer.phase()).await;
     let next = within("printing", printer.print(&receipt("afterwards"))).await.expect("spooled");

@@ -153,8 +153,8 @@ impl Told {
 fn obey(printer: &mut Simulator, line: &str) -> bool {
     let faults = &mut printer.faults;
     match line {
-        "paper out" => printer.take_paper(),
-        "paper in" => printer.put_paper(),
+        "paper out" => printer.remove_paper(),
+        "paper in" => printer.load_paper(),
         "near end" => printer.near_end(true),
         "roll full" => printer.near_end(false),
         "cover open" => printer.cover(true),

@@ -1,5 +1,6 @@
-//! What a call consists of.
+//! The steps of each call, and the errors they share.
 
+use bytes::Bytes;
 use tresen_hal::{Error, Kind};
 
 use super::steps::Step;
@@ -18,7 +19,7 @@ impl Session {
         let steps = match call {
             Call::Open => asks(Step::Greet),
             Call::Status => asks(Step::Answered),
-            Call::Identity => vec![Step::IntroduceUnlessStopped, Step::Details, Step::Finish],
+            Call::Identity => vec![Step::RecogniseUnlessStopped, Step::Details, Step::Finish],
             Call::Print(job) => {
                 if let Content::Raw(raw) = &job.content
                     && raw.language != LANGUAGE
@@ -31,40 +32,40 @@ impl Session {
             Call::Kick(pin) => asks(Step::Kick(pin)),
             Call::Reset => {
                 // Only printers that confirm jobs are known to have this command.
-                let discard = self.ladder == super::Ladder::ProcessId;
+                let discard = self.proof_by == super::ProofBy::Number;
                 let discard = if discard { vec![Step::Discard] } else { vec![] };
                 [discard, self.ready(), vec![Step::Finish]].concat()
             }
             Call::Raw(bytes) => {
-                self.body.extend_from_slice(bytes);
-                // Nobody knows how many answers that asks for.
-                self.unsettled |= may_ask(bytes);
+                self.body.push(Bytes::copy_from_slice(bytes));
+                // How many answers the bytes request is unknown.
+                self.out_of_sync |= may_ask(bytes);
                 vec![Step::Finish]
             }
         };
         self.agenda.extend(steps);
     }
 
-    /// The steps after which the printer would print now.
+    /// The steps that make the printer ready to print.
     fn ready(&self) -> Vec<Step> {
         let status = self.capabilities.status != tresen_hal::Known::No;
         let ask = if status { vec![Step::Condition, Step::Ready { recovered: false }] } else { vec![] };
-        [ask, vec![Step::Introduce, Step::Settle, Step::Preamble]].concat()
+        [ask, vec![Step::Recognise, Step::Resync, Step::Preamble]].concat()
     }
 }
 
-/// Whether bytes may hold a question: `GS r`, `GS I`, `GS (`, `GS a`, `ESC u`, `ESC v`, `DLE`; or the beginning of one.
+/// Whether bytes may contain a request: `GS r`, `GS I`, `GS (`, `GS a`, `ESC u`, `ESC v`, `DLE`; or the beginning of one.
 pub(super) fn may_ask(bytes: &[u8]) -> bool {
     let asks = |two: &[u8]| matches!(two, [0x1d, b'r' | b'I' | b'(' | b'a'] | [0x1b, b'u' | b'v'] | [0x10, _]);
     bytes.windows(2).any(asks) || matches!(bytes.last(), Some(0x10 | 0x1b | 0x1d))
 }
 
 fn another_language(language: &str) -> Error {
-    let what = format!("the raw bytes are in the language `{language}`; this printer speaks `{LANGUAGE}`");
+    let what = format!("the raw bytes are in `{language}`; this printer needs `{LANGUAGE}`");
     Error::new(Kind::Unsupported, what)
 }
 
-/// What stops the printer, as an error.
+/// The error for a stopped printer.
 pub(super) fn stopped(fault: Fault) -> Error {
     Error::new(Kind::Operator, fault.what()).hint(fault.next_step())
 }
@@ -78,18 +79,18 @@ pub(super) fn no_drawer() -> Error {
     Error::new(Kind::Unsupported, "this printer has no drawer port")
 }
 
-/// Nobody answers: most printers serve one connection and let the others wait.
+/// No answer: most printers serve one connection and let others wait.
 pub(super) fn held() -> Error {
-    Error::new(Kind::Busy, "the printer takes the connection but does not answer")
+    Error::new(Kind::Busy, "the printer accepts the connection but does not answer")
         .with_retry(tresen_hal::Retry::AfterReconnect)
         .hint(
             "another till or program may hold it, or it needs to be switched off and on; \
-             for a printer that can only listen, set `status=no`",
+             for a printer that cannot answer, set `status=no`",
         )
 }
 
 pub(super) fn silent() -> Error {
-    Error::new(Kind::Timeout, "the printer does not answer any more")
+    Error::new(Kind::Timeout, "the printer no longer answers")
         .with_effect(tresen_hal::Effect::None)
         .hint("is it switched on and connected?")
 }
@@ -106,5 +107,5 @@ pub(super) fn urgent_pulse(pin: DrawerPin) -> Vec<u8> {
     pulse
 }
 
-/// What raw bytes for this driver are tagged with.
+/// The language tag of raw bytes for this driver.
 const LANGUAGE: &str = "escpos";

@@ -1,18 +1,18 @@
 //! The till's side of the dialogue with an ESC/POS printer, sans-IO.
 //!
-//! Begin a call with [`Session::begin`]; feed what comes with [`Session::handle_input`] and
-//! [`Session::handle_timeout`]; send what [`Session::poll_transmit`] gives and say when the link took
-//! it with [`Session::handle_sent`]; handle what [`Session::poll_event`] gives; come back at
-//! [`Session::poll_timeout`]. Input is welcome while a piece is being sent: a printer without paper
-//! stops reading, and says so.
+//! Start a call with [`Session::begin`]. Then, until [`Session::poll_event`] returns its end: send what
+//! [`Session::poll_transmit`] returns and report with [`Session::handle_sent`] when the link has taken it; feed input to
+//! [`Session::handle_input`]; call [`Session::handle_timeout`] at [`Session::poll_timeout`]. Input is also expected while
+//! a piece is being sent: a printer that runs out of paper stops reading, and reports why.
 //!
-//! A call is an agenda of `Step`s. What the printer says is kept as facts; a step looks at the facts
-//! and ends, waits, or puts further steps in front. Which answer belongs to which question is decided
-//! in `realtime` for `DLE EOT` and in `replies` for everything that the printer answers in the
-//! order of its buffer.
+//! A call is an agenda of `Step`s. Replies are kept as facts; a step looks at them and ends, waits, or puts further
+//! steps in front of the agenda. Replies are matched with requests in `realtime` for `DLE EOT`, and in `replies` for
+//! everything that the printer answers in the order of its buffer.
 
+mod body;
 mod calls;
-mod hello;
+mod ending;
+mod handshake;
 mod job;
 mod realtime;
 mod replies;
@@ -21,45 +21,44 @@ mod steps;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tresen_hal::{Effect, Error, Kind, Known, Result};
 
-use super::options::Options;
+use super::options::{Options, ProofBy};
 use super::status::{Condition, Decoder, Fault};
 use crate::printer::{Capabilities, DrawerPin, Identity, Job, Outcome, Status};
 use crate::profile::Profile;
+use body::Body;
 use job::JobState;
 use realtime::Realtime;
-use replies::Heard;
+use replies::Received;
 use steps::Step;
 
-/// Bytes handed to the link at a time. Taking a piece is progress.
-const PIECE: usize = 4096;
-
-/// What is asked of the printer.
+/// A call.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Call<'a> {
-    /// Say hello on a fresh link. The first call; [`Event::Done`].
+    /// Open the printer on a fresh link. Must be the first call; ends with [`Event::Done`].
     Open,
-    /// Ask how it is; [`Event::Done`], then see [`Session::status`].
+    /// Request the status. Ends with [`Event::Done`]; see [`Session::status`].
     Status,
-    /// Ask who it is; [`Event::Done`], then see [`Session::identity`].
+    /// Request the identity. Ends with [`Event::Done`]; see [`Session::identity`].
     Identity,
-    /// Print; [`Event::Printed`].
+    /// Print a job. Ends with [`Event::Printed`].
     Print(&'a Job),
-    /// Open the drawer; [`Event::Done`].
+    /// Open the drawer. Ends with [`Event::Done`].
     Kick(DrawerPin),
-    /// Discard what is buffered and return to a known state; [`Event::Done`].
+    /// Discard buffered data and return to a known state. Ends with [`Event::Done`].
     Reset,
-    /// Send bytes as they are; [`Event::Done`] when the link took them.
+    /// Send bytes unchanged. Ends with [`Event::Done`] when the link has taken them.
     Raw(&'a [u8]),
 }
 
-/// What happened.
+/// An event.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The printer's status is another one now.
+    /// The printer's status has changed.
     Status(Status),
     /// The call is over.
     Done(Result<()>),
@@ -67,15 +66,7 @@ pub enum Event {
     Printed(Outcome),
 }
 
-/// How a job is proven on this printer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ladder {
-    ProcessId,
-    BufferDone,
-    None,
-}
-
-/// A call that runs.
+/// A running call.
 #[derive(Debug, Clone, Copy)]
 struct Running {
     purpose: Purpose,
@@ -87,7 +78,7 @@ struct Running {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Call,
-    /// A job; true once its first byte may have left.
+    /// A job; true once its first byte may have been sent.
     Job(bool),
 }
 
@@ -98,60 +89,59 @@ pub struct Session {
     profile: Profile,
     capabilities: Capabilities,
     identity: Identity,
-    /// Maker, model and proof have been asked for.
-    introduced: bool,
-    introductions: u8,
-    /// Firmware and serial number have been asked for.
+    /// Maker, model and way of proof are known, or were asked for often enough.
+    recognised: bool,
+    recognition_attempts: u8,
+    /// Firmware and serial number were asked for.
     details: bool,
-    ladder: Ladder,
+    /// How jobs are proven here; `None` until that is known.
+    proof_by: ProofBy,
 
     decoder: Decoder,
     condition: Condition,
     fault_since: Option<Instant>,
-    /// When the latest fault ended.
-    went_on: Instant,
+    /// When the last fault ended.
+    fault_ended: Instant,
     realtime: Realtime,
-    /// Questions `GS r` without an answer, by the job that asked; 0 is none.
-    owed: VecDeque<u32>,
-    /// More or other answers came, or may come, than were asked for: none proves a job until settled.
-    unsettled: bool,
-    /// Something came that fits no question: the status is to be asked for.
-    doubt: bool,
-    /// When the latest round of statuses was over.
+    /// The `GS r` requests not yet answered, by the job that sent them; 0 is none.
+    unanswered: VecDeque<u32>,
+    /// There were, or may be, answers to requests of others: none proves a job until in sync again.
+    out_of_sync: bool,
+    /// Something came that answers no request: the status has to be requested.
+    recheck: bool,
+    /// When the last round of statuses ended.
     asked_at: Option<Instant>,
-    /// Whether the printer answered it.
+    /// Whether the printer answered that round.
     answered: bool,
 
     running: Option<Running>,
     agenda: VecDeque<Step>,
     active: Option<Step>,
-    /// When the active step began, and what was heard since.
+    /// When the active step began, and what was received since.
     since: Instant,
-    heard: Heard,
-    /// When a round of statuses wants to go on.
+    received: Received,
+    /// When the round of statuses continues.
     wait_until: Option<Instant>,
-    /// A job whose body has not begun.
+    /// A job of which nothing has been sent.
     pending: Option<Job>,
     job: Option<JobState>,
     jobs: u32,
-    ticket: u32,
+    process_id: u32,
 
-    out: VecDeque<Vec<u8>>,
-    /// A job or raw bytes, and how much of them was handed out.
-    body: Vec<u8>,
-    taken: usize,
+    out: VecDeque<Bytes>,
+    body: Body,
     in_flight: Option<Instant>,
     sent_at: Instant,
-    /// Sending ended inside a piece or a job: nobody knows where the printer stands.
-    spoiled: bool,
+    /// Sending ended inside a piece or a job: the printer's state is unknown.
+    broken: bool,
 
     events: VecDeque<Event>,
-    told: Status,
+    reported: Status,
 }
 
 impl Session {
-    /// A session on a fresh connection. `salt` is a random number: it keeps the process ids of this
-    /// connection apart from those of the connections before it, whose jobs may still come out.
+    /// A session on a fresh connection. `salt` is a random number that keeps the process ids of this connection apart
+    /// from those of earlier ones, whose jobs may still be printed.
     pub fn new(options: Options, salt: u64, now: Instant) -> Self {
         let profile = options.apply(options.profile.clone().unwrap_or_default());
         Self {
@@ -159,62 +149,61 @@ impl Session {
             profile,
             options,
             identity: Identity::default(),
-            introduced: false,
-            introductions: 0,
+            recognised: false,
+            recognition_attempts: 0,
             details: false,
-            ladder: Ladder::None,
+            proof_by: ProofBy::None,
             decoder: Decoder::default(),
             condition: Condition::default(),
             fault_since: None,
-            went_on: now,
+            fault_ended: now,
             realtime: Realtime::default(),
-            owed: VecDeque::new(),
-            unsettled: false,
-            doubt: false,
+            unanswered: VecDeque::new(),
+            out_of_sync: false,
+            recheck: false,
             asked_at: None,
             answered: false,
             running: None,
             agenda: VecDeque::new(),
             active: None,
             since: now,
-            heard: Heard::default(),
+            received: Received::default(),
             wait_until: None,
             pending: None,
             job: None,
             jobs: 0,
-            ticket: (salt % u64::from(job::TICKETS)) as u32,
+            process_id: (salt % u64::from(job::PROCESS_IDS)) as u32,
             out: VecDeque::new(),
-            body: Vec::new(),
-            taken: 0,
+            body: Body::default(),
             in_flight: None,
             sent_at: now,
-            spoiled: false,
+            broken: false,
             events: VecDeque::new(),
-            told: Status::default(),
+            reported: Status::default(),
         }
     }
 
-    /// What kind of printer it is, as far as is known now.
+    /// The printer's profile, as far as known.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// What it can do, as far as is known now.
+    /// The printer's capabilities, as far as known.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
 
-    /// Who it said it is.
+    /// The identity that the printer has reported.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// How it is, as it said last.
+    /// The status, as last reported.
     pub fn status(&self) -> Status {
         self.condition.status
     }
 
-    /// Begins a call. One that still ran is abandoned: its answer is lost, what it sent is not.
+    /// Begins a call. One that was still running is abandoned: its result is lost, what it sent is not undone.
     pub fn begin(&mut self, call: Call<'_>, now: Instant) {
         self.abandon();
         let limit = match call {
@@ -223,7 +212,7 @@ impl Session {
         };
         let purpose = if matches!(call, Call::Print(_)) { Purpose::Job(false) } else { Purpose::Call };
         self.running = Some(Running { purpose, since: now, limit });
-        if self.spoiled {
+        if self.broken {
             self.fail(
                 Error::new(Kind::Closed, "sending was cut short on this connection")
                     .with_effect(Effect::None)
@@ -235,45 +224,46 @@ impl Session {
         self.run(now);
     }
 
-    /// Opens the drawer while a call runs, by a command that the printer executes as it arrives.
+    /// Opens the drawer while a call is running, with a real-time command.
     ///
     /// # Errors
-    /// [`Kind::Busy`]: this printer opens drawers in turn only, or a job is still being sent to it.
-    /// [`Kind::Operator`]: the printer is stopped and reads nothing, or reports an error, in which it ignores
-    /// the command. [`Kind::Unsupported`]: it has no
+    /// [`Kind::Busy`]: the printer has no such command, or a job is still being sent. [`Kind::Operator`]: the printer is
+    /// stopped and reads nothing, or reports an error, in which it ignores the command. [`Kind::Unsupported`]: it has no
     /// drawer port.
     pub fn kick_now(&mut self, pin: DrawerPin) -> Result<()> {
         if self.capabilities.drawer == Known::No {
             return Err(calls::no_drawer());
         }
         if self.profile.urgent_drawer != Known::Yes {
-            return Err(Error::new(Kind::Busy, "this printer opens the drawer only when it is its turn"));
+            return Err(Error::new(Kind::Busy, "the printer is busy and cannot open the drawer in real time"));
         }
         if let Some(fault) = self.condition.fault.filter(|_| self.in_error()) {
             return Err(calls::drawer_stays_shut(fault));
         }
-        if self.spoiled || self.is_sending() {
-            // In the midst of a job it would become part of an image.
+        if self.broken || self.is_sending() {
+            // Inside a job it could become part of an image.
             return Err(match self.condition.fault {
                 Some(fault) => calls::stopped(fault),
                 None => Error::new(Kind::Busy, "a job is being sent to the printer"),
             });
         }
-        self.out.push_back(calls::urgent_pulse(pin));
+        self.out.push_back(calls::urgent_pulse(pin).into());
         Ok(())
     }
 
-    /// Takes in what came from the link.
+    /// Handles bytes from the link.
     pub fn handle_input(&mut self, bytes: &[u8], now: Instant) {
         self.decoder.feed(bytes);
         while let Some(reply) = self.decoder.next_reply() {
-            tracing::trace!(?reply, "heard");
+            tracing::trace!(?reply, "received");
             self.reply(reply, now);
         }
         self.run(now);
+        // A printer that never stops sending must not keep a call alive.
+        self.expire(now);
     }
 
-    /// The link took the piece that [`Session::poll_transmit`] gave last.
+    /// The link has taken the piece that [`Session::poll_transmit`] returned last.
     pub fn handle_sent(&mut self, now: Instant) {
         self.in_flight = None;
         self.sent_at = now;
@@ -281,7 +271,7 @@ impl Session {
         self.run(now);
     }
 
-    /// The link failed. Gives the error back if no call was running that ends with it.
+    /// The link has failed. A running call ends with this error; otherwise the error is returned.
     pub fn handle_lost(&mut self, error: Error) -> Option<Error> {
         if self.running.is_none() {
             return Some(error);
@@ -290,146 +280,59 @@ impl Session {
         None
     }
 
-    /// Tells that `now` has come.
+    /// Handles the deadlines that have passed at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if let Some(running) = self.running.filter(|r| now >= r.since + r.limit) {
-            let limit = running.limit.as_secs();
-            return self.fail(match running.purpose {
-                Purpose::Job(_) => Error::new(Kind::Timeout, format!("the job was not done within {limit} s"))
-                    .hint("look at the printer and the paper"),
-                Purpose::Call => Error::new(Kind::Timeout, format!("the printer was not done within {limit} s")),
-            });
+        if !self.expire(now) {
+            self.run(now);
         }
-        if self.stalled().is_some_and(|at| now >= at) {
-            let stall = self.options.timing.stall.as_secs();
-            self.fail(
-                match self.condition.fault {
-                    Some(fault) => calls::stopped(fault),
-                    None => Error::new(Kind::Timeout, format!("the printer took nothing for {stall} s"))
-                        .hint("switch it off and on"),
-                }
-                .with_effect(Effect::Unknown),
-            );
-            self.spoiled = true;
-            return;
-        }
-        self.run(now);
     }
 
-    /// The next bytes to send, at most 4096; `None` while the link has not taken those before.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
+    /// The next bytes to send, at most 4096; `None` until the link has taken the previous ones.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         if self.in_flight.is_some() {
             return None;
         }
-        let piece = match self.out.pop_front() {
-            Some(piece) => piece,
-            None => {
-                let rest = &self.body[self.taken..];
-                let piece = rest[..rest.len().min(PIECE)].to_vec();
-                self.taken += piece.len();
-                piece
-            }
-        };
-        if piece.is_empty() {
-            return None;
-        }
+        let piece = self.out.pop_front().or_else(|| self.body.next_piece())?;
         self.in_flight = Some(now);
         Some(piece)
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if self.told != self.condition.status {
-            self.told = self.condition.status;
-            return Some(Event::Status(self.told));
+        if self.reported != self.condition.status {
+            self.reported = self.condition.status;
+            return Some(Event::Status(self.reported));
         }
         self.events.pop_front()
     }
 
-    /// When [`Session::handle_timeout`] wants to be called.
+    /// When to call [`Session::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let limit = self.running.map(|r| r.since + r.limit);
         let step = if self.is_sending() { self.stalled() } else { self.deadline() };
         [limit, step].into_iter().flatten().min()
     }
 
-    /// Sending was cut short: this connection is of no use any more.
-    pub fn is_spoiled(&self) -> bool {
-        self.spoiled
+    /// Sending was cut short: this connection is unusable.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     fn is_sending(&self) -> bool {
-        self.in_flight.is_some() || !self.out.is_empty() || self.taken < self.body.len()
+        self.in_flight.is_some() || !self.out.is_empty() || !self.body.is_done()
     }
 
-    /// The printer reports an error (cutter, head, voltage), in which it ignores `DLE DC4`; paper out and an
-    /// open cover are none.
+    /// Whether the printer reports an error (cutter, head, voltage), in which it ignores `DLE DC4`. Paper out and an open
+    /// cover are no errors.
     fn in_error(&self) -> bool {
         self.condition.status.error.is_yes()
-    }
-
-    /// When the piece in flight has taken too long: counted from its start or from the news that a
-    /// person is needed, whatever else the printer says meanwhile.
-    fn stalled(&self) -> Option<Instant> {
-        let since = self.in_flight?;
-        let timing = &self.options.timing;
-        Some(match self.fault_since {
-            Some(fault) => fault.max(since) + timing.operator,
-            None => self.went_on.max(since) + timing.stall,
-        })
     }
 
     fn set_condition(&mut self, condition: Condition, now: Instant) {
         if condition.fault != self.condition.fault {
             self.fault_since = condition.fault.map(|_: Fault| now);
-            self.went_on = now;
+            self.fault_ended = now;
         }
         self.condition = condition;
-    }
-
-    fn finish(&mut self, event: Event) {
-        self.running = None;
-        self.agenda.clear();
-        self.active = None;
-        (self.job, self.pending) = (None, None);
-        // Only an unfinished body leaves the printer in the midst of something.
-        self.spoiled |= self.taken < self.body.len() && self.taken > 0;
-        self.body.clear();
-        self.taken = 0;
-        self.events.push_back(event);
-    }
-
-    /// Ends the call with an error.
-    fn fail(&mut self, error: Error) {
-        let error = error.at(&self.options.label);
-        self.spoiled |= self.in_flight.is_some();
-        let event = match self.running.map(|r| r.purpose) {
-            Some(Purpose::Job(false)) => {
-                Event::Printed(Outcome::Failed { error: error.with_effect(Effect::None), safe_to_retry: true })
-            }
-            // From the first byte of the body on, nobody knows how much came out.
-            Some(Purpose::Job(true)) => Event::Printed(Outcome::Unknown(error.with_effect(Effect::Unknown))),
-            Some(Purpose::Call) => Event::Done(Err(error)),
-            None => {
-                self.agenda.clear();
-                self.active = None;
-                return;
-            }
-        };
-        self.finish(event);
-    }
-
-    /// Whoever awaited the call that runs has left.
-    fn abandon(&mut self) {
-        self.spoiled |=
-            self.in_flight.is_some() || (self.running.is_some() && self.taken < self.body.len() && self.taken > 0);
-        self.running = None;
-        self.agenda.clear();
-        self.active = None;
-        (self.job, self.pending) = (None, None);
-        self.body.clear();
-        self.taken = 0;
-        // An end that nobody waits for any more is not taken for the next call's.
-        self.events.clear();
     }
 }

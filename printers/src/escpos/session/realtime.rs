@@ -1,10 +1,10 @@
-//! Real-time statuses (`DLE EOT` 1 to 4): which question an answer belongs to.
+//! Real-time statuses (`DLE EOT` 1 to 4): matches answers with requests.
 //!
-//! Answers are single bytes without a number, so only their order tells. One question is asked at a
-//! time. If its answer stays away, status 1, which every printer with a status knows, is asked
-//! behind it: two answers mean that the first was late, one means that the printer does not know the
-//! status, or lost it. An answer that was given up for lost and comes after all is noticed as one too
-//! many; then nothing that was heard since is believed, and all is asked again with more patience.
+//! Answers are single bytes without a number, so only their order identifies them. One request is sent at a time. If
+//! its answer is missing, status 1, which every printer with a status supports, is requested behind it: two answers mean
+//! that the first was late; one means that the printer does not support the status, or that the answer was lost. An
+//! answer that was given up and comes after all is noticed as one too many; then everything received since is
+//! discarded, and all statuses are requested again with more patience.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,34 +12,34 @@ use std::time::{Duration, Instant};
 /// The bytes that answer `DLE EOT` 1 to 4.
 pub(super) type Answers = [Option<u8>; 4];
 
-/// An answer that takes longer is given up for lost, however slow the printer has been so far.
+/// An answer that takes longer is given up, however slow the printer has been so far.
 const LONGEST: Duration = Duration::from_secs(3);
-/// A status that stayed away is asked for again after this time, then after twice as long, and so on.
+/// A missing status is requested again after this time, then after twice as long, and so on.
 const AGAIN: Duration = Duration::from_secs(30);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(600);
-/// How often one round starts over because answers came that nobody waited for.
+/// How often a round starts over because of unexpected answers.
 const RESTARTS: u8 = 3;
 
-/// What the round wants.
+/// What to do next in a round.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// Send `DLE EOT n`.
     Ask(u8),
-    /// Come back then, or when something was heard.
+    /// Wait until then, or for input.
     Wait(Instant),
-    /// The round is over; `None` if the printer did not even answer the first question.
+    /// The round is over; `None` if the printer did not even answer the first request.
     Over(Option<Answers>),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Realtime {
-    /// Asked and not answered, the oldest first.
+    /// Requests not yet answered, oldest first.
     open: VecDeque<(u8, Instant)>,
-    /// The longest that an answer has taken.
+    /// The longest time that an answer has taken.
     latency: Duration,
-    /// When the latest question was asked whose answer was given up.
+    /// When the last request was sent whose answer was given up.
     given_up: Option<Instant>,
-    /// Statuses that stayed away: when to ask again, and the pause before that.
+    /// Missing statuses: when to request them again, and the pause before that.
     away: [Option<(Instant, Duration)>; 4],
     round: Option<Round>,
 }
@@ -57,9 +57,9 @@ struct Round {
 enum Waiting {
     #[default]
     Nothing,
-    /// For the answer to this question.
+    /// For the answer to this request.
     Answer(u8),
-    /// For the answers to this question and to status 1 behind it; the first that came.
+    /// For the answers to this request and to status 1 behind it; with the first that came.
     Sentinel(u8, Option<(u8, Instant)>),
 }
 
@@ -69,32 +69,32 @@ impl Realtime {
         answer.max((self.latency * 2).min(LONGEST))
     }
 
-    /// Begins a round: all statuses that this printer is not known to be silent about.
+    /// Begins a round of all statuses that this printer is not known to leave unanswered.
     pub(super) fn start(&mut self, now: Instant) {
         let left = self.due(now);
         self.round = Some(Round { left, ..Round::default() });
     }
 
-    /// A question outside a round.
+    /// A request outside a round was sent.
     pub(super) fn asked(&mut self, n: u8, now: Instant) {
         self.open.push_back((n, now));
     }
 
-    /// The latest question has left: its time begins now.
+    /// The last request has left: its time starts now.
     pub(super) fn sent(&mut self, now: Instant) {
         if let Some((_, at)) = self.open.back_mut() {
             *at = now;
         }
     }
 
-    /// Nothing that was asked is waited for any more.
+    /// Gives up all outstanding answers.
     pub(super) fn forget(&mut self) {
         self.given_up = self.open.front().map(|(_, at)| *at).or(self.given_up);
         self.open.clear();
     }
 
-    /// An answer came. False if it is one too many.
-    pub(super) fn heard(&mut self, byte: u8, now: Instant) -> bool {
+    /// Handles an answer. False if it is one too many.
+    pub(super) fn handle_answer(&mut self, byte: u8, now: Instant) -> bool {
         if let Some(Round { waiting: waiting @ Waiting::Sentinel(..), answers, .. }) = &mut self.round {
             let Waiting::Sentinel(n, first) = waiting else { unreachable!("matched above") };
             match first {
@@ -126,7 +126,7 @@ impl Realtime {
         true
     }
 
-    /// What the round wants now.
+    /// What to do next at `now`.
     pub(super) fn turn(&mut self, answer: Duration, now: Instant) -> Turn {
         let patience = self.patience(answer);
         let grace = (answer / 4).max(self.latency);
@@ -135,7 +135,7 @@ impl Realtime {
             let latest = self.open.back().map(|(_, at)| *at + patience);
             match &mut round.waiting {
                 Waiting::Nothing => {
-                    // What is still to come from before would be taken for the next answer.
+                    // An outstanding answer would be taken for the next one.
                     if let Some(until) = latest {
                         if now < until {
                             return Turn::Wait(until);
@@ -226,12 +226,12 @@ mod tests {
                     if coming.first().is_some_and(|(at, _)| *at <= until) {
                         let (at, n) = coming.remove(0);
                         now = at;
-                        realtime.heard(n, now);
+                        realtime.handle_answer(n, now);
                     }
                 }
                 Turn::Over(answers) => {
                     for (at, n) in coming {
-                        realtime.heard(n, at);
+                        realtime.handle_answer(n, at);
                     }
                     return answers;
                 }
@@ -275,11 +275,11 @@ mod tests {
     fn one_answer_too_many_starts_the_round_over() {
         let now = Instant::now();
         let mut realtime = Realtime::default();
-        assert!(!realtime.heard(0x12, now), "nobody asked");
+        assert!(!realtime.handle_answer(0x12, now), "nobody asked");
         realtime.start(now);
         assert_eq!(realtime.turn(ANSWER, now), Turn::Ask(1));
-        assert!(realtime.heard(1, now));
-        assert!(!realtime.heard(9, now));
+        assert!(realtime.handle_answer(1, now));
+        assert!(!realtime.handle_answer(9, now));
         assert_eq!(realtime.turn(ANSWER, now), Turn::Ask(1), "from the start");
     }
 

@@ -1,85 +1,86 @@
-//! The steps that calls consist of, and how they go on.
+//! The steps of calls, and what follows each.
 
 use std::time::{Duration, Instant};
 
 use super::realtime::Turn;
-use super::replies::Heard;
-use super::{Event, Ladder, Purpose, Session, calls};
+use super::replies::Received;
+use super::{Event, Purpose, Session, calls};
+use crate::escpos::ProofBy;
 use crate::escpos::status::{Condition, Fault};
 use crate::escpos::wire;
 use crate::printer::DrawerPin;
 
-/// Epson asks for some time after `DLE ENQ` 2; the printer is not listening then.
+/// The printer ignores input for a while after `DLE ENQ` 2 (Epson).
 const RECOVERY: Duration = Duration::from_millis(500);
 
 /// One step of a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
-    /// Asks for the real-time statuses.
+    /// Requests the real-time statuses.
     Condition,
-    /// The printer answered or not: opening goes on or fails.
+    /// Continues opening, or fails if the printer did not answer.
     Greet,
-    /// The status was asked for: done, unless the printer is silent.
+    /// The status was requested: done, or failed if the printer did not answer.
     Answered,
-    /// Fails if a person is needed; ends an error that the printer waits in, once.
+    /// Fails if a person is needed; recovers from an error, once.
     Ready {
         recovered: bool,
     },
     /// Waits.
     Pause(Duration),
-    /// Asks who it is and how it proves a job, unless that is known.
-    Introduce,
-    /// The same, unless a person is needed: then it would not answer.
-    IntroduceUnlessStopped,
+    /// Recognises the printer and its way of proof, unless known.
+    Recognise,
+    /// The same, unless a person is needed: the printer would not answer.
+    RecogniseUnlessStopped,
     /// `GS I n`.
     Identify(u8),
-    /// Whether the maker was told, and what to ask next.
+    /// The maker has answered or not: what to request next.
     Maker {
         again: bool,
     },
-    /// A printer without a maker: does it answer `GS r`?
+    /// No maker: does the printer answer `GS r`?
     Unnamed {
         again: bool,
     },
-    /// Completes with NULs a command that an earlier host left unfinished.
+    /// Sends NULs to complete a command that an earlier host left unfinished.
     Flush {
         left: usize,
         until: Instant,
     },
-    /// The model was told: chooses the profile and the proof.
+    /// The model has answered or not: chooses the profile and the proof.
     Model,
     /// `GS ( H` and `GS r`: which is answered?
     Probe([u8; 4]),
     /// `GS r`: is it answered?
     BufferStatus,
-    /// What the two steps before have shown.
-    Ladder {
+    /// Chooses the proof from what was answered.
+    ChooseProof {
         probed: bool,
     },
-    /// Introductions are over.
-    Introduced,
+    /// The printer is recognised.
+    Recognised,
     /// Firmware and serial number.
     Details,
     SerialNumber,
-    /// Waits for answers that are still to come, so that none proves the next job.
-    Settle,
+    /// Waits for outstanding answers, so that none proves the next job.
+    Resync,
     /// `GS ( H`: everything before it has been answered.
-    SettleByNumber([u8; 4]),
-    /// `GS r` until as many answers came as are owed, or none comes any more.
-    SettleByQuiet,
+    ResyncByNumber([u8; 4]),
+    /// `GS r`: waits until all outstanding answers came, or no more come.
+    ResyncByQuiet,
     /// What a job begins with.
     Preamble,
     /// Sends a job.
     Body,
     /// Waits for its proof.
     Prove,
-    /// The proof stays away.
+    /// The proof is missing.
     Unproven,
-    /// The printer stopped and nobody came.
+    /// The printer is stopped and nobody attended to it.
     GiveUp,
-    /// Has all buffers cleared.
+    /// Has the printer clear its buffers.
     Discard,
-    /// Whether it did.
+    /// Whether it cleared them.
     Discarded(Fault),
     /// Opens the drawer.
     Kick(DrawerPin),
@@ -88,7 +89,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// Whether it waits for the printer; the others decide, by what was heard last.
+    /// Whether it waits for the printer. The others decide by what was received last.
     fn waits(self) -> bool {
         matches!(
             self,
@@ -98,8 +99,8 @@ impl Step {
                 | Self::Flush { .. }
                 | Self::Probe(_)
                 | Self::BufferStatus
-                | Self::SettleByNumber(_)
-                | Self::SettleByQuiet
+                | Self::ResyncByNumber(_)
+                | Self::ResyncByQuiet
                 | Self::Body
                 | Self::Prove
                 | Self::Discard
@@ -108,17 +109,17 @@ impl Step {
 }
 
 impl Session {
-    /// Goes on until a step waits for something.
+    /// Runs steps until one waits.
     pub(super) fn run(&mut self, now: Instant) {
         loop {
-            // A step judges what the printer says to what was sent, so that has to have left.
+            // A step judges replies to what was sent, so that must have left first.
             if self.is_sending() {
                 return;
             }
             if self.active.is_none() {
                 match self.agenda.pop_front() {
                     Some(step) => self.enter(step, now),
-                    None if self.doubtful(now) => self.enter(Step::Condition, now),
+                    None if self.must_recheck(now) => self.enter(Step::Condition, now),
                     None => return,
                 }
             } else if !self.advance(now) {
@@ -127,21 +128,21 @@ impl Session {
         }
     }
 
-    /// When the active step wants to be looked at again.
+    /// When the active step is due again.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let from = self.since.max(self.sent_at);
         let patience = self.patience();
         let Some(step) = self.active else {
-            return self.doubt.then(|| self.asked_at.map(|at| at + self.options.timing.answer)).flatten();
+            return self.recheck.then(|| self.asked_at.map(|at| at + self.options.timing.answer)).flatten();
         };
         Some(match step {
             Step::Condition => self.wait_until?,
             Step::Pause(time) => from + time,
-            Step::Probe(_) => match self.heard.byte {
+            Step::Probe(_) => match self.received.byte {
                 Some(at) => at + self.grace(),
                 None => from + patience,
             },
-            Step::SettleByQuiet => self.heard.byte.unwrap_or(from).max(from) + patience,
+            Step::ResyncByQuiet => self.received.byte.unwrap_or(from).max(from) + patience,
             Step::Flush { until, .. } => (from + patience).min(until),
             Step::Prove => return self.proof_deadline(),
             _ => from + patience,
@@ -153,12 +154,12 @@ impl Session {
         self.realtime.patience(self.options.timing.answer)
     }
 
-    /// How much later than another answer a second one may come.
+    /// How much later than one answer a second one may come.
     pub(super) fn grace(&self) -> Duration {
         self.patience() / 4
     }
 
-    /// Puts steps in front of what is on the agenda.
+    /// Puts steps in front of the agenda.
     pub(super) fn first(&mut self, steps: &[Step]) {
         steps.iter().rev().for_each(|step| self.agenda.push_front(*step));
     }
@@ -166,13 +167,13 @@ impl Session {
     pub(super) fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = Vec::new();
         write(&mut bytes);
-        self.out.push_back(bytes);
+        self.out.push_back(bytes.into());
     }
 
-    /// Nobody asks anything, and what the printer said last fits no question: ask it how it is.
-    fn doubtful(&self, now: Instant) -> bool {
-        self.doubt
-            && !self.spoiled
+    /// Whether to request the status while idle: the last thing received answered no request.
+    fn must_recheck(&self, now: Instant) -> bool {
+        self.recheck
+            && !self.broken
             && self.asked_at.is_some_and(|at| now >= at + self.options.timing.answer)
             && self.capabilities.status.is_yes()
     }
@@ -181,25 +182,25 @@ impl Session {
         self.active = Some(step);
         if step.waits() {
             self.since = now;
-            self.heard = Heard::default();
+            self.received = Received::default();
         }
         match step {
             Step::Condition => {
-                self.doubt = false;
+                self.recheck = false;
                 self.realtime.start(now);
                 self.wait_until = None;
             }
             Step::Identify(n) => self.send(|out| wire::printer_id(n, out)),
             Step::Probe(id) => {
-                self.owed.push_back(0);
+                self.unanswered.push_back(0);
                 self.send(|out| {
                     wire::process_id(id, out);
                     wire::transmit_status(1, out);
                 });
             }
-            Step::SettleByNumber(id) => self.send(|out| wire::process_id(id, out)),
-            Step::BufferStatus | Step::SettleByQuiet => {
-                self.owed.push_back(0);
+            Step::ResyncByNumber(id) => self.send(|out| wire::process_id(id, out)),
+            Step::BufferStatus | Step::ResyncByQuiet => {
+                self.unanswered.push_back(0);
                 self.send(|out| wire::transmit_status(1, out));
             }
             Step::Discard => self.send(wire::clear_buffers),
@@ -209,7 +210,7 @@ impl Session {
         }
     }
 
-    /// Whether the active step has come to its end.
+    /// Whether the active step is over.
     fn advance(&mut self, now: Instant) -> bool {
         let Some(step) = self.active else { return true };
         let late = self.deadline().is_some_and(|at| now >= at);
@@ -217,29 +218,29 @@ impl Session {
             Step::Condition => return self.condition_round(now),
             Step::Pause(_) => late,
             Step::Identify(n) => self.identified(n) || late,
-            Step::Probe(id) => self.heard.done == Some(id) || late,
-            Step::BufferStatus => self.heard.byte.is_some() || late,
-            Step::SettleByNumber(id) => {
-                if self.heard.done == Some(id) {
-                    (self.unsettled, self.doubt) = (false, false);
-                    self.owed.clear();
+            Step::Probe(id) => self.received.done == Some(id) || late,
+            Step::BufferStatus => self.received.byte.is_some() || late,
+            Step::ResyncByNumber(id) => {
+                if self.received.done == Some(id) {
+                    (self.out_of_sync, self.recheck) = (false, false);
+                    self.unanswered.clear();
                 }
-                self.heard.done == Some(id) || late
+                self.received.done == Some(id) || late
             }
-            Step::SettleByQuiet => {
-                let quiet = late && self.heard.byte.is_some();
+            Step::ResyncByQuiet => {
+                let quiet = late && self.received.byte.is_some();
                 if quiet {
-                    self.unsettled = false;
-                    self.owed.clear();
+                    self.out_of_sync = false;
+                    self.unanswered.clear();
                 }
-                // As many as are owed is enough, unless somebody else asked, too.
-                late || (self.owed.is_empty() && !self.unsettled)
+                // All outstanding answers are enough, unless another host asked, too.
+                late || (self.unanswered.is_empty() && !self.out_of_sync)
             }
             Step::Discard => {
-                if self.heard.cleared {
-                    self.owed.clear();
+                if self.received.cleared {
+                    self.unanswered.clear();
                 }
-                self.heard.cleared || late
+                self.received.cleared || late
             }
             Step::Flush { left, until } => return self.flush(left, until, late, now),
             Step::Prove => return self.prove(now),
@@ -247,7 +248,7 @@ impl Session {
         };
         if over {
             if late {
-                // What is incomplete now stays so; it must not swallow the next answer.
+                // An incomplete reply stays incomplete; it must not swallow the next one.
                 self.decoder.discard();
             }
             self.active = None;
@@ -281,25 +282,25 @@ impl Session {
         }
     }
 
-    /// What follows from a step that is over, or that only decides.
+    /// What follows a step that is over, or that only decides.
     fn left(&mut self, step: Step, now: Instant) {
         match step {
             Step::Greet => self.greet(),
             Step::Answered if !self.answered && self.capabilities.status.is_yes() => self.fail(calls::silent()),
             Step::Answered | Step::Finish => self.finish(Event::Done(Ok(()))),
             Step::Ready { recovered } => self.make_ready(recovered),
-            Step::Introduce if !self.introduced => self.introduce(),
-            Step::IntroduceUnlessStopped if !self.introduced && self.condition.fault.is_none() => self.introduce(),
+            Step::Recognise if !self.recognised => self.recognise(),
+            Step::RecogniseUnlessStopped if !self.recognised && self.condition.fault.is_none() => self.recognise(),
             Step::Maker { again } => self.maker(again),
             Step::Unnamed { again } => self.unnamed(again, now),
             Step::Model => self.model(),
-            Step::Probe(id) if self.heard.done == Some(id) => self.ladder = Ladder::ProcessId,
-            Step::Ladder { probed } => self.choose_ladder(probed),
-            Step::Introduced => self.introduced(),
+            Step::Probe(id) if self.received.done == Some(id) => self.proof_by = ProofBy::Number,
+            Step::ChooseProof { probed } => self.choose_proof(probed),
+            Step::Recognised => self.recognition_done(),
             Step::Details => self.ask_details(),
-            // After an answer that stayed away, the next might be taken for it.
+            // After a missing answer, the next might be taken for it.
             Step::SerialNumber if self.identity.firmware.is_some() => self.first(&[Step::Identify(68)]),
-            Step::Settle => self.settle(),
+            Step::Resync => self.resync(),
             Step::Preamble => {
                 let status = self.capabilities.status.is_yes();
                 let mut preamble = Vec::new();
@@ -308,7 +309,7 @@ impl Session {
                     // ESC @ switches automatic status off.
                     wire::automatic_status(true, &mut preamble);
                 }
-                self.out.push_back(preamble);
+                self.out.push_back(preamble.into());
             }
             Step::Body => self.agenda.push_front(Step::Prove),
             Step::Unproven => self.unproven(now),
@@ -324,7 +325,7 @@ impl Session {
             _ if !self.answered => self.fail(calls::silent()),
             Some(Fault::Recoverable | Fault::Cutter) if !recovered => {
                 self.send(|out| wire::realtime_request(2, out));
-                self.owed.clear();
+                self.unanswered.clear();
                 self.first(&[Step::Pause(RECOVERY), Step::Condition, Step::Ready { recovered: true }]);
             }
             Some(fault) => self.fail(calls::stopped(fault)),
@@ -332,8 +333,8 @@ impl Session {
         }
     }
 
-    /// A pulse that waits in the buffer would open the drawer when somebody puts in paper, with nobody
-    /// at the till: it is sent only if it is executed now.
+    /// Sends the pulse only if it is executed now: one waiting in the buffer would open an unattended drawer when paper
+    /// is put in.
     fn kick(&mut self, pin: DrawerPin) {
         let status = self.capabilities.status.is_yes();
         if self.capabilities.drawer == tresen_hal::Known::No {
@@ -343,27 +344,27 @@ impl Session {
             return self.fail(calls::silent());
         }
         match self.condition.fault.filter(|_| status) {
-            None => self.out.push_back(calls::pulse(pin)),
+            None => self.out.push_back(calls::pulse(pin).into()),
             Some(_) if self.profile.urgent_drawer.is_yes() && !self.in_error() => {
-                self.out.push_back(calls::urgent_pulse(pin));
+                self.out.push_back(calls::urgent_pulse(pin).into());
             }
             Some(fault) => return self.fail(calls::drawer_stays_shut(fault)),
         }
         self.agenda.push_front(Step::Finish);
     }
 
-    fn settle(&mut self) {
-        let old = self.ladder == Ladder::BufferDone && !self.owed.is_empty();
-        if !self.capabilities.status.is_yes() || (!self.unsettled && !old) {
+    fn resync(&mut self) {
+        let old = self.proof_by == ProofBy::Buffer && !self.unanswered.is_empty();
+        if !self.capabilities.status.is_yes() || (!self.out_of_sync && !old) {
             return;
         }
-        match self.ladder {
-            Ladder::ProcessId => {
-                let id = self.next_ticket();
-                self.first(&[Step::SettleByNumber(id)]);
+        match self.proof_by {
+            ProofBy::Number => {
+                let id = self.next_process_id();
+                self.first(&[Step::ResyncByNumber(id)]);
             }
-            Ladder::BufferDone => self.first(&[Step::SettleByQuiet]),
-            Ladder::None => {}
+            ProofBy::Buffer => self.first(&[Step::ResyncByQuiet]),
+            ProofBy::None => {}
         }
     }
 

@@ -8,19 +8,19 @@ use crate::bitmap::Bitmap;
 use crate::document::{Correction, Symbology, draw_qr};
 use crate::symbols;
 
-/// Dots from line to line of readable text.
+/// Line spacing of human-readable text, in dots.
 const SPACING: u32 = 30;
-/// Characters of a code that `GS k` function A takes before its NUL.
+/// The maximum number of characters before the NUL of `GS k` function A.
 const LONGEST: usize = 255;
 
-/// The two-dimensional codes in the symbol memory and how a QR code is to look.
+/// The symbol memory of two-dimensional codes, and the settings of QR codes.
 #[derive(Debug, Clone)]
 pub(super) struct Symbol {
     data: Vec<u8>,
     size: u32,
     correction: Correction,
     model: u8,
-    /// The QR code as dots, as long as nothing of it changes.
+    /// The drawn QR code, until something of it changes.
     drawn: Option<Bitmap>,
     /// Data of the other symbologies, from PDF417 (48) to DataMatrix (54).
     others: [Vec<u8>; 7],
@@ -59,7 +59,7 @@ impl Interpreter {
                 let label = format!("[{name} {}]", readable(stored));
                 return self.name(label, whole);
             }
-            (82, _) => return self.undone("GS ( k: the size of a code", whole),
+            (82, _) => return self.skipped("GS ( k: the size of a code", whole),
             _ => {}
         }
         done(whole.len())
@@ -84,7 +84,7 @@ impl Interpreter {
             }
             (80, [0x30, data @ ..]) => symbol.data = data.to_vec(),
             (81, _) => return self.print_qr(whole),
-            (82, _) => return self.undone("GS ( k: the size of a code", whole),
+            (82, _) => return self.skipped("GS ( k: the size of a code", whole),
             _ => return self.unknown(whole),
         }
         done(whole.len())
@@ -92,13 +92,13 @@ impl Interpreter {
 
     fn print_qr(&mut self, whole: &[u8]) -> Step {
         if self.symbol.data.is_empty() {
-            return self.undone("a QR code without data, which is not printed", whole);
+            return self.skipped("a QR code without data, which is not printed", whole);
         }
         if self.symbol.model == 51 {
             let label = format!("[Micro QR {}]", readable(&self.symbol.data));
             return self.name(label, whole);
         }
-        // Nothing is drawn beyond the end of the paper.
+        // Nothing is drawn past the end of the sheet.
         if self.sheet.is_full() {
             return done(whole.len());
         }
@@ -108,13 +108,13 @@ impl Interpreter {
             None => {
                 let Some((width, dark)) = draw_qr(&self.symbol.data, self.symbol.correction) else {
                     let count = self.symbol.data.len();
-                    return self.undone(format!("a QR code of {count} bytes, too many to be printed"), whole);
+                    return self.skipped(format!("a QR code of {count} bytes, too many to be printed"), whole);
                 };
                 let side = width as u32 * size;
-                // As a real one: what is wider than the paper is not printed.
+                // As on a real printer, a code wider than the paper is not printed.
                 if side > self.area() {
                     let area = self.area();
-                    return self.undone(format!("a QR code of {side} dots on {area}, too wide to be printed"), whole);
+                    return self.skipped(format!("a QR code of {side} dots on {area}, too wide to be printed"), whole);
                 }
                 let mut map = Bitmap::new(side, side);
                 for (i, _) in dark.iter().enumerate().filter(|(_, dark)| **dark) {
@@ -127,24 +127,24 @@ impl Interpreter {
         if map.width() > self.area() {
             let (side, area) = (map.width(), self.area());
             self.symbol.drawn = Some(map);
-            return self.undone(format!("a QR code of {side} dots on {area}, too wide to be printed"), whole);
+            return self.skipped(format!("a QR code of {side} dots on {area}, too wide to be printed"), whole);
         }
         self.symbol.drawn = Some(map.clone());
         let label = format!("[QR {}]", readable(&self.symbol.data));
         self.image(map, label);
         if self.symbol.model == 49 {
-            return self.undone("a QR code of model 1, drawn as model 2", whole);
+            return self.skipped("a QR code of model 1, drawn as model 2", whole);
         }
         done(whole.len())
     }
 
-    /// Names a code that a printer would draw and this one cannot.
+    /// Names a code that a real printer would draw.
     fn name(&mut self, label: String, whole: &[u8]) -> Step {
         let kind = label[1..].split(' ').next().unwrap_or_default().to_owned();
         let area = self.area();
         let wide = (label.chars().count() as u32 * 12).min(area);
         self.image(lettering(&label, wide), label);
-        self.undone(format!("a {kind} code, named instead of drawn"), whole)
+        self.skipped(format!("a {kind} code, named instead of drawn"), whole)
     }
 
     /// GS k, both forms
@@ -152,14 +152,14 @@ impl Interpreter {
         let Some(&system) = bytes.get(2) else { return Step::More };
         let (start, length) = match system {
             0..=6 => {
-                // Function A ends with NUL. What the symbology does not hold ends the command, too: the
-                // printer takes it for ordinary data again.
+                // Function A ends with NUL. A character outside the symbology ends the command, too, and is printed as
+                // ordinary data.
                 let data = &bytes[3..bytes.len().min(4 + LONGEST)];
                 match data.iter().position(|&b| !holds(system, b)) {
                     Some(end) if data[end] == 0 => (3, end),
-                    Some(end) => return self.undone("GS k: a barcode without its NUL", &bytes[..3 + end]),
+                    Some(end) => return self.skipped("GS k: a barcode without its NUL", &bytes[..3 + end]),
                     None if data.len() > LONGEST => {
-                        return self.undone("GS k: a barcode without its NUL", &bytes[..3 + LONGEST]);
+                        return self.skipped("GS k: a barcode without its NUL", &bytes[..3 + LONGEST]);
                     }
                     None => return Step::More,
                 }
@@ -202,11 +202,11 @@ impl Interpreter {
         };
         let width: u32 = widths.iter().sum();
         if width == 0 {
-            return self.undone("a barcode whose data its kind does not hold, which is not printed", whole);
+            return self.skipped("a barcode with data outside its symbology, which is not printed", whole);
         }
         if width > self.area() {
             let area = self.area();
-            return self.undone(format!("a barcode of {width} dots on {area}, too wide to be printed"), whole);
+            return self.skipped(format!("a barcode of {width} dots on {area}, too wide to be printed"), whole);
         }
         self.draw_bars(&widths, width, &text);
         done(whole.len())
@@ -251,7 +251,7 @@ fn holds(system: u8, byte: u8) -> bool {
     }
 }
 
-/// Data of `count` digits, the last of which a printer adds if it is missing.
+/// Data of `count` digits; a printer adds a missing check digit.
 fn with_check(data: &[u8], count: usize) -> Vec<u8> {
     let mut data = data.to_vec();
     if data.len() + 1 == count && data.iter().all(u8::is_ascii_digit) {
@@ -260,7 +260,7 @@ fn with_check(data: &[u8], count: usize) -> Vec<u8> {
     data
 }
 
-/// A code's data as text: UTF-8, or Latin-1 if they are not.
+/// A code's data as text: UTF-8, or else Latin-1.
 fn readable(data: &[u8]) -> String {
     match str::from_utf8(data) {
         Ok(text) => text.to_owned(),

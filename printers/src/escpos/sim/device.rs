@@ -17,7 +17,7 @@ impl Device for Simulator {
 
     fn input(&mut self, bytes: &[u8], now: Instant) {
         self.now = Some(now);
-        self.heard = Some(now);
+        self.last_input = Some(now);
         self.cut_short = false;
         let mut bytes = bytes;
         let left = self.faults.hang_up_after_bytes.map(|n| n.saturating_sub(self.connection_bytes));
@@ -63,7 +63,7 @@ impl Device for Simulator {
         if self.silent_at().is_some_and(|at| at <= now) {
             self.interpreter.end_sheet();
         }
-        self.speak(now);
+        self.send_due(now);
         if !self.on_line.is_empty() {
             self.take_line(now);
         }
@@ -73,7 +73,7 @@ impl Device for Simulator {
         self.now = Some(now);
         self.actions.clear();
         self.delayed.clear();
-        // As in a real one, half a command waits for the rest and takes the next job for it.
+        // As in a real printer, half a command waits for its rest and takes the next job for it.
         if !self.buffer.is_empty() && !self.blocked() && !self.cut_short {
             self.cut_short = true;
             self.interpreter.cut_off(&self.buffer);

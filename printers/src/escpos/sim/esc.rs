@@ -44,7 +44,7 @@ impl Interpreter {
             b'M' => {
                 set.look.font = if on { Font::B } else { Font::A };
                 if !matches!(n, 0 | 1 | 48 | 49) {
-                    return self.undone(format!("ESC M: font {n} is not known"), whole);
+                    return self.skipped(format!("ESC M: font {n} is not known"), whole);
                 }
             }
             b'E' | b'G' => set.look.bold = on,
@@ -55,12 +55,12 @@ impl Interpreter {
             b't' => {
                 set.page = self.profile.page(n);
                 if set.page.is_none() {
-                    return self.undone(format!("ESC t: code page {n} is not known"), whole);
+                    return self.skipped(format!("ESC t: code page {n} is not known"), whole);
                 }
             }
             b'R' if charset::is_known(n) => set.international = n,
-            b'R' => return self.undone(format!("ESC R: international character set {n} is not known"), whole),
-            // Alignment holds from the beginning of a line.
+            b'R' => return self.skipped(format!("ESC R: international character set {n} is not known"), whole),
+            // Alignment takes effect at the beginning of a line.
             b'a' if self.line.is_empty() => {
                 set.align = match n & 3 {
                     1 => Align::Centre,
@@ -86,15 +86,15 @@ impl Interpreter {
             b'=' => set.peripheral = n,
             b'v' => return Step::Done(need, Some(Ask::PaperSensor)),
             b'u' => return Step::Done(need, Some(Ask::Peripheral)),
-            b'{' if on => return self.undone("ESC {: upside-down printing", whole),
-            b'V' if matches!(n, 1 | 2 | 49 | 50) => return self.undone("ESC V: printing turned by 90°", whole),
-            b'%' if on => return self.undone("ESC %: user-defined characters", whole),
-            b'r' if on => return self.undone("ESC r: the second colour", whole),
-            b'e' | b'K' if n > 0 => return self.undone("reverse feed", whole),
-            b'L' => return self.undone("ESC L: page mode; its content is printed line by line", whole),
-            b'S' | b'W' | b'T' | 0x0c => return self.undone("a command of page mode", whole),
-            // Double strike is bold; what is left changes nothing on paper: the buzzer (ESC B of many
-            // clones), sensors, buttons, print direction, the print head's home.
+            b'{' if on => return self.skipped("ESC {: upside-down printing", whole),
+            b'V' if matches!(n, 1 | 2 | 49 | 50) => return self.skipped("ESC V: printing turned by 90°", whole),
+            b'%' if on => return self.skipped("ESC %: user-defined characters", whole),
+            b'r' if on => return self.skipped("ESC r: the second colour", whole),
+            b'e' | b'K' if n > 0 => return self.skipped("reverse feed", whole),
+            b'L' => return self.skipped("ESC L: page mode; its content is printed line by line", whole),
+            b'S' | b'W' | b'T' | 0x0c => return self.skipped("a command of page mode", whole),
+            // Double strike is bold. The rest does not affect the paper: the buzzer (ESC B of many clones), sensors,
+            // buttons, print direction, the print head's home position.
             _ => {}
         }
         done(need)
@@ -127,7 +127,7 @@ impl Interpreter {
         if ended {
             return done(at);
         }
-        self.undone("ESC D: tab positions that do not ascend; what follows is taken for text", &bytes[..at])
+        self.skipped("ESC D: tab positions that do not ascend; what follows is taken for text", &bytes[..at])
     }
 
     /// ESC & y c1 c2 [x d1…d(y·x)]…, define user-defined characters
@@ -142,7 +142,7 @@ impl Interpreter {
             at += 1 + usize::from(rows) * usize::from(wide);
         }
         match bytes.get(..at) {
-            Some(whole) => self.undone("ESC &: user-defined characters", whole),
+            Some(whole) => self.skipped("ESC &: user-defined characters", whole),
             None => Step::More,
         }
     }
@@ -173,12 +173,12 @@ impl Interpreter {
             b'.' => self.set.kanji = false,
             b'&' => {
                 self.set.kanji = true;
-                return self.undone("FS &: Kanji mode", whole);
+                return self.skipped("FS &: Kanji mode", whole);
             }
             _ => {}
         }
         // The rest is how Kanji look.
-        if name.is_empty() { done(need) } else { self.undone(name, whole) }
+        if name.is_empty() { done(need) } else { self.skipped(name, whole) }
     }
 
     /// FS q n [xL xH yL yH d1…dk]…, define stored images
@@ -193,12 +193,12 @@ impl Interpreter {
             }
         }
         match bytes.get(..at) {
-            Some(whole) => self.undone("FS q: stored images", whole),
+            Some(whole) => self.skipped("FS q: stored images", whole),
             None => Step::More,
         }
     }
 
-    /// Real-time commands are executed when they arrive; here they only take up room.
+    /// Real-time commands were executed on arrival; here they are only skipped.
     pub(super) fn dle(&mut self, bytes: &[u8]) -> Step {
         let (need, name) = match bytes {
             [_] | [_, 0x04 | 0x05 | 0x14] => return Step::More,
@@ -217,6 +217,6 @@ impl Interpreter {
             _ => return self.unknown(&bytes[..1]),
         };
         let Some(whole) = bytes.get(..need) else { return Step::More };
-        if name.is_empty() { done(need) } else { self.undone(name, whole) }
+        if name.is_empty() { done(need) } else { self.skipped(name, whole) }
     }
 }

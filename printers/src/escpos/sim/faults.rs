@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How a virtual printer misbehaves. Change it at any time.
+/// How a simulated printer misbehaves. May be changed at any time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Faults {
-    /// The paper ends after so many more lines (24 dots of an image are a line).
+    /// The paper ends after this many more lines (24 dots of an image are a line).
     pub paper_out_after_lines: Option<u32>,
-    /// The connection ends after so many bytes of it.
+    /// It closes the connection after this many bytes.
     pub hang_up_after_bytes: Option<usize>,
     /// It answers nothing and reports nothing.
     pub mute: bool,
@@ -17,46 +17,45 @@ pub struct Faults {
     pub no_process_id: bool,
     /// It does not answer `GS r`.
     pub no_transmit_status: bool,
-    /// It answers only the first and the fourth real-time status, as cheap ones do.
+    /// It answers only `DLE EOT` 1 and 4, as cheap printers do.
     pub few_statuses: bool,
-    /// It does not report by itself.
+    /// It does not support Automatic Status Back.
     pub no_automatic_status: bool,
-    /// It does not know `DLE DC4` function 8.
+    /// It does not support `DLE DC4` function 8.
     pub no_clear: bool,
-    /// It does not say who it is.
+    /// It does not answer `GS I`.
     pub no_identity: bool,
-    /// Its answers come this much later.
+    /// Its replies are delayed by this much.
     pub late: Duration,
-    /// What happens to the next things that it says, one after the other; `None` is nothing.
+    /// What happens to its next replies, one by one; `None` leaves a reply alone.
     pub mishaps: VecDeque<Option<Mishap>>,
-    /// It serves somebody else: it takes the connection, reads nothing and says nothing.
+    /// It serves another host: it accepts the connection, but neither reads nor replies.
     pub held: bool,
-    /// How it is reached: this many bytes a second, through a buffer before the printer, as behind a serial
-    /// server or on Bluetooth.
+    /// A slow line in front of it, as behind a serial server or over Bluetooth.
     pub line: Option<Line>,
 }
 
-/// What happens to one thing that a virtual printer says.
+/// What happens to a reply of a simulated printer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mishap {
-    /// It comes later, and so does everything behind it.
+    /// It is late, and so is everything behind it.
     Late(Duration),
-    /// It comes later, and what is said meanwhile overtakes it.
+    /// It is late, and later replies overtake it.
     Overtaken(Duration),
     /// Its first byte is lost.
     FirstByteLost,
-    /// All of it is lost.
+    /// It is lost.
     Lost,
-    /// Something else comes instead.
+    /// It is replaced by other bytes.
     Instead(Vec<u8>),
 }
 
-/// A slow line before a virtual printer.
+/// A slow line with a buffer, in front of a simulated printer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
-    /// 960 is a serial port of 9600 baud.
+    /// Speed; 960 is a serial port at 9600 baud.
     pub bytes_per_second: u32,
-    /// Bytes that are taken from the host before they have passed the line.
+    /// How many bytes the buffer takes from the host ahead of the line.
     pub buffer: usize,
 }

@@ -1,5 +1,5 @@
-//! Glyphs for virtual paper: Spleen by Frederic Cambus (BSD 2-Clause), in the sizes that come next
-//! to a receipt printer's fonts A (12 × 24) and B (9 × 17).
+//! Glyphs: Spleen by Frederic Cambus (BSD 2-Clause), in the sizes closest to a receipt printer's fonts A (12 × 24) and
+//! B (9 × 17).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -52,7 +52,7 @@ impl Interpreter {
             b'f' => {
                 set.hri_font = if n & 1 == 1 { Font::B } else { Font::A };
                 if !matches!(n, 0 | 1 | 48 | 49) {
-                    return self.undone(format!("GS f: font {n} is not known"), whole);
+                    return self.skipped(format!("GS f: font {n} is not known"), whole);
                 }
             }
             b'h' => set.bar_height = u32::from(n).max(1),
@@ -72,12 +72,12 @@ impl Interpreter {
                 self.line.clear();
                 self.cursor = 0;
             }
-            b'P' if whole[2..] != [0, 0] => return self.undone("GS P: motion units, which stay dots", whole),
-            b'b' if n & 1 == 1 => return self.undone("GS b: smoothing", whole),
-            b'/' => return self.undone("GS /: a downloaded image", whole),
-            b':' | b'^' => return self.undone("a macro", whole),
-            b'c' | b'C' => return self.undone("a serial number counter", whole),
-            b'g' => return self.undone("GS g: the maintenance counter", whole),
+            b'P' if whole[2..] != [0, 0] => return self.skipped("GS P: motion units, which stay dots", whole),
+            b'b' if n & 1 == 1 => return self.skipped("GS b: smoothing", whole),
+            b'/' => return self.skipped("GS /: a downloaded image", whole),
+            b':' | b'^' => return self.skipped("a macro", whole),
+            b'c' | b'C' => return self.skipped("a serial number counter", whole),
+            b'g' => return self.skipped("GS g: the maintenance counter", whole),
             // The second colour's ink, speed, and page mode's positions.
             _ => {}
         }
@@ -90,7 +90,7 @@ impl Interpreter {
             return self.unknown(&bytes[..head]);
         }
         match bytes.get(..head + count) {
-            Some(whole) => self.undone(name, whole),
+            Some(whole) => self.skipped(name, whole),
             None => Step::More,
         }
     }
@@ -106,11 +106,11 @@ impl Interpreter {
             (0x1d, b'H', [0x30, 0x30, a, b, c, d]) => {
                 return Step::Done(length, Some(Ask::ProcessId([*a, *b, *c, *d])));
             }
-            (0x1d, b'A', _) => return self.undone("GS ( A: a test print", whole),
+            (0x1d, b'A', _) => return self.skipped("GS ( A: a test print", whole),
             (0x1d, b'N', [48, colour, ..]) if *colour > 49 => {
-                return self.undone("GS ( N: another colour", whole);
+                return self.skipped("GS ( N: another colour", whole);
             }
-            (0x1c, b'C', _) => return self.undone("FS ( C: another character encoding", whole),
+            (0x1c, b'C', _) => return self.skipped("FS ( C: another character encoding", whole),
             // Settings that change nothing on virtual paper: set-up, density, colours, the buzzer
             // (ESC ( A), Kanji fonts (FS ( A).
             (0x1d, b'D' | b'E' | b'K' | b'N' | b'H', _) | (0x1b | 0x1c, b'A', _) => {}

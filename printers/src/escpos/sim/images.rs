@@ -58,7 +58,7 @@ impl Interpreter {
                 }
             }
         }
-        // What is beyond the edge is lost only if there is something.
+        // Listed only if black dots are cut off.
         let edge = self.profile.width.0;
         if width > edge && data.chunks_exact(stride.max(1)).any(|row| inked(row, edge / across)) {
             self.too_wide(width);
@@ -69,7 +69,7 @@ impl Interpreter {
     fn too_wide(&mut self, width: u32) {
         let edge = self.profile.width.0;
         if width > edge {
-            self.undone(format!("an image of {width} dots, cut off at the paper's edge ({edge})"), &[]);
+            self.skipped(format!("an image of {width} dots, cut off at the paper's edge ({edge})"), &[]);
         }
     }
 
@@ -93,7 +93,7 @@ impl Interpreter {
                 let (width, rows) = (u16::from_le_bytes([*xl, *xh]), usize::from(u16::from_le_bytes([*yl, *yh])));
                 let stride = usize::from(width.div_ceil(8));
                 if data.len() < stride * rows || stride == 0 {
-                    return self.undone("GS ( L: an image with too few bytes", whole);
+                    return self.skipped("GS ( L: an image with too few bytes", whole);
                 }
                 let (across, down) = (u32::from(*bx).clamp(1, 2), u32::from(*by).clamp(1, 2));
                 self.graphics = Some(self.map(&data[..stride * rows], stride, rows, across, down));
@@ -103,12 +103,12 @@ impl Interpreter {
                     let label = format!("[image {}]", map.width());
                     self.image(map, label);
                 }
-                None => return self.undone("GS ( L: no image is stored", whole),
+                None => return self.skipped("GS ( L: no image is stored", whole),
             },
             [0x30, 49 | 1, ..] => {}
-            [0x30, 48 | 51 | 52 | 0 | 3 | 4, ..] => return self.undone("GS ( L: a question about memory", whole),
-            [0x30, 64..=69, ..] | [0x30, 80..=85, ..] => return self.undone("GS ( L: a stored image", whole),
-            [0x30, 113, ..] => return self.undone("GS ( L: an image in columns", whole),
+            [0x30, 48 | 51 | 52 | 0 | 3 | 4, ..] => return self.skipped("GS ( L: a question about memory", whole),
+            [0x30, 64..=69, ..] | [0x30, 80..=85, ..] => return self.skipped("GS ( L: a stored image", whole),
+            [0x30, 113, ..] => return self.skipped("GS ( L: an image in columns", whole),
             _ => return self.unknown(whole),
         }
         done(whole.len())

@@ -1,16 +1,14 @@
-//! What an ESC/POS printer does with its bytes: a lenient interpreter, wider than our encoder, so
-//! that other people's output prints too.
+//! The interpreter of ESC/POS: lenient, and wider than our encoder, so that other software's output prints, too.
 //!
-//! It takes one command at a time from a buffer and says when it needs more, so it does not matter
-//! how the bytes arrive. What it does not do is listed as [`Unsupported`](super::Unsupported) and does
-//! not stop printing: page mode, user-defined characters, Kanji, upside-down and rotated printing,
-//! stored images, macros. A code other than QR, EAN, UPC-A, Code 39, Code 128 and ITF is named on the
-//! paper and in the text instead of being drawn; one that a real printer would not print either (too
-//! wide, not encodable) is only listed. QR codes of model 1 are drawn as model 2. Smoothing, colours,
-//! and motion units other than dots have no effect.
+//! It takes one command at a time from a buffer and reports when it needs more, so it does not matter how the bytes
+//! arrive. What it does not support is listed as [`Unsupported`](super::Unsupported) and does not stop printing: page
+//! mode, user-defined characters, Kanji, upside-down and rotated printing, stored images, macros. Codes other than QR,
+//! EAN, UPC-A, Code 39, Code 128 and ITF are named on the paper and in the text instead of being drawn; those that a real
+//! printer would not print either (too wide, not encodable) are only listed. QR codes of model 1 are drawn as model 2.
+//! Smoothing, colours, and motion units other than dots have no effect.
 //!
-//! This file has the state, the text and the paper; the commands are in [`super::esc`],
-//! [`super::gs`], [`super::images`] and [`super::codes`].
+//! This file has the state, the text and the paper; the commands are in [`super::esc`], [`super::gs`],
+//! [`super::images`] and [`super::codes`].
 
 use super::charset;
 use super::codes::Symbol;
@@ -23,16 +21,16 @@ use crate::printer::DrawerPin;
 use crate::profile::Profile;
 use crate::text::CodePage;
 
-/// Dots from line to line, unless told otherwise.
+/// Default line spacing in dots.
 pub(super) const SPACING: u32 = 30;
-/// Largest image or data block that is waited for.
+/// The largest image or data block that is accepted, in bytes.
 pub(super) const LARGEST: usize = 8 << 20;
 /// Pulses that are kept.
 const KICKS: usize = 1000;
-/// Characters and images on one line, which a host can print over each other.
+/// The maximum number of characters and images on a line; a host can overprint.
 const PIECES: usize = 10_000;
 
-/// What the printer has to answer, or to do besides printing.
+/// A request from the host, or a change of state besides printing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     /// GS I n
@@ -51,11 +49,11 @@ pub(super) enum Ask {
     Initialize,
 }
 
-/// What came of one step.
+/// The result of a step.
 pub(super) enum Step {
     /// The command is incomplete.
     More,
-    /// So many bytes are done.
+    /// This many bytes were processed.
     Done(usize, Option<Ask>),
 }
 
@@ -68,11 +66,11 @@ pub(super) struct Interpreter {
     /// All pulses since the beginning.
     pub(super) kicked: u64,
     pub(super) unsupported: List,
-    /// Lines of text height printed since the beginning.
+    /// Lines of text printed since the beginning.
     pub(super) lines: u32,
-    /// Bytes done since the beginning.
+    /// Bytes processed since the beginning.
     offset: u64,
-    /// Where the command or character stands that is being done.
+    /// The offset of the current command or character.
     at: u64,
     pub(super) line: Vec<Piece>,
     pub(super) cursor: u32,
@@ -147,7 +145,7 @@ impl Interpreter {
         }
     }
 
-    /// Does the first command in `bytes`.
+    /// Executes the first command in `bytes`.
     pub(super) fn step(&mut self, bytes: &[u8]) -> Step {
         self.at = self.offset;
         let step = self.execute(bytes);
@@ -157,15 +155,15 @@ impl Interpreter {
         step
     }
 
-    /// Bytes that will never be interpreted: cleared from the buffer.
-    pub(super) fn skip(&mut self, count: usize) {
+    /// Skips bytes that were cleared from the buffer.
+    pub(super) fn discard(&mut self, count: usize) {
         self.offset += count as u64;
         self.line.clear();
         self.cursor = 0;
     }
 
-    /// The bytes end here, in the middle of a command if there is a `rest`. Prints what is on the line
-    /// (a real printer would keep it) and ends the sheet.
+    /// Ends the input, inside a command if there is a `rest`. Prints the unfinished line (a real printer would keep it)
+    /// and ends the sheet.
     pub(super) fn finish(&mut self, rest: &[u8]) {
         if !rest.is_empty() {
             self.cut_off(rest);
@@ -176,13 +174,13 @@ impl Interpreter {
         self.end_sheet();
     }
 
-    /// Lists a command that has not arrived as a whole.
+    /// Lists an incomplete command.
     pub(super) fn cut_off(&mut self, rest: &[u8]) {
         let name = format!("the data end in the middle of {}", head(rest));
         self.unsupported.add(self.offset, name, rest);
     }
 
-    /// Lists what is on the line and will not be printed.
+    /// Lists an unfinished line that will not be printed.
     pub(super) fn lose_line(&mut self) {
         if !self.line.is_empty() {
             let count = self.line.len();
@@ -190,7 +188,7 @@ impl Interpreter {
         }
     }
 
-    /// Settings and what is buffered are gone, as when the power is.
+    /// Resets settings and buffers, as when switched off.
     pub(super) fn reset(&mut self) {
         self.set = Settings::default();
         self.symbol = Symbol::default();
@@ -228,7 +226,7 @@ impl Interpreter {
                 done(1)
             }
             b'\r' | 0 | 0x0c | 0x18 => done(1),
-            0x01..0x20 => self.undone("control character", &bytes[..1]),
+            0x01..0x20 => self.skipped("control character", &bytes[..1]),
             _ => {
                 let end = bytes.iter().position(|b| *b < 0x20).unwrap_or(bytes.len());
                 for (i, &byte) in bytes[..end].iter().enumerate() {
@@ -240,7 +238,7 @@ impl Interpreter {
         }
     }
 
-    /// ESC = turned the printer off: only ESC = is heeded.
+    /// ESC = has deselected the printer: only ESC = is executed.
     fn elsewhere(&mut self, bytes: &[u8]) -> Step {
         let end = match bytes {
             [0x1b] | [0x1b, b'='] => return Step::More,
@@ -340,7 +338,7 @@ impl Interpreter {
         self.put(&[Piece::Image { map, x: 0, label }], width, 0);
     }
 
-    /// Prints pieces that take up `width` dots, and feeds at least `dots`.
+    /// Prints pieces `width` dots wide, and feeds at least `dots`.
     pub(super) fn put(&mut self, pieces: &[Piece], width: u32, dots: u32) {
         self.sheet.line(pieces, width, self.set.left, self.area(), self.set.align, dots);
         self.look_at_the_end();
@@ -375,19 +373,18 @@ impl Interpreter {
         self.end_sheet();
     }
 
-    /// Lists a command that is not done.
-    pub(super) fn undone(&mut self, name: impl Into<std::borrow::Cow<'static, str>>, bytes: &[u8]) -> Step {
+    /// Lists a command that is skipped or done differently.
+    pub(super) fn skipped(&mut self, name: impl Into<std::borrow::Cow<'static, str>>, bytes: &[u8]) -> Step {
         self.unsupported.add(self.at, name, bytes);
         done(bytes.len())
     }
 
-    /// Lists a command that is not known, as long as it is thought to be.
+    /// Lists an unknown command, at its presumed length.
     pub(super) fn unknown(&mut self, bytes: &[u8]) -> Step {
-        self.undone(format!("{} is not known", head(bytes)), bytes)
+        self.skipped(format!("{} is not known", head(bytes)), bytes)
     }
 
-    /// Lists a lead byte and what follows it, unless that is a control character: it may be the lead of
-    /// the next command.
+    /// Lists a lead byte and the byte behind it, unless that is a control character, which may lead the next command.
     pub(super) fn unknown_pair(&mut self, bytes: &[u8]) -> Step {
         let count = if bytes[1] < 0x20 { 1 } else { 2 };
         self.unknown(&bytes[..count])
@@ -398,7 +395,7 @@ pub(super) fn done(count: usize) -> Step {
     Step::Done(count, None)
 }
 
-/// A command's name from its first bytes, as manuals write it: `GS ( k`.
+/// A command's name as in manuals, from its first bytes: `GS ( k`.
 fn head(bytes: &[u8]) -> String {
     let byte = |b: &u8| if b.is_ascii_graphic() { char::from(*b).to_string() } else { format!("{b:02X}") };
     let (lead, rest) = match bytes {

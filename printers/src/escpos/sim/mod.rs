@@ -1,9 +1,8 @@
-//! A receipt printer without hardware: it prints to PNG and text, answers as a real one does, and
-//! misbehaves on request.
+//! A simulated receipt printer: it prints to PNG and text, answers as a real one does, and misbehaves on request.
 //!
-//! Serve a [`Simulator`] with [`tresen_hal::sim`] over TCP, a pseudo-terminal or memory, or
-//! [`render`] a file of bytes, or [`preview`] a receipt. Glyphs are those of the Spleen fonts; QR codes and barcodes are really
-//! drawn, so that a scanner reads them from the picture.
+//! Serve a [`Simulator`] with [`tresen_hal::sim`] over TCP, a pseudo-terminal or memory, [`render`] a file of bytes, or
+//! [`preview`] a receipt. Glyphs are those of the Spleen fonts; QR codes and barcodes are drawn, so that a scanner can
+//! read them from the picture.
 
 mod charset;
 mod codes;
@@ -34,39 +33,39 @@ pub use unsupported::Unsupported;
 use crate::document::Kick;
 use crate::profile::Profile;
 
-/// Bytes taken while nothing is printed; then the printer stops reading.
+/// Bytes buffered while the printer is stopped; then it stops reading.
 const CAPACITY: usize = 4096;
-/// The latest received bytes that are kept.
+/// How many received bytes are kept, the latest.
 const KEPT: usize = 16 << 20;
 
-/// A printer without hardware.
+/// A simulated printer.
 #[derive(Debug)]
 pub struct Simulator {
     /// How it misbehaves.
     pub faults: Faults,
-    /// What it calls itself: maker, model, firmware, serial number.
+    /// The identity it reports: maker, model, firmware, serial number.
     pub identity: [String; 4],
     interpreter: Interpreter,
     /// Received, not yet printed.
     buffer: Vec<u8>,
     raw: Vec<u8>,
-    /// The latest bytes, in which real-time commands are found.
+    /// The last bytes received, searched for real-time commands.
     tail: Vec<u8>,
     state: State,
     automatic: u8,
     reported: Option<[u8; 4]>,
     actions: VecDeque<Action>,
-    /// What is said later, the earliest first, and whether it lets others pass.
+    /// Delayed replies, the earliest first, and whether others may overtake them.
     delayed: VecDeque<(Instant, Vec<u8>, bool)>,
-    /// What is still on a slow line, and when its first byte was due.
+    /// Bytes still on a slow line, and since when the first of them.
     on_line: VecDeque<u8>,
     line_since: Option<Instant>,
     now: Option<Instant>,
     connection_bytes: usize,
-    /// How long it must be silent until a sheet without a cut is taken to be finished.
+    /// A sheet without a cut is finished after this much silence.
     silence: Option<Duration>,
-    heard: Option<Instant>,
-    /// The connection ended within a command, and that is listed.
+    last_input: Option<Instant>,
+    /// The connection ended inside a command, and that is listed.
     cut_short: bool,
     /// The level of the sense pin at which the attached drawer is open.
     drawer: Option<bool>,
@@ -82,7 +81,7 @@ struct State {
 }
 
 impl Simulator {
-    /// A printer of that profile that works.
+    /// A working printer of this profile.
     pub fn new(profile: Profile) -> Self {
         let model = profile.name.strip_prefix("epson-").map_or("VIRTUAL".into(), str::to_uppercase);
         Self {
@@ -102,14 +101,14 @@ impl Simulator {
             now: None,
             connection_bytes: 0,
             silence: None,
-            heard: None,
+            last_input: None,
             cut_short: false,
             drawer: None,
         }
     }
 
-    /// A printer without a cutter, or for hosts that do not cut: a sheet also ends after this much
-    /// silence, and when the host disconnects.
+    /// For printers without a cutter and hosts that do not cut: a sheet also ends after this much silence, and when the
+    /// host disconnects.
     #[must_use]
     pub fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = Some(silence);
@@ -128,7 +127,7 @@ impl Simulator {
         self.interpreter.pile.sheets()
     }
 
-    /// Takes the sheets that were cut off, as a person does.
+    /// Takes the finished sheets.
     pub fn take_sheets(&mut self) -> Vec<Sheet> {
         self.interpreter.pile.take()
     }
@@ -158,42 +157,40 @@ impl Simulator {
         &self.interpreter.kicks
     }
 
-    /// What it did not do as a real printer would: the first 1,000 since they were last taken.
+    /// What it did not do as a real printer would: the first 1,000 entries since they were last taken.
     pub fn unsupported(&self) -> &[Unsupported] {
         self.interpreter.unsupported.entries()
     }
 
-    /// How many more there were than it lists.
+    /// How many more entries there were.
     pub fn unlisted(&self) -> u64 {
         self.interpreter.unsupported.unlisted()
     }
 
-    /// Takes the list, so that it has room again.
+    /// Takes the list, which makes room for further entries.
     pub fn take_unsupported(&mut self) -> Vec<Unsupported> {
         self.interpreter.unsupported.take()
     }
 
-    /// How many sheets are neither kept nor taken.
+    /// How many finished sheets were discarded before anyone took them.
     pub fn discarded(&self) -> u64 {
         self.interpreter.pile.discarded()
     }
 
-    /// Ends the sheet as a person does who tears it off. What is on an unfinished line stays in the
-    /// printer.
+    /// Ends the sheet, as if torn off. An unfinished line stays in the printer.
     pub fn tear_off(&mut self) {
         self.interpreter.end_sheet();
     }
 
-    /// Nothing more will come: prints what is on the line, ends the sheet, and lists a command of which
-    /// the end is missing.
+    /// Ends the input: prints the unfinished line, ends the sheet, and lists an incomplete command.
     pub fn finish(&mut self) {
         self.lose_buffer();
         self.buffer.clear();
         self.interpreter.finish(&[]);
     }
 
-    /// Switches it off and on again: settings, unfinished lines and commands are gone; what was
-    /// buffered is listed as lost. The sheet stays in the printer.
+    /// Switches it off and on: settings, unfinished lines and commands are lost, and buffered data is listed as lost. The
+    /// sheet stays in the printer.
     pub fn power_cycle(&mut self) {
         self.lose_buffer();
         self.interpreter.lose_line();
@@ -234,32 +231,32 @@ impl Simulator {
     }
 
     /// Takes the paper out.
-    pub fn take_paper(&mut self) {
+    pub fn remove_paper(&mut self) {
         self.state.paper_out = true;
         self.changed();
     }
 
-    /// Puts in a new roll; printing goes on.
-    pub fn put_paper(&mut self) {
+    /// Puts in a new roll; printing continues.
+    pub fn load_paper(&mut self) {
         self.state.paper_out = false;
         self.state.near_end = false;
         self.faults.paper_out_after_lines = None;
         self.changed();
     }
 
-    /// The near-end sensor sees the roll's end, or does not.
+    /// Sets the near-end sensor.
     pub fn near_end(&mut self, near: bool) {
         self.state.near_end = near;
         self.changed();
     }
 
-    /// Opens or closes the cover; with an open one nothing prints.
+    /// Opens or closes the cover; nothing is printed while it is open.
     pub fn cover(&mut self, open: bool) {
         self.state.cover_open = open;
         self.changed();
     }
 
-    /// Jams the cutter, until somebody frees it or the host sends `DLE ENQ`.
+    /// Jams or frees the cutter; `DLE ENQ` from the host frees it, too.
     pub fn jam_cutter(&mut self, jammed: bool) {
         self.state.cutter_jam = jammed;
         self.changed();
@@ -303,7 +300,7 @@ impl Simulator {
         self.buffer.drain(..at);
     }
 
-    /// Takes from the slow line what has passed it.
+    /// Receives what has passed the slow line.
     fn take_line(&mut self, now: Instant) {
         let (Some(line), Some(since)) = (self.faults.line, self.line_since) else {
             let all: Vec<u8> = self.on_line.drain(..).collect();
@@ -328,23 +325,23 @@ impl Simulator {
         self.print();
     }
 
-    /// Lists what was received and will not be printed.
+    /// Lists buffered data that will not be printed.
     fn lose_buffer(&mut self) {
         if self.blocked() && !self.buffer.is_empty() {
-            self.interpreter.undone("what was waiting to be printed is lost", &self.buffer);
+            self.interpreter.skipped("buffered data is lost", &self.buffer);
         } else if !self.buffer.is_empty() && !self.cut_short {
             self.interpreter.cut_off(&self.buffer);
         }
     }
 
-    /// When a sheet without a cut is taken to be finished.
+    /// When silence ends the sheet.
     fn silent_at(&self) -> Option<Instant> {
         let waits = !self.interpreter.sheet.is_empty() && !self.blocked();
-        self.heard.filter(|_| waits).zip(self.silence).map(|(heard, silence)| heard + silence)
+        self.last_input.filter(|_| waits).zip(self.silence).map(|(at, silence)| at + silence)
     }
 
     fn clear(&mut self) {
-        self.interpreter.skip(self.buffer.len());
+        self.interpreter.discard(self.buffer.len());
         self.buffer.clear();
     }
 }

@@ -6,11 +6,11 @@ use super::font::Font;
 use crate::bitmap::Bitmap;
 use crate::document::Align;
 
-/// White border of the PNG, in dots: paper is wider than what is printed on it.
+/// White margin of the PNG, in dots: paper is wider than its printable area.
 const MARGIN: u32 = 32;
-/// Longest sheet, in dots: 8 m at 203 dpi. What comes after it is not drawn.
+/// Maximum length of a sheet, in dots: 8 m at 203 dpi. The rest is not drawn.
 pub(super) const LONGEST: u32 = 65_536;
-/// Longest text of a sheet, in bytes.
+/// Maximum text of a sheet, in bytes.
 const LONGEST_TEXT: usize = 1 << 20;
 /// Columns of the text view.
 const WIDEST_TEXT: usize = 256;
@@ -20,7 +20,7 @@ const WIDEST_TEXT: usize = 256;
 pub struct Sheet {
     /// The rows down to the lowest that was printed on.
     ink: Bitmap,
-    /// All rows, once somebody asked for them.
+    /// All rows, once requested.
     whole: OnceLock<Bitmap>,
     /// Where the next line begins.
     y: u32,
@@ -98,8 +98,7 @@ impl Sheet {
         })
     }
 
-    /// What is written on it, a line of text for each printed line, from left to right; codes and
-    /// images are named in brackets.
+    /// Its text, one line for each printed line, from left to right; codes and images are named in brackets.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -114,7 +113,7 @@ impl Sheet {
         self.y == 0 && self.text.is_empty()
     }
 
-    /// Whether it is so long that nothing more is drawn on it.
+    /// Whether it has reached its maximum length.
     pub(super) fn is_full(&self) -> bool {
         self.y >= LONGEST || self.text.len() >= LONGEST_TEXT
     }
@@ -165,7 +164,7 @@ impl Sheet {
         self.write(sorted.into_iter(), start);
     }
 
-    /// Puts the line's characters where they stand, in columns of font A.
+    /// Places the line's characters in columns of font A.
     fn write<'a>(&mut self, pieces: impl Iterator<Item = &'a Piece>, start: u32) {
         let mut line = String::new();
         let mut column = 0;
@@ -199,7 +198,7 @@ impl Sheet {
         self.text.push('\n');
     }
 
-    /// Adds another sheet below, as far as there is paper.
+    /// Appends another sheet, up to the maximum length.
     pub(super) fn append(&mut self, other: &Self) {
         let top = self.y;
         self.feed(other.y);
@@ -213,7 +212,7 @@ impl Sheet {
 #[derive(Debug, Default)]
 pub(super) struct Pile {
     sheets: Vec<Sheet>,
-    /// Those before this one are gone, though their places are still there.
+    /// Sheets before this index are discarded, but still take up an entry.
     first: usize,
     weight: usize,
     discarded: u64,
@@ -249,7 +248,7 @@ impl Pile {
         std::mem::take(&mut self.sheets).split_off(first)
     }
 
-    /// Sheets that were finished and are no longer kept, and that nobody took.
+    /// How many finished sheets were discarded before anyone took them.
     pub(super) fn discarded(&self) -> u64 {
         self.discarded
     }
@@ -259,7 +258,7 @@ fn weight(sheet: &Sheet) -> usize {
     sheet.y as usize + sheet.text.len() / 64
 }
 
-/// A line of words as a picture, cut off at `width` dots.
+/// A line of text as a bitmap, clipped at `width` dots.
 pub(super) fn lettering(words: &str, width: u32) -> Bitmap {
     let look = Look::default();
     let (across, down) = look.cell();

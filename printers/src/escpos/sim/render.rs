@@ -1,4 +1,4 @@
-//! Bytes and receipts on virtual paper, without a dialogue.
+//! Renders bytes and receipts, without a dialogue.
 
 use super::interpreter::{Interpreter, Step};
 use super::{Sheet, Unsupported};
@@ -11,36 +11,36 @@ use crate::profile::Profile;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rendered {
-    /// Sheet by sheet, cut by cut: the latest 1,000, and at most 32 m of them.
+    /// The sheets: the latest 1,000, and at most 32 m of them.
     pub sheets: Vec<Sheet>,
-    /// How many sheets before them are not kept.
+    /// How many earlier sheets were discarded.
     pub discarded: u64,
-    /// Drawer pulses, also those in real time (`DLE DC4`); the first 1,000.
+    /// Drawer pulses, including those in real time (`DLE DC4`); the first 1,000.
     pub kicks: Vec<Kick>,
-    /// What was not printed as a real printer would print it: the first 1,000.
+    /// What was not printed as a real printer would print it: the first 1,000 entries.
     pub unsupported: Vec<Unsupported>,
-    /// How many more there were.
+    /// How many more entries there were.
     pub unlisted: u64,
 }
 
 impl Rendered {
-    /// All sheets on one piece of paper, as far as 8 m go.
+    /// All sheets as one, up to 8 m.
     pub fn roll(&self) -> Sheet {
         roll(&self.sheets)
     }
 }
 
-/// Prints bytes onto virtual paper.
+/// Renders a stream of bytes.
 ///
-/// A real-time command to clear the buffers (`DLE DC4` function 8) is listed and not done: what it
-/// clears depends on when it arrives.
+/// The real-time command that clears the buffers (`DLE DC4` function 8) is listed and not executed: what it clears
+/// depends on when it arrives.
 pub fn render(bytes: &[u8], profile: &Profile) -> Rendered {
     let mut interpreter = Interpreter::new(profile.clone());
     let mut pulses = bytes.windows(5).enumerate().filter_map(|(at, w)| Some((at + w.len(), pulse(w)?))).peekable();
     let mut at = 0;
     while let Step::Done(count, _) = interpreter.step(&bytes[at..]) {
         at += count;
-        // A printer obeys them wherever they stand, even in the data of another command.
+        // Executed wherever they occur, even inside the data of another command.
         while let Some((_, kick)) = pulses.next_if(|(end, _)| *end <= at) {
             interpreter.kick(kick.pin, kick.on_ms, kick.off_ms);
         }
@@ -56,7 +56,7 @@ pub fn render(bytes: &[u8], profile: &Profile) -> Rendered {
     }
 }
 
-/// A receipt on virtual paper: what a printer of that profile would print.
+/// Renders a receipt as a printer of this profile would print it.
 pub fn preview(receipt: &Receipt, profile: &Profile) -> Rendered {
     render(&wire::encode(receipt, profile), profile)
 }
@@ -69,7 +69,7 @@ pub(super) fn roll(sheets: &[Sheet]) -> Sheet {
     })
 }
 
-/// DLE DC4, function 1: the drawer's pulse in real time, on and off for `t` times 100 ms.
+/// DLE DC4, function 1: a drawer pulse in real time, on and off for `t` × 100 ms each.
 pub(super) fn pulse(command: &[u8]) -> Option<Kick> {
     let &[0x10, 0x14, 1, pin @ (0 | 1), t @ 1..=8] = command else { return None };
     let pin = if pin == 0 { DrawerPin::Two } else { DrawerPin::Five };

@@ -17,33 +17,33 @@ impl Simulator {
                 self.reported = None;
                 self.report();
             }
-            Ask::ProcessId([a, b, c, d]) if !self.faults.no_process_id => self.say(vec![0x37, 0x22, a, b, c, d, 0]),
-            Ask::Status(1 | 49) if !self.faults.no_transmit_status => self.say(vec![self.automatic_status()[2]]),
-            Ask::Status(2 | 50) if !self.faults.no_transmit_status => self.say(vec![self.state.drawer_high.into()]),
+            Ask::ProcessId([a, b, c, d]) if !self.faults.no_process_id => self.reply(vec![0x37, 0x22, a, b, c, d, 0]),
+            Ask::Status(1 | 49) if !self.faults.no_transmit_status => self.reply(vec![self.automatic_status()[2]]),
+            Ask::Status(2 | 50) if !self.faults.no_transmit_status => self.reply(vec![self.state.drawer_high.into()]),
             Ask::Status(1 | 2 | 49 | 50) => {}
-            Ask::Status(_) => _ = self.interpreter.undone("GS r: a status that is not known", command),
-            Ask::PaperSensor => self.say(vec![self.automatic_status()[2]]),
-            Ask::Peripheral => self.say(vec![self.state.drawer_high.into()]),
+            Ask::Status(_) => _ = self.interpreter.skipped("GS r: a status that is not known", command),
+            Ask::PaperSensor => self.reply(vec![self.automatic_status()[2]]),
+            Ask::Peripheral => self.reply(vec![self.state.drawer_high.into()]),
             Ask::Id(n) if !self.faults.no_identity => match n {
-                1 | 49 => self.say(vec![0x20]),
-                2 | 50 => self.say(vec![0x02]),
-                3 | 51 => self.say(vec![0x01]),
-                65 => self.say_text(2),
-                66 => self.say_text(0),
-                67 => self.say_text(1),
-                68 => self.say_text(3),
-                _ => _ = self.interpreter.undone("GS I: an identity that is not known", command),
+                1 | 49 => self.reply(vec![0x20]),
+                2 | 50 => self.reply(vec![0x02]),
+                3 | 51 => self.reply(vec![0x01]),
+                65 => self.reply_text(2),
+                66 => self.reply_text(0),
+                67 => self.reply_text(1),
+                68 => self.reply_text(3),
+                _ => _ = self.interpreter.skipped("GS I: an identity that is not known", command),
             },
             _ => {}
         }
     }
 
-    fn say_text(&mut self, which: usize) {
+    fn reply_text(&mut self, which: usize) {
         let text = [b"_", self.identity[which].as_bytes(), b"\0"].concat();
-        self.say(text);
+        self.reply(text);
     }
 
-    pub(super) fn say(&mut self, mut bytes: Vec<u8>) {
+    pub(super) fn reply(&mut self, mut bytes: Vec<u8>) {
         if self.faults.mute || self.faults.held {
             return;
         }
@@ -59,27 +59,27 @@ impl Simulator {
         let Some(now) = self.now.filter(|_| !late.is_zero() || !self.delayed.is_empty()) else {
             return self.actions.push_back(Action::Send(bytes));
         };
-        // Behind what is to come before it, unless that is overtaken.
+        // Behind earlier replies, unless they may be overtaken.
         let behind = self.delayed.iter().filter(|(.., overtaken)| !overtaken).map(|(at, ..)| *at).max();
         let at = behind.map_or(now + late, |behind| behind.max(now + late));
         let place = self.delayed.partition_point(|(other, ..)| *other <= at);
         self.delayed.insert(place, (at, bytes, overtaken));
-        self.speak(now);
+        self.send_due(now);
     }
 
-    /// Says what is due.
-    pub(super) fn speak(&mut self, now: Instant) {
+    /// Sends the delayed replies that are due.
+    pub(super) fn send_due(&mut self, now: Instant) {
         while let Some((_, bytes, _)) = self.delayed.pop_front_if(|(at, ..)| *at <= now) {
             self.actions.push_back(Action::Send(bytes));
         }
     }
 
-    /// Automatic Status Back, if it is on and something changed.
+    /// Sends Automatic Status Back, if enabled and something has changed.
     pub(super) fn report(&mut self) {
         let status = self.automatic_status();
         if self.automatic != 0 && !self.faults.no_automatic_status && self.reported != Some(status) {
             self.reported = Some(status);
-            self.say(status.to_vec());
+            self.reply(status.to_vec());
         }
     }
 
@@ -98,7 +98,7 @@ impl Simulator {
         ]
     }
 
-    /// Real-time commands are executed when they arrive, wherever they stand.
+    /// Executes real-time commands on arrival, wherever they occur.
     pub(super) fn real_time(&mut self, byte: u8) {
         self.tail.push(byte);
         if self.tail.len() > 64 {
@@ -109,7 +109,7 @@ impl Simulator {
             [.., 0x10, 0x04, n @ 1..=4] => {
                 let s = &self.state;
                 let bit = |on: bool, bit: u8| u8::from(on) << bit;
-                self.say(vec![
+                self.reply(vec![
                     0x12 | match n {
                         1 => bit(s.drawer_high, 2) | bit(self.blocked(), 3),
                         2 => bit(s.cover_open, 2) | bit(s.paper_out, 5) | bit(s.cutter_jam, 6),
@@ -118,7 +118,7 @@ impl Simulator {
                     },
                 ]);
             }
-            // Only an error state is recovered from.
+            // DLE ENQ recovers only from an error.
             [.., 0x10, 0x05, n @ (1 | 2)] if self.state.cutter_jam => {
                 self.state.cutter_jam = false;
                 if n == 2 {
@@ -135,7 +135,7 @@ impl Simulator {
             }
             [.., 0x10, 0x14, 8, 1, 3, 20, 1, 6, 2, 8] if !self.faults.no_clear => {
                 self.clear();
-                self.say(vec![0x37, 0x25, 0]);
+                self.reply(vec![0x37, 0x25, 0]);
             }
             _ => {}
         }

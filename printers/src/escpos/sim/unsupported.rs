@@ -1,25 +1,24 @@
-//! What the virtual printer received and did not do, so that nothing is lost in silence.
+//! Lists what the simulator received and did not do, so that nothing is lost silently.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-/// Entries that are kept; what comes after them is counted.
+/// Entries that are kept; further ones are counted.
 const LISTED: usize = 1000;
 /// Bytes that an entry keeps.
 const SHOWN: usize = 64;
 
-/// Something that a printer was sent and the virtual one did not do, or did in another way: an
-/// unknown command, a code page or mode that it lacks, a code that it cannot draw, data that was cut
-/// off.
+/// Something that the simulator did not do as a real printer would: an unknown command, an unsupported code page or
+/// mode, a code that it cannot draw, incomplete data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unsupported {
     /// Where it begins, counted from the first byte ever received.
     pub offset: u64,
-    /// How many bytes it has; 0 if it is the consequence of what came before.
+    /// How many bytes it has; 0 if it is a consequence of earlier ones.
     pub length: u64,
-    /// What it is, in words: `ESC t: code page 59 is not known`.
+    /// A description: `ESC t: code page 59 is not known`.
     pub name: Cow<'static, str>,
     /// Its bytes, the first 64 of them.
     pub bytes: Vec<u8>,
@@ -39,12 +38,12 @@ impl List {
         &self.entries
     }
 
-    /// Entries that no longer fitted into the list.
+    /// How many entries did not fit into the list.
     pub(super) fn unlisted(&self) -> u64 {
         self.unlisted
     }
 
-    /// Takes all entries; there is room for others then.
+    /// Takes all entries, which makes room for others.
     pub(super) fn take(&mut self) -> Vec<Unsupported> {
         self.run = None;
         std::mem::take(&mut self.entries)
@@ -55,8 +54,8 @@ impl List {
         self.push(offset, name.into(), bytes);
     }
 
-    /// Adds bytes that continue the entry before, if that has the same name and ended here: a line of
-    /// characters is one entry, however it arrived.
+    /// Adds bytes, extending the last entry if it has the same name and ended here: a run of characters is one entry,
+    /// however it arrived.
     pub(super) fn extend(&mut self, offset: u64, name: &'static str, bytes: &[u8]) {
         let listed = match self.run {
             Some((end, listed, before)) if end == offset && before == name => {
