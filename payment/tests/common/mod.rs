@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tresen_hal::link::fault::{Fault, Plan};
 use tresen_hal::link::memory;
 use tresen_hal::sim::{self, Shared};
-use tresen_hal::{Amount, BoxFuture, Link, ManualClock, Result};
+use tresen_hal::{Amount, BoxFuture, Link, Result, SimulatedRuntime};
 use tresen_payment::zvt::sim::{Profile, Simulator, State};
 use tresen_payment::zvt::{self, Options};
 use tresen_payment::{
@@ -20,7 +20,7 @@ pub(crate) const PRICE: Amount = Amount::eur(12_50);
 pub(crate) struct Counter {
     pub(crate) sim: Shared<Simulator>,
     pub(crate) journal: Arc<MemoryJournal>,
-    pub(crate) clock: ManualClock,
+    pub(crate) clock: SimulatedRuntime,
     pub(crate) options: Options,
     serving: Option<JoinHandle<()>>,
 }
@@ -30,7 +30,7 @@ impl Counter {
         Self {
             sim: Shared::new(Simulator::new(profile)),
             journal: Arc::new(MemoryJournal::new()),
-            clock: ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp")),
+            clock: SimulatedRuntime::new(0, "2026-01-02T08:00:00Z".parse().expect("a timestamp")),
             options: Options::new("counter"),
             serving: None,
         }
