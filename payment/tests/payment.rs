@@ -387,3 +387,21 @@ async fn what_a_terminal_can_do_is_known_from_its_registration_and_the_options()
         assert_eq!((can.partial, can.receipt_text), (Known::Yes, Known::No));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password_is_refused_in_every_command_that_has_one() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    counter.sim.with(|s| s.profile_mut().password = Some("123456".parse().expect("six digits")));
+    let refused = terminal.end_of_day(Watch::none()).await.expect_err("another password");
+    assert_eq!(refused.kind(), Kind::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_amount_is_named_where_it_is_exceeded() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    let much = Request::new("sale", Amount::eur(1_000_000_000_000));
+    let error = terminal.pay(much, Watch::none()).await.expect_err("too much").to_string();
+    assert!(error.contains("at most 9999999999.99 EUR"), "{error}");
+}

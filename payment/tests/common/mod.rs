@@ -7,11 +7,11 @@ use tokio::task::JoinHandle;
 use tresen_hal::link::fault::{Fault, Plan};
 use tresen_hal::link::memory;
 use tresen_hal::sim::{self, Shared};
-use tresen_hal::{Amount, Link, Result, SimulatedRuntime};
+use tresen_hal::{Amount, Effect, Kind, Link, Result, SimulatedRuntime};
 use tresen_payment::testing::FaultyJournal;
-use tresen_payment::zvt::sim::{Profile, Simulator, State};
+use tresen_payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, State};
 use tresen_payment::zvt::{self, Options};
-use tresen_payment::{Entry, IntentId, Journal, MemoryJournal, Payment, Request, Terminal, Watch};
+use tresen_payment::{Entry, IntentId, Journal, MemoryJournal, Payment, Reason, Request, Terminal, Watch};
 
 /// What every payment of these tests costs.
 pub(crate) const PRICE: Amount = Amount::eur(12_50);
@@ -97,4 +97,47 @@ pub(crate) async fn pay(terminal: &mut zvt::Terminal, id: &str) -> Result<Paymen
 
 pub(crate) fn is_charged(payment: &Payment) -> bool {
     matches!(payment, Payment::Charged(_))
+}
+
+/// Messages to the till in a payment: `80`, `04 0F`, `06 0F` for the question before it, then `80`,
+/// three `04 FF`, `04 0F`.
+pub(crate) const ACCEPTED: usize = 3;
+pub(crate) const APPROVAL: usize = 7;
+
+pub(crate) fn cut_before(message: usize) -> Misbehaviour {
+    Misbehaviour::HangUp { side: Side::ToTill, message, after: false }
+}
+
+pub(crate) fn why(payment: &Payment) -> &str {
+    match payment {
+        Payment::Unknown(unknown) => &unknown.why,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn reason(payment: &Payment) -> Reason {
+    match payment {
+        Payment::NotCharged(not) => not.reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// As the owner of a driver does: one that ended its connection is opened anew.
+pub(crate) async fn next_customer_pays(counter: &mut Counter, mut terminal: zvt::Terminal) {
+    let sent = counter.received(0x0601);
+    for _ in 0..4 {
+        match terminal.pay(Request::new("next", Amount::eur(3_00)), Watch::none()).await {
+            Ok(next) => {
+                assert!(is_charged(&next), "{next:?}");
+                assert_eq!(counter.received(0x0601), sent + 1);
+                return;
+            }
+            Err(error) => assert_eq!((error.kind(), error.effect()), (Kind::Closed, Effect::None), "{error}"),
+        }
+        assert_eq!(counter.received(0x0601), sent);
+        drop(terminal);
+        terminal = counter.open().await.expect("registers again");
+        terminal.recover().await.expect("asks");
+    }
+    panic!("the next customer could not pay");
 }
