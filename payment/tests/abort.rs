@@ -97,3 +97,35 @@ async fn whoever_asks_three_times_to_abort_leaves_a_silent_terminal_soon() {
         assert!(seconds.contains(&began.elapsed().as_secs()), "{presses}: {:?}", began.elapsed());
     }
 }
+
+/// It says so much that something has always arrived.
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_never_pauses_hears_the_abort_all_the_same() {
+    use tresen_hal::Link;
+    // 04 FF, "please wait".
+    const STATUS: [u8; 4] = [0x04, 0xff, 0x01, 0x0e];
+    let (near, far) = tresen_hal::link::memory::pair();
+    let counter = Counter::new(Profile::default());
+    let mut options = counter.options.clone();
+    options.ask_before = false;
+    far.send(&[0x80, 0, 0, 0x06, 0x0f, 0]).await.expect("open");
+    let clock = std::sync::Arc::new(counter.clock.clone());
+    let mut terminal =
+        tresen_payment::zvt::open(Box::new(near), options, counter.journal.clone(), clock).await.expect("registers");
+    far.send(&[0x80, 0, 0]).await.expect("open");
+    for _ in 0..500 {
+        far.send(&STATUS).await.expect("open");
+    }
+    // 04 0F declined by key, 06 1E; the abort itself is acknowledged in between.
+    far.send(&[0x80, 0, 0, 0x04, 0x0f, 0x02, 0x27, 0x6c, 0x06, 0x1e, 0x01, 0x6c]).await.expect("open");
+    let (_abort, wanted) = watch::channel(true);
+    let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
+    let payment = terminal.pay(Request::new("sale", PRICE), watch).await.expect("an outcome");
+    assert!(matches!(payment, Payment::NotCharged(_)), "{payment:?}");
+    drop(terminal);
+    let mut heard = Vec::new();
+    while far.recv(&mut heard).await.is_ok() {}
+    let abort = heard.windows(3).position(|bytes| bytes == [0x06, 0xb0, 0x00]).expect("the abort was sent");
+    let acknowledged = heard[..abort].windows(3).filter(|bytes| *bytes == [0x80, 0, 0]).count();
+    assert!(acknowledged < 10, "the terminal said {acknowledged} things before it heard the abort");
+}
