@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tresen_payment::zvt::commands::status_info::StatusInfo;
@@ -53,5 +54,27 @@ fn parse(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parse);
+/// How many times as fast as the `zvt` crate we are, both measured in turn and each by its best round, so that a
+/// busy machine does not count.
+fn compare(_: &mut Criterion) {
+    const ROUNDS: usize = 200;
+    const CALLS: u32 = 500;
+    let bytes = message();
+    let time = |call: &dyn Fn()| {
+        let began = Instant::now();
+        (0..CALLS).for_each(|_| call());
+        began.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
+    };
+    let ours = || _ = black_box(StatusInfo::parse(black_box(&bytes[3..])));
+    let theirs = || _ = black_box(zvt::packets::StatusInformation::zvt_deserialize(black_box(&bytes)));
+    let (mut our, mut their) = (f64::MAX, f64::MAX);
+    for _ in 0..ROUNDS {
+        our = our.min(time(&ours));
+        their = their.min(time(&theirs));
+    }
+    let ratio = their / our;
+    println!("parse 04 0F, 93 bytes: tresen {our:.0} ns, zvt {their:.0} ns, {ratio:.1} times as fast");
+}
+
+criterion_group!(benches, compare, parse);
 criterion_main!(benches);

@@ -2,17 +2,15 @@
 
 mod common;
 
-use common::{Counter, PRICE, is_charged, pay};
+use common::{APPROVAL, Counter, PRICE, cut_before, is_charged, pay};
 use tresen_hal::Amount;
 use tresen_payment::zvt;
-use tresen_payment::zvt::sim::{Commit, Misbehaviour, Profile, Side, Simulator};
+use tresen_payment::zvt::sim::{Commit, Misbehaviour, Profile, Simulator};
 use tresen_payment::{Payment, Reason, Request, Terminal, Watch};
 
 const PART: Amount = Amount::eur(2_50);
-/// Messages to the till in a payment: `80`, `04 0F`, `06 0F` for the question before it, then `80`,
-/// three `04 FF`, `04 0F`, then `06 0F` (without slips).
-const APPROVAL: usize = 7;
-const COMPLETION: usize = 8;
+/// What follows the approval where there are no slips.
+const COMPLETION: usize = APPROVAL + 1;
 
 fn counter(profile: Profile) -> Counter {
     let mut counter = Counter::new(profile);
@@ -70,7 +68,7 @@ async fn a_partial_payment_whose_end_was_not_heard_is_found_again() {
         counter.options.exclusive = exclusive;
         let mut terminal = counter.open().await.expect("registers");
         approve_in_part(&counter);
-        counter.sim.with(|s| s.misbehave(Misbehaviour::HangUp { side: Side::ToTill, message, after: false }));
+        counter.sim.with(|s| s.misbehave(cut_before(message)));
         let payment = pay(&mut terminal, "sale").await.expect("an outcome");
         assert!(matches!(payment, Payment::Unknown(_)), "{commit:?} {message}: {payment:?}");
         assert_eq!(counter.entry("sale").expect("journalled").approved.is_some(), message == COMPLETION);

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use common::{Counter, PRICE, is_charged, pay};
 use tokio::sync::{mpsc, watch};
-use tresen_hal::{Amount, BoxFuture, Driver, Effect, Error, Kind, Known, Link, Result, SystemClock};
+use tresen_hal::{Amount, Driver, Effect, Kind, Known, Link, SystemClock};
+use tresen_payment::testing::{FaultyJournal, Write};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, State};
 use tresen_payment::zvt::{self, Charset, Config};
-use tresen_payment::{
-    Charge, Decision, Entry, Intent, IntentId, Journal, MemoryJournal, Notice, Payment, Progress, Reason, Reference,
-    Request, Terminal, Watch,
-};
+use tresen_payment::{Charge, MemoryJournal, Notice, Payment, Progress, Reason, Reference, Request, Terminal, Watch};
 
 fn reason(payment: &Payment) -> Option<(Reason, Option<u8>)> {
     match payment {
@@ -344,57 +342,18 @@ async fn what_the_terminal_says_unasked_is_a_notice() {
     assert_eq!(terminal.event().await.expect_err("ended").kind(), Kind::Closed);
 }
 
-/// A journal whose disk fills up at a chosen moment.
-#[derive(Debug, Default)]
-struct Full {
-    inner: MemoryJournal,
-    intend: bool,
-    approve: bool,
-}
-
-fn full<T>() -> Result<T> {
-    Err(Error::new(Kind::Storage, "the disk is full"))
-}
-
-impl Journal for Full {
-    fn intend<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<()>> {
-        if self.intend { Box::pin(async { full() }) } else { self.inner.intend(intent) }
-    }
-    fn approve<'a>(&'a self, id: &'a IntentId, charge: &'a Charge) -> BoxFuture<'a, Result<()>> {
-        if self.approve { Box::pin(async { full() }) } else { self.inner.approve(id, charge) }
-    }
-    fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>> {
-        self.inner.conclude(id, payment)
-    }
-    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
-        self.inner.settle(id, decision)
-    }
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
-        self.inner.holder(reference)
-    }
-    fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
-        self.inner.find(id)
-    }
-    fn open<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Vec<Intent>>> {
-        self.inner.open(terminal)
-    }
-    fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
-        self.inner.last(terminal)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn without_a_journal_nothing_is_sent_and_nothing_acknowledged() {
     let mut counter = Counter::new(Profile::default());
     // Without receipts the acknowledgement of the result alone makes a payment stand.
     counter.options.config = Config(0x08);
-    for (intend, approve) in [(true, false), (false, true)] {
-        let journal = Arc::new(Full { intend, approve, ..Full::default() });
+    for fails in [Write::Intend, Write::Approve] {
+        let journal = Arc::new(FaultyJournal::default().failing_at(fails));
         let link = Box::new(counter.link().await);
         let mut terminal =
             zvt::open(link, counter.options.clone(), journal, Arc::new(SystemClock)).await.expect("registers");
         let payment = pay(&mut terminal, "a").await;
-        if intend {
+        if fails == Write::Intend {
             assert_eq!(payment.expect_err("nothing was sent").kind(), Kind::Storage);
             assert_eq!(counter.received(0x0601), 0);
         } else {
@@ -427,4 +386,22 @@ async fn what_a_terminal_can_do_is_known_from_its_registration_and_the_options()
         assert_eq!((can.reversal, can.refund), (reversal, refund));
         assert_eq!((can.partial, can.receipt_text), (Known::Yes, Known::No));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password_is_refused_in_every_command_that_has_one() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    counter.sim.with(|s| s.profile_mut().password = Some("123456".parse().expect("six digits")));
+    let refused = terminal.end_of_day(Watch::none()).await.expect_err("another password");
+    assert_eq!(refused.kind(), Kind::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_amount_is_named_where_it_is_exceeded() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    let much = Request::new("sale", Amount::eur(1_000_000_000_000));
+    let error = terminal.pay(much, Watch::none()).await.expect_err("too much").to_string();
+    assert!(error.contains("at most 9999999999.99 EUR"), "{error}");
 }

@@ -11,8 +11,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Counter, Failing, PRICE, is_charged, pay};
+use common::{Counter, PRICE, is_charged, pay};
 use tresen_hal::link::fault::Plan;
+use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, Repeats, Side};
 use tresen_payment::zvt::{Config, Timeouts};
 use tresen_payment::{Payment, Request, Terminal, Watch};
@@ -360,14 +361,14 @@ async fn the_storage_fails_at_every_write() {
                         format!("{name}: write {n} fails, lasting={lasting}{}", if shared { " shared" } else { "" });
                     counter.options.exclusive = !shared;
                     let to = if lasting { usize::MAX } else { n + 1 };
-                    let journal = std::sync::Arc::new(Failing::new(counter.journal.clone(), n, to));
+                    let journal = std::sync::Arc::new(FaultyJournal::over(counter.journal.clone()).failing(n..to));
                     let mut terminal = counter.open_with(journal.clone()).await.expect("registers");
                     let told = pay(&mut terminal, "sale").await.ok();
                     drop(terminal);
                     settle_and_check(&mut counter, &name, told.as_ref()).await;
                     tally(&counter, &mut sums);
                     cases += 1;
-                    if journal.writes() <= n {
+                    if journal.writes().len() <= n {
                         break;
                     }
                 }

@@ -79,17 +79,44 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<Field<'a>> {
         let bytes = &self.all[self.at..];
         let (&id, after) = bytes.split_first()?;
-        let (length, header) = match format(id)? {
-            Format::Fixed(n) => (usize::from(n), 0),
-            Format::Ll => (digits(after.get(..2)?)?, 2),
-            Format::Lll => (digits(after.get(..3)?)?, 3),
-            Format::Tlv => tlv::read_length(after)?,
+        // Most are of fixed length, and one table tells which.
+        let (length, header) = match LENGTHS[usize::from(id)] {
+            VARIABLE => variable(id, after)?,
+            fixed => (usize::from(fixed), 0),
         };
         let data = after.get(header..header + length)?;
         self.at += 1 + header + length;
         Some(Field { id, data })
     }
 }
+
+/// Length of the data, and of what tells it.
+fn variable(id: u8, after: &[u8]) -> Option<(usize, usize)> {
+    match format(id)? {
+        Format::Fixed(n) => Some((usize::from(n), 0)),
+        Format::Ll => match after {
+            [a @ 0xf0..=0xf9, b @ 0xf0..=0xf9, ..] => Some((usize::from(a & 0xf) * 10 + usize::from(b & 0xf), 2)),
+            _ => None,
+        },
+        Format::Lll => Some((digits(after.get(..3)?)?, 3)),
+        Format::Tlv => tlv::read_length(after),
+    }
+}
+
+/// What [`LENGTHS`] has for BMPs that tell their length themselves, and for those that nobody knows.
+const VARIABLE: u8 = 0xff;
+/// The length of each BMP of fixed length.
+static LENGTHS: [u8; 256] = {
+    let mut lengths = [VARIABLE; 256];
+    let mut id = 0;
+    while id < 256 {
+        if let Some(Format::Fixed(n)) = format(id as u8) {
+            lengths[id] = n;
+        }
+        id += 1;
+    }
+    lengths
+};
 
 /// `F1 F2` is 12.
 pub(super) fn digits(bytes: &[u8]) -> Option<usize> {

@@ -7,12 +7,11 @@ use tokio::task::JoinHandle;
 use tresen_hal::link::fault::{Fault, Plan};
 use tresen_hal::link::memory;
 use tresen_hal::sim::{self, Shared};
-use tresen_hal::{Amount, BoxFuture, Link, ManualClock, Result};
-use tresen_payment::zvt::sim::{Profile, Simulator, State};
+use tresen_hal::{Amount, Effect, Kind, Link, Result, SimulatedRuntime};
+use tresen_payment::testing::FaultyJournal;
+use tresen_payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, State};
 use tresen_payment::zvt::{self, Options};
-use tresen_payment::{
-    Charge, Decision, Entry, Intent, IntentId, Journal, MemoryJournal, Payment, Reference, Request, Terminal, Watch,
-};
+use tresen_payment::{Entry, IntentId, Journal, MemoryJournal, Payment, Reason, Request, Terminal, Watch};
 
 /// What every payment of these tests costs.
 pub(crate) const PRICE: Amount = Amount::eur(12_50);
@@ -20,7 +19,7 @@ pub(crate) const PRICE: Amount = Amount::eur(12_50);
 pub(crate) struct Counter {
     pub(crate) sim: Shared<Simulator>,
     pub(crate) journal: Arc<MemoryJournal>,
-    pub(crate) clock: ManualClock,
+    pub(crate) clock: SimulatedRuntime,
     pub(crate) options: Options,
     serving: Option<JoinHandle<()>>,
 }
@@ -30,7 +29,7 @@ impl Counter {
         Self {
             sim: Shared::new(Simulator::new(profile)),
             journal: Arc::new(MemoryJournal::new()),
-            clock: ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp")),
+            clock: SimulatedRuntime::new(0, "2026-01-02T08:00:00Z".parse().expect("a timestamp")),
             options: Options::new("counter"),
             serving: None,
         }
@@ -67,7 +66,7 @@ impl Counter {
         zvt::open(
             Box::new(link),
             self.options.clone(),
-            Arc::new(Slow(self.journal.clone())),
+            Arc::new(FaultyJournal::over(self.journal.clone()).slow()),
             Arc::new(self.clock.clone()),
         )
         .await
@@ -100,104 +99,45 @@ pub(crate) fn is_charged(payment: &Payment) -> bool {
     matches!(payment, Payment::Charged(_))
 }
 
-/// A journal whose writes take a moment before and after, so that a till can die there.
-#[derive(Debug)]
-struct Slow(Arc<MemoryJournal>);
+/// Messages to the till in a payment: `80`, `04 0F`, `06 0F` for the question before it, then `80`,
+/// three `04 FF`, `04 0F`.
+pub(crate) const ACCEPTED: usize = 3;
+pub(crate) const APPROVAL: usize = 7;
 
-impl Journal for Slow {
-    fn intend<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            self.0.intend(intent).await?;
-            tokio::task::yield_now().await;
-            Ok(())
-        })
-    }
-    fn approve<'a>(&'a self, id: &'a IntentId, charge: &'a Charge) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            self.0.approve(id, charge).await?;
-            tokio::task::yield_now().await;
-            Ok(())
-        })
-    }
-    fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            self.0.conclude(id, payment).await?;
-            tokio::task::yield_now().await;
-            Ok(())
-        })
-    }
-    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
-        self.0.settle(id, decision)
-    }
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
-        self.0.holder(reference)
-    }
-    fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
-        self.0.find(id)
-    }
-    fn open<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Vec<Intent>>> {
-        self.0.open(terminal)
-    }
-    fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
-        self.0.last(terminal)
+pub(crate) fn cut_before(message: usize) -> Misbehaviour {
+    Misbehaviour::HangUp { side: Side::ToTill, message, after: false }
+}
+
+pub(crate) fn why(payment: &Payment) -> &str {
+    match payment {
+        Payment::Unknown(unknown) => &unknown.why,
+        other => panic!("{other:?}"),
     }
 }
 
-/// A journal whose storage fails at chosen writes. What was refused is not in `inner`.
-#[derive(Debug)]
-pub(crate) struct Failing {
-    pub(crate) inner: Arc<MemoryJournal>,
-    writes: std::sync::atomic::AtomicUsize,
-    from: usize,
-    to: usize,
+pub(crate) fn reason(payment: &Payment) -> Reason {
+    match payment {
+        Payment::NotCharged(not) => not.reason,
+        other => panic!("{other:?}"),
+    }
 }
 
-impl Failing {
-    /// The writes from this one to that one, counted from 0, fail.
-    pub(crate) fn new(inner: Arc<MemoryJournal>, from: usize, to: usize) -> Self {
-        Self { inner, writes: 0.into(), from, to }
-    }
-
-    /// How many writes there were.
-    pub(crate) fn writes(&self) -> usize {
-        self.writes.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    async fn write(&self, write: BoxFuture<'_, Result<()>>) -> Result<()> {
-        let n = self.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if (self.from..self.to).contains(&n) {
-            return Err(tresen_hal::Error::new(tresen_hal::Kind::Storage, "the disk is full"));
+/// As the owner of a driver does: one that ended its connection is opened anew.
+pub(crate) async fn next_customer_pays(counter: &mut Counter, mut terminal: zvt::Terminal) {
+    let sent = counter.received(0x0601);
+    for _ in 0..4 {
+        match terminal.pay(Request::new("next", Amount::eur(3_00)), Watch::none()).await {
+            Ok(next) => {
+                assert!(is_charged(&next), "{next:?}");
+                assert_eq!(counter.received(0x0601), sent + 1);
+                return;
+            }
+            Err(error) => assert_eq!((error.kind(), error.effect()), (Kind::Closed, Effect::None), "{error}"),
         }
-        write.await
+        assert_eq!(counter.received(0x0601), sent);
+        drop(terminal);
+        terminal = counter.open().await.expect("registers again");
+        terminal.recover().await.expect("asks");
     }
-}
-
-impl Journal for Failing {
-    fn intend<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.write(self.inner.intend(intent)))
-    }
-    fn approve<'a>(&'a self, id: &'a IntentId, charge: &'a Charge) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.write(self.inner.approve(id, charge)))
-    }
-    fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.write(self.inner.conclude(id, payment)))
-    }
-    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
-        self.inner.settle(id, decision)
-    }
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
-        self.inner.holder(reference)
-    }
-    fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
-        self.inner.find(id)
-    }
-    fn open<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Vec<Intent>>> {
-        self.inner.open(terminal)
-    }
-    fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
-        self.inner.last(terminal)
-    }
+    panic!("the next customer could not pay");
 }

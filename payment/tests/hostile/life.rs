@@ -4,18 +4,15 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tresen_hal::link::memory::{self, Memory};
-use tresen_hal::{Amount, BoxFuture, Clock, Link, Result};
+use tresen_hal::{Amount, Clock, Link, Result};
+use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::{self, Commit, Options};
-use tresen_payment::{
-    Charge, Decision, Entry, Intent, IntentId, Journal, MemoryJournal, Payment, Reference, Request, Terminal as _,
-    Watch,
-};
+use tresen_payment::{Charge, Decision, Entry, Journal, Payment, Request, Terminal as _, Watch};
 use tresen_peers::zvt::{Quirks, Terminal};
 use tresen_peers::{Channel, Shared};
 
@@ -156,7 +153,7 @@ pub(crate) async fn live(case: &Case) -> Report {
 
 struct Counter {
     peer: Shared<Terminal>,
-    journal: Arc<Counting>,
+    journal: Arc<FaultyJournal>,
     clock: Arc<Following>,
     options: Options,
     serving: Option<JoinHandle<()>>,
@@ -184,7 +181,7 @@ impl Counter {
         options.partial = case.partial;
         Self {
             peer: Shared::new(terminal),
-            journal: Arc::new(Counting::default()),
+            journal: Arc::new(FaultyJournal::default()),
             clock: Arc::new(Following { began: Instant::now(), wall }),
             options,
             serving: None,
@@ -392,7 +389,7 @@ impl Counter {
 
     fn compare(&mut self, case: &Case, told: &[(&str, Option<&Result<Payment>>)], report: &mut Report) {
         let mut wrong = |what, why: String| report.wrongs.push((what, why));
-        let entries = self.journal.memory.entries();
+        let entries = self.journal.memory().entries();
         for key in ["K0", "K1", "K2"] {
             let stands = self.peer.with(|t| t.ledger.stored(key).into_iter().cloned().collect::<Vec<_>>());
             let asked = self.asked(key);
@@ -446,7 +443,7 @@ impl Counter {
                 }
             }
         }
-        let writes = self.journal.writes.load(Ordering::Relaxed);
+        let writes = self.journal.writes().len();
         if writes > 100 {
             wrong(Wrong::Grows, format!("{writes} writes to the journal"));
         }
@@ -522,46 +519,5 @@ impl Clock for Following {
     }
     fn wall(&self) -> jiff::Timestamp {
         self.wall + self.began.elapsed()
-    }
-}
-
-/// A journal that counts what is written.
-#[derive(Debug, Default)]
-struct Counting {
-    memory: MemoryJournal,
-    writes: AtomicUsize,
-}
-
-impl Counting {
-    fn count(&self) -> &MemoryJournal {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        &self.memory
-    }
-}
-
-impl Journal for Counting {
-    fn intend<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<()>> {
-        self.count().intend(intent)
-    }
-    fn approve<'a>(&'a self, id: &'a IntentId, charge: &'a Charge) -> BoxFuture<'a, Result<()>> {
-        self.count().approve(id, charge)
-    }
-    fn conclude<'a>(&'a self, id: &'a IntentId, payment: &'a Payment) -> BoxFuture<'a, Result<()>> {
-        self.count().conclude(id, payment)
-    }
-    fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
-        self.count().settle(id, decision)
-    }
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
-        self.memory.holder(reference)
-    }
-    fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
-        self.memory.find(id)
-    }
-    fn open<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Vec<Intent>>> {
-        self.memory.open(terminal)
-    }
-    fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
-        self.memory.last(terminal)
     }
 }

@@ -56,29 +56,36 @@ impl<'a> StatusInfo<'a> {
     /// If a BMP that no table knows comes before the result code, nothing tells where it ends. Then the
     /// rest is read from every later byte on, and counts if all readings that come out even and hold a
     /// result and a receipt number agree; what the unknown field hides stays in [`StatusInfo::rest`].
+    #[inline]
     pub fn parse(data: &'a [u8]) -> Self {
-        let mut info = Self::walk(data, 0);
+        let mut info = Self { data, ..Self::default() };
+        info.walk(0);
         if info.result.is_none() && info.read < data.len() {
             info.resynchronise();
         }
         info
     }
 
-    fn walk(data: &'a [u8], start: usize) -> Self {
-        let mut new = Self { data, ..Self::default() };
+    fn walk(&mut self, start: usize) {
+        let data = self.data;
         let mut fields = bmp::fields(&data[start..]);
-        for field in fields.by_ref() {
-            new.take(field);
+        while let Some(field) = fields.next() {
+            self.take(field);
         }
-        new.read = data.len() - fields.rest().map_or(0, |(_, rest)| rest.len());
-        new
+        self.read = data.len() - fields.rest().map_or(0, |(_, rest)| rest.len());
     }
 
+    #[cold]
     fn resynchronise(&mut self) {
         let data = self.data;
         // A fixed number of tries, so that a long message costs no more than a short one.
         let starts = self.read + 1..data.len().min(self.read + MAX_UNKNOWN);
-        let mut even = starts.map(|at| Self::walk(data, at)).filter(|info| {
+        let read_from = |at| {
+            let mut info = Self { data, ..Self::default() };
+            info.walk(at);
+            info
+        };
+        let mut even = starts.map(read_from).filter(|info| {
             let result = info.result.is_some() || info.contradicts;
             info.read == data.len() && result && info.receipt.is_some() && info.amount.is_some()
         });
@@ -95,6 +102,7 @@ impl<'a> StatusInfo<'a> {
         self.read = read;
     }
 
+    #[inline]
     fn take(&mut self, field: Field<'a>) {
         let bytes = field.data;
         match field.id {

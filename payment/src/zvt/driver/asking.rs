@@ -9,7 +9,7 @@ use super::super::commands::status_info::StatusInfo;
 use super::super::options::Options;
 use super::super::recovery::{self, Case, Last};
 use super::super::session::{Data, Flow};
-use super::dialog::{End, Task, abort_wanted, now};
+use super::dialog::{End, Task, abort_wanted};
 use super::{ASK_AGAIN, Terminal};
 use crate::journal::{Entry, Intent, Reference};
 use crate::outcome::{Charge, IntentId, Payment};
@@ -135,7 +135,7 @@ impl Terminal {
         if !self.options.ask_before || self.leaves_alone().await? {
             return self.journal.last(&self.options.name).await;
         }
-        let until = now() + self.options.patience;
+        let until = self.now() + self.options.patience;
         let mut again = true;
         let last = loop {
             match self.ask_last().await? {
@@ -146,7 +146,7 @@ impl Terminal {
                 }
                 Answer::Last(last) => break last,
                 Answer::Busy => {
-                    let late = now() >= until;
+                    let late = self.now() >= until;
                     // One that calls itself idle and refuses nothing but this question can take a payment.
                     if (late || self.shy)
                         && let Rest::Idle = self.wait_until_idle(false).await?
@@ -185,19 +185,19 @@ impl Terminal {
 
     /// What the terminal has stored last, once it is idle.
     async fn ask_at_rest(&mut self, patient: bool) -> Result<Last> {
-        let until = now() + self.options.patience;
+        let until = self.now() + self.options.patience;
         loop {
             let busy = match self.wait_until_idle(patient).await? {
                 Rest::Idle => match self.ask_last().await? {
                     Answer::Last(last) => return Ok(last),
                     Answer::Busy => {
-                        self.shy |= now() >= until;
+                        self.shy |= self.now() >= until;
                         0x9c
                     }
                 },
                 Rest::Restless(code) => code,
             };
-            if !patient || now() >= until {
+            if !patient || self.now() >= until {
                 return Ok(Last::Untold(codes::result(busy).into_owned()));
             }
             tokio::time::sleep(ASK_AGAIN).await;
@@ -250,11 +250,11 @@ impl Terminal {
 
     /// 05 01 until no transaction can be running any more. One that is not answered says nothing.
     async fn wait_until_idle(&mut self, patient: bool) -> Result<Rest> {
-        let until = now() + self.options.patience;
+        let until = self.now() + self.options.patience;
         loop {
             match self.ask_state().await?.status {
                 Some(code) if codes::activity(code) == Activity::Busy => {
-                    if !patient || now() >= until {
+                    if !patient || self.now() >= until {
                         return Ok(Rest::Restless(code));
                     }
                     tokio::time::sleep(ASK_AGAIN).await;

@@ -88,7 +88,8 @@ impl Terminal {
     pub(super) async fn exchange(&mut self, command: Vec<u8>, flow: Flow, task: &mut Task) -> Result<End> {
         self.usable()?;
         self.hear_abort_answered().await?;
-        if !self.session.start(command, flow, now()) {
+        let now = self.now();
+        if !self.session.start(command, flow, now) {
             return Err(Error::new(Kind::Busy, "the terminal is in the middle of something"));
         }
         self.spent = true;
@@ -122,7 +123,7 @@ impl Terminal {
                 if let Event::Failed(failure) = event {
                     return Err(failed(failure).with_effect(Effect::None).at(&self.options.name));
                 }
-                self.session.confirm(now());
+                self.confirm();
             }
             self.flush().await?;
         }
@@ -163,19 +164,22 @@ impl Terminal {
                 }
                 continue;
             }
-            if task.aborts_wanted > task.aborts_sent && task.approved.is_none() && self.session.abort(now()) {
+            let now = self.now();
+            if task.aborts_wanted > task.aborts_sent && task.approved.is_none() && self.session.abort(now) {
                 task.aborts_sent = task.aborts_wanted;
                 continue;
             }
             tokio::select! {
                 biased;
-                received = self.receive() => received?,
+                // First, so that a terminal that never pauses does not keep it from being heard.
                 () = abort_wanted(&mut task.watch, task.aborts_wanted) => {
                     task.aborts_wanted += 1;
                     if task.aborts_wanted >= LEAVE {
-                        self.session.hurry(now());
+                        let now = self.now();
+                        self.session.hurry(now);
                     }
                 }
+                received = self.receive() => received?,
             }
         }
     }
@@ -184,23 +188,39 @@ impl Terminal {
     /// first. Dropping this loses nothing.
     pub(super) async fn receive(&mut self) -> Result<()> {
         let mut input = Vec::new();
+        let deadline = self.session.poll_timeout();
         tokio::select! {
             biased;
             got = self.link.recv(&mut input) => drop(got.map_err(|e| e.at(&self.options.name))?),
-            () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(now()),
+            at = reached(deadline) => {
+                let now = self.now().max(at);
+                self.session.handle_timeout(now);
+                return Ok(());
+            }
         }
         trace(&mut self.frames, Direction::Received, &input);
         self.framing.feed(&input);
+        let now = self.now();
         loop {
             match self.framing.next_apdu() {
-                Ok(Some(apdu)) => self.session.handle_input(apdu, now()),
+                Ok(Some(apdu)) => self.session.handle_input(apdu, now),
                 Ok(None) => return Ok(()),
                 Err(invalid) => {
-                    self.session.handle_invalid(invalid, now());
+                    self.session.handle_invalid(invalid, now);
                     return Ok(());
                 }
             }
         }
+    }
+
+    /// Acknowledges what the session waits with.
+    pub(super) fn confirm(&mut self) {
+        let now = self.now();
+        self.session.confirm(now);
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// Sends what the session wants sent.
@@ -232,7 +252,7 @@ impl Terminal {
                 }
                 self.take_result(&data.0, task).await?;
                 task.result = Some(data.0);
-                self.session.confirm(now());
+                self.confirm();
             }
             Event::PrintLine(data) => {
                 let line = Line::parse(&data.0);
@@ -243,13 +263,13 @@ impl Terminal {
                     task.slips.end();
                 }
                 task.tell_slips();
-                self.session.confirm(now());
+                self.confirm();
             }
             Event::PrintBlock(data) => {
                 let block = Block::parse(&data.0);
                 task.slips.block(block.slip, block.lines(self.charset));
                 task.tell_slips();
-                self.session.confirm(now());
+                self.confirm();
             }
             Event::Other { code, acknowledged, data } => match display::text(code, &data.0, self.charset) {
                 Some(text) => task.tell(Progress::Display(text)),
@@ -345,15 +365,11 @@ pub(super) fn failed(failure: Failure) -> Error {
     }
 }
 
-pub(super) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
+/// Waits for a deadline and returns it.
+async fn reached(deadline: Option<Instant>) -> Instant {
+    let Some(at) = deadline else { return std::future::pending().await };
+    tokio::time::sleep_until(at.into()).await;
+    at
 }
 
 /// The caller wants to abort: the first time, or, after `so_far` times, once more.

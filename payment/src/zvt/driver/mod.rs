@@ -32,7 +32,7 @@ use super::text::Charset;
 use crate::journal::{Journal, Operation, Reference};
 use crate::outcome::{Charge, IntentId, Payment};
 use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Request, Settled, TerminalStatus, Watch};
-use dialog::{End, Task, failed, now, refused};
+use dialog::{End, Task, failed, refused};
 use transaction::irreversible;
 
 /// A ZVT terminal over an open link.
@@ -66,7 +66,8 @@ pub struct Terminal {
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Registers at the terminal on `link`. Nothing that moves money is sent.
 ///
-/// Call [`recover`](class::Terminal::recover) next.
+/// Call [`recover`](class::Terminal::recover) next. `clock` is what deadlines are counted by; tokio's timers wait
+/// for them, so its [`Clock::now`] has to go on as theirs does.
 ///
 /// # Errors
 /// The link is lost, what answers is no ZVT terminal, it refuses the registration, or stays busy for
@@ -113,7 +114,7 @@ impl Terminal {
 
     async fn register(&mut self) -> Result<()> {
         let command = self.registration();
-        let until = now() + self.options.patience;
+        let until = self.now() + self.options.patience;
         loop {
             match self.exchange(command.clone(), Flow::Enquiry, &mut Task::default()).await? {
                 End::Completed(data) => {
@@ -126,7 +127,7 @@ impl Terminal {
                     self.charset = registered.charset.or(self.options.charset).unwrap_or_default();
                     return Ok(());
                 }
-                End::Refused(0x9c) | End::Aborted { code: Some(0x9c), .. } if now() < until => {
+                End::Refused(0x9c) | End::Aborted { code: Some(0x9c), .. } if self.now() < until => {
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
                 End::Unanswered => {
@@ -226,7 +227,7 @@ impl Terminal {
                     _ => Vec::new(),
                 };
                 self.notices.extend(texts.into_iter().map(|text| Notice::Text(pan::mask_line(&text, &[]))));
-                self.session.confirm(now());
+                self.confirm();
             }
             self.flush().await?;
             self.spent = false;

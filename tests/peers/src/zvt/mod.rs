@@ -5,6 +5,7 @@
 //! Left out: reservations, tips, card reading, menus, file transfer, passwords (any is taken).
 
 pub mod bytes;
+mod commands;
 mod ledger;
 mod program;
 mod quirks;

@@ -1,10 +1,14 @@
-//! What every [`Journal`] has to do, as a test that each implementation runs.
+//! What every [`Journal`] has to do, as a test that each implementation runs; and a journal that fails.
+
+mod faulty;
 
 use jiff::Timestamp;
 use tresen_hal::{Amount, Kind, Result};
 
 use crate::journal::{Decision, Intent, Journal, Operation, Reference};
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason};
+
+pub use faulty::{FaultyJournal, Write};
 
 /// Runs a journal through everything that the trait promises. It has to be empty at first; the
 /// terminals are called `counter` and `bar`.

@@ -1,0 +1,61 @@
+//! Terminals that are slow, busy, or hang where no customer is waited for.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{ACCEPTED, Counter, PRICE, cut_before, is_charged, pay, reason, why};
+use tokio::sync::{mpsc, watch};
+use tresen_hal::{Effect, Kind};
+use tresen_payment::zvt::sim::{Misbehaviour, Profile};
+use tresen_payment::{Reason, Request, Terminal, Watch};
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_moves_no_money_waits_for_three_minutes() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    let began = tokio::time::Instant::now();
+    counter.sim.with(|s| s.misbehave(Misbehaviour::HangAfterAcknowledgement));
+    let hung = pay(&mut terminal, "sale").await.expect_err("it hangs before anything moves");
+    assert_eq!(hung.effect(), Effect::None);
+    assert!(began.elapsed().as_secs() <= 30, "{:?}", began.elapsed());
+    assert_eq!((counter.received(0x0601), counter.entry("sale")), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_is_busy_for_a_moment_is_waited_for() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    counter.sim.with(|s| s.misbehave(Misbehaviour::BusyFor(Duration::from_secs(3))));
+    assert!(is_charged(&pay(&mut terminal, "sale").await.expect("an outcome")));
+    assert_eq!(counter.received(0x0601), 1);
+    // And in recovery.
+    drop(terminal);
+    lose_as(&mut counter, "lost").await;
+    counter.sim.with(|s| s.misbehave(Misbehaviour::BusyFor(Duration::from_secs(3))));
+    let mut terminal = counter.open().await.expect("registers");
+    let settled = terminal.recover().await.expect("asks");
+    assert_eq!(reason(&settled[0].payment), Reason::NotFound);
+    // Whoever aborts while it is busy has paid nothing, and nothing was sent.
+    counter.sim.with(|s| s.misbehave(Misbehaviour::BusyFor(Duration::from_secs(60))));
+    let (_abort, wanted) = watch::channel(true);
+    let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
+    let error = terminal.pay(Request::new("left", PRICE), watch).await.expect_err("not begun");
+    assert_eq!((error.kind(), error.effect()), (Kind::Cancelled, Effect::None));
+    assert_eq!(counter.entry("left"), None);
+}
+
+async fn lose_as(counter: &mut Counter, id: &str) {
+    let mut terminal = counter.open().await.expect("registers");
+    counter.sim.with(|s| s.misbehave(cut_before(ACCEPTED)));
+    why(&pay(&mut terminal, id).await.expect("an outcome"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_terminal_can_be_used_with_a_longer_t3() {
+    let mut counter = Counter::new(Profile { acknowledges_after: Duration::from_secs(6), ..Profile::default() });
+    assert_eq!(counter.open().await.expect_err("too slow").kind(), Kind::Timeout);
+    counter.options.timeouts.t3 = Duration::from_secs(8);
+    let mut terminal = counter.open().await.expect("registers");
+    assert!(is_charged(&pay(&mut terminal, "sale").await.expect("an outcome")));
+}
