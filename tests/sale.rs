@@ -362,7 +362,8 @@ async fn a_closed_sale_tells_that_its_card_payment_was_taken_back() {
     let Ok(Payment::Charged(charge)) = within("paid", sale.pay_card(&card, no_abort())).await else {
         panic!("not charged");
     };
-    within("closed", till.checkout("receipt").expect("configured").close(&mut sale)).await.expect("stored");
+    let sold = within("closed", till.checkout("receipt").expect("configured").close(&mut sale)).await.expect("stored");
+    assert!(printed(&sold), "{sold:?}");
     let read = async || till.sale(sale.id()).await.expect("readable").expect("there");
     assert_eq!(read().await.tenders()[0].reversed_by, None);
     let reference = charge.reference.expect("ZVT gives one");
