@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tresen_cameras::{Camera, Frame, PixelFormat, Reader, V4l2Camera, decode, reader};
-use tresen_hal::{Driver, Error, Kind, Retry, SystemClock};
+use tresen_hal::{Driver, Error, Kind, Retry, SystemClock, SystemRuntime};
 use tresen_lab::video::{Loopback, Vivid};
 use tresen_lab::{descriptors, measured, picture, run, threads, until, within};
 
@@ -43,7 +43,7 @@ async fn reads(camera: &mut V4l2Camera) {
     let mut hints = decode::Hints::retail().with_budget(Duration::from_secs(2));
     hints.formats = vec![decode::Format::Qr];
     let options = reader::Options { hints, stuck: Duration::from_secs(20), ..reader::Options::default() };
-    let mut reader = Reader::new(options).expect("a thread");
+    let reader = Reader::new(options, Arc::new(SystemRuntime::new())).expect("a thread");
     let read = within("the code", reader.next_of(camera)).await.expect("a code");
     assert_eq!(read.code.text, TEXT);
     assert_eq!(read.code.format, decode::Format::Qr);
