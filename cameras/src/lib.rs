@@ -32,9 +32,8 @@ mod jpeg;
 pub mod reader;
 pub mod v4l2;
 
-pub use camera::Camera;
+pub use camera::{Camera, Capabilities, Mode};
 pub use decode::{Code, Decoder, Format, Hints, decode_file};
-pub use file::FileCamera;
 pub use frame::{Frame, PixelFormat};
 pub use reader::Reader;
 pub use v4l2::V4l2Camera;

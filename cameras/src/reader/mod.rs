@@ -22,7 +22,7 @@ use tresen_hal::runtime::Worker;
 use tresen_hal::{BoxFuture, Error, Kind, Result, Runtime};
 
 pub use guard::Agreement;
-pub use options::{OPTIONS, Options};
+pub use options::Options;
 
 use self::look::Looker;
 use crate::decode::{Code, Decoder, best};
