@@ -5,8 +5,8 @@ use tresen_hal::{BoxFuture, Driver, Known, Result};
 
 use crate::frame::{Frame, PixelFormat};
 
-/// A camera, whatever its link. Its events are its frames; an owner that is slow gets the latest one next, and an
-/// owner that takes none for a while costs the camera nothing.
+/// A camera, whatever its link. Its events are its frames; a slow owner skips frames and gets the latest, and a
+/// camera whose frames nobody takes does no work.
 pub trait Camera: Driver<Event = Frame> {
     /// What it delivers and what it offers, as far as is known.
     fn capabilities(&self) -> &Capabilities;

@@ -15,13 +15,13 @@ use tresen_hal::{Address, BoxFuture, Driver, Error, Kind, Known, Result, Runtime
 use crate::decode::load;
 use crate::{Camera, Capabilities, Frame};
 
-/// How a file camera shows its pictures.
+/// How a file camera plays its pictures.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
     /// Pictures a second, above 0 and up to 240.
     pub fps: f64,
-    /// Whether it begins anew after the last.
+    /// Whether to start over after the last picture.
     pub looping: bool,
     /// What it is called in errors; without it, its path.
     pub label: Option<String>,
@@ -43,7 +43,7 @@ impl Options {
     /// | option | values | means | without it |
     /// |---|---|---|---|
     /// | `fps` | above 0, up to 240 | pictures a second | 5 |
-    /// | `loop` | `true`, `false` | whether it begins anew after the last | `false` |
+    /// | `loop` | `true`, `false` | whether to start over after the last picture | `false` |
     ///
     /// # Errors
     /// [`Kind::Address`] names the option and what is allowed.
@@ -82,9 +82,9 @@ struct FileCamera {
     period: Duration,
     due: Instant,
     running: bool,
-    /// Pictures of this round that are still to show, the next one last.
+    /// Pictures left to show in this round, the next one last.
     ahead: Vec<(PathBuf, Version)>,
-    /// What was shown, or found unreadable, and in which version.
+    /// The version of each file that was shown or found unreadable.
     known: HashMap<PathBuf, Version>,
     work: Option<oneshot::Receiver<Work>>,
     sequence: u64,
@@ -125,7 +125,7 @@ impl FileCamera {
         })
     }
 
-    /// Begins the next piece of work on a thread that may wait for a disk.
+    /// Starts the next listing or load on a thread that may block.
     fn begin(&mut self) -> oneshot::Receiver<Work> {
         let (done, result) = oneshot::channel();
         let Some((next, version)) = self.ahead.pop() else {
@@ -135,7 +135,7 @@ impl FileCamera {
         };
         let clock = self.runtime.clone();
         self.runtime.offload(Box::new(move || {
-            // It may have been half written when it was listed.
+            // It may have been listed half-written.
             let version = std::fs::metadata(&next).map_or(version, |metadata| version_of(&metadata));
             let loaded = load(&next, &*clock);
             done.send(Work::Loaded(next, version, loaded)).ok();
@@ -143,7 +143,7 @@ impl FileCamera {
         result
     }
 
-    /// What is to show of a listing, the next one last.
+    /// Picks what to show from a listing, the next one last.
     fn select(&mut self, mut files: Vec<(PathBuf, Version)>) {
         files.sort();
         let there: HashSet<_> = files.iter().map(|(path, _)| path).collect();
@@ -165,7 +165,7 @@ impl Driver for FileCamera {
                 return std::future::pending().await;
             }
             loop {
-                // Kept in `self`, so that a caller who leaves loses no picture.
+                // Kept in `self`: a dropped future loses no picture.
                 if self.work.is_none() {
                     tokio::time::sleep_until(self.due).await;
                     self.work = Some(self.begin());
@@ -190,8 +190,8 @@ impl Driver for FileCamera {
                         return Ok(frame.numbered(self.sequence).still());
                     }
                     Ok(Work::Loaded(path, version, Err(error))) => {
-                        tracing::warn!(%error, "passed over a picture");
-                        // It takes its turn, so that a loop over unreadable pictures has a pause.
+                        tracing::warn!(%error, "skipped a picture");
+                        // It uses up its slot, so a loop over unreadable pictures does not spin.
                         self.due = (self.due + self.period).max(Instant::now());
                         self.known.insert(path, version);
                     }
@@ -219,7 +219,7 @@ impl Camera for FileCamera {
 }
 
 const FPS: &str = "allowed is above 0 and up to 240";
-/// The endings of picture files in a folder; others are passed over.
+/// File extensions that are shown; other files in the folder are ignored.
 const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 fn version_of(metadata: &std::fs::Metadata) -> Version {
@@ -239,7 +239,7 @@ fn list(path: &Path) -> Result<Vec<(PathBuf, Version)>> {
         if !ENDINGS.contains(&ending.as_str()) {
             continue;
         }
-        // A file that vanishes in between is none.
+        // A file that has vanished since is skipped.
         if let Ok(metadata) = std::fs::metadata(&path)
             && metadata.is_file()
         {

@@ -42,7 +42,7 @@ impl PixelFormat {
     }
 }
 
-/// One picture, cheap to clone. Its bytes are as many as its size and format need.
+/// One picture. Clones share its bytes, and there are always as many as size and format need.
 #[derive(Clone)]
 pub struct Frame {
     format: PixelFormat,
@@ -102,14 +102,14 @@ impl Frame {
         self
     }
 
-    /// The same frame, as a picture that does not change: another one like it is no further evidence.
+    /// Marks the frame as a still picture: a second identical frame proves nothing.
     #[must_use]
     pub fn still(mut self) -> Self {
         self.is_still = true;
         self
     }
 
-    /// Whether it is a picture that does not change, from a file say.
+    /// Whether it is a still picture, such as a file's.
     pub fn is_still(&self) -> bool {
         self.is_still
     }
@@ -232,7 +232,7 @@ impl<'a> GreyView<'a> {
         self.height
     }
 
-    /// One row; panics where there is none.
+    /// One row. Panics if `y` is out of range.
     pub fn row(&self, y: usize) -> &'a [u8] {
         &self.data[y * self.stride..][..self.width]
     }

@@ -59,7 +59,7 @@ fn decode(data: &[u8], into: &mut Vec<u8>, header: impl FnOnce(&mut Decoder<'_>)
     let bad = |why: &dyn fmt::Display| Error::new(Kind::Input, format!("a JPEG that cannot be decoded: {why}"));
     let marked = lacks_tables(data).then(|| [&data[..2], MOTION_JPEG, &data[2..]].concat());
     let data = marked.as_deref().unwrap_or(data);
-    // The decoder is made not to panic; a camera's bytes are no place to find out that it does.
+    // The decoder should not panic, but bytes of a device must not depend on that.
     catch_unwind(AssertUnwindSafe(|| {
         let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options());
         decoder.decode_headers().map_err(|e| bad(&e))?;

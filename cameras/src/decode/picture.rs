@@ -16,7 +16,7 @@ use crate::jpeg;
 /// All codes of a picture file, of any format; of articles' codes those that are [`undisputed`].
 ///
 /// # Errors
-/// The file is missing or cannot be read, is no picture that we know, or is too large; each names it.
+/// The file is missing or unreadable, not a PNG, JPEG or WebP, damaged, or too large. The error names the file.
 ///
 /// ```
 /// let error = tresen_cameras::decode_file("no-such.png").unwrap_err();
@@ -61,12 +61,12 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn frame(bytes: &[u8], clock: &dyn Clock) -> Result<Frame> {
-    // The decoders are made not to panic; a file that somebody else wrote is no place to find out that they do.
+    // The decoders should not panic, but somebody else's file must not depend on that.
     let picture = catch_unwind(|| match bytes {
         [0x89, b'P', b'N', b'G', ..] => png(bytes),
         [0xff, 0xd8, ..] => jpeg(bytes),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp(bytes),
-        _ => Err(Error::new(Kind::Input, "is no picture that can be read here").hint("PNG, JPEG and WebP can")),
+        _ => Err(Error::new(Kind::Input, "is not a picture that can be read here").hint("PNG, JPEG and WebP can")),
     })
     .unwrap_or_else(|_| Err(damaged("its decoder panicked")))?;
     let (format, data) = match picture.channels {
@@ -135,7 +135,7 @@ fn too_large() -> Error {
 }
 
 fn damaged(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(Kind::Input, "is damaged or no picture").because(why)
+    Error::new(Kind::Input, "is damaged or not a picture").because(why)
 }
 
 /// Drops the alpha that follows each `N` bytes.

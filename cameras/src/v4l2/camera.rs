@@ -1,7 +1,7 @@
 //! The driver of a video device: frames as they come, the latest for a slow owner, and an end in time.
 //!
-//! What may wait for the device (opening, starting, stopping, closing) runs on a thread of its own under a
-//! limit, so a camera that hangs in its driver holds up neither the owner nor the end of the program.
+//! Calls that may block (opening, starting, stopping, closing) run on a thread of their own with a time limit, so a
+//! camera that hangs in its driver blocks neither the owner nor the end of the program.
 
 use std::fmt;
 use std::path::Path;
@@ -19,7 +19,7 @@ use super::device::{Device, Filled, Setup};
 use super::{Format, Options, sys};
 use crate::{Camera, Capabilities, Frame};
 
-/// A Video4Linux2 camera. Dropped, it is let go of in the background; [`Driver::close`] waits for that.
+/// A Video4Linux2 camera. Dropping it closes the device in the background; [`Driver::close`] waits for that.
 pub struct V4l2Camera {
     /// None once it is closed.
     device: Option<AsyncFd<Arc<Device>>>,
@@ -29,9 +29,9 @@ pub struct V4l2Camera {
     capabilities: Capabilities,
     wanted: bool,
     streaming: bool,
-    /// A start (`true`) or stop that is under way, kept so that a caller who leaves loses nothing.
+    /// A start (`true`) or stop in progress, kept here so that a dropped future loses nothing.
     change: Option<(bool, oneshot::Receiver<Result<()>>)>,
-    /// Since when no good frame came, and how many were damaged by then.
+    /// Since when there has been no good frame, and how many were damaged by then.
     silent_since: Option<(Instant, u64)>,
     counts: Counts,
 }
@@ -69,7 +69,7 @@ impl V4l2Camera {
         })
     }
 
-    /// How many frames came damaged, and were passed over.
+    /// How many damaged frames were skipped.
     pub fn damaged(&self) -> u64 {
         self.counts.damaged
     }
@@ -186,7 +186,7 @@ impl fmt::Debug for V4l2Camera {
 fn latest(device: &Device, clock: &dyn Clock, counts: &mut Counts, may_refresh: &mut bool) -> Result<Option<Frame>> {
     let mut newest: Option<Filled> = None;
     let mut taken = 0;
-    // A driver that fills as fast as we give back would keep us here.
+    // Bounded, because a driver may refill buffers as fast as we return them.
     while taken < 2 * device.count()
         && let Some(filled) = device.take()?
     {
@@ -204,7 +204,7 @@ fn latest(device: &Device, clock: &dyn Clock, counts: &mut Counts, may_refresh: 
     }
     let Some(filled) = newest else { return Ok(None) };
     let age = filled.time.and_then(age);
-    // The owner was away and the driver had no buffer left: these are the oldest frames, not the newest.
+    // The owner was slow and the driver ran out of buffers: these frames are the oldest, not the newest.
     if *may_refresh && taken >= device.count() && age.is_none_or(|age| age > STALE) {
         *may_refresh = false;
         device.give(filled)?;
@@ -230,7 +230,7 @@ async fn woken(device: &AsyncFd<Arc<Device>>) -> std::io::Result<()> {
     // Cleared before looking: what comes meanwhile sets it again.
     guard.clear_ready();
     if is_closed && device.get_ref().is_there().is_ok() {
-        // The mark of a device that is gone is never cleared; if one that is there has it, we must not spin.
+        // The flag of an unplugged device is never cleared; do not spin if one that is there has it.
         tokio::time::sleep(LOOK / 8).await;
     }
     Ok(())
@@ -292,7 +292,7 @@ struct Counts {
 
 impl Counts {
     fn see(&mut self, sequence: u32) {
-        // A driver that counts backwards, or not at all, still has delivered a frame.
+        // Some drivers count backwards or not at all; a frame is a frame.
         let step = self.driver.map(|last| sequence.wrapping_sub(last));
         let step = step.filter(|step| (1..1 << 31).contains(step)).unwrap_or(1);
         self.driver = Some(sequence);
@@ -317,8 +317,7 @@ fn silence(damaged: u64) -> Error {
     Error::new(Kind::Timeout, what).hint(hint)
 }
 
-/// Runs what may wait for the device on a thread of its own, which nobody has to wait for: a device that hangs must
-/// not hold up the end of the program.
+/// Runs a call that may block on a thread of its own: a hung device must not block the end of the program.
 fn aside<T: Send + 'static>(
     runtime: &dyn Runtime,
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -345,11 +344,11 @@ async fn wait<T>(work: impl Future<Output = Result<Result<T>, oneshot::error::Re
 
 /// How long opening, starting and stopping may take. USB cameras answer a request within 5 s or not at all.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long a running camera may deliver no good frame.
+/// How long a running camera may go without a good frame.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How often a silent camera is looked for, since not every driver wakes us when it goes.
+/// How often to check that a silent camera is still there: not every driver wakes us when it is unplugged.
 const LOOK: Duration = Duration::from_millis(400);
-/// The oldest frame that is worth showing when the driver had no buffer left for a newer one.
+/// How old a frame may be when the driver had no free buffer for a newer one.
 const STALE: Duration = Duration::from_millis(150);
 
 #[cfg(test)]

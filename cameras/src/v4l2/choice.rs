@@ -1,4 +1,4 @@
-//! Which format, size and frame rate a camera shall deliver, of those that it offers. Sans-IO.
+//! Chooses format, size and frame rate from what a camera offers. Sans-IO.
 
 use std::fmt;
 use std::str::FromStr;
@@ -185,7 +185,7 @@ pub(super) fn choose(offers: &[Offer], options: &Options) -> Result<Choice> {
     refuse(format!("the camera does not offer {asked}"), format!("it offers: {}", sizes.join(", ")))
 }
 
-/// What the offers that we can use amount to, the largest first. Formats that become the same frames are one.
+/// The usable offers as modes, the largest first. Formats that become the same frames are merged.
 pub(super) fn modes(offers: &[Offer]) -> Vec<Mode> {
     let usable = offers.iter().filter_map(|offer| Some((Format::of(offer.code)?.pixels(), &offer.sizes)));
     let mut modes: Vec<Mode> = Vec::new();

@@ -17,7 +17,7 @@ use crate::{Capabilities, Mode};
 
 /// Buffers to ask for: two for the driver to fill while one is read and one waits.
 const BUFFERS: u32 = 4;
-/// No camera lists more formats, sizes or frame rates than this; a driver that counts for ever stops here.
+/// More formats, sizes or frame rates than any camera lists; ends the list of a driver that never ends it.
 const LIST: u32 = 256;
 /// The major number of video devices: the kernel's Documentation/admin-guide/devices.txt.
 const VIDEO_MAJOR: u32 = 81;

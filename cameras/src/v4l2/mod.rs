@@ -6,7 +6,7 @@
 //! Size and format are demands: a camera that does not offer them is refused with a list of what it offers. The
 //! frame rate is a wish. `/dev/v4l/by-id/…` names a camera that keeps its name when it is plugged elsewhere.
 //!
-//! Who opens it needs the right to read and write the device: on Debian the group `video`.
+//! Opening needs read and write permission on the device: on Debian the group `video`.
 //!
 //! Left out: multi-planar devices (the pipelines of some single-board computers), controls such as focus,
 //! inputs and video standards of capture cards, and changes of the source's size while it runs.
@@ -17,7 +17,7 @@ mod camera;
 #[cfg(not(target_os = "linux"))]
 #[path = "elsewhere.rs"]
 mod camera;
-// Elsewhere only its tests use it.
+// On other systems only its tests use it.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod choice;
 #[cfg(target_os = "linux")]
@@ -36,7 +36,7 @@ pub use choice::Format;
 use crate::Camera;
 use crate::frame::MAX_SIDE;
 
-/// What a camera shall deliver; what is not set is chosen for decoding.
+/// What a camera should deliver; whatever is not set is chosen for decoding.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
