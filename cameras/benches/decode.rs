@@ -55,12 +55,13 @@ fn grey(c: &mut Criterion) {
     let pixels = picture(true);
     let (width, height) = (WIDTH as u32, HEIGHT as u32);
     let yuyv = pixels.iter().flat_map(|&y| [y, 128]).collect();
-    let mut jpeg = std::io::Cursor::new(Vec::new());
-    image::RgbImage::from_fn(width, height, |x, y| image::Rgb([pixels[y as usize * WIDTH + x as usize]; 3]))
-        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+    let rgb: Vec<u8> = pixels.iter().flat_map(|grey| [*grey; 3]).collect();
+    let mut jpeg = Vec::new();
+    jpeg_encoder::Encoder::new(&mut jpeg, 75)
+        .encode(&rgb, WIDTH as u16, HEIGHT as u16, jpeg_encoder::ColorType::Rgb)
         .expect("encodes");
     let mut scratch = Vec::new();
-    for (format, data) in [(PixelFormat::Yuyv, yuyv), (PixelFormat::Mjpeg, jpeg.into_inner())] {
+    for (format, data) in [(PixelFormat::Yuyv, yuyv), (PixelFormat::Mjpeg, jpeg)] {
         let frame = Frame::new(format, width, height, data, &SystemClock).expect("a frame");
         c.bench_function(&format!("720p {format:?} to grey"), |b| {
             b.iter(|| frame.grey(&mut scratch).expect("decodes").width());

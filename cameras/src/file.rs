@@ -1,142 +1,154 @@
 //! A camera that is a file, or a folder of picture files shown in the order of their names.
 //!
-//! Address: `camera+file:///path`, with the options `fps` (5; up to 240) and `loop` (`false`). Without
-//! `loop`, each picture is shown once, again when it changes, and new ones when they appear: a folder
-//! into which another program writes is a camera.
+//! Address: `camera+file:///path`; [`Options::from_address`] lists its options. Without `loop`, each picture is shown
+//! once, again when it changes, and new ones when they appear: a folder into which another program writes is a camera.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tresen_hal::address::LinkKind;
-use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, SystemClock};
+use tresen_hal::{Address, BoxFuture, Driver, Error, Kind, Known, Result, Runtime};
 
 use crate::decode::load;
-use crate::{Camera, Frame, reader};
+use crate::{Camera, Capabilities, Frame};
 
-/// The options that [`FileCamera::from_address`] reads.
-pub const OPTIONS: [&str; 2] = ["fps", "loop"];
-/// The endings of picture files in a folder; others are passed over.
-const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
-
-/// How a file camera shows its pictures.
+/// How a file camera plays its pictures.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
     /// Pictures a second, above 0 and up to 240.
     pub fps: f64,
-    /// Whether it begins anew after the last.
+    /// Whether to start over after the last picture.
     pub looping: bool,
+    /// What it is called in errors; without it, its path.
+    pub label: Option<String>,
 }
 
 impl Default for Options {
     /// 5 pictures a second, each once.
     fn default() -> Self {
-        Self { fps: 5.0, looping: false }
+        Self { fps: 5.0, looping: false, label: None }
     }
 }
 
-/// A camera that shows picture files.
-#[derive(Debug)]
-pub struct FileCamera {
+impl Options {
+    /// The address options that [`Options::from_address`] reads.
+    pub const NAMES: &[&str] = &["fps", "loop"];
+
+    /// Options as an address gives them.
+    ///
+    /// | option | values | means | without it |
+    /// |---|---|---|---|
+    /// | `fps` | above 0, up to 240 | pictures a second | 5 |
+    /// | `loop` | `true`, `false` | whether to start over after the last picture | `false` |
+    ///
+    /// # Errors
+    /// [`Kind::Address`] names the option and what is allowed.
+    pub fn from_address(address: &Address) -> Result<Self> {
+        let usual = Self::default();
+        let options = Self {
+            fps: address.option_as("fps")?.unwrap_or(usual.fps),
+            looping: address.option_as("loop")?.unwrap_or(usual.looping),
+            label: Some(address.label()),
+        };
+        if !options.is_allowed() {
+            return Err(address.refuse("fps", FPS));
+        }
+        Ok(options)
+    }
+
+    fn is_allowed(&self) -> bool {
+        self.fps > 0.0 && self.fps <= 240.0
+    }
+}
+
+/// Opens a file or folder as a camera. It must be there; a folder may be empty. Files are read on threads of
+/// `runtime`, and frames take their times from it.
+///
+/// # Errors
+/// [`Kind::NotFound`], [`Kind::Permission`]; [`Kind::Config`] for options out of bounds.
+pub async fn open(path: impl Into<PathBuf>, options: Options, runtime: Arc<dyn Runtime>) -> Result<Box<dyn Camera>> {
+    Ok(Box::new(FileCamera::open(path.into(), options, runtime).await?))
+}
+
+struct FileCamera {
     path: PathBuf,
-    options: Options,
-    clock: Arc<dyn Clock>,
+    label: String,
+    looping: bool,
+    runtime: Arc<dyn Runtime>,
     period: Duration,
     due: Instant,
     running: bool,
-    /// Pictures of this round that are still to show, the next one last.
+    /// Pictures left to show in this round, the next one last.
     ahead: Vec<(PathBuf, Version)>,
-    /// What was shown, or found unreadable, and in which version.
+    /// The version of each file that was shown or found unreadable.
     known: HashMap<PathBuf, Version>,
-    work: Option<JoinHandle<Work>>,
+    work: Option<oneshot::Receiver<Work>>,
     sequence: u64,
-    size: Option<(u32, u32)>,
+    capabilities: Capabilities,
 }
 
 /// When a file was changed, and its length.
 type Version = (Option<SystemTime>, u64);
 
-#[derive(Debug)]
 enum Work {
     Listed(Result<Vec<(PathBuf, Version)>>),
     Loaded(PathBuf, Version, Result<Frame>),
 }
 
 impl FileCamera {
-    /// A camera on a file or folder, which must be there; a folder may be empty.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`], [`Kind::Permission`]; [`Kind::Config`] for `fps` out of bounds.
-    pub fn open(path: impl Into<PathBuf>, options: Options) -> Result<Self> {
-        let path = path.into();
-        if !(options.fps > 0.0 && options.fps <= 240.0) {
-            let why = format!("fps={}: allowed is above 0 and up to 240", options.fps);
-            return Err(Error::new(Kind::Config, why).at(path.display()));
+    async fn open(path: PathBuf, options: Options, runtime: Arc<dyn Runtime>) -> Result<Self> {
+        let label = options.label.clone().unwrap_or_else(|| path.display().to_string());
+        if !options.is_allowed() {
+            return Err(Error::new(Kind::Config, format!("fps={}: {FPS}", options.fps)).at(label));
         }
-        list(&path).map_err(|e| e.at(path.display()).hint("name a picture file or a folder of them"))?;
+        let listed = path.clone();
+        let listed = runtime.run_blocking(move || list(&listed)).await?;
+        listed.map_err(|e| e.at(&label).hint("name a picture file or a folder of them"))?;
+        let capabilities = Capabilities { live: Known::No, fps: Some(options.fps), ..Capabilities::default() };
         Ok(Self {
             path,
+            label,
+            looping: options.looping,
+            runtime,
             period: Duration::from_secs_f64((1.0 / options.fps).min(3600.0)),
-            options,
-            clock: Arc::new(SystemClock),
             due: Instant::now(),
             running: true,
             ahead: Vec::new(),
             known: HashMap::new(),
             work: None,
             sequence: 0,
-            size: None,
+            capabilities,
         })
     }
 
-    /// The camera that an address `camera+file:///…` names.
-    ///
-    /// # Errors
-    /// As [`FileCamera::open`]; [`Kind::Address`] for another link or an option that is unknown or wrong.
-    pub fn from_address(address: &Address) -> Result<Self> {
-        let LinkKind::File { path } = address.link() else {
-            return Err(Error::new(Kind::Address, "this is no file").at(address.label()));
-        };
-        address.check_options(&[&OPTIONS[..], &reader::OPTIONS].concat())?;
-        let usual = Options::default();
-        let options = Options {
-            fps: address.option_as("fps")?.unwrap_or(usual.fps),
-            looping: address.option_as("loop")?.unwrap_or(usual.looping),
-        };
-        Self::open(path, options).map_err(|e| e.at(address.label()))
-    }
-
-    /// The same camera with the times of its frames from `clock`.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Begins the next piece of work on a thread that may wait for a disk.
-    fn begin(&mut self) -> JoinHandle<Work> {
+    /// Starts the next listing or load on a thread that may block.
+    fn begin(&mut self) -> oneshot::Receiver<Work> {
+        let (done, result) = oneshot::channel();
         let Some((next, version)) = self.ahead.pop() else {
             let path = self.path.clone();
-            return tokio::task::spawn_blocking(move || Work::Listed(list(&path)));
+            self.runtime.offload(Box::new(move || _ = done.send(Work::Listed(list(&path)))));
+            return result;
         };
-        let clock = self.clock.clone();
-        tokio::task::spawn_blocking(move || {
-            // It may have been half written when it was listed.
+        let clock = self.runtime.clone();
+        self.runtime.offload(Box::new(move || {
+            // It may have been listed half-written.
             let version = std::fs::metadata(&next).map_or(version, |metadata| version_of(&metadata));
             let loaded = load(&next, &*clock);
-            Work::Loaded(next, version, loaded)
-        })
+            done.send(Work::Loaded(next, version, loaded)).ok();
+        }));
+        result
     }
 
-    /// What is to show of a listing, the next one last.
+    /// Picks what to show from a listing, the next one last.
     fn select(&mut self, mut files: Vec<(PathBuf, Version)>) {
         files.sort();
         let there: HashSet<_> = files.iter().map(|(path, _)| path).collect();
         self.known.retain(|path, _| there.contains(path));
-        if !self.options.looping {
+        if !self.looping {
             files.retain(|(path, version)| self.known.get(path) != Some(version));
         }
         files.reverse();
@@ -153,7 +165,7 @@ impl Driver for FileCamera {
                 return std::future::pending().await;
             }
             loop {
-                // Kept in `self`, so that a caller who leaves loses no picture.
+                // Kept in `self`: a dropped future loses no picture.
                 if self.work.is_none() {
                     tokio::time::sleep_until(self.due).await;
                     self.work = Some(self.begin());
@@ -162,7 +174,7 @@ impl Driver for FileCamera {
                 self.work = None;
                 match work {
                     Ok(Work::Listed(files)) => {
-                        let files = files.map_err(|e| e.at(self.path.display()))?;
+                        let files = files.map_err(|e| e.at(&self.label))?;
                         self.select(files);
                         if self.ahead.is_empty() {
                             self.due = Instant::now() + self.period.max(Duration::from_millis(50));
@@ -172,16 +184,18 @@ impl Driver for FileCamera {
                         self.known.insert(path, version);
                         self.due = (self.due + self.period).max(Instant::now());
                         self.sequence += 1;
-                        self.size = Some((frame.width(), frame.height()));
+                        self.capabilities.size = Some((frame.width(), frame.height()));
+                        self.capabilities.format = Some(frame.format());
+                        self.capabilities.colour = frame.format().has_colour();
                         return Ok(frame.numbered(self.sequence).still());
                     }
                     Ok(Work::Loaded(path, version, Err(error))) => {
-                        tracing::warn!(%error, "passed over a picture");
-                        // It takes its turn, so that a loop over unreadable pictures has a pause.
+                        tracing::warn!(%error, "skipped a picture");
+                        // It uses up its slot, so a loop over unreadable pictures does not spin.
                         self.due = (self.due + self.period).max(Instant::now());
                         self.known.insert(path, version);
                     }
-                    Err(error) => return Err(Error::new(Kind::Io, "reading a picture failed").because(error)),
+                    Err(_) => return Err(Error::new(Kind::Io, "reading a picture failed").at(&self.label)),
                 }
             }
         })
@@ -194,8 +208,8 @@ impl Driver for FileCamera {
 }
 
 impl Camera for FileCamera {
-    fn size(&self) -> Option<(u32, u32)> {
-        self.size
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn set_running(&mut self, running: bool) -> BoxFuture<'_, Result<()>> {
@@ -203,6 +217,10 @@ impl Camera for FileCamera {
         Box::pin(std::future::ready(Ok(())))
     }
 }
+
+const FPS: &str = "allowed is above 0 and up to 240";
+/// File extensions that are shown; other files in the folder are ignored.
+const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 fn version_of(metadata: &std::fs::Metadata) -> Version {
     (metadata.modified().ok(), metadata.len())
@@ -221,7 +239,7 @@ fn list(path: &Path) -> Result<Vec<(PathBuf, Version)>> {
         if !ENDINGS.contains(&ending.as_str()) {
             continue;
         }
-        // A file that vanishes in between is none.
+        // A file that has vanished since is skipped.
         if let Ok(metadata) = std::fs::metadata(&path)
             && metadata.is_file()
         {
@@ -234,6 +252,12 @@ fn list(path: &Path) -> Result<Vec<(PathBuf, Version)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PixelFormat;
+    use tresen_hal::SystemRuntime;
+
+    async fn camera(path: impl Into<PathBuf>, options: Options) -> FileCamera {
+        FileCamera::open(path.into(), options, Arc::new(SystemRuntime::new())).await.expect("opens")
+    }
 
     fn save(folder: &Path, name: &str, grey: u8) {
         save_sized(folder, name, grey, 8);
@@ -242,8 +266,19 @@ mod tests {
     /// Written beside and moved into place, as a program that feeds a folder does.
     fn save_sized(folder: &Path, name: &str, grey: u8, width: u32) {
         let beside = folder.join("part");
-        let format = image::ImageFormat::from_path(name).expect("a known ending");
-        image::GrayImage::from_pixel(width, 4, image::Luma([grey])).save_with_format(&beside, format).expect("saved");
+        let mut bytes = Vec::new();
+        let written = if name.ends_with("webp") {
+            let pixels = vec![grey; (width * 4) as usize];
+            image_webp::WebPEncoder::new(&mut bytes)
+                .encode(&pixels, width, 4, image_webp::ColorType::L8)
+                .map_err(|e| e.to_string())
+        } else {
+            let header = png::Encoder::new(&mut bytes, width, 4).write_header();
+            header
+                .and_then(|mut writer| writer.write_image_data(&vec![grey; (width * 4) as usize]))
+                .map_err(|e| e.to_string())
+        };
+        written.and_then(|()| std::fs::write(&beside, bytes).map_err(|e| e.to_string())).expect("saved");
         std::fs::rename(beside, folder.join(name)).expect("moved");
     }
 
@@ -263,10 +298,10 @@ mod tests {
             save(folder.path(), name, grey);
         }
         std::fs::write(folder.path().join("readme.txt"), "no picture").expect("written");
-        let address: Address =
-            format!("camera+file://{}?fps=4&loop=true", folder.path().display()).parse().expect("an address");
-        let mut camera = FileCamera::from_address(&address).expect("opens");
-        assert_eq!(camera.size(), None);
+        let address = format!("camera+file://{}?fps=4&loop=true", folder.path().display());
+        let options = Options::from_address(&address.parse().expect("an address")).expect("good");
+        let mut camera = camera(folder.path(), options).await;
+        assert_eq!((camera.capabilities().size, camera.capabilities().fps), (None, Some(4.0)));
         let start = Instant::now();
         let mut got = Vec::new();
         for _ in 0..7 {
@@ -274,7 +309,9 @@ mod tests {
         }
         assert_eq!(got, [1, 2, 3, 1, 2, 3, 1]);
         assert_eq!(start.elapsed(), Duration::from_millis(6 * 250));
-        assert_eq!(camera.size(), Some((8, 4)));
+        let told = serde_json::to_value(camera.capabilities()).expect("it is serialisable");
+        assert_eq!((&told["live"], &told["size"]), (&"no".into(), &serde_json::json!([8, 4])), "{told}");
+        assert_eq!(camera.capabilities().format, Some(PixelFormat::Grey8));
         assert_eq!(camera.event().await.expect("a frame").sequence(), 8);
     }
 
@@ -282,7 +319,7 @@ mod tests {
     async fn shows_each_once_and_what_appears() {
         let folder = tempfile::tempdir().expect("a folder");
         save(folder.path(), "b.png", 2);
-        let mut camera = FileCamera::open(folder.path(), Options::default()).expect("opens");
+        let mut camera = camera(folder.path(), Options::default()).await;
         assert_eq!(shows(&mut camera).await, 2);
         shows_nothing(&mut camera).await;
         save(folder.path(), "a.png", 1);
@@ -298,7 +335,7 @@ mod tests {
         save(folder.path(), "a.png", 1);
         std::fs::write(folder.path().join("b.png"), "damaged").expect("written");
         save(folder.path(), "c.png", 3);
-        let mut camera = FileCamera::open(folder.path(), Options::default()).expect("opens");
+        let mut camera = camera(folder.path(), Options::default()).await;
         assert_eq!((shows(&mut camera).await, shows(&mut camera).await), (1, 3));
         std::fs::remove_file(folder.path().join("b.png")).expect("removed");
         save(folder.path(), "b.png", 2);
@@ -311,7 +348,7 @@ mod tests {
         for grey in 0..5 {
             save(folder.path(), &format!("{grey}.png"), grey);
         }
-        let mut camera = FileCamera::open(folder.path(), Options { fps: 10.0, looping: false }).expect("opens");
+        let mut camera = camera(folder.path(), Options { fps: 10.0, ..Options::default() }).await;
         let mut got = Vec::new();
         while got.len() < 5 {
             if let Ok(frame) = tokio::time::timeout(Duration::from_millis(7), camera.event()).await {
@@ -325,7 +362,7 @@ mod tests {
     async fn stops_and_starts() {
         let folder = tempfile::tempdir().expect("a folder");
         save(folder.path(), "a.png", 1);
-        let mut camera = FileCamera::open(folder.path().join("a.png"), Options::default()).expect("opens");
+        let mut camera = camera(folder.path().join("a.png"), Options::default()).await;
         camera.set_running(false).await.expect("stops");
         shows_nothing(&mut camera).await;
         camera.set_running(true).await.expect("starts");
@@ -334,17 +371,15 @@ mod tests {
 
     #[tokio::test]
     async fn says_what_cannot_be_opened() {
-        let error = FileCamera::open("/no/such/folder", Options::default()).expect_err("missing");
+        let open = async |options| open("/no/such/folder", options, Arc::new(SystemRuntime::new())).await.err();
+        let error = open(Options::default()).await.expect("missing");
         assert_eq!(error.kind(), Kind::NotFound);
         assert!(error.to_string().starts_with("/no/such/folder: "), "{error}");
-        for (address, kind) in [
-            ("camera+file:///tmp?fps=0", Kind::Config),
-            ("camera+file:///tmp?fps=often", Kind::Address),
-            ("camera+file:///tmp?fsp=5", Kind::Address),
-            ("camera+v4l2:///dev/video0", Kind::Address),
-        ] {
-            let error = FileCamera::from_address(&address.parse().expect(address)).expect_err(address);
-            assert_eq!(error.kind(), kind, "{address}: {error}");
+        let error = open(Options { fps: -1.0, ..Options::default() }).await.expect("out of bounds");
+        assert_eq!(error.kind(), Kind::Config);
+        for address in ["camera+file:///tmp?fps=0", "camera+file:///tmp?fps=often"] {
+            let error = Options::from_address(&address.parse().expect(address)).expect_err(address);
+            assert_eq!((error.kind(), error.device()), (Kind::Address, Some("camera+file:///tmp")), "{error}");
         }
     }
 }

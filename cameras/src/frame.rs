@@ -42,7 +42,7 @@ impl PixelFormat {
     }
 }
 
-/// One picture, cheap to clone. Its bytes are as many as its size and format need.
+/// One picture. Clones share its bytes, and there are always as many as size and format need.
 #[derive(Clone)]
 pub struct Frame {
     format: PixelFormat,
@@ -102,14 +102,14 @@ impl Frame {
         self
     }
 
-    /// The same frame, as a picture that does not change: another one like it is no further evidence.
+    /// Marks the frame as a still picture: a second identical frame proves nothing.
     #[must_use]
     pub fn still(mut self) -> Self {
         self.is_still = true;
         self
     }
 
-    /// Whether it is a picture that does not change, from a file say.
+    /// Whether it is a still picture, such as a file's.
     pub fn is_still(&self) -> bool {
         self.is_still
     }
@@ -232,7 +232,7 @@ impl<'a> GreyView<'a> {
         self.height
     }
 
-    /// One row; panics where there is none.
+    /// One row. Panics if `y` is out of range.
     pub fn row(&self, y: usize) -> &'a [u8] {
         &self.data[y * self.stride..][..self.width]
     }
@@ -273,11 +273,19 @@ pub(crate) fn check_size(width: u32, height: u32) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::jpeg::lacks_tables;
+    use jpeg_encoder::ColorType;
     use tresen_hal::ManualClock;
 
     fn frame(format: PixelFormat, width: u32, height: u32, data: &[u8]) -> Result<Frame> {
         let clock = ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp"));
         Frame::new(format, width, height, data.to_vec(), &clock)
+    }
+
+    fn jpeg<const N: usize>(color: ColorType, w: u16, h: u16, pixel: impl Fn(u16, u16) -> [u8; N]) -> Vec<u8> {
+        let pixels: Vec<u8> = (0..h).flat_map(|y| (0..w).flat_map(|x| pixel(x, y)).collect::<Vec<_>>()).collect();
+        let mut file = Vec::new();
+        jpeg_encoder::Encoder::new(&mut file, 80).encode(&pixels, w, h, color).expect("encodes");
+        file
     }
 
     fn grey(frame: &Frame) -> Vec<u8> {
@@ -323,11 +331,7 @@ mod tests {
 
     #[test]
     fn decodes_jpeg_to_grey() {
-        let mut file = std::io::Cursor::new(Vec::new());
-        image::GrayImage::from_fn(64, 32, |x, _| image::Luma([if x < 32 { 0 } else { 255 }]))
-            .write_to(&mut file, image::ImageFormat::Jpeg)
-            .expect("encodes");
-        let file = file.into_inner();
+        let file = jpeg(ColorType::Luma, 64, 32, |x, _| [if x < 32 { 0 } else { 255 }]);
         let got = frame(PixelFormat::Mjpeg, 640, 480, &file).expect("announced sizes may be wrong");
         let mut scratch = Vec::new();
         let view = got.grey(&mut scratch).expect("decodes");
@@ -340,11 +344,7 @@ mod tests {
     // USB Device Class Definition for Video Devices: Motion-JPEG Payload: the tables may be left out.
     #[test]
     fn decodes_jpeg_without_huffman_tables() {
-        let mut file = std::io::Cursor::new(Vec::new());
-        image::RgbImage::from_fn(64, 32, |x, _| image::Rgb(if x < 32 { [0, 0, 0] } else { [255, 255, 0] }))
-            .write_to(&mut file, image::ImageFormat::Jpeg)
-            .expect("encodes");
-        let whole = file.into_inner();
+        let whole = jpeg(ColorType::Rgb, 64, 32, |x, _| if x < 32 { [0, 0, 0] } else { [255, 255, 0] });
         assert!(!lacks_tables(&whole));
         let (mut bare, mut at) = (whole[..2].to_vec(), 2);
         while whole[at + 1] != 0xda {
@@ -368,11 +368,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_panic(at in 0..2000usize, byte: u8, cut in 0..2000usize) {
-            let mut file = std::io::Cursor::new(Vec::new());
-            image::RgbImage::from_fn(24, 24, |x, y| image::Rgb([(x * 9) as u8, (y * 9) as u8, 99]))
-                .write_to(&mut file, image::ImageFormat::Jpeg)
-                .expect("encodes");
-            let mut bytes = file.into_inner();
+            let mut bytes = jpeg(ColorType::Rgb, 24, 24, |x, y| [(x * 9) as u8, (y * 9) as u8, 99]);
             let (at, cut) = (at % bytes.len(), 1 + cut % bytes.len());
             bytes[at] = byte;
             bytes.truncate(cut);

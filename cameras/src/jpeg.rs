@@ -12,23 +12,63 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use crate::frame::{MAX_SIDE, check_size};
 
 /// Decodes the grey part of a JPEG and returns its size.
+///
+/// # Errors
+/// [`Kind::Input`]: it is damaged or too large.
 pub(crate) fn grey(data: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize)> {
-    let bad = |why: &dyn fmt::Display| Error::new(Kind::Input, format!("a JPEG frame that cannot be decoded: {why}"));
-    let options = DecoderOptions::default()
-        .jpeg_set_out_colorspace(ColorSpace::Luma)
-        .set_max_width(MAX_SIDE as usize)
-        .set_max_height(MAX_SIDE as usize);
+    let header = |decoder: &mut Decoder<'_>| {
+        decoder.set_options(options().jpeg_set_out_colorspace(ColorSpace::Luma));
+    };
+    let (width, height) = decode(data, into, header)?;
+    Ok((width.into(), height.into()))
+}
+
+/// A JPEG in its colours.
+pub(crate) struct Colours {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// Bytes a pixel: 1 of a grey picture, else 3, red, green, blue.
+    pub(crate) channels: usize,
+    pub(crate) data: Vec<u8>,
+}
+
+/// Decodes a JPEG in its colours.
+///
+/// # Errors
+/// As [`grey`].
+pub(crate) fn colours(data: &[u8]) -> Result<Colours> {
+    let (mut pixels, mut channels) = (Vec::new(), 3);
+    let header = |decoder: &mut Decoder<'_>| {
+        let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+        let space = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
+        channels = space.num_components();
+        decoder.set_options(options().jpeg_set_out_colorspace(space));
+    };
+    let (width, height) = decode(data, &mut pixels, header)?;
+    Ok(Colours { width: width.into(), height: height.into(), channels, data: pixels })
+}
+
+type Decoder<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
+
+fn options() -> DecoderOptions {
+    DecoderOptions::default().set_max_width(MAX_SIDE as usize).set_max_height(MAX_SIDE as usize)
+}
+
+/// Decodes a JPEG; `header` is called once its header has been read, to say in which colours.
+fn decode(data: &[u8], into: &mut Vec<u8>, header: impl FnOnce(&mut Decoder<'_>)) -> Result<(u16, u16)> {
+    let bad = |why: &dyn fmt::Display| Error::new(Kind::Input, format!("a JPEG that cannot be decoded: {why}"));
     let marked = lacks_tables(data).then(|| [&data[..2], MOTION_JPEG, &data[2..]].concat());
     let data = marked.as_deref().unwrap_or(data);
-    // The decoder is made not to panic; a camera's bytes are no place to find out that it does.
+    // The decoder should not panic, but bytes of a device must not depend on that.
     catch_unwind(AssertUnwindSafe(|| {
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options());
         decoder.decode_headers().map_err(|e| bad(&e))?;
         let info = decoder.info().ok_or_else(|| bad(&"it has no header"))?;
         check_size(info.width.into(), info.height.into()).map_err(|why| bad(&why))?;
+        header(&mut decoder);
         into.resize(decoder.output_buffer_size().unwrap_or(0), 0);
         decoder.decode_into(into).map_err(|e| bad(&e))?;
-        Ok((info.width.into(), info.height.into()))
+        Ok((info.width, info.height))
     }))
     .unwrap_or_else(|_| Err(bad(&"the decoder failed")))
 }

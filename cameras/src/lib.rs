@@ -6,7 +6,7 @@
 //! | [`file`](mod@file) | a camera that shows a picture file or a folder of them |
 //! | [`v4l2`] | a camera of the Linux kernel |
 //! | [`decode`] | barcodes in a picture: rxing, or zxing-cpp by feature |
-//! | [`reader`] | decoding on its own thread: from camera to codes |
+//! | [`reader`] | frames in, codes out: decoding on a worker thread |
 //!
 //! A [`Code`] carries its data and AIM identifier, which is all that a scan is made of.
 //!
@@ -20,7 +20,7 @@
 //! assert!(codes.is_empty());
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
-// What only unsafe code reaches is in `v4l2/sys.rs`.
+// All unsafe code is in `v4l2/sys.rs`.
 #![deny(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -32,9 +32,8 @@ mod jpeg;
 pub mod reader;
 pub mod v4l2;
 
-pub use camera::Camera;
+pub use camera::{Camera, Capabilities, Mode};
 pub use decode::{Code, Decoder, Format, Hints, decode_file};
-pub use file::FileCamera;
 pub use frame::{Frame, PixelFormat};
 pub use reader::Reader;
 pub use v4l2::V4l2Camera;

@@ -57,6 +57,14 @@ fn every_command_has_help_that_shows_an_address() {
     assert!(tresen(["--version"]).well().out.starts_with("tresen 0."));
 }
 
+/// The width of a PNG that can be decoded.
+fn png_width(path: &str) -> u32 {
+    let file = std::io::BufReader::new(std::fs::File::open(path).expect(path));
+    let mut picture = png::Decoder::new(file).read_info().expect(path);
+    let mut pixels = vec![0; picture.output_buffer_size().expect(path)];
+    picture.next_frame(&mut pixels).expect(path).width
+}
+
 #[test]
 fn a_simulated_printer_serves_another_program() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -75,7 +83,7 @@ fn a_simulated_printer_serves_another_program() {
     assert_eq!(sheet, paper.join("sheet-0001.png").to_str().expect("text"));
     let text = std::fs::read_to_string(paper.join("sheet-0001.txt")).expect("text");
     assert!(text.contains("Grüße vom Tresen"), "{text}");
-    assert!(image::open(sheet).expect("a picture").width() > 500);
+    assert!(png_width(sheet) > 500);
 
     // A second sheet overwrites nothing.
     tresen(["print", &sim.address, note]).well();
@@ -116,7 +124,7 @@ fn render_lists_what_it_does_not_print() {
     tresen(["render", &path("page.bin"), "-o", &path("page.txt")]).well();
     assert!(std::fs::read_to_string(path("page.txt")).expect("text").starts_with('a'));
     tresen(["render", &path("page.bin"), "-o", &path("page.png")]).well();
-    assert!(image::open(path("page.png")).is_ok());
+    assert!(png_width(&path("page.png")) > 0);
     let said = tresen(["render", &path("page.bin"), "-o", &path("page.pdf")]);
     assert!(said.code == Some(1) && said.err.contains("page.pdf") && said.err.contains(".png"), "{said:?}");
     assert!(!dir.path().join("page.pdf").exists());
@@ -252,14 +260,18 @@ fn a_simulated_terminal_serves_another_program() {
 fn a_scan_prints_what_a_camera_sees() {
     let dir = tempfile::tempdir().expect("a folder");
     let code = qrcode::QrCode::new("VOUCHER-1").expect("short");
-    let (width, colors) = (code.width() as u32, code.to_colors());
-    let picture = image::GrayImage::from_fn((width + 8) * 8, (width + 8) * 8, |x, y| {
-        let (x, y) = ((x / 8).wrapping_sub(4), (y / 8).wrapping_sub(4));
-        let dark = x < width && y < width && colors[(y * width + x) as usize] == qrcode::Color::Dark;
-        image::Luma([if dark { 20 } else { 235 }])
-    });
+    let (width, colors) = (code.width(), code.to_colors());
+    let side = (width + 8) * 8;
+    let pixel = |i: usize| {
+        let (x, y) = ((i % side / 8).wrapping_sub(4), (i / side / 8).wrapping_sub(4));
+        let dark = x < width && y < width && colors[y * width + x] == qrcode::Color::Dark;
+        if dark { 20 } else { 235 }
+    };
+    let (mut bytes, pixels): (_, Vec<u8>) = (Vec::new(), (0..side * side).map(pixel).collect());
+    let header = png::Encoder::new(&mut bytes, side as u32, side as u32).write_header();
+    header.and_then(|mut writer| writer.write_image_data(&pixels)).expect("encoded");
     let file = dir.path().join("1.png");
-    picture.save(&file).expect("written");
+    std::fs::write(&file, bytes).expect("written");
     let address = format!("camera+file://{}", dir.path().display());
     let scan = start(["scan", &address, "--count", "1", "--timeout", "30", "--json"]).end().well().json();
     assert_eq!((&scan["text"], &scan["device"].is_string()), (&"VOUCHER-1".into(), &true), "{scan}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tresen_cameras::{Camera, FileCamera, V4l2Camera, file, reader, v4l2};
+use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::{Address, Error, Kind, Link, Result, link};
@@ -33,8 +33,8 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .finds(|found| found.kind == Some(DeviceKind::Scanner)),
         Protocol::new::<Cameras>("camera", camera)
             .options(|link| match link {
-                LinkKind::File { .. } => file::OPTIONS.to_vec(),
-                _ => v4l2::OPTIONS.to_vec(),
+                LinkKind::File { .. } => file::Options::NAMES.to_vec(),
+                _ => v4l2::Options::NAMES.to_vec(),
             })
             .finds(|found| found.kind == Some(DeviceKind::Camera)),
     ]
@@ -132,24 +132,17 @@ async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn Link>, Vec<u
 fn camera(address: &Address) -> Result<Plan<dyn Camera>> {
     // Its frames are read by a reader of the owner's.
     reader::Options::from_address(address)?;
-    let place = address.clone();
-    let plan = match address.link() {
-        LinkKind::V4l2 { .. } => {
-            v4l2::Options::from_address(address)?;
+    let plan = match address.link().clone() {
+        LinkKind::V4l2 { path } => {
+            let options = v4l2::Options::from_address(address)?;
             Plan::new(address.label(), move |context: Context| {
-                let address = place.clone();
-                async move {
-                    let camera = V4l2Camera::from_address(&address).await?.with_clock(context.runtime);
-                    Ok(Box::new(camera) as Box<dyn Camera>)
-                }
+                v4l2::open(path.clone(), options.clone(), context.runtime)
             })
         }
-        LinkKind::File { .. } => {
-            address.option_as::<f64>("fps")?;
-            address.option_as::<bool>("loop")?;
+        LinkKind::File { path } => {
+            let options = file::Options::from_address(address)?;
             Plan::new(address.label(), move |context: Context| {
-                let camera = FileCamera::from_address(&place);
-                async move { Ok(Box::new(camera?.with_clock(context.runtime)) as Box<dyn Camera>) }
+                file::open(path.clone(), options.clone(), context.runtime)
             })
         }
         other => {

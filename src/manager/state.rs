@@ -57,6 +57,8 @@ pub enum DeviceCapabilities {
     Terminal(tresen_payment::Capabilities),
     /// A scanner.
     Scanner(scanners::Capabilities),
+    /// A camera.
+    Camera(tresen_cameras::Capabilities),
 }
 
 /// What a printer's status asks a person to do.

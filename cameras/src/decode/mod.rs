@@ -1,6 +1,6 @@
-//! Barcodes in pictures. Every decoder is third-party code behind one trait: its panics are caught, its
-//! time is bounded where it can be, and what it yields is put into the terms of scanners: the data that
-//! a scanner would send, with its AIM identifier (ISO/IEC 15424).
+//! Barcodes in pictures. Every decoder is third-party code behind one trait: its panics are caught, its time is
+//! bounded where possible, and its results become what a scanner would send: the data with its AIM identifier
+//! (ISO/IEC 15424).
 
 mod enhance;
 mod picture;
@@ -24,10 +24,11 @@ use crate::frame::GreyView;
 
 /// Finds barcodes in a picture.
 pub trait Decoder: Send {
-    /// All codes that it finds, each once, in no order. None is no error. The budget of `hints` is measured by `clock`.
+    /// All codes that it finds, each once, in no particular order; an empty list is not an error. `clock` measures the
+    /// budget of `hints`.
     ///
     /// # Errors
-    /// The decoder itself failed; the next picture may go well.
+    /// The decoder itself failed; the next picture may succeed.
     fn decode(&mut self, picture: &GreyView<'_>, hints: &Hints, clock: &dyn Clock) -> Result<Vec<Code>>;
 }
 
@@ -55,8 +56,8 @@ pub struct Code {
     /// Its corners in pixels from the upper left: upper left, upper right, lower right, lower left of the
     /// code itself, whichever way it is turned; fewer where the decoder does not know them.
     pub corners: Vec<(f32, f32)>,
-    /// It was read in a picture that had been enlarged or sharpened, and in one such picture only. That finds more
-    /// codes and misreads more of them.
+    /// It was read in only one enlarged or sharpened copy of the picture. Such copies find more codes and misread
+    /// more of them.
     pub enhanced: bool,
 }
 
@@ -139,7 +140,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What a shop meets on articles, cases, coupons and telephones.
+    /// What a shop sees on articles, cases, coupons and phones.
     pub const RETAIL: &'static [Self] = &[
         Self::Ean13,
         Self::Ean8,
@@ -152,7 +153,7 @@ impl Format {
         Self::DataMatrix,
     ];
 
-    /// All of them. The more are looked for, the slower it is and the more phantoms there are.
+    /// All of them. More formats mean slower decoding and more false reads.
     pub const ALL: &'static [Self] = &[
         Self::Ean13,
         Self::Ean8,
@@ -252,10 +253,10 @@ pub struct Hints {
     pub formats: Vec<Format>,
     /// Whether to look harder: more lines, turned pictures, enlarged and sharpened pictures.
     pub effort: Effort,
-    /// When to stop looking harder. A pass that runs is not interrupted.
+    /// When to stop looking harder. A running pass is not interrupted.
     pub budget: Duration,
-    /// How many lines across a code must agree before it is believed, for formats that are easily
-    /// seen where there are none. Formats not named need one.
+    /// How many lines across a code must agree before it is accepted, for formats prone to false reads. Formats not
+    /// named need one.
     pub agreement: Vec<(Format, u8)>,
     /// The most codes of one picture.
     pub most: usize,
@@ -264,7 +265,7 @@ pub struct Hints {
 /// How hard to look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Effort {
-    /// A quick look, for the stream of a camera: the next frame comes anyway.
+    /// A quick look, for a camera's stream: another frame follows anyway.
     Fast,
     /// As long as the budget allows.
     #[default]

@@ -1,4 +1,4 @@
-//! What is believed of the codes that a decoder sees. Sans-IO.
+//! Which decoded codes are accepted. Sans-IO.
 //!
 //! A misread EAN can have a right check digit, and a decoder that enlarges and sharpens a bad picture misreads more
 //! often. So an article's code must be seen in several frames, and where two different ones are read at the same
@@ -70,7 +70,7 @@ impl Agreement {
                 self.seen.last_mut().expect("pushed above")
             }
         };
-        // The same frame again is no other witness.
+        // The same frame again does not count twice.
         if seen.last != now || seen.count == 0 {
             seen.count = seen.count.saturating_add(1);
         }

@@ -1,7 +1,7 @@
 //! From frames to codes: a decoder on a thread of its own, which always takes the latest frame.
 //!
 //! Decoding a hard frame takes longer than the camera needs for the next. Frames that come meanwhile replace each
-//! other, so a code is never older than one look. A decoder that hangs is left behind with its thread, and another
+//! other, so a code is never older than one look. A hung decoder is abandoned with its thread, and another one
 //! takes over. A picture that does not change is looked at less and less often, and [`Reader::wants_frame`] tells the
 //! camera's owner to take fewer frames.
 
@@ -22,7 +22,7 @@ use tresen_hal::runtime::Worker;
 use tresen_hal::{BoxFuture, Error, Kind, Result, Runtime};
 
 pub use guard::Agreement;
-pub use options::{OPTIONS, Options};
+pub use options::Options;
 
 use self::look::Looker;
 use crate::decode::{Code, Decoder, best};
@@ -83,7 +83,7 @@ impl Reader {
         Ok(Self { shared: Arc::new(shared), factory, options, runtime })
     }
 
-    /// Hands over a frame; it replaces one that still waits to be looked at.
+    /// Hands over a frame. It replaces a frame that is still waiting to be decoded.
     pub fn push(&self, frame: Frame) {
         {
             let mut state = self.shared.lock();
@@ -96,8 +96,8 @@ impl Reader {
         self.begin();
     }
 
-    /// Waits until another frame is worth pushing: at once while something moves, 200 ms after the last one when the
-    /// picture has not changed for a while. A camera whose frames are not taken meanwhile costs next to nothing.
+    /// Waits until another frame is worth pushing: no time while something moves, 200 ms after the last one once the
+    /// picture has not changed for 2 s. An owner that takes no frames meanwhile keeps an idle camera cheap.
     ///
     /// Cancel-safe.
     pub async fn wants_frame(&self) {
@@ -114,8 +114,8 @@ impl Reader {
         }
     }
 
-    /// The next code. Somebody must wait here while frames are pushed: it also begins the next look and replaces a
-    /// decoder that hangs.
+    /// The next code. It also starts the next decode and replaces a hung decoder, so one task must be waiting here
+    /// while frames are pushed.
     ///
     /// Cancel-safe.
     ///
@@ -134,7 +134,7 @@ impl Reader {
         }
     }
 
-    /// The next code of a camera whose frames nobody else wants. Cancel-safe.
+    /// The next code of a camera whose frames are used for nothing else. Cancel-safe.
     ///
     /// # Errors
     /// As [`Reader::next`]; or the camera failed.
@@ -154,12 +154,12 @@ impl Reader {
         })
     }
 
-    /// How many frames were replaced before anybody looked at them.
+    /// How many frames were replaced before they were decoded.
     pub fn skipped(&self) -> u64 {
         self.shared.lock().skipped
     }
 
-    /// Begins to look at the frame that waits, if the decoder is free.
+    /// Starts decoding the waiting frame if the decoder is free.
     fn begin(&self) {
         let mut state = self.shared.lock();
         if state.busy_since.is_some() {
@@ -181,8 +181,7 @@ impl Reader {
         }));
     }
 
-    /// Leaves a decoder behind that hangs, with its thread, and lets another take over; not more than [`HANGING`]
-    /// are left behind.
+    /// Abandons a hung decoder with its thread and starts another one; at most [`HANGING`] are abandoned.
     fn replace_if_stuck(&self) {
         let mut state = self.shared.lock();
         if state.busy_since.is_none_or(|since| since.elapsed() < self.options.stuck) {
@@ -244,9 +243,9 @@ struct State {
     pushed: Option<Instant>,
     skipped: u64,
     busy_since: Option<Instant>,
-    /// Counts workers: what those say that were left behind is ignored.
+    /// Counts workers: results of abandoned ones are ignored.
     generation: u64,
-    /// Workers that were left behind and still run.
+    /// Abandoned workers that are still running.
     hanging: usize,
     found: VecDeque<Result<Read>>,
     is_closed: bool,
@@ -257,7 +256,7 @@ impl State {
         if self.found.len() < WAITING {
             self.found.push_back(found);
         } else {
-            tracing::debug!("dropped a code: nobody takes them");
+            tracing::debug!("dropped a code: its owner is too slow");
         }
     }
 }
@@ -267,13 +266,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a longer look is not worth it any more: there is a newer frame, or nobody waits.
+    /// Whether to give up a longer look: there is a newer frame, or the reader was dropped.
     fn is_outdated(&self, generation: u64) -> bool {
         let state = self.lock();
         state.waiting.is_some() || state.is_closed || state.generation != generation
     }
 
-    /// Takes in what a look has found; none if the decoder panicked.
+    /// Records the result of a look; none if the decoder panicked.
     fn done(&self, generation: u64, looked: Option<(Looker, Result<Vec<Read>>)>) {
         let mut state = self.lock();
         if state.generation != generation {
@@ -300,11 +299,11 @@ impl Shared {
 
 /// The name of the threads that decode.
 const THREAD: &str = "tresen-decode";
-/// Codes that wait for a slow owner; more are dropped, since the camera still sees them.
+/// How many codes wait for a slow owner; more are dropped, since the camera still sees them.
 const WAITING: usize = 256;
-/// How many hanging decoders are left behind: each keeps a core busy.
+/// How many hung decoders may be abandoned: each keeps a core busy.
 const HANGING: usize = 2;
-/// How often a hanging decoder is looked for at the most.
+/// The shortest interval between checks for a hung decoder.
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

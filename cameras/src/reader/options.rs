@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tresen_hal::{Address, Error, Kind, Result};
+use tresen_hal::{Address, Error, Result};
 
 use crate::decode::{Format, Hints};
 
@@ -33,30 +33,31 @@ impl Default for Options {
     }
 }
 
-/// The options that [`Options::from_address`] reads.
-pub const OPTIONS: [&str; 2] = ["codes", "frames"];
-
 impl Options {
-    /// Reads the options of a camera's address: `codes`, a list of kinds to look for (`ean-13,qr,pdf-417`), or
-    /// `retail` (without it), or `all`; and `frames`, 1 to 10 (2).
+    /// The address options that [`Options::from_address`] reads.
+    pub const NAMES: &[&str] = &["codes", "frames"];
+
+    /// Options as an address gives them.
+    ///
+    /// | option | values | means | without it |
+    /// |---|---|---|---|
+    /// | `codes` | `ean-13,qr,pdf-417` …, `retail`, `all` | the kinds of codes to look for | `retail` |
+    /// | `frames` | 1 to 10 | see [`Options::frames`] | 2 |
     ///
     /// # Errors
-    /// [`Kind::Address`] names the option and what is allowed.
+    /// [`tresen_hal::Kind::Address`] names the option and what is allowed.
     pub fn from_address(address: &Address) -> Result<Self> {
         let usual = Self::default();
-        let bad = |why: String| Error::new(Kind::Address, why).at(address.label());
         let frames = address.option_as("frames")?.unwrap_or(usual.frames);
         if !(1..=10).contains(&frames) {
-            return Err(bad(format!("option `frames={frames}`: allowed are 1 to 10")));
+            return Err(address.refuse("frames", "allowed are 1 to 10"));
         }
         let formats = match address.option("codes") {
             None | Some("retail") => Format::RETAIL.to_vec(),
             Some("all") => Format::ALL.to_vec(),
             Some(names) => names
                 .split(',')
-                .map(|name| {
-                    name.trim().parse().map_err(|e: Error| bad(format!("option `codes={names}`: {}", e.what())))
-                })
+                .map(|name| name.trim().parse().map_err(|e: Error| address.refuse("codes", e.what())))
                 .collect::<Result<_>>()?,
         };
         let hints = Hints { formats, ..usual.hints };
@@ -67,6 +68,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tresen_hal::Kind;
 
     #[test]
     fn reads_an_address() {

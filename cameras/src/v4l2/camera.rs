@@ -1,7 +1,7 @@
 //! The driver of a video device: frames as they come, the latest for a slow owner, and an end in time.
 //!
-//! What may wait for the device (opening, starting, stopping, closing) runs on a thread of its own under a
-//! limit, so a camera that hangs in its driver holds up neither the owner nor the end of the program.
+//! Calls that may block (opening, starting, stopping, closing) run on a thread of their own with a time limit, so a
+//! camera that hangs in its driver blocks neither the owner nor the end of the program.
 
 use std::fmt;
 use std::path::Path;
@@ -13,61 +13,54 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, SystemClock};
+use tresen_hal::{BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
 
 use super::device::{Device, Filled, Setup};
 use super::{Format, Options, sys};
-use crate::{Camera, Frame};
+use crate::{Camera, Capabilities, Frame};
 
-/// How long opening, starting and stopping may take. USB cameras answer a request within 5 s or not at all.
-const LIMIT: Duration = Duration::from_secs(10);
-/// How long a running camera may deliver no good frame.
-const SILENCE: Duration = Duration::from_secs(5);
-/// How often a silent camera is looked for, since not every driver wakes us when it goes.
-const LOOK: Duration = Duration::from_millis(400);
-/// The oldest frame that is worth showing when the driver had no buffer left for a newer one.
-const STALE: Duration = Duration::from_millis(150);
-
-/// A Video4Linux2 camera. Dropped, it is let go of in the background; [`Driver::close`] waits for that.
+/// A Video4Linux2 camera. Dropping it closes the device in the background; [`Driver::close`] waits for that.
 pub struct V4l2Camera {
     /// None once it is closed.
     device: Option<AsyncFd<Arc<Device>>>,
     setup: Setup,
     name: String,
-    clock: Arc<dyn Clock>,
+    runtime: Arc<dyn Runtime>,
+    capabilities: Capabilities,
     wanted: bool,
     streaming: bool,
-    /// A start (`true`) or stop that is under way, kept so that a caller who leaves loses nothing.
+    /// A start (`true`) or stop in progress, kept here so that a dropped future loses nothing.
     change: Option<(bool, oneshot::Receiver<Result<()>>)>,
-    /// Since when no good frame came, and how many were damaged by then.
+    /// Since when there has been no good frame, and how many were damaged by then.
     silent_since: Option<(Instant, u64)>,
     counts: Counts,
 }
 
 impl V4l2Camera {
-    /// Opens a video device and starts it.
+    /// Opens a video device and starts it. What may wait for the device runs on threads of `runtime`, and frames
+    /// take their times from it.
     ///
     /// # Errors
     /// [`Kind::NotFound`], [`Kind::Permission`], [`Kind::Busy`]; [`Kind::Unsupported`]: it is no camera, or does not offer
     /// what `options` ask for; [`Kind::Config`]: options out of bounds; [`Kind::Timeout`]: it hangs.
-    pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+    pub async fn open(path: impl AsRef<Path>, options: Options, runtime: Arc<dyn Runtime>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let name = path.display().to_string();
-        options.check().map_err(|e| e.at(&name))?;
-        let device = wait(aside(move || {
+        let name = options.checked(&path)?;
+        let device = wait(aside(&*runtime, move || {
             let device = Device::open(&path, &options)?;
             device.start()?;
             Ok(device)
         }))
         .await
         .map_err(|e| e.at(&name))?;
-        let setup = device.setup;
+        let (setup, capabilities) = (device.setup, device.capabilities());
         let device = sys::watch(Arc::new(device)).map_err(|e| Error::from(e).at(&name))?;
         Ok(Self {
             device: Some(device),
             setup,
             name,
-            clock: Arc::new(SystemClock),
+            runtime,
+            capabilities,
             wanted: true,
             streaming: true,
             change: None,
@@ -76,25 +69,7 @@ impl V4l2Camera {
         })
     }
 
-    /// Opens and starts the camera that an address `camera+v4l2:///dev/…` names.
-    ///
-    /// # Errors
-    /// As [`V4l2Camera::open`]; [`Kind::Address`] for another link or an option that is unknown or wrong.
-    pub async fn from_address(address: &Address) -> Result<Self> {
-        let options = Options::from_address(address)?;
-        let mut camera = Self::open(super::path(address)?, options).await.map_err(|e| e.at(address.label()))?;
-        camera.name = address.label();
-        Ok(camera)
-    }
-
-    /// The same camera with the times of its frames from `clock`.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// How many frames came damaged, and were passed over.
+    /// How many damaged frames were skipped.
     pub fn damaged(&self) -> u64 {
         self.counts.damaged
     }
@@ -108,7 +83,7 @@ impl V4l2Camera {
             }
             let device = self.device.as_ref().ok_or_else(closed)?;
             let could_refresh = may_refresh;
-            let frame = latest(device.get_ref(), &*self.clock, &mut self.counts, &mut may_refresh)?;
+            let frame = latest(device.get_ref(), &*self.runtime, &mut self.counts, &mut may_refresh)?;
             if frame.is_some() || could_refresh != may_refresh {
                 self.silent_since = None;
             }
@@ -144,14 +119,14 @@ impl V4l2Camera {
             }
             let device = self.device.as_ref().ok_or_else(closed)?.get_ref().clone();
             let to = self.wanted;
-            self.change = Some((to, aside(move || if to { device.start() } else { device.stop() })));
+            self.change = Some((to, aside(&*self.runtime, move || if to { device.start() } else { device.stop() })));
         }
     }
 
     /// Takes the device apart on a thread of its own.
     fn end(&mut self) -> Option<oneshot::Receiver<Result<()>>> {
         let device = self.device.take()?.into_inner();
-        Some(aside(move || {
+        Some(aside(&*self.runtime, move || {
             drop(device);
             Ok(())
         }))
@@ -178,8 +153,8 @@ impl Driver for V4l2Camera {
 }
 
 impl Camera for V4l2Camera {
-    fn size(&self) -> Option<(u32, u32)> {
-        Some((self.setup.width, self.setup.height))
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn set_running(&mut self, running: bool) -> BoxFuture<'_, Result<()>> {
@@ -211,7 +186,7 @@ impl fmt::Debug for V4l2Camera {
 fn latest(device: &Device, clock: &dyn Clock, counts: &mut Counts, may_refresh: &mut bool) -> Result<Option<Frame>> {
     let mut newest: Option<Filled> = None;
     let mut taken = 0;
-    // A driver that fills as fast as we give back would keep us here.
+    // Bounded, because a driver may refill buffers as fast as we return them.
     while taken < 2 * device.count()
         && let Some(filled) = device.take()?
     {
@@ -229,7 +204,7 @@ fn latest(device: &Device, clock: &dyn Clock, counts: &mut Counts, may_refresh: 
     }
     let Some(filled) = newest else { return Ok(None) };
     let age = filled.time.and_then(age);
-    // The owner was away and the driver had no buffer left: these are the oldest frames, not the newest.
+    // The owner was slow and the driver ran out of buffers: these frames are the oldest, not the newest.
     if *may_refresh && taken >= device.count() && age.is_none_or(|age| age > STALE) {
         *may_refresh = false;
         device.give(filled)?;
@@ -255,7 +230,7 @@ async fn woken(device: &AsyncFd<Arc<Device>>) -> std::io::Result<()> {
     // Cleared before looking: what comes meanwhile sets it again.
     guard.clear_ready();
     if is_closed && device.get_ref().is_there().is_ok() {
-        // The mark of a device that is gone is never cleared; if one that is there has it, we must not spin.
+        // The flag of an unplugged device is never cleared; do not spin if one that is there has it.
         tokio::time::sleep(LOOK / 8).await;
     }
     Ok(())
@@ -317,7 +292,7 @@ struct Counts {
 
 impl Counts {
     fn see(&mut self, sequence: u32) {
-        // A driver that counts backwards, or not at all, still has delivered a frame.
+        // Some drivers count backwards or not at all; a frame is a frame.
         let step = self.driver.map(|last| sequence.wrapping_sub(last));
         let step = step.filter(|step| (1..1 << 31).contains(step)).unwrap_or(1);
         self.driver = Some(sequence);
@@ -342,11 +317,16 @@ fn silence(damaged: u64) -> Error {
     Error::new(Kind::Timeout, what).hint(hint)
 }
 
-/// Runs what may wait for the device on a thread of its own, which nobody has to wait for.
-fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> oneshot::Receiver<Result<T>> {
+/// Runs a call that may block on a thread of its own: a hung device must not block the end of the program.
+fn aside<T: Send + 'static>(
+    runtime: &dyn Runtime,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> oneshot::Receiver<Result<T>> {
     let (to, from) = oneshot::channel();
-    // Without a thread the sender is dropped, which the receiver notices.
-    std::thread::Builder::new().name("tresen-camera".into()).spawn(move || to.send(work()).ok()).ok();
+    match runtime.worker("tresen-camera") {
+        Ok(worker) => worker.run(Box::new(move || _ = to.send(work()))),
+        Err(error) => _ = to.send(Err(error)),
+    }
     from
 }
 
@@ -354,7 +334,7 @@ fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -
 async fn wait<T>(work: impl Future<Output = Result<Result<T>, oneshot::error::RecvError>>) -> Result<T> {
     match tokio::time::timeout(LIMIT, work).await {
         Ok(Ok(done)) => done,
-        Ok(Err(_)) => Err(Error::new(Kind::Io, "no thread for the camera")),
+        Ok(Err(_)) => Err(Error::new(Kind::Io, "the camera's thread panicked")),
         Err(_) => {
             let what = format!("the camera did not answer within {} s", LIMIT.as_secs());
             Err(Error::new(Kind::Timeout, what).hint("plug it in again"))
@@ -362,11 +342,20 @@ async fn wait<T>(work: impl Future<Output = Result<Result<T>, oneshot::error::Re
     }
 }
 
+/// How long opening, starting and stopping may take. USB cameras answer a request within 5 s or not at all.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long a running camera may go without a good frame.
+const SILENCE: Duration = Duration::from_secs(5);
+/// How often to check that a silent camera is still there: not every driver wakes us when it is unplugged.
+const LOOK: Duration = Duration::from_millis(400);
+/// How old a frame may be when the driver had no free buffer for a newer one.
+const STALE: Duration = Duration::from_millis(150);
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::PixelFormat;
-    use tresen_hal::ManualClock;
+    use tresen_hal::{ManualClock, SystemRuntime};
 
     fn clock() -> ManualClock {
         ManualClock::at("2026-01-02T08:00:00Z".parse().expect("a timestamp"))
@@ -441,24 +430,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_device_that_hangs_ends_in_time() {
         let (_hold, held) = std::sync::mpsc::channel::<()>();
-        let mut work = aside(move || Ok(held.recv().ok()));
+        let mut work = aside(&SystemRuntime::new(), move || Ok(held.recv().ok()));
         let begin = Instant::now();
         let error = wait(&mut work).await.expect_err("it hangs");
         assert_eq!((error.kind(), begin.elapsed()), (Kind::Timeout, LIMIT));
         tokio::time::resume();
-        assert_eq!(wait(aside(|| Ok(7))).await.expect("done"), 7);
+        assert_eq!(wait(aside(&SystemRuntime::new(), || Ok(7))).await.expect("done"), 7);
     }
 
     #[tokio::test]
     async fn says_what_cannot_be_opened() {
-        let address: Address = "camera+v4l2:///dev/no-such-camera?fps=15".parse().expect("an address");
-        let error = V4l2Camera::from_address(&address).await.expect_err("missing");
+        let runtime = || Arc::new(SystemRuntime::new());
+        let address = "camera+v4l2:///dev/no-such-camera?fps=15".parse().expect("an address");
+        let options = Options::from_address(&address).expect("good");
+        let error = V4l2Camera::open("/dev/no-such-camera", options, runtime()).await.expect_err("missing");
         assert_eq!(error.kind(), Kind::NotFound);
         let told = error.to_string();
         assert!(told.starts_with("camera+v4l2:///dev/no-such-camera: there is no such camera"), "{told}");
-        let error = V4l2Camera::open("/dev/null", Options::default()).await.expect_err("no camera");
+        let error = V4l2Camera::open("/dev/null", Options::default(), runtime()).await.expect_err("no camera");
         assert_eq!((error.kind(), error.device()), (Kind::Unsupported, Some("/dev/null")));
         let wrong = Options { fps: Some(-1.0), ..Options::default() };
-        assert_eq!(V4l2Camera::open("/dev/null", wrong).await.expect_err("wrong").kind(), Kind::Config);
+        assert_eq!(V4l2Camera::open("/dev/null", wrong, runtime()).await.expect_err("wrong").kind(), Kind::Config);
     }
 }

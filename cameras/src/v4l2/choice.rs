@@ -1,4 +1,4 @@
-//! Which format, size and frame rate a camera shall deliver, of those that it offers. Sans-IO.
+//! Chooses format, size and frame rate from what a camera offers. Sans-IO.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tresen_hal::{Error, Kind, Result};
 
 use super::Options;
-use crate::PixelFormat;
+use crate::{Mode, PixelFormat};
 
 /// The size that is nearest to what decoding wants, unless another is asked for.
 const USUAL_SIZE: (u32, u32) = (1280, 720);
@@ -185,6 +185,22 @@ pub(super) fn choose(offers: &[Offer], options: &Options) -> Result<Choice> {
     refuse(format!("the camera does not offer {asked}"), format!("it offers: {}", sizes.join(", ")))
 }
 
+/// The usable offers as modes, the largest first. Formats that become the same frames are merged.
+pub(super) fn modes(offers: &[Offer]) -> Vec<Mode> {
+    let usable = offers.iter().filter_map(|offer| Some((Format::of(offer.code)?.pixels(), &offer.sizes)));
+    let mut modes: Vec<Mode> = Vec::new();
+    for (format, size) in usable.flat_map(|(format, sizes)| sizes.iter().map(move |size| (format, size))) {
+        let (Size { width, height, .. }, fps) = (*size, Some(size.fps).filter(|fps| *fps > 0.0));
+        let is_this = |mode: &&mut Mode| (mode.format, mode.width, mode.height) == (format, width, height);
+        match modes.iter_mut().find(is_this) {
+            Some(mode) => mode.fps = mode.fps.into_iter().chain(fps).reduce(f64::max),
+            None => modes.push(Mode { format, width, height, fps }),
+        }
+    }
+    modes.sort_by_key(|mode| std::cmp::Reverse(u64::from(mode.width) * u64::from(mode.height)));
+    modes
+}
+
 /// A code as its four characters.
 pub(super) fn name(code: u32) -> String {
     code.to_le_bytes().escape_ascii().to_string().trim_end().to_owned()
@@ -251,6 +267,23 @@ mod tests {
         assert_eq!(chosen(&small, ""), "yuyv 800x600", "the nearest");
         let ntsc = [offer(b"MJPG", &[(640, 480, 60.0)]), offer(b"GREY", &[(640, 480, 29.97)])];
         assert_eq!(chosen(&ntsc, "?fps=30"), "grey 640x480");
+    }
+
+    #[test]
+    fn modes_are_what_becomes_other_frames() {
+        let told = |offers: &[Offer]| -> Vec<String> {
+            let mode = |m: &Mode| format!("{:?} {}x{} {:?}", m.format, m.width, m.height, m.fps);
+            modes(offers).iter().map(mode).collect()
+        };
+        let both = [
+            offer(b"NV12", &[(640, 480, 15.0), (1280, 720, 0.0)]),
+            offer(b"GREY", &[(640, 480, 30.0)]),
+            offer(b"MJPG", &[(640, 480, 60.0)]),
+            offer(b"H264", &[(1920, 1080, 30.0)]),
+        ];
+        let want = ["Grey8 1280x720 None", "Grey8 640x480 Some(30.0)", "Mjpeg 640x480 Some(60.0)"];
+        assert_eq!(told(&both), want, "H.264 cannot be used");
+        assert_eq!(told(&[offer(b"NV12", &[])]), [""; 0]);
     }
 
     #[test]

@@ -9,14 +9,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::{Error, Kind, Known, Result};
 
 use super::choice::{self, Format, Offer, Size, USUAL_FPS};
 use super::{Options, sys};
+use crate::{Capabilities, Mode};
 
 /// Buffers to ask for: two for the driver to fill while one is read and one waits.
 const BUFFERS: u32 = 4;
-/// No camera lists more formats, sizes or frame rates than this; a driver that counts for ever stops here.
+/// More formats, sizes or frame rates than any camera lists; ends the list of a driver that never ends it.
 const LIST: u32 = 256;
 /// The major number of video devices: the kernel's Documentation/admin-guide/devices.txt.
 const VIDEO_MAJOR: u32 = 81;
@@ -48,6 +49,9 @@ pub(super) struct Device {
     buffers: Vec<sys::Mapping>,
     file: File,
     pub(super) setup: Setup,
+    /// Frames a second at most, if the driver tells.
+    fps: Option<f64>,
+    modes: Vec<Mode>,
 }
 
 impl AsRawFd for Device {
@@ -68,10 +72,23 @@ impl Device {
         let mut format = sys::Format::new(choice.width, choice.height, choice.code);
         sys::S_FMT.call(&file, &mut format).map_err(|e| failed("setting the picture format", e))?;
         let setup = accept(&choice, options, &format.pix)?;
-        set_rate(&file, options.fps.unwrap_or(USUAL_FPS));
+        let fps = set_rate(&file, options.fps.unwrap_or(USUAL_FPS));
         let buffers = map(&file)?;
         tracing::debug!(camera = text(&capability.card), ?setup, buffers = buffers.len(), "opened");
-        Ok(Self { buffers, file, setup })
+        Ok(Self { buffers, file, setup, fps, modes: choice::modes(&offers) })
+    }
+
+    /// What it delivers as it is set up, and what it offers.
+    pub(super) fn capabilities(&self) -> Capabilities {
+        let format = self.setup.format.pixels();
+        Capabilities {
+            live: Known::Yes,
+            colour: format.has_colour(),
+            size: Some((self.setup.width, self.setup.height)),
+            fps: self.fps,
+            format: Some(format),
+            modes: self.modes.clone(),
+        }
     }
 
     /// Starts the stream with all buffers in the driver's hands; one that does not start holds none of them.
@@ -252,16 +269,27 @@ fn accept(choice: &choice::Choice, options: &Options, pix: &sys::Pix) -> Result<
     Ok(Setup { format, width, height, stride })
 }
 
-/// Asks for a frame rate. Not every camera can, and none is worse for it.
-fn set_rate(file: &File, fps: f64) {
+/// Asks for a frame rate and returns what the driver makes of it, if it tells. Not every camera can be asked, and
+/// none is worse for it.
+fn set_rate(file: &File, fps: f64) -> Option<f64> {
     let mut parameters = sys::Parameters::default();
-    if sys::G_PARM.call(file, &mut parameters).is_err() || parameters.capability & sys::CAP_TIMEPERFRAME == 0 {
-        return;
+    sys::G_PARM.call(file, &mut parameters).ok()?;
+    let before = parameters.interval;
+    if parameters.capability & sys::CAP_TIMEPERFRAME == 0 {
+        return rate(before);
     }
     parameters.interval = sys::Fraction { numerator: 1000, denominator: (fps * 1000.0).round().max(1.0) as u32 };
     if let Err(error) = sys::S_PARM.call(file, &mut parameters) {
         tracing::debug!(%error, fps, "the camera keeps its frame rate");
+        return rate(before);
     }
+    rate(parameters.interval)
+}
+
+/// Frames a second of the time from one to the next; none if the driver leaves it open.
+fn rate(interval: sys::Fraction) -> Option<f64> {
+    let is_told = interval.numerator > 0 && interval.denominator > 0;
+    is_told.then(|| f64::from(interval.denominator) / f64::from(interval.numerator))
 }
 
 fn map(file: &File) -> Result<Vec<sys::Mapping>> {
@@ -447,6 +475,13 @@ mod tests {
         assert!(error.contains("asked for 640x480 and delivers YUYV 320x480"), "{error}");
         let error = accept(b"H264", 640, 0, &any).expect_err("another");
         assert!(error.contains("asked for `yuyv` and delivers H264 640x480"), "{error}");
+    }
+
+    #[test]
+    fn a_rate_is_frames_a_second_or_unknown() {
+        let of = |numerator, denominator| rate(sys::Fraction { numerator, denominator });
+        assert_eq!((of(1, 30), of(1001, 30_000).map(|fps| (fps * 100.0).round())), (Some(30.0), Some(2997.0)));
+        assert_eq!((of(0, 30), of(1, 0)), (None, None));
     }
 
     #[test]

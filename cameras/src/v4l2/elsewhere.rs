@@ -1,13 +1,13 @@
-//! The same names as on Linux, where there is no Video4Linux.
+//! Stubs for platforms without Video4Linux.
 
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
-use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result};
+use tresen_hal::{BoxFuture, Driver, Error, Kind, Result, Runtime};
 
 use super::Options;
-use crate::{Camera, Frame};
+use crate::{Camera, Capabilities, Frame};
 
 /// A camera that only Linux has.
 #[derive(Debug)]
@@ -18,26 +18,11 @@ impl V4l2Camera {
     ///
     /// # Errors
     /// [`Kind::Unsupported`]; [`Kind::Config`] for options out of bounds.
-    pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        options.check()?;
+    pub async fn open(path: impl AsRef<Path>, options: Options, _: Arc<dyn Runtime>) -> Result<Self> {
+        let label = options.checked(path.as_ref())?;
         Err(Error::new(Kind::Unsupported, "Video4Linux cameras exist on Linux only")
-            .at(path.as_ref().display())
+            .at(label)
             .hint("use a camera that writes pictures into a folder: camera+file:///folder"))
-    }
-
-    /// Never opens.
-    ///
-    /// # Errors
-    /// [`Kind::Unsupported`]; [`Kind::Address`] or [`Kind::Config`] as on Linux.
-    pub async fn from_address(address: &Address) -> Result<Self> {
-        let options = Options::from_address(address)?;
-        Self::open(super::path(address)?, options).await.map_err(|e| e.at(address.label()))
-    }
-
-    /// As on Linux.
-    #[must_use]
-    pub fn with_clock(self, _: Arc<dyn Clock>) -> Self {
-        match self.0 {}
     }
 
     /// As on Linux.
@@ -59,7 +44,7 @@ impl Driver for V4l2Camera {
 }
 
 impl Camera for V4l2Camera {
-    fn size(&self) -> Option<(u32, u32)> {
+    fn capabilities(&self) -> &Capabilities {
         match self.0 {}
     }
 

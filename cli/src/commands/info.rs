@@ -60,7 +60,10 @@ async fn device(address: &Address, out: Out) -> Result<()> {
         }
         _ => {
             let mut camera = devices::open::<Cameras>(address).await?;
-            out.answer(&json!({ "opened": true }), "opened; `tresen scan` shows what it reads");
+            out.answer(
+                &json!({ "opened": true, "capabilities": camera.capabilities() }),
+                "opened; `tresen scan` shows what it reads",
+            );
             camera.close().await;
             Ok(())
         }

@@ -2,17 +2,30 @@
 
 use std::path::Path;
 
-use image::{GrayImage, Luma};
 use tresen::{Error, Kind, Result};
+
+/// A grey picture: one byte a pixel, row by row, 0 is black.
+pub(super) struct Picture {
+    width: u32,
+    height: u32,
+    pub(super) pixels: Vec<u8>,
+}
+
+impl Picture {
+    fn from_fn(width: u32, height: u32, pixel: impl Fn(u32, u32) -> u8) -> Self {
+        let pixels = (0..width * height).map(|i| pixel(i % width, i / width)).collect();
+        Self { width, height, pixels }
+    }
+}
 
 /// Size of the logo in dots.
 pub(super) const LOGO: (u32, u32) = (360, 150);
 
 /// A cup on a counter, with soft shadows, so that dithering has something to do. 0 is black.
-pub(super) fn logo() -> GrayImage {
-    GrayImage::from_fn(LOGO.0, LOGO.1, |x, y| {
+pub(super) fn logo() -> Picture {
+    Picture::from_fn(LOGO.0, LOGO.1, |x, y| {
         let (x, y) = (x as f32 - 180.0, y as f32);
-        Luma([(shade(x, y) * 255.0) as u8])
+        (shade(x, y) * 255.0) as u8
     })
 }
 
@@ -43,29 +56,33 @@ fn shade(x: f32, y: f32) -> f32 {
 }
 
 /// What a camera sees: a grey table, a white voucher on it, a QR code of `text` on the voucher.
-pub(super) fn frame(text: &str) -> Result<GrayImage> {
+pub(super) fn frame(text: &str) -> Result<Picture> {
     const MODULE: u32 = 7;
     let code = qrcode::QrCode::new(text)
         .map_err(|e| Error::new(Kind::Input, format!("`{text}` does not fit into a QR code")).because(e))?;
     let width = code.width() as u32;
     let (left, top) = ((640 - width * MODULE) / 2, (480 - width * MODULE) / 2);
     let colors = code.to_colors();
-    Ok(GrayImage::from_fn(640, 480, |x, y| {
+    Ok(Picture::from_fn(640, 480, |x, y| {
         let (column, row) = ((x.wrapping_sub(left)) / MODULE, (y.wrapping_sub(top)) / MODULE);
         let grain = ((x * 31 + y * 17) % 13) as u8;
         let inside = column < width && row < width;
         if inside && colors[(row * width + column) as usize] == qrcode::Color::Dark {
-            return Luma([30 + grain]);
+            return 30 + grain;
         }
         let on_voucher = x + 5 * MODULE > left
             && x < left + (width + 5) * MODULE
             && y + 5 * MODULE > top
             && y < top + (width + 5) * MODULE;
-        Luma([if inside || on_voucher { 225 + grain } else { 120 + grain }])
+        if inside || on_voucher { 225 + grain } else { 120 + grain }
     }))
 }
 
 /// Writes a picture as PNG.
-pub(super) fn save(picture: &GrayImage, path: &Path) -> Result<()> {
-    picture.save(path).map_err(|e| Error::new(Kind::Io, "cannot be written").at(path.display()).because(e))
+pub(super) fn save(picture: &Picture, path: &Path) -> Result<()> {
+    let mut bytes = Vec::new();
+    let encoded = png::Encoder::new(&mut bytes, picture.width, picture.height)
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(&picture.pixels));
+    encoded.map_err(std::io::Error::from).and_then(|()| std::fs::write(path, bytes)).map_err(|e| Error::file(path, e))
 }

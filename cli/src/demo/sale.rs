@@ -54,7 +54,7 @@ pub(super) async fn run(till: &Tresen, counter: &Counter, fault: Option<Fault>, 
     let link = format!("https://tresen.example/r/{}", sale.id());
     let qr = Qr::new(&link)?;
     let logo = pictures::logo();
-    let logo = Image::grey(pictures::LOGO.0, pictures::LOGO.1, logo.into_raw())?
+    let logo = Image::grey(pictures::LOGO.0, pictures::LOGO.1, logo.pixels)?
         .dither(Dither::FloydSteinberg)
         .align(Align::Centre);
     let language = till.language();

@@ -33,10 +33,16 @@ const CELL: (u32, u32) = (12, 24);
 type Glyph = [u16; CELL.1 as usize];
 
 impl Paper {
-    pub(crate) fn read(png: &Path) -> Self {
-        let picture = image::open(png).unwrap_or_else(|e| panic!("{}: {e}", png.display())).into_luma8();
-        let black = picture.pixels().map(|p| p.0[0] < 128).collect();
-        Self { width: picture.width(), height: picture.height(), black }
+    pub(crate) fn read(path: &Path) -> Self {
+        let file = std::fs::File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let mut decoder = png::Decoder::new(std::io::BufReader::new(file));
+        decoder.set_transformations(png::Transformations::normalize_to_color8());
+        let mut reader = decoder.read_info().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let mut grey = vec![0; reader.output_buffer_size().expect("it fits")];
+        let shown = reader.next_frame(&mut grey).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(shown.color_type, png::ColorType::Grayscale, "{}", path.display());
+        let black = grey.iter().map(|grey| *grey < 128).collect();
+        Self { width: shown.width, height: shown.height, black }
     }
 
     /// What a scanner reads.

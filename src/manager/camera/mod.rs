@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_cameras::{Frame, Reader, reader};
+use tresen_cameras::{Capabilities, Frame, Reader, reader};
 use tresen_hal::{Address, BoxFuture, Driver, Error, Kind, Result, Runtime};
 use tresen_scanners::Scan;
 
@@ -18,6 +18,7 @@ use self::codes::Codes;
 use super::device::{Common, Device, DeviceClass, Setup, Shared};
 use super::owner::{Gone, Hooks};
 use super::scans::Scans;
+use super::state::DeviceCapabilities;
 use crate::class::Class;
 
 /// The driver that the owner task holds, boxed.
@@ -33,7 +34,7 @@ pub struct Cameras;
 
 impl DeviceClass for Cameras {
     const CLASS: Class = Class::Camera;
-    const OPTIONS: &'static [&'static str] = &reader::OPTIONS;
+    const OPTIONS: &'static [&'static str] = reader::Options::NAMES;
     type Driver = AnyCamera;
     type Shared = SharedCamera;
 }
@@ -103,6 +104,15 @@ impl Device<Cameras> {
     pub fn frames(&self) -> watch::Receiver<Option<Frame>> {
         self.shared.frames.subscribe()
     }
+
+    /// What it delivers and what it offers; none until it was reached for the first time, kept while it is away. Size
+    /// and format of pictures from files are those of their frames.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        match self.shared.common().capabilities() {
+            Some(DeviceCapabilities::Camera(capabilities)) => Some(capabilities),
+            _ => None,
+        }
+    }
 }
 
 /// A camera whose frames a reader sees, too. It delivers fewer of them while the reader wants none and nobody else
@@ -150,8 +160,8 @@ impl Driver for Watched {
 }
 
 impl tresen_cameras::Camera for Watched {
-    fn size(&self) -> Option<(u32, u32)> {
-        self.camera.size()
+    fn capabilities(&self) -> &Capabilities {
+        self.camera.capabilities()
     }
 
     fn set_running(&mut self, running: bool) -> BoxFuture<'_, Result<()>> {
@@ -160,8 +170,9 @@ impl tresen_cameras::Camera for Watched {
 }
 
 impl Hooks<AnyCamera> for SharedCamera {
-    fn opened<'a>(&'a self, _: &'a mut AnyCamera, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
-        self.common().found(address, None);
+    fn opened<'a>(&'a self, camera: &'a mut AnyCamera, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
+        let capabilities = DeviceCapabilities::Camera(camera.capabilities().clone());
+        self.common().found(address, Some(capabilities));
         self.common().reporter.connected(address);
         Box::pin(async { Ok(None) })
     }
@@ -206,8 +217,8 @@ mod tests {
     }
 
     impl tresen_cameras::Camera for Wall {
-        fn size(&self) -> Option<(u32, u32)> {
-            None
+        fn capabilities(&self) -> &Capabilities {
+            unreachable!("nobody asks")
         }
 
         fn set_running(&mut self, _: bool) -> BoxFuture<'_, Result<()>> {

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tresen_cameras::{Camera, Frame, PixelFormat, Reader, V4l2Camera, decode, reader};
-use tresen_hal::{Driver, Error, Kind, Retry, SystemClock};
+use tresen::{CameraScans, Cameras, Context, Drivers};
+use tresen_cameras::{Camera, Frame, PixelFormat, Reader, V4l2Camera, decode, reader, v4l2};
+use tresen_hal::address::LinkKind;
+use tresen_hal::{Address, Driver, Error, Kind, Known, Retry, SystemClock, SystemRuntime};
 use tresen_lab::video::{Loopback, Vivid};
 use tresen_lab::{descriptors, measured, picture, run, threads, until, within};
 
@@ -23,7 +25,10 @@ fn jpeg() -> Vec<u8> {
 }
 
 async fn open(address: &str) -> Result<V4l2Camera, Error> {
-    within("opening", V4l2Camera::from_address(&address.parse().expect("an address"))).await
+    let address: Address = address.parse().expect("an address");
+    let LinkKind::V4l2 { path } = address.link() else { panic!("{address} is no video device") };
+    let options = v4l2::Options::from_address(&address)?;
+    within("opening", V4l2Camera::open(path, options, Arc::new(SystemRuntime::new()))).await
 }
 
 /// The first frame that holds these bytes: a loop begins with what was there before.
@@ -43,7 +48,7 @@ async fn reads(camera: &mut V4l2Camera) {
     let mut hints = decode::Hints::retail().with_budget(Duration::from_secs(2));
     hints.formats = vec![decode::Format::Qr];
     let options = reader::Options { hints, stuck: Duration::from_secs(20), ..reader::Options::default() };
-    let mut reader = Reader::new(options).expect("a thread");
+    let reader = Reader::new(options, Arc::new(SystemRuntime::new())).expect("a thread");
     let read = within("the code", reader.next_of(camera)).await.expect("a code");
     assert_eq!(read.code.text, TEXT);
     assert_eq!(read.code.format, decode::Format::Qr);
@@ -73,7 +78,9 @@ async fn our_yuyv_comes_through_the_loop_byte_for_byte() {
     let (vivid, frame) = (Vivid::looped(), yuyv());
     let _feed = vivid.feed(frame.clone());
     let mut camera = open("camera+v4l2:///dev/video0?width=640&height=480&format=yuyv").await.expect("opens");
-    assert_eq!(camera.size(), Some((640, 480)));
+    let can = camera.capabilities();
+    assert_eq!((can.size, can.format, can.live), (Some((640, 480)), Some(PixelFormat::Yuyv), Known::Yes));
+    assert!(can.modes.iter().any(|m| (m.format, m.width, m.height) == (PixelFormat::Yuyv, 640, 480)), "{can:?}");
     let got = shows(&mut camera, &frame).await;
     assert_eq!((got.format(), got.width(), got.height(), got.stride()), (PixelFormat::Yuyv, 640, 480, 1280));
     reads(&mut camera).await;
@@ -100,9 +107,11 @@ async fn our_yuyv_and_mjpeg_come_through_v4l2loopback_byte_for_byte() {
 async fn the_till_scans_with_it() {
     let _feed = Loopback::load().feed(b"MJPG", jpeg());
     let address = "camera+v4l2:///dev/video10?format=mjpeg".parse().expect("an address");
-    let opened = within("opening", tresen::open_camera(&address, "counter", Arc::new(SystemClock))).await;
-    let (mut camera, label) = opened.expect("opens");
-    assert_eq!(label, "camera+v4l2:///dev/video10");
+    let (drivers, context) = (Drivers::standard(), Context::new("counter"));
+    let camera = within("opening", drivers.open::<Cameras>(&address, context)).await.expect("opens");
+    let options = reader::Options::from_address(&address).expect("good options");
+    let runtime = Arc::new(SystemRuntime::new());
+    let mut camera = CameraScans::new(camera, options, "counter", runtime).expect("a thread");
     let scan = within("the scan", camera.event()).await.expect("a scan");
     assert_eq!((scan.text.as_str(), scan.device.as_str()), (TEXT, "counter"));
     within("closing", camera.close()).await;
