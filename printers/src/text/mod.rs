@@ -103,6 +103,24 @@ pub(crate) fn is_plain(c: char) -> bool {
     (' '..='~').contains(&c)
 }
 
+/// How many bytes of printable ASCII `text` begins with. Looks at eight bytes at once.
+fn plain_prefix(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOP: u64 = 0x80 * ONES;
+    let (eights, rest) = text.as_chunks::<8>();
+    for (i, eight) in eights.iter().enumerate() {
+        let bytes = u64::from_le_bytes(*eight);
+        // The top bit of each byte from 80h on, of 7Fh, and of those below 20h. Carries only reach bytes behind the
+        // first of these.
+        let others = (bytes | bytes.wrapping_add(ONES) | (bytes.wrapping_sub(0x20 * ONES) & !bytes)) & TOP;
+        if others != 0 {
+            return 8 * i + others.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = rest.iter().position(|b| !(0x20..0x7f).contains(b)).unwrap_or(rest.len());
+    text.len() - rest.len() + plain
+}
+
 /// Writes text as bytes, switching pages as needed.
 #[derive(Debug)]
 pub struct Writer<'a> {
@@ -128,12 +146,12 @@ impl<'a> Writer<'a> {
         // Printable ASCII, which most text is, is copied as it is.
         let mut rest = text;
         loop {
-            let plain = rest.bytes().position(|b| !(0x20..0x7f).contains(&b)).unwrap_or(rest.len());
+            let plain = plain_prefix(rest.as_bytes());
             out.extend_from_slice(&rest.as_bytes()[..plain]);
-            rest = &rest[plain..];
-            let Some(c) = rest.chars().next() else { return };
+            let mut chars = rest[plain..].chars();
+            let Some(c) = chars.next() else { return };
             self.write_char(c, out);
-            rest = &rest[c.len_utf8()..];
+            rest = chars.as_str();
         }
     }
 
@@ -178,20 +196,18 @@ pub fn unmappable(text: &str, slots: &[Slot]) -> Vec<char> {
 /// `text` as these pages can print it: letters and their combining marks are composed (u + U+0308 becomes ü), and
 /// characters that no page has are replaced by substitutes (`ș` by `ş`, `ẞ` by `SS`, `→` by `->`). Nothing else changes.
 pub fn printable<'a>(text: &'a str, slots: &[Slot]) -> Cow<'a, str> {
-    if text.is_ascii() {
-        return Cow::Borrowed(text);
-    }
     let other =
         |c: char| (!has(c, slots)).then(|| stand_in(c)).flatten().filter(|other| other.chars().all(|c| has(c, slots)));
     let is_combining = |c: char| matches!(c, '\u{300}'..='\u{36f}' | '\u{1100}'..='\u{11ff}');
     let (mut composes, mut replaces) = (false, false);
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|b| !b.is_ascii()) {
-        let mut chars = rest[at..].chars();
-        let c = chars.next().unwrap_or_default();
-        composes |= is_combining(c);
-        replaces |= other(c).is_some();
-        rest = chars.as_str();
+    let mut chars = text[plain_prefix(text.as_bytes())..].chars();
+    while let Some(c) = chars.next() {
+        if !c.is_ascii() {
+            composes |= is_combining(c);
+            replaces |= other(c).is_some();
+        }
+        let rest = chars.as_str();
+        chars = rest[plain_prefix(rest.as_bytes())..].chars();
     }
     if !composes && !replaces {
         return Cow::Borrowed(text);
@@ -356,6 +372,22 @@ mod tests {
             assert_eq!(upper.chars().count(), 128, "{:?}", CodePage::ALL[i]);
             assert_eq!(CodePage::ALL[i] as usize, i);
         }
+    }
+
+    #[test]
+    fn plain_text_ends_where_its_first_other_byte_stands() {
+        for other in (0..=255).filter(|b| !(0x20..0x7f).contains(b)) {
+            for at in 0..20 {
+                for behind in [0x00, b'a', 0x7f, 0xff] {
+                    let mut text = [b'~'; 20];
+                    text[at] = other;
+                    text[at + 1..].fill(behind);
+                    assert_eq!(plain_prefix(&text), at, "{other:#x}");
+                }
+            }
+        }
+        let plain: Vec<u8> = (b' '..=b'~').collect();
+        assert_eq!(plain_prefix(&plain), plain.len());
     }
 
     #[test]
