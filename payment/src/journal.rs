@@ -1,5 +1,5 @@
-//! The journal: what was meant, written before anything is sent, and what came of it, written
-//! before it is acknowledged.
+//! The journal: intents, written before anything is sent, and results, written before they are
+//! acknowledged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -74,8 +74,8 @@ pub enum Operation {
     Refund,
 }
 
-/// How a protocol names one transaction of one terminal. Opaque: what the fields are is the
-/// protocol's affair, and they are kept and handed back as they came.
+/// How a protocol names one transaction of one terminal. Opaque: the protocol defines the fields; they are
+/// stored and returned unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     protocol: String,
@@ -121,7 +121,7 @@ impl Reference {
 
     /// The text under which a journal books this transaction once only:
     /// `zvt receipt=0417 terminal=60000001 trace=000417`. `None` if the terminal did not say enough to
-    /// tell two transactions apart; such a reference holds nothing.
+    /// tell two transactions apart; such a reference cannot be [held](Entry::holds).
     pub fn key(&self) -> Option<String> {
         self.unique.then(|| self.to_string())
     }
@@ -139,7 +139,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// A person's decision on an intent that nobody else could settle.
+/// A person's decision on an intent that could not be settled otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Decision {

@@ -6,8 +6,8 @@
 //! before it is acknowledged. Nothing that moves money is sent twice; what a lost link left unknown,
 //! [`Terminal::recover`] settles by asking the terminal, and says what that rests on.
 //!
-//! This crate is no payment service and touches no card data: terminals do. Captures and `Debug` hide
-//! card numbers.
+//! This crate is not a payment service and does not process card data; terminals do. Captures and `Debug`
+//! output hide card numbers.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -29,7 +29,7 @@ pub enum Payment {
     /// No money has moved, and why.
     NotCharged(NotCharged),
     /// It may or may not have moved, and why that is not known. `Terminal::recover` may still settle
-    /// it, and a person can: [`Journal::settle`](crate::Journal::settle). It blocks nothing else.
+    /// it, and a person can: [`Journal::settle`](crate::Journal::settle). It does not block other payments.
     Unknown(Unknown),
 }
 
@@ -96,7 +96,7 @@ pub struct Unknown {
     /// The terminal was asked and could not tell. Asking again rarely helps.
     #[serde(default)]
     pub asked: bool,
-    /// How often it was asked and did not even answer. A driver leaves it alone after a few times, so that
+    /// How often it was asked and did not even answer. After a few times a driver stops asking, so that
     /// others can pay.
     #[serde(default)]
     pub unanswered: u8,

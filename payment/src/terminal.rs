@@ -9,9 +9,9 @@ use crate::outcome::{IntentId, Payment};
 
 /// A payment terminal, whatever its protocol and link.
 ///
-/// Whoever opens a terminal calls [`Terminal::recover`] next. Opening alone does not, so that its
-/// caller gets what was settled, with the evidence. What nobody has asked about yet is asked about
-/// before the next payment in any case. What stays unknown then blocks nothing but itself.
+/// Call [`Terminal::recover`] after opening one: it returns what was settled, with the evidence. Open
+/// payments that the terminal has not been asked about are looked up before the next payment at the latest.
+/// One that stays unknown does not block others.
 pub trait Terminal: Driver<Event = Notice> {
     /// What this terminal can do; known after opening.
     fn capabilities(&self) -> &Capabilities;
@@ -26,7 +26,7 @@ pub trait Terminal: Driver<Event = Notice> {
     /// # Errors
     /// Nothing was sent that moves money: the journal could not be read or written, the amount is not
     /// payable, the link is lost or was left because answers are missing on it
-    /// ([`tresen_hal::Kind::Closed`]; the next driver takes the payment), or the terminal does not come to rest ([`tresen_hal::Kind::Busy`]).
+    /// ([`tresen_hal::Kind::Closed`]; the next driver takes the payment), or the terminal stays busy ([`tresen_hal::Kind::Busy`]).
     fn pay<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>>;
 
     /// Takes a payment back: that of a charge's [`reference`](crate::Charge::reference). Where only the
@@ -99,7 +99,7 @@ impl Request {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Watch {
-    /// Where progress goes; nobody needs to listen. What does not fit is left out: the outcome has the slips.
+    /// Where progress goes. What does not fit into the channel is dropped; the outcome has the slips.
     pub progress: mpsc::Sender<Progress>,
     /// Becomes `true` when the caller wants to abort. A request only: the outcome tells. Sent as
     /// `true` once more, it asks the terminal again; the third time a terminal that has fallen silent
@@ -113,7 +113,7 @@ impl Watch {
         Self { progress, abort }
     }
 
-    /// A watch that nobody listens to and that never aborts.
+    /// A watch without a listener that never aborts.
     pub fn none() -> Self {
         Self { progress: mpsc::channel(1).0, abort: watch::channel(false).1 }
     }

@@ -1,4 +1,4 @@
-//! What every [`Journal`] has to do, as a test that each implementation runs; and a journal that fails.
+//! For tests: the contract of [`Journal`], which each implementation runs, and a journal that fails on request.
 
 mod faulty;
 

@@ -38,9 +38,9 @@ pub struct Options {
     /// What the terminal does with an approval that is not acknowledged, if that is known for sure. Default
     /// unknown: then what it shows decides alone.
     pub commit: Option<Commit>,
-    /// This till alone starts transactions at this terminal: no other till, nobody at its keys. Only then a
-    /// payment whose approval was not heard can be settled as charged, if the terminal's last transaction
-    /// is the next one after the one before and amount, currency, kind and time fit. Default false.
+    /// Only this till starts transactions at this terminal: no other till, and no person at its keys. Only then
+    /// a payment whose approval was not heard can be settled as charged: if the terminal's last transaction has
+    /// the receipt number after the previous one, and amount, currency, kind and time fit. Default false.
     pub exclusive: bool,
     /// The terminal may approve less than was asked for, such as what is left on a card: then the payment is
     /// [`Payment::Partial`](crate::Payment::Partial). Otherwise such an approval is unknown and says why, and

@@ -1,6 +1,5 @@
-//! Decides what became of a payment whose end was not heard, from what the terminal shows as its last
-//! transaction, and whether an approval that was heard is this payment's. Pure: it sends nothing and
-//! guesses nothing.
+//! Decides how a payment ended whose end was not heard, from what the terminal shows as its last
+//! transaction, and whether an approval that was heard is this payment's. Pure: no IO, no guesses.
 //!
 //! | the terminal shows | approval heard | not heard |
 //! |---|---|---|
@@ -14,7 +13,7 @@
 //!
 //! Where the terminal is declared to keep approvals ([`Commit::Keeps`]), one that was heard stands
 //! unless the terminal shows the opposite. "Not charged" needs two looks: a terminal may go on with a
-//! customer and say that it is idle. Asking twice is the driver's part.
+//! customer and say that it is idle. The driver does the asking.
 //!
 //! [`Options::exclusive`]: super::Options::exclusive
 //! [`Options::partial`]: super::Options::partial
@@ -125,8 +124,8 @@ pub(super) fn objection(intent: &Intent, charge: &Charge, info: &StatusInfo<'_>,
     different(intent, info, partial).map(|why| Objection::Different(format!("{why}: {told}")))
 }
 
-/// An approval that was heard is this payment's even if an older one may have come late: it follows
-/// the transaction before, if that one is `certain`, or its time says so.
+/// An approval that was heard is this payment's and not an older one that came late: its receipt number
+/// follows the previous one, if that is `certain`, or its time lies after the intent's.
 pub(super) fn is_new(intent: &Intent, charge: &Charge, reading: Reading, certain: bool) -> bool {
     let Some(reference) = &charge.reference else { return false };
     let next = certain && intent.last_before.as_ref().is_some_and(|before| follows(before, reference));
@@ -246,7 +245,7 @@ fn judge_result(intent: &Intent, shown: Charge, result: Option<u8>, told: String
     }
 }
 
-/// What is missing for a transaction that was not heard to be this payment beyond doubt.
+/// Why a transaction whose approval was not heard is not certainly this payment.
 fn unproven(case: Case<'_>, shown: &Charge, info: &StatusInfo<'_>, reading: Reading) -> Option<String> {
     let intent = case.intent;
     if !case.exclusive {

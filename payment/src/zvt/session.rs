@@ -231,8 +231,8 @@ impl Session {
         self.owed > 0
     }
 
-    /// Something was answered too late or too often on this connection: that a command was refused, or
-    /// ended without a result, proves nothing any more.
+    /// Answers came late or twice on this connection, so a refusal, or an end without a result, may belong to
+    /// an earlier command.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful
     }
@@ -338,7 +338,7 @@ impl Session {
             return;
         }
         self.heard = Some(now);
-        // A terminal that never pauses does not let its timers come up.
+        // With a terminal that never pauses, no timer would fire.
         if self.is_overdue(now) {
             self.handle_timeout(now);
         }
@@ -354,7 +354,7 @@ impl Session {
         }
     }
 
-    /// Tells that `now` has come.
+    /// Handles deadlines that have passed by `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_none_or(|at| at > now) {
             return;
@@ -427,7 +427,7 @@ impl Session {
                 self.handle_command(code, data, now);
             }
             Phase::Idle => match code {
-                0x040f => tracing::warn!("a result came that nobody waits for; it is not acknowledged"),
+                0x040f => tracing::warn!("an unexpected result is not acknowledged"),
                 0x060f | 0x061e => self.acknowledge(),
                 _ => self.handle_command(code, data, now),
             },

@@ -69,7 +69,7 @@ impl<'a> StatusInfo<'a> {
     fn walk(&mut self, start: usize) {
         let data = self.data;
         let mut fields = bmp::fields(&data[start..]);
-        while let Some(field) = fields.next() {
+        for field in fields.by_ref() {
             self.take(field);
         }
         self.read = data.len() - fields.rest().map_or(0, |(_, rest)| rest.len());

@@ -24,8 +24,8 @@ enum Answer {
 /// Whether the terminal is idle.
 enum Rest {
     Idle,
-    /// It says something else, and went on saying so.
-    Restless(u8),
+    /// It says something else, with this code.
+    Busy(u8),
 }
 
 impl Terminal {
@@ -41,8 +41,8 @@ impl Terminal {
         if open.iter().all(|entry| unanswered(entry) >= LOOKS) {
             return Ok(open.into_iter().filter_map(left_alone).collect());
         }
-        // A terminal is waited for once; after that the answer is that it did not tell. Whether it is idle
-        // matters only where a payment would count as not charged, and some never answer that question.
+        // Wait for a busy terminal the first time only. Whether it is idle matters only before a payment is
+        // concluded as not charged, and some terminals never answer that question.
         let first_time = open.iter().any(Entry::is_unasked);
         let mut last = if first_time { self.ask_at_rest(true).await? } else { self.ask_once().await? };
         let mut verdicts = self.verdicts(&open, &last);
@@ -82,7 +82,7 @@ impl Terminal {
         let mut verdicts = Vec::new();
         for entry in open {
             let intent = &entry.intent;
-            // Any other that was begun after the same transaction, or after nobody knows which.
+            // Any other intent with the same predecessor, or an unknown one.
             let rival = |other: &&Entry| {
                 other.intent.id != intent.id
                     && (other.intent.last_before.is_none() || other.intent.last_before == intent.last_before)
@@ -112,7 +112,7 @@ impl Terminal {
         Ok(recovery::decide(case, &last, self.reading()))
     }
 
-    /// After an abort without a result: `None` if nothing speaks against it.
+    /// After an abort without a result: `None` if the terminal shows nothing newer than before the payment.
     pub(super) async fn still_runs(&mut self, intent: &Intent) -> Result<Option<Payment>> {
         if !self.options.ask_before {
             return Ok(None);
@@ -147,15 +147,15 @@ impl Terminal {
                 Answer::Last(last) => break last,
                 Answer::Busy => {
                     let late = self.now() >= until;
-                    // One that calls itself idle and refuses nothing but this question can take a payment.
-                    if (late || self.shy)
+                    // A terminal that says it is idle and refuses only this question can take a payment.
+                    if (late || self.refuses_last)
                         && let Rest::Idle = self.wait_until_idle(false).await?
                     {
-                        self.shy = true;
-                        break Last::Untold("it says that it is busy, and that it is idle".into());
+                        self.refuses_last = true;
+                        break Last::Untold("it answers busy, although it says that it is idle".into());
                     }
                     if late {
-                        return Err(self.restless(0x9c));
+                        return Err(self.stays_busy(0x9c));
                     }
                     tokio::select! {
                         biased;
@@ -191,11 +191,11 @@ impl Terminal {
                 Rest::Idle => match self.ask_last().await? {
                     Answer::Last(last) => return Ok(last),
                     Answer::Busy => {
-                        self.shy |= self.now() >= until;
+                        self.refuses_last |= self.now() >= until;
                         0x9c
                     }
                 },
-                Rest::Restless(code) => code,
+                Rest::Busy(code) => code,
             };
             if !patient || self.now() >= until {
                 return Ok(Last::Untold(codes::result(busy).into_owned()));
@@ -212,8 +212,7 @@ impl Terminal {
         })
     }
 
-    /// It has been asked about an open payment so often, without an answer, that nobody is kept waiting by
-    /// asking again.
+    /// It has left questions about an open payment unanswered so often that it is not asked again.
     async fn leaves_alone(&self) -> Result<bool> {
         for intent in self.journal.open(&self.options.name).await? {
             if self.journal.find(&intent.id).await?.is_some_and(|entry| unanswered(&entry) >= LOOKS) {
@@ -230,7 +229,7 @@ impl Terminal {
         let end = self.exchange(command, Flow::Enquiry, &mut task).await?;
         let code = match (end, task.result) {
             (End::Completed(_), Some(data)) => {
-                self.shy = false;
+                self.refuses_last = false;
                 return Ok(Answer::Last(Last::Shown(Data(data))));
             }
             (End::Completed(_) | End::Acknowledged, None) | (End::Acknowledged, _) => {
@@ -255,7 +254,7 @@ impl Terminal {
             match self.ask_state().await?.status {
                 Some(code) if codes::activity(code) == Activity::Busy => {
                     if !patient || self.now() >= until {
-                        return Ok(Rest::Restless(code));
+                        return Ok(Rest::Busy(code));
                     }
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
@@ -269,7 +268,7 @@ impl Terminal {
         enquiry::status_enquiry(&mut command, self.options.password);
         Ok(match self.exchange(command, Flow::Enquiry, &mut Task::default()).await? {
             End::Completed(data) => State::parse(&data),
-            // It does not know this command, and a busy one would have said so.
+            // It does not know this command; if it were busy it would have said so.
             End::Refused(0x83) | End::Acknowledged | End::Unanswered => State::default(),
             End::Refused(code) => State { software: None, status: Some(code) },
             End::Aborted { code, .. } => State { software: None, status: code },
@@ -279,7 +278,7 @@ impl Terminal {
     pub(super) async fn how_it_is(&mut self) -> Result<TerminalStatus> {
         self.usable()?;
         let state = self.ask_state().await?;
-        // One that knows everything but this question answers another.
+        // A terminal that does not know 05 01 answers a registration.
         self.owe_nothing().await?;
         self.leave_if_doubtful();
         let code = state.status.unwrap_or(0);
@@ -310,8 +309,8 @@ impl Terminal {
         })
     }
 
-    fn restless(&self, code: u8) -> Error {
-        let what = format!("the terminal does not come to rest: {}", codes::result(code));
+    fn stays_busy(&self, code: u8) -> Error {
+        let what = format!("the terminal stays busy: {}", codes::result(code));
         Error::new(Kind::Busy, what).at(&self.options.name)
     }
 }

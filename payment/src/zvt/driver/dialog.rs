@@ -21,7 +21,7 @@ use crate::journal::Intent;
 use crate::outcome::Charge;
 use crate::terminal::{Progress, Watch};
 
-/// What runs, and what came of it so far.
+/// A running command and its results so far.
 #[derive(Default)]
 pub(super) struct Task {
     pub(super) intent: Option<Intent>,
@@ -33,12 +33,12 @@ pub(super) struct Task {
     pub(super) aborts_sent: u32,
     /// The last 04 0F.
     pub(super) result: Option<Vec<u8>>,
-    /// How many there were, one said again not counted.
+    /// How many different ones there were in a row.
     pub(super) results: u32,
     pub(super) approved: Option<Charge>,
     /// The code of a 04 0F that did not approve, and the terminal's words.
     pub(super) declined: Option<(u8, Option<String>)>,
-    /// Why what came cannot be taken at its word: the terminal has to be asked.
+    /// Why the results cannot be trusted, so that the terminal has to be asked.
     pub(super) unclear: Option<String>,
     pub(super) slips: Slips,
 }
@@ -59,7 +59,7 @@ pub(super) enum End {
 impl Task {
     pub(super) fn tell(&self, progress: Progress) {
         if let Some(watch) = &self.watch {
-            // Nobody needs to listen; who listens too slowly misses some of it.
+            // A missing or slow listener does not hold up the payment.
             watch.progress.try_send(progress).ok();
         }
     }
@@ -298,7 +298,7 @@ impl Terminal {
             tracing::warn!(offset, length = rest.len(), "a part of the result cannot be read; it is kept unread");
         }
         let charge = self.charge(&intent.id, intent.amount, &info);
-        // Said once more, word for word: the transaction before again.
+        // The same bytes as before the payment: the previous transaction.
         let repeated = matches!(&self.last, Some(Last::Shown(before)) if before.0 == data);
         let objection = match recovery::objection(intent, &charge, &info, self.options.partial) {
             None if repeated => Some(Objection::Another("the terminal repeated the transaction before".into())),
@@ -384,8 +384,8 @@ pub(super) async fn abort_wanted(watch: &mut Option<Watch>, so_far: u32) {
     std::future::pending::<()>().await;
 }
 
-/// What passes, masked, at trace level. All of it goes through the redactor also where nobody reads the trace, since it
-/// has to know where an APDU begins when somebody does.
+/// Traces what passes, masked. Everything goes through the redactor even while tracing is off, so that it stays in step
+/// with the APDUs.
 fn trace(frames: &mut Redactor, direction: Direction, bytes: &[u8]) {
     let masked = frames.feed(direction, bytes);
     if !masked.is_empty() {

@@ -1,7 +1,7 @@
 //! Binds a session to a link and a journal: the [`Terminal`](class::Terminal) of ZVT.
 //!
-//! [`open`] registers. Whoever opens calls `recover` next; what nobody has asked about yet is asked
-//! about before the next payment in any case.
+//! [`open`] registers; call `recover` next. Open payments that the terminal has not been asked about are
+//! looked up before the next payment at the latest.
 
 mod asking;
 mod dialog;
@@ -54,10 +54,10 @@ pub struct Terminal {
     notices: VecDeque<Notice>,
     /// Masks what is traced.
     frames: Redactor,
-    /// An enquiry was not answered, and nothing since.
+    /// The last enquiry was not answered.
     silent: bool,
-    /// It refuses 06 20 as busy, and went on doing so for as long as anybody can wait.
-    shy: bool,
+    /// It answers 06 20 with busy and did so for the whole of [`Options::patience`].
+    refuses_last: bool,
     /// A dialogue was left in its middle, or the link is lost.
     spent: bool,
 }
@@ -93,7 +93,7 @@ pub async fn open(
         notices: VecDeque::new(),
         frames: Redactor::default(),
         silent: false,
-        shy: false,
+        refuses_last: false,
         spent: false,
         link,
         options,
@@ -171,7 +171,7 @@ impl Terminal {
 
     async fn close_day(&mut self, watch: Watch) -> Result<EndOfDay> {
         self.usable()?;
-        // What nobody has asked about could not be found again after the turnover has been handed in.
+        // Open payments cannot be looked up any more once the turnover has been handed in.
         if self.unasked().await? {
             self.settle().await?;
         }
@@ -214,7 +214,7 @@ impl Terminal {
             }
             self.usable()?;
             self.receive().await?;
-            // Whoever drops this while it sends leaves a driver that says so.
+            // Dropped while sending, the driver stays spent.
             self.spent = true;
             while let Some(event) = self.session.poll_event() {
                 let charset = self.charset;

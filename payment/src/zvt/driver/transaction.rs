@@ -26,7 +26,7 @@ impl Terminal {
                 let what = format!("`{}` is already the key of another transaction: {}", id.0, entry.intent.amount);
                 return Err(Error::new(Kind::Input, what).at(name).hint("use a new key"));
             }
-            let begun = || Payment::unknown(&id, "it was begun, and nobody has asked the terminal yet");
+            let begun = || Payment::unknown(&id, "it was begun, and the terminal has not been asked about it yet");
             return Ok(entry.outcome().unwrap_or_else(begun));
         }
         self.usable()?;
@@ -35,9 +35,9 @@ impl Terminal {
             self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
         }
         let last_before = self.last_before(&mut watch).await.map_err(|e| e.with_effect(Effect::None))?;
-        // What the journal has is not the last one if something is open.
+        // With something open the journal's last charge may not be the terminal's last transaction.
         let certain_before = matches!(self.last, Some(Last::Shown(_))) || self.journal.open(&name).await?.is_empty();
-        // From here on every answer has to be the one to this command.
+        // From here on every answer must belong to this command.
         self.owe_nothing().await?;
         let command = self.command(&operation, amount, last_before.as_ref());
         let intent = Intent::new(id, name, operation, amount, self.clock.wall(), last_before);
@@ -56,7 +56,7 @@ impl Terminal {
         payment
     }
 
-    /// Writes how it ended. If it has ended otherwise meanwhile, that is what stands.
+    /// Writes how it ended. If the journal has another end by now, that one is returned.
     pub(super) async fn conclude(&mut self, payment: Payment) -> Result<Payment> {
         let id = payment.intent().clone();
         let Err(error) = self.journal.conclude(&id, &payment).await else { return Ok(payment) };
@@ -72,7 +72,7 @@ impl Terminal {
                 return Ok(payment);
             }
         }
-        // The journal still has it open, so that is what it is.
+        // The journal still has it open.
         Ok(Payment::unknown(&id, format!("the outcome could not be written: {error}")))
     }
 
@@ -140,13 +140,14 @@ impl Terminal {
         }
     }
 
-    /// On a connection with answers too late or too many only an approval that is new beyond doubt counts.
+    /// Why nothing is concluded on a connection on which answers came late or twice. `None` if an approval is
+    /// certainly this payment's, or nothing came late.
     fn beyond_telling(&self, intent: &Intent, approved: Option<&Charge>, end: &End, task: &Task) -> Option<String> {
         if !self.session.is_doubtful() {
             return None;
         }
-        // The end may be that of an enquiry before. Where an acknowledged approval stands in any case, that does
-        // not matter.
+        // The completion may belong to an earlier enquiry. That does not matter where the terminal keeps what was
+        // acknowledged.
         let ended = !self.session.misses_end() || self.options.commit == Some(recovery::Commit::Keeps);
         match (approved, end) {
             (Some(charge), End::Completed(_))
@@ -164,8 +165,8 @@ impl Terminal {
         }
     }
 
-    /// Ends a connection on which answers are missing or came too late: the next one has none of them, so
-    /// that nobody's payment suffers.
+    /// Gives up a connection on which answers are missing or came late, so that they cannot be taken for those
+    /// of the next payment.
     pub(super) fn leave_if_doubtful(&mut self) {
         if self.session.owes() || self.session.is_doubtful() {
             tracing::info!("answers stayed away or came late; the connection is left");

@@ -184,7 +184,7 @@ impl Device for Simulator {
                     self.framing = framing;
                     return;
                 }
-                // Whoever talks is no till.
+                // This is no till.
                 Err(_) => self.hang_up(),
             }
             self.framing = framing;

@@ -115,7 +115,7 @@ pub enum Repeats {
     Any,
 }
 
-/// What the terminal does on 06 B0 before the approval. After it, the payment goes on in any case.
+/// What the terminal does on 06 B0 before the approval. After it the payment always goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnAbort {

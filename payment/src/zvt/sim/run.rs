@@ -43,7 +43,7 @@ impl Simulator {
             self.dialog = None;
             return;
         }
-        // The commit point is the acknowledgement, not the moment after it.
+        // The acknowledgement itself is the commit point.
         let commits = matches!(job.steps.front(), Some(Step::Store | Step::Undo));
         job.due = if commits { now } else { now + self.profile.pace };
         self.advance(now);
