@@ -44,6 +44,7 @@ fn escpos(address: &Address) -> Result<Plan<dyn Printer>> {
     let options = escpos::Options::from_address(address)?;
     Ok(Plan::at(address, move |link, context: Context| {
         let mut options = options.clone();
+        options.runtime = context.runtime;
         if context.language == Language::German {
             options.copy_mark = GERMAN_COPY_MARK.into();
         }
