@@ -32,7 +32,7 @@ fn each_class_has_its_protocols_links_and_options() {
         (Class::Scanner, "scanner+v4l2:///dev/video0", Kind::Address, "scanners are not reached by `v4l2`"),
         (Class::Terminal, "zvt+serial:///dev/ttyS0", Kind::Unsupported, "zvt+tcp://HOST:20007"),
         (Class::Printer, "escpos+tcp://bar?widht=576", Kind::Address, "unknown option `widht`"),
-        (Class::Printer, "escpos+tcp://bar?width=5", Kind::Address, "a width is 100 to 4096"),
+        (Class::Printer, "escpos+tcp://bar?width=5", Kind::Address, "takes 100 to 4096 dots"),
         (Class::Camera, "camera+file:///tmp?codes=nonsense", Kind::Address, "codes=nonsense"),
         (Class::Camera, "camera+v4l2:///dev/video0?format=h264", Kind::Address, "format=h264"),
         (Class::Camera, "camera+v4l2:///dev/video0?loop=true", Kind::Address, "unknown option `loop`"),
