@@ -17,6 +17,9 @@
 //!   calls are refused at once; while it is opened for the first time or after a reset, within 5 s.
 //!
 //! Without tokio, use [`blocking`].
+//!
+//! # Features
+#![doc = document_features::document_features!()]
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

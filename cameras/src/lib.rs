@@ -20,6 +20,9 @@
 //! assert!(codes.is_empty());
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
+//!
+//! # Features
+#![doc = document_features::document_features!()]
 // All unsafe code is in `v4l2/sys.rs`.
 #![deny(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -21,6 +21,9 @@
 //! assert_eq!(Amount::eur(42_50).to_string(), "42.50 EUR");
 //! # Ok::<(), tresen_hal::Error>(())
 //! ```
+//!
+//! # Features
+#![doc = document_features::document_features!()]
 // All unsafe code is in `sys`.
 #![deny(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
