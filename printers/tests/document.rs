@@ -17,7 +17,7 @@ fn what_json_leaves_out_is_as_in_rust() {
             {{ "type": "row", "cells": ["b"] }},
             {{ "type": "rule" }},
             {{ "type": "qr", "data": "c" }},
-            {{ "type": "barcode", "symbology": "ean13", "data": "400638133393" }},
+            {{ "type": "barcode", "symbology": "ean-13", "data": "400638133393" }},
             {{ "type": "image", "png": "{DOT}" }},
             {{ "type": "feed" }},
             {{ "type": "drawer" }},
@@ -64,7 +64,7 @@ fn the_example_receipt_prints() {
 fn a_mistake_in_json_is_explained() {
     for (json, why) in [
         (r#"{"items":[{"type":"txt"}]}"#, "unknown variant `txt`"),
-        (r#"{"items":[{"type":"barcode","symbology":"ean13","data":"4006381333930"}]}"#, "check digit"),
+        (r#"{"items":[{"type":"barcode","symbology":"ean-13","data":"4006381333930"}]}"#, "check digit"),
         (r#"{"items":[{"type":"barcode","symbology":"gs1-128","data":"0109"}]}"#, "brackets"),
     ] {
         let error = serde_json::from_str::<Receipt>(json).expect_err(json).to_string();

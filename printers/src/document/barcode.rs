@@ -19,14 +19,18 @@ const USUAL_MODULE: u8 = 2;
 #[non_exhaustive]
 pub enum Symbology {
     /// 13 digits, the last one a check digit.
+    #[serde(rename = "ean-13")]
     Ean13,
     /// 8 digits, the last one a check digit.
+    #[serde(rename = "ean-8")]
     Ean8,
     /// 12 digits, the last one a check digit.
     UpcA,
     /// Digits, capitals and `-. $/+%`.
+    #[serde(rename = "code-39")]
     Code39,
     /// ASCII, in the code sets A, B and C that make it shortest.
+    #[serde(rename = "code-128")]
     Code128,
     /// GS1 element strings in Code 128: `(01)09501101530003(10)AB-123`.
     #[serde(rename = "gs1-128")]
