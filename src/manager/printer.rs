@@ -15,6 +15,7 @@ use super::{After, AnyPrinter, Terms, lock};
 use crate::class::Class;
 use crate::event::{EventKind, Reporter};
 use crate::spool::{Print, PrintJob, Spool};
+use crate::store::Origin;
 
 /// One printer; [`Printer`] is a route of them.
 pub(crate) type PrinterDevice = Device<Printers>;
@@ -146,6 +147,7 @@ pub struct Printer {
     device: PrinterDevice,
     spool: Spool,
     patience: Duration,
+    caller: Option<Arc<str>>,
 }
 
 impl Printer {
@@ -156,7 +158,7 @@ impl Printer {
     pub const ANSWER: Duration = Duration::from_secs(15);
 
     pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool) -> Self {
-        Self { name: name.to_owned(), device, spool, patience: Self::PATIENCE }
+        Self { name: name.to_owned(), device, spool, patience: Self::PATIENCE, caller: None }
     }
 
     /// Its logical name, or that of the route.
@@ -166,7 +168,19 @@ impl Printer {
 
     /// The (first) printer of today's configuration.
     fn device(&self) -> PrinterDevice {
-        self.spool.first(&self.name).unwrap_or_else(|| self.device.clone())
+        let device = self.spool.first(&self.name).unwrap_or_else(|| self.device.clone());
+        match &self.caller {
+            Some(caller) => device.on_behalf_of(caller),
+            None => device,
+        }
+    }
+
+    /// The same printer for calls on behalf of `caller`, such as a handheld or a cashier: whoever waits behind them is
+    /// told whose they are, and print jobs keep it as their station.
+    #[must_use]
+    pub fn on_behalf_of(mut self, caller: &str) -> Self {
+        self.caller = Some(caller.into());
+        self
     }
 
     /// The same printer for a caller who waits for paper as long as `patience`. The job is printed anyway, however
@@ -175,6 +189,11 @@ impl Printer {
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// How long it waits for paper.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Queues `receipt` under a new id and returns at once: the job can be followed.
@@ -216,7 +235,8 @@ impl Printer {
     /// # Errors
     /// As [`Printer::submit_content`]; and the id was used for another content.
     pub async fn submit_content_as(&self, id: &str, content: impl Into<Content>) -> Result<PrintJob> {
-        self.spool.submit(id, &self.name, &content.into()).await
+        let origin = self.caller.as_deref().map_or_else(Origin::new, |caller| Origin::new().station(caller));
+        self.spool.submit(id, &self.name, &content.into(), &origin).await
     }
 
     /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, [`Printer::PATIENCE`] at
