@@ -174,7 +174,8 @@ impl Reader {
                 section => match Class::of_section(section) {
                     Some(class) => self.devices(class, &path, value),
                     None => {
-                        self.fault(Fault::error(path, format!("unknown key; expected one of {}", quoted(&sections()))))
+                        let what = format!("unknown key; expected one of {}", quoted(&sections()));
+                        self.fault(Fault::error(path, what));
                     }
                 },
             }

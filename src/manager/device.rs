@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(first(both).await.expect("the second"), "escpos+ble://AA:BB:CC:DD:EE:F2");
         assert_eq!(start.elapsed(), Duration::from_secs(40), "Bluetooth has more time");
         let both = vec![plan("escpos+tcp://10.0.0.1:9102"), plan("escpos+tcp://10.0.0.1:9101")];
-        let error = first(both).await.err().expect("neither in time");
+        let error = first(both).await.expect_err("neither in time");
         assert_eq!(error.kind(), Kind::Timeout);
         assert!(error.to_string().contains(":9102") && error.to_string().contains(":9101"), "{error}");
     }
