@@ -5,20 +5,23 @@ use std::sync::{Arc, Mutex};
 
 use tresen_hal::{Result, Runtime, SystemRuntime};
 
+use crate::api::Socket;
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::event::Bus;
 use crate::manager::{Registry, Till};
 use crate::registry::routes;
+use crate::sale::Checkout;
 use crate::spool::Spool;
 use crate::store::Store;
-use crate::tresen::{Inner, Tresen};
+use crate::tresen::{Caller, CheckoutSetup, Inner, Tresen};
 
 /// What a till is opened with besides its configuration.
 #[derive(Clone, Default)]
 pub struct Builder {
     drivers: Drivers,
     runtime: Option<Arc<dyn Runtime>>,
+    checkout: Option<CheckoutSetup>,
 }
 
 impl Builder {
@@ -33,6 +36,14 @@ impl Builder {
     #[must_use]
     pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
         self.runtime = Some(runtime);
+        self
+    }
+
+    /// Sets up every checkout of the till: with its fiscal device, its receipts, its drawer. What is asked for over
+    /// the [command interface](crate::api) is closed this way, too.
+    #[must_use]
+    pub fn checkout(mut self, setup: impl Fn(Checkout) -> Checkout + Send + Sync + 'static) -> Self {
+        self.checkout = Some(Arc::new(setup));
         self
     }
 
@@ -65,7 +76,12 @@ impl Builder {
             registry.attach_configured(id, device)?;
         }
         let spool = Spool::start(store.clone(), bus.clone(), routes(&config, &registry), language).await?;
+        let serve = config.till.socket;
         let (config, changing) = (Mutex::new(Arc::new(config)), tokio::sync::Mutex::default());
-        Ok(Tresen(Arc::new(Inner { config, file, store, runtime, bus, spool, registry, changing })))
+        let checkout = self.checkout;
+        let inner = Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, changing });
+        let till = Tresen(inner, Caller::default());
+        let socket = if serve { Socket::open(&till).await } else { None };
+        Ok(Tresen(till.0, Caller { socket, ..till.1 }))
     }
 }

@@ -164,6 +164,11 @@ pub enum EventKind {
         /// The job.
         job: String,
     },
+    /// The till's socket could not be opened: commands from beside cannot reach it. All else works.
+    SocketFailed {
+        /// Why.
+        why: String,
+    },
     /// The database cannot be used; what was to be written is kept and retried.
     StorageFailed {
         /// Why.
@@ -194,6 +199,7 @@ impl EventKind {
             Self::PrintUnknown { .. } => "print-unknown",
             Self::PrintUnreadable { .. } => "print-unreadable",
             Self::PrintStranded { .. } => "print-stranded",
+            Self::SocketFailed { .. } => "socket-failed",
             Self::StorageFailed { .. } => "storage-failed",
         }
     }
@@ -220,6 +226,7 @@ impl EventKind {
             | Self::PrintWaits { why, .. }
             | Self::PrintUnknown { why, .. }
             | Self::PrintUnreadable { why, .. }
+            | Self::SocketFailed { why }
             | Self::StorageFailed { why } => Some(why),
             _ => None,
         }

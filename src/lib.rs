@@ -16,13 +16,15 @@
 //! - **Calls finish.** A hung device blocks only its own callers, and only for a bounded time. While a device is away,
 //!   calls are refused at once; while it is opened for the first time or after a reset, within 5 s.
 //!
-//! Without tokio, use [`blocking`].
+//! Without tokio, use [`blocking`]. Other programs on the same machine, in whatever language, ask a running till over
+//! its socket: [`api`].
 //!
 //! # Features
 #![doc = document_features::document_features!()]
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod api;
 pub mod blocking;
 mod builder;
 mod class;
@@ -59,8 +61,8 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{Print, PrintJob};
 pub use store::{
-    JobState, JournalEntry, Listing, NextJob, Origin, Pruned, Query, SaleState, SpooledJob, Store, StoredPayment,
-    StoredTicket, Unreadable,
+    JobState, JournalEntry, Listing, NextJob, Origin, Pruned, Query, SaleState, SaleView, SpooledJob, Store,
+    StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

@@ -66,7 +66,7 @@ impl Tresen {
     /// and running calls included; so is what [`Tresen::attach`] added.
     ///
     /// # Errors
-    /// [`Kind::Config`]: the configuration is wrong, or changes what only a restart can: store, currency, language.
+    /// [`Kind::Config`]: the configuration is wrong, or changes what only a restart can: store, currency, language, socket.
     /// Then everything stays as it was. [`Kind::Storage`]: the database cannot be read.
     pub async fn reload_with(&self, config: Config, within: Duration) -> Result<Reloaded> {
         let _changing = self.0.changing.lock().await;
@@ -76,6 +76,7 @@ impl Tresen {
             ("store", now.store != new.store),
             ("currency", now.currency != new.currency),
             ("language", now.language != new.language),
+            ("socket", now.socket != new.socket),
         ];
         if let Some((key, _)) = fixed.iter().find(|(_, changed)| *changed) {
             let what = format!("key `till.{key}` cannot change while the till is open");

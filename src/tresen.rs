@@ -10,12 +10,15 @@ use tokio::time::Instant;
 use tresen_hal::{Error, Kind, Result, Runtime};
 use tresen_payment::{Decision, Intent, IntentId, Journal, Payment};
 
+use crate::api::Socket;
 use crate::builder::Builder;
 use crate::class::DeviceId;
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
-use crate::manager::{Camera, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device};
+use crate::manager::{
+    Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
+};
 use crate::sale::{Checkout, Language, Sale};
 use crate::spool::Spool;
 use crate::store::{Origin, SaleState, SpooledJob, Store};
@@ -41,7 +44,18 @@ use crate::store::{Origin, SaleState, SpooledJob, Store};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Tresen(pub(crate) Arc<Inner>);
+pub struct Tresen(pub(crate) Arc<Inner>, pub(crate) Caller);
+
+/// For whom a handle calls.
+#[derive(Clone, Default)]
+pub(crate) struct Caller {
+    /// Who it is, in the caller's own words.
+    pub(crate) name: Option<Arc<str>>,
+    /// Asks the transactions that it begins to stop.
+    pub(crate) abort: Option<watch::Receiver<bool>>,
+    /// The local socket, which is served as long as the program has a handle. The socket's own handles have none.
+    pub(crate) socket: Option<Arc<Socket>>,
+}
 
 pub(crate) struct Inner {
     pub(crate) config: Mutex<Arc<Config>>,
@@ -52,9 +66,14 @@ pub(crate) struct Inner {
     pub(crate) bus: Bus,
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
+    /// What every checkout begins with.
+    pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
+
+/// Sets up a checkout: with a signer, a drawer.
+pub(crate) type CheckoutSetup = Arc<dyn Fn(Checkout) -> Checkout + Send + Sync>;
 
 impl Tresen {
     /// Opens the till that a configuration file describes, with the protocols of this crate.
@@ -80,6 +99,29 @@ impl Tresen {
         Builder::default()
     }
 
+    /// The same till for calls on behalf of `caller`, such as a handheld or a cashier: its devices are
+    /// [`Device::on_behalf_of`](crate::Device::on_behalf_of) that caller, its print jobs and sales are of a station of
+    /// that name unless told otherwise.
+    #[must_use]
+    pub fn on_behalf_of(&self, caller: &str) -> Self {
+        Self(self.0.clone(), Caller { name: Some(caller.into()), ..self.1.clone() })
+    }
+
+    /// The same till for commands whose transactions stop when `abort` says so.
+    pub(crate) fn aborted_by(&self, abort: watch::Receiver<bool>) -> Self {
+        Self(self.0.clone(), Caller { abort: Some(abort), ..self.1.clone() })
+    }
+
+    /// The caller as the station of what is stored.
+    pub(crate) fn station(&self) -> Option<Origin> {
+        self.1.name.as_deref().map(|caller| Origin::new().station(caller))
+    }
+
+    /// What asks the transactions of this caller to stop.
+    pub(crate) fn abort(&self) -> watch::Receiver<bool> {
+        self.1.abort.clone().unwrap_or_else(|| watch::channel(false).1)
+    }
+
     /// A printer, or a route of printers, by name.
     ///
     /// # Errors
@@ -87,7 +129,11 @@ impl Tresen {
     pub fn printer(&self, name: &str) -> Result<Printer> {
         let first = self.0.spool.first(name);
         let first = first.ok_or_else(|| no_device("printer or route", name, self.0.spool.names()))?;
-        Ok(Printer::new(name, first, self.0.spool.clone()))
+        let printer = Printer::new(name, first, self.0.spool.clone());
+        Ok(match &self.1.name {
+            Some(caller) => printer.on_behalf_of(&**caller),
+            None => printer,
+        })
     }
 
     /// A payment terminal by name.
@@ -95,7 +141,7 @@ impl Tresen {
     /// # Errors
     /// There is none of that name; the error lists those there are.
     pub fn terminal(&self, name: &str) -> Result<Terminal> {
-        self.0.registry.device(name)
+        self.device(name)
     }
 
     /// A scanner by name.
@@ -103,7 +149,7 @@ impl Tresen {
     /// # Errors
     /// There is none of that name; the error lists those there are.
     pub fn scanner(&self, name: &str) -> Result<Scanner> {
-        self.0.registry.device(name)
+        self.device(name)
     }
 
     /// A camera by name.
@@ -111,7 +157,15 @@ impl Tresen {
     /// # Errors
     /// There is none of that name; the error lists those there are.
     pub fn camera(&self, name: &str) -> Result<Camera> {
-        self.0.registry.device(name)
+        self.device(name)
+    }
+
+    fn device<C: DeviceClass>(&self, name: &str) -> Result<Device<C>> {
+        let device: Device<C> = self.0.registry.device(name)?;
+        Ok(match &self.1.name {
+            Some(caller) => device.on_behalf_of(&**caller),
+            None => device,
+        })
     }
 
     /// All devices as they are now, by class and name.
@@ -160,8 +214,15 @@ impl Tresen {
     pub async fn close(&self, within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         let till = &self.0;
+        let socket = self.1.socket.as_ref();
+        if let Some(socket) = socket {
+            socket.refuse();
+        }
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
         let checkpoint = till.store.checkpoint().await;
+        if let Some(socket) = socket {
+            socket.end();
+        }
         till.store.close().await;
         checkpoint
     }
@@ -171,7 +232,7 @@ impl Tresen {
     /// # Errors
     /// The database cannot be written.
     pub async fn open_sale(&self) -> Result<Sale> {
-        self.open_sale_by(Origin::new()).await
+        self.open_sale_by(self.station().unwrap_or_default()).await
     }
 
     /// A new, empty sale of a station, source or operator.
@@ -282,13 +343,17 @@ impl Tresen {
     }
 
     /// Everything that follows the basket, in the right order: pay, sign, close, print, with receipts at
-    /// `printer`.
+    /// `printer`. It begins as [`Builder::checkout`] has set it up.
     ///
     /// # Errors
     /// There is no such printer.
     pub fn checkout(&self, printer: &str) -> Result<Checkout> {
         self.printer(printer)?;
-        Ok(Checkout::new(self.clone(), printer))
+        let checkout = Checkout::new(self.clone(), printer);
+        Ok(match &self.0.checkout {
+            Some(setup) => setup(checkout),
+            None => checkout,
+        })
     }
 
     /// The database: journal, jobs, tickets.

@@ -29,7 +29,10 @@ fn every_command_has_help_that_shows_an_address() {
         "manual",
         "settle",
         "status",
+        "watch",
         "jobs",
+        "reprint",
+        "cancel",
         "journal",
     ] {
         assert!(names.iter().any(|n| n == expected), "{expected} in {names:?}");

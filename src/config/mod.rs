@@ -64,11 +64,15 @@ pub struct Till {
     pub currency: Currency,
     /// The language of the words that the library puts on receipts.
     pub language: Language,
+    /// Whether the running till answers commands on a socket beside its database: see [`crate::api`]. Unless told, it
+    /// does where there are Unix sockets.
+    pub socket: bool,
 }
 
 impl Default for Till {
     fn default() -> Self {
-        Self { name: "Till".into(), store: "till.db".into(), currency: Currency::EUR, language: Language::English }
+        let (currency, language) = (Currency::EUR, Language::English);
+        Self { name: "Till".into(), store: "till.db".into(), currency, language, socket: cfg!(unix) }
     }
 }
 

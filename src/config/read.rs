@@ -183,7 +183,7 @@ impl Reader {
     }
 
     fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        const KEYS: [&str; 4] = ["name", "store", "currency", "language"];
+        const KEYS: [&str; 5] = ["name", "store", "currency", "language", "socket"];
         let Some(table) = self.table(path, value, "`[till]`") else { return };
         for (key, value) in table {
             let path = path.key(key.get_ref());
@@ -194,6 +194,16 @@ impl Reader {
                     true => fault.hint(format!("`{key}` belongs at the top of the file, before the first `[section]`")),
                     false => fault,
                 });
+                continue;
+            }
+            if key == "socket" {
+                match value.get_ref().as_bool() {
+                    Some(socket) => self.config.till.socket = socket,
+                    None => {
+                        let what = format!("expected true or false; found {}", kind(value.get_ref()));
+                        self.fault(Fault::error(path, what));
+                    }
+                }
                 continue;
             }
             let Some(text) = self.filled(&path, value) else { continue };

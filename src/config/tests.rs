@@ -211,6 +211,7 @@ fn values_that_are_not_allowed_are_named_with_the_line_of_their_key() {
             ("[till]\nname = ''\n", 2, "till.name", &["must not be empty"]),
             ("[till]\nstore = \"\"\n", 2, "till.store", &["must not be empty"]),
             ("[till]\ncurrency = 'Mark'\n", 2, "till.currency", &["`Mark`", "EUR"]),
+            ("[till]\nsocket = 'off'\n", 2, "till.socket", &["expected true or false", "the text \"off\""]),
             ("[till]\n\nlanguage = 'French'\n", 3, "till.language", &["unknown language `French`", "`german`"]),
             ("[printers.a]\nprofile = 'generic-80mm'\n", 1, "printers.a.address", &["is missing", "escpos+tcp://"]),
             ("[printers.a]\naddress = []\n", 2, "printers.a.address", &["empty"]),
@@ -438,4 +439,12 @@ fn files_that_cannot_be_read_are_named_as_such() {
     }
     let config = load(b"[till]\nstore = 'till.db'\n").expect("right");
     assert_eq!(config.till.store, dir.path().join("till.db"));
+}
+
+#[test]
+fn a_till_answers_on_its_socket_unless_told_otherwise() {
+    let socket = |text| Config::parse(text, "till.toml", &Drivers::standard()).expect("right").till.socket;
+    assert_eq!(socket("[till]\nname = 'x'\n"), cfg!(unix));
+    assert!(!socket("[till]\nsocket = false\n"));
+    assert!(socket("[till]\nsocket = true\n"));
 }

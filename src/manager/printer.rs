@@ -188,6 +188,11 @@ impl Printer {
         self
     }
 
+    /// How long it waits for paper.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Queues `receipt` under a new id and returns at once: the job can be followed.
     ///
     /// # Errors

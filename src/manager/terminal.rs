@@ -1,6 +1,6 @@
 //! Payment terminals as a vendor sees them: pay, and never be left in doubt.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -46,6 +46,8 @@ pub struct SharedTerminal {
 struct State {
     /// The transactions that were asked for and have not ended, oldest first: the first is being served.
     asked: Vec<IntentId>,
+    /// What asks each transaction to stop, from when it is asked for until it has ended, also after its caller left.
+    aborts: Vec<(IntentId, watch::Sender<bool>)>,
     /// What was told last about payments that stay open.
     unsettled: Vec<(Option<IntentId>, String)>,
 }
@@ -97,7 +99,7 @@ impl Device<Terminals> {
     /// As [`Terminal::pay`].
     pub async fn pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         let watch = self.watch(abort);
-        self.transact(request.intent.clone(), "a payment", move |driver| driver.pay(request, watch)).await
+        self.transact(request.intent.clone(), "a payment", watch, move |driver, watch| driver.pay(request, watch)).await
     }
 
     /// As [`Terminal::pay_as`], but refused instead of waiting while the terminal serves someone else.
@@ -110,6 +112,18 @@ impl Device<Terminals> {
             return Err(Error::new(Kind::Busy, what).with_effect(Effect::None).at(self.owned.name()));
         }
         self.pay_as(request, abort).await
+    }
+
+    /// Asks the transaction with this key to stop, whoever has asked for it, and also if that caller has left. A
+    /// request only, as `abort` of [`Terminal::pay_as`]: the outcome tells. False if no such transaction is running
+    /// or waiting here.
+    pub fn abort(&self, key: &IntentId) -> bool {
+        let aborts: Vec<_> = {
+            let state = lock(&self.shared.state);
+            state.aborts.iter().filter(|(intent, _)| intent == key).map(|(_, abort)| abort.clone()).collect()
+        };
+        aborts.iter().for_each(|abort| _ = abort.send_replace(true));
+        !aborts.is_empty()
     }
 
     /// The transaction that the terminal serves now.
@@ -143,7 +157,7 @@ impl Device<Terminals> {
     ) -> Result<Payment> {
         let (watch, reference) = (self.watch(abort), reference.clone());
         let intent = request.intent.clone();
-        self.transact(intent, "a reversal", move |driver| driver.reverse(reference, request, watch)).await
+        self.transact(intent, "a reversal", watch, move |driver, watch| driver.reverse(reference, request, watch)).await
     }
 
     /// Gives money back without reference to a payment, under a new key.
@@ -165,7 +179,8 @@ impl Device<Terminals> {
     /// As [`Terminal::pay`].
     pub async fn refund_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         let watch = self.watch(abort);
-        self.transact(request.intent.clone(), "a refund", move |driver| driver.refund(request, watch)).await
+        self.transact(request.intent.clone(), "a refund", watch, move |driver, watch| driver.refund(request, watch))
+            .await
     }
 
     /// Settles what is open by asking the terminal what it has stored. This also happens by itself whenever the
@@ -257,15 +272,18 @@ impl Device<Terminals> {
         &self,
         intent: IntentId,
         what: &'static str,
-        begin: impl for<'a> FnOnce(&'a mut AnyTerminal) -> BoxFuture<'a, Result<Payment>> + Send + 'static,
+        mut watch: Watch,
+        begin: impl for<'a> FnOnce(&'a mut AnyTerminal, Watch) -> BoxFuture<'a, Result<Payment>> + Send + 'static,
     ) -> Result<Payment> {
         let mut recovered = self.shared.recovered.subscribe();
         let _asked = Asked::new(&self.shared, &intent);
         let _noted = self.till.store.asked_by(&intent, &self.origin);
+        let abortable = Abortable::new(&self.shared, &intent, &mut watch);
         let ended = self.owned.call(Terms::normal(what, Self::TRANSACTION), move |driver| {
-            let transaction = begin(driver);
+            let transaction = begin(driver, watch);
             Box::pin(async move {
                 let ended = transaction.await;
+                drop(abortable);
                 let after = match &ended {
                     Ok(Payment::Unknown(_)) => After::Reopen(in_doubt()),
                     Ok(_) => After::Keep,
@@ -366,6 +384,42 @@ impl Drop for Asked<'_> {
         if let Some(at) = state.asked.iter().position(|intent| intent == self.intent) {
             state.asked.remove(at);
         }
+    }
+}
+
+/// A transaction that can be aborted by its key, from when it is asked for until it has ended or was withdrawn.
+struct Abortable {
+    shared: Arc<SharedTerminal>,
+    abort: watch::Sender<bool>,
+}
+
+impl Abortable {
+    /// Lets `watch` hear aborts by key besides those of its caller.
+    fn new(shared: &Arc<SharedTerminal>, intent: &IntentId, watch: &mut Watch) -> Self {
+        let wanted = *watch.abort.borrow_and_update();
+        let (abort, heard) = watch::channel(wanted);
+        let mut asked = std::mem::replace(&mut watch.abort, heard);
+        let forward = abort.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    changed = asked.changed() => match changed {
+                        Ok(()) => _ = forward.send_replace(*asked.borrow_and_update()),
+                        Err(_) => return,
+                    },
+                    // The transaction has ended.
+                    () = forward.closed() => return,
+                }
+            }
+        });
+        lock(&shared.state).aborts.push((intent.clone(), abort.clone()));
+        Self { shared: shared.clone(), abort }
+    }
+}
+
+impl Drop for Abortable {
+    fn drop(&mut self) {
+        lock(&self.shared.state).aborts.retain(|(_, abort)| !abort.same_channel(&self.abort));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tresen_hal::{Amount, Error, Kind, Result};
 use tresen_payment::Payment;
@@ -34,9 +35,10 @@ pub struct Checkout {
 }
 
 /// How a checkout ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[must_use]
+#[serde(rename_all = "kebab-case")]
 pub enum Sold {
     /// Paid, numbered and closed.
     Closed {

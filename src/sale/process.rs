@@ -8,7 +8,7 @@ use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::{Line, Ticket};
 use crate::manager::Terminal;
-use crate::store::{Closing, NewTender, Origin, Paper, Record, SaleState, Store};
+use crate::store::{Closing, NewTender, Origin, Paper, SaleState, SaleView, Store};
 
 /// A sale that is in the database from its first line on. Each method writes before it returns, so that
 /// a till that stops goes on where it was: [`crate::Tresen::open_sales`].
@@ -38,12 +38,12 @@ use crate::store::{Closing, NewTender, Origin, Paper, Record, SaleState, Store};
 #[derive(Debug, Clone)]
 pub struct Sale {
     store: Store,
-    record: Record,
+    record: SaleView,
     origin: Origin,
 }
 
 impl Sale {
-    pub(crate) fn new(store: Store, record: Record) -> Self {
+    pub(crate) fn new(store: Store, record: SaleView) -> Self {
         let origin = record.origin.clone();
         Self { store, record, origin }
     }
@@ -91,12 +91,31 @@ impl Sale {
     /// What nobody has paid yet; negative where the customer gets money back. An attempt whose outcome is
     /// not known counts as paid.
     pub fn open_amount(&self) -> Amount {
-        self.record.open_amount()
+        self.record.due
     }
 
     /// An attempt is under way or its outcome is not known.
     pub fn is_pending(&self) -> bool {
-        self.record.is_pending()
+        self.record.pending
+    }
+
+    /// All of it as it is known here, to be handed on.
+    pub fn view(&self) -> &SaleView {
+        &self.record
+    }
+
+    /// The same sale as it was read elsewhere.
+    pub(crate) fn show(&mut self, record: SaleView) {
+        self.record = record;
+    }
+
+    pub(crate) fn into_view(self) -> SaleView {
+        self.record
+    }
+
+    /// Who writes further steps.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Writes further steps in this name, instead of that of who opened the sale.

@@ -10,7 +10,7 @@ use crate::store::Origin;
 /// One attempt to pay a sale or a part of it; those that came to nothing are kept, too.
 ///
 /// Amounts are negative where money goes back to the customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tender {
     /// Its key: the sale's id, a slash, the attempt. For a card it is the payment's key, too.

@@ -21,7 +21,7 @@ use crate::event::{Bus, EventKind, Source};
 use crate::manager::lock;
 use crate::manager::printer::PrinterDevice;
 use crate::sale::Language;
-use crate::store::{JobState, Origin, Store};
+use crate::store::{JobState, Origin, Store, no_job};
 use worker::Worker;
 
 /// How a print stands.
@@ -266,7 +266,7 @@ impl Spool {
     }
 
     /// A job that was queued before.
-    fn follow(&self, id: &str) -> PrintJob {
+    pub(crate) fn follow(&self, id: &str) -> PrintJob {
         PrintJob { id: id.to_owned(), spool: self.clone() }
     }
 
@@ -279,9 +279,7 @@ impl Spool {
                 .with_retry(Retry::AfterOperator)
                 .hint("move it to a printer or route that is, then reprint it"));
         }
-        if !self.store.decide_job(id, JobState::Unknown, JobState::Queued, true).await? {
-            return Err(Error::new(Kind::Input, format!("print job `{id}` is not parked but {:?}", job.state)));
-        }
+        self.store.reprint_job(id).await?;
         self.wake(&job.route);
         Ok(self.follow(id))
     }
@@ -299,15 +297,10 @@ impl Spool {
 
     /// Gives up a job that waits or is parked.
     pub(crate) async fn cancel(&self, id: &str) -> Result<()> {
-        let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
-        for from in [JobState::Queued, JobState::Unknown, JobState::Unreadable] {
-            if self.store.decide_job(id, from, JobState::Cancelled, job.copy).await? {
-                self.changed.send_modify(|n| *n += 1);
-                self.wake(&job.route);
-                return Ok(());
-            }
-        }
-        Err(Error::new(Kind::Input, format!("print job `{id}` cannot be cancelled, it is {:?}", job.state)))
+        let job = self.store.cancel_job(id).await?;
+        self.changed.send_modify(|n| *n += 1);
+        self.wake(&job.route);
+        Ok(())
     }
 
     /// Begins no job any more, and waits until those under way are marked, until `deadline` at most.
@@ -359,8 +352,4 @@ impl Running {
 
 fn same(a: &[PrinterDevice], b: &[PrinterDevice]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b))
-}
-
-fn no_job(id: &str) -> Error {
-    Error::new(Kind::Input, format!("there is no print job `{id}`"))
 }

@@ -14,7 +14,7 @@ use super::listing::{Listed, Query};
 use super::{Origin, Store, from_json, json, time};
 
 /// A print job and how far it came; what it prints is read with [`Store::job_content`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SpooledJob {
     /// Its place in the queue.
@@ -240,6 +240,36 @@ impl Store {
         .await
     }
 
+    /// Queues a parked job again: the till that has this database open, or opens it next, prints it marked as a copy.
+    /// Where a till has it open, ask that till: [`crate::Printer::reprint`].
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: there is no such job, or it is not parked. [`Kind::Storage`].
+    pub async fn reprint_job(&self, id: &str) -> Result<SpooledJob> {
+        let job = self.job(id).await?.ok_or_else(|| no_job(id))?;
+        if !self.decide_job(id, JobState::Unknown, JobState::Queued, true).await? {
+            let what = format!("print job `{id}` is not parked but {}", job.state.text());
+            return Err(Error::new(Kind::Input, what));
+        }
+        Ok(job)
+    }
+
+    /// Gives up a job that waits or is parked. Where a till has this database open, ask that till:
+    /// [`crate::Printer::cancel`].
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: there is no such job, or it is printed already. [`Kind::Storage`].
+    pub async fn cancel_job(&self, id: &str) -> Result<SpooledJob> {
+        let job = self.job(id).await?.ok_or_else(|| no_job(id))?;
+        for from in [JobState::Queued, JobState::Unknown, JobState::Unreadable] {
+            if self.decide_job(id, from, JobState::Cancelled, job.copy).await? {
+                return Ok(job);
+            }
+        }
+        let what = format!("print job `{id}` cannot be cancelled, it is {}", job.state.text());
+        Err(Error::new(Kind::Input, what))
+    }
+
     /// Moves a job from `from` to `to`, as a copy or not; false if it is in another state.
     pub(crate) async fn decide_job(&self, id: &str, from: JobState, to: JobState, copy: bool) -> Result<bool> {
         let (id, at) = (id.to_owned(), self.now());
@@ -355,6 +385,11 @@ impl Listed for SpooledJob {
     fn read(row: &Row<'_>) -> std::result::Result<Self, String> {
         job(row).map_err(|e| e.to_string())
     }
+}
+
+/// There is no job with this id.
+pub(crate) fn no_job(id: &str) -> Error {
+    Error::new(Kind::Input, format!("there is no print job `{id}`"))
 }
 
 fn job(row: &Row<'_>) -> Result<SpooledJob, Failure> {

@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 use tresen_payment::journal::held;
 use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Operation, Payment, Reference};
@@ -18,7 +18,7 @@ use super::{Origin, Store, from_json, json, time};
 use crate::manager::lock;
 
 /// One line of the append-only journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct JournalEntry {
     /// Its number; grows.
@@ -35,7 +35,7 @@ pub struct JournalEntry {
 }
 
 /// A payment as it is kept: what the journal knows of it, and what else is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoredPayment {
     /// Its place in the listing.

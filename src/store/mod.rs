@@ -29,14 +29,14 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
-pub(crate) use jobs::JobEnd;
+pub(crate) use jobs::{JobEnd, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
 pub use retention::Pruned;
-pub(crate) use sales::{Closing, NewTender, Paper, Record};
-pub use sales::{SaleState, StoredTicket};
+pub(crate) use sales::{Closing, NewTender, Paper, changed};
+pub use sales::{SaleState, SaleView, StoredTicket};
 
 use failure::Failure;
 use threads::{Opening, Reader, Writer};

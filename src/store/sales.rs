@@ -17,7 +17,7 @@ use super::{Origin, Store, from_json, jobs, journal, json, time};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] has them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoredTicket {
     /// Its place in the listing, in the order in which sales were opened.
@@ -57,17 +57,31 @@ pub enum SaleState {
     Voided,
 }
 
-/// A sale as it is kept.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Record {
-    pub(crate) rev: i64,
-    pub(crate) state: SaleState,
-    pub(crate) epoch: Option<i64>,
-    pub(crate) ticket: Ticket,
-    pub(crate) tenders: Vec<Tender>,
-    pub(crate) signing: Option<Signing>,
-    pub(crate) drawer: Option<String>,
-    pub(crate) origin: Origin,
+/// A sale with its lines and tenders, as it is kept at one revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SaleView {
+    /// Counts its changes.
+    pub rev: i64,
+    /// How far it is.
+    pub state: SaleState,
+    /// What nobody has paid yet; negative where the customer gets money back. An attempt whose outcome is not known
+    /// counts as paid.
+    pub due: Amount,
+    /// An attempt is under way or its outcome is not known.
+    pub pending: bool,
+    /// The epoch of its number.
+    pub epoch: Option<i64>,
+    /// What is sold.
+    pub ticket: Ticket,
+    /// How it was paid so far, attempt by attempt.
+    pub tenders: Vec<Tender>,
+    /// What the fiscal device said, or that it was out of order.
+    pub signing: Option<Signing>,
+    /// What came of opening the drawer: `asked`, `opened`, or why it did not open.
+    pub drawer: Option<String>,
+    /// Who opened it.
+    pub origin: Origin,
 }
 
 /// A step of paying that is about to begin, or that is done at once.
@@ -132,7 +146,7 @@ impl Store {
         currency: Currency,
         original: Option<&str>,
         origin: &Origin,
-    ) -> Result<Record> {
+    ) -> Result<SaleView> {
         let mut ticket = Ticket::new(id.to_owned(), opened_at, currency);
         ticket.original = original.map(str::to_owned);
         let (body, origin) = (Body::of(&ticket)?, origin.clone());
@@ -157,13 +171,13 @@ impl Store {
     }
 
     /// One sale with all that belongs to it.
-    pub(crate) async fn sale(&self, id: &str) -> Result<Option<Record>> {
+    pub(crate) async fn sale(&self, id: &str) -> Result<Option<SaleView>> {
         let id = id.to_owned();
         self.read(move |db| record(db, &id)).await
     }
 
     /// Closed sales with their lines, by number.
-    pub(crate) async fn closed_sales(&self, after: i64, limit: u32) -> Result<Vec<Record>> {
+    pub(crate) async fn closed_sales(&self, after: i64, limit: u32) -> Result<Vec<SaleView>> {
         self.list(move |db| {
             let mut closed = db.prepare_cached(
                 "SELECT id FROM sales WHERE number > ?1 AND number IS NOT NULL ORDER BY number LIMIT ?2",
@@ -175,7 +189,7 @@ impl Store {
     }
 
     /// Writes the lines and the note of an open sale.
-    pub(crate) async fn change_sale(&self, rev: i64, ticket: &Ticket) -> Result<Record> {
+    pub(crate) async fn change_sale(&self, rev: i64, ticket: &Ticket) -> Result<SaleView> {
         let (id, total, body, at) = (ticket.id().to_owned(), ticket.total(), Body::of(ticket)?, self.now());
         self.write(move |db| {
             let changed = db.execute(
@@ -195,7 +209,7 @@ impl Store {
         rev: i64,
         new: NewTender,
         origin: &Origin,
-    ) -> Result<(Record, String)> {
+    ) -> Result<(SaleView, String)> {
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         let opening = self.0.opening.clone();
         self.write(move |db| {
@@ -247,7 +261,7 @@ impl Store {
 
     /// Reads in the journal what became of the card attempts of an open sale, and writes it down. What the
     /// journal does not know was never sent if it began in an earlier opening, or if that was noted.
-    pub(crate) async fn follow_tenders(&self, id: &str) -> Result<Record> {
+    pub(crate) async fn follow_tenders(&self, id: &str) -> Result<SaleView> {
         let (id, at, opening) = (id.to_owned(), self.now(), self.0.opening.clone());
         let never_sent = self.0.never_sent.lock().expect("no holder of this lock panics").clone();
         let noted: Vec<String> = never_sent.keys().filter(|key| key.starts_with(&format!("{id}/"))).cloned().collect();
@@ -297,7 +311,7 @@ impl Store {
     }
 
     /// Writes what the fiscal device said, or that it said nothing.
-    pub(crate) async fn sign_sale(&self, id: &str, rev: i64, signing: &Signing) -> Result<Record> {
+    pub(crate) async fn sign_sale(&self, id: &str, rev: i64, signing: &Signing) -> Result<SaleView> {
         let (id, body, at) = (id.to_owned(), json(signing)?, self.now());
         self.write(move |db| {
             step(db, &id, rev, &at)?;
@@ -320,7 +334,7 @@ impl Store {
     }
 
     /// Closes a paid sale under its number, and queues its receipt, in one commit.
-    pub(crate) async fn close_sale(&self, id: &str, rev: i64, closing: Closing) -> Result<Record> {
+    pub(crate) async fn close_sale(&self, id: &str, rev: i64, closing: Closing) -> Result<SaleView> {
         let (id, at) = (id.to_owned(), self.now());
         let paper = match closing.paper {
             Some(paper) => Some((paper.id, paper.route, jobs::text(&paper.content)?)),
@@ -336,7 +350,7 @@ impl Store {
                 params![id, super::stamp(closing.at), closing.number.epoch, closing.number.number],
             )?;
             let record = known(db, &id)?;
-            if record.open_amount().minor() != 0 || record.is_pending() {
+            if record.due.minor() != 0 || record.pending {
                 return Err(Error::new(Kind::Input, format!("sale `{id}` is not paid")).into());
             }
             let body = json(&record.ticket)?;
@@ -350,7 +364,7 @@ impl Store {
     }
 
     /// Gives an open sale up.
-    pub(crate) async fn void_sale(&self, id: &str, rev: i64, why: &str, origin: &Origin) -> Result<Record> {
+    pub(crate) async fn void_sale(&self, id: &str, rev: i64, why: &str, origin: &Origin) -> Result<SaleView> {
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         let body = json(&serde_json::json!({ "why": why }))?;
         self.write(move |db| {
@@ -383,19 +397,11 @@ impl Store {
     }
 }
 
-impl Record {
-    /// What nobody has paid or is about to pay.
-    pub(crate) fn open_amount(&self) -> Amount {
-        let paid: i128 = self.tenders.iter().map(|t| i128::from(t.counts().minor())).sum();
-        let open = i128::from(self.ticket.total().minor()) - paid;
-        let open = open.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        Amount::new(open, self.ticket.total().currency())
-    }
-
-    /// A card attempt is not decided.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.tenders.iter().any(|t| matches!(t.state, TenderState::Begun | TenderState::Unknown))
-    }
+/// What nobody has paid or is about to pay.
+fn due(ticket: &Ticket, tenders: &[Tender]) -> Amount {
+    let paid: i128 = tenders.iter().map(|t| i128::from(t.counts().minor())).sum();
+    let due = i128::from(ticket.total().minor()) - paid;
+    Amount::new(due.clamp(i64::MIN.into(), i64::MAX.into()) as i64, ticket.total().currency())
 }
 
 /// How an attempt stands by the journal.
@@ -443,13 +449,14 @@ fn overtaken(db: &Connection, id: &str, rev: i64) -> rusqlite::Result<Error> {
     Ok(match row {
         None => Error::new(Kind::Input, format!("there is no sale `{id}`")),
         Some((_, state)) if state != "open" => Error::new(Kind::Input, format!("sale `{id}` is {state}")),
-        Some((now, _)) => Error::new(
-            Kind::Busy,
-            format!("sale `{id}` was changed in the meantime: it is at revision {now}, and you know {rev}"),
-        )
-        .with_retry(Retry::Now)
-        .hint("read it again"),
+        Some((now, _)) => changed(id, now, rev),
     })
+}
+
+/// Another station was faster.
+pub(crate) fn changed(id: &str, now: i64, known: i64) -> Error {
+    let what = format!("sale `{id}` was changed in the meantime: it is at revision {now}, and you know {known}");
+    Error::new(Kind::Busy, what).with_retry(Retry::Now).hint("read it again")
 }
 
 fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
@@ -463,11 +470,11 @@ fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
     Ok(NextNumber { epoch, number })
 }
 
-fn known(db: &Connection, id: &str) -> Result<Record, Failure> {
+fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
     record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("there is no sale `{id}`")).into())
 }
 
-fn record(db: &Connection, id: &str) -> Result<Option<Record>, Failure> {
+fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
     let mut find = db.prepare_cached(
         "SELECT rev, state, epoch, number, original, minor, currency, body, signature, drawer, opened_at, closed_at,
          station, source, operator FROM sales WHERE id = ?1",
@@ -494,12 +501,15 @@ fn record(db: &Connection, id: &str) -> Result<Option<Record>, Failure> {
         return Err(Failure::row(format!("the lines of sale `{id}` do not add up to its total")));
     }
     let state: String = row.get(1)?;
-    Ok(Some(Record {
+    let tenders = tenders(db, id, currency)?;
+    Ok(Some(SaleView {
         rev: row.get(0)?,
         state: from_json(&format!("\"{state}\""))?,
+        due: due(&ticket, &tenders),
+        pending: tenders.iter().any(|t| matches!(t.state, TenderState::Begun | TenderState::Unknown)),
         epoch: row.get(2)?,
         ticket,
-        tenders: tenders(db, id, currency)?,
+        tenders,
         signing: row.get::<_, Option<String>>(8)?.map(|text| from_json(&text)).transpose()?,
         drawer: row.get(9)?,
         origin: Origin::read(row, 12)?,

@@ -480,14 +480,14 @@ async fn about_to_pay(store: &Store) -> (String, String) {
     let new = NewTender {
         kind: crate::sale::TenderKind::Card { terminal: "counter".into() },
         operation: crate::sale::TenderOperation::Payment,
-        asked: record.open_amount(),
+        asked: record.due,
         given: None,
         reference: None,
         taken: false,
     };
     let origin = Origin::new().operator("anna");
     let (record, key) = store.begin_tender("sale", record.rev, new, &origin).await.expect("written");
-    assert_eq!((record.open_amount(), record.is_pending()), (Amount::eur(0), true), "it counts until it is decided");
+    assert_eq!((record.due, record.pending), (Amount::eur(0), true), "it counts until it is decided");
     ("sale".into(), key)
 }
 
@@ -502,7 +502,7 @@ async fn a_partial_approval_leaves_the_rest_open() {
     assert!(matches!(part, Payment::Partial(_)));
     store.conclude(&id, &part).await.expect("written");
     let record = store.follow_tenders(&sale).await.expect("followed");
-    assert_eq!((record.open_amount(), record.is_pending()), (Amount::eur(4_00), false));
+    assert_eq!((record.due, record.pending), (Amount::eur(4_00), false));
     assert_eq!((record.tenders[0].asked, record.tenders[0].taken), (Amount::eur(10_00), Amount::eur(6_00)));
     let number = store.next_number().await.expect("read");
     let closing = Closing { number, at: store.time(), paper: None };
@@ -519,13 +519,10 @@ async fn an_attempt_that_was_never_sent_is_refused_and_one_that_may_have_been_is
     let store = till.open().await;
     let (sale, key) = about_to_pay(&store).await;
     let record = store.follow_tenders(&sale).await.expect("followed");
-    assert!(record.is_pending(), "the call may be on its way");
+    assert!(record.pending, "the call may be on its way");
     store.never_sent(&key, "the terminal is away");
     let record = store.follow_tenders(&sale).await.expect("followed");
-    assert_eq!(
-        (record.open_amount(), record.tenders[0].why.as_deref()),
-        (Amount::eur(10_00), Some("the terminal is away"))
-    );
+    assert_eq!((record.due, record.tenders[0].why.as_deref()), (Amount::eur(10_00), Some("the terminal is away")));
 
     let till = Till::new();
     {
@@ -533,7 +530,7 @@ async fn an_attempt_that_was_never_sent_is_refused_and_one_that_may_have_been_is
         about_to_pay(&store).await;
     }
     let record = till.open().await.follow_tenders(&sale).await.expect("followed");
-    assert_eq!(record.open_amount(), Amount::eur(10_00), "the till stopped before the journal had it");
+    assert_eq!(record.due, Amount::eur(10_00), "the till stopped before the journal had it");
     let till = Till::new();
     {
         let store = till.open().await;
@@ -541,7 +538,7 @@ async fn an_attempt_that_was_never_sent_is_refused_and_one_that_may_have_been_is
         store.intend(&intent(&key, Operation::Payment)).await.expect("written");
     }
     let record = till.open().await.follow_tenders(&sale).await.expect("followed");
-    assert_eq!((record.open_amount(), record.is_pending()), (Amount::eur(0), true), "the journal has it open");
+    assert_eq!((record.due, record.pending), (Amount::eur(0), true), "the journal has it open");
 }
 
 #[tokio::test]

@@ -8,8 +8,7 @@ use crate::out::Out;
 
 /// List the print jobs of a till, also while it runs
 ///
-/// Reads only. A job that is `unknown` may be on paper: the till's own user decides whether it is printed
-/// again.
+/// Reads only. A job that is `unknown` may be on paper: a person decides, `tresen reprint` or `tresen cancel`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's database, such as till.db

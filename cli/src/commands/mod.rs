@@ -1,5 +1,6 @@
 //! One command a file.
 
+pub(crate) mod cancel;
 pub(crate) mod check_config;
 pub(crate) mod completions;
 pub(crate) mod decode;
@@ -20,10 +21,13 @@ pub(crate) mod refund;
 pub(crate) mod render;
 pub(crate) mod repeat_receipt;
 pub(crate) mod replay;
+pub(crate) mod reprint;
 pub(crate) mod reverse;
+mod running;
 pub(crate) mod scan;
 pub(crate) mod settle;
 pub(crate) mod sim;
 pub(crate) mod status;
 mod terminal;
 pub(crate) mod test_page;
+pub(crate) mod watch;

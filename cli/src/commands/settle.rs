@@ -3,9 +3,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::json;
+use tresen::api::terminal;
 use tresen::payment::{Decision, Entry, IntentId, Journal as _, Operation, Payment};
 use tresen::{Amount, Error, Kind, Result, Store, SystemRuntime};
 
+use super::running;
 use super::terminal::Journal;
 use crate::out::Out;
 
@@ -13,7 +15,8 @@ use crate::out::Out;
 ///
 /// First let the terminal tell: `tresen pay --recover ADDRESS`. Where it cannot, because it was replaced
 /// or its day is closed, look at its slips or ask the acquirer, then write down how it ended, who says so
-/// and why. That is final: it stands in the journal, and nothing is sent to a terminal. Exit status: 0 nothing is
+/// and why. That is final: it stands in the journal, and nothing is sent to a terminal. A till that has the
+/// database open is asked to do it. Exit status: 0 nothing is
 /// open; 1 failed; 2 wrong usage; 4 something is open.
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("outcome").args(["charged", "not_charged"]))]
@@ -63,13 +66,26 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
         Some(amount) => Decision::charged(amount, by, reason),
         None => Decision::not_charged(by, reason),
     };
-    let store = Store::open(&file, clock).await?;
     let id = IntentId(key);
-    if store.find(&id).await?.is_none() {
+    let unknown = || {
         let error = Error::new(Kind::NotFound, format!("there is no payment `{}`", id.0)).at(file.display());
-        return Err(error.hint("`tresen settle` lists what is open"));
-    }
-    let entry = store.settle(&id, &decision).await?;
+        error.hint("`tresen settle` lists what is open")
+    };
+    let entry = match running::till(&file).await? {
+        Some(till) => {
+            let find = || terminal::Find { key: id.clone() };
+            till.call(find()).await?.ok_or_else(unknown)?;
+            let settle = terminal::Settle { key: id.clone(), decision: decision.clone(), terminal: None };
+            // As the journal has it, with all that was known before.
+            let _ = till.call(settle).await?;
+            till.call(find()).await?.ok_or_else(unknown)?.entry
+        }
+        None => {
+            let store = Store::open(&file, clock).await?;
+            store.find(&id).await?.ok_or_else(unknown)?;
+            store.settle(&id, &decision).await?
+        }
+    };
     let how = match entry.outcome().as_ref().and_then(Payment::charge) {
         Some(charge) => format!("charged {}", charge.amount),
         None => "not charged".to_owned(),

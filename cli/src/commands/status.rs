@@ -3,14 +3,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
-use tresen::{Result, Store, SystemRuntime};
+use tresen::api::till;
+use tresen::{DeviceState, Phase, Result, Store, SystemRuntime};
 
 use super::listed::{unreadable, word};
+use super::running;
 use crate::out::Out;
 
-/// Sum up a till's database, also while the till runs: open payments, waiting paper, open sales
+/// Sum up a till: open payments, waiting paper, and the devices while it runs
 ///
-/// Reads only. `tresen doctor` looks at the devices.
+/// Reads only. `tresen watch` follows a running till, `tresen doctor` looks at devices without one.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's database, such as till.db
@@ -35,14 +37,49 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         after = page.next;
     }
     let states: Vec<_> = jobs.iter().map(|(state, n)| format!("{n} {state}")).collect();
-    let lines = [
+    let running = match running::till(&args.file).await {
+        Ok(Some(till)) => Some(till.call(till::Snapshot {}).await?.devices),
+        Ok(None) => None,
+        // The database can be read all the same.
+        Err(error) => {
+            out.failed(&error);
+            None
+        }
+    };
+    let mut lines = vec![
         format!("till       {}, epoch {}", store.till(), store.epoch()),
         format!("payments   {payments}, {open} open"),
         format!("print jobs {}", if states.is_empty() { "none".into() } else { states.join(", ") }),
     ];
+    match &running {
+        Some(states) => lines.push(devices(states)),
+        None => lines.push("devices    no running till answers".to_owned()),
+    }
     out.answer(
-        &json!({ "till": store.till(), "epoch": store.epoch(), "payments": payments, "open": open, "jobs": jobs }),
+        &json!({
+            "till": store.till(), "epoch": store.epoch(), "payments": payments, "open": open, "jobs": jobs,
+            "devices": running,
+        }),
         lines.join("\n"),
     );
     Ok(())
+}
+
+/// The devices of a running till, one a line.
+pub(super) fn devices(states: &[DeviceState]) -> String {
+    let lines = states.iter().map(|state| {
+        let phase = match &state.phase {
+            Phase::Opening => "is being opened".to_owned(),
+            Phase::Ready => "ready".to_owned(),
+            Phase::Away { why, since } => format!("away since {since:.0}: {why}"),
+            Phase::Ended { why } => format!("ended: {why}"),
+            Phase::Faulted { why } => format!("faulted: {why}"),
+            _ => "closed".to_owned(),
+        };
+        let busy = state.busy_with.as_ref().map_or(String::new(), |with| format!(", busy with {with}"));
+        let attention: String = state.attention.iter().map(|what| format!(", {}", word(what))).collect();
+        format!("{:<10} {}: {phase}{busy}{attention}", state.id.class.name(), state.id.name)
+    });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() { "devices    none".to_owned() } else { lines.join("\n") }
 }

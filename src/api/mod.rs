@@ -1,0 +1,232 @@
+//! One command and one reply for each thing that a till does: what crosses a border.
+//!
+//! [`Tresen::ask`] runs a command, [`Tresen::ask_json`] one whose name and arguments came from elsewhere. The
+//! [`blocking`](crate::blocking) handles are built on the former, the till's [socket](#the-socket) on the latter. The
+//! commands are one module a class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`till`].
+//!
+//! ```no_run
+//! # async fn sell(till: tresen::Tresen) -> tresen::Result<()> {
+//! use tresen::{Amount, api::terminal};
+//!
+//! let pay = terminal::Pay { terminal: "counter".into(), amount: Amount::eur(12_50), key: None };
+//! let payment = till.on_behalf_of("handheld 7").ask(pay).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In JSON, amounts are text (`"12.50 EUR"`), durations milliseconds in a field that ends in `_ms`, times RFC 3339,
+//! raw bytes for a printer base64. An error is a [`tresen_hal::Error`] with all its fields.
+//!
+//! Left out: the frames of a camera, which are not for JSON; what takes a function of the program (a signer, a
+//! receipt's layout, a driver, a configuration in hand), which the program sets up when it
+//! [builds](crate::Builder) the till; and closing it, which is for the program that opened it.
+//!
+//! # The socket
+//!
+//! A running till answers on a Unix socket beside its database, `till.db.sock`, which its own user and root alone can
+//! open; `socket = false` under `[till]` turns it off. There is none on other platforms. It speaks lines of JSON, at
+//! most [`LINE`] bytes each, to at most [`CLIENTS`] clients. [`Client`] is one.
+//!
+//! ```text
+//! ← {"tresen":"0.1.0","protocol":1,"till":"0198…","name":"Till 1"}
+//! → {"id":1,"command":"terminal.pay","with":{"terminal":"counter","amount":"12.50 EUR","key":"a-17"},"caller":"anna"}
+//! → {"id":2,"command":"till.snapshot"}
+//! ← {"id":2,"reply":{"seq":7,"devices":[…]}}
+//! ← {"id":1,"reply":{"charged":{…}}}
+//! → {"id":3,"command":"printer.status","with":{"printer":"bra"}}
+//! ← {"id":3,"error":{"kind":"config","what":"there is no printer or route `bra`",…}}
+//! → {"id":4,"command":"follow"}
+//! ← {"id":4,"reply":{"seq":9,"devices":[…]}}
+//! ← {"event":{"seq":10,…}}
+//! ```
+//! - The first line is the till's. `protocol` rises when old clients would misunderstand.
+//! - Each request is answered once, when it is done: answers may overtake each other, `id` (a number of the client's
+//!   choice) tells which is whose. [`IN_FLIGHT`] requests may be open at a time; what is beyond is refused as busy.
+//! - `caller` says for whom: see [`Tresen::on_behalf_of`].
+//! - `follow` answers with the devices as they are, and from then on sends each event. A client that reads too slowly
+//!   misses events, and sees that in their `seq`.
+//! - A client that disconnects abandons the answers, not what it has asked for. Give payments and paper keys of your
+//!   own, and ask again with the same: [`terminal::Find`], [`printer::Outcome`].
+//! - What is no request is answered with an error, its `id` `null` if it has none. After a line that is too long the
+//!   connection ends; so does that of a client that does not read for [`PATIENCE`].
+
+pub mod camera;
+mod client;
+mod line;
+mod millis;
+pub mod printer;
+pub mod sale;
+pub mod scanner;
+mod serve;
+pub mod socket;
+pub mod terminal;
+pub mod till;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tresen_hal::{BoxFuture, Error, Kind, Result};
+
+use crate::tresen::Tresen;
+
+pub use client::{Client, Following};
+pub use serve::{CLIENTS, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
+pub(crate) use socket::Socket;
+
+/// Something that a till can be asked for, and its reply.
+pub trait Command: Serialize + DeserializeOwned + Send + 'static {
+    /// Its name in JSON, such as `printer.print`.
+    const NAME: &'static str;
+    /// It only waits for something to come. If its caller leaves it is dropped, and takes nothing with it.
+    const WAITS: bool = false;
+    /// What is answered.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Runs it at a till. Dropping the future discards the reply, not what was begun.
+    fn run(self, till: &Tresen) -> impl Future<Output = Result<Self::Reply>> + Send;
+}
+
+impl Tresen {
+    /// Runs a command of [`api`](crate::api).
+    ///
+    /// # Errors
+    /// As the method of the same name: [`printer::Print`] as [`Printer::print`](crate::Printer::print).
+    pub async fn ask<C: Command>(&self, command: C) -> Result<C::Reply> {
+        command.run(self).await
+    }
+
+    /// Runs the command `name` with its fields as JSON; `null` stands for none.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`]: there is no such command. [`Kind::Input`]: its fields cannot be used; the error names
+    /// the command and the field. Else as [`Tresen::ask`].
+    pub async fn ask_json(&self, name: &str, with: Value) -> Result<Value> {
+        (row(name)?.run)(self.clone(), with).await
+    }
+}
+
+/// The names of all commands.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.name)
+}
+
+/// A command as the table has it.
+pub(crate) struct Row {
+    name: &'static str,
+    pub(crate) waits: bool,
+    pub(crate) run: fn(Tresen, Value) -> BoxFuture<'static, Result<Value>>,
+}
+
+impl Row {
+    const fn of<C: Command>() -> Self {
+        Self { name: C::NAME, waits: C::WAITS, run: run::<C> }
+    }
+}
+
+/// The command of this name.
+pub(crate) fn row(name: &str) -> Result<&'static Row> {
+    ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
+        let class = name.split('.').next().unwrap_or_default();
+        let near: Vec<_> = commands().filter(|known| known.split('.').next() == Some(class)).collect();
+        let hint = match near.is_empty() {
+            true => "`till.commands` lists all".to_owned(),
+            false => format!("expected one of {}", near.join(", ")),
+        };
+        Error::new(Kind::Unsupported, format!("there is no command `{name}`")).hint(hint)
+    })
+}
+
+fn run<C: Command>(till: Tresen, with: Value) -> BoxFuture<'static, Result<Value>> {
+    Box::pin(async move {
+        let reply = read::<C>(with)?.run(&till).await?;
+        serde_json::to_value(reply).map_err(|error| {
+            // What was asked for is done, but cannot be told.
+            let what = format!("the reply to `{}` cannot be written as JSON", C::NAME);
+            Error::new(Kind::Protocol, what).because(error)
+        })
+    })
+}
+
+/// A command of its fields.
+fn read<C: Command>(with: Value) -> Result<C> {
+    let with = if with.is_null() { Value::Object(serde_json::Map::new()) } else { with };
+    serde_path_to_error::deserialize(with).map_err(|error| {
+        let field = error.path().to_string();
+        let what = match field.as_str() {
+            "." => format!("`{}`: {}", C::NAME, error.inner()),
+            field => format!("`{}`: field `{field}`: {}", C::NAME, error.inner()),
+        };
+        Error::new(Kind::Input, what)
+    })
+}
+
+/// Every command; a new one needs its line here.
+const ROWS: &[Row] = &[
+    Row::of::<printer::Print>(),
+    Row::of::<printer::Submit>(),
+    Row::of::<printer::Outcome>(),
+    Row::of::<printer::Find>(),
+    Row::of::<printer::Reprint>(),
+    Row::of::<printer::Adopt>(),
+    Row::of::<printer::Cancel>(),
+    Row::of::<printer::Status>(),
+    Row::of::<printer::Identity>(),
+    Row::of::<printer::KickDrawer>(),
+    Row::of::<printer::Capabilities>(),
+    Row::of::<printer::Phase>(),
+    Row::of::<printer::Reset>(),
+    Row::of::<terminal::Pay>(),
+    Row::of::<terminal::TryPay>(),
+    Row::of::<terminal::Refund>(),
+    Row::of::<terminal::Reverse>(),
+    Row::of::<terminal::Abort>(),
+    Row::of::<terminal::Serving>(),
+    Row::of::<terminal::Find>(),
+    Row::of::<terminal::Open>(),
+    Row::of::<terminal::Recover>(),
+    Row::of::<terminal::Settle>(),
+    Row::of::<terminal::EndOfDay>(),
+    Row::of::<terminal::RepeatReceipt>(),
+    Row::of::<terminal::Status>(),
+    Row::of::<terminal::Capabilities>(),
+    Row::of::<scanner::Next>(),
+    Row::of::<scanner::Discard>(),
+    Row::of::<scanner::SetEnabled>(),
+    Row::of::<scanner::Beep>(),
+    Row::of::<scanner::Trigger>(),
+    Row::of::<scanner::Capabilities>(),
+    Row::of::<camera::Next>(),
+    Row::of::<camera::Discard>(),
+    Row::of::<sale::Open>(),
+    Row::of::<sale::OpenRefund>(),
+    Row::of::<sale::Find>(),
+    Row::of::<sale::ByNumber>(),
+    Row::of::<sale::Since>(),
+    Row::of::<sale::ListOpen>(),
+    Row::of::<sale::Refresh>(),
+    Row::of::<sale::Add>(),
+    Row::of::<sale::Remove>(),
+    Row::of::<sale::SetNote>(),
+    Row::of::<sale::PayCard>(),
+    Row::of::<sale::ReverseCard>(),
+    Row::of::<sale::PayCash>(),
+    Row::of::<sale::PayOut>(),
+    Row::of::<sale::PayOther>(),
+    Row::of::<sale::GiveBack>(),
+    Row::of::<sale::Void>(),
+    Row::of::<sale::CheckOut>(),
+    Row::of::<sale::Close>(),
+    Row::of::<sale::Resume>(),
+    Row::of::<till::Info>(),
+    Row::of::<till::Commands>(),
+    Row::of::<till::Snapshot>(),
+    Row::of::<till::Phase>(),
+    Row::of::<till::Reset>(),
+    Row::of::<till::Detach>(),
+    Row::of::<till::Reload>(),
+    Row::of::<till::OpenJobs>(),
+    Row::of::<till::NewId>(),
+];
+
+#[cfg(test)]
+mod tests;

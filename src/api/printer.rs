@@ -1,0 +1,228 @@
+//! Printers and routes: `printer` is the name of either.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::Result;
+use tresen_printers::{self as printers, Content, DrawerPin};
+
+use super::Command;
+use super::millis::{self, patience};
+use crate::manager::{self, Printer};
+use crate::spool;
+use crate::store::SpooledJob;
+use crate::tresen::Tresen;
+
+/// Prints, and waits until it is on paper: [`Printer::print_as`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Print {
+    /// Where.
+    pub printer: String,
+    /// What.
+    pub content: Content,
+    /// The caller's id: the same id is the same piece of paper. A new one if there is none.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// How long to wait for the paper; 60 s unless told. The job is printed anyway, however long that takes.
+    #[serde(rename = "within_ms", with = "millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for Print {
+    const NAME: &'static str = "printer.print";
+    type Reply = spool::Print;
+
+    async fn run(self, till: &Tresen) -> Result<spool::Print> {
+        let within = patience(self.within, Printer::PATIENCE);
+        let id = self.id.unwrap_or_else(|| till.new_id());
+        till.printer(&self.printer)?.submit_content_as(&id, self.content).await?.outcome(within).await
+    }
+}
+
+/// Queues a job and answers at once: [`Printer::submit_content_as`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// Where.
+    pub printer: String,
+    /// What.
+    pub content: Content,
+    /// The caller's id, as in [`Print`].
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// A job in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Queued {
+    /// Its id.
+    pub job: String,
+}
+
+impl Command for Submit {
+    const NAME: &'static str = "printer.submit";
+    type Reply = Queued;
+
+    async fn run(self, till: &Tresen) -> Result<Queued> {
+        let id = self.id.unwrap_or_else(|| till.new_id());
+        let job = till.printer(&self.printer)?.submit_content_as(&id, self.content).await?;
+        Ok(Queued { job: job.id().to_owned() })
+    }
+}
+
+/// Waits until a job is printed, parked or cancelled, and tells how it stands then:
+/// [`PrintJob::outcome`](crate::PrintJob::outcome).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The job's id.
+    pub job: String,
+    /// How long to wait; 60 s unless told, 0 for how it stands now.
+    #[serde(rename = "within_ms", with = "millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for Outcome {
+    const NAME: &'static str = "printer.outcome";
+    const WAITS: bool = true;
+    type Reply = spool::Print;
+
+    async fn run(self, till: &Tresen) -> Result<spool::Print> {
+        till.0.spool.follow(&self.job).outcome(patience(self.within, Printer::PATIENCE)).await
+    }
+}
+
+/// A job as it is kept, without what it prints: [`Store::job`](crate::Store::job).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Find {
+    /// The job's id.
+    pub job: String,
+}
+
+impl Command for Find {
+    const NAME: &'static str = "printer.find";
+    type Reply = Option<SpooledJob>;
+
+    async fn run(self, till: &Tresen) -> Result<Option<SpooledJob>> {
+        till.store().job(&self.job).await
+    }
+}
+
+/// Prints a parked job again, marked as a copy: [`Printer::reprint`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reprint {
+    /// The job's id.
+    pub job: String,
+    /// How long to wait for the paper; 60 s unless told.
+    #[serde(rename = "within_ms", with = "millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for Reprint {
+    const NAME: &'static str = "printer.reprint";
+    type Reply = spool::Print;
+
+    async fn run(self, till: &Tresen) -> Result<spool::Print> {
+        let job = till.0.spool.reprint(&self.job).await?;
+        job.outcome(patience(self.within, Printer::PATIENCE)).await
+    }
+}
+
+/// Moves a job that waits or is parked to another printer or route: [`Printer::adopt`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adopt {
+    /// Where to.
+    pub printer: String,
+    /// The job's id.
+    pub job: String,
+}
+
+impl Command for Adopt {
+    const NAME: &'static str = "printer.adopt";
+    type Reply = Queued;
+
+    async fn run(self, till: &Tresen) -> Result<Queued> {
+        let job = till.printer(&self.printer)?.adopt(&self.job).await?;
+        Ok(Queued { job: job.id().to_owned() })
+    }
+}
+
+/// Gives up a job that waits or is parked: [`Printer::cancel`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cancel {
+    /// The job's id.
+    pub job: String,
+}
+
+impl Command for Cancel {
+    const NAME: &'static str = "printer.cancel";
+    type Reply = ();
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.0.spool.cancel(&self.job).await
+    }
+}
+
+/// Opens the drawer: [`Printer::kick_drawer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KickDrawer {
+    /// At which printer.
+    pub printer: String,
+    /// By which pin; 2 unless told.
+    #[serde(default)]
+    pub pin: DrawerPin,
+}
+
+impl Command for KickDrawer {
+    const NAME: &'static str = "printer.kick-drawer";
+    type Reply = ();
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.printer(&self.printer)?.kick_drawer(self.pin).await
+    }
+}
+
+/// Commands that need nothing but the printer's name.
+macro_rules! asks {
+    ($($(#[$doc:meta])* $command:ident $name:literal $reply:ty, $run:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $command {
+            /// Which printer or route.
+            pub printer: String,
+        }
+
+        impl Command for $command {
+            const NAME: &'static str = $name;
+            type Reply = $reply;
+
+            async fn run(self, till: &Tresen) -> Result<$reply> {
+                let printer = till.printer(&self.printer)?;
+                let run: fn(Printer) -> _ = $run;
+                run(printer).await
+            }
+        }
+    )*};
+}
+
+asks! {
+    /// Asks for its status: [`Printer::status`].
+    Status "printer.status" printers::Status, |printer| async move { printer.status().await };
+    /// Asks who it is: [`Printer::identity`].
+    Identity "printer.identity" printers::Identity, |printer| async move { printer.identity().await };
+    /// What it can do: [`Printer::capabilities`].
+    Capabilities "printer.capabilities" Option<printers::Capabilities>,
+        |printer| async move { Ok(printer.capabilities()) };
+    /// Its state: [`Printer::phase`].
+    Phase "printer.phase" manager::Phase, |printer| async move { Ok(printer.phase().borrow().clone()) };
+    /// Opens it anew: [`Printer::reset`].
+    Reset "printer.reset" (), |printer| async move { printer.reset().await };
+}

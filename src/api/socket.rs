@@ -1,0 +1,20 @@
+//! Where a running till answers: a Unix socket beside its database.
+
+use std::path::{Path, PathBuf};
+
+/// The socket of the till whose database is at `store`: `till.db.sock` beside `till.db`.
+pub fn path(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".sock");
+    name.into()
+}
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub(crate) use unix::Socket;
+
+#[cfg(not(unix))]
+mod none;
+#[cfg(not(unix))]
+pub(crate) use none::Socket;

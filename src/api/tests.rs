@@ -1,0 +1,250 @@
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tresen_hal::{Amount, Effect, Retry, SimulatedRuntime};
+use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Operation, Payment, Reference, Settled};
+use tresen_printers::{Content, Receipt};
+use tresen_scanners::Scan;
+
+use super::*;
+use crate::config::{Config, Device};
+use crate::sale::{Line, Vat};
+use crate::store::Origin;
+use crate::{Class, DeviceId};
+
+/// A till with a scanner and a printer that are not there. Its time is tokio's.
+pub(super) async fn till() -> (TempDir, Tresen) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut config = Config::default();
+    for (class, address) in
+        [(Class::Scanner, "scanner+tcp://127.0.0.1:9"), (Class::Printer, "escpos+tcp://127.0.0.1:10")]
+    {
+        config = config.with(class, "counter", Device::at(address.parse().expect("an address")));
+    }
+    config.till.store = dir.path().join("till.db");
+    config.till.socket = false;
+    let runtime = SimulatedRuntime::new(7, "2026-01-02T08:00:00Z".parse().expect("a time"));
+    let till = Tresen::builder().runtime(std::sync::Arc::new(runtime)).with(config).await.expect("opens");
+    (dir, till)
+}
+
+/// What went over the border, by command.
+#[derive(Default)]
+struct Seen(BTreeMap<&'static str, Value>);
+
+impl Seen {
+    /// A command as a client writes it, and a reply: both come out as they went in.
+    #[track_caller]
+    fn both<C: Command>(&mut self, with: Value, reply: C::Reply) {
+        let command: C = read(with.clone()).unwrap_or_else(|error| panic!("{error}"));
+        let mut again = serde_json::to_value(&command).expect("JSON");
+        let fields = again.as_object_mut().expect("fields");
+        fields.retain(|_, value| !value.is_null());
+        assert_eq!(again, with, "{}", C::NAME);
+        let told = serde_json::to_value(&reply).expect("JSON");
+        let heard: C::Reply =
+            serde_json::from_value(told.clone()).unwrap_or_else(|e| panic!("{}: {e}: {told}", C::NAME));
+        assert_eq!(serde_json::to_value(&heard).expect("JSON"), told, "{}", C::NAME);
+        assert!(self.0.insert(C::NAME, told).is_none(), "{} is a name twice", C::NAME);
+    }
+}
+
+/// A value that another one stands for in JSON.
+#[track_caller]
+fn of<T: DeserializeOwned + Debug>(json: Value) -> T {
+    serde_json::from_value(json).expect("its JSON")
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
+    let (_dir, till) = till().await;
+    let mut sale = till.open_sale_by(Origin::new().operator("anna")).await.expect("opens");
+    let line = Line::pieces("Flat white", 2, Amount::eur(3_80), Vat::percent(19)).expect("fits").article("17");
+    sale.add(line.clone()).await.expect("added");
+    sale.pay_cash(Amount::eur(10_00)).await.expect("paid");
+    let view = sale.view().clone();
+    let at: jiff::Timestamp = "2026-01-02T08:00:00Z".parse().expect("a time");
+    let intent = Intent::new(IntentId("a/1".into()), "counter", Operation::Payment, Amount::eur(12_50), at, None);
+    let reference = Reference::new("zvt").with("receipt", "0417");
+    let mut charge = Charge::new(intent.id.clone(), Amount::eur(12_50));
+    charge.reference = Some(reference.clone());
+    let payment = Payment::Charged(Box::new(charge));
+    let unknown = Payment::unknown(&intent.id, "the link was cut");
+    let settled = Settled::new(intent.clone(), payment.clone(), "receipt 0417");
+    let content = Content::Receipt(Receipt::new().text("Tee"));
+    let receipt = serde_json::to_value(&content).expect("JSON");
+    let printed: crate::Print = of(json!({ "accepted": { "on": "bar" } }));
+    let job = printer::Submit { printer: "counter".into(), content, id: Some("j".into()) };
+    till.on_behalf_of("handheld 7").ask(job).await.expect("queued");
+    let spooled = till.store().job("j").await.expect("read").expect("there");
+    assert_eq!(spooled.origin, Origin::new().station("handheld 7"), "for whom");
+    let stored = crate::StoredPayment {
+        seq: 3,
+        entry: Entry::new(intent.clone(), None, Some(payment.clone()))
+            .with_decision(Some(Decision::not_charged("bo", "no slip"))),
+        original: None,
+        reversed_by: Some(IntentId("b".into())),
+        origin: Origin::new().station("bar"),
+    };
+    let scan = Scan::plain("4006381333931", at).from_device("hand");
+    let sold = crate::sale::Sold::Open { due: Amount::eur(1_00), payment: Some(unknown.clone()) };
+    let error = Error::new(Kind::Timeout, "late").at("bar").with_effect(Effect::Partial).with_retry(Retry::Never);
+    let device = json!({ "class": "scanner", "name": "counter" });
+    let away: crate::Phase = of(json!({ "away": { "why": "refused", "since": at } }));
+    let step = |more: Value| {
+        let mut step = json!({ "sale": "s", "rev": 3, "by": { "operator": "anna" } });
+        let fields = step.as_object_mut().expect("fields");
+        fields.extend(more.as_object().expect("fields").clone());
+        step
+    };
+
+    let mut seen = Seen::default();
+    let print = json!({ "printer": "bar", "content": receipt, "id": "j", "within_ms": 1500 });
+    seen.both::<printer::Print>(print, printed.clone());
+    seen.both::<printer::Submit>(json!({ "printer": "bar", "content": receipt }), printer::Queued { job: "j".into() });
+    seen.both::<printer::Outcome>(json!({ "job": "j", "within_ms": 0 }), crate::Print::Cancelled);
+    seen.both::<printer::Find>(json!({ "job": "j" }), Some(spooled.clone()));
+    seen.both::<printer::Reprint>(json!({ "job": "j" }), printed);
+    seen.both::<printer::Adopt>(json!({ "printer": "bar", "job": "j" }), printer::Queued { job: "j".into() });
+    seen.both::<printer::Cancel>(json!({ "job": "j" }), ());
+    seen.both::<printer::Status>(json!({ "printer": "bar" }), Default::default());
+    seen.both::<printer::Identity>(json!({ "printer": "bar" }), Default::default());
+    let two = serde_json::to_value(tresen_printers::DrawerPin::Two).expect("JSON");
+    seen.both::<printer::KickDrawer>(json!({ "printer": "bar", "pin": two }), ());
+    seen.both::<printer::Capabilities>(json!({ "printer": "bar" }), None);
+    seen.both::<printer::Phase>(json!({ "printer": "bar" }), away.clone());
+    seen.both::<printer::Reset>(json!({ "printer": "bar" }), ());
+
+    let pay = json!({ "terminal": "counter", "amount": "12.50 EUR", "key": "a/1" });
+    seen.both::<terminal::Pay>(pay.clone(), payment.clone());
+    seen.both::<terminal::TryPay>(pay.clone(), unknown.clone());
+    seen.both::<terminal::Refund>(pay.clone(), payment.clone());
+    let reverse = json!({ "terminal": "counter", "amount": "12.50 EUR", "reference": reference });
+    seen.both::<terminal::Reverse>(reverse, payment.clone());
+    seen.both::<terminal::Abort>(json!({ "terminal": "counter", "key": "a/1" }), true);
+    seen.both::<terminal::Serving>(json!({ "terminal": "counter" }), Some(intent.id.clone()));
+    seen.both::<terminal::Find>(json!({ "key": "a/1" }), Some(stored));
+    seen.both::<terminal::Open>(json!({ "terminal": "counter" }), vec![intent.clone()]);
+    seen.both::<terminal::Recover>(json!({ "terminal": "counter" }), vec![settled]);
+    let decision = json!({ "charged": "12.50 EUR", "reference": null, "by": "bo", "reason": "slip 0417" });
+    let settle: terminal::Settle = of(json!({ "key": "a/1", "decision": decision, "terminal": "counter" }));
+    seen.both::<terminal::Settle>(
+        json!({ "key": "a/1", "decision": settle.decision, "terminal": "counter" }),
+        payment.clone(),
+    );
+    seen.both::<terminal::EndOfDay>(
+        json!({ "terminal": "counter" }),
+        of(json!({ "total": "1.00 EUR", "receipt": ["a"] })),
+    );
+    seen.both::<terminal::RepeatReceipt>(json!({ "terminal": "counter" }), vec!["a".into()]);
+    seen.both::<terminal::Status>(json!({ "terminal": "counter" }), Default::default());
+    seen.both::<terminal::Capabilities>(json!({ "terminal": "counter" }), Some(Default::default()));
+
+    seen.both::<scanner::Next>(json!({ "scanner": "hand", "within_ms": 200 }), Some(scan.clone()));
+    seen.both::<scanner::Discard>(json!({ "scanner": "hand" }), 2);
+    seen.both::<scanner::SetEnabled>(json!({ "scanner": "hand", "enabled": false }), ());
+    seen.both::<scanner::Beep>(json!({ "scanner": "hand", "good": true }), ());
+    seen.both::<scanner::Trigger>(json!({ "scanner": "hand", "on": true }), ());
+    seen.both::<scanner::Capabilities>(json!({ "scanner": "hand" }), Some(Default::default()));
+    seen.both::<camera::Next>(json!({ "camera": "door" }), Some(scan));
+    seen.both::<camera::Discard>(json!({ "camera": "door" }), 0);
+
+    let paid = sale::CardPaid { payment, sale: view.clone() };
+    let cash = sale::CashPaid { back: Amount::eur(2_40), sale: view.clone() };
+    let closed = sale::CheckedOut { sold: sold.clone(), sale: view.clone() };
+    let gone = sale::Resumed { sale: view.clone(), sold: None, error: Some(error) };
+    seen.both::<sale::Open>(json!({ "by": { "station": "bar" } }), view.clone());
+    seen.both::<sale::OpenRefund>(json!({ "original": "s" }), view.clone());
+    seen.both::<sale::Find>(json!({ "sale": "s" }), Some(view.clone()));
+    seen.both::<sale::ByNumber>(json!({ "number": 17 }), None);
+    seen.both::<sale::Since>(json!({ "number": 0, "limit": 10 }), vec![view.clone()]);
+    seen.both::<sale::ListOpen>(json!({}), vec![view.clone()]);
+    seen.both::<sale::Refresh>(json!({ "sale": "s" }), view.clone());
+    seen.both::<sale::Add>(step(json!({ "line": line })), view.clone());
+    seen.both::<sale::Remove>(step(json!({ "at": 0 })), sale::Removed { line, sale: view.clone() });
+    seen.both::<sale::SetNote>(step(json!({ "note": "for Bo" })), view.clone());
+    seen.both::<sale::PayCard>(step(json!({ "terminal": "counter", "amount": "1.00 EUR" })), paid.clone());
+    seen.both::<sale::ReverseCard>(step(json!({ "terminal": "counter", "attempt": 1 })), paid);
+    seen.both::<sale::PayCash>(step(json!({ "given": "10.00 EUR" })), cash.clone());
+    seen.both::<sale::PayOut>(step(json!({})), cash);
+    let voucher = json!({ "name": "Voucher", "amount": "5.00 EUR", "reference": "V-4711" });
+    seen.both::<sale::PayOther>(step(voucher), view.clone());
+    seen.both::<sale::GiveBack>(step(json!({ "attempt": 1 })), view.clone());
+    seen.both::<sale::Void>(step(json!({ "why": "left" })), view);
+    seen.both::<sale::CheckOut>(
+        step(json!({ "terminal": "counter", "printer": "bar", "drawer": two })),
+        closed.clone(),
+    );
+    seen.both::<sale::Close>(step(json!({ "printer": "bar" })), closed);
+    seen.both::<sale::Resume>(json!({ "printer": "bar" }), vec![gone]);
+
+    seen.both::<till::Info>(json!({}), till.ask(till::Info {}).await.expect("told"));
+    seen.both::<till::Commands>(json!({}), vec!["till.info".into()]);
+    seen.both::<till::Snapshot>(json!({}), till.ask(till::Snapshot {}).await.expect("told"));
+    seen.both::<till::Phase>(json!({ "device": device }), away);
+    seen.both::<till::Reset>(json!({ "device": device }), ());
+    seen.both::<till::Detach>(json!({ "device": device, "within_ms": 10 }), ());
+    let reloaded = crate::Reloaded { attached: vec![DeviceId::new(Class::Printer, "bar")], ..Default::default() };
+    seen.both::<till::Reload>(json!({ "within_ms": 10 }), reloaded);
+    seen.both::<till::OpenJobs>(json!({}), vec![spooled]);
+    seen.both::<till::NewId>(json!({}), "0198".into());
+
+    let mut known: Vec<_> = commands().collect();
+    known.sort_unstable();
+    assert_eq!(known, seen.0.keys().copied().collect::<Vec<_>>(), "each is seen here, and no name stands for two");
+    // What other programs read.
+    let sale = &seen.0["sale.add"];
+    assert_eq!((&sale["due"], &sale["pending"], &sale["state"]), (&json!("0.00 EUR"), &json!(false), &json!("open")));
+    assert_eq!(seen.0["terminal.pay"]["charged"]["amount"], "12.50 EUR");
+    assert_eq!(seen.0["sale.resume"][0]["error"]["effect"], "partial");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_used_names_the_command_and_the_field() {
+    let (_dir, till) = till().await;
+    for (name, with, said) in [
+        ("terminal.pay", json!({ "terminal": "counter" }), ["`terminal.pay`", "`amount`"]),
+        ("terminal.pay", json!({ "terminal": "counter", "amount": "12,5x" }), ["`terminal.pay`", "`amount`"]),
+        ("terminal.pay", json!({ "terminal": "counter", "amout": 1 }), ["`terminal.pay`", "`amout`"]),
+        ("sale.add", json!({ "sale": "s", "line": { "name": 7 } }), ["`sale.add`", "`line.name`"]),
+        (
+            "printer.print",
+            json!({ "printer": "bar", "content": null, "within_ms": -1 }),
+            ["`printer.print`", "`content"],
+        ),
+        ("till.reload", json!({ "within_ms": -1 }), ["`till.reload`", "`within_ms`"]),
+        ("till.info", json!([7]), ["`till.info`", "length"]),
+    ] {
+        let error = till.ask_json(name, with).await.expect_err(name);
+        assert_eq!((error.kind(), error.effect()), (Kind::Input, Effect::None), "{error}");
+        assert!(said.iter().all(|part| error.what().contains(part)), "{error}");
+    }
+    let error = till.ask_json("printer.burn", Value::Null).await.expect_err("unknown");
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.to_string().contains("`printer.burn`") && error.to_string().contains("printer.print"), "{error}");
+    let told = till.ask_json("till.info", Value::Null).await.expect("no fields are needed");
+    assert_eq!(told["currency"], "EUR");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sale_that_another_station_has_changed_is_left_alone() {
+    let (_dir, till) = till().await;
+    let seen = till.on_behalf_of("bar").ask(sale::Open::default()).await.expect("opens");
+    assert_eq!(seen.origin, Origin::new().station("bar"));
+    let add = |rev, name: &str| sale::Add {
+        sale: seen.ticket.id().to_owned(),
+        rev,
+        by: None,
+        line: Line::pieces(name, 1, Amount::eur(1_00), Vat::percent(7)).expect("fits"),
+    };
+    let now = till.ask(add(Some(seen.rev), "Tea")).await.expect("added");
+    let error = till.ask(add(Some(seen.rev), "Milk")).await.expect_err("an older revision");
+    assert_eq!((error.kind(), error.effect(), error.retry()), (Kind::Busy, Effect::None, Retry::Now), "{error}");
+    let now = till.ask(add(Some(now.rev), "Milk")).await.expect("read again");
+    let names: Vec<_> = now.ticket.lines().iter().map(|line| line.name.as_str()).collect();
+    assert_eq!((names, now.due), (vec!["Tea", "Milk"], Amount::eur(2_00)));
+    let now = till.ask(add(None, "Salt")).await.expect("whatever is there");
+    assert_eq!(now.due, Amount::eur(3_00));
+}

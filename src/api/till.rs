@@ -1,0 +1,182 @@
+//! The till itself and its devices of whatever class.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::Result;
+
+use super::Command;
+use super::millis::{self, patience};
+use crate::class::DeviceId;
+use crate::manager;
+use crate::registry::Reloaded;
+use crate::store::SpooledJob;
+use crate::tresen::{self, Tresen};
+
+/// Who the till is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Info {}
+
+/// Who a till is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct About {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its own id: [`Store::till`](crate::Store::till).
+    pub till: String,
+    /// Counts the lives of its database: [`Store::epoch`](crate::Store::epoch).
+    pub epoch: i64,
+    /// The currency of its prices: `EUR`.
+    pub currency: String,
+    /// The version of this library.
+    pub version: String,
+}
+
+impl Command for Info {
+    const NAME: &'static str = "till.info";
+    type Reply = About;
+
+    async fn run(self, till: &Tresen) -> Result<About> {
+        let (config, store) = (till.config(), till.store());
+        Ok(About {
+            name: config.till.name.clone(),
+            till: store.till().to_owned(),
+            epoch: store.epoch(),
+            currency: config.till.currency.code().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+/// The names of all commands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commands {}
+
+impl Command for Commands {
+    const NAME: &'static str = "till.commands";
+    type Reply = Vec<String>;
+
+    async fn run(self, _: &Tresen) -> Result<Vec<String>> {
+        Ok(super::commands().map(str::to_owned).collect())
+    }
+}
+
+/// All devices as they are now, and the number of the last event before: [`Tresen::follow`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {}
+
+impl Command for Snapshot {
+    const NAME: &'static str = "till.snapshot";
+    type Reply = tresen::Snapshot;
+
+    async fn run(self, till: &Tresen) -> Result<tresen::Snapshot> {
+        Ok(till.follow().0)
+    }
+}
+
+/// The state of a device: [`Tresen::phase`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// Which device.
+    pub device: DeviceId,
+}
+
+impl Command for Phase {
+    const NAME: &'static str = "till.phase";
+    type Reply = manager::Phase;
+
+    async fn run(self, till: &Tresen) -> Result<manager::Phase> {
+        Ok(till.phase(&self.device)?.borrow().clone())
+    }
+}
+
+/// Opens a device anew: [`Tresen::reset`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// Which device.
+    pub device: DeviceId,
+}
+
+impl Command for Reset {
+    const NAME: &'static str = "till.reset";
+    type Reply = ();
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.reset(&self.device)
+    }
+}
+
+/// Takes a device away: [`Tresen::detach`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detach {
+    /// Which device.
+    pub device: DeviceId,
+    /// How long its running call may take; 10 s unless told.
+    #[serde(rename = "within_ms", with = "millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for Detach {
+    const NAME: &'static str = "till.detach";
+    type Reply = ();
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.detach(&self.device, patience(self.within, ENDING)).await
+    }
+}
+
+/// Reads the configuration file again and changes what has changed: [`Tresen::reload`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {
+    /// How long the running calls of devices that go or change may take; 10 s unless told.
+    #[serde(rename = "within_ms", with = "millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for Reload {
+    const NAME: &'static str = "till.reload";
+    type Reply = Reloaded;
+
+    async fn run(self, till: &Tresen) -> Result<Reloaded> {
+        till.reload(patience(self.within, ENDING)).await
+    }
+}
+
+/// Print jobs that wait, are being printed, or are parked: [`Tresen::open_jobs`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenJobs {}
+
+impl Command for OpenJobs {
+    const NAME: &'static str = "till.open-jobs";
+    type Reply = Vec<SpooledJob>;
+
+    async fn run(self, till: &Tresen) -> Result<Vec<SpooledJob>> {
+        till.open_jobs().await
+    }
+}
+
+/// A new key for a payment or a piece of paper: [`Tresen::new_id`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewId {}
+
+impl Command for NewId {
+    const NAME: &'static str = "till.new-id";
+    type Reply = String;
+
+    async fn run(self, till: &Tresen) -> Result<String> {
+        Ok(till.new_id())
+    }
+}
+
+/// How long what runs may take before it is broken off, unless told.
+const ENDING: Duration = Duration::from_secs(10);

@@ -1,0 +1,30 @@
+//! What happens on the counter.
+
+use std::time::Duration;
+
+use super::On;
+use crate::event::Event;
+
+/// Events, as [`crate::Events`]; as an iterator it ends with the till.
+pub struct Events(pub(super) On<crate::Events>);
+
+impl Events {
+    /// The next event, or none within `within`, or none because the till has ended.
+    pub fn next_within(&mut self, within: Duration) -> Option<Event> {
+        let threads = self.0.threads.clone();
+        threads.block_on(async { tokio::time::timeout(within, self.0.inner.next()).await.ok().flatten() })
+    }
+
+    /// The next event that has happened already, if there is one.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.0.inner.try_next()
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+    fn next(&mut self) -> Option<Event> {
+        let threads = self.0.threads.clone();
+        threads.block_on(self.0.inner.next())
+    }
+}

@@ -1,0 +1,102 @@
+//! The same till for programs without tokio. Each call waits until it is done.
+//!
+//! The till runs on threads of its own; calls may come from any thread outside of an async runtime. A handle keeps the
+//! till open; [`Tresen::close`] ends it while there are handles.
+//!
+//! ```no_run
+//! use tresen::{Amount, blocking::Tresen};
+//!
+//! let till = Tresen::open("till.toml")?;
+//! let payment = till.terminal("counter")?.pay(Amount::eur(12_50))?;
+//! println!("{payment:?}");
+//! # Ok::<(), tresen::Error>(())
+//! ```
+//!
+//! What these handles do are the commands of [`api`](crate::api), under the names of the async methods. Not commands,
+//! because they take functions of the program or stay open: [`Checkout`] with its signer and layout, [`Events`],
+//! [`Tresen::attach`] and [`Tresen::reload_with`], a camera's frames. What else there is, such as the listings of the
+//! [`Store`](crate::Store), runs under [`Tresen::wait`].
+
+mod camera;
+mod checkout;
+mod events;
+mod printer;
+mod sale;
+mod scanner;
+mod terminal;
+mod till;
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tresen_hal::Result;
+
+use crate::api::Command;
+
+pub use camera::Camera;
+pub use checkout::Checkout;
+pub use events::Events;
+pub use printer::{PrintJob, Printer};
+pub use sale::Sale;
+pub use scanner::Scanner;
+pub use terminal::Terminal;
+pub use till::Tresen;
+
+/// Asks a running transaction to stop; clones ask for the same.
+#[derive(Clone, Debug)]
+pub struct Abort(watch::Sender<bool>);
+
+impl Abort {
+    /// Nothing is to stop yet.
+    pub fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// Asks for it, from any thread. A request only: the outcome tells.
+    pub fn abort(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Default for Abort {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A handle, its till, and the threads that they run on. The fields drop in this order: handles first.
+#[derive(Clone)]
+struct On<T> {
+    inner: T,
+    till: crate::Tresen,
+    threads: Arc<Runtime>,
+}
+
+impl<T> On<T> {
+    fn ask<C: Command>(&self, command: C) -> Result<C::Reply> {
+        self.threads.block_on(self.till.ask(command))
+    }
+
+    /// Asks for a transaction that `abort` can stop.
+    fn ask_until<C: Command>(&self, command: C, abort: &Abort) -> Result<C::Reply> {
+        self.threads.block_on(self.till.aborted_by(abort.0.subscribe()).ask(command))
+    }
+
+    fn wait<'a, R>(&'a self, work: impl Future<Output = R> + 'a) -> R {
+        self.threads.block_on(work)
+    }
+
+    /// Another handle of the same till.
+    fn beside<U>(&self, inner: U) -> On<U> {
+        On { inner, till: self.till.clone(), threads: self.threads.clone() }
+    }
+
+    /// A handle on behalf of `caller`.
+    fn on_behalf_of<U>(&self, caller: &str, inner: U) -> On<U> {
+        On { inner, till: self.till.on_behalf_of(caller), threads: self.threads.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Printers and their jobs.
+
+use std::time::Duration;
+
+use tresen_hal::Result;
+use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Receipt, Status};
+
+use super::On;
+use crate::api::printer;
+use crate::manager::Phase;
+use crate::spool::Print;
+
+/// A printer or route, as [`crate::Printer`].
+#[derive(Clone)]
+pub struct Printer(pub(super) On<crate::Printer>);
+
+/// A print job, as [`crate::PrintJob`].
+#[derive(Clone)]
+pub struct PrintJob(On<crate::PrintJob>);
+
+impl Printer {
+    /// Its logical name, or that of the route.
+    pub fn name(&self) -> &str {
+        self.0.inner.name()
+    }
+
+    /// The same printer for a caller who waits for paper as long as `patience`.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        let inner = self.0.inner.clone().with_patience(patience);
+        Self(self.0.beside(inner))
+    }
+
+    /// The same printer for calls on behalf of `caller`.
+    #[must_use]
+    pub fn on_behalf_of(&self, caller: &str) -> Self {
+        Self(self.0.on_behalf_of(caller, self.0.inner.clone().on_behalf_of(caller)))
+    }
+
+    /// Queues a receipt and returns at once: the job can be followed.
+    ///
+    /// # Errors
+    /// The job could not be stored; then nothing is printed.
+    pub fn submit(&self, receipt: &Receipt) -> Result<PrintJob> {
+        self.queue(None, receipt.into())
+    }
+
+    /// Queues a receipt under the caller's id, once, and returns at once.
+    ///
+    /// # Errors
+    /// The job could not be stored, or the id was used for another content.
+    pub fn submit_as(&self, id: &str, receipt: &Receipt) -> Result<PrintJob> {
+        self.queue(Some(id), receipt.into())
+    }
+
+    /// Queues a receipt or raw bytes and returns at once: the job can be followed.
+    ///
+    /// # Errors
+    /// As [`crate::Printer::submit_content`].
+    pub fn submit_content(&self, content: impl Into<Content>) -> Result<PrintJob> {
+        self.queue(None, content.into())
+    }
+
+    /// Queues a receipt or raw bytes under the caller's id, once, and returns at once.
+    ///
+    /// # Errors
+    /// As [`crate::Printer::submit_content_as`].
+    pub fn submit_content_as(&self, id: &str, content: impl Into<Content>) -> Result<PrintJob> {
+        self.queue(Some(id), content.into())
+    }
+
+    fn queue(&self, id: Option<&str>, content: Content) -> Result<PrintJob> {
+        let submit = printer::Submit { printer: self.printer(), content, id: id.map(str::to_owned) };
+        Ok(self.job(&self.0.ask(submit)?.job))
+    }
+
+    fn job(&self, id: &str) -> PrintJob {
+        PrintJob(self.0.beside(self.0.till.0.spool.follow(id)))
+    }
+
+    fn printer(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// Prints a receipt through the spool and waits for it, 60 s at most unless told otherwise.
+    ///
+    /// # Errors
+    /// The job could not be stored; then nothing is printed.
+    pub fn print(&self, receipt: &Receipt) -> Result<Print> {
+        self.put(None, receipt)
+    }
+
+    /// Prints a receipt under the caller's id, once.
+    ///
+    /// # Errors
+    /// The job could not be stored, or the id was used for another content.
+    pub fn print_as(&self, id: &str, receipt: &Receipt) -> Result<Print> {
+        self.put(Some(id), receipt)
+    }
+
+    fn put(&self, id: Option<&str>, receipt: &Receipt) -> Result<Print> {
+        let (content, id) = (receipt.into(), id.map(str::to_owned));
+        self.0.ask(printer::Print { printer: self.printer(), content, id, within: Some(self.0.inner.patience()) })
+    }
+
+    /// Prints a parked job again, marked as a copy.
+    ///
+    /// # Errors
+    /// As [`crate::Printer::reprint`].
+    pub fn reprint(&self, id: &str) -> Result<Print> {
+        self.0.ask(printer::Reprint { job: id.to_owned(), within: Some(self.0.inner.patience()) })
+    }
+
+    /// Moves a job that waits or is parked to this printer or route.
+    ///
+    /// # Errors
+    /// As [`crate::Printer::adopt`].
+    pub fn adopt(&self, id: &str) -> Result<PrintJob> {
+        let adopt = printer::Adopt { printer: self.printer(), job: id.to_owned() };
+        Ok(self.job(&self.0.ask(adopt)?.job))
+    }
+
+    /// Gives up a job that waits or is parked.
+    ///
+    /// # Errors
+    /// As [`crate::Printer::cancel`].
+    pub fn cancel(&self, id: &str) -> Result<()> {
+        self.0.ask(printer::Cancel { job: id.to_owned() })
+    }
+
+    /// Asks the printer for its status.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn status(&self) -> Result<Status> {
+        self.0.ask(printer::Status { printer: self.printer() })
+    }
+
+    /// Asks the printer who it is.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn identity(&self) -> Result<Identity> {
+        self.0.ask(printer::Identity { printer: self.printer() })
+    }
+
+    /// Opens the drawer.
+    ///
+    /// # Errors
+    /// The printer cannot be reached or has no drawer.
+    pub fn kick_drawer(&self, pin: DrawerPin) -> Result<()> {
+        self.0.ask(printer::KickDrawer { printer: self.printer(), pin })
+    }
+
+    /// What the printer can do; none until it was reached for the first time.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        self.0.inner.capabilities()
+    }
+
+    /// The state of the printer now.
+    pub fn phase(&self) -> Phase {
+        self.0.inner.phase().borrow().clone()
+    }
+
+    /// Opens the printer anew at once.
+    ///
+    /// # Errors
+    /// The till was closed.
+    pub fn reset(&self) -> Result<()> {
+        self.0.ask(printer::Reset { printer: self.printer() })
+    }
+}
+
+impl PrintJob {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.0.inner.id()
+    }
+
+    /// Waits until it is printed, parked or cancelled, `patience` at most, and tells how it stands then.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn outcome(&self, patience: Duration) -> Result<Print> {
+        self.0.ask(printer::Outcome { job: self.id().to_owned(), within: Some(patience) })
+    }
+
+    /// How it stands now.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn now(&self) -> Result<Print> {
+        self.outcome(Duration::ZERO)
+    }
+}

@@ -1,0 +1,197 @@
+//! Sales.
+
+use std::ops::Deref;
+
+use tresen_hal::{Amount, Kind, Result};
+use tresen_payment::Payment;
+
+use super::{Abort, On, Terminal};
+use crate::api::sale as api;
+use crate::sale::{self, Line};
+use crate::store::{Origin, SaleView};
+
+/// A sale, as [`sale::Sale`]; what is known of it is read there.
+#[derive(Clone)]
+pub struct Sale(pub(super) On<sale::Sale>);
+
+impl Deref for Sale {
+    type Target = sale::Sale;
+    fn deref(&self) -> &sale::Sale {
+        &self.0.inner
+    }
+}
+
+impl Sale {
+    /// The sale as it is known here.
+    pub fn inner(&self) -> &sale::Sale {
+        &self.0.inner
+    }
+
+    /// Writes further steps in this name, instead of that of who opened the sale.
+    #[must_use]
+    pub fn by(self, origin: Origin) -> Self {
+        let On { inner, till, threads } = self.0;
+        Self(On { inner: inner.by(origin), till, threads })
+    }
+
+    /// Reads it again.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::refresh`].
+    pub fn refresh(&mut self) -> Result<()> {
+        let view = self.0.ask(api::Refresh { sale: self.key() })?;
+        self.0.inner.show(view);
+        Ok(())
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::add`].
+    pub fn add(&mut self, line: Line) -> Result<()> {
+        let (sale, rev, by) = self.known();
+        let view = self.0.ask(api::Add { sale, rev, by, line })?;
+        self.show(view);
+        Ok(())
+    }
+
+    /// Takes a line out; counted from 0.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::remove`].
+    pub fn remove(&mut self, at: usize) -> Result<Line> {
+        let (sale, rev, by) = self.known();
+        let removed = self.0.ask(api::Remove { sale, rev, by, at })?;
+        self.show(removed.sale);
+        Ok(removed.line)
+    }
+
+    /// Sets the remark that is printed on the receipt.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::set_note`].
+    pub fn set_note(&mut self, note: &str) -> Result<()> {
+        let (sale, rev, by) = self.known();
+        let view = self.0.ask(api::SetNote { sale, rev, by, note: note.to_owned() })?;
+        self.show(view);
+        Ok(())
+    }
+
+    /// Pays all that is open at a terminal.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::pay_card`].
+    pub fn pay_card(&mut self, terminal: &Terminal, abort: &Abort) -> Result<Payment> {
+        self.pay_card_part(terminal, self.open_amount(), abort)
+    }
+
+    /// Pays a part at a terminal.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::pay_card_part`].
+    pub fn pay_card_part(&mut self, terminal: &Terminal, amount: Amount, abort: &Abort) -> Result<Payment> {
+        let (sale, rev, by) = self.known();
+        let (name, amount) = (terminal.name().to_owned(), Some(amount));
+        let paid = self.0.ask_until(api::PayCard { sale, rev, by, terminal: name, amount }, abort);
+        self.paid(paid)
+    }
+
+    /// Takes a card payment back at its terminal.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::reverse_card`].
+    pub fn reverse_card(&mut self, terminal: &Terminal, attempt: i64, abort: &Abort) -> Result<Payment> {
+        let (sale, rev, by) = self.known();
+        let reversal = api::ReverseCard { sale, rev, by, terminal: terminal.name().to_owned(), attempt };
+        let paid = self.0.ask_until(reversal, abort);
+        self.paid(paid)
+    }
+
+    /// Takes cash; returns the change.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::pay_cash`].
+    pub fn pay_cash(&mut self, given: Amount) -> Result<Amount> {
+        let (sale, rev, by) = self.known();
+        let paid = self.0.ask(api::PayCash { sale, rev, by, given })?;
+        self.show(paid.sale);
+        Ok(paid.back)
+    }
+
+    /// Gives back in cash what is open; returns how much.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::pay_out`].
+    pub fn pay_out(&mut self) -> Result<Amount> {
+        let (sale, rev, by) = self.known();
+        let paid = self.0.ask(api::PayOut { sale, rev, by })?;
+        self.show(paid.sale);
+        Ok(paid.back)
+    }
+
+    /// Takes an amount in the vendor's own way.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::pay_other`].
+    pub fn pay_other(&mut self, name: &str, amount: Amount, reference: Option<&str>) -> Result<()> {
+        let (sale, rev, by) = self.known();
+        let (name, reference) = (name.to_owned(), reference.map(str::to_owned));
+        let view = self.0.ask(api::PayOther { sale, rev, by, name, amount, reference })?;
+        self.show(view);
+        Ok(())
+    }
+
+    /// Gives a cash or the vendor's own tender back.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::give_back`].
+    pub fn give_back(&mut self, attempt: i64) -> Result<()> {
+        let (sale, rev, by) = self.known();
+        let view = self.0.ask(api::GiveBack { sale, rev, by, attempt })?;
+        self.show(view);
+        Ok(())
+    }
+
+    /// Gives the sale up before it is paid.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::void`].
+    pub fn void(&mut self, why: &str) -> Result<()> {
+        // What the journal knows by now of its card payments counts, and is no other station's change.
+        self.refresh()?;
+        let (sale, rev, by) = self.known();
+        let view = self.0.ask(api::Void { sale, rev, by, why: why.to_owned() })?;
+        self.show(view);
+        Ok(())
+    }
+
+    fn key(&self) -> String {
+        self.id().to_owned()
+    }
+
+    /// What each step names: the sale, the revision as it is known here, and who takes the step.
+    fn known(&self) -> (String, Option<i64>, Option<Origin>) {
+        (self.key(), Some(self.rev()), Some(self.0.inner.origin().clone()))
+    }
+
+    fn show(&mut self, view: SaleView) {
+        self.0.inner.show(view);
+    }
+
+    /// A card attempt that failed is written down, too, unless it never began.
+    fn paid(&mut self, paid: Result<api::CardPaid>) -> Result<Payment> {
+        match paid {
+            Ok(paid) => {
+                self.show(paid.sale);
+                Ok(paid.payment)
+            }
+            Err(error) => {
+                // Errors of the sale itself name no device: then nothing was begun.
+                if error.device().is_some() || !matches!(error.kind(), Kind::Busy | Kind::Input) {
+                    self.refresh().ok();
+                }
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Payment terminals.
+
+use tresen_hal::{Amount, Result};
+use tresen_payment::{
+    Capabilities, Decision, EndOfDay, IntentId, Payment, Reference, Request, Settled, TerminalStatus,
+};
+
+use super::{Abort, On};
+use crate::api::terminal;
+use crate::class::DeviceId;
+use crate::manager::{DeviceState, Phase};
+
+/// A payment terminal, as [`crate::Terminal`].
+#[derive(Clone)]
+pub struct Terminal(pub(super) On<crate::Terminal>);
+
+impl Terminal {
+    /// Its logical name.
+    pub fn name(&self) -> &str {
+        self.0.inner.name()
+    }
+
+    /// Its class and name.
+    pub fn id(&self) -> DeviceId {
+        self.0.inner.id()
+    }
+
+    /// All that is known of it without asking it.
+    pub fn state(&self) -> DeviceState {
+        self.0.inner.state()
+    }
+
+    /// The same terminal for calls on behalf of `caller`.
+    #[must_use]
+    pub fn on_behalf_of(&self, caller: &str) -> Self {
+        Self(self.0.on_behalf_of(caller, self.0.inner.on_behalf_of(caller)))
+    }
+
+    /// Takes a payment and waits until it is decided.
+    ///
+    /// # Errors
+    /// Nothing was sent to the terminal; see [`crate::Terminal::pay`].
+    pub fn pay(&self, amount: Amount) -> Result<Payment> {
+        self.0.ask(terminal::Pay { terminal: self.terminal(), amount, key: None })
+    }
+
+    /// Takes a payment under the caller's key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn pay_as(&self, request: Request, abort: &Abort) -> Result<Payment> {
+        let (amount, key) = (request.amount, Some(request.intent.0));
+        self.0.ask_until(terminal::Pay { terminal: self.terminal(), amount, key }, abort)
+    }
+
+    /// As [`Terminal::pay_as`], but refused instead of waiting while the terminal serves someone else.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::try_pay_as`].
+    pub fn try_pay_as(&self, request: Request, abort: &Abort) -> Result<Payment> {
+        let (amount, key) = (request.amount, Some(request.intent.0));
+        self.0.ask_until(terminal::TryPay { terminal: self.terminal(), amount, key }, abort)
+    }
+
+    /// Takes a payment back under a new key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn reverse(&self, reference: &Reference, amount: Amount) -> Result<Payment> {
+        let reference = reference.clone();
+        self.0.ask(terminal::Reverse { terminal: self.terminal(), reference, amount, key: None })
+    }
+
+    /// Takes a payment back under the caller's key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn reverse_as(&self, reference: &Reference, request: Request, abort: &Abort) -> Result<Payment> {
+        let (reference, amount, key) = (reference.clone(), request.amount, Some(request.intent.0));
+        self.0.ask_until(terminal::Reverse { terminal: self.terminal(), reference, amount, key }, abort)
+    }
+
+    /// Gives money back under a new key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn refund(&self, amount: Amount) -> Result<Payment> {
+        self.0.ask(terminal::Refund { terminal: self.terminal(), amount, key: None })
+    }
+
+    /// Gives money back under the caller's key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn refund_as(&self, request: Request, abort: &Abort) -> Result<Payment> {
+        let (amount, key) = (request.amount, Some(request.intent.0));
+        self.0.ask_until(terminal::Refund { terminal: self.terminal(), amount, key }, abort)
+    }
+
+    /// Asks the transaction with this key to stop, whoever has asked for it; false if there is none.
+    pub fn abort(&self, key: &IntentId) -> bool {
+        self.0.inner.abort(key)
+    }
+
+    /// Settles what is open by asking the terminal.
+    ///
+    /// # Errors
+    /// The terminal cannot be reached; what is open stays open.
+    pub fn recover(&self) -> Result<Vec<Settled>> {
+        self.0.ask(terminal::Recover { terminal: self.terminal() })
+    }
+
+    /// Settles an open payment by hand.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::settle`].
+    pub fn settle(&self, intent: &IntentId, decision: Decision) -> Result<Payment> {
+        self.0.ask(terminal::Settle { key: intent.clone(), decision, terminal: Some(self.terminal()) })
+    }
+
+    /// The transaction that the terminal serves now.
+    pub fn serving(&self) -> Option<IntentId> {
+        self.0.inner.serving()
+    }
+
+    /// Closes the day.
+    ///
+    /// # Errors
+    /// The terminal cannot be reached or refuses.
+    pub fn end_of_day(&self) -> Result<EndOfDay> {
+        self.0.ask(terminal::EndOfDay { terminal: self.terminal() })
+    }
+
+    /// The last receipt once more.
+    ///
+    /// # Errors
+    /// The terminal cannot be reached or has none.
+    pub fn repeat_receipt(&self) -> Result<Vec<String>> {
+        self.0.ask(terminal::RepeatReceipt { terminal: self.terminal() })
+    }
+
+    /// Asks the terminal for its status.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn status(&self) -> Result<TerminalStatus> {
+        self.0.ask(terminal::Status { terminal: self.terminal() })
+    }
+
+    /// What the terminal can do; none until it was reached for the first time.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        self.0.inner.capabilities()
+    }
+
+    /// The state of the terminal now.
+    pub fn phase(&self) -> Phase {
+        self.0.inner.phase().borrow().clone()
+    }
+
+    /// Opens the terminal anew at once.
+    ///
+    /// # Errors
+    /// The till was closed.
+    pub fn reset(&self) -> Result<()> {
+        self.0.wait(self.0.inner.reset())
+    }
+
+    fn terminal(&self) -> String {
+        self.name().to_owned()
+    }
+}

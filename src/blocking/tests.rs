@@ -1,0 +1,51 @@
+//! Whatever an async handle can do, its blocking one can, under the same name.
+
+use std::collections::BTreeSet;
+
+/// The methods of a source file that are public for all.
+fn methods(source: &str) -> BTreeSet<&str> {
+    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let named = code.lines().filter_map(|line| {
+        let line = line.strip_prefix("    pub ")?;
+        let rest = line.strip_prefix("async fn ").or_else(|| line.strip_prefix("fn "))?;
+        rest.split(['(', '<']).next()
+    });
+    named.collect()
+}
+
+#[track_caller]
+fn covers(handle: &str, sources: &[&str], blocking: &str, otherwise: &[&str]) {
+    let (blocking, otherwise) = (methods(blocking), otherwise.iter().copied().collect::<BTreeSet<_>>());
+    let all: BTreeSet<_> = sources.iter().flat_map(|source| methods(source)).collect();
+    assert!(all.len() > 1, "{handle}: {all:?}");
+    let missing: Vec<_> = all.difference(&blocking).filter(|name| !otherwise.contains(*name)).collect();
+    assert_eq!(missing, [&""; 0], "{handle} cannot do this");
+    let stale: Vec<_> = otherwise.difference(&all).collect();
+    assert_eq!(stale, [&""; 0], "{handle}: no exception is needed");
+}
+
+#[test]
+fn each_handle_can_do_what_its_async_one_can() {
+    let device = include_str!("../manager/device.rs");
+    let till = [include_str!("../tresen.rs"), include_str!("../registry.rs"), include_str!("../api/mod.rs")];
+    // The names of all commands are no method.
+    covers("Tresen", &till, include_str!("till.rs"), &[]);
+    let printer = include_str!("../manager/printer.rs");
+    covers("Printer", &[printer], include_str!("printer.rs"), &[]);
+    // How a print stands.
+    covers("PrintJob", &[include_str!("../spool/mod.rs")], include_str!("printer.rs"), &["is_done"]);
+    let terminal = include_str!("../manager/terminal.rs");
+    covers("Terminal", &[device, terminal], include_str!("terminal.rs"), &[]);
+    covers("Scanner", &[device, include_str!("../manager/scanner.rs")], include_str!("scanner.rs"), &[]);
+    covers("Camera", &[device, include_str!("../manager/camera/mod.rs")], include_str!("camera.rs"), &[]);
+    // What is known of a sale, by `Deref`.
+    let known =
+        ["drawer", "epoch", "id", "is_pending", "open_amount", "rev", "signing", "state", "tenders", "ticket", "view"];
+    covers("Sale", &[include_str!("../sale/process.rs")], include_str!("sale.rs"), &known);
+    // How it is set up: `Checkout::with`.
+    let setup = ["compose", "drawer", "sign_within", "signer"];
+    covers("Checkout", &[include_str!("../sale/checkout.rs")], include_str!("checkout.rs"), &setup);
+    // Of an event and its source; `next` is that of the iterator.
+    let event = ["device", "name", "next"];
+    covers("Events", &[include_str!("../event.rs")], include_str!("events.rs"), &event);
+}

@@ -1,0 +1,341 @@
+//! The till.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tresen_hal::{Error, Kind, Result};
+use tresen_payment::{Decision, Intent, IntentId, Payment};
+
+use super::{Camera, Checkout, Events, On, Printer, Sale, Scanner, Terminal};
+use crate::api::{Command, sale, terminal, till};
+use crate::builder::Builder;
+use crate::class::DeviceId;
+use crate::config::Config;
+use crate::drivers::{Drivers, Plan};
+use crate::manager::{DeviceClass, DeviceState, Phase};
+use crate::registry::Reloaded;
+use crate::sale::Language;
+use crate::store::{Origin, SaleView, SpooledJob, Store};
+use crate::tresen::Snapshot;
+
+/// A till, as [`crate::Tresen`].
+#[derive(Clone)]
+pub struct Tresen(On<()>);
+
+impl Tresen {
+    /// Opens the till that a configuration file describes.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::build(Builder::default(), path)
+    }
+
+    /// Opens a till from a configuration in hand.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::with`].
+    pub fn with(config: Config) -> Result<Self> {
+        Self::start(Builder::default().with(config))
+    }
+
+    /// For protocols of one's own, or another clock: hand it to [`Tresen::build`].
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Opens the till that a configuration file describes, as `builder` has it.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn build(builder: Builder, path: impl AsRef<Path>) -> Result<Self> {
+        Self::start(builder.open(path))
+    }
+
+    /// Opens a till from a configuration in hand, as `builder` has it.
+    ///
+    /// # Errors
+    /// As [`Builder::with`].
+    pub fn build_with(builder: Builder, config: Config) -> Result<Self> {
+        Self::start(builder.with(config))
+    }
+
+    fn start(open: impl Future<Output = Result<crate::Tresen>>) -> Result<Self> {
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("tresen")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::new(Kind::Io, "cannot start threads").because(e))?;
+        let till = threads.block_on(open)?;
+        Ok(Self(On { inner: (), till, threads: Arc::new(threads) }))
+    }
+
+    /// The till itself: what it does not wait for can be asked here.
+    pub fn inner(&self) -> &crate::Tresen {
+        &self.0.till
+    }
+
+    /// Waits for anything that runs on the till's threads: a listing of its [`Store`], a vendor's own tasks.
+    pub fn wait<R>(&self, work: impl Future<Output = R>) -> R {
+        self.0.threads.block_on(work)
+    }
+
+    /// The same till for calls on behalf of `caller`.
+    #[must_use]
+    pub fn on_behalf_of(&self, caller: &str) -> Self {
+        Self(self.0.on_behalf_of(caller, ()))
+    }
+
+    /// Runs a command of [`api`](crate::api).
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::ask`].
+    pub fn ask<C: Command>(&self, command: C) -> Result<C::Reply> {
+        self.0.ask(command)
+    }
+
+    /// Runs the command `name` with its fields as JSON.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::ask_json`].
+    pub fn ask_json(&self, name: &str, with: Value) -> Result<Value> {
+        self.0.wait(self.0.till.ask_json(name, with))
+    }
+
+    /// A printer or route by name.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn printer(&self, name: &str) -> Result<Printer> {
+        Ok(Printer(self.0.beside(self.0.till.printer(name)?)))
+    }
+
+    /// A payment terminal by name.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn terminal(&self, name: &str) -> Result<Terminal> {
+        Ok(Terminal(self.0.beside(self.0.till.terminal(name)?)))
+    }
+
+    /// A scanner by name.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn scanner(&self, name: &str) -> Result<Scanner> {
+        Ok(Scanner(self.0.beside(self.0.till.scanner(name)?)))
+    }
+
+    /// A camera by name.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn camera(&self, name: &str) -> Result<Camera> {
+        Ok(Camera(self.0.beside(self.0.till.camera(name)?)))
+    }
+
+    /// All devices as they are now.
+    pub fn devices(&self) -> Vec<DeviceState> {
+        self.0.till.devices()
+    }
+
+    /// The state of a device of whatever class now; [`Tresen::events`] tell of changes.
+    ///
+    /// # Errors
+    /// There is no such device.
+    pub fn phase(&self, device: &DeviceId) -> Result<Phase> {
+        self.0.ask(till::Phase { device: device.clone() })
+    }
+
+    /// Opens a device of whatever class anew, at once.
+    ///
+    /// # Errors
+    /// There is no such device, or the till was closed.
+    pub fn reset(&self, device: &DeviceId) -> Result<()> {
+        self.0.ask(till::Reset { device: device.clone() })
+    }
+
+    /// Attaches a device that the configuration does not name.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::attach`].
+    pub fn attach<C: DeviceClass>(&self, name: &str, plans: Vec<Plan<C::Driver>>) -> Result<DeviceId> {
+        self.0.wait(self.0.till.attach::<C>(name, plans))
+    }
+
+    /// Takes a device away.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::detach`].
+    pub fn detach(&self, device: &DeviceId, within: Duration) -> Result<()> {
+        self.0.ask(till::Detach { device: device.clone(), within: Some(within) })
+    }
+
+    /// Reads the configuration file again and changes what has changed.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::reload`].
+    pub fn reload(&self, within: Duration) -> Result<Reloaded> {
+        self.0.ask(till::Reload { within: Some(within) })
+    }
+
+    /// Makes `config` the configuration.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::reload_with`].
+    pub fn reload_with(&self, config: Config, within: Duration) -> Result<Reloaded> {
+        self.0.wait(self.0.till.reload_with(config, within))
+    }
+
+    /// A new, empty sale.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn open_sale(&self) -> Result<Sale> {
+        Ok(self.known(self.0.ask(sale::Open { by: None })?))
+    }
+
+    /// A new, empty sale of a station, source or operator.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn open_sale_by(&self, origin: Origin) -> Result<Sale> {
+        Ok(self.known(self.0.ask(sale::Open { by: Some(origin) })?))
+    }
+
+    /// A new sale that gives another one back.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::open_refund`].
+    pub fn open_refund(&self, original: &str, origin: Origin) -> Result<Sale> {
+        let refund = sale::OpenRefund { original: original.to_owned(), by: Some(origin) };
+        Ok(self.known(self.0.ask(refund)?))
+    }
+
+    /// A sale by its id, open or closed.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn sale(&self, id: &str) -> Result<Option<Sale>> {
+        let found = self.0.ask(sale::Find { sale: id.to_owned() })?;
+        Ok(found.map(|view| self.known(view)))
+    }
+
+    /// A closed sale by its number.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn sale_by_number(&self, number: i64) -> Result<Option<Sale>> {
+        Ok(self.0.ask(sale::ByNumber { number })?.map(|view| self.known(view)))
+    }
+
+    /// Closed sales by number, from the one after `number` on, at most `limit`, and never more than 1000.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn tickets_since(&self, number: i64, limit: u32) -> Result<Vec<Sale>> {
+        Ok(self.all_known(self.0.ask(sale::Since { number, limit })?))
+    }
+
+    /// The sales that are open, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub fn open_sales(&self) -> Result<Vec<Sale>> {
+        Ok(self.all_known(self.0.ask(sale::ListOpen {})?))
+    }
+
+    fn all_known(&self, views: Vec<SaleView>) -> Vec<Sale> {
+        views.into_iter().map(|view| self.known(view)).collect()
+    }
+
+    fn known(&self, view: SaleView) -> Sale {
+        Sale(self.0.beside(crate::sale::Sale::new(self.0.till.store().clone(), view)))
+    }
+
+    /// What follows the basket, with receipts at `printer`; add a drawer or a signer with
+    /// [`Checkout::with`].
+    ///
+    /// # Errors
+    /// There is no such printer.
+    pub fn checkout(&self, printer: &str) -> Result<Checkout> {
+        Ok(Checkout(self.0.beside(self.0.till.checkout(printer)?)))
+    }
+
+    /// Print jobs that wait, are being printed, or are parked until a person decides; oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn open_jobs(&self) -> Result<Vec<SpooledJob>> {
+        self.0.ask(till::OpenJobs {})
+    }
+
+    /// Payments at a terminal that are neither charged nor not charged yet.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn open_payments(&self, terminal: &str) -> Result<Vec<Intent>> {
+        self.0.ask(terminal::Open { terminal: terminal.to_owned() })
+    }
+
+    /// Settles an open payment by hand.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::settle`].
+    pub fn settle(&self, intent: &IntentId, decision: Decision) -> Result<Payment> {
+        self.0.ask(terminal::Settle { key: intent.clone(), decision, terminal: None })
+    }
+
+    /// All devices as they are now, and the events from here on.
+    pub fn follow(&self) -> (Snapshot, Events) {
+        let (snapshot, events) = self.0.till.follow();
+        (snapshot, Events(self.0.beside(events)))
+    }
+
+    /// What happens on the counter, from here on; the first listener also hears what has happened since
+    /// the till was opened.
+    pub fn events(&self) -> Events {
+        Events(self.0.beside(self.0.till.events()))
+    }
+
+    /// Ends the till in an orderly way, within about `within`.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::close`].
+    pub fn close(&self, within: Duration) -> Result<()> {
+        self.0.wait(self.0.till.close(within))
+    }
+
+    /// The database: journal, jobs, tickets. Its own calls run under [`Tresen::wait`].
+    pub fn store(&self) -> &Store {
+        self.0.till.store()
+    }
+
+    /// Its configuration, as it was opened or reloaded.
+    pub fn config(&self) -> Arc<Config> {
+        self.0.till.config()
+    }
+
+    /// The protocols that it speaks.
+    pub fn drivers(&self) -> &Drivers {
+        self.0.till.drivers()
+    }
+
+    /// Where it takes time, ids, randomness and threads from.
+    pub fn runtime(&self) -> &Arc<dyn tresen_hal::Runtime> {
+        self.0.till.runtime()
+    }
+
+    /// A new key for a payment or a piece of paper.
+    pub fn new_id(&self) -> String {
+        self.0.till.new_id()
+    }
+
+    /// The language of receipts.
+    pub fn language(&self) -> Language {
+        self.0.till.language()
+    }
+}
