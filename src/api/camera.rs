@@ -50,3 +50,20 @@ impl Command for Discard {
         Ok(till.camera(&self.camera)?.discard())
     }
 }
+
+/// What a camera can do: [`Camera::capabilities`](crate::Camera::capabilities).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capabilities {
+    /// Which camera.
+    pub camera: String,
+}
+
+impl Command for Capabilities {
+    const NAME: &'static str = "camera.capabilities";
+    type Reply = Option<tresen_cameras::Capabilities>;
+
+    async fn run(self, till: &Tresen) -> Result<Self::Reply> {
+        Ok(till.camera(&self.camera)?.capabilities())
+    }
+}

@@ -197,6 +197,7 @@ const ROWS: &[Row] = &[
     Row::of::<scanner::Capabilities>(),
     Row::of::<camera::Next>(),
     Row::of::<camera::Discard>(),
+    Row::of::<camera::Capabilities>(),
     Row::of::<sale::Open>(),
     Row::of::<sale::OpenRefund>(),
     Row::of::<sale::Find>(),

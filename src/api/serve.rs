@@ -58,9 +58,11 @@ where
     let writer = tokio::spawn(writer(to, lines));
     let (open, here) = (Arc::new(Semaphore::new(IN_FLIGHT)), watch::Sender::new(()));
     let connection = Connection { till, answers, here, open, follows: false };
+    let told = ended.clone();
     tokio::select! {
-        () = connection.serve(Lines::new(BufReader::new(from), LINE), ended.clone()) => {}
+        biased;
         _ = ended.wait_for(|ended| *ended) => {}
+        () = connection.serve(Lines::new(BufReader::new(from), LINE), told) => {}
     }
     // It ends with the last answer, or when the client does not read it.
     writer.await.ok();
@@ -104,8 +106,9 @@ impl Connection {
         }
         loop {
             let next = tokio::select! {
-                next = lines.next() => next,
+                biased;
                 () = self.answers.closed() => return,
+                next = lines.next() => next,
             };
             let text = match next {
                 Ok(Line::Whole(text)) => text,
@@ -158,6 +161,7 @@ impl Connection {
         tokio::spawn(async move {
             let done = if waits {
                 tokio::select! {
+                    biased;
                     done = work => done,
                     () = gone(&answers, left) => return,
                 }
@@ -188,9 +192,10 @@ impl Connection {
         tokio::spawn(async move {
             loop {
                 let event = tokio::select! {
-                    event = events.next() => event,
+                    biased;
                     _ = ended.wait_for(|ended| *ended) => return,
                     () = gone(&answers, left.clone()) => return,
+                    event = events.next() => event,
                 };
                 let Some(event) = event else { return };
                 say(&answers, line(&Said::Event { event: &event })).await;
@@ -212,6 +217,7 @@ impl Connection {
 /// Waits until the client does not write or does not read any more.
 async fn gone(answers: &mpsc::Sender<Vec<u8>>, mut left: watch::Receiver<()>) {
     tokio::select! {
+        biased;
         // Nothing is ever sent: its sender goes.
         _ = left.changed() => {}
         () = answers.closed() => {}

@@ -148,6 +148,7 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<scanner::Beep>(json!({ "scanner": "hand", "good": true }), ());
     seen.both::<scanner::Trigger>(json!({ "scanner": "hand", "on": true }), ());
     seen.both::<scanner::Capabilities>(json!({ "scanner": "hand" }), Some(Default::default()));
+    seen.both::<camera::Capabilities>(json!({ "camera": "door" }), Some(Default::default()));
     seen.both::<camera::Next>(json!({ "camera": "door" }), Some(scan));
     seen.both::<camera::Discard>(json!({ "camera": "door" }), 0);
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_cameras::Frame;
+use tresen_cameras::{Capabilities, Frame};
 use tresen_hal::Result;
 use tresen_scanners::Scan;
 
@@ -46,6 +46,11 @@ impl Camera {
     /// Drops the codes that wait; how many there were.
     pub fn discard(&self) -> usize {
         self.0.inner.discard()
+    }
+
+    /// What it can do; none until it was reached for the first time, kept while it is away.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        self.0.inner.capabilities()
     }
 
     /// What the camera sees: its latest frame, or the first one if there is none yet.

@@ -403,6 +403,7 @@ impl Abortable {
         tokio::spawn(async move {
             loop {
                 tokio::select! {
+                    biased;
                     changed = asked.changed() => match changed {
                         Ok(()) => _ = forward.send_replace(*asked.borrow_and_update()),
                         Err(_) => return,

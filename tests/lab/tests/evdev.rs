@@ -221,10 +221,10 @@ async fn the_node_with_the_letters_is_taken() {
     let found = discovery::list().await.found;
     let listed: Vec<String> = found.iter().filter(|f| f.name.contains("combined")).map(|f| f.to_string()).collect();
     assert!(
-        listed.iter().any(|f| f.starts_with("scanner+evdev://05e0:1200/E3?interface=2  HID scanner in keyboard mode")),
+        listed.iter().any(|f| f.starts_with("?+evdev://05e0:1200/E3?interface=2  HID scanner in keyboard mode")),
         "{listed:?}"
     );
-    assert!(listed.iter().any(|f| f.starts_with("scanner+hid://05e0:1200/E3?interface=1  HID scanner")), "{listed:?}");
+    assert!(listed.iter().any(|f| f.starts_with("?+hid://05e0:1200/E3?interface=1  HID scanner")), "{listed:?}");
     let office = found.iter().find(|f| f.name.contains("office")).expect("listed").to_string();
     assert_eq!(office, "?+evdev://046d:c31c/K  HID keyboard or scanner in keyboard mode tresen office");
     drop((link, plain));
@@ -270,7 +270,7 @@ async fn a_pulled_scanner_ends_the_link_and_comes_back_by_its_serial_number() {
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "and no task");
     let error = link::open(&here).await.expect_err("another one");
     assert_eq!(error.kind(), Kind::NotFound);
-    assert!(error.to_string().contains("there is 05e0:1200/E6 at port"), "{error}");
+    assert!(error.to_string().contains("present instead: 05e0:1200/E6 at port"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -418,7 +418,8 @@ async fn bluetooth_keyboards_go_by_their_own_address() {
     for (device, uniq) in [(&first, "aa:bb:cc:00:00:01"), (&second, "aa:bb:cc:00:00:02")] {
         let text = format!("scanner+evdev://05e0:1200/{uniq}");
         let found = discovery::list().await.found;
-        let listed = found.iter().find(|f| f.address() == Some(address(&text))).unwrap_or_else(|| panic!("{found:?}"));
+        let listed =
+            found.iter().find(|f| f.address_for("scanner") == address(&text)).unwrap_or_else(|| panic!("{found:?}"));
         let identities: Vec<String> = listed.identities.iter().map(ToString::to_string).collect();
         assert_eq!(identities, [format!("usb:05e0:1200/{uniq}")], "the adapter's address is none of its own");
         let link = opened(&text).await;

@@ -183,7 +183,7 @@ async fn feature_reports_reach_the_device_and_its_answers_come_back() {
     let silence = within("giving up", link.feature(0x10)).await.expect_err("no answer");
     assert_eq!(silence.kind(), Kind::Timeout, "{silence}");
     assert!((5..8).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
-    assert!(silence.to_string().contains("no answer within 5 s") && silence.next_step().is_some(), "{silence}");
+    assert!(silence.to_string().contains("did not answer within 5 s") && silence.next_step().is_some(), "{silence}");
 
     // Taken away: not refused, but gone.
     drop(device);

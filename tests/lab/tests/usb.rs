@@ -127,7 +127,7 @@ async fn two_that_are_alike_are_told_apart_by_port_only() {
         let address: Address = format!("escpos+usb://04b8:0202?backend={backend}").parse().expect("address");
         let error = link::open(&address).await.expect_err("two fit").to_string();
         assert!(
-            error.contains("fits 2 devices") && error.contains(&one.place()) && error.contains(&two.place()),
+            error.contains("matches 2 devices") && error.contains(&one.place()) && error.contains(&two.place()),
             "{error}"
         );
         let by_port = address.with("port", two.place());
