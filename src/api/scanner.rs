@@ -51,7 +51,7 @@ impl Command for Discard {
     }
 }
 
-/// What a scanner can do: [`Scanner::capabilities`].
+/// What a scanner can do: `Scanner::capabilities`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capabilities {

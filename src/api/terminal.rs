@@ -186,7 +186,7 @@ asks! {
     RepeatReceipt "terminal.repeat-receipt" Vec<String>, |terminal| async move { terminal.repeat_receipt().await };
     /// Asks for its status: [`Terminal::status`].
     Status "terminal.status" payment::TerminalStatus, |terminal| async move { terminal.status().await };
-    /// What it can do: [`Terminal::capabilities`].
+    /// What it can do: `Terminal::capabilities`.
     Capabilities "terminal.capabilities" Option<payment::Capabilities>,
         |terminal| async move { Ok(terminal.capabilities()) };
 }
