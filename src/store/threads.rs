@@ -1,6 +1,7 @@
 //! The threads of the store: one that writes, with group commit, and those that read.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -69,7 +70,11 @@ struct Request<F, T> {
 impl<T: Send, F: FnOnce(&Connection) -> Result<T, Failure> + Send> Work for Request<F, T> {
     fn run(&mut self, db: &Connection, path: &Path) -> Result<(), ()> {
         let work = self.work.take().ok_or(())?;
-        let done = work(db).map_err(|failure| failure.told(path));
+        // A panic goes down alone: the others in this transaction are not its callers.
+        let done = match catch_unwind(AssertUnwindSafe(|| work(db))) {
+            Ok(done) => done.map_err(|failure| failure.told(path)),
+            Err(_) => Err(panicked()),
+        };
         let ended = if done.is_ok() { Ok(()) } else { Err(()) };
         self.done = Some(done);
         ended
@@ -122,7 +127,8 @@ impl Writer {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(move |db: &Connection, path: &Path| {
-            answer.send(work(db).map_err(|failure| failure.told(path))).ok();
+            let done = catch_unwind(AssertUnwindSafe(|| work(db).map_err(|failure| failure.told(path))));
+            answer.send(done.unwrap_or_else(|_| Err(panicked()))).ok();
         });
         self.hand_in(Call::Apart(work));
         answered.await.map_err(|_| gone())?
@@ -210,12 +216,17 @@ impl Reader {
 /// Runs `work` on `worker`, and waits for its result.
 async fn on<T: Send + 'static>(worker: &Worker, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (answer, answered) = oneshot::channel();
-    worker.run(Box::new(move || _ = answer.send(work())));
-    answered.await.map_err(|_| gone())
+    worker.run(Box::new(move || _ = answer.send(catch_unwind(AssertUnwindSafe(work)))));
+    answered.await.map_err(|_| gone())?.map_err(|_| panicked())
 }
 
 pub(super) fn gone() -> Error {
     Error::new(Kind::Storage, "the database was closed").hint("open the till again")
+}
+
+/// A defect of ours; nothing of the request was written.
+fn panicked() -> Error {
+    Error::new(Kind::Storage, "a request to the database panicked").hint("this is a defect, please report it")
 }
 
 fn commit_all(db: &Connection, batch: &mut VecDeque<Box<dyn Work>>, lock: &mut Lock, path: &Path) {
