@@ -97,11 +97,17 @@ impl Common {
             Gone::Lost(error) => self.reporter.lost(error),
             Gone::Ended(why) => self.reporter.ended(why),
             Gone::Faulted(why) => self.reporter.faulted(why),
+            // Whoever closes it tells so.
+            Gone::Closed => {}
         }
     }
 }
 
 /// A device of a till, by its logical name. Clones are cheap; the till keeps the device.
+///
+/// A handle stands for the name: when its device is detached, every call is refused, and when a device of that class and
+/// name is attached again, as a reload does with one that has changed, the handle serves that one. A wait for the next
+/// scan goes on through both.
 ///
 /// A [`Scanner`](crate::Scanner) is a `Device<Scanners>`. What all classes have stands here, the rest at each class.
 pub struct Device<C: DeviceClass> {
@@ -119,8 +125,9 @@ impl<C: DeviceClass> Clone for Device<C> {
 }
 
 impl<C: DeviceClass> Device<C> {
-    /// Starts owning what the first of `plans` opens that can be opened.
-    pub(crate) fn start(name: &str, plans: Vec<Plan<C::Driver>>, till: Till) -> Result<Self> {
+    /// Starts owning what the first of `plans` opens that can be opened. With `former`, a device of that name that was
+    /// closed, its handles become those of this one.
+    pub(crate) fn start(name: &str, plans: Vec<Plan<C::Driver>>, till: Till, former: Option<&Self>) -> Result<Self> {
         if plans.is_empty() {
             return Err(Error::new(Kind::Config, "there is no address").at(name));
         }
@@ -128,8 +135,14 @@ impl<C: DeviceClass> Device<C> {
             language: till.language,
             ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(Arc::new(till.store.clone()))
         };
-        let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
-        let shared = Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }));
+        let shared = match former {
+            Some(former) => former.shared.clone(),
+            None => {
+                let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
+                Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }))
+            }
+        };
+        *lock(&shared.common().last) = Last::default();
         let (plans, wraps): (Arc<[Plan<C::Driver>]>, _) = (plans.into(), shared.clone());
         let opener: Opener<C::Driver> = Arc::new(move || {
             let (plans, context, wraps) = (plans.clone(), context.clone(), wraps.clone());
@@ -140,7 +153,14 @@ impl<C: DeviceClass> Device<C> {
             })
         });
         let clock: Arc<dyn Clock> = till.runtime.clone();
-        Ok(Self { owned: own(name, opener, shared.clone(), clock), shared, till, origin: Arc::default() })
+        let owned = match former {
+            Some(former) => {
+                former.owned.own_again(opener, shared.clone(), clock);
+                former.owned.on_behalf_of(None)
+            }
+            None => own(name, opener, shared.clone(), clock),
+        };
+        Ok(Self { owned, shared, till, origin: Arc::default() })
     }
 
     /// Its logical name.
@@ -206,6 +226,8 @@ pub(crate) trait AnyDevice: Send + Sync {
     fn close(&self, deadline: Instant) -> BoxFuture<'static, ()>;
     fn reset(&self) -> Result<()>;
     fn phase(&self) -> watch::Receiver<Phase>;
+    /// Whether somebody else has a handle to it.
+    fn is_shared(&self) -> bool;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -225,6 +247,9 @@ impl<C: DeviceClass> AnyDevice for Device<C> {
     }
     fn phase(&self) -> watch::Receiver<Phase> {
         self.owned.phase()
+    }
+    fn is_shared(&self) -> bool {
+        self.owned.is_shared()
     }
     fn as_any(&self) -> &dyn Any {
         self
