@@ -11,7 +11,7 @@ use tresen_hal::runtime::Worker;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
 use super::failure::{Failure, again, told};
-use super::lock::Lock;
+use super::lock::{Lock, Wait};
 use super::{meta, schema};
 use crate::manager::lock;
 
@@ -97,8 +97,23 @@ impl Writer {
     pub(super) async fn start(runtime: &dyn Runtime, path: Arc<Path>, opening: Opening) -> Result<(Self, meta::Meta)> {
         let worker = runtime.worker("tresen-store")?;
         let place = path.clone();
+        let mut wait = on(&worker, move || Wait::begin(&place)).await??;
+        loop {
+            let (waited, locked) = on(&worker, move || {
+                let locked = wait.try_lock();
+                (wait, locked)
+            })
+            .await?;
+            wait = waited;
+            if locked? {
+                break;
+            }
+            // Where work runs on this thread, the till that is closing may be a task here.
+            tokio::task::yield_now().await;
+        }
+        let place = path.clone();
         let opened = on(&worker, move || -> Result<(Connection, Lock, meta::Meta)> {
-            let mut lock = Lock::take(&place, &opening.at)?;
+            let mut lock = Lock::taken(wait, &opening.at)?;
             let [till, this] = &opening.ids;
             let db = schema::open(&place, till)?;
             let meta = meta::open(&db, &mut lock, &opening.at, this, &place)?;
