@@ -62,10 +62,11 @@ impl Builder {
         let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone() };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
-            registry.attach_configured(id, device)?;
+            registry.attach_configured(id, device, false)?;
         }
         let spool = Spool::start(store.clone(), bus.clone(), routes(&config, &registry), language).await?;
-        let (config, changing) = (Mutex::new(Arc::new(config)), tokio::sync::Mutex::default());
-        Ok(Tresen(Arc::new(Inner { config, file, store, runtime, bus, spool, registry, changing })))
+        let config = Mutex::new(Arc::new(config));
+        let (changing, closed) = Default::default();
+        Ok(Tresen(Arc::new(Inner { config, file, store, runtime, bus, spool, registry, changing, closed })))
     }
 }

@@ -33,7 +33,6 @@ impl Tresen {
         to_its_end(async move {
             let _changing = till.0.changing.lock().await;
             let id = till.0.registry.attach::<C>(&name, plans)?.id();
-            till.0.bus.tell(Source::Device(id.clone()), EventKind::Attached);
             till.set_routes().await?;
             Ok(id)
         })
@@ -142,8 +141,7 @@ impl Tresen {
         }
         join_all(ending).await;
         for id in new {
-            self.0.registry.attach_configured(id, &config.devices[id])?;
-            self.0.bus.tell(Source::Device(id.clone()), EventKind::Attached);
+            self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;

@@ -402,6 +402,14 @@ async fn whoever_hears_that_a_device_is_connected_and_looks_finds_it_ready() {
     }
 }
 
+#[tokio::test]
+async fn a_till_can_be_closed_again() {
+    let till = Counter::new().open().await;
+    till.close(LONG).await.expect("closes");
+    till.close(LONG).await.expect("is closed");
+    assert_eq!(till.open_jobs().await.expect_err("closed").kind(), Kind::Storage);
+}
+
 /// A driver that has an event at every look.
 struct Chatty(Capabilities);
 

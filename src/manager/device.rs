@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
 
 use super::lock;
-use super::owner::{Gone, Hooks, Opened, Opener, Owned, own};
+use super::owner::{Gone, Hooks, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
@@ -57,6 +57,9 @@ pub(crate) struct Till {
     pub(crate) language: Language,
     pub(crate) bus: Bus,
 }
+
+/// Starts the owner of a device.
+pub(super) type Start = Box<dyn FnOnce() + Send>;
 
 /// A device that is being attached.
 pub struct Setup {
@@ -125,9 +128,14 @@ impl<C: DeviceClass> Clone for Device<C> {
 }
 
 impl<C: DeviceClass> Device<C> {
-    /// Starts owning what the first of `plans` opens that can be opened. With `former`, a device of that name that was
-    /// closed, its handles become those of this one.
-    pub(crate) fn start(name: &str, plans: Vec<Plan<C::Driver>>, till: Till, former: Option<&Self>) -> Result<Self> {
+    /// What the first of `plans` opens that can be opened, and what starts owning it. With `former`, a device of that
+    /// name that was closed, its handles become those of this one.
+    pub(super) fn new(
+        name: &str,
+        plans: Vec<Plan<C::Driver>>,
+        till: Till,
+        former: Option<&Self>,
+    ) -> Result<(Self, Start)> {
         if plans.is_empty() {
             return Err(Error::new(Kind::Config, "there is no address").at(name));
         }
@@ -155,12 +163,14 @@ impl<C: DeviceClass> Device<C> {
         let clock: Arc<dyn Clock> = till.runtime.clone();
         let owned = match former {
             Some(former) => {
-                former.owned.own_again(opener, shared.clone(), clock);
+                former.owned.open_again();
                 former.owned.on_behalf_of(None)
             }
-            None => own(name, opener, shared.clone(), clock),
+            None => unowned(name),
         };
-        Ok(Self { owned, shared, till, origin: Arc::default() })
+        let (starts, hooks) = (owned.clone(), shared.clone());
+        let start = Box::new(move || starts.start(opener, hooks, clock));
+        Ok((Self { owned, shared, till, origin: Arc::default() }, start))
     }
 
     /// Its logical name.

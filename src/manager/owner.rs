@@ -92,18 +92,12 @@ impl<D: ?Sized> Clone for Owned<D> {
     }
 }
 
-/// Starts owning the device `name`.
-pub(crate) fn own<D, H>(name: &str, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) -> Owned<D>
-where
-    D: Driver + ?Sized + 'static,
-    H: Hooks<D>,
-{
+/// A device that nobody owns yet; see [`Owned::start`].
+pub(crate) fn unowned<D: Driver + ?Sized + 'static>(name: &str) -> Owned<D> {
     let (phase, watched) = watch::channel(Phase::Opening);
     let name: Arc<str> = name.into();
     let (calls, phase) = (Arc::new(Calls::new(name.clone())), Arc::new(phase));
-    let owned = Owned { name, handle: Arc::new(Handle { calls, phase }), phase: watched, caller: None };
-    owned.start(opener, hooks, clock);
-    owned
+    Owned { name, handle: Arc::new(Handle { calls, phase }), phase: watched, caller: None }
 }
 
 impl<D: Driver + ?Sized + 'static> Owned<D> {
@@ -127,14 +121,14 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         Self { caller, ..self.clone() }
     }
 
-    /// Owns a device anew after [`Owned::close`] has ended: all handles are good again.
-    pub(crate) fn own_again<H: Hooks<D>>(&self, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) {
+    /// All handles are good again, after [`Owned::close`] has ended and before the next [`Owned::start`].
+    pub(crate) fn open_again(&self) {
         self.handle.calls.open_again();
         self.handle.phase.send_replace(Phase::Opening);
-        self.start(opener, hooks, clock);
     }
 
-    fn start<H: Hooks<D>>(&self, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) {
+    /// Starts owning the device.
+    pub(crate) fn start<H: Hooks<D>>(&self, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) {
         let (calls, phase) = (self.handle.calls.clone(), self.handle.phase.clone());
         let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls };
         tokio::spawn(supervise(Arc::new(task)));

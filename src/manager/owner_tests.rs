@@ -82,7 +82,8 @@ fn start_as(there: bool, set: impl FnOnce(&Bench)) -> (Arc<Bench>, Owned<Scripte
             })
         })
     };
-    let owned = own("bar", opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
+    let owned = unowned("bar");
+    owned.start(opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
     (bench, owned)
 }
 

@@ -18,6 +18,7 @@ use super::terminal::Terminals;
 use crate::class::{Class, DeviceId};
 use crate::config;
 use crate::drivers::{Drivers, Plan};
+use crate::event::{EventKind, Source};
 
 /// All devices of a till. The owner of each ends when it is detached, or with the registry.
 pub(crate) struct Registry {
@@ -53,12 +54,13 @@ const ATTACH: [(Class, Attach); 4] = [
     (Class::Camera, attach::<Cameras>),
 ];
 
-type Attach = fn(&Arc<Registry>, &str, &config::Device) -> Result<()>;
+type Attach = fn(&Arc<Registry>, &str, &config::Device, bool) -> Result<()>;
 
-fn attach<C: DeviceClass>(registry: &Arc<Registry>, name: &str, device: &config::Device) -> Result<()> {
+fn attach<C: DeviceClass>(registry: &Arc<Registry>, name: &str, device: &config::Device, told: bool) -> Result<()> {
     let plans =
         device.addresses().iter().map(|address| registry.drivers.plan::<C>(address)).collect::<Result<Vec<_>>>();
-    registry.add::<C>(name, plans.map_err(|e| if e.device().is_some() { e } else { e.at(name) })?, Some(device))?;
+    let plans = plans.map_err(|e| if e.device().is_some() { e } else { e.at(name) })?;
+    registry.add::<C>(name, plans, Some(device), told)?;
     Ok(())
 }
 
@@ -71,17 +73,22 @@ impl Registry {
         &self.drivers
     }
 
-    /// Attaches a device of the configuration.
+    /// Attaches a device of the configuration, and tells of it if it is `told`.
     ///
     /// # Errors
     /// Its address is wrong, or its name is taken.
-    pub(crate) fn attach_configured(self: &Arc<Self>, id: &DeviceId, device: &config::Device) -> Result<()> {
+    pub(crate) fn attach_configured(
+        self: &Arc<Self>,
+        id: &DeviceId,
+        device: &config::Device,
+        told: bool,
+    ) -> Result<()> {
         let row = ATTACH.iter().find(|(class, _)| *class == id.class);
         let (_, attach) = row.ok_or_else(|| Error::new(Kind::Unsupported, "cannot be attached").at(id))?;
-        attach(self, &id.name, device)
+        attach(self, &id.name, device, told)
     }
 
-    /// Attaches what `plans` open, tried in order.
+    /// Attaches what `plans` open, tried in order, and tells of it.
     ///
     /// # Errors
     /// [`Kind::Config`]: the name or the place is taken, or the name is empty; [`Kind::Cancelled`]: the till was closed.
@@ -93,7 +100,7 @@ impl Registry {
         for address in plans.iter().filter_map(Plan::address) {
             self.is_free(address, |_| true)?;
         }
-        self.add(name, plans, None)
+        self.add(name, plans, None, true)
     }
 
     /// Whether no attached device, of those that count, has the place of `address`.
@@ -118,6 +125,7 @@ impl Registry {
         name: &str,
         plans: Vec<Plan<C::Driver>>,
         configured: Option<&config::Device>,
+        told: bool,
     ) -> Result<Device<C>> {
         let id = DeviceId::new(C::CLASS, name);
         let addresses: Vec<_> = plans.iter().filter_map(|plan| plan.address().cloned()).collect();
@@ -132,13 +140,19 @@ impl Registry {
             return Err(Error::new(Kind::Config, "there is a device of that name already").at(&id));
         }
         let former = state.former.get(&id).and_then(|former| former.as_any().downcast_ref::<Device<C>>());
-        let device = Device::<C>::start(name, plans, self.till.clone(), former)?;
+        let (device, start) = Device::<C>::new(name, plans, self.till.clone(), former)?;
         state.former.remove(&id);
         if state.hot_plug.is_none() && addresses.iter().any(HotPlug::concerns) {
             state.hot_plug = Some(HotPlug::watch(Arc::downgrade(self)));
         }
         let entry = Entry { device: Arc::new(device.clone()), addresses, configured: configured.cloned() };
-        state.devices.insert(id, entry);
+        state.devices.insert(id.clone(), entry);
+        drop(state);
+        // Told when it can be found, and before anything else is told of it.
+        if told {
+            self.till.bus.tell(Source::Device(id), EventKind::Attached);
+        }
+        start();
         Ok(device)
     }
 
