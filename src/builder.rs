@@ -73,13 +73,14 @@ impl Builder {
         let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone() };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
-            registry.attach_configured(id, device)?;
+            registry.attach_configured(id, device, false)?;
         }
         let spool = Spool::start(store.clone(), bus.clone(), routes(&config, &registry), language).await?;
         let serve = config.till.socket;
-        let (config, changing) = (Mutex::new(Arc::new(config)), tokio::sync::Mutex::default());
+        let config = Mutex::new(Arc::new(config));
+        let (changing, closed) = Default::default();
         let checkout = self.checkout;
-        let inner = Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, changing });
+        let inner = Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, changing, closed });
         let till = Tresen(inner, Caller::default());
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))

@@ -22,27 +22,39 @@ impl Tresen {
     /// Attaches a device that the configuration does not name: what the first of `plans` opens that can be opened. From
     /// then on it is a device like the others, also for hot-plug, print jobs and events.
     ///
+    /// Handles to an earlier device of that class and name are handles to this one from now on. Dropping the future
+    /// discards the answer, not the change.
+    ///
     /// # Errors
-    /// [`Kind::Config`]: the name is taken, or there is no plan; [`Kind::Cancelled`]: the till was closed;
-    /// [`Kind::Storage`]: the database cannot be read.
+    /// [`Kind::Config`]: the name or the address is another device's, or there is no plan; [`Kind::Cancelled`]: the till
+    /// was closed; [`Kind::Storage`]: the database cannot be read.
     pub async fn attach<C: DeviceClass>(&self, name: &str, plans: Vec<Plan<C::Driver>>) -> Result<DeviceId> {
-        let _changing = self.0.changing.lock().await;
-        let id = self.0.registry.attach::<C>(name, plans)?.id();
-        self.0.bus.tell(Source::Device(id.clone()), EventKind::Attached);
-        self.set_routes().await?;
-        Ok(id)
+        let (till, name) = (self.clone(), name.to_owned());
+        to_its_end(async move {
+            let _changing = till.0.changing.lock().await;
+            let id = till.0.registry.attach::<C>(&name, plans)?.id();
+            till.set_routes().await?;
+            Ok(id)
+        })
+        .await
     }
 
-    /// Takes a device away: its running call is finished within `within` and broken off then. Its handles refuse every
-    /// call afterwards; print jobs that wait for it alone wait until it, or another route, takes them.
+    /// Takes a device away: its running call is finished within `within` and broken off then; a driver that hangs as it
+    /// says goodbye takes 5 s more. Its handles refuse every call from now on, until a device of that class and name is
+    /// attached; print jobs that wait for it alone wait until it, or another route, takes them. A payment that was broken
+    /// off stays open in the journal. Dropping the future discards the answer, not the change.
     ///
     /// # Errors
     /// [`Kind::Config`]: there is no such device; [`Kind::Storage`]: the database cannot be read.
     pub async fn detach(&self, device: &DeviceId, within: Duration) -> Result<()> {
-        let _changing = self.0.changing.lock().await;
-        self.0.registry.any(device)?;
-        self.remove(device, within).await;
-        self.set_routes().await
+        let (till, device) = (self.clone(), device.clone());
+        to_its_end(async move {
+            let _changing = till.0.changing.lock().await;
+            till.0.registry.any(&device)?;
+            till.remove(&device, within).await;
+            till.set_routes().await
+        })
+        .await
     }
 
     async fn remove(&self, device: &DeviceId, within: Duration) {
@@ -56,20 +68,37 @@ impl Tresen {
     /// # Errors
     /// As [`Tresen::reload_with`]; [`Kind::Config`]: the till was not opened from a file.
     pub async fn reload(&self, within: Duration) -> Result<Reloaded> {
-        let no_file = || Error::new(Kind::Config, "the till was not opened from a file");
-        let file = self.0.file.as_ref().ok_or_else(no_file)?;
-        self.reload_with(Config::load(file, self.0.registry.drivers())?, within).await
+        let till = self.clone();
+        to_its_end(async move {
+            // Read when it is this one's turn: the file may change while another reload is under way.
+            let _changing = till.0.changing.lock().await;
+            let no_file = || Error::new(Kind::Config, "the till was not opened from a file");
+            let file = till.0.file.as_ref().ok_or_else(no_file)?;
+            till.change_to(Config::load(file, till.0.registry.drivers())?, within).await
+        })
+        .await
     }
 
     /// Makes `config` the configuration: devices that are new are attached, those that are gone or changed are
     /// detached as by [`Tresen::detach`], and attached again if they changed. All others are left alone, connection
-    /// and running calls included; so is what [`Tresen::attach`] added.
+    /// and running calls included; so is what [`Tresen::attach`] added. Handles to a device that changed are handles
+    /// to the new one. Dropping the future discards the answer, not the change.
     ///
     /// # Errors
-    /// [`Kind::Config`]: the configuration is wrong, or changes what only a restart can: store, currency, language, socket.
-    /// Then everything stays as it was. [`Kind::Storage`]: the database cannot be read.
+    /// [`Kind::Config`]: the configuration is wrong, has a device or an address that [`Tresen::attach`] added, or changes
+    /// what only a restart can: store, currency, language, socket. Then everything stays as it was.
+    /// [`Kind::Cancelled`]: the till was closed. [`Kind::Storage`]: the database cannot be read.
     pub async fn reload_with(&self, config: Config, within: Duration) -> Result<Reloaded> {
-        let _changing = self.0.changing.lock().await;
+        let till = self.clone();
+        to_its_end(async move {
+            let _changing = till.0.changing.lock().await;
+            till.change_to(config, within).await
+        })
+        .await
+    }
+
+    /// Called while nothing else changes.
+    async fn change_to(&self, config: Config, within: Duration) -> Result<Reloaded> {
         config.validate(self.0.registry.drivers())?;
         let (now, new) = (&self.config().till, &config.till);
         let fixed = [
@@ -86,6 +115,10 @@ impl Tresen {
         let taken = |id: &&DeviceId| !before.contains_key(id) && self.0.registry.any(id).is_ok();
         if let Some(id) = config.devices.keys().find(taken) {
             return Err(Error::new(Kind::Config, "the program has attached a device of that name").at(id));
+        }
+        for (id, device) in &config.devices {
+            let attached = |id: &DeviceId| !before.contains_key(id);
+            device.address.iter().try_for_each(|a| self.0.registry.is_free(a, attached)).map_err(|e| e.at(id))?;
         }
         let mut reloaded = Reloaded::default();
         let (mut ending, mut new) = (Vec::new(), Vec::new());
@@ -109,8 +142,7 @@ impl Tresen {
         }
         join_all(ending).await;
         for id in new {
-            self.0.registry.attach_configured(id, &config.devices[id])?;
-            self.0.bus.tell(Source::Device(id.clone()), EventKind::Attached);
+            self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;
@@ -147,6 +179,15 @@ pub(crate) fn routes(config: &Config, registry: &Registry) -> Vec<Route> {
     }
     let all = all.into_iter().filter(|(_, printers)| !printers.is_empty());
     all.map(|(name, printers)| Route { name, printers }).collect()
+}
+
+/// Runs a change that must not stop half-way, also without whoever asked for it.
+async fn to_its_end<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    match tokio::spawn(change).await {
+        Ok(changed) => changed,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(_) => Err(Error::new(Kind::Cancelled, "the program is ending")),
+    }
 }
 
 /// Drives all of them at the same time.

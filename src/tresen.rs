@@ -23,8 +23,8 @@ use crate::sale::{Checkout, Language, Sale};
 use crate::spool::Spool;
 use crate::store::{Origin, SaleState, SpooledJob, Store};
 
-/// A till with its devices. Clones are cheap and share it; when the last one is dropped, the
-/// devices are let go.
+/// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
+/// the last handle, and a [`Printer`], a [`PrintJob`](crate::PrintJob) or a [`Terminal`] that is kept is one, too.
 ///
 /// ```no_run
 /// use tresen::{Amount, Payment, Tresen};
@@ -70,6 +70,8 @@ pub(crate) struct Inner {
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Whether the database was closed; held while it is being closed.
+    pub(crate) closed: tokio::sync::Mutex<bool>,
 }
 
 /// Sets up a checkout: with a signer, a drawer.
@@ -207,7 +209,7 @@ impl Tresen {
     /// is brought up to date. Afterwards every call is refused.
     ///
     /// A device that hangs takes 5 s more at most. Dropping all handles instead lets the devices go as well, but
-    /// nobody hears when that is done.
+    /// nobody hears when that is done. Closing what is closed does nothing.
     ///
     /// # Errors
     /// [`Kind::Storage`]: the database cannot be written.
@@ -219,6 +221,10 @@ impl Tresen {
             socket.refuse();
         }
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
+        let mut closed = till.closed.lock().await;
+        if std::mem::replace(&mut *closed, true) {
+            return Ok(());
+        }
         let checkpoint = till.store.checkpoint().await;
         if let Some(socket) = socket {
             socket.end();

@@ -199,3 +199,19 @@ async fn a_copy_taken_while_it_is_open_opens() {
     assert_eq!(open.iter().map(Sale::id).collect::<Vec<_>>(), [sale.id()]);
     assert_eq!((again.store().till(), again.store().epoch()), (till.store().till(), 2), "the other one may go on");
 }
+
+/// Nothing of it runs on a thread: the till that was dropped lets go in tasks of the same thread.
+#[tokio::test(start_paused = true)]
+async fn a_simulated_till_that_was_dropped_can_be_opened_again_at_once() {
+    let mut counter = Counter::new();
+    let _off = counter.away("printers.receipt", "escpos");
+    let start = "2026-01-02T08:00:00Z".parse().expect("a timestamp");
+    let open =
+        || Tresen::builder().runtime(Arc::new(tresen::hal::SimulatedRuntime::new(1, start))).with(counter.config());
+    let till = open().await.expect("opens");
+    let printer = till.printer("receipt").expect("configured");
+    let job = printer.submit(&tresen::Receipt::new().text("Table 4")).await.expect("stored").id().to_owned();
+    drop((till, printer));
+    let till = open().await.expect("free");
+    assert_eq!(till.open_jobs().await.expect("read")[0].id, job);
+}

@@ -4,6 +4,7 @@
 //! Tasks and timers are tokio's; on a current-thread runtime with a paused clock these are deterministic, too.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -43,12 +44,12 @@ impl dyn Runtime {
     pub async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let (done, result) = oneshot::channel();
         self.offload(Box::new(move || _ = done.send(work())));
-        result.await.map_err(|_| Error::new(Kind::Cancelled, "the runtime is shutting down"))
+        result.await.map_err(|_| Error::new(Kind::Cancelled, "the work panicked, or the program is ending"))
     }
 }
 
 /// A thread that runs work in order; [`Runtime::worker`] starts it. When this handle is dropped, the thread finishes
-/// its queue and ends.
+/// its queue and ends. Work that panics does not end it: the next piece runs all the same.
 pub struct Worker(Queue);
 
 enum Queue {
@@ -64,12 +65,11 @@ impl Worker {
     /// Queues `work`.
     pub fn run(&self, work: Work) {
         match &self.0 {
-            // The thread outlives this handle, unless work has panicked; then the work is dropped, which its caller
-            // notices.
+            // The thread outlives this handle.
             Queue::Thread { work: queue, .. } => _ = queue.as_ref().map(|queue| queue.send(work)),
             Queue::Inline(turn) => {
                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-                work();
+                guarded(work);
             }
         }
     }
@@ -90,7 +90,7 @@ impl Worker {
         let (end, ended) = oneshot::channel();
         let run = move || {
             let _end: oneshot::Sender<()> = end;
-            queue.iter().for_each(|work| work());
+            queue.iter().for_each(guarded);
         };
         let started = std::thread::Builder::new().name(name.to_owned()).spawn(run);
         started.map_err(|e| Error::new(Kind::Io, format!("cannot start the thread `{name}`")).because(e))?;
@@ -102,6 +102,11 @@ impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Worker")
     }
+}
+
+/// Runs work whose panic concerns only whoever waits for it. The panic hook has reported it.
+fn guarded(work: Work) {
+    catch_unwind(AssertUnwindSafe(work)).ok();
 }
 
 /// The system's threads and randomness, with its clock or another one.
@@ -137,7 +142,9 @@ impl Clock for SystemRuntime {
 
 impl Runtime for SystemRuntime {
     fn random(&self) -> u64 {
-        uuid::Uuid::new_v4().as_u64_pair().1
+        // Each half has a few fixed bits: the version and the variant. They do not meet.
+        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+        high ^ low.rotate_left(32)
     }
     fn new_id(&self) -> String {
         uuid::Uuid::now_v7().to_string()
@@ -192,14 +199,17 @@ impl Runtime for SimulatedRuntime {
         let millis = u64::try_from(self.wall().as_millisecond()).unwrap_or(0);
         // The counter keeps the ids of one millisecond in order.
         let count = self.0.ids.fetch_add(1, Ordering::Relaxed);
+        // RFC 9562: 12 bits before the variant, `rand_a`, and 62 after it, `rand_b`. 32 of them count.
+        let (rand_a, rest) = ((count >> 20) & 0xfff, count & 0xf_ffff);
+        let rand_b = rest << 42 | self.random() >> 22;
         let mut bytes = [0; 10];
-        bytes[..4].copy_from_slice(&count.to_be_bytes()[4..]);
-        bytes[4..].copy_from_slice(&self.random().to_be_bytes()[..6]);
+        bytes[..2].copy_from_slice(&rand_a.to_be_bytes()[6..]);
+        bytes[2..].copy_from_slice(&rand_b.to_be_bytes());
         uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string()
     }
 
     fn offload(&self, work: Work) {
-        work();
+        guarded(work);
     }
 
     fn worker(&self, _name: &str) -> Result<Worker> {
@@ -240,6 +250,43 @@ mod tests {
             worker.close().await;
             assert_eq!(*done.lock().expect("whole"), (0..100).collect::<Vec<_>>());
             assert_eq!(runtime.run_blocking(|| 42).await.expect("runs"), 42);
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_fails_alone() {
+        for runtime in [&SystemRuntime::new() as &dyn Runtime, &SimulatedRuntime::new(0, Timestamp::UNIX_EPOCH)] {
+            let worker = runtime.worker("test").expect("a thread");
+            worker.run(Box::new(|| panic!("a test panics")));
+            let (done, waits) = oneshot::channel();
+            worker.run(Box::new(move || done.send(7).expect("someone waits")));
+            assert_eq!(waits.await, Ok(7), "the next piece of work runs");
+            worker.close().await;
+            let failed = runtime.run_blocking(|| -> u8 { panic!("a test panics") }).await;
+            assert_eq!(failed.expect_err("it panicked").kind(), Kind::Cancelled);
+        }
+    }
+
+    #[test]
+    fn each_bit_of_the_systems_randomness_is_random() {
+        let runtime = SystemRuntime::new();
+        let (mut zeros, mut ones) = (0, 0);
+        for bits in (0..128).map(|_| runtime.random()) {
+            zeros |= !bits;
+            ones |= bits;
+        }
+        assert_eq!((zeros, ones), (u64::MAX, u64::MAX));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn simulated_ids_of_one_millisecond_stay_in_order() {
+        let runtime = SimulatedRuntime::new(3, "2026-01-02T07:59:01Z".parse().expect("a timestamp"));
+        // The variant stands in the third byte after the time, the version in the first.
+        for at in [0, 0x3ff0, 0xf_fff0, 0xfff_fff0] {
+            runtime.0.ids.store(at, Ordering::Relaxed);
+            let ids: Vec<_> = (0..64).map(|_| runtime.new_id()).collect();
+            assert!(ids.is_sorted_by(|a, b| a < b), "from {at:#x}: {ids:?}");
+            assert!(ids.iter().all(|id| id.as_bytes()[14] == b'7' && b"89ab".contains(&id.as_bytes()[19])));
         }
     }
 

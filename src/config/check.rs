@@ -122,8 +122,7 @@ fn shared(config: &Config, drivers: &Drivers, faults: &mut Vec<Fault>) {
         }
         for (i, address) in device.address.iter().enumerate() {
             let link = drivers.resolve(address).link().clone();
-            // Files and recordings are read, not held.
-            if matches!(link, LinkKind::File { .. } | LinkKind::Replay { .. } | LinkKind::Url(_)) {
+            if !holds(&link) {
                 continue;
             }
             let here = path.to_string();
@@ -139,6 +138,11 @@ fn shared(config: &Config, drivers: &Drivers, faults: &mut Vec<Fault>) {
             }
         }
     }
+}
+
+/// Whether a device at this link is held by whoever opened it. Files and recordings are read, not held.
+pub(crate) fn holds(link: &LinkKind) -> bool {
+    !matches!(link, LinkKind::File { .. } | LinkKind::Replay { .. } | LinkKind::Url(_))
 }
 
 fn route(config: &Config, route: &str, printers: &[String], faults: &mut Vec<Fault>) {

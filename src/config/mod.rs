@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 use tresen_hal::{Address, Currency, Error, Result};
 
+pub(crate) use self::check::holds;
 pub use self::problem::{Problem, Severity};
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;

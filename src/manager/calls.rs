@@ -347,6 +347,13 @@ impl<D: ?Sized> Calls<D> {
         self.interrupt.notify_one();
     }
 
+    /// Calls wait again, as for a first opening. Called while nobody owns the device.
+    pub(super) fn open_again(&self) {
+        let mut state = lock(&self.state);
+        (state.closing, state.closing_now) = (false, false);
+        (state.reset, state.arrived, state.refusing) = (false, false, None);
+    }
+
     /// Why the running call is to be broken off, as soon as it is: a reset, or the end.
     pub(super) async fn broken_off(&self) -> Error {
         self.interrupted(|state| state.closing_now).await
@@ -384,12 +391,14 @@ impl<D: ?Sized> State<D> {
 }
 
 pub(super) fn closed() -> Error {
-    Error::new(Kind::Cancelled, "the till was closed").with_retry(Retry::Never)
+    Error::new(Kind::Cancelled, CLOSED).with_retry(Retry::Never)
 }
 
 pub(super) fn was_reset() -> Error {
     Error::new(Kind::Cancelled, "the device was reset").with_retry(Retry::AfterReconnect)
 }
 
+/// Why a device is closed. Which of the two it was is known to whoever did it.
+pub(super) const CLOSED: &str = "the device was detached, or the till was closed";
 /// How many calls may wait for one device in each lane.
 pub(super) const QUEUE: usize = 32;

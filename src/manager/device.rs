@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
 
 use super::lock;
-use super::owner::{Gone, Hooks, Opened, Opener, Owned, own};
+use super::owner::{Gone, Hooks, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
@@ -58,6 +58,9 @@ pub(crate) struct Till {
     pub(crate) bus: Bus,
 }
 
+/// Starts the owner of a device.
+pub(super) type Start = Box<dyn FnOnce() + Send>;
+
 /// A device that is being attached.
 pub struct Setup {
     pub(crate) common: Common,
@@ -97,11 +100,17 @@ impl Common {
             Gone::Lost(error) => self.reporter.lost(error),
             Gone::Ended(why) => self.reporter.ended(why),
             Gone::Faulted(why) => self.reporter.faulted(why),
+            // Whoever closes it tells so.
+            Gone::Closed => {}
         }
     }
 }
 
 /// A device of a till, by its logical name. Clones are cheap; the till keeps the device.
+///
+/// A handle stands for the name: when its device is detached, every call is refused, and when a device of that class and
+/// name is attached again, as a reload does with one that has changed, the handle serves that one. A wait for the next
+/// scan goes on through both.
 ///
 /// A [`Scanner`](crate::Scanner) is a `Device<Scanners>`. What all classes have stands here, the rest at each class.
 pub struct Device<C: DeviceClass> {
@@ -119,8 +128,14 @@ impl<C: DeviceClass> Clone for Device<C> {
 }
 
 impl<C: DeviceClass> Device<C> {
-    /// Starts owning what the first of `plans` opens that can be opened.
-    pub(crate) fn start(name: &str, plans: Vec<Plan<C::Driver>>, till: Till) -> Result<Self> {
+    /// What the first of `plans` opens that can be opened, and what starts owning it. With `former`, a device of that
+    /// name that was closed, its handles become those of this one.
+    pub(super) fn new(
+        name: &str,
+        plans: Vec<Plan<C::Driver>>,
+        till: Till,
+        former: Option<&Self>,
+    ) -> Result<(Self, Start)> {
         if plans.is_empty() {
             return Err(Error::new(Kind::Config, "there is no address").at(name));
         }
@@ -128,8 +143,14 @@ impl<C: DeviceClass> Device<C> {
             language: till.language,
             ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(Arc::new(till.store.clone()))
         };
-        let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
-        let shared = Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }));
+        let shared = match former {
+            Some(former) => former.shared.clone(),
+            None => {
+                let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
+                Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }))
+            }
+        };
+        *lock(&shared.common().last) = Last::default();
         let (plans, wraps): (Arc<[Plan<C::Driver>]>, _) = (plans.into(), shared.clone());
         let opener: Opener<C::Driver> = Arc::new(move || {
             let (plans, context, wraps) = (plans.clone(), context.clone(), wraps.clone());
@@ -140,7 +161,16 @@ impl<C: DeviceClass> Device<C> {
             })
         });
         let clock: Arc<dyn Clock> = till.runtime.clone();
-        Ok(Self { owned: own(name, opener, shared.clone(), clock), shared, till, origin: Arc::default() })
+        let owned = match former {
+            Some(former) => {
+                former.owned.open_again();
+                former.owned.on_behalf_of(None)
+            }
+            None => unowned(name),
+        };
+        let (starts, hooks) = (owned.clone(), shared.clone());
+        let start = Box::new(move || starts.start(opener, hooks, clock));
+        Ok((Self { owned, shared, till, origin: Arc::default() }, start))
     }
 
     /// Its logical name.
@@ -206,6 +236,8 @@ pub(crate) trait AnyDevice: Send + Sync {
     fn close(&self, deadline: Instant) -> BoxFuture<'static, ()>;
     fn reset(&self) -> Result<()>;
     fn phase(&self) -> watch::Receiver<Phase>;
+    /// Whether somebody else has a handle to it.
+    fn is_shared(&self) -> bool;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -225,6 +257,9 @@ impl<C: DeviceClass> AnyDevice for Device<C> {
     }
     fn phase(&self) -> watch::Receiver<Phase> {
         self.owned.phase()
+    }
+    fn is_shared(&self) -> bool {
+        self.owned.is_shared()
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -33,6 +33,9 @@ pub trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
     /// Called once per connection, before any call is served. An error closes the link. Returns after how long
     /// [`Hooks::tend`] is wanted, if at all.
     fn opened<'a>(&'a self, driver: &'a mut D, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>>;
+    /// Called after [`Hooks::opened`], once the phase says that the device is ready: who hears of it here and looks at
+    /// the phase finds it so.
+    fn connected(&self, driver: &mut D, address: &str);
     /// What was left to do after opening; called between calls. Returns when it is wanted again.
     fn tend<'a>(&'a self, driver: &'a mut D) -> BoxFuture<'a, (Option<Duration>, After)> {
         let _ = driver;
@@ -53,6 +56,8 @@ pub enum Gone<'a> {
     Ended(&'a str),
     /// The driver failed too often.
     Faulted(&'a str),
+    /// It was detached, or the till was closed.
+    Closed,
 }
 
 /// A cheap handle to an owned device.
@@ -65,11 +70,14 @@ pub(crate) struct Owned<D: ?Sized> {
 }
 
 /// Ends the owner with the last handle.
-struct Handle<D: ?Sized>(Arc<Calls<D>>);
+struct Handle<D: ?Sized> {
+    calls: Arc<Calls<D>>,
+    phase: Arc<watch::Sender<Phase>>,
+}
 
 impl<D: ?Sized> Drop for Handle<D> {
     fn drop(&mut self) {
-        self.0.close(false);
+        self.calls.close(false);
     }
 }
 
@@ -84,18 +92,12 @@ impl<D: ?Sized> Clone for Owned<D> {
     }
 }
 
-/// Starts owning the device `name`.
-pub(crate) fn own<D, H>(name: &str, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) -> Owned<D>
-where
-    D: Driver + ?Sized + 'static,
-    H: Hooks<D>,
-{
+/// A device that nobody owns yet; see [`Owned::start`].
+pub(crate) fn unowned<D: Driver + ?Sized + 'static>(name: &str) -> Owned<D> {
     let (phase, watched) = watch::channel(Phase::Opening);
     let name: Arc<str> = name.into();
-    let calls = Arc::new(Calls::new(name.clone()));
-    let task = Task { name: name.clone(), opener, hooks, phase, clock, calls: calls.clone() };
-    tokio::spawn(supervise(Arc::new(task)));
-    Owned { name, handle: Arc::new(Handle(calls)), phase: watched, caller: None }
+    let (calls, phase) = (Arc::new(Calls::new(name.clone())), Arc::new(phase));
+    Owned { name, handle: Arc::new(Handle { calls, phase }), phase: watched, caller: None }
 }
 
 impl<D: Driver + ?Sized + 'static> Owned<D> {
@@ -111,12 +113,30 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
 
     /// What the device is busy with.
     pub(crate) fn busy_with(&self) -> Option<Running> {
-        self.handle.0.busy_with()
+        self.handle.calls.busy_with()
     }
 
     /// The same device, for calls made for `caller`.
     pub(crate) fn on_behalf_of(&self, caller: Option<Arc<str>>) -> Self {
         Self { caller, ..self.clone() }
+    }
+
+    /// All handles are good again, after [`Owned::close`] has ended and before the next [`Owned::start`].
+    pub(crate) fn open_again(&self) {
+        self.handle.calls.open_again();
+        self.handle.phase.send_replace(Phase::Opening);
+    }
+
+    /// Starts owning the device.
+    pub(crate) fn start<H: Hooks<D>>(&self, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) {
+        let (calls, phase) = (self.handle.calls.clone(), self.handle.phase.clone());
+        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls };
+        tokio::spawn(supervise(Arc::new(task)));
+    }
+
+    /// Whether this is not the only handle.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.handle) > 1
     }
 
     /// Whether both are handles to one owner.
@@ -148,7 +168,7 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         });
         let here = |error: Error| error.at(&self.name);
         self.handle
-            .0
+            .calls
             .push(terms.lane, Call::new(terms.what, self.caller.clone(), begun.0.clone(), run, refuse))
             .map_err(|e| Failure::NotBegun(here(e)))?;
         let outcome = async {
@@ -198,25 +218,25 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
 
     /// The system has seen the device come: it is opened now instead of when its next attempt is due.
     pub(crate) fn arrived(&self) {
-        self.handle.0.arrived();
+        self.handle.calls.arrived();
     }
 
     /// Opens the device anew, at once: also one that is faulted, whose opening hangs or whose call hangs.
     pub(crate) fn reset(&self) -> Result<()> {
-        if self.handle.0.is_closing() {
+        if self.handle.calls.is_closing() {
             return Err(closed().at(&self.name));
         }
-        self.handle.0.reset();
+        self.handle.calls.reset();
         Ok(())
     }
 
     /// Ends the owner in an orderly way: the running call is finished until `deadline` and broken off then.
     pub(crate) async fn close(&self, deadline: Instant) {
         let mut phase = self.phase.clone();
-        self.handle.0.close(false);
+        self.handle.calls.close(false);
         let ended = async { phase.wait_for(|p| *p == Phase::Closed).await.is_ok() };
         if tokio::time::timeout_at(deadline, ended).await.is_err() {
-            self.handle.0.close(true);
+            self.handle.calls.close(true);
             // Bounded by the driver's own goodbye.
             phase.wait_for(|p| *p == Phase::Closed).await.ok();
         }
@@ -256,7 +276,7 @@ struct Task<D: ?Sized, H> {
     name: Arc<str>,
     opener: Opener<D>,
     hooks: Arc<H>,
-    phase: watch::Sender<Phase>,
+    phase: Arc<watch::Sender<Phase>>,
     clock: Arc<dyn Clock>,
     calls: Arc<Calls<D>>,
 }
@@ -298,6 +318,7 @@ where
         }
     }
     task.calls.close(true);
+    task.hooks.gone(Gone::Closed);
     task.phase.send_replace(Phase::Closed);
 }
 
@@ -324,10 +345,11 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     if self.calls.is_closing() { Left::Ended } else { Left::Lost(why) }
                 }
                 opened = self.open() => match opened {
-                    Ok((opened, tend)) => {
+                    Ok((mut opened, tend)) => {
                         let since = Instant::now();
                         self.calls.accept();
                         self.phase.send_replace(Phase::Ready);
+                        self.hooks.connected(&mut opened.driver, &opened.address);
                         let left = self.serve(opened, tend).await;
                         // A device that takes the connection and hangs up is not there yet.
                         if since.elapsed() >= PROVEN {
@@ -460,6 +482,8 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                 event = driver.event() => match event {
                     Ok(event) => {
                         self.hooks.event(event);
+                        // A driver that has an event at every look must not keep its thread to itself.
+                        tokio::task::consume_budget().await;
                         After::Keep
                     }
                     Err(error) => return lost(error),

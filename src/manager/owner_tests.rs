@@ -44,13 +44,16 @@ impl Hooks<Scripted> for Log {
         self.0.events.lock().expect("lock").push(format!("open {address}"));
         Box::pin(async { Ok(None) })
     }
+    fn connected(&self, _: &mut Scripted, _: &str) {}
     fn event(&self, (): ()) {}
     fn gone(&self, how: Gone<'_>) {
-        self.0.events.lock().expect("lock").push(match how {
+        let what = match how {
             Gone::Lost(error) => format!("lost {}", error.what()),
             Gone::Ended(why) => format!("ended {why}"),
             Gone::Faulted(why) => format!("faulted {why}"),
-        });
+            Gone::Closed => return,
+        };
+        self.0.events.lock().expect("lock").push(what);
     }
 }
 
@@ -79,7 +82,8 @@ fn start_as(there: bool, set: impl FnOnce(&Bench)) -> (Arc<Bench>, Owned<Scripte
             })
         })
     };
-    let owned = own("bar", opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
+    let owned = unowned("bar");
+    owned.start(opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
     (bench, owned)
 }
 

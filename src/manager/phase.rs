@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::calls::CLOSED;
+
 /// The state of a device.
 ///
 /// It changes only when something changes: attempts to reopen a device that stays away for the same reason
@@ -33,7 +35,8 @@ pub enum Phase {
         /// How it failed.
         why: String,
     },
-    /// The till was closed.
+    /// The device was detached, or the till was closed. Calls are refused, until a device of that class and name is
+    /// attached again.
     Closed,
 }
 
@@ -52,7 +55,7 @@ impl Phase {
     pub fn why(&self) -> Option<&str> {
         match self {
             Self::Away { why, .. } | Self::Ended { why } | Self::Faulted { why } => Some(why),
-            Self::Closed => Some("the till was closed"),
+            Self::Closed => Some(CLOSED),
             Self::Opening | Self::Ready => None,
         }
     }

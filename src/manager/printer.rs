@@ -58,7 +58,7 @@ impl Hooks<AnyPrinter> for SharedPrinter {
             let answers = capabilities.status.is_yes();
             let panel = driver.panel();
             self.common.found(address, Some(DeviceCapabilities::Printer(capabilities)));
-            *lock(&self.panel) = Some(panel.clone());
+            *lock(&self.panel) = Some(panel);
             // One that says nothing is not asked: that would only take its time.
             let status = if answers { Some(driver.status().await) } else { None };
             if let Some(Err(error)) = &status
@@ -66,13 +66,19 @@ impl Hooks<AnyPrinter> for SharedPrinter {
             {
                 return Err(error);
             }
-            self.common.reporter.connected(address);
             if let Some(Ok(status)) = status {
-                self.status.set(status);
+                self.status.status.send_replace(Some(status));
             }
-            self.status.follow(&panel);
             Ok(None)
         })
+    }
+    fn connected(&self, driver: &mut AnyPrinter, address: &str) {
+        self.common.reporter.connected(address);
+        let found = *self.status.status.borrow();
+        if let Some(status) = found {
+            self.common.reporter.tell(EventKind::Printer(status));
+        }
+        self.status.follow(&driver.panel());
     }
     fn event(&self, status: Status) {
         self.status.set(status);

@@ -18,6 +18,7 @@ use super::terminal::Terminals;
 use crate::class::{Class, DeviceId};
 use crate::config;
 use crate::drivers::{Drivers, Plan};
+use crate::event::{EventKind, Source};
 
 /// All devices of a till. The owner of each ends when it is detached, or with the registry.
 pub(crate) struct Registry {
@@ -29,6 +30,9 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct State {
     devices: BTreeMap<DeviceId, Entry>,
+    /// Those that are being detached, and those that were while somebody has a handle to them: it is good again when a
+    /// device of that name is attached.
+    former: BTreeMap<DeviceId, Arc<dyn AnyDevice>>,
     /// Watches for devices that are plugged in, as soon as there is one that can be.
     hot_plug: Option<HotPlug>,
     closed: bool,
@@ -50,12 +54,13 @@ const ATTACH: [(Class, Attach); 4] = [
     (Class::Camera, attach::<Cameras>),
 ];
 
-type Attach = fn(&Arc<Registry>, &str, &config::Device) -> Result<()>;
+type Attach = fn(&Arc<Registry>, &str, &config::Device, bool) -> Result<()>;
 
-fn attach<C: DeviceClass>(registry: &Arc<Registry>, name: &str, device: &config::Device) -> Result<()> {
+fn attach<C: DeviceClass>(registry: &Arc<Registry>, name: &str, device: &config::Device, told: bool) -> Result<()> {
     let plans =
         device.addresses().iter().map(|address| registry.drivers.plan::<C>(address)).collect::<Result<Vec<_>>>();
-    registry.add::<C>(name, plans.map_err(|e| if e.device().is_some() { e } else { e.at(name) })?, Some(device))?;
+    let plans = plans.map_err(|e| if e.device().is_some() { e } else { e.at(name) })?;
+    registry.add::<C>(name, plans, Some(device), told)?;
     Ok(())
 }
 
@@ -68,26 +73,51 @@ impl Registry {
         &self.drivers
     }
 
-    /// Attaches a device of the configuration.
+    /// Attaches a device of the configuration, and tells of it if it is `told`.
     ///
     /// # Errors
     /// Its address is wrong, or its name is taken.
-    pub(crate) fn attach_configured(self: &Arc<Self>, id: &DeviceId, device: &config::Device) -> Result<()> {
+    pub(crate) fn attach_configured(
+        self: &Arc<Self>,
+        id: &DeviceId,
+        device: &config::Device,
+        told: bool,
+    ) -> Result<()> {
         let row = ATTACH.iter().find(|(class, _)| *class == id.class);
         let (_, attach) = row.ok_or_else(|| Error::new(Kind::Unsupported, "cannot be attached").at(id))?;
-        attach(self, &id.name, device)
+        attach(self, &id.name, device, told)
     }
 
-    /// Attaches what `plans` open, tried in order.
+    /// Attaches what `plans` open, tried in order, and tells of it.
     ///
     /// # Errors
-    /// [`Kind::Config`]: the name is taken; [`Kind::Cancelled`]: the till was closed.
+    /// [`Kind::Config`]: the name or the place is taken, or the name is empty; [`Kind::Cancelled`]: the till was closed.
     pub(crate) fn attach<C: DeviceClass>(
         self: &Arc<Self>,
         name: &str,
         plans: Vec<Plan<C::Driver>>,
     ) -> Result<Device<C>> {
-        self.add(name, plans, None)
+        for address in plans.iter().filter_map(Plan::address) {
+            self.is_free(address, |_| true)?;
+        }
+        self.add(name, plans, None, true)
+    }
+
+    /// Whether no attached device, of those that count, has the place of `address`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`]: one has; it is named.
+    pub(crate) fn is_free(&self, address: &Address, counts: impl Fn(&DeviceId) -> bool) -> Result<()> {
+        let place = self.drivers.resolve(address);
+        if !config::holds(place.link()) {
+            return Ok(());
+        }
+        let state = lock(&self.state);
+        let at = |there: &Address| self.drivers.resolve(there).link() == place.link();
+        let mut held = state.devices.iter().filter(|(id, _)| counts(id));
+        let Some((id, _)) = held.find(|(_, entry)| entry.addresses.iter().any(at)) else { return Ok(()) };
+        let what = format!("{} is also an address of the {id}", place.label());
+        Err(Error::new(Kind::Config, what).hint("a device serves one name: use that name for both, or a route"))
     }
 
     fn add<C: DeviceClass>(
@@ -95,9 +125,13 @@ impl Registry {
         name: &str,
         plans: Vec<Plan<C::Driver>>,
         configured: Option<&config::Device>,
+        told: bool,
     ) -> Result<Device<C>> {
         let id = DeviceId::new(C::CLASS, name);
         let addresses: Vec<_> = plans.iter().filter_map(|plan| plan.address().cloned()).collect();
+        if name.trim().is_empty() {
+            return Err(Error::new(Kind::Config, "the name must not be empty").at(C::CLASS));
+        }
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Error::new(Kind::Cancelled, "the till was closed").at(&id));
@@ -105,23 +139,35 @@ impl Registry {
         if state.devices.contains_key(&id) {
             return Err(Error::new(Kind::Config, "there is a device of that name already").at(&id));
         }
-        let device = Device::<C>::start(name, plans, self.till.clone())?;
+        let former = state.former.get(&id).and_then(|former| former.as_any().downcast_ref::<Device<C>>());
+        let (device, start) = Device::<C>::new(name, plans, self.till.clone(), former)?;
+        state.former.remove(&id);
         if state.hot_plug.is_none() && addresses.iter().any(HotPlug::concerns) {
             state.hot_plug = Some(HotPlug::watch(Arc::downgrade(self)));
         }
         let entry = Entry { device: Arc::new(device.clone()), addresses, configured: configured.cloned() };
-        state.devices.insert(id, entry);
+        state.devices.insert(id.clone(), entry);
+        drop(state);
+        // Told when it can be found, and before anything else is told of it.
+        if told {
+            self.till.bus.tell(Source::Device(id), EventKind::Attached);
+        }
+        start();
         Ok(device)
     }
 
     /// Takes a device away: its running call is finished until `deadline` and broken off then. Its handles refuse every
-    /// call afterwards. False if there is no such device.
+    /// call from now on. False if there is no such device.
     pub(crate) async fn detach(&self, id: &DeviceId, deadline: Instant) -> bool {
-        let removed = lock(&self.state).devices.remove(id);
-        match removed {
-            Some(entry) => entry.device.close(deadline).await,
-            None => return false,
-        }
+        let closing = {
+            let mut state = lock(&self.state);
+            let Some(entry) = state.devices.remove(id) else { return false };
+            let closing = entry.device.close(deadline);
+            state.former.insert(id.clone(), entry.device);
+            closing
+        };
+        closing.await;
+        lock(&self.state).former.retain(|_, former| former.is_shared());
         true
     }
 
@@ -180,9 +226,8 @@ impl Registry {
             let mut state = lock(&self.state);
             state.closed = true;
             state.hot_plug = None;
-            for entry in state.devices.values() {
-                ending.spawn(entry.device.close(deadline));
-            }
+            let devices = state.devices.values().map(|entry| &entry.device).chain(state.former.values());
+            devices.for_each(|device| _ = ending.spawn(device.close(deadline)));
         }
         while ending.join_next().await.is_some() {}
     }

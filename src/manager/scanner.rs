@@ -39,8 +39,10 @@ impl Hooks<AnyScanner> for Scans {
     fn opened<'a>(&'a self, driver: &'a mut AnyScanner, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
         let capabilities = DeviceCapabilities::Scanner(driver.capabilities().clone());
         self.common().found(address, Some(capabilities));
-        self.common().reporter.connected(address);
         Box::pin(async { Ok(None) })
+    }
+    fn connected(&self, _driver: &mut AnyScanner, address: &str) {
+        self.common().reporter.connected(address);
     }
     fn event(&self, scan: Scan) {
         self.scanned(scan);

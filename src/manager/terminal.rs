@@ -49,8 +49,11 @@ struct State {
     /// What asks each transaction to stop, from when it is asked for until it has ended, also after its caller left.
     aborts: Vec<(IntentId, watch::Sender<bool>)>,
     /// What was told last about payments that stay open.
-    unsettled: Vec<(Option<IntentId>, String)>,
+    unsettled: Vec<Open>,
 }
+
+/// A payment that stays open, or all of them, and why.
+type Open = (Option<IntentId>, String);
 
 impl Shared<AnyTerminal> for SharedTerminal {
     fn new(setup: Setup) -> Self {
@@ -427,12 +430,13 @@ impl Drop for Abortable {
 impl SharedTerminal {
     /// Tells what was settled and what stays open, and wakes those who wait.
     fn settled(&self, settled: &[Settled]) {
-        let is_open = |s: &&Settled| !s.payment.is_decided();
-        for settled in settled.iter().filter(|s| !is_open(s)) {
+        let (decided, open): (Vec<_>, Vec<_>) = settled.iter().partition(|s| s.payment.is_decided());
+        let open = open.into_iter().map(|s| (Some(s.intent.id.clone()), s.evidence.clone())).collect();
+        let news = self.replace_unsettled(open);
+        for settled in decided {
             self.common.reporter.tell(EventKind::Settled(Box::new(settled.clone())));
         }
-        let open = settled.iter().filter(is_open).map(|s| (Some(s.intent.id.clone()), s.evidence.clone()));
-        self.unsettled(open.collect());
+        self.tell_unsettled(news);
         self.recovered.send_modify(|n| *n += 1);
     }
 
@@ -445,12 +449,20 @@ impl SharedTerminal {
     }
 
     /// Tells what stays open, as far as it is news.
-    fn unsettled(&self, open: Vec<(Option<IntentId>, String)>) {
-        let news: Vec<_> = {
-            let mut state = lock(&self.state);
-            let before = std::mem::replace(&mut state.unsettled, open);
-            state.unsettled.iter().filter(|open| !before.contains(open)).cloned().collect()
-        };
+    fn unsettled(&self, open: Vec<Open>) {
+        let news = self.replace_unsettled(open);
+        self.tell_unsettled(news);
+    }
+
+    /// What stays open from now on; returns what of it is news. Kept before anything is told, so that whoever hears of
+    /// it and looks at the state finds it so.
+    fn replace_unsettled(&self, open: Vec<Open>) -> Vec<Open> {
+        let mut state = lock(&self.state);
+        let before = std::mem::replace(&mut state.unsettled, open);
+        state.unsettled.iter().filter(|open| !before.contains(open)).cloned().collect()
+    }
+
+    fn tell_unsettled(&self, news: Vec<Open>) {
         for (intent, why) in news {
             self.common.reporter.tell(EventKind::Unsettled { intent, why });
         }
@@ -488,10 +500,11 @@ impl Hooks<AnyTerminal> for SharedTerminal {
         Box::pin(async move {
             let capabilities = DeviceCapabilities::Terminal(driver.capabilities().clone());
             self.common.found(address, Some(capabilities));
-            let again = self.recover(driver).await?;
-            self.common.reporter.connected(address);
-            Ok(again)
+            self.recover(driver).await
         })
+    }
+    fn connected(&self, _driver: &mut AnyTerminal, address: &str) {
+        self.common.reporter.connected(address);
     }
     fn tend<'a>(&'a self, driver: &'a mut AnyTerminal) -> BoxFuture<'a, (Option<Duration>, After)> {
         Box::pin(async move {

@@ -163,6 +163,11 @@ impl Routes {
     fn has(&self, route: &str) -> bool {
         lock(&self.routes).contains_key(route)
     }
+
+    /// Has the worker of a route look at its jobs; false if there is no such route.
+    fn wake(&self, route: &str) -> bool {
+        lock(&self.routes).get(route).map(|route| route.signal.wake.notify_one()).is_some()
+    }
 }
 
 impl Drop for Routes {
@@ -247,7 +252,7 @@ impl Spool {
         let mut after = 0;
         while let Some((job, _)) = self.store.next_job(route, after).await?.job {
             after = job.seq;
-            self.bus.tell(Source::Route(route.to_owned()), EventKind::PrintStranded { job: job.id });
+            stranded(&self.bus, route, job.id);
         }
         Ok(())
     }
@@ -255,13 +260,14 @@ impl Spool {
     /// Queues a job and returns at once.
     pub(crate) async fn submit(&self, id: &str, route: &str, content: &Content, origin: &Origin) -> Result<PrintJob> {
         self.store.queue_job(id, route, content, origin).await?;
-        self.wake(route);
-        Ok(self.follow(id))
+        Ok(self.queued(id, route))
     }
 
     /// A job that the caller has put in the queue.
     pub(crate) fn queued(&self, id: &str, route: &str) -> PrintJob {
-        self.wake(route);
+        if !self.routes.wake(route) {
+            stranded(&self.bus, route, id.to_owned());
+        }
         self.follow(id)
     }
 
@@ -280,7 +286,7 @@ impl Spool {
                 .hint("move it to a printer or route that is, then reprint it"));
         }
         self.store.reprint_job(id).await?;
-        self.wake(&job.route);
+        self.routes.wake(&job.route);
         Ok(self.follow(id))
     }
 
@@ -290,16 +296,15 @@ impl Spool {
         if job.route != route && !self.store.move_job(&job, route).await? {
             return Err(Error::new(Kind::Input, format!("print job `{id}` cannot be moved, it is {:?}", job.state)));
         }
-        self.wake(&job.route);
-        self.wake(route);
-        Ok(self.follow(id))
+        self.routes.wake(&job.route);
+        Ok(self.queued(id, route))
     }
 
     /// Gives up a job that waits or is parked.
     pub(crate) async fn cancel(&self, id: &str) -> Result<()> {
         let job = self.store.cancel_job(id).await?;
         self.changed.send_modify(|n| *n += 1);
-        self.wake(&job.route);
+        self.routes.wake(&job.route);
         Ok(())
     }
 
@@ -310,12 +315,6 @@ impl Spool {
         let mut running = self.running.subscribe();
         let ended = running.wait_for(|n| *n == 0);
         tokio::time::timeout_at(deadline, ended).await.ok();
-    }
-
-    fn wake(&self, route: &str) {
-        if let Some(route) = lock(&self.routes.routes).get(route) {
-            route.signal.wake.notify_one();
-        }
     }
 
     async fn outcome(&self, id: &str, patience: Duration) -> Result<Print> {
@@ -337,6 +336,10 @@ impl Spool {
             match tokio::time::timeout_at(deadline, changed.changed()).await {
                 Ok(Ok(())) => {}
                 _ if job.state == JobState::Printing => return Ok(Print::Printing { job: id(), on: on() }),
+                _ if !self.routes.has(&job.route) => {
+                    let why = format!("the route `{}` is not configured", job.route);
+                    return Ok(Print::Waiting { job: id(), why });
+                }
                 _ => return Ok(Print::Waiting { job: id(), why: why("it waits for its turn") }),
             }
         }
@@ -352,4 +355,9 @@ impl Running {
 
 fn same(a: &[PrinterDevice], b: &[PrinterDevice]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b))
+}
+
+/// Tells that a job waits for a route that is not there.
+fn stranded(bus: &Bus, route: &str, job: String) {
+    bus.tell(Source::Route(route.to_owned()), EventKind::PrintStranded { job });
 }

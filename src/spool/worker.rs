@@ -134,7 +134,7 @@ impl Worker {
                 biased;
                 Some(ended) = attempts.join_next() => {
                     match ended {
-                        Ok(attempt) => self.ended(attempt),
+                        Ok(attempt) => self.ended(attempt, signal.ended.load(Ordering::Acquire)),
                         Err(error) => tracing::error!(route = %self.route.name, %error, "an attempt panicked"),
                     }
                     self.changed.send_modify(|n| *n += 1);
@@ -243,16 +243,30 @@ impl Worker {
         self.tell(EventKind::PrintWaits { job, why });
     }
 
-    fn ended(&mut self, attempt: Attempt) {
+    fn ended(&mut self, attempt: Attempt, route_ended: bool) {
         self.under_way[attempt.printer] = None;
         let mut waiting = attempt.waiting;
         let Ended::Failed { why, never } = attempt.ended else { return };
+        if route_ended {
+            self.hand_over(waiting.job.id);
+            return;
+        }
         let times = waiting.tried[attempt.printer].as_ref().map_or(0, |t| t.times);
         let delay = (TRY_AGAIN * 2u32.saturating_pow(times)).min(TRY_AT_LEAST_EVERY);
         let again = (!never).then(|| Instant::now() + delay);
         waiting.tried[attempt.printer] = Some(Tried { why, times: times + 1, again });
         // Its row is read again; what was tried is kept.
         self.waiting.insert(0, waiting);
+    }
+
+    /// A job is back in the queue of a route that this worker has left: it is the affair of the route's next worker, if
+    /// there is one.
+    fn hand_over(&self, job: String) {
+        if let Some(routes) = self.routes.upgrade()
+            && !routes.wake(&self.route.name)
+        {
+            super::stranded(&self.bus, &self.route.name, job);
+        }
     }
 
     /// Something changed at a printer: what it could not print, it may print now.

@@ -33,31 +33,18 @@ pub(super) struct Witness {
 
 impl Lock {
     /// Takes the lock of the database at `path`, waiting a moment for a till that is just closing.
+    #[cfg(test)]
     pub(super) fn take(path: &Path, at: &str) -> Result<Self> {
-        let beside = beside(path, ".lock");
+        let mut wait = Wait::begin(path)?;
+        while !wait.try_lock()? {}
+        Self::taken(wait, at)
+    }
+
+    /// The lock, once [`Wait::try_lock`] has it.
+    pub(super) fn taken(wait: Wait, at: &str) -> Result<Self> {
+        let Wait { path, mut file, .. } = wait;
+        let beside = beside(&path, ".lock");
         let fault = |e| failure::file(e, &beside);
-        // Nothing is put beside a file that is not ours.
-        super::schema::look(path)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ONLY);
-        let mut file = options.open(&beside).map_err(fault)?;
-        own(&beside).map_err(fault)?;
-        let started = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(error)) => return Err(fault(error)),
-                Err(TryLockError::WouldBlock) => {
-                    let patience = if is_ours(&mut file) { OWN_PATIENCE } else { PATIENCE };
-                    if started.elapsed() > patience {
-                        return Err(held(path, &mut file));
-                    }
-                    std::thread::sleep(LOOK);
-                }
-            }
-        }
         let mut text = String::new();
         file.rewind().map_err(fault)?;
         // What cannot be read says nothing; the lock itself holds all the same.
@@ -109,6 +96,48 @@ impl Lock {
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())?;
         self.file.set_len(text.len() as u64)
+    }
+}
+
+/// Waits for the lock.
+pub(super) struct Wait {
+    path: PathBuf,
+    file: File,
+    started: Instant,
+}
+
+impl Wait {
+    /// Waits for the lock of the database at `path`.
+    pub(super) fn begin(path: &Path) -> Result<Self> {
+        let beside = beside(path, ".lock");
+        let fault = |e| failure::file(e, &beside);
+        // Nothing is put beside a file that is not ours.
+        super::schema::look(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ONLY);
+        let file = options.open(&beside).map_err(fault)?;
+        own(&beside).map_err(fault)?;
+        Ok(Self { path: path.to_owned(), file, started: Instant::now() })
+    }
+
+    /// Takes the lock; false after a moment, if a till has it that may be just closing.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`]: a till has had it for too long.
+    pub(super) fn try_lock(&mut self) -> Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(failure::file(error, &beside(&self.path, ".lock"))),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let patience = if is_ours(&mut self.file) { OWN_PATIENCE } else { PATIENCE };
+        if self.started.elapsed() > patience {
+            return Err(held(&self.path, &mut self.file));
+        }
+        std::thread::sleep(LOOK);
+        Ok(false)
     }
 }
 

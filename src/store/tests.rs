@@ -558,3 +558,46 @@ async fn numbers_go_on_after_everything_was_thrown_away() {
     assert_eq!(pruned.sales, 1);
     assert_eq!(store.next_number().await.expect("read").number, 2);
 }
+
+/// A panic in the middle of a transaction: what it wrote is gone, the others' work is on disk, and the store goes on.
+#[tokio::test]
+async fn a_request_that_panics_fails_alone() {
+    let till = Till::new();
+    let store = till.open().await;
+    let (reached, at) = tokio::sync::oneshot::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let first = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let first = store.write(move |_| {
+                reached.send(()).ok();
+                wait.recv().ok();
+                Ok(())
+            });
+            first.await
+        }
+    });
+    at.await.expect("begun");
+    // These queue up behind the first and share a transaction.
+    let origin = Origin::new();
+    let (before, after) = (content("before"), content("after"));
+    let before = store.queue_job("before", "kitchen", &before, &origin);
+    let panics = store.write(|db| -> Result<(), Failure> {
+        db.execute("DELETE FROM jobs", [])?;
+        panic!("a test panics");
+    });
+    let after = store.queue_job("after", "kitchen", &after, &origin);
+    let release = async { go_on.send(()).expect("waits") };
+    let (before, panicked, after, ()) = tokio::join!(biased; before, panics, after, release);
+    first.await.expect("runs").expect("written");
+    before.expect("on disk");
+    let panicked = panicked.expect_err("it panicked");
+    assert!(panicked.to_string().contains("panicked"), "{panicked}");
+    after.expect("on disk");
+    let read = store.read(|_| -> Result<(), Failure> { panic!("a test panics") }).await.expect_err("it panicked");
+    assert!(read.to_string().contains("panicked"), "{read}");
+    for id in ["before", "after"] {
+        assert!(store.job(id).await.expect("read").is_some(), "{id}");
+    }
+    store.queue_job("later", "kitchen", &content("later"), &origin).await.expect("the store goes on");
+}

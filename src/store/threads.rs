@@ -1,6 +1,7 @@
 //! The threads of the store: one that writes, with group commit, and those that read.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +11,7 @@ use tresen_hal::runtime::Worker;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
 use super::failure::{Failure, again, told};
-use super::lock::Lock;
+use super::lock::{Lock, Wait};
 use super::{meta, schema};
 use crate::manager::lock;
 
@@ -69,7 +70,11 @@ struct Request<F, T> {
 impl<T: Send, F: FnOnce(&Connection) -> Result<T, Failure> + Send> Work for Request<F, T> {
     fn run(&mut self, db: &Connection, path: &Path) -> Result<(), ()> {
         let work = self.work.take().ok_or(())?;
-        let done = work(db).map_err(|failure| failure.told(path));
+        // A panic goes down alone: the others in this transaction are not its callers.
+        let done = match catch_unwind(AssertUnwindSafe(|| work(db))) {
+            Ok(done) => done.map_err(|failure| failure.told(path)),
+            Err(_) => Err(panicked()),
+        };
         let ended = if done.is_ok() { Ok(()) } else { Err(()) };
         self.done = Some(done);
         ended
@@ -92,8 +97,23 @@ impl Writer {
     pub(super) async fn start(runtime: &dyn Runtime, path: Arc<Path>, opening: Opening) -> Result<(Self, meta::Meta)> {
         let worker = runtime.worker("tresen-store")?;
         let place = path.clone();
+        let mut wait = on(&worker, move || Wait::begin(&place)).await??;
+        loop {
+            let (waited, locked) = on(&worker, move || {
+                let locked = wait.try_lock();
+                (wait, locked)
+            })
+            .await?;
+            wait = waited;
+            if locked? {
+                break;
+            }
+            // Where work runs on this thread, the till that is closing may be a task here.
+            tokio::task::yield_now().await;
+        }
+        let place = path.clone();
         let opened = on(&worker, move || -> Result<(Connection, Lock, meta::Meta)> {
-            let mut lock = Lock::take(&place, &opening.at)?;
+            let mut lock = Lock::taken(wait, &opening.at)?;
             let [till, this] = &opening.ids;
             let db = schema::open(&place, till)?;
             let meta = meta::open(&db, &mut lock, &opening.at, this, &place)?;
@@ -122,7 +142,8 @@ impl Writer {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(move |db: &Connection, path: &Path| {
-            answer.send(work(db).map_err(|failure| failure.told(path))).ok();
+            let done = catch_unwind(AssertUnwindSafe(|| work(db).map_err(|failure| failure.told(path))));
+            answer.send(done.unwrap_or_else(|_| Err(panicked()))).ok();
         });
         self.hand_in(Call::Apart(work));
         answered.await.map_err(|_| gone())?
@@ -210,12 +231,17 @@ impl Reader {
 /// Runs `work` on `worker`, and waits for its result.
 async fn on<T: Send + 'static>(worker: &Worker, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (answer, answered) = oneshot::channel();
-    worker.run(Box::new(move || _ = answer.send(work())));
-    answered.await.map_err(|_| gone())
+    worker.run(Box::new(move || _ = answer.send(catch_unwind(AssertUnwindSafe(work)))));
+    answered.await.map_err(|_| gone())?.map_err(|_| panicked())
 }
 
 pub(super) fn gone() -> Error {
     Error::new(Kind::Storage, "the database was closed").hint("open the till again")
+}
+
+/// A defect of ours; nothing of the request was written.
+fn panicked() -> Error {
+    Error::new(Kind::Storage, "a request to the database panicked").hint("this is a defect, please report it")
 }
 
 fn commit_all(db: &Connection, batch: &mut VecDeque<Box<dyn Work>>, lock: &mut Lock, path: &Path) {

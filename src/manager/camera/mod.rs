@@ -173,8 +173,10 @@ impl Hooks<AnyCamera> for SharedCamera {
     fn opened<'a>(&'a self, camera: &'a mut AnyCamera, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
         let capabilities = DeviceCapabilities::Camera(camera.capabilities().clone());
         self.common().found(address, Some(capabilities));
-        self.common().reporter.connected(address);
         Box::pin(async { Ok(None) })
+    }
+    fn connected(&self, _camera: &mut AnyCamera, address: &str) {
+        self.common().reporter.connected(address);
     }
     fn event(&self, frame: Frame) {
         self.frames.send_replace(Some(frame));
