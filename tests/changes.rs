@@ -14,11 +14,13 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tresen::hal::runtime::{Work, Worker};
 use tresen::hal::{BoxFuture, Clock, Dots, Driver, Known, Runtime, SystemRuntime};
-use tresen::payment::Request;
 use tresen::payment::zvt::sim::{Misbehaviour, Profile};
+use tresen::payment::{Request, zvt};
 use tresen::printers::{Capabilities, DrawerPin, Job, Outcome, Printer, Status};
 use tresen::scanners::serial::sim::{Settings, Simulator as Scanner};
-use tresen::{Amount, Class, Config, DeviceId, Drivers, Error, EventKind, Kind, Plan, Print, Printers, Protocol};
+use tresen::{
+    Amount, Class, Config, Context, DeviceId, Drivers, Error, EventKind, Kind, Plan, Print, Printers, Protocol,
+};
 use tresen::{Receipt, Result, Scan, Terminals, Tresen};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -400,6 +402,33 @@ async fn whoever_hears_that_a_device_is_connected_and_looks_finds_it_ready() {
             connected += 1;
         }
     }
+}
+
+#[tokio::test]
+async fn a_recording_of_a_plan_of_the_programs_own_is_masked_like_others() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile { password: None, ..Profile::default() }).await;
+    let capture = counter.dir.path().join("day.capture");
+    let at = &counter.config().devices[&DeviceId::new(Class::Terminal, "counter")].address[0];
+    let address = at.clone().with("password", "246813").with("record", capture.to_str().expect("text"));
+    let options = zvt::Options::from_address(&address).expect("right");
+    let plan = Plan::at(&address, move |link, context: Context| {
+        let options = options.clone();
+        async move {
+            let journal = context.journal.expect("a till has one");
+            let terminal = zvt::open(link, options, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn tresen::payment::Terminal>)
+        }
+    });
+    let mut config = Config::default();
+    config.till.store = counter.db();
+    let till = Tresen::with(config).await.expect("opens");
+    let id = till.attach::<Terminals>("counter", vec![plan]).await.expect("new");
+    ready(till.phase(&id).expect("attached")).await;
+    till.close(LONG).await.expect("closes");
+    assert!(sim.with(|s| s.received(0x0600)) > 0, "it was registered, with its password");
+    let recorded = std::fs::read_to_string(capture).expect("recorded").replace(' ', "");
+    assert!(recorded.contains("0600") && !recorded.contains("246813"), "{recorded}");
 }
 
 #[tokio::test]
