@@ -80,7 +80,7 @@ async fn an_unfinished_command_of_an_earlier_host_is_flushed() {
 
 #[tokio::test(start_paused = true)]
 async fn options_come_from_the_address() {
-    let address = "escpos+tcp://10.0.0.20?profile=generic-58mm".parse().expect("an address");
+    let address = "escpos+tcp://10.0.0.20:9100?profile=generic-58mm".parse().expect("an address");
     let options = Options::from_address(&address).expect("a profile");
     assert_eq!(options.profile, Some(Profile::generic_58()));
     assert_eq!(options.label, "escpos+tcp://10.0.0.20:9100");
