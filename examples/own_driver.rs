@@ -65,7 +65,9 @@ async fn main() -> Result<()> {
     config.till.store = folder.path().join("till.db");
     let till = Tresen::builder().drivers(drivers).with(config).await?;
     let receipt = Receipt::new().text("Café Tresen").row("2 Flat white", "7.60").rule();
-    println!("{:?}", till.printer("journal")?.print(&receipt).await?);
+    // A printer that is off does not keep this program waiting; its job stays queued.
+    let journal = till.printer("journal")?.with_patience(std::time::Duration::from_secs(5));
+    println!("{:?}", journal.print(&receipt).await?);
     till.close(std::time::Duration::from_secs(1)).await
 }
 

@@ -42,7 +42,7 @@ impl Tresen {
     /// Takes a device away: its running call is finished within `within` and broken off then; a driver that hangs as it
     /// says goodbye takes 5 s more. Its handles refuse every call from now on, until a device of that class and name is
     /// attached; print jobs that wait for it alone wait until it, or another route, takes them. A payment that was broken
-    /// off stays open in the journal. Dropping the future discards the answer, not the change.
+    /// off stays open in the journal. A device of the configuration is back with the next reload. Dropping the future discards the answer, not the change.
     ///
     /// # Errors
     /// [`Kind::Config`]: there is no such device; [`Kind::Storage`]: the database cannot be read.

@@ -14,11 +14,13 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tresen::hal::runtime::{Work, Worker};
 use tresen::hal::{BoxFuture, Clock, Dots, Driver, Known, Runtime, SystemRuntime};
-use tresen::payment::Request;
 use tresen::payment::zvt::sim::{Misbehaviour, Profile};
+use tresen::payment::{Request, zvt};
 use tresen::printers::{Capabilities, DrawerPin, Job, Outcome, Printer, Status};
 use tresen::scanners::serial::sim::{Settings, Simulator as Scanner};
-use tresen::{Amount, Class, Config, DeviceId, Drivers, Error, EventKind, Kind, Plan, Print, Printers, Protocol};
+use tresen::{
+    Amount, Class, Config, Context, DeviceId, Drivers, Error, EventKind, Kind, Plan, Print, Printers, Protocol,
+};
 use tresen::{Receipt, Result, Scan, Terminals, Tresen};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -37,12 +39,15 @@ struct Gate {
     begun: Arc<Semaphore>,
     go_on: Arc<Semaphore>,
     prints: Arc<AtomicUsize>,
+    /// How the first print fails.
+    fails: fn() -> Error,
 }
 
 impl Gate {
     fn new() -> Self {
         let shut = || Arc::new(Semaphore::new(0));
-        Self { begun: shut(), go_on: shut(), prints: Arc::default() }
+        let fails = || Error::new(Kind::Busy, "the cutter is stuck");
+        Self { begun: shut(), go_on: shut(), prints: Arc::default(), fails }
     }
 
     fn plan(&self) -> Plan<dyn Printer> {
@@ -56,7 +61,8 @@ impl Gate {
     /// The protocol `slow`, for configurations.
     fn drivers(&self) -> Drivers {
         let (gate, mut drivers) = (self.clone(), Drivers::standard());
-        drivers.register(Protocol::new::<Printers>("slow", move |_| Ok(gate.plan()))).expect("a free name");
+        let slow = Protocol::new::<Printers>("slow", move |_| Ok(gate.plan()));
+        drivers.register(slow.options(|_| vec!["speed"])).expect("a free name");
         drivers
     }
 
@@ -97,7 +103,7 @@ impl Printer for Slow {
         Box::pin(async move {
             self.gate.pass().await;
             match self.gate.prints.fetch_add(1, Ordering::Relaxed) {
-                0 => Outcome::Failed { error: Error::new(Kind::Busy, "the cutter is stuck"), safe_to_retry: true },
+                0 => Outcome::Failed { error: (self.gate.fails)(), safe_to_retry: true },
                 _ => Outcome::Accepted,
             }
         })
@@ -124,7 +130,7 @@ async fn slow_kitchen(counter: &Counter, gate: &Gate) -> (Tresen, Config) {
 /// Asks for a change and leaves at once.
 async fn asked(change: impl Future) {
     let mut change = pin!(change);
-    poll_fn(|cx| Poll::Ready(drop(change.as_mut().poll(cx)))).await;
+    poll_fn(|cx| Poll::Ready(change.as_mut().poll(cx).is_ready())).await;
 }
 
 /// Lets every other task run until it waits.
@@ -145,6 +151,25 @@ async fn a_job_that_fails_while_its_route_changes_is_printed_by_the_changed_rout
     gate.open();
     assert_eq!(job.outcome(DEADLINE).await.expect("read"), Print::Accepted { on: "a".into() });
     assert_eq!(gate.prints.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn what_a_printer_can_never_print_its_replacement_may() {
+    let (counter, mut gate) = (Counter::new(), Gate::new());
+    gate.fails = || Error::new(Kind::Unsupported, "no pictures").with_retry(tresen::Retry::Never);
+    gate.open();
+    let (till, mut config) = slow_kitchen(&counter, &gate).await;
+    let mut events = till.events();
+    let job = till.printer("a").expect("a printer").submit(&receipt("logo")).await.expect("stored");
+    // One job later the worker has put that one aside.
+    let next = till.printer("a").expect("a printer").print(&receipt("2 Soup")).await;
+    assert!(matches!(next, Ok(Print::Accepted { .. })), "{next:?}");
+    assert!(matches!(job.now().await, Ok(Print::Waiting { .. })));
+    let a = config.devices.get_mut(&printer("a")).expect("configured");
+    a.options.insert("speed".into(), tresen::config::OptionValue::Number(2));
+    assert_eq!(till.reload_with(config, LONG).await.expect("right").replaced, [printer("a")]);
+    event(&mut events, |_, kind| matches!(kind, EventKind::Printed { job: id, .. } if id == job.id()).then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -329,6 +354,9 @@ async fn a_device_has_one_name() {
     assert_eq!(till.devices().len(), 1, "nothing has changed");
 }
 
+/// When it was, and which devices were ready.
+type Seen = (Timestamp, Vec<DeviceId>);
+
 /// A clock that calls back when it is asked: each event asks it as it is told.
 struct Watching {
     system: SystemRuntime,
@@ -379,7 +407,7 @@ async fn whoever_hears_that_a_device_is_connected_and_looks_finds_it_ready() {
     let mut empty = Config::default();
     empty.till.store = counter.db();
     let till = Tresen::builder().runtime(runtime.clone()).with(empty.clone()).await.expect("opens");
-    let seen: Arc<Mutex<Vec<(Timestamp, Vec<DeviceId>)>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let (looks, notes) = (till.clone(), seen.clone());
     let look = move |at| {
         let ready = looks.devices().into_iter().filter(|d| d.phase.is_ready()).map(|d| d.id).collect();
@@ -400,6 +428,33 @@ async fn whoever_hears_that_a_device_is_connected_and_looks_finds_it_ready() {
             connected += 1;
         }
     }
+}
+
+#[tokio::test]
+async fn a_recording_of_a_plan_of_the_programs_own_is_masked_like_others() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile { password: None, ..Profile::default() }).await;
+    let capture = counter.dir.path().join("day.capture");
+    let at = &counter.config().devices[&DeviceId::new(Class::Terminal, "counter")].address[0];
+    let address = at.clone().with("password", "246813").with("record", capture.to_str().expect("text"));
+    let options = zvt::Options::from_address(&address).expect("right");
+    let plan = Plan::at(&address, move |link, context: Context| {
+        let options = options.clone();
+        async move {
+            let journal = context.journal.expect("a till has one");
+            let terminal = zvt::open(link, options, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn tresen::payment::Terminal>)
+        }
+    });
+    let mut config = Config::default();
+    config.till.store = counter.db();
+    let till = Tresen::with(config).await.expect("opens");
+    let id = till.attach::<Terminals>("counter", vec![plan]).await.expect("new");
+    ready(till.phase(&id).expect("attached")).await;
+    till.close(LONG).await.expect("closes");
+    assert!(sim.with(|s| s.received(0x0600)) > 0, "it was registered, with its password");
+    let recorded = std::fs::read_to_string(capture).expect("recorded").replace(' ', "");
+    assert!(recorded.contains("0600") && !recorded.contains("246813"), "{recorded}");
 }
 
 #[tokio::test]

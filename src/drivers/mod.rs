@@ -140,6 +140,15 @@ impl Drivers {
         protocol.map_or_else(|| Box::new(link::record::Plain) as _, Protocol::new_redactor)
     }
 
+    /// A plan from elsewhere, with the redactor of the protocol that its address names, if it has none of its own.
+    pub(crate) fn redacted<C: DeviceClass>(&self, plan: Plan<C::Driver>) -> Plan<C::Driver> {
+        let protocol = plan.address().and_then(|address| self.protocol(C::CLASS, address.protocol()));
+        match protocol {
+            Some(protocol) => protocol.redacted(plan),
+            None => plan,
+        }
+    }
+
     /// A found device with the protocol that it most likely speaks.
     #[must_use]
     pub fn recognised(&self, mut found: Found) -> Found {

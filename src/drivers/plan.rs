@@ -62,7 +62,8 @@ pub struct Plan<D: ?Sized> {
     address: Option<Address>,
     within: Duration,
     how: How<D>,
-    redactor: RedactorMaker,
+    /// Where there is none, the protocol of the address has one.
+    redactor: Option<RedactorMaker>,
 }
 
 enum How<D: ?Sized> {
@@ -112,7 +113,7 @@ impl<D: ?Sized + 'static> Plan<D> {
     }
 
     fn with(label: String, how: How<D>) -> Self {
-        Self { label, address: None, within: Self::WITHIN, how, redactor: Arc::new(|| Box::new(link::record::Plain)) }
+        Self { label, address: None, within: Self::WITHIN, how, redactor: None }
     }
 
     /// Says where the device is: it is opened at once when it is plugged in there.
@@ -132,8 +133,16 @@ impl<D: ?Sized + 'static> Plan<D> {
         self
     }
 
-    pub(super) fn redacted(mut self, redactor: RedactorMaker) -> Self {
-        self.redactor = redactor;
+    /// What masks card data and passwords when the link of its address is recorded; a new one for each link. Without it,
+    /// a plan that is attached to a till has that of the protocol which its address names.
+    #[must_use]
+    pub fn redactor(self, redactor: impl Fn() -> Box<dyn Redactor> + Send + Sync + 'static) -> Self {
+        Self { redactor: Some(Arc::new(redactor)), ..self }
+    }
+
+    /// The same with this redactor, if it has none.
+    pub(super) fn redacted(mut self, redactor: &RedactorMaker) -> Self {
+        self.redactor.get_or_insert_with(|| redactor.clone());
         self
     }
 
@@ -166,7 +175,9 @@ impl<D: ?Sized + 'static> Plan<D> {
             match &self.how {
                 How::Addressed(make) => {
                     let address = self.address.as_ref().ok_or_else(|| Error::new(Kind::Config, "has no address"))?;
-                    let link = link::open_redacted(address, (self.redactor)()).await?;
+                    let plain = || Box::new(link::record::Plain) as Box<dyn Redactor>;
+                    let redactor = self.redactor.as_ref().map_or_else(plain, |redactor| redactor());
+                    let link = link::open_redacted(address, redactor).await?;
                     make(link, context).await
                 }
                 How::Linked(link, make) => make(link().await?, context).await,

@@ -116,7 +116,12 @@ impl Protocol {
 
     pub(super) fn parse<C: DeviceClass>(&self, address: &Address) -> Option<Result<Plan<C::Driver>>> {
         let parse = self.parse.downcast_ref::<Parse<C::Driver>>()?;
-        Some(parse(address).map(|plan| plan.redacted(self.redactor.clone())))
+        Some(parse(address).map(|plan| self.redacted(plan)))
+    }
+
+    /// A plan with the redactor of this protocol, if it has none of its own.
+    pub(super) fn redacted<D: ?Sized + 'static>(&self, plan: Plan<D>) -> Plan<D> {
+        plan.redacted(&self.redactor)
     }
 
     pub(super) fn check(&self, drivers: &Drivers, address: &Address) -> Result<()> {

@@ -5,6 +5,7 @@
 //! while the device is away, and a reset breaks off what hangs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -73,6 +74,8 @@ pub(crate) struct Owned<D: ?Sized> {
 struct Handle<D: ?Sized> {
     calls: Arc<Calls<D>>,
     phase: Arc<watch::Sender<Phase>>,
+    /// How often it was closed and became good again.
+    lives: AtomicU64,
 }
 
 impl<D: ?Sized> Drop for Handle<D> {
@@ -97,7 +100,8 @@ pub(crate) fn unowned<D: Driver + ?Sized + 'static>(name: &str) -> Owned<D> {
     let (phase, watched) = watch::channel(Phase::Opening);
     let name: Arc<str> = name.into();
     let (calls, phase) = (Arc::new(Calls::new(name.clone())), Arc::new(phase));
-    Owned { name, handle: Arc::new(Handle { calls, phase }), phase: watched, caller: None }
+    let handle = Handle { calls, phase, lives: AtomicU64::new(0) };
+    Owned { name, handle: Arc::new(handle), phase: watched, caller: None }
 }
 
 impl<D: Driver + ?Sized + 'static> Owned<D> {
@@ -123,6 +127,7 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
 
     /// All handles are good again, after [`Owned::close`] has ended and before the next [`Owned::start`].
     pub(crate) fn open_again(&self) {
+        self.handle.lives.fetch_add(1, Ordering::AcqRel);
         self.handle.calls.open_again();
         self.handle.phase.send_replace(Phase::Opening);
     }
@@ -132,6 +137,11 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         let (calls, phase) = (self.handle.calls.clone(), self.handle.phase.clone());
         let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls };
         tokio::spawn(supervise(Arc::new(task)));
+    }
+
+    /// How often a device was attached under its name before, for this handle.
+    pub(crate) fn lives(&self) -> u64 {
+        self.handle.lives.load(Ordering::Acquire)
     }
 
     /// Whether this is not the only handle.

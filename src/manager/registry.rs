@@ -100,6 +100,7 @@ impl Registry {
         for address in plans.iter().filter_map(Plan::address) {
             self.is_free(address, |_| true)?;
         }
+        let plans = plans.into_iter().map(|plan| self.drivers.redacted::<C>(plan)).collect();
         self.add(name, plans, None, true)
     }
 

@@ -144,6 +144,8 @@ struct Routes {
 /// A route and what its worker is told.
 struct Running {
     printers: Vec<PrinterDevice>,
+    /// Which of the devices of that name each of them was: another one may print what this one could not.
+    lives: Vec<u64>,
     signal: Arc<Signal>,
 }
 
@@ -205,7 +207,7 @@ impl Spool {
             for route in routes {
                 let name = route.name.clone();
                 let run = match before.remove(&name) {
-                    Some(run) if same(&run.printers, &route.printers) => run,
+                    Some(run) if run.serves(&route.printers) => run,
                     Some(run) => {
                         run.end();
                         self.run(route)
@@ -234,7 +236,8 @@ impl Spool {
             worker.run(told).await;
             running.send_modify(|n| *n -= 1);
         });
-        Running { printers, signal }
+        let lives = lives(&printers);
+        Running { printers, lives, signal }
     }
 
     /// The first printer of a route, if there is such a route.
@@ -347,14 +350,21 @@ impl Spool {
 }
 
 impl Running {
+    /// Whether these are its printers, and none of them was replaced.
+    fn serves(&self, printers: &[PrinterDevice]) -> bool {
+        self.printers.len() == printers.len()
+            && self.printers.iter().zip(printers).all(|(a, b)| a.is_same(b))
+            && self.lives == lives(printers)
+    }
+
     fn end(&self) {
         self.signal.ended.store(true, Ordering::Release);
         self.signal.wake.notify_one();
     }
 }
 
-fn same(a: &[PrinterDevice], b: &[PrinterDevice]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b))
+fn lives(printers: &[PrinterDevice]) -> Vec<u64> {
+    printers.iter().map(|printer| printer.owned.lives()).collect()
 }
 
 /// Tells that a job waits for a route that is not there.

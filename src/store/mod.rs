@@ -68,8 +68,8 @@ impl Store {
     /// Opens the database at `path` to write, making it or migrating it to this version where needed.
     /// The file and those beside it (`-wal`, `-shm`, `.lock`) are readable by their owner only.
     ///
-    /// The lock on `till.db.lock` is held until the last clone is dropped; the file says in words who
-    /// holds it. A process that ends, however it ends, lets go of it. If it is held, this waits up to
+    /// The lock on `till.db.lock` is held until the store is closed or its last clone is dropped; the file
+    /// says in words who holds it. A process that ends, however it ends, lets go of it. If it is held, this waits up to
     /// two seconds for a till that is just closing, ten if that is one of this very process.
     ///
     /// # Errors

@@ -295,3 +295,63 @@ fn transaction(
 
 /// Requests in one commit. More would not make it faster, only make the first of them wait.
 const BATCH: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tresen_printers::{Content, Receipt};
+
+    use super::*;
+    use crate::store::{Origin, Store};
+
+    fn content(word: &str) -> Content {
+        Content::Receipt(Receipt::new().text(word).cut())
+    }
+
+    /// A panic in the middle of a transaction: what it wrote is gone, the others' work is on disk, and the store goes on.
+    #[tokio::test]
+    async fn a_request_that_panics_fails_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let runtime = Arc::new(tresen_hal::SystemRuntime::new());
+        let store = Store::open(&dir.path().join("till.db"), runtime).await.expect("opens");
+        let (reached, at) = tokio::sync::oneshot::channel();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let first = tokio::spawn({
+            let store = store.clone();
+            async move {
+                let first = store.write(move |_| {
+                    reached.send(()).ok();
+                    wait.recv().ok();
+                    Ok(())
+                });
+                first.await
+            }
+        });
+        at.await.expect("begun");
+        // These queue up behind the first and share a transaction.
+        let origin = Origin::new();
+        let (before, after) = (content("before"), content("after"));
+        let before = store.queue_job("before", "kitchen", &before, &origin);
+        let panics = store.write(|db| -> Result<(), Failure> {
+            db.execute("DELETE FROM jobs", [])?;
+            panic!("a test panics");
+        });
+        let after = store.queue_job("after", "kitchen", &after, &origin);
+        let release = async { go_on.send(()).expect("waits") };
+        let all = async { tokio::join!(biased; before, panics, after, release) };
+        let answered = tokio::time::timeout(std::time::Duration::from_secs(40), all).await;
+        let (before, panicked, after, ()) = answered.expect("each request is answered");
+        first.await.expect("runs").expect("written");
+        before.expect("on disk");
+        let panicked = panicked.expect_err("it panicked");
+        assert!(panicked.to_string().contains("panicked"), "{panicked}");
+        after.expect("on disk");
+        let read = store.read(|_| -> Result<(), Failure> { panic!("a test panics") }).await.expect_err("it panicked");
+        assert!(read.to_string().contains("panicked"), "{read}");
+        for id in ["before", "after"] {
+            assert!(store.job(id).await.expect("read").is_some(), "{id}");
+        }
+        store.queue_job("later", "kitchen", &content("later"), &origin).await.expect("the store goes on");
+    }
+}

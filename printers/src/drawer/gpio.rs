@@ -84,10 +84,14 @@ impl<P: OutputPin + Send> CashDrawer for GpioDrawer<P> {
             if let Some(at) = self.rested {
                 sleep_until(at).await;
             }
-            self.rested = Some(Instant::now() + self.pulse.with_rest());
+            let begun = Instant::now();
+            self.rested = Some(begun + self.pulse.with_rest());
             let coil = Coil::energise(&mut self.pin, self.active)?;
             sleep(self.pulse.0).await;
-            coil.release()
+            let released = coil.release();
+            // A busy executor may have come back late: the longer the pulse was, the longer the rest.
+            self.rested = Some(Instant::now() + begun.elapsed() * Pulse::REST);
+            released
         })
     }
 
@@ -266,6 +270,20 @@ mod tests {
         let pin = Pin::new();
         let pulse = Pulse::new(Duration::from_millis(200)).expect("within bounds");
         (pin.clone(), GpioDrawer::new(pin, active, pulse).expect("a pin"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pulse_that_a_busy_executor_prolongs_is_followed_by_a_longer_rest() {
+        let (pin, mut drawer) = drawer(PinState::High);
+        {
+            let mut kick = drawer.kick();
+            std::future::poll_fn(|cx| std::task::Poll::Ready(kick.as_mut().poll(cx).is_ready())).await;
+            tokio::time::advance(Duration::from_millis(500)).await;
+            kick.await.expect("drives");
+        }
+        drawer.kick().await.expect("drives");
+        let times: Vec<_> = pin.levels().into_iter().skip(1).map(|(at, _)| at).collect();
+        assert_eq!(times, [0, 500, 2500, 2700], "on for at most a fifth of the time");
     }
 
     #[tokio::test(start_paused = true)]
