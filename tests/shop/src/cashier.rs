@@ -238,7 +238,10 @@ impl Cashier {
         let id = format!("bon-{}-{:03}", self.name, self.jobs);
         let route = if self.jobs.is_multiple_of(3) { "receipt" } else { "bons" };
         let Ok(printer) = counter.till.printer(route) else { return };
-        let receipt = Receipt::new().text(head(&id)).text("2 Soup of the day").text(foot(&id)).cut();
+        // Long ones, so that something can happen to them half-way; the same each time.
+        let lines = (self.jobs * 7) % 60;
+        let dishes = (0..lines).fold(Receipt::new().text(head(&id)), |receipt, n| receipt.text(format!("{n} Soup")));
+        let receipt = dishes.text(foot(&id)).cut();
         counter.world.notebook().jobs.entry(id.clone()).or_insert(false);
         if self.dice.percent(50) {
             let what = format!("queues {id} for {route}");
