@@ -40,7 +40,7 @@ pub struct Run {
 pub fn run(seed: u64) -> Run {
     let mut dice = Dice::new(seed);
     let world = World::new(&mut dice);
-    let trouble = [0, 10, 30][dice.index(3)];
+    let trouble = [0, 20, 60][dice.index(3)];
     world.printers.iter().for_each(|place| place.trouble(trouble));
     world.terminals.iter().for_each(|place| place.trouble(trouble));
     world.scanners.iter().for_each(|place| place.trouble(trouble));
@@ -48,14 +48,14 @@ pub fn run(seed: u64) -> Run {
         Box::new(Cashier::new("anna", "hand", 3 + dice.below(4) as u32, dice.fork())),
         Box::new(Cashier::new("ben", "belt", 2 + dice.below(4) as u32, dice.fork())),
         Box::new(Manager::new(5, dice.fork())),
-        Box::new(Weather::new(4 + dice.below(12) as u32, dice.fork())),
+        Box::new(Weather::new(6 + dice.below(20) as u32, dice.fork())),
     ];
     let lives = dice.below(5);
     for _ in 0..lives {
         let fuse = match dice.below(3) {
-            0 => Fuse::Call(dice.below(250)),
-            1 => Fuse::Chunk(dice.below(400)),
-            _ => Fuse::Time(dice.millis(0, 200_000)),
+            0 => Fuse::Call(dice.below(200)),
+            1 => Fuse::Chunk(dice.below(250)),
+            _ => Fuse::Time(dice.millis(0, 120_000)),
         };
         live(&world, dice.bits(), fuse, &mut actors, false);
         if world.violation().is_some() {

@@ -107,11 +107,11 @@ impl Actor for Weather {
             let world: &Arc<World> = &counter.world;
             while self.events > 0 {
                 self.events -= 1;
-                let pause = self.dice.millis(500, 15_000);
+                let pause = self.dice.millis(200, 8_000);
                 counter.pause(pause).await;
                 self.event(world);
                 counter.check().await;
-                let pause = self.dice.millis(0, 20_000);
+                let pause = self.dice.millis(0, 10_000);
                 counter.pause(pause).await;
                 free_disk(world);
             }
