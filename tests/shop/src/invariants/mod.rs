@@ -45,6 +45,7 @@ pub async fn at_any_time(counter: &Counter) -> Held {
     let books = Books::read(counter).await?;
     money::charged_is_in_the_ledger_once(counter, &books)?;
     money::stored_is_in_the_journal(counter, &books)?;
+    money::acknowledged_is_journalled(counter, &books)?;
     paper::nothing_is_printed_twice(counter)?;
     paper::proven_is_on_paper(counter, &books)?;
     paper::waiting_is_not_on_paper(counter, &books)?;

@@ -1,6 +1,7 @@
 //! Money: the journal and the terminals' ledgers.
 
 use tresen::payment::Operation;
+use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Kind, State, Transaction};
 use tresen::{Payment, StoredPayment};
 
@@ -74,6 +75,28 @@ pub fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
                 ));
             };
             open.remove(found);
+        }
+    }
+    Ok(())
+}
+
+/// A terminal that takes back what is not acknowledged has stored it: then the approval was in the journal before it was
+/// acknowledged, and still is.
+pub fn acknowledged_is_journalled(counter: &Counter, books: &Books) -> Held {
+    let by_hand = counter.world.notebook().by_hand.clone();
+    for (at, place) in counter.world.terminals.iter().enumerate() {
+        if place.with(|t| t.profile_mut().commit) != Commit::Reverses {
+            continue;
+        }
+        let ledger = ledger(counter, place.name());
+        for stored in ledger.iter().filter(|t| t.state == State::Stored && !by_hand.contains(&(at, t.receipt))) {
+            let approved = |p: &&StoredPayment| {
+                let receipt = p.entry.approved.as_ref().and_then(|charge| charge.receipt_number.clone());
+                p.entry.intent.terminal == place.name() && receipt.and_then(|r| r.parse().ok()) == Some(stored.receipt)
+            };
+            if books.payments.iter().filter(approved).count() != 1 {
+                return Err(format!("{} has stored {stored:?}, whose approval is not in the journal", place.name()));
+            }
         }
     }
     Ok(())
