@@ -4,8 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{ACCEPTED, Counter, PRICE, cut_before, is_charged, pay, reason, why};
+use common::{ACCEPTED, Counter, PRICE, cut_before, is_charged, next_customer_pays, pay, reason, why};
 use tokio::sync::{mpsc, watch};
+use tresen_hal::link::fault::{Damage, Plan};
 use tresen_hal::{Effect, Kind};
 use tresen_payment::zvt::sim::{Misbehaviour, Profile};
 use tresen_payment::{Reason, Request, Terminal, Watch};
@@ -58,4 +59,27 @@ async fn a_slow_terminal_can_be_used_with_a_longer_t3() {
     counter.options.timeouts.t3 = Duration::from_secs(8);
     let mut terminal = counter.open().await.expect("registers");
     assert!(is_charged(&pay(&mut terminal, "sale").await.expect("an outcome")));
+}
+
+/// The session's deadlines run while it waits for an answer; a link that takes no bytes has to end, too, or nobody can
+/// pay any more.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_takes_nothing_any_more_is_given_up_at_whichever_message() {
+    for nth in 0..12 {
+        let mut counter = Counter::new(Profile::default());
+        counter.options.grace = Duration::ZERO;
+        let plan = Plan::default().sent(nth, Damage::Stall);
+        let within = Duration::from_secs(30);
+        let opened = tokio::time::timeout(within, counter.open_broken(plan)).await.expect("opening ends");
+        if let Ok(mut terminal) = opened {
+            let paid = tokio::time::timeout(within, pay(&mut terminal, "sale")).await.expect("the payment ends");
+            match &paid {
+                Ok(paid) => assert!(!paid.is_decided(), "{nth}: {paid:?}"),
+                Err(error) => assert_eq!(error.effect(), Effect::None, "{nth}: {error}"),
+            }
+        }
+        let mut terminal = counter.open().await.expect("registers again");
+        terminal.recover().await.expect("asks");
+        next_customer_pays(&mut counter, terminal).await;
+    }
 }

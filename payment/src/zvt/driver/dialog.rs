@@ -1,6 +1,6 @@
 //! One command from its sending to its end: the session bound to the link, and approvals to the journal.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::{Effect, Error, Kind, Result};
@@ -224,12 +224,17 @@ impl Terminal {
     }
 
     /// Sends what the session wants sent.
+    ///
+    /// # Errors
+    /// The link is lost, or takes nothing for [`SEND_WITHIN`]; some of it may have been sent.
     pub(super) async fn flush(&mut self) -> Result<()> {
         while let Some(apdu) = self.session.poll_transmit() {
             let mut bytes = Vec::new();
             self.framing.encode(&mut bytes, &apdu);
             trace(&mut self.frames, Direction::Sent, &bytes);
-            self.link.send(&bytes).await.map_err(|e| e.at(&self.options.name))?;
+            let stuck = |_| Err(Error::new(Kind::Timeout, format!("the link took nothing for {SEND_WITHIN:?}")));
+            let sent = tokio::time::timeout(SEND_WITHIN, self.link.send(&bytes)).await;
+            sent.unwrap_or_else(stuck).map_err(|e| e.at(&self.options.name))?;
         }
         Ok(())
     }
@@ -403,5 +408,7 @@ impl std::fmt::Display for Hex<'_> {
 
 /// Different results of one command. One is right.
 const MOST_RESULTS: u32 = 32;
+/// How long a message may take to be sent: they are short, and a working link takes one at once.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// From this many wishes to abort on, a terminal that has fallen silent is left.
 const LEAVE: u32 = 3;

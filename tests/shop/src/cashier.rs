@@ -1,0 +1,363 @@
+//! A cashier: opens sales, scans, takes money in every way, parks, resumes, closes.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tresen::sale::{Line, Sale, Sold, TenderState, Vat};
+use tresen::scanners::Symbology;
+use tresen::{Amount, Payment, Print, Receipt, SaleState};
+
+use crate::counter::{Actor, Counter, Shift};
+use crate::dice::Dice;
+use crate::invariants::{foot, head};
+use crate::notebook::SaleNote;
+
+/// One cashier. Two at one till have two customers at the same time.
+pub struct Cashier {
+    name: String,
+    scanner: &'static str,
+    dice: Dice,
+    /// Customers who are still to come.
+    customers: u32,
+    /// Sales that were left open.
+    open: Vec<String>,
+    articles: u32,
+    jobs: u32,
+}
+
+impl Cashier {
+    /// A cashier who serves so many customers, with this scanner.
+    pub fn new(name: &str, scanner: &'static str, customers: u32, dice: Dice) -> Self {
+        Self { name: name.to_owned(), scanner, dice, customers, open: Vec::new(), articles: 0, jobs: 0 }
+    }
+
+    async fn step(&mut self, counter: &Counter) {
+        match self.dice.below(10) {
+            0..=5 => {
+                self.customers -= 1;
+                self.serve(counter).await;
+            }
+            6 | 7 => match self.open.pop() {
+                Some(id) => self.take_up(counter, &id).await,
+                None => self.print(counter).await,
+            },
+            8 => self.print(counter).await,
+            _ => self.look(counter).await,
+        }
+    }
+
+    /// A customer, from the first article on.
+    async fn serve(&mut self, counter: &Counter) {
+        let opened = counter.call(&self.name, "opens a sale", AT_ONCE, counter.till.open_sale()).await;
+        let Ok(mut sale) = opened else { return };
+        let note = SaleNote { id: sale.id().to_owned(), ..SaleNote::default() };
+        counter.world.notebook().sales.push(note);
+        self.open.push(sale.id().to_owned());
+        for _ in 0..=self.dice.below(3) {
+            self.add(counter, &mut sale).await;
+            let pause = self.dice.millis(0, 3_000);
+            counter.pause(pause).await;
+        }
+        if sale.ticket().lines().len() > 1 && self.dice.percent(15) {
+            let at = self.dice.index(sale.ticket().lines().len());
+            let name = sale.ticket().lines()[at].name.clone();
+            note_line(counter, sale.id(), &name, false);
+            if counter.call(&self.name, format_args!("takes out {name}"), AT_ONCE, sale.remove(at)).await.is_ok()
+                && let Some(note) = counter.world.notebook().sale(sale.id())
+            {
+                note.lines.remove(&name);
+                note.removed.insert(name);
+            }
+        }
+        if self.dice.percent(20) {
+            counter.world.story.tell(&self.name, "parks the sale");
+            return;
+        }
+        self.finish(counter, sale).await;
+    }
+
+    async fn add(&mut self, counter: &Counter, sale: &mut Sale) {
+        self.articles += 1;
+        let name = if self.dice.percent(30) { self.scan(counter).await } else { None };
+        let name = name.unwrap_or_else(|| format!("Article {}-{}", self.name, self.articles));
+        let (pieces, price) = (1 + self.dice.below(3) as u32, Amount::eur(1 + self.dice.below(40_00) as i64));
+        let line = Line::pieces(&*name, pieces.into(), price, Vat::percent(19)).expect("it fits");
+        note_line(counter, sale.id(), &name, false);
+        if counter.call(&self.name, format_args!("adds {name}"), AT_ONCE, sale.add(line)).await.is_ok() {
+            note_line(counter, sale.id(), &name, true);
+        }
+    }
+
+    /// Holds an article in front of the scanner. It may be away, or slow.
+    async fn scan(&mut self, counter: &Counter) -> Option<String> {
+        let place = counter.world.scanners.iter().find(|place| place.name() == self.scanner)?;
+        let code = format!("{}{:05}", self.name, self.articles);
+        place.with(|device| device.scan(&code, Symbology::Code128));
+        let scanner = counter.till.scanner(self.scanner).ok()?;
+        let scan = tokio::time::timeout(Duration::from_secs(4), scanner.next()).await.ok();
+        counter.world.alive().await;
+        let scan = scan?;
+        let text = scan.text;
+        counter.world.story.tell(&self.name, format_args!("scans {text:?}"));
+        Some(format!("Scanned {text} as {}", self.articles))
+    }
+
+    /// Goes on with a sale that was left open.
+    async fn take_up(&mut self, counter: &Counter, id: &str) {
+        let found = counter.call(&self.name, format_args!("takes up {id}"), AT_ONCE, counter.till.sale(id)).await;
+        match found {
+            Ok(Some(sale)) => {
+                self.open.push(id.to_owned());
+                self.finish(counter, sale).await;
+            }
+            Ok(None) => counter.world.violated(format!("sale {id} was begun and is not found again")),
+            Err(_) => self.open.insert(0, id.to_owned()),
+        }
+    }
+
+    /// Takes the money and closes.
+    async fn finish(&mut self, counter: &Counter, mut sale: Sale) {
+        for _ in 0..4 {
+            if counter.call(&self.name, "refreshes", AT_ONCE, sale.refresh()).await.is_err() {
+                return;
+            }
+            if sale.state() != SaleState::Open || sale.is_pending() || sale.open_amount().minor() <= 0 {
+                break;
+            }
+            self.pay(counter, &mut sale).await;
+            if self.dice.percent(5) {
+                self.take_back(counter, &mut sale).await;
+            }
+        }
+        if sale.state() == SaleState::Open && (sale.is_pending() || sale.open_amount().minor() != 0) {
+            return;
+        }
+        self.close(counter, &mut sale).await;
+    }
+
+    async fn pay(&mut self, counter: &Counter, sale: &mut Sale) {
+        let open = sale.open_amount().minor();
+        let part = Amount::eur(1 + self.dice.below(open as u64) as i64);
+        match self.dice.below(10) {
+            0..=4 => self.pay_by_card(counter, sale, Amount::eur(open)).await,
+            5 | 6 => self.pay_by_card(counter, sale, part).await,
+            7 => self.pay_by_voucher(counter, sale, part).await,
+            8 => pay_cash(counter, &self.name, sale, part).await,
+            _ => pay_cash(counter, &self.name, sale, Amount::eur(open + 5_00)).await,
+        }
+    }
+
+    async fn pay_by_card(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
+        let at = if self.dice.percent(60) { "counter" } else { "bar" };
+        let Ok(terminal) = counter.till.terminal(at) else { return };
+        let what = format!("takes {amount} by card at the {at}");
+        let (stop, abort) = watch::channel(false);
+        match self.dice.below(10) {
+            // The customer, or the cashier, leaves.
+            0 | 1 => {
+                let patience = self.dice.millis(0, 12_000);
+                let call = sale.pay_card_part(&terminal, amount, abort);
+                counter.call_briefly(&self.name, what, patience, call).await;
+            }
+            2 => {
+                let after = self.dice.millis(0, 15_000);
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    stop.send(true).ok();
+                });
+                let what = format!("{what}, aborting after {after:?}");
+                self.heard(
+                    counter,
+                    counter.call(&self.name, what, PAYMENT, sale.pay_card_part(&terminal, amount, abort)).await,
+                );
+            }
+            _ => self.heard(
+                counter,
+                counter.call(&self.name, what, PAYMENT, sale.pay_card_part(&terminal, amount, abort)).await,
+            ),
+        }
+        drop(terminal);
+    }
+
+    fn heard(&self, counter: &Counter, ended: tresen::Result<Payment>) {
+        let word = match &ended {
+            Ok(Payment::Charged(_)) => "charged",
+            Ok(Payment::Partial(_)) => "charged in part",
+            Ok(Payment::NotCharged(_)) => "not charged",
+            Ok(_) => "unknown",
+            Err(_) => "refused",
+        };
+        counter.world.notebook().count(word);
+    }
+
+    async fn pay_by_voucher(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
+        offered(counter, sale.id());
+        let what = format!("takes a voucher of {amount}");
+        let taken = counter.call(&self.name, what, AT_ONCE, sale.pay_other("Voucher", amount, Some("V-4711"))).await;
+        if taken.is_ok() {
+            note_tender(counter, sale);
+        }
+    }
+
+    /// The customer wants another way: what was taken goes back.
+    async fn take_back(&mut self, counter: &Counter, sale: &mut Sale) {
+        let Some(tender) = sale.tenders().iter().find(|t| t.state == TenderState::Taken && t.taken.minor() > 0) else {
+            return;
+        };
+        let (attempt, is_card) = (tender.attempt, tender.charge.is_some());
+        if is_card {
+            let tresen::sale::TenderKind::Card { terminal } = &tender.kind else { return };
+            let Ok(terminal) = counter.till.terminal(terminal) else { return };
+            let (_keep, abort) = watch::channel(false);
+            let call = sale.reverse_card(&terminal, attempt, abort);
+            self.heard(
+                counter,
+                counter.call(&self.name, format_args!("reverses attempt {attempt}"), PAYMENT, call).await,
+            );
+        } else {
+            offered(counter, sale.id());
+            let call = sale.give_back(attempt);
+            if counter.call(&self.name, format_args!("gives back attempt {attempt}"), AT_ONCE, call).await.is_ok() {
+                note_tender(counter, sale);
+            }
+        }
+    }
+
+    async fn close(&mut self, counter: &Counter, sale: &mut Sale) {
+        close(counter, &self.name, sale).await;
+        if sale.state() != SaleState::Open {
+            self.open.retain(|id| id != sale.id());
+        }
+    }
+
+    /// A piece of paper besides receipts; asked for twice now and then, as programs do that lost the answer.
+    async fn print(&mut self, counter: &Counter) {
+        if self.jobs == 0 || !self.dice.percent(25) {
+            self.jobs += 1;
+        }
+        let id = format!("bon-{}-{:03}", self.name, self.jobs);
+        let route = if self.jobs.is_multiple_of(3) { "receipt" } else { "bons" };
+        let Ok(printer) = counter.till.printer(route) else { return };
+        // Long ones, so that something can happen to them half-way; the same each time.
+        let lines = (self.jobs * 7) % 60;
+        let dishes = (0..lines).fold(Receipt::new().text(head(&id)), |receipt, n| receipt.text(format!("{n} Soup")));
+        let receipt = dishes.text(foot(&id)).cut();
+        counter.world.notebook().jobs.entry(id.clone()).or_insert(false);
+        if self.dice.percent(50) {
+            let what = format!("queues {id} for {route}");
+            if counter.call(&self.name, what, AT_ONCE, printer.submit_as(&id, &receipt)).await.is_ok() {
+                counter.world.notebook().jobs.insert(id, true);
+            }
+            return;
+        }
+        let what = format!("prints {id} at {route}");
+        if let Ok(print) = counter.call(&self.name, what, PRINT, printer.print_as(&id, &receipt)).await {
+            counter.world.notebook().jobs.insert(id.clone(), true);
+            note_print(counter, &id, &print);
+        }
+    }
+
+    async fn look(&mut self, counter: &Counter) {
+        match self.dice.below(3) {
+            0 => {
+                if let Ok(terminal) = counter.till.terminal("counter") {
+                    counter.call(&self.name, "asks the terminal how it is", SECONDS_61, terminal.status()).await.ok();
+                }
+            }
+            1 => {
+                if let Ok(printer) = counter.till.printer("receipt") {
+                    counter.call(&self.name, "asks the printer how it is", SECONDS_61, printer.status()).await.ok();
+                }
+            }
+            _ => {
+                let pause = self.dice.millis(1_000, 20_000);
+                counter.pause(pause).await;
+            }
+        }
+    }
+}
+
+impl Actor for Cashier {
+    fn shift<'a>(&'a mut self, counter: &'a Counter) -> Shift<'a> {
+        Box::pin(async move {
+            while self.customers > 0 {
+                let pause = self.dice.millis(0, 4_000);
+                counter.pause(pause).await;
+                self.step(counter).await;
+            }
+        })
+    }
+}
+
+/// Signs, closes and prints a sale, and notes what the till said.
+pub async fn close(counter: &Counter, who: &str, sale: &mut Sale) {
+    if sale.ticket().lines().is_empty() {
+        if counter.call(who, "gives the empty sale up", AT_ONCE, sale.void("nothing was sold")).await.is_ok()
+            && let Some(note) = counter.world.notebook().sale(sale.id())
+        {
+            note.voided = true;
+        }
+        return;
+    }
+    let Ok(checkout) = counter.till.checkout("receipt") else { return };
+    let checkout = checkout.compose(|sale| {
+        let total = sale.ticket().total().to_string();
+        Receipt::new().text(head(sale.id())).row("Total", total).text(foot(sale.id())).cut()
+    });
+    let sold = counter.call(who, format!("closes {}", sale.id()), PRINT, checkout.close(sale)).await;
+    if let Ok(Sold::Closed { print, .. }) = sold {
+        note_print(counter, &format!("receipt-{}", sale.id()), &print);
+        if let Some(note) = counter.world.notebook().sale(sale.id()) {
+            note.number = sale.ticket().number();
+        }
+    }
+}
+
+/// Takes cash, and notes what the till said.
+pub async fn pay_cash(counter: &Counter, who: &str, sale: &mut Sale, given: Amount) {
+    offered(counter, sale.id());
+    if counter.call(who, format_args!("takes {given} in cash"), AT_ONCE, sale.pay_cash(given)).await.is_ok() {
+        note_tender(counter, sale);
+    }
+}
+
+/// Notes what the till said about a print job.
+pub fn note_print(counter: &Counter, id: &str, print: &Print) {
+    let mut notebook = counter.world.notebook();
+    match print {
+        Print::Printed { .. } => {
+            notebook.count("printed");
+            notebook.printed.insert(id.to_owned());
+        }
+        Print::Unknown { .. } => notebook.count("parked"),
+        _ => notebook.count("printing or waiting"),
+    }
+}
+
+fn note_line(counter: &Counter, sale: &str, name: &str, sure: bool) {
+    if let Some(note) = counter.world.notebook().sale(sale) {
+        note.lines.insert(name.to_owned(), sure);
+    }
+}
+
+fn offered(counter: &Counter, sale: &str) {
+    if let Some(note) = counter.world.notebook().sale(sale) {
+        note.offered += 1;
+    }
+}
+
+fn note_tender(counter: &Counter, sale: &Sale) {
+    let Some(last) = sale.tenders().last() else { return };
+    if let Some(note) = counter.world.notebook().sale(sale.id()) {
+        note.taken.insert(last.key.clone(), last.taken.minor());
+    }
+}
+
+/// Calls that only touch the database.
+pub const AT_ONCE: Duration = Duration::from_secs(1);
+/// [`tresen::Terminal`]: 5 s for the first opening, 900 s for the transaction, 60 s for its settlement.
+pub const PAYMENT: Duration = Duration::from_secs(966);
+/// [`tresen::Printer`]: its patience.
+pub const PRINT: Duration = Duration::from_secs(61);
+/// A question to a device.
+pub const SECONDS_61: Duration = Duration::from_secs(61);

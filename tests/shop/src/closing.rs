@@ -1,0 +1,112 @@
+//! Closing time: faults have ceased, people see to what is left, new customers are served, the books are compared.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tresen::sale::{Line, Vat};
+use tresen::{Amount, JobState, Payment, Receipt, SaleState};
+
+use crate::cashier::{AT_ONCE, PAYMENT, PRINT, close, note_print, pay_cash};
+use crate::counter::Counter;
+use crate::invariants::{self, foot, head};
+use crate::manager::{OLD, reload, reprint, settle};
+use crate::notebook::SaleNote;
+use crate::till::Setup;
+use crate::weather::clear_up;
+
+/// Brings the shop to rest and checks the books; closes the till.
+pub async fn close_the_shop(counter: &Counter) {
+    clear_up(&counter.world);
+    reload(counter, Setup::Whole).await;
+    counter.pause(OLD + Duration::from_secs(20)).await;
+    for _ in 0..ROUNDS {
+        settle(counter).await;
+        reprint(counter).await;
+        finish_sales(counter).await;
+        counter.pause(Duration::from_secs(60)).await;
+        if is_quiet(counter).await {
+            break;
+        }
+    }
+    serve_new_customers(counter).await;
+    counter.pause(Duration::from_secs(60)).await;
+    if let Err(violation) = invariants::at_the_end(counter).await {
+        counter.world.violated(violation);
+    }
+    let within = Duration::from_secs(10);
+    counter.world.story.tell(WHO, "closes the till");
+    let closed = tokio::time::timeout(within + Duration::from_secs(6), counter.till.close(within)).await;
+    match closed {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => counter.world.violated(format!("the till does not close: {error}")),
+        Err(_) => counter.world.violated("closing the till took longer than it may".into()),
+    }
+}
+
+async fn is_quiet(counter: &Counter) -> bool {
+    let Ok(books) = invariants::Books::read(counter).await else { return false };
+    let settled = books.payments.iter().all(|p| !p.entry.is_open());
+    let printed = books.jobs.iter().all(|j| matches!(j.state, JobState::Printed | JobState::Accepted));
+    settled && printed && counter.till.open_sales().await.is_ok_and(|open| open.is_empty())
+}
+
+/// Goes on with every sale that is open: what is due is paid in cash.
+async fn finish_sales(counter: &Counter) {
+    let Ok(open) = counter.call(WHO, "looks for open sales", AT_ONCE, counter.till.open_sales()).await else { return };
+    for mut sale in open {
+        if counter.world.notebook().sale(sale.id()).is_none() {
+            // The till died before it could say that it had opened it.
+            let note = SaleNote { id: sale.id().to_owned(), ..SaleNote::default() };
+            counter.world.notebook().sales.push(note);
+        }
+        if sale.is_pending() {
+            continue;
+        }
+        if sale.state() == SaleState::Open && sale.open_amount().minor() > 0 {
+            let due = sale.open_amount();
+            pay_cash(counter, WHO, &mut sale, due).await;
+        }
+        close(counter, WHO, &mut sale).await;
+    }
+}
+
+/// After all that happened, a customer can pay at each terminal and gets paper on each route.
+async fn serve_new_customers(counter: &Counter) {
+    for terminal in ["counter", "bar"] {
+        let Ok(mut sale) = counter.call(WHO, "opens a sale", AT_ONCE, counter.till.open_sale()).await else {
+            return counter.world.violated("a new customer cannot be served: no sale opens".into());
+        };
+        let mut note = SaleNote { id: sale.id().to_owned(), ..SaleNote::default() };
+        note.lines.insert("Bread".into(), false);
+        counter.world.notebook().sales.push(note);
+        let line = Line::pieces("Bread", 1, Amount::eur(3_40), Vat::percent(7)).expect("it fits");
+        counter.call(WHO, "adds bread", AT_ONCE, sale.add(line)).await.ok();
+        let Ok(at) = counter.till.terminal(terminal) else {
+            return counter.world.violated(format!("the terminal at the {terminal} is gone"));
+        };
+        let (_keep, abort) = watch::channel(false);
+        let what = format!("takes the new customer's card at the {terminal}");
+        let paid = counter.call(WHO, what, PAYMENT, sale.pay_card(&at, abort)).await;
+        if !matches!(paid, Ok(Payment::Charged(_))) {
+            return counter.world.violated(format!("a new customer cannot pay at the {terminal}: {paid:?}"));
+        }
+        close(counter, WHO, &mut sale).await;
+    }
+    for route in ["receipt", "bons", "front", "back", "kitchen"] {
+        let (id, receipt) = (format!("last-{route}"), Receipt::new());
+        let receipt = receipt.text(head(&id)).text(foot(&id)).cut();
+        let Ok(printer) = counter.till.printer(route) else {
+            return counter.world.violated(format!("the route {route} is gone"));
+        };
+        counter.world.notebook().jobs.insert(id.clone(), false);
+        let print = counter.call(WHO, format_args!("prints {id}"), PRINT, printer.print_as(&id, &receipt)).await;
+        match &print {
+            Ok(print) if print.is_done() => note_print(counter, &id, print),
+            other => return counter.world.violated(format!("a new customer gets no paper at {route}: {other:?}")),
+        }
+    }
+}
+
+const WHO: &str = "at closing time, somebody";
+/// How often people look again; a minute and more each.
+const ROUNDS: u32 = 30;

@@ -1,0 +1,165 @@
+//! One run: a shop, its people and its weather, by a seed, from the first life of the till to the last.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+
+use crate::cashier::Cashier;
+use crate::closing::close_the_shop;
+use crate::counter::{Actor, Counter, Shift};
+use crate::dice::Dice;
+use crate::invariants::events;
+use crate::manager::Manager;
+use crate::till;
+use crate::weather::{Weather, free_disk};
+use crate::world::{Fuse, World};
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Run {
+    /// What it was made of.
+    pub seed: u64,
+    /// All that happened, a line each.
+    pub lines: Vec<String>,
+    /// What was not as it must be.
+    pub violation: Option<String>,
+    /// The last steps in words.
+    pub story: Vec<String>,
+    /// What happened how often.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// Virtual time.
+    pub took: Duration,
+}
+
+/// Runs a shop by this seed.
+pub fn run(seed: u64) -> Run {
+    let mut dice = Dice::new(seed);
+    let world = World::new(&mut dice);
+    let trouble = [0, 20, 60][dice.index(3)];
+    world.printers.iter().for_each(|place| place.trouble(trouble));
+    world.terminals.iter().for_each(|place| place.trouble(trouble));
+    world.scanners.iter().for_each(|place| place.trouble(trouble));
+    let mut actors: Vec<Box<dyn Actor>> = vec![
+        Box::new(Cashier::new("anna", "hand", 3 + dice.below(4) as u32, dice.fork())),
+        Box::new(Cashier::new("ben", "belt", 2 + dice.below(4) as u32, dice.fork())),
+        Box::new(Manager::new(5, dice.fork())),
+        Box::new(Weather::new(6 + dice.below(20) as u32, dice.fork())),
+    ];
+    let lives = dice.below(5);
+    for _ in 0..lives {
+        let fuse = match dice.below(3) {
+            0 => Fuse::Call(dice.below(200)),
+            1 => Fuse::Chunk(dice.below(250)),
+            _ => Fuse::Time(dice.millis(0, 120_000)),
+        };
+        live(&world, dice.bits(), fuse, &mut actors, false);
+        if world.violation().is_some() {
+            break;
+        }
+        world.notebook().count("lives");
+    }
+    if world.violation().is_none() {
+        live(&world, dice.bits(), Fuse::Never, &mut actors, true);
+    }
+    let counts = world.notebook().counts.clone();
+    Run {
+        seed,
+        lines: world.story.lines(),
+        violation: world.violation(),
+        story: world.story.last(STORY),
+        counts,
+        took: world.story.time(),
+    }
+}
+
+/// One life of the till, on a runtime of its own, which is dropped with all that is left of it.
+fn live(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn Actor>], last: bool) {
+    let mut builder = Builder::new_current_thread();
+    // After each task the main future is polled: so the till dies between two of them.
+    let runtime = builder.enable_time().start_paused(true).event_interval(1).build().expect("a runtime");
+    let lived = runtime.block_on(async {
+        let began = tokio::time::Instant::now();
+        world.begin(fuse);
+        free_disk(world);
+        world.story.tell("THE TILL", format_args!("starts, {fuse:?}"));
+        until_dead(world, life(world, seed, fuse, actors, last)).await;
+        let lived = began.elapsed();
+        world.story.end();
+        lived
+    });
+    drop(runtime);
+    world.bury(lived);
+}
+
+async fn life(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn Actor>], last: bool) {
+    if let Fuse::Time(after) = fuse {
+        let world = world.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            world.kill();
+        });
+    }
+    let till = match till::open(world, seed).await {
+        Ok(till) => till,
+        Err(error) => {
+            world.violated(format!("the till does not open: {error}"));
+            return;
+        }
+    };
+    tokio::spawn(events::are_heard_without_gaps(world.clone(), till.events()));
+    let counter = Counter { world: world.clone(), till };
+    counter.check().await;
+    let mut shifts: Vec<Option<Shift<'_>>> = actors.iter_mut().map(|actor| Some(actor.shift(&counter))).collect();
+    poll_fn(|cx| {
+        for shift in &mut shifts {
+            if world.is_dead() || world.violation().is_some() {
+                return Poll::Pending;
+            }
+            if let Some(future) = shift
+                && future.as_mut().poll(cx).is_ready()
+            {
+                *shift = None;
+            }
+        }
+        if shifts.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    drop(shifts);
+    if last {
+        close_the_shop(&counter).await;
+    }
+}
+
+/// Polls `life` until it ends, the till dies or something is violated.
+async fn until_dead(world: &World, life: impl Future<Output = ()>) {
+    let mut life = std::pin::pin!(life);
+    poll_fn(|cx| {
+        world.wakes(cx.waker());
+        let over = || world.is_dead() || world.violation().is_some();
+        if over() {
+            return Poll::Ready(());
+        }
+        let ended = life.as_mut().poll(cx);
+        if over() { Poll::Ready(()) } else { ended }
+    })
+    .await;
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(violation) = &self.violation else {
+            return write!(f, "seed {} held: {} lines, {:?}", self.seed, self.lines.len(), self.took);
+        };
+        writeln!(f, "seed {}: {violation}\n\nthe last steps:", self.seed)?;
+        self.story.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        write!(f, "\nrun it again: TRESEN_SEED={} cargo test --workspace --test shop one_seed", self.seed)
+    }
+}
+
+/// How many steps are told of a run that failed.
+const STORY: usize = 40;

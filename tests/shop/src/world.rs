@@ -1,0 +1,301 @@
+//! What outlives the till: the devices, the disk, the people's notebook; and the moment at which the till dies.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tresen::hal::runtime::{SimulatedRuntime, Work, Worker};
+use tresen::payment::zvt;
+use tresen::printers::{self, escpos};
+use tresen::scanners::serial;
+use tresen::{Clock, Result, Runtime};
+
+use crate::dice::Dice;
+use crate::notebook::Notebook;
+use crate::place::Place;
+use crate::story::Story;
+
+/// A printer at its place.
+pub type PrinterPlace = Place<escpos::sim::Simulator>;
+/// A terminal at its place.
+pub type TerminalPlace = Place<zvt::sim::Simulator>;
+/// A scanner at its place.
+pub type ScannerPlace = Place<serial::sim::Simulator>;
+
+/// Everything of a shop besides the till.
+pub struct World {
+    /// What happens.
+    pub story: Story,
+    /// Three printers.
+    pub printers: Vec<Arc<PrinterPlace>>,
+    /// Two payment terminals.
+    pub terminals: Vec<Arc<TerminalPlace>>,
+    /// Two scanners.
+    pub scanners: Vec<Arc<ScannerPlace>>,
+    /// What people know.
+    notebook: Mutex<Notebook>,
+    folder: tempfile::TempDir,
+    dead: AtomicBool,
+    death: Mutex<Death>,
+    violation: Mutex<Option<String>>,
+}
+
+/// Where the till dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fuse {
+    /// It does not.
+    Never,
+    /// After it has asked so often for time, ids or random numbers, which it does before each write.
+    Call(u64),
+    /// After so many chunks have passed on its links.
+    Chunk(u64),
+    /// After this time.
+    Time(Duration),
+}
+
+#[derive(Default)]
+struct Death {
+    calls: Option<u64>,
+    chunks: Option<u64>,
+    /// The files of the database as they were at that moment.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    waker: Option<Waker>,
+}
+
+impl World {
+    /// A shop that has just been furnished.
+    pub fn new(dice: &mut Dice) -> Arc<Self> {
+        let folder = tempfile::tempdir_in(fast_folder()).expect("a temporary folder");
+        let printer = |name: &str, dice: &mut Dice, faults: escpos::sim::Faults| {
+            let device = escpos::sim::Simulator::new(printers::Profile::epson_tm_m30()).with_faults(faults);
+            Place::new(name, device, dice.fork(), true)
+        };
+        let mut slow = escpos::sim::Faults::default();
+        slow.line = Some(escpos::sim::Line { bytes_per_second: 1_920, buffer: 256 });
+        let mut simple = escpos::sim::Faults::default();
+        (simple.no_clear, simple.no_process_id) = (true, true);
+        let printers = vec![
+            printer("front", dice, Default::default()),
+            printer("back", dice, slow),
+            printer("kitchen", dice, simple),
+        ];
+        let terminals = (0..2).map(|n| {
+            let profile = zvt::sim::Profile {
+                terminal_id: format!("6000000{}", n + 1),
+                commit: if n == 0 { zvt::Commit::Keeps } else { zvt::Commit::Reverses },
+                finishes_alone: dice.percent(50),
+                pace: dice.millis(50, 1_500),
+                ..zvt::sim::Profile::default()
+            };
+            let device = zvt::sim::Simulator::new(profile);
+            Place::new(["counter", "bar"][n], device, dice.fork(), true)
+        });
+        let terminals = terminals.collect();
+        let scanner = |name: &str, dice: &mut Dice| {
+            Place::new(name, serial::sim::Simulator::new(serial::sim::Settings::default()), dice.fork(), false)
+        };
+        let scanners = vec![scanner("hand", dice), scanner("belt", dice)];
+        Arc::new(Self {
+            story: Story::hiding(folder.path().display().to_string()),
+            printers,
+            terminals,
+            scanners,
+            notebook: Mutex::default(),
+            folder,
+            dead: AtomicBool::new(false),
+            death: Mutex::default(),
+            violation: Mutex::default(),
+        })
+    }
+
+    /// The till's folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The till's database.
+    pub fn database(&self) -> PathBuf {
+        self.folder().join("till.db")
+    }
+
+    /// What people know.
+    pub fn notebook(&self) -> MutexGuard<'_, Notebook> {
+        self.notebook.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that something is as it must never be. The first time counts.
+    pub fn violated(&self, what: String) {
+        if self.is_dead() {
+            return;
+        }
+        self.story.tell("VIOLATED:", &what);
+        self.violation.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+        self.wake();
+    }
+
+    /// What was violated, if anything was.
+    pub fn violation(&self) -> Option<String> {
+        self.violation.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A life begins, and ends at `fuse`. Call it within its runtime.
+    pub fn begin(&self, fuse: Fuse) {
+        let past = self.story.time();
+        self.dead.store(false, Ordering::Release);
+        *self.death() = Death {
+            calls: if let Fuse::Call(n) = fuse { Some(n) } else { None },
+            chunks: if let Fuse::Chunk(n) = fuse { Some(n) } else { None },
+            ..Death::default()
+        };
+        self.story.begin();
+        self.printers.iter().for_each(|place| place.begin(past));
+        self.terminals.iter().for_each(|place| place.begin(past));
+        self.scanners.iter().for_each(|place| place.begin(past));
+    }
+
+    /// After the till's tasks are gone: devices see their connections end, and the database is what it was at the
+    /// moment of death, whatever the tasks did while they were dropped.
+    pub fn bury(&self, lived: Duration) {
+        self.printers.iter().for_each(|place| place.abandon(lived));
+        self.terminals.iter().for_each(|place| place.abandon(lived));
+        self.scanners.iter().for_each(|place| place.abandon(lived));
+        let files = std::mem::take(&mut self.death().files);
+        if self.is_dead() {
+            for name in NAMES {
+                std::fs::remove_file(self.folder().join(name)).ok();
+            }
+            for (path, bytes) in files {
+                std::fs::write(path, bytes).expect("the temporary folder can be written");
+            }
+        }
+    }
+
+    /// The till dies now: what it does from here on neither reaches a device nor stays on disk.
+    pub fn kill(&self) {
+        if self.dead.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.story.tell("THE TILL", "dies");
+        self.story.silence();
+        let paths = NAMES.iter().map(|name| self.folder().join(name));
+        self.death().files = paths.filter_map(|path| Some((path.clone(), std::fs::read(path).ok()?))).collect();
+        self.wake();
+    }
+
+    /// Whether the till is dead.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// Returns at once while the till lives; never again once it is dead.
+    pub async fn alive(&self) {
+        if self.is_dead() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Wakes this when the till dies or something is violated.
+    pub fn wakes(&self, waker: &Waker) {
+        self.death().waker = Some(waker.clone());
+    }
+
+    /// A chunk passes on a link.
+    pub fn passed(&self) {
+        if burns(&mut self.death().chunks) {
+            self.kill();
+        }
+    }
+
+    fn called(&self) {
+        if burns(&mut self.death().calls) {
+            self.kill();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.death().waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn death(&self) -> MutexGuard<'_, Death> {
+        self.death.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One step less to go; true if that was the last.
+fn burns(left: &mut Option<u64>) -> bool {
+    match left {
+        Some(0) => {
+            *left = None;
+            true
+        }
+        Some(n) => {
+            *n -= 1;
+            false
+        }
+        None => false,
+    }
+}
+
+/// A simulated runtime under which the till may die at any call. Its time goes on from one life to the next.
+pub struct Mortal {
+    inner: SimulatedRuntime,
+    world: Arc<World>,
+}
+
+impl Mortal {
+    /// For a life that begins now; its ids and random numbers come from `seed`.
+    pub fn new(seed: u64, world: &Arc<World>) -> Arc<Self> {
+        let wall: Timestamp = OPENED.parse().expect("a time");
+        Arc::new(Self { inner: SimulatedRuntime::new(seed, wall + world.story.time()), world: world.clone() })
+    }
+}
+
+impl Clock for Mortal {
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+    fn wall(&self) -> Timestamp {
+        self.world.called();
+        self.inner.wall()
+    }
+}
+
+impl fmt::Debug for Mortal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Runtime for Mortal {
+    fn random(&self) -> u64 {
+        self.world.called();
+        self.inner.random()
+    }
+    fn new_id(&self) -> String {
+        self.world.called();
+        self.inner.new_id()
+    }
+    fn offload(&self, work: Work) {
+        self.inner.offload(work);
+    }
+    fn worker(&self, name: &str) -> Result<Worker> {
+        self.inner.worker(name)
+    }
+}
+
+/// Where `fsync` costs nothing, if there is such a place: a kill of the till loses no write either way.
+fn fast_folder() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+/// The files of the database that matter; `-shm` is harmless.
+const NAMES: [&str; 4] = ["till.db", "till.db-wal", "till.db-shm", "till.db.lock"];
+/// When the shop opens.
+const OPENED: &str = "2026-03-02T07:00:00Z";
