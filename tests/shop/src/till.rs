@@ -39,6 +39,8 @@ pub enum Setup {
 /// Writes the configuration file.
 pub fn configure(world: &World, setup: Setup) {
     let mut text = "[till]\nname = \"Corner shop\"\nstore = \"till.db\"\n".to_owned();
+    // A socket is the kernel's, which no seed repeats.
+    text += "socket = false\n";
     let mut device = |section: &str, address: &str| text += &format!("[{section}]\naddress = '{address}'\n");
     for name in ["front", "back", "kitchen"] {
         if setup != Setup::NoKitchen || name != "kitchen" {
