@@ -48,7 +48,7 @@ impl Drivers {
     /// Adds a protocol.
     ///
     /// # Errors
-    /// [`Kind::Config`]: its name is taken within its class, or cannot stand in an address.
+    /// [`Kind::Config`]: its name is taken, by whatever class, or cannot stand in an address.
     pub fn register(&mut self, protocol: Protocol) -> Result<()> {
         let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let name = protocol.name();
@@ -56,12 +56,10 @@ impl Drivers {
             let what = format!("`{name}` cannot be the name of a protocol");
             return Err(Error::new(Kind::Config, what).hint("use lowercase letters, digits and hyphens"));
         }
-        if self.protocol(protocol.class(), name).is_some() {
-            return Err(Error::new(Kind::Config, format!("there is a protocol `{name}` already")));
-        }
-        // One name has one usual port, since addresses are compared by it.
-        if self.0.iter().any(|p| p.name() == name && p.usual_port() != protocol.usual_port()) {
-            return Err(Error::new(Kind::Config, format!("another class has `{name}` with another usual port")));
+        // One name has one class, one usual port and one redactor: an address says no more than the name.
+        if let Some(taken) = self.0.iter().find(|p| p.name() == name) {
+            let what = format!("there is a protocol `{name}` already, for {}", taken.class().section());
+            return Err(Error::new(Kind::Config, what));
         }
         self.0.push(protocol);
         Ok(())
@@ -115,7 +113,12 @@ impl Drivers {
         // A recording has the options of the device that it stands in for.
         let meant = standard::meant(address);
         let known = protocol.options_over(meant.link()).into_iter().chain(C::OPTIONS.iter().copied());
-        let known: Vec<_> = known.chain(link::options(address.link())).collect();
+        let (known, of_link): (Vec<_>, Vec<_>) = (known.collect(), link::options(address.link()).collect());
+        if let Some(both) = known.iter().find(|option| of_link.contains(option)) {
+            let what = format!("option `{both}` of `{}` is also one of its link", protocol.name());
+            return Err(Error::new(Kind::Config, what).at(address.label()).hint("give the protocol's another name"));
+        }
+        let known = [known, of_link].concat();
         address.check_options(&known)?;
         let parsed = protocol.parse::<C>(address);
         let plan = parsed.unwrap_or_else(|| Err(Error::new(Kind::Config, "the protocol is one of another class")))?;

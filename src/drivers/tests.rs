@@ -65,6 +65,13 @@ fn an_address_without_a_port_has_its_protocols() {
     assert_eq!(drivers.class_of(&address("acme+tcp://p")).expect("known"), Class::Printer);
     let twice = drivers.register(acme).expect_err("taken");
     assert!(twice.to_string().contains("already"), "{twice}");
+    let other_class =
+        Protocol::new::<crate::manager::Scanners>("acme", |_| Err(Error::new(Kind::Unsupported, "never")));
+    assert_eq!(drivers.register(other_class).expect_err("taken by printers").kind(), Kind::Config);
+    let clash = Protocol::new::<Printers>("clash", |_| Err(Error::new(Kind::Unsupported, "never parsed")));
+    drivers.register(clash.options(|_| vec!["record"])).expect("new");
+    let error = drivers.plan::<Printers>(&address("clash+tcp://p:1")).expect_err("`record` is the link's");
+    assert!(error.to_string().contains("option `record` of `clash` is also one of its link"), "{error}");
     let odd = Protocol::new::<Printers>("Acme+", |_| Err(Error::new(Kind::Unsupported, "never parsed")));
     assert_eq!(drivers.register(odd).expect_err("cannot stand in an address").kind(), Kind::Config);
 }
