@@ -7,11 +7,11 @@ use tresen_hal::{Error, Kind};
 use crate::event::{EventKind, Source};
 use crate::tresen::Tresen;
 
-/// Does not exist here.
+/// Never constructed on this platform.
 pub(crate) struct Socket;
 
 impl Socket {
-    /// Tells that there is none.
+    /// Logs that sockets are unsupported.
     pub(crate) async fn open(till: &Tresen) -> Option<Arc<Self>> {
         let error =
             Error::new(Kind::Unsupported, "this platform has no Unix sockets").hint("set `till.socket = false`");
