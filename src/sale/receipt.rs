@@ -11,7 +11,7 @@ use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::{Line, Quantity, Ticket};
 
-/// The language of the words that the library itself puts on a receipt.
+/// The language of the texts that the library itself prints on a receipt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -31,12 +31,12 @@ impl Language {
         }
     }
 
-    /// What a copy says at its top.
+    /// The notice at the top of a copy.
     pub fn copy_notice(self) -> &'static str {
         self.words().copy
     }
 
-    /// What stands above paper that came out of another printer than it was meant for.
+    /// The notice on a job printed on another printer than intended.
     pub fn instead_of(self, on: &str, meant_for: &str) -> String {
         match self {
             Self::English => format!("Printed on {on} instead of {meant_for}"),
@@ -145,7 +145,7 @@ impl Ticket {
         card(self.receipt(language).rule(), charge, words.card, charge.amount, words)
     }
 
-    /// The receipt with all that it was paid with, and what the fiscal device said.
+    /// The receipt with all its tenders, and the fiscal device's signature.
     pub fn settled(&self, tenders: &[Tender], signing: Option<&Signing>, language: Language) -> Receipt {
         let words = language.words();
         let number = |amount: Amount| amount.number(words.mark);
@@ -175,7 +175,7 @@ impl Ticket {
                 for line in &signature.lines {
                     receipt = receipt.text(line);
                 }
-                // A code that no QR code can hold is kept with the sale all the same.
+                // Content too long for a QR code is still stored with the sale.
                 match signature.code.as_ref().map(Qr::new) {
                     Some(Ok(code)) => receipt.qr(code),
                     _ => receipt,
@@ -186,7 +186,7 @@ impl Ticket {
         }
     }
 
-    /// What the kitchen needs: number and time, quantities and names, large. Discounts are not for it.
+    /// The kitchen ticket: number and time, quantities and names, large. Discounts are left out.
     pub fn kitchen(&self, language: Language) -> Receipt {
         let words = language.words();
         let mut receipt = Receipt::new()
@@ -206,7 +206,7 @@ impl Ticket {
         }
     }
 
-    /// The time of closing, once it is closed.
+    /// The time of closing, if closed, otherwise of opening.
     fn time(&self, words: &Words) -> String {
         self.closed_at().unwrap_or(self.opened_at()).to_zoned(TimeZone::system()).strftime(words.date).to_string()
     }
@@ -232,13 +232,13 @@ fn card(receipt: Receipt, charge: &Charge, word: &str, amount: Amount, words: &W
     receipt
 }
 
-/// Four columns of a tax table, the same on every line; they fit on 32 columns too.
+/// A row of the tax table with its four columns, the same widths on every line; fits 32 columns.
 fn table([rate, net, tax, gross]: [String; 4]) -> Row {
     let amount = |columns, text| Cell::fixed(columns, text).right();
     Row::new([Cell::flex(rate), amount(8, net), amount(7, tax), amount(8, gross)])
 }
 
-/// `  2 x 3.80`, `  0.456 kg x 19.90`; nothing for a single piece.
+/// `  2 x 3.80`, `  0.456 kg x 19.90`; `None` for a single piece.
 fn detail(line: &Line, words: &Words) -> Option<String> {
     let price = line.unit_price.number(words.mark);
     match line.quantity {
