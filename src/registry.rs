@@ -1,4 +1,4 @@
-//! Devices and routes that change while the till runs.
+//! Adding, removing and replacing devices and routes while the till runs.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -19,8 +19,8 @@ use crate::spool::Route;
 use crate::tresen::Tresen;
 
 impl Tresen {
-    /// Attaches a device that the configuration does not name: what the first of `plans` opens that can be opened. From
-    /// then on it is a device like the others, also for hot-plug, print jobs and events.
+    /// Attaches a device that is not in the configuration; `plans` are tried in order. From then on it is a device like
+    /// the others, including hot-plug, print jobs and events.
     ///
     /// # Errors
     /// [`Kind::Config`]: the name is taken, or there is no plan; [`Kind::Cancelled`]: the till was closed;
@@ -33,11 +33,11 @@ impl Tresen {
         Ok(id)
     }
 
-    /// Takes a device away: its running call is finished within `within` and broken off then. Its handles refuse every
-    /// call afterwards; print jobs that wait for it alone wait until it, or another route, takes them.
+    /// Removes a device: its running call may finish within `within` and is then aborted. Its handles refuse every call
+    /// afterwards; print jobs that only it could print wait until it is attached again, or are moved to another route.
     ///
     /// # Errors
-    /// [`Kind::Config`]: there is no such device; [`Kind::Storage`]: the database cannot be read.
+    /// [`Kind::Config`]: unknown device; [`Kind::Storage`]: the database cannot be read.
     pub async fn detach(&self, device: &DeviceId, within: Duration) -> Result<()> {
         let _changing = self.0.changing.lock().await;
         self.0.registry.any(device)?;
@@ -51,7 +51,7 @@ impl Tresen {
         }
     }
 
-    /// Reads the configuration file again and changes what has changed: see [`Tresen::reload_with`].
+    /// Reads the configuration file again and applies the changes: see [`Tresen::reload_with`].
     ///
     /// # Errors
     /// As [`Tresen::reload_with`]; [`Kind::Config`]: the till was not opened from a file.
@@ -61,13 +61,13 @@ impl Tresen {
         self.reload_with(Config::load(file, self.0.registry.drivers())?, within).await
     }
 
-    /// Makes `config` the configuration: devices that are new are attached, those that are gone or changed are
-    /// detached as by [`Tresen::detach`], and attached again if they changed. All others are left alone, connection
-    /// and running calls included; so is what [`Tresen::attach`] added.
+    /// Applies `config` as the new configuration: new devices are attached, removed or changed ones detached as by
+    /// [`Tresen::detach`], and changed ones attached again. All others are left alone, including connections and
+    /// running calls; so are devices added with [`Tresen::attach`].
     ///
     /// # Errors
-    /// [`Kind::Config`]: the configuration is wrong, or changes what only a restart can: store, currency, language, socket.
-    /// Then everything stays as it was. [`Kind::Storage`]: the database cannot be read.
+    /// [`Kind::Config`]: the configuration is wrong, or changes a setting that requires a restart: store, currency,
+    /// language, socket. Then nothing is changed. [`Kind::Storage`]: the database cannot be read.
     pub async fn reload_with(&self, config: Config, within: Duration) -> Result<Reloaded> {
         let _changing = self.0.changing.lock().await;
         config.validate(self.0.registry.drivers())?;
@@ -85,7 +85,7 @@ impl Tresen {
         let before = self.0.registry.configured();
         let taken = |id: &&DeviceId| !before.contains_key(id) && self.0.registry.any(id).is_ok();
         if let Some(id) = config.devices.keys().find(taken) {
-            return Err(Error::new(Kind::Config, "the program has attached a device of that name").at(id));
+            return Err(Error::new(Kind::Config, "the program has already attached a device of that name").at(id));
         }
         let mut reloaded = Reloaded::default();
         let (mut ending, mut new) = (Vec::new(), Vec::new());
@@ -122,20 +122,20 @@ impl Tresen {
     }
 }
 
-/// What a changed configuration has changed.
+/// The changes applied by a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Reloaded {
-    /// Devices that are new.
+    /// New devices.
     pub attached: Vec<DeviceId>,
-    /// Devices that are gone.
+    /// Removed devices.
     pub detached: Vec<DeviceId>,
-    /// Devices with another address or other options.
+    /// Devices with changed addresses or options.
     pub replaced: Vec<DeviceId>,
 }
 
-/// The configured routes, and each printer as a route of its own unless a route has its name. Printers that are not
-/// attached are left out.
+/// The configured routes, and each printer as its own route unless a route has its name. Printers that are not attached
+/// are left out.
 pub(crate) fn routes(config: &Config, registry: &Registry) -> Vec<Route> {
     let printer = |name: &String| registry.find::<Printers>(name);
     let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -149,7 +149,7 @@ pub(crate) fn routes(config: &Config, registry: &Registry) -> Vec<Route> {
     all.map(|(name, printers)| Route { name, printers }).collect()
 }
 
-/// Drives all of them at the same time.
+/// Runs the futures concurrently.
 async fn join_all(futures: Vec<impl Future<Output = ()>>) {
     let mut running: Vec<_> = futures.into_iter().map(Box::pin).collect();
     poll_fn(|cx| {
