@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     };
     let id = IntentId(key);
     let unknown = || {
-        let error = Error::new(Kind::NotFound, format!("there is no payment `{}`", id.0)).at(file.display());
+        let error = Error::new(Kind::NotFound, format!("unknown payment `{}`", id.0)).at(file.display());
         error.hint("`tresen settle` lists what is open")
     };
     let entry = match running::till(&file).await? {
