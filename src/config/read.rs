@@ -144,7 +144,7 @@ fn advice(text: &str, offset: usize) -> Option<&'static str> {
     let rest = text.get(offset..)?;
     let line = rest.lines().next().unwrap_or_default();
     if line.starts_with('0') && line[1..].starts_with(|c: char| c.is_ascii_digit()) {
-        return Some("numbers with a leading zero must be quoted");
+        return Some("digits with a leading zero are text: write them in quotes");
     }
     // The error points at the backslash, or just past it and the letter.
     if line.starts_with('\\') || text[..offset].chars().rev().take(2).any(|c| c == '\\') {

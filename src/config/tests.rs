@@ -98,7 +98,7 @@ fn what_is_not_toml_is_named_with_its_line_and_key() {
                 "[terminals.a]\naddress = 'zvt+tcp://x'\npassword = 000000\n",
                 3,
                 "terminals.a.password",
-                &["leading zero must be quoted"],
+                &["digits with a leading zero", "write them in quotes"],
             ),
             (
                 "[terminals]\na = { address = 'zvt+tcp://x', password = 012345 }\n",
