@@ -1,4 +1,4 @@
-//! The devices of a till: a registry that changes while the till runs.
+//! The registry of a till's devices, which change while the till runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use crate::class::{Class, DeviceId};
 use crate::config;
 use crate::drivers::{Drivers, Plan};
 
-/// All devices of a till. The owner of each ends when it is detached, or with the registry.
+/// All devices of a till. Each device's owner ends when it is detached or the registry is dropped.
 pub(crate) struct Registry {
     drivers: Drivers,
     till: Till,
@@ -29,20 +29,20 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct State {
     devices: BTreeMap<DeviceId, Entry>,
-    /// Watches for devices that are plugged in, as soon as there is one that can be.
+    /// The hot-plug watcher, once there is a device that can be plugged in.
     hot_plug: Option<HotPlug>,
     closed: bool,
 }
 
 struct Entry {
     device: Arc<dyn AnyDevice>,
-    /// Where it may be, for hot-plug.
+    /// Its possible addresses, for hot-plug.
     addresses: Vec<Address>,
-    /// As it stands in the configuration; none of a device that the program handed in.
+    /// Its configuration; `None` for a device attached by the program.
     configured: Option<config::Device>,
 }
 
-/// How the devices of each class are attached.
+/// How devices of each class are attached.
 const ATTACH: [(Class, Attach); 4] = [
     (Class::Printer, attach::<Printers>),
     (Class::Terminal, attach::<Terminals>),
@@ -71,14 +71,14 @@ impl Registry {
     /// Attaches a device of the configuration.
     ///
     /// # Errors
-    /// Its address is wrong, or its name is taken.
+    /// Its address is invalid, or its name is taken.
     pub(crate) fn attach_configured(self: &Arc<Self>, id: &DeviceId, device: &config::Device) -> Result<()> {
         let row = ATTACH.iter().find(|(class, _)| *class == id.class);
         let (_, attach) = row.ok_or_else(|| Error::new(Kind::Unsupported, "cannot be attached").at(id))?;
         attach(self, &id.name, device)
     }
 
-    /// Attaches what `plans` open, tried in order.
+    /// Attaches a device; `plans` are tried in order.
     ///
     /// # Errors
     /// [`Kind::Config`]: the name is taken; [`Kind::Cancelled`]: the till was closed.
@@ -103,7 +103,7 @@ impl Registry {
             return Err(Error::new(Kind::Cancelled, "the till was closed").at(&id));
         }
         if state.devices.contains_key(&id) {
-            return Err(Error::new(Kind::Config, "there is a device of that name already").at(&id));
+            return Err(Error::new(Kind::Config, "a device of that name already exists").at(&id));
         }
         let device = Device::<C>::start(name, plans, self.till.clone())?;
         if state.hot_plug.is_none() && addresses.iter().any(HotPlug::concerns) {
@@ -114,7 +114,7 @@ impl Registry {
         Ok(device)
     }
 
-    /// Takes a device away: its running call is finished until `deadline` and broken off then. Its handles refuse every
+    /// Removes a device: its running call may finish until `deadline` and is then aborted. Its handles refuse every
     /// call afterwards. False if there is no such device.
     pub(crate) async fn detach(&self, id: &DeviceId, deadline: Instant) -> bool {
         let removed = lock(&self.state).devices.remove(id);
@@ -128,7 +128,7 @@ impl Registry {
     /// The device `name`, as a handle of its class.
     ///
     /// # Errors
-    /// [`Kind::Config`]: there is none of that name; the error lists those there are.
+    /// [`Kind::Config`]: unknown name; the error lists the known ones.
     pub(crate) fn device<C: DeviceClass>(&self, name: &str) -> Result<Device<C>> {
         self.find::<C>(name).ok_or_else(|| no_device(C::CLASS.name(), name, self.names(C::CLASS)))
     }
@@ -140,39 +140,39 @@ impl Registry {
         entry.device.as_any().downcast_ref::<Device<C>>().cloned()
     }
 
-    /// The names of a class.
+    /// The names of all devices of a class.
     pub(crate) fn names(&self, class: Class) -> Vec<String> {
         lock(&self.state).devices.keys().filter(|id| id.class == class).map(|id| id.name.clone()).collect()
     }
 
-    /// A device of whatever class.
+    /// A device of any class.
     ///
     /// # Errors
-    /// [`Kind::Config`]: there is no such device.
+    /// [`Kind::Config`]: unknown device.
     pub(crate) fn any(&self, id: &DeviceId) -> Result<Arc<dyn AnyDevice>> {
         let found = lock(&self.state).devices.get(id).map(|entry| entry.device.clone());
         found.ok_or_else(|| no_device(id.class.name(), &id.name, self.names(id.class)))
     }
 
-    /// All devices as they are now, by class and name.
+    /// The current state of all devices, by class and name.
     pub(crate) fn snapshot(&self) -> Vec<DeviceState> {
         let devices: Vec<_> = lock(&self.state).devices.values().map(|entry| entry.device.clone()).collect();
         devices.iter().map(|device| device.state()).collect()
     }
 
-    /// The devices of the configuration, as they stand there.
+    /// The configured devices with their configuration.
     pub(crate) fn configured(&self) -> BTreeMap<DeviceId, config::Device> {
         let state = lock(&self.state);
         let configured = state.devices.iter().filter_map(|(id, entry)| Some((id.clone(), entry.configured.clone()?)));
         configured.collect()
     }
 
-    /// Where the devices may be, and what to wake there.
+    /// The possible addresses of all devices, with the device to wake for each.
     pub(super) fn places(&self) -> Vec<(Vec<Address>, Arc<dyn AnyDevice>)> {
         lock(&self.state).devices.values().map(|entry| (entry.addresses.clone(), entry.device.clone())).collect()
     }
 
-    /// Lets all devices go: running calls are finished until `deadline` and broken off then. No device can be attached
+    /// Releases all devices: running calls may finish until `deadline` and are then aborted. No device can be attached
     /// any more.
     pub(crate) async fn close(&self, deadline: Instant) {
         let mut ending = JoinSet::new();
@@ -188,11 +188,11 @@ impl Registry {
     }
 }
 
-/// There is no `what` of that name.
+/// The error for an unknown `what`.
 pub(crate) fn no_device(what: &str, name: &str, known: Vec<String>) -> Error {
     let known = match known.is_empty() {
         true => "none is configured".to_owned(),
-        false => format!("there are: {}", known.join(", ")),
+        false => format!("expected one of {}", known.join(", ")),
     };
-    Error::new(Kind::Config, format!("there is no {what} `{name}`")).hint(known)
+    Error::new(Kind::Config, format!("unknown {what} `{name}`")).hint(known)
 }
