@@ -294,7 +294,7 @@ impl Bus {
     }
 
     /// Publishes an event to all listeners; there may be none.
-    pub(crate) fn tell(&self, source: Source, kind: EventKind) {
+    pub(crate) fn publish(&self, source: Source, kind: EventKind) {
         tracing::debug!(%source, event = kind.name(), why = kind.why(), "event");
         let mut state = lock(&self.state);
         state.seq += 1;
@@ -333,20 +333,20 @@ impl Reporter {
     pub(crate) fn new(class: Class, name: &str, bus: Bus) -> Self {
         Self { device: DeviceId::new(class, name), bus }
     }
-    pub(crate) fn tell(&self, kind: EventKind) {
-        self.bus.tell(Source::Device(self.device.clone()), kind);
+    pub(crate) fn publish(&self, kind: EventKind) {
+        self.bus.publish(Source::Device(self.device.clone()), kind);
     }
     pub(crate) fn connected(&self, address: &str) {
-        self.tell(EventKind::Connected { address: address.to_owned() });
+        self.publish(EventKind::Connected { address: address.to_owned() });
     }
     pub(crate) fn lost(&self, error: &tresen_hal::Error) {
-        self.tell(EventKind::Disconnected { why: error.to_string() });
+        self.publish(EventKind::Disconnected { why: error.to_string() });
     }
     pub(crate) fn ended(&self, why: &str) {
-        self.tell(EventKind::Ended { why: why.to_owned() });
+        self.publish(EventKind::Ended { why: why.to_owned() });
     }
     pub(crate) fn faulted(&self, why: &str) {
-        self.tell(EventKind::Faulted { why: why.to_owned() });
+        self.publish(EventKind::Faulted { why: why.to_owned() });
     }
 }
 
@@ -365,13 +365,13 @@ mod tests {
     #[test]
     fn the_first_listener_hears_what_happened_before_it_came() {
         let bus = bus();
-        bus.tell(Source::Till, EventKind::PrintUnknown { job: "a".into(), why: "stopped".into() });
+        bus.publish(Source::Till, EventKind::PrintUnknown { job: "a".into(), why: "stopped".into() });
         for n in 0..2 * KEPT {
-            bus.tell(Source::Route("bar".into()), EventKind::Notice(n.to_string()));
+            bus.publish(Source::Route("bar".into()), EventKind::Notice(n.to_string()));
         }
         let mut first = bus.listen();
         let mut second = bus.listen();
-        bus.tell(Source::Till, EventKind::PrintStranded { job: "b".into() });
+        bus.publish(Source::Till, EventKind::PrintStranded { job: "b".into() });
         let heard: Vec<_> = std::iter::from_fn(|| first.try_next()).collect();
         assert_eq!(heard.len(), KEPT + 1);
         assert_eq!((heard[0].seq, heard[0].kind.name()), (1, "print-unknown"), "what needs a person outlives the rest");

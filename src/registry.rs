@@ -28,7 +28,7 @@ impl Tresen {
     pub async fn attach<C: DeviceClass>(&self, name: &str, plans: Vec<Plan<C::Driver>>) -> Result<DeviceId> {
         let _changing = self.0.changing.lock().await;
         let id = self.0.registry.attach::<C>(name, plans)?.id();
-        self.0.bus.tell(Source::Device(id.clone()), EventKind::Attached);
+        self.0.bus.publish(Source::Device(id.clone()), EventKind::Attached);
         self.set_routes().await?;
         Ok(id)
     }
@@ -47,7 +47,7 @@ impl Tresen {
 
     async fn remove(&self, device: &DeviceId, within: Duration) {
         if self.0.registry.detach(device, Instant::now() + within).await {
-            self.0.bus.tell(Source::Device(device.clone()), EventKind::Detached);
+            self.0.bus.publish(Source::Device(device.clone()), EventKind::Detached);
         }
     }
 
@@ -110,7 +110,7 @@ impl Tresen {
         join_all(ending).await;
         for id in new {
             self.0.registry.attach_configured(id, &config.devices[id])?;
-            self.0.bus.tell(Source::Device(id.clone()), EventKind::Attached);
+            self.0.bus.publish(Source::Device(id.clone()), EventKind::Attached);
         }
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;

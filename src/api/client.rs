@@ -123,13 +123,13 @@ impl Client {
         if line.len() > LINE {
             return Err(Error::new(Kind::Input, format!("`{}`: a request is limited to {LINE} bytes", C::NAME)));
         }
-        let (tell, told) = oneshot::channel();
+        let (sender, reply) = oneshot::channel();
         match &mut *lock(&self.waiting) {
-            Some(waiting) => _ = waiting.insert(id, tell),
-            None => return Err(gone(Effect::None).at(self.path.display())),
+            Some(waiting) => _ = waiting.insert(id, sender),
+            None => return Err(disconnected(Effect::None).at(self.path.display())),
         }
-        self.to.send(line).await.map_err(|_| gone(Effect::None).at(self.path.display()))?;
-        let reply = told.await.map_err(|_| gone(Effect::Unknown).at(self.path.display()))??;
+        self.to.send(line).await.map_err(|_| disconnected(Effect::None).at(self.path.display()))?;
+        let reply = reply.await.map_err(|_| disconnected(Effect::Unknown).at(self.path.display()))??;
         serde_json::from_value(reply).map_err(unreadable)
     }
 
@@ -141,7 +141,7 @@ impl Client {
         let (mut lines, mut to) = open(&self.path).await?;
         let request: Request<'_, ()> = Request { id: 0, command: "follow", with: None, caller: None };
         let line = line(&request).map_err(unwritable)?;
-        write(&mut to, &line).await.map_err(|e| gone(Effect::None).because(e))?;
+        write(&mut to, &line).await.map_err(|e| disconnected(Effect::None).because(e))?;
         let answer = answer(&mut lines).await?;
         if let Some(error) = answer.error {
             return Err(error);
@@ -240,12 +240,12 @@ async fn next<R: AsyncRead + Unpin>(lines: &mut Lines<BufReader<R>>) -> Result<V
     match lines.next().await {
         Ok(Line::Whole(line)) => Ok(line),
         Ok(Line::TooLong) => Err(Error::new(Kind::Protocol, format!("a reply exceeds {ANSWER} bytes"))),
-        Ok(Line::End) => Err(gone(Effect::Unknown)),
-        Err(error) => Err(gone(Effect::Unknown).because(error)),
+        Ok(Line::End) => Err(disconnected(Effect::Unknown)),
+        Err(error) => Err(disconnected(Effect::Unknown).because(error)),
     }
 }
 
-fn gone(effect: Effect) -> Error {
+fn disconnected(effect: Effect) -> Error {
     Error::new(Kind::Closed, "the connection to the till was lost")
         .with_effect(effect)
         .with_retry(Retry::AfterReconnect)

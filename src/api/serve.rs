@@ -40,7 +40,7 @@ struct Request {
 /// A line sent by the till.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Said<'a> {
+pub(super) enum Outgoing<'a> {
     Greeting { tresen: &'a str, protocol: u32, till: &'a str, name: &'a str },
     Reply { id: u64, reply: &'a Value },
     Error { id: Option<u64>, error: &'a Error },
@@ -70,7 +70,7 @@ where
 
 /// Refuses a client with an error.
 pub(super) async fn refuse(mut stream: impl AsyncWrite + Unpin, why: &Error) {
-    if let Ok(line) = line(&Said::Error { id: None, error: why }) {
+    if let Ok(line) = line(&Outgoing::Error { id: None, error: why }) {
         tokio::time::timeout(PATIENCE, write(&mut stream, &line)).await.ok();
     }
 }
@@ -114,7 +114,7 @@ impl Connection {
                 Ok(Line::Whole(text)) => text,
                 Ok(Line::TooLong) => {
                     let what = format!("a request is limited to {LINE} bytes");
-                    return self.say(&Said::Error { id: None, error: &Error::new(Kind::Input, what) }).await;
+                    return self.send(&Outgoing::Error { id: None, error: &Error::new(Kind::Input, what) }).await;
                 }
                 Ok(Line::End) | Err(_) => return,
             };
@@ -123,7 +123,7 @@ impl Connection {
             }
             match request(&text) {
                 Ok(request) => self.begin(request, &ended).await,
-                Err((id, error)) => self.say(&Said::Error { id, error: &error }).await,
+                Err((id, error)) => self.send(&Outgoing::Error { id, error: &error }).await,
             }
         }
     }
@@ -134,14 +134,14 @@ impl Connection {
         let (config, id) = (till.config(), till.store().till().to_owned());
         drop(till);
         let tresen = env!("CARGO_PKG_VERSION");
-        self.say(&Said::Greeting { tresen, protocol: PROTOCOL, till: &id, name: &config.till.name }).await;
+        self.send(&Outgoing::Greeting { tresen, protocol: PROTOCOL, till: &id, name: &config.till.name }).await;
         true
     }
 
     async fn begin(&mut self, request: Request, ended: &watch::Receiver<bool>) {
         let id = request.id;
         if let Err(error) = self.try_begin(request, ended).await {
-            self.say(&Said::Error { id: Some(id), error: &error }).await;
+            self.send(&Outgoing::Error { id: Some(id), error: &error }).await;
         }
     }
 
@@ -163,17 +163,17 @@ impl Connection {
                 tokio::select! {
                     biased;
                     done = work => done,
-                    () = gone(&answers, left) => return,
+                    () = disconnected(&answers, left) => return,
                 }
             } else {
                 work.await
             };
-            let said = match &done {
-                Ok(reply) => line(&Said::Reply { id, reply }),
-                Err(error) => line(&Said::Error { id: Some(id), error }),
+            let message = match &done {
+                Ok(reply) => line(&Outgoing::Reply { id, reply }),
+                Err(error) => line(&Outgoing::Error { id: Some(id), error }),
             };
             drop(permit);
-            say(&answers, said).await;
+            send(&answers, message).await;
         });
         Ok(())
     }
@@ -187,18 +187,18 @@ impl Connection {
         let reply = serde_json::to_value(snapshot)
             .map_err(|e| Error::new(Kind::Protocol, "the devices cannot be written as JSON").because(e))?;
         self.follows = true;
-        self.say(&Said::Reply { id, reply: &reply }).await;
+        self.send(&Outgoing::Reply { id, reply: &reply }).await;
         let (answers, left) = (self.answers.clone(), self.here.subscribe());
         tokio::spawn(async move {
             loop {
                 let event = tokio::select! {
                     biased;
                     _ = ended.wait_for(|ended| *ended) => return,
-                    () = gone(&answers, left.clone()) => return,
+                    () = disconnected(&answers, left.clone()) => return,
                     event = events.next() => event,
                 };
                 let Some(event) = event else { return };
-                say(&answers, line(&Said::Event { event: &event })).await;
+                send(&answers, line(&Outgoing::Event { event: &event })).await;
             }
         });
         Ok(())
@@ -209,13 +209,13 @@ impl Connection {
         Some(Tresen(self.till.upgrade()?, Caller::default()))
     }
 
-    async fn say(&self, said: &Said<'_>) {
-        say(&self.answers, line(said)).await;
+    async fn send(&self, message: &Outgoing<'_>) {
+        send(&self.answers, line(message)).await;
     }
 }
 
 /// Waits until the client stops writing or reading.
-async fn gone(answers: &mpsc::Sender<Vec<u8>>, mut left: watch::Receiver<()>) {
+async fn disconnected(answers: &mpsc::Sender<Vec<u8>>, mut left: watch::Receiver<()>) {
     tokio::select! {
         biased;
         // Nothing is ever sent on it; resolves when the sender is dropped.
@@ -225,7 +225,7 @@ async fn gone(answers: &mpsc::Sender<Vec<u8>>, mut left: watch::Receiver<()>) {
 }
 
 /// Queues a line for the writer; discarded if the client has disconnected.
-async fn say(answers: &mpsc::Sender<Vec<u8>>, line: serde_json::Result<Vec<u8>>) {
+async fn send(answers: &mpsc::Sender<Vec<u8>>, line: serde_json::Result<Vec<u8>>) {
     match line {
         Ok(line) => _ = answers.send(line).await,
         Err(error) => tracing::error!(%error, "a reply cannot be written as JSON"),

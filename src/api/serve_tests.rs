@@ -165,7 +165,7 @@ async fn who_follows_sees_the_devices_and_then_each_event_once() {
     assert_eq!(snapshot["reply"]["devices"][0]["name"], "counter");
     let seq = snapshot["reply"]["seq"].as_u64().expect("a number");
     for n in 0..100 {
-        till.0.bus.tell(crate::Source::Till, crate::EventKind::Notice(n.to_string()));
+        till.0.bus.publish(crate::Source::Till, crate::EventKind::Notice(n.to_string()));
     }
     let (mut next, mut notices) = (seq, Vec::new());
     while notices.len() < 100 {

@@ -90,8 +90,8 @@ impl PrinterDevice {
         self.shared.status.status.subscribe()
     }
 
-    pub(crate) fn tell(&self, kind: EventKind) {
-        self.shared.common.reporter.tell(kind);
+    pub(crate) fn publish(&self, kind: EventKind) {
+        self.shared.common.reporter.publish(kind);
     }
 
     /// The panel while the printer is busy; `None` if it is idle and can be queried normally.
@@ -119,7 +119,7 @@ impl StatusOf {
     fn set(&self, status: Status) {
         let news = self.status.send_if_modified(|last| last.replace(status) != Some(status));
         if news {
-            self.reporter.tell(EventKind::Printer(status));
+            self.reporter.publish(EventKind::Printer(status));
         }
     }
 

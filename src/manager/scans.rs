@@ -47,11 +47,11 @@ impl Scans {
     /// Queues a scan and publishes its event.
     pub(super) fn scanned(&self, scan: Scan) {
         self.report(self.queue.push(scan.clone()));
-        self.common.reporter.tell(EventKind::Scanned(Box::new(scan)));
+        self.common.reporter.publish(EventKind::Scanned(Box::new(scan)));
     }
 
     fn report(&self, lost: Vec<Scan>) {
-        lost.into_iter().for_each(|scan| self.common.reporter.tell(EventKind::ScanLost(Box::new(scan))));
+        lost.into_iter().for_each(|scan| self.common.reporter.publish(EventKind::ScanLost(Box::new(scan))));
     }
 }
 

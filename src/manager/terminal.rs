@@ -260,7 +260,7 @@ impl Device<Terminals> {
         let reporter = self.shared.common.reporter.clone();
         tokio::spawn(async move {
             while let Some(step) = steps.recv().await {
-                reporter.tell(EventKind::Payment(step));
+                reporter.publish(EventKind::Payment(step));
             }
         });
         Watch::with(progress, abort)
@@ -373,7 +373,7 @@ impl<'a> Asked<'a> {
             behind
         };
         if let Some(behind) = behind.filter(|behind| behind != intent) {
-            shared.common.reporter.tell(EventKind::PaymentWaits { intent: intent.clone(), behind });
+            shared.common.reporter.publish(EventKind::PaymentWaits { intent: intent.clone(), behind });
         }
         Self { shared, intent }
     }
@@ -430,7 +430,7 @@ impl SharedTerminal {
     fn settled(&self, settled: &[Settled]) {
         let is_open = |s: &&Settled| !s.payment.is_decided();
         for settled in settled.iter().filter(|s| !is_open(s)) {
-            self.common.reporter.tell(EventKind::Settled(Box::new(settled.clone())));
+            self.common.reporter.publish(EventKind::Settled(Box::new(settled.clone())));
         }
         let open = settled.iter().filter(is_open).map(|s| (Some(s.intent.id.clone()), s.evidence.clone()));
         self.unsettled(open.collect());
@@ -441,7 +441,7 @@ impl SharedTerminal {
     fn decided(&self, settled: Settled) {
         let id = settled.intent.id.clone();
         lock(&self.state).unsettled.retain(|(intent, _)| intent.as_ref() != Some(&id));
-        self.common.reporter.tell(EventKind::Settled(Box::new(settled)));
+        self.common.reporter.publish(EventKind::Settled(Box::new(settled)));
         self.recovered.send_modify(|n| *n += 1);
     }
 
@@ -453,7 +453,7 @@ impl SharedTerminal {
             state.unsettled.iter().filter(|open| !before.contains(open)).cloned().collect()
         };
         for (intent, why) in news {
-            self.common.reporter.tell(EventKind::Unsettled { intent, why });
+            self.common.reporter.publish(EventKind::Unsettled { intent, why });
         }
     }
 }
@@ -504,7 +504,7 @@ impl Hooks<AnyTerminal> for SharedTerminal {
     }
     fn event(&self, notice: <AnyTerminal as Driver>::Event) {
         if let Notice::Text(text) = notice {
-            self.common.reporter.tell(EventKind::Notice(text));
+            self.common.reporter.publish(EventKind::Notice(text));
         }
     }
     fn lost(&self, reason: LossReason<'_>) {

@@ -110,7 +110,7 @@ impl Tender {
 }
 
 impl TenderKind {
-    pub(crate) fn words(&self) -> (&'static str, &str) {
+    pub(crate) fn columns(&self) -> (&'static str, &str) {
         match self {
             Self::Card { terminal } => ("card", terminal),
             Self::Cash => ("cash", ""),

@@ -177,7 +177,7 @@ impl Spool {
     pub(crate) async fn start(store: Store, bus: Bus, routes: Vec<Route>, language: Language) -> Result<Self> {
         for job in store.park_interrupted_jobs().await? {
             let why = "the till stopped while it was printing".to_owned();
-            bus.tell(Source::Till, EventKind::PrintUnknown { job, why });
+            bus.publish(Source::Till, EventKind::PrintUnknown { job, why });
         }
         let spool = Self {
             store,
@@ -247,7 +247,7 @@ impl Spool {
         let mut after = 0;
         while let Some((job, _)) = self.store.next_job(route, after).await?.job {
             after = job.seq;
-            self.bus.tell(Source::Route(route.to_owned()), EventKind::PrintStranded { job: job.id });
+            self.bus.publish(Source::Route(route.to_owned()), EventKind::PrintStranded { job: job.id });
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Worker {
                             look = true;
                             due = Some(Instant::now() + TRY_AGAIN);
                             if !std::mem::replace(&mut storage_failed, true) {
-                                self.tell(EventKind::StorageFailed { why: error.to_string() });
+                                self.publish(EventKind::StorageFailed { why: error.to_string() });
                             }
                         }
                     }
@@ -154,7 +154,7 @@ impl Worker {
             let next = self.store.next_job(&self.route.name, after).await?;
             for (job, why) in next.unreadable {
                 self.changed.send_modify(|n| *n += 1);
-                self.tell(EventKind::PrintUnreadable { job, why });
+                self.publish(EventKind::PrintUnreadable { job, why });
             }
             let Some((job, content)) = next.job else { return Ok(()) };
             after = job.seq;
@@ -241,7 +241,7 @@ impl Worker {
         waiting.reported = Some(why.clone());
         let job = waiting.job.id.clone();
         self.changed.send_modify(|n| *n += 1);
-        self.tell(EventKind::PrintWaits { job, why });
+        self.publish(EventKind::PrintWaits { job, why });
     }
 
     fn ended(&mut self, attempt: Attempt) {
@@ -284,8 +284,8 @@ impl Worker {
         }
     }
 
-    fn tell(&self, kind: EventKind) {
-        self.bus.tell(Source::Route(self.route.name.clone()), kind);
+    fn publish(&self, kind: EventKind) {
+        self.bus.publish(Source::Route(self.route.name.clone()), kind);
     }
 }
 
@@ -403,9 +403,9 @@ impl PrintTask {
         self.mark(job, &end).await;
         match end {
             JobEnd::Printed(_) | JobEnd::Accepted => {
-                self.device.tell(EventKind::Printed { job: job.id.clone(), instead_of });
+                self.device.publish(EventKind::Printed { job: job.id.clone(), instead_of });
             }
-            JobEnd::Unknown(why) => self.device.tell(EventKind::PrintUnknown { job: job.id.clone(), why }),
+            JobEnd::Unknown(why) => self.device.publish(EventKind::PrintUnknown { job: job.id.clone(), why }),
             JobEnd::Waits(_) => {}
         }
         ended
@@ -423,7 +423,7 @@ impl PrintTask {
                     tracing::error!(route = %self.route, job = job.id, %error, "an outcome could not be written");
                     if !std::mem::replace(&mut reported, true) {
                         let kind = EventKind::StorageFailed { why: error.to_string() };
-                        self.bus.tell(Source::Route(self.route.clone()), kind);
+                        self.bus.publish(Source::Route(self.route.clone()), kind);
                     }
                 }
             }

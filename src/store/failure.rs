@@ -59,7 +59,7 @@ impl std::fmt::Display for Failure {
 /// The error for an SQLite error with the file at `path`.
 pub(super) fn sql_error(error: rusqlite::Error, path: &Path) -> Error {
     let (what, hint, retry) = match &error {
-        rusqlite::Error::SqliteFailure(failure, _) => words(failure.code),
+        rusqlite::Error::SqliteFailure(failure, _) => classify(failure.code),
         _ => ("a row cannot be read or written", Some("was it written by another version?"), Retry::Never),
     };
     let error = Error::new(Kind::Storage, what).at(path.display()).with_retry(retry).because(error);
@@ -96,7 +96,7 @@ pub(crate) fn file(error: std::io::Error, path: &Path) -> Error {
     Error::new(Kind::Storage, what).at(path.display()).because(error).hint(hint)
 }
 
-fn words(code: Code) -> (&'static str, Option<&'static str>, Retry) {
+fn classify(code: Code) -> (&'static str, Option<&'static str>, Retry) {
     match code {
         Code::DiskFull => ("the disk is full", Some("free some space; nothing was written"), Retry::AfterOperator),
         Code::ReadOnly => {

@@ -219,7 +219,7 @@ impl Store {
                     row.get(0)
                 })?;
             let key = format!("{id}/{attempt}");
-            let (kind, name) = new.kind.words();
+            let (kind, name) = new.kind.columns();
             db.execute(
                 "INSERT INTO tenders (key, sale, attempt, kind, name, operation, asked, taken, given, reference, state,
                  opening, at, changed_at, station, source, operator)

@@ -15,13 +15,13 @@ use super::lock::{beside, own};
 /// Times are RFC 3339 with six decimals, so that they sort as text. Money is in the currency's minor unit, negative
 /// where the customer gets it back. `station`, `source` and `operator` come from the caller: [`super::Origin`].
 const MIGRATIONS: [&str; 1] = ["
-    -- The till's id and epoch, and how the file was opened last.
+    -- The till's id and epoch, and the id of the last opening.
     CREATE TABLE meta (
         key           TEXT PRIMARY KEY,
         value         TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    -- What was asked of a payment terminal, and what came of it.
+    -- Transactions requested from a payment terminal, and their outcome.
     CREATE TABLE intents (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         id            TEXT NOT NULL UNIQUE,
@@ -29,12 +29,12 @@ const MIGRATIONS: [&str; 1] = ["
         operation     TEXT NOT NULL,
         minor         INTEGER NOT NULL,
         currency      TEXT NOT NULL,
-        -- What moved; null while that is not known.
+        -- The amount that moved; null while unknown.
         moved         INTEGER,
         at            TEXT NOT NULL,
         state         TEXT NOT NULL
                       CHECK (state IN ('open', 'approved', 'unknown', 'charged', 'not-charged', 'reversed')),
-        -- Of a reversal: the intent that it takes back. Of what was taken back: by which.
+        -- For a reversal: the intent it reverses. For a reversed intent: its reversal.
         original      TEXT,
         reversed_by   TEXT,
         -- The receipt number on the slip.
@@ -52,10 +52,10 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX intents_open ON intents (terminal, seq) WHERE state IN ('open', 'approved', 'unknown');
     CREATE INDEX intents_stand ON intents (terminal, seq) WHERE state = 'charged';
     CREATE INDEX intents_receipt ON intents (terminal, receipt) WHERE receipt IS NOT NULL;
-    -- One transaction of a terminal stands for one intent.
+    -- A transaction of a terminal belongs to one intent only.
     CREATE UNIQUE INDEX intents_held ON intents (held) WHERE held IS NOT NULL;
 
-    -- What happened, in order; only ever appended to.
+    -- Append-only, in order of events.
     CREATE TABLE journal (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         at            TEXT NOT NULL,
@@ -68,7 +68,7 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX journal_key ON journal (key);
 
-    -- Paper.
+    -- Print jobs.
     CREATE TABLE jobs (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         id            TEXT NOT NULL UNIQUE,
@@ -91,20 +91,20 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX jobs_waiting ON jobs (route, seq) WHERE state = 'queued';
     CREATE INDEX jobs_state ON jobs (state, changed_at);
 
-    -- What is sold. Open sales have an id, closed ones a number, too.
+    -- Sales. Open sales have an id, closed ones also a number.
     CREATE TABLE sales (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         id            TEXT NOT NULL UNIQUE,
-        -- Counts the changes: who changes it says which one it knows.
+        -- The revision: every change names the one it is based on.
         rev           INTEGER NOT NULL DEFAULT 1,
         state         TEXT NOT NULL CHECK (state IN ('open', 'closed', 'voided')),
-        -- The sale that this one gives back, wholly or in part.
+        -- The sale that this one refunds, in full or in part.
         original      TEXT,
         minor         INTEGER NOT NULL,
         currency      TEXT NOT NULL,
         -- The ticket: {\"v\":1,\"lines\":...}
         body          TEXT NOT NULL,
-        -- What the fiscal device said, or why it said nothing.
+        -- The fiscal device's signature, or the record of its outage.
         signature     TEXT,
         drawer        TEXT,
         opened_at     TEXT NOT NULL,
@@ -120,27 +120,26 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX sales_open ON sales (seq) WHERE state = 'open';
     CREATE INDEX sales_original ON sales (original) WHERE original IS NOT NULL;
 
-    -- How it is paid: each attempt, also those that came to nothing. A card attempt's key is its
-    -- intent's id.
+    -- Attempts to pay, including failed ones. A card attempt's key is its intent's id.
     CREATE TABLE tenders (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         key           TEXT NOT NULL UNIQUE,
         sale          TEXT NOT NULL REFERENCES sales (id) ON DELETE CASCADE,
         attempt       INTEGER NOT NULL,
         kind          TEXT NOT NULL CHECK (kind IN ('card', 'cash', 'other')),
-        -- The terminal, or the vendor's own word.
+        -- The terminal, or the vendor's own name.
         name          TEXT NOT NULL,
         operation     TEXT NOT NULL CHECK (operation IN ('payment', 'refund', 'reversal')),
         asked         INTEGER NOT NULL,
         taken         INTEGER NOT NULL DEFAULT 0,
-        -- Cash: what the customer handed over; what came back is the difference.
+        -- Cash: the amount handed over; the change is the difference.
         given         INTEGER,
-        -- The attempt that this one takes back, or the vendor's own reference.
+        -- The attempt that this one reverses, or the vendor's own reference.
         reference     TEXT,
         state         TEXT NOT NULL CHECK (state IN ('begun', 'taken', 'refused', 'unknown')),
         why           TEXT,
-        -- In which opening of the database it began: an attempt of an earlier one that the journal does
-        -- not know was never sent.
+        -- The opening of the database in which it began: an attempt of an earlier one that is missing
+        -- from the journal was never sent.
         opening       TEXT NOT NULL,
         at            TEXT NOT NULL,
         changed_at    TEXT NOT NULL,

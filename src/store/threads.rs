@@ -81,7 +81,7 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, Failure> + Send> Work for Requ
             (Some(Err(own)), _) => Err(own),
             (_, Some(lost)) => Err(again(lost)),
             (Some(Ok(done)), None) => Ok(done),
-            (None, None) => Err(gone()),
+            (None, None) => Err(closed()),
         };
         self.answer.send(answer).ok();
     }
@@ -112,7 +112,7 @@ impl Writer {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         self.hand_in(Call::Together(Box::new(Request { work: Some(work), done: None, answer })));
-        answered.await.map_err(|_| gone())?
+        answered.await.map_err(|_| closed())?
     }
 
     /// Runs `work` between transactions.
@@ -125,7 +125,7 @@ impl Writer {
             answer.send(work(db).map_err(|failure| failure.into_error(path))).ok();
         });
         self.hand_in(Call::Apart(work));
-        answered.await.map_err(|_| gone())?
+        answered.await.map_err(|_| closed())?
     }
 
     /// Closes the database after all earlier requests. Every later call is refused.
@@ -195,7 +195,7 @@ impl Reader {
         let (db, path) = (self.db.clone(), self.path.clone());
         let asked = on(&self.worker, move || match lock(&db).as_ref() {
             Some(db) => work(db).map_err(|failure| failure.into_error(&path)),
-            None => Err(gone()),
+            None => Err(closed()),
         });
         asked.await?
     }
@@ -211,10 +211,10 @@ impl Reader {
 async fn on<T: Send + 'static>(worker: &Worker, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (answer, answered) = oneshot::channel();
     worker.run(Box::new(move || _ = answer.send(work())));
-    answered.await.map_err(|_| gone())
+    answered.await.map_err(|_| closed())
 }
 
-pub(super) fn gone() -> Error {
+pub(super) fn closed() -> Error {
     Error::new(Kind::Storage, "the database was closed").hint("open the till again")
 }
 

@@ -16,7 +16,7 @@ impl Socket {
         let error =
             Error::new(Kind::Unsupported, "this platform has no Unix sockets").hint("set `till.socket = false`");
         tracing::warn!(%error, "the till's socket cannot be opened");
-        till.0.bus.tell(Source::Till, EventKind::SocketFailed { why: error.to_string() });
+        till.0.bus.publish(Source::Till, EventKind::SocketFailed { why: error.to_string() });
         None
     }
 

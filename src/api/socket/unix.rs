@@ -36,7 +36,7 @@ impl Socket {
             Err(error) => {
                 let error = error.at(path.display());
                 tracing::warn!(%error, "the till's socket cannot be opened");
-                till.0.bus.tell(Source::Till, EventKind::SocketFailed { why: error.to_string() });
+                till.0.bus.publish(Source::Till, EventKind::SocketFailed { why: error.to_string() });
                 None
             }
         }
