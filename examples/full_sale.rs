@@ -1,9 +1,9 @@
-//! A whole sale: basket, payment, receipt, drawer; the till's own files in a folder. Killed at any moment
-//! and started again, it goes on where it was.
+//! A whole sale: basket, payment, receipt, drawer; the till's own files in a folder. If it is killed at any
+//! moment and restarted, it resumes where it was.
 //!
 //! ```text
 //! cargo run --example full_sale                  with simulated devices
-//! cargo run --example full_sale till.toml        with yours: a terminal `counter`, a printer `receipt`
+//! cargo run --example full_sale till.toml        with your own: a terminal `counter`, a printer `receipt`
 //! ```
 
 use std::path::Path;
@@ -37,12 +37,12 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Goes on with what an earlier run left open, then sells two things.
+/// Resumes the sales that an earlier run left open, then sells two items.
 pub(crate) async fn sell(config: &Path) -> Result<()> {
     let till = Tresen::open(config).await?;
     let checkout = till.checkout("receipt")?.drawer(DrawerPin::Two);
     for (sale, sold) in checkout.resume().await? {
-        println!("went on with {}: {sold:?}", sale.id());
+        println!("resumed {}: {sold:?}", sale.id());
     }
 
     let mut sale = till.open_sale().await?;
@@ -61,6 +61,6 @@ pub(crate) async fn sell(config: &Path) -> Result<()> {
         }
         open => println!("not paid: {open:?}"),
     }
-    println!("books: {}", till.store().path().display());
+    println!("database: {}", till.store().path().display());
     Ok(())
 }

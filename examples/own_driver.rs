@@ -1,22 +1,22 @@
-//! A protocol of your own, as a device like all others: names, reconnect, spool, journal and events come with it.
+//! A custom protocol, as a device like all others: with name, reconnect, spool, journal and events.
 //!
 //! ```text
-//! cargo run --example own_driver                         a journal printer played by this program
-//! cargo run --example own_driver acme+tcp://10.0.0.9     yours: it takes lines of text and answers each page with OK
+//! cargo run --example own_driver                         a journal printer simulated by this program
+//! cargo run --example own_driver acme+tcp://10.0.0.9     your own: it accepts lines of text and answers each page with OK
 //! ```
 
 use tresen::hal::{BoxFuture, Dots, Driver, Error, Kind, Link, Result, link::tcp::Tcp};
 use tresen::printers::{Capabilities, Content, Job, Outcome, Printer, Status, layout};
 use tresen::{Class, Config, Drivers, Plan, Printers, Protocol, Receipt, Tresen, config::Device};
 
-/// A journal printer: text, a form feed, and the answer `OK` when the page is out.
+/// A journal printer: text, a form feed, and the answer `OK` when the page is printed.
 struct Acme(Box<dyn Link>, Capabilities);
 
 impl Driver for Acme {
     type Event = Status;
 
     fn event(&mut self) -> BoxFuture<'_, Result<Status>> {
-        // It says nothing by itself; this only notices when the link is lost.
+        // It sends nothing unsolicited; this only detects when the link is lost.
         Box::pin(async { self.0.recv(&mut Vec::new()).await.map(|_| Status::default()) })
     }
     fn close(&mut self) -> BoxFuture<'_, ()> {
@@ -71,7 +71,7 @@ async fn main() -> Result<()> {
     till.close(std::time::Duration::from_secs(1)).await
 }
 
-/// The device's side: shows what it prints. Returns its port.
+/// The simulated device: shows what it prints. Returns its port.
 async fn played() -> Result<u16> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();

@@ -1,8 +1,8 @@
-//! Take a payment and watch it happen.
+//! Take a payment and show its progress.
 //!
 //! ```text
 //! cargo run --example pay                                              at a simulated terminal
-//! cargo run --example pay "zvt+tcp://10.0.0.30?password=000000" 1.00    at yours: this charges a card
+//! cargo run --example pay "zvt+tcp://10.0.0.30?password=000000" 1.00    at your own: this charges a card
 //! ```
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ async fn main() -> Result<()> {
     };
     let amount: Amount = args.next().unwrap_or_else(|| "12.50 EUR".into()).parse()?;
 
-    // A till keeps its journal on disk (see `full_sale`); in memory it cannot settle what a crash left open.
+    // A till keeps its journal on disk (see `full_sale`); a journal in memory cannot settle payments after a crash.
     let journal = Arc::new(MemoryJournal::new());
     let context = Context::new("counter").with_journal(journal);
     let mut terminal = Drivers::standard().open::<Terminals>(&address, context).await?;

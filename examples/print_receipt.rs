@@ -1,8 +1,8 @@
-//! Print a receipt and see how it ended.
+//! Print a receipt and show the outcome.
 //!
 //! ```text
 //! cargo run --example print_receipt                            on a virtual printer
-//! cargo run --example print_receipt escpos+tcp://10.0.0.20     on yours
+//! cargo run --example print_receipt escpos+tcp://10.0.0.20     on your own
 //! ```
 
 use tresen::hal::sim;
@@ -22,7 +22,7 @@ async fn main() -> Result<()> {
         .qr(Qr::new("https://tresen.example/r/1")?)
         .cut();
 
-    // Without an address, a virtual printer on a port of this machine takes the place of a real one.
+    // Without an address, a virtual printer on a local port stands in for a real one.
     let device = sim::Shared::new(Simulator::new(Profile::default()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let (_server, at) = sim::tcp(listener, device.clone())?;

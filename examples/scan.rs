@@ -1,8 +1,8 @@
-//! Read scans and see what they mean to a shop.
+//! Read scans and interpret them for a shop.
 //!
 //! ```text
 //! cargo run --example scan                                      from a simulated scanner
-//! cargo run --example scan scanner+serial:///dev/ttyACM0        from yours
+//! cargo run --example scan scanner+serial:///dev/ttyACM0        from your own
 //! ```
 
 use tresen::hal::sim;
@@ -20,7 +20,7 @@ async fn main() -> Result<()> {
         Some(address) => (address.parse()?, usize::MAX),
         None => (Address::tcp("scanner", "127.0.0.1", at.port()), 3),
     };
-    // An article, 456 g of something by the shop's own label, and a misprint.
+    // An article, 456 g of something with the shop's own label, and a misprint.
     for code in ["4006381333931", "2812345004562", "4006381333932"] {
         device.with(|d| d.scan(code, Symbology::Ean13));
     }

@@ -16,7 +16,7 @@ use crate::spool::Spool;
 use crate::store::Store;
 use crate::tresen::{Caller, CheckoutSetup, Inner, Tresen};
 
-/// What a till is opened with besides its configuration.
+/// Settings for opening a till, besides its configuration.
 #[derive(Clone, Default)]
 pub struct Builder {
     drivers: Drivers,
@@ -25,22 +25,22 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The protocols that it speaks; otherwise [`Drivers::standard`].
+    /// Sets the supported protocols; default [`Drivers::standard`].
     #[must_use]
     pub fn drivers(mut self, drivers: Drivers) -> Self {
         self.drivers = drivers;
         self
     }
 
-    /// Where it takes time, ids, randomness and threads from; otherwise the system.
+    /// Sets the source of time, ids, randomness and threads; default the system.
     #[must_use]
     pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
-    /// Sets up every checkout of the till: with its fiscal device, its receipts, its drawer. What is asked for over
-    /// the [command interface](crate::api) is closed this way, too.
+    /// Configures every checkout of the till: fiscal device, receipts, drawer. Applies to sales closed through the
+    /// [command interface](crate::api) as well.
     #[must_use]
     pub fn checkout(mut self, setup: impl Fn(Checkout) -> Checkout + Send + Sync + 'static) -> Self {
         self.checkout = Some(Arc::new(setup));
@@ -56,7 +56,7 @@ impl Builder {
         self.start(config, Some(path.as_ref().to_owned())).await
     }
 
-    /// Opens a till from a configuration in hand.
+    /// Opens a till from a configuration built in code.
     ///
     /// # Errors
     /// The configuration is wrong, or the database cannot be used.

@@ -1,4 +1,4 @@
-//! Classes of devices. A new one is a variant and a row here, and a file in `src/manager`.
+//! Classes of devices. A new class is a variant and a row here, and a file in `src/manager`.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub enum Class {
     Camera,
 }
 
-/// Each class, its name, and its section in configurations.
+/// Each class with its name and its section in configurations.
 const CLASSES: [(Class, &str, &str); 4] = [
     (Class::Printer, "printer", "printers"),
     (Class::Terminal, "terminal", "terminals"),

@@ -1,4 +1,4 @@
-//! What happens on the counter, as it happens.
+//! Events of the till and its devices.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,33 +15,33 @@ use tresen_scanners::Scan;
 use crate::class::{Class, DeviceId};
 use crate::manager::lock;
 
-/// Something that happened, and where.
+/// An event and its source.
 ///
-/// Events are telemetry: a listener that is too slow loses the oldest, and [`Event::seq`] shows the gap. What
+/// Events are telemetry: a listener that is too slow loses the oldest, and [`Event::seq`] shows the gap. Anything that
 /// must not be lost is in the journal and the spool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// Its number; grows by one from 1 when the till is opened.
+    /// Its number; starts at 1 when the till is opened and grows by one.
     pub seq: u64,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// Where.
+    /// Where it happened.
     pub source: Source,
     /// What happened.
     pub kind: EventKind,
 }
 
-/// Where something happened.
+/// The source of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// At a device.
+    /// A device.
     Device(DeviceId),
-    /// On a print route, or at the printer that is a route of its own; its name.
+    /// A print route, or a printer acting as its own route; its name.
     Route(String),
-    /// In the till itself.
+    /// The till itself.
     Till,
 }
 
@@ -55,7 +55,7 @@ impl Source {
         }
     }
 
-    /// The device, if it is one.
+    /// The device, if the source is one.
     pub fn device(&self) -> Option<&DeviceId> {
         match self {
             Self::Device(device) => Some(device),
@@ -81,14 +81,14 @@ impl fmt::Display for Source {
 pub enum EventKind {
     /// The device was added while the till was running.
     Attached,
-    /// The device was taken away while the till was running.
+    /// The device was removed while the till was running.
     Detached,
     /// The device is connected and ready.
     Connected {
         /// The address at which it was found, without options.
         address: String,
     },
-    /// The device cannot be reached, or was lost; it is retried. Told once per reason, not per attempt.
+    /// The device cannot be reached, or was lost; it is retried. Reported once per reason, not per attempt.
     Disconnected {
         /// Why.
         why: String,
@@ -98,78 +98,78 @@ pub enum EventKind {
         /// How it ended.
         why: String,
     },
-    /// The driver failed too often; it is not tried again until its handle's `reset`.
+    /// The driver failed too often; it is not retried until its handle's `reset`.
     Faulted {
         /// Why.
         why: String,
     },
-    /// The printer's status: as it was found on connecting, and whenever it changes.
+    /// The printer's status: on connecting, and whenever it changes.
     Printer(Status),
-    /// A code was scanned. Every listener hears every scan, whether or not anyone takes it by `next`.
+    /// A code was scanned. Every listener receives every scan, whether or not it is taken with `next`.
     Scanned(Box<Scan>),
-    /// A scan that was waiting for `next` was dropped: it was too old, or too many came after it.
+    /// A scan queued for `next` was dropped: it was too old, or too many followed it.
     ScanLost(Box<Scan>),
     /// A transaction made progress.
     Payment(Progress),
-    /// A transaction waits for the terminal, which serves another one.
+    /// A transaction is waiting for the terminal, which is serving another one.
     PaymentWaits {
-        /// The transaction that waits.
+        /// The waiting transaction.
         intent: IntentId,
-        /// The transaction that is being served.
+        /// The transaction being served.
         behind: IntentId,
     },
     /// A message for the cashier.
     Notice(String),
     /// An open payment was settled: as charged or as not charged.
     Settled(Box<Settled>),
-    /// Payments stay open: recovery failed and is retried, or the terminal cannot tell what became of a payment
-    /// and a person has to settle it.
+    /// Payments stay open: recovery failed and is retried, or the terminal cannot tell the outcome of a payment and a
+    /// person has to settle it.
     Unsettled {
-        /// The payment, if only one is meant.
+        /// The payment, if it concerns a single one.
         intent: Option<IntentId>,
         /// Why.
         why: String,
     },
-    /// A print job is on paper, or was taken by the printer.
+    /// A print job is on paper, or was accepted by the printer.
     Printed {
         /// The job.
         job: String,
         /// The intended printer, if another one took over.
         instead_of: Option<String>,
     },
-    /// A print job waits for a printer. Told once per reason.
+    /// A print job is waiting for a printer. Reported once per reason.
     PrintWaits {
         /// The job.
         job: String,
         /// Why.
         why: String,
     },
-    /// A print job may be on paper or not; a person decides.
+    /// A print job may or may not be on paper; a person decides.
     PrintUnknown {
         /// The job.
         job: String,
         /// Why.
         why: String,
     },
-    /// A print job cannot be read, because another version of the library wrote it; it is passed over.
+    /// A print job cannot be read, because another version of the library wrote it; it is skipped.
     PrintUnreadable {
         /// The job.
         job: String,
         /// Why.
         why: String,
     },
-    /// A print job belongs to a route that is not configured (any more): nothing will print it until it is moved
-    /// to another route or cancelled.
+    /// A print job belongs to a route that is not configured (any more): it is not printed until it is moved to another
+    /// route or cancelled.
     PrintStranded {
         /// The job.
         job: String,
     },
-    /// The till's socket could not be opened: commands from beside cannot reach it. All else works.
+    /// The till's socket could not be opened: other programs cannot send commands. Everything else works.
     SocketFailed {
         /// Why.
         why: String,
     },
-    /// The database cannot be used; what was to be written is kept and retried.
+    /// The database cannot be used; pending writes are kept and retried.
     StorageFailed {
         /// Why.
         why: String,
@@ -204,7 +204,7 @@ impl EventKind {
         }
     }
 
-    /// Whether a person has to see to it.
+    /// Whether it requires a person's attention.
     fn needs_a_person(&self) -> bool {
         matches!(
             self,
@@ -216,7 +216,7 @@ impl EventKind {
         )
     }
 
-    /// Why, where there is a reason. Never contains what was scanned or what is on a slip.
+    /// The reason, if there is one. Never contains scanned data or the content of a slip.
     fn why(&self) -> Option<&str> {
         match self {
             Self::Disconnected { why }
@@ -241,10 +241,10 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event; none when the till has ended.
+    /// The next event; `None` when the till has closed.
     ///
     /// A listener that falls behind by more than 256 events loses the oldest; [`Event::seq`] shows the gap.
-    /// Cancel-safe: a dropped future loses no event.
+    /// Cancel-safe: dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
         if let Some(event) = self.early.pop_front() {
             return Some(event);
@@ -258,7 +258,7 @@ impl Events {
         }
     }
 
-    /// The next event that has happened already, if there is one.
+    /// The next queued event, if any.
     pub fn try_next(&mut self) -> Option<Event> {
         if let Some(event) = self.early.pop_front() {
             return Some(event);
@@ -273,7 +273,7 @@ impl Events {
     }
 }
 
-/// Where events go; clones share it.
+/// The event bus; clones share it.
 #[derive(Clone)]
 pub(crate) struct Bus {
     state: Arc<Mutex<State>>,
@@ -283,7 +283,7 @@ pub(crate) struct Bus {
 
 struct State {
     seq: u64,
-    /// What happened before anyone listened; the first listener hears it.
+    /// Events from before there was a listener; delivered to the first one.
     early: Option<VecDeque<Event>>,
 }
 
@@ -293,8 +293,8 @@ impl Bus {
         Self { state: Arc::new(Mutex::new(state)), events: broadcast::Sender::new(KEPT), clock }
     }
 
-    /// Tells everyone who listens; nobody has to.
-    pub(crate) fn tell(&self, source: Source, kind: EventKind) {
+    /// Publishes an event to all listeners; there may be none.
+    pub(crate) fn publish(&self, source: Source, kind: EventKind) {
         tracing::debug!(%source, event = kind.name(), why = kind.why(), "event");
         let mut state = lock(&self.state);
         state.seq += 1;
@@ -306,11 +306,11 @@ impl Bus {
             }
             early.push_back(event.clone());
         }
-        // Under the lock, so that events go out in the order of their numbers.
+        // Under the lock, so that events are sent in the order of their numbers.
         self.events.send(event).ok();
     }
 
-    /// The number of the last event so far, and what follows it.
+    /// The number of the last event so far, and a listener for those after it.
     pub(crate) fn follow(&self) -> (u64, Events) {
         let state = lock(&self.state);
         (state.seq, Events { early: VecDeque::new(), live: self.events.subscribe() })
@@ -322,7 +322,7 @@ impl Bus {
     }
 }
 
-/// What one device tells the bus.
+/// Publishes the events of one device.
 #[derive(Clone)]
 pub(crate) struct Reporter {
     pub(crate) device: DeviceId,
@@ -333,24 +333,24 @@ impl Reporter {
     pub(crate) fn new(class: Class, name: &str, bus: Bus) -> Self {
         Self { device: DeviceId::new(class, name), bus }
     }
-    pub(crate) fn tell(&self, kind: EventKind) {
-        self.bus.tell(Source::Device(self.device.clone()), kind);
+    pub(crate) fn publish(&self, kind: EventKind) {
+        self.bus.publish(Source::Device(self.device.clone()), kind);
     }
     pub(crate) fn connected(&self, address: &str) {
-        self.tell(EventKind::Connected { address: address.to_owned() });
+        self.publish(EventKind::Connected { address: address.to_owned() });
     }
     pub(crate) fn lost(&self, error: &tresen_hal::Error) {
-        self.tell(EventKind::Disconnected { why: error.to_string() });
+        self.publish(EventKind::Disconnected { why: error.to_string() });
     }
     pub(crate) fn ended(&self, why: &str) {
-        self.tell(EventKind::Ended { why: why.to_owned() });
+        self.publish(EventKind::Ended { why: why.to_owned() });
     }
     pub(crate) fn faulted(&self, why: &str) {
-        self.tell(EventKind::Faulted { why: why.to_owned() });
+        self.publish(EventKind::Faulted { why: why.to_owned() });
     }
 }
 
-/// Events kept for a listener that is slow, or that has not come yet.
+/// Number of events kept for a slow listener, or for the first one.
 const KEPT: usize = 256;
 
 #[cfg(test)]
@@ -365,13 +365,13 @@ mod tests {
     #[test]
     fn the_first_listener_hears_what_happened_before_it_came() {
         let bus = bus();
-        bus.tell(Source::Till, EventKind::PrintUnknown { job: "a".into(), why: "stopped".into() });
+        bus.publish(Source::Till, EventKind::PrintUnknown { job: "a".into(), why: "stopped".into() });
         for n in 0..2 * KEPT {
-            bus.tell(Source::Route("bar".into()), EventKind::Notice(n.to_string()));
+            bus.publish(Source::Route("bar".into()), EventKind::Notice(n.to_string()));
         }
         let mut first = bus.listen();
         let mut second = bus.listen();
-        bus.tell(Source::Till, EventKind::PrintStranded { job: "b".into() });
+        bus.publish(Source::Till, EventKind::PrintStranded { job: "b".into() });
         let heard: Vec<_> = std::iter::from_fn(|| first.try_next()).collect();
         assert_eq!(heard.len(), KEPT + 1);
         assert_eq!((heard[0].seq, heard[0].kind.name()), (1, "print-unknown"), "what needs a person outlives the rest");

@@ -1,4 +1,4 @@
-//! Finding devices that are not plugged in: on the network and by radio.
+//! Discovery of devices that are not plugged in: on the network and by Bluetooth.
 
 #[cfg(feature = "mdns")]
 use crate::{Class, Context, Drivers, Printers};
@@ -7,10 +7,10 @@ use tresen_hal::discovery::Found;
 #[cfg(feature = "mdns")]
 use tresen_hal::{BoxFuture, discovery};
 
-/// Looks for printers on the network for `limit`, by multicast DNS and Epson's broadcast, and asks
-/// each who it is: nothing is reported that did not answer as a printer. Nothing is printed.
+/// Searches for printers on the network for `limit`, by multicast DNS and Epson's broadcast, and queries the identity
+/// of each: only those that answer as a printer are reported. Nothing is printed.
 ///
-/// Printers that `till` owns are not asked, and not reported.
+/// Printers owned by `till` are neither queried nor reported.
 #[cfg(feature = "mdns")]
 pub async fn find_printers(limit: std::time::Duration, till: Option<&crate::Tresen>) -> discovery::Listing {
     let owned: Vec<_> = till
@@ -24,7 +24,7 @@ pub async fn find_printers(limit: std::time::Duration, till: Option<&crate::Tres
     discovery::network(limit, in_use, ask).await
 }
 
-/// A printer says its maker or model (ESC/POS GS I); whatever else listens on port 9100 does not.
+/// A printer reports its manufacturer or model (ESC/POS GS I); other services on port 9100 do not.
 #[cfg(feature = "mdns")]
 fn ask(mut found: Found) -> BoxFuture<'static, Option<Found>> {
     Box::pin(async move {
@@ -44,10 +44,10 @@ fn ask(mut found: Found) -> BoxFuture<'static, Option<Found>> {
     })
 }
 
-/// Listens for Bluetooth LE devices for `limit`; those with a printer's service come as `escpos`.
+/// Scans for Bluetooth LE devices for `limit`; those with a printer's service are reported as `escpos`.
 ///
 /// # Errors
-/// No Bluetooth service, no adapter, or no permission; each with the next step.
+/// No Bluetooth service, no adapter, or no permission; each with a hint.
 #[cfg(feature = "ble")]
 pub async fn find_bluetooth(limit: std::time::Duration) -> tresen_hal::Result<Vec<Found>> {
     tresen_hal::discovery::ble(limit, None, |_| false).await

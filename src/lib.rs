@@ -1,23 +1,22 @@
-//! tresen drives what stands on a shop's counter: receipt printers, scanners, cameras, payment
-//! terminals, the drawer. A POS links this crate, names its devices in a file, and gets a [`Tresen`].
+//! tresen drives the devices of a shop's counter: receipt printers, scanners, cameras, payment terminals, the drawer. A
+//! POS links this crate, names its devices in a file, and gets a [`Tresen`].
 //!
-//! The crate itself is the thin core: configuration, one owner task per device, journal and spool in
-//! one SQLite file, and the [`sale`] that composes them. It holds no protocol bytes; those are in
-//! the device crates, each usable on its own: [`hal`], [`printers`], [`scanners`], [`cameras`],
-//! [`payment`].
+//! The crate itself is a thin core: configuration, one owner task per device, journal and spool in one SQLite file, and
+//! the [`sale`] that combines them. It contains no protocol code; that is in the device crates, each usable on its own:
+//! [`hal`], [`printers`], [`scanners`], [`cameras`], [`payment`].
 //!
-//! What may be relied on:
-//! - **Money.** A payment is [`Payment::Charged`], [`Payment::NotCharged`] or [`Payment::Unknown`]. The intent is on
-//!   disk before anything is sent; nothing that moves money is ever sent twice; what is open is
-//!   settled when the terminal is back.
-//! - **Paper.** A print is [`Print::Printed`] with its proof, [`Print::Accepted`], [`Print::Waiting`] or
-//!   [`Print::Unknown`], to name the most frequent. What may be on paper is not printed again before a person says so, and then the
-//!   paper says so too.
+//! Guarantees:
+//! - **Money.** A payment is [`Payment::Charged`], [`Payment::Partial`], [`Payment::NotCharged`] or
+//!   [`Payment::Unknown`]. The intent is on disk before anything is sent; nothing that moves money is ever sent twice;
+//!   open payments are settled when the terminal is back.
+//! - **Paper.** A print is [`Print::Printed`] with its proof, [`Print::Accepted`], [`Print::Waiting`],
+//!   [`Print::Unknown`] or one of a few rarer states. A job that may be on paper is not reprinted until a person decides
+//!   so, and the reprint is marked as a copy.
 //! - **Calls finish.** A hung device blocks only its own callers, and only for a bounded time. While a device is away,
 //!   calls are refused at once; while it is opened for the first time or after a reset, within 5 s.
 //!
-//! Without tokio, use [`blocking`]. Other programs on the same machine, in whatever language, ask a running till over
-//! its socket: [`api`].
+//! Without tokio, use [`blocking`]. Other programs on the same machine, in any language, can send commands to a running
+//! till through its socket: [`api`].
 //!
 //! # Features
 #![doc = document_features::document_features!()]
@@ -73,8 +72,8 @@ pub use tresen_payment::Payment;
 pub use tresen_printers::{Content, Receipt};
 pub use tresen_scanners::Scan;
 
-/// A new key for a payment or a piece of paper: unique everywhere, and sorted by time. A till has one that follows
-/// its own runtime: [`Tresen::new_id`].
+/// A new key for a payment or print job: globally unique, and sorted by time. A till generates keys from its own
+/// runtime: [`Tresen::new_id`].
 pub fn new_key() -> String {
     SystemRuntime::new().new_id()
 }

@@ -1,4 +1,4 @@
-//! Devices and routes that change while the till runs.
+//! Adding, removing and replacing devices and routes while the till runs.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -19,8 +19,8 @@ use crate::spool::Route;
 use crate::tresen::Tresen;
 
 impl Tresen {
-    /// Attaches a device that the configuration does not name: what the first of `plans` opens that can be opened. From
-    /// then on it is a device like the others, also for hot-plug, print jobs and events.
+    /// Attaches a device that is not in the configuration; `plans` are tried in order. From then on it is a device like
+    /// the others, including hot-plug, print jobs and events.
     ///
     /// Handles to an earlier device of that class and name are handles to this one from now on. Dropping the future
     /// discards the answer, not the change.
@@ -45,7 +45,7 @@ impl Tresen {
     /// off stays open in the journal. A device of the configuration is back with the next reload. Dropping the future discards the answer, not the change.
     ///
     /// # Errors
-    /// [`Kind::Config`]: there is no such device; [`Kind::Storage`]: the database cannot be read.
+    /// [`Kind::Config`]: unknown device; [`Kind::Storage`]: the database cannot be read.
     pub async fn detach(&self, device: &DeviceId, within: Duration) -> Result<()> {
         let (till, device) = (self.clone(), device.clone());
         to_its_end(async move {
@@ -59,11 +59,11 @@ impl Tresen {
 
     async fn remove(&self, device: &DeviceId, within: Duration) {
         if self.0.registry.detach(device, Instant::now() + within).await {
-            self.0.bus.tell(Source::Device(device.clone()), EventKind::Detached);
+            self.0.bus.publish(Source::Device(device.clone()), EventKind::Detached);
         }
     }
 
-    /// Reads the configuration file again and changes what has changed: see [`Tresen::reload_with`].
+    /// Reads the configuration file again and applies the changes: see [`Tresen::reload_with`].
     ///
     /// # Errors
     /// As [`Tresen::reload_with`]; [`Kind::Config`]: the till was not opened from a file.
@@ -114,7 +114,7 @@ impl Tresen {
         let before = self.0.registry.configured();
         let taken = |id: &&DeviceId| !before.contains_key(id) && self.0.registry.any(id).is_ok();
         if let Some(id) = config.devices.keys().find(taken) {
-            return Err(Error::new(Kind::Config, "the program has attached a device of that name").at(id));
+            return Err(Error::new(Kind::Config, "the program has already attached a device of that name").at(id));
         }
         for (id, device) in &config.devices {
             let attached = |id: &DeviceId| !before.contains_key(id);
@@ -154,20 +154,20 @@ impl Tresen {
     }
 }
 
-/// What a changed configuration has changed.
+/// The changes applied by a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Reloaded {
-    /// Devices that are new.
+    /// New devices.
     pub attached: Vec<DeviceId>,
-    /// Devices that are gone.
+    /// Removed devices.
     pub detached: Vec<DeviceId>,
-    /// Devices with another address or other options.
+    /// Devices with changed addresses or options.
     pub replaced: Vec<DeviceId>,
 }
 
-/// The configured routes, and each printer as a route of its own unless a route has its name. Printers that are not
-/// attached are left out.
+/// The configured routes, and each printer as its own route unless a route has its name. Printers that are not attached
+/// are left out.
 pub(crate) fn routes(config: &Config, registry: &Registry) -> Vec<Route> {
     let printer = |name: &String| registry.find::<Printers>(name);
     let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The till: everything on the counter by its logical name.
+//! The till: all devices by logical name.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -46,27 +46,27 @@ use crate::store::{Origin, SaleState, SpooledJob, Store};
 #[derive(Clone)]
 pub struct Tresen(pub(crate) Arc<Inner>, pub(crate) Caller);
 
-/// For whom a handle calls.
+/// On whose behalf a handle makes calls.
 #[derive(Clone, Default)]
 pub(crate) struct Caller {
-    /// Who it is, in the caller's own words.
+    /// The caller's name, in its own words.
     pub(crate) name: Option<Arc<str>>,
-    /// Asks the transactions that it begins to stop.
+    /// Requests an abort of the transactions it begins.
     pub(crate) abort: Option<watch::Receiver<bool>>,
-    /// The local socket, which is served as long as the program has a handle. The socket's own handles have none.
+    /// The local socket, served as long as the program has a handle. Handles used by the socket itself have none.
     pub(crate) socket: Option<Arc<Socket>>,
 }
 
 pub(crate) struct Inner {
     pub(crate) config: Mutex<Arc<Config>>,
-    /// Where it was read from.
+    /// The file it was read from.
     pub(crate) file: Option<PathBuf>,
     pub(crate) store: Store,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) bus: Bus,
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
-    /// What every checkout begins with.
+    /// The initial setup of every checkout.
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -74,21 +74,21 @@ pub(crate) struct Inner {
     pub(crate) closed: tokio::sync::Mutex<bool>,
 }
 
-/// Sets up a checkout: with a signer, a drawer.
+/// Sets up a checkout, for example with a signer or a drawer.
 pub(crate) type CheckoutSetup = Arc<dyn Fn(Checkout) -> Checkout + Send + Sync>;
 
 impl Tresen {
     /// Opens the till that a configuration file describes, with the protocols of this crate.
     ///
-    /// Devices that are away do not keep it from opening: they connect when they can.
+    /// Unreachable devices do not prevent it from opening: they connect later.
     ///
     /// # Errors
-    /// The file is wrong (line, key and what is allowed are named), or the database cannot be used.
+    /// The file is wrong (the error names line, key and allowed values), or the database cannot be used.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder().open(path).await
     }
 
-    /// Opens a till from a configuration in hand.
+    /// Opens a till from a configuration built in code.
     ///
     /// # Errors
     /// The configuration is wrong, or the database cannot be used.
@@ -96,30 +96,30 @@ impl Tresen {
         Self::builder().with(config).await
     }
 
-    /// For protocols of one's own, or another clock.
+    /// For custom protocols, or another clock.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The same till for calls on behalf of `caller`, such as a handheld or a cashier: its devices are
-    /// [`Device::on_behalf_of`](crate::Device::on_behalf_of) that caller, its print jobs and sales are of a station of
-    /// that name unless told otherwise.
+    /// The same till for calls on behalf of `caller`, such as a handheld or a cashier: its devices act [on behalf
+    /// of](crate::Device::on_behalf_of) that caller, and its print jobs and sales are recorded under a station of that
+    /// name unless specified otherwise.
     #[must_use]
     pub fn on_behalf_of(&self, caller: &str) -> Self {
         Self(self.0.clone(), Caller { name: Some(caller.into()), ..self.1.clone() })
     }
 
-    /// The same till for commands whose transactions stop when `abort` says so.
+    /// The same till for commands whose transactions are aborted through `abort`.
     pub(crate) fn aborted_by(&self, abort: watch::Receiver<bool>) -> Self {
         Self(self.0.clone(), Caller { abort: Some(abort), ..self.1.clone() })
     }
 
-    /// The caller as the station of what is stored.
+    /// The caller as the station recorded in the database.
     pub(crate) fn station(&self) -> Option<Origin> {
         self.1.name.as_deref().map(|caller| Origin::new().station(caller))
     }
 
-    /// What asks the transactions of this caller to stop.
+    /// The abort signal for this caller's transactions.
     pub(crate) fn abort(&self) -> watch::Receiver<bool> {
         self.1.abort.clone().unwrap_or_else(|| watch::channel(false).1)
     }
@@ -127,7 +127,7 @@ impl Tresen {
     /// A printer, or a route of printers, by name.
     ///
     /// # Errors
-    /// There is none of that name; the error lists those there are.
+    /// Unknown name; the error lists the known ones.
     pub fn printer(&self, name: &str) -> Result<Printer> {
         let first = self.0.spool.first(name);
         let first = first.ok_or_else(|| no_device("printer or route", name, self.0.spool.names()))?;
@@ -141,7 +141,7 @@ impl Tresen {
     /// A payment terminal by name.
     ///
     /// # Errors
-    /// There is none of that name; the error lists those there are.
+    /// Unknown name; the error lists the known ones.
     pub fn terminal(&self, name: &str) -> Result<Terminal> {
         self.device(name)
     }
@@ -149,7 +149,7 @@ impl Tresen {
     /// A scanner by name.
     ///
     /// # Errors
-    /// There is none of that name; the error lists those there are.
+    /// Unknown name; the error lists the known ones.
     pub fn scanner(&self, name: &str) -> Result<Scanner> {
         self.device(name)
     }
@@ -157,7 +157,7 @@ impl Tresen {
     /// A camera by name.
     ///
     /// # Errors
-    /// There is none of that name; the error lists those there are.
+    /// Unknown name; the error lists the known ones.
     pub fn camera(&self, name: &str) -> Result<Camera> {
         self.device(name)
     }
@@ -170,43 +170,43 @@ impl Tresen {
         })
     }
 
-    /// All devices as they are now, by class and name.
+    /// The current state of all devices, by class and name.
     pub fn devices(&self) -> Vec<DeviceState> {
         self.0.registry.snapshot()
     }
 
-    /// The state of a device of whatever class; changes can be awaited.
+    /// The state of a device of any class; changes can be awaited.
     ///
     /// # Errors
-    /// There is no such device.
+    /// Unknown device.
     pub fn phase(&self, device: &DeviceId) -> Result<watch::Receiver<Phase>> {
         Ok(self.0.registry.any(device)?.phase())
     }
 
-    /// Opens a device of whatever class anew, at once.
+    /// Reopens a device of any class at once.
     ///
     /// # Errors
-    /// There is no such device, or the till was closed.
+    /// Unknown device, or the till was closed.
     pub fn reset(&self, device: &DeviceId) -> Result<()> {
         self.0.registry.any(device)?.reset()
     }
 
-    /// All devices as they are now, and the events from here on: a screen shows the one and follows the other. What
-    /// the snapshot shows may be told again by the first events, but nothing falls between the two.
+    /// The current state of all devices, and the events from then on: show the former and follow the latter. The first
+    /// events may repeat what the snapshot already shows, but nothing is missed in between.
     pub fn follow(&self) -> (Snapshot, Events) {
         let (seq, events) = self.0.bus.follow();
         (Snapshot { seq, devices: self.devices() }, events)
     }
 
-    /// What happens on the counter. The first listener also hears what has happened since the till was opened: which
-    /// devices were found, which paper is in doubt.
+    /// The till's events. The first listener also receives those since the till was opened: which devices were found,
+    /// which print jobs are in doubt.
     pub fn events(&self) -> Events {
         self.0.bus.listen()
     }
 
-    /// Ends the till in an orderly way, within about `within`: print jobs and calls under way are finished, or
-    /// parked once the time is over; what waits is refused or stays queued; terminals are logged off; the database
-    /// is brought up to date. Afterwards every call is refused.
+    /// Closes the till in an orderly way, within about `within`: running print jobs and calls are finished, or parked
+    /// when the time is over; waiting calls are refused, waiting jobs stay queued; terminals are logged off; the
+    /// database is checkpointed. Afterwards every call is refused.
     ///
     /// A device that hangs takes 5 s more at most. Dropping all handles instead lets the devices go as well, but
     /// nobody hears when that is done. Closing what is closed does nothing.
@@ -233,7 +233,7 @@ impl Tresen {
         checkpoint
     }
 
-    /// A new, empty sale; it is in the database at once, and so is each line that is added.
+    /// A new, empty sale; it is stored at once, and so is each line that is added.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -249,16 +249,16 @@ impl Tresen {
         self.new_sale(None, origin).await
     }
 
-    /// A new sale that gives another one back: its lines with the other sign, to be taken out where
-    /// only some come back. What is open is negative: pay it out with [`Sale::pay_out`] or
-    /// [`Sale::pay_card`]. A card payment of the same day can be reversed at its terminal instead.
+    /// A new sale that refunds a closed one: its lines with the opposite sign; remove those that are not returned. The
+    /// open amount is negative: pay it out with [`Sale::pay_out`] or [`Sale::pay_card`]. A card payment of the same day
+    /// can be reversed at its terminal instead.
     ///
     /// # Errors
-    /// There is no such closed sale, or the database cannot be written.
+    /// No such closed sale, or the database cannot be written.
     pub async fn open_refund(&self, original: &str, origin: Origin) -> Result<Sale> {
         let sold = self.sale(original).await?.filter(|sale| sale.state() == SaleState::Closed);
         let Some(sold) = sold else {
-            return Err(Error::new(Kind::Input, format!("there is no closed sale `{original}`")));
+            return Err(Error::new(Kind::Input, format!("unknown closed sale `{original}`")));
         };
         let mut sale = self.new_sale(Some(original), origin).await?;
         for line in sold.ticket().lines() {
@@ -284,8 +284,8 @@ impl Tresen {
         Ok(next.pop().filter(|sale| sale.ticket().number() == Some(number)))
     }
 
-    /// Closed sales with their lines and tenders, from the one after `number` on, at most `limit`: what
-    /// another system fetches. Keep the last number for the next time; begin with 0.
+    /// Closed sales with their lines and tenders and numbers above `number`, in order, at most `limit`: for export to
+    /// another system. Keep the last number for the next call; start with 0.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -294,8 +294,8 @@ impl Tresen {
         Ok(closed.into_iter().map(|record| Sale::new(self.0.store.clone(), record)).collect())
     }
 
-    /// The sales that are open, oldest first: baskets, and what is not wholly paid. What an earlier life
-    /// of this till surely never sent to a terminal counts as refused.
+    /// Open sales, oldest first: baskets, and sales not fully paid. Payments of an earlier run of this till that
+    /// certainly never reached a terminal count as refused.
     ///
     /// # Errors
     /// The database cannot be used.
@@ -316,7 +316,7 @@ impl Tresen {
         Ok(Sale::new(store.clone(), record))
     }
 
-    /// Payments at a terminal that are neither charged nor not charged yet: recovery settles them.
+    /// Payments at a terminal whose outcome is undecided: recovery settles them.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -324,8 +324,8 @@ impl Tresen {
         Journal::open(&self.0.store, terminal).await
     }
 
-    /// Print jobs that wait, are being printed, or are parked until a person decides; oldest first. Jobs of a route
-    /// that is not configured are among them: [`Printer::adopt`] moves them.
+    /// Print jobs that are waiting, printing, or parked until a person decides; oldest first. Includes jobs of a route
+    /// that is not configured: [`Printer::adopt`] moves them.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -333,8 +333,8 @@ impl Tresen {
         self.0.store.open_jobs().await
     }
 
-    /// Settles an open payment by hand, also of a terminal that is not configured any more: who decides what, on
-    /// what grounds, stands in the journal.
+    /// Settles an open payment by hand, also of a terminal that is no longer configured; the journal records who
+    /// decided what, and why.
     ///
     /// # Errors
     /// The payment is not open, the decision lacks a name or a reason, or the journal cannot be written.
@@ -345,14 +345,14 @@ impl Tresen {
             return terminal.settle(intent, decision).await;
         }
         let entry = Journal::settle(&self.0.store, intent, &decision).await?;
-        Ok(entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "not told")))
+        Ok(entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "no reason given")))
     }
 
-    /// Everything that follows the basket, in the right order: pay, sign, close, print, with receipts at
-    /// `printer`. It begins as [`Builder::checkout`] has set it up.
+    /// Everything after the basket, in order: pay, sign, close, print, with receipts at `printer`. Starts with the
+    /// setup of [`Builder::checkout`].
     ///
     /// # Errors
-    /// There is no such printer.
+    /// Unknown printer.
     pub fn checkout(&self, printer: &str) -> Result<Checkout> {
         self.printer(printer)?;
         let checkout = Checkout::new(self.clone(), printer);
@@ -367,22 +367,22 @@ impl Tresen {
         &self.0.store
     }
 
-    /// Its configuration, as it was opened or reloaded.
+    /// The current configuration.
     pub fn config(&self) -> Arc<Config> {
         lock(&self.0.config).clone()
     }
 
-    /// The protocols that it speaks.
+    /// The supported protocols.
     pub fn drivers(&self) -> &Drivers {
         self.0.registry.drivers()
     }
 
-    /// Where it takes time, ids, randomness and threads from.
+    /// The source of time, ids, randomness and threads.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.0.runtime
     }
 
-    /// A new key for a payment or a piece of paper: unique everywhere, and sorted by time.
+    /// A new key for a payment or print job: globally unique, and sorted by time.
     pub fn new_id(&self) -> String {
         self.0.runtime.new_id()
     }
@@ -399,7 +399,7 @@ impl std::fmt::Debug for Tresen {
     }
 }
 
-/// All devices at one moment.
+/// The state of all devices at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -409,5 +409,5 @@ pub struct Snapshot {
     pub devices: Vec<DeviceState>,
 }
 
-/// How long the outcomes of jobs that were broken off may take to be written when the till is closed.
+/// How long recording the outcomes of aborted jobs may take when the till is closed.
 const MARKS: Duration = Duration::from_secs(6);

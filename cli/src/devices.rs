@@ -1,4 +1,4 @@
-//! The driver table, as the commands use it.
+//! The driver table as used by the commands.
 
 use std::sync::LazyLock;
 
@@ -6,12 +6,12 @@ use tresen::{Address, Context, DeviceClass, Drivers, Result};
 
 static DRIVERS: LazyLock<Drivers> = LazyLock::new(Drivers::standard);
 
-/// The protocols that the commands speak.
+/// The protocols supported by the commands.
 pub(crate) fn drivers() -> &'static Drivers {
     &DRIVERS
 }
 
-/// An address as it is given on the command line, with the usual port of its protocol.
+/// Parses an address from the command line and fills in the protocol's default port.
 pub(crate) fn address(text: &str) -> Result<Address> {
     Ok(drivers().resolve(&text.parse()?))
 }

@@ -1,4 +1,4 @@
-//! The command `tresen`: find, test and diagnose what stands on the counter.
+//! The command `tresen`: find, test and diagnose the devices of a shop's counter.
 
 mod commands;
 mod demo;
@@ -12,16 +12,16 @@ use clap::{Parser, Subcommand};
 
 use crate::out::Out;
 
-/// Find, test and diagnose what stands on the counter: receipt printers, barcode scanners,
+/// Find, test and diagnose the devices of a shop's counter: receipt printers, barcode scanners,
 /// cameras, payment terminals.
 #[derive(Parser)]
 #[command(name = "tresen", version, after_help = ADDRESSES, after_long_help = ADDRESSES, arg_required_else_help = true)]
 struct Cli {
-    /// Print JSON, one object a line, for scripts
+    /// Print JSON, one object per line, for scripts
     #[arg(long, global = true)]
     json: bool,
 
-    /// Say more on standard error: -v what happens, -vv the frames on the wire (card data masked)
+    /// Log to standard error: -v for events, -vv also the frames on the wire (card data masked)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -30,7 +30,7 @@ struct Cli {
 }
 
 const ADDRESSES: &str = "\
-Addresses say what a device speaks and where it is:
+An address names a device's protocol, link and location:
   escpos+tcp://10.0.0.20:9100                    network printer
   escpos+serial:///dev/ttyUSB0?baud=38400        serial printer
   escpos+usb://04b8:0e15/SERIAL                  USB printer
@@ -38,12 +38,12 @@ Addresses say what a device speaks and where it is:
   scanner+serial:///dev/ttyACM0                  barcode scanner
   camera+file:///var/frames                      folder of images
 
-Without a device at hand, start one: `tresen sim printer`, `tresen sim terminal`.
-A whole sale on simulated devices: `tresen demo`. Something does not work: `tresen doctor`.
+No device at hand? Simulate one: `tresen sim printer`, `tresen sim terminal`.
+A whole sale on simulated devices: `tresen demo`. If something does not work: `tresen doctor`.
 
 Exit status: 0 done; 1 failed, with the reason on standard error; 2 wrong usage;
-of `pay`, `reverse` and `refund` also 3 the terminal did not do it, 4 not known whether it did;
-of `settle` also 4 something is open.";
+for `pay`, `reverse` and `refund` also 3 not done by the terminal, 4 unknown whether it was done, 5 done in part;
+for `settle` also 4 something is open.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -135,7 +135,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// Logs go to standard error, in colour on a terminal unless `NO_COLOR` is set; `RUST_LOG` wins over `-v`.
+/// Logs go to standard error, in colour on a terminal unless `NO_COLOR` is set; `RUST_LOG` overrides `-v`.
 fn log(verbose: u8) {
     const CRATES: [&str; 7] = [
         "tresen_cli",

@@ -1,4 +1,4 @@
-//! What the command says: words for people, JSON lines for scripts.
+//! The command's output: text for people, JSON lines for scripts.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use tresen::config::{Problem, Severity};
 use tresen::{Error, Kind};
 
-/// Where answers go.
+/// The output format.
 #[derive(Clone, Copy)]
 pub(crate) struct Out {
     json: bool,
@@ -19,14 +19,14 @@ impl Out {
         Self { json }
     }
 
-    /// A line for people; nothing with `--json`.
+    /// Prints a line of text; nothing with `--json`.
     pub(crate) fn say(self, line: impl Display) {
         if !self.json {
             write(line);
         }
     }
 
-    /// An answer: `line` for people, `value` for scripts.
+    /// Prints a result: `line` as text, or `value` as JSON.
     pub(crate) fn answer(self, value: &impl Serialize, line: impl Display) {
         if !self.json {
             return write(line);
@@ -37,20 +37,20 @@ impl Out {
         }
     }
 
-    /// Something to know that is no answer, on standard error; nothing with `--json`.
+    /// Prints additional information on standard error; nothing with `--json`.
     pub(crate) fn note(self, line: impl Display) {
         if !self.json {
             writeln!(std::io::stderr().lock(), "tresen: {line}").ok();
         }
     }
 
-    /// An error, on standard error.
+    /// Prints an error on standard error.
     pub(crate) fn failed(self, error: &Error) {
         let line = if self.json { value(error).to_string() } else { format!("tresen: {}", sentence(error)) };
         writeln!(std::io::stderr().lock(), "{line}").ok();
     }
 
-    /// A problem of a configuration, on standard error: with `--json` an error with its place.
+    /// Prints a configuration problem on standard error; with `--json` as an error with its position.
     pub(crate) fn problem(self, problem: &Problem) {
         let line = if self.json {
             let mut all = value(&problem.clone().into());
@@ -71,13 +71,13 @@ impl Out {
     }
 }
 
-/// The whole sentence, with its causes unless it tells them itself.
+/// The full message, with its causes unless the message already contains them.
 fn sentence(error: &Error) -> String {
-    let told = error.causes().iter().all(|cause| error.what().contains(cause.as_str()));
-    if told { error.to_string() } else { format!("{error:#}") }
+    let included = error.causes().iter().all(|cause| error.what().contains(cause.as_str()));
+    if included { error.to_string() } else { format!("{error:#}") }
 }
 
-/// An error as scripts get it: its fields, and under `error` the whole sentence.
+/// An error in JSON: its fields, with the full message under `error`.
 fn value(error: &Error) -> Value {
     let mut value = serde_json::to_value(error).unwrap_or_default();
     if let Value::Object(fields) = &mut value
@@ -88,7 +88,7 @@ fn value(error: &Error) -> Value {
     value
 }
 
-/// Whoever reads our output may have left (`tresen list | head`); that is no failure of ours.
+/// The reader of our output may have exited (`tresen list | head`); that is not an error.
 fn write(line: impl Display) {
     writeln!(std::io::stdout().lock(), "{line}").ok();
 }

@@ -224,7 +224,7 @@ fn a_printer_that_closes_the_connection() {
     sim.type_in("hang up after 1000");
     // The simulator reads its keyboard and its port independently; only a fault that is set is of use.
     let said = (0..100).map(|_| tresen(["print", &sim.address, &long])).find(|said| said.code != Some(0));
-    fails(&said.expect("it hangs up"), &[sim.address.trim_start_matches("escpos+tcp://"), "look at the paper"]);
+    fails(&said.expect("it hangs up"), &[sim.address.trim_start_matches("escpos+tcp://"), "check the paper"]);
     sim.quit();
 }
 

@@ -135,7 +135,7 @@ fn render_lists_what_it_does_not_print() {
     write("pulse.bin", b"x\n\x10\x14\x01\x00\x06");
     assert_eq!(tresen(["render", &path("pulse.bin"), "--json"]).well().json()["drawer"], 1);
     write("cuts.bin", &b"x\n\x1d\x56\x00".repeat(1001));
-    assert!(tresen(["render", &path("cuts.bin")]).well().out.contains("only the latest 1000 sheets"));
+    assert!(tresen(["render", &path("cuts.bin")]).well().out.contains("only the last 1000 sheets"));
 }
 
 /// A host that is not one of ours: it sends bytes and goes.
@@ -231,7 +231,7 @@ fn a_print_says_in_words_what_this_printer_lacks() {
     std::fs::write(&note, "Ωμέγα").expect("written");
     let said = tresen(["print", &sim.address, note_]).well().out;
     assert!(!said.contains("note"), "this printer has named itself, and it has Greek: {said}");
-    assert!(said.contains("came back after printing"), "{said}");
+    assert!(said.contains("returned after printing"), "{said}");
     std::fs::write(&note, "漢").expect("written");
     let said = tresen(["print", &sim.address, note_]).well().out;
     assert!(said.contains("note: item 1: this printer has no `漢` and prints ? instead"), "{said}");

@@ -105,7 +105,7 @@ fn bytes_as_from_a_wrong_baud_rate_are_no_scan() {
     let mut sim = Sim::start(&["scanner"]);
     sim.type_in("noise 4006381333931");
     let said = tresen(["scan", &sim.address, "--count", "1", "--timeout", "2"]);
-    fails(&said, &["no text", "ff 00 fe 80", "baud"]);
+    fails(&said, &["not text", "ff 00 fe 80", "baud"]);
     sim.type_in("scan 4006381333931");
     let said = tresen(["scan", &sim.address, "--count", "1", "--timeout", "20"]).well();
     assert!(said.out.contains("4006381333931"), "{said:?}");
@@ -117,7 +117,7 @@ fn a_code_without_an_end_is_told_from_silence() {
     let mut sim = Sim::start(&["scanner", "--no-suffix", "--no-aim"]);
     sim.type_in("scan 4006381333931");
     let said = tresen(["scan", &sim.address, "--count", "1", "--timeout", "3"]);
-    fails(&said, &["13 bytes came, but no end", "34 30 30 36", "suffix", "baud"]);
+    fails(&said, &["received 13 bytes, but no end", "34 30 30 36", "suffix", "baud"]);
     let said = start(["scan", &sim.address, "--count", "1", "--timeout", "1"]).end();
     fails(&said, &["nothing was read", "does it beep?"]);
     sim.quit();

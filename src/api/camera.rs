@@ -1,4 +1,4 @@
-//! Cameras: the codes that they see. Frames are not for JSON; a program takes them by
+//! Cameras: the codes they read. Frames are not available as JSON; a program gets them with
 //! [`Camera::frame`](crate::Camera::frame).
 
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::millis::{self, patience};
 use super::scanner::NEXT;
 use crate::tresen::Tresen;
 
-/// The next code: [`Camera::next`](crate::Camera::next). None if none comes in time.
+/// The next code: [`Camera::next`](crate::Camera::next). `None` on timeout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Next {
-    /// Which camera.
+    /// The camera's name.
     pub camera: String,
-    /// How long to wait; 60 s unless told, 0 for what is there.
+    /// How long to wait; default 60 s, 0 takes only a code that is already queued.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -34,11 +34,11 @@ impl Command for Next {
     }
 }
 
-/// Drops the codes that wait; answers how many there were: [`Camera::discard`](crate::Camera::discard).
+/// Drops queued codes and returns their number: [`Camera::discard`](crate::Camera::discard).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Discard {
-    /// Which camera.
+    /// The camera's name.
     pub camera: String,
 }
 
@@ -51,11 +51,11 @@ impl Command for Discard {
     }
 }
 
-/// What a camera can do: [`Camera::capabilities`](crate::Camera::capabilities).
+/// The camera's capabilities: [`Camera::capabilities`](crate::Camera::capabilities).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capabilities {
-    /// Which camera.
+    /// The camera's name.
     pub camera: String,
 }
 

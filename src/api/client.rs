@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::manager::lock;
 use crate::tresen::Snapshot;
 
-/// A connection to a running till. Calls may be under way at the same time.
+/// A connection to a running till. Calls may run concurrently.
 ///
 /// ```no_run
 /// # async fn look() -> tresen::Result<()> {
@@ -33,7 +33,7 @@ use crate::tresen::Snapshot;
 /// ```
 pub struct Client {
     path: PathBuf,
-    /// Lines for the till. They are written by a task, as a whole, also if their caller leaves.
+    /// Lines for the till. A task writes each line whole, even if the caller is dropped.
     to: mpsc::Sender<Vec<u8>>,
     waiting: Waiting,
     next: AtomicU64,
@@ -41,7 +41,7 @@ pub struct Client {
     reading: JoinHandle<()>,
 }
 
-/// A till's events, and its devices as they were before the first: [`Client::follow`].
+/// A till's events, and the state of its devices before the first event: [`Client::follow`].
 #[derive(Debug)]
 pub struct Following {
     /// The devices.
@@ -52,11 +52,11 @@ pub struct Following {
 
 #[cfg(unix)]
 type Stream = tokio::net::UnixStream;
-/// There is none: connecting fails.
+/// Stub for platforms without Unix sockets: connecting fails.
 #[cfg(not(unix))]
 type Stream = tokio::io::DuplexStream;
 
-/// Who waits for which answer; none when the connection has ended.
+/// Pending calls by id; `None` once the connection has closed.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Result<Value>>>>>>;
 
 #[derive(Serialize)]
@@ -90,9 +90,9 @@ impl Client {
     /// Connects to the socket at `path`: [`path`](super::socket::path) of the till's database.
     ///
     /// # Errors
-    /// [`Kind::NotFound`]: no till answers there. [`Kind::Permission`]: it is another user's. [`Kind::Busy`]: it has
-    /// as many clients as it takes. [`Kind::Unsupported`]: it speaks another version of the protocol, or this platform
-    /// has no Unix sockets. [`Kind::Timeout`]: it does not answer within 5 s.
+    /// [`Kind::NotFound`]: no till is running here. [`Kind::Permission`]: the socket belongs to another user.
+    /// [`Kind::Busy`]: the till has reached its limit of clients. [`Kind::Unsupported`]: the till uses another version
+    /// of the protocol, or this platform has no Unix sockets. [`Kind::Timeout`]: no answer within 5 s.
     pub async fn connect(path: &Path) -> Result<Self> {
         let (lines, to) = open(path).await?;
         let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::new())));
@@ -103,37 +103,37 @@ impl Client {
         Ok(Self { path, to: sender, waiting, next, caller: None, reading })
     }
 
-    /// For calls on behalf of `caller`: [`Tresen::on_behalf_of`](crate::Tresen::on_behalf_of).
+    /// Makes calls on behalf of `caller`: [`Tresen::on_behalf_of`](crate::Tresen::on_behalf_of).
     #[must_use]
     pub fn on_behalf_of(mut self, caller: impl Into<String>) -> Self {
         self.caller = Some(caller.into());
         self
     }
 
-    /// Asks the till, and waits for its reply as long as it takes. Dropping the future discards the reply, not what
-    /// was asked for.
+    /// Sends a command and waits for its reply, without a time limit. Dropping the future discards the reply; the
+    /// command still runs.
     ///
     /// # Errors
-    /// The till's own. [`Kind::Closed`]: the till went away before it answered; with [`Effect::None`] it was not asked,
-    /// else ask it again, with the same key.
+    /// The till's own. [`Kind::Closed`]: the connection was lost before the reply; with [`Effect::None`] the command
+    /// was not sent, otherwise repeat it with the same key.
     pub async fn call<C: Command>(&self, command: C) -> Result<C::Reply> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let request = Request { id, command: C::NAME, with: Some(&command), caller: self.caller.as_deref() };
         let line = line(&request).map_err(unwritable)?;
         if line.len() > LINE {
-            return Err(Error::new(Kind::Input, format!("`{}`: a request may have {LINE} bytes", C::NAME)));
+            return Err(Error::new(Kind::Input, format!("`{}`: a request is limited to {LINE} bytes", C::NAME)));
         }
-        let (tell, told) = oneshot::channel();
+        let (sender, reply) = oneshot::channel();
         match &mut *lock(&self.waiting) {
-            Some(waiting) => _ = waiting.insert(id, tell),
-            None => return Err(gone(Effect::None).at(self.path.display())),
+            Some(waiting) => _ = waiting.insert(id, sender),
+            None => return Err(disconnected(Effect::None).at(self.path.display())),
         }
-        self.to.send(line).await.map_err(|_| gone(Effect::None).at(self.path.display()))?;
-        let reply = told.await.map_err(|_| gone(Effect::Unknown).at(self.path.display()))??;
+        self.to.send(line).await.map_err(|_| disconnected(Effect::None).at(self.path.display()))?;
+        let reply = reply.await.map_err(|_| disconnected(Effect::Unknown).at(self.path.display()))??;
         serde_json::from_value(reply).map_err(unreadable)
     }
 
-    /// The till's devices as they are, and its events from then on, over a connection of their own.
+    /// The current state of the till's devices and its events from then on, over a separate connection.
     ///
     /// # Errors
     /// As [`Client::connect`].
@@ -141,7 +141,7 @@ impl Client {
         let (mut lines, mut to) = open(&self.path).await?;
         let request: Request<'_, ()> = Request { id: 0, command: "follow", with: None, caller: None };
         let line = line(&request).map_err(unwritable)?;
-        write(&mut to, &line).await.map_err(|e| gone(Effect::None).because(e))?;
+        write(&mut to, &line).await.map_err(|e| disconnected(Effect::None).because(e))?;
         let answer = answer(&mut lines).await?;
         if let Some(error) = answer.error {
             return Err(error);
@@ -164,10 +164,10 @@ impl std::fmt::Debug for Client {
 }
 
 impl Following {
-    /// The next event; none when the till has ended. Cancel-safe.
+    /// The next event; `None` when the till has closed. Cancel-safe.
     ///
     /// # Errors
-    /// [`Kind::Protocol`]: the till says what this version does not understand.
+    /// [`Kind::Protocol`]: the till sent something that this version does not understand.
     pub async fn next(&mut self) -> Result<Option<Event>> {
         match answer(&mut self.lines).await {
             Ok(answer) => Ok(answer.event),
@@ -177,7 +177,7 @@ impl Following {
     }
 }
 
-/// Connects, and hears the greeting.
+/// Connects and reads the greeting.
 async fn open(path: &Path) -> Result<(Lines<BufReader<ReadHalf<Stream>>>, WriteHalf<Stream>)> {
     let connected = async {
         let (from, to) = tokio::io::split(connect(path).await?);
@@ -188,8 +188,7 @@ async fn open(path: &Path) -> Result<(Lines<BufReader<ReadHalf<Stream>>>, WriteH
         }
         let Greeting { protocol } = serde_json::from_slice(&text).map_err(unreadable)?;
         if protocol != PROTOCOL {
-            let what =
-                format!("the till speaks version {protocol} of the protocol, and this program version {PROTOCOL}");
+            let what = format!("the till uses protocol version {protocol}, this program version {PROTOCOL}");
             return Err(Error::new(Kind::Unsupported, what));
         }
         Ok((lines, to))
@@ -202,8 +201,8 @@ async fn open(path: &Path) -> Result<(Lines<BufReader<ReadHalf<Stream>>>, WriteH
 async fn connect(path: &Path) -> Result<Stream> {
     use std::io::ErrorKind as K;
     Stream::connect(path).await.map_err(|error| match error.kind() {
-        K::NotFound | K::ConnectionRefused => Error::new(Kind::NotFound, "no till answers here").because(error),
-        K::PermissionDenied => Error::new(Kind::Permission, "this is another user's till").because(error),
+        K::NotFound | K::ConnectionRefused => Error::new(Kind::NotFound, "no till is running here").because(error),
+        K::PermissionDenied => Error::new(Kind::Permission, "the till belongs to another user").because(error),
         _ => Error::from(error).with_effect(Effect::None),
     })
 }
@@ -221,7 +220,7 @@ async fn writer(mut to: WriteHalf<Stream>, mut lines: mpsc::Receiver<Vec<u8>>) {
     }
 }
 
-/// Hands answers to those who wait for them, until the connection ends.
+/// Dispatches replies to pending calls until the connection closes.
 async fn read<R: AsyncRead + Unpin>(mut lines: Lines<BufReader<R>>, waiting: Waiting) {
     while let Ok(answer) = answer(&mut lines).await {
         let Some(id) = answer.id else { continue };
@@ -240,14 +239,16 @@ async fn answer<R: AsyncRead + Unpin>(lines: &mut Lines<BufReader<R>>) -> Result
 async fn next<R: AsyncRead + Unpin>(lines: &mut Lines<BufReader<R>>) -> Result<Vec<u8>> {
     match lines.next().await {
         Ok(Line::Whole(line)) => Ok(line),
-        Ok(Line::TooLong) => Err(Error::new(Kind::Protocol, format!("an answer has more than {ANSWER} bytes"))),
-        Ok(Line::End) => Err(gone(Effect::Unknown)),
-        Err(error) => Err(gone(Effect::Unknown).because(error)),
+        Ok(Line::TooLong) => Err(Error::new(Kind::Protocol, format!("a reply exceeds {ANSWER} bytes"))),
+        Ok(Line::End) => Err(disconnected(Effect::Unknown)),
+        Err(error) => Err(disconnected(Effect::Unknown).because(error)),
     }
 }
 
-fn gone(effect: Effect) -> Error {
-    Error::new(Kind::Closed, "the till went away").with_effect(effect).with_retry(Retry::AfterReconnect)
+fn disconnected(effect: Effect) -> Error {
+    Error::new(Kind::Closed, "the connection to the till was lost")
+        .with_effect(effect)
+        .with_retry(Retry::AfterReconnect)
 }
 
 fn unwritable(error: serde_json::Error) -> Error {
@@ -255,9 +256,9 @@ fn unwritable(error: serde_json::Error) -> Error {
 }
 
 fn unreadable(error: serde_json::Error) -> Error {
-    Error::new(Kind::Protocol, "the till's answer cannot be read; is it another version?").because(error)
+    Error::new(Kind::Protocol, "the till's reply cannot be read; is it another version?").because(error)
 }
 
 const GREETING: Duration = Duration::from_secs(5);
-/// How long an answer may be: listings are longer than requests.
+/// Maximum length of a reply, in bytes: listings are longer than requests.
 const ANSWER: usize = 64 << 20;

@@ -1,20 +1,20 @@
-//! Lines of JSON: bounded ones in, whole ones out.
+//! Lines of JSON: bounded when read, written whole.
 
 use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 
-/// What a reader found.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A line, without its end.
+    /// A line, without its terminator.
     Whole(Vec<u8>),
-    /// More than a line may have.
+    /// The line exceeds the limit.
     TooLong,
-    /// The other side has closed; what it had begun to write is dropped.
+    /// The peer has closed; an incomplete line is dropped.
     End,
 }
 
-/// Reads lines of at most `limit` bytes, wherever the stream splits them.
+/// Reads lines of at most `limit` bytes, however the stream splits them.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     from: R,
@@ -27,7 +27,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         Self { from, limit, begun: Vec::new() }
     }
 
-    /// The next line. Cancel-safe: what was read of a line is kept.
+    /// The next line. Cancel-safe: a partly read line is kept.
     pub(super) async fn next(&mut self) -> std::io::Result<Line> {
         loop {
             let some = self.from.fill_buf().await?;

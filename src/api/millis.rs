@@ -1,4 +1,4 @@
-//! How long to wait, in JSON as a number of milliseconds.
+//! Timeouts, as milliseconds in JSON.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
 }
 
-/// What a caller asks for, or what is usual; a day at most, so that it can be added to any time.
+/// The requested timeout or the default; at most a day, so that it can be added to any time.
 pub(super) fn patience(within: Option<Duration>, usual: Duration) -> Duration {
     within.unwrap_or(usual).min(Duration::from_secs(24 * 3600))
 }

@@ -1,8 +1,8 @@
-//! One command and one reply for each thing that a till does: what crosses a border.
+//! Every operation of a till as a command with a reply, for use across process and language boundaries.
 //!
-//! [`Tresen::ask`] runs a command, [`Tresen::ask_json`] one whose name and arguments came from elsewhere. The
-//! [`blocking`](crate::blocking) handles are built on the former, the till's [socket](#the-socket) on the latter. The
-//! commands are one module a class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`till`].
+//! [`Tresen::ask`] runs a command; [`Tresen::ask_json`] runs one given by name and JSON arguments. The
+//! [`blocking`](crate::blocking) handles use the former, the till's [socket](#the-socket) the latter. There is one
+//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`till`].
 //!
 //! ```no_run
 //! # async fn sell(till: tresen::Tresen) -> tresen::Result<()> {
@@ -14,18 +14,18 @@
 //! # }
 //! ```
 //!
-//! In JSON, amounts are text (`"12.50 EUR"`), durations milliseconds in a field that ends in `_ms`, times RFC 3339,
-//! raw bytes for a printer base64. An error is a [`tresen_hal::Error`] with all its fields.
+//! In JSON, amounts are strings (`"12.50 EUR"`), durations milliseconds in fields ending in `_ms`, times RFC 3339, raw
+//! bytes for a printer base64. An error is a [`tresen_hal::Error`] with all its fields.
 //!
-//! Left out: the frames of a camera, which are not for JSON; what takes a function of the program (a signer, a
-//! receipt's layout, a driver, a configuration in hand), which the program sets up when it
-//! [builds](crate::Builder) the till; and closing it, which is for the program that opened it.
+//! Left out: camera frames, which do not suit JSON; whatever takes a function of the program (a signer, a receipt
+//! layout, a driver, a configuration built in code), which the program sets up when it [builds](crate::Builder) the
+//! till; and closing the till, which is up to the program that opened it.
 //!
 //! # The socket
 //!
-//! A running till answers on a Unix socket beside its database, `till.db.sock`, which its own user and root alone can
-//! open; `socket = false` under `[till]` turns it off. There is none on other platforms. It speaks lines of JSON, at
-//! most [`LINE`] bytes each, to at most [`CLIENTS`] clients. [`Client`] is one.
+//! A running till listens on a Unix socket beside its database, `till.db.sock`, accessible only to its own user and
+//! root; `socket = false` under `[till]` disables it. Other platforms have none. The protocol is lines of JSON, at most
+//! [`LINE`] bytes each, for at most [`CLIENTS`] clients. [`Client`] implements it.
 //!
 //! ```text
 //! ← {"tresen":"0.1.0","protocol":1,"till":"0198…","name":"Till 1"}
@@ -34,21 +34,21 @@
 //! ← {"id":2,"reply":{"seq":7,"devices":[…]}}
 //! ← {"id":1,"reply":{"charged":{…}}}
 //! → {"id":3,"command":"printer.status","with":{"printer":"bra"}}
-//! ← {"id":3,"error":{"kind":"config","what":"there is no printer or route `bra`",…}}
+//! ← {"id":3,"error":{"kind":"config","what":"unknown printer or route `bra`",…}}
 //! → {"id":4,"command":"follow"}
 //! ← {"id":4,"reply":{"seq":9,"devices":[…]}}
 //! ← {"event":{"seq":10,…}}
 //! ```
-//! - The first line is the till's. `protocol` rises when old clients would misunderstand.
-//! - Each request is answered once, when it is done: answers may overtake each other, `id` (a number of the client's
-//!   choice) tells which is whose. [`IN_FLIGHT`] requests may be open at a time; what is beyond is refused as busy.
-//! - `caller` says for whom: see [`Tresen::on_behalf_of`].
-//! - `follow` answers with the devices as they are, and from then on sends each event. A client that reads too slowly
-//!   misses events, and sees that in their `seq`.
-//! - A client that disconnects abandons the answers, not what it has asked for. Give payments and paper keys of your
-//!   own, and ask again with the same: [`terminal::Find`], [`printer::Outcome`].
-//! - What is no request is answered with an error, its `id` `null` if it has none. After a line that is too long the
-//!   connection ends; so does that of a client that does not read for [`PATIENCE`].
+//! - The till sends the first line. `protocol` is incremented when old clients would misunderstand.
+//! - Each request gets one reply, when it is done. Replies may arrive in any order; `id` (a number of the client's
+//!   choice) matches them to requests. [`IN_FLIGHT`] requests may be pending; more are refused as busy.
+//! - `caller` names on whose behalf: see [`Tresen::on_behalf_of`].
+//! - `follow` replies with the current state of the devices and then sends each event. A client that reads too slowly
+//!   misses events, which shows in their `seq`.
+//! - Disconnecting discards the replies; commands already sent still run. Choose the keys of payments and print jobs
+//!   yourself and ask again with the same key: [`terminal::Find`], [`printer::Outcome`].
+//! - A line that is not a request is answered with an error, its `id` `null` if it has none. A line that is too long
+//!   closes the connection, and so does a client that does not read for [`PATIENCE`].
 
 pub mod camera;
 mod client;
@@ -57,7 +57,7 @@ mod millis;
 pub mod printer;
 pub mod sale;
 pub mod scanner;
-// Without Unix sockets nobody is served.
+// Without Unix sockets there is no server.
 #[cfg_attr(not(unix), allow(dead_code))]
 mod serve;
 pub mod socket;
@@ -75,16 +75,16 @@ pub use client::{Client, Following};
 pub use serve::{CLIENTS, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
 pub(crate) use socket::Socket;
 
-/// Something that a till can be asked for, and its reply.
+/// An operation of a till, and its reply.
 pub trait Command: Serialize + DeserializeOwned + Send + 'static {
     /// Its name in JSON, such as `printer.print`.
     const NAME: &'static str;
-    /// It only waits for something to come. If its caller leaves it is dropped, and takes nothing with it.
+    /// The command only waits for input. If its caller disconnects it is dropped, and consumes nothing.
     const WAITS: bool = false;
-    /// What is answered.
+    /// The reply.
     type Reply: Serialize + DeserializeOwned + Send + 'static;
 
-    /// Runs it at a till. Dropping the future discards the reply, not what was begun.
+    /// Runs the command. Dropping the future discards the reply; what was started continues.
     fn run(self, till: &Tresen) -> impl Future<Output = Result<Self::Reply>> + Send;
 }
 
@@ -97,11 +97,11 @@ impl Tresen {
         command.run(self).await
     }
 
-    /// Runs the command `name` with its fields as JSON; `null` stands for none.
+    /// Runs the command `name` with its fields as JSON; `null` means no fields.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`]: there is no such command. [`Kind::Input`]: its fields cannot be used; the error names
-    /// the command and the field. Else as [`Tresen::ask`].
+    /// [`Kind::Unsupported`]: unknown command. [`Kind::Input`]: invalid fields; the error names the command and the
+    /// field. Otherwise as [`Tresen::ask`].
     pub async fn ask_json(&self, name: &str, with: Value) -> Result<Value> {
         (row(name)?.run)(self.clone(), with).await
     }
@@ -112,7 +112,7 @@ pub fn commands() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|row| row.name)
 }
 
-/// A command as the table has it.
+/// A command's entry in the table.
 pub(crate) struct Row {
     name: &'static str,
     pub(crate) waits: bool,
@@ -134,7 +134,7 @@ pub(crate) fn row(name: &str) -> Result<&'static Row> {
             true => "`till.commands` lists all".to_owned(),
             false => format!("expected one of {}", near.join(", ")),
         };
-        Error::new(Kind::Unsupported, format!("there is no command `{name}`")).hint(hint)
+        Error::new(Kind::Unsupported, format!("unknown command `{name}`")).hint(hint)
     })
 }
 
@@ -142,14 +142,14 @@ fn run<C: Command>(till: Tresen, with: Value) -> BoxFuture<'static, Result<Value
     Box::pin(async move {
         let reply = read::<C>(with)?.run(&till).await?;
         serde_json::to_value(reply).map_err(|error| {
-            // What was asked for is done, but cannot be told.
+            // The command was executed, but its reply cannot be sent.
             let what = format!("the reply to `{}` cannot be written as JSON", C::NAME);
             Error::new(Kind::Protocol, what).because(error)
         })
     })
 }
 
-/// A command of its fields.
+/// Builds a command from its fields.
 fn read<C: Command>(with: Value) -> Result<C> {
     let with = if with.is_null() { Value::Object(serde_json::Map::new()) } else { with };
     serde_path_to_error::deserialize(with).map_err(|error| {
@@ -162,7 +162,7 @@ fn read<C: Command>(with: Value) -> Result<C> {
     })
 }
 
-/// Every command; a new one needs its line here.
+/// All commands; a new one needs an entry here.
 const ROWS: &[Row] = &[
     Row::of::<printer::Print>(),
     Row::of::<printer::Submit>(),

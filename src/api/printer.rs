@@ -1,4 +1,4 @@
-//! Printers and routes: `printer` is the name of either.
+//! Printers and routes; `printer` names either.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::spool;
 use crate::store::SpooledJob;
 use crate::tresen::Tresen;
 
-/// Prints, and waits until it is on paper: [`Printer::print_as`].
+/// Prints, and waits until the job is on paper: [`Printer::print_as`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Print {
-    /// Where.
+    /// The printer or route.
     pub printer: String,
-    /// What.
+    /// The content.
     pub content: Content,
-    /// The caller's id: the same id is the same piece of paper. A new one if there is none.
+    /// The job's id, chosen by the caller: the same id is never printed twice. Generated if absent.
     #[serde(default)]
     pub id: Option<String>,
-    /// How long to wait for the paper; 60 s unless told. The job is printed anyway, however long that takes.
+    /// How long to wait for the result; default 60 s. The job is printed anyway, however long that takes.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -40,15 +40,15 @@ impl Command for Print {
     }
 }
 
-/// Queues a job and answers at once: [`Printer::submit_content_as`].
+/// Queues a job and returns at once: [`Printer::submit_content_as`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submit {
-    /// Where.
+    /// The printer or route.
     pub printer: String,
-    /// What.
+    /// The content.
     pub content: Content,
-    /// The caller's id, as in [`Print`].
+    /// The job's id, as in [`Print`].
     #[serde(default)]
     pub id: Option<String>,
 }
@@ -72,14 +72,14 @@ impl Command for Submit {
     }
 }
 
-/// Waits until a job is printed, parked or cancelled, and tells how it stands then:
+/// Waits until a job is printed, parked or cancelled, and returns its state:
 /// [`PrintJob::outcome`](crate::PrintJob::outcome).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// The job's id.
     pub job: String,
-    /// How long to wait; 60 s unless told, 0 for how it stands now.
+    /// How long to wait; default 60 s, 0 returns the current state.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -94,7 +94,7 @@ impl Command for Outcome {
     }
 }
 
-/// A job as it is kept, without what it prints: [`Store::job`](crate::Store::job).
+/// A stored job, without its content: [`Store::job`](crate::Store::job).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Find {
@@ -111,13 +111,13 @@ impl Command for Find {
     }
 }
 
-/// Prints a parked job again, marked as a copy: [`Printer::reprint`].
+/// Reprints a parked job, marked as a copy: [`Printer::reprint`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reprint {
     /// The job's id.
     pub job: String,
-    /// How long to wait for the paper; 60 s unless told.
+    /// How long to wait for the result; default 60 s.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -132,11 +132,11 @@ impl Command for Reprint {
     }
 }
 
-/// Moves a job that waits or is parked to another printer or route: [`Printer::adopt`].
+/// Moves a waiting or parked job to another printer or route: [`Printer::adopt`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Adopt {
-    /// Where to.
+    /// The printer or route to move it to.
     pub printer: String,
     /// The job's id.
     pub job: String,
@@ -152,7 +152,7 @@ impl Command for Adopt {
     }
 }
 
-/// Gives up a job that waits or is parked: [`Printer::cancel`].
+/// Cancels a waiting or parked job: [`Printer::cancel`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cancel {
@@ -173,9 +173,9 @@ impl Command for Cancel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KickDrawer {
-    /// At which printer.
+    /// The printer.
     pub printer: String,
-    /// By which pin; 2 unless told.
+    /// The drawer pin; default 2.
     #[serde(default)]
     pub pin: DrawerPin,
 }
@@ -189,14 +189,14 @@ impl Command for KickDrawer {
     }
 }
 
-/// Commands that need nothing but the printer's name.
+/// Commands with no argument but the printer's name.
 macro_rules! asks {
     ($($(#[$doc:meta])* $command:ident $name:literal $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $command {
-            /// Which printer or route.
+            /// The printer or route.
             pub printer: String,
         }
 
@@ -214,15 +214,15 @@ macro_rules! asks {
 }
 
 asks! {
-    /// Asks for its status: [`Printer::status`].
+    /// Queries its status: [`Printer::status`].
     Status "printer.status" printers::Status, |printer| async move { printer.status().await };
-    /// Asks who it is: [`Printer::identity`].
+    /// Queries its identity: [`Printer::identity`].
     Identity "printer.identity" printers::Identity, |printer| async move { printer.identity().await };
-    /// What it can do: [`Printer::capabilities`].
+    /// Its capabilities: [`Printer::capabilities`].
     Capabilities "printer.capabilities" Option<printers::Capabilities>,
         |printer| async move { Ok(printer.capabilities()) };
     /// Its state: [`Printer::phase`].
     Phase "printer.phase" manager::Phase, |printer| async move { Ok(printer.phase().borrow().clone()) };
-    /// Opens it anew: [`Printer::reset`].
+    /// Reopens it: [`Printer::reset`].
     Reset "printer.reset" (), |printer| async move { printer.reset().await };
 }

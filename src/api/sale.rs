@@ -1,8 +1,8 @@
-//! Sales, step by step. `sale` is a sale's id; each reply shows the sale as it is then.
+//! Sales, step by step. `sale` is a sale's id; each reply contains the sale after the step.
 //!
-//! `rev` is the revision that the caller has seen. If another station has changed the sale since, nothing happens and
-//! the answer is [`Kind::Busy`]; without it, whatever is there is changed. `by` is who takes the step: unless told, the
-//! station that calls, or else who opened the sale.
+//! `rev` is the revision known to the caller. If another station has changed the sale since, nothing is changed and the
+//! reply is [`Kind::Busy`]; without it, the step applies to the current revision. `by` is who takes the step; it
+//! defaults to the calling station, or else to whoever opened the sale.
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Error, Kind, Result};
@@ -36,7 +36,7 @@ impl Command for Open {
     }
 }
 
-/// A new sale that gives a closed one back: [`Tresen::open_refund`].
+/// A new sale that refunds a closed one: [`Tresen::open_refund`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenRefund {
@@ -57,7 +57,7 @@ impl Command for OpenRefund {
     }
 }
 
-/// A sale as it is stored, open or closed: [`Tresen::sale`].
+/// A stored sale, open or closed: [`Tresen::sale`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Find {
@@ -91,13 +91,13 @@ impl Command for ByNumber {
     }
 }
 
-/// Closed sales by number, for another system: [`Tresen::tickets_since`].
+/// Closed sales in order of their numbers, for another system: [`Tresen::tickets_since`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Since {
-    /// The last number that is known; 0 at first.
+    /// The last known number; 0 at first.
     pub number: i64,
-    /// How many at most; never more than 1000.
+    /// The maximum number of sales; capped at 1000.
     pub limit: u32,
 }
 
@@ -111,7 +111,7 @@ impl Command for Since {
     }
 }
 
-/// The sales that are open, oldest first: [`Tresen::open_sales`].
+/// Open sales, oldest first: [`Tresen::open_sales`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListOpen {}
@@ -125,7 +125,7 @@ impl Command for ListOpen {
     }
 }
 
-/// Reads in the journal what became of a sale's card payments: [`Sale::refresh`].
+/// Updates a sale's card payments from the journal: [`Sale::refresh`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
@@ -146,23 +146,23 @@ impl Command for Refresh {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CardPaid {
-    /// How it ended.
+    /// The outcome.
     pub payment: Payment,
     /// The sale.
     pub sale: SaleView,
 }
 
-/// Cash that goes to the customer, and the sale after it.
+/// Cash paid out to the customer, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CashPaid {
-    /// How much goes to the customer: change, or what is given back.
+    /// The amount paid out: change or refund.
     pub back: Amount,
     /// The sale.
     pub sale: SaleView,
 }
 
-/// A line that was taken out, and the sale after it.
+/// A removed line, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Removed {
@@ -172,26 +172,26 @@ pub struct Removed {
     pub sale: SaleView,
 }
 
-/// How a checkout ended, and the sale after it.
+/// The outcome of a checkout, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CheckedOut {
-    /// How it ended.
+    /// The outcome.
     pub sold: Sold,
     /// The sale.
     pub sale: SaleView,
 }
 
-/// One sale that was gone on with.
+/// One resumed sale.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Resumed {
     /// The sale.
     pub sale: SaleView,
-    /// How it ended, if it could be gone on with.
+    /// The outcome, if it could be resumed.
     #[serde(default)]
     pub sold: Option<Sold>,
-    /// Why not.
+    /// Why it could not be resumed.
     #[serde(default)]
     pub error: Option<Error>,
 }
@@ -206,7 +206,7 @@ macro_rules! steps {
         pub struct $command {
             /// The sale's id.
             pub sale: String,
-            /// The revision that the caller has seen.
+            /// The revision known to the caller.
             #[serde(default)]
             pub rev: Option<i64>,
             /// Who takes the step.
@@ -231,15 +231,15 @@ macro_rules! steps {
 steps! {
     /// Adds a line: [`Sale::add`].
     Add "sale.add" {
-        /// The line; its total is checked when it is added up.
+        /// The line; its total is checked when it is added.
         line: Line,
     } -> SaleView, |this, _, mut sale| async move {
         sale.add(this.line).await?;
         Ok(sale.into_view())
     };
-    /// Takes a line out: [`Sale::remove`].
+    /// Removes a line: [`Sale::remove`].
     Remove "sale.remove" {
-        /// Which; counted from 0.
+        /// The line's index, from 0.
         at: usize,
     } -> Removed, |this, _, mut sale| async move {
         let line = sale.remove(this.at).await?;
@@ -253,12 +253,12 @@ steps! {
         sale.set_note(this.note).await?;
         Ok(sale.into_view())
     };
-    /// Pays at a terminal, or gives back there what is negative: [`Sale::pay_card_part`]. The payment's key is the
-    /// sale's id, a slash, and the number of the attempt, from 1.
+    /// Pays at a terminal, or refunds there if the open amount is negative: [`Sale::pay_card_part`]. The payment's key
+    /// is the sale's id, a slash, and the number of the attempt, from 1.
     PayCard "sale.pay-card" {
-        /// Which terminal.
+        /// The terminal's name.
         terminal: String,
-        /// How much; all that is open unless told.
+        /// The amount; default the open amount.
         #[serde(default)]
         amount: Option<Amount>,
     } -> CardPaid, |this, till, mut sale| async move {
@@ -266,11 +266,11 @@ steps! {
         let payment = sale.pay_card_part(&terminal, amount, till.abort()).await?;
         Ok(CardPaid { payment, sale: sale.into_view() })
     };
-    /// Takes a card payment of the sale back at its terminal: [`Sale::reverse_card`].
+    /// Reverses a card payment of the sale at its terminal: [`Sale::reverse_card`].
     ReverseCard "sale.reverse-card" {
-        /// Which terminal.
+        /// The terminal's name.
         terminal: String,
-        /// The attempt that was taken.
+        /// The attempt to reverse.
         attempt: i64,
     } -> CardPaid, |this, till, mut sale| async move {
         let terminal = till.terminal(&this.terminal)?;
@@ -285,47 +285,47 @@ steps! {
         let back = sale.pay_cash(this.given).await?;
         Ok(CashPaid { back, sale: sale.into_view() })
     };
-    /// Gives back in cash what is open, which is negative: [`Sale::pay_out`].
+    /// Pays out the open amount, which is negative, in cash: [`Sale::pay_out`].
     PayOut "sale.pay-out" {} -> CashPaid, |_, _, mut sale| async move {
         let back = sale.pay_out().await?;
         Ok(CashPaid { back, sale: sale.into_view() })
     };
-    /// Takes an amount in the vendor's own way: [`Sale::pay_other`].
+    /// Records a payment by the vendor's own means: [`Sale::pay_other`].
     PayOther "sale.pay-other" {
-        /// The vendor's word for it, as printed.
+        /// The name printed on the receipt.
         name: String,
-        /// How much.
+        /// The amount.
         amount: Amount,
-        /// What is kept with it: a voucher's number.
+        /// A reference stored with it, such as a voucher's number.
         #[serde(default)]
         reference: Option<String>,
     } -> SaleView, |this, _, mut sale| async move {
         sale.pay_other(&this.name, this.amount, this.reference.as_deref()).await?;
         Ok(sale.into_view())
     };
-    /// Gives a cash or the vendor's own tender back: [`Sale::give_back`].
+    /// Gives back a tender in cash or by the vendor's own means: [`Sale::give_back`].
     GiveBack "sale.give-back" {
-        /// The attempt that was taken.
+        /// The attempt to give back.
         attempt: i64,
     } -> SaleView, |this, _, mut sale| async move {
         sale.give_back(this.attempt).await?;
         Ok(sale.into_view())
     };
-    /// Gives the sale up before it is paid: [`Sale::void`].
+    /// Voids the sale before it is paid: [`Sale::void`].
     Void "sale.void" {
-        /// Why.
+        /// The reason.
         why: String,
     } -> SaleView, |this, _, mut sale| async move {
         sale.void(&this.why).await?;
         Ok(sale.into_view())
     };
-    /// Pays what is open at a terminal, signs, closes, prints: [`Checkout::run`].
+    /// Pays the open amount at a terminal, signs, closes, prints: [`Checkout::run`].
     CheckOut "sale.check-out" {
-        /// Which terminal.
+        /// The terminal's name.
         terminal: String,
-        /// Which printer or route.
+        /// The printer or route.
         printer: String,
-        /// Opens the drawer by this pin.
+        /// The drawer pin, to open the drawer.
         #[serde(default)]
         drawer: Option<DrawerPin>,
     } -> CheckedOut, |this, till, mut sale| async move {
@@ -333,12 +333,11 @@ steps! {
         let sold = checkout.run(&mut sale, &this.terminal, till.abort()).await?;
         Ok(CheckedOut { sold, sale: sale.into_view() })
     };
-    /// Signs, closes and prints a sale that is paid; of a closed one it tells what became of the paper:
-    /// [`Checkout::close`].
+    /// Signs, closes and prints a paid sale; for a closed sale returns the state of its receipt: [`Checkout::close`].
     Close "sale.close" {
-        /// Which printer or route.
+        /// The printer or route.
         printer: String,
-        /// Opens the drawer by this pin.
+        /// The drawer pin, to open the drawer.
         #[serde(default)]
         drawer: Option<DrawerPin>,
     } -> CheckedOut, |this, till, mut sale| async move {
@@ -347,13 +346,13 @@ steps! {
     };
 }
 
-/// Goes on with what an earlier life of the till left open: [`Checkout::resume`].
+/// Resumes the sales that an earlier run of the till left open: [`Checkout::resume`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resume {
-    /// Which printer or route.
+    /// The printer or route.
     pub printer: String,
-    /// Opens the drawer by this pin.
+    /// The drawer pin, to open the drawer.
     #[serde(default)]
     pub drawer: Option<DrawerPin>,
 }
@@ -383,9 +382,9 @@ fn checkout(till: &Tresen, printer: &str, drawer: Option<DrawerPin>) -> Result<C
     })
 }
 
-/// The sale, if it is at the revision that the caller has seen.
+/// The sale, if it is at the revision known to the caller.
 async fn known(till: &Tresen, id: &str, rev: Option<i64>, by: Option<Origin>) -> Result<Sale> {
-    let sale = till.sale(id).await?.ok_or_else(|| Error::new(Kind::Input, format!("there is no sale `{id}`")))?;
+    let sale = till.sale(id).await?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")))?;
     if let Some(rev) = rev.filter(|rev| *rev != sale.rev()) {
         return Err(changed(id, sale.rev(), rev));
     }

@@ -11,14 +11,14 @@ use super::millis::{self, patience};
 use crate::manager::Scanner;
 use crate::tresen::Tresen;
 
-/// The next scan: [`Scanner::next`]. None if none comes in time. Each scan is handed out once, whoever waits; to see
-/// all of them, follow the till's events.
+/// The next scan: [`Scanner::next`]. `None` on timeout. Each scan is handed out once, no matter how many callers wait;
+/// to see all scans, follow the till's events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Next {
-    /// Which scanner.
+    /// The scanner's name.
     pub scanner: String,
-    /// How long to wait; 60 s unless told, 0 for what is there.
+    /// How long to wait; default 60 s, 0 takes only a scan that is already queued.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -34,11 +34,11 @@ impl Command for Next {
     }
 }
 
-/// Drops the scans that wait; answers how many there were: [`Scanner::discard`].
+/// Drops queued scans and returns their number: [`Scanner::discard`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Discard {
-    /// Which scanner.
+    /// The scanner's name.
     pub scanner: String,
 }
 
@@ -51,11 +51,11 @@ impl Command for Discard {
     }
 }
 
-/// What a scanner can do: `Scanner::capabilities`.
+/// The scanner's capabilities: `Scanner::capabilities`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capabilities {
-    /// Which scanner.
+    /// The scanner's name.
     pub scanner: String,
 }
 
@@ -68,14 +68,14 @@ impl Command for Capabilities {
     }
 }
 
-/// Commands that switch something.
+/// Commands with one boolean argument.
 macro_rules! switches {
     ($($(#[$doc:meta])* $command:ident $name:literal $method:ident($(#[$field_doc:meta])* $field:ident);)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $command {
-            /// Which scanner.
+            /// The scanner's name.
             pub scanner: String,
             $(#[$field_doc])*
             pub $field: bool,
@@ -94,22 +94,22 @@ macro_rules! switches {
 }
 
 switches! {
-    /// Lets it scan, or not: [`Scanner::set_enabled`].
+    /// Enables or disables scanning: [`Scanner::set_enabled`].
     SetEnabled "scanner.set-enabled" set_enabled(
-        /// Whether it may scan.
+        /// Whether scanning is enabled.
         enabled
     );
-    /// Beeps as for a good or a bad scan: [`Scanner::beep`].
+    /// Beeps for a good or a bad scan: [`Scanner::beep`].
     Beep "scanner.beep" beep(
-        /// Whether it is a good one.
+        /// Whether to use the signal for a good scan.
         good
     );
     /// Presses or releases its trigger: [`Scanner::trigger`].
     Trigger "scanner.trigger" trigger(
-        /// Whether it is pressed.
+        /// Whether the trigger is pressed.
         on
     );
 }
 
-/// How long to wait for a scan unless told.
+/// Default timeout of [`Next`].
 pub(super) const NEXT: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 use super::super::tests::till;
 use super::*;
 
-/// A client written by hand on a stream in memory.
+/// A hand-written client on an in-memory stream.
 struct Wire {
     stream: DuplexStream,
     heard: Vec<u8>,
@@ -14,7 +14,7 @@ struct Wire {
 }
 
 impl Wire {
-    /// Connects; `room` is what the stream holds while nobody reads.
+    /// Connects; `room` is how many bytes the stream buffers while nobody reads.
     fn new(till: &Tresen, room: usize) -> Self {
         let (stream, theirs) = tokio::io::duplex(room);
         let (end, ended) = watch::channel(false);
@@ -32,7 +32,7 @@ impl Wire {
         self.stream.write_all(bytes.as_bytes()).await.expect("it listens");
     }
 
-    /// The next line; none at the end.
+    /// The next line; `None` at the end.
     async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.heard.iter().position(|b| *b == b'\n') {
@@ -67,7 +67,7 @@ async fn the_till_greets_and_answers_wherever_lines_are_split() {
         let answer = wire.line().await;
         assert_eq!((&answer["id"], &answer["reply"]["name"]), (&json!(7), &json!("Till")), "split at {split}");
     }
-    // Several in one piece, and blank lines.
+    // Several requests in one write, and blank lines.
     wire.send("\n\r\n{\"id\":1,\"command\":\"till.new-id\"}\n{\"id\":2,\"command\":\"till.new-id\"}\r\n").await;
     let mut ids = [wire.line().await["id"].as_u64(), wire.line().await["id"].as_u64()];
     ids.sort_unstable();
@@ -113,11 +113,11 @@ async fn what_is_no_request_is_answered_and_the_next_one_served() {
 async fn a_line_that_is_too_long_ends_the_connection() {
     let (_dir, till) = till().await;
     let mut wire = Wire::greeted(&till).await;
-    // The longest that may be.
+    // The longest line allowed.
     let request = "{\"id\":1,\"command\":\"till.new-id\"}";
     wire.send(&format!("{request}{}\n", " ".repeat(LINE - request.len()))).await;
     assert_eq!(wire.line().await["id"], 1);
-    // What does not fit is not even read to its end.
+    // The rest of an oversized line is not read.
     let (mut from, mut to) = tokio::io::split(wire.stream);
     let flood = tokio::spawn(async move { while to.write_all(&[b' '; 4096]).await.is_ok() {} });
     let mut said = String::new();
@@ -165,7 +165,7 @@ async fn who_follows_sees_the_devices_and_then_each_event_once() {
     assert_eq!(snapshot["reply"]["devices"][0]["name"], "counter");
     let seq = snapshot["reply"]["seq"].as_u64().expect("a number");
     for n in 0..100 {
-        till.0.bus.tell(crate::Source::Till, crate::EventKind::Notice(n.to_string()));
+        till.0.bus.publish(crate::Source::Till, crate::EventKind::Notice(n.to_string()));
     }
     let (mut next, mut notices) = (seq, Vec::new());
     while notices.len() < 100 {

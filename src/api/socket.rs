@@ -1,4 +1,4 @@
-//! Where a running till answers: a Unix socket beside its database.
+//! The address of a running till: a Unix socket beside its database.
 
 use std::path::{Path, PathBuf};
 

@@ -9,19 +9,19 @@ use crate::manager::Terminal;
 use crate::store::StoredPayment;
 use crate::tresen::Tresen;
 
-/// Transactions of an amount under a key.
+/// Transactions with an amount and a key.
 macro_rules! transactions {
     ($($(#[$doc:meta])* $command:ident $name:literal $run:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $command {
-            /// Which terminal.
+            /// The terminal's name.
             pub terminal: String,
-            /// How much.
+            /// The amount.
             pub amount: Amount,
-            /// The caller's key: asked again with the same, it is the same transaction. A new one if there is none, and
-            /// then nobody can ask again.
+            /// The transaction's key, chosen by the caller: repeating the command with the same key is the same
+            /// transaction. Generated if absent; the command cannot be repeated then.
             #[serde(default)]
             pub key: Option<String>,
         }
@@ -41,23 +41,23 @@ macro_rules! transactions {
 transactions! {
     /// Takes a payment: [`Terminal::pay_as`].
     Pay "terminal.pay" pay_as;
-    /// Takes a payment, and is refused instead of waiting behind another one: [`Terminal::try_pay_as`].
+    /// Takes a payment; refused if the terminal is busy with another one: [`Terminal::try_pay_as`].
     TryPay "terminal.try-pay" try_pay_as;
-    /// Gives money back without reference to a payment: [`Terminal::refund_as`].
+    /// Refunds an amount without reference to a payment: [`Terminal::refund_as`].
     Refund "terminal.refund" refund_as;
 }
 
-/// Takes a payment back: [`Terminal::reverse_as`].
+/// Reverses a payment: [`Terminal::reverse_as`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reverse {
-    /// Which terminal.
+    /// The terminal's name.
     pub terminal: String,
-    /// The reference of its charge.
+    /// The reference of the charge.
     pub reference: Reference,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// The caller's key, as in [`Pay`].
+    /// The transaction's key, as in [`Pay`].
     #[serde(default)]
     pub key: Option<String>,
 }
@@ -72,14 +72,14 @@ impl Command for Reverse {
     }
 }
 
-/// Asks a transaction to stop, whoever has begun it: [`Terminal::abort`]. Answers whether it is running or waiting; how
-/// it ends, its own answer tells.
+/// Requests a transaction to abort, whoever started it: [`Terminal::abort`]. Returns whether it is running or waiting;
+/// the outcome is in its own reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Abort {
-    /// Which terminal.
+    /// The terminal's name.
     pub terminal: String,
-    /// The transaction's key; of a sale's card payment the tender's.
+    /// The transaction's key; for a sale's card payment, that of the tender.
     pub key: IntentId,
 }
 
@@ -92,7 +92,7 @@ impl Command for Abort {
     }
 }
 
-/// A payment as the journal knows it: [`Store::payment`](crate::Store::payment).
+/// A payment in the journal: [`Store::payment`](crate::Store::payment).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Find {
@@ -109,11 +109,11 @@ impl Command for Find {
     }
 }
 
-/// What is not decided yet: [`Tresen::open_payments`]. Also of a terminal that is not configured any more.
+/// Undecided payments: [`Tresen::open_payments`]; also for a terminal that is no longer configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Open {
-    /// Which terminal.
+    /// The terminal's name.
     pub terminal: String,
 }
 
@@ -132,9 +132,9 @@ impl Command for Open {
 pub struct Settle {
     /// Its key.
     pub key: IntentId,
-    /// How it ended, who says so, and on what grounds.
+    /// The outcome, who decided it, and the reason.
     pub decision: Decision,
-    /// The terminal that it must be of; any if there is none.
+    /// The terminal it must belong to; any if absent.
     #[serde(default)]
     pub terminal: Option<String>,
 }
@@ -151,14 +151,14 @@ impl Command for Settle {
     }
 }
 
-/// Commands that need nothing but the terminal's name.
+/// Commands with no argument but the terminal's name.
 macro_rules! asks {
     ($($(#[$doc:meta])* $command:ident $name:literal $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $command {
-            /// Which terminal.
+            /// The terminal's name.
             pub terminal: String,
         }
 
@@ -176,17 +176,17 @@ macro_rules! asks {
 }
 
 asks! {
-    /// The transaction that it serves now: [`Terminal::serving`].
+    /// The transaction being served: [`Terminal::serving`].
     Serving "terminal.serving" Option<IntentId>, |terminal| async move { Ok(terminal.serving()) };
-    /// Settles what is open by asking the terminal: [`Terminal::recover`].
+    /// Settles open payments by asking the terminal: [`Terminal::recover`].
     Recover "terminal.recover" Vec<Settled>, |terminal| async move { terminal.recover().await };
-    /// Closes the day: [`Terminal::end_of_day`].
+    /// Runs the end of day: [`Terminal::end_of_day`].
     EndOfDay "terminal.end-of-day" payment::EndOfDay, |terminal| async move { terminal.end_of_day().await };
-    /// The last receipt once more: [`Terminal::repeat_receipt`].
+    /// Repeats the last receipt: [`Terminal::repeat_receipt`].
     RepeatReceipt "terminal.repeat-receipt" Vec<String>, |terminal| async move { terminal.repeat_receipt().await };
-    /// Asks for its status: [`Terminal::status`].
+    /// Queries its status: [`Terminal::status`].
     Status "terminal.status" payment::TerminalStatus, |terminal| async move { terminal.status().await };
-    /// What it can do: `Terminal::capabilities`.
+    /// Its capabilities: `Terminal::capabilities`.
     Capabilities "terminal.capabilities" Option<payment::Capabilities>,
         |terminal| async move { Ok(terminal.capabilities()) };
 }

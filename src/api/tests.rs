@@ -14,7 +14,7 @@ use crate::sale::{Line, Vat};
 use crate::store::Origin;
 use crate::{Class, DeviceId};
 
-/// A till with a scanner and a printer that are not there. Its time is tokio's.
+/// A till with an unreachable scanner and printer. Its time is tokio's.
 pub(super) async fn till() -> (TempDir, Tresen) {
     let dir = tempfile::tempdir().expect("a folder");
     let mut config = Config::default();
@@ -30,12 +30,12 @@ pub(super) async fn till() -> (TempDir, Tresen) {
     (dir, till)
 }
 
-/// What went over the border, by command.
+/// The JSON exchanged, by command.
 #[derive(Default)]
 struct Seen(BTreeMap<&'static str, Value>);
 
 impl Seen {
-    /// A command as a client writes it, and a reply: both come out as they went in.
+    /// Checks that a command as written by a client, and its reply, both survive a round trip.
     #[track_caller]
     fn both<C: Command>(&mut self, with: Value, reply: C::Reply) {
         let command: C = read(with.clone()).unwrap_or_else(|error| panic!("{error}"));
@@ -51,7 +51,7 @@ impl Seen {
     }
 }
 
-/// A value that another one stands for in JSON.
+/// A value deserialised from JSON.
 #[track_caller]
 fn of<T: DeserializeOwned + Debug>(json: Value) -> T {
     serde_json::from_value(json).expect("its JSON")
@@ -195,7 +195,7 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     let mut known: Vec<_> = commands().collect();
     known.sort_unstable();
     assert_eq!(known, seen.0.keys().copied().collect::<Vec<_>>(), "each is seen here, and no name stands for two");
-    // What other programs read.
+    // The format that other programs depend on.
     let sale = &seen.0["sale.add"];
     assert_eq!((&sale["due"], &sale["pending"], &sale["state"]), (&json!("0.00 EUR"), &json!(false), &json!("open")));
     assert_eq!(seen.0["terminal.pay"]["charged"]["amount"], "12.50 EUR");

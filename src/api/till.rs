@@ -1,4 +1,4 @@
-//! The till itself and its devices of whatever class.
+//! The till itself, and devices of any class.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::registry::Reloaded;
 use crate::store::SpooledJob;
 use crate::tresen::{self, Tresen};
 
-/// Who the till is.
+/// Identifies the till.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Info {}
 
-/// Who a till is.
+/// A till's identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct About {
@@ -26,7 +26,7 @@ pub struct About {
     pub name: String,
     /// Its own id: [`Store::till`](crate::Store::till).
     pub till: String,
-    /// Counts the lives of its database: [`Store::epoch`](crate::Store::epoch).
+    /// The epoch of its database, incremented when a backup is restored: [`Store::epoch`](crate::Store::epoch).
     pub epoch: i64,
     /// The currency of its prices: `EUR`.
     pub currency: String,
@@ -64,7 +64,7 @@ impl Command for Commands {
     }
 }
 
-/// All devices as they are now, and the number of the last event before: [`Tresen::follow`].
+/// The current state of all devices, and the number of the last event before it: [`Tresen::follow`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {}
@@ -82,7 +82,7 @@ impl Command for Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
-    /// Which device.
+    /// The device.
     pub device: DeviceId,
 }
 
@@ -95,11 +95,11 @@ impl Command for Phase {
     }
 }
 
-/// Opens a device anew: [`Tresen::reset`].
+/// Reopens a device: [`Tresen::reset`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
-    /// Which device.
+    /// The device.
     pub device: DeviceId,
 }
 
@@ -112,13 +112,13 @@ impl Command for Reset {
     }
 }
 
-/// Takes a device away: [`Tresen::detach`].
+/// Removes a device: [`Tresen::detach`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detach {
-    /// Which device.
+    /// The device.
     pub device: DeviceId,
-    /// How long its running call may take; 10 s unless told.
+    /// How long its running call may take; default 10 s.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -132,11 +132,11 @@ impl Command for Detach {
     }
 }
 
-/// Reads the configuration file again and changes what has changed: [`Tresen::reload`].
+/// Reads the configuration file again and applies the changes: [`Tresen::reload`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reload {
-    /// How long the running calls of devices that go or change may take; 10 s unless told.
+    /// How long running calls of removed or changed devices may take; default 10 s.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -150,7 +150,7 @@ impl Command for Reload {
     }
 }
 
-/// Print jobs that wait, are being printed, or are parked: [`Tresen::open_jobs`].
+/// Print jobs that are waiting, printing or parked: [`Tresen::open_jobs`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenJobs {}
@@ -164,7 +164,7 @@ impl Command for OpenJobs {
     }
 }
 
-/// A new key for a payment or a piece of paper: [`Tresen::new_id`].
+/// A new key for a payment or print job: [`Tresen::new_id`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewId {}
@@ -178,5 +178,5 @@ impl Command for NewId {
     }
 }
 
-/// How long what runs may take before it is broken off, unless told.
+/// Default time for running calls to finish before they are aborted.
 const ENDING: Duration = Duration::from_secs(10);

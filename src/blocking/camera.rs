@@ -27,7 +27,7 @@ impl Camera {
         self.0.inner.id()
     }
 
-    /// All that is known of it without asking it.
+    /// Everything known about it without a query.
     pub fn state(&self) -> DeviceState {
         self.0.inner.state()
     }
@@ -38,22 +38,22 @@ impl Camera {
         Self(self.0.on_behalf_of(caller, self.0.inner.on_behalf_of(caller)))
     }
 
-    /// The next code seen, or none within `within`; a day is the longest. None as well if the camera was detached.
+    /// The next code read, or `None` after `within` (at most a day) or if the camera was detached.
     pub fn next(&self, within: Duration) -> Option<Scan> {
         self.0.ask(camera::Next { camera: self.name().to_owned(), within: Some(within) }).ok().flatten()
     }
 
-    /// Drops the codes that wait; how many there were.
+    /// Drops queued codes and returns their number.
     pub fn discard(&self) -> usize {
         self.0.inner.discard()
     }
 
-    /// What it can do; none until it was reached for the first time, kept while it is away.
+    /// The camera's capabilities; `None` until first connected, kept while it is away.
     pub fn capabilities(&self) -> Option<Capabilities> {
         self.0.inner.capabilities()
     }
 
-    /// What the camera sees: its latest frame, or the first one if there is none yet.
+    /// The camera's latest frame, or the first one if there is none yet.
     ///
     /// # Errors
     /// As [`crate::Camera::frame`].
@@ -61,17 +61,17 @@ impl Camera {
         self.0.wait(self.0.inner.frame())
     }
 
-    /// The latest frame as it changes: look at it with `borrow`, wait with [`Tresen::wait`](super::Tresen::wait).
+    /// The latest frame as it changes: read it with `borrow`, wait with [`Tresen::wait`](super::Tresen::wait).
     pub fn frames(&self) -> watch::Receiver<Option<Frame>> {
         self.0.inner.frames()
     }
 
-    /// The state of the camera now.
+    /// The current state of the camera.
     pub fn phase(&self) -> Phase {
         self.0.inner.phase().borrow().clone()
     }
 
-    /// Opens the camera anew at once.
+    /// Reopens the camera at once.
     ///
     /// # Errors
     /// The till was closed.

@@ -1,11 +1,11 @@
-//! What follows the basket. It may hold functions of the program, so that its steps are no commands.
+//! The checkout. It may hold functions of the program, so its steps are not commands.
 
 use tresen_hal::Result;
 
 use super::{Abort, On, Sale};
 use crate::sale::{self, Sold};
 
-/// What follows the basket, as [`sale::Checkout`].
+/// The checkout, as [`sale::Checkout`].
 #[derive(Clone)]
 pub struct Checkout(pub(super) On<sale::Checkout>);
 
@@ -17,7 +17,7 @@ impl Checkout {
         Self(On { inner: change(inner), till, threads })
     }
 
-    /// Pays what is open, signs, closes and prints.
+    /// Pays the open amount, signs, closes and prints.
     ///
     /// # Errors
     /// As [`sale::Checkout::run`].
@@ -25,7 +25,7 @@ impl Checkout {
         self.0.wait(self.0.inner.run(&mut sale.0.inner, terminal, abort.0.subscribe()))
     }
 
-    /// Signs, closes and prints a sale that is paid.
+    /// Signs, closes and prints a paid sale.
     ///
     /// # Errors
     /// As [`sale::Checkout::close`].
@@ -33,7 +33,7 @@ impl Checkout {
         self.0.wait(self.0.inner.close(&mut sale.0.inner))
     }
 
-    /// Goes on with what an earlier life of this till left open.
+    /// Resumes the sales that an earlier run of this till left open.
     ///
     /// # Errors
     /// As [`sale::Checkout::resume`].

@@ -1,7 +1,7 @@
-//! The same till for programs without tokio. Each call waits until it is done.
+//! The same API for programs without tokio. Each call blocks until it is done.
 //!
-//! The till runs on threads of its own; calls may come from any thread outside of an async runtime. A handle keeps the
-//! till open; [`Tresen::close`] ends it while there are handles.
+//! The till runs on its own threads; calls may come from any thread outside an async runtime. A handle keeps the till
+//! open; [`Tresen::close`] closes it even while there are handles.
 //!
 //! ```no_run
 //! use tresen::{Amount, blocking::Tresen};
@@ -12,9 +12,9 @@
 //! # Ok::<(), tresen::Error>(())
 //! ```
 //!
-//! What these handles do are the commands of [`api`](crate::api), under the names of the async methods. Not commands,
-//! because they take functions of the program or stay open: [`Checkout`] with its signer and layout, [`Events`],
-//! [`Tresen::attach`] and [`Tresen::reload_with`], a camera's frames. What else there is, such as the listings of the
+//! These handles run the commands of [`api`](crate::api), under the names of the async methods. Not commands, because
+//! they take functions of the program or stay open, are [`Checkout`] with its signer and layout, [`Events`],
+//! [`Tresen::attach`] and [`Tresen::reload_with`], and a camera's frames. Everything else, such as the listings of the
 //! [`Store`](crate::Store), runs under [`Tresen::wait`].
 
 mod camera;
@@ -43,17 +43,17 @@ pub use scanner::Scanner;
 pub use terminal::Terminal;
 pub use till::Tresen;
 
-/// Asks a running transaction to stop; clones ask for the same.
+/// Requests a running transaction to abort; clones refer to the same request.
 #[derive(Clone, Debug)]
 pub struct Abort(watch::Sender<bool>);
 
 impl Abort {
-    /// Nothing is to stop yet.
+    /// A request that has not been made yet.
     pub fn new() -> Self {
         Self(watch::Sender::new(false))
     }
 
-    /// Asks for it, from any thread. A request only: the outcome tells.
+    /// Makes the request, from any thread. The transaction may still succeed; check its outcome.
     pub fn abort(&self) {
         self.0.send_replace(true);
     }
@@ -65,7 +65,7 @@ impl Default for Abort {
     }
 }
 
-/// A handle, its till, and the threads that they run on. The fields drop in this order: handles first.
+/// A handle, its till, and the threads they run on. The fields drop in this order: handles first.
 #[derive(Clone)]
 struct On<T> {
     inner: T,
@@ -78,7 +78,7 @@ impl<T> On<T> {
         self.threads.block_on(self.till.ask(command))
     }
 
-    /// Asks for a transaction that `abort` can stop.
+    /// Runs a transaction that `abort` can stop.
     fn ask_until<C: Command>(&self, command: C, abort: &Abort) -> Result<C::Reply> {
         self.threads.block_on(self.till.aborted_by(abort.0.subscribe()).ask(command))
     }

@@ -24,7 +24,7 @@ impl Printer {
         self.0.inner.name()
     }
 
-    /// The same printer for a caller who waits for paper as long as `patience`.
+    /// The same printer with calls that wait up to `patience` for the paper.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         let inner = self.0.inner.clone().with_patience(patience);
@@ -37,7 +37,7 @@ impl Printer {
         Self(self.0.on_behalf_of(caller, self.0.inner.clone().on_behalf_of(caller)))
     }
 
-    /// Queues a receipt and returns at once: the job can be followed.
+    /// Queues a receipt and returns at once with a handle to the job.
     ///
     /// # Errors
     /// The job could not be stored; then nothing is printed.
@@ -48,12 +48,12 @@ impl Printer {
     /// Queues a receipt under the caller's id, once, and returns at once.
     ///
     /// # Errors
-    /// The job could not be stored, or the id was used for another content.
+    /// The job could not be stored, or the id was used with other content.
     pub fn submit_as(&self, id: &str, receipt: &Receipt) -> Result<PrintJob> {
         self.queue(Some(id), receipt.into())
     }
 
-    /// Queues a receipt or raw bytes and returns at once: the job can be followed.
+    /// Queues a receipt or raw bytes and returns at once with a handle to the job.
     ///
     /// # Errors
     /// As [`crate::Printer::submit_content`].
@@ -82,7 +82,7 @@ impl Printer {
         self.name().to_owned()
     }
 
-    /// Prints a receipt through the spool and waits for it, 60 s at most unless told otherwise.
+    /// Prints a receipt through the spool and waits for it, by default at most 60 s.
     ///
     /// # Errors
     /// The job could not be stored; then nothing is printed.
@@ -93,7 +93,7 @@ impl Printer {
     /// Prints a receipt under the caller's id, once.
     ///
     /// # Errors
-    /// The job could not be stored, or the id was used for another content.
+    /// The job could not be stored, or the id was used with other content.
     pub fn print_as(&self, id: &str, receipt: &Receipt) -> Result<Print> {
         self.put(Some(id), receipt)
     }
@@ -103,7 +103,7 @@ impl Printer {
         self.0.ask(printer::Print { printer: self.printer(), content, id, within: Some(self.0.inner.patience()) })
     }
 
-    /// Prints a parked job again, marked as a copy.
+    /// Reprints a parked job, marked as a copy.
     ///
     /// # Errors
     /// As [`crate::Printer::reprint`].
@@ -111,7 +111,7 @@ impl Printer {
         self.0.ask(printer::Reprint { job: id.to_owned(), within: Some(self.0.inner.patience()) })
     }
 
-    /// Moves a job that waits or is parked to this printer or route.
+    /// Moves a waiting or parked job to this printer or route.
     ///
     /// # Errors
     /// As [`crate::Printer::adopt`].
@@ -120,7 +120,7 @@ impl Printer {
         Ok(self.job(&self.0.ask(adopt)?.job))
     }
 
-    /// Gives up a job that waits or is parked.
+    /// Cancels a waiting or parked job.
     ///
     /// # Errors
     /// As [`crate::Printer::cancel`].
@@ -128,7 +128,7 @@ impl Printer {
         self.0.ask(printer::Cancel { job: id.to_owned() })
     }
 
-    /// Asks the printer for its status.
+    /// Queries the printer's status.
     ///
     /// # Errors
     /// It cannot be reached.
@@ -136,7 +136,7 @@ impl Printer {
         self.0.ask(printer::Status { printer: self.printer() })
     }
 
-    /// Asks the printer who it is.
+    /// Queries the printer's identity.
     ///
     /// # Errors
     /// It cannot be reached.
@@ -152,17 +152,17 @@ impl Printer {
         self.0.ask(printer::KickDrawer { printer: self.printer(), pin })
     }
 
-    /// What the printer can do; none until it was reached for the first time.
+    /// The printer's capabilities; `None` until first connected.
     pub fn capabilities(&self) -> Option<Capabilities> {
         self.0.inner.capabilities()
     }
 
-    /// The state of the printer now.
+    /// The current state of the printer.
     pub fn phase(&self) -> Phase {
         self.0.inner.phase().borrow().clone()
     }
 
-    /// Opens the printer anew at once.
+    /// Reopens the printer at once.
     ///
     /// # Errors
     /// The till was closed.
@@ -177,7 +177,7 @@ impl PrintJob {
         self.0.inner.id()
     }
 
-    /// Waits until it is printed, parked or cancelled, `patience` at most, and tells how it stands then.
+    /// Waits until it is printed, parked or cancelled, at most `patience`, and returns its state.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -185,7 +185,7 @@ impl PrintJob {
         self.0.ask(printer::Outcome { job: self.id().to_owned(), within: Some(patience) })
     }
 
-    /// How it stands now.
+    /// Its current state.
     ///
     /// # Errors
     /// The database cannot be read.

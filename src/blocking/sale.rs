@@ -10,7 +10,7 @@ use crate::api::sale as api;
 use crate::sale::{self, Line};
 use crate::store::{Origin, SaleView};
 
-/// A sale, as [`sale::Sale`]; what is known of it is read there.
+/// A sale, as [`sale::Sale`]; its state is available through `Deref`.
 #[derive(Clone)]
 pub struct Sale(pub(super) On<sale::Sale>);
 
@@ -22,19 +22,19 @@ impl Deref for Sale {
 }
 
 impl Sale {
-    /// The sale as it is known here.
+    /// The sale as last read.
     pub fn inner(&self) -> &sale::Sale {
         &self.0.inner
     }
 
-    /// Writes further steps in this name, instead of that of who opened the sale.
+    /// Records further steps under this name instead of that of whoever opened the sale.
     #[must_use]
     pub fn by(self, origin: Origin) -> Self {
         let On { inner, till, threads } = self.0;
         Self(On { inner: inner.by(origin), till, threads })
     }
 
-    /// Reads it again.
+    /// Reads the sale again.
     ///
     /// # Errors
     /// As [`sale::Sale::refresh`].
@@ -55,7 +55,7 @@ impl Sale {
         Ok(())
     }
 
-    /// Takes a line out; counted from 0.
+    /// Removes a line by its index, from 0.
     ///
     /// # Errors
     /// As [`sale::Sale::remove`].
@@ -77,7 +77,7 @@ impl Sale {
         Ok(())
     }
 
-    /// Pays all that is open at a terminal.
+    /// Pays the open amount at a terminal.
     ///
     /// # Errors
     /// As [`sale::Sale::pay_card`].
@@ -96,7 +96,7 @@ impl Sale {
         self.paid(paid)
     }
 
-    /// Takes a card payment back at its terminal.
+    /// Reverses a card payment at its terminal.
     ///
     /// # Errors
     /// As [`sale::Sale::reverse_card`].
@@ -118,7 +118,7 @@ impl Sale {
         Ok(paid.back)
     }
 
-    /// Gives back in cash what is open; returns how much.
+    /// Pays out the open amount in cash; returns the amount.
     ///
     /// # Errors
     /// As [`sale::Sale::pay_out`].
@@ -129,7 +129,7 @@ impl Sale {
         Ok(paid.back)
     }
 
-    /// Takes an amount in the vendor's own way.
+    /// Records a payment by the vendor's own means.
     ///
     /// # Errors
     /// As [`sale::Sale::pay_other`].
@@ -141,7 +141,7 @@ impl Sale {
         Ok(())
     }
 
-    /// Gives a cash or the vendor's own tender back.
+    /// Gives back a tender in cash or by the vendor's own means.
     ///
     /// # Errors
     /// As [`sale::Sale::give_back`].
@@ -152,12 +152,12 @@ impl Sale {
         Ok(())
     }
 
-    /// Gives the sale up before it is paid.
+    /// Voids the sale before it is paid.
     ///
     /// # Errors
     /// As [`sale::Sale::void`].
     pub fn void(&mut self, why: &str) -> Result<()> {
-        // What the journal knows by now of its card payments counts, and is no other station's change.
+        // Includes what the journal knows of its card payments, which is not another station's change.
         self.refresh()?;
         let (sale, rev, by) = self.known();
         let view = self.0.ask(api::Void { sale, rev, by, why: why.to_owned() })?;
@@ -169,7 +169,7 @@ impl Sale {
         self.id().to_owned()
     }
 
-    /// What each step names: the sale, the revision as it is known here, and who takes the step.
+    /// The fields of every step: the sale, the revision known here, and who takes the step.
     fn known(&self) -> (String, Option<i64>, Option<Origin>) {
         (self.key(), Some(self.rev()), Some(self.0.inner.origin().clone()))
     }
@@ -178,7 +178,7 @@ impl Sale {
         self.0.inner.show(view);
     }
 
-    /// A card attempt that failed is written down, too, unless it never began.
+    /// Updates the sale after a failed card attempt too, unless the attempt never began.
     fn paid(&mut self, paid: Result<api::CardPaid>) -> Result<Payment> {
         match paid {
             Ok(paid) => {
@@ -186,7 +186,7 @@ impl Sale {
                 Ok(paid.payment)
             }
             Err(error) => {
-                // Errors of the sale itself name no device: then nothing was begun.
+                // Errors of the sale itself name no device: nothing was begun.
                 if error.device().is_some() || !matches!(error.kind(), Kind::Busy | Kind::Input) {
                     self.refresh().ok();
                 }

@@ -25,7 +25,7 @@ impl Scanner {
         self.0.inner.id()
     }
 
-    /// All that is known of it without asking it.
+    /// Everything known about it without a query.
     pub fn state(&self) -> DeviceState {
         self.0.inner.state()
     }
@@ -36,17 +36,17 @@ impl Scanner {
         Self(self.0.on_behalf_of(caller, self.0.inner.on_behalf_of(caller)))
     }
 
-    /// The next scan, or none within `within`; a day is the longest. None as well if the scanner was detached.
+    /// The next scan, or `None` after `within` (at most a day) or if the scanner was detached.
     pub fn next(&self, within: Duration) -> Option<Scan> {
         self.0.ask(scanner::Next { scanner: self.scanner(), within: Some(within) }).ok().flatten()
     }
 
-    /// Drops the scans that wait; how many there were.
+    /// Drops queued scans and returns their number.
     pub fn discard(&self) -> usize {
         self.0.inner.discard()
     }
 
-    /// Lets it scan, or not.
+    /// Enables or disables scanning.
     ///
     /// # Errors
     /// It cannot be reached.
@@ -54,10 +54,10 @@ impl Scanner {
         self.0.ask(scanner::SetEnabled { scanner: self.scanner(), enabled })
     }
 
-    /// Beeps as for a good or a bad scan.
+    /// Beeps for a good or a bad scan.
     ///
     /// # Errors
-    /// It cannot be reached, or cannot beep on command.
+    /// It cannot be reached, or does not support beeping.
     pub fn beep(&self, good: bool) -> Result<()> {
         self.0.ask(scanner::Beep { scanner: self.scanner(), good })
     }
@@ -65,22 +65,22 @@ impl Scanner {
     /// Presses or releases its trigger.
     ///
     /// # Errors
-    /// It cannot be reached, or has no trigger that can be commanded.
+    /// It cannot be reached, or does not support triggering.
     pub fn trigger(&self, on: bool) -> Result<()> {
         self.0.ask(scanner::Trigger { scanner: self.scanner(), on })
     }
 
-    /// What the scanner can do; none until it was reached for the first time.
+    /// The scanner's capabilities; `None` until first connected.
     pub fn capabilities(&self) -> Option<Capabilities> {
         self.0.inner.capabilities()
     }
 
-    /// The state of the scanner now.
+    /// The current state of the scanner.
     pub fn phase(&self) -> Phase {
         self.0.inner.phase().borrow().clone()
     }
 
-    /// Opens the scanner anew at once.
+    /// Reopens the scanner at once.
     ///
     /// # Errors
     /// The till was closed.

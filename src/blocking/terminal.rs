@@ -25,7 +25,7 @@ impl Terminal {
         self.0.inner.id()
     }
 
-    /// All that is known of it without asking it.
+    /// Everything known about it without a query.
     pub fn state(&self) -> DeviceState {
         self.0.inner.state()
     }
@@ -53,7 +53,7 @@ impl Terminal {
         self.0.ask_until(terminal::Pay { terminal: self.terminal(), amount, key }, abort)
     }
 
-    /// As [`Terminal::pay_as`], but refused instead of waiting while the terminal serves someone else.
+    /// As [`Terminal::pay_as`], but refused instead of queued while the terminal is busy.
     ///
     /// # Errors
     /// As [`crate::Terminal::try_pay_as`].
@@ -62,7 +62,7 @@ impl Terminal {
         self.0.ask_until(terminal::TryPay { terminal: self.terminal(), amount, key }, abort)
     }
 
-    /// Takes a payment back under a new key.
+    /// Reverses a payment under a new key.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -71,7 +71,7 @@ impl Terminal {
         self.0.ask(terminal::Reverse { terminal: self.terminal(), reference, amount, key: None })
     }
 
-    /// Takes a payment back under the caller's key.
+    /// Reverses a payment under the caller's key.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -80,7 +80,7 @@ impl Terminal {
         self.0.ask_until(terminal::Reverse { terminal: self.terminal(), reference, amount, key }, abort)
     }
 
-    /// Gives money back under a new key.
+    /// Refunds an amount under a new key.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -88,7 +88,7 @@ impl Terminal {
         self.0.ask(terminal::Refund { terminal: self.terminal(), amount, key: None })
     }
 
-    /// Gives money back under the caller's key.
+    /// Refunds an amount under the caller's key.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -97,15 +97,15 @@ impl Terminal {
         self.0.ask_until(terminal::Refund { terminal: self.terminal(), amount, key }, abort)
     }
 
-    /// Asks the transaction with this key to stop, whoever has asked for it; false if there is none.
+    /// Requests the transaction with this key to abort, whoever started it; false if there is none.
     pub fn abort(&self, key: &IntentId) -> bool {
         self.0.inner.abort(key)
     }
 
-    /// Settles what is open by asking the terminal.
+    /// Settles open payments by asking the terminal.
     ///
     /// # Errors
-    /// The terminal cannot be reached; what is open stays open.
+    /// The terminal cannot be reached; the payments stay open.
     pub fn recover(&self) -> Result<Vec<Settled>> {
         self.0.ask(terminal::Recover { terminal: self.terminal() })
     }
@@ -118,12 +118,12 @@ impl Terminal {
         self.0.ask(terminal::Settle { key: intent.clone(), decision, terminal: Some(self.terminal()) })
     }
 
-    /// The transaction that the terminal serves now.
+    /// The transaction being served.
     pub fn serving(&self) -> Option<IntentId> {
         self.0.inner.serving()
     }
 
-    /// Closes the day.
+    /// Runs the end of day.
     ///
     /// # Errors
     /// The terminal cannot be reached or refuses.
@@ -131,7 +131,7 @@ impl Terminal {
         self.0.ask(terminal::EndOfDay { terminal: self.terminal() })
     }
 
-    /// The last receipt once more.
+    /// Repeats the last receipt.
     ///
     /// # Errors
     /// The terminal cannot be reached or has none.
@@ -139,7 +139,7 @@ impl Terminal {
         self.0.ask(terminal::RepeatReceipt { terminal: self.terminal() })
     }
 
-    /// Asks the terminal for its status.
+    /// Queries the terminal's status.
     ///
     /// # Errors
     /// It cannot be reached.
@@ -147,17 +147,17 @@ impl Terminal {
         self.0.ask(terminal::Status { terminal: self.terminal() })
     }
 
-    /// What the terminal can do; none until it was reached for the first time.
+    /// The terminal's capabilities; `None` until first connected.
     pub fn capabilities(&self) -> Option<Capabilities> {
         self.0.inner.capabilities()
     }
 
-    /// The state of the terminal now.
+    /// The current state of the terminal.
     pub fn phase(&self) -> Phase {
         self.0.inner.phase().borrow().clone()
     }
 
-    /// Opens the terminal anew at once.
+    /// Reopens the terminal at once.
     ///
     /// # Errors
     /// The till was closed.

@@ -1,8 +1,8 @@
-//! Whatever an async handle can do, its blocking one can, under the same name.
+//! Every method of an async handle exists on its blocking counterpart, under the same name.
 
 use std::collections::BTreeSet;
 
-/// The methods of a source file that are public for all.
+/// The public methods of a source file.
 fn methods(source: &str) -> BTreeSet<&str> {
     let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let named = code.lines().filter_map(|line| {
@@ -28,24 +28,24 @@ fn covers(handle: &str, sources: &[&str], blocking: &str, otherwise: &[&str]) {
 fn each_handle_can_do_what_its_async_one_can() {
     let device = include_str!("../manager/device.rs");
     let till = [include_str!("../tresen.rs"), include_str!("../registry.rs"), include_str!("../api/mod.rs")];
-    // The names of all commands are no method.
+    // The list of command names is not a method.
     covers("Tresen", &till, include_str!("till.rs"), &[]);
     let printer = include_str!("../manager/printer.rs");
     covers("Printer", &[printer], include_str!("printer.rs"), &[]);
-    // How a print stands.
+    // Accessors of a print's state.
     covers("PrintJob", &[include_str!("../spool/mod.rs")], include_str!("printer.rs"), &["is_done"]);
     let terminal = include_str!("../manager/terminal.rs");
     covers("Terminal", &[device, terminal], include_str!("terminal.rs"), &[]);
     covers("Scanner", &[device, include_str!("../manager/scanner.rs")], include_str!("scanner.rs"), &[]);
     covers("Camera", &[device, include_str!("../manager/camera/mod.rs")], include_str!("camera.rs"), &[]);
-    // What is known of a sale, by `Deref`.
+    // Accessors of a sale, available through `Deref`.
     let known =
         ["drawer", "epoch", "id", "is_pending", "open_amount", "rev", "signing", "state", "tenders", "ticket", "view"];
     covers("Sale", &[include_str!("../sale/process.rs")], include_str!("sale.rs"), &known);
-    // How it is set up: `Checkout::with`.
+    // Set up through `Checkout::with`.
     let setup = ["compose", "drawer", "sign_within", "signer"];
     covers("Checkout", &[include_str!("../sale/checkout.rs")], include_str!("checkout.rs"), &setup);
-    // Of an event and its source; `next` is that of the iterator.
+    // Accessors of an event and its source; `next` is that of the iterator.
     let event = ["device", "name", "next"];
     covers("Events", &[include_str!("../event.rs")], include_str!("events.rs"), &event);
 }

@@ -33,7 +33,7 @@ impl Tresen {
         Self::build(Builder::default(), path)
     }
 
-    /// Opens a till from a configuration in hand.
+    /// Opens a till from a configuration built in code.
     ///
     /// # Errors
     /// As [`crate::Tresen::with`].
@@ -41,12 +41,12 @@ impl Tresen {
         Self::start(Builder::default().with(config))
     }
 
-    /// For protocols of one's own, or another clock: hand it to [`Tresen::build`].
+    /// For custom protocols or another clock: pass it to [`Tresen::build`].
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Opens the till that a configuration file describes, as `builder` has it.
+    /// Opens the till that a configuration file describes, with the settings of `builder`.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -54,7 +54,7 @@ impl Tresen {
         Self::start(builder.open(path))
     }
 
-    /// Opens a till from a configuration in hand, as `builder` has it.
+    /// Opens a till from a configuration built in code, with the settings of `builder`.
     ///
     /// # Errors
     /// As [`Builder::with`].
@@ -73,12 +73,12 @@ impl Tresen {
         Ok(Self(On { inner: (), till, threads: Arc::new(threads) }))
     }
 
-    /// The till itself: what it does not wait for can be asked here.
+    /// The async till; its non-async methods can be called directly.
     pub fn inner(&self) -> &crate::Tresen {
         &self.0.till
     }
 
-    /// Waits for anything that runs on the till's threads: a listing of its [`Store`], a vendor's own tasks.
+    /// Blocks on a future that runs on the till's threads: a listing of its [`Store`], a vendor's own tasks.
     pub fn wait<R>(&self, work: impl Future<Output = R>) -> R {
         self.0.threads.block_on(work)
     }
@@ -108,7 +108,7 @@ impl Tresen {
     /// A printer or route by name.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// Unknown printer or route.
     pub fn printer(&self, name: &str) -> Result<Printer> {
         Ok(Printer(self.0.beside(self.0.till.printer(name)?)))
     }
@@ -116,7 +116,7 @@ impl Tresen {
     /// A payment terminal by name.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// Unknown terminal.
     pub fn terminal(&self, name: &str) -> Result<Terminal> {
         Ok(Terminal(self.0.beside(self.0.till.terminal(name)?)))
     }
@@ -124,7 +124,7 @@ impl Tresen {
     /// A scanner by name.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// Unknown scanner.
     pub fn scanner(&self, name: &str) -> Result<Scanner> {
         Ok(Scanner(self.0.beside(self.0.till.scanner(name)?)))
     }
@@ -132,33 +132,33 @@ impl Tresen {
     /// A camera by name.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// Unknown camera.
     pub fn camera(&self, name: &str) -> Result<Camera> {
         Ok(Camera(self.0.beside(self.0.till.camera(name)?)))
     }
 
-    /// All devices as they are now.
+    /// The current state of all devices.
     pub fn devices(&self) -> Vec<DeviceState> {
         self.0.till.devices()
     }
 
-    /// The state of a device of whatever class now; [`Tresen::events`] tell of changes.
+    /// The current state of a device of any class; [`Tresen::events`] reports changes.
     ///
     /// # Errors
-    /// There is no such device.
+    /// Unknown device.
     pub fn phase(&self, device: &DeviceId) -> Result<Phase> {
         self.0.ask(till::Phase { device: device.clone() })
     }
 
-    /// Opens a device of whatever class anew, at once.
+    /// Reopens a device of any class at once.
     ///
     /// # Errors
-    /// There is no such device, or the till was closed.
+    /// Unknown device, or the till was closed.
     pub fn reset(&self, device: &DeviceId) -> Result<()> {
         self.0.ask(till::Reset { device: device.clone() })
     }
 
-    /// Attaches a device that the configuration does not name.
+    /// Attaches a device that is not in the configuration.
     ///
     /// # Errors
     /// As [`crate::Tresen::attach`].
@@ -166,7 +166,7 @@ impl Tresen {
         self.0.wait(self.0.till.attach::<C>(name, plans))
     }
 
-    /// Takes a device away.
+    /// Removes a device.
     ///
     /// # Errors
     /// As [`crate::Tresen::detach`].
@@ -174,7 +174,7 @@ impl Tresen {
         self.0.ask(till::Detach { device: device.clone(), within: Some(within) })
     }
 
-    /// Reads the configuration file again and changes what has changed.
+    /// Reads the configuration file again and applies the changes.
     ///
     /// # Errors
     /// As [`crate::Tresen::reload`].
@@ -182,7 +182,7 @@ impl Tresen {
         self.0.ask(till::Reload { within: Some(within) })
     }
 
-    /// Makes `config` the configuration.
+    /// Applies `config` as the new configuration.
     ///
     /// # Errors
     /// As [`crate::Tresen::reload_with`].
@@ -206,7 +206,7 @@ impl Tresen {
         Ok(self.known(self.0.ask(sale::Open { by: Some(origin) })?))
     }
 
-    /// A new sale that gives another one back.
+    /// A new sale that refunds a closed one.
     ///
     /// # Errors
     /// As [`crate::Tresen::open_refund`].
@@ -232,7 +232,7 @@ impl Tresen {
         Ok(self.0.ask(sale::ByNumber { number })?.map(|view| self.known(view)))
     }
 
-    /// Closed sales by number, from the one after `number` on, at most `limit`, and never more than 1000.
+    /// Closed sales with numbers above `number`, in order; at most `limit`, capped at 1000.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -240,7 +240,7 @@ impl Tresen {
         Ok(self.all_known(self.0.ask(sale::Since { number, limit })?))
     }
 
-    /// The sales that are open, oldest first.
+    /// Open sales, oldest first.
     ///
     /// # Errors
     /// The database cannot be used.
@@ -256,16 +256,15 @@ impl Tresen {
         Sale(self.0.beside(crate::sale::Sale::new(self.0.till.store().clone(), view)))
     }
 
-    /// What follows the basket, with receipts at `printer`; add a drawer or a signer with
-    /// [`Checkout::with`].
+    /// The checkout with receipts at `printer`; add a drawer or a signer with [`Checkout::with`].
     ///
     /// # Errors
-    /// There is no such printer.
+    /// Unknown printer.
     pub fn checkout(&self, printer: &str) -> Result<Checkout> {
         Ok(Checkout(self.0.beside(self.0.till.checkout(printer)?)))
     }
 
-    /// Print jobs that wait, are being printed, or are parked until a person decides; oldest first.
+    /// Print jobs that are waiting, printing, or parked until a person decides; oldest first.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -273,7 +272,7 @@ impl Tresen {
         self.0.ask(till::OpenJobs {})
     }
 
-    /// Payments at a terminal that are neither charged nor not charged yet.
+    /// Undecided payments at a terminal.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -289,19 +288,18 @@ impl Tresen {
         self.0.ask(terminal::Settle { key: intent.clone(), decision, terminal: None })
     }
 
-    /// All devices as they are now, and the events from here on.
+    /// The current state of all devices, and the events from then on.
     pub fn follow(&self) -> (Snapshot, Events) {
         let (snapshot, events) = self.0.till.follow();
         (snapshot, Events(self.0.beside(events)))
     }
 
-    /// What happens on the counter, from here on; the first listener also hears what has happened since
-    /// the till was opened.
+    /// The till's events from now on; the first listener also receives those since the till was opened.
     pub fn events(&self) -> Events {
         Events(self.0.beside(self.0.till.events()))
     }
 
-    /// Ends the till in an orderly way, within about `within`.
+    /// Closes the till in an orderly way, within about `within`.
     ///
     /// # Errors
     /// As [`crate::Tresen::close`].
@@ -309,27 +307,27 @@ impl Tresen {
         self.0.wait(self.0.till.close(within))
     }
 
-    /// The database: journal, jobs, tickets. Its own calls run under [`Tresen::wait`].
+    /// The database: journal, jobs, tickets. Await its methods with [`Tresen::wait`].
     pub fn store(&self) -> &Store {
         self.0.till.store()
     }
 
-    /// Its configuration, as it was opened or reloaded.
+    /// The current configuration.
     pub fn config(&self) -> Arc<Config> {
         self.0.till.config()
     }
 
-    /// The protocols that it speaks.
+    /// The supported protocols.
     pub fn drivers(&self) -> &Drivers {
         self.0.till.drivers()
     }
 
-    /// Where it takes time, ids, randomness and threads from.
+    /// The source of time, ids, randomness and threads.
     pub fn runtime(&self) -> &Arc<dyn tresen_hal::Runtime> {
         self.0.till.runtime()
     }
 
-    /// A new key for a payment or a piece of paper.
+    /// A new key for a payment or print job.
     pub fn new_id(&self) -> String {
         self.0.till.new_id()
     }

@@ -1,4 +1,4 @@
-//! What a configuration must fulfil beyond being readable.
+//! Checks of a configuration beyond its syntax.
 
 use std::collections::BTreeMap;
 use std::path::Path as File;
@@ -11,7 +11,7 @@ use super::{Checked, Config, Device, OptionValue, applied, read};
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
 
-/// Everything that is wrong with a text; with `folder`, that of its file, also whether its store can be there.
+/// Everything wrong with a text; with `folder`, that of its file, also whether its store can be created there.
 pub(super) fn all(text: &str, name: &str, folder: Option<&File>, drivers: &Drivers) -> Checked {
     let read::Read { mut config, places, mut faults } = match read::text(text, name) {
         Ok(read) => read,
@@ -21,7 +21,7 @@ pub(super) fn all(text: &str, name: &str, folder: Option<&File>, drivers: &Drive
         *address = drivers.resolve(address);
     }
     let unreadable: Vec<Path> = faults.iter().map(|f| f.path.clone()).collect();
-    // What could not be read is not missing as well.
+    // A key that could not be read is not reported as missing as well.
     let known =
         |fault: &Fault| unreadable.iter().any(|path| path.starts_with(&fault.path) || fault.path.starts_with(path));
     faults.extend(self::config(&config, drivers).into_iter().filter(|fault| !known(fault)));
@@ -34,7 +34,7 @@ pub(super) fn all(text: &str, name: &str, folder: Option<&File>, drivers: &Drive
     Checked { config, problems }
 }
 
-/// Everything that is wrong with a configuration in hand.
+/// Everything wrong with a configuration built in code.
 pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (id, device) in &config.devices {
@@ -60,7 +60,7 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
 /// The options of a device.
 type Options = BTreeMap<String, OptionValue>;
 
-/// Where a device stands.
+/// The path of a device.
 fn place(id: &DeviceId) -> Path {
     Path::of(&[id.class.section(), &id.name])
 }
@@ -80,19 +80,19 @@ fn device(check: &dyn Fn(&Address, &Options) -> Result<()>, path: &Path, device:
             };
             options.remove(&option);
             let fault = Fault::because(path.key(&option), &error);
-            // Said once, also if it holds for several addresses.
+            // Reported once, even if it applies to several addresses.
             if faults.iter().all(|f| f.path != fault.path) {
                 faults.push(fault);
             }
         }
         if device.address[..i].iter().any(|before| before.link() == address.link()) {
-            faults.push(Fault::warning(at, format!("{} stands here twice", address.label())));
+            faults.push(Fault::warning(at, format!("{} is listed twice", address.label())));
         }
     }
 }
 
-/// The option of `options` that `error` is about: the one that it names, else the one without which it is another
-/// error, or none.
+/// The option of `options` that caused `error`: the one it names, otherwise the one without which the error changes, if
+/// any.
 fn culprit(
     check: &dyn Fn(&Address, &Options) -> Result<()>,
     address: &Address,
@@ -110,7 +110,7 @@ fn culprit(
     })
 }
 
-/// Devices that would take a connection, or a name, from each other.
+/// Warns about devices that share an address or a name.
 fn shared(config: &Config, drivers: &Drivers, faults: &mut Vec<Fault>) {
     let mut holders: Vec<(LinkKind, String)> = Vec::new();
     let mut names: BTreeMap<&str, Class> = BTreeMap::new();
@@ -131,7 +131,7 @@ fn shared(config: &Config, drivers: &Drivers, faults: &mut Vec<Fault>) {
                     let at = path.key("address");
                     let at = if device.address.len() > 1 { at.index(i) } else { at };
                     let what = format!("{} is also an address of `{other}`", address.label());
-                    let hint = "a device serves one name: use that name for both, or a route";
+                    let hint = "a device can have one name only: use one device for both, or a route";
                     faults.push(Fault::error(at, what).hint(hint));
                 }
                 None => holders.push((link, here)),
@@ -150,7 +150,7 @@ fn route(config: &Config, route: &str, printers: &[String], faults: &mut Vec<Fau
     let known: Vec<_> = config.names(Class::Printer).collect();
     let known = || match known.is_empty() {
         true => "no printer is configured".to_owned(),
-        false => format!("printers are: {}", known.join(", ")),
+        false => format!("expected one of {}", known.join(", ")),
     };
     if route.trim().is_empty() {
         faults.push(Fault::error(path.clone(), "the name must not be empty"));
@@ -160,19 +160,19 @@ fn route(config: &Config, route: &str, printers: &[String], faults: &mut Vec<Fau
     }
     for (i, printer) in printers.iter().enumerate() {
         if config.device(Class::Printer, printer).is_none() {
-            faults.push(Fault::error(path.index(i), format!("there is no printer `{printer}`")).hint(known()));
+            faults.push(Fault::error(path.index(i), format!("unknown printer `{printer}`")).hint(known()));
         } else if printers[..i].contains(printer) {
-            faults.push(Fault::warning(path.index(i), format!("`{printer}` stands here twice")));
+            faults.push(Fault::warning(path.index(i), format!("`{printer}` is listed twice")));
         }
     }
     if config.device(Class::Printer, route).is_some() && !printers.iter().any(|p| p == route) {
         let what =
-            format!("receipts for the printer `{route}` go elsewhere: the route of that name does not contain it");
+            format!("the route `{route}` does not contain the printer of that name, so its receipts go elsewhere");
         faults.push(Fault::warning(path, what));
     }
 }
 
-/// Whether the store can be a file there.
+/// Checks whether the store can be a file at that path.
 fn store(store: &File) -> Option<Fault> {
     let path = Path::of(&["till", "store"]);
     if store.is_dir() {
@@ -180,5 +180,6 @@ fn store(store: &File) -> Option<Fault> {
         return Some(Fault::error(path, what).hint("name a file, such as till.db"));
     }
     let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty())?;
-    (!folder.is_dir()).then(|| Fault::error(path, format!("there is no folder {}", folder.display())).hint("create it"))
+    (!folder.is_dir())
+        .then(|| Fault::error(path, format!("folder {} does not exist", folder.display())).hint("create it"))
 }

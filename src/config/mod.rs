@@ -18,10 +18,10 @@
 //! `examples/till.toml` shows every key. An unknown key is an error, because a mistyped one would
 //! otherwise be ignored silently.
 //!
-//! Which addresses and options there are, the driver table tells that each of these is given.
+//! The available addresses and options come from the driver table that is passed to each of these functions.
 //!
-//! [`Config::load`] stops at the first error. [`Config::check_file`] finds all of them, each with its
-//! line and key, and what looks like a mistake but is allowed.
+//! [`Config::load`] stops at the first error. [`Config::check_file`] finds all of them, each with its line and key, and
+//! warns about what is allowed but looks like a mistake.
 
 mod check;
 mod problem;
@@ -47,9 +47,9 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
-    /// Where paper goes: a name, and the printers to try in order.
+    /// Print routes: a name, and the printers to try in order.
     pub routes: BTreeMap<String, Vec<String>>,
-    /// In-store codes: weight and price in an EAN.
+    /// Patterns of in-store codes: weight and price in an EAN.
     pub in_store: Vec<String>,
 }
 
@@ -57,16 +57,16 @@ pub struct Config {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Till {
-    /// What the till is called.
+    /// The till's name.
     pub name: String,
-    /// The database; in a file relative to the file's folder.
+    /// The database; in a file, relative to the file's folder.
     pub store: PathBuf,
     /// The currency of its prices.
     pub currency: Currency,
-    /// The language of the words that the library puts on receipts.
+    /// The language of texts that the library prints on receipts.
     pub language: Language,
-    /// Whether the running till answers commands on a socket beside its database: see [`crate::api`]. Unless told, it
-    /// does where there are Unix sockets.
+    /// Whether the running till serves commands on a socket beside its database: see [`crate::api`]. Enabled by default
+    /// on platforms with Unix sockets.
     pub socket: bool,
 }
 
@@ -77,11 +77,11 @@ impl Default for Till {
     }
 }
 
-/// One device: where it may be, and its options.
+/// One device: its addresses and options.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Device {
-    /// Addresses in the order in which they are tried.
+    /// Addresses in the order they are tried.
     pub address: Vec<Address>,
     /// Every other key is an option of the address, under the same name.
     pub options: BTreeMap<String, OptionValue>,
@@ -118,23 +118,23 @@ impl Device {
         Self { address: vec![address], options: BTreeMap::new() }
     }
 
-    /// The addresses with the options applied; an address's own option wins.
+    /// The addresses with the options applied; an option in an address takes precedence.
     pub fn addresses(&self) -> Vec<Address> {
         self.address.iter().map(|address| applied(address, &self.options)).collect()
     }
 }
 
-/// `address` with those `options` that it does not have itself.
+/// `address` with those `options` that it does not set itself.
 fn applied(address: &Address, options: &BTreeMap<String, OptionValue>) -> Address {
     let missing = options.iter().filter(|(name, _)| address.option(name).is_none());
     missing.fold(address.clone(), |address, (name, value)| address.with(name, value.to_string()))
 }
 
-/// A configuration with everything that is wrong with it.
+/// A configuration and everything wrong with it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Checked {
-    /// What could be read. Use it only if there is no error among the problems.
+    /// What could be read. Use it only if there are no errors among the problems.
     pub config: Config,
     /// Errors and warnings, in the order of the file.
     pub problems: Vec<Problem>,
@@ -157,8 +157,8 @@ impl Config {
     /// Reads and checks a configuration file.
     ///
     /// # Errors
-    /// [`tresen_hal::Kind::Config`] names the file, the line, the key and what is allowed. A file that cannot be
-    /// read is named as such.
+    /// [`tresen_hal::Kind::Config`] names the file, the line, the key and the allowed values. A file that cannot be
+    /// read is reported as such.
     pub fn load(path: &Path, drivers: &Drivers) -> Result<Self> {
         let checked = Self::check_file(path, drivers)?;
         for problem in checked.problems.iter().filter(|p| p.severity == Severity::Warning) {
@@ -167,16 +167,15 @@ impl Config {
         checked.into_config()
     }
 
-    /// Reads and checks a configuration; `name` stands for the file in messages.
+    /// Reads and checks a configuration; `name` is the file name used in messages.
     ///
     /// # Errors
-    /// [`tresen_hal::Kind::Config`] names the line, the key and what is allowed.
+    /// [`tresen_hal::Kind::Config`] names the line, the key and the allowed values.
     pub fn parse(text: &str, name: &str, drivers: &Drivers) -> Result<Self> {
         Self::check_text(text, name, drivers).into_config()
     }
 
-    /// Finds everything that is wrong with a configuration file, also whether its files are there.
-    /// Opens no device.
+    /// Finds everything wrong with a configuration file, including missing files that it refers to. Opens no device.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -197,15 +196,15 @@ impl Config {
         Ok(check::all(text, &name, Some(folder), drivers))
     }
 
-    /// Finds everything that is wrong with a configuration; `name` stands for the file in messages.
+    /// Finds everything wrong with a configuration; `name` is the file name used in messages.
     pub fn check_text(text: &str, name: &str, drivers: &Drivers) -> Checked {
         check::all(text, name, None, drivers)
     }
 
-    /// Checks a configuration that was put together in the program.
+    /// Checks a configuration built in code.
     ///
     /// # Errors
-    /// [`tresen_hal::Kind::Config`] names the key and what is allowed.
+    /// [`tresen_hal::Kind::Config`] names the key and the allowed values.
     pub fn validate(&self, drivers: &Drivers) -> Result<()> {
         match check::config(self, drivers).into_iter().find(|f| f.severity == Severity::Error) {
             Some(fault) => Err(fault.without_place().into()),
@@ -213,7 +212,7 @@ impl Config {
         }
     }
 
-    /// The printers that a name stands for, in the order in which they are tried.
+    /// The printers of a route or printer name, in the order they are tried.
     pub fn route(&self, name: &str) -> Option<Vec<String>> {
         let alone = || self.device(Class::Printer, name).map(|_| vec![name.to_owned()]);
         self.routes.get(name).cloned().or_else(alone)
@@ -224,12 +223,12 @@ impl Config {
         self.devices.get(&DeviceId::new(class, name))
     }
 
-    /// The names of a class.
+    /// The names of all devices of a class.
     pub fn names(&self, class: Class) -> impl Iterator<Item = &str> {
         self.devices.keys().filter(move |id| id.class == class).map(|id| id.name.as_str())
     }
 
-    /// Adds a device, or puts it in the place of the one of that name.
+    /// Adds a device, or replaces the one of that name.
     #[must_use]
     pub fn with(mut self, class: Class, name: impl Into<String>, device: Device) -> Self {
         self.devices.insert(DeviceId::new(class, name), device);

@@ -1,37 +1,37 @@
-//! What is wrong with a configuration, and where.
+//! Problems of a configuration, with their positions.
 
 use std::fmt;
 
 use serde::Serialize;
 use tresen_hal::{Error, Kind};
 
-/// Something that is wrong with a configuration.
+/// Something wrong with a configuration.
 ///
 /// `Display` reads as one line: ``till.toml:6: key `printers.bar.profil`: unknown option …``
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Problem {
-    /// Whether the till can be opened nevertheless.
+    /// Whether the till can still be opened.
     pub severity: Severity,
-    /// The file, as it was named by the caller.
+    /// The file, as named by the caller.
     pub file: Option<String>,
     /// The line in the file, from 1.
     pub line: Option<usize>,
     /// The character in that line, from 1.
     pub column: Option<usize>,
-    /// The key, such as `printers.bar.address`; empty if it is about the file as a whole.
+    /// The key, such as `printers.bar.address`; empty if it concerns the file as a whole.
     pub key: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is expected.
     pub what: String,
-    /// The next step for a person.
+    /// What to do about it.
     pub hint: Option<String>,
 }
 
-/// How bad a problem is.
+/// The severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Allowed, but probably not what was meant.
+    /// Allowed, but probably unintended.
     Warning,
     /// The till does not open.
     Error,
@@ -81,7 +81,7 @@ impl From<Problem> for Error {
     }
 }
 
-/// A path of keys, and of places in lists: `printers` → `bar` → `address` → 1.
+/// A path of keys and list indices: `printers` → `bar` → `address` → 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Path(Vec<Step>);
 
@@ -108,7 +108,7 @@ impl Path {
         path
     }
 
-    /// Itself, then each path that it is part of, from the inside out.
+    /// The path itself, then its ancestors, innermost first.
     pub(super) fn outwards(&self) -> impl Iterator<Item = Self> + '_ {
         (1..=self.0.len()).rev().map(|n| Self(self.0[..n].to_vec()))
     }
@@ -119,7 +119,7 @@ impl Path {
 }
 
 impl fmt::Display for Path {
-    /// As TOML writes dotted keys. The place in a list is left out: the line and the value tell it.
+    /// Formats as TOML dotted keys. List indices are omitted: line and value identify the element.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.0.iter().filter_map(|step| if let Step::Key(key) = step { Some(key) } else { None });
         for (i, key) in keys.enumerate() {
@@ -155,7 +155,7 @@ impl Fault {
         self
     }
 
-    /// What `error` says of the value at `path`.
+    /// The fault at `path` described by `error`.
     pub(super) fn because(path: Path, error: &Error) -> Self {
         let fault = Self::error(path, error.what());
         match error.next_step() {

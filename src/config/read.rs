@@ -1,4 +1,4 @@
-//! From TOML text to a [`Config`], remembering where each key stands.
+//! Parses TOML text into a [`Config`], keeping the position of each key.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,17 +12,17 @@ use super::{Config, Device, OptionValue};
 use crate::class::{Class, DeviceId};
 use crate::sale::Language;
 
-/// What the text says, where, and what could not be read.
+/// The parsed configuration, the positions, and what could not be read.
 pub(super) struct Read<'t> {
     pub(super) config: Config,
     pub(super) places: Places<'t>,
     pub(super) faults: Vec<Fault>,
 }
 
-/// Reads all that can be read.
+/// Reads everything that can be read.
 ///
 /// # Errors
-/// The text is not TOML: every syntax error.
+/// Not valid TOML: every syntax error.
 pub(super) fn text<'t>(text: &'t str, name: &'t str) -> Result<Read<'t>, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut places = Places::new(text, name);
@@ -35,7 +35,7 @@ pub(super) fn text<'t>(text: &'t str, name: &'t str) -> Result<Read<'t>, Vec<Pro
     Ok(Read { config: reader.config, places, faults: reader.faults })
 }
 
-/// A file with a byte at `at` that is not UTF-8.
+/// The problem for a file with an invalid UTF-8 byte at `at`.
 pub(super) fn not_utf8(bytes: &[u8], at: usize, name: &str) -> Problem {
     let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
     let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
@@ -51,11 +51,11 @@ pub(super) fn not_utf8(bytes: &[u8], at: usize, name: &str) -> Problem {
     }
 }
 
-/// Where the keys of a text stand.
+/// Positions of the keys of a text.
 pub(super) struct Places<'t> {
     text: &'t str,
     file: &'t str,
-    /// Where each key or list element begins, and where its value lies.
+    /// The start of each key or list element, and the range of its value.
     known: BTreeMap<Path, (usize, Range<usize>)>,
 }
 
@@ -64,7 +64,7 @@ impl<'t> Places<'t> {
         Self { text, file, known: BTreeMap::new() }
     }
 
-    /// The fault with the line of its key, or of the innermost table around it that is there.
+    /// The problem at the line of the fault's key, or of the innermost existing table around it.
     pub(super) fn locate(&self, fault: Fault) -> Problem {
         let at = fault.path.outwards().find_map(|path| self.known.get(&path)).map(|(key, _)| *key);
         self.at(at, fault.without_place())
@@ -79,7 +79,8 @@ impl<'t> Places<'t> {
         Problem { file: Some(self.file.into()), line: place.map(|p| p.0), column: place.map(|p| p.1), ..problem }
     }
 
-    /// The key that `offset` belongs to: on its line before it, or around it; else the section that it is in.
+    /// The key at `offset`: the one that starts before it on its line, or whose value contains it; otherwise its
+    /// section.
     fn key_at(&self, offset: usize) -> Option<&Path> {
         let line = self.text[..self.text.floor_char_boundary(offset)].rfind('\n').map_or(0, |at| at + 1);
         let last = |holds: &dyn Fn(usize, &Range<usize>) -> bool| {
@@ -113,7 +114,7 @@ impl<'t> Places<'t> {
     }
 }
 
-/// Syntax errors with their places; of several on one line the first.
+/// Syntax errors with their positions; only the first per line.
 fn syntax(errors: &[toml::de::Error], places: &Places<'_>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
     for error in errors {
@@ -133,19 +134,19 @@ fn syntax(errors: &[toml::de::Error], places: &Places<'_>) -> Vec<Problem> {
     problems
 }
 
-/// Whether it may stand within one line of a message.
+/// Whether the text can be quoted within a one-line message.
 fn is_word(text: &str) -> bool {
     (1..=40).contains(&text.len()) && !text.contains(char::is_control)
 }
 
-/// What to do about the commonest syntax errors, by what stands at `offset`.
+/// Advice for the most common syntax errors, based on the text at `offset`.
 fn advice(text: &str, offset: usize) -> Option<&'static str> {
     let rest = text.get(offset..)?;
     let line = rest.lines().next().unwrap_or_default();
     if line.starts_with('0') && line[1..].starts_with(|c: char| c.is_ascii_digit()) {
-        return Some("digits that begin with 0 are text: write them in quotes");
+        return Some("digits with a leading zero are text: write them in quotes");
     }
-    // The error points at the backslash, or behind it and the letter.
+    // The error points at the backslash, or just past it and the letter.
     if line.starts_with('\\') || text[..offset].chars().rev().take(2).any(|c| c == '\\') {
         return Some("write `\\\\` for a backslash, or put the text in 'single quotes'");
     }
@@ -233,7 +234,7 @@ impl Reader {
             let like = "`{ address = \"…\" }` or a section of its own";
             let device = match self.table(&path, value, like) {
                 Some(table) => self.device(&path, table),
-                // Routes may name it all the same.
+                // Routes can refer to it all the same.
                 None => Device { address: Vec::new(), options: BTreeMap::new() },
             };
             self.config.devices.insert(DeviceId::new(class, name.get_ref().to_string()), device);
@@ -320,7 +321,7 @@ impl Reader {
         table
     }
 
-    /// A list of texts, each with its place. A list that cannot be read as a whole is empty.
+    /// A list of strings, each with its path. A list that cannot be read completely is empty.
     fn texts(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Vec<(Path, String)> {
         let Some(list): Option<&DeArray<'_>> = value.get_ref().as_array() else {
             let what = format!("expected a list of texts, such as [\"a\", \"b\"]; found {}", kind(value.get_ref()));
@@ -366,7 +367,7 @@ fn sections() -> Vec<&'static str> {
     [till].into_iter().chain(Class::all().map(Class::section)).chain(rest).collect()
 }
 
-/// What a value is, in words.
+/// A value's type, for messages.
 fn kind(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the text {text:?}"),

@@ -51,7 +51,7 @@ fn decimal_numbers_are_option_values_as_a_key_and_in_the_address() {
     assert_eq!(camera(&config).addresses()[0].option("fps"), Some("5"));
 }
 
-/// A text, and of its only problem the line, the key and what it says.
+/// A text with one problem: the line, the key and parts of the message.
 type Case<'a> = (&'a str, usize, &'a str, &'a [&'a str]);
 
 #[track_caller]
@@ -98,7 +98,7 @@ fn what_is_not_toml_is_named_with_its_line_and_key() {
                 "[terminals.a]\naddress = 'zvt+tcp://x'\npassword = 000000\n",
                 3,
                 "terminals.a.password",
-                &["begin with 0", "write them in quotes"],
+                &["digits with a leading zero", "write them in quotes"],
             ),
             (
                 "[terminals]\na = { address = 'zvt+tcp://x', password = 012345 }\n",
@@ -264,7 +264,7 @@ fn values_that_are_not_allowed_are_named_with_the_line_of_their_key() {
                 "[routes]\nx = ['bar']\n[printers.k]\naddress='escpos+tcp://x'\n",
                 2,
                 "routes.x",
-                &["`bar`", "printers are: k"],
+                &["`bar`", "expected one of k"],
             ),
             (
                 "[routes]\nx = [\n  'k',\n  'bar',\n]\n[printers.k]\naddress='escpos+tcp://x'\n",
@@ -359,7 +359,7 @@ fn what_is_allowed_but_odd_is_a_warning() {
                 &format!("[printers.a]\naddress = 'escpos+tcp://a'\n{kitchen}[routes]\na = ['kitchen']\n"),
                 6,
                 "routes.a",
-                &["does not contain it"],
+                &["does not contain the printer"],
             ),
         ],
         Severity::Warning,
@@ -433,7 +433,7 @@ fn files_that_cannot_be_read_are_named_as_such() {
     load(b"\xef\xbb\xbf[till]\r\nname = 'x'\r\n").expect("a byte order mark and CR LF are Notepad's way");
 
     std::fs::create_dir(dir.path().join("books")).expect("created");
-    for (store, part) in [("books", "is a folder"), (".", "is a folder"), ("no/such/till.db", "there is no folder")] {
+    for (store, part) in [("books", "is a folder"), (".", "is a folder"), ("no/such/till.db", "does not exist")] {
         let error = load(format!("[till]\nstore = '{store}'\n").as_bytes()).expect_err(store).to_string();
         assert!(error.starts_with(&at(2)) && error.contains(part) && error.contains("till.store"), "{error}");
     }

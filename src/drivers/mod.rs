@@ -1,7 +1,7 @@
-//! The driver table: which protocol an address names, and how it becomes a driver.
+//! The driver table: the protocols, and how an address becomes a driver.
 //!
-//! Configurations, the manager, discovery and the commands read the same table. A vendor adds rows of his own with
-//! [`Drivers::register`], or hands in a [`Plan`] where no address says it: see `examples/own_driver.rs`.
+//! Configurations, the manager, discovery and the commands use the same table. Vendors add rows with
+//! [`Drivers::register`], or pass a [`Plan`] where no address describes the device: see `examples/own_driver.rs`.
 
 mod plan;
 mod protocol;
@@ -18,7 +18,7 @@ pub use protocol::Protocol;
 use crate::class::Class;
 use crate::manager::DeviceClass;
 
-/// The protocols that a till speaks.
+/// The protocols supported by a till.
 ///
 /// ```
 /// # async fn ask() -> tresen::Result<()> {
@@ -53,7 +53,7 @@ impl Drivers {
         let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let name = protocol.name();
         if name.is_empty() || !name.bytes().all(is_part) {
-            let what = format!("`{name}` cannot be the name of a protocol");
+            let what = format!("`{name}` is not a valid protocol name");
             return Err(Error::new(Kind::Config, what).hint("use lowercase letters, digits and hyphens"));
         }
         // One name has one class, one usual port and one redactor: an address says no more than the name.
@@ -78,7 +78,7 @@ impl Drivers {
     /// The class of the devices at an address.
     ///
     /// # Errors
-    /// [`Kind::Address`]: no protocol has that name.
+    /// [`Kind::Address`]: unknown protocol.
     pub fn class_of(&self, address: &Address) -> Result<Class> {
         let named = self.0.iter().find(|p| p.name() == address.protocol());
         named.map(Protocol::class).ok_or_else(|| {
@@ -88,29 +88,30 @@ impl Drivers {
         })
     }
 
-    /// The address with the usual port of its protocol, if it names none.
+    /// The address with the default port of its protocol, if it has none.
     #[must_use]
     pub fn resolve(&self, address: &Address) -> Address {
         let usual = self.0.iter().find(|p| p.name() == address.protocol()).and_then(Protocol::usual_port);
         usual.map_or_else(|| address.clone(), |port| address.clone().or_port(port))
     }
 
-    /// Checks all of an address that can be checked without its device: protocol, link, options and their values.
+    /// Checks everything about an address that can be checked without its device: protocol, link, options and their
+    /// values.
     ///
     /// # Errors
-    /// Names the address, the option and what is allowed.
+    /// Names the address, the option and the allowed values.
     pub fn check(&self, class: Class, address: &Address) -> Result<()> {
         self.expect(class, address)?.check(self, address)
     }
 
-    /// What opens the device at an address.
+    /// The plan that opens the device at an address.
     ///
     /// # Errors
     /// As [`Drivers::check`].
     pub fn plan<C: DeviceClass>(&self, address: &Address) -> Result<Plan<C::Driver>> {
         let protocol = self.expect(C::CLASS, address)?;
         let address = &self.resolve(address);
-        // A recording has the options of the device that it stands in for.
+        // A recording takes the options of the recorded device.
         let meant = standard::meant(address);
         let known = protocol.options_over(meant.link()).into_iter().chain(C::OPTIONS.iter().copied());
         let (known, of_link): (Vec<_>, Vec<_>) = (known.collect(), link::options(address.link()).collect());
@@ -121,7 +122,7 @@ impl Drivers {
         let known = [known, of_link].concat();
         address.check_options(&known)?;
         let parsed = protocol.parse::<C>(address);
-        let plan = parsed.unwrap_or_else(|| Err(Error::new(Kind::Config, "the protocol is one of another class")))?;
+        let plan = parsed.unwrap_or_else(|| Err(Error::new(Kind::Config, "the protocol belongs to another class")))?;
         if plan.uses_link() && !carries_bytes(address.link()) {
             return Err(not_reached(C::CLASS, address));
         }
@@ -129,7 +130,7 @@ impl Drivers {
         Ok(plan)
     }
 
-    /// Opens the device at an address once; a till does so again and again.
+    /// Opens the device at an address once; a till reopens it as needed.
     ///
     /// # Errors
     /// As [`Drivers::check`] and [`Plan::open`].
@@ -137,7 +138,7 @@ impl Drivers {
         self.plan::<C>(address)?.open(context).await
     }
 
-    /// What masks card data and passwords in a recording of this protocol; one for each link.
+    /// The redactor for recordings of this protocol; one per link.
     pub fn redactor(&self, address: &Address) -> Box<dyn Redactor> {
         let protocol = self.0.iter().find(|p| p.name() == address.protocol());
         protocol.map_or_else(|| Box::new(link::record::Plain) as _, Protocol::new_redactor)
@@ -165,19 +166,19 @@ impl Drivers {
         self.protocol(class, address.protocol()).ok_or_else(|| {
             let known: Vec<_> = self.0.iter().filter(|p| p.class() == class).map(Protocol::name).collect();
             let section = class.section();
-            Error::new(Kind::Address, format!("{section} do not speak `{}`", address.protocol()))
+            Error::new(Kind::Address, format!("{section} do not support `{}`", address.protocol()))
                 .hint(format!("protocols of {section}: {}", known.join(", ")))
         })
     }
 }
 
-/// Whether a link carries bytes both ways; the others are read in ways of their own.
+/// Whether a link carries bytes in both directions; other links have readers of their own.
 fn carries_bytes(link: &LinkKind) -> bool {
     !matches!(link, LinkKind::File { .. } | LinkKind::V4l2 { .. } | LinkKind::Url(_))
 }
 
 fn not_reached(class: Class, address: &Address) -> Error {
-    let what = format!("{} are not reached by `{}`", class.section(), address.link().scheme());
+    let what = format!("{} do not support `{}` links", class.section(), address.link().scheme());
     Error::new(Kind::Address, what)
 }
 

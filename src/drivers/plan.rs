@@ -1,4 +1,4 @@
-//! What an address parsed to: opens the device, again and again.
+//! A parsed address, ready to open the device any number of times.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::sale::Language;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Context {
-    /// The device's logical name: scans carry it, payments stand under it in the journal.
+    /// The device's logical name, attached to scans and to payments in the journal.
     pub name: String,
     /// Time, ids, randomness and threads.
     pub runtime: Arc<dyn Runtime>,
-    /// Where payments are journalled; terminals cannot be opened without.
+    /// Where payments are journalled; terminals cannot be opened without it.
     pub journal: Option<Arc<dyn Journal>>,
-    /// The language of what the library itself puts on paper.
+    /// The language of texts that the library itself prints.
     pub language: Language,
 }
 
@@ -53,12 +53,12 @@ type DriverMaker<D> = Arc<dyn Fn(Box<dyn Link>, Context) -> BoxFuture<'static, R
 type Opener<D> = Arc<dyn Fn(Context) -> BoxFuture<'static, Result<Box<D>>> + Send + Sync>;
 pub(super) type RedactorMaker = Arc<dyn Fn() -> Box<dyn Redactor> + Send + Sync>;
 
-/// How to open one device, at one place. Clones are cheap.
+/// How to open one device at one location. Clones are cheap.
 ///
 /// `D` is the driver trait of its class: `Plan<dyn tresen::printers::Printer>`.
 pub struct Plan<D: ?Sized> {
     label: String,
-    /// Where the device is, if the till can tell: for hot-plug, and so that two names do not share one device.
+    /// The device's location, if known: used for hot-plug, and to keep two names from sharing one device.
     address: Option<Address>,
     within: Duration,
     how: How<D>,
@@ -67,17 +67,17 @@ pub struct Plan<D: ?Sized> {
 }
 
 enum How<D: ?Sized> {
-    /// Over the link of the plan's address.
+    /// On the link of the plan's address.
     Addressed(DriverMaker<D>),
-    /// Over a link of the caller's.
+    /// On a link provided by the caller.
     Linked(LinkOpener, DriverMaker<D>),
-    /// In the caller's own way.
+    /// Opened by the caller's own function.
     Own(Opener<D>),
 }
 
 impl<D: ?Sized + 'static> Plan<D> {
-    /// How long opening may take unless [`Plan::within`] says otherwise: 10 s, and 60 s by Bluetooth, which looks for
-    /// the device first and may wait for a person to press a button.
+    /// Default time limit for opening, see [`Plan::within`]: 10 s, or 60 s for Bluetooth, which searches for the device
+    /// first and may wait for a person to press a button.
     pub const WITHIN: Duration = Duration::from_secs(10);
     const WITHIN_BLUETOOTH: Duration = Duration::from_secs(60);
 
@@ -90,7 +90,7 @@ impl<D: ?Sized + 'static> Plan<D> {
         Self::with(address.label(), How::Addressed(make)).reached_at(address)
     }
 
-    /// A driver on a link of the caller's own. `label` stands for it in messages and events.
+    /// A driver on a link provided by the caller. `label` identifies it in messages and events.
     pub fn over<L, F>(
         label: impl Into<String>,
         link: impl Fn() -> L + Send + Sync + 'static,
@@ -104,7 +104,7 @@ impl<D: ?Sized + 'static> Plan<D> {
         Self::with(label.into(), How::Linked(Arc::new(move || Box::pin(link())), make))
     }
 
-    /// A driver that `open` makes in its own way.
+    /// A driver opened by the caller's own function.
     pub fn new<F>(label: impl Into<String>, open: impl Fn(Context) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Box<D>>> + Send + 'static,
@@ -116,7 +116,7 @@ impl<D: ?Sized + 'static> Plan<D> {
         Self { label, address: None, within: Self::WITHIN, how, redactor: None }
     }
 
-    /// Says where the device is: it is opened at once when it is plugged in there.
+    /// Sets the device's location: it is opened as soon as it is plugged in there.
     #[must_use]
     pub fn reached_at(mut self, address: &Address) -> Self {
         if matches!(address.link(), LinkKind::Ble { .. } | LinkKind::Spp { .. }) {
@@ -126,7 +126,7 @@ impl<D: ?Sized + 'static> Plan<D> {
         self
     }
 
-    /// How long opening may take: the next address waits for that, and so do calls.
+    /// Sets the time limit for opening; the next address and waiting calls are delayed by at most that long.
     #[must_use]
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
@@ -146,12 +146,12 @@ impl<D: ?Sized + 'static> Plan<D> {
         self
     }
 
-    /// What stands for it in messages and events: the address without options.
+    /// The name used in messages and events: the address without options.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// Where the device is, if that is known.
+    /// The device's location, if known.
     pub fn address(&self) -> Option<&Address> {
         self.address.as_ref()
     }
@@ -169,7 +169,7 @@ impl<D: ?Sized + 'static> Plan<D> {
     /// Opens the device.
     ///
     /// # Errors
-    /// It cannot be reached, or not in time; the error names it. Nothing was sent that moves money or paper.
+    /// It cannot be reached, or not in time; the error names it. Nothing that moves money or paper was sent.
     pub async fn open(&self, context: Context) -> Result<Box<D>> {
         let open = async {
             match &self.how {

@@ -18,7 +18,7 @@ type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
-/// A protocol: what stands before the `+` of an address, and how an address of it becomes a driver.
+/// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
 ///
 /// ```
 /// use tresen::printers::{Printer, escpos};
@@ -26,7 +26,7 @@ type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 ///
 /// let acme = Protocol::new::<Printers>("acme", |address| {
 ///     Ok(Plan::at(address, |link, _context| async move {
-///         // Here a driver of one's own.
+///         // A custom driver goes here.
 ///         Ok(Box::new(escpos::open(link, escpos::Options::default()).await?) as Box<dyn Printer>)
 ///     }))
 /// });
@@ -47,8 +47,8 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// The protocol `name`, lowercase letters, digits and hyphens. `parse` checks everything about an address that can
-    /// be checked without the device; what it returns opens the device.
+    /// The protocol `name`: lowercase letters, digits and hyphens. `parse` checks everything about an address that can
+    /// be checked without the device; the plan it returns opens the device.
     pub fn new<C: DeviceClass>(
         name: impl Into<String>,
         parse: impl Fn(&Address) -> Result<Plan<C::Driver>> + Send + Sync + 'static,
@@ -66,35 +66,35 @@ impl Protocol {
         }
     }
 
-    /// The TCP port of an address that names none.
+    /// The default TCP port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// The options that an address over a link may have; those of the link itself come on top.
+    /// The options allowed for an address on the given link, besides those of the link itself.
     #[must_use]
     pub fn options(mut self, options: impl Fn(&LinkKind) -> Vec<&'static str> + Send + Sync + 'static) -> Self {
         self.options = Arc::new(options);
         self
     }
 
-    /// What masks card data and passwords in a recording; a new one for each link.
+    /// Creates the redactor that masks card data and passwords in a recording; one per link.
     #[must_use]
     pub fn redactor(mut self, redactor: impl Fn() -> Box<dyn Redactor> + Send + Sync + 'static) -> Self {
         self.redactor = Arc::new(redactor);
         self
     }
 
-    /// Tells by what discovery sees of a device that it most likely speaks this protocol.
+    /// Decides from discovery data whether a device most likely uses this protocol.
     #[must_use]
     pub fn finds(mut self, finds: fn(&Found) -> bool) -> Self {
         self.finds = finds;
         self
     }
 
-    /// Its name, as it stands in addresses.
+    /// Its name, as used in addresses.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -104,12 +104,12 @@ impl Protocol {
         self.class
     }
 
-    /// The TCP port of an address that names none.
+    /// The default TCP port.
     pub fn usual_port(&self) -> Option<u16> {
         self.port
     }
 
-    /// Its options over this link; those of the link come on top.
+    /// Its options on this link, besides those of the link itself.
     pub fn options_over(&self, link: &LinkKind) -> Vec<&'static str> {
         (self.options)(link)
     }

@@ -1,4 +1,4 @@
-//! The protocols of this crate, a row each.
+//! The protocols of this crate, one row each.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ fn escpos(address: &Address) -> Result<Plan<dyn Printer>> {
 
 fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
     if !matches!(address.link(), LinkKind::Tcp { .. } | LinkKind::Replay { .. }) {
-        let what = format!("terminals are not reached by `{}` yet, only by network", address.link().scheme());
+        let what = format!("terminals do not support `{}` links yet, only the network", address.link().scheme());
         return Err(Error::new(Kind::Unsupported, what).hint("connect it to the network: zvt+tcp://HOST:20007"));
     }
     let options = zvt::Options::from_address(address)?;
@@ -73,7 +73,7 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
 fn scanner(address: &Address) -> Result<Plan<dyn Scanner>> {
     let meant = meant(address);
     Ok(match meant.link() {
-        // A recording has no descriptor, and comes all at once.
+        // A recording has no descriptor and delivers everything at once.
         LinkKind::Hid(_) if meant != *address => {
             let options = hid::Options::from_address(&meant.clone().with("settle", "0"))?;
             over_link(address, move |link, context| {
@@ -107,7 +107,7 @@ fn scanner(address: &Address) -> Result<Plan<dyn Scanner>> {
     })
 }
 
-/// A scanner that is ready as soon as its link is.
+/// A scanner that is ready as soon as its link is open.
 fn over_link(
     address: &Address,
     make: impl Fn(Box<dyn Link>, Context) -> Result<Box<dyn Scanner>> + Send + Sync + 'static,
@@ -115,14 +115,14 @@ fn over_link(
     Plan::at(address, move |link, context| std::future::ready(make(link, context)))
 }
 
-/// The open link and the report descriptor; sends first what scanners of this vendor want to hear.
+/// The open link and the report descriptor; first sends the vendor's initialisation reports, if any.
 async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn Link>, Vec<u8>)> {
     let settings = link::hid::Settings::from_address(address)?;
     let descriptor = link::hid::describe(id, &settings).await?.descriptor;
     let wanted = hid::quirks(id.vendor).feature.filter(|_| settings.feature.is_empty());
     if let Some(report) = wanted {
         match link::open(&address.clone().with("feature", report)).await {
-            // Not every model of the vendor has the report.
+            // Not every model of the vendor supports the report.
             Err(error) if error.kind() == Kind::Unsupported => tracing::debug!(%error, "opening without it"),
             opened => return Ok((opened?, descriptor)),
         }
@@ -131,7 +131,7 @@ async fn open_hid(address: &Address, id: &UsbId) -> Result<(Box<dyn Link>, Vec<u
 }
 
 fn camera(address: &Address) -> Result<Plan<dyn Camera>> {
-    // Its frames are read by a reader of the owner's.
+    // Frames are read by the owner's reader.
     reader::Options::from_address(address)?;
     let plan = match address.link().clone() {
         LinkKind::V4l2 { path } => {
@@ -147,15 +147,15 @@ fn camera(address: &Address) -> Result<Plan<dyn Camera>> {
             })
         }
         other => {
-            let what = format!("cameras over `{}` are not built in yet", other.scheme());
-            let hint = "there are camera+v4l2:///dev/video0 and camera+file:///folder";
+            let what = format!("cameras over `{}` are not supported yet", other.scheme());
+            let hint = "use camera+v4l2:///dev/video0 or camera+file:///folder";
             return Err(Error::new(Kind::Unsupported, what).hint(hint));
         }
     };
     Ok(plan.reached_at(address))
 }
 
-/// The address; of a recording the one that it stands in for, with the options given now.
+/// The address itself; for a recording, the recorded address with the options given now.
 pub(super) fn meant(address: &Address) -> Address {
     let LinkKind::Replay { path } = address.link() else { return address.clone() };
     let capture = link::replay::Capture::read(path).ok();
@@ -164,8 +164,8 @@ pub(super) fn meant(address: &Address) -> Address {
     address.options().fold(same, |same, (name, value)| same.with(name, value))
 }
 
-/// How long a terminal may take to open, whose protocol has deadlines of its own: ZVT's T4 is 180 s.
+/// Time limit for opening a terminal, whose protocol has its own timeouts: ZVT's T4 is 180 s.
 const OPEN_TERMINAL: Duration = Duration::from_secs(200);
 
-/// What a copy says at its top, in German.
+/// The notice at the top of a copy, in German.
 const GERMAN_COPY_MARK: &str = " KOPIE - eventuell schon gedruckt ";

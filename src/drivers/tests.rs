@@ -27,9 +27,9 @@ fn each_class_has_its_protocols_links_and_options() {
     }
     for (class, wrong, kind, part) in [
         (Class::Printer, "zvt+tcp://bar", Kind::Address, "protocols of printers: escpos"),
-        (Class::Scanner, "acme+tcp://bar", Kind::Address, "do not speak `acme`"),
-        (Class::Printer, "escpos+file:///tmp/x", Kind::Address, "printers are not reached by `file`"),
-        (Class::Scanner, "scanner+v4l2:///dev/video0", Kind::Address, "scanners are not reached by `v4l2`"),
+        (Class::Scanner, "acme+tcp://bar", Kind::Address, "do not support `acme`"),
+        (Class::Printer, "escpos+file:///tmp/x", Kind::Address, "printers do not support `file` links"),
+        (Class::Scanner, "scanner+v4l2:///dev/video0", Kind::Address, "scanners do not support `v4l2` links"),
         (Class::Terminal, "zvt+serial:///dev/ttyS0", Kind::Unsupported, "zvt+tcp://HOST:20007"),
         (Class::Printer, "escpos+tcp://bar?widht=576", Kind::Address, "unknown option `widht`"),
         (Class::Printer, "escpos+tcp://bar?width=5", Kind::Address, "takes 100 to 4096 dots"),
@@ -37,7 +37,7 @@ fn each_class_has_its_protocols_links_and_options() {
         (Class::Camera, "camera+v4l2:///dev/video0?format=h264", Kind::Address, "format=h264"),
         (Class::Camera, "camera+v4l2:///dev/video0?loop=true", Kind::Address, "unknown option `loop`"),
         (Class::Camera, "camera+file:///tmp?width=640", Kind::Address, "unknown option `width`"),
-        (Class::Camera, "camera+http://host/stream", Kind::Unsupported, "not built in yet"),
+        (Class::Camera, "camera+http://host/stream", Kind::Unsupported, "not supported yet"),
     ] {
         let (found, message) = check(class, wrong).expect_err(wrong);
         assert!(found == kind && message.contains(part), "{wrong}: {found:?} {message}");

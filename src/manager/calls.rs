@@ -1,4 +1,4 @@
-//! Calls on their way to a device: the envelope, and the queue between handles and the owner task.
+//! Calls to a device: the envelope, and the queue between handles and the owner task.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,29 +12,29 @@ use tresen_hal::{BoxFuture, Effect, Error, Kind, Result, Retry};
 
 use super::lock;
 
-/// In which order calls are served.
+/// The order in which calls are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// First come, first served.
     Normal,
-    /// Before every normal call that waits: what takes a moment, and what people wait for.
+    /// Before every waiting normal call: for short calls, and for those that people wait for.
     Urgent,
 }
 
 /// How a call is to be served.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
-    /// What it is, for those who wait behind it: `a print job`.
+    /// What it is, for error messages of calls waiting behind it: `a print job`.
     pub(crate) what: &'static str,
     pub(crate) lane: Lane,
-    /// It begins within this time, or not at all.
+    /// Time limit for the call to begin; after that it is refused.
     pub(crate) begin_within: Duration,
-    /// How long the caller waits for the answer, from now. A call that has begun goes on without its caller.
+    /// How long the caller waits for the answer, from now. A call that has begun continues without its caller.
     pub(crate) within: Duration,
 }
 
 impl Terms {
-    /// A call in the normal lane that may begin as late as its caller waits.
+    /// A call in the normal lane that may begin as long as its caller waits.
     pub(crate) fn normal(what: &'static str, within: Duration) -> Self {
         Self { what, lane: Lane::Normal, begin_within: within, within }
     }
@@ -45,14 +45,14 @@ impl Terms {
     }
 }
 
-/// Why a call has no answer. What it did to the world is known exactly.
+/// Why a call returned no answer, and whether it had an effect.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It never began and never will: nothing happened.
+    /// It never began and never will: no effect.
     NotBegun(Error),
-    /// It began and was broken off: by a reset, by closing the till, or by a defect in the driver.
+    /// It began and was aborted: by a reset, by closing the till, or by a defect in the driver.
     Ended(Error),
-    /// It began and is still running, longer than its caller waits.
+    /// It began and is still running after its caller's time limit.
     Running(Error),
 }
 
@@ -65,17 +65,17 @@ impl From<Failure> for Error {
     }
 }
 
-/// Whether a call has begun. Owner and caller decide it once: either it begins, or it never will.
+/// Whether a call has begun. Owner and caller decide it atomically: either it begins, or it never will.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Begun(Arc<AtomicU8>);
 
 impl Begun {
-    /// The owner begins the call; false if the caller has withdrawn it.
+    /// Called by the owner to begin the call; false if the caller has withdrawn it.
     fn begin(&self) -> bool {
         self.decide(BEGUN)
     }
 
-    /// The caller withdraws the call; false if it has begun.
+    /// Called by the caller to withdraw the call; false if it has begun.
     pub(super) fn withdraw(&self) -> bool {
         self.decide(WITHDRAWN)
     }
@@ -99,16 +99,16 @@ const WITHDRAWN: u8 = 2;
 
 pub(super) type Run<D> = Box<dyn for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, After> + Send>;
 
-/// Whether the link is still good after a call.
+/// Whether the link can still be used after a call.
 #[derive(Debug)]
 pub enum After {
     Keep,
-    /// It is not, for this reason.
+    /// It cannot, for this reason.
     Reopen(Error),
 }
 
 impl After {
-    /// What an error says about the link under the driver.
+    /// Whether the link can still be used after `error`.
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
             Kind::Closed | Kind::Io | Kind::Timeout | Kind::Protocol => Self::Reopen(copy(error)),
@@ -117,19 +117,19 @@ impl After {
     }
 }
 
-/// The same error for a second reader, its cause as text.
+/// A copy of the error, its cause as text.
 pub(crate) fn copy(error: &Error) -> Error {
     let device = error.device().unwrap_or_default();
     let copy = Error::new(error.kind(), error.said_of(device)).with_effect(error.effect()).with_retry(error.retry());
     if device.is_empty() { copy } else { copy.at(device) }
 }
 
-/// What an owner is doing.
+/// What an owner is currently running.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     /// `a print job`
     pub(crate) what: &'static str,
-    /// For whom, if that was said.
+    /// On whose behalf, if specified.
     pub(crate) caller: Option<Arc<str>>,
     pub(crate) since: Instant,
 }
@@ -167,12 +167,12 @@ impl<D: ?Sized> Call<D> {
         Self { what, caller, begun, run, refuse }
     }
 
-    /// What an owner does that runs it now.
+    /// The call as reported while it runs.
     pub(super) fn running(&self) -> Running {
         Running::now(self.what, self.caller.clone())
     }
 
-    /// What runs it on the driver; none if its caller has withdrawn it.
+    /// The function to run on the driver; `None` if the caller has withdrawn the call.
     pub(super) fn begin(self) -> Option<Run<D>> {
         self.begun.begin().then_some(self.run)
     }
@@ -184,13 +184,13 @@ impl<D: ?Sized> Call<D> {
     }
 }
 
-/// Calls that wait for a device, and what its owner is told. Handles write, the owner reads.
+/// The queue of calls for a device, and control requests to its owner. Handles write, the owner reads.
 pub(super) struct Calls<D: ?Sized> {
     name: Arc<str>,
     state: Mutex<State<D>>,
-    /// Something is there for [`Calls::next`].
+    /// Notified when there is something for [`Calls::next`].
     wake: Notify,
-    /// Something is there for [`Calls::broken_off`] or [`Calls::opening_broken_off`].
+    /// Notified when there is something for [`Calls::broken_off`] or [`Calls::opening_broken_off`].
     interrupt: Notify,
 }
 
@@ -203,17 +203,17 @@ struct State<D: ?Sized> {
     reset: bool,
     arrived: bool,
     closing: bool,
-    /// Also the running call is to end.
+    /// The running call is to be aborted as well.
     closing_now: bool,
 }
 
-/// What the owner does next.
+/// The owner's next action.
 pub(super) enum Next<D: ?Sized> {
     Call(Call<D>),
     Reset,
-    /// The system has seen the device come.
+    /// The system has reported that the device was plugged in.
     Arrived,
-    /// The last handle was dropped, or the till is closed.
+    /// The last handle was dropped, or the till was closed.
     Ended,
 }
 
@@ -235,7 +235,7 @@ impl<D: ?Sized> Calls<D> {
     /// Queues a call.
     ///
     /// # Errors
-    /// The device is away, or too many calls wait for it.
+    /// The device is away, or too many calls are waiting for it.
     pub(super) fn push(&self, lane: Lane, call: Call<D>) -> Result<()> {
         let mut state = lock(&self.state);
         if let Some((error, since)) = &state.refusing {
@@ -247,7 +247,7 @@ impl<D: ?Sized> Calls<D> {
         };
         queue.retain(|call| !call.begun.is_withdrawn());
         if queue.len() >= QUEUE {
-            return Err(Error::new(Kind::Busy, format!("{QUEUE} calls are waiting for it already")));
+            return Err(Error::new(Kind::Busy, format!("{QUEUE} calls are already waiting for it")));
         }
         queue.push_back(call);
         drop(state);
@@ -255,7 +255,7 @@ impl<D: ?Sized> Calls<D> {
         Ok(())
     }
 
-    /// What is next, control before calls, urgent calls before the others. Cancel-safe.
+    /// The next action: control requests before calls, urgent calls before normal ones. Cancel-safe.
     pub(super) async fn next(&self) -> Next<D> {
         loop {
             if let Some(next) = self.take() {
@@ -280,12 +280,12 @@ impl<D: ?Sized> Calls<D> {
         Some(Next::Call(call))
     }
 
-    /// What runs now, for those who wait behind it.
+    /// Records what is running, for the error messages of waiting calls.
     pub(super) fn running(&self, running: Option<Running>) {
         lock(&self.state).running = running;
     }
 
-    /// What runs.
+    /// What is running.
     pub(super) fn busy_with(&self) -> Option<Running> {
         lock(&self.state).running.clone()
     }
@@ -298,7 +298,7 @@ impl<D: ?Sized> Calls<D> {
         }
     }
 
-    /// Refuses calls from now on, those that wait included.
+    /// Refuses calls from now on, including waiting ones.
     pub(super) fn refuse(&self, error: Error) {
         let mut state = lock(&self.state);
         let since = state.refusing.take().map_or_else(Instant::now, |(_, since)| since);
@@ -317,7 +317,7 @@ impl<D: ?Sized> Calls<D> {
         Error::new(error.kind(), what).with_effect(Effect::None).with_retry(error.retry())
     }
 
-    /// The device is to be opened anew; calls wait for that as for a first opening.
+    /// Requests that the device is reopened; calls wait as for a first opening.
     pub(super) fn reset(&self) {
         {
             let mut state = lock(&self.state);
@@ -335,7 +335,7 @@ impl<D: ?Sized> Calls<D> {
         self.wake.notify_one();
     }
 
-    /// No more calls: those that wait are refused, the one that runs is finished, unless `now`.
+    /// Stops accepting calls: waiting ones are refused, the running one may finish, unless `now`.
     pub(super) fn close(&self, now: bool) {
         {
             let mut state = lock(&self.state);
@@ -359,7 +359,7 @@ impl<D: ?Sized> Calls<D> {
         self.interrupted(|state| state.closing_now).await
     }
 
-    /// Why opening is to be broken off, as soon as it is. A reset only breaks it off to begin anew.
+    /// Resolves with the reason when opening is to be aborted. After a reset it starts over.
     pub(super) async fn opening_broken_off(&self) -> Error {
         self.interrupted(|state| state.closing).await
     }

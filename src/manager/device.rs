@@ -1,4 +1,4 @@
-//! The handle that every class of devices has, and what its owner and its handles share.
+//! The device handle common to all classes, and what the owner shares with it.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
 
 use super::lock;
-use super::owner::{Gone, Hooks, Opened, Opener, Owned, unowned};
+use super::owner::{Hooks, LossReason, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
@@ -21,35 +21,35 @@ use crate::store::{Origin, Store};
 pub trait DeviceClass: Send + Sync + 'static {
     /// The class.
     const CLASS: Class;
-    /// Options that every address of the class may have, whatever its protocol.
+    /// Options allowed for every address of the class, whatever its protocol.
     const OPTIONS: &'static [&'static str] = &[];
-    /// What drives such a device: `dyn tresen::printers::Printer`.
+    /// The driver trait of such a device: `dyn tresen::printers::Printer`.
     type Driver: Driver + ?Sized + 'static;
-    /// What the owner and the handles share.
+    /// The state shared between owner and handles.
     #[doc(hidden)]
     type Shared: Shared<Self::Driver>;
 }
 
-/// What the owner and the handles of one device share.
+/// State shared between the owner of a device and its handles.
 pub trait Shared<D: Driver + ?Sized>: Hooks<D> {
-    /// Of a device that is attached now.
+    /// The state of a newly attached device.
     fn new(setup: Setup) -> Self
     where
         Self: Sized;
-    /// What its owner holds in the place of a driver that was just opened at `address`.
+    /// Wraps a driver that was just opened at `address`, for the owner to hold instead.
     fn wrap(&self, driver: Box<D>, address: Option<&Address>) -> Result<Box<D>> {
         let _ = address;
         Ok(driver)
     }
-    /// What every class shares.
+    /// The part common to all classes.
     fn common(&self) -> &Common;
-    /// What a person should see to while it is connected.
+    /// Conditions that require a person's attention while it is connected.
     fn attention(&self) -> Vec<Attention> {
         Vec::new()
     }
 }
 
-/// What the devices of one till have in common.
+/// Shared by all devices of a till.
 #[derive(Clone)]
 pub(crate) struct Till {
     pub(crate) runtime: Arc<dyn Runtime>,
@@ -67,13 +67,13 @@ pub struct Setup {
     pub(crate) runtime: Arc<dyn Runtime>,
 }
 
-/// What every class shares.
+/// The part of the shared state common to all classes.
 pub struct Common {
     pub(crate) reporter: Reporter,
     last: Mutex<Last>,
 }
 
-/// What was seen of the device last; kept while it is away.
+/// The last known properties of the device; kept while it is away.
 #[derive(Default)]
 struct Last {
     address: Option<String>,
@@ -85,7 +85,7 @@ impl Common {
         Self { reporter, last: Mutex::default() }
     }
 
-    /// The device is open at `address`.
+    /// Records that the device is open at `address`.
     pub(crate) fn found(&self, address: &str, capabilities: Option<DeviceCapabilities>) {
         *lock(&self.last) = Last { address: Some(address.to_owned()), capabilities };
     }
@@ -95,13 +95,13 @@ impl Common {
     }
 
     /// Tells how the device was lost.
-    pub(crate) fn gone(&self, how: Gone<'_>) {
-        match how {
-            Gone::Lost(error) => self.reporter.lost(error),
-            Gone::Ended(why) => self.reporter.ended(why),
-            Gone::Faulted(why) => self.reporter.faulted(why),
+    pub(crate) fn lost(&self, reason: LossReason<'_>) {
+        match reason {
+            LossReason::Lost(error) => self.reporter.lost(error),
+            LossReason::Ended(why) => self.reporter.ended(why),
+            LossReason::Faulted(why) => self.reporter.faulted(why),
             // Whoever closes it tells so.
-            Gone::Closed => {}
+            LossReason::Closed => {}
         }
     }
 }
@@ -137,7 +137,7 @@ impl<C: DeviceClass> Device<C> {
         former: Option<&Self>,
     ) -> Result<(Self, Start)> {
         if plans.is_empty() {
-            return Err(Error::new(Kind::Config, "there is no address").at(name));
+            return Err(Error::new(Kind::Config, "no address given").at(name));
         }
         let context = Context {
             language: till.language,
@@ -188,7 +188,7 @@ impl<C: DeviceClass> Device<C> {
         self.owned.phase()
     }
 
-    /// All that is known of it without asking it.
+    /// Everything known about it without a query.
     pub fn state(&self) -> DeviceState {
         let common = self.shared.common();
         let last = lock(&common.last);
@@ -202,9 +202,8 @@ impl<C: DeviceClass> Device<C> {
         }
     }
 
-    /// Opens it anew at once: if it is away, if its driver was given up as faulted, and if opening it or a call hangs.
-    /// What is broken off may have had its effect: a print job is parked, a payment is unknown until recovery has
-    /// asked the terminal.
+    /// Reopens it at once, even if it is away, if its driver is faulted, or if opening it or a call hangs. An aborted
+    /// call may have had its effect: a print job is parked, a payment is unknown until recovery has asked the terminal.
     ///
     /// # Errors
     /// The till was closed, or the device was detached.
@@ -212,8 +211,8 @@ impl<C: DeviceClass> Device<C> {
         self.owned.reset()
     }
 
-    /// The same device for calls on behalf of `origin`, a handheld or a cashier: whoever waits behind them is told whose
-    /// they are, and payments stand under it in the journal.
+    /// The same device for calls on behalf of `origin`, a handheld or a cashier: payments are journalled with it, and
+    /// errors of calls waiting behind them name it.
     #[must_use]
     pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
         let origin = origin.into();
@@ -221,18 +220,18 @@ impl<C: DeviceClass> Device<C> {
         Self { owned: self.owned.on_behalf_of(caller), origin: Arc::new(origin), ..self.clone() }
     }
 
-    /// Whether both are handles to one attached device.
+    /// Whether both are handles to the same attached device.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.owned.is_same(&other.owned)
     }
 }
 
-/// A device of whatever class.
+/// A device of any class.
 pub(crate) trait AnyDevice: Send + Sync {
     fn state(&self) -> DeviceState;
-    /// The system has seen it come.
+    /// The device was plugged in.
     fn arrived(&self);
-    /// Lets it go: the running call is finished until `deadline` and broken off then.
+    /// Releases it: the running call may finish until `deadline` and is then aborted.
     fn close(&self, deadline: Instant) -> BoxFuture<'static, ()>;
     fn reset(&self) -> Result<()>;
     fn phase(&self) -> watch::Receiver<Phase>;
@@ -266,7 +265,7 @@ impl<C: DeviceClass> AnyDevice for Device<C> {
     }
 }
 
-/// The first of several plans that opens in time; or an error that says why each did not.
+/// Opens the first of several plans that can be opened; otherwise an error with the reason for each.
 async fn first<D: ?Sized + 'static>(plans: &[Plan<D>], context: Context) -> Result<(Box<D>, &Plan<D>)> {
     let mut failed: Option<Error> = None;
     for plan in plans {
@@ -280,7 +279,7 @@ async fn first<D: ?Sized + 'static>(plans: &[Plan<D>], context: Context) -> Resu
             }
         }
     }
-    Err(failed.unwrap_or_else(|| Error::new(Kind::Config, "there is no address")))
+    Err(failed.unwrap_or_else(|| Error::new(Kind::Config, "no address given")))
 }
 
 #[cfg(test)]
@@ -289,7 +288,7 @@ mod tests {
 
     use super::*;
 
-    /// Opens what ends in 2, after 30 s; everything else never.
+    /// Opens an address ending in 2, after 30 s; others never.
     fn plan(address: &str) -> Plan<()> {
         let address: Address = address.parse().expect(address);
         let comes = address.label().ends_with('2');

@@ -1,4 +1,4 @@
-//! A device that is plugged in is opened at once, instead of when its next attempt is due.
+//! Opens a device as soon as it is plugged in, instead of at its next attempt.
 
 use std::sync::Weak;
 
@@ -9,18 +9,18 @@ use tresen_hal::discovery::{self, Event};
 
 use super::registry::Registry;
 
-/// Watches what is plugged in for as long as it is held.
+/// Watches for devices being plugged in until dropped.
 pub(super) struct HotPlug(JoinHandle<()>);
 
 impl HotPlug {
-    /// Whether a device at `address` can be plugged in.
+    /// Whether a device at `address` can be hot-plugged.
     pub(super) fn concerns(address: &Address) -> bool {
         let link = address.link();
         matches!(link, LinkKind::Usb(_) | LinkKind::Serial { .. } | LinkKind::Hid(_))
             || matches!(link, LinkKind::Evdev(_) | LinkKind::V4l2 { .. })
     }
 
-    /// Wakes the devices of `registry` at whose addresses something arrives.
+    /// Wakes the devices of `registry` when something is plugged in at one of their addresses.
     pub(super) fn watch(registry: Weak<Registry>) -> Self {
         Self(tokio::spawn(run(registry)))
     }
@@ -36,7 +36,7 @@ async fn run(registry: Weak<Registry>) {
     let mut watch = discovery::watch();
     loop {
         let event = watch.next().await;
-        // Changed permissions count too: udev grants them a moment after the device has come.
+        // Permission changes count too: udev applies them shortly after the device appears.
         if matches!(event, Event::Left(_)) {
             continue;
         }

@@ -33,7 +33,7 @@ pub(crate) type AnyPrinter = dyn tresen_printers::Printer;
 pub(crate) type AnyTerminal = dyn tresen_payment::Terminal;
 pub(crate) type AnyScanner = dyn tresen_scanners::Scanner;
 
-/// Locks state that every holder leaves valid, also one that panics.
+/// Locks state that is valid even if a holder panics.
 pub(crate) fn lock<T: ?Sized>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
 //! One task owns one device: it opens the link, holds the driver, runs one call at a time, and reconnects when
 //! the link is lost. Everyone else holds a cheap handle.
 //!
-//! A hung device blocks only its own callers, and only for a bounded time: a call that cannot begin is refused
-//! while the device is away, and a reset breaks off what hangs.
+//! A hung device blocks only its own callers, and only for a bounded time: a call that cannot begin is refused while
+//! the device is away, and a reset aborts a hung call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,21 +18,21 @@ use super::phase::Phase;
 /// A driver on its open link.
 pub(crate) struct Opened<D: ?Sized> {
     pub(crate) driver: Box<D>,
-    /// What stands for it in messages: where it was found, without options.
+    /// The name used in messages: where it was found, without options.
     pub(crate) address: String,
-    /// A recording stands in for the device: its end is the end.
+    /// A recording stands in for the device: when it ends, it is not reopened.
     pub(crate) recording: bool,
 }
 
-/// Opens the link and makes the driver, or fails in time; called again after each loss.
+/// Opens the link and creates the driver, or fails in time; called again after each loss.
 pub(crate) type Opener<D> = Arc<dyn Fn() -> BoxFuture<'static, Result<Opened<D>>> + Send + Sync>;
 
-/// What the class of a device adds to owning it.
+/// The class-specific part of owning a device.
 pub trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
     /// How long [`Hooks::opened`] may take.
     const OPENED_WITHIN: Duration = Duration::from_secs(10);
-    /// Called once per connection, before any call is served. An error closes the link. Returns after how long
-    /// [`Hooks::tend`] is wanted, if at all.
+    /// Called once per connection, before any call is served. An error closes the link. Returns the delay until
+    /// [`Hooks::tend`] should be called, if at all.
     fn opened<'a>(&'a self, driver: &'a mut D, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>>;
     /// Called after [`Hooks::opened`], once the phase says that the device is ready: who hears of it here and looks at
     /// the phase finds it so.
@@ -42,16 +42,16 @@ pub trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
         let _ = driver;
         Box::pin(async { (None, After::Keep) })
     }
-    /// An unsolicited event of the device.
+    /// Handles an unsolicited event of the device.
     fn event(&self, event: D::Event);
     /// The device can no longer be used; called once per reason.
-    fn gone(&self, how: Gone<'_>);
+    fn lost(&self, reason: LossReason<'_>);
 }
 
 /// Why a device can no longer be used.
 #[derive(Clone, Copy)]
-pub enum Gone<'a> {
-    /// It was lost or cannot be reached; it is tried again.
+pub enum LossReason<'a> {
+    /// It was lost or cannot be reached; it is retried.
     Lost(&'a Error),
     /// The recording was played to its end.
     Ended(&'a str),
@@ -66,7 +66,7 @@ pub(crate) struct Owned<D: ?Sized> {
     name: Arc<str>,
     handle: Arc<Handle<D>>,
     phase: watch::Receiver<Phase>,
-    /// For whom calls are made, if that was said.
+    /// On whose behalf calls are made, if specified.
     caller: Option<Arc<str>>,
 }
 
@@ -115,12 +115,12 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         self.phase.clone()
     }
 
-    /// What the device is busy with.
+    /// The running call.
     pub(crate) fn busy_with(&self) -> Option<Running> {
         self.handle.calls.busy_with()
     }
 
-    /// The same device, for calls made for `caller`.
+    /// The same device for calls on behalf of `caller`.
     pub(crate) fn on_behalf_of(&self, caller: Option<Arc<str>>) -> Self {
         Self { caller, ..self.clone() }
     }
@@ -156,9 +156,9 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
 
     /// Runs `call` on the driver.
     ///
-    /// Refused at once while the device is away. While it is opened for the first time, the call waits, for
-    /// [`FIRST_OPENING`] at most. Dropping the future withdraws a call that has not begun; of one that has
-    /// begun it discards the answer, not the effect.
+    /// Refused at once while the device is away. While it is opened for the first time, the call waits, at most
+    /// [`FIRST_OPENING`]. Dropping the future withdraws a call that has not begun; for one that has begun it discards
+    /// the answer, not the effect.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         terms: Terms,
@@ -209,7 +209,7 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         })
     }
 
-    /// As [`Owned::call`], for what fails with an error that says whether the link is still good.
+    /// As [`Owned::call`], for operations whose error tells whether the link can still be used.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         terms: Terms,
@@ -226,12 +226,12 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         answer.await?.map_err(|e| e.at(&self.name))
     }
 
-    /// The system has seen the device come: it is opened now instead of when its next attempt is due.
+    /// The device was plugged in: it is opened now instead of at its next attempt.
     pub(crate) fn arrived(&self) {
         self.handle.calls.arrived();
     }
 
-    /// Opens the device anew, at once: also one that is faulted, whose opening hangs or whose call hangs.
+    /// Reopens the device at once, even if it is faulted, or if opening it or a call hangs.
     pub(crate) fn reset(&self) -> Result<()> {
         if self.handle.calls.is_closing() {
             return Err(closed().at(&self.name));
@@ -240,7 +240,7 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         Ok(())
     }
 
-    /// Ends the owner in an orderly way: the running call is finished until `deadline` and broken off then.
+    /// Ends the owner in an orderly way: the running call may finish until `deadline` and is then aborted.
     pub(crate) async fn close(&self, deadline: Instant) {
         let mut phase = self.phase.clone();
         self.handle.calls.close(false);
@@ -257,7 +257,7 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
             Phase::Closed => closed(),
             phase => {
                 let why = phase.why().unwrap_or("its driver failed");
-                Error::new(Kind::Cancelled, format!("the call was broken off: {why}")).with_retry(Retry::AfterReconnect)
+                Error::new(Kind::Cancelled, format!("the call was aborted: {why}")).with_retry(Retry::AfterReconnect)
             }
         }
     }
@@ -273,7 +273,7 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
     }
 }
 
-/// Withdraws a call whose caller is gone.
+/// Withdraws a call whose caller has dropped it.
 struct Withdraw(Begun);
 
 impl Drop for Withdraw {
@@ -291,7 +291,7 @@ struct Task<D: ?Sized, H> {
     calls: Arc<Calls<D>>,
 }
 
-/// Runs the owner; a driver that panics is started again, five times a minute at most.
+/// Runs the owner; a driver that panics is restarted, at most five times a minute.
 async fn supervise<D, H>(task: Arc<Task<D, H>>)
 where
     D: Driver + ?Sized + 'static,
@@ -318,7 +318,7 @@ where
             let error = Error::new(Kind::Closed, format!("{why}; reset the device")).with_retry(Retry::AfterOperator);
             task.calls.refuse(error);
             task.phase.send_replace(Phase::Faulted { why: why.clone() });
-            task.hooks.gone(Gone::Faulted(&why));
+            task.hooks.lost(LossReason::Faulted(&why));
             if !task.until_reset().await {
                 break;
             }
@@ -328,18 +328,18 @@ where
         }
     }
     task.calls.close(true);
-    task.hooks.gone(Gone::Closed);
+    task.hooks.lost(LossReason::Closed);
     task.phase.send_replace(Phase::Closed);
 }
 
 /// Why serving ended.
 enum Left {
-    /// The link is no good any more.
+    /// The link cannot be used any more.
     Lost(Error),
     /// The recording was played to its end.
     Played(Error),
     Reset,
-    /// The last handle was dropped, or the till is closed.
+    /// The last handle was dropped, or the till was closed.
     Ended,
 }
 
@@ -361,7 +361,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                         self.phase.send_replace(Phase::Ready);
                         self.hooks.connected(&mut opened.driver, &opened.address);
                         let left = self.serve(opened, tend).await;
-                        // A device that takes the connection and hangs up is not there yet.
+                        // A device that accepts the connection and closes it does not count as connected.
                         if since.elapsed() >= PROVEN {
                             backoff.reset();
                         }
@@ -380,7 +380,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     let why = error.to_string();
                     self.calls.refuse(error);
                     self.phase.send_replace(Phase::Ended { why: why.clone() });
-                    self.hooks.gone(Gone::Ended(&why));
+                    self.hooks.lost(LossReason::Ended(&why));
                     if !self.until_reset().await {
                         return;
                     }
@@ -399,10 +399,10 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
         }
     }
 
-    /// The device cannot be used for now. Tells so if it is new, or for a new reason.
+    /// Marks the device as away. Reports it if it is new, or for a new reason.
     fn away(&self, error: &Error) {
         let was_reset = error.kind() == Kind::Cancelled;
-        // A reset is no reason for being away: the one before stays.
+        // A reset is not a reason for being away: the previous one is kept.
         if was_reset && self.phase.borrow().is_away() {
             return;
         }
@@ -410,7 +410,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
         let retry = if error.retry() == Retry::AfterOperator { error.retry() } else { Retry::AfterReconnect };
         let refusal = copy(error).with_retry(retry);
         if was_reset {
-            // Who waited for the old connection is refused; who comes now waits for the new one.
+            // Calls waiting for the old connection are refused; new calls wait for the new one.
             self.calls.refuse(Error::new(Kind::Closed, refusal.what()).with_retry(retry));
             self.calls.accept();
         } else {
@@ -427,7 +427,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
             true
         });
         if news {
-            self.hooks.gone(Gone::Lost(error));
+            self.hooks.lost(LossReason::Lost(error));
         }
     }
 
@@ -444,7 +444,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
         }
     }
 
-    /// Runs calls and listens in between, until the link is no good any more.
+    /// Runs calls and handles events in between, until the link cannot be used any more.
     async fn serve(&self, opened: Opened<D>, tend: Option<Duration>) -> Left {
         let Opened { mut driver, recording, .. } = opened;
         let lost = |error| if recording { Left::Played(error) } else { Left::Lost(error) };
@@ -461,7 +461,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                         self.calls.running(None);
                         match after {
                             Ok(after) => after,
-                            // What it left on the link is unknown, so there is no goodbye either.
+                            // The state of the link is unknown, so the session is not closed either.
                             Err(_) if self.calls.is_closing() => return Left::Ended,
                             Err(_) => return Left::Reset,
                         }
@@ -527,7 +527,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                 Next::Reset => return Waited::Reset,
                 Next::Arrived => return Waited::Arrived,
                 Next::Ended => return Waited::Ended,
-                // Withdrawn, or it would have been refused.
+                // It was withdrawn; otherwise it would have been refused.
                 Next::Call(_) => {}
             }
         }
@@ -549,15 +549,15 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
 enum Waited {
     /// The next attempt is due.
     Due,
-    /// Someone wants it now.
+    /// A reset was requested.
     Reset,
-    /// The device has come.
+    /// The device was plugged in.
     Arrived,
-    /// The last handle was dropped, or the till is closed.
+    /// The last handle was dropped, or the till was closed.
     Ended,
 }
 
-/// Ends the protocol as it wants it, but does not wait for a device that hangs.
+/// Closes the protocol session, without waiting for a hung device.
 async fn goodbye<D: Driver + ?Sized>(driver: &mut D) {
     timeout(GOODBYE, driver.close()).await.ok();
 }
@@ -569,13 +569,13 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// How long a call waits for a device that is opened for the first time, or after a reset.
+/// How long a call waits for a device that is being opened for the first time, or after a reset.
 pub(crate) const FIRST_OPENING: Duration = Duration::from_secs(5);
-/// A device that stayed open for this long is there: the next loss starts the delays anew.
+/// A device that stays open this long counts as connected: the next loss restarts the backoff.
 const PROVEN: Duration = Duration::from_secs(10);
-/// How long a driver may take to say goodbye.
+/// Time limit for closing a session.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// A driver that panics more often than this within [`RESTART_WINDOW`] is not started again.
+/// A driver that panics more often than this within [`RESTART_WINDOW`] is not restarted.
 const RESTARTS: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 

@@ -6,8 +6,8 @@ use tresen_hal::Effect;
 use super::super::calls::QUEUE;
 use super::*;
 
-/// A device that a test scripts: it opens when `there`, hangs while it opens or hangs up right after it if told so,
-/// and ends its link when told.
+/// A device scripted by a test: it opens while `there`, hangs while opening or disconnects right after it on request,
+/// and ends its link on request.
 #[derive(Default)]
 struct Bench {
     there: std::sync::atomic::AtomicBool,
@@ -46,12 +46,12 @@ impl Hooks<Scripted> for Log {
     }
     fn connected(&self, _: &mut Scripted, _: &str) {}
     fn event(&self, (): ()) {}
-    fn gone(&self, how: Gone<'_>) {
-        let what = match how {
-            Gone::Lost(error) => format!("lost {}", error.what()),
-            Gone::Ended(why) => format!("ended {why}"),
-            Gone::Faulted(why) => format!("faulted {why}"),
-            Gone::Closed => return,
+    fn lost(&self, reason: LossReason<'_>) {
+        let what = match reason {
+            LossReason::Lost(error) => format!("lost {}", error.what()),
+            LossReason::Ended(why) => format!("ended {why}"),
+            LossReason::Faulted(why) => format!("faulted {why}"),
+            LossReason::Closed => return,
         };
         self.0.events.lock().expect("lock").push(what);
     }
@@ -89,7 +89,7 @@ fn start_as(there: bool, set: impl FnOnce(&Bench)) -> (Arc<Bench>, Owned<Scripte
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// A normal call, with the error that a vendor sees.
+/// A normal call, with the error as returned to the caller.
 async fn call<T: Send + 'static>(
     owned: &Owned<Scripted>,
     within: Duration,
@@ -117,7 +117,7 @@ fn cut(_: &mut Scripted) -> BoxFuture<'_, ((), After)> {
     Box::pin(async { ((), After::of(&Error::new(Kind::Io, "the cable is cut"))) })
 }
 
-/// A call that notes when it was served.
+/// A call that records when it was served.
 fn note(
     order: &Arc<Locked<Vec<&'static str>>>,
     what: &'static str,
@@ -265,13 +265,14 @@ async fn a_device_that_is_plugged_in_is_opened_at_once() {
     assert_eq!(Arc::strong_count(&bench), 1, "its owner has ended");
 }
 
-/// Ten seconds of a device that takes each connection and hangs up: it used to be opened four times a second for ever.
+/// Ten seconds of a device that accepts each connection and closes it: it used to be reopened four times a second,
+/// forever.
 #[tokio::test(start_paused = true)]
 async fn a_device_that_accepts_and_hangs_up_is_tried_less_and_less_often() {
     let (bench, owned) = start_as(true, |bench| bench.flaps.store(true, SeqCst));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!((6..=10).contains(&bench.opens.load(SeqCst)), "{} connections in a minute", bench.opens.load(SeqCst));
-    // Once it stays, the next loss is reopened soon again.
+    // Once it stays connected, the next loss is retried quickly again.
     bench.flaps.store(false, SeqCst);
     owned.reset().expect("open");
     phase_is(&owned, Phase::is_ready).await;
@@ -304,7 +305,7 @@ async fn a_lost_link_is_told_with_the_reason_of_the_driver() {
     assert_eq!(bench.events.lock().expect("lock")[1], "lost the cable is cut");
 }
 
-/// A terminal that acknowledges and then hangs held each caller for three minutes.
+/// A terminal that acknowledges and then hangs used to block each caller for three minutes.
 #[tokio::test(start_paused = true)]
 async fn a_call_waits_five_seconds_for_a_first_opening_and_not_at_all_for_a_later_one() {
     let (bench, owned) = start_as(true, |bench| bench.hangs.store(true, SeqCst));
@@ -366,7 +367,7 @@ async fn an_urgent_call_goes_before_normal_ones_that_wait() {
     assert_eq!(*order.lock().expect("lock"), ["drawer", "job"]);
 }
 
-/// A recording in a configuration used to be played again and again.
+/// A recording in a configuration used to be replayed endlessly.
 #[tokio::test(start_paused = true)]
 async fn a_recording_is_played_once_and_again_after_a_reset() {
     let (bench, owned) = start_as(true, |bench| bench.recording.store(true, SeqCst));

@@ -1,4 +1,4 @@
-//! The state of a device as its owner sees it.
+//! The state of a device.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,20 +7,19 @@ use super::calls::CLOSED;
 
 /// The state of a device.
 ///
-/// It changes only when something changes: attempts to reopen a device that stays away for the same reason
-/// leave it as it is.
+/// Updated on changes only: attempts to reopen a device that stays away for the same reason leave it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Being opened for the first time, or after its driver failed. Calls wait, 5 s at most.
+    /// Being opened for the first time, or after its driver failed. Calls wait up to 5 s.
     Opening,
     /// Open.
     Ready,
-    /// Not reachable; retried in the background. Calls are refused at once. A device that is powered off looks
-    /// like this: it is a state, not an error.
+    /// Not reachable; retried in the background. Calls are refused at once. A device that is switched off is in this
+    /// state: it is not an error.
     Away {
-        /// The last reason.
+        /// The latest reason.
         why: String,
         /// When it was lost, or when the first attempt to open it failed.
         since: Timestamp,
@@ -51,7 +50,7 @@ impl Phase {
         matches!(self, Self::Away { .. })
     }
 
-    /// Why calls are refused; none while the device is open or being opened for the first time.
+    /// Why calls are refused; `None` while the device is open or being opened for the first time.
     pub fn why(&self) -> Option<&str> {
         match self {
             Self::Away { why, .. } | Self::Ended { why } | Self::Faulted { why } => Some(why),

@@ -1,4 +1,4 @@
-//! Printers as a vendor sees them: print through the spool, ask, open the drawer.
+//! The printer handle: print through the spool, query the printer, open the drawer.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tresen_hal::{BoxFuture, Error, Kind, Result};
 use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Panel, Receipt, Status};
 
 use super::device::{Common, Device, DeviceClass, Setup, Shared};
-use super::owner::{Gone, Hooks};
+use super::owner::{Hooks, LossReason};
 use super::phase::Phase;
 use super::state::{self, Attention, DeviceCapabilities};
 use super::{After, AnyPrinter, Terms, lock};
@@ -17,7 +17,7 @@ use crate::event::{EventKind, Reporter};
 use crate::spool::{Print, PrintJob, Spool};
 use crate::store::Origin;
 
-/// One printer; [`Printer`] is a route of them.
+/// One printer; [`Printer`] may be a route of several.
 pub(crate) type PrinterDevice = Device<Printers>;
 
 /// Receipt printers.
@@ -30,11 +30,11 @@ impl DeviceClass for Printers {
     type Shared = SharedPrinter;
 }
 
-/// What the owner of a printer shares with its handles.
+/// Shared between the owner of a printer and its handles.
 pub struct SharedPrinter {
     common: Common,
     status: StatusOf,
-    /// What works while the printer is busy; of the driver that is open.
+    /// The open driver's panel: functions that work while the printer is busy.
     panel: Mutex<Option<Panel>>,
 }
 
@@ -76,31 +76,31 @@ impl Hooks<AnyPrinter> for SharedPrinter {
         self.common.reporter.connected(address);
         let found = *self.status.status.borrow();
         if let Some(status) = found {
-            self.common.reporter.tell(EventKind::Printer(status));
+            self.common.reporter.publish(EventKind::Printer(status));
         }
         self.status.follow(&driver.panel());
     }
     fn event(&self, status: Status) {
         self.status.set(status);
     }
-    fn gone(&self, how: Gone<'_>) {
+    fn lost(&self, reason: LossReason<'_>) {
         self.status.unknown();
         *lock(&self.panel) = None;
-        self.common.gone(how);
+        self.common.lost(reason);
     }
 }
 
 impl PrinterDevice {
-    /// What it said last; none while it is away, or if it says nothing.
+    /// The last reported status; `None` while the printer is away or does not report any.
     pub(crate) fn last_status(&self) -> watch::Receiver<Option<Status>> {
         self.shared.status.status.subscribe()
     }
 
-    pub(crate) fn tell(&self, kind: EventKind) {
-        self.shared.common.reporter.tell(kind);
+    pub(crate) fn publish(&self, kind: EventKind) {
+        self.shared.common.reporter.publish(kind);
     }
 
-    /// What works while the printer is busy; none if it is not, and can be asked.
+    /// The panel while the printer is busy; `None` if it is idle and can be queried normally.
     fn panel_while_busy(&self) -> Option<Panel> {
         self.owned.busy_with()?;
         lock(&self.shared.panel).clone()
@@ -114,7 +114,7 @@ impl PrinterDevice {
     }
 }
 
-/// Where a printer's status goes: to those who ask, and to the event bus if it is news.
+/// Publishes a printer's status: to its watchers, and to the event bus if it has changed.
 #[derive(Clone)]
 struct StatusOf {
     reporter: Reporter,
@@ -125,7 +125,7 @@ impl StatusOf {
     fn set(&self, status: Status) {
         let news = self.status.send_if_modified(|last| last.replace(status) != Some(status));
         if news {
-            self.reporter.tell(EventKind::Printer(status));
+            self.reporter.publish(EventKind::Printer(status));
         }
     }
 
@@ -133,7 +133,7 @@ impl StatusOf {
         self.status.send_replace(None);
     }
 
-    /// Follows a driver's panel: it changes during print jobs, too. Ends with the driver.
+    /// Follows a driver's panel, which changes during print jobs too. Ends with the driver.
     fn follow(&self, panel: &Panel) {
         let (mut seen, this) = (panel.watch(), self.clone());
         tokio::spawn(async move {
@@ -149,7 +149,7 @@ impl StatusOf {
 #[derive(Clone)]
 pub struct Printer {
     name: String,
-    /// The first printer, as it was when this handle was made.
+    /// The first printer when this handle was created.
     device: PrinterDevice,
     spool: Spool,
     patience: Duration,
@@ -157,10 +157,10 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// How long [`Printer::print`] and its kin wait for paper unless told otherwise: 60 s.
+    /// Default time that [`Printer::print`] and similar methods wait for paper: 60 s.
     pub const PATIENCE: Duration = Duration::from_secs(60);
-    /// How long [`Printer::status`], [`Printer::identity`] and [`Printer::kick_drawer`] take at most: 15 s. All
-    /// are refused at once while the printer is away, and within 5 s while it is opened for the first time.
+    /// Time limit of [`Printer::status`], [`Printer::identity`] and [`Printer::kick_drawer`]: 15 s. All are refused at
+    /// once while the printer is away, and within 5 s while it is opened for the first time.
     pub const ANSWER: Duration = Duration::from_secs(15);
 
     pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool) -> Self {
@@ -172,22 +172,22 @@ impl Printer {
         &self.name
     }
 
-    /// The (first) printer of today's configuration.
+    /// The (first) printer in the current configuration.
     fn device(&self) -> PrinterDevice {
         let device = self.spool.first(&self.name).unwrap_or_else(|| self.device.clone());
         device.on_behalf_of(self.origin.clone())
     }
 
-    /// The same printer for a caller who waits for paper as long as `patience`. The job is printed anyway, however
-    /// long that takes.
+    /// The same printer with calls that wait up to `patience` for the paper. The job is printed anyway, however long
+    /// that takes.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The same printer for what `origin` asks for, a handheld or a cashier: jobs stand under it in the database, and
-    /// whoever waits behind its calls is told whose they are.
+    /// The same printer for calls on behalf of `origin`, a handheld or a cashier: jobs are stored with it, and errors
+    /// of calls waiting behind them name it.
     #[must_use]
     pub fn on_behalf_of(mut self, origin: impl Into<Origin>) -> Self {
         self.origin = origin.into();
@@ -199,7 +199,7 @@ impl Printer {
         self.patience
     }
 
-    /// Queues `receipt` under a new id and returns at once: the job can be followed.
+    /// Queues `receipt` under a new id and returns at once with a handle to the job.
     ///
     /// # Errors
     /// The job could not be stored; then nothing is printed.
@@ -207,16 +207,16 @@ impl Printer {
         self.submit_as(&self.device.till.runtime.new_id(), receipt).await
     }
 
-    /// Queues `receipt` under the caller's id and returns at once. The same id is the same piece of paper: asked
-    /// again, nothing more is printed.
+    /// Queues `receipt` under the caller's id and returns at once. The same id is the same job: calling again prints
+    /// nothing more.
     ///
     /// # Errors
-    /// The job could not be stored, or the id was used for another content.
+    /// The job could not be stored, or the id was used with other content.
     pub async fn submit_as(&self, id: &str, receipt: &Receipt) -> Result<PrintJob> {
         self.submit_content_as(id, receipt).await
     }
 
-    /// Queues a receipt or raw bytes under a new id and returns at once: the job can be followed.
+    /// Queues a receipt or raw bytes under a new id and returns at once with a handle to the job.
     ///
     /// ```no_run
     /// # async fn label(kitchen: tresen::Printer) -> tresen::Result<()> {
@@ -226,23 +226,23 @@ impl Printer {
     /// ```
     ///
     /// # Errors
-    /// The job could not be stored; then nothing is printed. Raw bytes in a language that none of the route's
-    /// printers speaks are stored, and wait with that reason until they are cancelled; jobs behind them are printed.
+    /// The job could not be stored; then nothing is printed. Raw bytes in a language that none of the route's printers
+    /// supports are stored, and wait with that reason until they are cancelled; later jobs are printed.
     pub async fn submit_content(&self, content: impl Into<Content>) -> Result<PrintJob> {
         self.submit_content_as(&self.device.till.runtime.new_id(), content).await
     }
 
-    /// Queues a receipt or raw bytes under the caller's id and returns at once. The same id is the same piece of
-    /// paper: asked again, nothing more is printed.
+    /// Queues a receipt or raw bytes under the caller's id and returns at once. The same id is the same job: calling
+    /// again prints nothing more.
     ///
     /// # Errors
-    /// As [`Printer::submit_content`]; and the id was used for another content.
+    /// As [`Printer::submit_content`]; or the id was used with other content.
     pub async fn submit_content_as(&self, id: &str, content: impl Into<Content>) -> Result<PrintJob> {
         self.spool.submit(id, &self.name, &content.into(), &self.origin).await
     }
 
-    /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, [`Printer::PATIENCE`] at
-    /// most. Dropping the future does not stop the job.
+    /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, at most
+    /// [`Printer::PATIENCE`]. Dropping the future does not stop the job.
     ///
     /// # Errors
     /// The job could not be stored; then nothing is printed.
@@ -250,46 +250,45 @@ impl Printer {
         self.print_as(&self.device.till.runtime.new_id(), receipt).await
     }
 
-    /// Prints `receipt` through the spool under the caller's id. Asked again with the same id, it prints nothing
-    /// more and tells how the job stands. Dropping the future does not stop the job.
+    /// Prints `receipt` through the spool under the caller's id. Calling again with the same id prints nothing more and
+    /// returns the job's state. Dropping the future does not stop the job.
     ///
     /// # Errors
-    /// The job could not be stored, or the id was used for another content.
+    /// The job could not be stored, or the id was used with other content.
     pub async fn print_as(&self, id: &str, receipt: &Receipt) -> Result<Print> {
         self.submit_as(id, receipt).await?.outcome(self.patience).await
     }
 
-    /// Waits for a job that is in the queue already.
+    /// Waits for a job that is already queued.
     pub(crate) async fn queued(&self, id: &str) -> Result<Print> {
         self.spool.queued(id, &self.name).outcome(self.patience).await
     }
 
-    /// Prints a parked job again, marked as a copy, on the route to which it belongs.
+    /// Reprints a parked job, marked as a copy, on its route.
     ///
     /// # Errors
-    /// There is no such job, it is not parked, or its route is not configured: see [`Printer::adopt`].
+    /// Unknown job, the job is not parked, or its route is not configured: see [`Printer::adopt`].
     pub async fn reprint(&self, id: &str) -> Result<Print> {
         self.spool.reprint(id).await?.outcome(self.patience).await
     }
 
-    /// Moves a job that waits or is parked to this printer or route. A parked job stays parked until it is
-    /// reprinted.
+    /// Moves a waiting or parked job to this printer or route. A parked job stays parked until it is reprinted.
     ///
     /// # Errors
-    /// There is no such job, or it is being printed, printed or cancelled.
+    /// Unknown job, or it is printing, printed or cancelled.
     pub async fn adopt(&self, id: &str) -> Result<PrintJob> {
         self.spool.adopt(id, &self.name).await
     }
 
-    /// Gives up a job that waits or is parked.
+    /// Cancels a waiting or parked job.
     ///
     /// # Errors
-    /// There is no such job, or it is printed already.
+    /// Unknown job, or it is already printed.
     pub async fn cancel(&self, id: &str) -> Result<()> {
         self.spool.cancel(id).await
     }
 
-    /// Asks the (first) printer for its status. While it is busy with a print job, the answer is what it said last.
+    /// Queries the (first) printer's status. During a print job, returns the last reported status.
     ///
     /// # Errors
     /// It cannot be reached or does not answer within [`Printer::ANSWER`].
@@ -301,7 +300,7 @@ impl Printer {
         device.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }
 
-    /// Asks the (first) printer who it is.
+    /// Queries the (first) printer's identity.
     ///
     /// # Errors
     /// It cannot be reached or does not answer within [`Printer::ANSWER`].
@@ -309,18 +308,18 @@ impl Printer {
         self.device().owned.ask(Terms::urgent("an identity request", Self::ANSWER), |driver| driver.identity()).await
     }
 
-    /// Opens the drawer at the (first) printer, also while a job waits for paper, if the printer has a command for
-    /// that; else as soon as the running job ends. Does not wait behind jobs that have not begun.
+    /// Opens the drawer at the (first) printer; also while a job waits for paper, if the printer has a command for
+    /// that, otherwise as soon as the running job ends. Does not wait behind jobs that have not begun.
     ///
     /// # Errors
     /// The printer cannot be reached, has no drawer, or cannot open it within [`Printer::ANSWER`]. With
-    /// [`Effect::None`](crate::Effect::None) the drawer stays shut, also later.
+    /// [`Effect::None`](crate::Effect::None) the drawer stays closed, and will not open later.
     pub async fn kick_drawer(&self, pin: DrawerPin) -> Result<()> {
         let device = self.device();
         if let Some(panel) = device.panel_while_busy() {
             match tokio::time::timeout(Self::ANSWER, panel.kick_drawer(pin)).await {
                 Ok(Ok(())) => return Ok(()),
-                // Nothing happened: it takes its turn.
+                // No effect yet: queue it like other calls.
                 Ok(Err(error)) if matches!(error.kind(), Kind::Busy | Kind::Cancelled) && nothing(&error) => {}
                 Ok(Err(error)) => return Err(error.at(device.name())),
                 Err(_) => {
@@ -332,13 +331,13 @@ impl Printer {
         device.owned.ask(kick, move |driver| driver.kick_drawer(pin)).await
     }
 
-    /// What the (first) printer can do; none until it was reached for the first time, kept while it is away.
+    /// The (first) printer's capabilities; `None` until first connected, kept while it is away.
     pub fn capabilities(&self) -> Option<Capabilities> {
         self.device().capabilities()
     }
 
-    /// Opens the (first) printer anew at once: if it is away, if its driver was given up as faulted, and if a call
-    /// hangs. A print job that is broken off may be on paper: it is parked.
+    /// Reopens the (first) printer at once: also if it is away, if its driver is faulted, or if a call hangs. An
+    /// aborted print job may be on paper: it is parked.
     ///
     /// # Errors
     /// The till was closed.

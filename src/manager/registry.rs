@@ -1,4 +1,4 @@
-//! The devices of a till: a registry that changes while the till runs.
+//! The registry of a till's devices, which change while the till runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use crate::config;
 use crate::drivers::{Drivers, Plan};
 use crate::event::{EventKind, Source};
 
-/// All devices of a till. The owner of each ends when it is detached, or with the registry.
+/// All devices of a till. Each device's owner ends when it is detached or the registry is dropped.
 pub(crate) struct Registry {
     drivers: Drivers,
     till: Till,
@@ -40,13 +40,13 @@ struct State {
 
 struct Entry {
     device: Arc<dyn AnyDevice>,
-    /// Where it may be, for hot-plug.
+    /// Its possible addresses, for hot-plug.
     addresses: Vec<Address>,
-    /// As it stands in the configuration; none of a device that the program handed in.
+    /// Its configuration; `None` for a device attached by the program.
     configured: Option<config::Device>,
 }
 
-/// How the devices of each class are attached.
+/// How devices of each class are attached.
 const ATTACH: [(Class, Attach); 4] = [
     (Class::Printer, attach::<Printers>),
     (Class::Terminal, attach::<Terminals>),
@@ -138,7 +138,7 @@ impl Registry {
             return Err(Error::new(Kind::Cancelled, "the till was closed").at(&id));
         }
         if state.devices.contains_key(&id) {
-            return Err(Error::new(Kind::Config, "there is a device of that name already").at(&id));
+            return Err(Error::new(Kind::Config, "a device of that name already exists").at(&id));
         }
         let former = state.former.get(&id).and_then(|former| former.as_any().downcast_ref::<Device<C>>());
         let (device, start) = Device::<C>::new(name, plans, self.till.clone(), former)?;
@@ -151,7 +151,7 @@ impl Registry {
         drop(state);
         // Told when it can be found, and before anything else is told of it.
         if told {
-            self.till.bus.tell(Source::Device(id), EventKind::Attached);
+            self.till.bus.publish(Source::Device(id), EventKind::Attached);
         }
         start();
         Ok(device)
@@ -175,7 +175,7 @@ impl Registry {
     /// The device `name`, as a handle of its class.
     ///
     /// # Errors
-    /// [`Kind::Config`]: there is none of that name; the error lists those there are.
+    /// [`Kind::Config`]: unknown name; the error lists the known ones.
     pub(crate) fn device<C: DeviceClass>(&self, name: &str) -> Result<Device<C>> {
         self.find::<C>(name).ok_or_else(|| no_device(C::CLASS.name(), name, self.names(C::CLASS)))
     }
@@ -187,39 +187,39 @@ impl Registry {
         entry.device.as_any().downcast_ref::<Device<C>>().cloned()
     }
 
-    /// The names of a class.
+    /// The names of all devices of a class.
     pub(crate) fn names(&self, class: Class) -> Vec<String> {
         lock(&self.state).devices.keys().filter(|id| id.class == class).map(|id| id.name.clone()).collect()
     }
 
-    /// A device of whatever class.
+    /// A device of any class.
     ///
     /// # Errors
-    /// [`Kind::Config`]: there is no such device.
+    /// [`Kind::Config`]: unknown device.
     pub(crate) fn any(&self, id: &DeviceId) -> Result<Arc<dyn AnyDevice>> {
         let found = lock(&self.state).devices.get(id).map(|entry| entry.device.clone());
         found.ok_or_else(|| no_device(id.class.name(), &id.name, self.names(id.class)))
     }
 
-    /// All devices as they are now, by class and name.
+    /// The current state of all devices, by class and name.
     pub(crate) fn snapshot(&self) -> Vec<DeviceState> {
         let devices: Vec<_> = lock(&self.state).devices.values().map(|entry| entry.device.clone()).collect();
         devices.iter().map(|device| device.state()).collect()
     }
 
-    /// The devices of the configuration, as they stand there.
+    /// The configured devices with their configuration.
     pub(crate) fn configured(&self) -> BTreeMap<DeviceId, config::Device> {
         let state = lock(&self.state);
         let configured = state.devices.iter().filter_map(|(id, entry)| Some((id.clone(), entry.configured.clone()?)));
         configured.collect()
     }
 
-    /// Where the devices may be, and what to wake there.
+    /// The possible addresses of all devices, with the device to wake for each.
     pub(super) fn places(&self) -> Vec<(Vec<Address>, Arc<dyn AnyDevice>)> {
         lock(&self.state).devices.values().map(|entry| (entry.addresses.clone(), entry.device.clone())).collect()
     }
 
-    /// Lets all devices go: running calls are finished until `deadline` and broken off then. No device can be attached
+    /// Releases all devices: running calls may finish until `deadline` and are then aborted. No device can be attached
     /// any more.
     pub(crate) async fn close(&self, deadline: Instant) {
         let mut ending = JoinSet::new();
@@ -234,11 +234,11 @@ impl Registry {
     }
 }
 
-/// There is no `what` of that name.
+/// The error for an unknown `what`.
 pub(crate) fn no_device(what: &str, name: &str, known: Vec<String>) -> Error {
     let known = match known.is_empty() {
         true => "none is configured".to_owned(),
-        false => format!("there are: {}", known.join(", ")),
+        false => format!("expected one of {}", known.join(", ")),
     };
-    Error::new(Kind::Config, format!("there is no {what} `{name}`")).hint(known)
+    Error::new(Kind::Config, format!("unknown {what} `{name}`")).hint(known)
 }

@@ -1,4 +1,4 @@
-//! Scanners as a vendor sees them: the next scan.
+//! The scanner handle: the next scan.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tresen_hal::{BoxFuture, Result};
 use tresen_scanners::{Capabilities, Scan};
 
 use super::device::{Common, Device, DeviceClass, Setup, Shared};
-use super::owner::{Gone, Hooks};
+use super::owner::{Hooks, LossReason};
 use super::scans::{self, Scans};
 use super::state::DeviceCapabilities;
 use super::{AnyScanner, Terms};
 use crate::class::Class;
 
-/// A barcode scanner by its logical name. Clones are cheap and share the scans: each scan goes to one of those who
-/// wait in [`Scanner::next`]. Who wants to hear every scan listens to the till's events.
+/// A barcode scanner by its logical name. Clones are cheap and share the scans: each scan goes to one of the callers
+/// waiting in [`Scanner::next`]. To receive every scan, listen to the till's events.
 pub type Scanner = Device<Scanners>;
 
 /// Barcode scanners.
@@ -47,33 +47,33 @@ impl Hooks<AnyScanner> for Scans {
     fn event(&self, scan: Scan) {
         self.scanned(scan);
     }
-    fn gone(&self, how: Gone<'_>) {
-        self.common().gone(how);
+    fn lost(&self, reason: LossReason<'_>) {
+        self.common().lost(reason);
     }
 }
 
 impl Device<Scanners> {
-    /// How long a scan waits for [`Scanner::next`]: 120 s. Older ones are dropped, with an event if anyone took
-    /// scans before: a till that begins to read late does not sell an old basket.
+    /// How long a scan stays queued for [`Scanner::next`]: 120 s. Older ones are dropped, with an event if scans have
+    /// been taken before, so that a till that starts reading late does not sell an old basket.
     pub const KEEP: Duration = scans::KEEP;
-    /// How many scans wait for [`Scanner::next`]: the newest 64.
+    /// How many scans stay queued for [`Scanner::next`]: the newest 64.
     pub const WAITING: usize = scans::WAITING;
-    /// How long [`Scanner::set_enabled`] and its kin take at most: 5 s.
+    /// Time limit of [`Scanner::set_enabled`], [`Scanner::beep`] and [`Scanner::trigger`]: 5 s.
     pub const ANSWER: Duration = Duration::from_secs(5);
 
-    /// The next scan, in the order in which they were made; each is handed out once.
+    /// The next scan, in the order they were made; each is handed out once.
     ///
-    /// Cancel-safe: a dropped future loses no scan.
+    /// Cancel-safe: dropping the future loses no scan.
     pub async fn next(&self) -> Scan {
         self.shared.next().await
     }
 
-    /// Drops the scans that wait, say when a new basket begins; how many there were.
+    /// Drops queued scans, for example when a new basket begins, and returns their number.
     pub fn discard(&self) -> usize {
         self.shared.discard()
     }
 
-    /// Lets it scan, or not.
+    /// Enables or disables scanning.
     ///
     /// # Errors
     /// It cannot be reached, or does not answer within [`Scanner::ANSWER`].
@@ -82,10 +82,10 @@ impl Device<Scanners> {
         self.owned.ask(terms, move |driver| driver.set_enabled(enabled)).await
     }
 
-    /// Beeps as for a good or a bad scan: say, for an article that is not for sale.
+    /// Beeps for a good or a bad scan, for example for an article that is not for sale.
     ///
     /// # Errors
-    /// It cannot beep on command, cannot be reached, or does not answer within [`Scanner::ANSWER`].
+    /// It does not support beeping, cannot be reached, or does not answer within [`Scanner::ANSWER`].
     pub async fn beep(&self, good: bool) -> Result<()> {
         self.owned.ask(Terms::urgent("a beep", Self::ANSWER), move |driver| driver.beep(good)).await
     }
@@ -93,12 +93,12 @@ impl Device<Scanners> {
     /// Presses or releases its trigger, for scanners that read on command.
     ///
     /// # Errors
-    /// It has no trigger that can be commanded, cannot be reached, or does not answer within [`Scanner::ANSWER`].
+    /// It does not support triggering, cannot be reached, or does not answer within [`Scanner::ANSWER`].
     pub async fn trigger(&self, on: bool) -> Result<()> {
         self.owned.ask(Terms::urgent("its trigger", Self::ANSWER), move |driver| driver.trigger(on)).await
     }
 
-    /// What it can do; none until it was reached for the first time, kept while it is away.
+    /// Its capabilities; `None` until first connected, kept while it is away.
     pub fn capabilities(&self) -> Option<Capabilities> {
         match self.shared.common().capabilities() {
             Some(DeviceCapabilities::Scanner(capabilities)) => Some(capabilities),

@@ -1,4 +1,4 @@
-//! What scanners and cameras share: a queue of scans that are handed out once, in order.
+//! Shared by scanners and cameras: a queue of scans that are handed out once, in order.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use super::device::Common;
 use super::lock;
 use crate::event::EventKind;
 
-/// What the owner of a source of scans shares with its handles.
+/// Shared between the owner of a source of scans and its handles.
 pub struct Scans {
     common: Common,
     queue: Queue,
@@ -44,28 +44,28 @@ impl Scans {
         std::mem::take(&mut *lock(&self.queue.scans)).len()
     }
 
-    /// Something was scanned.
+    /// Queues a scan and publishes its event.
     pub(super) fn scanned(&self, scan: Scan) {
         self.report(self.queue.push(scan.clone()));
-        self.common.reporter.tell(EventKind::Scanned(Box::new(scan)));
+        self.common.reporter.publish(EventKind::Scanned(Box::new(scan)));
     }
 
     fn report(&self, lost: Vec<Scan>) {
-        lost.into_iter().for_each(|scan| self.common.reporter.tell(EventKind::ScanLost(Box::new(scan))));
+        lost.into_iter().for_each(|scan| self.common.reporter.publish(EventKind::ScanLost(Box::new(scan))));
     }
 }
 
-/// Scans that wait for [`Scans::next`], oldest first: bounded in number and age, so that nobody sells an old basket.
+/// Scans queued for [`Scans::next`], oldest first: bounded in number and age, so that no old basket is sold.
 #[derive(Default)]
 struct Queue {
     scans: Mutex<VecDeque<(Instant, Scan)>>,
     arrived: Notify,
-    /// Someone takes scans from here: what is dropped is worth an event.
+    /// Whether scans are taken from this queue: only then is a dropped one worth an event.
     taken: AtomicBool,
 }
 
 impl Queue {
-    /// Returns the scans that were dropped for this one, if anyone missed them.
+    /// Returns the scans dropped in favour of this one, if anyone takes scans.
     fn push(&self, scan: Scan) -> Vec<Scan> {
         let mut dropped = self.drop_old();
         {
@@ -86,9 +86,9 @@ impl Queue {
     }
 }
 
-/// Scans that wait to be taken; a person with a scanner does not outrun this.
+/// Maximum number of queued scans; a person with a scanner does not exceed it.
 pub(super) const WAITING: usize = 64;
-/// How long a scan waits to be taken.
+/// How long a scan stays queued.
 pub(super) const KEEP: Duration = Duration::from_secs(120);
 
 #[cfg(test)]

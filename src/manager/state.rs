@@ -1,4 +1,4 @@
-//! All devices at a glance.
+//! The current state of all devices.
 
 use serde::Serialize;
 use tresen_hal::Known;
@@ -8,45 +8,45 @@ use tresen_scanners as scanners;
 use super::Phase;
 use crate::class::DeviceId;
 
-/// One device as the till sees it now.
+/// The current state of one device.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct DeviceState {
-    /// Which device.
+    /// The device.
     #[serde(flatten)]
     pub id: DeviceId,
     /// Its state.
     pub phase: Phase,
-    /// Where it was found last, without options.
+    /// Where it was last found, without options.
     pub address: Option<String>,
-    /// What a person should see to. Empty does not mean that all is well: see `phase`, too.
+    /// Conditions that require a person's attention. Empty does not mean that all is well: see `phase` as well.
     pub attention: Vec<Attention>,
-    /// What it is busy with: `a print job`.
+    /// The running call: `a print job`.
     pub busy_with: Option<String>,
-    /// What it can do; none until it was reached for the first time.
+    /// Its capabilities; `None` until first connected.
     pub capabilities: Option<DeviceCapabilities>,
 }
 
-/// Something that a person should see to while the device is connected.
+/// A condition that requires a person's attention while the device is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Attention {
     /// The printer has no paper.
     PaperOut,
-    /// The roll is nearly at its end.
+    /// The paper roll is nearly empty.
     PaperNearEnd,
     /// The printer's cover is open.
     CoverOpen,
     /// The printer reports an error: cutter, head, overheating.
     PrinterError,
-    /// The printer says that it is offline.
+    /// The printer reports that it is offline.
     Offline,
-    /// Payments at this terminal are not settled.
+    /// This terminal has unsettled payments.
     Unsettled,
 }
 
-/// What a device can do, by class.
+/// A device's capabilities, by class.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
@@ -61,7 +61,7 @@ pub enum DeviceCapabilities {
     Camera(tresen_cameras::Capabilities),
 }
 
-/// What a printer's status asks a person to do.
+/// The conditions in a printer's status that require attention.
 pub(super) fn attention(status: &Status) -> Vec<Attention> {
     let mut attention = Vec::new();
     match status.paper {
@@ -81,7 +81,7 @@ pub(super) fn attention(status: &Status) -> Vec<Attention> {
     attention
 }
 
-/// Why nothing can be printed now, if the printer says so.
+/// Why the printer cannot print now, if it reports a reason.
 pub(crate) fn hindrance(status: &Status) -> Option<&'static str> {
     let told = attention(status);
     told.into_iter().find_map(|a| match a {

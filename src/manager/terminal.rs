@@ -1,4 +1,4 @@
-//! Payment terminals as a vendor sees them: pay, and never be left in doubt.
+//! The terminal handle: pay, recover, settle.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tresen_payment::{
 };
 
 use super::device::{Common, Device, DeviceClass, Setup, Shared};
-use super::owner::{Gone, Hooks};
+use super::owner::{Hooks, LossReason};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities};
 use super::{After, AnyTerminal, Failure, Terms, lock};
@@ -32,21 +32,21 @@ impl DeviceClass for Terminals {
     type Shared = SharedTerminal;
 }
 
-/// What the owner of a terminal shares with its handles.
+/// Shared between the owner of a terminal and its handles.
 pub struct SharedTerminal {
     common: Common,
     state: Mutex<State>,
-    /// Counts recoveries and decisions, so that those who wait for one look again.
+    /// Counts recoveries and decisions, so that waiters check again.
     recovered: watch::Sender<u64>,
-    /// How long recovery waits before it is tried again.
+    /// How long recovery waits before it is retried.
     delay: Mutex<Duration>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The transactions that were asked for and have not ended, oldest first: the first is being served.
+    /// Requested transactions that have not ended, oldest first: the first is being served.
     asked: Vec<IntentId>,
-    /// What asks each transaction to stop, from when it is asked for until it has ended, also after its caller left.
+    /// The abort signal of each requested transaction until it has ended, even after its caller was dropped.
     aborts: Vec<(IntentId, watch::Sender<bool>)>,
     /// What was told last about payments that stay open.
     unsettled: Vec<Open>,
@@ -69,24 +69,24 @@ impl Shared<AnyTerminal> for SharedTerminal {
 }
 
 impl Device<Terminals> {
-    /// How long a transaction may take: 900 s. The driver bounds each step by itself.
+    /// Time limit of a transaction: 900 s. The driver bounds each step itself.
     pub const TRANSACTION: Duration = Duration::from_secs(900);
-    /// How long a caller whose payment is unknown waits for recovery before it hears so: 60 s.
+    /// How long a caller whose payment is unknown waits for recovery before `Unknown` is returned: 60 s.
     pub const SETTLE: Duration = Duration::from_secs(60);
-    /// How long [`Terminal::status`] and [`Terminal::repeat_receipt`] take at most: 60 s.
+    /// Time limit of [`Terminal::status`] and [`Terminal::repeat_receipt`]: 60 s.
     pub const ANSWER: Duration = Duration::from_secs(60);
 
-    /// Takes a payment under a new key and waits until it is decided.
+    /// Takes a payment under a new key and waits for its outcome.
     ///
-    /// Refused at once while the terminal is away, and within 5 s while it is opened for the first time. A payment
-    /// that waits behind another one is told as [`EventKind::PaymentWaits`]; [`Terminal::try_pay_as`] refuses
-    /// instead. Otherwise it takes as long as the customer does, [`Terminal::TRANSACTION`] at most.
+    /// Refused at once while the terminal is away, and within 5 s while it is opened for the first time. A payment that
+    /// waits behind another one is reported as [`EventKind::PaymentWaits`]; [`Terminal::try_pay_as`] refuses instead.
+    /// Otherwise it takes as long as the customer does, at most [`Terminal::TRANSACTION`].
     ///
-    /// If the link is lost in the middle, the terminal is asked again as soon as it is back; only if that takes
-    /// over [`Terminal::SETTLE`] does this return [`Payment::Unknown`], and recovery goes on.
+    /// If the connection is lost, the terminal is asked for the outcome as soon as it is back; only if that takes
+    /// longer than [`Terminal::SETTLE`] does this return [`Payment::Unknown`], and recovery continues.
     ///
-    /// Dropping the future abandons the answer, not the payment, unless it has not begun: see
-    /// [`Terminal::pay_as`] for how to abort.
+    /// Dropping the future discards the answer, not the payment, unless it has not begun: see [`Terminal::pay_as`] for
+    /// how to abort.
     ///
     /// # Errors
     /// Nothing was sent to the terminal: it cannot be reached, or the journal cannot be written.
@@ -95,8 +95,8 @@ impl Device<Terminals> {
         self.pay_as(Request::new(self.till.runtime.new_id(), amount), abort).await
     }
 
-    /// Takes a payment under the caller's key; asked again with the same key it is the same payment. Abort by
-    /// setting `abort`: a request only, the outcome tells.
+    /// Takes a payment under the caller's key; calling again with the same key is the same payment. Set `abort` to
+    /// request an abort; the payment may still succeed, check its outcome.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -105,20 +105,20 @@ impl Device<Terminals> {
         self.transact(request.intent.clone(), "a payment", watch, move |driver, watch| driver.pay(request, watch)).await
     }
 
-    /// As [`Terminal::pay_as`], but refused instead of waiting while the terminal serves someone else.
+    /// As [`Terminal::pay_as`], but refused instead of queued while the terminal is busy.
     ///
     /// # Errors
-    /// As [`Terminal::pay`]; [`Kind::Busy`] names the payment that is being served.
+    /// As [`Terminal::pay`]; [`Kind::Busy`] names the payment being served.
     pub async fn try_pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         if let Some(serving) = self.serving().filter(|serving| *serving != request.intent) {
-            let what = format!("it serves payment `{}`", serving.0);
+            let what = format!("it is serving payment `{}`", serving.0);
             return Err(Error::new(Kind::Busy, what).with_effect(Effect::None).at(self.owned.name()));
         }
         self.pay_as(request, abort).await
     }
 
-    /// Asks the transaction with this key to stop, whoever has asked for it, and also if that caller has left. A
-    /// request only, as `abort` of [`Terminal::pay_as`]: the outcome tells. False if no such transaction is running
+    /// Requests the transaction with this key to abort, whoever started it, and even if that caller was dropped. As
+    /// with `abort` of [`Terminal::pay_as`], the transaction may still succeed. False if no such transaction is running
     /// or waiting here.
     pub fn abort(&self, key: &IntentId) -> bool {
         let aborts: Vec<_> = {
@@ -129,16 +129,15 @@ impl Device<Terminals> {
         !aborts.is_empty()
     }
 
-    /// The transaction that the terminal serves now.
+    /// The transaction being served.
     pub fn serving(&self) -> Option<IntentId> {
         lock(&self.shared.state).asked.first().cloned()
     }
 
-    /// Takes a payment back by the [reference](tresen_payment::Charge::reference) of its charge, under a new key.
-    /// [`tresen_payment::zvt::reference`] makes one of the number on the slip.
+    /// Reverses a payment by the [reference](tresen_payment::Charge::reference) of its charge, under a new key.
+    /// [`tresen_payment::zvt::reference`] makes a reference from the number on the slip.
     ///
-    /// After a crash or an error nobody knows that key: to be able to ask again for the same reversal, use
-    /// [`Terminal::reverse_as`].
+    /// The key is lost after a crash or an error: use [`Terminal::reverse_as`] to be able to repeat the same reversal.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -147,8 +146,8 @@ impl Device<Terminals> {
         self.reverse_as(reference, Request::new(self.till.runtime.new_id(), amount), abort).await
     }
 
-    /// Takes a payment back under the caller's key; asked again with the same key it is the same reversal, and
-    /// nothing is sent.
+    /// Reverses a payment under the caller's key; calling again with the same key is the same reversal, and nothing is
+    /// sent.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -163,10 +162,9 @@ impl Device<Terminals> {
         self.transact(intent, "a reversal", watch, move |driver, watch| driver.reverse(reference, request, watch)).await
     }
 
-    /// Gives money back without reference to a payment, under a new key.
+    /// Refunds an amount without reference to a payment, under a new key.
     ///
-    /// After a crash or an error nobody knows that key: to be able to ask again for the same refund, use
-    /// [`Terminal::refund_as`].
+    /// The key is lost after a crash or an error: use [`Terminal::refund_as`] to be able to repeat the same refund.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -175,8 +173,8 @@ impl Device<Terminals> {
         self.refund_as(Request::new(self.till.runtime.new_id(), amount), abort).await
     }
 
-    /// Gives money back under the caller's key; asked again with the same key it is the same refund, and nothing
-    /// is sent.
+    /// Refunds an amount under the caller's key; calling again with the same key is the same refund, and nothing is
+    /// sent.
     ///
     /// # Errors
     /// As [`Terminal::pay`].
@@ -186,14 +184,14 @@ impl Device<Terminals> {
             .await
     }
 
-    /// Settles what is open by asking the terminal what it has stored. This also happens by itself whenever the
-    /// terminal is reached again, and is retried with growing delays while it fails.
+    /// Settles open payments by asking the terminal what it has stored. This also happens automatically whenever the
+    /// terminal reconnects, and is retried with growing delays while it fails.
     ///
-    /// What the terminal cannot tell comes back as [`Payment::Unknown`]; a person settles it by
+    /// Payments that the terminal cannot tell are returned as [`Payment::Unknown`]; a person settles them with
     /// [`Terminal::settle`].
     ///
     /// # Errors
-    /// The terminal cannot be reached, or the journal cannot be read; what is open stays open.
+    /// The terminal cannot be reached, or the journal cannot be read; the payments stay open.
     pub async fn recover(&self) -> Result<Vec<Settled>> {
         let shared = self.shared.clone();
         let terms = Terms::normal("a recovery", Self::TRANSACTION);
@@ -204,8 +202,8 @@ impl Device<Terminals> {
         Ok(settled)
     }
 
-    /// Settles an open payment by hand: who decides what, on what grounds, stands in the journal. This needs no
-    /// terminal, and is the way out where the terminal cannot tell.
+    /// Settles an open payment by hand; the journal records who decided what, and why. This needs no terminal, and is
+    /// the way out where the terminal cannot tell.
     ///
     /// # Errors
     /// The payment is not open or belongs to another terminal, the decision lacks a name or a reason, or the
@@ -218,13 +216,13 @@ impl Device<Terminals> {
             return Err(here(Error::new(Kind::Input, what)));
         }
         let entry: Entry = self.till.store.settle(intent, &decision).await.map_err(here)?;
-        let payment = entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "not told"));
+        let payment = entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "no reason given"));
         let evidence = format!("settled by {}: {}", decision.by, decision.reason);
         self.shared.decided(Settled::new(entry.intent, payment.clone(), evidence));
         Ok(payment)
     }
 
-    /// Closes the day at the terminal. Takes as long as the terminal does, [`Terminal::TRANSACTION`] at most.
+    /// Runs the terminal's end of day. Takes as long as the terminal does, at most [`Terminal::TRANSACTION`].
     ///
     /// # Errors
     /// It cannot be reached or refuses.
@@ -235,7 +233,7 @@ impl Device<Terminals> {
         self.owned.ask(terms, move |driver| driver.end_of_day(watch)).await
     }
 
-    /// The last receipt once more.
+    /// Repeats the last receipt.
     ///
     /// # Errors
     /// It cannot be reached, has none, or does not answer within [`Terminal::ANSWER`].
@@ -243,15 +241,15 @@ impl Device<Terminals> {
         self.owned.ask(Terms::normal("a receipt request", Self::ANSWER), |driver| driver.repeat_receipt()).await
     }
 
-    /// Asks the terminal for its status.
+    /// Queries the terminal's status.
     ///
     /// # Errors
-    /// It cannot be reached, serves a customer, or does not answer within [`Terminal::ANSWER`].
+    /// It cannot be reached, is serving a customer, or does not answer within [`Terminal::ANSWER`].
     pub async fn status(&self) -> Result<TerminalStatus> {
         self.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }
 
-    /// What the terminal can do; none until it was reached for the first time, kept while it is away.
+    /// The terminal's capabilities; `None` until first connected, kept while it is away.
     pub fn capabilities(&self) -> Option<Capabilities> {
         match self.shared.common.capabilities() {
             Some(DeviceCapabilities::Terminal(capabilities)) => Some(capabilities),
@@ -259,13 +257,13 @@ impl Device<Terminals> {
         }
     }
 
-    /// A watch whose progress goes to the event bus.
+    /// A watch whose progress is published on the event bus.
     fn watch(&self, abort: watch::Receiver<bool>) -> Watch {
         let (progress, mut steps) = mpsc::channel::<Progress>(Watch::KEPT);
         let reporter = self.shared.common.reporter.clone();
         tokio::spawn(async move {
             while let Some(step) = steps.recv().await {
-                reporter.tell(EventKind::Payment(step));
+                reporter.publish(EventKind::Payment(step));
             }
         });
         Watch::with(progress, abort)
@@ -301,8 +299,8 @@ impl Device<Terminals> {
             // A driver that fails with an error has sent nothing that moves money.
             Ok(Err(error)) => Err(error.with_effect(Effect::None).at(self.owned.name())),
             Err(Failure::NotBegun(error)) => Err(error.with_effect(Effect::None)),
-            // What has begun is in the journal before anything is sent. Whatever keeps the journal from being read
-            // now, the payment may have moved money.
+            // A transaction that has begun is in the journal before anything is sent. If the journal cannot be read
+            // now, whatever the reason, the payment may have moved money.
             Err(Failure::Ended(error)) => match self.till.store.find(&intent).await {
                 Ok(None) => Err(error.with_effect(Effect::None)),
                 Ok(Some(_)) | Err(_) => Ok(self.settled(&intent, error.to_string(), &mut recovered).await),
@@ -312,8 +310,8 @@ impl Device<Terminals> {
         .inspect(|payment| tracing::info!(intent = %payment.intent().0, outcome = word(payment), "transaction ended"))
     }
 
-    /// Waits until recovery has settled `intent`, or [`Terminal::SETTLE`] has passed. A journal that cannot be read
-    /// leaves it unknown.
+    /// Waits until recovery has settled `intent`, or [`Terminal::SETTLE`] has passed. If the journal cannot be read the
+    /// payment stays unknown.
     async fn settled(&self, intent: &IntentId, why: String, recovered: &mut watch::Receiver<u64>) -> Payment {
         let deadline = Instant::now() + Self::SETTLE;
         let mut phase = self.owned.phase();
@@ -332,7 +330,7 @@ impl Device<Terminals> {
             };
             match known {
                 Some(payment) if payment.is_decided() => return payment,
-                // The terminal has been asked since, and cannot tell: waiting longer helps nobody.
+                // The terminal was asked since and cannot tell: waiting longer is pointless.
                 Some(Payment::Unknown(unknown)) if again && unknown.asked => return Payment::Unknown(unknown),
                 _ if again => {}
                 known => {
@@ -347,10 +345,13 @@ impl Device<Terminals> {
     }
 }
 
-/// Why the link is opened anew after a transaction whose end is not known.
+/// Why the link is reopened after a transaction with an unknown outcome.
 fn in_doubt() -> Error {
-    Error::new(Kind::Closed, "the end of a transaction was not heard; the terminal is asked again on a new connection")
-        .with_effect(Effect::None)
+    Error::new(
+        Kind::Closed,
+        "the end of a transaction was not received; the terminal is asked again on a new connection",
+    )
+    .with_effect(Effect::None)
 }
 
 fn word(payment: &Payment) -> &'static str {
@@ -360,7 +361,7 @@ fn word(payment: &Payment) -> &'static str {
     }
 }
 
-/// A transaction from when it is asked for until it has ended or its caller left.
+/// A transaction from its request until it has ended or its caller was dropped.
 struct Asked<'a> {
     shared: &'a SharedTerminal,
     intent: &'a IntentId,
@@ -375,7 +376,7 @@ impl<'a> Asked<'a> {
             behind
         };
         if let Some(behind) = behind.filter(|behind| behind != intent) {
-            shared.common.reporter.tell(EventKind::PaymentWaits { intent: intent.clone(), behind });
+            shared.common.reporter.publish(EventKind::PaymentWaits { intent: intent.clone(), behind });
         }
         Self { shared, intent }
     }
@@ -390,14 +391,14 @@ impl Drop for Asked<'_> {
     }
 }
 
-/// A transaction that can be aborted by its key, from when it is asked for until it has ended or was withdrawn.
+/// A transaction that can be aborted by its key, from its request until it has ended or was withdrawn.
 struct Abortable {
     shared: Arc<SharedTerminal>,
     abort: watch::Sender<bool>,
 }
 
 impl Abortable {
-    /// Lets `watch` hear aborts by key besides those of its caller.
+    /// Connects `watch` to aborts by key as well as to those of its caller.
     fn new(shared: &Arc<SharedTerminal>, intent: &IntentId, watch: &mut Watch) -> Self {
         let wanted = *watch.abort.borrow_and_update();
         let (abort, heard) = watch::channel(wanted);
@@ -428,23 +429,23 @@ impl Drop for Abortable {
 }
 
 impl SharedTerminal {
-    /// Tells what was settled and what stays open, and wakes those who wait.
+    /// Reports what was settled and what stays open, and wakes waiters.
     fn settled(&self, settled: &[Settled]) {
         let (decided, open): (Vec<_>, Vec<_>) = settled.iter().partition(|s| s.payment.is_decided());
         let open = open.into_iter().map(|s| (Some(s.intent.id.clone()), s.evidence.clone())).collect();
         let news = self.replace_unsettled(open);
         for settled in decided {
-            self.common.reporter.tell(EventKind::Settled(Box::new(settled.clone())));
+            self.common.reporter.publish(EventKind::Settled(Box::new(settled.clone())));
         }
         self.tell_unsettled(news);
         self.recovered.send_modify(|n| *n += 1);
     }
 
-    /// Tells what a person decided, and wakes those who wait.
+    /// Reports a person's decision, and wakes waiters.
     fn decided(&self, settled: Settled) {
         let id = settled.intent.id.clone();
         lock(&self.state).unsettled.retain(|(intent, _)| intent.as_ref() != Some(&id));
-        self.common.reporter.tell(EventKind::Settled(Box::new(settled)));
+        self.common.reporter.publish(EventKind::Settled(Box::new(settled)));
         self.recovered.send_modify(|n| *n += 1);
     }
 
@@ -464,13 +465,13 @@ impl SharedTerminal {
 
     fn tell_unsettled(&self, news: Vec<Open>) {
         for (intent, why) in news {
-            self.common.reporter.tell(EventKind::Unsettled { intent, why });
+            self.common.reporter.publish(EventKind::Unsettled { intent, why });
         }
     }
 }
 
 impl SharedTerminal {
-    /// Asks the terminal what became of what is open. Returns when to ask again, if that failed.
+    /// Asks the terminal for the outcome of open payments. Returns the delay until the next attempt, if it failed.
     async fn recover(&self, driver: &mut AnyTerminal) -> Result<Option<Duration>> {
         match driver.recover().await {
             Ok(settled) => {
@@ -493,7 +494,7 @@ impl SharedTerminal {
 }
 
 impl Hooks<AnyTerminal> for SharedTerminal {
-    // A terminal that is still busy with a customer is asked until it is idle.
+    // A terminal that is still serving a customer is asked until it is idle.
     const OPENED_WITHIN: Duration = Duration::from_secs(200);
 
     fn opened<'a>(&'a self, driver: &'a mut AnyTerminal, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
@@ -516,15 +517,15 @@ impl Hooks<AnyTerminal> for SharedTerminal {
     }
     fn event(&self, notice: <AnyTerminal as Driver>::Event) {
         if let Notice::Text(text) = notice {
-            self.common.reporter.tell(EventKind::Notice(text));
+            self.common.reporter.publish(EventKind::Notice(text));
         }
     }
-    fn gone(&self, how: Gone<'_>) {
-        self.common.gone(how);
+    fn lost(&self, reason: LossReason<'_>) {
+        self.common.lost(reason);
     }
 }
 
-/// How long a recovery that failed waits before it is tried again, at first; doubled each time.
+/// Initial delay before a failed recovery is retried; doubled each time.
 const RECOVER_AGAIN: Duration = Duration::from_secs(5);
-/// No delay is longer.
+/// Maximum delay.
 const RECOVER_AT_LEAST_EVERY: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Everything that follows the basket, in order: money, signature, number and paper, drawer.
+//! Everything after the basket, in order: payment, signature, number and receipt, drawer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::spool::Print;
 use crate::store::{Paper, SaleState};
 use crate::tresen::Tresen;
 
-/// What makes a receipt out of a sale that is about to be closed.
+/// Composes the receipt of a sale that is about to be closed.
 type Compose = Arc<dyn Fn(&Sale) -> Receipt + Send + Sync>;
 
 /// Takes a sale from its last line to its receipt.
 ///
-/// It holds no state: each step is in the database before the next begins, and a sale that was
-/// interrupted goes on where it was, here or after a restart ([`Checkout::resume`]). The sale's id is
-/// the key of its paper, `<id>/<attempt>` that of each payment: nothing is charged or printed twice.
+/// It holds no state: each step is stored before the next begins, and an interrupted sale resumes where it was, here or
+/// after a restart ([`Checkout::resume`]). The sale's id is the key of its receipt, `<id>/<attempt>` that of each
+/// payment: nothing is charged or printed twice.
 #[derive(Clone)]
 pub struct Checkout {
     till: Tresen,
@@ -34,7 +34,7 @@ pub struct Checkout {
     sign_within: Duration,
 }
 
-/// How a checkout ended.
+/// The result of a checkout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[must_use]
@@ -42,16 +42,16 @@ pub struct Checkout {
 pub enum Sold {
     /// Paid, numbered and closed.
     Closed {
-        /// What became of the receipt.
+        /// The state of the receipt.
         print: Print,
         /// Why the drawer did not open, if it should have.
         drawer: Option<String>,
     },
-    /// Not paid, or not wholly, or it is not known; the sale is open.
+    /// Not paid, not fully paid, or the outcome is unknown; the sale stays open.
     Open {
-        /// What is still to be paid; negative where the customer gets money back.
+        /// The amount still to be paid; negative where the customer gets money back.
         due: Amount,
-        /// How the last card payment ended, if there was one.
+        /// The outcome of the last card payment, if any.
         payment: Option<Payment>,
     },
 }
@@ -66,47 +66,46 @@ impl Checkout {
         Self { till, printer: printer.to_owned(), compose, drawer: None, signer: None, sign_within: SIGN_WITHIN }
     }
 
-    /// Composes the receipt in another way: with a logo, a code, the house's words. The sale is handed
-    /// over as it will be: with its number and time.
+    /// Sets how the receipt is composed: with a logo, a code, the shop's texts. `compose` is given the sale with its
+    /// number and closing time.
     #[must_use]
     pub fn compose(mut self, compose: impl Fn(&Sale) -> Receipt + Send + Sync + 'static) -> Self {
         self.compose = Arc::new(compose);
         self
     }
 
-    /// Opens the drawer, once per sale: at the printer that printed the receipt, or at the first of the
-    /// route if none has.
+    /// Opens the drawer, once per sale: at the printer that printed the receipt, or at the first of the route if none
+    /// has.
     #[must_use]
     pub fn drawer(mut self, pin: DrawerPin) -> Self {
         self.drawer = Some(pin);
         self
     }
 
-    /// Has each sale signed by a fiscal device between paid and closed.
+    /// Has each sale signed by a fiscal device after payment and before closing.
     #[must_use]
     pub fn signer(mut self, signer: impl Signer + 'static) -> Self {
         self.signer = Some(Arc::new(signer));
         self
     }
 
-    /// How long signing may take before it is recorded as an outage; 10 s unless told.
+    /// Time limit for signing before it is recorded as an outage; default 10 s.
     #[must_use]
     pub fn sign_within(mut self, within: Duration) -> Self {
         self.sign_within = within;
         self
     }
 
-    /// Pays what is open at `terminal`, signs, closes, prints. Set `abort` to ask the terminal to stop
-    /// waiting for the customer. Asked again with the same sale it goes on: after a decline it asks for
-    /// another payment, after a partial approval for the rest, and of a closed sale it tells what became
-    /// of the paper.
+    /// Pays the open amount at `terminal`, signs, closes, prints. Set `abort` to ask the terminal to stop waiting for
+    /// the customer. Calling it again with the same sale continues: after a decline it requests another payment, after
+    /// a partial approval the rest, and for a closed sale it returns the state of the receipt.
     ///
-    /// Where money goes back (`due` is negative) nothing is sent: decide between
-    /// [`Sale::pay_card`] and [`Sale::pay_out`], then [`Checkout::close`].
+    /// If the customer gets money back (`due` is negative) nothing is sent: choose between [`Sale::pay_card`] and
+    /// [`Sale::pay_out`], then call [`Checkout::close`].
     ///
     /// # Errors
-    /// Before payment: nothing was sent. After it: the database cannot be written; the payment stands
-    /// in the journal, and asking again goes on from there.
+    /// Before payment: nothing was sent. After it: the database cannot be written; the payment is in the journal, and
+    /// calling again continues from there.
     pub async fn run(&self, sale: &mut Sale, terminal: &str, abort: watch::Receiver<bool>) -> Result<Sold> {
         let terminal = self.till.terminal(terminal)?;
         sale.refresh().await?;
@@ -121,17 +120,17 @@ impl Checkout {
         })
     }
 
-    /// Signs, closes and prints a sale that is paid, by whatever tenders; a total of nothing needs none.
+    /// Signs, closes and prints a sale that is paid, by any tenders; a total of zero needs none.
     ///
     /// # Errors
-    /// The sale was given up or has no lines ([`Kind::Input`]), was changed at another station
-    /// ([`Kind::Busy`]), or the database cannot be written.
+    /// The sale was voided or has no lines ([`Kind::Input`]), was changed at another station ([`Kind::Busy`]), or the
+    /// database cannot be written.
     pub async fn close(&self, sale: &mut Sale) -> Result<Sold> {
         let printer = self.till.printer(&self.printer)?;
         sale.refresh().await?;
         match sale.state() {
             SaleState::Voided => {
-                return Err(Error::new(Kind::Input, format!("sale `{}` was given up", sale.id())));
+                return Err(Error::new(Kind::Input, format!("sale `{}` was voided", sale.id())));
             }
             SaleState::Open => {
                 if sale.ticket().lines().is_empty() {
@@ -155,15 +154,15 @@ impl Checkout {
         Ok(Sold::Closed { print, drawer })
     }
 
-    /// Goes on with every sale that an earlier life of this till began to have paid, and left open: what
-    /// is paid is closed and printed, of the rest it tells what is due. Open sales that nobody has begun
-    /// to pay are left alone: [`Tresen::open_sales`] lists them.
+    /// Resumes every sale for which an earlier run of this till began payment: paid sales are closed and printed, for
+    /// the others the amount due is returned. Open sales without a payment attempt are left alone:
+    /// [`Tresen::open_sales`] lists them.
     ///
-    /// Call it once after opening the till. A card payment that is not decided yet leaves its sale open;
-    /// once the terminal or a person has settled it ([`crate::EventKind::Settled`]), call [`Checkout::close`].
+    /// Call it once after opening the till. An undecided card payment leaves its sale open; once the terminal or a
+    /// person has settled it ([`crate::EventKind::Settled`]), call [`Checkout::close`].
     ///
     /// # Errors
-    /// The database cannot be used. A sale that fails for itself is reported beside the others.
+    /// The database cannot be used. Errors of single sales are returned with the sales.
     pub async fn resume(&self) -> Result<Vec<(Sale, Result<Sold>)>> {
         let mut resumed = Vec::new();
         for mut sale in self.till.open_sales().await? {
@@ -176,7 +175,7 @@ impl Checkout {
         Ok(resumed)
     }
 
-    /// Once: what was said is kept, also that nothing was.
+    /// Signs once: the result is stored, even if signing failed.
     async fn sign(&self, sale: &mut Sale) -> Result<()> {
         let Some(signer) = self.signer.as_ref().filter(|_| sale.signing().is_none()) else { return Ok(()) };
         let signing = tokio::time::timeout(self.sign_within, signer.sign(sale.ticket(), sale.tenders())).await;
@@ -190,7 +189,7 @@ impl Checkout {
         sale.signed(&Signing::Outage { at, why }).await
     }
 
-    /// Written before it is opened: a till that stops in between does not open it again.
+    /// Recorded before the drawer is opened, so that a till that stops in between does not open it again.
     async fn open_drawer(&self, sale: &mut Sale, print: &Print) -> Result<Option<String>> {
         let Some(pin) = self.drawer else { return Ok(None) };
         let store = self.till.store();

@@ -1,4 +1,4 @@
-//! Tickets for the office, as CSV.
+//! Export of tickets as CSV.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -10,12 +10,11 @@ use tresen_payment::Charge;
 use super::ticket::{Quantity, Ticket};
 use crate::store::failure;
 
-/// Appends the lines of a ticket to the file, which is made with a header where it is missing, and for
-/// its owner only.
+/// Appends the lines of a ticket to the file, which is created with a header if missing, readable by its owner only.
 ///
-/// Amounts are decimals with a point and without currency, times RFC 3339; a ticket that is still open
-/// has no number. The file is locked meanwhile, so that several programs can append to it, and the
-/// ticket is written in one piece: a full disk leaves no half ticket that looks whole.
+/// Amounts are decimals with a point and without currency, times RFC 3339; an open ticket has no number. The file is
+/// locked meanwhile, so several programs can append to it, and the ticket is written whole: a full disk leaves no
+/// partial ticket.
 ///
 /// # Errors
 /// [`Kind::Storage`](tresen_hal::Kind::Storage): the file cannot be written; the error names it.
@@ -32,7 +31,7 @@ pub fn append_csv(path: &Path, ticket: &Ticket, charge: Option<&Charge>) -> Resu
     write_whole(&mut file, &text, before).map_err(failed)
 }
 
-/// The lock is held: what stands behind `before` is ours.
+/// The lock is held: everything after `before` is ours.
 fn write_whole(file: &mut File, text: &[u8], before: u64) -> std::io::Result<()> {
     file.write_all(text).and_then(|()| file.sync_data()).inspect_err(|_| _ = file.set_len(before))
 }
@@ -109,7 +108,7 @@ mod tests {
         assert!(error.to_string().starts_with(&dir.path().display().to_string()), "{error}");
     }
 
-    /// Each writer sees the file at its own time; whoever writes meanwhile must not be cut off.
+    /// Each writer sees the file at a different time; another writer's lines must not be truncated.
     #[test]
     fn many_writers_lose_no_line_of_each_other() {
         let dir = tempfile::tempdir().expect("a folder");

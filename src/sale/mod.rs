@@ -1,5 +1,5 @@
-//! One sale: lines, taxes, how it is paid, the receipt, and the order in which money, signature, number
-//! and paper follow each other. Each step is stored before the next begins.
+//! Sales: lines, taxes, tenders, the receipt, and the order of payment, signature, number and print job. Each step is
+//! stored before the next begins.
 
 mod checkout;
 mod export;

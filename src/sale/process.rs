@@ -10,16 +10,14 @@ use super::ticket::{Line, Ticket};
 use crate::manager::Terminal;
 use crate::store::{Closing, NewTender, Origin, Paper, SaleState, SaleView, Store};
 
-/// A sale that is in the database from its first line on. Each method writes before it returns, so that
-/// a till that stops goes on where it was: [`crate::Tresen::open_sales`].
+/// A sale, stored in the database from its first line. Each method writes before it returns, so a till that stops
+/// resumes where it was: [`crate::Tresen::open_sales`].
 ///
-/// It is a copy of what is stored, at a [revision](Sale::rev). If another station has changed the sale
-/// since, a change is refused with [`Kind::Busy`] and nothing is written: [refresh](Sale::refresh) and
-/// look again.
+/// This is a copy of the stored sale at a [revision](Sale::rev). If another station has changed the sale since, a
+/// change is refused with [`Kind::Busy`] and nothing is written: [refresh](Sale::refresh) and decide again.
 ///
-/// It is paid with one tender or several. A declined card is an attempt that came to nothing: pay
-/// again, with the same or another tender. An attempt whose outcome is not known counts as paid until it
-/// is settled; the rest can be paid meanwhile.
+/// It is paid with one or more tenders. A declined card is a failed attempt: pay again, with the same or another
+/// tender. An attempt with an unknown outcome counts as paid until it is settled; the rest can be paid meanwhile.
 ///
 /// ```no_run
 /// # async fn sell(till: tresen::Tresen) -> tresen::Result<()> {
@@ -48,63 +46,63 @@ impl Sale {
         Self { store, record, origin }
     }
 
-    /// Its key, unique everywhere.
+    /// Its globally unique key.
     pub fn id(&self) -> &str {
         self.record.ticket.id()
     }
 
-    /// What is sold.
+    /// The lines sold.
     pub fn ticket(&self) -> &Ticket {
         &self.record.ticket
     }
 
-    /// How it was paid so far, attempt by attempt.
+    /// The attempts to pay so far, in order.
     pub fn tenders(&self) -> &[Tender] {
         &self.record.tenders
     }
 
-    /// What the fiscal device said, or that it was out of order.
+    /// The fiscal device's signature, or the record of its outage.
     pub fn signing(&self) -> Option<&Signing> {
         self.record.signing.as_ref()
     }
 
-    /// How far it is.
+    /// Its state.
     pub fn state(&self) -> SaleState {
         self.record.state
     }
 
-    /// Counts its changes.
+    /// Its revision; incremented with every change.
     pub fn rev(&self) -> i64 {
         self.record.rev
     }
 
-    /// The epoch of the till in which it was numbered: [`Store::epoch`].
+    /// The till's epoch in which it was numbered: [`Store::epoch`].
     pub fn epoch(&self) -> Option<i64> {
         self.record.epoch
     }
 
-    /// What came of opening the drawer: `asked`, `opened`, or why it did not open.
+    /// The result of opening the drawer: `asked`, `opened`, or why it did not open.
     pub fn drawer(&self) -> Option<&str> {
         self.record.drawer.as_deref()
     }
 
-    /// What nobody has paid yet; negative where the customer gets money back. An attempt whose outcome is
-    /// not known counts as paid.
+    /// The amount still to be paid; negative where the customer gets money back. An attempt with an unknown outcome
+    /// counts as paid.
     pub fn open_amount(&self) -> Amount {
         self.record.due
     }
 
-    /// An attempt is under way or its outcome is not known.
+    /// Whether an attempt is in progress or has an unknown outcome.
     pub fn is_pending(&self) -> bool {
         self.record.pending
     }
 
-    /// All of it as it is known here, to be handed on.
+    /// The whole sale as last read, for passing on.
     pub fn view(&self) -> &SaleView {
         &self.record
     }
 
-    /// The same sale as it was read elsewhere.
+    /// Replaces the state with one read elsewhere.
     pub(crate) fn show(&mut self, record: SaleView) {
         self.record = record;
     }
@@ -113,18 +111,18 @@ impl Sale {
         self.record
     }
 
-    /// Who writes further steps.
+    /// Who is recorded for further steps.
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Writes further steps in this name, instead of that of who opened the sale.
+    /// Records further steps under `origin` instead of whoever opened the sale.
     #[must_use]
     pub fn by(self, origin: Origin) -> Self {
         Self { origin, ..self }
     }
 
-    /// Reads it again, with what the journal knows by now of its card payments.
+    /// Reads the sale again, updating its card payments from the journal.
     ///
     /// # Errors
     /// [`Kind::Storage`].
@@ -136,15 +134,16 @@ impl Sale {
     /// Adds a line.
     ///
     /// # Errors
-    /// [`Kind::Input`]: it does not fit. [`Kind::Busy`]: another station was faster. [`Kind::Storage`].
+    /// [`Kind::Input`]: the total would overflow or the currency differs. [`Kind::Busy`]: another station changed the
+    /// sale. [`Kind::Storage`].
     pub async fn add(&mut self, line: Line) -> Result<()> {
         self.change(|ticket| ticket.add(line)).await
     }
 
-    /// Takes a line out; counted from 0.
+    /// Removes a line by its index, from 0.
     ///
     /// # Errors
-    /// [`Kind::Input`]: there is none. Else as [`Sale::add`].
+    /// [`Kind::Input`]: no such line. Otherwise as [`Sale::add`].
     pub async fn remove(&mut self, at: usize) -> Result<Line> {
         self.change(|ticket| ticket.remove(at)).await
     }
@@ -161,23 +160,22 @@ impl Sale {
         .await
     }
 
-    /// Pays all that is open at a terminal, or gives it back there if it is negative; waits until it is
-    /// decided. After a [`Payment::Partial`] the rest stays open. Set `abort` to ask the terminal to stop
-    /// waiting for the customer.
+    /// Pays the open amount at a terminal, or refunds it there if it is negative; waits for the outcome. After a
+    /// [`Payment::Partial`] the rest stays open. Set `abort` to ask the terminal to stop waiting for the customer.
     ///
-    /// Dropping this discards the answer, not the payment: [`Sale::refresh`] finds it.
+    /// Dropping the future discards the answer, not the payment: [`Sale::refresh`] finds it.
     ///
     /// # Errors
-    /// Nothing was sent, and the attempt is written as refused; or the database cannot be written: then
-    /// what happened is in the journal, and [`Sale::refresh`] finds it.
+    /// Nothing was sent, and the attempt is recorded as refused; or the database cannot be written: then the outcome is
+    /// in the journal, and [`Sale::refresh`] finds it.
     pub async fn pay_card(&mut self, terminal: &Terminal, abort: watch::Receiver<bool>) -> Result<Payment> {
         self.pay_card_part(terminal, self.open_amount(), abort).await
     }
 
-    /// Pays a part at a terminal.
+    /// Pays part of the open amount at a terminal.
     ///
     /// # Errors
-    /// [`Kind::Input`]: more than is open. Else as [`Sale::pay_card`].
+    /// [`Kind::Input`]: more than the open amount. Otherwise as [`Sale::pay_card`].
     pub async fn pay_card_part(
         &mut self,
         terminal: &Terminal,
@@ -199,10 +197,10 @@ impl Sale {
         self.ended(key, call).await
     }
 
-    /// Takes a card payment of this sale back at its terminal, by its attempt.
+    /// Reverses a card payment of this sale at its terminal, by its attempt.
     ///
     /// # Errors
-    /// [`Kind::Input`]: no such attempt, or nothing was taken with it. Else as [`Sale::pay_card`].
+    /// [`Kind::Input`]: no such attempt, or it took no money. Otherwise as [`Sale::pay_card`].
     pub async fn reverse_card(
         &mut self,
         terminal: &Terminal,
@@ -211,7 +209,7 @@ impl Sale {
     ) -> Result<Payment> {
         let tender = self.tender(attempt)?.clone();
         let Some(paid) = tender.charge.as_ref().and_then(|charge| charge.reference.clone()) else {
-            let what = format!("attempt {attempt} has no reference to take it back by");
+            let what = format!("attempt {attempt} has no reference to reverse it by");
             return Err(Error::new(Kind::Input, what));
         };
         let amount = tender.taken;
@@ -224,15 +222,14 @@ impl Sale {
         self.ended(key, async move { terminal.reverse_as(&paid, request, abort).await }).await
     }
 
-    /// Takes what the customer hands over in cash; returns the change. Less than is open is a part of
-    /// it.
+    /// Records cash handed over by the customer; returns the change. Less than the open amount is a part payment.
     ///
     /// # Errors
-    /// [`Kind::Input`]: nothing is open, or nothing was given. Else as [`Sale::add`].
+    /// [`Kind::Input`]: nothing is open, or nothing was given. Otherwise as [`Sale::add`].
     pub async fn pay_cash(&mut self, given: Amount) -> Result<Amount> {
         let open = self.open_amount();
         if open.currency() != given.currency() || given.minor() <= 0 || open.minor() <= 0 {
-            return Err(Error::new(Kind::Input, format!("{given} cannot be taken: {open} is open")));
+            return Err(Error::new(Kind::Input, format!("{given} cannot be accepted: the open amount is {open}")));
         }
         let asked = if given.minor() < open.minor() { given } else { open };
         let new = NewTender { given: Some(given), taken: true, ..card(TenderKind::Cash, asked) };
@@ -240,25 +237,25 @@ impl Sale {
         given.checked_sub(asked).ok_or_else(too_much)
     }
 
-    /// Gives back in cash what is open, which is negative; returns how much goes to the customer.
+    /// Pays out the open amount, which is negative, in cash; returns the amount paid out.
     ///
     /// # Errors
-    /// [`Kind::Input`]: nothing is to be given back. Else as [`Sale::add`].
+    /// [`Kind::Input`]: nothing to pay out. Otherwise as [`Sale::add`].
     pub async fn pay_out(&mut self) -> Result<Amount> {
         let open = self.open_amount();
         if open.minor() >= 0 {
-            return Err(Error::new(Kind::Input, "there is nothing to give back"));
+            return Err(Error::new(Kind::Input, "nothing to pay out"));
         }
         let operation = TenderOperation::Refund;
         self.begin(NewTender { operation, taken: true, ..card(TenderKind::Cash, open) }).await?;
         positive(open)
     }
 
-    /// Takes an amount in the vendor's own way: a voucher, an account. `name` is printed on the receipt,
-    /// `reference` is kept with it.
+    /// Records a payment by the vendor's own means: a voucher, an account. `name` is printed on the receipt,
+    /// `reference` is stored with it.
     ///
     /// # Errors
-    /// [`Kind::Input`]: more than is open. Else as [`Sale::add`].
+    /// [`Kind::Input`]: more than the open amount. Otherwise as [`Sale::add`].
     pub async fn pay_other(&mut self, name: &str, amount: Amount, reference: Option<&str>) -> Result<()> {
         self.fits(amount)?;
         let operation = if amount.minor() < 0 { TenderOperation::Refund } else { TenderOperation::Payment };
@@ -267,15 +264,14 @@ impl Sale {
         self.begin(NewTender { operation, reference, taken: true, ..card(kind, amount) }).await.map(drop)
     }
 
-    /// Gives a cash or the vendor's own tender of this sale back, by its attempt.
+    /// Gives back a tender of this sale in cash or by the vendor's own means, by its attempt.
     ///
     /// # Errors
-    /// [`Kind::Input`]: no such attempt, or a card's: that is [`Sale::reverse_card`]. Else as
-    /// [`Sale::add`].
+    /// [`Kind::Input`]: no such attempt, or a card payment: use [`Sale::reverse_card`]. Otherwise as [`Sale::add`].
     pub async fn give_back(&mut self, attempt: i64) -> Result<()> {
         let tender = self.tender(attempt)?;
         if matches!(tender.kind, TenderKind::Card { .. }) {
-            return Err(Error::new(Kind::Input, "a card payment is taken back at its terminal"));
+            return Err(Error::new(Kind::Input, "a card payment must be reversed at its terminal"));
         }
         let back = Amount::zero(tender.taken.currency()).checked_sub(tender.taken).ok_or_else(too_much)?;
         let (kind, reference) = (tender.kind.clone(), Some(tender.key.clone()));
@@ -283,27 +279,27 @@ impl Sale {
         self.begin(new).await.map(drop)
     }
 
-    /// Gives the sale up before it is paid. Its lines stay in the database; it gets no number.
+    /// Voids the sale before it is paid. Its lines stay in the database; it gets no number.
     ///
     /// # Errors
-    /// [`Kind::Input`]: something was paid and not given back, or may have been. Else as [`Sale::add`].
+    /// [`Kind::Input`]: a payment was taken, or may have been, and not given back. Otherwise as [`Sale::add`].
     pub async fn void(&mut self, why: &str) -> Result<()> {
         self.refresh().await?;
         if self.is_pending() || self.open_amount() != self.ticket().total() {
-            let what = format!("sale `{}` is paid in part", self.id());
-            return Err(Error::new(Kind::Input, what).hint("give back first what was taken"));
+            let what = format!("sale `{}` is partly paid", self.id());
+            return Err(Error::new(Kind::Input, what).hint("give back the payments first"));
         }
         self.record = self.store.void_sale(self.id(), self.rev(), why, &self.origin).await?;
         Ok(())
     }
 
-    /// Writes what the fiscal device said.
+    /// Records the result of signing.
     pub(super) async fn signed(&mut self, signing: &Signing) -> Result<()> {
         self.record = self.store.sign_sale(self.id(), self.rev(), signing).await?;
         Ok(())
     }
 
-    /// Gives it its number and closes it with its paper, which `compose` makes of it as it will be.
+    /// Numbers the sale and closes it, together with the print job that `compose` makes of the numbered sale.
     pub(super) async fn close(&mut self, compose: impl Fn(&Sale) -> Option<Paper>) -> Result<()> {
         let at = self.store.time();
         let _one_by_one = self.store.closing().await;
@@ -331,7 +327,7 @@ impl Sale {
         Ok(key)
     }
 
-    /// Runs a card attempt and writes what became of it, by the journal; both also if the caller leaves.
+    /// Runs a card attempt and records its outcome from the journal; both complete even if the caller is dropped.
     async fn ended(
         &mut self,
         key: String,
@@ -353,24 +349,24 @@ impl Sale {
                 self.record = record;
                 ended
             }
-            // The journal may have it: never an error that says "nothing happened".
+            // The journal may contain the payment, so never return an error that means "nothing happened".
             Ok((Ok(payment), Err(error))) if payment.charge().is_some() => {
-                Ok(unknown(format!("it was charged, but not written: {error}")))
+                Ok(unknown(format!("it was charged, but could not be recorded: {error}")))
             }
             Ok((ended, Err(_))) => ended,
-            Err(panic) => Ok(unknown(format!("the call ended in a panic: {panic}"))),
+            Err(panic) => Ok(unknown(format!("the call panicked: {panic}"))),
         }
     }
 
-    /// Nothing may be paid that is not open.
+    /// Checks that `amount` does not exceed the open amount.
     fn fits(&self, amount: Amount) -> Result<()> {
         let open = self.open_amount();
         let between = if open.minor() < 0 { open.minor()..=-1 } else { 1..=open.minor() };
         if amount.currency() == open.currency() && between.contains(&amount.minor()) {
             return Ok(());
         }
-        let error = Error::new(Kind::Input, format!("{amount} cannot be taken: {open} is open"));
-        Err(if self.is_pending() { error.hint("an attempt to pay is not settled yet") } else { error })
+        let error = Error::new(Kind::Input, format!("{amount} cannot be accepted: the open amount is {open}"));
+        Err(if self.is_pending() { error.hint("an earlier attempt is not settled yet") } else { error })
     }
 
     fn tender(&self, attempt: i64) -> Result<&Tender> {
@@ -378,7 +374,7 @@ impl Sale {
         self.tenders()
             .iter()
             .find(|t| t.attempt == attempt && t.state == TenderState::Taken && t.taken.minor() > 0 && !back(&t.key))
-            .ok_or_else(|| Error::new(Kind::Input, format!("nothing of attempt {attempt} can be given back")))
+            .ok_or_else(|| Error::new(Kind::Input, format!("attempt {attempt} has nothing to give back")))
     }
 }
 
@@ -397,5 +393,5 @@ fn positive(amount: Amount) -> Result<Amount> {
 }
 
 fn too_much() -> Error {
-    Error::new(Kind::Input, "the amount does not fit")
+    Error::new(Kind::Input, "the amount is out of range")
 }

@@ -11,7 +11,7 @@ use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::{Line, Quantity, Ticket};
 
-/// The language of the words that the library itself puts on a receipt.
+/// The language of the texts that the library itself prints on a receipt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -24,19 +24,19 @@ pub enum Language {
 }
 
 impl Language {
-    fn words(self) -> &'static Words {
+    fn texts(self) -> &'static Texts {
         match self {
             Self::English => &ENGLISH,
             Self::German => &GERMAN,
         }
     }
 
-    /// What a copy says at its top.
+    /// The notice at the top of a copy.
     pub fn copy_notice(self) -> &'static str {
-        self.words().copy
+        self.texts().copy
     }
 
-    /// What stands above paper that came out of another printer than it was meant for.
+    /// The notice on a job printed on another printer than intended.
     pub fn instead_of(self, on: &str, meant_for: &str) -> String {
         match self {
             Self::English => format!("Printed on {on} instead of {meant_for}"),
@@ -45,7 +45,7 @@ impl Language {
     }
 }
 
-struct Words {
+struct Texts {
     mark: char,
     receipt: &'static str,
     total: &'static str,
@@ -66,7 +66,7 @@ struct Words {
     date: &'static str,
 }
 
-static ENGLISH: Words = Words {
+static ENGLISH: Texts = Texts {
     mark: '.',
     receipt: "Receipt",
     total: "Total",
@@ -87,7 +87,7 @@ static ENGLISH: Words = Words {
     date: "%Y-%m-%d %H:%M",
 };
 
-static GERMAN: Words = Words {
+static GERMAN: Texts = Texts {
     mark: ',',
     receipt: "Beleg",
     total: "Summe",
@@ -111,26 +111,26 @@ static GERMAN: Words = Words {
 impl Ticket {
     /// The receipt without payment: number and time, lines, total, taxes.
     pub fn receipt(&self, language: Language) -> Receipt {
-        let words = language.words();
-        let number = |amount: Amount| amount.number(words.mark);
-        let mut receipt = Receipt::new().row(format!("{} {}", words.receipt, self.label()), self.time(words)).rule();
+        let texts = language.texts();
+        let number = |amount: Amount| amount.number(texts.mark);
+        let mut receipt = Receipt::new().row(format!("{} {}", texts.receipt, self.label()), self.time(texts)).rule();
         if let Some(original) = self.original() {
-            receipt = receipt.text(format!("{} {original}", words.gives_back));
+            receipt = receipt.text(format!("{} {original}", texts.gives_back));
         }
         for line in self.lines() {
             receipt = receipt.row(&line.name, number(line.total));
-            if let Some(detail) = detail(line, words) {
+            if let Some(detail) = detail(line, texts) {
                 receipt = receipt.text(detail);
             }
         }
         receipt = receipt.rule().styled_row(
-            format!("{} {}", words.total, self.total().currency()),
+            format!("{} {}", texts.total, self.total().currency()),
             number(self.total()),
             Style::new().bold().size(1, 2),
         );
-        receipt = receipt.feed(1).columns(table([words.rate, words.net, words.tax, words.gross].map(str::to_owned)));
+        receipt = receipt.feed(1).columns(table([texts.rate, texts.net, texts.tax, texts.gross].map(str::to_owned)));
         for row in self.vat() {
-            let rate = row.rate.to_string().replace('.', &words.mark.to_string());
+            let rate = row.rate.to_string().replace('.', &texts.mark.to_string());
             receipt = receipt.columns(table([rate, number(row.net), number(row.tax), number(row.gross)]));
         }
         match self.note() {
@@ -141,14 +141,14 @@ impl Ticket {
 
     /// The receipt with its card payment: amount, card, the terminal's slip.
     pub fn paid_by(&self, charge: &Charge, language: Language) -> Receipt {
-        let words = language.words();
-        card(self.receipt(language).rule(), charge, words.card, charge.amount, words)
+        let texts = language.texts();
+        card(self.receipt(language).rule(), charge, texts.card, charge.amount, texts)
     }
 
-    /// The receipt with all that it was paid with, and what the fiscal device said.
+    /// The receipt with all its tenders, and the fiscal device's signature.
     pub fn settled(&self, tenders: &[Tender], signing: Option<&Signing>, language: Language) -> Receipt {
-        let words = language.words();
-        let number = |amount: Amount| amount.number(words.mark);
+        let texts = language.texts();
+        let number = |amount: Amount| amount.number(texts.mark);
         let mut receipt = self.receipt(language);
         let taken: Vec<_> = tenders.iter().filter(|t| t.state == TenderState::Taken).collect();
         if !taken.is_empty() {
@@ -158,15 +158,15 @@ impl Ticket {
             let paid = tender.operation == TenderOperation::Payment;
             receipt = match (&tender.kind, &tender.charge) {
                 (TenderKind::Card { .. }, Some(charge)) => {
-                    let word = if paid { words.card } else { words.refunded };
-                    card(receipt, charge, word, tender.taken, words)
+                    let word = if paid { texts.card } else { texts.refunded };
+                    card(receipt, charge, word, tender.taken, texts)
                 }
-                (TenderKind::Card { .. }, None) => receipt.row(words.card, number(tender.taken)),
-                (TenderKind::Cash, _) => receipt.row(words.cash, number(tender.taken)),
+                (TenderKind::Card { .. }, None) => receipt.row(texts.card, number(tender.taken)),
+                (TenderKind::Cash, _) => receipt.row(texts.cash, number(tender.taken)),
                 (TenderKind::Other { name }, _) => receipt.row(name, number(tender.taken)),
             };
             if let (Some(given), Some(change)) = (tender.given, tender.change()) {
-                receipt = receipt.row(words.given, number(given)).row(words.change, number(change));
+                receipt = receipt.row(texts.given, number(given)).row(texts.change, number(change));
             }
         }
         match signing {
@@ -175,23 +175,23 @@ impl Ticket {
                 for line in &signature.lines {
                     receipt = receipt.text(line);
                 }
-                // A code that no QR code can hold is kept with the sale all the same.
+                // Content too long for a QR code is still stored with the sale.
                 match signature.code.as_ref().map(Qr::new) {
                     Some(Ok(code)) => receipt.qr(code),
                     _ => receipt,
                 }
             }
-            Some(Signing::Outage { .. }) => receipt.rule().text(words.unsigned),
+            Some(Signing::Outage { .. }) => receipt.rule().text(texts.unsigned),
             None => receipt,
         }
     }
 
-    /// What the kitchen needs: number and time, quantities and names, large. Discounts are not for it.
+    /// The kitchen ticket: number and time, quantities and names, large. Discounts are left out.
     pub fn kitchen(&self, language: Language) -> Receipt {
-        let words = language.words();
+        let texts = language.texts();
         let mut receipt = Receipt::new()
-            .styled(format!("{} {}", words.kitchen, self.label()), Style::new().bold().centre().size(2, 2))
-            .styled(self.time(words), Style::new().centre())
+            .styled(format!("{} {}", texts.kitchen, self.label()), Style::new().bold().centre().size(2, 2))
+            .styled(self.time(texts), Style::new().centre())
             .rule();
         for line in self.lines().iter().filter(|l| l.total.minor() >= 0) {
             let quantity = match line.quantity {
@@ -206,22 +206,22 @@ impl Ticket {
         }
     }
 
-    /// The time of closing, once it is closed.
-    fn time(&self, words: &Words) -> String {
-        self.closed_at().unwrap_or(self.opened_at()).to_zoned(TimeZone::system()).strftime(words.date).to_string()
+    /// The time of closing, if closed, otherwise of opening.
+    fn time(&self, texts: &Texts) -> String {
+        self.closed_at().unwrap_or(self.opened_at()).to_zoned(TimeZone::system()).strftime(texts.date).to_string()
     }
 }
 
 /// A card payment or refund: amount, card, the terminal's slip.
-fn card(receipt: Receipt, charge: &Charge, word: &str, amount: Amount, words: &Words) -> Receipt {
-    let mut receipt = receipt.row(word, amount.number(words.mark));
+fn card(receipt: Receipt, charge: &Charge, word: &str, amount: Amount, texts: &Texts) -> Receipt {
+    let mut receipt = receipt.row(word, amount.number(texts.mark));
     if let Some(card) = &charge.card_name {
         receipt = receipt.row(card, charge.masked_pan.clone().unwrap_or_default());
     }
     if charge.customer_slip.is_empty() {
         if let Some(terminal) = &charge.terminal_id {
             let number = charge.receipt_number.clone().unwrap_or_default();
-            receipt = receipt.row(format!("{} {terminal}", words.terminal), number);
+            receipt = receipt.row(format!("{} {terminal}", texts.terminal), number);
         }
         return receipt;
     }
@@ -232,18 +232,18 @@ fn card(receipt: Receipt, charge: &Charge, word: &str, amount: Amount, words: &W
     receipt
 }
 
-/// Four columns of a tax table, the same on every line; they fit on 32 columns too.
+/// A row of the tax table with its four columns, the same widths on every line; fits 32 columns.
 fn table([rate, net, tax, gross]: [String; 4]) -> Row {
     let amount = |columns, text| Cell::fixed(columns, text).right();
     Row::new([Cell::flex(rate), amount(8, net), amount(7, tax), amount(8, gross)])
 }
 
-/// `  2 x 3.80`, `  0.456 kg x 19.90`; nothing for a single piece.
-fn detail(line: &Line, words: &Words) -> Option<String> {
-    let price = line.unit_price.number(words.mark);
+/// `  2 x 3.80`, `  0.456 kg x 19.90`; `None` for a single piece.
+fn detail(line: &Line, texts: &Texts) -> Option<String> {
+    let price = line.unit_price.number(texts.mark);
     match line.quantity {
         Quantity::Pieces(1) => None,
         Quantity::Pieces(count) => Some(format!("  {count} x {price}")),
-        Quantity::Grams(grams) => Some(format!("  {}{}{:03} kg x {price}", grams / 1000, words.mark, grams % 1000)),
+        Quantity::Grams(grams) => Some(format!("  {}{}{:03} kg x {price}", grams / 1000, texts.mark, grams % 1000)),
     }
 }

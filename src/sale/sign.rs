@@ -1,4 +1,4 @@
-//! A fiscal device or service signs what was sold, between paid and closed.
+//! Signing of a paid sale by a fiscal device or service, before it is closed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,19 +9,19 @@ use super::ticket::Ticket;
 
 /// Signs sales: a vendor's hook for a fiscal device (in Germany a TSE) or service.
 ///
-/// It is called once per sale, after it is paid. If it fails, or takes longer than
-/// [`Checkout::sign_within`](super::Checkout::sign_within), the outage is recorded with the sale and
-/// stands in the journal, and the sale goes on: a customer who has paid gets a receipt.
+/// Called once per sale, after it is paid. If it fails, or takes longer than
+/// [`Checkout::sign_within`](super::Checkout::sign_within), the outage is recorded with the sale and in the journal,
+/// and the sale continues: a customer who has paid gets a receipt.
 pub trait Signer: Send + Sync {
-    /// Signs a sale. After a crash it may be asked again for a sale that it has signed before: the
-    /// ticket's id is the key.
+    /// Signs a sale. After a crash it may be called again for a sale that was already signed: use the ticket's id as
+    /// the key.
     ///
     /// # Errors
     /// The device or service is out of order.
     fn sign<'a>(&'a self, ticket: &'a Ticket, tenders: &'a [Tender]) -> BoxFuture<'a, Result<Signature>>;
 }
 
-/// What a fiscal device said about a sale.
+/// A fiscal device's signature of a sale.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Signature {
@@ -31,23 +31,23 @@ pub struct Signature {
     /// The content of a QR code for the receipt.
     #[serde(default)]
     pub code: Option<String>,
-    /// Everything else that has to be kept.
+    /// Further data to be stored.
     #[serde(default)]
     pub data: serde_json::Value,
 }
 
-/// What came of signing a sale.
+/// The result of signing a sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Signing {
-    /// It is signed.
+    /// Signed.
     Signed(Signature),
-    /// It is not, because the device or service was out of order.
+    /// Not signed, because the device or service was out of order.
     Outage {
-        /// When that was found.
+        /// When the outage was noticed.
         at: Timestamp,
-        /// What it said, or that it said nothing.
+        /// The error, or that there was no answer.
         why: String,
     },
 }
@@ -58,13 +58,13 @@ impl Signature {
         Self { lines: lines.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
-    /// With a QR code for the receipt.
+    /// Adds a QR code for the receipt.
     #[must_use]
     pub fn code(self, content: impl Into<String>) -> Self {
         Self { code: Some(content.into()), ..self }
     }
 
-    /// With data that is kept with the sale.
+    /// Adds data to be stored with the sale.
     #[must_use]
     pub fn data(self, data: serde_json::Value) -> Self {
         Self { data, ..self }

@@ -1,4 +1,4 @@
-//! How a sale is paid: in one piece or several, by card, cash or in the vendor's own way.
+//! How a sale is paid: with one or more tenders, by card, cash or the vendor's own means.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,65 +7,65 @@ use tresen_payment::{Charge, IntentId};
 
 use crate::store::Origin;
 
-/// One attempt to pay a sale or a part of it; those that came to nothing are kept, too.
+/// One attempt to pay a sale or part of it; failed attempts are kept as well.
 ///
 /// Amounts are negative where money goes back to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tender {
-    /// Its key: the sale's id, a slash, the attempt. For a card it is the payment's key, too.
+    /// Its key: the sale's id, a slash, the attempt. For a card it is also the payment's key.
     pub key: String,
-    /// Counts the attempts of its sale, from 1.
+    /// Number of the attempt within its sale, from 1.
     pub attempt: i64,
-    /// With what.
+    /// The means of payment.
     #[serde(flatten)]
     pub kind: TenderKind,
-    /// Which way the money goes.
+    /// The direction of the money.
     pub operation: TenderOperation,
-    /// How much it was to be.
+    /// The requested amount.
     pub asked: Amount,
-    /// How much it was: less than asked for where a terminal approved a part.
+    /// The amount taken: less than requested where a terminal approved a part.
     pub taken: Amount,
     /// Cash: what the customer handed over.
     pub given: Option<Amount>,
-    /// The attempt that this one takes back, or the vendor's own words: a voucher's number.
+    /// The attempt that this one reverses, or the vendor's own reference: a voucher's number.
     pub reference: Option<String>,
-    /// How it stands.
+    /// Its state.
     pub state: TenderState,
     /// Why it was refused or is unknown.
     pub why: Option<String>,
     /// Card: the payment in the journal.
     pub intent: Option<IntentId>,
-    /// Card: what the terminal said.
+    /// Card: the charge reported by the terminal.
     pub charge: Option<Box<Charge>>,
-    /// Card: the transaction that took it back at the terminal, also one made after the sale was closed and beside it.
+    /// Card: the transaction that reversed it at the terminal, including one made outside the sale after it was closed.
     pub reversed_by: Option<IntentId>,
     /// When it began.
     pub at: Timestamp,
-    /// Who asked for it.
+    /// Who requested it.
     pub origin: Origin,
 }
 
-/// With what a sale is paid.
+/// The means of payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "tender")]
 #[non_exhaustive]
 pub enum TenderKind {
-    /// At a payment terminal.
+    /// A payment terminal.
     Card {
-        /// Its logical name.
+        /// The terminal's logical name.
         terminal: String,
     },
     /// Banknotes and coins.
     Cash,
-    /// The vendor's own: a voucher, an account, a meal card.
+    /// The vendor's own means: a voucher, an account, a meal card.
     Other {
-        /// The vendor's word for it, as printed on receipts.
+        /// Its name, as printed on receipts.
         name: String,
     },
 }
 
-/// Which way the money goes.
+/// The direction of the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -74,32 +74,32 @@ pub enum TenderOperation {
     Payment,
     /// The customer gets money back.
     Refund,
-    /// An attempt that was taken is taken back.
+    /// An earlier attempt is reversed.
     Reversal,
 }
 
-/// How an attempt to pay stands.
+/// The state of an attempt to pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TenderState {
-    /// It is under way.
+    /// In progress.
     Begun,
     /// The money has moved.
     Taken,
-    /// It has not.
+    /// The money has not moved.
     Refused,
-    /// It may or may not have moved: the terminal or a person will tell.
+    /// The money may have moved: the terminal or a person will decide.
     Unknown,
 }
 
 impl Tender {
-    /// What goes back to a customer who handed over more cash than was due.
+    /// The change due to a customer who handed over more cash than required.
     pub fn change(&self) -> Option<Amount> {
         self.given.and_then(|given| given.checked_sub(self.taken)).filter(|change| change.minor() > 0)
     }
 
-    /// What it takes off the amount that is open: what moved, or may yet turn out to have moved.
+    /// The amount by which it reduces the open amount: money that moved, or may have moved.
     pub(crate) fn counts(&self) -> Amount {
         match self.state {
             TenderState::Taken => self.taken,
@@ -110,7 +110,7 @@ impl Tender {
 }
 
 impl TenderKind {
-    pub(crate) fn words(&self) -> (&'static str, &str) {
+    pub(crate) fn columns(&self) -> (&'static str, &str) {
         match self {
             Self::Card { terminal } => ("card", terminal),
             Self::Cash => ("cash", ""),

@@ -1,4 +1,4 @@
-//! A ticket: what is sold, line by line.
+//! A ticket: the lines of a sale.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,10 +9,10 @@ use tresen_hal::{Amount, Currency, Error, Kind, Result};
 
 use super::vat::{Vat, VatRow, divide_rounded};
 
-/// What is sold to one customer.
+/// The lines sold to one customer.
 ///
-/// An open sale has an id; it gets its number, and the time that stands on its receipt, when it is
-/// closed. As JSON it is checked when it is read: the total is the sum of the lines.
+/// An open sale has an id; it gets its number, and the time printed on its receipt, when it is closed. Reading a ticket
+/// from JSON checks that the total is the sum of the lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Ticket {
@@ -30,35 +30,35 @@ pub struct Ticket {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Line {
-    /// What it is.
+    /// The name of the article.
     pub name: String,
-    /// How much of it.
+    /// The quantity.
     pub quantity: Quantity,
     /// Price of one piece or one kilogram.
     pub unit_price: Amount,
-    /// The tax in the price.
+    /// The tax included in the price.
     pub vat: Vat,
     /// Price of the line.
     pub total: Amount,
-    /// The article's number.
+    /// The article number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub article: Option<String>,
-    /// The group that it belongs to: drinks, kitchen.
+    /// The group it belongs to: drinks, kitchen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// The tax office's or fiscal device's key. Lines of one rate and different keys are taxed apart:
-    /// 0 % because it is exempt is not 0 % because it is exported.
+    /// A key of the tax office or fiscal device. Lines with the same rate and different keys are totalled separately: 0
+    /// % because exempt is not 0 % because exported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax_key: Option<String>,
 }
 
-/// How much of something.
+/// A quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantity {
     /// Pieces.
     Pieces(i64),
-    /// Grams, of something whose price is per kilogram.
+    /// Grams, for a price per kilogram.
     Grams(i64),
 }
 
@@ -66,7 +66,7 @@ impl Line {
     /// `count` pieces at `unit_price` each.
     ///
     /// # Errors
-    /// [`Kind::Input`]: the price does not fit.
+    /// [`Kind::Input`]: the total is out of range.
     pub fn pieces(name: impl Into<String>, count: i64, unit_price: Amount, vat: Vat) -> Result<Self> {
         let total = unit_price.checked_mul(count).ok_or_else(too_much)?;
         Ok(Self::new(name.into(), Quantity::Pieces(count), unit_price, vat, total))
@@ -75,7 +75,7 @@ impl Line {
     /// `grams` at `per_kilogram`, rounded to the minor unit.
     ///
     /// # Errors
-    /// [`Kind::Input`]: the price does not fit.
+    /// [`Kind::Input`]: the total is out of range.
     pub fn weighed(name: impl Into<String>, grams: i64, per_kilogram: Amount, vat: Vat) -> Result<Self> {
         let exact = i128::from(per_kilogram.minor()) * i128::from(grams);
         let minor = i64::try_from(divide_rounded(exact, 1000)).map_err(|_| too_much())?;
@@ -83,28 +83,28 @@ impl Line {
         Ok(Self::new(name.into(), Quantity::Grams(grams), per_kilogram, vat, total))
     }
 
-    /// With the article's number.
+    /// Sets the article number.
     #[must_use]
     pub fn article(self, number: impl Into<String>) -> Self {
         Self { article: Some(number.into()), ..self }
     }
 
-    /// In a group of articles.
+    /// Sets the article group.
     #[must_use]
     pub fn group(self, group: impl Into<String>) -> Self {
         Self { group: Some(group.into()), ..self }
     }
 
-    /// With a tax key.
+    /// Sets the tax key.
     #[must_use]
     pub fn tax_key(self, key: impl Into<String>) -> Self {
         Self { tax_key: Some(key.into()), ..self }
     }
 
-    /// The same line, given back: quantity and total with the other sign.
+    /// The same line as a refund: quantity and total with the opposite sign.
     ///
     /// # Errors
-    /// [`Kind::Input`]: the amount does not fit.
+    /// [`Kind::Input`]: the amount is out of range.
     pub fn given_back(&self) -> Result<Self> {
         let quantity = match self.quantity {
             Quantity::Pieces(count) => Quantity::Pieces(count.checked_neg().ok_or_else(too_much)?),
@@ -120,7 +120,7 @@ impl Line {
 }
 
 impl Ticket {
-    /// An empty ticket; [`crate::Tresen::open_sale`] makes one that is kept.
+    /// An empty ticket; [`crate::Tresen::open_sale`] creates one that is stored.
     pub fn new(id: String, opened_at: Timestamp, currency: Currency) -> Self {
         let total = Amount::zero(currency);
         Self { id, number: None, original: None, opened_at, closed_at: None, total, lines: Vec::new(), note: None }
@@ -129,8 +129,8 @@ impl Ticket {
     /// Adds a line.
     ///
     /// # Errors
-    /// [`Kind::Input`]: another currency than the ticket's, or a total does not fit; the ticket is as it
-    /// was.
+    /// [`Kind::Input`]: the line has another currency than the ticket, or a total is out of range; the ticket is
+    /// unchanged.
     pub fn add(&mut self, line: Line) -> Result<()> {
         if line.total.currency() != self.total.currency() {
             let what = format!(
@@ -142,7 +142,7 @@ impl Ticket {
             return Err(Error::new(Kind::Input, what));
         }
         let total = self.total.checked_add(line.total).ok_or_else(too_much)?;
-        // The sums per tax have to fit, too: they may be further apart than their total.
+        // The totals per tax have to be in range as well: their magnitude may exceed that of the sum.
         let same = |l: &&Line| (l.vat, &l.tax_key) == (line.vat, &line.tax_key);
         let taxed: i128 = self.lines.iter().filter(same).map(|l| i128::from(l.total.minor())).sum();
         i64::try_from(taxed + i128::from(line.total.minor())).map_err(|_| too_much())?;
@@ -151,13 +151,13 @@ impl Ticket {
         Ok(())
     }
 
-    /// Takes a line out; counted from 0.
+    /// Removes a line by its index, from 0.
     ///
     /// # Errors
-    /// [`Kind::Input`]: there is no such line, or the rest does not fit; the ticket is as it was.
+    /// [`Kind::Input`]: no such line, or the remaining total is out of range; the ticket is unchanged.
     pub fn remove(&mut self, at: usize) -> Result<Line> {
         if at >= self.lines.len() {
-            let what = format!("there is no line {at}, the ticket has {}", self.lines.len());
+            let what = format!("no line {at}: the ticket has {}", self.lines.len());
             return Err(Error::new(Kind::Input, what));
         }
         let mut rest = Self { lines: Vec::new(), total: Amount::zero(self.total.currency()), ..self.clone() };
@@ -169,7 +169,7 @@ impl Ticket {
         Ok(removed)
     }
 
-    /// A remark that is printed on the receipt: a customer's name, a voucher.
+    /// Sets a remark that is printed on the receipt: a customer's name, a voucher.
     pub fn set_note(&mut self, note: impl Into<String>) {
         self.note = Some(note.into());
     }
@@ -179,12 +179,12 @@ impl Ticket {
         self.note.as_deref()
     }
 
-    /// Its number in this till; none while it is open.
+    /// Its number in this till; `None` while it is open.
     pub fn number(&self) -> Option<i64> {
         self.number
     }
 
-    /// Its number, or the end of its id while it has none: for a kitchen, a person at the counter.
+    /// Its number, or the end of its id while it has none: for the kitchen or a person at the counter.
     pub fn label(&self) -> String {
         match self.number {
             Some(number) => number.to_string(),
@@ -195,12 +195,12 @@ impl Ticket {
         }
     }
 
-    /// Its key, unique everywhere.
+    /// Its globally unique key.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The sale that this one gives back, wholly or in part.
+    /// The sale that this one refunds, in full or in part.
     pub fn original(&self) -> Option<&str> {
         self.original.as_deref()
     }
@@ -232,7 +232,7 @@ impl Ticket {
             *sums.entry((line.vat, line.tax_key.as_deref())).or_default() += i128::from(line.total.minor());
         }
         let row = |((rate, key), sum): ((Vat, Option<&str>), i128)| {
-            let minor = i64::try_from(sum).expect("`add` has seen to it that the sum fits");
+            let minor = i64::try_from(sum).expect("`add` has checked that the sum is in range");
             let gross = Amount::new(minor, self.total.currency());
             let tax = rate.contained_in(gross);
             let net = Amount::new(gross.minor() - tax.minor(), gross.currency());
@@ -244,7 +244,7 @@ impl Ticket {
     }
 }
 
-/// A ticket as JSON has it, before it is checked.
+/// A ticket as read from JSON, before it is checked.
 #[derive(Deserialize)]
 struct Unchecked {
     id: String,
@@ -279,7 +279,7 @@ impl TryFrom<Unchecked> for Ticket {
 }
 
 fn too_much() -> Error {
-    Error::new(Kind::Input, "the amount does not fit")
+    Error::new(Kind::Input, "the amount is out of range")
 }
 
 #[cfg(test)]
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn weighed_goods_round_to_the_cent() {
         let line = |grams| Line::weighed("Ham", grams, Amount::eur(19_90), Vat::percent(7)).expect("fits").total;
-        // 456 g at 19.90 are 9.0744; 125 g at 19.90 are 2.4875.
+        // 456 g at 19.90 cost 9.0744; 125 g at 19.90 cost 2.4875.
         assert_eq!((line(456), line(125), line(0)), (Amount::eur(9_07), Amount::eur(2_49), Amount::eur(0)));
     }
 

@@ -5,18 +5,18 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tresen_hal::Amount;
 
-/// A tax rate, counted in hundredths of a percent: 1900 is 19 %.
+/// A tax rate in hundredths of a percent: 1900 is 19 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Vat(u16);
 
 impl Vat {
-    /// A rate of whole percents.
+    /// A rate in whole percent.
     pub const fn percent(percent: u8) -> Self {
         Self(percent as u16 * 100)
     }
 
-    /// A rate of hundredths of a percent: 770 is 7.7 %.
+    /// A rate in hundredths of a percent: 770 is 7.7 %.
     pub const fn basis_points(points: u16) -> Self {
         Self(points)
     }
@@ -39,7 +39,7 @@ impl fmt::Display for Vat {
     }
 }
 
-/// The total of one tax rate and key.
+/// The total for one tax rate and key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct VatRow {
@@ -49,9 +49,9 @@ pub struct VatRow {
     pub key: Option<String>,
     /// What the customer pays at this rate.
     pub gross: Amount,
-    /// The tax in it.
+    /// The tax included.
     pub tax: Amount,
-    /// The price without it.
+    /// The price without tax.
     pub net: Amount,
 }
 
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn tax_is_taken_out_of_the_price() {
-        // 119.00 holds 19.00 at 19 %, 107.00 holds 7.00 at 7 %; 1.00 at 19 % holds 15.966 cents.
+        // 119.00 contains 19.00 at 19 %, 107.00 contains 7.00 at 7 %; 1.00 at 19 % contains 15.966 cents.
         for (gross, percent, tax) in
             [(119_00, 19, 19_00), (107_00, 7, 7_00), (1_00, 19, 16), (-119_00, 19, -19_00), (5, 0, 0)]
         {

@@ -1,7 +1,7 @@
-//! The print spool: a job is on disk before it is sent, and its outcome is on disk before the caller hears it.
+//! The print spool: a job is on disk before it is sent, and its outcome is on disk before it is reported.
 //!
 //! One worker per route hands the oldest jobs to the route's printers in order, one at a time to each. A job goes to
-//! the next printer only when nothing came out of the one before. What may be on paper is parked, and a person
+//! the next printer only if the previous one printed nothing. A job that may be on paper is parked, and a person
 //! decides: [`crate::Printer::reprint`] prints it marked as a copy.
 
 mod worker;
@@ -24,7 +24,7 @@ use crate::sale::Language;
 use crate::store::{JobState, Origin, Store, no_job};
 use worker::Worker;
 
-/// How a print stands.
+/// The state of a print job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
@@ -36,51 +36,51 @@ pub enum Print {
         /// Its proof.
         proof: Proof,
     },
-    /// Taken by a printer that cannot prove it.
+    /// Accepted by a printer that cannot prove it.
     Accepted {
         /// The printer.
         on: String,
     },
-    /// It waits for a printer and will be printed; nothing came out so far.
+    /// Waiting for a printer; it will be printed, and nothing was printed so far.
     Waiting {
         /// Its id.
         job: String,
         /// Why it waits.
         why: String,
     },
-    /// It is being printed: some of it may be on paper already. The printer may be waiting for paper.
+    /// Being printed: part of it may be on paper already. The printer may be waiting for paper.
     Printing {
         /// Its id.
         job: String,
         /// The printer.
         on: String,
     },
-    /// It may be on paper or not; it is not printed again before a person decides.
+    /// It may or may not be on paper; it is not printed again before a person decides.
     Unknown {
         /// Its id.
         job: String,
         /// What happened.
         why: String,
     },
-    /// It cannot be printed, because another version of the library wrote it. Nothing came out.
+    /// It cannot be printed, because another version of the library wrote it. Nothing was printed.
     Unreadable {
         /// Its id.
         job: String,
         /// Why.
         why: String,
     },
-    /// A person gave it up.
+    /// Cancelled by a person.
     Cancelled,
 }
 
 impl Print {
-    /// Whether it is on paper, or was taken by a printer that cannot prove it.
+    /// Whether it is on paper, or was accepted by a printer that cannot prove it.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Printed { .. } | Self::Accepted { .. })
     }
 }
 
-/// A print job that was queued, to be followed. Dropping it does not stop the job.
+/// A handle to a queued print job. Dropping it does not stop the job.
 #[derive(Clone)]
 pub struct PrintJob {
     id: String,
@@ -93,7 +93,7 @@ impl PrintJob {
         &self.id
     }
 
-    /// Waits until it is printed, parked or cancelled, `patience` at most, and tells how it stands then.
+    /// Waits until it is printed, parked or cancelled, at most `patience`, and returns its state.
     ///
     /// # Errors
     /// [`Kind::Storage`]: the database cannot be read.
@@ -101,7 +101,7 @@ impl PrintJob {
         self.spool.outcome(&self.id, patience).await
     }
 
-    /// How it stands now.
+    /// Its current state.
     ///
     /// # Errors
     /// [`Kind::Storage`]: the database cannot be read.
@@ -129,19 +129,19 @@ pub(crate) struct Spool {
     bus: Bus,
     language: Language,
     routes: Arc<Routes>,
-    /// Counts changes of any job, so that those who wait look again.
+    /// Counts changes of any job, so that waiters check again.
     changed: watch::Sender<u64>,
-    /// Workers that have not ended.
+    /// Number of workers that have not ended.
     running: watch::Sender<usize>,
 }
 
-/// The routes of today's configuration.
+/// The current routes.
 struct Routes {
     routes: Mutex<BTreeMap<String, Running>>,
     closing: AtomicBool,
 }
 
-/// A route and what its worker is told.
+/// A route and the signal to its worker.
 struct Running {
     printers: Vec<PrinterDevice>,
     /// Which of the devices of that name each of them was: another one may print what this one could not.
@@ -149,11 +149,11 @@ struct Running {
     signal: Arc<Signal>,
 }
 
-/// What a worker is told.
+/// The control signal of a worker.
 #[derive(Default)]
 struct Signal {
     wake: Notify,
-    /// The route is gone or has other printers: what is under way is finished, and nothing is begun.
+    /// The route was removed or changed: running jobs are finished, and none is begun.
     ended: AtomicBool,
 }
 
@@ -180,11 +180,11 @@ impl Drop for Routes {
 }
 
 impl Spool {
-    /// Parks what a crash interrupted, starts a worker per route, and tells which jobs have none.
+    /// Parks jobs interrupted by a crash, starts a worker per route, and reports jobs without a route.
     pub(crate) async fn start(store: Store, bus: Bus, routes: Vec<Route>, language: Language) -> Result<Self> {
         for job in store.park_interrupted_jobs().await? {
             let why = "the till stopped while it was printing".to_owned();
-            bus.tell(Source::Till, EventKind::PrintUnknown { job, why });
+            bus.publish(Source::Till, EventKind::PrintUnknown { job, why });
         }
         let spool = Self {
             store,
@@ -198,8 +198,8 @@ impl Spool {
         Ok(spool)
     }
 
-    /// Makes these the routes from now on, and tells of jobs that have no route any more. A route that stays as it is
-    /// is left alone; of one that changes, jobs under way are finished where they are.
+    /// Replaces the routes, and reports jobs that no longer have a route. An unchanged route is left alone; running
+    /// jobs of a changed one are finished where they are.
     pub(crate) async fn set_routes(&self, routes: Vec<Route>) -> Result<()> {
         {
             let mut running = lock(&self.routes.routes);
@@ -250,7 +250,7 @@ impl Spool {
         lock(&self.routes.routes).keys().cloned().collect()
     }
 
-    /// Tells of the jobs that wait for a route which is not configured.
+    /// Reports the jobs that wait for a route that is not configured.
     async fn strand(&self, route: &str) -> Result<()> {
         let mut after = 0;
         while let Some((job, _)) = self.store.next_job(route, after).await?.job {
@@ -266,7 +266,7 @@ impl Spool {
         Ok(self.queued(id, route))
     }
 
-    /// A job that the caller has put in the queue.
+    /// A handle to a job that the caller has queued.
     pub(crate) fn queued(&self, id: &str, route: &str) -> PrintJob {
         if !self.routes.wake(route) {
             stranded(&self.bus, route, id.to_owned());
@@ -274,7 +274,7 @@ impl Spool {
         self.follow(id)
     }
 
-    /// A job that was queued before.
+    /// A handle to a job queued earlier.
     pub(crate) fn follow(&self, id: &str) -> PrintJob {
         PrintJob { id: id.to_owned(), spool: self.clone() }
     }
@@ -293,7 +293,7 @@ impl Spool {
         Ok(self.follow(id))
     }
 
-    /// Moves a job that waits or is parked to another route.
+    /// Moves a waiting or parked job to another route.
     pub(crate) async fn adopt(&self, id: &str, route: &str) -> Result<PrintJob> {
         let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
         if job.route != route && !self.store.move_job(&job, route).await? {
@@ -303,7 +303,7 @@ impl Spool {
         Ok(self.queued(id, route))
     }
 
-    /// Gives up a job that waits or is parked.
+    /// Cancels a waiting or parked job.
     pub(crate) async fn cancel(&self, id: &str) -> Result<()> {
         let job = self.store.cancel_job(id).await?;
         self.changed.send_modify(|n| *n += 1);
@@ -311,7 +311,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Begins no job any more, and waits until those under way are marked, until `deadline` at most.
+    /// Stops beginning jobs, and waits until the outcomes of running ones are recorded, at most until `deadline`.
     pub(crate) async fn close(&self, deadline: Instant) {
         self.routes.closing.store(true, Ordering::Release);
         self.routes.wake_all();
@@ -331,8 +331,8 @@ impl Spool {
             match (job.state, job.proof.clone()) {
                 (JobState::Printed, Some(proof)) => return Ok(Print::Printed { on: on(), proof }),
                 (JobState::Printed | JobState::Accepted, _) => return Ok(Print::Accepted { on: on() }),
-                (JobState::Unknown, _) => return Ok(Print::Unknown { job: id(), why: why("not told") }),
-                (JobState::Unreadable, _) => return Ok(Print::Unreadable { job: id(), why: why("not told") }),
+                (JobState::Unknown, _) => return Ok(Print::Unknown { job: id(), why: why("no reason given") }),
+                (JobState::Unreadable, _) => return Ok(Print::Unreadable { job: id(), why: why("no reason given") }),
                 (JobState::Cancelled, _) => return Ok(Print::Cancelled),
                 (JobState::Queued | JobState::Printing, _) => {}
             }
@@ -369,5 +369,5 @@ fn lives(printers: &[PrinterDevice]) -> Vec<u64> {
 
 /// Tells that a job waits for a route that is not there.
 fn stranded(bus: &Bus, route: &str, job: String) {
-    bus.tell(Source::Route(route.to_owned()), EventKind::PrintStranded { job });
+    bus.publish(Source::Route(route.to_owned()), EventKind::PrintStranded { job });
 }

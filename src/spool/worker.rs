@@ -1,14 +1,14 @@
-//! The worker of one route: which job goes to which printer, and when.
+//! The worker of one route: decides which job goes to which printer, and when.
 //!
 //! | the first printer | the job |
 //! |---|---|
 //! | is free | goes there |
-//! | works on another job of this route | waits, for [`STALL`] at most |
-//! | has worked on another job for longer, or says that it cannot print | goes to the next printer |
-//! | is away, or could not print it and nothing came out | goes to the next printer |
+//! | is printing another job of this route | waits, at most [`STALL`] |
+//! | has been printing another job for longer, or reports that it cannot print | goes to the next printer |
+//! | is away, or failed without printing anything | goes to the next printer |
 //!
 //! A job that no printer can take waits, and nothing is written for it unless the reason changes. It is marked as
-//! being printed once the printer's driver is in hand, and its outcome is kept until it could be written.
+//! printing once the printer's driver is available, and its outcome is kept in memory until it could be written.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -38,13 +38,13 @@ pub(super) struct Worker {
     changed: watch::Sender<u64>,
     language: Language,
     route: Route,
-    /// Gone when the last handle to the spool is.
+    /// Cannot be upgraded once the last handle to the spool is dropped.
     routes: Weak<Routes>,
     /// Phase and status of each printer, as last seen.
     seen: Vec<(watch::Receiver<Phase>, watch::Receiver<Option<Status>>)>,
-    /// Queued jobs as far as they were looked at, oldest first.
+    /// Queued jobs read so far, oldest first.
     waiting: Vec<Waiting>,
-    /// The job that each printer works on for this route, and since when.
+    /// The job that each printer is printing for this route, and since when.
     under_way: Vec<Option<(String, Instant)>>,
 }
 
@@ -52,22 +52,22 @@ pub(super) struct Worker {
 struct Waiting {
     job: SpooledJob,
     content: Content,
-    /// What came of trying it, by printer.
-    tried: Vec<Option<Tried>>,
-    /// The reason that was told last.
-    told: Option<String>,
+    /// The failed attempts, by printer.
+    failures: Vec<Option<FailedAttempt>>,
+    /// The reason reported last.
+    reported: Option<String>,
 }
 
-/// A printer could not print a job, and nothing came out.
+/// A failed attempt at a printer that printed nothing.
 #[derive(Clone)]
-struct Tried {
+struct FailedAttempt {
     why: String,
     times: u32,
-    /// None if this printer will never print it.
+    /// When to retry; `None` if this printer can never print it.
     again: Option<Instant>,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 struct Attempt {
     printer: usize,
     waiting: Waiting,
@@ -75,9 +75,9 @@ struct Attempt {
 }
 
 enum Ended {
-    /// It is printed, parked, or someone else's affair.
+    /// It is printed or parked, or no longer this worker's.
     Done,
-    /// Nothing came out.
+    /// Nothing was printed.
     Failed { why: String, never: bool },
 }
 
@@ -116,13 +116,13 @@ impl Worker {
                             look = true;
                             due = Some(Instant::now() + TRY_AGAIN);
                             if !std::mem::replace(&mut storage_failed, true) {
-                                self.tell(EventKind::StorageFailed { why: error.to_string() });
+                                self.publish(EventKind::StorageFailed { why: error.to_string() });
                             }
                         }
                     }
                 }
                 match self.begin(&mut attempts).await {
-                    // Whoever comes next may go to the next printer.
+                    // Later jobs may go to the next printer.
                     Next::Look => {
                         look = true;
                         continue;
@@ -147,14 +147,14 @@ impl Worker {
         }
     }
 
-    /// Reads which job is the next to wait.
+    /// Reads the next waiting job.
     async fn look(&mut self) -> tresen_hal::Result<()> {
         let (mut before, mut after) = (std::mem::take(&mut self.waiting), 0);
         loop {
             let next = self.store.next_job(&self.route.name, after).await?;
             for (job, why) in next.unreadable {
                 self.changed.send_modify(|n| *n += 1);
-                self.tell(EventKind::PrintUnreadable { job, why });
+                self.publish(EventKind::PrintUnreadable { job, why });
             }
             let Some((job, content)) = next.job else { return Ok(()) };
             after = job.seq;
@@ -162,8 +162,9 @@ impl Worker {
                 continue;
             }
             let known = before.iter().position(|w| w.job.id == job.id).map(|at| before.swap_remove(at));
-            let (tried, told) = known.map_or_else(|| (vec![None; self.seen.len()], None), |w| (w.tried, w.told));
-            let waiting = Waiting { job, content, tried, told };
+            let (failures, reported) =
+                known.map_or_else(|| (vec![None; self.seen.len()], None), |w| (w.failures, w.reported));
+            let waiting = Waiting { job, content, failures, reported };
             let keeps_others = !waiting.never();
             self.waiting.push(waiting);
             if keeps_others {
@@ -211,36 +212,36 @@ impl Worker {
                 reasons.push(format!("{name}: not connected: {why}"));
                 continue;
             }
-            match &waiting.tried[printer] {
-                Some(Tried { again: Some(again), .. }) if *again <= Instant::now() => {}
-                Some(tried) => {
-                    reasons.push(tried.why.clone());
-                    tried.again.into_iter().for_each(&mut later);
+            match &waiting.failures[printer] {
+                Some(FailedAttempt { again: Some(again), .. }) if *again <= Instant::now() => {}
+                Some(failed) => {
+                    reasons.push(failed.why.clone());
+                    failed.again.into_iter().for_each(&mut later);
                     continue;
                 }
                 None => {}
             }
-            // One that could not print is asked how it is before anything is written.
-            let ask_first = hindered.is_some() || waiting.tried[printer].is_some();
+            // A printer that could not print is queried before anything is written.
+            let ask_first = hindered.is_some() || waiting.failures[printer].is_some();
             return Choice::Printer { printer, ask_first };
         }
         Choice::Later { why: Some(reasons.join("; ")), at: due }
     }
 
-    /// Writes and tells why a job waits, if that is news.
+    /// Records and reports why a job waits, if the reason is new.
     async fn note(&mut self, at: usize, why: String) {
         let waiting = &mut self.waiting[at];
-        if waiting.told.as_ref() == Some(&why) {
+        if waiting.reported.as_ref() == Some(&why) {
             return;
         }
         if let Err(error) = self.store.note_waiting(&waiting.job, &why).await {
-            tracing::warn!(route = %self.route.name, %error, "why a job waits could not be written");
+            tracing::warn!(route = %self.route.name, %error, "the reason why a job is waiting could not be written");
         }
         waiting.job.error = Some(why.clone());
-        waiting.told = Some(why.clone());
+        waiting.reported = Some(why.clone());
         let job = waiting.job.id.clone();
         self.changed.send_modify(|n| *n += 1);
-        self.tell(EventKind::PrintWaits { job, why });
+        self.publish(EventKind::PrintWaits { job, why });
     }
 
     fn ended(&mut self, attempt: Attempt, route_ended: bool) {
@@ -251,11 +252,11 @@ impl Worker {
             self.hand_over(waiting.job.id);
             return;
         }
-        let times = waiting.tried[attempt.printer].as_ref().map_or(0, |t| t.times);
+        let times = waiting.failures[attempt.printer].as_ref().map_or(0, |t| t.times);
         let delay = (TRY_AGAIN * 2u32.saturating_pow(times)).min(TRY_AT_LEAST_EVERY);
         let again = (!never).then(|| Instant::now() + delay);
-        waiting.tried[attempt.printer] = Some(Tried { why, times: times + 1, again });
-        // Its row is read again; what was tried is kept.
+        waiting.failures[attempt.printer] = Some(FailedAttempt { why, times: times + 1, again });
+        // Its row is read again; the failed attempts are kept.
         self.waiting.insert(0, waiting);
     }
 
@@ -271,20 +272,20 @@ impl Worker {
 
     /// Something changed at a printer: what it could not print, it may print now.
     fn try_again(&mut self, printer: usize) {
-        for tried in self.waiting.iter_mut().filter_map(|w| w.tried[printer].as_mut()) {
-            tried.again = tried.again.map(|_| Instant::now());
+        for failed in self.waiting.iter_mut().filter_map(|w| w.failures[printer].as_mut()) {
+            failed.again = failed.again.map(|_| Instant::now());
         }
     }
 
-    /// One attempt at one printer, as a task of its own.
+    /// One attempt at one printer, as a separate task.
     fn attempt(&self, printer: usize, waiting: Waiting, ask_first: bool) -> impl Future<Output = Attempt> + use<> {
         let device = self.route.printers[printer].clone();
         let intended = self.route.printers[0].name();
         let instead_of = (printer != 0).then(|| intended.to_owned());
         let paper = paper(&waiting, instead_of.as_deref(), device.name(), self.language);
-        // The last hope waits for its turn, whatever takes it.
+        // A single printer has no alternative: wait as long as a print may take.
         let begin_within = if self.route.printers.len() > 1 { STALL } else { PRINT_TIMEOUT };
-        let press = Press {
+        let task = PrintTask {
             store: self.store.clone(),
             changed: self.changed.clone(),
             device,
@@ -292,20 +293,20 @@ impl Worker {
             bus: self.bus.clone(),
         };
         async move {
-            let ended = press.print(&waiting.job, paper, instead_of, ask_first, begin_within).await;
+            let ended = task.print(&waiting.job, paper, instead_of, ask_first, begin_within).await;
             Attempt { printer, waiting, ended }
         }
     }
 
-    fn tell(&self, kind: EventKind) {
-        self.bus.tell(Source::Route(self.route.name.clone()), kind);
+    fn publish(&self, kind: EventKind) {
+        self.bus.publish(Source::Route(self.route.name.clone()), kind);
     }
 }
 
 impl Waiting {
-    /// No printer of the route will ever print it: it does not keep the others waiting.
+    /// No printer of the route can ever print it: it must not block other jobs.
     fn never(&self) -> bool {
-        self.tried.iter().all(|tried| tried.as_ref().is_some_and(|t| t.again.is_none()))
+        self.failures.iter().all(|failed| failed.as_ref().is_some_and(|t| t.again.is_none()))
     }
 }
 
@@ -319,8 +320,8 @@ enum Choice {
     Later { why: Option<String>, at: Option<Instant> },
 }
 
-/// What one attempt needs.
-struct Press {
+/// The context of one attempt.
+struct PrintTask {
     store: Store,
     changed: watch::Sender<u64>,
     device: PrinterDevice,
@@ -328,18 +329,18 @@ struct Press {
     bus: Bus,
 }
 
-/// What came of a call to the printer.
+/// The result of a call to the printer.
 enum Sent {
     Outcome(printers::Outcome),
-    /// It said that it cannot print; nothing was begun.
+    /// The printer reported that it cannot print; nothing was begun.
     Hindered(&'static str),
-    /// Someone else has it: it was cancelled or moved.
-    Gone,
-    /// It could not be marked as begun, so nothing was sent.
+    /// The job was cancelled or moved meanwhile.
+    NotQueued,
+    /// It could not be marked as printing, so nothing was sent.
     NotMarked(Error),
 }
 
-impl Press {
+impl PrintTask {
     async fn print(
         &self,
         job: &SpooledJob,
@@ -365,7 +366,7 @@ impl Press {
                     }
                     match store.begin_job(&row, &name).await {
                         Ok(true) => {}
-                        Ok(false) => return (Sent::Gone, After::Keep),
+                        Ok(false) => return (Sent::NotQueued, After::Keep),
                         Err(error) => return (Sent::NotMarked(error), After::Keep),
                     }
                     marked.store(true, Ordering::Release);
@@ -386,7 +387,7 @@ impl Press {
         };
         let (end, ended) = match sent.await {
             Ok(Sent::Hindered(why)) => return Ended::Failed { why: format!("{name}: {why}"), never: false },
-            Ok(Sent::Gone) => return Ended::Done,
+            Ok(Sent::NotQueued) => return Ended::Done,
             Ok(Sent::Outcome(printers::Outcome::Printed(proof))) => (JobEnd::Printed(proof), Ended::Done),
             Ok(Sent::Outcome(printers::Outcome::Accepted)) => (JobEnd::Accepted, Ended::Done),
             Ok(Sent::Outcome(printers::Outcome::Failed { error, safe_to_retry: true })) => {
@@ -397,14 +398,12 @@ impl Press {
             Ok(Sent::Outcome(printers::Outcome::Unknown(error) | printers::Outcome::Failed { error, .. })) => {
                 (unknown(error), Ended::Done)
             }
-            Ok(Sent::Outcome(other)) => {
-                (JobEnd::Unknown(format!("{name}: an outcome this version does not know: {other:?}")), Ended::Done)
-            }
+            Ok(Sent::Outcome(other)) => (JobEnd::Unknown(format!("{name}: unknown outcome: {other:?}")), Ended::Done),
             Err(Failure::NotBegun(error)) if error.kind() == Kind::Busy => {
                 return Ended::Failed { why: format!("{name}: it is busy with another print job"), never: false };
             }
             Err(Failure::NotBegun(error)) => return failed(error),
-            // The mark may have been written although we heard otherwise: it is taken back.
+            // The mark may have been written despite the error: it is reverted.
             Ok(Sent::NotMarked(error)) => {
                 let why = format!("{name}: it could not be marked as being printed: {error}");
                 (JobEnd::Waits(why.clone()), Ended::Failed { why, never: false })
@@ -418,26 +417,27 @@ impl Press {
         self.mark(job, &end).await;
         match end {
             JobEnd::Printed(_) | JobEnd::Accepted => {
-                self.device.tell(EventKind::Printed { job: job.id.clone(), instead_of });
+                self.device.publish(EventKind::Printed { job: job.id.clone(), instead_of });
             }
-            JobEnd::Unknown(why) => self.device.tell(EventKind::PrintUnknown { job: job.id.clone(), why }),
+            JobEnd::Unknown(why) => self.device.publish(EventKind::PrintUnknown { job: job.id.clone(), why }),
             JobEnd::Waits(_) => {}
         }
         ended
     }
 
-    /// Writes how the attempt ended, however long that takes: until then this printer gets no other job of the route.
+    /// Records the outcome of the attempt, however long that takes: until then this printer gets no other job of the
+    /// route.
     async fn mark(&self, job: &SpooledJob, end: &JobEnd) {
         let mut delay = MARK_AGAIN;
-        let mut told = false;
+        let mut reported = false;
         loop {
             match self.store.end_job(&job.id, job.attempt + 1, end).await {
                 Ok(_) => return,
                 Err(error) => {
                     tracing::error!(route = %self.route, job = job.id, %error, "an outcome could not be written");
-                    if !std::mem::replace(&mut told, true) {
+                    if !std::mem::replace(&mut reported, true) {
                         let kind = EventKind::StorageFailed { why: error.to_string() };
-                        self.bus.tell(Source::Route(self.route.clone()), kind);
+                        self.bus.publish(Source::Route(self.route.clone()), kind);
                     }
                 }
             }
@@ -447,8 +447,8 @@ impl Press {
     }
 }
 
-/// What goes on paper: with a remark above it at another printer than the intended one, and without opening a drawer
-/// there; a copy opens none either. Raw bytes are sent whole.
+/// The job as printed: with a notice at the top if another printer than intended prints it, and without opening a
+/// drawer there; a copy opens none either. Raw bytes are sent unchanged.
 fn paper(waiting: &Waiting, instead_of: Option<&str>, on: &str, language: Language) -> Job {
     let content = match &waiting.content {
         Content::Receipt(receipt) if waiting.job.copy || instead_of.is_some() => without_drawer(receipt).into(),
@@ -468,7 +468,7 @@ fn without_drawer(receipt: &Receipt) -> Receipt {
     paper.fold(Receipt::new(), |receipt, item| receipt.item(item.clone()))
 }
 
-/// Waits until phase or status of a printer changes; which printer. Changes since the last look count.
+/// Waits until the phase or status of a printer changes; returns its index. Changes since the last read count.
 async fn changed(seen: &mut [(watch::Receiver<Phase>, watch::Receiver<Option<Status>>)]) -> usize {
     let mut changes: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = Vec::with_capacity(2 * seen.len());
     for (phase, status) in seen {
@@ -496,14 +496,14 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// How long jobs wait behind one that its printer does not finish, before they go to the next printer.
+/// How long jobs wait behind an unfinished one before they go to the next printer.
 const STALL: Duration = Duration::from_secs(15);
-/// How long a job waits before it is tried again at a printer that could not print it and whose state did not change;
-/// doubled each time.
+/// Initial delay before a job is retried at a printer that could not print it and whose state has not changed; doubled
+/// each time.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// No delay is longer.
+/// Maximum delay.
 const TRY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
-/// How long an outcome that could not be written waits before it is tried again, at first; doubled each time.
+/// Initial delay before an outcome that could not be written is retried; doubled each time.
 const MARK_AGAIN: Duration = Duration::from_millis(250);
 /// A backstop: drivers bound their own waiting.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(660);

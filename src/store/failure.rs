@@ -1,18 +1,18 @@
-//! What SQLite reports, in words that fit it.
+//! Converts SQLite and file errors.
 
 use std::path::Path;
 
 use rusqlite::ErrorCode as Code;
 use tresen_hal::{Error, Kind, Retry};
 
-/// Why a piece of work on the database failed.
+/// Why work on the database failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// SQLite refused or could not.
+    /// SQLite returned an error.
     Sql(rusqlite::Error),
-    /// A row holds what this version cannot read.
+    /// A row has content that this version cannot read.
     Row(String),
-    /// What was asked for does not fit what is stored.
+    /// The request does not fit the stored state.
     Refused(Error),
 }
 
@@ -21,10 +21,10 @@ impl Failure {
         Self::Row(why.into())
     }
 
-    /// In words for those who wait for it.
-    pub(super) fn told(self, path: &Path) -> Error {
+    /// The error returned to the caller.
+    pub(super) fn into_error(self, path: &Path) -> Error {
         match self {
-            Self::Sql(error) => told(error, path),
+            Self::Sql(error) => sql_error(error, path),
             Self::Row(why) => Error::new(Kind::Storage, format!("a row cannot be read: {why}"))
                 .at(path.display())
                 .with_retry(Retry::Never)
@@ -56,20 +56,20 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// An SQLite error in words, about the file at `path`.
-pub(super) fn told(error: rusqlite::Error, path: &Path) -> Error {
+/// The error for an SQLite error with the file at `path`.
+pub(super) fn sql_error(error: rusqlite::Error, path: &Path) -> Error {
     let (what, hint, retry) = match &error {
-        rusqlite::Error::SqliteFailure(failure, _) => words(failure.code),
+        rusqlite::Error::SqliteFailure(failure, _) => classify(failure.code),
         _ => ("a row cannot be read or written", Some("was it written by another version?"), Retry::Never),
     };
-    let told = Error::new(Kind::Storage, what).at(path.display()).with_retry(retry).because(error);
+    let error = Error::new(Kind::Storage, what).at(path.display()).with_retry(retry).because(error);
     match hint {
-        Some(hint) => told.hint(hint),
-        None => told,
+        Some(hint) => error.hint(hint),
+        None => error,
     }
 }
 
-/// The same words for everyone whose work went down with one commit.
+/// A copy of the error, for every request lost with the same commit.
 pub(super) fn again(error: &Error) -> Error {
     let same = Error::new(error.kind(), error.what()).with_effect(error.effect()).with_retry(error.retry());
     let same = match error.device() {
@@ -82,33 +82,33 @@ pub(super) fn again(error: &Error) -> Error {
     }
 }
 
-/// A file that cannot be made, opened or written.
+/// The error for a file that cannot be created, opened or written.
 pub(crate) fn file(error: std::io::Error, path: &Path) -> Error {
     use std::io::ErrorKind as K;
     let (what, hint) = match error.kind() {
-        K::NotFound => ("there is no such file or folder", "make the folder, or name another file in `store`"),
-        K::PermissionDenied => ("may not be opened", "give its owner, the user of the till, the right to write"),
+        K::NotFound => ("no such file or folder", "create the folder, or set another file in `store`"),
+        K::PermissionDenied => ("permission denied", "give the user of the till write permission"),
         K::StorageFull | K::QuotaExceeded => ("the disk is full", "free some space"),
-        K::ReadOnlyFilesystem => ("the medium is read-only", "name a file on another medium in `store`"),
-        K::IsADirectory => ("is a folder", "name a file in `store`"),
+        K::ReadOnlyFilesystem => ("the medium is read-only", "set a file on another medium in `store`"),
+        K::IsADirectory => ("is a folder", "set a file in `store`"),
         _ => ("cannot be used", "check the medium"),
     };
     Error::new(Kind::Storage, what).at(path.display()).because(error).hint(hint)
 }
 
-fn words(code: Code) -> (&'static str, Option<&'static str>, Retry) {
+fn classify(code: Code) -> (&'static str, Option<&'static str>, Retry) {
     match code {
         Code::DiskFull => ("the disk is full", Some("free some space; nothing was written"), Retry::AfterOperator),
         Code::ReadOnly => {
-            ("the database or its medium is read-only", Some("give the till the right to write"), Retry::AfterOperator)
+            ("the database or its medium is read-only", Some("give the till write permission"), Retry::AfterOperator)
         }
         Code::PermissionDenied | Code::CannotOpen => (
             "the database cannot be opened",
-            Some("is the folder there, and may the till write to it?"),
+            Some("does the folder exist, and can the till write to it?"),
             Retry::AfterOperator,
         ),
         Code::DatabaseBusy | Code::DatabaseLocked => {
-            ("another program keeps the database locked", Some("end it"), Retry::Now)
+            ("another program keeps the database locked", Some("close that program"), Retry::Now)
         }
         Code::DatabaseCorrupt | Code::NotADatabase => {
             ("the database is damaged", Some("keep the file and restore a backup"), Retry::AfterOperator)
@@ -116,7 +116,7 @@ fn words(code: Code) -> (&'static str, Option<&'static str>, Retry) {
         Code::SystemIoFailure => {
             ("the medium failed", Some("check the medium and its free space"), Retry::AfterOperator)
         }
-        Code::ConstraintViolation => ("does not fit what is stored", None, Retry::Never),
-        _ => ("the database refused", None, Retry::Never),
+        Code::ConstraintViolation => ("conflicts with stored data", None, Retry::Never),
+        _ => ("the database reported an error", None, Retry::Never),
     }
 }

@@ -1,7 +1,7 @@
-//! Print jobs in the database: queued with the sale, marked before they are sent, marked after.
+//! Print jobs in the database: queued with the sale, marked before sending and again afterwards.
 //!
-//! Every mark names the state and the attempt that it follows (compare and set): a mark that comes too
-//! late, after a person's decision or another attempt, changes nothing and says so.
+//! Every mark names the state and the attempt it follows (compare and set): a mark that comes too late, after a
+//! person's decision or another attempt, changes nothing and reports that.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -13,87 +13,87 @@ use super::failure::Failure;
 use super::listing::{Listed, Query};
 use super::{Origin, Store, from_json, json, time};
 
-/// A print job and how far it came; what it prints is read with [`Store::job_content`].
+/// A print job and its state; the content is read with [`Store::job_content`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SpooledJob {
-    /// Its place in the queue.
+    /// Its position in the queue.
     pub seq: i64,
-    /// The caller's key: the same key is the same piece of paper.
+    /// The caller's key: the same key is the same job.
     pub id: String,
-    /// Where it goes: the name of a route or printer.
+    /// The name of its route or printer.
     pub route: String,
-    /// How far it came.
+    /// Its state.
     pub state: JobState,
-    /// How many times it was begun.
+    /// The number of attempts.
     pub attempt: i64,
-    /// An earlier attempt may be on paper; the next one says so.
+    /// An earlier attempt may be on paper; the next one is marked as a copy.
     pub copy: bool,
     /// The printer it was last sent to.
     pub printer: Option<String>,
     /// The printer's proof that it is on paper.
     pub proof: Option<Proof>,
-    /// Why it waits, is unknown or unreadable.
+    /// Why it is waiting, unknown or unreadable.
     pub error: Option<String>,
     /// When it was queued.
     pub queued_at: Timestamp,
-    /// When it changed last.
+    /// When it last changed.
     pub changed_at: Timestamp,
-    /// Who asked for it.
+    /// Who requested it.
     pub origin: Origin,
 }
 
-/// How far a job came.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum JobState {
-    /// Nothing of it was sent; it waits for a printer.
+    /// Nothing was sent; it waits for a printer.
     Queued,
-    /// It is being sent. After a restart this means unknown.
+    /// Being sent. After a restart this becomes unknown.
     Printing,
     /// On paper, with proof.
     Printed,
-    /// Taken by a printer that gives no proof.
+    /// Accepted by a printer that gives no proof.
     Accepted,
     /// It may be on paper. A person decides: [`crate::Printer::reprint`] or [`crate::Printer::cancel`].
     Unknown,
-    /// Given up by a person.
+    /// Cancelled by a person.
     Cancelled,
-    /// Its content cannot be read, because another version wrote it. Nothing of it was sent.
+    /// Its content cannot be read, because another version wrote it. Nothing was sent.
     Unreadable,
 }
 
-/// The next job of a route, and those that had to be left out on the way to it.
+/// The next job of a route, and jobs skipped before it.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct NextJob {
-    /// The oldest that waits, and what it prints.
+    /// The oldest waiting job, and its content.
     pub job: Option<(SpooledJob, Content)>,
-    /// Ids of jobs that cannot be read, and why; they are marked as [`JobState::Unreadable`] by now.
+    /// Ids of unreadable jobs, with the reason; they are now marked as [`JobState::Unreadable`].
     pub unreadable: Vec<(String, String)>,
 }
 
-/// How an attempt at a job ended.
+/// The result of an attempt at a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum JobEnd {
     /// On paper, with proof.
     Printed(Proof),
-    /// Taken, without proof.
+    /// Accepted, without proof.
     Accepted,
-    /// It may be on paper, and why that is not known.
+    /// It may be on paper; with the reason for the doubt.
     Unknown(String),
-    /// Nothing came out; it waits again, and why.
+    /// Nothing was printed and it waits again; with the reason.
     Waits(String),
 }
 
 impl Store {
-    /// The print jobs, oldest first, without what they print.
+    /// The print jobs, oldest first, without their content.
     pub fn jobs(&self) -> Query<'_, SpooledJob> {
         Query::new(self)
     }
 
-    /// One print job, without what it prints.
+    /// One print job, without its content.
     ///
     /// # Errors
     /// [`Kind::Storage`].
@@ -107,7 +107,7 @@ impl Store {
         .await
     }
 
-    /// What a job prints.
+    /// The content of a job.
     ///
     /// # Errors
     /// [`Kind::Storage`], also if this version cannot read it.
@@ -121,7 +121,7 @@ impl Store {
         .await
     }
 
-    /// Routes for which jobs wait, and how many.
+    /// Routes with waiting jobs, and their number.
     ///
     /// # Errors
     /// [`Kind::Storage`].
@@ -135,19 +135,18 @@ impl Store {
         .await
     }
 
-    /// Queues a job. The same id with the same content and route is the same job and is not queued
-    /// again.
+    /// Queues a job. The same id with the same content and route is the same job and is not queued again.
     ///
     /// # Errors
-    /// [`Kind::Storage`]; [`Kind::Input`] for a known id with another content or route.
+    /// [`Kind::Storage`]; [`Kind::Input`] for a known id with other content or another route.
     pub(crate) async fn queue_job(&self, id: &str, route: &str, content: &Content, origin: &Origin) -> Result<()> {
         let (at, origin) = (self.now(), origin.clone());
         let (id, route, content) = (id.to_owned(), route.to_owned(), text(content)?);
         self.write(move |db| queue(db, &id, &route, &content, &at, &origin)).await
     }
 
-    /// The oldest queued job of a route after the place `after`, 0 for the first. What cannot be read is
-    /// marked so and left out.
+    /// The oldest queued job of a route after position `after`, 0 for the first. Unreadable jobs are marked as such and
+    /// skipped.
     pub(crate) async fn next_job(&self, route: &str, after: i64) -> Result<NextJob> {
         let route = route.to_owned();
         let next = self
@@ -186,9 +185,8 @@ impl Store {
         Ok(next)
     }
 
-    /// Begins the next attempt at a queued job, at a printer; false if it is not queued any more, or was
-    /// begun by someone else. The attempt's number is then `job.attempt + 1`. Why it waited so far stays
-    /// beside it.
+    /// Begins the next attempt at a queued job, at a printer; false if it is no longer queued, or was begun elsewhere.
+    /// The attempt's number is then `job.attempt + 1`. The reason it was waiting is kept.
     pub(crate) async fn begin_job(&self, job: &SpooledJob, printer: &str) -> Result<bool> {
         let (id, attempt, printer, at) = (job.id.clone(), job.attempt, printer.to_owned(), self.now());
         self.write(move |db| {
@@ -202,8 +200,8 @@ impl Store {
         .await
     }
 
-    /// Marks how an attempt ended; false if that attempt is not under way. Asked again after a failure it
-    /// is the same mark.
+    /// Marks the result of an attempt; false if that attempt is not in progress. Repeating it after a failure is the
+    /// same mark.
     pub(crate) async fn end_job(&self, id: &str, attempt: i64, end: &JobEnd) -> Result<bool> {
         let (state, proof, error) = match end {
             JobEnd::Printed(proof) => (JobState::Printed, Some(json(proof)?), None),
@@ -223,7 +221,7 @@ impl Store {
         .await
     }
 
-    /// Notes why a queued job waits, if it is another reason than before; true if it was written.
+    /// Records why a queued job is waiting, if the reason is new; true if it was written.
     pub(crate) async fn note_waiting(&self, job: &SpooledJob, why: &str) -> Result<bool> {
         if job.error.as_deref() == Some(why) {
             return Ok(false);
@@ -241,24 +239,23 @@ impl Store {
     }
 
     /// Queues a parked job again: the till that has this database open, or opens it next, prints it marked as a copy.
-    /// Where a till has it open, ask that till: [`crate::Printer::reprint`].
+    /// If a till has it open, use [`crate::Printer::reprint`] there.
     ///
     /// # Errors
-    /// [`Kind::Input`]: there is no such job, or it is not parked. [`Kind::Storage`].
+    /// [`Kind::Input`]: unknown job, or it is not parked. [`Kind::Storage`].
     pub async fn reprint_job(&self, id: &str) -> Result<SpooledJob> {
         let job = self.job(id).await?.ok_or_else(|| no_job(id))?;
         if !self.decide_job(id, JobState::Unknown, JobState::Queued, true).await? {
-            let what = format!("print job `{id}` is not parked but {}", job.state.text());
+            let what = format!("print job `{id}` is not parked, it is {}", job.state.text());
             return Err(Error::new(Kind::Input, what));
         }
         Ok(job)
     }
 
-    /// Gives up a job that waits or is parked. Where a till has this database open, ask that till:
-    /// [`crate::Printer::cancel`].
+    /// Cancels a waiting or parked job. If a till has this database open, use [`crate::Printer::cancel`] there.
     ///
     /// # Errors
-    /// [`Kind::Input`]: there is no such job, or it is printed already. [`Kind::Storage`].
+    /// [`Kind::Input`]: unknown job, or it is already printed. [`Kind::Storage`].
     pub async fn cancel_job(&self, id: &str) -> Result<SpooledJob> {
         let job = self.job(id).await?.ok_or_else(|| no_job(id))?;
         for from in [JobState::Queued, JobState::Unknown, JobState::Unreadable] {
@@ -270,7 +267,7 @@ impl Store {
         Err(Error::new(Kind::Input, what))
     }
 
-    /// Moves a job from `from` to `to`, as a copy or not; false if it is in another state.
+    /// Changes a job's state from `from` to `to`, as a copy or not; false if it is in another state.
     pub(crate) async fn decide_job(&self, id: &str, from: JobState, to: JobState, copy: bool) -> Result<bool> {
         let (id, at) = (id.to_owned(), self.now());
         self.write(move |db| {
@@ -283,8 +280,8 @@ impl Store {
         .await
     }
 
-    /// Moves a job that waits or is parked to another route; false if it is in another state. It counts as an
-    /// attempt, so that whoever has read it for the old route cannot begin it.
+    /// Moves a waiting or parked job to another route; false if it is in another state. It counts as an attempt, so
+    /// that a worker that has read it for the old route cannot begin it.
     pub(crate) async fn move_job(&self, job: &SpooledJob, route: &str) -> Result<bool> {
         let (id, attempt, route, at) = (job.id.clone(), job.attempt, route.to_owned(), self.now());
         self.write(move |db| {
@@ -298,7 +295,7 @@ impl Store {
         .await
     }
 
-    /// Jobs that wait, are being printed, or are parked, oldest first.
+    /// Jobs that are waiting, printing or parked, oldest first.
     ///
     /// # Errors
     /// [`Kind::Storage`].
@@ -317,8 +314,8 @@ impl Store {
         .await
     }
 
-    /// What a crash left in the middle of printing becomes unknown; returns those jobs' ids. Only for the
-    /// till that is about to start its spool.
+    /// Marks jobs that a crash interrupted as unknown; returns their ids. Only for the till that is about to start its
+    /// spool.
     pub(crate) async fn park_interrupted_jobs(&self) -> Result<Vec<String>> {
         let at = self.now();
         self.write(move |db| {
@@ -333,7 +330,7 @@ impl Store {
     }
 }
 
-/// Queues a job inside a transaction of the caller's.
+/// Queues a job inside the caller's transaction.
 pub(super) fn queue(
     db: &Connection,
     id: &str,
@@ -358,21 +355,21 @@ pub(super) fn queue(
         return Ok(());
     }
     Err(Error::new(Kind::Input, format!("print job `{id}` exists with another content or route"))
-        .hint("give each piece of paper its own id")
+        .hint("use a separate id for each job")
         .into())
 }
 
-/// A content as it stands in the database.
+/// A content in its stored form.
 pub(super) fn text(content: &Content) -> Result<String> {
     json(content)
 }
 
 fn read(text: &str) -> Result<Content, Failure> {
-    // The version first: what a newer one holds may not even have the same shape.
+    // The version first: newer content may have a different structure.
     let Version { v } = from_json(text)?;
     if v != Content::VERSION {
         let reads = Content::VERSION;
-        return Err(Failure::row(format!("its content has version {v}, and this tresen reads {reads}")));
+        return Err(Failure::row(format!("its content has version {v}, this tresen reads {reads}")));
     }
     from_json(text)
 }
@@ -387,9 +384,9 @@ impl Listed for SpooledJob {
     }
 }
 
-/// There is no job with this id.
+/// The error for an unknown id.
 pub(crate) fn no_job(id: &str) -> Error {
-    Error::new(Kind::Input, format!("there is no print job `{id}`"))
+    Error::new(Kind::Input, format!("unknown print job `{id}`"))
 }
 
 fn job(row: &Row<'_>) -> Result<SpooledJob, Failure> {
@@ -432,5 +429,5 @@ struct Version {
 
 const COLUMNS: &str =
     "seq, id, route, state, attempt, copy, printer, proof, error, queued_at, changed_at, station, source, operator";
-/// Where `content` stands, if it is asked for after [`COLUMNS`].
+/// The column of `content`, when selected after [`COLUMNS`].
 const CONTENT: usize = 14;

@@ -1,7 +1,7 @@
 //! The payment journal in the database.
 //!
-//! Each change reads the intent, asks the rules of [`Entry`], and writes row and journal line, in one
-//! transaction of the one thread that writes.
+//! Each change reads the intent, applies the rules of [`Entry`], and writes row and journal line, in one transaction of
+//! the writer thread.
 
 use std::ops::Deref;
 
@@ -21,33 +21,33 @@ use crate::manager::lock;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct JournalEntry {
-    /// Its number; grows.
+    /// Its sequence number.
     pub seq: i64,
-    /// When.
+    /// When it was written.
     pub at: Timestamp,
-    /// What kind: of a payment `intent`, `approved`, `charged`, `partial`, `not-charged`, `unknown`, `settled`; of a
+    /// Its kind: for a payment `intent`, `approved`, `charged`, `partial`, `not-charged`, `unknown`, `settled`; for a
     /// sale `sale`, `tender`, `signed`, `closed`, `voided`; `epoch`, `pruned`.
     pub kind: String,
-    /// What it is about: an intent's or a sale's id.
+    /// The id of the payment or sale.
     pub key: String,
     /// Who did it.
     pub origin: Origin,
 }
 
-/// A payment as it is kept: what the journal knows of it, and what else is known.
+/// A stored payment: its journal entry and related records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoredPayment {
-    /// Its place in the listing.
+    /// Its position in the listing.
     pub seq: i64,
-    /// What was meant, approved, concluded, decided.
+    /// Intent, approval, result and decision.
     #[serde(flatten)]
     pub entry: Entry,
-    /// Of a reversal: the payment that it takes back.
+    /// For a reversal: the payment that it reverses.
     pub original: Option<IntentId>,
-    /// The reversal that took it back.
+    /// The reversal that reversed it.
     pub reversed_by: Option<IntentId>,
-    /// Who asked for it.
+    /// Who requested it.
     pub origin: Origin,
 }
 
@@ -59,12 +59,12 @@ impl Deref for StoredPayment {
 }
 
 impl Store {
-    /// The journal from the beginning, without its bodies.
+    /// The journal from the beginning, without the bodies.
     pub fn journal(&self) -> Query<'_, JournalEntry> {
         Query::new(self)
     }
 
-    /// The payments, in the order in which they were begun.
+    /// The payments, in the order they were initiated.
     pub fn payments(&self) -> Query<'_, StoredPayment> {
         Query::new(self)
     }
@@ -83,8 +83,8 @@ impl Store {
         .await
     }
 
-    /// Changes an intent if `allowed` and nobody else holds what it would hold then, and writes a line in
-    /// the journal.
+    /// Changes an intent if `allowed`, and if no other intent holds the reference it would hold then, and writes a
+    /// journal line.
     async fn change<T: Serialize>(
         &self,
         id: &IntentId,
@@ -109,7 +109,7 @@ impl Store {
             }
             let outcome = now.outcome();
             let (state, moved, receipt) = match &outcome {
-                // Of a partial payment `moved` is less than `minor`.
+                // For a partial payment `moved` is less than `minor`.
                 Some(payment) if payment.charge().is_some() => {
                     let state = if was.reversed_by.is_some() { "reversed" } else { "charged" };
                     (state, charged(&now), number(&now))
@@ -197,7 +197,7 @@ impl Journal for Store {
                     let (id, text): (String, String) = (row.get(0)?, row.get(1)?);
                     match from_json(&text) {
                         Ok(intent) => intents.push(intent),
-                        // It stays open and listed as unreadable; it keeps nobody else from paying.
+                        // It stays open and is listed as unreadable; other payments are not blocked.
                         Err(why) => tracing::error!(%id, %why, "an open payment cannot be read"),
                     }
                 }
@@ -221,7 +221,7 @@ impl Journal for Store {
     }
 }
 
-/// Who asks for a transaction, for as long as it is held.
+/// Registers who requests a transaction, for as long as it is held.
 #[must_use]
 pub(crate) struct AskedBy<'a> {
     store: &'a Store,
@@ -229,7 +229,7 @@ pub(crate) struct AskedBy<'a> {
 }
 
 impl Store {
-    /// Notes who asks for a transaction that is about to be journalled.
+    /// Records who requests a transaction that is about to be journalled.
     pub(crate) fn asked_by<'a>(&'a self, intent: &'a IntentId, origin: &Origin) -> AskedBy<'a> {
         let key = (*origin != Origin::default()).then_some(intent.0.as_str());
         if let Some(key) = key {
@@ -253,7 +253,7 @@ fn intend(db: &Connection, intent: &Intent, asked_by: Option<Origin>, at: &str, 
         Operation::Reversal { reference } => original(db, &intent.terminal, reference)?,
         _ => None,
     };
-    // A sale's attempt has the same key, and says who asked.
+    // A sale's attempt has the same key and records who requested it.
     let origin = db
         .prepare_cached("SELECT station, source, operator FROM tenders WHERE key = ?1")?
         .query_row([&intent.id.0], |row| Origin::read(row, 0))
@@ -284,13 +284,13 @@ fn intend(db: &Connection, intent: &Intent, asked_by: Option<Origin>, at: &str, 
     Ok(append(db, at, "intent", &intent.id.0, body, &origin)?)
 }
 
-/// The payment of a terminal that has this receipt number and stands, the newest.
+/// The latest valid payment of a terminal with this receipt number.
 fn original(db: &Connection, terminal: &str, reference: &Reference) -> rusqlite::Result<Option<String>> {
     if let Some(key) = reference.key() {
         let find = "SELECT id FROM intents WHERE held = ?1 AND terminal = ?2 AND operation = 'payment'";
         return db.query_row(find, [key.as_str(), terminal], |row| row.get(0)).optional();
     }
-    // One made of the number on the slip.
+    // A reference made from the number on the slip.
     let Some(receipt) = reference.field("receipt") else { return Ok(None) };
     db.query_row(
         "SELECT id FROM intents WHERE terminal = ?1 AND receipt = ?2 AND receipt IS NOT NULL
@@ -301,7 +301,7 @@ fn original(db: &Connection, terminal: &str, reference: &Reference) -> rusqlite:
     .optional()
 }
 
-/// Marks the payment that a reversal takes back, or takes the mark away.
+/// Marks the payment reversed by a reversal, or removes the mark.
 fn take_back(db: &Connection, reversal: &StoredPayment, stands: bool) -> rusqlite::Result<()> {
     let Some(original) = &reversal.original else { return Ok(()) };
     let id = &reversal.entry.intent.id.0;
@@ -319,7 +319,7 @@ fn take_back(db: &Connection, reversal: &StoredPayment, stands: bool) -> rusqlit
     Ok(())
 }
 
-/// Which intent holds the reference of this key.
+/// The intent that holds the reference of this key.
 fn holder(db: &Connection, key: &str) -> Result<Option<IntentId>, Failure> {
     let mut holder = db.prepare_cached("SELECT id FROM intents WHERE held = ?1 AND held IS NOT NULL")?;
     Ok(holder.query_row([key], |row| row.get(0)).optional()?.map(IntentId))
@@ -331,7 +331,7 @@ pub(super) fn find(db: &Connection, id: &str) -> Result<Option<StoredPayment>, F
     rows.next()?.map(stored).transpose()
 }
 
-/// A line in the journal, inside a transaction of the caller's.
+/// Appends a line to the journal, inside the caller's transaction.
 pub(super) fn append(
     db: &Connection,
     at: &str,
@@ -391,7 +391,7 @@ fn stored(row: &Row<'_>) -> Result<StoredPayment, Failure> {
     })
 }
 
-/// The word for an operation, and which way its money goes.
+/// The operation's name, and the direction of its money.
 fn operation(operation: &Operation) -> (&'static str, i64) {
     match operation {
         Operation::Payment => ("payment", 1),
@@ -401,19 +401,19 @@ fn operation(operation: &Operation) -> (&'static str, i64) {
     }
 }
 
-/// What moved, with its sign.
+/// The amount that moved, with its sign.
 fn charged(entry: &Entry) -> Option<i64> {
     let charge = entry.outcome()?.into_charge()?;
     Some(operation(&entry.intent.operation).1 * charge.amount.minor())
 }
 
-/// The receipt number of what was charged.
+/// The receipt number of the charge.
 fn number(entry: &Entry) -> Option<String> {
     let number = entry.outcome()?.into_charge()?.receipt_number?;
     Some(digits(&number).to_owned())
 }
 
-/// Leading zeros do not count.
+/// Without leading zeros.
 fn digits(number: &str) -> &str {
     number.trim_start_matches('0')
 }

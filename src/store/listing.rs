@@ -1,4 +1,4 @@
-//! Listings: page by page, and a row that cannot be read keeps no other from being listed.
+//! Listings: page by page; an unreadable row does not prevent the others from being listed.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -10,7 +10,7 @@ use tresen_hal::{BoxFuture, Result};
 use super::Store;
 use super::failure::Failure;
 
-/// A question for a page of rows, oldest first; await it.
+/// A query for a page of rows, oldest first; await it.
 ///
 /// ```no_run
 /// # async fn look(store: &tresen::Store) -> tresen::Result<()> {
@@ -35,27 +35,27 @@ pub struct Query<'a, T> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Listing<T> {
-    /// Those that could be read.
+    /// The readable rows.
     pub rows: Vec<T>,
-    /// Those that could not.
+    /// The unreadable rows.
     pub unreadable: Vec<Unreadable>,
-    /// There may be more: hand this to [`Query::after`].
+    /// If there may be more rows: the position to pass to [`Query::after`].
     pub next: Option<i64>,
 }
 
-/// A row that this version cannot read. It stays as it is.
+/// A row that this version cannot read. It is left unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unreadable {
-    /// Its place in the listing.
+    /// Its position in the listing.
     pub seq: i64,
     /// Its id.
     pub id: String,
-    /// Why.
+    /// Why it cannot be read.
     pub why: String,
 }
 
-/// What can be listed. The first two columns of `SQL` are the row's place and its id.
+/// Rows that can be listed. The first two columns of `SQL` are the row's position and its id.
 pub trait Listed: Sized + Send + 'static {
     #[doc(hidden)]
     const SQL: &'static str;
@@ -68,12 +68,12 @@ impl<'a, T: Listed> Query<'a, T> {
         Self { store, after: 0, limit: 1000, rows: PhantomData }
     }
 
-    /// Only rows after this place.
+    /// Only rows after this position.
     pub fn after(self, seq: i64) -> Self {
         Self { after: seq, ..self }
     }
 
-    /// At most this many rows; 1000 unless told, and never more than 10,000.
+    /// At most this many rows; default 1000, capped at 10,000.
     pub fn limit(self, rows: u32) -> Self {
         Self { limit: rows.clamp(1, 10_000), ..self }
     }

@@ -1,7 +1,7 @@
-//! Who has the database open: an OS lock on a file beside it, and in the file who that is.
+//! The lock of the database: an OS lock on a file beside it, whose text identifies the holder.
 //!
-//! The kernel holds the lock for an open file; it ends with the process, however that ends. The text
-//! is for people, and for recognising a restored backup: see [`super::Store::epoch`].
+//! The kernel ties the lock to the open file; it ends with the process, however that ends. The text is for people, and
+//! to detect a restored backup: see [`super::Store::epoch`].
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -12,7 +12,7 @@ use tresen_hal::{Error, Kind, Result, Retry};
 
 use super::failure;
 
-/// The lock on a database; dropped, it is free.
+/// The lock on a database; released on drop.
 pub(super) struct Lock {
     file: File,
     holder: String,
@@ -20,14 +20,14 @@ pub(super) struct Lock {
     witness: Witness,
 }
 
-/// How far the database beside the lock had come.
+/// The last known state of the database beside the lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Witness {
-    /// The till's id; empty where nothing is known.
+    /// The till's id; empty if unknown.
     pub(super) till: String,
-    /// Names of the last openings; more than one while an opening is under way.
+    /// Ids of the last openings; more than one while an opening is in progress.
     pub(super) openings: Vec<String>,
-    /// The journal's last line.
+    /// The number of the journal's last line.
     pub(super) reached: i64,
 }
 
@@ -47,7 +47,7 @@ impl Lock {
         let fault = |e| failure::file(e, &beside);
         let mut text = String::new();
         file.rewind().map_err(fault)?;
-        // What cannot be read says nothing; the lock itself holds all the same.
+        // An unreadable text is ignored; the lock itself is still valid.
         file.read_to_string(&mut text).ok();
         let before = Witness::read(&text);
         let program = std::env::current_exe().ok();
@@ -63,18 +63,18 @@ impl Lock {
         Ok(lock)
     }
 
-    /// What the last holder left.
+    /// The state recorded by the last holder.
     pub(super) fn before(&self) -> &Witness {
         &self.before
     }
 
-    /// Notes which database this is and how far it came.
+    /// Records which database this is and its state.
     pub(super) fn note(&mut self, witness: Witness) -> std::io::Result<()> {
         self.witness = witness;
         self.write()
     }
 
-    /// The journal has come this far. Not synced: behind is harmless, and a kill loses nothing.
+    /// Records the end of the journal. Not synced: lagging behind is harmless, and a kill loses nothing.
     pub(super) fn reached(&mut self, seq: i64) {
         if seq != self.witness.reached {
             self.witness.reached = seq;
@@ -84,7 +84,7 @@ impl Lock {
         }
     }
 
-    /// Overwrites in place, and cuts off afterwards: a reader never finds it empty.
+    /// Overwrites in place and truncates afterwards: a reader never finds it empty.
     fn write(&mut self) -> std::io::Result<()> {
         let text = format!(
             "{}till = {}\nopenings = {}\nreached = {}\n",
@@ -158,7 +158,7 @@ pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Makes a file readable by its owner only, whatever the umask says or said.
+/// Makes a file accessible to its owner only, regardless of the umask.
 pub(super) fn own(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     {
@@ -173,7 +173,7 @@ pub(super) fn own(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The holder is this very process.
+/// Whether the holder is this process.
 fn is_ours(file: &mut File) -> bool {
     let mut text = String::new();
     file.rewind().and_then(|()| file.read_to_string(&mut text)).ok();
@@ -196,7 +196,7 @@ fn held(path: &Path, file: &mut File) -> Error {
     Error::new(Kind::Busy, what)
         .at(path.display())
         .with_retry(Retry::AfterOperator)
-        .hint("ask that till, end it, or give this one a file of its own in `store`")
+        .hint("use that till, close it, or set another file in `store`")
 }
 
 fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
@@ -208,8 +208,7 @@ fn host() -> String {
     named.map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
-/// How long to wait for a till that is just closing, in another process and in this one, and how often
-/// to look.
+/// How long to wait for a till that is just closing, in another process and in this one, and how often to retry.
 const PATIENCE: Duration = Duration::from_secs(2);
 const OWN_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(5);

@@ -1,11 +1,11 @@
-//! What the database says of itself: the till's id, its epoch, how it was opened.
+//! Properties of the database: the till's id, its epoch, the id of its last opening.
 
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tresen_hal::Result;
 
-use super::failure::{self, told};
+use super::failure::{self, sql_error};
 use super::lock::{Lock, Witness};
 
 /// The till's id and epoch.
@@ -13,7 +13,7 @@ use super::lock::{Lock, Witness};
 pub(super) struct Meta {
     pub(super) till: String,
     pub(super) epoch: i64,
-    /// Names this opening of the database.
+    /// The id of this opening.
     pub(super) opening: String,
 }
 
@@ -24,10 +24,10 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Meta> {
     Ok(Meta { till, epoch, opening })
 }
 
-/// Names this opening in the database and in the lock file. A database that is behind what the lock
-/// file has seen, or that was opened elsewhere since, begins a new epoch.
+/// Writes the id of this opening to the database and to the lock file. A database that is behind the state in the lock
+/// file, or that was opened elsewhere since, begins a new epoch.
 pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, path: &Path) -> Result<Meta> {
-    let sql = |e| told(e, path);
+    let sql = |e| sql_error(e, path);
     let file = |e| failure::file(e, path);
     let meta = read(db).map_err(sql)?;
     let last = Some(meta.opening.clone()).filter(|opening| !opening.is_empty());
@@ -36,7 +36,7 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, pa
     let moved = last.as_ref().is_some_and(|last| before.till != meta.till || !before.openings.contains(last));
     let behind = before.till == meta.till && reached < before.reached;
     let opening = opening.to_owned();
-    // In this order a kill in between is not taken for a restored backup.
+    // In this order a kill in between is not mistaken for a restored backup.
     let both = last.clone().into_iter().chain([opening.clone()]).collect();
     let highest = if behind || moved { reached } else { reached.max(before.reached) };
     lock.note(Witness { till: meta.till.clone(), openings: both, reached: highest }).map_err(file)?;
@@ -70,7 +70,7 @@ pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str) -> rusqlite::Res
     Ok(epoch)
 }
 
-/// The number of the journal's last line, whether or not it is still kept.
+/// The number of the journal's last line, even if it was removed.
 pub(super) fn journal_end(db: &Connection) -> rusqlite::Result<i64> {
     let mut end = db.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")?;
     Ok(end.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))

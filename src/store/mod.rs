@@ -1,11 +1,11 @@
-//! One SQLite file holds what must survive: the payment journal, the print spool, the sales.
+//! One SQLite file holds everything that must survive: the payment journal, the print spool, the sales.
 //!
-//! WAL with `synchronous = FULL`: a commit that returned is on disk, also after a power cut. One thread
-//! writes and commits what has queued up in one transaction; two others read through connections of
-//! their own, one for questions about a single row, one for listings, so that a long listing delays
-//! neither a payment nor a print. Dropping a pending call discards the answer, not the write.
+//! WAL with `synchronous = FULL`: a commit that returned is on disk, even after a power cut. One thread writes and
+//! commits queued requests in one transaction; two others read through separate connections, one for single rows, one
+//! for listings, so that a long listing delays neither a payment nor a print. Dropping a pending call discards the
+//! answer, not the write.
 //!
-//! One process at a time writes: see [`Store::open`]. Tools look on with [`Store::open_read_only`].
+//! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
 pub(crate) mod failure;
 mod jobs;
@@ -41,7 +41,7 @@ pub use sales::{SaleState, SaleView, StoredTicket};
 use failure::Failure;
 use threads::{Opening, Reader, Writer};
 
-/// The open database. Clones share it; the last one dropped closes it.
+/// The open database. Clones share it; dropping the last one closes it.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -49,32 +49,32 @@ struct Inner {
     path: Arc<Path>,
     runtime: Arc<dyn Runtime>,
     till: String,
-    /// Names this opening.
+    /// The id of this opening.
     opening: String,
     epoch: AtomicI64,
-    /// None where the file was opened to be read only.
+    /// `None` if the file was opened read-only.
     writer: Option<Writer>,
     lookups: Reader,
     listings: Reader,
-    /// Held while a sale is closed: numbers are given one by one.
+    /// Held while a sale is closed: numbers are assigned one by one.
     closing: tokio::sync::Mutex<()>,
-    /// Who asks for transactions that are about to be journalled, by their key.
+    /// Who requested the transactions that are about to be journalled, by key.
     asked_by: Mutex<HashMap<String, Origin>>,
-    /// Attempts to pay that surely never reached their terminal, and why, until that is written.
+    /// Attempts to pay that certainly never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
 }
 
 impl Store {
-    /// Opens the database at `path` to write, making it or migrating it to this version where needed.
-    /// The file and those beside it (`-wal`, `-shm`, `.lock`) are readable by their owner only.
+    /// Opens the database at `path` for writing, creating it or migrating it to this version as needed. The file and
+    /// its companions (`-wal`, `-shm`, `.lock`) are accessible to their owner only.
     ///
     /// The lock on `till.db.lock` is held until the store is closed or its last clone is dropped; the file
     /// says in words who holds it. A process that ends, however it ends, lets go of it. If it is held, this waits up to
     /// two seconds for a till that is just closing, ten if that is one of this very process.
     ///
     /// # Errors
-    /// [`Kind::Busy`]: another till has it open; the error names it. [`Kind::Storage`]: not readable, not
-    /// a tresen database, or written by a newer version; such a file is left as it is.
+    /// [`Kind::Busy`]: another till has it open; the error names it. [`Kind::Storage`]: not readable, not a tresen
+    /// database, or written by a newer version; such a file is left unchanged.
     pub async fn open(path: &Path, runtime: Arc<dyn Runtime>) -> Result<Self> {
         let path: Arc<Path> = path.into();
         let opening = Opening { at: stamp(runtime.wall()), ids: [runtime.new_id(), runtime.new_id()] };
@@ -82,16 +82,16 @@ impl Store {
         Self::with(path, runtime, Some(writer), meta).await
     }
 
-    /// Opens the database at `path` to look at it, also while a till has it open. All that would write
-    /// is refused.
+    /// Opens the database at `path` read-only, even while a till has it open. All writes are refused.
     ///
     /// # Errors
-    /// [`Kind::Storage`]: there is no tresen database of this version.
+    /// [`Kind::Storage`]: not a tresen database of this version.
     pub async fn open_read_only(path: &Path, runtime: Arc<dyn Runtime>) -> Result<Self> {
         let path: Arc<Path> = path.into();
         let place = path.clone();
-        let read =
-            move || schema::open_read_only(&place).and_then(|db| meta::read(&db).map_err(|e| failure::told(e, &place)));
+        let read = move || {
+            schema::open_read_only(&place).and_then(|db| meta::read(&db).map_err(|e| failure::sql_error(e, &place)))
+        };
         let meta = runtime.run_blocking(read).await??;
         Self::with(path, runtime, None, meta).await
     }
@@ -119,30 +119,28 @@ impl Store {
         })))
     }
 
-    /// Where the database is.
+    /// The path of the database.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// The till's own id, a UUID made with the database. With [`Store::epoch`] and a ticket's number it
-    /// names the ticket everywhere.
+    /// The till's own id, a UUID created with the database. Together with [`Store::epoch`] and a ticket's number it
+    /// identifies the ticket globally.
     pub fn till(&self) -> &str {
         &self.0.till
     }
 
-    /// Counts the lives of this database, from 1. It rises when a backup was put in the place of a file
-    /// that had gone on: what is numbered afterwards may carry a number that was given before, and only
-    /// the epoch tells the two apart.
+    /// The epoch of this database, from 1. It is incremented when a backup has replaced a file that had continued: a
+    /// number assigned afterwards may have been assigned before, and only the epoch distinguishes the two.
     ///
-    /// A restored backup is recognised by the lock file, which keeps how far the database beside it had
-    /// come: a database that is behind it, or that was moved here without it, begins a new epoch. A
-    /// backup that brings its lock file back with it cannot be told; call [`Store::new_epoch`] after
-    /// restoring such a one.
+    /// A restored backup is recognised by the lock file, which records the state of the database beside it: a database
+    /// that is behind it, or that was moved here without it, begins a new epoch. A backup that restores its lock file
+    /// too cannot be recognised; call [`Store::new_epoch`] after restoring one.
     pub fn epoch(&self) -> i64 {
         self.0.epoch.load(Ordering::Relaxed)
     }
 
-    /// Begins a new epoch; returns it.
+    /// Begins a new epoch and returns it.
     ///
     /// # Errors
     /// [`Kind::Storage`].
@@ -153,8 +151,7 @@ impl Store {
         Ok(epoch)
     }
 
-    /// Moves what the WAL beside the database holds into the file itself, so that the file alone can be
-    /// copied away. Nothing is lost without it.
+    /// Checkpoints the WAL into the database file, so that the file alone can be copied. Nothing is lost without it.
     ///
     /// # Errors
     /// [`Kind::Storage`].
@@ -162,8 +159,8 @@ impl Store {
         self.writer()?.apart(|db| Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)).await
     }
 
-    /// Closes the database after what was asked for before: when this returns, the file is closed and another process
-    /// may open it. Every later call, of every clone, fails with [`Kind::Storage`].
+    /// Closes the database after all earlier requests: when this returns, the file is closed and another process can
+    /// open it. Every later call, on any clone, fails with [`Kind::Storage`].
     pub async fn close(&self) {
         self.0.lookups.close().await;
         self.0.listings.close().await;
@@ -172,8 +169,8 @@ impl Store {
         }
     }
 
-    /// Runs `work` in a transaction of the storage thread, alone or with others; if it fails, nothing of
-    /// it stays. When this returns `Ok`, it is on disk.
+    /// Runs `work` in a transaction on the writer thread, alone or with others; if it fails, it is rolled back. When
+    /// this returns `Ok`, it is on disk.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -181,7 +178,7 @@ impl Store {
         self.writer()?.call(work).await
     }
 
-    /// Reads a row or a few by an index.
+    /// Reads one or a few rows by an index.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -189,7 +186,7 @@ impl Store {
         self.0.lookups.call(work).await
     }
 
-    /// Reads what may take long.
+    /// Runs a read that may take long.
     async fn list<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -201,15 +198,15 @@ impl Store {
         self.0
             .writer
             .as_ref()
-            .ok_or_else(|| Error::new(Kind::Storage, "was opened to be read only").at(self.0.path.display()))
+            .ok_or_else(|| Error::new(Kind::Storage, "was opened read-only").at(self.0.path.display()))
     }
 
-    /// The time.
+    /// The current time.
     pub(crate) fn time(&self) -> Timestamp {
         self.0.runtime.wall()
     }
 
-    /// The time as it stands in columns.
+    /// The current time in its stored form.
     fn now(&self) -> String {
         stamp(self.0.runtime.wall())
     }
@@ -221,22 +218,22 @@ impl fmt::Debug for Store {
     }
 }
 
-/// RFC 3339 with six decimals always, so that text sorts as time does.
+/// RFC 3339 with exactly six decimals, so that text sorts by time.
 fn stamp(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
-/// A column of [`stamp`] as a time.
+/// Parses a column written with [`stamp`].
 fn time(text: &str) -> Result<Timestamp, Failure> {
     text.parse().map_err(|e| Failure::row(format!("`{text}` is not a time: {e}")))
 }
 
-/// A value as JSON text in a column.
+/// A value as JSON text for a column.
 fn json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::new(Kind::Input, "cannot be stored").because(e))
 }
 
-/// A column of JSON text as a value.
+/// Parses a column of JSON text.
 fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|e| Failure::row(e.to_string()))
 }

@@ -1,4 +1,4 @@
-//! How long what is done is kept.
+//! Removal of completed records.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use tresen_hal::Result;
 
 use super::{Origin, Store, journal, stamp};
 
-/// How much was thrown away.
+/// The number of removed records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pruned {
@@ -21,20 +21,19 @@ pub struct Pruned {
 }
 
 impl Store {
-    /// Throws away what ended before `before`: print jobs that are printed, taken, given up or
-    /// unreadable, closed and voided sales, and payments that are decided and belong to no sale that
-    /// is still here. What is open is never thrown away, however old; nor is the last charge of each
-    /// terminal, which recovery needs as evidence. A line of the journal stays as long as its payment
-    /// or sale does. Numbers go on where they were.
+    /// Removes records completed before `before`: print jobs that are printed, accepted, cancelled or unreadable,
+    /// closed and voided sales, and decided payments that belong to no remaining sale. Open records are never removed,
+    /// however old; nor is the last charge of each terminal, which recovery needs as evidence. A journal line stays as
+    /// long as its payment or sale. Numbering continues.
     ///
-    /// Which rows have to be kept, and for how long, is the law's affair: export them first.
+    /// Which records have to be kept, and for how long, is a legal matter: export them first.
     ///
     /// # Errors
-    /// [`Kind::Storage`](tresen_hal::Kind::Storage); then all of it is still there.
+    /// [`Kind::Storage`](tresen_hal::Kind::Storage); then nothing was removed.
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned> {
         let (before, at) = (stamp(before), self.now());
         self.write(move |db| {
-            // Numbers go on even if every closed sale is thrown away.
+            // Numbering continues even if every closed sale is removed.
             db.execute(
                 "INSERT INTO meta (key, value) SELECT 'number', CAST(max(number) AS TEXT) FROM sales WHERE number IS NOT NULL
                  HAVING max(number) IS NOT NULL ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -1,8 +1,8 @@
 //! Sales in the database: each step is written before the next begins.
 //!
-//! A change names the revision that it knows; if another station changed the sale since, nothing is
-//! written ([`Kind::Busy`]). What became of a card payment is not the sale's to say: it is read from the
-//! journal, under the attempt's key, in the same transaction.
+//! A change names the revision it is based on; if another station has changed the sale since, nothing is written
+//! ([`Kind::Busy`]). The outcome of a card payment is always read from the journal, under the attempt's key, in the
+//! same transaction.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -16,25 +16,25 @@ use super::listing::{Listed, Query};
 use super::{Origin, Store, from_json, jobs, journal, json, time};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket};
 
-/// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] has them.
+/// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoredTicket {
-    /// Its place in the listing, in the order in which sales were opened.
+    /// Its position in the listing, in the order sales were opened.
     pub seq: i64,
-    /// Its key, unique everywhere.
+    /// Its globally unique key.
     pub id: String,
-    /// Counts its changes.
+    /// Its revision; incremented with every change.
     pub rev: i64,
-    /// How far it is.
+    /// Its state.
     pub state: SaleState,
-    /// Its number; given when it is closed, without gaps in an epoch of a till.
+    /// Its number, assigned on closing, without gaps within an epoch of a till.
     pub number: Option<i64>,
     /// The epoch of its number.
     pub epoch: Option<i64>,
-    /// The sale that it gives back.
+    /// The sale that it refunds.
     pub original: Option<String>,
-    /// Its total; negative where money goes back.
+    /// Its total; negative where the customer gets money back.
     pub total: Amount,
     /// When it was opened.
     pub opened_at: Timestamp,
@@ -44,60 +44,60 @@ pub struct StoredTicket {
     pub origin: Origin,
 }
 
-/// How far a sale is.
+/// The state of a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SaleState {
-    /// Lines are added, or it is being paid.
+    /// Lines are being added, or it is being paid.
     Open,
     /// Paid and numbered.
     Closed,
-    /// Given up before it was paid.
+    /// Voided before it was paid.
     Voided,
 }
 
-/// A sale with its lines and tenders, as it is kept at one revision.
+/// A sale with its lines and tenders, at one revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SaleView {
-    /// Counts its changes.
+    /// Its revision; incremented with every change.
     pub rev: i64,
-    /// How far it is.
+    /// Its state.
     pub state: SaleState,
-    /// What nobody has paid yet; negative where the customer gets money back. An attempt whose outcome is not known
+    /// The amount still to be paid; negative where the customer gets money back. An attempt with an unknown outcome
     /// counts as paid.
     pub due: Amount,
-    /// An attempt is under way or its outcome is not known.
+    /// Whether an attempt is in progress or has an unknown outcome.
     pub pending: bool,
     /// The epoch of its number.
     pub epoch: Option<i64>,
-    /// What is sold.
+    /// The lines sold.
     pub ticket: Ticket,
-    /// How it was paid so far, attempt by attempt.
+    /// The attempts to pay so far, in order.
     pub tenders: Vec<Tender>,
-    /// What the fiscal device said, or that it was out of order.
+    /// The fiscal device's signature, or the record of its outage.
     pub signing: Option<Signing>,
-    /// What came of opening the drawer: `asked`, `opened`, or why it did not open.
+    /// The result of opening the drawer: `asked`, `opened`, or why it did not open.
     pub drawer: Option<String>,
     /// Who opened it.
     pub origin: Origin,
 }
 
-/// A step of paying that is about to begin, or that is done at once.
+/// A tender that is about to begin, or that completes at once.
 #[derive(Debug, Clone)]
 pub(crate) struct NewTender {
     pub(crate) kind: TenderKind,
     pub(crate) operation: TenderOperation,
-    /// Signed: negative where money goes back.
+    /// Signed: negative where the customer gets money back.
     pub(crate) asked: Amount,
     pub(crate) given: Option<Amount>,
     pub(crate) reference: Option<String>,
-    /// Nothing has to be asked of a device: it is taken with this.
+    /// No device is involved: the tender is taken as soon as it is written.
     pub(crate) taken: bool,
 }
 
-/// What closing writes.
+/// The data written on closing.
 #[derive(Debug, Clone)]
 pub(crate) struct Closing {
     pub(crate) number: NextNumber,
@@ -105,7 +105,7 @@ pub(crate) struct Closing {
     pub(crate) paper: Option<Paper>,
 }
 
-/// A piece of paper that is queued with a sale.
+/// A print job that is queued with a sale.
 #[derive(Debug, Clone)]
 pub(crate) struct Paper {
     pub(crate) id: String,
@@ -113,7 +113,7 @@ pub(crate) struct Paper {
     pub(crate) content: Content,
 }
 
-/// The number that the next closed sale gets.
+/// The number of the next sale to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NextNumber {
     pub(crate) epoch: i64,
@@ -121,7 +121,7 @@ pub(crate) struct NextNumber {
 }
 
 impl Store {
-    /// The sales, in the order in which they were opened, without their lines.
+    /// The sales, in the order they were opened, without their lines.
     pub fn tickets(&self) -> Query<'_, StoredTicket> {
         Query::new(self)
     }
@@ -170,13 +170,13 @@ impl Store {
         .await
     }
 
-    /// One sale with all that belongs to it.
+    /// One sale with its lines and tenders.
     pub(crate) async fn sale(&self, id: &str) -> Result<Option<SaleView>> {
         let id = id.to_owned();
         self.read(move |db| record(db, &id)).await
     }
 
-    /// Closed sales with their lines, by number.
+    /// Closed sales with their lines, in order of number.
     pub(crate) async fn closed_sales(&self, after: i64, limit: u32) -> Result<Vec<SaleView>> {
         self.list(move |db| {
             let mut closed = db.prepare_cached(
@@ -202,7 +202,7 @@ impl Store {
         .await
     }
 
-    /// Writes the next attempt at paying; returns its key, too.
+    /// Writes the next attempt to pay; also returns its key.
     pub(crate) async fn begin_tender(
         &self,
         id: &str,
@@ -219,7 +219,7 @@ impl Store {
                     row.get(0)
                 })?;
             let key = format!("{id}/{attempt}");
-            let (kind, name) = new.kind.words();
+            let (kind, name) = new.kind.columns();
             db.execute(
                 "INSERT INTO tenders (key, sale, attempt, kind, name, operation, asked, taken, given, reference, state,
                  opening, at, changed_at, station, source, operator)
@@ -253,14 +253,14 @@ impl Store {
         .await
     }
 
-    /// Notes that an attempt surely never reached its terminal; the next [`Store::follow_tenders`] of its
-    /// sale writes that down.
+    /// Records that an attempt certainly never reached its terminal; the next [`Store::follow_tenders`] of its sale
+    /// writes that down.
     pub(crate) fn never_sent(&self, key: &str, why: &str) {
         self.0.never_sent.lock().expect("no holder of this lock panics").insert(key.to_owned(), why.to_owned());
     }
 
-    /// Reads in the journal what became of the card attempts of an open sale, and writes it down. What the
-    /// journal does not know was never sent if it began in an earlier opening, or if that was noted.
+    /// Updates the card attempts of an open sale from the journal. An attempt missing from the journal was never sent
+    /// if it began in an earlier opening, or if that was recorded.
     pub(crate) async fn follow_tenders(&self, id: &str) -> Result<SaleView> {
         let (id, at, opening) = (id.to_owned(), self.now(), self.0.opening.clone());
         let never_sent = self.0.never_sent.lock().expect("no holder of this lock panics").clone();
@@ -310,7 +310,7 @@ impl Store {
         Ok(record)
     }
 
-    /// Writes what the fiscal device said, or that it said nothing.
+    /// Writes the result of signing.
     pub(crate) async fn sign_sale(&self, id: &str, rev: i64, signing: &Signing) -> Result<SaleView> {
         let (id, body, at) = (id.to_owned(), json(signing)?, self.now());
         self.write(move |db| {
@@ -323,12 +323,12 @@ impl Store {
         .await
     }
 
-    /// Held while the number is looked up, the receipt composed and the sale closed.
+    /// Held while the number is determined, the receipt composed and the sale closed.
     pub(crate) async fn closing(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.closing.lock().await
     }
 
-    /// The number that the next closed sale gets.
+    /// The number of the next sale to be closed.
     pub(crate) async fn next_number(&self) -> Result<NextNumber> {
         self.read(next_number).await
     }
@@ -342,7 +342,7 @@ impl Store {
         };
         self.write(move |db| {
             if next_number(db)? != closing.number {
-                return Err(Error::new(Kind::Busy, "the number was given to another sale").into());
+                return Err(Error::new(Kind::Busy, "the number was assigned to another sale").into());
             }
             step(db, &id, rev, &at)?;
             db.execute(
@@ -363,7 +363,7 @@ impl Store {
         .await
     }
 
-    /// Gives an open sale up.
+    /// Voids an open sale.
     pub(crate) async fn void_sale(&self, id: &str, rev: i64, why: &str, origin: &Origin) -> Result<SaleView> {
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         let body = json(&serde_json::json!({ "why": why }))?;
@@ -376,7 +376,7 @@ impl Store {
         .await
     }
 
-    /// Writes that the drawer is about to be opened for this sale; false if it was before.
+    /// Records that the drawer is about to be opened for this sale; false if that was done before.
     pub(crate) async fn ask_for_drawer(&self, id: &str) -> Result<bool> {
         let id = id.to_owned();
         self.write(move |db| {
@@ -386,7 +386,7 @@ impl Store {
         .await
     }
 
-    /// Writes what came of opening the drawer.
+    /// Records the result of opening the drawer.
     pub(crate) async fn drawer_ended(&self, id: &str, how: &str) -> Result<()> {
         let (id, how) = (id.to_owned(), how.to_owned());
         self.write(move |db| {
@@ -397,14 +397,14 @@ impl Store {
     }
 }
 
-/// What nobody has paid or is about to pay.
+/// The amount not covered by tenders taken or pending.
 fn due(ticket: &Ticket, tenders: &[Tender]) -> Amount {
     let paid: i128 = tenders.iter().map(|t| i128::from(t.counts().minor())).sum();
     let due = i128::from(ticket.total().minor()) - paid;
     Amount::new(due.clamp(i64::MIN.into(), i64::MAX.into()) as i64, ticket.total().currency())
 }
 
-/// How an attempt stands by the journal.
+/// The state of an attempt according to the journal.
 pub(crate) struct TenderEnd {
     state: TenderState,
     taken: i64,
@@ -421,7 +421,9 @@ impl TenderEnd {
             Some(Payment::Unknown(unknown)) => {
                 Self { state: TenderState::Unknown, taken: 0, why: Some(unknown.why.clone()) }
             }
-            Some(_) | None => Self { state: TenderState::Unknown, taken: 0, why: Some("it is not decided yet".into()) },
+            Some(_) | None => {
+                Self { state: TenderState::Unknown, taken: 0, why: Some("the outcome is not decided yet".into()) }
+            }
         }
     }
 
@@ -430,7 +432,7 @@ impl TenderEnd {
     }
 }
 
-/// Raises the revision of an open sale, if it is the one that the caller knows.
+/// Increments the revision of an open sale, if it is the one known to the caller.
 fn step(db: &Connection, id: &str, rev: i64, at: &str) -> Result<(), Failure> {
     let applied = db.execute(
         "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2 AND state = 'open'",
@@ -447,15 +449,15 @@ fn overtaken(db: &Connection, id: &str, rev: i64) -> rusqlite::Result<Error> {
         })
         .optional()?;
     Ok(match row {
-        None => Error::new(Kind::Input, format!("there is no sale `{id}`")),
+        None => Error::new(Kind::Input, format!("unknown sale `{id}`")),
         Some((_, state)) if state != "open" => Error::new(Kind::Input, format!("sale `{id}` is {state}")),
         Some((now, _)) => changed(id, now, rev),
     })
 }
 
-/// Another station was faster.
+/// The error for a sale changed by another station.
 pub(crate) fn changed(id: &str, now: i64, known: i64) -> Error {
-    let what = format!("sale `{id}` was changed in the meantime: it is at revision {now}, and you know {known}");
+    let what = format!("sale `{id}` was changed in the meantime: it is at revision {now}, the request was for {known}");
     Error::new(Kind::Busy, what).with_retry(Retry::Now).hint("read it again")
 }
 
@@ -471,7 +473,7 @@ fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
 }
 
 fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
-    record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("there is no sale `{id}`")).into())
+    record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")).into())
 }
 
 fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
@@ -489,7 +491,7 @@ fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
     ticket.closed_at = row.get::<_, Option<String>>(11)?.map(|at| time(&at)).transpose()?;
     let body: Body = from_json(&row.get::<_, String>(7)?)?;
     if body.v != VERSION {
-        return Err(Failure::row(format!("sale `{id}` has version {}, and this tresen reads {VERSION}", body.v)));
+        return Err(Failure::row(format!("sale `{id}` has version {}, this tresen reads {VERSION}", body.v)));
     }
     for line in body.lines {
         ticket.add(line).map_err(|e| Failure::row(e.to_string()))?;
@@ -564,7 +566,7 @@ fn currency(code: &str) -> Result<Currency, Failure> {
     code.parse().map_err(|e: Error| Failure::row(e.to_string()))
 }
 
-/// What is for sale, as it stands in the database.
+/// The stored form of a ticket's content.
 #[derive(Serialize, Deserialize)]
 struct Body {
     v: u32,
@@ -604,5 +606,5 @@ impl Listed for StoredTicket {
     }
 }
 
-/// The version of tickets that this tresen writes and reads.
+/// The ticket version that this tresen writes and reads.
 const VERSION: u32 = 1;

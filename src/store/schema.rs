@@ -7,22 +7,21 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tresen_hal::{Error, Kind, Result};
 
-use super::failure::{file, told};
+use super::failure::{file, sql_error};
 use super::lock::{beside, own};
 
-/// One step each; never changed once released. The version is the number of steps taken.
+/// One entry per step; never changed once released. The version is the number of steps applied.
 ///
-/// Times are RFC 3339 with six decimals, so that they sort as text. Money is counted in the currency's
-/// minor unit and negative where it goes back to the customer. `station`, `source` and `operator` are
-/// the caller's words: [`super::Origin`].
+/// Times are RFC 3339 with six decimals, so that they sort as text. Money is in the currency's minor unit, negative
+/// where the customer gets it back. `station`, `source` and `operator` come from the caller: [`super::Origin`].
 const MIGRATIONS: [&str; 1] = ["
-    -- The till's id and epoch, and how the file was opened last.
+    -- The till's id and epoch, and the id of the last opening.
     CREATE TABLE meta (
         key           TEXT PRIMARY KEY,
         value         TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    -- What was asked of a payment terminal, and what came of it.
+    -- Transactions requested from a payment terminal, and their outcome.
     CREATE TABLE intents (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         id            TEXT NOT NULL UNIQUE,
@@ -30,12 +29,12 @@ const MIGRATIONS: [&str; 1] = ["
         operation     TEXT NOT NULL,
         minor         INTEGER NOT NULL,
         currency      TEXT NOT NULL,
-        -- What moved; null while that is not known.
+        -- The amount that moved; null while unknown.
         moved         INTEGER,
         at            TEXT NOT NULL,
         state         TEXT NOT NULL
                       CHECK (state IN ('open', 'approved', 'unknown', 'charged', 'not-charged', 'reversed')),
-        -- Of a reversal: the intent that it takes back. Of what was taken back: by which.
+        -- For a reversal: the intent it reverses. For a reversed intent: its reversal.
         original      TEXT,
         reversed_by   TEXT,
         -- The receipt number on the slip.
@@ -53,10 +52,10 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX intents_open ON intents (terminal, seq) WHERE state IN ('open', 'approved', 'unknown');
     CREATE INDEX intents_stand ON intents (terminal, seq) WHERE state = 'charged';
     CREATE INDEX intents_receipt ON intents (terminal, receipt) WHERE receipt IS NOT NULL;
-    -- One transaction of a terminal stands for one intent.
+    -- A transaction of a terminal belongs to one intent only.
     CREATE UNIQUE INDEX intents_held ON intents (held) WHERE held IS NOT NULL;
 
-    -- What happened, in order; only ever appended to.
+    -- Append-only, in order of events.
     CREATE TABLE journal (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         at            TEXT NOT NULL,
@@ -69,7 +68,7 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX journal_key ON journal (key);
 
-    -- Paper.
+    -- Print jobs.
     CREATE TABLE jobs (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         id            TEXT NOT NULL UNIQUE,
@@ -92,20 +91,20 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX jobs_waiting ON jobs (route, seq) WHERE state = 'queued';
     CREATE INDEX jobs_state ON jobs (state, changed_at);
 
-    -- What is sold. Open sales have an id, closed ones a number, too.
+    -- Sales. Open sales have an id, closed ones also a number.
     CREATE TABLE sales (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         id            TEXT NOT NULL UNIQUE,
-        -- Counts the changes: who changes it says which one it knows.
+        -- The revision: every change names the one it is based on.
         rev           INTEGER NOT NULL DEFAULT 1,
         state         TEXT NOT NULL CHECK (state IN ('open', 'closed', 'voided')),
-        -- The sale that this one gives back, wholly or in part.
+        -- The sale that this one refunds, in full or in part.
         original      TEXT,
         minor         INTEGER NOT NULL,
         currency      TEXT NOT NULL,
         -- The ticket: {\"v\":1,\"lines\":...}
         body          TEXT NOT NULL,
-        -- What the fiscal device said, or why it said nothing.
+        -- The fiscal device's signature, or the record of its outage.
         signature     TEXT,
         drawer        TEXT,
         opened_at     TEXT NOT NULL,
@@ -121,27 +120,26 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX sales_open ON sales (seq) WHERE state = 'open';
     CREATE INDEX sales_original ON sales (original) WHERE original IS NOT NULL;
 
-    -- How it is paid: each attempt, also those that came to nothing. A card attempt's key is its
-    -- intent's id.
+    -- Attempts to pay, including failed ones. A card attempt's key is its intent's id.
     CREATE TABLE tenders (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         key           TEXT NOT NULL UNIQUE,
         sale          TEXT NOT NULL REFERENCES sales (id) ON DELETE CASCADE,
         attempt       INTEGER NOT NULL,
         kind          TEXT NOT NULL CHECK (kind IN ('card', 'cash', 'other')),
-        -- The terminal, or the vendor's own word.
+        -- The terminal, or the vendor's own name.
         name          TEXT NOT NULL,
         operation     TEXT NOT NULL CHECK (operation IN ('payment', 'refund', 'reversal')),
         asked         INTEGER NOT NULL,
         taken         INTEGER NOT NULL DEFAULT 0,
-        -- Cash: what the customer handed over; what came back is the difference.
+        -- Cash: the amount handed over; the change is the difference.
         given         INTEGER,
-        -- The attempt that this one takes back, or the vendor's own reference.
+        -- The attempt that this one reverses, or the vendor's own reference.
         reference     TEXT,
         state         TEXT NOT NULL CHECK (state IN ('begun', 'taken', 'refused', 'unknown')),
         why           TEXT,
-        -- In which opening of the database it began: an attempt of an earlier one that the journal does
-        -- not know was never sent.
+        -- The opening of the database in which it began: an attempt of an earlier one that is missing
+        -- from the journal was never sent.
         opening       TEXT NOT NULL,
         at            TEXT NOT NULL,
         changed_at    TEXT NOT NULL,
@@ -152,11 +150,11 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
 "];
 
-/// Opens and, where needed, makes or migrates the database.
+/// Opens the database, creating or migrating it as needed.
 pub(super) fn open(path: &Path, till: &str) -> Result<Connection> {
     let fault = |what: &str| Error::new(Kind::Storage, what).at(path.display());
     look(path)?;
-    let failed = |e: rusqlite::Error| told(e, path);
+    let failed = |e: rusqlite::Error| sql_error(e, path);
     make(path).map_err(|e| file(e, path))?;
     let mut db = Connection::open(path).map_err(failed)?;
     let (application, version) = versions(&db).map_err(failed)?;
@@ -166,9 +164,9 @@ pub(super) fn open(path: &Path, till: &str) -> Result<Connection> {
     db.busy_timeout(BUSY).map_err(failed)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     db.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    migrate(&mut db, till).map_err(|e| fault("cannot be migrated; it is as it was").because(e))?;
-    // Only now: what WAL holds is not in the file's header, by which the next start knows its own
-    // database, also after a crash.
+    migrate(&mut db, till).map_err(|e| fault("cannot be migrated; it was left unchanged").because(e))?;
+    // Only now: data in the WAL is not in the file's header, by which the next start recognises its own database, even
+    // after a crash.
     db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     for end in ["", "-wal", "-shm"] {
         match own(&beside(path, end)) {
@@ -180,9 +178,9 @@ pub(super) fn open(path: &Path, till: &str) -> Result<Connection> {
     Ok(db)
 }
 
-/// Opens a database of this version, to look only.
+/// Opens a database of this version read-only.
 pub(super) fn open_read_only(path: &Path) -> Result<Connection> {
-    let failed = |e: rusqlite::Error| told(e, path);
+    let failed = |e: rusqlite::Error| sql_error(e, path);
     if look(path)?.is_none() {
         return Err(file(std::io::ErrorKind::NotFound.into(), path));
     }
@@ -199,13 +197,13 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection> {
     Ok(db)
 }
 
-/// Looks at the file's header and refuses what is not ours. The header is read before SQLite opens the
+/// Checks the file's header and refuses files that are not tresen databases. The header is read before SQLite opens the
 /// file, because opening alone may write to it.
 pub(super) fn look(path: &Path) -> Result<Option<(i32, i32)>> {
     let known = header(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::InvalidData => Error::new(Kind::Storage, "is not a database; it was left as it is")
+        std::io::ErrorKind::InvalidData => Error::new(Kind::Storage, "is not a database; it was left unchanged")
             .at(path.display())
-            .hint("name another file in `store`"),
+            .hint("set another file in `store`"),
         _ => file(e, path),
     })?;
     if let Some((application, version)) = known {
@@ -214,7 +212,7 @@ pub(super) fn look(path: &Path) -> Result<Option<(i32, i32)>> {
     Ok(known)
 }
 
-/// Makes the file, so that it is the owner's alone before anything is in it.
+/// Creates the file, so that it is accessible to its owner only before it has any content.
 fn make(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -243,7 +241,7 @@ fn migrate(db: &mut Connection, till: &str) -> rusqlite::Result<()> {
     step.pragma_update(None, "application_id", APPLICATION)?;
     step.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
     step.commit()?;
-    // A file that was in WAL mode already: the new version belongs into its header.
+    // If the file was already in WAL mode, the new version must be written to its header.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
@@ -255,19 +253,19 @@ fn versions(db: &Connection) -> rusqlite::Result<(i32, i32)> {
 fn check(path: &Path, application: i32, version: i32) -> Result<()> {
     let refuse = |what: String, hint: &str| Err(Error::new(Kind::Storage, what).at(path.display()).hint(hint));
     if application != APPLICATION {
-        let what = "is a database of another program; it was left as it is";
-        return refuse(what.into(), "name another file in `store`");
+        let what = "is a database of another program; it was left unchanged";
+        return refuse(what.into(), "set another file in `store`");
     }
     let ours = MIGRATIONS.len() as i32;
     if version > ours {
-        let what = format!("has schema version {version}, and this tresen knows up to {ours}; it was left as it is");
-        return refuse(what, "update tresen, or name another file in `store`");
+        let what = format!("has schema version {version}, this tresen supports up to {ours}; it was left unchanged");
+        return refuse(what, "update tresen, or set another file in `store`");
     }
     Ok(())
 }
 
-/// Application id and user version from the file's header (SQLite file format, section 1.3), or
-/// none for a file that is missing or empty.
+/// Application id and user version from the file's header (SQLite file format, section 1.3), or `None` for a missing or
+/// empty file.
 fn header(path: &Path) -> std::io::Result<Option<(i32, i32)>> {
     let mut head = [0; 100];
     let mut file = match File::open(path) {
@@ -286,9 +284,9 @@ fn header(path: &Path) -> std::io::Result<Option<(i32, i32)>> {
     Ok(Some((number(68), number(60))))
 }
 
-/// Marks the file as ours, in SQLite's `application_id`: "tres".
+/// Identifies the file as ours, in SQLite's `application_id`: "tres".
 const APPLICATION: i32 = 0x7472_6573;
-/// How long to wait for another program that looks at the file.
+/// How long to wait for another program that reads the file.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Till {
         Store::open(&self.db(), Arc::new(SystemRuntime::new())).await.expect("opens")
     }
 
-    /// A connection of another program.
+    /// A second connection, as from another program.
     fn beside(&self) -> Connection {
         Connection::open(self.db()).expect("opens")
     }
@@ -50,7 +50,7 @@ async fn the_store_keeps_what_every_journal_promises() {
     tresen_payment::testing::journal(&till.open().await).await;
 }
 
-/// A listing that stands still in the middle, and a payment and a print at the same time.
+/// A listing that hangs halfway, with a payment and a print at the same time.
 #[tokio::test]
 async fn a_listing_that_hangs_delays_neither_a_payment_nor_a_print() {
     let till = Till::new();
@@ -114,7 +114,7 @@ async fn of_requests_that_are_committed_together_a_failing_one_fails_alone() {
         tokio::spawn(async move { store.queue_job(id, "kitchen", &content(word), &Origin::new()).await })
     };
     let requests = [queue("a", "A"), queue("a", "another"), queue("b", "B")];
-    // On this one thread each has handed its work over once it has been polled.
+    // On this single thread each call has queued its work once it was polled.
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;
     go_on.send(()).expect("it waits");
@@ -127,7 +127,7 @@ async fn of_requests_that_are_committed_together_a_failing_one_fails_alone() {
     assert_eq!(store.jobs().await.expect("listed").iter().map(|j| &*j.id).collect::<Vec<_>>(), ["a", "b"]);
 }
 
-/// The commit itself fails: a foreign key that is checked at its end.
+/// The commit itself fails: a foreign key that is checked at the end.
 #[tokio::test]
 async fn what_could_not_be_committed_is_answered_as_failed() {
     let till = Till::new();
@@ -166,10 +166,10 @@ async fn a_full_disk_is_called_a_full_disk_and_nothing_else_is() {
     store.queue_job("a", "kitchen", &large, &Origin::new()).await.expect("room again");
     let error =
         store.write(|db| Ok(db.execute("INSERT INTO meta VALUES ('till', 'x')", [])?)).await.expect_err("twice");
-    assert!(!error.to_string().contains("disk") && error.to_string().contains("does not fit"), "{error}");
+    assert!(!error.to_string().contains("disk") && error.to_string().contains("conflicts with stored data"), "{error}");
 }
 
-/// What is asked before each payment and each print must not read through the history.
+/// Queries made before each payment and each print must not scan the history.
 #[tokio::test]
 async fn the_questions_of_every_day_use_an_index() {
     let till = Till::new();
@@ -223,7 +223,7 @@ async fn a_job_that_cannot_be_read_is_marked_and_the_next_one_is_printed() {
     assert_eq!((listed.len(), &*listed.unreadable[0].id), (3, "d"));
 }
 
-/// The stored form lasts: these texts were not written by our serialiser. RFC 4648: `1b 40` is `G0A=`.
+/// The stored format is permanent: these texts were not written by our serialiser. RFC 4648: `1b 40` is `G0A=`.
 #[tokio::test]
 async fn contents_that_earlier_tills_stored_can_be_read() {
     let till = Till::new();
@@ -258,7 +258,7 @@ async fn raw_bytes_stand_in_the_database_as_they_are_documented() {
     assert_eq!(text, r#"{"v":1,"raw":{"language":"escpos","bytes":"G0A="}}"#);
 }
 
-/// A text that is not UTF-8 used to stop its route.
+/// A text that is not UTF-8 used to block its route.
 #[tokio::test]
 async fn a_content_that_is_no_text_keeps_no_other_job_waiting() {
     let till = Till::new();
@@ -322,7 +322,7 @@ async fn a_payment_that_was_taken_back_says_so_and_money_that_goes_back_is_negat
     let payments = store.payments().await.expect("listed");
     assert_eq!(payments[0].reversed_by, Some(IntentId("back".into())));
     assert_eq!(payments[1].original, Some(IntentId("sale".into())));
-    // The terminal takes the reversal back: the payment stands again.
+    // The terminal revokes the reversal: the payment is valid again.
     let reversed = NotCharged::new(IntentId("back".into()), Reason::Reversed, None, "taken back");
     store.conclude(&IntentId("back".into()), &Payment::NotCharged(reversed)).await.expect("written");
     assert_eq!(row("sale").0, "charged");
@@ -404,7 +404,7 @@ async fn a_backup_that_is_put_back_begins_a_new_epoch_and_a_restart_does_not() {
     }
     drop(till.open().await);
     let restore = || {
-        // Whoever gets the lock finds it closed.
+        // Once the lock is available, the file must be closed.
         drop(lock::Lock::take(&till.db(), "now").expect("free"));
         for end in ["-wal", "-shm"] {
             std::fs::remove_file(lock::beside(&till.db(), end)).ok();
@@ -418,7 +418,7 @@ async fn a_backup_that_is_put_back_begins_a_new_epoch_and_a_restart_does_not() {
     assert_eq!(kinds, ["intent", "epoch"]);
     assert_eq!(store.new_epoch().await.expect("written"), 3);
     drop(store);
-    // Moved to another folder without its lock file: nobody knows whether the old one goes on.
+    // Moved to another folder without its lock file: whether the old one is still in use is unknown.
     let elsewhere = Till::new();
     std::fs::copy(&backup, elsewhere.db()).expect("moved");
     assert_eq!(elsewhere.open().await.epoch(), 2);

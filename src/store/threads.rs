@@ -1,4 +1,4 @@
-//! The threads of the store: one that writes, with group commit, and those that read.
+//! The threads of the store: one writer with group commit, and the readers.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,18 +10,18 @@ use tokio::sync::oneshot;
 use tresen_hal::runtime::Worker;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
-use super::failure::{Failure, again, told};
+use super::failure::{Failure, again, sql_error};
 use super::lock::{Lock, Wait};
 use super::{meta, schema};
 use crate::manager::lock;
 
-/// The connection that writes, and the thread that uses it.
+/// The writing connection and its thread.
 pub(super) struct Writer {
     worker: Worker,
     shared: Arc<Writing>,
 }
 
-/// A connection that only reads, and the thread that uses it.
+/// A read-only connection and its thread.
 pub(super) struct Reader {
     worker: Worker,
     db: Arc<Mutex<Option<Connection>>>,
@@ -30,34 +30,34 @@ pub(super) struct Reader {
 
 struct Writing {
     calls: Mutex<VecDeque<Call>>,
-    /// None once it is closed. In this order: whoever gets the lock finds the file closed.
+    /// `None` once closed. Dropped in this order: the file is closed before the lock is released.
     open: Mutex<Option<(Connection, Lock)>>,
     path: Arc<Path>,
 }
 
-/// What is needed to open a database anew.
+/// The values needed to open a database.
 pub(super) struct Opening {
-    /// The time, as it stands in columns.
+    /// The current time in its stored form.
     pub(super) at: String,
-    /// Two fresh ids: of the till, if the database is new, and of this opening.
+    /// Two new ids: of the till, if the database is new, and of this opening.
     pub(super) ids: [String; 2],
 }
 
-/// A piece of work outside of any transaction; it answers by itself.
+/// Work outside any transaction; it sends its own answer.
 type Job = Box<dyn FnOnce(&Connection, &Path) + Send>;
 
 enum Call {
-    /// Inside a transaction, with others.
+    /// Inside a transaction, together with others.
     Together(Box<dyn Work>),
-    /// Outside of any transaction.
+    /// Outside any transaction.
     Apart(Job),
 }
 
-/// A piece of work and the one who waits for it.
+/// Work and the caller waiting for it.
 trait Work: Send {
-    /// Does it, inside its savepoint; `Err` rolls it back.
+    /// Runs it inside its savepoint; `Err` rolls it back.
     fn run(&mut self, db: &Connection, path: &Path) -> Result<(), ()>;
-    /// After the commit, or with why there was none.
+    /// Answers after the commit, or with the reason why it failed.
     fn answer(self: Box<Self>, lost: Option<&Error>);
 }
 
@@ -72,7 +72,7 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, Failure> + Send> Work for Requ
         let work = self.work.take().ok_or(())?;
         // A panic goes down alone: the others in this transaction are not its callers.
         let done = match catch_unwind(AssertUnwindSafe(|| work(db))) {
-            Ok(done) => done.map_err(|failure| failure.told(path)),
+            Ok(done) => done.map_err(|failure| failure.into_error(path)),
             Err(_) => Err(panicked()),
         };
         let ended = if done.is_ok() { Ok(()) } else { Err(()) };
@@ -82,11 +82,11 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, Failure> + Send> Work for Requ
 
     fn answer(self: Box<Self>, lost: Option<&Error>) {
         let answer = match (self.done, lost) {
-            // What it failed of itself says more than what became of the others.
+            // Its own error is more specific than that of the commit.
             (Some(Err(own)), _) => Err(own),
             (_, Some(lost)) => Err(again(lost)),
             (Some(Ok(done)), None) => Ok(done),
-            (None, None) => Err(gone()),
+            (None, None) => Err(closed()),
         };
         self.answer.send(answer).ok();
     }
@@ -132,24 +132,24 @@ impl Writer {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         self.hand_in(Call::Together(Box::new(Request { work: Some(work), done: None, answer })));
-        answered.await.map_err(|_| gone())?
+        answered.await.map_err(|_| closed())?
     }
 
-    /// Runs `work` between two transactions.
+    /// Runs `work` between transactions.
     pub(super) async fn apart<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(move |db: &Connection, path: &Path| {
-            let done = catch_unwind(AssertUnwindSafe(|| work(db).map_err(|failure| failure.told(path))));
+            let done = catch_unwind(AssertUnwindSafe(|| work(db).map_err(|failure| failure.into_error(path))));
             answer.send(done.unwrap_or_else(|_| Err(panicked()))).ok();
         });
         self.hand_in(Call::Apart(work));
-        answered.await.map_err(|_| gone())?
+        answered.await.map_err(|_| closed())?
     }
 
-    /// Closes the database after what was handed in before. Every later call is refused.
+    /// Closes the database after all earlier requests. Every later call is refused.
     pub(super) async fn close(&self) {
         let shared = self.shared.clone();
         on(&self.worker, move || shared.close()).await.ok();
@@ -163,7 +163,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Closing may take a while: the thread does it, after what was handed in.
+    /// Closing may take a while: the thread does it, after all earlier requests.
     fn drop(&mut self) {
         let shared = self.shared.clone();
         self.worker.run(Box::new(move || shared.close()));
@@ -171,7 +171,7 @@ impl Drop for Writer {
 }
 
 impl Writing {
-    /// Takes what has queued up, commits it together, and answers.
+    /// Takes all queued requests, commits them together, and answers.
     fn serve(&self) {
         let mut open = lock(&self.open);
         let calls: Vec<_> = {
@@ -179,7 +179,7 @@ impl Writing {
             let together = calls.len().min(BATCH);
             calls.drain(..together).collect()
         };
-        // Dropped, a call answers that the database is closed.
+        // Dropping a request answers that the database is closed.
         let Some((db, held)) = open.as_mut() else { return };
         let mut batch = VecDeque::new();
         for call in calls {
@@ -215,13 +215,13 @@ impl Reader {
     ) -> Result<T> {
         let (db, path) = (self.db.clone(), self.path.clone());
         let asked = on(&self.worker, move || match lock(&db).as_ref() {
-            Some(db) => work(db).map_err(|failure| failure.told(&path)),
-            None => Err(gone()),
+            Some(db) => work(db).map_err(|failure| failure.into_error(&path)),
+            None => Err(closed()),
         });
         asked.await?
     }
 
-    /// Closes the connection after what was handed in before. Every later call is refused.
+    /// Closes the connection after all earlier requests. Every later call is refused.
     pub(super) async fn close(&self) {
         let db = self.db.clone();
         on(&self.worker, move || drop(lock(&db).take())).await.ok();
@@ -232,10 +232,10 @@ impl Reader {
 async fn on<T: Send + 'static>(worker: &Worker, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (answer, answered) = oneshot::channel();
     worker.run(Box::new(move || _ = answer.send(catch_unwind(AssertUnwindSafe(work)))));
-    answered.await.map_err(|_| gone())?.map_err(|_| panicked())
+    answered.await.map_err(|_| closed())?.map_err(|_| panicked())
 }
 
-pub(super) fn gone() -> Error {
+pub(super) fn closed() -> Error {
     Error::new(Kind::Storage, "the database was closed").hint("open the till again")
 }
 
@@ -257,15 +257,15 @@ fn commit_all(db: &Connection, batch: &mut VecDeque<Box<dyn Work>>, lock: &mut L
     }
 }
 
-/// One transaction over the batch. What SQLite itself rolls back (a full disk, a failing medium) goes
-/// down with all that came before it; what comes after it stays in the batch.
+/// Runs the batch in one transaction. A rollback by SQLite itself (full disk, failing medium) also affects all earlier
+/// requests of the batch; later ones stay in the batch.
 fn transaction(
     db: &Connection,
     batch: &mut VecDeque<Box<dyn Work>>,
     done: &mut Vec<Box<dyn Work>>,
     path: &Path,
 ) -> Result<()> {
-    let sql = |text: &str| db.execute_batch(text).map_err(|e| told(e, path));
+    let sql = |text: &str| db.execute_batch(text).map_err(|e| sql_error(e, path));
     if let Err(error) = sql("BEGIN IMMEDIATE") {
         done.extend(batch.drain(..));
         return Err(error);
@@ -278,7 +278,7 @@ fn transaction(
         });
         done.push(work);
         if db.is_autocommit() {
-            let lost = Error::new(Kind::Storage, "the database could not write").at(path.display());
+            let lost = Error::new(Kind::Storage, "the database could not be written").at(path.display());
             return Err(ended.err().unwrap_or(lost.hint("check the medium and its free space")));
         }
         if let Err(error) = ended {
@@ -293,7 +293,7 @@ fn transaction(
     })
 }
 
-/// Requests in one commit. More would not make it faster, only make the first of them wait.
+/// Maximum number of requests per commit. More would not be faster, only delay the first.
 const BATCH: usize = 256;
 
 #[cfg(test)]

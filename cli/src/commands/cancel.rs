@@ -8,9 +8,9 @@ use tresen::{Result, Store, SystemRuntime};
 use super::running;
 use crate::out::Out;
 
-/// Give up a print job that waits, or that may be on paper or not
+/// Cancel a print job that is waiting or may already be on paper
 ///
-/// Asks the running till; if none has the database open, writes it there.
+/// Asks the running till to do it; if no till has the database open, writes to the database directly.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's database, such as till.db
@@ -25,7 +25,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         Some(till) => till.call(printer::Cancel { job: args.job.clone() }).await?,
         None => {
             let clock = Arc::new(SystemRuntime::new());
-            // Looked at first: nothing is made where there is none.
+            // Opened read-only first, so that a missing database is not created.
             drop(Store::open_read_only(&args.file, clock.clone()).await?);
             let store = Store::open(&args.file, clock).await?;
             store.cancel_job(&args.job).await?;

@@ -8,10 +8,10 @@ use tresen::{Config, Result};
 use crate::devices;
 use crate::out::Out;
 
-/// Check a till's configuration without touching a device
+/// Check a till's configuration without opening any device
 ///
-/// Checks every key, address, option and route, and names each problem with file, line, key and what
-/// is allowed there. Exit status: 0 if the till would open, with or without warnings; 1 if not.
+/// Checks every key, address, option and route, and reports each problem with file, line, key and the
+/// allowed values. Exit status: 0 if the till would open, with or without warnings; 1 if not.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The configuration, such as till.toml
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, out: &Out) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Devices and routes, a line each.
+/// Prints the devices and routes, one per line.
 fn tell(config: &Config, out: Out) {
     for (id, device) in &config.devices {
         let addresses: Vec<_> = device.address.iter().map(|a| a.label()).collect();

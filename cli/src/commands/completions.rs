@@ -4,7 +4,7 @@ use tresen::Result;
 
 use crate::Cli;
 
-/// Print the completions of this command for a shell
+/// Print shell completions
 ///
 /// For bash: tresen completions bash > ~/.local/share/bash-completion/completions/tresen
 #[derive(clap::Args)]

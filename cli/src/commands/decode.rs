@@ -6,13 +6,13 @@ use tresen::cameras::decode_file;
 
 use crate::out::Out;
 
-/// Read the codes in pictures
+/// Decode the barcodes in pictures
 ///
-/// Prints a line for each code: file, format, AIM identifier, text. A picture that cannot be read does
-/// not keep the others from being read, but the exit status says so.
+/// Prints one line per code: file, format, AIM identifier, text. An unreadable picture does not stop
+/// the others from being decoded, but sets the exit status to 1.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Pictures: PNG, JPEG or WebP
+    /// Pictures in PNG, JPEG or WebP format
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
 }

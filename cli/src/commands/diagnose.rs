@@ -1,9 +1,9 @@
-//! What answers at a network address that does not answer as it should.
+//! Identifies the service at a network address that does not answer as expected.
 //!
-//! A guess from what comes by itself and from two questions that do nothing: `DLE EOT 1` asks an
-//! ESC/POS printer for its status (Epson, "DLE EOT"), `05 01` asks a ZVT terminal for its (ZVT 13.13,
-//! Status Enquiry). A printer ignores the control characters of the second, so nothing is ever printed.
-//! TLS is only tried where no printer is expected, because a printer would print the handshake.
+//! A guess, based on what the service sends unprompted and on two harmless queries: `DLE EOT 1` requests the status of
+//! an ESC/POS printer (Epson, "DLE EOT"), `05 01` that of a ZVT terminal (ZVT 13.13, Status Enquiry). A printer ignores
+//! the control characters of the latter, so nothing is ever printed. TLS is tried only where no printer is expected,
+//! because a printer would print the handshake.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tresen::hal::link::tcp;
 use tresen::hal::{Error, Kind, Link};
 use tresen::{Address, Result};
 
-/// Adds to `error` what seems to answer at `address`, if that can tell more than the error does.
+/// Adds to `error` what seems to answer at `address`, if that is more specific than the error.
 pub(super) async fn diagnosed(address: &Address, error: Error) -> Error {
     let talked = matches!(error.kind(), Kind::Protocol | Kind::Timeout | Kind::Closed | Kind::Busy | Kind::Unsupported);
     if !talked || !matches!(address.link(), LinkKind::Tcp { .. }) {
@@ -25,22 +25,22 @@ pub(super) async fn diagnosed(address: &Address, error: Error) -> Error {
     }
 }
 
-/// What answers.
+/// What the service at the address turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer {
-    /// Another connection cannot even be made.
+    /// A second connection cannot be established.
     Nobody,
-    /// The connection is taken, and that is all.
+    /// The connection is accepted, but nothing is sent.
     Silence,
-    /// The connection is ended at once.
+    /// The connection is closed immediately.
     HangUp,
     Printer,
     Terminal,
-    /// TLS, and what to do for it.
+    /// TLS, with the advice for it.
     Tls(String),
-    /// Readable text: its first line.
+    /// Readable text; holds its first line.
     Text(String),
-    /// Something else: its first bytes.
+    /// Anything else; holds its first bytes.
     Bytes(Vec<u8>),
 }
 
@@ -66,33 +66,35 @@ impl Answer {
             Self::Bytes(bytes) => {
                 format!("something unknown answers{plain} on this port: {}; check the port", hex(bytes))
             }
-            // Drivers of printers have their own words for these two.
+            // The printer drivers report these two cases with better hints.
             Self::Silence | Self::HangUp if printer && error.next_step().is_some() => return None,
-            Self::Silence => "the port takes the connection but nothing answers: another till may be connected \
-                              (devices serve one at a time), or it is the wrong port"
+            Self::Silence => "the port accepts the connection but nothing answers: another till may be connected \
+                              (devices serve one at a time), or the port is wrong"
                 .into(),
-            Self::HangUp => "the device hangs up: another till may be connected (devices serve one at a time), \
+            Self::HangUp => {
+                "the device closes the connection: another till may be connected (devices serve one at a time), \
                              or it expects TLS (`tls=true`)"
-                .into(),
+                    .into()
+            }
         })
     }
 }
 
-/// How long to wait for what a service says by itself, and for an answer.
+/// How long to wait for a greeting, and for a reply.
 const GREETING: Duration = Duration::from_millis(400);
 const ANSWER: Duration = Duration::from_millis(1000);
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// DLE EOT 1: transmit real-time status.
 const PRINTER: &[u8] = &[0x10, 0x04, 0x01];
-/// 05 01: status enquiry, without a password, so that none can be wrong; twice, because a TLS server says
-/// nothing before it has the five bytes of a record's header.
+/// 05 01: status enquiry without a password, so that no password can be wrong; sent twice, because a TLS server stays
+/// silent until it has the five bytes of a record header.
 const TERMINAL: &[u8] = &[0x05, 0x01, 0x00, 0x05, 0x01, 0x00];
 
 async fn guess(address: &Address) -> Answer {
     let LinkKind::Tcp { host, port: Some(port) } = address.link() else { return Answer::Nobody };
     let mut found = Answer::Silence;
-    // First what it should not be: its own protocol has just failed.
+    // The protocol that is not expected goes first: the expected one has just failed.
     let questions = if address.protocol() == "escpos" { [TERMINAL, PRINTER] } else { [PRINTER, TERMINAL] };
     for question in questions {
         match ask(host, *port, question).await {
@@ -108,7 +110,7 @@ async fn guess(address: &Address) -> Answer {
     }
 }
 
-/// What comes by itself or in answer to `question`, on a connection of its own; may be nothing.
+/// What is received unprompted or in reply to `question`, on a separate connection; may be empty.
 async fn ask(host: &str, port: u16, question: &[u8]) -> Result<Vec<u8>> {
     let link = tcp::connect_within(host, port, CONNECT).await?;
     let mut heard = Vec::new();
@@ -149,7 +151,7 @@ fn name(bytes: &[u8]) -> Answer {
     }
 }
 
-/// What to do about TLS, if the device speaks it although the address does not say so.
+/// The advice about TLS, if the device expects TLS although the address does not enable it.
 #[cfg(feature = "tls")]
 async fn tls(address: &Address, host: &str, port: u16) -> Option<String> {
     use tresen::hal::link::tls::{Trust, connect};
@@ -179,7 +181,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// Answers as in the manuals: Epson's DLE EOT, ZVT's acknowledgements, RFC 8446's records.
+    /// Replies as in the manuals: Epson's DLE EOT, ZVT's acknowledgements, RFC 8446's records.
     #[test]
     fn services_are_known_by_their_first_bytes() {
         assert_eq!(name(&[0x12]), Answer::Printer);

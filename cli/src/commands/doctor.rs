@@ -14,19 +14,19 @@ use super::info;
 use crate::devices;
 use crate::out::Out;
 
-/// Look at everything at once: configuration, store, clock, and each device
+/// Check everything at once: configuration, database, clock, and each device
 ///
-/// Devices are opened and asked how they are; what answers at a wrong address is named where it can be
-/// told. Nothing is printed, no drawer opens, no money moves, and nothing is written. Run it while the
-/// till is closed: most devices serve one program at a time. Exit status: 1 if anything has failed.
+/// Opens each device and queries its status; where another service answers at an address, it is named if it
+/// can be identified. Nothing is printed, no drawer opens, no money moves, and nothing is written. Run it while the
+/// till is closed: most devices serve one program at a time. Exit status: 1 if any check failed.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A till's configuration, or one device such as escpos+tcp://10.0.0.20
+    /// A till's configuration, or the address of one device such as escpos+tcp://10.0.0.20
     #[arg(default_value = "till.toml", value_name = "FILE|ADDRESS")]
     what: String,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Serialize)]
 struct Finding {
     state: State,
@@ -44,7 +44,7 @@ enum State {
     Failed,
 }
 
-/// How long a device may take. A terminal that is busy with a customer takes longer, and is busy.
+/// Time limit per device. A terminal that is serving a customer may exceed it and is then reported as not answering.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
@@ -102,7 +102,9 @@ async fn till(file: &Path, findings: &mut Vec<Finding>) {
     for task in running {
         match task.await {
             Ok(finding) => findings.push(finding),
-            Err(error) => findings.push(Finding::new(State::Failed, "a device", &format!("its check broke: {error}"))),
+            Err(error) => {
+                findings.push(Finding::new(State::Failed, "a device", &format!("its check panicked: {error}")));
+            }
         }
     }
 }
@@ -114,17 +116,17 @@ fn clock() -> Finding {
     if now >= made {
         return Finding::new(State::Ok, "clock", &text);
     }
-    let finding = Finding::new(State::Failed, "clock", &format!("{text}: that was before this program was made"));
+    let finding = Finding::new(State::Failed, "clock", &format!("{text} is before this program's release"));
     Finding { hint: Some("set the clock: receipts, journal and certificates depend on it".into()), ..finding }
 }
 
-/// The database, without opening it to write.
+/// Checks the database file without opening it for writing.
 fn store(file: &Path) -> Finding {
     let subject = "store";
     let data = match std::fs::metadata(file) {
         Ok(data) => data,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Finding::new(State::Ok, subject, &format!("{} will be made at the first start", file.display()));
+            return Finding::new(State::Ok, subject, &format!("{} will be created at the first start", file.display()));
         }
         Err(error) => return Finding::failed(subject, &Error::file(file, error)),
     };
@@ -148,12 +150,12 @@ fn store(file: &Path) -> Finding {
     Finding::new(State::Ok, subject, &format!("{}, {size} KiB", file.display()))
 }
 
-/// The first address that answers; or why none does.
+/// Tries the addresses in order: the first that answers, or why none does.
 async fn device(subject: String, addresses: Vec<Address>) -> Finding {
     let mut failed: Vec<String> = Vec::new();
     let mut hint = None;
     for address in addresses {
-        // A recording of this look would only be in the way.
+        // A diagnostic connection is not worth recording.
         let address = without(&address, "record");
         let label = address.label();
         match timeout(PATIENCE, ask(&address)).await {
@@ -174,7 +176,7 @@ async fn device(subject: String, addresses: Vec<Address>) -> Finding {
     Finding { hint, ..Finding::new(State::Failed, subject, &failed.join("; ")) }
 }
 
-/// Opens the device and asks how it is.
+/// Opens the device and queries its status.
 async fn ask(address: &Address) -> Result<String> {
     let label = address.label();
     match devices::drivers().class_of(address)? {
@@ -202,7 +204,7 @@ async fn ask(address: &Address) -> Result<String> {
     }
 }
 
-/// The same address without one of its options.
+/// The same address without the given option.
 fn without(address: &Address, option: &str) -> Address {
     let same = Address::new(address.protocol(), address.link().clone());
     address.options().filter(|(name, _)| *name != option).fold(same, |a, (name, value)| a.with(name, value))

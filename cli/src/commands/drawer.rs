@@ -6,16 +6,16 @@ use super::diagnose::diagnosed;
 use crate::devices;
 use crate::out::Out;
 
-/// Open the cash drawer at a printer
+/// Open the cash drawer connected to a printer
 ///
-/// Nothing is printed. Whether the drawer opened, no printer says for sure: look at it.
+/// Nothing is printed. No printer reports reliably whether the drawer opened: check it yourself.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The printer that the drawer is plugged into, such as escpos+tcp://10.0.0.20
+    /// The printer that the drawer is connected to, such as escpos+tcp://10.0.0.20
     #[arg(value_parser = devices::address)]
     address: Address,
 
-    /// The pin that opens it; a second drawer on a splitter cable has the other one
+    /// The pin to pulse; the second drawer of a splitter cable is on the other one
     #[arg(long, default_value = "2", value_parser = ["2", "5"])]
     pin: String,
 }
@@ -30,6 +30,6 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let kicked = printer.kick_drawer(pin).await;
     printer.close().await;
     kicked?;
-    out.answer(&json!({ "drawer": "kicked", "pin": args.pin }), format_args!("told {name} to open the drawer"));
+    out.answer(&json!({ "drawer": "kicked", "pin": args.pin }), format_args!("sent the drawer pulse to {name}"));
     Ok(())
 }

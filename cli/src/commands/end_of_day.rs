@@ -3,10 +3,10 @@ use tresen::Result;
 use super::terminal::{At, Desk};
 use crate::out::Out;
 
-/// Close the day at a terminal: it hands its turnover to the acquirer
+/// Run the end of day at a terminal: it submits its turnover to the acquirer
 ///
-/// What is still open from an earlier run is settled first, because the terminal forgets it with the
-/// day. Afterwards payments of the day can be refunded, but not reversed.
+/// Payments still open from an earlier run are settled first, because the terminal forgets them at the end
+/// of day. Afterwards the day's payments can be refunded, but not reversed.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     for line in &day.receipt {
         out.say(format_args!("  | {line}"));
     }
-    let total = day.total.map_or("the terminal gave no total".to_owned(), |total| format!("total {total}"));
+    let total = day.total.map_or("the terminal reported no total".to_owned(), |total| format!("total {total}"));
     out.answer(&day, format_args!("the day is closed, {total}"));
     Ok(())
 }

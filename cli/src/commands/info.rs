@@ -10,18 +10,18 @@ use super::diagnose::diagnosed;
 use crate::devices;
 use crate::out::Out;
 
-/// Ask a device who it is, how it is and what it can do
+/// Show a device's identity, status and capabilities
 ///
-/// Nothing is printed and no money moves. A printer is asked for its identity and status, a terminal is
-/// registered at and asked for its state, a scanner or camera is opened. Exit status: 1 if the device does
-/// not answer, or needs a person before it works: paper, cover, an error.
+/// Nothing is printed and no money moves. A printer is asked for its identity and status; a terminal is
+/// registered with and asked for its status; a scanner or camera is opened. Exit status: 1 if the device does
+/// not answer, or needs attention before it works: paper, cover, an error.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The device, such as escpos+tcp://10.0.0.20
     #[arg(required_unless_present = "profiles", value_parser = devices::address)]
     address: Option<Address>,
 
-    /// List the printer profiles that an address or a configuration may name
+    /// List the printer profiles that an address or a configuration can name
     #[arg(long, conflicts_with = "address")]
     profiles: bool,
 }
@@ -70,10 +70,10 @@ async fn device(address: &Address, out: Out) -> Result<()> {
     }
 }
 
-/// What a device said, in lines and as JSON, and whether it needs a person.
-pub(super) type Told = (Vec<String>, serde_json::Value, Result<()>);
+/// A device's answers, as lines and as JSON, and whether it needs attention.
+pub(super) type Answers = (Vec<String>, serde_json::Value, Result<()>);
 
-pub(super) async fn printer(address: &Address) -> Result<Told> {
+pub(super) async fn printer(address: &Address) -> Result<Answers> {
     let mut printer = devices::open::<Printers>(address).await?;
     let identity = printer.identity().await;
     let status = printer.status().await;
@@ -81,10 +81,10 @@ pub(super) async fn printer(address: &Address) -> Result<Told> {
     printer.close().await;
     let (identity, status): (Identity, Status) = (identity?, status?);
     if identity == Identity::default() && status == Status::default() && address.option("status") != Some("no") {
-        return Err(Error::new(Kind::Timeout, "the printer takes the connection but does not answer")
+        return Err(Error::new(Kind::Timeout, "the printer accepts the connection but does not answer")
             .with_effect(tresen::Effect::None)
             .at(address.label())
-            .hint("another till may hold it, its baud rate may be another, or it needs to be switched off and on"));
+            .hint("another till may be connected, the baud rate may be wrong, or the printer needs a power cycle"));
     }
     let said = |what: &Option<String>| what.clone().unwrap_or_else(|| "not reported".into());
     let lines = vec![
@@ -110,7 +110,7 @@ pub(super) async fn printer(address: &Address) -> Result<Told> {
     Ok((lines, value, ready(&status).map_err(|e| e.at(address.label()))))
 }
 
-/// Whether the printer would print, as far as it says.
+/// Whether the printer is ready to print, as far as it reports.
 fn ready(status: &Status) -> Result<()> {
     let needs = |what: &str, hint: &str| {
         Err(Error::new(Kind::Operator, what).with_retry(Retry::AfterOperator).hint(hint.to_owned()))
@@ -119,10 +119,10 @@ fn ready(status: &Status) -> Result<()> {
         return needs("the cover is open", "close it");
     }
     if status.paper == Paper::Out {
-        return needs("out of paper", "put in a new roll and close the cover");
+        return needs("out of paper", "insert a new roll and close the cover");
     }
     if status.error.is_yes() {
-        return needs("the printer reports an error", "look at its lights; switch it off and on");
+        return needs("the printer reports an error", "check its indicator lights; switch it off and on");
     }
     if status.online == Known::No {
         return needs("the printer is offline", "press its online or feed button");
@@ -130,7 +130,7 @@ fn ready(status: &Status) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn terminal(address: &Address) -> Result<Told> {
+pub(super) async fn terminal(address: &Address) -> Result<Answers> {
     let journal = Arc::new(MemoryJournal::new());
     let name = address.label();
     let context = Context::new(&name).with_journal(journal);

@@ -6,15 +6,15 @@ use tresen::{JobState, Result, Store, SystemRuntime};
 use super::listed::{unreadable, word};
 use crate::out::Out;
 
-/// List the print jobs of a till, also while it runs
+/// List a till's print jobs; works while the till is running
 ///
-/// Reads only. A job that is `unknown` may be on paper: a person decides, `tresen reprint` or `tresen cancel`.
+/// Reads only. A job in state `unknown` may be on paper: decide with `tresen reprint` or `tresen cancel`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's database, such as till.db
     file: PathBuf,
 
-    /// Also those that are printed, accepted or cancelled
+    /// Include jobs that are printed, accepted or cancelled
     #[arg(short, long)]
     all: bool,
 }
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         after = page.next;
     }
     if seen == 0 {
-        out.say("no job waits or is unknown");
+        out.say("no job is waiting or unknown");
     }
     Ok(())
 }

@@ -6,15 +6,15 @@ use tresen::{Result, Store, SystemRuntime};
 use super::listed::unreadable;
 use crate::out::Out;
 
-/// List the journal of a till, also while it runs: a line for each step, oldest first
+/// List a till's journal, one line per step, oldest first; works while the till is running
 ///
-/// Reads only. Card numbers are masked in it.
+/// Reads only. Card numbers are masked.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's database, such as till.db
     file: PathBuf,
 
-    /// Only what follows this number
+    /// Only entries after this sequence number
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     after: i64,
 }

@@ -7,26 +7,26 @@ use tresen::hal::discovery::{self, Event, Found, Listing, Source};
 use crate::devices;
 use crate::out::Out;
 
-/// List what is plugged in, with its address, and whether it may be opened
+/// List connected devices with their addresses, and whether this user may open them
 ///
-/// Listing opens nothing and disturbs no device in use. The protocol in an address is a guess from
-/// class and maker; `tresen info ADDRESS` asks the device.
+/// Listing opens nothing and disturbs no device in use. The protocol in an address is a guess based on
+/// device class and manufacturer; `tresen info ADDRESS` asks the device.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Keep running and report what comes and goes, until Ctrl-C
+    /// Keep running and report devices as they come and go, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
 
-    /// Also look for printers on the network, and ask each for its identity
+    /// Also search the network for printers, and ask each for its identity
     #[arg(short, long)]
     network: bool,
 
-    /// Also listen for Bluetooth LE devices
+    /// Also scan for Bluetooth LE devices
     #[arg(short, long)]
     bluetooth: bool,
 }
 
-/// How long network and radio are listened to.
+/// How long to listen on the network and for Bluetooth advertisements.
 const LISTEN: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
@@ -48,14 +48,13 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         out.failed(problem);
     }
     if listed.found.is_empty() {
-        out.say("nothing was found; `tresen list --network` looks for network printers");
+        out.say("no devices found; `tresen list --network` looks for network printers");
     }
     let Some(watch) = &mut watch else { return Ok(()) };
     match watch.source() {
-        Source::Look(why) => out.say(format_args!(
-            "watching; the system sends no notifications ({why}), so it is asked every 2 s; Ctrl-C ends"
-        )),
-        _ => out.say("watching; Ctrl-C ends"),
+        Source::Look(why) => out
+            .say(format_args!("watching; the system sends no notifications ({why}), polling every 2 s; Ctrl-C stops")),
+        _ => out.say("watching; Ctrl-C stops"),
     }
     loop {
         let event = tokio::select! {
@@ -75,7 +74,7 @@ fn tell(what: &str, mark: char, found: &Found, out: Out) {
     out.answer(&json!({ what: found }), format_args!("{mark} {found}"));
 }
 
-/// With the protocol that it most likely speaks.
+/// The device with its most likely protocol in the address.
 fn named(found: &Found) -> Found {
     devices::drivers().recognised(found.clone())
 }
@@ -107,6 +106,6 @@ async fn bluetooth(listed: &mut Listing) {
 
 #[cfg(not(all(feature = "mdns", feature = "ble")))]
 fn missing(what: &str, feature: &str) -> tresen::Error {
-    tresen::Error::new(tresen::Kind::Unsupported, format!("this build does not look for {what} devices"))
+    tresen::Error::new(tresen::Kind::Unsupported, format!("this build has no {what} discovery"))
         .hint(format!("build with `--features {feature}`"))
 }

@@ -1,4 +1,4 @@
-//! What the listings of a store share.
+//! Shared by the commands that list rows of the database.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use tresen::{Error, Kind, Unreadable};
 
 use crate::out::Out;
 
-/// Rows that this version cannot read.
+/// Reports rows that this version cannot read.
 pub(super) fn unreadable(rows: &[Unreadable], out: Out) {
     for row in rows {
         let what = format!("`{}` cannot be read: {}", row.id, row.why);
@@ -14,7 +14,7 @@ pub(super) fn unreadable(rows: &[Unreadable], out: Out) {
     }
 }
 
-/// A state as its word in JSON.
+/// A state's name in JSON.
 pub(super) fn word(state: &impl Serialize) -> String {
     match serde_json::to_value(state) {
         Ok(Value::String(word)) => word,

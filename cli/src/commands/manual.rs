@@ -6,12 +6,12 @@ use tresen::{Error, Kind, Result};
 
 use crate::Cli;
 
-/// Print the manual page, or write those of all commands into a folder
+/// Print the manual page, or write the pages of all commands to a folder
 ///
 /// To read it: tresen manual | man -l -
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where the pages go: tresen.1, tresen-pay.1, …
+    /// Write the pages to this folder: tresen.1, tresen-pay.1, …
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ fn pages(command: clap::Command, folder: &Path) -> Result<()> {
     clap_mangen::generate_to(command, folder).map_err(failed)
 }
 
-/// Writes to standard output; a reader who has left is no failure.
+/// Writes to standard output; a reader that has exited is not an error.
 pub(super) fn write(bytes: &[u8]) -> Result<()> {
     match std::io::stdout().lock().write_all(bytes) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {

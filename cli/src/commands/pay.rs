@@ -6,30 +6,30 @@ use tresen::payment::{Journal as _, Request};
 use tresen::{Amount, Context, Result, Store, SystemRuntime, Terminals};
 
 use super::diagnose::diagnosed;
-use super::terminal::{At, Desk, EXIT, Words, tell_settled};
+use super::terminal::{At, Desk, EXIT, Texts, print_settled};
 use crate::devices;
 use crate::out::Out;
 
 /// Take a payment at a terminal
 ///
-/// The intent is written to a journal before anything is sent, and what is still open from an earlier
-/// run is settled first. Ctrl-C asks the terminal to abort, and the outcome is still waited for; a
-/// second Ctrl-C leaves at once, with the outcome not known. `tresen reverse` takes a payment back.
+/// The intent is journalled before anything is sent, and payments still open from an earlier run are
+/// settled first. Ctrl-C asks the terminal to abort and still waits for the outcome; a second Ctrl-C exits
+/// at once, leaving the outcome unknown. `tresen reverse` takes a payment back.
 #[derive(clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Args {
     #[command(flatten)]
     at: At,
 
-    /// How much, such as 12.50 or "12.50 CHF"; without a currency it is euro
+    /// The amount, such as 12.50 or "12.50 CHF"; euro unless a currency is given
     #[arg(required_unless_present = "recover")]
     amount: Option<Amount>,
 
-    /// Take no payment; only settle what is open, by asking the terminal
+    /// Take no payment; only settle open ones, by asking the terminal
     #[arg(long, conflicts_with = "amount")]
     recover: bool,
 
-    /// A key of your own: the same key is the same payment and is never charged twice
+    /// A payment key of your choice: repeating the command with the same key never charges twice
     #[arg(long)]
     key: Option<String>,
 }
@@ -39,12 +39,12 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let desk = Desk::open(args.at, *out).await?;
     let key = args.key.unwrap_or_else(tresen::new_key);
     out.say(format_args!("{amount} at {}", desk.name));
-    let words = Words { done: "charged", not_done: "not charged", unknown: "not known whether charged" };
+    let texts = Texts { done: "charged", not_done: "not charged", unknown: "not known whether charged" };
     let request = Request::new(key.clone(), amount);
-    desk.transact(key, amount, &words, async |terminal, abort| terminal.pay_as(request.clone(), abort).await).await
+    desk.transact(key, amount, &texts, async |terminal, abort| terminal.pay_as(request.clone(), abort).await).await
 }
 
-/// Settles what is open and says how, and what stays open.
+/// Settles open payments and reports how, and what stays open.
 async fn recover(at: At, out: Out) -> Result<ExitCode> {
     let (name, clock) = (at.address.label(), Arc::new(SystemRuntime::new()));
     let file = at.journal.file()?;
@@ -59,7 +59,7 @@ async fn recover(at: At, out: Out) -> Result<ExitCode> {
         Err(error) => return Err(diagnosed(&at.address, error).await),
     };
     for settled in &settled {
-        tell_settled(settled, out);
+        print_settled(settled, out);
     }
     let open = store.open(&name).await?;
     let summary = json!({ "settled": settled.len().saturating_sub(open.len()), "open": open.len() });
@@ -69,7 +69,10 @@ async fn recover(at: At, out: Out) -> Result<ExitCode> {
     }
     out.answer(
         &summary,
-        format_args!("{} open: the terminal cannot tell. `tresen settle` lets a person decide", open.len()),
+        format_args!(
+            "{} open: the terminal cannot determine the outcome. Decide by hand with `tresen settle`",
+            open.len()
+        ),
     );
     Ok(ExitCode::from(4))
 }

@@ -10,11 +10,11 @@ use tresen::{Address, Printers, Receipt, Result, new_key};
 use crate::devices;
 use crate::out::Out;
 
-/// Print a file and say what became of it
+/// Print a file and report the outcome
 ///
-/// By its ending: .txt text, .png a picture, .json a receipt document, .bin ESC/POS bytes, which are sent
-/// as they are. With `-` text is read from standard input. The answer is the best proof that the printer gives: printed,
-/// accepted, or not known.
+/// The file extension decides: .txt text, .png picture, .json receipt document, .bin ESC/POS bytes sent
+/// unchanged. `-` reads text from standard input. The outcome is the best proof the printer provides: printed,
+/// accepted, or unknown.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The printer, such as escpos+tcp://10.0.0.20 or escpos+serial:///dev/ttyUSB0?baud=38400
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// The file, or - for standard input
     file: PathBuf,
 
-    /// The file holds ESC/POS bytes, whatever its ending
+    /// Treat the file as ESC/POS bytes, whatever its extension
     #[arg(long)]
     raw: bool,
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let mut printer = devices::open::<Printers>(&args.address).await?;
     let content = match content {
         Content::Receipt(receipt) => {
-            // A printer that does not answer is found out by printing.
+            // A printer that does not answer is reported by the print itself.
             let model = printer.identity().await.ok().and_then(|identity| identity.model);
             let mut profile = profile_of(&args.address, model.as_deref());
             (profile.width, profile.columns) = (printer.capabilities().width, printer.capabilities().columns);
@@ -67,29 +67,29 @@ fn told(outcome: Outcome, name: &str, out: Out) -> Result<()> {
         Outcome::Printed(proof) => {
             out.answer(
                 &json!({ "outcome": "printed", "proof": proof }),
-                format_args!("printed on {name}, and it said so: {}", in_words(&proof)),
+                format_args!("printed on {name}, confirmed by the printer: {}", in_words(&proof)),
             );
             Ok(())
         }
         Outcome::Accepted => {
             out.answer(
                 &json!({ "outcome": "accepted" }),
-                format_args!("{name} took all of it; it cannot say whether it is on paper"),
+                format_args!("{name} accepted the job; it cannot report whether it is on paper"),
             );
             Ok(())
         }
-        Outcome::Unknown(error) => Err(error.hint("look at the paper before you print it again")),
+        Outcome::Unknown(error) => Err(error.hint("check the paper before printing again")),
         Outcome::Failed { error, safe_to_retry: true } => Err(error),
-        Outcome::Failed { error, .. } => Err(error.hint("some of it came out; throw that away and print it again")),
+        Outcome::Failed { error, .. } => Err(error.hint("part of it was printed; discard that and print again")),
         other => Err(Error::new(Kind::Protocol, format!("{other:?}"))),
     }
 }
 
 fn in_words(proof: &Proof) -> String {
     match proof {
-        Proof::ProcessId(id) => format!("the job's number `{id}` came back after printing"),
-        Proof::BufferDone => "it has worked off its buffer".into(),
-        _ => "it confirmed the job".into(),
+        Proof::ProcessId(id) => format!("process ID `{id}` returned after printing"),
+        Proof::BufferDone => "its buffer is empty".into(),
+        _ => "the job was confirmed".into(),
     }
 }
 
@@ -117,11 +117,11 @@ fn read(file: &Path, raw: bool) -> Result<Content> {
             .map_err(|e| bad(format!("is not a receipt document: {e}"))),
         Some("txt") | None => Ok(Receipt::new().text(text(bytes)?.trim_end()).into()),
         Some(other) => Err(bad(format!("`.{other}` files cannot be printed"))
-            .hint("print .txt, .png, .json or .bin; --raw sends any file as it is")),
+            .hint("print .txt, .png, .json or .bin; --raw sends any file unchanged")),
     }
 }
 
-/// The profile that the printer prints with: the one that the address names, or that of its model.
+/// The profile to print with: the one named in the address, or that of the printer's model.
 fn profile_of(address: &Address, model: Option<&str>) -> Profile {
     let named = address.option("profile").and_then(Profile::named);
     named.or_else(|| model.and_then(Profile::for_model)).unwrap_or_default()

@@ -8,14 +8,14 @@ use super::sim::bind;
 use crate::devices;
 use crate::out::Out;
 
-/// Record what passes between a till and its device
+/// Record the traffic between a till and its device
 ///
-/// Point the till at HOST:PORT: everything is passed on to the device and recorded, with times, as text
-/// that a person can read and `tresen replay` can play back. Card data and passwords of payment terminals
-/// are masked. Without --listen, only what the device sends by itself is recorded: a scanner's codes, a
+/// Point the till at HOST:PORT: all traffic is forwarded to the device and recorded with timestamps, as
+/// readable text that `tresen replay` can play back. Card data and passwords of payment terminals are
+/// masked. Without --listen, only what the device sends unprompted is recorded: a scanner's codes, a
 /// printer's status.
 ///
-/// A till that uses tresen needs nothing in between: add the option `record=FILE` to the address.
+/// A till that uses tresen needs no proxy: add the option `record=FILE` to the address.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The device, such as zvt+tcp://10.0.0.30 or scanner+serial:///dev/ttyACM0
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
-    /// Where the till connects to
+    /// Listen here for the till's connection
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 }
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     };
     let Some(listen) = &args.listen else {
         let link = open().await?;
-        out.say(format_args!("recording what {label} sends to {}; Ctrl-C ends", args.output.display()));
+        out.say(format_args!("recording what {label} sends to {}; Ctrl-C stops", args.output.display()));
         let mut chunk = Vec::new();
         loop {
             tokio::select! {
@@ -52,13 +52,13 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             chunk.clear();
         }
     };
-    // The device must be there before a till is invited.
+    // The device must be reachable before the till is asked to connect.
     let mut first = Some(open().await?);
     let listener = bind(listen).await?;
     let at = listener.local_addr()?;
     out.answer(
         &json!({ "listening": at }),
-        format_args!("point the till at {at}; it is passed on to {label}; Ctrl-C ends"),
+        format_args!("point the till at {at}; traffic is forwarded to {label}; Ctrl-C stops"),
     );
     loop {
         let (stream, peer) = tokio::select! {
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             Some(device) => device,
             None => match open().await {
                 Ok(device) => device,
-                // It may be back when the till connects again.
+                // The device may be back when the till reconnects.
                 Err(error) => {
                     out.failed(&error);
                     continue;
@@ -80,7 +80,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         let till = Tcp::new(stream)?;
         tokio::select! {
             passed = relay(&till, &device) => match passed {
-                Ok(()) => out.say(format_args!("{peer} ended")),
+                Ok(()) => out.say(format_args!("{peer} disconnected")),
                 Err(error) if error.kind() == Kind::Cancelled => return Ok(()),
                 Err(error) => out.failed(&error),
             },

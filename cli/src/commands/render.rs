@@ -8,19 +8,19 @@ use tresen::printers::escpos::sim::{Unsupported, render};
 
 use crate::out::Out;
 
-/// Entries of what was not printed that are shown without `-v`.
+/// How many unsupported commands are listed without `-v`.
 const SHOWN: usize = 20;
 
-/// Show what a file of ESC/POS bytes prints, as a picture or as text
+/// Render a file of ESC/POS bytes as a picture or as text
 ///
-/// What a real printer would have printed otherwise is listed: commands that are not known, code pages
-/// and modes that are missing, codes that do not fit, data that are cut off.
+/// Lists what a real printer would have printed differently: unknown commands, unsupported code pages and
+/// modes, codes that do not fit, truncated data.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The bytes, as a till sends them to its printer
+    /// The bytes as sent by a till to its printer
     file: PathBuf,
 
-    /// Where the picture (.png) or the text (.txt) goes; without it the text is shown
+    /// Write the picture (.png) or the text (.txt) here; otherwise the text is shown
     #[arg(short, long, value_name = "FILE.png")]
     output: Option<PathBuf>,
 
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 pub(crate) fn profile(name: &str) -> Result<Profile, String> {
     let names = || Profile::all().map(|p| p.name.into_owned()).join(", ");
-    Profile::named(name).ok_or_else(|| format!("profiles are {}", names()))
+    Profile::named(name).ok_or_else(|| format!("expected one of {}", names()))
 }
 
 pub(crate) fn run(args: &Args, out: &Out, verbose: bool) -> Result<()> {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, out: &Out, verbose: bool) -> Result<()> {
         None => false,
         Some((_, kind)) if kind == "png" || kind == "txt" => kind == "png",
         Some((path, _)) => {
-            let error = Error::new(Kind::Input, "is neither a picture nor a text").at(path.display());
+            let error = Error::new(Kind::Input, "the output must be a picture or text").at(path.display());
             return Err(error.hint("name a .png or a .txt file"));
         }
     };
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, out: &Out, verbose: bool) -> Result<()> {
     let tell_unsupported = || {
         let listed = rendered.unsupported.len() as u64 + rendered.unlisted;
         if listed > 0 {
-            out.say(format_args!("not printed as a real printer would print it:"));
+            out.say(format_args!("a real printer would print these differently:"));
         }
         let shown = if verbose { rendered.unsupported.len() } else { SHOWN };
         rendered.unsupported.iter().take(shown).for_each(|u| out.say(row(u)));
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, out: &Out, verbose: bool) -> Result<()> {
     };
     if roll.is_empty() {
         tell_unsupported();
-        let hint = if rendered.unsupported.is_empty() { "is it ESC/POS?" } else { "nothing of it can be printed here" };
+        let hint = if rendered.unsupported.is_empty() { "is it ESC/POS?" } else { "none of it is supported here" };
         return Err(Error::new(Kind::Input, "prints nothing").at(args.file.display()).hint(hint));
     }
     match &args.output {
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, out: &Out, verbose: bool) -> Result<()> {
     }
     if rendered.discarded > 0 {
         out.say(format_args!(
-            "only the latest {} sheets are shown; {} came before them",
+            "only the last {} sheets are shown; {} earlier ones were dropped",
             rendered.sheets.len(),
             rendered.discarded
         ));
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args, out: &Out, verbose: bool) -> Result<()> {
     let printed: u64 = rendered.sheets.iter().map(|s| u64::from(s.dots().height())).sum();
     if picture && printed > u64::from(roll.dots().height()) {
         let shown = roll.dots().height();
-        out.say(format_args!("the picture ends after {shown} rows; all sheets together have {printed}"));
+        out.say(format_args!("the picture is cut off after {shown} of {printed} rows"));
     }
     tell_unsupported();
     Ok(())
@@ -101,7 +101,7 @@ fn extension(path: &Path) -> String {
     path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase()
 }
 
-/// What was not printed, for scripts: its bytes in hexadecimal.
+/// An unsupported command in JSON, with its bytes in hexadecimal.
 pub(crate) fn entry(unsupported: &Unsupported) -> Value {
     json!({
         "offset": unsupported.offset,
@@ -111,7 +111,7 @@ pub(crate) fn entry(unsupported: &Unsupported) -> Value {
     })
 }
 
-/// What was not printed, as a line of a table: place, bytes, name.
+/// An unsupported command as a table row: offset, bytes, name.
 pub(crate) fn row(unsupported: &Unsupported) -> String {
     format!("{:>8}  {:<24} {}", unsupported.offset, hex(unsupported), unsupported.name)
 }
@@ -122,7 +122,7 @@ fn hex(unsupported: &Unsupported) -> String {
     bytes.join(" ") + more
 }
 
-/// Writes a file in one piece: what was there stays until the new one is whole.
+/// Writes a file atomically: the old content stays until the new one is complete.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |e: std::io::Error| Error::from(e).at(path.display());
     let mut part = path.as_os_str().to_owned();

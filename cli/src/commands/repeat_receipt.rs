@@ -4,9 +4,9 @@ use tresen::Result;
 use super::terminal::{At, Desk};
 use crate::out::Out;
 
-/// Show the last receipt of a terminal once more
+/// Repeat a terminal's last receipt
 ///
-/// Nothing is printed by the till; a terminal that prints its receipts itself may print it again.
+/// The till prints nothing; a terminal that prints its own receipts may print it again.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

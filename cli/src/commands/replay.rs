@@ -7,11 +7,11 @@ use tresen::hal::link::{relay, replay::Replay, tcp::Tcp};
 use super::sim::bind;
 use crate::out::Out;
 
-/// Stand in for a device with a recording of it
+/// Stand in for a device, using a recording of it
 ///
-/// Gives the recorded answers as long as the till sends what it sent then, and reports the first byte
-/// that differs. Each connection starts at the beginning. Within tresen the recording itself is an
-/// address: escpos+replay:///FILE.
+/// Sends the recorded answers as long as the till sends the same bytes as in the recording, and reports the
+/// first byte that differs. Each connection starts at the beginning. Within tresen a recording can be used
+/// directly as an address: escpos+replay:///FILE.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The recording
@@ -27,7 +27,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     Replay::open(&args.file)?;
     let listener = bind(&args.listen).await?;
     let at = listener.local_addr()?;
-    out.answer(&json!({ "listening": at }), format_args!("{} answers at {at}; Ctrl-C ends", args.file.display()));
+    out.answer(&json!({ "listening": at }), format_args!("{} answers at {at}; Ctrl-C stops", args.file.display()));
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => accepted?,
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         };
         tokio::select! {
             passed = async { relay(&Tcp::new(stream)?, &Replay::open(&args.file)?).await } => match passed {
-                Ok(()) => out.say(format_args!("{peer} ended")),
+                Ok(()) => out.say(format_args!("{peer} disconnected")),
                 Err(error) => out.failed(&error),
             },
             _ = tokio::signal::ctrl_c() => return Ok(()),

@@ -9,9 +9,9 @@ use tresen::{Print, Result, Store, SystemRuntime};
 use super::running;
 use crate::out::Out;
 
-/// Print a job once more that may be on paper or not, marked as a copy
+/// Reprint a job that may already be on paper, marked as a copy
 ///
-/// A running till prints it now. If none has the database open, the job waits for the next one.
+/// A running till prints it now. If no till has the database open, the job is queued for the next start.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's database, such as till.db
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// The job, as `tresen jobs` lists it
     job: String,
 
-    /// Wait this many seconds for the paper
+    /// Wait this many seconds for the job to be printed
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
 }
@@ -28,12 +28,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let Some(till) = running::till(&args.file).await? else {
         let clock = Arc::new(SystemRuntime::new());
-        // Looked at first: nothing is made where there is none.
+        // Opened read-only first, so that a missing database is not created.
         drop(Store::open_read_only(&args.file, clock.clone()).await?);
         let store = Store::open(&args.file, clock).await?;
         store.reprint_job(&args.job).await?;
         store.close().await;
-        let line = format!("{} waits: the till prints it when it runs", args.job);
+        let line = format!("{} is queued: the till prints it at its next start", args.job);
         out.answer(&json!({ "queued": args.job }), line);
         return Ok(());
     };
@@ -41,8 +41,8 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let print = till.call(printer::Reprint { job: args.job.clone(), within }).await?;
     let line = match &print {
         Print::Printed { on, .. } => format!("printed on {on}"),
-        Print::Accepted { on } => format!("taken by {on}, which cannot prove it"),
-        Print::Waiting { why, .. } => format!("waits: {why}"),
+        Print::Accepted { on } => format!("accepted by {on}, which cannot confirm printing"),
+        Print::Waiting { why, .. } => format!("is waiting: {why}"),
         Print::Printing { on, .. } => format!("is being printed on {on}"),
         Print::Unknown { why, .. } => format!("may be on paper or not: {why}"),
         Print::Unreadable { why, .. } => format!("cannot be printed: {why}"),

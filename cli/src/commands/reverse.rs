@@ -3,25 +3,25 @@ use std::process::ExitCode;
 use tresen::payment::{Request, zvt};
 use tresen::{Amount, Result};
 
-use super::terminal::{At, Desk, EXIT, Words};
+use super::terminal::{At, Desk, EXIT, Texts};
 use crate::out::Out;
 
-/// Take a payment back by its receipt number
+/// Reverse a payment by its receipt number
 ///
-/// The terminal reverses a payment of the current day; after its end of day use `tresen refund`.
+/// The terminal reverses payments of the current day; after its end of day use `tresen refund`.
 #[derive(clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Args {
     #[command(flatten)]
     at: At,
 
-    /// The receipt number that the terminal gave the payment, such as 0417
+    /// The receipt number that the terminal assigned to the payment, such as 0417
     receipt: String,
 
-    /// How much was paid, such as 12.50 or "12.50 CHF"
+    /// The amount paid, such as 12.50 or "12.50 CHF"
     amount: Amount,
 
-    /// A key of your own: the same key is the same reversal and is never done twice
+    /// A key of your choice: repeating the command with the same key never reverses twice
     #[arg(long)]
     key: Option<String>,
 }
@@ -32,8 +32,8 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let desk = Desk::open(at, *out).await?;
     out.say(format_args!("reversal of receipt {receipt}, {amount}, at {}", desk.name));
     let paid = zvt::reference(None, &receipt, None);
-    let words = Words { done: "reversed", not_done: "not reversed", unknown: "not known whether reversed" };
+    let texts = Texts { done: "reversed", not_done: "not reversed", unknown: "not known whether reversed" };
     let request = Request::new(key.clone(), amount);
-    desk.transact(key, amount, &words, async |terminal, abort| terminal.reverse_as(&paid, request.clone(), abort).await)
+    desk.transact(key, amount, &texts, async |terminal, abort| terminal.reverse_as(&paid, request.clone(), abort).await)
         .await
 }

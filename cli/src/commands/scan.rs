@@ -14,15 +14,15 @@ use super::diagnose::{diagnosed, hex};
 use crate::devices;
 use crate::out::Out;
 
-/// Show what a scanner or camera reads, as it reads it
+/// Show what a scanner or camera reads, as it is read
 ///
 /// With --json each scan is an object on a line of its own: bytes, text, symbology, AIM identifier,
-/// device and time. Exit status: 1 if nothing was read in time, or if what came was no text, as from a
+/// device and time. Exit status: 1 if nothing was read in time, or if the input was not text, as with a
 /// wrong baud rate.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The scanner or camera, such as scanner+hid://0c2e:0b6a, scanner+serial:///dev/ttyACM0 or
-    /// camera+file:///var/frames; `tresen list` shows what is there
+    /// camera+file:///var/frames; `tresen list` shows the connected ones
     #[arg(value_parser = devices::address)]
     address: Address,
 
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
         Ok(source) => source,
         Err(error) => return Err(diagnosed(&args.address, error).await),
     };
-    out.say(format_args!("reading from {name}; Ctrl-C ends"));
+    out.say(format_args!("reading from {name}; Ctrl-C stops"));
     let patience = args.timeout.map_or(Duration::MAX, Duration::from_secs);
     let (mut left, mut garbled) = (args.count.unwrap_or(usize::MAX), 0);
     while left > 0 {
@@ -59,12 +59,9 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
         if scan.symbology == Symbology::Unknown && is_garbled(&scan.bytes) {
             garbled += 1;
             out.failed(
-                &Error::new(
-                    Kind::Protocol,
-                    format!("this is no text: {}", hex(&scan.bytes[..scan.bytes.len().min(16)])),
-                )
-                .at(&name)
-                .hint(BAUD),
+                &Error::new(Kind::Protocol, format!("not text: {}", hex(&scan.bytes[..scan.bytes.len().min(16)])))
+                    .at(&name)
+                    .hint(BAUD),
             );
         }
     }
@@ -80,7 +77,7 @@ async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Dr
             let (camera, options) = (devices::open::<Cameras>(address).await?, reader::Options::from_address(address)?);
             Box::new(tresen::CameraScans::new(camera, options, name, Arc::new(SystemRuntime::new()))?)
         }
-        // What comes is counted, so that a code without an end can be told from silence.
+        // Received bytes are counted, to tell a code without a terminator from silence.
         "scanner" if lines => {
             devices::drivers().check(Class::Scanner, address)?;
             let options = serial::Options::from_address(address)?;
@@ -91,25 +88,25 @@ async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Dr
     })
 }
 
-/// Bytes as a wrong baud rate makes them: control characters that no code holds, or no UTF-8.
+/// Whether the bytes look like a wrong baud rate: control characters that no code contains, or invalid UTF-8.
 fn is_garbled(bytes: &[u8]) -> bool {
-    // FS, GS, RS, US and EOT stand in GS1 and ISO 15434 data; tabs and line ends in QR codes.
+    // FS, GS, RS, US and EOT occur in GS1 and ISO 15434 data; tabs and line ends in QR codes.
     let odd = |b: &u8| *b < 0x20 && !matches!(b, 0x04 | b'\t' | b'\r' | b'\n' | 0x1c..=0x1f);
     let is_cut = |error: std::str::Utf8Error| error.error_len().is_none();
     bytes.iter().any(odd) || !std::str::from_utf8(bytes).map_or_else(is_cut, |_| true)
 }
 
-/// Nothing was read in time: why that may be.
+/// The error for a timeout, with the likely cause.
 fn nothing(address: &Address, name: &str, heard: &Heard) -> Error {
     let error = Error::new(Kind::Timeout, "nothing was read").at(name);
     let (count, first) = heard.so_far();
     if is_garbled(&first) {
-        return Error::new(Kind::Protocol, format!("{count} bytes came that are no text: {}", hex(&first)))
+        return Error::new(Kind::Protocol, format!("received {count} bytes that are not text: {}", hex(&first)))
             .at(name)
             .hint(BAUD);
     }
     if count > 0 {
-        return Error::new(Kind::Timeout, format!("{count} bytes came, but no end of a code: {}", hex(&first)))
+        return Error::new(Kind::Timeout, format!("received {count} bytes, but no end of a code: {}", hex(&first)))
             .at(name)
             .hint(
                 "set the scanner to end each code with Enter (CR), or add `suffix=none` to the address; \
@@ -117,17 +114,17 @@ fn nothing(address: &Address, name: &str, heard: &Heard) -> Error {
             );
     }
     error.hint(match address.link() {
-        LinkKind::Hid(_) => "does it beep? if so: is it in the mode that its manual calls HID POS?",
-        LinkKind::Evdev(_) => "does it beep? if so: is it in keyboard mode, and does it end a code with Enter?",
+        LinkKind::Hid(_) => "does it beep? If so: is it in the mode that its manual calls HID POS?",
+        LinkKind::Evdev(_) => "does it beep? If so: is it in keyboard mode, and does it end each code with Enter?",
         LinkKind::V4l2 { .. } | LinkKind::File { .. } | LinkKind::Url(_) => {
             "is the code sharp, well lit and entirely in the picture?"
         }
-        LinkKind::Tcp { .. } => "does it beep? if so: is this the port that it sends its codes to?",
-        _ => "does it beep? if so: is it in the mode that its manual calls serial, at this baud rate?",
+        LinkKind::Tcp { .. } => "does it beep? If so: is this the port that it sends its codes to?",
+        _ => "does it beep? If so: is it in the mode that its manual calls serial, at this baud rate?",
     })
 }
 
-/// What came since the last scan.
+/// Bytes received since the last scan.
 #[derive(Debug, Clone, Default)]
 struct Heard(Arc<(AtomicUsize, Mutex<Vec<u8>>)>);
 
@@ -149,7 +146,7 @@ impl Heard {
     }
 }
 
-/// A link that notes what it receives.
+/// A link that counts what it receives.
 #[derive(Debug)]
 struct Counted {
     link: Box<dyn Link>,
@@ -174,4 +171,5 @@ impl Link for Counted {
     }
 }
 
-const BAUD: &str = "does the baud rate of the address fit the scanner's? add ?baud=9600, 19200, 38400, 57600 or 115200";
+const BAUD: &str =
+    "does the baud rate in the address match the scanner's? add ?baud=9600, 19200, 38400, 57600 or 115200";

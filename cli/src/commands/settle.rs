@@ -11,21 +11,21 @@ use super::running;
 use super::terminal::Journal;
 use crate::out::Out;
 
-/// List payments that nobody could settle, or decide one by hand
+/// List payments with an unknown outcome, or decide one by hand
 ///
-/// First let the terminal tell: `tresen pay --recover ADDRESS`. Where it cannot, because it was replaced
-/// or its day is closed, look at its slips or ask the acquirer, then write down how it ended, who says so
-/// and why. That is final: it stands in the journal, and nothing is sent to a terminal. A till that has the
-/// database open is asked to do it. Exit status: 0 nothing is
-/// open; 1 failed; 2 wrong usage; 4 something is open.
+/// First ask the terminal: `tresen pay --recover ADDRESS`. If it cannot tell, because it was replaced or its
+/// end of day has passed, check its slips or ask the acquirer, then record the outcome, who decided and why.
+/// The decision is final: it is written to the journal, and nothing is sent to a terminal. If a till has the
+/// database open, it is asked to do it. Exit status: 0 nothing is open; 1 failed; 2 wrong usage; 4 something
+/// is open.
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("outcome").args(["charged", "not_charged"]))]
 pub(crate) struct Args {
-    /// The key of the payment to decide, as listed; without it what is open is listed
+    /// The key of the payment to decide, as listed; without it, open payments are listed
     #[arg(requires = "outcome")]
     key: Option<String>,
 
-    /// The money has moved: how much, such as 12.50 or "12.50 CHF"
+    /// Money has moved: the amount, such as 12.50 or "12.50 CHF"
     #[arg(long, value_name = "AMOUNT", requires_all = ["key", "by", "reason"])]
     charged: Option<Amount>,
 
@@ -33,11 +33,11 @@ pub(crate) struct Args {
     #[arg(long, requires_all = ["key", "by", "reason"])]
     not_charged: bool,
 
-    /// Who decides
+    /// Who made the decision
     #[arg(long, value_name = "NAME", requires = "outcome")]
     by: Option<String>,
 
-    /// On what grounds, such as "slip 0417 in the terminal's roll"
+    /// The reason, such as "slip 0417 in the terminal's roll"
     #[arg(long, value_name = "TEXT", requires = "outcome")]
     reason: Option<String>,
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
         return list(&store, *out).await;
     };
     let (Some(by), Some(reason)) = (args.by, args.reason) else {
-        return Err(Error::new(Kind::Input, "say who decides and why: --by NAME --reason TEXT").at(&key));
+        return Err(Error::new(Kind::Input, "name who decided and why: --by NAME --reason TEXT").at(&key));
     };
     let decision = match args.charged {
         Some(amount) => Decision::charged(amount, by, reason),
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     };
     let id = IntentId(key);
     let unknown = || {
-        let error = Error::new(Kind::NotFound, format!("there is no payment `{}`", id.0)).at(file.display());
+        let error = Error::new(Kind::NotFound, format!("unknown payment `{}`", id.0)).at(file.display());
         error.hint("`tresen settle` lists what is open")
     };
     let entry = match running::till(&file).await? {
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
             let find = || terminal::Find { key: id.clone() };
             till.call(find()).await?.ok_or_else(unknown)?;
             let settle = terminal::Settle { key: id.clone(), decision: decision.clone(), terminal: None };
-            // As the journal has it, with all that was known before.
+            // Taken from the journal, with everything known before.
             let _ = till.call(settle).await?;
             till.call(find()).await?.ok_or_else(unknown)?.entry
         }
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is open, with what is known of it.
+/// Lists open payments with what is known about them.
 async fn list(store: &Store, out: Out) -> Result<ExitCode> {
     let (mut open, mut after) = (0, Some(0));
     while let Some(from) = after {
@@ -128,9 +128,9 @@ fn tell(entry: &Entry, out: Out) {
         None => "the terminal's answer is not known".to_owned(),
         Some(charge) => match &charge.reference {
             Some(reference) => {
-                format!("the terminal approved {} as {reference}, and then was not heard", charge.amount)
+                format!("the terminal approved {} as {reference}, then the connection was lost", charge.amount)
             }
-            None => format!("the terminal approved {}, and then was not heard", charge.amount),
+            None => format!("the terminal approved {}, then the connection was lost", charge.amount),
         },
     };
     out.answer(

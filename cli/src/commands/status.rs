@@ -10,9 +10,9 @@ use super::listed::{unreadable, word};
 use super::running;
 use crate::out::Out;
 
-/// Sum up a till: open payments, waiting paper, and the devices while it runs
+/// Summarise a till: open payments, waiting print jobs, and the devices if it is running
 ///
-/// Reads only. `tresen watch` follows a running till, `tresen doctor` looks at devices without one.
+/// Reads only. `tresen watch` follows a running till; `tresen doctor` checks devices without one.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's database, such as till.db
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let running = match running::till(&args.file).await {
         Ok(Some(till)) => Some(till.call(till::Snapshot {}).await?.devices),
         Ok(None) => None,
-        // The database can be read all the same.
+        // The database can still be read.
         Err(error) => {
             out.failed(&error);
             None
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     ];
     match &running {
         Some(states) => lines.push(devices(states)),
-        None => lines.push("devices    no running till answers".to_owned()),
+        None => lines.push("devices    no till is running".to_owned()),
     }
     out.answer(
         &json!({
@@ -65,11 +65,11 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     Ok(())
 }
 
-/// The devices of a running till, one a line.
+/// The devices of a running till, one per line.
 pub(super) fn devices(states: &[DeviceState]) -> String {
     let lines = states.iter().map(|state| {
         let phase = match &state.phase {
-            Phase::Opening => "is being opened".to_owned(),
+            Phase::Opening => "opening".to_owned(),
             Phase::Ready => "ready".to_owned(),
             Phase::Away { why, since } => format!("away since {since:.0}: {why}"),
             Phase::Ended { why } => format!("ended: {why}"),

@@ -1,4 +1,4 @@
-//! What the commands at a payment terminal share: the journal, progress, Ctrl-C, and how it ended.
+//! Shared by the terminal commands: journal, progress, Ctrl-C, and the outcome.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use super::diagnose::diagnosed;
 use crate::devices;
 use crate::out::Out;
 
-/// Which terminal, and where its transactions are written down.
+/// The terminal, and where its transactions are journalled.
 #[derive(clap::Args)]
 pub(crate) struct At {
     /// The terminal, such as zvt+tcp://10.0.0.30:20007?password=000000
@@ -27,7 +27,7 @@ pub(crate) struct At {
     pub(super) journal: Journal,
 }
 
-/// Where transactions are written down.
+/// Where transactions are journalled.
 #[derive(clap::Args)]
 pub(crate) struct Journal {
     /// The journal; by default `tresen/journal.db` in the user's state folder
@@ -35,14 +35,14 @@ pub(crate) struct Journal {
     journal: Option<PathBuf>,
 }
 
-/// The exit status of every command that moves money, for `--help`.
+/// Exit status of every command that moves money, for `--help`.
 pub(super) const EXIT: &str = "\
-Exit status: 0 done; 1 failed, nothing was sent that moves money; 2 wrong usage; 3 the terminal did not do it; \
-4 not known whether the money moved: run `tresen pay --recover ADDRESS` when the terminal can be reached, and \
-`tresen settle` if it cannot tell; 5 only a part was charged, the rest is still to be paid (terminals with partial=true).";
+Exit status: 0 done; 1 failed, nothing was sent that moves money; 2 wrong usage; 3 not done by the terminal; \
+4 unknown whether money moved: run `tresen pay --recover ADDRESS` once the terminal is reachable, and \
+`tresen settle` if it cannot tell; 5 charged in part, the rest is still to be paid (terminals with partial=true).";
 
 impl Journal {
-    /// The file; its folder is made if it is the default one.
+    /// The journal file; the default one's folder is created.
     pub(super) fn file(&self) -> Result<PathBuf> {
         match &self.journal {
             Some(file) => Ok(file.clone()),
@@ -55,7 +55,7 @@ impl Journal {
 pub(super) struct Desk {
     pub(super) till: Tresen,
     pub(super) terminal: tresen::Terminal,
-    /// The terminal's name in the journal is its address, so that each terminal's payments stay its own.
+    /// The terminal's name in the journal is its address, which keeps the payments of different terminals apart.
     pub(super) name: String,
     address: Address,
     events: JoinHandle<()>,
@@ -70,13 +70,13 @@ impl Desk {
         let mut config = Config::default().with(Class::Terminal, &name, Device::at(at.address));
         config.till.store = journal.clone();
         let till = Tresen::with(config).await?;
-        let events = tell(&till, out);
+        let events = follow(&till, out);
         let terminal = till.terminal(&name)?;
         out.say(format_args!("journal: {}", journal.display()));
         Ok(Self { till, terminal, name, address, events, out })
     }
 
-    /// Does something at the terminal that moves no money. Ctrl-C leaves.
+    /// Runs a command that moves no money. Ctrl-C exits.
     pub(super) async fn ask<T>(self, asked: impl AsyncFn(&tresen::Terminal) -> Result<T>) -> Result<T> {
         let answer = tokio::select! {
             answer = self.reopened(|| true, async || asked(&self.terminal).await) => answer,
@@ -85,12 +85,12 @@ impl Desk {
         self.finish(answer).await
     }
 
-    /// Moves money. Ctrl-C asks the terminal to abort, a second one leaves at once.
+    /// Runs a transaction that moves money. The first Ctrl-C asks the terminal to abort, the second exits at once.
     pub(super) async fn transact(
         self,
         key: String,
         asked: Amount,
-        words: &Words,
+        words: &Texts,
         begin: impl AsyncFn(&tresen::Terminal, watch::Receiver<bool>) -> Result<Payment>,
     ) -> Result<ExitCode> {
         let (stop, abort) = watch::channel(false);
@@ -102,11 +102,11 @@ impl Desk {
                     ended = &mut transaction => break ended,
                     _ = tokio::signal::ctrl_c() => {
                         if stop.send_replace(true) {
-                            // It may be in the middle of anything: only the journal and the terminal know.
+                            // The transaction may be in any state: only the journal and the terminal know.
                             let why = "the command was interrupted before the terminal had answered";
                             break Ok(Payment::Unknown(Unknown::new(IntentId(key), why)));
                         }
-                        self.out.note("asking the terminal to abort; Ctrl-C again leaves without waiting for its answer");
+                        self.out.note("asking the terminal to abort; press Ctrl-C again to exit without waiting for its answer");
                     }
                 }
             }
@@ -116,34 +116,34 @@ impl Desk {
         Ok(report(&payment, asked, words, out))
     }
 
-    /// Does it again on a new connection if nothing was sent because the driver had to leave its own, as it
-    /// does after looking for an earlier payment at a terminal that does not answer that question. Bounded: a
-    /// terminal is asked about one payment three times.
+    /// Retries on a new connection if nothing was sent because the driver had to drop the old connection, as it does
+    /// after looking for an earlier payment at a terminal that does not answer that query. Bounded: a terminal is asked
+    /// about one payment three times.
     async fn reopened<T>(&self, wanted: impl Fn() -> bool, call: impl AsyncFn() -> Result<T>) -> Result<T> {
-        let spent = |error: &Error| error.kind() == Kind::Closed && error.effect() == Effect::None;
+        let not_sent = |error: &Error| error.kind() == Kind::Closed && error.effect() == Effect::None;
         let mut ended = call().await;
         for _ in 0..REOPENED {
             match &ended {
-                Err(error) if spent(error) && self.comes_back().await && wanted() => ended = call().await,
+                Err(error) if not_sent(error) && self.reconnects().await && wanted() => ended = call().await,
                 _ => break,
             }
         }
         ended
     }
 
-    /// Waits until a terminal that was open is open again.
-    async fn comes_back(&self) -> bool {
+    /// Waits until a terminal that was open has reopened.
+    async fn reconnects(&self) -> bool {
         if self.terminal.capabilities().is_none() {
             return false;
         }
         let mut phase = self.terminal.phase();
-        // The connection is let go a moment after the call has failed.
-        timeout(LET_GO, phase.wait_for(|phase| !phase.is_ready())).await.ok();
+        // The connection is released shortly after the call has failed.
+        timeout(RELEASED, phase.wait_for(|phase| !phase.is_ready())).await.ok();
         let settled = |phase: &Phase| phase.is_ready() || !phase.is_away() && *phase != Phase::Opening;
-        timeout(BACK, phase.wait_for(settled)).await.is_ok_and(|phase| phase.is_ok_and(|phase| phase.is_ready()))
+        timeout(RECONNECTED, phase.wait_for(settled)).await.is_ok_and(|phase| phase.is_ok_and(|phase| phase.is_ready()))
     }
 
-    /// Lets the terminal go, so that it can be asked what it is if it did not answer as one.
+    /// Releases the terminal, so that the address can be probed if it did not answer like a terminal.
     async fn finish<T>(self, ended: Result<T>) -> Result<T> {
         let Self { till, terminal, address, events, .. } = self;
         drop((till, terminal));
@@ -155,14 +155,14 @@ impl Desk {
     }
 }
 
-/// What a transaction is called.
-pub(super) struct Words {
+/// The texts for a kind of transaction.
+pub(super) struct Texts {
     pub(super) done: &'static str,
     pub(super) not_done: &'static str,
     pub(super) unknown: &'static str,
 }
 
-fn report(payment: &Payment, asked: Amount, words: &Words, out: Out) -> ExitCode {
+fn report(payment: &Payment, asked: Amount, words: &Texts, out: Out) -> ExitCode {
     for line in payment.charge().iter().flat_map(|charge| &charge.customer_slip) {
         out.say(format_args!("  | {line}"));
     }
@@ -198,8 +198,8 @@ fn report(payment: &Payment, asked: Amount, words: &Words, out: Out) -> ExitCode
     }
 }
 
-/// Tells what happens while it happens, until the till ends or the task is aborted.
-fn tell(till: &Tresen, out: Out) -> JoinHandle<()> {
+/// Prints events as they happen, until the till closes or the task is aborted.
+fn follow(till: &Tresen, out: Out) -> JoinHandle<()> {
     let mut events = till.events();
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
@@ -208,7 +208,7 @@ fn tell(till: &Tresen, out: Out) -> JoinHandle<()> {
                     out.say(format_args!("  {text}"));
                 }
                 EventKind::Payment(Progress::Approved) => out.say("  approved"),
-                EventKind::Settled(settled) => tell_settled(&settled, out),
+                EventKind::Settled(settled) => print_settled(&settled, out),
                 EventKind::Unsettled { why, .. } => out.say(format_args!("  not settled: {why}")),
                 EventKind::Disconnected { why } => out.say(format_args!("  {why}")),
                 EventKind::Notice(text) => out.say(format_args!("  {text}")),
@@ -218,13 +218,13 @@ fn tell(till: &Tresen, out: Out) -> JoinHandle<()> {
     })
 }
 
-/// What was open, how it stands now, and what that rests on.
-pub(super) fn tell_settled(settled: &Settled, out: Out) {
+/// Prints a settled payment: amount, outcome, and the evidence for it.
+pub(super) fn print_settled(settled: &Settled, out: Out) {
     let Settled { intent, payment, evidence, .. } = settled;
-    let words = match payment {
-        Payment::Charged(_) => "is charged",
-        Payment::Partial(_) => "is charged in part",
-        Payment::NotCharged(_) => "is not charged",
+    let outcome = match payment {
+        Payment::Charged(_) => "was charged",
+        Payment::Partial(_) => "was charged in part",
+        Payment::NotCharged(_) => "was not charged",
         _ => "is still unknown",
     };
     out.answer(
@@ -232,19 +232,19 @@ pub(super) fn tell_settled(settled: &Settled, out: Out) {
             "settled": intent.id, "terminal": intent.terminal, "amount": intent.amount, "at": intent.at.to_string(),
             "outcome": payment.word(), "evidence": evidence, "payment": payment,
         }),
-        format_args!("  {} of {} {words}: {evidence}", intent.amount, intent.at),
+        format_args!("  {} of {} {outcome}: {evidence}", intent.amount, intent.at),
     );
 }
 
-/// How often a command is tried again on a new connection.
+/// How often a command is retried on a new connection.
 const REOPENED: usize = 4;
-/// How long a terminal may take to be there again.
-const BACK: Duration = Duration::from_secs(60);
-/// How long a connection that is no good any more may still count as open.
-const LET_GO: Duration = Duration::from_secs(6);
+/// How long a terminal may take to reconnect.
+const RECONNECTED: Duration = Duration::from_secs(60);
+/// How long a broken connection may still be reported as open.
+const RELEASED: Duration = Duration::from_secs(6);
 
-/// `$XDG_STATE_HOME/tresen/journal.db` (XDG Base Directory Specification), or `%LOCALAPPDATA%`. The folder
-/// is its owner's alone.
+/// `$XDG_STATE_HOME/tresen/journal.db` (XDG Base Directory Specification), or `%LOCALAPPDATA%`. The folder is
+/// accessible to its owner only.
 fn default_journal() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let state = set("XDG_STATE_HOME")

@@ -9,8 +9,8 @@ use crate::out::Out;
 
 /// Print a test page: width, characters, codes, cut
 ///
-/// What should be seen stands on the page itself. If a line is broken or cut off, the profile or the
-/// width is wrong; if letters are, the code page is.
+/// The page itself describes what it should look like. If a line is wrapped or cut off, the profile or the
+/// width is wrong; if letters are wrong, the code page is.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The printer, such as escpos+tcp://10.0.0.20 or escpos+serial:///dev/ttyUSB0?baud=38400
@@ -25,22 +25,23 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         Err(error) => return Err(diagnosed(&args.address, error).await),
     };
     let columns = printer.capabilities().columns;
-    let profile = args.address.option("profile").and_then(Profile::named).map_or("by its own answer", |_| "as named");
+    let profile =
+        args.address.option("profile").and_then(Profile::named).map_or("as reported by the printer", |_| "as named");
     let job = Job::new(new_key(), page(&name, columns, profile)?);
     let outcome = printer.print(&job).await;
     printer.close().await;
     match outcome {
         Outcome::Printed(proof) => {
             let value = json!({ "outcome": "printed", "proof": proof });
-            out.answer(&value, format_args!("{name} printed it and said so ({proof:?})"));
+            out.answer(&value, format_args!("printed on {name}, confirmed by the printer ({proof:?})"));
             Ok(())
         }
         Outcome::Accepted => {
-            let line = format_args!("{name} took all of it but cannot say whether it is on paper: look");
+            let line = format_args!("{name} accepted the page but cannot report whether it is on paper: check it");
             out.answer(&json!({ "outcome": "accepted" }), line);
             Ok(())
         }
-        Outcome::Unknown(error) => Err(error.hint("look at the paper")),
+        Outcome::Unknown(error) => Err(error.hint("check the paper")),
         Outcome::Failed { error, .. } => Err(error),
         other => Err(Error::new(Kind::Protocol, format!("unexpected outcome: {other:?}"))),
     }
@@ -56,7 +57,7 @@ fn page(name: &str, columns: usize, profile: &str) -> Result<Receipt> {
         .row("Profile", profile)
         .row("Columns", columns.to_string())
         .rule()
-        .text("One full line, a bar at every tenth:")
+        .text("One full line, every tenth a bar:")
         .text(ruler)
         .rule()
         .text("ABCDEFGHIJKLMNOPQRSTUVWXYZ")

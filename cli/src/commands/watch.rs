@@ -7,10 +7,10 @@ use super::running;
 use super::status::devices;
 use crate::out::Out;
 
-/// Show the devices of a running till, and what happens on its counter, as it happens
+/// Show the devices of a running till and follow its events
 ///
-/// With --json the devices as one object, then an event a line. Ends with the till, or with Ctrl-C. Exit status: 1 if no
-/// till has the database open.
+/// With --json, prints the devices as one object, then one event per line. Ends when the till closes, or on
+/// Ctrl-C. Exit status: 1 if no till has the database open.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's database, such as till.db
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let Some(till) = running::till(&args.file).await? else {
-        let error = Error::new(Kind::NotFound, "no till answers here").at(socket::path(&args.file).display());
+        let error = Error::new(Kind::NotFound, "no till is running here").at(socket::path(&args.file).display());
         return Err(error.hint("is the till running, as this user, and `till.socket` not turned off?"));
     };
     let mut following = till.follow().await?;
@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         let Some(event) = event else {
-            out.say("the till has ended");
+            out.say("the till has closed");
             return Ok(());
         };
         let more = serde_json::to_value(&event.kind).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The devices on the demo's counter: simulators, served over real links.
+//! The demo's devices: simulators, served over real links.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use tresen::{Error, Result};
 
 use super::pictures;
 
-/// The devices, as a person at the counter would operate them.
+/// The devices, with the actions of a person at the counter.
 pub(super) struct Counter {
     pub(super) receipt: Shared<PrinterSimulator>,
     pub(super) kitchen: Shared<PrinterSimulator>,
     pub(super) terminal: Shared<Simulator>,
     pub(super) scanner: Shared<ScannerSim>,
-    /// Each device and its address, as the configuration has them.
+    /// Each device's name and address, as in the configuration.
     pub(super) addresses: [(&'static str, String); 5],
     _servers: Vec<Box<dyn Send>>,
 }
 
 impl Counter {
-    /// Starts the devices; the camera sees `voucher`. `receipts` payments were made here before.
+    /// Starts the devices; the camera sees `voucher`. `receipts` payments were made in earlier runs.
     pub(super) async fn start(dir: &Path, voucher: &str, receipts: usize) -> Result<Self> {
         let printer = || Shared::new(PrinterSimulator::new(PrinterProfile::epson_tm_m30()));
         let (receipt, kitchen) = (printer(), printer());
         let terminal = Shared::new(Simulator::new(TerminalProfile {
             pace: Duration::from_millis(350),
             commit: Commit::Keeps,
-            // A terminal does not start again at the same number either.
+            // A real terminal does not restart at the same receipt number either.
             receipts_from: u16::try_from(416 + receipts % 9000).unwrap_or(416),
             ..TerminalProfile::default()
         }));

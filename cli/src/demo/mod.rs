@@ -1,4 +1,4 @@
-//! One sale on simulated devices, over their real protocols, told as it happens.
+//! One sale on simulated devices, over their real protocols, narrated as it happens.
 
 mod counter;
 mod outcome;
@@ -18,29 +18,29 @@ use counter::Counter;
 /// Watch a whole sale on simulated devices, over their real protocols
 ///
 /// Starts two receipt printers and a payment terminal on loopback ports, a barcode scanner on a
-/// pseudo-terminal and a camera, and sells three things: scan, kitchen ticket, payment, receipt. No
-/// hardware is needed, nothing is faked between till and device: what you see went over the wire as
-/// ESC/POS and ZVT.
+/// pseudo-terminal and a camera, and sells three items: scan, kitchen ticket, payment, receipt. No
+/// hardware is needed, and nothing is faked between till and device: the output shows real ESC/POS and ZVT
+/// traffic.
 ///
-/// Afterwards the folder holds receipt.png and kitchen.png (what the printers put on paper), receipt.bin
-/// (the bytes), till.db (journal, jobs, tickets), tickets.csv and till.toml. A second run adds a sale to
+/// Afterwards the folder contains receipt.png and kitchen.png (what the printers put on paper), receipt.bin
+/// (the bytes), till.db (journal, jobs, tickets), tickets.csv and till.toml. Another run adds a sale to
 /// the database and the tickets; the pictures are those of the last run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where the results go
+    /// Where to write the results
     #[arg(long, default_value = "demo-out", value_name = "DIR")]
     out: PathBuf,
 
-    /// Let something go wrong
+    /// Simulate a fault
     #[arg(long, value_enum)]
     fault: Option<Fault>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Fault {
-    /// The receipt printer has no paper: the receipt comes out in the kitchen and says so
+    /// The receipt printer has no paper: the receipt is printed in the kitchen, with a note
     PaperOut,
-    /// The link to the terminal drops after approval: the till asks what became of it; charged once
+    /// The link to the terminal drops after approval: the till recovers the outcome; charged once
     LinkCut,
     /// The card is declined: nothing is charged, and no receipt is printed
     Decline,
@@ -63,13 +63,13 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     ready(&till).await?;
 
     let ended = sale::run(&till, &counter, args.fault, out).await;
-    // What is on paper is worth seeing above all when something went wrong.
+    // The printed output matters most when something went wrong.
     let files = save(&dir, &counter)?;
     let ended = ended?;
     outcome::tell(&till, &counter, &ended, args.fault, &dir, files, out).await
 }
 
-/// How many payments this till has made in earlier runs.
+/// How many payments this till has taken in earlier runs.
 async fn paid_before(dir: &std::path::Path) -> Result<usize> {
     let db = dir.join("till.db");
     if !db.exists() {
@@ -97,7 +97,7 @@ async fn ready(till: &Tresen) -> Result<()> {
     Ok(())
 }
 
-/// What the printers put on paper, and the bytes that made them do it.
+/// Saves what the printers put on paper, and the bytes that produced it.
 fn save(dir: &std::path::Path, counter: &Counter) -> Result<[PathBuf; 3]> {
     let files = ["receipt.png", "kitchen.png", "receipt.bin"].map(|name| dir.join(name));
     write_whole(&files[0], &counter.receipt.with(|p| p.roll().to_png()))?;

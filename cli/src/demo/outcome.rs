@@ -1,4 +1,4 @@
-//! What came of it: files, books, and whether they agree.
+//! The outcome: files, journal, and whether till and terminal agree.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use super::counter::Counter;
 use super::sale::Ended;
 use crate::out::Out;
 
-/// Writes the tickets, compares till and terminal, and sums up. An error if anything is not as it
-/// should be with this fault.
+/// Writes the tickets, compares till and terminal, and prints a summary. Returns an error if anything differs from what
+/// is expected with this fault.
 pub(super) async fn tell(
     till: &Tresen,
     counter: &Counter,
@@ -33,7 +33,7 @@ pub(super) async fn tell(
             None
         }
         (Sold::Open { payment: Some(Payment::NotCharged(why)), .. }, _) => {
-            return Err(wrong(&format!("the payment should have gone well, but: {}", why.text)));
+            return Err(wrong(&format!("the payment should have succeeded, but: {}", why.text)));
         }
         (Sold::Open { payment: Some(Payment::Unknown(unknown)), .. }, _) => {
             return Err(wrong(&format!("payment {} is still unknown: {}", unknown.intent.0, unknown.why)));
@@ -48,14 +48,14 @@ pub(super) async fn tell(
     paper(counter, ended, fault)?;
     till.store().checkpoint().await?;
 
-    out.say("\nIn the folder");
+    out.say("\nFiles");
     for file in files.iter().chain([&dir.join("till.db"), &tickets]).filter(|f| f.exists()) {
         out.say(format_args!("  {}", file.display()));
     }
     let summary = match (fault, charge) {
         (None, Some(c)) => format!("Sold: {} charged once, receipt proven on paper.", c.amount),
         (Some(Fault::PaperOut), Some(c)) => {
-            format!("Sold: {} charged once; the receipt came out in the kitchen, and says so.", c.amount)
+            format!("Sold: {} charged once; the receipt was printed in the kitchen, with a note.", c.amount)
         }
         (Some(Fault::LinkCut), Some(c)) => format!(
             "Sold: the link was cut after approval; {} charged once, in the terminal's ledger and in the journal.",
@@ -74,7 +74,7 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// The terminal's own ledger and the till's journal must say the same.
+/// The terminal's ledger and the till's journal must agree.
 async fn agree(till: &Tresen, counter: &Counter, ended: &Ended, charge: Option<&Charge>) -> Result<()> {
     let stands: Vec<_> = counter
         .terminal
@@ -94,7 +94,7 @@ async fn agree(till: &Tresen, counter: &Counter, ended: &Ended, charge: Option<&
     .at("demo"))
 }
 
-/// The receipt must be where it should be, with the ticket's total on it.
+/// The receipt must be on the right printer, with the ticket's total on it.
 fn paper(counter: &Counter, ended: &Ended, fault: Option<Fault>) -> Result<()> {
     let total = ended.sale.ticket().total().number('.');
     let text = |printer: &tresen::hal::sim::Shared<tresen::printers::escpos::sim::Simulator>| {
@@ -112,5 +112,5 @@ fn paper(counter: &Counter, ended: &Ended, fault: Option<Fault>) -> Result<()> {
         (Sold::Open { .. }, _) => receipt.trim().is_empty(),
         _ => false,
     };
-    if right { Ok(()) } else { Err(Error::new(Kind::Protocol, "the paper is not as it should be").at("demo")) }
+    if right { Ok(()) } else { Err(Error::new(Kind::Protocol, "the printed output is not as expected").at("demo")) }
 }

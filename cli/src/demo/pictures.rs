@@ -1,10 +1,10 @@
-//! Pictures that the demo draws itself: the shop's logo, and what a camera sees of a voucher.
+//! Pictures drawn by the demo: the shop's logo, and a camera's view of a voucher.
 
 use std::path::Path;
 
 use tresen::{Error, Kind, Result};
 
-/// A grey picture: one byte a pixel, row by row, 0 is black.
+/// A greyscale picture: one byte per pixel, row by row, 0 is black.
 pub(super) struct Picture {
     width: u32,
     height: u32,
@@ -21,7 +21,7 @@ impl Picture {
 /// Size of the logo in dots.
 pub(super) const LOGO: (u32, u32) = (360, 150);
 
-/// A cup on a counter, with soft shadows, so that dithering has something to do. 0 is black.
+/// A cup on a counter, with soft shadows to exercise dithering. 0 is black.
 pub(super) fn logo() -> Picture {
     Picture::from_fn(LOGO.0, LOGO.1, |x, y| {
         let (x, y) = (x as f32 - 180.0, y as f32);
@@ -35,7 +35,7 @@ fn shade(x: f32, y: f32) -> f32 {
     if (124.0..132.0).contains(&y) && x.abs() < 176.0 {
         return (x.abs() / 176.0).powi(2) * 0.8;
     }
-    // The cup: a half circle that is lit from the left.
+    // The cup: a half circle lit from the left.
     let (cx, cy) = (x, y - 52.0);
     if cy >= 0.0 && cx * cx + cy * cy < 68.0 * 68.0 {
         return 0.15 + 0.7 * ((60.0 - cx) / 128.0).clamp(0.0, 1.0);
@@ -45,7 +45,7 @@ fn shade(x: f32, y: f32) -> f32 {
     if (16.0..26.0).contains(&ring) && x > 60.0 {
         return 0.35;
     }
-    // Three threads of steam that fade as they rise.
+    // Three wisps of steam that fade as they rise.
     for at in [-30.0, 0.0, 30.0] {
         let sway = at + 6.0 * (y / 9.0).sin();
         if y < 44.0 && (x - sway).abs() < 3.5 {
@@ -55,7 +55,7 @@ fn shade(x: f32, y: f32) -> f32 {
     1.0
 }
 
-/// What a camera sees: a grey table, a white voucher on it, a QR code of `text` on the voucher.
+/// The camera's view: a grey table, a white voucher on it, a QR code of `text` on the voucher.
 pub(super) fn frame(text: &str) -> Result<Picture> {
     const MODULE: u32 = 7;
     let code = qrcode::QrCode::new(text)

@@ -18,7 +18,7 @@ use super::counter::Counter;
 use super::{Fault, pictures};
 use crate::out::Out;
 
-/// What the customer's voucher says.
+/// The text of the customer's voucher.
 pub(super) const VOUCHER: &str = "TRESEN-CUSTOMER:4711";
 const DRINK: &str = "4006381333931";
 const CHEESE: &str = "12345";
@@ -26,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Result code 05: declined by the issuer.
 const DECLINED: u8 = 5;
 
-/// The sale as it ended.
+/// The finished sale.
 pub(super) struct Ended {
     pub(super) sale: Sale,
     pub(super) sold: Sold,
-    /// What the receipt's QR code was asked to say.
+    /// The text of the receipt's QR code.
     pub(super) link: String,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn run(till: &Tresen, counter: &Counter, fault: Option<Fault>, 
     });
     let (_keep, abort) = watch::channel(false);
     let sold = checkout.run(&mut sale, "counter", abort).await?;
-    // What the bus still holds is told before the next step begins.
+    // Remaining events are printed before the next step begins.
     narrator.finish().await;
     if let Sold::Closed { print, drawer, .. } = &sold {
         out.say("\n4  Receipt");
@@ -85,7 +85,7 @@ pub(super) async fn run(till: &Tresen, counter: &Counter, fault: Option<Fault>, 
     Ok(Ended { sale, sold, link })
 }
 
-/// Three things: an article, something weighed, and a voucher that a camera sees.
+/// Three items: an article, a weighed item, and a voucher seen by the camera.
 async fn scan(till: &Tresen, counter: &Counter, sale: &mut Sale, out: Out) -> Result<()> {
     let templates = Templates::from(till.config().in_store.iter().map(|t| t.parse()).collect::<Result<Vec<_>>>()?);
     let label = format!("28{CHEESE}00456");
@@ -99,7 +99,7 @@ async fn scan(till: &Tresen, counter: &Counter, sale: &mut Sale, out: Out) -> Re
     }
     let seen = within(till.camera("voucher")?.next(), "camera").await?;
     let customer = seen.text.strip_prefix("TRESEN-CUSTOMER:").ok_or_else(|| {
-        Error::new(Kind::Input, format!("the camera saw `{}`, which is no customer's voucher", seen.text))
+        Error::new(Kind::Input, format!("the camera saw `{}`, which is not a customer's voucher", seen.text))
     })?;
     let line = Line::pieces("Welcome voucher", 1, Amount::eur(-1_00), Vat::percent(7))?;
     tell_scan(&seen, &line, out);
@@ -122,27 +122,27 @@ fn look_up(scan: &Scan, templates: &Templates) -> Result<Line> {
             Quantity::Weight { grams } => {
                 Line::weighed("Mountain cheese", i64::from(grams), Amount::eur(24_90), Vat::percent(7))
             }
-            _ => Err(Error::new(Kind::Input, format!("the label `{}` holds no weight", scan.text))),
+            _ => Err(Error::new(Kind::Input, format!("the label `{}` contains no weight", scan.text))),
         },
-        _ => Err(Error::new(Kind::NotFound, format!("there is no article `{}`", scan.text))),
+        _ => Err(Error::new(Kind::NotFound, format!("unknown article `{}`", scan.text))),
     }
 }
 
 async fn within<T>(work: impl Future<Output = T>, device: &str) -> Result<T> {
     tokio::time::timeout(PATIENCE, work)
         .await
-        .map_err(|_| Error::new(Kind::Timeout, format!("nothing within {} s", PATIENCE.as_secs())).at(device))
+        .map_err(|_| Error::new(Kind::Timeout, format!("nothing read within {} s", PATIENCE.as_secs())).at(device))
 }
 
 fn tell_print(print: &Print, out: Out) {
     out.say(match print {
-        Print::Printed { on, proof } => format!("  printed on {on}; it says so: {proof:?}"),
+        Print::Printed { on, proof } => format!("  printed on {on}, confirmed: {proof:?}"),
         Print::Accepted { on } => format!("  accepted by {on}"),
         other => format!("  {other:?}"),
     });
 }
 
-/// Tells what happens while it happens.
+/// Prints events as they happen.
 struct Narrator {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -157,12 +157,12 @@ impl Narrator {
 
 fn narrate(till: &Tresen, out: Out) -> Narrator {
     let mut events = till.events();
-    // What happened while the till was opened is not part of the sale.
+    // Events from opening the till are not part of the sale.
     while events.try_next().is_some() {}
     let (stop, mut stopped) = oneshot::channel();
     let task = tokio::spawn(async move {
         loop {
-            // What has happened already comes first.
+            // Queued events come first.
             let event = tokio::select! {
                 biased;
                 event = events.next() => event,
@@ -185,7 +185,7 @@ fn told(device: &str, what: &EventKind, out: Out) {
         EventKind::Payment(Progress::Approved) => out.say(format_args!("  {device}  04 0F     approved")),
         EventKind::Payment(Progress::ReceiptLine(line)) => out.say(format_args!("  {device}  slip      {line}")),
         EventKind::Disconnected { why } => out.say(format_args!("  {device}  lost: {why}")),
-        EventKind::Connected { address } => out.say(format_args!("  {device}  connected again: {address}")),
+        EventKind::Connected { address } => out.say(format_args!("  {device}  reconnected: {address}")),
         EventKind::Settled(settled) => {
             let state = match settled.payment {
                 Payment::Charged(_) => "charged",
@@ -198,7 +198,7 @@ fn told(device: &str, what: &EventKind, out: Out) {
         EventKind::Printed { instead_of: Some(meant), .. } => {
             out.say(format_args!("  {device}  prints instead of {meant}"));
         }
-        EventKind::PrintWaits { why, .. } => out.say(format_args!("  {device}  the job waits: {why}")),
+        EventKind::PrintWaits { why, .. } => out.say(format_args!("  {device}  the job is waiting: {why}")),
         _ => {}
     }
 }

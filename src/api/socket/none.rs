@@ -7,16 +7,16 @@ use tresen_hal::{Error, Kind};
 use crate::event::{EventKind, Source};
 use crate::tresen::Tresen;
 
-/// Does not exist here.
+/// Never constructed on this platform.
 pub(crate) struct Socket;
 
 impl Socket {
-    /// Tells that there is none.
+    /// Logs that sockets are unsupported.
     pub(crate) async fn open(till: &Tresen) -> Option<Arc<Self>> {
         let error =
             Error::new(Kind::Unsupported, "this platform has no Unix sockets").hint("set `till.socket = false`");
         tracing::warn!(%error, "the till's socket cannot be opened");
-        till.0.bus.tell(Source::Till, EventKind::SocketFailed { why: error.to_string() });
+        till.0.bus.publish(Source::Till, EventKind::SocketFailed { why: error.to_string() });
         None
     }
 

@@ -1,4 +1,4 @@
-//! The socket on Unix.
+//! The till's socket on Unix.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io::ErrorKind;
@@ -16,18 +16,19 @@ use crate::event::{EventKind, Source};
 use crate::manager::lock;
 use crate::tresen::{Inner, Tresen};
 
-/// The socket of a running till. Dropped, it takes no more clients, lets those that it has go, and its file is gone.
+/// The socket of a running till. Dropping it stops accepting clients, disconnects the connected ones and removes the
+/// file.
 pub(crate) struct Socket {
     path: PathBuf,
-    /// The file as it was made: another till's may stand in its place by now.
+    /// Device and inode of the file as created: by now another till's socket may be in its place.
     file: (u64, u64),
     listening: Mutex<Option<JoinHandle<()>>>,
     ended: watch::Sender<bool>,
 }
 
 impl Socket {
-    /// Begins to answer; none if that cannot be, which is told. The caller holds the lock of the database: whatever
-    /// socket stands there is a dead till's.
+    /// Starts serving; `None` if that fails, which is logged. The caller holds the lock of the database, so an existing
+    /// socket belongs to a till that is gone.
     pub(crate) async fn open(till: &Tresen) -> Option<Arc<Self>> {
         let path = super::path(till.store().path());
         match Self::listen(&path, Arc::downgrade(&till.0)) {
@@ -35,14 +36,14 @@ impl Socket {
             Err(error) => {
                 let error = error.at(path.display());
                 tracing::warn!(%error, "the till's socket cannot be opened");
-                till.0.bus.tell(Source::Till, EventKind::SocketFailed { why: error.to_string() });
+                till.0.bus.publish(Source::Till, EventKind::SocketFailed { why: error.to_string() });
                 None
             }
         }
     }
 
     fn listen(path: &Path, till: Weak<Inner>) -> Result<Self> {
-        // Who may ask: the user that this process runs as.
+        // Only the user that this process runs as may connect.
         let owner = UnixStream::pair().and_then(|(one, _)| one.peer_cred()).map_err(failed)?.uid();
         let (listener, file) = bind(path)?;
         let (ended, told) = watch::channel(false);
@@ -51,7 +52,7 @@ impl Socket {
         Ok(Self { path: path.to_owned(), file, listening: Mutex::new(Some(listening)), ended })
     }
 
-    /// Takes no more clients, and the file is gone.
+    /// Stops accepting clients and removes the file.
     pub(crate) fn refuse(&self) {
         let Some(listening) = lock(&self.listening).take() else { return };
         listening.abort();
@@ -61,7 +62,7 @@ impl Socket {
         }
     }
 
-    /// Lets the clients go, with the answers that they still get.
+    /// Disconnects the clients after sending the replies to running commands.
     pub(crate) fn end(&self) {
         self.refuse();
         self.ended.send_replace(true);
@@ -74,19 +75,19 @@ impl Drop for Socket {
     }
 }
 
-/// Makes the socket in a folder that only its owner may enter, and moves it to its place when it is its owner's alone.
+/// Creates the socket in a folder accessible only to its owner, and moves it into place once its permissions are set.
 fn bind(path: &Path) -> Result<(UnixListener, Metadata)> {
     match path.symlink_metadata() {
         Ok(file) if !file.file_type().is_socket() => {
             return Err(
-                Error::new(Kind::Storage, "a file that is no socket is in the way").with_retry(Retry::AfterOperator)
+                Error::new(Kind::Storage, "a file that is not a socket is in the way").with_retry(Retry::AfterOperator)
             );
         }
         _ => {}
     }
     let folder = beside(path, ".new");
     let made = folder.join("s");
-    // Left by a till that was killed right here.
+    // Left behind by a till that was killed at this point.
     std::fs::remove_file(&made).ok();
     match std::fs::remove_dir(&folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
@@ -111,8 +112,8 @@ async fn accept(listener: UnixListener, owner: u32, till: Weak<Inner>, ended: wa
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file handles, most likely: the system says so at once, and again.
-                tracing::warn!(%error, "a client of the till's socket cannot be taken");
+                // Most likely out of file descriptors: accept would fail again immediately.
+                tracing::warn!(%error, "a client of the till's socket cannot be accepted");
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
@@ -120,7 +121,7 @@ async fn accept(listener: UnixListener, owner: u32, till: Weak<Inner>, ended: wa
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == owner || peer.uid() == ROOT => {}
             _ => {
-                tracing::warn!("another user's program was kept from the till's socket");
+                tracing::warn!("refused a connection from another user");
                 continue;
             }
         }
@@ -133,7 +134,7 @@ async fn accept(listener: UnixListener, owner: u32, till: Weak<Inner>, ended: wa
                 });
             }
             Err(_) => {
-                let error = Error::new(Kind::Busy, format!("{CLIENTS} clients are connected already"));
+                let error = Error::new(Kind::Busy, format!("{CLIENTS} clients are already connected"));
                 tokio::spawn(async move { refuse(stream, &error).await });
             }
         }
@@ -148,11 +149,11 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 
 fn failed(error: std::io::Error) -> Error {
     match error.kind() {
-        // The kernel takes paths of about 100 bytes.
+        // The kernel limits socket paths to about 100 bytes.
         ErrorKind::InvalidInput => Error::new(Kind::Config, "the path is too long for a socket")
             .hint("keep the database in a folder with a shorter path, or set `till.socket = false`")
             .because(error),
-        _ => Error::new(Kind::Storage, "the socket cannot be made").because(error),
+        _ => Error::new(Kind::Storage, "the socket cannot be created").because(error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What makes scans of a camera's frames.
+//! Turns the codes in a camera's frames into scans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ impl CameraScans {
     /// Reads the codes in the frames of any camera; the scans carry `name`.
     ///
     /// # Errors
-    /// The system starts no more threads.
+    /// A thread cannot be started.
     pub fn new(
         camera: Box<dyn Camera>,
         options: reader::Options,
@@ -49,7 +49,7 @@ impl Driver for CameraScans {
     }
 }
 
-/// Makes a scan of what a reader has read, once while a code stays in sight.
+/// Makes a scan of each code read, once while the code stays in sight.
 pub(super) struct Codes {
     dedupe: Dedupe,
     name: String,
@@ -60,15 +60,15 @@ impl Codes {
         Self { dedupe: Dedupe::new(REARM), name: name.to_owned() }
     }
 
-    /// The scan; none if the code has been in sight before, or the frame was damaged.
+    /// The scan; `None` if the code was already in sight, or the frame was damaged.
     ///
     /// # Errors
-    /// The reader can go on no more.
+    /// The reader has failed and cannot continue.
     pub(super) fn scan(&mut self, read: Result<reader::Read>) -> Result<Option<Scan>> {
         let read = match read {
             // USB cameras occasionally deliver a corrupt frame.
             Err(error) if error.kind() == Kind::Input => {
-                tracing::debug!(camera = self.name, %error, "passed over a frame");
+                tracing::debug!(camera = self.name, %error, "skipped a frame");
                 return Ok(None);
             }
             read => read?,
@@ -82,5 +82,5 @@ impl Codes {
     }
 }
 
-/// How long a code must be out of sight before it counts again.
+/// How long a code must be out of sight before it is scanned again.
 const REARM: Duration = Duration::from_secs(2);

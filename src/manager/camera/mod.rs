@@ -1,6 +1,6 @@
-//! Cameras as a vendor sees them: the next code in the picture, and the picture itself.
+//! The camera handle: the next code in the picture, and the picture itself.
 //!
-//! The owner task holds the camera and publishes each frame; a reader beside it takes the latest whenever it is free.
+//! The owner task holds the camera and publishes each frame; a separate reader takes the latest whenever it is idle.
 
 mod codes;
 
@@ -16,7 +16,7 @@ pub use self::codes::CameraScans;
 
 use self::codes::Codes;
 use super::device::{Common, Device, DeviceClass, Setup, Shared};
-use super::owner::{Gone, Hooks};
+use super::owner::{Hooks, LossReason};
 use super::scans::Scans;
 use super::state::DeviceCapabilities;
 use crate::class::Class;
@@ -24,8 +24,8 @@ use crate::class::Class;
 /// The driver that the owner task holds, boxed.
 type AnyCamera = dyn tresen_cameras::Camera;
 
-/// A camera by its logical name. Clones are cheap and share what it sees: each code goes to one of those who wait in
-/// [`Camera::next`]; its frames are there for everybody.
+/// A camera by its logical name. Clones are cheap and share the codes: each goes to one of the callers waiting in
+/// [`Camera::next`]; frames are available to all.
 pub type Camera = Device<Cameras>;
 
 /// Cameras that read codes.
@@ -39,14 +39,14 @@ impl DeviceClass for Cameras {
     type Shared = SharedCamera;
 }
 
-/// What the owner of a camera shares with its handles.
+/// Shared between the owner of a camera and its handles.
 pub struct SharedCamera {
     scans: Arc<Scans>,
     frames: Frames,
     runtime: Arc<dyn Runtime>,
 }
 
-/// The latest frame; none while the camera is away.
+/// The latest frame; `None` while the camera is away.
 type Frames = Arc<watch::Sender<Option<Frame>>>;
 
 impl Shared<AnyCamera> for SharedCamera {
@@ -65,26 +65,26 @@ impl Shared<AnyCamera> for SharedCamera {
 }
 
 impl Device<Cameras> {
-    /// How long [`Camera::frame`] waits: 5 s.
+    /// Time limit of [`Camera::frame`]: 5 s.
     pub const FRAME: Duration = Duration::from_secs(5);
 
-    /// The next code; each is handed out once, and again only when it was out of sight for a while. Codes wait as
-    /// long as those of a [`Scanner`](super::Scanner).
+    /// The next code; each is handed out once, and again only after it was out of sight for a while. Codes stay queued
+    /// as long as those of a [`Scanner`](super::Scanner).
     ///
-    /// Cancel-safe: a dropped future loses no code.
+    /// Cancel-safe: dropping the future loses no code.
     pub async fn next(&self) -> Scan {
         self.shared.scans.next().await
     }
 
-    /// Drops the codes that wait, say when a new basket begins; how many there were.
+    /// Drops queued codes, for example when a new basket begins, and returns their number.
     pub fn discard(&self) -> usize {
         self.shared.scans.discard()
     }
 
-    /// What the camera sees: its latest frame, or the first one if there is none yet.
+    /// The camera's latest frame, or the first one if there is none yet.
     ///
     /// # Errors
-    /// [`Kind::Timeout`]: none came within [`Camera::FRAME`]; it says what is known of the camera.
+    /// [`Kind::Timeout`]: no frame within [`Camera::FRAME`]; the error includes the camera's state.
     pub async fn frame(&self) -> Result<Frame> {
         let mut frames = self.frames();
         let shown = tokio::time::timeout(Self::FRAME, frames.wait_for(Option::is_some)).await;
@@ -99,14 +99,15 @@ impl Device<Cameras> {
         Err(Error::new(Kind::Timeout, what).at(self.name()))
     }
 
-    /// The latest frame as it changes, for a live picture; none while the camera is away. Who is slow sees the latest
-    /// and misses those between. While a receiver exists the camera delivers all its frames, also when nothing moves.
+    /// The latest frame as it changes, for a live picture; `None` while the camera is away. A slow receiver sees the
+    /// latest frame and misses those in between. While a receiver exists the camera delivers all its frames, even when
+    /// nothing moves.
     pub fn frames(&self) -> watch::Receiver<Option<Frame>> {
         self.shared.frames.subscribe()
     }
 
-    /// What it delivers and what it offers; none until it was reached for the first time, kept while it is away. Size
-    /// and format of pictures from files are those of their frames.
+    /// Its current and supported formats; `None` until first connected, kept while it is away. Size and format of
+    /// pictures from files are those of their frames.
     pub fn capabilities(&self) -> Option<Capabilities> {
         match self.shared.common().capabilities() {
             Some(DeviceCapabilities::Camera(capabilities)) => Some(capabilities),
@@ -115,8 +116,8 @@ impl Device<Cameras> {
     }
 }
 
-/// A camera whose frames a reader sees, too. It delivers fewer of them while the reader wants none and nobody else
-/// looks.
+/// A camera whose frames also go to a reader. It delivers fewer of them while the reader needs none and there are no
+/// other receivers.
 struct Watched {
     camera: Box<AnyCamera>,
     reader: Reader,
@@ -181,9 +182,9 @@ impl Hooks<AnyCamera> for SharedCamera {
     fn event(&self, frame: Frame) {
         self.frames.send_replace(Some(frame));
     }
-    fn gone(&self, how: Gone<'_>) {
+    fn lost(&self, reason: LossReason<'_>) {
         self.frames.send_replace(None);
-        self.common().gone(how);
+        self.common().lost(reason);
     }
 }
 
@@ -196,7 +197,7 @@ mod tests {
 
     use crate::event::{Bus, Reporter};
 
-    /// A camera with 25 frames a second that shows a grey wall.
+    /// A camera with 25 frames per second that shows a grey wall.
     struct Wall {
         runtime: Arc<dyn Runtime>,
         due: Instant,
@@ -228,7 +229,7 @@ mod tests {
         }
     }
 
-    /// How many frames come within 10 s.
+    /// How many frames arrive within 10 s.
     async fn count(camera: &mut Watched) -> usize {
         let end = Instant::now() + Duration::from_secs(10);
         let mut frames = 0;
@@ -252,7 +253,7 @@ mod tests {
             scans: Arc::new(Scans::new(Common::new(reporter))),
             frames: frames.clone(),
         };
-        // 2 s with 25 a second, then 5 a second.
+        // 2 s at 25 per second, then 5 per second.
         assert!((80..=92).contains(&count(&mut camera).await));
         assert!((48..=51).contains(&count(&mut camera).await));
         let watching = frames.subscribe();

@@ -1,4 +1,4 @@
-//! Simulated devices for other people's software.
+//! Simulated devices for other software.
 
 mod printer;
 mod scanner;
@@ -14,9 +14,9 @@ use tresen::hal::Error;
 
 use crate::out::Out;
 
-/// Be a device: serve a simulator to other software
+/// Simulate a device for other software
 ///
-/// A simulator speaks the device's real protocol and misbehaves on request. While it runs it takes
+/// A simulator speaks the device's real protocol and misbehaves on request. While running it accepts
 /// commands on standard input; `help` lists them.
 #[derive(clap::Subcommand)]
 pub(crate) enum Args {
@@ -39,7 +39,7 @@ pub(super) async fn bind(listen: &str) -> Result<TcpListener> {
     TcpListener::bind(listen).await.map_err(|e| Error::from(e).at(listen).hint(hint))
 }
 
-/// Lines of standard input, read on a thread of their own.
+/// Lines of standard input, read on a separate thread.
 fn commands() -> mpsc::UnboundedReceiver<String> {
     let (to, lines) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

@@ -14,7 +14,7 @@ use crate::out::Out;
 /// A virtual ESC/POS receipt printer on a TCP port or a pseudo-terminal
 ///
 /// Each sheet is saved as a picture and as text when it is cut, after 2 s of silence, or when the host
-/// disconnects. What a real printer would have printed otherwise is said as it happens. One host prints at
+/// disconnects. What a real printer would have printed differently is reported as it happens. One host prints at
 /// a time, as on a real printer.
 ///
 /// Commands: paper out, paper out after LINES, paper in, near end, roll full, cover open, cover closed,
@@ -27,16 +27,16 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:9100", value_name = "HOST:PORT")]
     listen: String,
 
-    /// Be a serial printer on a pseudo-terminal instead
+    /// Simulate a serial printer on a pseudo-terminal instead
     #[cfg(all(unix, feature = "serial"))]
     #[arg(long, conflicts_with = "listen")]
     pty: bool,
 
-    /// Where the sheets go
+    /// Where to save the sheets
     #[arg(long, default_value = "paper", value_name = "DIR")]
     out: PathBuf,
 
-    /// What kind of printer it is
+    /// The printer profile to simulate
     #[arg(long, default_value = "generic-80mm", value_parser = profile)]
     profile: Profile,
 
@@ -49,9 +49,9 @@ const HELP: &str = "paper out [after LINES] | paper in | near end | roll full | 
      drawer closed | drawer open | late MS | on time | few statuses | all statuses | no identity | identity | no proof | proof | \
      mute | speak | held | released | speed BYTES | full speed | hang up after BYTES | never hang up | off and on | quit";
 
-/// What a serial server takes from the host ahead of a slow line.
+/// How much a serial server buffers from the host ahead of a slow line.
 const LINE_BUFFER: usize = 4096;
-/// A host that does not cut has finished its receipt when it says nothing for so long.
+/// A host that does not cut has finished its receipt after this long a silence.
 const SILENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
@@ -62,11 +62,11 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     let (_served, address) = serve(&args, &device).await?;
     out.answer(
         &json!({ "address": address }),
-        format_args!("{address}; sheets go to {}; Ctrl-C ends, `help` helps", args.out.display()),
+        format_args!("{address}; sheets go to {}; Ctrl-C stops, `help` lists the commands", args.out.display()),
     );
     let mut lines = commands();
     let mut look = tokio::time::interval(Duration::from_millis(100));
-    let mut told = Told::default();
+    let mut told = Reported::default();
     loop {
         tokio::select! {
             _ = look.tick() => told.tell(&device, &args.out, out)?,
@@ -77,7 +77,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
                 if line.is_empty() {
                     continue;
                 }
-                // Said back once it is in force, so that a script knows.
+                // Confirmed once it is in force, so that a script can wait for it.
                 match device.with(|d| obey(d, &line)) {
                     true => out.answer(&json!({ "command": line }), format_args!("{line}: done")),
                     false => out.say(HELP),
@@ -112,15 +112,15 @@ async fn serve(args: &Args, device: &sim::Shared<Simulator>) -> Result<(Served, 
     Ok((Served::Tcp { _server: server }, format!("escpos+tcp://{at}")))
 }
 
-/// What has been said already.
+/// What has been reported already.
 #[derive(Default)]
-struct Told {
+struct Reported {
     kicks: u64,
     discarded: u64,
     unlisted: u64,
 }
 
-impl Told {
+impl Reported {
     fn tell(&mut self, device: &sim::Shared<Simulator>, folder: &std::path::Path, out: Out) -> Result<()> {
         for sheet in device.with(Simulator::take_sheets) {
             let path = free(folder);
@@ -129,7 +129,7 @@ impl Told {
             out.answer(&json!({ "sheet": path }), path.display());
         }
         for unsupported in device.with(Simulator::take_unsupported) {
-            let said = format!("not printed as a real printer would: {}", row(&unsupported).trim_start());
+            let said = format!("a real printer would print this differently: {}", row(&unsupported).trim_start());
             out.answer(&json!({ "unsupported": entry(&unsupported) }), said);
         }
         let (kicks, discarded, unlisted) = device.with(|d| (d.kicked(), d.discarded(), d.unlisted()));
@@ -138,18 +138,21 @@ impl Told {
         }
         if discarded > self.discarded {
             let lost = discarded - self.discarded;
-            out.answer(&json!({ "discarded_sheets": lost }), format_args!("{lost} sheets came too fast to be saved"));
+            out.answer(
+                &json!({ "discarded_sheets": lost }),
+                format_args!("{lost} sheets were printed too fast to be saved"),
+            );
         }
         if unlisted > self.unlisted {
             let more = unlisted - self.unlisted;
-            out.answer(&json!({ "unlisted": more }), format_args!("and {more} more things that it did not do"));
+            out.answer(&json!({ "unlisted": more }), format_args!("and {more} more unsupported commands"));
         }
         *self = Self { kicks, discarded, unlisted };
         Ok(())
     }
 }
 
-/// Does what the operator says; false if it is not a command.
+/// Executes an operator's command; false if it is unknown.
 fn obey(printer: &mut Simulator, line: &str) -> bool {
     let faults = &mut printer.faults;
     match line {
@@ -197,7 +200,7 @@ fn obey(printer: &mut Simulator, line: &str) -> bool {
     true
 }
 
-/// The next file name that is not taken, so that a second run overwrites nothing.
+/// The next unused file name, so that a second run overwrites nothing.
 fn free(folder: &std::path::Path) -> PathBuf {
     (1..).map(|n| folder.join(format!("sheet-{n:04}.png"))).find(|p| !p.exists()).expect("numbers do not end")
 }

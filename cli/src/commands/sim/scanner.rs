@@ -10,9 +10,9 @@ use crate::out::Out;
 
 /// A barcode scanner on a TCP port, or on a pseudo-terminal as a serial scanner
 ///
-/// Codes are typed on standard input: `scan CODE` holds one before it. EAN, UPC and QR are told from the
-/// code; everything else is Code 128. Commands: scan CODE, half CODE (the rest is lost), noise CODE (as from
-/// a wrong baud rate), slow CODE (byte by byte), joined CODE (waits for the next one and comes with it),
+/// Type codes on standard input as `scan CODE`. EAN, UPC and QR are recognised by the
+/// code; everything else is Code 128. Commands: scan CODE, half CODE (the rest is lost), noise CODE (as with
+/// a wrong baud rate), slow CODE (byte by byte), joined CODE (held back and sent with the next one),
 /// quit.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:4001", value_name = "HOST:PORT")]
     listen: String,
 
-    /// Be a serial port instead
+    /// Simulate a serial port instead
     #[cfg(all(unix, feature = "serial"))]
     #[arg(long, conflicts_with = "listen")]
     pty: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_aim: bool,
 
-    /// Send no end after a code
+    /// Send no terminator after a code
     #[arg(long)]
     no_suffix: bool,
 }
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     }
 }
 
-/// What keeps the simulator served.
+/// Keeps the simulator served.
 enum Served {
     Tcp {
         _server: sim::Server,
@@ -75,7 +75,7 @@ enum Served {
 
 async fn serve(args: &Args, device: &Shared<Traced<Simulator>>, out: Out) -> Result<Served> {
     let told = |address: String| {
-        out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C ends, `help` lists the commands"));
+        out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
     };
     #[cfg(all(unix, feature = "serial"))]
     if args.pty {
@@ -88,7 +88,7 @@ async fn serve(args: &Args, device: &Shared<Traced<Simulator>>, out: Out) -> Res
     Ok(Served::Tcp { _server: server })
 }
 
-/// Does what the operator says; false if it is no command.
+/// Executes an operator's command; false if it is unknown.
 fn obey(device: &Shared<Traced<Simulator>>, word: &str, code: &str) -> bool {
     let fault = match word {
         "scan" => None,
@@ -107,7 +107,7 @@ fn obey(device: &Shared<Traced<Simulator>>, word: &str, code: &str) -> bool {
     true
 }
 
-/// What a code like this is usually printed as.
+/// The symbology usually used for such a code.
 fn symbology(code: &str) -> Symbology {
     let digits = code.bytes().all(|b| b.is_ascii_digit());
     match code.len() {

@@ -12,13 +12,15 @@ use crate::out::Out;
 
 /// A payment terminal on a TCP port
 ///
-/// It approves everything with the card that every customer has, unless told otherwise, and keeps a
+/// Approves every payment with the same simulated card unless told otherwise, and keeps a
 /// ledger. With -vv every frame is shown, card data and passwords masked. Commands: decline, decline CODE,
-/// part AMOUNT (approve no more than that), busy, cut (hang up after the next approval), mute (say nothing after the next approval), hang up (at the
-/// next message), garbage, wrong length, late SECONDS (the next answer), behave, ledger, quit.
+/// part AMOUNT (approve at most that), busy, cut (disconnect after the next approval), mute (stop sending after the
+/// next
+/// approval), hang up (disconnect at the next message), garbage, wrong length, late SECONDS (delay the next answer),
+/// behave, ledger, quit.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The protocol it speaks
+    /// The protocol to speak
     #[arg(long, default_value = "zvt", value_parser = ["zvt"])]
     protocol: String,
 
@@ -26,15 +28,15 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:20007", value_name = "HOST:PORT")]
     listen: String,
 
-    /// How long each step takes, in milliseconds
+    /// Duration of each step, in milliseconds
     #[arg(long, default_value_t = 400, value_name = "MS")]
     pace: u64,
 
-    /// What becomes of an approval that the till does not acknowledge
+    /// What happens to an approval that the till does not acknowledge
     #[arg(long, default_value = "reverses", value_parser = ["reverses", "keeps"])]
     unacknowledged: String,
 
-    /// The password that it wants; without it any will do
+    /// The password it requires; any is accepted if not given
     #[arg(long, value_name = "PASSWORD")]
     password: Option<Password>,
 
@@ -54,7 +56,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     let device = sim::Shared::new(traced);
     let (_server, at) = sim::tcp(bind(&args.listen).await?, device.clone())?;
     let address = format!("{}+tcp://{at}", args.protocol);
-    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C ends, `help` lists the commands"));
+    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
     let misbehave = |how| device.with(|d| d.device.misbehave(how));
     if let Some(code) = args.decline {
         misbehave(Misbehaviour::Decline(code));
@@ -68,7 +70,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
                 let ledger = device.with(|d| d.device.ledger().entries().to_vec());
                 for (at, entry) in ledger.iter().enumerate().filter(|(at, entry)| seen.get(*at) != Some(entry)) {
                     tell(at, entry, out);
-                    // A fault is used up by one payment; this one goes on.
+                    // A fault applies to one payment; `--decline` applies to all.
                     if let Some(code) = args.decline.filter(|_| at >= seen.len()) {
                         misbehave(Misbehaviour::Decline(code));
                     }
@@ -95,7 +97,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     }
 }
 
-/// What the operator wants to go wrong, if these are the words for it.
+/// The fault named by the operator, if there is one of that name.
 fn fault(words: &str) -> Option<Misbehaviour> {
     let words: Vec<_> = words.split_whitespace().collect();
     Some(match words[..] {

@@ -1,4 +1,4 @@
-//! A simulated device whose bytes stand in the log at `-vv`, masked as in recordings.
+//! A simulated device whose traffic is logged at `-vv`, masked as in recordings.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use tresen::hal::sim::{Action, Device};
 use crate::commands::diagnose::hex;
 use crate::devices;
 
-/// A device that is watched.
+/// A device with traced traffic.
 pub(super) struct Traced<D> {
     pub(super) device: D,
     address: Address,
@@ -17,12 +17,12 @@ pub(super) struct Traced<D> {
 }
 
 impl<D> Traced<D> {
-    /// `address` names the protocol, which knows what must not be shown.
+    /// `address` names the protocol, which determines what is masked.
     pub(super) fn new(device: D, address: Address) -> Self {
         Self { device, redactor: devices::drivers().redactor(&address), address }
     }
 
-    /// The direction is the host's, as in recordings: what the device gets, was sent.
+    /// Directions are the host's, as in recordings: what the device receives is `Sent`.
     fn trace(&mut self, direction: Direction, bytes: &[u8]) {
         if tracing::enabled!(tracing::Level::TRACE) {
             let shown = self.redactor.feed(direction, bytes);
