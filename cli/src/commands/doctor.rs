@@ -103,7 +103,7 @@ async fn till(file: &Path, findings: &mut Vec<Finding>) {
         match task.await {
             Ok(finding) => findings.push(finding),
             Err(error) => {
-                findings.push(Finding::new(State::Failed, "a device", &format!("its check panicked: {error}")))
+                findings.push(Finding::new(State::Failed, "a device", &format!("its check panicked: {error}")));
             }
         }
     }
