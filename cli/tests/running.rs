@@ -125,7 +125,7 @@ fn commands_ask_the_till_that_has_the_database_open_and_the_file_when_none_has()
     screen.read_to_string(&mut rest).expect("text");
     assert!(rest.lines().all(|line| line.contains("\"seq\"")), "events, one a line: {rest}");
     assert!(socket::path(&path).exists());
-    assert!(tresen(["status", db]).well().out.contains("no running till answers"));
+    assert!(tresen(["status", db]).well().out.contains("no till is running"));
     let gone = tresen(["watch", db]);
     assert_eq!(gone.code, Some(1));
     assert!(gone.err.contains("no till is running here"), "{}", gone.err);
