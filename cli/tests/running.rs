@@ -113,7 +113,7 @@ fn commands_ask_the_till_that_has_the_database_open_and_the_file_when_none_has()
 
     let refused = tresen(["reprint", db, "slip"]);
     assert_eq!(refused.code, Some(1));
-    assert!(refused.err.contains("not parked but queued"), "{}", refused.err);
+    assert!(refused.err.contains("not parked, it is queued"), "{}", refused.err);
     assert!(tresen(["cancel", db, "slip"]).well().out.contains("slip is cancelled"));
     assert_eq!(job(&path, "slip"), JobState::Cancelled);
     assert_eq!(tresen(["cancel", db, "slip"]).code, Some(1), "once");
@@ -125,7 +125,7 @@ fn commands_ask_the_till_that_has_the_database_open_and_the_file_when_none_has()
     screen.read_to_string(&mut rest).expect("text");
     assert!(rest.lines().all(|line| line.contains("\"seq\"")), "events, one a line: {rest}");
     assert!(socket::path(&path).exists());
-    assert!(tresen(["status", db]).well().out.contains("no running till answers"));
+    assert!(tresen(["status", db]).well().out.contains("no till is running"));
     let gone = tresen(["watch", db]);
     assert_eq!(gone.code, Some(1));
     assert!(gone.err.contains("no till is running here"), "{}", gone.err);
@@ -151,5 +151,5 @@ fn without_a_till_jobs_are_decided_in_the_file() {
     let said = tresen(["--json", "cancel", db, "slip"]).well();
     assert_eq!(said.json()["cancelled"], "slip");
     assert_eq!((job(&path, "slip"), job(&path, "bill")), (JobState::Cancelled, JobState::Queued));
-    assert!(tresen(["reprint", db, "bill"]).err.contains("not parked but queued"));
+    assert!(tresen(["reprint", db, "bill"]).err.contains("not parked, it is queued"));
 }

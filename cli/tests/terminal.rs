@@ -149,7 +149,7 @@ fn a_person_settles_what_no_terminal_can_tell() {
     }
     let said = run(&["settle", "no-such-key", "--not-charged", "--by", "Anna", "--reason", "slip"]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("no payment `no-such-key`"), "{said:?}");
+    assert!(said.err.contains("unknown payment `no-such-key`"), "{said:?}");
 
     let said = run(&["settle", &key, "--charged", "12.50", "--by", "Anna", "--reason", "slip 0417"]).well();
     assert!(said.out.contains("charged 12.50 EUR, by Anna: slip 0417"), "{said:?}");
