@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen::sale::{Line, Sale, Sold, TenderState, Vat};
+use tresen::sale::{Checkout, Line, Sale, Sold, TenderState, Vat};
 use tresen::scanners::Symbology;
 use tresen::{Amount, Payment, Print, Receipt, SaleState};
 
@@ -299,17 +299,38 @@ pub async fn close(counter: &Counter, who: &str, sale: &mut Sale) {
         }
         return;
     }
-    let Ok(checkout) = counter.till.checkout("receipt") else { return };
-    let checkout = checkout.compose(|sale| {
+    let Some(checkout) = checkout(counter) else { return };
+    let sold = counter.call(who, format!("closes {}", sale.id()), PRINT, checkout.close(sale)).await;
+    if let Ok(sold) = sold {
+        note_sold(counter, sale, &sold);
+    }
+}
+
+/// What a till does once after it has started: it goes on with the sales that were being paid.
+pub async fn resume(counter: &Counter) {
+    let Some(checkout) = checkout(counter) else { return };
+    let sales = counter.world.notebook().sales.len() as u32 + 1;
+    let resumed = counter.call("THE TILL", "resumes", PRINT * sales, checkout.resume()).await;
+    for (sale, sold) in resumed.into_iter().flatten() {
+        if let Ok(sold) = sold {
+            note_sold(counter, &sale, &sold);
+        }
+    }
+}
+
+fn checkout(counter: &Counter) -> Option<Checkout> {
+    let checkout = counter.till.checkout("receipt").ok()?;
+    Some(checkout.compose(|sale| {
         let total = sale.ticket().total().to_string();
         Receipt::new().text(head(sale.id())).row("Total", total).text(foot(sale.id())).cut()
-    });
-    let sold = counter.call(who, format!("closes {}", sale.id()), PRINT, checkout.close(sale)).await;
-    if let Ok(Sold::Closed { print, .. }) = sold {
-        note_print(counter, &format!("receipt-{}", sale.id()), &print);
-        if let Some(note) = counter.world.notebook().sale(sale.id()) {
-            note.number = sale.ticket().number();
-        }
+    }))
+}
+
+fn note_sold(counter: &Counter, sale: &Sale, sold: &Sold) {
+    let Sold::Closed { print, .. } = sold else { return };
+    note_print(counter, &format!("receipt-{}", sale.id()), print);
+    if let Some(note) = counter.world.notebook().sale(sale.id()) {
+        note.number = sale.ticket().number();
     }
 }
 

@@ -36,8 +36,6 @@ pub struct SaleNote {
     pub number: Option<i64>,
     /// The till said that it was given up.
     pub voided: bool,
-    /// Somebody is at it.
-    pub busy: bool,
 }
 
 impl Notebook {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use crate::cashier::Cashier;
+use crate::cashier::{Cashier, resume};
 use crate::closing::close_the_shop;
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
@@ -114,6 +114,7 @@ async fn life(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn A
     tokio::spawn(events::are_heard_without_gaps(world.clone(), till.events()));
     let counter = Counter { world: world.clone(), till };
     counter.check().await;
+    resume(&counter).await;
     let mut shifts: Vec<Option<Shift<'_>>> = actors.iter_mut().map(|actor| Some(actor.shift(&counter))).collect();
     poll_fn(|cx| {
         for shift in &mut shifts {
