@@ -17,6 +17,7 @@ mod origin;
 mod retention;
 mod sales;
 mod schema;
+mod tenders;
 mod threads;
 
 use std::collections::HashMap;
