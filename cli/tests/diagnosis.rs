@@ -104,7 +104,7 @@ fn a_printer_that_says_nothing_at_all_is_not_well() {
 fn bytes_as_from_a_wrong_baud_rate_are_no_scan() {
     let mut sim = Sim::start(&["scanner"]);
     sim.type_in("noise 4006381333931");
-    let said = tresen(["scan", &sim.address, "--count", "1", "--timeout", "2"]);
+    let said = tresen(["scan", &sim.address, "--count", "1", "--timeout", "6"]);
     fails(&said, &["not text", "ff 00 fe 80", "baud"]);
     sim.type_in("scan 4006381333931");
     let said = tresen(["scan", &sim.address, "--count", "1", "--timeout", "20"]).well();
@@ -116,7 +116,7 @@ fn bytes_as_from_a_wrong_baud_rate_are_no_scan() {
 fn a_code_without_an_end_is_told_from_silence() {
     let mut sim = Sim::start(&["scanner", "--no-suffix", "--no-aim"]);
     sim.type_in("scan 4006381333931");
-    let said = tresen(["scan", &sim.address, "--count", "1", "--timeout", "3"]);
+    let said = tresen(["scan", &sim.address, "--count", "1", "--timeout", "6"]);
     fails(&said, &["received 13 bytes, but no end", "34 30 30 36", "suffix", "baud"]);
     let said = start(["scan", &sim.address, "--count", "1", "--timeout", "1"]).end();
     fails(&said, &["nothing was read", "does it beep?"]);

@@ -11,7 +11,9 @@ use tokio::time::timeout;
 use tresen::hal::address::LinkKind;
 use tresen::hal::link::tcp;
 use tresen::hal::{Error, Kind, Link};
-use tresen::{Address, Result};
+use tresen::{Address, Class, Result};
+
+use crate::devices;
 
 /// Adds to `error` what seems to answer at `address`, if that is more specific than the error.
 pub(super) async fn diagnosed(address: &Address, error: Error) -> Error {
@@ -46,14 +48,14 @@ enum Answer {
 
 impl Answer {
     fn hint(&self, address: &Address, error: &Error) -> Option<String> {
-        let printer = address.protocol() == "escpos";
+        let printer = is_of(address, Class::Printer);
         let plain = if is_tls(address) { " without TLS" } else { "" };
         Some(match self {
             Self::Nobody => return None,
             Self::Printer if printer && !is_tls(address) => return None,
-            Self::Terminal if address.protocol() == "zvt" && !is_tls(address) => return None,
+            Self::Terminal if is_of(address, Class::Terminal) && !is_tls(address) => return None,
             Self::Printer if printer => "the printer answers without TLS: remove `tls=true`".into(),
-            Self::Terminal if address.protocol() == "zvt" => {
+            Self::Terminal if is_of(address, Class::Terminal) => {
                 "the terminal answers without TLS: remove `tls=true`".into()
             }
             Self::Printer => format!("an ESC/POS printer answers{plain} at this address; is it the right one?"),
@@ -91,11 +93,16 @@ const PRINTER: &[u8] = &[0x10, 0x04, 0x01];
 /// silent until it has the five bytes of a record header.
 const TERMINAL: &[u8] = &[0x05, 0x01, 0x00, 0x05, 0x01, 0x00];
 
+/// Whether the device at `address` is one of `class`.
+fn is_of(address: &Address, class: Class) -> bool {
+    devices::drivers().class_of(address).is_ok_and(|found| found == class)
+}
+
 async fn guess(address: &Address) -> Answer {
     let LinkKind::Tcp { host, port: Some(port) } = address.link() else { return Answer::Nobody };
     let mut found = Answer::Silence;
     // The protocol that is not expected goes first: the expected one has just failed.
-    let questions = if address.protocol() == "escpos" { [TERMINAL, PRINTER] } else { [PRINTER, TERMINAL] };
+    let questions = if is_of(address, Class::Printer) { [TERMINAL, PRINTER] } else { [PRINTER, TERMINAL] };
     for question in questions {
         match ask(host, *port, question).await {
             Ok(bytes) if bytes.is_empty() => {}
@@ -155,7 +162,7 @@ fn name(bytes: &[u8]) -> Answer {
 #[cfg(feature = "tls")]
 async fn tls(address: &Address, host: &str, port: u16) -> Option<String> {
     use tresen::hal::link::tls::{Trust, connect};
-    if address.protocol() == "escpos" || is_tls(address) {
+    if is_of(address, Class::Printer) || is_tls(address) {
         return None;
     }
     let error = connect(host, port, CONNECT, Trust::Nobody).await.err().filter(|e| e.kind() == Kind::Refused)?;

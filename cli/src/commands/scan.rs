@@ -72,13 +72,13 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
 async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Driver<Event = Scan>>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lines = matches!(address.link(), LinkKind::Serial { .. } | LinkKind::Tcp { .. });
-    Ok(match address.protocol() {
-        "camera" => {
+    Ok(match devices::drivers().class_of(address)? {
+        Class::Camera => {
             let (camera, options) = (devices::open::<Cameras>(address).await?, reader::Options::from_address(address)?);
             Box::new(tresen::CameraScans::new(camera, options, name, Arc::new(SystemRuntime::new()))?)
         }
         // Received bytes are counted, to tell a code without a terminator from silence.
-        "scanner" if lines => {
+        Class::Scanner if lines => {
             devices::drivers().check(Class::Scanner, address)?;
             let options = serial::Options::from_address(address)?;
             let counted = Counted { link: link::open(address).await?, heard: heard.clone() };
