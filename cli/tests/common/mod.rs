@@ -3,8 +3,8 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::thread::JoinHandle;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// Nothing that these tests run takes this long, unless it hangs.
@@ -53,24 +53,53 @@ pub(crate) fn start<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Runni
 /// The command while it runs; killed when dropped.
 pub(crate) struct Running {
     child: Child,
-    said: [Option<JoinHandle<String>>; 2],
+    out: Stream,
+    err: Stream,
+}
+
+/// What the command writes to one of its outputs, line by line, as it comes.
+struct Stream {
+    lines: Receiver<String>,
+    heard: String,
 }
 
 impl From<Command> for Running {
     fn from(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the command was built");
-        let out = child.stdout.take().map(listen);
-        let err = child.stderr.take().map(listen);
-        Self { child, said: [out, err] }
+        let out = Stream::of(child.stdout.take().expect("piped"));
+        let err = Stream::of(child.stderr.take().expect("piped"));
+        Self { child, out, err }
     }
 }
 
-fn listen(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("text");
-        text
-    })
+impl Stream {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let (heard, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            while stream.read_line(&mut line).expect("text") > 0 {
+                heard.send(std::mem::take(&mut line)).ok();
+            }
+        });
+        Self { lines, heard: String::new() }
+    }
+
+    /// Reads on until a line holds `text`, or to the end if it is none. False if that does not come by `deadline`.
+    fn read(&mut self, text: Option<&str>, deadline: Instant) -> bool {
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.heard += &line;
+                    if text.is_some_and(|text| line.contains(text)) {
+                        return true;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return text.is_none(),
+                Err(RecvTimeoutError::Timeout) => return false,
+            }
+        }
+    }
 }
 
 impl Running {
@@ -88,9 +117,10 @@ impl Running {
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill is there").success());
     }
 
-    /// Whether it still runs.
-    pub(crate) fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("it can be asked").is_none()
+    /// Waits until it complains of something: a line on standard error that holds `text`.
+    #[track_caller]
+    pub(crate) fn complains(&mut self, text: &str) {
+        assert!(self.err.read(Some(text), Instant::now() + DEADLINE), "no `{text}` in {:?}", self.err.heard);
     }
 
     /// Waits for its end.
@@ -100,15 +130,13 @@ impl Running {
 
     /// Waits for its end, and kills it if that does not come in time.
     pub(crate) fn end_within(mut self, time: Duration) -> Option<Said> {
-        let started = Instant::now();
-        let code = loop {
-            match self.child.try_wait().expect("it can be asked") {
-                Some(status) => break status.code(),
-                None if started.elapsed() > time => return None,
-                None => std::thread::sleep(Duration::from_millis(2)),
-            }
-        };
-        let [out, err] = std::mem::take(&mut self.said).map(|s| s.map_or(String::new(), |s| s.join().expect("text")));
+        // Its outputs end with it.
+        let deadline = Instant::now() + time;
+        if !self.out.read(None, deadline) || !self.err.read(None, deadline) {
+            return None;
+        }
+        let code = self.child.wait().expect("it ends").code();
+        let [out, err] = [&mut self.out, &mut self.err].map(|stream| std::mem::take(&mut stream.heard));
         Some(Said { code, out, err })
     }
 }
@@ -124,7 +152,6 @@ impl Drop for Running {
 pub(crate) struct Sim {
     running: Running,
     keyboard: ChildStdin,
-    screen: BufReader<ChildStdout>,
     pub(crate) address: String,
 }
 
@@ -132,19 +159,17 @@ impl Sim {
     /// `tresen sim …` on a free port, with `--json`.
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut command = command([&["sim"], args, &["--listen", "127.0.0.1:0", "--json"]].concat());
-        let mut child = command.stdin(Stdio::piped()).spawn().expect("the command was built");
-        let (keyboard, screen) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
-        let err = child.stderr.take().map(listen);
-        let running = Running { child, said: [None, err] };
-        let mut sim = Self { running, keyboard, screen: BufReader::new(screen), address: String::new() };
+        command.stdin(Stdio::piped());
+        let mut running = Running::from(command);
+        let keyboard = running.child.stdin.take().expect("piped");
+        let mut sim = Self { running, keyboard, address: String::new() };
         sim.address = sim.line()["address"].as_str().expect("an address").to_owned();
         sim
     }
 
     /// The next line that it says.
     pub(crate) fn line(&mut self) -> serde_json::Value {
-        let mut line = String::new();
-        self.screen.read_line(&mut line).expect("text");
+        let line = self.running.out.lines.recv_timeout(DEADLINE).expect("a line");
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: `{line}`"))
     }
 
