@@ -1,12 +1,11 @@
 //! Adding, removing and replacing devices and routes while the till runs.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tresen_hal::{Error, Kind, Result};
 
@@ -39,10 +38,10 @@ impl Tresen {
         .await
     }
 
-    /// Takes a device away: its running call is finished within `within` and broken off then; a driver that hangs as it
-    /// says goodbye takes 5 s more. Its handles refuse every call from now on, until a device of that class and name is
-    /// attached; print jobs that wait for it alone wait until it, or another route, takes them. A payment that was broken
-    /// off stays open in the journal. A device of the configuration is back with the next reload. Dropping the future discards the answer, not the change.
+    /// Removes a device. Its running call may finish within `within` and is then aborted; a driver that hangs while it
+    /// closes takes up to 5 s more. Its handles refuse every call until a device of that class and name is attached
+    /// again. Print jobs that only this device could print stay queued. An aborted payment stays open in the journal. A
+    /// device of the configuration returns with the next reload. Dropping the future discards the answer, not the change.
     ///
     /// # Errors
     /// [`Kind::Config`]: unknown device; [`Kind::Storage`]: the database cannot be read.
@@ -70,7 +69,7 @@ impl Tresen {
     pub async fn reload(&self, within: Duration) -> Result<Reloaded> {
         let till = self.clone();
         to_its_end(async move {
-            // Read when it is this one's turn: the file may change while another reload is under way.
+            // Read under the lock: the file may change while another reload is running.
             let _changing = till.0.changing.lock().await;
             let no_file = || Error::new(Kind::Config, "the till was not opened from a file");
             let file = till.0.file.as_ref().ok_or_else(no_file)?;
@@ -121,18 +120,22 @@ impl Tresen {
             device.address.iter().try_for_each(|a| self.0.registry.is_free(a, attached)).map_err(|e| e.at(id))?;
         }
         let mut reloaded = Reloaded::default();
-        let (mut ending, mut new) = (Vec::new(), Vec::new());
+        let (mut ending, mut new) = (JoinSet::new(), Vec::new());
+        let mut end = |id: &DeviceId| {
+            let (till, id) = (self.clone(), id.clone());
+            ending.spawn(async move { till.remove(&id, within).await });
+        };
         for (id, device) in &before {
             match config.devices.get(id) {
                 Some(same) if same == device => {}
                 Some(_) => {
                     reloaded.replaced.push(id.clone());
-                    ending.push(self.remove(id, within));
+                    end(id);
                     new.push(id);
                 }
                 None => {
                     reloaded.detached.push(id.clone());
-                    ending.push(self.remove(id, within));
+                    end(id);
                 }
             }
         }
@@ -140,7 +143,7 @@ impl Tresen {
             reloaded.attached.push(id.clone());
             new.push(id);
         }
-        join_all(ending).await;
+        ending.join_all().await;
         for id in new {
             self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
@@ -181,21 +184,11 @@ pub(crate) fn routes(config: &Config, registry: &Registry) -> Vec<Route> {
     all.map(|(name, printers)| Route { name, printers }).collect()
 }
 
-/// Runs a change that must not stop half-way, also without whoever asked for it.
+/// Runs a change to completion, even if its caller is dropped.
 async fn to_its_end<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     match tokio::spawn(change).await {
         Ok(changed) => changed,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
         Err(_) => Err(Error::new(Kind::Cancelled, "the program is ending")),
     }
-}
-
-/// Drives all of them at the same time.
-async fn join_all(futures: Vec<impl Future<Output = ()>>) {
-    let mut running: Vec<_> = futures.into_iter().map(Box::pin).collect();
-    poll_fn(|cx| {
-        running.retain_mut(|future| future.as_mut().poll(cx).is_pending());
-        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }

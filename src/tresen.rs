@@ -49,8 +49,8 @@ pub struct Tresen(pub(crate) Arc<Inner>, pub(crate) Caller);
 /// On whose behalf a handle makes calls.
 #[derive(Clone, Default)]
 pub(crate) struct Caller {
-    /// The caller's name, in its own words.
-    pub(crate) name: Option<Arc<str>>,
+    /// Who it is, in its own words.
+    pub(crate) origin: Option<Origin>,
     /// Requests an abort of the transactions it begins.
     pub(crate) abort: Option<watch::Receiver<bool>>,
     /// The local socket, served as long as the program has a handle. Handles used by the socket itself have none.
@@ -101,12 +101,12 @@ impl Tresen {
         Builder::default()
     }
 
-    /// The same till for calls on behalf of `caller`, such as a handheld or a cashier: its devices act [on behalf
-    /// of](crate::Device::on_behalf_of) that caller, and its print jobs and sales are recorded under a station of that
-    /// name unless specified otherwise.
+    /// The same till for calls on behalf of `origin`, such as a handheld or a cashier: its devices act [on behalf
+    /// of](crate::Device::on_behalf_of) it, and its payments, print jobs and sales are recorded under it unless
+    /// specified otherwise. A plain text is the name of a station.
     #[must_use]
-    pub fn on_behalf_of(&self, caller: &str) -> Self {
-        Self(self.0.clone(), Caller { name: Some(caller.into()), ..self.1.clone() })
+    pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
+        Self(self.0.clone(), Caller { origin: Some(origin.into()), ..self.1.clone() })
     }
 
     /// The same till for commands whose transactions are aborted through `abort`.
@@ -114,9 +114,9 @@ impl Tresen {
         Self(self.0.clone(), Caller { abort: Some(abort), ..self.1.clone() })
     }
 
-    /// The caller as the station recorded in the database.
-    pub(crate) fn station(&self) -> Option<Origin> {
-        self.1.name.as_deref().map(|caller| Origin::new().station(caller))
+    /// Who makes calls with this handle.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        self.1.origin.clone()
     }
 
     /// The abort signal for this caller's transactions.
@@ -132,8 +132,8 @@ impl Tresen {
         let first = self.0.spool.first(name);
         let first = first.ok_or_else(|| no_device("printer or route", name, self.0.spool.names()))?;
         let printer = Printer::new(name, first, self.0.spool.clone());
-        Ok(match &self.1.name {
-            Some(caller) => printer.on_behalf_of(&**caller),
+        Ok(match self.origin() {
+            Some(origin) => printer.on_behalf_of(origin),
             None => printer,
         })
     }
@@ -164,8 +164,8 @@ impl Tresen {
 
     fn device<C: DeviceClass>(&self, name: &str) -> Result<Device<C>> {
         let device: Device<C> = self.0.registry.device(name)?;
-        Ok(match &self.1.name {
-            Some(caller) => device.on_behalf_of(&**caller),
+        Ok(match self.origin() {
+            Some(origin) => device.on_behalf_of(origin),
             None => device,
         })
     }
@@ -238,7 +238,7 @@ impl Tresen {
     /// # Errors
     /// The database cannot be written.
     pub async fn open_sale(&self) -> Result<Sale> {
-        self.open_sale_by(self.station().unwrap_or_default()).await
+        self.open_sale_by(self.origin().unwrap_or_default()).await
     }
 
     /// A new, empty sale of a station, source or operator.

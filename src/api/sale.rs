@@ -52,7 +52,7 @@ impl Command for OpenRefund {
     type Reply = SaleView;
 
     async fn run(self, till: &Tresen) -> Result<SaleView> {
-        let origin = self.by.or_else(|| till.station()).unwrap_or_default();
+        let origin = self.by.or_else(|| till.origin()).unwrap_or_default();
         Ok(till.open_refund(&self.original, origin).await?.into_view())
     }
 }
@@ -388,7 +388,7 @@ async fn known(till: &Tresen, id: &str, rev: Option<i64>, by: Option<Origin>) ->
     if let Some(rev) = rev.filter(|rev| *rev != sale.rev()) {
         return Err(changed(id, sale.rev(), rev));
     }
-    Ok(match by.or_else(|| till.station()) {
+    Ok(match by.or_else(|| till.origin()) {
         Some(origin) => sale.by(origin),
         None => sale,
     })

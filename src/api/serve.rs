@@ -148,7 +148,7 @@ impl Connection {
     async fn try_begin(&mut self, request: Request, ended: &watch::Receiver<bool>) -> Result<()> {
         let Request { id, command, with, caller } = request;
         let till = self.till().ok_or_else(|| Error::new(Kind::Cancelled, "the till was closed"))?;
-        let till = caller.map_or_else(|| till.clone(), |caller| till.on_behalf_of(&caller));
+        let till = caller.map_or_else(|| till.clone(), |caller| till.on_behalf_of(caller.as_str()));
         if command == FOLLOW {
             return self.follow(id, &till, ended.clone()).await;
         }

@@ -19,6 +19,7 @@
 
 mod camera;
 mod checkout;
+mod device;
 mod events;
 mod printer;
 mod sale;
@@ -33,9 +34,11 @@ use tokio::sync::watch;
 use tresen_hal::Result;
 
 use crate::api::Command;
+use crate::store::Origin;
 
 pub use camera::Camera;
 pub use checkout::Checkout;
+pub use device::Device;
 pub use events::Events;
 pub use printer::{PrintJob, Printer};
 pub use sale::Sale;
@@ -92,9 +95,9 @@ impl<T> On<T> {
         On { inner, till: self.till.clone(), threads: self.threads.clone() }
     }
 
-    /// A handle on behalf of `caller`.
-    fn on_behalf_of<U>(&self, caller: &str, inner: U) -> On<U> {
-        On { inner, till: self.till.on_behalf_of(caller), threads: self.threads.clone() }
+    /// A handle on behalf of `origin`.
+    fn on_behalf_of<U>(&self, origin: Origin, inner: U) -> On<U> {
+        On { inner, till: self.till.on_behalf_of(origin), threads: self.threads.clone() }
     }
 }
 

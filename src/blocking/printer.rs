@@ -9,6 +9,7 @@ use super::On;
 use crate::api::printer;
 use crate::manager::Phase;
 use crate::spool::Print;
+use crate::store::Origin;
 
 /// A printer or route, as [`crate::Printer`].
 #[derive(Clone)]
@@ -33,8 +34,10 @@ impl Printer {
 
     /// The same printer for calls on behalf of `caller`.
     #[must_use]
-    pub fn on_behalf_of(&self, caller: &str) -> Self {
-        Self(self.0.on_behalf_of(caller, self.0.inner.clone().on_behalf_of(caller)))
+    pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
+        let origin = origin.into();
+        let inner = self.0.inner.clone().on_behalf_of(origin.clone());
+        Self(self.0.on_behalf_of(origin, inner))
     }
 
     /// Queues a receipt and returns at once with a handle to the job.

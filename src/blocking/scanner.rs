@@ -5,37 +5,14 @@ use std::time::Duration;
 use tresen_hal::Result;
 use tresen_scanners::{Capabilities, Scan};
 
-use super::On;
+use super::Device;
 use crate::api::scanner;
-use crate::class::DeviceId;
-use crate::manager::{DeviceState, Phase};
+use crate::manager::Scanners;
 
 /// A scanner, as [`crate::Scanner`].
-#[derive(Clone)]
-pub struct Scanner(pub(super) On<crate::Scanner>);
+pub type Scanner = Device<Scanners>;
 
-impl Scanner {
-    /// Its logical name.
-    pub fn name(&self) -> &str {
-        self.0.inner.name()
-    }
-
-    /// Its class and name.
-    pub fn id(&self) -> DeviceId {
-        self.0.inner.id()
-    }
-
-    /// Everything known about it without a query.
-    pub fn state(&self) -> DeviceState {
-        self.0.inner.state()
-    }
-
-    /// The same scanner for calls on behalf of `caller`.
-    #[must_use]
-    pub fn on_behalf_of(&self, caller: &str) -> Self {
-        Self(self.0.on_behalf_of(caller, self.0.inner.on_behalf_of(caller)))
-    }
-
+impl Device<Scanners> {
     /// The next scan, or `None` after `within` (at most a day) or if the scanner was detached.
     pub fn next(&self, within: Duration) -> Option<Scan> {
         self.0.ask(scanner::Next { scanner: self.scanner(), within: Some(within) }).ok().flatten()
@@ -73,19 +50,6 @@ impl Scanner {
     /// The scanner's capabilities; `None` until first connected.
     pub fn capabilities(&self) -> Option<Capabilities> {
         self.0.inner.capabilities()
-    }
-
-    /// The current state of the scanner.
-    pub fn phase(&self) -> Phase {
-        self.0.inner.phase().borrow().clone()
-    }
-
-    /// Reopens the scanner at once.
-    ///
-    /// # Errors
-    /// The till was closed.
-    pub fn reset(&self) -> Result<()> {
-        self.0.wait(self.0.inner.reset())
     }
 
     fn scanner(&self) -> String {

@@ -5,37 +5,14 @@ use tresen_payment::{
     Capabilities, Decision, EndOfDay, IntentId, Payment, Reference, Request, Settled, TerminalStatus,
 };
 
-use super::{Abort, On};
+use super::{Abort, Device};
 use crate::api::terminal;
-use crate::class::DeviceId;
-use crate::manager::{DeviceState, Phase};
+use crate::manager::Terminals;
 
 /// A payment terminal, as [`crate::Terminal`].
-#[derive(Clone)]
-pub struct Terminal(pub(super) On<crate::Terminal>);
+pub type Terminal = Device<Terminals>;
 
-impl Terminal {
-    /// Its logical name.
-    pub fn name(&self) -> &str {
-        self.0.inner.name()
-    }
-
-    /// Its class and name.
-    pub fn id(&self) -> DeviceId {
-        self.0.inner.id()
-    }
-
-    /// Everything known about it without a query.
-    pub fn state(&self) -> DeviceState {
-        self.0.inner.state()
-    }
-
-    /// The same terminal for calls on behalf of `caller`.
-    #[must_use]
-    pub fn on_behalf_of(&self, caller: &str) -> Self {
-        Self(self.0.on_behalf_of(caller, self.0.inner.on_behalf_of(caller)))
-    }
-
+impl Device<Terminals> {
     /// Takes a payment and waits until it is decided.
     ///
     /// # Errors
@@ -150,19 +127,6 @@ impl Terminal {
     /// The terminal's capabilities; `None` until first connected.
     pub fn capabilities(&self) -> Option<Capabilities> {
         self.0.inner.capabilities()
-    }
-
-    /// The current state of the terminal.
-    pub fn phase(&self) -> Phase {
-        self.0.inner.phase().borrow().clone()
-    }
-
-    /// Reopens the terminal at once.
-    ///
-    /// # Errors
-    /// The till was closed.
-    pub fn reset(&self) -> Result<()> {
-        self.0.wait(self.0.inner.reset())
     }
 
     fn terminal(&self) -> String {

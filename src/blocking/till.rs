@@ -8,7 +8,7 @@ use serde_json::Value;
 use tresen_hal::{Error, Kind, Result};
 use tresen_payment::{Decision, Intent, IntentId, Payment};
 
-use super::{Camera, Checkout, Events, On, Printer, Sale, Scanner, Terminal};
+use super::{Camera, Checkout, Device, Events, On, Printer, Sale, Scanner, Terminal};
 use crate::api::{Command, sale, terminal, till};
 use crate::builder::Builder;
 use crate::class::DeviceId;
@@ -85,8 +85,8 @@ impl Tresen {
 
     /// The same till for calls on behalf of `caller`.
     #[must_use]
-    pub fn on_behalf_of(&self, caller: &str) -> Self {
-        Self(self.0.on_behalf_of(caller, ()))
+    pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
+        Self(self.0.on_behalf_of(origin.into(), ()))
     }
 
     /// Runs a command of [`api`](crate::api).
@@ -118,7 +118,7 @@ impl Tresen {
     /// # Errors
     /// Unknown terminal.
     pub fn terminal(&self, name: &str) -> Result<Terminal> {
-        Ok(Terminal(self.0.beside(self.0.till.terminal(name)?)))
+        Ok(Device(self.0.beside(self.0.till.terminal(name)?)))
     }
 
     /// A scanner by name.
@@ -126,7 +126,7 @@ impl Tresen {
     /// # Errors
     /// Unknown scanner.
     pub fn scanner(&self, name: &str) -> Result<Scanner> {
-        Ok(Scanner(self.0.beside(self.0.till.scanner(name)?)))
+        Ok(Device(self.0.beside(self.0.till.scanner(name)?)))
     }
 
     /// A camera by name.
@@ -134,7 +134,7 @@ impl Tresen {
     /// # Errors
     /// Unknown camera.
     pub fn camera(&self, name: &str) -> Result<Camera> {
-        Ok(Camera(self.0.beside(self.0.till.camera(name)?)))
+        Ok(Device(self.0.beside(self.0.till.camera(name)?)))
     }
 
     /// The current state of all devices.

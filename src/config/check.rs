@@ -140,7 +140,7 @@ fn shared(config: &Config, drivers: &Drivers, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Whether a device at this link is held by whoever opened it. Files and recordings are read, not held.
+/// Whether a device at this link can be open only once. Files and recordings can be opened repeatedly.
 pub(crate) fn holds(link: &LinkKind) -> bool {
     !matches!(link, LinkKind::File { .. } | LinkKind::Replay { .. } | LinkKind::Url(_))
 }

@@ -347,7 +347,7 @@ impl<D: ?Sized> Calls<D> {
         self.interrupt.notify_one();
     }
 
-    /// Calls wait again, as for a first opening. Called while nobody owns the device.
+    /// Accepts calls again, which wait as for a first opening. Called while the device has no owner task.
     pub(super) fn open_again(&self) {
         let mut state = lock(&self.state);
         (state.closing, state.closing_now) = (false, false);
@@ -398,7 +398,7 @@ pub(super) fn was_reset() -> Error {
     Error::new(Kind::Cancelled, "the device was reset").with_retry(Retry::AfterReconnect)
 }
 
-/// Why a device is closed. Which of the two it was is known to whoever did it.
+/// Why a device is closed; the owner does not know which of the two it was.
 pub(super) const CLOSED: &str = "the device was detached, or the till was closed";
 /// How many calls may wait for one device in each lane.
 pub(super) const QUEUE: usize = 32;

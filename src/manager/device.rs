@@ -100,7 +100,7 @@ impl Common {
             LossReason::Lost(error) => self.reporter.lost(error),
             LossReason::Ended(why) => self.reporter.ended(why),
             LossReason::Faulted(why) => self.reporter.faulted(why),
-            // Whoever closes it tells so.
+            // The caller of `close` publishes this.
             LossReason::Closed => {}
         }
     }

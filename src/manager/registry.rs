@@ -56,11 +56,11 @@ const ATTACH: [(Class, Attach); 4] = [
 
 type Attach = fn(&Arc<Registry>, &str, &config::Device, bool) -> Result<()>;
 
-fn attach<C: DeviceClass>(registry: &Arc<Registry>, name: &str, device: &config::Device, told: bool) -> Result<()> {
+fn attach<C: DeviceClass>(registry: &Arc<Registry>, name: &str, device: &config::Device, announce: bool) -> Result<()> {
     let plans =
         device.addresses().iter().map(|address| registry.drivers.plan::<C>(address)).collect::<Result<Vec<_>>>();
     let plans = plans.map_err(|e| if e.device().is_some() { e } else { e.at(name) })?;
-    registry.add::<C>(name, plans, Some(device), told)?;
+    registry.add::<C>(name, plans, Some(device), announce)?;
     Ok(())
 }
 
@@ -73,7 +73,7 @@ impl Registry {
         &self.drivers
     }
 
-    /// Attaches a device of the configuration, and tells of it if it is `told`.
+    /// Attaches a configured device; `announce` publishes [`EventKind::Attached`].
     ///
     /// # Errors
     /// Its address is wrong, or its name is taken.
@@ -81,14 +81,14 @@ impl Registry {
         self: &Arc<Self>,
         id: &DeviceId,
         device: &config::Device,
-        told: bool,
+        announce: bool,
     ) -> Result<()> {
         let row = ATTACH.iter().find(|(class, _)| *class == id.class);
         let (_, attach) = row.ok_or_else(|| Error::new(Kind::Unsupported, "cannot be attached").at(id))?;
-        attach(self, &id.name, device, told)
+        attach(self, &id.name, device, announce)
     }
 
-    /// Attaches what `plans` open, tried in order, and tells of it.
+    /// Attaches a device and publishes [`EventKind::Attached`]; `plans` are tried in order.
     ///
     /// # Errors
     /// [`Kind::Config`]: the name or the place is taken, or the name is empty; [`Kind::Cancelled`]: the till was closed.
@@ -104,10 +104,10 @@ impl Registry {
         self.add(name, plans, None, true)
     }
 
-    /// Whether no attached device, of those that count, has the place of `address`.
+    /// Checks that no attached device among those that count uses the same link as `address`.
     ///
     /// # Errors
-    /// [`Kind::Config`]: one has; it is named.
+    /// [`Kind::Config`]: one does; the error names it.
     pub(crate) fn is_free(&self, address: &Address, counts: impl Fn(&DeviceId) -> bool) -> Result<()> {
         let place = self.drivers.resolve(address);
         if !config::holds(place.link()) {
@@ -126,7 +126,7 @@ impl Registry {
         name: &str,
         plans: Vec<Plan<C::Driver>>,
         configured: Option<&config::Device>,
-        told: bool,
+        announce: bool,
     ) -> Result<Device<C>> {
         let id = DeviceId::new(C::CLASS, name);
         let addresses: Vec<_> = plans.iter().filter_map(|plan| plan.address().cloned()).collect();
@@ -149,16 +149,16 @@ impl Registry {
         let entry = Entry { device: Arc::new(device.clone()), addresses, configured: configured.cloned() };
         state.devices.insert(id.clone(), entry);
         drop(state);
-        // Told when it can be found, and before anything else is told of it.
-        if told {
+        // Published once the device can be found, and before any other event about it.
+        if announce {
             self.till.bus.publish(Source::Device(id), EventKind::Attached);
         }
         start();
         Ok(device)
     }
 
-    /// Takes a device away: its running call is finished until `deadline` and broken off then. Its handles refuse every
-    /// call from now on. False if there is no such device.
+    /// Removes a device: its running call may finish until `deadline` and is then aborted. Its handles refuse every call
+    /// from now on. False if there is no such device.
     pub(crate) async fn detach(&self, id: &DeviceId, deadline: Instant) -> bool {
         let closing = {
             let mut state = lock(&self.state);

@@ -48,7 +48,7 @@ struct State {
     asked: Vec<IntentId>,
     /// The abort signal of each requested transaction until it has ended, even after its caller was dropped.
     aborts: Vec<(IntentId, watch::Sender<bool>)>,
-    /// What was told last about payments that stay open.
+    /// The open payments as last published.
     unsettled: Vec<Open>,
 }
 
@@ -437,7 +437,7 @@ impl SharedTerminal {
         for settled in decided {
             self.common.reporter.publish(EventKind::Settled(Box::new(settled.clone())));
         }
-        self.tell_unsettled(news);
+        self.publish_unsettled(news);
         self.recovered.send_modify(|n| *n += 1);
     }
 
@@ -449,21 +449,21 @@ impl SharedTerminal {
         self.recovered.send_modify(|n| *n += 1);
     }
 
-    /// Tells what stays open, as far as it is news.
+    /// Records what stays open, and publishes what is new.
     fn unsettled(&self, open: Vec<Open>) {
         let news = self.replace_unsettled(open);
-        self.tell_unsettled(news);
+        self.publish_unsettled(news);
     }
 
-    /// What stays open from now on; returns what of it is news. Kept before anything is told, so that whoever hears of
-    /// it and looks at the state finds it so.
+    /// Replaces the open payments and returns the new ones. The state changes before any event is published, so that a
+    /// listener who reads it finds it up to date.
     fn replace_unsettled(&self, open: Vec<Open>) -> Vec<Open> {
         let mut state = lock(&self.state);
         let before = std::mem::replace(&mut state.unsettled, open);
         state.unsettled.iter().filter(|open| !before.contains(open)).cloned().collect()
     }
 
-    fn tell_unsettled(&self, news: Vec<Open>) {
+    fn publish_unsettled(&self, news: Vec<Open>) {
         for (intent, why) in news {
             self.common.reporter.publish(EventKind::Unsettled { intent, why });
         }
