@@ -70,7 +70,8 @@ impl Builder {
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
         let language = config.till.language;
-        let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone() };
+        let reconnect = config.till.reconnect;
+        let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone(), reconnect };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device, false)?;

@@ -216,6 +216,8 @@ const ROWS: &[Row] = &[
     Row::of::<sale::PayOut>(),
     Row::of::<sale::PayOther>(),
     Row::of::<sale::GiveBack>(),
+    Row::of::<sale::Order>(),
+    Row::of::<sale::Orders>(),
     Row::of::<sale::Void>(),
     Row::of::<sale::CheckOut>(),
     Row::of::<sale::Close>(),
@@ -227,6 +229,7 @@ const ROWS: &[Row] = &[
     Row::of::<till::Reset>(),
     Row::of::<till::Detach>(),
     Row::of::<till::Reload>(),
+    Row::of::<till::PrinterFor>(),
     Row::of::<till::OpenJobs>(),
     Row::of::<till::NewId>(),
 ];

@@ -5,8 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use tresen_hal::{Error, Kind, Result};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize, Serializer};
+use tresen_hal::{Error, Kind};
 
 use super::Config;
 use crate::class::Class;
@@ -53,9 +54,10 @@ pub enum PaperKind {
 }
 
 /// When an earlier printer of a route takes over again after a later one has printed in its place.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Serialises as in a configuration: `at-once`, `when-empty`, `30s`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-#[serde(rename_all = "kebab-case")]
 pub enum FailBack {
     /// With the next job, as soon as it can print.
     #[default]
@@ -132,7 +134,7 @@ impl fmt::Display for PaperKind {
 
 impl FromStr for PaperKind {
     type Err = Error;
-    fn from_str(name: &str) -> Result<Self> {
+    fn from_str(name: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
             let known = Self::ALL.map(|kind| format!("`{kind}`")).join(", ");
             Error::new(Kind::Config, format!("unknown kind of paper `{name}`; expected one of {known}"))
@@ -141,12 +143,27 @@ impl FromStr for PaperKind {
 }
 
 impl fmt::Display for FailBack {
+    /// As in a configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtOnce => f.write_str("at once"),
-            Self::WhenEmpty => f.write_str("when no paper waits"),
-            Self::After(time) => write!(f, "after {time:?}"),
+            Self::AtOnce => f.write_str("at-once"),
+            Self::WhenEmpty => f.write_str("when-empty"),
+            Self::After(time) => f.write_str(&friendly(*time)),
         }
+    }
+}
+
+impl Serialize for FailBack {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A duration as in a configuration: `2m`.
+pub(super) fn friendly(time: Duration) -> String {
+    match SignedDuration::try_from(time) {
+        Ok(time) => format!("{time:#}"),
+        Err(_) => format!("{time:?}"),
     }
 }
 
@@ -162,7 +179,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Kind::Config`]: none does.
-    pub fn route_for(&self, kind: PaperKind) -> Result<String> {
+    pub fn route_for(&self, kind: PaperKind) -> Result<String, Error> {
         let found = [Some(kind), kind.otherwise()].into_iter().flatten().find_map(|kind| self.route_of(kind));
         found.ok_or_else(|| {
             let hint = format!("add `prints = [\"{kind}\"]` to a route, or name a route or printer `{kind}`");
@@ -183,7 +200,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Kind::Config`]: there is none for that group; the error names the groups that have one.
-    pub fn routes_for_group(&self, group: Option<&str>) -> Result<Vec<String>> {
+    pub fn routes_for_group(&self, group: Option<&str>) -> Result<Vec<String>, Error> {
         let Some(group) = group else {
             return Ok(self.route_for(PaperKind::Kitchen).into_iter().collect());
         };
@@ -198,7 +215,10 @@ impl Config {
                 true => "no route has groups or prints `kitchen`".to_owned(),
                 false => {
                     let known: Vec<_> = groups.into_iter().collect();
-                    format!("groups with a route: {}; or add a route without groups that prints `kitchen`", known.join(", "))
+                    format!(
+                        "groups with a route: {}; or add a route without groups that prints `kitchen`",
+                        known.join(", ")
+                    )
                 }
             };
             return Err(Error::new(Kind::Config, format!("no route prints the group `{group}`")).hint(hint));

@@ -14,6 +14,7 @@ use tresen_hal::{BoxFuture, Clock, Driver, Error, Kind, Result, Retry};
 use super::calls::{After, Begun, Call, Calls, Failure, Run, Running, Terms, closed};
 use super::phase::Phase;
 use super::task::{Task, supervise};
+use crate::config::Reconnect;
 
 /// A driver on its open link.
 pub(crate) struct Opened<D: ?Sized> {
@@ -133,9 +134,15 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
     }
 
     /// Starts owning the device.
-    pub(crate) fn start<H: Hooks<D>>(&self, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) {
+    pub(crate) fn start<H: Hooks<D>>(
+        &self,
+        opener: Opener<D>,
+        hooks: Arc<H>,
+        clock: Arc<dyn Clock>,
+        reconnect: Reconnect,
+    ) {
         let (calls, phase) = (self.handle.calls.clone(), self.handle.phase.clone());
-        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls };
+        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls, reconnect };
         tokio::spawn(supervise(Arc::new(task)));
     }
 

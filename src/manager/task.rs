@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tresen_hal::{Backoff, Clock, Driver, Error, Kind, Result, Retry};
+use tresen_hal::{Clock, Driver, Error, Kind, Result, Retry};
 
 use super::calls::{After, Calls, Next, Running, copy, was_reset};
 use super::owner::{Hooks, LossReason, Opened, Opener};
 use super::phase::Phase;
+use crate::config::Reconnect;
 
 pub(super) struct Task<D: ?Sized, H> {
     pub(super) name: Arc<str>,
@@ -18,6 +19,7 @@ pub(super) struct Task<D: ?Sized, H> {
     pub(super) phase: Arc<watch::Sender<Phase>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calls: Arc<Calls<D>>,
+    pub(super) reconnect: Reconnect,
 }
 
 /// Runs the owner; a driver that panics is restarted, at most five times a minute.
@@ -76,7 +78,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
     /// Opens, serves, reopens; ends when the last handle is dropped.
     async fn run(&self) {
         let seed = self.name.bytes().fold(0, |seed: u64, b| seed.wrapping_mul(31).wrapping_add(b.into()));
-        let mut backoff = Backoff::new(seed);
+        let mut backoff = self.reconnect.delays(seed);
         loop {
             let left = tokio::select! {
                 biased;
@@ -303,5 +305,5 @@ const PROVEN: Duration = Duration::from_secs(10);
 /// Time limit for closing a session.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// A driver that panics more often than this within [`RESTART_WINDOW`] is not restarted.
-const RESTARTS: usize = 5;
+pub(super) const RESTARTS: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
