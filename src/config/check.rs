@@ -1,7 +1,9 @@
 //! Checks of a configuration beyond its syntax.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path as File;
+use std::time::Duration;
 
 use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Error, Result};
@@ -50,6 +52,9 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
     for (route, printers) in &config.routes {
         self::route(config, route, printers, &mut faults);
     }
+    if !LEASES.contains(&config.till.lease) {
+        faults.push(Fault::error(Path::of(&["till", "lease"]), "expected a duration between 1 s and 24 h"));
+    }
     for (i, template) in config.in_store.iter().enumerate() {
         if let Err(error) = template.parse::<tresen_scanners::instore::Template>() {
             faults.push(Fault::error(Path::of(&["in-store"]).index(i), error.to_string()));
@@ -57,6 +62,9 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
     }
     faults
 }
+
+/// How long a lease may last unless it is renewed.
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 /// The options of a device.
 type Options = BTreeMap<String, OptionValue>;

@@ -31,6 +31,7 @@ mod stations;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tresen_hal::{Address, Currency, Error, Result};
 
@@ -39,6 +40,7 @@ pub use self::problem::{Problem, Severity};
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
+use crate::lease::TIME_TO_LIVE;
 use crate::sale::Language;
 
 /// A till's configuration.
@@ -72,12 +74,15 @@ pub struct Till {
     /// Whether the running till serves commands on a socket beside its database: see [`crate::api`]. Enabled by default
     /// on platforms with Unix sockets.
     pub socket: bool,
+    /// How long a lease lasts unless it is renewed: see [`crate::lease`]. Between 1 s and 24 h; default 180 s.
+    pub lease: Duration,
 }
 
 impl Default for Till {
     fn default() -> Self {
         let (currency, language) = (Currency::EUR, Language::English);
-        Self { name: "Till".into(), store: "till.db".into(), currency, language, socket: cfg!(unix) }
+        let (socket, lease) = (cfg!(unix), TIME_TO_LIVE);
+        Self { name: "Till".into(), store: "till.db".into(), currency, language, socket, lease }
     }
 }
 

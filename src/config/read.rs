@@ -187,7 +187,7 @@ impl Reader {
     }
 
     fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        const KEYS: [&str; 5] = ["name", "store", "currency", "language", "socket"];
+        const KEYS: [&str; 6] = ["name", "store", "currency", "language", "socket", "lease"];
         let Some(table) = self.table(path, value, "`[till]`") else { return };
         for (key, value) in table {
             let path = path.key(key.get_ref());
@@ -207,6 +207,12 @@ impl Reader {
                         let what = format!("expected true or false; found {}", kind(value.get_ref()));
                         self.fault(Fault::error(path, what));
                     }
+                }
+                continue;
+            }
+            if key == "lease" {
+                if let Some(lease) = self.duration(&path, value) {
+                    self.config.till.lease = lease;
                 }
                 continue;
             }
@@ -365,8 +371,6 @@ impl Reader {
     }
 
     /// A positive duration, such as `"30s"`.
-    // For the sections and keys to come.
-    #[allow(dead_code)]
     pub(super) fn duration(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
         let read = value.get_ref().as_str().and_then(|text| text.parse::<SignedDuration>().ok());
         let read = read.filter(SignedDuration::is_positive).and_then(|duration| Duration::try_from(duration).ok());

@@ -476,7 +476,7 @@ async fn about_to_pay(store: &Store) -> (String, String) {
     let record = store.new_sale("sale", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, None, &Origin::new()).await;
     let mut record = record.expect("opened");
     record.ticket.add(line).expect("euro");
-    let record = store.change_sale(record.rev, &record.ticket).await.expect("kept");
+    let record = store.change_sale(Basis::nameless(record.rev, store), &record.ticket).await.expect("kept");
     let new = NewTender {
         kind: crate::sale::TenderKind::Card { terminal: "counter".into() },
         operation: crate::sale::TenderOperation::Payment,
@@ -486,7 +486,7 @@ async fn about_to_pay(store: &Store) -> (String, String) {
         taken: false,
     };
     let origin = Origin::new().operator("anna");
-    let (record, key) = store.begin_tender("sale", record.rev, new, &origin).await.expect("written");
+    let (record, key) = store.begin_tender("sale", Basis::nameless(record.rev, store), new, &origin).await.expect("written");
     assert_eq!((record.due, record.pending), (Amount::eur(0), true), "it counts until it is decided");
     ("sale".into(), key)
 }
