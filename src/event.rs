@@ -13,6 +13,7 @@ use tresen_printers::Status;
 use tresen_scanners::Scan;
 
 use crate::class::{Class, DeviceId};
+use crate::lease::{End, Target};
 use crate::manager::lock;
 
 /// An event and its source.
@@ -173,6 +174,49 @@ pub enum EventKind {
         /// The job.
         job: String,
     },
+    /// A device or an open sale was leased by name.
+    Leased {
+        /// The target.
+        target: Target,
+        /// Who has it now.
+        holder: String,
+    },
+    /// A lease was passed on to the first who waited for it.
+    LeaseGranted {
+        /// The target.
+        target: Target,
+        /// Who has it now.
+        holder: String,
+    },
+    /// A lease ended.
+    LeaseEnded {
+        /// The target.
+        target: Target,
+        /// Who had it.
+        holder: String,
+        /// How it ended.
+        why: End,
+    },
+    /// A lease ends as soon as the running transaction has.
+    LeaseEnding {
+        /// The target.
+        target: Target,
+        /// Who has it until then.
+        holder: String,
+        /// Why it ends.
+        why: End,
+    },
+    /// Somebody asks the holder of a lease to let go.
+    LeaseWanted {
+        /// The target.
+        target: Target,
+        /// Who has it.
+        holder: String,
+        /// Who asks.
+        by: String,
+        /// The reason given.
+        why: String,
+    },
     /// The till's socket could not be opened: other programs cannot send commands. Everything else works.
     SocketFailed {
         /// Why.
@@ -209,6 +253,11 @@ impl EventKind {
             Self::PrintUnknown { .. } => "print-unknown",
             Self::PrintUnreadable { .. } => "print-unreadable",
             Self::PrintStranded { .. } => "print-stranded",
+            Self::Leased { .. } => "leased",
+            Self::LeaseGranted { .. } => "lease-granted",
+            Self::LeaseEnded { .. } => "lease-ended",
+            Self::LeaseEnding { .. } => "lease-ending",
+            Self::LeaseWanted { .. } => "lease-wanted",
             Self::SocketFailed { .. } => "socket-failed",
             Self::StorageFailed { .. } => "storage-failed",
         }
@@ -238,6 +287,7 @@ impl EventKind {
             | Self::PaperOverdue { why, .. }
             | Self::PrintUnknown { why, .. }
             | Self::PrintUnreadable { why, .. }
+            | Self::LeaseWanted { why, .. }
             | Self::SocketFailed { why }
             | Self::StorageFailed { why } => Some(why),
             _ => None,

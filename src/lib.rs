@@ -32,6 +32,7 @@ mod drivers;
 mod event;
 mod find;
 mod language;
+pub mod lease;
 mod manager;
 mod registry;
 pub mod sale;

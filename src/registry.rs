@@ -148,6 +148,7 @@ impl Tresen {
         for id in new {
             self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
+        self.0.leases.set_ttl(config.till.lease);
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;
         Ok(reloaded)
@@ -197,7 +198,9 @@ pub(crate) fn routes(config: &Config, registry: &Registry) -> Vec<Route> {
 }
 
 /// Runs a change to completion, even if its caller is dropped.
-async fn to_its_end<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     match tokio::spawn(change).await {
         Ok(changed) => changed,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),

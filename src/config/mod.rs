@@ -49,6 +49,7 @@ pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
 use crate::language::Language;
+use crate::lease::TIME_TO_LIVE;
 
 /// A till's configuration.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +87,8 @@ pub struct Till {
     pub patience: Duration,
     /// The delays between attempts to reach a device that is away, unless the device has its own.
     pub reconnect: Reconnect,
+    /// How long a lease lasts unless it is renewed: see [`crate::lease`]. Between 1 s and 24 h; default 180 s.
+    pub lease: Duration,
 }
 
 impl Default for Till {
@@ -100,6 +103,7 @@ impl Default for Till {
             socket: cfg!(unix),
             patience,
             reconnect,
+            lease: TIME_TO_LIVE,
         }
     }
 }

@@ -192,7 +192,7 @@ impl Reader {
     }
 
     fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        const KEYS: [&str; 7] = ["name", "store", "currency", "language", "socket", "patience", "reconnect"];
+        const KEYS: [&str; 8] = ["name", "store", "currency", "language", "socket", "patience", "reconnect", "lease"];
         let Some(table) = self.table(path, value, "`[till]`") else { return };
         for (key, value) in table {
             let path = path.key(key.get_ref());
@@ -212,6 +212,10 @@ impl Reader {
                 }
                 "patience" => {
                     self.config.till.patience = self.duration(&path, value).unwrap_or(self.config.till.patience);
+                    continue;
+                }
+                "lease" => {
+                    self.config.till.lease = self.duration(&path, value).unwrap_or(self.config.till.lease);
                     continue;
                 }
                 "reconnect" => {
