@@ -147,6 +147,7 @@ impl Tresen {
         for id in new {
             self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
+        self.0.vitals.alerts.limit(config.health);
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;
         Ok(reloaded)

@@ -16,6 +16,7 @@ use crate::class::DeviceId;
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
+use crate::health::Vitals;
 use crate::manager::{
     Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
 };
@@ -72,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Whether the database was closed; held while it is being closed.
     pub(crate) closed: tokio::sync::Mutex<bool>,
+    pub(crate) vitals: Vitals,
 }
 
 /// Sets up a checkout, for example with a signer or a drawer.
@@ -220,6 +222,7 @@ impl Tresen {
         if let Some(socket) = socket {
             socket.refuse();
         }
+        till.vitals.watcher.stop();
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
         let mut closed = till.closed.lock().await;
         if std::mem::replace(&mut *closed, true) {

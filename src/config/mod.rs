@@ -24,6 +24,7 @@
 //! warns about what is allowed but looks like a mistake.
 
 mod check;
+mod health;
 mod problem;
 mod read;
 
@@ -37,6 +38,7 @@ pub(crate) use self::check::holds;
 pub use self::problem::{Problem, Severity};
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
+use crate::health::Limits;
 use crate::sale::Language;
 
 /// A till's configuration.
@@ -51,6 +53,8 @@ pub struct Config {
     pub routes: BTreeMap<String, Vec<String>>,
     /// Patterns of in-store codes: weight and price in an EAN.
     pub in_store: Vec<String>,
+    /// When alerts are raised.
+    pub health: Limits,
 }
 
 /// The till itself.

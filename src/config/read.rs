@@ -153,13 +153,13 @@ fn advice(text: &str, offset: usize) -> Option<&'static str> {
     None
 }
 
-struct Reader {
-    config: Config,
+pub(super) struct Reader {
+    pub(super) config: Config,
     faults: Vec<Fault>,
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 3] = ["till", "routes", "in-store"];
+const SECTIONS: [&str; 4] = ["till", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -172,6 +172,7 @@ impl Reader {
                 "in-store" => {
                     self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
                 }
+                "health" => self.health(&path, value),
                 section => match Class::of_section(section) {
                     Some(class) => self.devices(class, &path, value),
                     None => {
@@ -312,7 +313,7 @@ impl Reader {
         }
     }
 
-    fn table<'v, 'i>(&mut self, path: &Path, value: &'v Spanned<DeValue<'i>>, like: &str) -> Option<&'v DeTable<'i>> {
+    pub(super) fn table<'v, 'i>(&mut self, path: &Path, value: &'v Spanned<DeValue<'i>>, like: &str) -> Option<&'v DeTable<'i>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let what = format!("expected a table; found {}", kind(value.get_ref()));
@@ -338,7 +339,7 @@ impl Reader {
         texts
     }
 
-    fn text(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    pub(super) fn text(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let text = value.get_ref().as_str().map(str::to_owned);
         if text.is_none() {
             let what = format!("expected text in quotes; found {}", kind(value.get_ref()));
@@ -356,7 +357,7 @@ impl Reader {
         Some(text)
     }
 
-    fn fault(&mut self, fault: Fault) {
+    pub(super) fn fault(&mut self, fault: Fault) {
         self.faults.push(fault);
     }
 }
@@ -381,6 +382,6 @@ fn kind(value: &DeValue<'_>) -> String {
 }
 
 /// `a`, `b`, `c`
-fn quoted(names: &[&str]) -> String {
+pub(super) fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

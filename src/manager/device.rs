@@ -13,7 +13,8 @@ use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
 use crate::drivers::{Context, Plan};
-use crate::event::{Bus, Reporter};
+use crate::event::{Bus, Reporter, Source};
+use crate::health::{Alerts, DeviceHealth, Observed};
 use crate::sale::Language;
 use crate::store::{Origin, Store};
 
@@ -47,6 +48,10 @@ pub trait Shared<D: Driver + ?Sized>: Hooks<D> {
     fn attention(&self) -> Vec<Attention> {
         Vec::new()
     }
+    /// Adds what only its class knows.
+    fn health(&self, health: &mut DeviceHealth) {
+        let _ = health;
+    }
 }
 
 /// Shared by all devices of a till.
@@ -56,6 +61,9 @@ pub(crate) struct Till {
     pub(crate) store: Store,
     pub(crate) language: Language,
     pub(crate) bus: Bus,
+    /// The till's name.
+    pub(crate) name: Arc<str>,
+    pub(crate) alerts: Arc<Alerts>,
 }
 
 /// Starts the owner of a device.
@@ -139,18 +147,28 @@ impl<C: DeviceClass> Device<C> {
         if plans.is_empty() {
             return Err(Error::new(Kind::Config, "no address given").at(name));
         }
-        let context = Context {
-            language: till.language,
-            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(Arc::new(till.store.clone()))
-        };
         let shared = match former {
             Some(former) => former.shared.clone(),
             None => {
-                let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
+                let common = Common::new(Reporter::new(C::CLASS, name, till.name.clone(), till.bus.clone()));
                 Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }))
             }
         };
         *lock(&shared.common().last) = Last::default();
+        let (reporter, clock) = (&shared.common().reporter, till.runtime.clone());
+        let (activity, terminal) = (reporter.activity.clone(), Source::Device(reporter.device.clone()));
+        let journal = Arc::new(Observed {
+            journal: Arc::new(till.store.clone()),
+            clock,
+            activity: activity.clone(),
+            alerts: till.alerts.clone(),
+            terminal,
+            last: Mutex::default(),
+        });
+        let context = Context {
+            language: till.language,
+            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(journal)
+        };
         let (plans, wraps): (Arc<[Plan<C::Driver>]>, _) = (plans.into(), shared.clone());
         let opener: Opener<C::Driver> = Arc::new(move || {
             let (plans, context, wraps) = (plans.clone(), context.clone(), wraps.clone());
@@ -169,7 +187,7 @@ impl<C: DeviceClass> Device<C> {
             None => unowned(name),
         };
         let (starts, hooks) = (owned.clone(), shared.clone());
-        let start = Box::new(move || starts.start(opener, hooks, clock));
+        let start = Box::new(move || starts.start(opener, hooks, clock, activity));
         Ok((Self { owned, shared, till, origin: Arc::default() }, start))
     }
 
@@ -202,6 +220,28 @@ impl<C: DeviceClass> Device<C> {
         }
     }
 
+    /// Its state and its past, without a query.
+    pub fn health(&self) -> DeviceHealth {
+        let past = self.shared.common().reporter.activity.past();
+        let mut health = DeviceHealth {
+            state: self.state(),
+            connected_since: past.connected_since,
+            reconnects: past.connections.saturating_sub(1),
+            attempts: past.attempts,
+            errors: past.errors,
+            calls: past.calls,
+            waiting: self.owned.waiting() as u64,
+            printed: past.printed,
+            parked: past.parked,
+            paper: None,
+            scans: past.scans,
+            last_scan: past.last_scan,
+            clock: past.clock,
+        };
+        self.shared.health(&mut health);
+        health
+    }
+
     /// Reopens it at once, even if it is away, if its driver is faulted, or if opening it or a call hangs. An aborted
     /// call may have had its effect: a print job is parked, a payment is unknown until recovery has asked the terminal.
     ///
@@ -229,6 +269,7 @@ impl<C: DeviceClass> Device<C> {
 /// A device of any class.
 pub(crate) trait AnyDevice: Send + Sync {
     fn state(&self) -> DeviceState;
+    fn health(&self) -> DeviceHealth;
     /// The device was plugged in.
     fn arrived(&self);
     /// Releases it: the running call may finish until `deadline` and is then aborted.
@@ -243,6 +284,9 @@ pub(crate) trait AnyDevice: Send + Sync {
 impl<C: DeviceClass> AnyDevice for Device<C> {
     fn state(&self) -> DeviceState {
         Device::state(self)
+    }
+    fn health(&self) -> DeviceHealth {
+        Device::health(self)
     }
     fn arrived(&self) {
         self.owned.arrived();

@@ -14,6 +14,7 @@ use tresen_hal::{Backoff, BoxFuture, Clock, Driver, Error, Kind, Result, Retry};
 
 use super::calls::{After, Begun, Call, Calls, Failure, Next, Run, Running, Terms, closed, copy, was_reset};
 use super::phase::Phase;
+use crate::health::Activity;
 
 /// A driver on its open link.
 pub(crate) struct Opened<D: ?Sized> {
@@ -120,6 +121,11 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         self.handle.calls.busy_with()
     }
 
+    /// How many calls wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.handle.calls.waiting()
+    }
+
     /// The same device for calls on behalf of `caller`.
     pub(crate) fn on_behalf_of(&self, caller: Option<Arc<str>>) -> Self {
         Self { caller, ..self.clone() }
@@ -133,9 +139,15 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
     }
 
     /// Starts owning the device.
-    pub(crate) fn start<H: Hooks<D>>(&self, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) {
+    pub(crate) fn start<H: Hooks<D>>(
+        &self,
+        opener: Opener<D>,
+        hooks: Arc<H>,
+        clock: Arc<dyn Clock>,
+        activity: Arc<Activity>,
+    ) {
         let (calls, phase) = (self.handle.calls.clone(), self.handle.phase.clone());
-        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls };
+        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls, activity };
         tokio::spawn(supervise(Arc::new(task)));
     }
 
@@ -289,6 +301,7 @@ struct Task<D: ?Sized, H> {
     phase: Arc<watch::Sender<Phase>>,
     clock: Arc<dyn Clock>,
     calls: Arc<Calls<D>>,
+    activity: Arc<Activity>,
 }
 
 /// Runs the owner; a driver that panics is restarted, at most five times a minute.
@@ -307,6 +320,9 @@ where
             Err(failure) if failure.is_panic() => {
                 tracing::error!(device = %task.name, "the driver panicked; this is a defect, please report it");
                 task.calls.running(None);
+                let error = Error::new(Kind::Closed, "the driver panicked");
+                task.activity.failed(&error, task.clock.wall());
+                task.activity.ended();
                 task.phase.send_replace(Phase::Opening);
                 panics.retain(|at| at.elapsed() < RESTART_WINDOW);
                 panics.push(Instant::now());
@@ -358,9 +374,11 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     Ok((mut opened, tend)) => {
                         let since = Instant::now();
                         self.calls.accept();
+                        self.activity.connected(self.clock.wall());
                         self.phase.send_replace(Phase::Ready);
                         self.hooks.connected(&mut opened.driver, &opened.address);
                         let left = self.serve(opened, tend).await;
+                        self.activity.ended();
                         // A device that accepts the connection and closes it does not count as connected.
                         if since.elapsed() >= PROVEN {
                             backoff.reset();
@@ -407,6 +425,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
             return;
         }
         tracing::debug!(device = %self.name, %error, "away");
+        self.activity.failed(error, self.clock.wall());
         let retry = if error.retry() == Retry::AfterOperator { error.retry() } else { Retry::AfterReconnect };
         let refusal = copy(error).with_retry(retry);
         if was_reset {
@@ -432,6 +451,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
     }
 
     async fn open(&self) -> Result<(Opened<D>, Option<Duration>), Left> {
+        self.activity.attempt();
         let mut opened = (self.opener)().await.map_err(Left::Lost)?;
         let hooked = self.hooks.opened(&mut opened.driver, &opened.address);
         let hooked = timeout(H::OPENED_WITHIN, hooked)
@@ -456,9 +476,11 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     Next::Call(call) => {
                         let running = call.running();
                         let Some(run) = call.begin() else { continue };
+                        let (what, began) = (running.what, running.since);
                         self.calls.running(Some(running));
                         let after = self.unless_broken_off(run(&mut driver)).await;
                         self.calls.running(None);
+                        self.noted(what, began, &after);
                         match after {
                             Ok(after) => after,
                             // The state of the link is unknown, so the session is not closed either.
@@ -478,8 +500,10 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                 },
                 () = until(tend) => {
                     self.calls.running(Some(Running::now("a recovery", None)));
+                    let began = Instant::now();
                     let tended = self.unless_broken_off(self.hooks.tend(&mut driver)).await;
                     self.calls.running(None);
+                    self.activity.called("a recovery", began.elapsed(), !matches!(tended, Ok((None, After::Keep))));
                     match tended {
                         Ok((again, after)) => {
                             tend = again.map(|after| Instant::now() + after);
@@ -504,6 +528,19 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                 return lost(error);
             }
         }
+    }
+
+    /// Notes how long a call took, and how it failed. What makes the link unusable is noted with its loss.
+    fn noted(&self, what: &'static str, began: Instant, ended: &Result<After>) {
+        let failed = match ended {
+            Ok(After::Failed(error)) => {
+                self.activity.failed(error, self.clock.wall());
+                true
+            }
+            Ok(after) => after.error().is_some(),
+            Err(_) => true,
+        };
+        self.activity.called(what, began.elapsed(), failed);
     }
 
     async fn unless_broken_off<T>(&self, work: impl Future<Output = T>) -> Result<T> {

@@ -83,7 +83,8 @@ fn start_as(there: bool, set: impl FnOnce(&Bench)) -> (Arc<Bench>, Owned<Scripte
         })
     };
     let owned = unowned("bar");
-    owned.start(opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
+    let activity = Arc::new(Activity::new(crate::Class::Printer, "bar", "Till".into()));
+    owned.start(opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock), activity);
     (bench, owned)
 }
 

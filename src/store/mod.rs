@@ -8,6 +8,7 @@
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
 pub(crate) mod failure;
+mod health;
 mod jobs;
 mod journal;
 mod listing;
@@ -63,6 +64,7 @@ struct Inner {
     asked_by: Mutex<HashMap<String, Origin>>,
     /// Attempts to pay that certainly never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
+    writes: health::Writes,
 }
 
 impl Store {
@@ -117,6 +119,7 @@ impl Store {
             closing: tokio::sync::Mutex::new(()),
             asked_by: Mutex::default(),
             never_sent: Mutex::default(),
+            writes: health::Writes::default(),
         })))
     }
 
@@ -176,7 +179,11 @@ impl Store {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.writer()?.call(work).await
+        let began = self.0.runtime.now();
+        let written = self.writer()?.call(work).await;
+        let took = self.0.runtime.now().saturating_duration_since(began);
+        self.0.writes.done(took, &written, || self.time());
+        written
     }
 
     /// Reads one or a few rows by an index.
