@@ -86,8 +86,7 @@ impl Builder {
         let config = Mutex::new(Arc::new(config));
         let (changing, closed) = Default::default();
         let checkout = self.checkout;
-        let inner =
-            Inner { config, file, store, runtime, bus, spool, registry, checkout, changing, closed, vitals };
+        let inner = Inner { config, file, store, runtime, bus, spool, registry, checkout, changing, closed, vitals };
         let inner = Arc::new(inner);
         Watcher::start(&inner);
         let till = Tresen(inner, Caller::default());

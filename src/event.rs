@@ -311,7 +311,8 @@ struct State {
 impl Bus {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let state = State { seq: 0, early: Some(VecDeque::new()), recent: VecDeque::new() };
-        let (state, events, storage_failed) = (Arc::new(Mutex::new(state)), broadcast::Sender::new(KEPT), Arc::default());
+        let (state, events, storage_failed) =
+            (Arc::new(Mutex::new(state)), broadcast::Sender::new(KEPT), Arc::default());
         Self { state, events, clock, storage_failed }
     }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 use tresen_hal::Address;
@@ -159,7 +161,7 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 4] = ["till", "routes", "in-store", "health"];
+const SECTIONS: [&str; 5] = ["till", "stations", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -168,6 +170,7 @@ impl Reader {
             let path = Path::of(&[key.get_ref()]);
             match &**key.get_ref() {
                 "till" => self.till(&path, value),
+                "stations" => self.stations(&path, value),
                 "routes" => self.routes(&path, value),
                 "in-store" => {
                     self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
@@ -313,7 +316,12 @@ impl Reader {
         }
     }
 
-    pub(super) fn table<'v, 'i>(&mut self, path: &Path, value: &'v Spanned<DeValue<'i>>, like: &str) -> Option<&'v DeTable<'i>> {
+    pub(super) fn table<'v, 'i>(
+        &mut self,
+        path: &Path,
+        value: &'v Spanned<DeValue<'i>>,
+        like: &str,
+    ) -> Option<&'v DeTable<'i>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let what = format!("expected a table; found {}", kind(value.get_ref()));
@@ -323,7 +331,7 @@ impl Reader {
     }
 
     /// A list of strings, each with its path. A list that cannot be read completely is empty.
-    fn texts(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Vec<(Path, String)> {
+    pub(super) fn texts(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Vec<(Path, String)> {
         let Some(list): Option<&DeArray<'_>> = value.get_ref().as_array() else {
             let what = format!("expected a list of texts, such as [\"a\", \"b\"]; found {}", kind(value.get_ref()));
             self.fault(Fault::error(path.clone(), what));
@@ -348,13 +356,24 @@ impl Reader {
         text
     }
 
-    fn filled(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    pub(super) fn filled(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let text = self.text(path, value)?;
         if text.trim().is_empty() {
             self.fault(Fault::error(path.clone(), "must not be empty"));
             return None;
         }
         Some(text)
+    }
+
+    /// A positive duration, such as `"30s"`.
+    pub(super) fn duration(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
+        let read = value.get_ref().as_str().and_then(|text| text.parse::<SignedDuration>().ok());
+        let read = read.filter(SignedDuration::is_positive).and_then(|duration| Duration::try_from(duration).ok());
+        if read.is_none() {
+            let what = format!("expected a duration such as \"30s\" or \"3m\"; found {}", kind(value.get_ref()));
+            self.fault(Fault::error(path.clone(), what));
+        }
+        read
     }
 
     pub(super) fn fault(&mut self, fault: Fault) {
@@ -369,7 +388,7 @@ fn sections() -> Vec<&'static str> {
 }
 
 /// A value's type, for messages.
-fn kind(value: &DeValue<'_>) -> String {
+pub(super) fn kind(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the text {text:?}"),
         DeValue::Integer(integer) => format!("the number {integer}"),

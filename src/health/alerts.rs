@@ -153,14 +153,7 @@ mod tests {
         alerts.keep(Alert::QueueOverdue, &[], now);
         alerts.keep(Alert::QueueOverdue, &[], now);
         let told: Vec<_> = std::iter::from_fn(|| events.try_next()).map(|e| (e.source, e.kind.name())).collect();
-        assert_eq!(
-            told,
-            [
-                (bar.clone(), "alert-raised"),
-                (Source::Till, "alert-raised"),
-                (bar, "alert-cleared")
-            ]
-        );
+        assert_eq!(told, [(bar.clone(), "alert-raised"), (Source::Till, "alert-raised"), (bar, "alert-cleared")]);
         assert_eq!(alerts.active().len(), 1);
     }
 }

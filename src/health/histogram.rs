@@ -116,6 +116,9 @@ mod tests {
         near(all.quantile(50), 500);
         near(all.quantile(99), 990);
         assert_eq!((all.quantile(100), all.max()), (Duration::from_secs(1), Duration::from_secs(1)));
-        assert_eq!((all.count(), all.last(), all.mean()), (1000, Duration::from_secs(1), Duration::from_micros(500_500)));
+        assert_eq!(
+            (all.count(), all.last(), all.mean()),
+            (1000, Duration::from_secs(1), Duration::from_micros(500_500))
+        );
     }
 }

@@ -124,8 +124,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 work.payments.push((row.get(0)?, count(row, 1)?, time(&row.get::<_, String>(2)?)?));
             }
-            let mut sales =
-                db.prepare_cached("SELECT count(*), min(opened_at) FROM sales WHERE state = 'open'")?;
+            let mut sales = db.prepare_cached("SELECT count(*), min(opened_at) FROM sales WHERE state = 'open'")?;
             let (open, oldest): (u64, Option<String>) = sales.query_row([], |row| Ok((count(row, 0)?, row.get(1)?)))?;
             work.sales = oldest.map(|oldest| Ok::<_, Failure>((open, time(&oldest)?))).transpose()?;
             work.tickets = db.query_row("SELECT coalesce(max(number), 0) FROM sales", [], |row| count(row, 0))?;

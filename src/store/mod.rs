@@ -34,6 +34,7 @@ use tresen_hal::{Error, Kind, Result, Runtime};
 pub(crate) use jobs::{JobEnd, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
+pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
 pub use retention::Pruned;
