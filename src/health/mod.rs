@@ -66,57 +66,20 @@ impl Tresen {
     /// device. Never fails: what could not be read is left out, and [`StoreHealth::error`] says why.
     pub async fn health(&self) -> Health {
         let till = &self.0;
-        let now = till.runtime.wall();
-        let (work, size) = tokio::join!(biased; till.store.open_work(), till.store.size());
-        let error = work.as_ref().err().or(size.as_ref().err()).map(ToString::to_string);
-        let work = work.unwrap_or_default();
-        let mut queues: Vec<_> =
-            till.spool.names().into_iter().map(|route| QueueHealth { route, ..QueueHealth::default() }).collect();
-        for (route, state, jobs, oldest) in work.jobs {
-            let at = queues.iter().position(|queue| queue.route == route).unwrap_or_else(|| {
-                queues.push(QueueHealth { route, ..QueueHealth::default() });
-                queues.len() - 1
-            });
-            let queue = &mut queues[at];
-            match state.as_str() {
-                "queued" => (queue.waiting, queue.oldest) = (jobs, Some(oldest)),
-                "printing" => queue.printing = jobs,
-                _ => queue.parked += jobs,
-            }
-        }
-        queues.sort_by(|a, b| a.route.cmp(&b.route));
-        let open = |(terminal, open, oldest)| OpenPayments { terminal, open, oldest };
-        let written = till.store.written();
-        let space = size.as_ref().ok().and_then(|size| size.space);
-        let a_sale = work.used.checked_div(work.tickets).filter(|_| work.tickets >= MANY).unwrap_or(A_SALE);
-        let store = StoreHealth {
-            path: till.store.path().to_owned(),
-            bytes: size.as_ref().ok().map(|size| size.bytes),
-            disk_free: space.map(|space| space.free),
-            disk_total: space.map(|space| space.total),
-            sales_left: space.map(|space| space.free / a_sale.max(1)),
-            writes: written.count,
-            mean: written.mean,
-            p50: written.p50,
-            p99: written.p99,
-            max: written.max,
-            failed: written.failed,
-            last_failure: written.last_failure,
-            error,
-        };
+        let mut store = till.store.health().await;
+        let idle = till.spool.names().into_iter().filter(|name| store.queues.iter().all(|q| q.route != *name));
+        let idle: Vec<_> = idle.map(|route| QueueHealth { route, ..QueueHealth::default() }).collect();
+        store.queues.extend(idle);
+        store.queues.sort_by(|a, b| a.route.cmp(&b.route));
         let outbox = lock(&till.vitals.outbox).clone();
         Health {
-            at: now,
+            at: till.runtime.wall(),
             till: TillHealth {
                 name: self.config().till.name.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 process: std::process::id(),
                 opened_at: till.vitals.opened_at,
                 uptime: till.vitals.opened.elapsed(),
-                queues,
-                payments: work.payments.into_iter().map(open).collect(),
-                open_sales: work.sales.map_or(0, |(open, _)| open),
-                oldest_sale: work.sales.map(|(_, oldest)| oldest),
                 store,
                 outbox,
             },
@@ -131,11 +94,6 @@ impl Tresen {
         self.0.bus.recent()
     }
 }
-
-/// A closed sale takes about this many bytes with its payment, its journal lines and its receipt, as long as there are
-/// not [`MANY`] to measure.
-const A_SALE: u64 = 16 * 1024;
-const MANY: u64 = 100;
 
 #[cfg(test)]
 mod tests;

@@ -41,14 +41,6 @@ pub struct TillHealth {
     /// For how long it has been open.
     #[serde(rename = "uptime_ms", with = "millis")]
     pub uptime: Duration,
-    /// The routes with jobs that are not done, and all that are configured, by name.
-    pub queues: Vec<QueueHealth>,
-    /// The terminals with payments that are not decided, by name. A payment that is being served counts.
-    pub payments: Vec<OpenPayments>,
-    /// Open sales, and when the oldest was opened.
-    pub open_sales: u64,
-    /// When the oldest of them was opened.
-    pub oldest_sale: Option<Timestamp>,
     /// The database and its disk.
     pub store: StoreHealth,
     /// What a server has still to receive; `None` without one.
@@ -83,7 +75,8 @@ pub struct OpenPayments {
     pub oldest: Timestamp,
 }
 
-/// The database and its disk. A size that is `None` is not known.
+/// The database, what waits in it, and its disk: [`Store::health`](crate::Store::health). A size that is `None` is not
+/// known. Writes are counted from the opening of this database by this program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoreHealth {
@@ -97,7 +90,7 @@ pub struct StoreHealth {
     pub disk_total: Option<u64>,
     /// For about how many sales that is enough: by the average of the stored ones, or 16 KiB each.
     pub sales_left: Option<u64>,
-    /// Writes since the till was opened.
+    /// Writes.
     pub writes: u64,
     /// How long they took up to the disk, on average. In JSON microseconds, like those below.
     #[serde(rename = "mean_us", with = "micros")]
@@ -111,10 +104,18 @@ pub struct StoreHealth {
     /// The longest.
     #[serde(rename = "max_us", with = "micros")]
     pub max: Duration,
-    /// Writes that failed since the till was opened.
+    /// Writes that failed.
     pub failed: u64,
     /// When the last one failed, and why.
     pub last_failure: Option<(Timestamp, String)>,
+    /// The routes with jobs that are not done, by name; of a till, all its routes.
+    pub queues: Vec<QueueHealth>,
+    /// The terminals with payments that are not decided, by name. A payment that is being served counts.
+    pub payments: Vec<OpenPayments>,
+    /// Open sales.
+    pub open_sales: u64,
+    /// When the oldest of them was opened.
+    pub oldest_sale: Option<Timestamp>,
     /// Why queues, payments and sales could not be read just now; then they are empty.
     pub error: Option<String>,
 }

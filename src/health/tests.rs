@@ -46,7 +46,7 @@ async fn a_job_that_waits_too_long_is_told_once_and_again_when_it_is_gone() {
     let bar = Source::Route("bar".into());
     assert_eq!(alerts(&mut events), [(bar.clone(), "alert-raised")], "once, however long it waits");
     let health = till.health().await;
-    let [queue] = health.till.queues.as_slice() else { panic!("one route: {:?}", health.till.queues) };
+    let [queue] = health.till.store.queues.as_slice() else { panic!("one route: {:?}", health.till.store.queues) };
     assert_eq!((queue.route.as_str(), queue.waiting, queue.printing, queue.parked), ("bar", 1, 0, 0));
     assert_eq!(queue.oldest, Some("2026-01-02T08:00:00Z".parse().expect("a time")));
     let [alert] = health.alerts.as_slice() else { panic!("one alert: {:?}", health.alerts) };
@@ -91,7 +91,7 @@ async fn a_disk_that_fills_is_told_and_the_limits_can_change_while_the_till_is_o
     let store = till.health().await.till.store;
     let (free, total) = (store.disk_free.expect("known"), store.disk_total.expect("known"));
     assert!(free <= total && store.bytes.expect("known") > 4096, "{store:?}");
-    assert_eq!(store.sales_left, Some(free / A_SALE));
+    assert_eq!(store.sales_left, Some(free / (16 * 1024)));
     assert_eq!((store.failed, store.error), (0, None));
 }
 
@@ -104,7 +104,7 @@ async fn a_till_that_is_closed_says_that_it_cannot_read() {
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let health = till.health().await;
     assert!(health.till.store.error.as_deref().is_some_and(|e| e.contains("closed")), "{:?}", health.till.store);
-    assert_eq!(health.till.queues.iter().map(|q| q.waiting).sum::<u64>(), 0);
+    assert_eq!(health.till.store.queues.iter().map(|q| q.waiting).sum::<u64>(), 0);
     assert_eq!(alerts(&mut events), [], "nothing is looked at any more");
 }
 

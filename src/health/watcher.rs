@@ -79,7 +79,7 @@ fn look(till: &Tresen, health: &Health) {
         return;
     }
     let mut concerned = Vec::new();
-    for queue in &health.till.queues {
+    for queue in &health.till.store.queues {
         let waits = queue.oldest.map_or(Duration::ZERO, |oldest| since(oldest, now));
         metrics::queue(name, &queue.route, queue.waiting + queue.printing, waits);
         if waits >= limits.queue_overdue {
@@ -91,7 +91,7 @@ fn look(till: &Tresen, health: &Health) {
     }
     alerts.keep(Alert::QueueOverdue, &concerned, now);
     concerned.clear();
-    for open in &health.till.payments {
+    for open in &health.till.store.payments {
         metrics::payments(name, &open.terminal, open.open);
         let waits = since(open.oldest, now);
         if waits >= limits.payment_overdue {
@@ -103,7 +103,7 @@ fn look(till: &Tresen, health: &Health) {
     }
     alerts.keep(Alert::PaymentOverdue, &concerned, now);
     for terminal in till.config().names(Class::Terminal) {
-        if health.till.payments.iter().all(|open| open.terminal != terminal) {
+        if health.till.store.payments.iter().all(|open| open.terminal != terminal) {
             metrics::payments(name, terminal, 0);
         }
     }

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::lock::beside;
 use super::{Store, time};
 use crate::health::histogram::Histogram;
-use crate::health::{Space, metrics};
+use crate::health::{OpenPayments, QueueHealth, Space, StoreHealth, metrics};
 use crate::manager::lock;
 
 /// The writes of one opening.
@@ -29,37 +29,24 @@ struct State {
     last_failure: Option<(Timestamp, String)>,
 }
 
-/// A copy of what is known of the writes.
-pub(crate) struct Written {
-    pub(crate) count: u64,
-    pub(crate) failed: u64,
-    pub(crate) last_failure: Option<(Timestamp, String)>,
-    pub(crate) mean: Duration,
-    pub(crate) p50: Duration,
-    pub(crate) p99: Duration,
-    pub(crate) max: Duration,
-}
-
 /// What waits or is undecided.
 #[derive(Default)]
-pub(crate) struct OpenWork {
-    /// Route, state, number and the oldest, of jobs that are not done.
-    pub(crate) jobs: Vec<(String, String, u64, Timestamp)>,
-    /// Terminal, number and the oldest, of payments that are not decided.
-    pub(crate) payments: Vec<(String, u64, Timestamp)>,
+struct OpenWork {
+    queues: Vec<QueueHealth>,
+    payments: Vec<OpenPayments>,
     /// Number and the oldest of the open sales.
-    pub(crate) sales: Option<(u64, Timestamp)>,
+    sales: Option<(u64, Timestamp)>,
     /// Closed sales, and the bytes that the database uses.
-    pub(crate) tickets: u64,
-    pub(crate) used: u64,
+    tickets: u64,
+    used: u64,
 }
 
 /// The size of the database on its disk.
-pub(crate) struct Size {
+struct Size {
     /// The file and its log, in bytes.
-    pub(crate) bytes: u64,
+    bytes: u64,
     /// The space of the disk; `None` if the system does not tell.
-    pub(crate) space: Option<Space>,
+    space: Option<Space>,
 }
 
 impl Writes {
@@ -86,43 +73,66 @@ impl Store {
         self.0.writes.till.set(till).ok();
     }
 
-    /// The writes since it was opened.
-    pub(crate) fn written(&self) -> Written {
+    /// Its size, what waits in it, and how its writes went. Never fails: what could not be read is left out, and
+    /// [`StoreHealth::error`] says why.
+    pub async fn health(&self) -> StoreHealth {
+        let (work, size) = tokio::join!(biased; self.open_work(), self.size());
+        let error = work.as_ref().err().or(size.as_ref().err()).map(ToString::to_string);
+        let work = work.unwrap_or_default();
+        let space = size.as_ref().ok().and_then(|size| size.space);
+        let a_sale = work.used.checked_div(work.tickets).filter(|_| work.tickets >= MANY).unwrap_or(A_SALE);
         let state = lock(&self.0.writes.state);
         let times = &state.times;
-        Written {
-            count: times.count(),
-            failed: state.failed,
-            last_failure: state.last_failure.clone(),
+        StoreHealth {
+            path: self.path().to_owned(),
+            bytes: size.as_ref().ok().map(|size| size.bytes),
+            disk_free: space.map(|space| space.free),
+            disk_total: space.map(|space| space.total),
+            sales_left: space.map(|space| space.free / a_sale.max(1)),
+            writes: times.count(),
             mean: times.mean(),
             p50: times.quantile(50),
             p99: times.quantile(99),
             max: times.max(),
+            failed: state.failed,
+            last_failure: state.last_failure.clone(),
+            queues: work.queues,
+            payments: work.payments,
+            open_sales: work.sales.map_or(0, |(open, _)| open),
+            oldest_sale: work.sales.map(|(_, oldest)| oldest),
+            error,
         }
     }
 
-    /// What waits or is undecided.
-    ///
-    /// # Errors
-    /// [`Kind::Storage`].
-    pub(crate) async fn open_work(&self) -> Result<OpenWork> {
+    async fn open_work(&self) -> Result<OpenWork> {
         self.read(|db| {
             let mut work = OpenWork::default();
             let mut jobs = db.prepare_cached(
                 "SELECT route, state, count(*), min(queued_at) FROM jobs
-                 WHERE state IN ('queued', 'printing', 'unknown', 'unreadable') GROUP BY route, state",
+                 WHERE state IN ('queued', 'printing', 'unknown', 'unreadable') GROUP BY route, state ORDER BY route",
             )?;
             let mut rows = jobs.query([])?;
             while let Some(row) = rows.next()? {
-                work.jobs.push((row.get(0)?, row.get(1)?, count(row, 2)?, time(&row.get::<_, String>(3)?)?));
+                let route: String = row.get(0)?;
+                if work.queues.last().is_none_or(|queue| queue.route != route) {
+                    work.queues.push(QueueHealth { route, ..QueueHealth::default() });
+                }
+                let (jobs, oldest) = (count(row, 2)?, time(&row.get::<_, String>(3)?)?);
+                let Some(queue) = work.queues.last_mut() else { continue };
+                match row.get::<_, String>(1)?.as_str() {
+                    "queued" => (queue.waiting, queue.oldest) = (jobs, Some(oldest)),
+                    "printing" => queue.printing = jobs,
+                    _ => queue.parked += jobs,
+                }
             }
             let mut payments = db.prepare_cached(
                 "SELECT terminal, count(*), min(at) FROM intents WHERE state IN ('open', 'approved', 'unknown')
-                 GROUP BY terminal",
+                 GROUP BY terminal ORDER BY terminal",
             )?;
             let mut rows = payments.query([])?;
             while let Some(row) = rows.next()? {
-                work.payments.push((row.get(0)?, count(row, 1)?, time(&row.get::<_, String>(2)?)?));
+                let (terminal, open) = (row.get(0)?, count(row, 1)?);
+                work.payments.push(OpenPayments { terminal, open, oldest: time(&row.get::<_, String>(2)?)? });
             }
             let mut sales = db.prepare_cached("SELECT count(*), min(opened_at) FROM sales WHERE state = 'open'")?;
             let (open, oldest): (u64, Option<String>) = sales.query_row([], |row| Ok((count(row, 0)?, row.get(1)?)))?;
@@ -136,11 +146,7 @@ impl Store {
         .await
     }
 
-    /// The size of the file, and the space left beside it.
-    ///
-    /// # Errors
-    /// The file cannot be looked at.
-    pub(crate) async fn size(&self) -> Result<Size> {
+    async fn size(&self) -> Result<Size> {
         let path = self.0.path.clone();
         let look = move || {
             let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |data| data.len());
@@ -156,3 +162,8 @@ impl Store {
 fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|n| n.unsigned_abs())
 }
+
+/// A closed sale takes about this many bytes with its payment, its journal lines and its receipt, as long as there are
+/// not [`MANY`] to measure.
+pub(crate) const A_SALE: u64 = 16 * 1024;
+const MANY: u64 = 100;
