@@ -75,6 +75,7 @@ enum Command {
     #[command(subcommand)]
     Sim(commands::sim::Args),
     CheckConfig(commands::check_config::Args),
+    SupportBundle(commands::support_bundle::Args),
     Completions(commands::completions::Args),
     Manual(commands::manual::Args),
 }
@@ -131,6 +132,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Replay(args) => commands::replay::run(args, out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),
+        Command::SupportBundle(args) => commands::support_bundle::run(args, out).await?,
         Command::Completions(args) => commands::completions::run(&args)?,
         Command::Manual(args) => commands::manual::run(&args)?,
     }

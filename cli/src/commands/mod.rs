@@ -29,6 +29,7 @@ pub(crate) mod scan;
 pub(crate) mod settle;
 pub(crate) mod sim;
 pub(crate) mod status;
+pub(crate) mod support_bundle;
 mod terminal;
 pub(crate) mod test_page;
 pub(crate) mod watch;

@@ -147,7 +147,7 @@ pub(super) fn text(health: &Health) -> String {
 }
 
 /// What waits in the database, and its disk.
-fn store(health: &StoreHealth, lines: &mut String) {
+pub(super) fn store(health: &StoreHealth, lines: &mut String) {
     let open: u64 = health.payments.iter().map(|at| at.open).sum();
     writeln!(lines, "payments   {open} open").ok();
     for at in &health.payments {
