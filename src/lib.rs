@@ -31,6 +31,7 @@ pub mod config;
 mod drivers;
 mod event;
 mod find;
+pub mod health;
 mod language;
 pub mod lease;
 mod manager;

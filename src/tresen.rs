@@ -16,6 +16,7 @@ use crate::class::DeviceId;
 use crate::config::{Config, PaperKind};
 use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
+use crate::health::Vitals;
 use crate::language::Language;
 use crate::lease::{self, Asker, Leases};
 use crate::manager::{
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Whether the database was closed; held while it is being closed.
     pub(crate) closed: tokio::sync::Mutex<bool>,
+    pub(crate) vitals: Vitals,
 }
 
 /// Sets up a checkout, for example with a signer or a drawer.
@@ -272,6 +274,7 @@ impl Tresen {
             socket.refuse();
         }
         till.leases.close();
+        till.vitals.watcher.stop();
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
         let mut closed = till.closed.lock().await;
         if std::mem::replace(&mut *closed, true) {

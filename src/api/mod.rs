@@ -2,7 +2,8 @@
 //!
 //! [`Tresen::ask`] runs a command; [`Tresen::ask_json`] runs one given by name and JSON arguments. The
 //! [`blocking`](crate::blocking) handles use the former, the till's [socket](#the-socket) the latter. There is one
-//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`till`].
+//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`till`]; and
+//! [`listing`].
 //!
 //! ```no_run
 //! # async fn sell(till: tresen::Tresen) -> tresen::Result<()> {
@@ -55,6 +56,7 @@ pub mod camera;
 mod client;
 pub mod lease;
 mod line;
+pub mod listing;
 mod millis;
 pub mod printer;
 pub mod sale;
@@ -242,6 +244,11 @@ const ROWS: &[Row] = &[
     Row::of::<till::PrinterFor>(),
     Row::of::<till::OpenJobs>(),
     Row::of::<till::NewId>(),
+    Row::of::<listing::Health>(),
+    Row::of::<listing::RecentEvents>(),
+    Row::of::<listing::Jobs>(),
+    Row::of::<listing::Payments>(),
+    Row::of::<listing::Journal>(),
 ];
 
 #[cfg(test)]

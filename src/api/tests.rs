@@ -197,6 +197,16 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<till::PrinterFor>(json!({ "paper": "receipt" }), "counter".into());
     seen.both::<till::OpenJobs>(json!({}), vec![spooled]);
     seen.both::<till::NewId>(json!({}), "0198".into());
+    seen.both::<listing::Health>(json!({}), till.health().await);
+    seen.both::<listing::RecentEvents>(json!({}), till.recent_events());
+    let mut jobs = listing::Jobs::default().of(till.store()).await.expect("listed");
+    jobs.next = Some(1);
+    let page = json!({ "after": 3, "limit": 10, "states": ["unknown"], "route": "bar", "since": at });
+    seen.both::<listing::Jobs>(page, jobs);
+    let page = json!({ "after": 3, "limit": 10, "open": true, "terminal": "bar", "since": at });
+    seen.both::<listing::Payments>(page, Default::default());
+    let page = json!({ "after": 0, "key": "a/1" });
+    seen.both::<listing::Journal>(page, listing::Journal::default().of(till.store()).await.expect("listed"));
 
     let mut known: Vec<_> = commands().collect();
     known.sort_unstable();

@@ -29,7 +29,13 @@ fn covers(handle: &str, sources: &[&str], blocking: &[&str], otherwise: &[&str])
 fn each_handle_can_do_what_its_async_one_can() {
     let (device, on) = (include_str!("../manager/device.rs"), include_str!("device.rs"));
     let leases = include_str!("../lease/till.rs");
-    let till = [include_str!("../tresen.rs"), include_str!("../registry.rs"), include_str!("../api/mod.rs"), leases];
+    let till = [
+        include_str!("../tresen.rs"),
+        include_str!("../registry.rs"),
+        include_str!("../api/mod.rs"),
+        include_str!("../health/mod.rs"),
+        leases,
+    ];
     // The list of command names is not a method.
     covers("Tresen", &till, &[include_str!("till.rs")], &[]);
     let printer = include_str!("../manager/printer.rs");
@@ -50,6 +56,6 @@ fn each_handle_can_do_what_its_async_one_can() {
     let setup = ["compose", "drawer", "sign_within", "signer"];
     covers("Checkout", &[include_str!("../sale/checkout.rs")], &[include_str!("checkout.rs")], &setup);
     // Accessors of an event and its source; `next` is that of the iterator.
-    let event = ["device", "name", "next"];
+    let event = ["device", "name", "next", "why"];
     covers("Events", &[include_str!("../event.rs")], &[include_str!("events.rs")], &event);
 }

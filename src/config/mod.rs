@@ -24,6 +24,7 @@
 //! warns about what is allowed but looks like a mistake.
 
 mod check;
+mod health;
 mod place;
 mod plan;
 mod problem;
@@ -48,6 +49,7 @@ pub use self::route::{FailBack, PaperKind, Route};
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
+use crate::health::Limits;
 use crate::language::Language;
 use crate::lease::TIME_TO_LIVE;
 
@@ -65,6 +67,8 @@ pub struct Config {
     pub routes: BTreeMap<String, Route>,
     /// Patterns of in-store codes: weight and price in an EAN.
     pub in_store: Vec<String>,
+    /// When alerts are raised.
+    pub health: Limits,
 }
 
 /// The till itself.

@@ -166,7 +166,7 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 4] = ["till", "stations", "routes", "in-store"];
+const SECTIONS: [&str; 5] = ["till", "stations", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -180,6 +180,7 @@ impl Reader {
                 "in-store" => {
                     self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
                 }
+                "health" => self.health(&path, value),
                 section => match Class::of_section(section) {
                     Some(class) => self.devices(class, &path, value),
                     None => {

@@ -8,6 +8,7 @@
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
 pub(crate) mod failure;
+mod health;
 mod jobs;
 mod journal;
 mod leases;
@@ -36,6 +37,7 @@ pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
 pub(crate) use leases::{Basis, LeaseNote};
+pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
 pub use retention::Pruned;
@@ -71,6 +73,7 @@ struct Inner {
     lease_alarm: Arc<Alarm>,
     /// Attempts to pay that certainly never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
+    writes: health::Writes,
 }
 
 impl Store {
@@ -127,6 +130,7 @@ impl Store {
             closing: tokio::sync::Mutex::new(()),
             asked_by: Mutex::default(),
             never_sent: Mutex::default(),
+            writes: health::Writes::default(),
         })))
     }
 
@@ -186,7 +190,11 @@ impl Store {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.writer()?.call(work).await
+        let began = self.0.runtime.now();
+        let written = self.writer()?.call(work).await;
+        let took = self.0.runtime.now().saturating_duration_since(began);
+        self.0.writes.done(took, &written, || self.time());
+        written
     }
 
     /// Reads one or a few rows by an index.
