@@ -7,6 +7,8 @@
 //!
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
+pub(crate) mod accounts;
+mod chain;
 pub(crate) mod failure;
 mod jobs;
 mod journal;
@@ -14,6 +16,8 @@ mod listing;
 mod lock;
 mod meta;
 mod origin;
+pub(crate) mod outbox;
+pub(crate) mod reference;
 mod retention;
 mod sales;
 mod schema;
@@ -33,8 +37,12 @@ use tresen_hal::{Error, Kind, Result, Runtime};
 pub(crate) use jobs::{JobEnd, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
+pub use accounts::{BookingState, StoredBooking};
+pub use chain::Hash;
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
+pub use outbox::OutboxEntry;
+pub use reference::{ReferencePage, ReferenceRow, ReferenceTable};
 pub use retention::Pruned;
 pub(crate) use sales::{Closing, NewTender, Paper, changed};
 pub use sales::{SaleState, SaleView, StoredTicket};

@@ -64,7 +64,10 @@ const MIGRATIONS: [&str; 1] = ["
         body          TEXT NOT NULL,
         station       TEXT,
         source        TEXT,
-        operator      TEXT
+        operator      TEXT,
+        -- The epoch under which a server knows it, and the end of the chain of hashes: see `chain`.
+        epoch         INTEGER NOT NULL,
+        hash          BLOB NOT NULL
     ) STRICT;
     CREATE INDEX journal_key ON journal (key);
 
@@ -126,8 +129,8 @@ const MIGRATIONS: [&str; 1] = ["
         key           TEXT NOT NULL UNIQUE,
         sale          TEXT NOT NULL REFERENCES sales (id) ON DELETE CASCADE,
         attempt       INTEGER NOT NULL,
-        kind          TEXT NOT NULL CHECK (kind IN ('card', 'cash', 'other')),
-        -- The terminal, or the vendor's own name.
+        kind          TEXT NOT NULL CHECK (kind IN ('card', 'cash', 'account', 'other')),
+        -- The terminal, the account, or the vendor's own name.
         name          TEXT NOT NULL,
         operation     TEXT NOT NULL CHECK (operation IN ('payment', 'refund', 'reversal')),
         asked         INTEGER NOT NULL,
@@ -237,6 +240,7 @@ fn migrate(db: &mut Connection, till: &str) -> rusqlite::Result<()> {
     if done == 0 {
         super::meta::set(&step, "till", till)?;
         super::meta::set(&step, "epoch", "1")?;
+        super::outbox::begin_epoch(&step, 1, 1)?;
     }
     step.pragma_update(None, "application_id", APPLICATION)?;
     step.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
