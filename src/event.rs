@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
-use tresen_hal::Clock;
+use tresen_hal::{Amount, Clock};
 use tresen_payment::{IntentId, Progress, Settled};
 use tresen_printers::Status;
 use tresen_scanners::Scan;
 
 use crate::class::{Class, DeviceId};
 use crate::manager::lock;
+use crate::sync::SyncState;
 
 /// An event and its source.
 ///
@@ -164,6 +165,40 @@ pub enum EventKind {
         /// The job.
         job: String,
     },
+    /// The till connected to its server or lost it: connected and local mode.
+    Server(SyncState),
+    /// The server has another journal line under the key of this till's: this one is in quarantine there, and a person
+    /// has to find out whose is right.
+    Quarantined {
+        /// The epoch.
+        epoch: i64,
+        /// The line's sequence number.
+        seq: i64,
+    },
+    /// The server has lines of this till that this database does not have: a backup was restored without saying so, or
+    /// the database was copied. What was written here since has a new epoch.
+    RestoreFound {
+        /// The new epoch.
+        epoch: i64,
+        /// The last line that both have.
+        after: i64,
+    },
+    /// The server was set back and lacks lines that this till has removed since.
+    ServerLacks {
+        /// The last line that the server has.
+        after: i64,
+        /// The first line that this till has.
+        before: i64,
+    },
+    /// A tender was taken from an account in local mode, and the balance did not suffice: `Tresen::unbooked`.
+    AccountUnbooked {
+        /// The account.
+        account: String,
+        /// The amount.
+        amount: Amount,
+        /// Why.
+        why: String,
+    },
     /// The till's socket could not be opened: other programs cannot send commands. Everything else works.
     SocketFailed {
         /// Why.
@@ -199,6 +234,11 @@ impl EventKind {
             Self::PrintUnknown { .. } => "print-unknown",
             Self::PrintUnreadable { .. } => "print-unreadable",
             Self::PrintStranded { .. } => "print-stranded",
+            Self::Server(_) => "server",
+            Self::Quarantined { .. } => "quarantined",
+            Self::RestoreFound { .. } => "restore-found",
+            Self::ServerLacks { .. } => "server-lacks",
+            Self::AccountUnbooked { .. } => "account-unbooked",
             Self::SocketFailed { .. } => "socket-failed",
             Self::StorageFailed { .. } => "storage-failed",
         }
@@ -213,6 +253,10 @@ impl EventKind {
                 | Self::PrintStranded { .. }
                 | Self::Unsettled { .. }
                 | Self::Faulted { .. }
+                | Self::Quarantined { .. }
+                | Self::RestoreFound { .. }
+                | Self::ServerLacks { .. }
+                | Self::AccountUnbooked { .. }
         )
     }
 
@@ -226,6 +270,8 @@ impl EventKind {
             | Self::PrintWaits { why, .. }
             | Self::PrintUnknown { why, .. }
             | Self::PrintUnreadable { why, .. }
+            | Self::Server(SyncState::Local { why, .. })
+            | Self::AccountUnbooked { why, .. }
             | Self::SocketFailed { why }
             | Self::StorageFailed { why } => Some(why),
             _ => None,

@@ -22,6 +22,7 @@ use crate::manager::{
 use crate::sale::{Checkout, Language, Sale};
 use crate::spool::Spool;
 use crate::store::{Origin, SaleState, SpooledJob, Store};
+use crate::sync::Exchange;
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
 /// the last handle, and a [`Printer`], a [`PrintJob`](crate::PrintJob) or a [`Terminal`] that is kept is one, too.
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) bus: Bus,
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
+    /// The exchange with the server.
+    pub(crate) sync: Option<Exchange>,
     /// The initial setup of every checkout.
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
@@ -221,6 +224,9 @@ impl Tresen {
             socket.refuse();
         }
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
+        if let Some(sync) = &till.sync {
+            sync.close(deadline).await;
+        }
         let mut closed = till.closed.lock().await;
         if std::mem::replace(&mut *closed, true) {
             return Ok(());

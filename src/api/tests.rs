@@ -172,6 +172,9 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<sale::PayOut>(step(json!({})), cash);
     let voucher = json!({ "name": "Voucher", "amount": "5.00 EUR", "reference": "V-4711" });
     seen.both::<sale::PayOther>(step(voucher), view.clone());
+    let owed = of(json!({ "owed": { "balance": "1.00 EUR" } }));
+    let account = sale::AccountPaid { paid: owed, sale: view.clone() };
+    seen.both::<sale::PayAccount>(step(json!({ "account": "4711", "amount": "5.00 EUR" })), account);
     seen.both::<sale::GiveBack>(step(json!({ "attempt": 1 })), view.clone());
     seen.both::<sale::Void>(step(json!({ "why": "left" })), view);
     seen.both::<sale::CheckOut>(
@@ -191,6 +194,20 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<till::Reload>(json!({ "within_ms": 10 }), reloaded);
     seen.both::<till::OpenJobs>(json!({}), vec![spooled]);
     seen.both::<till::NewId>(json!({}), "0198".into());
+
+    seen.both::<server::Sync>(json!({}), till.sync().await.expect("read"));
+    let local = json!({ "state": { "local": { "since": at, "why": "refused" } }, "tables": [] });
+    seen.both::<server::RefreshReference>(json!({}), of(local));
+    let row = json!({ "id": "17", "body": { "price": 380 } });
+    let table = json!({ "name": "articles", "version": 3, "received_at": at });
+    let page = json!({ "table": table, "rows": [row], "next": "17" });
+    seen.both::<server::Reference>(json!({ "table": "articles", "after": "16", "limit": 1 }), of(page));
+    seen.both::<server::FindReference>(json!({ "table": "articles", "id": "17" }), of(row));
+    let unbooked = json!({
+        "key": "s/1", "sale": "s", "account": "4711", "amount": "5.00 EUR", "state": "unbooked", "reserved": false,
+        "why": "the balance is 1.00 EUR", "at": at,
+    });
+    seen.both::<server::Unbooked>(json!({}), of(json!([unbooked])));
 
     let mut known: Vec<_> = commands().collect();
     known.sort_unstable();

@@ -24,6 +24,7 @@ mod events;
 mod printer;
 mod sale;
 mod scanner;
+mod server;
 mod terminal;
 mod till;
 

@@ -26,6 +26,7 @@
 mod check;
 mod problem;
 mod read;
+mod server;
 mod stations;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use tresen_hal::{Address, Currency, Error, Result};
 
 pub(crate) use self::check::holds;
 pub use self::problem::{Problem, Severity};
+pub use self::server::Server;
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
@@ -49,6 +51,8 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// The server that takes in the till's journal.
+    pub server: Option<Server>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
     pub stations: BTreeMap<String, Station>,
     /// Print routes: a name, and the printers to try in order.

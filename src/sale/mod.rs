@@ -1,6 +1,7 @@
 //! Sales: lines, taxes, tenders, the receipt, and the order of payment, signature, number and print job. Each step is
 //! stored before the next begins.
 
+mod account;
 mod checkout;
 mod export;
 mod process;
@@ -10,6 +11,7 @@ mod tender;
 mod ticket;
 mod vat;
 
+pub use account::OnAccount;
 pub use checkout::{Checkout, Sold};
 pub use export::append_csv;
 pub use process::Sale;

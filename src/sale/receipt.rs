@@ -55,6 +55,7 @@ struct Texts {
     gross: &'static str,
     card: &'static str,
     cash: &'static str,
+    account: &'static str,
     given: &'static str,
     change: &'static str,
     refunded: &'static str,
@@ -76,6 +77,7 @@ static ENGLISH: Texts = Texts {
     gross: "Gross",
     card: "Paid by card",
     cash: "Cash",
+    account: "Account",
     given: "Given",
     change: "Change",
     refunded: "Refunded to card",
@@ -97,6 +99,7 @@ static GERMAN: Texts = Texts {
     gross: "Brutto",
     card: "Kartenzahlung",
     cash: "Bar",
+    account: "Konto",
     given: "Gegeben",
     change: "Rückgeld",
     refunded: "Kartengutschrift",
@@ -163,6 +166,9 @@ impl Ticket {
                 }
                 (TenderKind::Card { .. }, None) => receipt.row(texts.card, number(tender.taken)),
                 (TenderKind::Cash, _) => receipt.row(texts.cash, number(tender.taken)),
+                (TenderKind::Account { account }, _) => {
+                    receipt.row(format!("{} {account}", texts.account), number(tender.taken))
+                }
                 (TenderKind::Other { name }, _) => receipt.row(name, number(tender.taken)),
             };
             if let (Some(given), Some(change)) = (tender.given, tender.change()) {

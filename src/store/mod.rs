@@ -215,6 +215,11 @@ impl Store {
         self.0.runtime.wall()
     }
 
+    /// 64 random bits, for jitter.
+    pub(crate) fn random(&self) -> u64 {
+        self.0.runtime.random()
+    }
+
     /// The current time in its stored form.
     fn now(&self) -> String {
         stamp(self.0.runtime.wall())

@@ -446,7 +446,7 @@ fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
     Ok(NextNumber { epoch, number })
 }
 
-fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
+pub(super) fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
     record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")).into())
 }
 
