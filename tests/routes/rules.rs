@@ -127,7 +127,7 @@ async fn a_person_is_told_once_of_paper_that_waits_too_long() {
 
 #[tokio::test(start_paused = true)]
 async fn paper_in_a_printer_that_waits_for_a_new_roll_is_overdue_too_also_after_a_restart() {
-    let shop = shop("warn-after = '3m'");
+    let shop = shop("warn-after = '1m'");
     let till = shop.open().await;
     for printer in ["one", "two"] {
         shop.printer(printer).away(true);
@@ -147,7 +147,8 @@ async fn paper_in_a_printer_that_waits_for_a_new_roll_is_overdue_too_also_after_
     shop.printer("two").operate(|p| p.faults.paper_out_after_lines = Some(10));
     let long = (0..40).fold(Receipt::new(), |paper, n| paper.text(format!("line {n}"))).cut();
     till.printer("r").expect("a route").submit_as("b", &long).await.expect("stored");
-    seconds(200).await;
+    // The driver gives the job up after two minutes.
+    seconds(100).await;
     let told = events(&mut log, "paper-overdue");
     assert!(
         matches!(&told.as_slice(), [event] if matches!(&event.kind, EventKind::PaperOverdue { job, why, .. } if job == "b" && why.contains("two"))),
