@@ -44,7 +44,7 @@ fn each_handle_can_do_what_its_async_one_can() {
         ["drawer", "epoch", "id", "is_pending", "open_amount", "rev", "signing", "state", "tenders", "ticket", "view"];
     covers("Sale", &[include_str!("../sale/process.rs")], &[include_str!("sale.rs")], &known);
     // Set up through `Checkout::with`.
-    let setup = ["compose", "drawer", "patience", "sign_within", "signer"];
+    let setup = ["compose", "drawer", "order", "patience", "sign_within", "signer"];
     covers("Checkout", &[include_str!("../sale/checkout.rs")], &[include_str!("checkout.rs")], &setup);
     // Accessors of an event and its source; `next` is that of the iterator.
     let event = ["device", "name", "next"];

@@ -35,6 +35,7 @@ pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
 pub use listing::{Listing, Query, Unreadable};
+pub(crate) use orders::OrderPlan;
 pub use origin::Origin;
 pub use retention::Pruned;
 pub(crate) use sales::{Closing, NewTender, changed};

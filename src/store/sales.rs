@@ -12,6 +12,7 @@ use tresen_hal::{Amount, Currency, Error, Kind, Result, Retry};
 use super::failure::Failure;
 use super::jobs::NewJob;
 use super::listing::{Listed, Query};
+use super::orders::{self, OrderPlan};
 use super::tenders::{TenderEnd, began_in, tenders};
 use super::{Origin, Store, from_json, jobs, journal, json, time};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket};
@@ -98,11 +99,12 @@ pub(crate) struct NewTender {
 }
 
 /// The data written on closing.
-#[derive(Debug, Clone)]
 pub(crate) struct Closing {
     pub(crate) number: NextNumber,
     pub(crate) at: Timestamp,
     pub(crate) paper: Option<NewJob>,
+    /// Orders what is new in the same commit, on behalf of somebody.
+    pub(crate) order: Option<(OrderPlan, Origin)>,
 }
 
 /// The number of the next sale to be closed.
@@ -345,6 +347,9 @@ impl Store {
             journal::append(db, &at, "closed", &id, &body, &record.origin)?;
             if let Some(job) = &closing.paper {
                 jobs::queue(db, job, &at)?;
+            }
+            if let Some((plan, origin)) = closing.order {
+                orders::order(db, &record, &origin, &at, plan)?;
             }
             Ok(record)
         })

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tresen::sale::{KitchenTicket, Line, Sale, Vat};
-use tresen::{Amount, Effect, Kind, Tresen};
+use tresen::sale::{KitchenTicket, Line, Sale, Sold, Vat};
+use tresen::{Amount, Effect, Kind, Print, Tresen};
 
 use super::shop::Shop;
 
@@ -211,4 +211,43 @@ async fn an_order_is_a_command_and_a_line_of_the_journal() {
     let journal = till.store().journal().await.expect("readable").rows;
     let entry = journal.iter().find(|entry| entry.kind == "ordered").expect("journalled");
     assert_eq!((entry.key.as_str(), entry.origin.station.as_deref()), (id.as_str(), Some("handheld 7")));
+}
+
+/// The program closes a paid sale and dies before anything of it is on paper.
+#[test]
+fn a_sale_that_is_ordered_when_it_is_closed_loses_no_ticket_in_a_crash() {
+    let shop = Shop::new(&["bar", "counter"], "[routes.bar]\nprinters = ['bar']\ngroups = ['drinks']\n");
+    let life =
+        || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("threads");
+    let first = life();
+    let id = first.block_on(async {
+        let till = shop.open().await;
+        for printer in ["bar", "counter"] {
+            shop.printer(printer).away(true);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut sale = till.open_sale().await.expect("opens");
+        sale.add(line("Wasser", 1, "drinks")).await.expect("added");
+        sale.add(line("Suppe", 1, "soups")).await.expect("added");
+        sale.pay_cash(Amount::eur(10_00)).await.expect("paid");
+        let sold = till.checkout("counter").expect("a printer").order().close(&mut sale).await.expect("closed");
+        assert!(matches!(&sold, Sold::Closed { print: Print::Waiting { .. }, .. }), "{sold:?}");
+        sale.id().to_owned()
+    });
+    drop(first);
+    for printer in ["bar", "counter"] {
+        shop.printer(printer).away(false);
+    }
+    life().block_on(async {
+        let till = shop.open().await;
+        let mut sale = till.sale(&id).await.expect("readable").expect("stored");
+        let sold = till.checkout("counter").expect("a printer").order().close(&mut sale).await.expect("closed");
+        assert!(matches!(&sold, Sold::Closed { print: Print::Printed { .. }, .. }), "{sold:?}");
+        all_printed(&till).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        // What has no route is printed where the receipt is.
+        assert_eq!((shop.times_wide("1 x Wasser"), shop.times_wide("1 x Suppe")), (vec![1, 0], vec![0, 1]));
+        let error = till.order(&mut sale).await.expect_err("the group has no route");
+        assert_eq!(error.kind(), Kind::Config, "{error}");
+    });
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tresen::config::PaperKind;
-use tresen::{JobState, Print, Receipt, Tresen};
+use tresen::sale::{Line, Sold, Vat};
+use tresen::{Amount, JobState, Print, Receipt, Tresen};
 
 use super::shop::{Shop, printed};
 
@@ -210,4 +211,20 @@ async fn copies_are_papers_of_their_own_and_are_not_doubled() {
         Print::clone(&job.now().await.expect("stored"))
     );
     assert_eq!(shop.times("WORD"), [2, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_is_printed_where_its_sale_is_closed() {
+    let shop = Shop::new(&["belt 7", "belt 8", "counter", "office"], HANDHELDS);
+    let till = shop.open().await;
+    // Begun at the kiosk, paid at a handheld.
+    let sale = till.on_behalf_of("kiosk").open_sale().await.expect("opens");
+    let handheld = till.on_behalf_of("handheld 7");
+    let mut sale = handheld.sale(sale.id()).await.expect("readable").expect("stored");
+    let line = Line::pieces("WORD", 1, Amount::eur(2_00), Vat::percent(19)).expect("fits");
+    sale.add(line).await.expect("added");
+    sale.pay_cash(Amount::eur(2_00)).await.expect("paid");
+    let sold = handheld.checkout("receipt").expect("a route").close(&mut sale).await.expect("closed");
+    let Sold::Closed { print, .. } = sold else { panic!("{sold:?}") };
+    assert_eq!((on(&print), shop.times("WORD")), ("belt 7", vec![1, 0, 0, 0]));
 }
