@@ -154,8 +154,7 @@ impl Shop {
                 label,
                 move || printer.connect(),
                 |link, context| async move {
-                    let mut options = escpos::Options::default();
-                    options.runtime = context.runtime;
+                    let options = escpos::Options { runtime: context.runtime, ..Default::default() };
                     Ok(Box::new(escpos::open(link, options).await?) as Box<dyn tresen::printers::Printer>)
                 },
             ))
