@@ -148,6 +148,8 @@ impl Tresen {
         for id in new {
             self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
+        self.0.leases.set_ttl(config.till.lease);
+        self.0.vitals.alerts.limit(config.health);
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;
         Ok(reloaded)
@@ -197,7 +199,9 @@ pub(crate) fn routes(config: &Config, registry: &Registry) -> Vec<Route> {
 }
 
 /// Runs a change to completion, even if its caller is dropped.
-async fn to_its_end<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     match tokio::spawn(change).await {
         Ok(changed) => changed,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),

@@ -2,7 +2,8 @@
 //!
 //! `rev` is the revision known to the caller. If another station has changed the sale since, nothing is changed and the
 //! reply is [`Kind::Busy`]; without it, the step applies to the current revision. `by` is who takes the step; it
-//! defaults to the calling station, or else to whoever opened the sale.
+//! defaults to the calling station, or else to whoever opened the sale. While somebody other than the caller has the
+//! sale's [lease](crate::lease), each step is refused; a caller without a name counts as `by`.
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Error, Kind, Result};
@@ -421,8 +422,9 @@ async fn known(till: &Tresen, id: &str, rev: Option<i64>, by: Option<Origin>) ->
     if let Some(rev) = rev.filter(|rev| *rev != sale.rev()) {
         return Err(changed(id, sale.rev(), rev));
     }
-    Ok(match by.or_else(|| till.origin()) {
+    let sale = match by.or_else(|| till.origin()) {
         Some(origin) => sale.by(origin),
         None => sale,
-    })
+    };
+    Ok(sale.asked_by(&till.asker()))
 }

@@ -24,6 +24,7 @@
 //! warns about what is allowed but looks like a mistake.
 
 mod check;
+mod health;
 mod place;
 mod plan;
 mod problem;
@@ -48,7 +49,9 @@ pub use self::route::{FailBack, PaperKind, Route};
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
+use crate::health::Limits;
 use crate::language::Language;
+use crate::lease::TIME_TO_LIVE;
 
 /// A till's configuration.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +67,8 @@ pub struct Config {
     pub routes: BTreeMap<String, Route>,
     /// Patterns of in-store codes: weight and price in an EAN.
     pub in_store: Vec<String>,
+    /// When alerts are raised.
+    pub health: Limits,
 }
 
 /// The till itself.
@@ -86,6 +91,8 @@ pub struct Till {
     pub patience: Duration,
     /// The delays between attempts to reach a device that is away, unless the device has its own.
     pub reconnect: Reconnect,
+    /// How long a lease lasts unless it is renewed: see [`crate::lease`]. Between 1 s and 24 h; default 180 s.
+    pub lease: Duration,
 }
 
 impl Default for Till {
@@ -100,6 +107,7 @@ impl Default for Till {
             socket: cfg!(unix),
             patience,
             reconnect,
+            lease: TIME_TO_LIVE,
         }
     }
 }

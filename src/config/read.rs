@@ -166,7 +166,7 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 4] = ["till", "stations", "routes", "in-store"];
+const SECTIONS: [&str; 5] = ["till", "stations", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -180,6 +180,7 @@ impl Reader {
                 "in-store" => {
                     self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
                 }
+                "health" => self.health(&path, value),
                 section => match Class::of_section(section) {
                     Some(class) => self.devices(class, &path, value),
                     None => {
@@ -192,7 +193,7 @@ impl Reader {
     }
 
     fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        const KEYS: [&str; 7] = ["name", "store", "currency", "language", "socket", "patience", "reconnect"];
+        const KEYS: [&str; 8] = ["name", "store", "currency", "language", "socket", "patience", "reconnect", "lease"];
         let Some(table) = self.table(path, value, "`[till]`") else { return };
         for (key, value) in table {
             let path = path.key(key.get_ref());
@@ -212,6 +213,10 @@ impl Reader {
                 }
                 "patience" => {
                     self.config.till.patience = self.duration(&path, value).unwrap_or(self.config.till.patience);
+                    continue;
+                }
+                "lease" => {
+                    self.config.till.lease = self.duration(&path, value).unwrap_or(self.config.till.lease);
                     continue;
                 }
                 "reconnect" => {

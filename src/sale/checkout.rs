@@ -202,7 +202,7 @@ impl Checkout {
     }
 
     /// Resumes every sale for which an earlier run of this till began payment: paid sales are closed and printed, for
-    /// the others the amount due is returned. Open sales without a payment attempt are left alone:
+    /// the others the amount due is returned, whoever has a lease. Open sales without a payment attempt are left alone:
     /// [`Tresen::open_sales`] lists them.
     ///
     /// Call it once after opening the till. An undecided card payment leaves its sale open; once the terminal or a
@@ -216,7 +216,9 @@ impl Checkout {
             if sale.tenders().is_empty() {
                 continue;
             }
+            sale.completing(true);
             let sold = self.close(&mut sale).await;
+            sale.completing(false);
             resumed.push((sale, sold));
         }
         Ok(resumed)

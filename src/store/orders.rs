@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 use tresen_hal::Result;
 
 use super::failure::Failure;
+use super::leases::{self, Basis};
 use super::sales::{changed, known};
 use super::{Origin, SaleView, Store, from_json, jobs, journal, json};
 use crate::sale::{KitchenTicket, NewTicket};
@@ -39,13 +40,14 @@ impl Store {
     pub(crate) async fn order_sale(
         &self,
         id: &str,
-        rev: i64,
+        basis: Basis,
         origin: &Origin,
         plan: OrderPlan,
     ) -> Result<(SaleView, Vec<KitchenTicket>)> {
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         self.write(move |db| {
-            let record = known(db, &id)?;
+            leases::admit(db, &id, &basis)?;
+            let (record, rev) = (known(db, &id)?, basis.rev);
             if record.rev != rev {
                 return Err(changed(&id, record.rev, rev).into());
             }
