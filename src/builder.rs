@@ -75,8 +75,10 @@ impl Builder {
         store.name(name.clone());
         let alerts = Arc::new(Alerts::new(bus.clone(), config.health));
         let vitals = Vitals::new(alerts.clone(), runtime.wall());
+        let reconnect = config.till.reconnect;
         let (for_devices, for_bus) = (store.clone(), bus.clone());
-        let shared = Till { runtime: runtime.clone(), store: for_devices, language, bus: for_bus, name, alerts };
+        let shared =
+            Till { runtime: runtime.clone(), store: for_devices, language, bus: for_bus, reconnect, name, alerts };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device, false)?;

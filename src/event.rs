@@ -145,6 +145,15 @@ pub enum EventKind {
         /// Why.
         why: String,
     },
+    /// Paper has waited for longer than its route's `warn-after`. Reported once per job.
+    PaperOverdue {
+        /// The job.
+        job: String,
+        /// When it was queued.
+        since: Timestamp,
+        /// Why it is not on paper yet.
+        why: String,
+    },
     /// A print job may or may not be on paper; a person decides.
     PrintUnknown {
         /// The job.
@@ -209,6 +218,7 @@ impl EventKind {
             Self::Unsettled { .. } => "unsettled",
             Self::Printed { .. } => "printed",
             Self::PrintWaits { .. } => "print-waits",
+            Self::PaperOverdue { .. } => "paper-overdue",
             Self::PrintUnknown { .. } => "print-unknown",
             Self::PrintUnreadable { .. } => "print-unreadable",
             Self::PrintStranded { .. } => "print-stranded",
@@ -224,6 +234,7 @@ impl EventKind {
         matches!(
             self,
             Self::PrintUnknown { .. }
+                | Self::PaperOverdue { .. }
                 | Self::PrintUnreadable { .. }
                 | Self::PrintStranded { .. }
                 | Self::Unsettled { .. }
@@ -240,6 +251,7 @@ impl EventKind {
             | Self::Faulted { why }
             | Self::Unsettled { why, .. }
             | Self::PrintWaits { why, .. }
+            | Self::PaperOverdue { why, .. }
             | Self::PrintUnknown { why, .. }
             | Self::PrintUnreadable { why, .. }
             | Self::SocketFailed { why }

@@ -13,19 +13,20 @@ use tresen_payment::{Decision, Intent, IntentId, Journal, Payment};
 use crate::api::Socket;
 use crate::builder::Builder;
 use crate::class::DeviceId;
-use crate::config::Config;
+use crate::config::{Config, PaperKind};
 use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
 use crate::health::Vitals;
+use crate::language::Language;
 use crate::manager::{
     Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
 };
-use crate::sale::{Checkout, Language, Sale};
-use crate::spool::Spool;
+use crate::sale::{Checkout, KitchenTicket, Sale};
+use crate::spool::{OverduePaper, PrintJob, Spool};
 use crate::store::{Origin, SaleState, SpooledJob, Store};
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
-/// the last handle, and a [`Printer`], a [`PrintJob`](crate::PrintJob) or a [`Terminal`] that is kept is one, too.
+/// the last handle, and a [`Printer`], a [`PrintJob`] or a [`Terminal`] that is kept is one, too.
 ///
 /// ```no_run
 /// use tresen::{Amount, Payment, Tresen};
@@ -131,13 +132,38 @@ impl Tresen {
     /// # Errors
     /// Unknown name; the error lists the known ones.
     pub fn printer(&self, name: &str) -> Result<Printer> {
-        let first = self.0.spool.first(name);
+        let station = self.1.origin.as_ref().and_then(|origin| origin.station.as_deref());
+        let first = self.0.spool.first(name, station);
         let first = first.ok_or_else(|| no_device("printer or route", name, self.0.spool.names()))?;
-        let printer = Printer::new(name, first, self.0.spool.clone());
+        let printer = Printer::new(name, first, self.0.spool.clone(), self.config().till.patience);
         Ok(match self.origin() {
             Some(origin) => printer.on_behalf_of(origin),
             None => printer,
         })
+    }
+
+    /// The route that prints a kind of paper, by its rules: [`Config::route_for`]. On a route with `own`, the printer of
+    /// the calling station comes first.
+    ///
+    /// ```no_run
+    /// # async fn print(till: tresen::Tresen, receipt: tresen::Receipt) -> tresen::Result<()> {
+    /// use tresen::config::PaperKind;
+    ///
+    /// let printer = till.on_behalf_of("handheld 7").printer_for(PaperKind::Receipt)?;
+    /// let job = printer.submit(&receipt).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::Config`]: no route prints it, or none of the route's printers is attached.
+    pub fn printer_for(&self, kind: PaperKind) -> Result<Printer> {
+        self.printer(&self.config().route_for(kind)?)
+    }
+
+    /// A handle to a print job that was queued earlier, also before a restart.
+    pub fn print_job(&self, id: &str) -> PrintJob {
+        self.0.spool.follow(id)
     }
 
     /// A payment terminal by name.
@@ -197,7 +223,7 @@ impl Tresen {
     /// events may repeat what the snapshot already shows, but nothing is missed in between.
     pub fn follow(&self) -> (Snapshot, Events) {
         let (seq, events) = self.0.bus.follow();
-        (Snapshot { seq, devices: self.devices() }, events)
+        (Snapshot { seq, devices: self.devices(), overdue: self.0.spool.overdue() }, events)
     }
 
     /// The till's events. The first listener also receives those since the till was opened: which devices were found,
@@ -319,6 +345,36 @@ impl Tresen {
         Ok(Sale::new(store.clone(), record))
     }
 
+    /// Sends what is new in a sale to those who make it: one kitchen ticket for each route of the groups of the new
+    /// lines, and a marked cancellation for what was ordered before and is no longer in the sale; in a voided sale that
+    /// is everything. Returns the tickets; none if nothing is new.
+    ///
+    /// What was ordered and the print jobs are stored in one commit: a crash neither loses nor doubles a ticket, and
+    /// asking again orders nothing twice. Quantities of an article are compared, not lines, so a line that was replaced by
+    /// one with another price is not ordered again. Discounts are left out.
+    ///
+    /// # Errors
+    /// Nothing was ordered. [`Kind::Config`]: a group of a new line has no route. [`Kind::Busy`]: another station changed
+    /// the sale. [`Kind::Storage`].
+    pub async fn order(&self, sale: &mut Sale) -> Result<Vec<KitchenTicket>> {
+        let origin = self.origin().unwrap_or_else(|| sale.origin().clone());
+        self.order_by(sale, origin).await
+    }
+
+    /// The kitchen tickets of a sale, in the order in which they were sent.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn orders(&self, sale: &str) -> Result<Vec<KitchenTicket>> {
+        self.0.store.orders(sale).await
+    }
+
+    pub(crate) async fn order_by(&self, sale: &mut Sale, origin: Origin) -> Result<Vec<KitchenTicket>> {
+        let tickets = sale.order(self.config(), origin).await?;
+        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
+        Ok(tickets)
+    }
+
     /// Payments at a terminal whose outcome is undecided: recovery settles them.
     ///
     /// # Errors
@@ -410,6 +466,9 @@ pub struct Snapshot {
     pub seq: u64,
     /// The devices, by class and name.
     pub devices: Vec<DeviceState>,
+    /// Paper that has waited longer than its route allows, by job.
+    #[serde(default)]
+    pub overdue: Vec<OverduePaper>,
 }
 
 /// How long recording the outcomes of aborted jobs may take when the till is closed.

@@ -10,7 +10,7 @@ use tresen_payment::Payment;
 use tresen_printers::DrawerPin;
 
 use super::Command;
-use crate::sale::{Checkout, Line, Sale, Sold};
+use crate::sale::{Checkout, KitchenTicket, Line, Sale, Sold};
 use crate::store::{Origin, SaleView, changed};
 use crate::tresen::Tresen;
 
@@ -125,6 +125,23 @@ impl Command for ListOpen {
     }
 }
 
+/// The kitchen tickets of a sale: [`Tresen::orders`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orders {
+    /// The sale's id.
+    pub sale: String,
+}
+
+impl Command for Orders {
+    const NAME: &'static str = "sale.orders";
+    type Reply = Vec<KitchenTicket>;
+
+    async fn run(self, till: &Tresen) -> Result<Vec<KitchenTicket>> {
+        till.orders(&self.sale).await
+    }
+}
+
 /// Updates a sale's card payments from the journal: [`Sale::refresh`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,6 +175,16 @@ pub struct CardPaid {
 pub struct CashPaid {
     /// The amount paid out: change or refund.
     pub back: Amount,
+    /// The sale.
+    pub sale: SaleView,
+}
+
+/// Kitchen tickets that were queued, and the sale after that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OrderedSale {
+    /// The tickets; none if nothing was new.
+    pub tickets: Vec<KitchenTicket>,
     /// The sale.
     pub sale: SaleView,
 }
@@ -310,6 +337,12 @@ steps! {
     } -> SaleView, |this, _, mut sale| async move {
         sale.give_back(this.attempt).await?;
         Ok(sale.into_view())
+    };
+    /// Sends what is new to those who make it: [`Tresen::order`].
+    Order "sale.order" {} -> OrderedSale, |_, till, mut sale| async move {
+        let origin = sale.origin().clone();
+        let tickets = till.order_by(&mut sale, origin).await?;
+        Ok(OrderedSale { tickets, sale: sale.into_view() })
     };
     /// Voids the sale before it is paid: [`Sale::void`].
     Void "sale.void" {

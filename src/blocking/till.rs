@@ -8,17 +8,18 @@ use serde_json::Value;
 use tresen_hal::{Error, Kind, Result};
 use tresen_payment::{Decision, Intent, IntentId, Payment};
 
-use super::{Camera, Checkout, Device, Events, On, Printer, Sale, Scanner, Terminal};
+use super::{Camera, Checkout, Device, Events, On, PrintJob, Printer, Sale, Scanner, Terminal};
 use crate::api::{Command, sale, terminal, till};
 use crate::builder::Builder;
 use crate::class::DeviceId;
-use crate::config::Config;
+use crate::config::{Config, PaperKind};
 use crate::drivers::{Drivers, Plan};
 use crate::event::Event;
 use crate::health::Health;
+use crate::language::Language;
 use crate::manager::{DeviceClass, DeviceState, Phase};
 use crate::registry::Reloaded;
-use crate::sale::Language;
+use crate::sale::KitchenTicket;
 use crate::store::{Origin, SaleView, SpooledJob, Store};
 use crate::tresen::Snapshot;
 
@@ -274,6 +275,35 @@ impl Tresen {
     /// Unknown printer.
     pub fn checkout(&self, printer: &str) -> Result<Checkout> {
         Ok(Checkout(self.0.beside(self.0.till.checkout(printer)?)))
+    }
+
+    /// The route that prints a kind of paper.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::printer_for`].
+    pub fn printer_for(&self, kind: PaperKind) -> Result<Printer> {
+        Ok(Printer(self.0.beside(self.0.till.printer_for(kind)?)))
+    }
+
+    /// A handle to a print job that was queued earlier.
+    pub fn print_job(&self, id: &str) -> PrintJob {
+        PrintJob(self.0.beside(self.0.till.print_job(id)))
+    }
+
+    /// Sends what is new in a sale to those who make it.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::order`].
+    pub fn order(&self, sale: &mut Sale) -> Result<Vec<KitchenTicket>> {
+        self.0.wait(self.0.till.order(&mut sale.0.inner))
+    }
+
+    /// The kitchen tickets of a sale.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn orders(&self, sale: &str) -> Result<Vec<KitchenTicket>> {
+        self.0.ask(sale::Orders { sale: sale.to_owned() })
     }
 
     /// Print jobs that are waiting, printing, or parked until a person decides; oldest first.

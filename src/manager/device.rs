@@ -12,10 +12,11 @@ use super::owner::{Hooks, LossReason, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
+use crate::config::Reconnect;
 use crate::drivers::{Context, Plan};
 use crate::event::{Bus, Reporter, Source};
 use crate::health::{Alerts, DeviceHealth, Observed};
-use crate::sale::Language;
+use crate::language::Language;
 use crate::store::{Origin, Store};
 
 /// A class of devices as a type: [`Printers`](crate::Printers), [`Terminals`](crate::Terminals), …
@@ -61,6 +62,8 @@ pub(crate) struct Till {
     pub(crate) store: Store,
     pub(crate) language: Language,
     pub(crate) bus: Bus,
+    /// The delays for devices that have none of their own.
+    pub(crate) reconnect: Reconnect,
     /// The till's name.
     pub(crate) name: Arc<str>,
     pub(crate) alerts: Arc<Alerts>,
@@ -142,6 +145,7 @@ impl<C: DeviceClass> Device<C> {
         name: &str,
         plans: Vec<Plan<C::Driver>>,
         till: Till,
+        reconnect: Reconnect,
         former: Option<&Self>,
     ) -> Result<(Self, Start)> {
         if plans.is_empty() {
@@ -187,7 +191,7 @@ impl<C: DeviceClass> Device<C> {
             None => unowned(name),
         };
         let (starts, hooks) = (owned.clone(), shared.clone());
-        let start = Box::new(move || starts.start(opener, hooks, clock, activity));
+        let start = Box::new(move || starts.start(opener, hooks, clock, reconnect, activity));
         Ok((Self { owned, shared, till, origin: Arc::default() }, start))
     }
 

@@ -161,14 +161,12 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// Default time that [`Printer::print`] and similar methods wait for paper: 60 s.
-    pub const PATIENCE: Duration = Duration::from_secs(60);
     /// Time limit of [`Printer::status`], [`Printer::identity`] and [`Printer::kick_drawer`]: 15 s. All are refused at
     /// once while the printer is away, and within 5 s while it is opened for the first time.
     pub const ANSWER: Duration = Duration::from_secs(15);
 
-    pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool) -> Self {
-        Self { name: name.to_owned(), device, spool, patience: Self::PATIENCE, origin: Origin::new() }
+    pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool, patience: Duration) -> Self {
+        Self { name: name.to_owned(), device, spool, patience, origin: Origin::new() }
     }
 
     /// Its logical name, or that of the route.
@@ -176,9 +174,10 @@ impl Printer {
         &self.name
     }
 
-    /// The (first) printer in the current configuration.
+    /// The (first) printer in the current configuration: on a route with `own`, that of the calling station.
     fn device(&self) -> PrinterDevice {
-        let device = self.spool.first(&self.name).unwrap_or_else(|| self.device.clone());
+        let first = self.spool.first(&self.name, self.origin.station.as_deref());
+        let device = first.unwrap_or_else(|| self.device.clone());
         device.on_behalf_of(self.origin.clone())
     }
 
@@ -245,8 +244,9 @@ impl Printer {
         self.spool.submit(id, &self.name, &content.into(), &self.origin).await
     }
 
-    /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, at most
-    /// [`Printer::PATIENCE`]. Dropping the future does not stop the job.
+    /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, at most the
+    /// till's `patience`, 60 s unless configured. Dropping the future does not stop the job. Of several copies that a
+    /// route prints it waits for the first; each further one is a job of its own.
     ///
     /// # Errors
     /// The job could not be stored; then nothing is printed.
@@ -263,9 +263,10 @@ impl Printer {
         self.submit_as(id, receipt).await?.outcome(self.patience).await
     }
 
-    /// Waits for a job that is already queued.
-    pub(crate) async fn queued(&self, id: &str) -> Result<Print> {
-        self.spool.queued(id, &self.name).outcome(self.patience).await
+    /// Whether a job that is already queued comes soon: see [`Spool::prospect`].
+    pub(crate) async fn prospect(&self, id: &str, patience: Duration) -> Result<Print> {
+        self.spool.queued(id, &self.name);
+        self.spool.prospect(id, patience).await
     }
 
     /// Reprints a parked job, marked as a copy, on its route.

@@ -1,14 +1,18 @@
 //! A sale as stored steps.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 use tresen_payment::{IntentId, Payment, Request};
 
+use super::order::{KitchenTicket, Order};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::{Line, Ticket};
+use crate::config::Config;
 use crate::manager::Terminal;
-use crate::store::{Closing, NewTender, Origin, Paper, SaleState, SaleView, Store};
+use crate::store::{Closing, NewJob, NewTender, Origin, SaleState, SaleView, Store};
 
 /// A sale, stored in the database from its first line. Each method writes before it returns, so a till that stops
 /// resumes where it was: [`crate::Tresen::open_sales`].
@@ -300,7 +304,7 @@ impl Sale {
     }
 
     /// Numbers the sale and closes it, together with the print job that `compose` makes of the numbered sale.
-    pub(super) async fn close(&mut self, compose: impl Fn(&Sale) -> Option<Paper>) -> Result<()> {
+    pub(super) async fn close(&mut self, compose: impl Fn(&Sale) -> Result<Option<NewJob>>) -> Result<()> {
         let at = self.store.time();
         let _one_by_one = self.store.closing().await;
         let number = self.store.next_number().await?;
@@ -309,9 +313,21 @@ impl Sale {
         closed.record.epoch = Some(number.epoch);
         closed.record.ticket.number = Some(number.number);
         closed.record.ticket.closed_at = Some(at);
-        let paper = compose(&closed);
+        let paper = compose(&closed)?;
         self.record = self.store.close_sale(self.id(), self.rev(), Closing { number, at, paper }).await?;
         Ok(())
+    }
+
+    /// Orders what is new: [`crate::Tresen::order`].
+    pub(crate) async fn order(&mut self, config: Arc<Config>, origin: Origin) -> Result<Vec<KitchenTicket>> {
+        let (at, by) = (self.store.time(), origin.clone());
+        let plan = move |record: &SaleView, before: &[KitchenTicket], number: i64| {
+            let order = Order { config: &config, origin: &by, at, number };
+            order.tickets(&record.ticket, record.state == SaleState::Voided, before)
+        };
+        let (record, tickets) = self.store.order_sale(self.id(), self.rev(), &origin, plan).await?;
+        self.record = record;
+        Ok(tickets)
     }
 
     async fn change<T>(&mut self, change: impl FnOnce(&mut Ticket) -> Result<T>) -> Result<T> {

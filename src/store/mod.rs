@@ -14,6 +14,7 @@ mod journal;
 mod listing;
 mod lock;
 mod meta;
+mod orders;
 mod origin;
 mod retention;
 mod sales;
@@ -31,14 +32,14 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
-pub(crate) use jobs::{JobEnd, no_job};
+pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
 pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
 pub use retention::Pruned;
-pub(crate) use sales::{Closing, NewTender, Paper, changed};
+pub(crate) use sales::{Closing, NewTender, changed};
 pub use sales::{SaleState, SaleView, StoredTicket};
 
 use failure::Failure;

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Currency, Error, Kind, Result, Retry};
-use tresen_printers::Content;
 
 use super::failure::Failure;
+use super::jobs::NewJob;
 use super::listing::{Listed, Query};
 use super::tenders::{TenderEnd, began_in, tenders};
 use super::{Origin, Store, from_json, jobs, journal, json, time};
@@ -102,15 +102,7 @@ pub(crate) struct NewTender {
 pub(crate) struct Closing {
     pub(crate) number: NextNumber,
     pub(crate) at: Timestamp,
-    pub(crate) paper: Option<Paper>,
-}
-
-/// A print job that is queued with a sale.
-#[derive(Debug, Clone)]
-pub(crate) struct Paper {
-    pub(crate) id: String,
-    pub(crate) route: String,
-    pub(crate) content: Content,
+    pub(crate) paper: Option<NewJob>,
 }
 
 /// The number of the next sale to be closed.
@@ -336,10 +328,6 @@ impl Store {
     /// Closes a paid sale under its number, and queues its receipt, in one commit.
     pub(crate) async fn close_sale(&self, id: &str, rev: i64, closing: Closing) -> Result<SaleView> {
         let (id, at) = (id.to_owned(), self.now());
-        let paper = match closing.paper {
-            Some(paper) => Some((paper.id, paper.route, jobs::text(&paper.content)?)),
-            None => None,
-        };
         self.write(move |db| {
             if next_number(db)? != closing.number {
                 return Err(Error::new(Kind::Busy, "the number was assigned to another sale").into());
@@ -355,8 +343,8 @@ impl Store {
             }
             let body = json(&record.ticket)?;
             journal::append(db, &at, "closed", &id, &body, &record.origin)?;
-            if let Some((job, route, content)) = paper {
-                jobs::queue(db, &job, &route, &content, &at, &record.origin)?;
+            if let Some(job) = &closing.paper {
+                jobs::queue(db, job, &at)?;
             }
             Ok(record)
         })
@@ -444,7 +432,7 @@ fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
     Ok(NextNumber { epoch, number })
 }
 
-fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
+pub(super) fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
     record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")).into())
 }
 

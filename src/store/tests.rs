@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 
 use super::*;
+use crate::spool::Jobs;
 use tempfile::TempDir;
 use tresen_hal::{Amount, ManualClock, SystemRuntime};
 use tresen_payment::{Charge, Intent, IntentId, Journal, NotCharged, Operation, Payment, Reason, zvt};
@@ -83,7 +84,7 @@ async fn a_listing_that_hangs_delays_neither_a_payment_nor_a_print() {
     reached.await.expect("it is in the middle");
     store.intend(&intent("sale", Operation::Payment)).await.expect("written");
     store.conclude(&IntentId("sale".into()), &charged("sale", "0417")).await.expect("written");
-    let (job, _) = store.next_job("kitchen", 0).await.expect("read").job.expect("waits");
+    let (job, _) = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits");
     assert!(store.begin_job(&job, "kitchen").await.expect("written"));
     assert_eq!(store.job("a").await.expect("read").expect("there").state, JobState::Printing);
     assert!(!listing.is_finished());
@@ -205,12 +206,12 @@ async fn a_job_that_cannot_be_read_is_marked_and_the_next_one_is_printed() {
     {
         beside.execute("UPDATE jobs SET content = ?2 WHERE id = ?1", [id, text]).expect("broken");
     }
-    let next = store.next_job("kitchen", 0).await.expect("read");
+    let next = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read");
     assert_eq!(next.job.expect("the one that can be read").0.id, "d");
     let ids: Vec<_> = next.unreadable.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(ids, ["a", "b", "c"]);
     assert!(next.unreadable[0].1.contains("version 2"), "{:?}", next.unreadable);
-    assert_eq!(store.next_job("kitchen", 0).await.expect("read").unreadable, [], "marked once");
+    assert_eq!(store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").unreadable, [], "marked once");
     let listed = store.jobs().await.expect("listed");
     let states: Vec<_> = listed.iter().map(|j| (&*j.id, j.state, j.error.is_some())).collect();
     let unreadable = JobState::Unreadable;
@@ -242,7 +243,7 @@ async fn contents_that_earlier_tills_stored_can_be_read() {
         let id = n.to_string();
         store.queue_job(&id, &id, &content("replaced"), &Origin::new()).await.expect("queued");
         till.beside().execute("UPDATE jobs SET content = ?2 WHERE id = ?1", [&*id, text]).expect("written");
-        let next = store.next_job(&id, 0).await.expect("read");
+        let next = store.next_job(&id, &Jobs::all(), 0).await.expect("read");
         assert_eq!(next.job.expect(text).1, expected, "{text}");
         assert_eq!(store.job_content(&id).await.expect("read"), Some(expected), "{text}");
     }
@@ -270,7 +271,7 @@ async fn a_content_that_is_no_text_keeps_no_other_job_waiting() {
     beside.execute("UPDATE jobs SET content = CAST(x'ff' AS TEXT) WHERE id = 'a'", []).expect("broken");
     let raw = r#"{"v":1,"raw":{"language":"escpos","bytes":"not base64"}}"#;
     beside.execute("UPDATE jobs SET content = ?1 WHERE id = 'b'", [raw]).expect("broken");
-    let next = store.next_job("kitchen", 0).await.expect("read");
+    let next = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read");
     assert_eq!(next.job.expect("the one that can be read").0.id, "c");
     let ids: Vec<_> = next.unreadable.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(ids, ["a", "b"]);
@@ -282,7 +283,7 @@ async fn a_mark_that_comes_too_late_changes_nothing() {
     let till = Till::new();
     let store = till.open().await;
     store.queue_job("a", "kitchen", &content("A"), &Origin::new()).await.expect("queued");
-    let job = async || store.next_job("kitchen", 0).await.expect("read").job.expect("waits").0;
+    let job = async || store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits").0;
     let first = job().await;
     assert!(store.begin_job(&first, "one").await.expect("written"));
     assert!(!store.begin_job(&first, "two").await.expect("written"), "it is begun already");
@@ -339,7 +340,7 @@ async fn what_is_done_and_old_is_thrown_away_and_what_is_open_never() {
     for id in ["done", "waits"] {
         store.queue_job(id, "kitchen", &content(id), &Origin::new()).await.expect("queued");
     }
-    let (done, _) = store.next_job("kitchen", 0).await.expect("read").job.expect("waits");
+    let (done, _) = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits");
     store.begin_job(&done, "kitchen").await.expect("written");
     store.end_job("done", 1, &JobEnd::Accepted).await.expect("written");
     for (id, end) in [("old", true), ("open", false), ("newest", true)] {
