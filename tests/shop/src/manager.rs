@@ -76,9 +76,23 @@ impl Actor for Manager {
                 if !counter.world.is_open() {
                     return;
                 }
+                if self.dice.percent(60) {
+                    look_after_printers(counter);
+                }
                 self.step(counter).await;
             }
         })
+    }
+}
+
+/// Puts paper in where there is none, and shuts what is open.
+fn look_after_printers(counter: &Counter) {
+    counter.world.story.tell(WHO, "puts paper into the printers and shuts them");
+    for place in &counter.world.printers {
+        place.with(|printer| {
+            printer.load_paper();
+            printer.cover(false);
+        });
     }
 }
 

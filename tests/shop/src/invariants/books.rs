@@ -34,6 +34,8 @@ pub struct Books {
     last_job: i64,
     /// The number of the last closed sale.
     pub(super) last_number: i64,
+    /// SQLite's number of the database's last change.
+    version: Option<i64>,
     /// Checks since everything was read.
     checks: u64,
 }
@@ -71,6 +73,7 @@ impl Books {
             last_payment: 0,
             last_job: 0,
             last_number: 0,
+            version: None,
             checks: 0,
         })
     }
@@ -96,13 +99,22 @@ impl Books {
             news.sales.extend(notebook.sales().iter().map(|note| note.id.clone()));
             news.jobs.extend(notebook.jobs.keys().cloned());
         }
-        self.read_payments(counter, &mut news).await.map_err(unreadable)?;
-        self.read_jobs(counter, &mut news).await.map_err(unreadable)?;
-        self.read_sales(&mut news).map_err(unreadable)?;
+        if self.has_changed().map_err(unreadable)? || news.all {
+            self.read_payments(counter, &mut news).await.map_err(unreadable)?;
+            self.read_jobs(counter, &mut news).await.map_err(unreadable)?;
+            self.read_sales(&mut news).map_err(unreadable)?;
+        }
         let mut notebook = counter.world.notebook();
         news.sales.append(&mut notebook.touched_sales);
         news.jobs.append(&mut notebook.touched_jobs);
         Ok(news)
+    }
+
+    /// Whether anybody has written since the last time.
+    fn has_changed(&mut self) -> rusqlite::Result<bool> {
+        let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let version = db.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        Ok(std::mem::replace(&mut self.version, Some(version)) != Some(version))
     }
 
     async fn read_payments(&mut self, counter: &Counter, news: &mut News) -> tresen::Result<()> {
