@@ -19,9 +19,9 @@ use crate::event::{Bus, Events};
 use crate::manager::{
     Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
 };
-use crate::sale::{Checkout, Language, Sale};
+use crate::sale::{Checkout, Language};
 use crate::spool::Spool;
-use crate::store::{Origin, SaleState, SpooledJob, Store};
+use crate::store::{Origin, SpooledJob, Store};
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
 /// the last handle, and a [`Printer`], a [`PrintJob`](crate::PrintJob) or a [`Terminal`] that is kept is one, too.
@@ -233,89 +233,6 @@ impl Tresen {
         checkpoint
     }
 
-    /// A new, empty sale; it is stored at once, and so is each line that is added.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn open_sale(&self) -> Result<Sale> {
-        self.open_sale_by(self.origin().unwrap_or_default()).await
-    }
-
-    /// A new, empty sale of a station, source or operator.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn open_sale_by(&self, origin: Origin) -> Result<Sale> {
-        self.new_sale(None, origin).await
-    }
-
-    /// A new sale that refunds a closed one: its lines with the opposite sign; remove those that are not returned. The
-    /// open amount is negative: pay it out with [`Sale::pay_out`] or [`Sale::pay_card`]. A card payment of the same day
-    /// can be reversed at its terminal instead.
-    ///
-    /// # Errors
-    /// No such closed sale, or the database cannot be written.
-    pub async fn open_refund(&self, original: &str, origin: Origin) -> Result<Sale> {
-        let sold = self.sale(original).await?.filter(|sale| sale.state() == SaleState::Closed);
-        let Some(sold) = sold else {
-            return Err(Error::new(Kind::Input, format!("unknown closed sale `{original}`")));
-        };
-        let mut sale = self.new_sale(Some(original), origin).await?;
-        for line in sold.ticket().lines() {
-            sale.add(line.given_back()?).await?;
-        }
-        Ok(sale)
-    }
-
-    /// A sale by its id, open or closed.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn sale(&self, id: &str) -> Result<Option<Sale>> {
-        Ok(self.0.store.sale(id).await?.map(|record| Sale::new(self.0.store.clone(), record)))
-    }
-
-    /// A closed sale by its number.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn sale_by_number(&self, number: i64) -> Result<Option<Sale>> {
-        let mut next = self.tickets_since(number.saturating_sub(1), 1).await?;
-        Ok(next.pop().filter(|sale| sale.ticket().number() == Some(number)))
-    }
-
-    /// Closed sales with their lines and tenders and numbers above `number`, in order, at most `limit`: for export to
-    /// another system. Keep the last number for the next call; start with 0.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn tickets_since(&self, number: i64, limit: u32) -> Result<Vec<Sale>> {
-        let closed = self.0.store.closed_sales(number, limit).await?;
-        Ok(closed.into_iter().map(|record| Sale::new(self.0.store.clone(), record)).collect())
-    }
-
-    /// Open sales, oldest first: baskets, and sales not fully paid. Payments of an earlier run of this till that
-    /// certainly never reached a terminal count as refused.
-    ///
-    /// # Errors
-    /// The database cannot be used.
-    pub async fn open_sales(&self) -> Result<Vec<Sale>> {
-        let mut open = Vec::new();
-        for id in self.0.store.open_sales().await? {
-            match self.0.store.follow_tenders(&id).await {
-                Ok(record) => open.push(Sale::new(self.0.store.clone(), record)),
-                Err(error) => tracing::error!(sale = %id, %error, "an open sale cannot be read"),
-            }
-        }
-        Ok(open)
-    }
-
-    async fn new_sale(&self, original: Option<&str>, origin: Origin) -> Result<Sale> {
-        let (id, store, currency) = (self.new_id(), &self.0.store, self.config().till.currency);
-        let record = store.new_sale(&id, self.0.runtime.wall(), currency, original, &origin).await?;
-        Ok(Sale::new(store.clone(), record))
-    }
-
     /// Payments at a terminal whose outcome is undecided: recovery settles them.
     ///
     /// # Errors
@@ -346,20 +263,6 @@ impl Tresen {
         }
         let entry = Journal::settle(&self.0.store, intent, &decision).await?;
         Ok(entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "no reason given")))
-    }
-
-    /// Everything after the basket, in order: pay, sign, close, print, with receipts at `printer`. Starts with the
-    /// setup of [`Builder::checkout`].
-    ///
-    /// # Errors
-    /// Unknown printer.
-    pub fn checkout(&self, printer: &str) -> Result<Checkout> {
-        self.printer(printer)?;
-        let checkout = Checkout::new(self.clone(), printer);
-        Ok(match &self.0.checkout {
-            Some(setup) => setup(checkout),
-            None => checkout,
-        })
     }
 
     /// The database: journal, jobs, tickets.

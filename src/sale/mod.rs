@@ -3,18 +3,23 @@
 
 mod checkout;
 mod export;
+mod line;
 mod process;
 mod receipt;
 mod sign;
 mod tender;
 mod ticket;
+mod till;
+mod tip;
 mod vat;
 
 pub use checkout::{Checkout, Sold};
 pub use export::append_csv;
+pub use line::{Line, Quantity, ReturnLine, Returnable};
 pub use process::Sale;
 pub use receipt::Language;
 pub use sign::{Signature, Signer, Signing};
 pub use tender::{Tender, TenderKind, TenderOperation, TenderState};
-pub use ticket::{Line, Quantity, Ticket};
-pub use vat::{Vat, VatRow};
+pub use ticket::Ticket;
+pub use tip::Tip;
+pub use vat::{Tax, Vat, VatRow};

@@ -9,7 +9,8 @@ use tresen_printers::document::{Cell, Qr, Row, Style};
 
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
-use super::ticket::{Line, Quantity, Ticket};
+use super::line::{Line, Quantity};
+use super::ticket::Ticket;
 
 /// The language of the texts that the library itself prints on a receipt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -36,6 +37,11 @@ impl Language {
         self.texts().copy
     }
 
+    /// The heading of the `number`th copy of a receipt, from 1.
+    pub fn copy_heading(self, number: i64) -> String {
+        format!("{} {number}", self.texts().copy_of)
+    }
+
     /// The notice on a job printed on another printer than intended.
     pub fn instead_of(self, on: &str, meant_for: &str) -> String {
         match self {
@@ -48,6 +54,8 @@ impl Language {
 struct Texts {
     mark: char,
     receipt: &'static str,
+    subtotal: &'static str,
+    tip: &'static str,
     total: &'static str,
     rate: &'static str,
     net: &'static str,
@@ -61,6 +69,7 @@ struct Texts {
     gives_back: &'static str,
     unsigned: &'static str,
     copy: &'static str,
+    copy_of: &'static str,
     terminal: &'static str,
     kitchen: &'static str,
     date: &'static str,
@@ -69,6 +78,8 @@ struct Texts {
 static ENGLISH: Texts = Texts {
     mark: '.',
     receipt: "Receipt",
+    subtotal: "Subtotal",
+    tip: "Tip",
     total: "Total",
     rate: "VAT",
     net: "Net",
@@ -82,6 +93,7 @@ static ENGLISH: Texts = Texts {
     gives_back: "Refund of",
     unsigned: "Fiscal device out of order",
     copy: "COPY - may have been printed before",
+    copy_of: "COPY",
     terminal: "Terminal",
     kitchen: "Kitchen",
     date: "%Y-%m-%d %H:%M",
@@ -90,6 +102,8 @@ static ENGLISH: Texts = Texts {
 static GERMAN: Texts = Texts {
     mark: ',',
     receipt: "Beleg",
+    subtotal: "Zwischensumme",
+    tip: "Trinkgeld",
     total: "Summe",
     rate: "MwSt",
     net: "Netto",
@@ -103,13 +117,14 @@ static GERMAN: Texts = Texts {
     gives_back: "Erstattung zu",
     unsigned: "Sicherheitseinrichtung ausgefallen",
     copy: "KOPIE - wurde vielleicht schon gedruckt",
+    copy_of: "KOPIE",
     terminal: "Terminal",
     kitchen: "Küche",
     date: "%d.%m.%Y %H:%M",
 };
 
 impl Ticket {
-    /// The receipt without payment: number and time, lines, total, taxes.
+    /// The receipt without payment: number and time, lines with their tax keys, tips, total, taxes by key.
     pub fn receipt(&self, language: Language) -> Receipt {
         let texts = language.texts();
         let number = |amount: Amount| amount.number(texts.mark);
@@ -118,20 +133,36 @@ impl Ticket {
             receipt = receipt.text(format!("{} {original}", texts.gives_back));
         }
         for line in self.lines() {
-            receipt = receipt.row(&line.name, number(line.total));
+            let total = number(line.total);
+            let total = line.tax_key.as_ref().map_or(total.clone(), |key| format!("{total} {key}"));
+            receipt = receipt.row(&line.name, total);
             if let Some(detail) = detail(line, texts) {
                 receipt = receipt.text(detail);
             }
         }
-        receipt = receipt.rule().styled_row(
+        receipt = receipt.rule();
+        if !self.tips().is_empty() {
+            receipt = receipt.row(texts.subtotal, number(self.turnover()));
+            for tip in self.tips() {
+                receipt = receipt.row(texts.tip, number(tip.amount));
+            }
+        }
+        receipt = receipt.styled_row(
             format!("{} {}", texts.total, self.total().currency()),
             number(self.total()),
             Style::new().bold().size(1, 2),
         );
         receipt = receipt.feed(1).columns(table([texts.rate, texts.net, texts.tax, texts.gross].map(str::to_owned)));
-        for row in self.vat() {
+        let rows = self.vat();
+        for row in &rows {
             let rate = row.rate.to_string().replace('.', &texts.mark.to_string());
+            let rate = row.key.as_ref().map_or(rate.clone(), |key| format!("{key} {rate}"));
             receipt = receipt.columns(table([rate, number(row.net), number(row.tax), number(row.gross)]));
+        }
+        for row in &rows {
+            if let Some(text) = &row.text {
+                receipt = receipt.text(row.key.as_ref().map_or(text.clone(), |key| format!("{key} {text}")));
+            }
         }
         match self.note() {
             Some(note) => receipt.feed(1).text(note),

@@ -23,6 +23,7 @@ use crate::manager::printer::PrinterDevice;
 use crate::sale::Language;
 use crate::store::{JobState, Origin, Store, no_job};
 use worker::Worker;
+pub(crate) use worker::without_drawer;
 
 /// The state of a print job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -463,7 +463,8 @@ fn paper(waiting: &Waiting, instead_of: Option<&str>, on: &str, language: Langua
     job
 }
 
-fn without_drawer(receipt: &Receipt) -> Receipt {
+/// The receipt without opening a drawer.
+pub(crate) fn without_drawer(receipt: &Receipt) -> Receipt {
     let paper = receipt.items().iter().filter(|item| !matches!(item, Item::Drawer(_)));
     paper.fold(Receipt::new(), |receipt, item| receipt.item(item.clone()))
 }

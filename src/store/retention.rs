@@ -22,7 +22,7 @@ pub struct Pruned {
 
 impl Store {
     /// Removes records completed before `before`: print jobs that are printed, accepted, cancelled or unreadable,
-    /// closed and voided sales, and decided payments that belong to no remaining sale. Open records are never removed,
+    /// closed and voided sales, unless an open refund refers to them, and decided payments that belong to no remaining sale. Open records are never removed,
     /// however old; nor is the last charge of each terminal, which recovery needs as evidence. A journal line stays as
     /// long as its payment or sale. Numbering continues.
     ///
@@ -45,7 +45,11 @@ impl Store {
                      AND changed_at < ?1",
                     [&before],
                 )?,
-                sales: db.execute("DELETE FROM sales WHERE state IN ('closed', 'voided') AND changed_at < ?1", [&before])?,
+                sales: db.execute(
+                    "DELETE FROM sales WHERE state IN ('closed', 'voided') AND changed_at < ?1
+                     AND id NOT IN (SELECT original FROM sales WHERE state = 'open' AND original IS NOT NULL)",
+                    [&before],
+                )?,
                 payments: db.execute(
                     "DELETE FROM intents WHERE state IN ('charged', 'not-charged', 'reversed') AND at < ?1
                      AND NOT EXISTS (SELECT 1 FROM tenders WHERE tenders.key = intents.id)

@@ -100,13 +100,17 @@ const MIGRATIONS: [&str; 1] = ["
         state         TEXT NOT NULL CHECK (state IN ('open', 'closed', 'voided')),
         -- The sale that this one refunds, in full or in part.
         original      TEXT,
+        -- The total, and the tips in it.
         minor         INTEGER NOT NULL,
+        tip           INTEGER NOT NULL DEFAULT 0,
         currency      TEXT NOT NULL,
         -- The ticket: {\"v\":1,\"lines\":...}
         body          TEXT NOT NULL,
         -- The fiscal device's signature, or the record of its outage.
         signature     TEXT,
         drawer        TEXT,
+        -- While it is parked: {\"name\":...,\"at\":...,\"by\":...}
+        parked        TEXT,
         opened_at     TEXT NOT NULL,
         changed_at    TEXT NOT NULL,
         closed_at     TEXT,
@@ -115,8 +119,10 @@ const MIGRATIONS: [&str; 1] = ["
         station       TEXT,
         source        TEXT,
         operator      TEXT,
-        CHECK ((state = 'closed') = (number IS NOT NULL))
+        CHECK ((state = 'closed') = (number IS NOT NULL)),
+        CHECK (parked IS NULL OR state = 'open')
     ) STRICT;
+    CREATE INDEX sales_closed ON sales (closed_at, number) WHERE number IS NOT NULL;
     CREATE INDEX sales_open ON sales (seq) WHERE state = 'open';
     CREATE INDEX sales_original ON sales (original) WHERE original IS NOT NULL;
 
@@ -148,6 +154,14 @@ const MIGRATIONS: [&str; 1] = ["
         operator      TEXT,
         UNIQUE (sale, attempt)
     ) STRICT;
+    CREATE INDEX tenders_pending ON tenders (sale) WHERE state IN ('begun', 'unknown');
+
+    -- What each device could do when it was last connected.
+    CREATE TABLE capabilities (
+        device        TEXT PRIMARY KEY,
+        at            TEXT NOT NULL,
+        body          TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
 "];
 
 /// Opens the database, creating or migrating it as needed.

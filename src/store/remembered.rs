@@ -1,0 +1,60 @@
+//! What each device could do when it was last connected, for a till that starts while a device is away.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::params;
+use serde::{Deserialize, Serialize};
+use tresen_hal::Result;
+
+use super::{Store, from_json, json, time};
+use crate::class::{Class, DeviceId};
+use crate::manager::DeviceCapabilities;
+
+/// Capabilities as last told by a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    pub(crate) at: Timestamp,
+    pub(crate) capabilities: DeviceCapabilities,
+}
+
+impl Store {
+    /// Writes what a device can do.
+    pub(crate) async fn remember(&self, device: &DeviceId, capabilities: &DeviceCapabilities) -> Result<()> {
+        let (device, body, at) = (column(device), json(capabilities)?, self.now());
+        self.write(move |db| {
+            db.execute(
+                "INSERT INTO capabilities (device, at, body) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (device) DO UPDATE SET at = excluded.at, body = excluded.body",
+                params![device, at, body],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// What the devices could do. What another version has written and this one cannot read is left out.
+    pub(crate) async fn remembered(&self) -> Result<BTreeMap<DeviceId, Remembered>> {
+        self.read(|db| {
+            let mut all = db.prepare_cached("SELECT device, at, body FROM capabilities ORDER BY device")?;
+            let mut rows = all.query([])?;
+            let mut remembered = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let (device, at, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let known = device.split_once('.').and_then(|(section, name)| {
+                    Some(DeviceId::new(Class::of_section(section)?, name))
+                });
+                if let (Some(device), Ok(at), Ok(capabilities)) = (known, time(&at), from_json(&body)) {
+                    remembered.insert(device, Remembered { at, capabilities });
+                }
+            }
+            Ok(remembered)
+        })
+        .await
+    }
+}
+
+/// `terminals.counter`
+fn column(device: &DeviceId) -> String {
+    format!("{}.{}", device.class.section(), device.name)
+}
