@@ -11,6 +11,16 @@ use super::{Store, from_json, json, time};
 use crate::class::{Class, DeviceId};
 use crate::manager::DeviceCapabilities;
 
+/// The table, part of the first migration.
+pub(super) const SQL: &str = "
+    -- What each device could do when it was last connected; `device` such as terminals.counter.
+    CREATE TABLE capabilities (
+        device        TEXT PRIMARY KEY,
+        at            TEXT NOT NULL,
+        body          TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Capabilities as last told by a device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Remembered {
