@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use tresen_hal::{Result, Runtime, SystemRuntime};
 
 use crate::api::Socket;
+use crate::capabilities::{self, Kept};
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::event::Bus;
-use crate::manager::{Registry, Till};
+use crate::manager::{Declarations, Registry, Till};
 use crate::registry::routes;
-use crate::sale::Checkout;
+use crate::sale::{Checkout, sweeper};
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::tresen::{Caller, CheckoutSetup, Inner, Tresen};
@@ -70,7 +71,10 @@ impl Builder {
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
         let language = config.till.language;
-        let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone() };
+        let (capabilities, declared) = (Kept::new(store.remembered().await?), Declarations::default());
+        declared.replace(config.declared.clone());
+        let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone(), declared };
+        let (changes, outcomes) = (bus.follow().1, bus.follow().1);
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device, false)?;
@@ -80,8 +84,23 @@ impl Builder {
         let config = Mutex::new(Arc::new(config));
         let (changing, closed) = Default::default();
         let checkout = self.checkout;
-        let inner = Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, changing, closed });
-        let till = Tresen(inner, Caller::default());
+        let inner = Inner {
+            config,
+            file,
+            store,
+            runtime,
+            bus,
+            spool,
+            registry,
+            capabilities,
+            checkout,
+            changing,
+            closed,
+        };
+        let till = Tresen(Arc::new(inner), Caller::default());
+        till.capabilities_changed();
+        tokio::spawn(capabilities::keep(Arc::downgrade(&till.0), changes));
+        tokio::spawn(sweeper::run(Arc::downgrade(&till.0), outcomes));
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))
     }

@@ -26,6 +26,7 @@
 pub mod api;
 pub mod blocking;
 mod builder;
+pub mod capabilities;
 mod class;
 pub mod config;
 mod drivers;
@@ -45,6 +46,7 @@ pub use tresen_printers as printers;
 pub use tresen_scanners as scanners;
 
 pub use builder::Builder;
+pub use capabilities::TillCapabilities;
 pub use class::{Class, DeviceId};
 pub use config::Config;
 pub use drivers::{Context, Drivers, Plan, Protocol};

@@ -147,8 +147,10 @@ impl Tresen {
         for id in new {
             self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
+        self.0.registry.declare(config.declared.clone());
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;
+        self.capabilities_changed();
         Ok(reloaded)
     }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tresen_hal::{Error, Kind, Result, Runtime};
+use tresen_hal::{Result, Runtime};
 use tresen_payment::{Decision, Intent, IntentId, Journal, Payment};
 
 use crate::api::Socket;
 use crate::builder::Builder;
+use crate::capabilities::Kept;
 use crate::class::DeviceId;
 use crate::config::Config;
 use crate::drivers::Drivers;
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) bus: Bus,
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
+    /// What devices and tenders can do.
+    pub(crate) capabilities: Kept,
     /// The initial setup of every checkout.
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.

@@ -4,6 +4,7 @@ use tresen_hal::Result;
 
 use super::{Abort, On, Sale};
 use crate::sale::{self, Sold};
+use crate::spool::Print;
 
 /// The checkout, as [`sale::Checkout`].
 #[derive(Clone)]
@@ -31,6 +32,14 @@ impl Checkout {
     /// As [`sale::Checkout::close`].
     pub fn close(&self, sale: &mut Sale) -> Result<Sold> {
         self.0.wait(self.0.inner.close(&mut sale.0.inner))
+    }
+
+    /// Prints a copy of a closed sale's receipt.
+    ///
+    /// # Errors
+    /// As [`sale::Checkout::reprint`].
+    pub fn reprint(&self, sale: &Sale) -> Result<Print> {
+        self.0.wait(self.0.inner.reprint(&sale.0.inner))
     }
 
     /// Resumes the sales that an earlier run of this till left open.

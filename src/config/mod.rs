@@ -24,6 +24,7 @@
 //! warns about what is allowed but looks like a mistake.
 
 mod check;
+mod declared;
 mod problem;
 mod read;
 mod stations;
@@ -31,10 +32,12 @@ mod stations;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tresen_hal::{Address, Currency, Error, Result};
 
 pub(crate) use self::check::holds;
+pub use self::declared::{Can, Declared, Method};
 pub use self::problem::{Problem, Severity};
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
@@ -49,6 +52,10 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// What is declared about terminals, by the terminal's name.
+    pub declared: BTreeMap<String, Declared>,
+    /// What is declared about cash (`cash`) and the vendor's own tenders, by name.
+    pub tenders: BTreeMap<String, Can>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
     pub stations: BTreeMap<String, Station>,
     /// Print routes: a name, and the printers to try in order.
@@ -72,12 +79,16 @@ pub struct Till {
     /// Whether the running till serves commands on a socket beside its database: see [`crate::api`]. Enabled by default
     /// on platforms with Unix sockets.
     pub socket: bool,
+    /// How long a payment may stay undecided before a person is told: [`crate::EventKind::PaymentInDoubt`]. Default 5
+    /// min.
+    pub tell_after: Duration,
 }
 
 impl Default for Till {
     fn default() -> Self {
         let (currency, language) = (Currency::EUR, Language::English);
-        Self { name: "Till".into(), store: "till.db".into(), currency, language, socket: cfg!(unix) }
+        let tell_after = Duration::from_secs(300);
+        Self { name: "Till".into(), store: "till.db".into(), currency, language, socket: cfg!(unix), tell_after }
     }
 }
 

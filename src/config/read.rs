@@ -161,7 +161,7 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 4] = ["till", "stations", "routes", "in-store"];
+const SECTIONS: [&str; 5] = ["till", "tenders", "stations", "routes", "in-store"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -170,6 +170,7 @@ impl Reader {
             let path = Path::of(&[key.get_ref()]);
             match &**key.get_ref() {
                 "till" => self.till(&path, value),
+                "tenders" => self.tenders(&path, value),
                 "stations" => self.stations(&path, value),
                 "routes" => self.routes(&path, value),
                 "in-store" => {
@@ -187,7 +188,7 @@ impl Reader {
     }
 
     fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        const KEYS: [&str; 5] = ["name", "store", "currency", "language", "socket"];
+        const KEYS: [&str; 6] = ["name", "store", "currency", "language", "socket", "tell-after"];
         let Some(table) = self.table(path, value, "`[till]`") else { return };
         for (key, value) in table {
             let path = path.key(key.get_ref());
@@ -208,6 +209,10 @@ impl Reader {
                         self.fault(Fault::error(path, what));
                     }
                 }
+                continue;
+            }
+            if key == "tell-after" {
+                self.config.till.tell_after = self.duration(&path, value).unwrap_or(self.config.till.tell_after);
                 continue;
             }
             let Some(text) = self.filled(&path, value) else { continue };
@@ -236,7 +241,13 @@ impl Reader {
             let path = path.key(name.get_ref());
             let like = "`{ address = \"…\" }` or a section of its own";
             let device = match self.table(&path, value, like) {
-                Some(table) => self.device(&path, table),
+                Some(table) => {
+                    let declared = if class == Class::Terminal { self.declared(&path, table) } else { None };
+                    if let Some(declared) = declared {
+                        self.config.declared.insert(name.get_ref().to_string(), declared);
+                    }
+                    self.device(class, &path, table)
+                }
                 // Routes can refer to it all the same.
                 None => Device { address: Vec::new(), options: BTreeMap::new() },
             };
@@ -244,12 +255,14 @@ impl Reader {
         }
     }
 
-    fn device(&mut self, path: &Path, table: &DeTable<'_>) -> Device {
+    fn device(&mut self, class: Class, path: &Path, table: &DeTable<'_>) -> Device {
         let mut device = Device { address: Vec::new(), options: BTreeMap::new() };
         for (key, value) in table {
             let path = path.key(key.get_ref());
             if &**key.get_ref() == "address" {
                 device.address = self.addresses(&path, value);
+            } else if class == Class::Terminal && matches!(&**key.get_ref(), "can" | "methods") {
+                // Not an option of the protocol.
             } else if let Some(value) = self.option(&path, value.get_ref()) {
                 device.options.insert(key.get_ref().to_string(), value);
             }
@@ -365,8 +378,6 @@ impl Reader {
     }
 
     /// A positive duration, such as `"30s"`.
-    // For the sections and keys to come.
-    #[allow(dead_code)]
     pub(super) fn duration(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
         let read = value.get_ref().as_str().and_then(|text| text.parse::<SignedDuration>().ok());
         let read = read.filter(SignedDuration::is_positive).and_then(|duration| Duration::try_from(duration).ok());

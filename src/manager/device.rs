@@ -1,6 +1,7 @@
 //! The device handle common to all classes, and what the owner shares with it.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use super::owner::{Hooks, LossReason, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
+use crate::config::Declared;
 use crate::drivers::{Context, Plan};
 use crate::event::{Bus, Reporter};
 use crate::sale::Language;
@@ -56,6 +58,22 @@ pub(crate) struct Till {
     pub(crate) store: Store,
     pub(crate) language: Language,
     pub(crate) bus: Bus,
+    /// What the configuration declares about terminals.
+    pub(crate) declared: Declarations,
+}
+
+/// What the configuration declares about terminals, by name. Clones share it; a reload replaces it.
+#[derive(Clone, Default)]
+pub(crate) struct Declarations(Arc<Mutex<BTreeMap<String, Declared>>>);
+
+impl Declarations {
+    pub(crate) fn replace(&self, declared: BTreeMap<String, Declared>) {
+        *lock(&self.0) = declared;
+    }
+
+    pub(super) fn of(&self, terminal: &str) -> Declared {
+        lock(&self.0).get(terminal).cloned().unwrap_or_default()
+    }
 }
 
 /// Starts the owner of a device.

@@ -246,3 +246,97 @@ impl Returnable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tresen_hal::Currency;
+
+    use super::*;
+    use crate::sale::Ticket;
+
+    fn sold(quantity: Quantity, total: i64) -> Returnable {
+        let mut line = Line::pieces("x", 1, Amount::eur(0), Vat::percent(7)).expect("fits");
+        (line.quantity, line.total) = (quantity, Amount::eur(total));
+        Returnable::new(0, line)
+    }
+
+    fn give_back(left: &mut Returnable, quantity: Option<Quantity>) -> Result<i64> {
+        let back = left.give_back(quantity)?;
+        left.take_off(&back)?;
+        Ok(back.total.minor())
+    }
+
+    #[test]
+    fn the_last_part_gets_what_the_others_left() {
+        // 10.00 for three: thirds of 3.33, 3.33 and 3.34.
+        let mut left = sold(Quantity::Pieces(3), 10_00);
+        let one = Some(Quantity::Pieces(1));
+        assert_eq!([(); 3].map(|()| give_back(&mut left, one).expect("left")), [-3_33, -3_33, -3_34]);
+        assert!(left.is_used_up());
+        give_back(&mut left, one).expect_err("nothing is left");
+        give_back(&mut left, None).expect_err("nothing is left");
+        // A discount of 1.00 is given back as well: the customer gets less.
+        let mut discount = sold(Quantity::Pieces(1), -1_00);
+        assert_eq!(give_back(&mut discount, None).expect("left"), 1_00);
+    }
+
+    #[test]
+    fn what_was_not_sold_cannot_be_given_back() {
+        let left = sold(Quantity::Grams(456), 9_07);
+        for wrong in [Quantity::Grams(457), Quantity::Grams(0), Quantity::Grams(-1), Quantity::Pieces(1)] {
+            assert_eq!(left.give_back(Some(wrong)).expect_err("refused").kind(), Kind::Input, "{wrong}");
+        }
+        let mut line = left.give_back(Some(Quantity::Grams(100))).expect("left");
+        assert_eq!((line.total, line.quantity), (Amount::eur(-1_99), Quantity::Grams(-100)));
+        line.total = Amount::eur(-9_08);
+        sold(Quantity::Grams(456), 9_07).take_off(&line).expect_err("more money than it cost");
+    }
+
+    proptest! {
+        /// However a line is split, its parts cost what it cost, and no part turns its sign.
+        #[test]
+        fn parts_add_up_to_the_line(
+            count in 1..2_000i64,
+            total in -100_000..100_000i64,
+            parts in prop::collection::vec(1..500i64, 0..40),
+        ) {
+            let mut left = sold(Quantity::Grams(count), total);
+            let mut back = 0;
+            for part in parts {
+                let fits = part <= left.quantity.count();
+                let taken = give_back(&mut left, Some(Quantity::Grams(part)));
+                prop_assert_eq!(taken.is_ok(), fits);
+                let Ok(taken) = taken else { continue };
+                prop_assert!(taken == 0 || taken.signum() == -total.signum());
+                back += taken;
+            }
+            if !left.is_used_up() {
+                back += give_back(&mut left, None).expect("left");
+            }
+            prop_assert_eq!(back, -total);
+        }
+
+        /// Net and tax of all groups are the turnover, and turnover and tips are the total, to the cent.
+        #[test]
+        fn groups_add_up_to_the_total(
+            lines in prop::collection::vec((-50_000..50_000i64, 0..4u8, prop::option::of(0..3u8)), 0..40),
+            tips in prop::collection::vec(1..1_000i64, 0..3),
+        ) {
+            let mut ticket = Ticket::new("t".into(), jiff::Timestamp::UNIX_EPOCH, Currency::EUR);
+            for (price, rate, key) in lines {
+                let rate = Vat::percent([0, 7, 19, 21][usize::from(rate)]);
+                let tax = key.map_or(Tax::from(rate), |key| Tax::new(format!("{rate}/{key}"), rate));
+                ticket.add(Line::pieces("x", 1, Amount::eur(price), tax).expect("fits")).expect("euro");
+            }
+            for tip in tips {
+                ticket.add_tip(Amount::eur(tip).into()).expect("a tip");
+            }
+            let rows = ticket.vat();
+            let groups: i64 = rows.iter().map(|row| row.net.minor() + row.tax.minor()).sum();
+            prop_assert_eq!(groups, ticket.turnover().minor());
+            prop_assert_eq!(groups + ticket.tip().minor(), ticket.total().minor());
+            prop_assert!(rows.iter().all(|row| row.net.minor() + row.tax.minor() == row.gross.minor()));
+        }
+    }
+}

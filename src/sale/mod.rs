@@ -7,6 +7,7 @@ mod line;
 mod process;
 mod receipt;
 mod sign;
+pub(crate) mod sweeper;
 mod tender;
 mod ticket;
 mod till;

@@ -246,6 +246,11 @@ impl Spool {
         lock(&self.routes.routes).get(route)?.printers.first().cloned()
     }
 
+    /// The printers of a route, in the order they are tried.
+    pub(crate) fn printers(&self, route: &str) -> Vec<PrinterDevice> {
+        lock(&self.routes.routes).get(route).map(|route| route.printers.clone()).unwrap_or_default()
+    }
+
     /// The names of all routes.
     pub(crate) fn names(&self) -> Vec<String> {
         lock(&self.routes.routes).keys().cloned().collect()

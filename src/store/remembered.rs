@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use rusqlite::params;
-use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
 
-use super::{Store, from_json, json, time};
+use super::{Store, from_json, json};
 use crate::class::{Class, DeviceId};
 use crate::manager::DeviceCapabilities;
 
@@ -22,9 +20,8 @@ pub(super) const SQL: &str = "
 ";
 
 /// Capabilities as last told by a device.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Remembered {
-    pub(crate) at: Timestamp,
     pub(crate) capabilities: DeviceCapabilities,
 }
 
@@ -46,16 +43,16 @@ impl Store {
     /// What the devices could do. What another version has written and this one cannot read is left out.
     pub(crate) async fn remembered(&self) -> Result<BTreeMap<DeviceId, Remembered>> {
         self.read(|db| {
-            let mut all = db.prepare_cached("SELECT device, at, body FROM capabilities ORDER BY device")?;
+            let mut all = db.prepare_cached("SELECT device, body FROM capabilities ORDER BY device")?;
             let mut rows = all.query([])?;
             let mut remembered = BTreeMap::new();
             while let Some(row) = rows.next()? {
-                let (device, at, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let (device, body): (String, String) = (row.get(0)?, row.get(1)?);
                 let known = device.split_once('.').and_then(|(section, name)| {
                     Some(DeviceId::new(Class::of_section(section)?, name))
                 });
-                if let (Some(device), Ok(at), Ok(capabilities)) = (known, time(&at), from_json(&body)) {
-                    remembered.insert(device, Remembered { at, capabilities });
+                if let (Some(device), Ok(capabilities)) = (known, from_json(&body)) {
+                    remembered.insert(device, Remembered { capabilities });
                 }
             }
             Ok(remembered)
