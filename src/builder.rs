@@ -84,19 +84,8 @@ impl Builder {
         let config = Mutex::new(Arc::new(config));
         let (changing, closed) = Default::default();
         let checkout = self.checkout;
-        let inner = Inner {
-            config,
-            file,
-            store,
-            runtime,
-            bus,
-            spool,
-            registry,
-            capabilities,
-            checkout,
-            changing,
-            closed,
-        };
+        let inner =
+            Inner { config, file, store, runtime, bus, spool, registry, capabilities, checkout, changing, closed };
         let till = Tresen(Arc::new(inner), Caller::default());
         till.capabilities_changed();
         tokio::spawn(capabilities::keep(Arc::downgrade(&till.0), changes));

@@ -62,8 +62,8 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{Print, PrintJob};
 pub use store::{
-    JobState, JournalEntry, Listing, NextJob, Origin, Parked, Pruned, Query, SaleFilter, SaleNumber, SalePage, SaleState,
-    SaleView, SpooledJob, Store, StoredPayment, StoredTicket, Unreadable,
+    JobState, JournalEntry, Listing, NextJob, Origin, Parked, Pruned, Query, SaleFilter, SaleNumber, SalePage,
+    SaleState, SaleView, SpooledJob, Store, StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tresen::capabilities::{Answer, TillCapabilities};
 use tresen::payment::Request;
 use tresen::payment::zvt::sim::Profile;
-use tresen::printers::escpos::sim::{Faults, Simulator as Printer};
+use tresen::printers::escpos::sim::Simulator as Printer;
 use tresen::printers::{Paper, Profile as PrinterProfile};
 use tresen::sale::{Line, TenderState, Vat};
 use tresen::{Amount, Class, DeviceId, Effect, EventKind, Kind, Known, Origin, Payment, Tresen};
@@ -114,7 +114,8 @@ async fn what_a_device_can_do_is_kept_while_it_is_away_also_over_a_restart() {
     counter.plugged_in(false);
     printer.plugged_in(false);
     let is_away = |all: &TillCapabilities| {
-        all.terminal("counter").is_some_and(|t| t.pay.now.is_no()) && all.route("receipt").is_some_and(|r| r.print.now.is_no())
+        all.terminal("counter").is_some_and(|t| t.pay.now.is_no())
+            && all.route("receipt").is_some_and(|r| r.print.now.is_no())
     };
     let check = |all: &TillCapabilities| {
         let terminal = all.terminal("counter").expect("configured");
@@ -194,12 +195,16 @@ async fn paper_is_known_as_soon_as_a_printer_is_connected() {
     let mut empty = epson();
     empty.remove_paper();
     let empty = desk.printer("empty", "", empty);
-    let no_reports = Faults { no_automatic_status: true, ..Faults::default() };
-    let mut asked = epson().with_faults(no_reports);
+    let mut asked = epson();
+    asked.faults.no_automatic_status = true;
     asked.near_end(true);
     desk.printer("asked", "", asked);
-    let mute = Printer::new(PrinterProfile::generic_80()).with_faults(Faults { mute: true, ..Faults::default() });
-    desk.printer("mute", "?profile=generic-80mm", mute);
+    let mut mute = Printer::new(PrinterProfile::generic_80());
+    mute.faults.mute = true;
+    desk.printer("mute", "?profile=generic-80mm&status=no", mute);
+    let mut held = epson();
+    held.faults.mute = true;
+    desk.printer("held", "", held);
     desk.configure("[routes]\nboth = ['empty', 'asked']\nquiet = ['empty', 'mute']\nnone = ['empty']");
     let till = desk.open().await;
     let mut events = till.events();
@@ -221,6 +226,9 @@ async fn paper_is_known_as_soon_as_a_printer_is_connected() {
     says(&quiet.print, Known::Unknown, Known::Yes, "mute does not report its state");
     assert_eq!((quiet.on.as_deref(), quiet.printers[1].paper), (Some("mute"), Paper::Unknown));
     says(&all.route("none").expect("configured").print, Known::No, Known::Yes, "out of paper");
+    // One that should answer and does not is held by another host: nothing would come out.
+    let all = until(&till, |all| all.route("held").is_some_and(|r| r.print.now.is_no())).await;
+    says(&all.route("held").expect("a route of its own").print, Known::No, Known::Yes, "does not answer");
 
     empty.with(Printer::load_paper);
     let all = until(&till, |all| all.route("none").is_some_and(|r| r.print.now.is_yes())).await;

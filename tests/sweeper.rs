@@ -76,7 +76,8 @@ async fn a_sale_in_doubt_blocks_nothing_is_told_about_once_and_settles_itself() 
     let mut desk = Desk::new();
     desk.till("tell-after = '5m'");
     desk.printer("receipt", "", epson());
-    let (terminal, bar) = (desk.terminal("counter", slow()), desk.terminal("bar", Profile::default()));
+    let bar = Profile { terminal_id: "60000002".into(), ..Profile::default() };
+    let (terminal, bar) = (desk.terminal("counter", slow()), desk.terminal("bar", bar));
     let till = open(&desk).await;
     for name in ["counter", "bar"] {
         ready(&till, Class::Terminal, name).await;

@@ -272,7 +272,7 @@ async fn a_copy_of_a_receipt_is_marked_also_when_its_job_is_gone() {
     let checkout = till.checkout("receipt").expect("configured");
     let original = printer.with(|p| last_sheet(p));
     assert!(!original.contains("COPY"));
-    let copy = checkout.reprint(&sale).await.expect("stored");
+    let copy = checkout.reprint(&sale).await.expect("stored").outcome(Duration::from_secs(60)).await.expect("readable");
     assert!(matches!(copy, Print::Printed { .. }), "{copy:?}");
     let text = printer.with(|p| last_sheet(p));
     assert!(text.contains("COPY 1"), "{text}");
@@ -281,7 +281,8 @@ async fn a_copy_of_a_receipt_is_marked_also_when_its_job_is_gone() {
     // The jobs are pruned, the sale is not: it is composed again.
     let later: Timestamp = "2026-01-03T00:00:00Z".parse().expect("a time");
     Connection::open(desk.db()).expect("opens").execute("DELETE FROM jobs", []).expect("pruned");
-    let again = tresen::api::sale::Reprint { sale: None, number: Some(1), epoch: Some(1), printer: "receipt".into() };
+    let (number, printed_on) = (Some(1), "receipt".to_owned());
+    let again = tresen::api::sale::Reprint { sale: None, number, epoch: Some(1), printer: printed_on, within: None };
     let copy = till.on_behalf_of("bar").ask(again.clone()).await.expect("stored");
     assert!(matches!(copy, Print::Printed { .. }), "{copy:?}");
     let text = printer.with(|p| last_sheet(p));
@@ -292,7 +293,7 @@ async fn a_copy_of_a_receipt_is_marked_also_when_its_job_is_gone() {
     assert_eq!(copies[1].origin.station.as_deref(), Some("bar"));
 
     let open = till.open_sale().await.expect("opens");
-    assert_eq!(checkout.reprint(&open).await.expect_err("no receipt").kind(), Kind::Input);
+    assert_eq!(checkout.reprint(&open).await.map(drop).expect_err("no receipt").kind(), Kind::Input);
     let other = tresen::api::sale::Reprint { epoch: Some(2), ..again.clone() };
     assert_eq!(till.ask(other).await.expect_err("another epoch").kind(), Kind::Input);
     let both = tresen::api::sale::Reprint { sale: Some(sale.id().into()), ..again };

@@ -168,7 +168,8 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<sale::ListClosed>(json!({ "filter": filter }), page);
     let left = crate::sale::Returnable::new(0, line.clone());
     seen.both::<sale::Returnable>(json!({ "original": "s" }), vec![left]);
-    seen.both::<sale::Reprint>(json!({ "number": 17, "epoch": 2, "printer": "bar" }), crate::Print::Cancelled);
+    let copy = json!({ "number": 17, "epoch": 2, "printer": "bar", "within_ms": 0 });
+    seen.both::<sale::Reprint>(copy, crate::Print::Cancelled);
     let tip = crate::sale::Tip::new(Amount::eur(2_00));
     seen.both::<sale::AddTip>(step(json!({ "tip": { "amount": "2.00 EUR", "recipient": "anna" } })), view.clone());
     seen.both::<sale::RemoveTip>(step(json!({ "at": 0 })), sale::TipRemoved { tip, sale: view.clone() });

@@ -2,9 +2,8 @@
 
 use tresen_hal::Result;
 
-use super::{Abort, On, Sale};
+use super::{Abort, On, PrintJob, Sale};
 use crate::sale::{self, Sold};
-use crate::spool::Print;
 
 /// The checkout, as [`sale::Checkout`].
 #[derive(Clone)]
@@ -34,12 +33,13 @@ impl Checkout {
         self.0.wait(self.0.inner.close(&mut sale.0.inner))
     }
 
-    /// Prints a copy of a closed sale's receipt.
+    /// Queues a copy of a closed sale's receipt and returns at once.
     ///
     /// # Errors
     /// As [`sale::Checkout::reprint`].
-    pub fn reprint(&self, sale: &Sale) -> Result<Print> {
-        self.0.wait(self.0.inner.reprint(&sale.0.inner))
+    pub fn reprint(&self, sale: &Sale) -> Result<PrintJob> {
+        let job = self.0.wait(self.0.inner.reprint(&sale.0.inner))?;
+        Ok(PrintJob(self.0.beside(job)))
     }
 
     /// Resumes the sales that an earlier run of this till left open.

@@ -46,8 +46,20 @@ fn each_handle_can_do_what_its_async_one_can() {
     covers("Scanner", &[device, include_str!("../manager/scanner.rs")], &[on, include_str!("scanner.rs")], &[]);
     covers("Camera", &[device, include_str!("../manager/camera/mod.rs")], &[on, include_str!("camera.rs")], &[]);
     // Accessors of a sale, available through `Deref`.
-    let known =
-        ["drawer", "epoch", "id", "is_pending", "open_amount", "parked", "rev", "signing", "state", "tenders", "ticket", "view"];
+    let known = [
+        "drawer",
+        "epoch",
+        "id",
+        "is_pending",
+        "open_amount",
+        "parked",
+        "rev",
+        "signing",
+        "state",
+        "tenders",
+        "ticket",
+        "view",
+    ];
     covers("Sale", &[include_str!("../sale/process.rs")], &[include_str!("sale.rs")], &known);
     // Set up through `Checkout::with`.
     let setup = ["compose", "drawer", "sign_within", "signer"];

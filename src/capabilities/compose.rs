@@ -10,8 +10,8 @@ use super::{
 use crate::class::Class;
 use crate::config::Can;
 use crate::manager::possible::{Ability, source};
-use crate::manager::{DeviceCapabilities, DeviceState, Phase, hindrance, lock};
 use crate::manager::printer::PrinterDevice;
+use crate::manager::{DeviceCapabilities, DeviceState, Phase, hindrance, lock};
 use crate::sale::TenderKind;
 use crate::tresen::Tresen;
 
@@ -69,7 +69,8 @@ impl Tresen {
         let of = |class: Class| devices.iter().filter(move |state| state.id.class == class);
         let cash = self.own("cash", TenderKind::Cash, Some(Known::Yes));
         let terminals = of(Class::Terminal).map(|state| self.terminal_can(state));
-        let own = self.own_names().into_iter().map(|name| self.own(&name, TenderKind::Other { name: name.clone() }, None));
+        let own =
+            self.own_names().into_iter().map(|name| self.own(&name, TenderKind::Other { name: name.clone() }, None));
         TillCapabilities {
             tenders: std::iter::once(cash).chain(terminals).chain(own).collect(),
             routes: self.0.spool.names().into_iter().map(|name| self.route_can(name)).collect(),

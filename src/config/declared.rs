@@ -200,7 +200,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (line, said) in [
-            ("[terminals.counter.can]\nreversl = false", "till.toml:4: key `terminals.counter.can.reversl`: unknown key"),
+            (
+                "[terminals.counter.can]\nreversl = false",
+                "till.toml:4: key `terminals.counter.can.reversl`: unknown key",
+            ),
             ("[terminals.counter.can]\nrefund = 'perhaps'", "expected true, false or \"unknown\""),
             ("[terminals.counter.can]\nmethods = 'visa'", "expected a list"),
             ("[terminals.counter.methods]\ngiropay = false", "expected a table"),

@@ -45,7 +45,8 @@ impl Ability {
 /// Why something is declared impossible: ` (provider Bank, integration ZVT)`.
 pub(crate) fn source(can: &Can) -> String {
     let part = |what: &str, name: &Option<String>| name.as_ref().map(|name| format!("{what} {name}"));
-    let parts: Vec<_> = [part("provider", &can.provider), part("integration", &can.integration)].into_iter().flatten().collect();
+    let parts: Vec<_> =
+        [part("provider", &can.provider), part("integration", &can.integration)].into_iter().flatten().collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 

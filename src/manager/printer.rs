@@ -259,9 +259,14 @@ impl Printer {
         self.submit_as(id, receipt).await?.outcome(self.patience).await
     }
 
+    /// A handle to a job that was just queued in the database.
+    pub(crate) fn follow(&self, id: &str) -> PrintJob {
+        self.spool.queued(id, &self.name)
+    }
+
     /// Waits for a job that is already queued.
     pub(crate) async fn queued(&self, id: &str) -> Result<Print> {
-        self.spool.queued(id, &self.name).outcome(self.patience).await
+        self.follow(id).outcome(self.patience).await
     }
 
     /// Reprints a parked job, marked as a copy, on its route.

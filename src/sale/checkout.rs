@@ -12,7 +12,7 @@ use tresen_printers::{Content, DrawerPin, Receipt};
 
 use super::process::Sale;
 use super::sign::{Signer, Signing};
-use crate::spool::{Print, without_drawer};
+use crate::spool::{Print, PrintJob, without_drawer};
 use crate::store::{Paper, SaleState};
 use crate::tresen::Tresen;
 
@@ -176,14 +176,14 @@ impl Checkout {
         Ok(resumed)
     }
 
-    /// Prints a copy of a closed sale's receipt at this checkout's printer, marked as such with its number, and waits for
-    /// the paper as [`Checkout::close`] does. The content is that of the receipt's print job, or composed again from the
-    /// stored sale where that job was pruned. No drawer opens. The journal records each copy.
+    /// Queues a copy of a closed sale's receipt at this checkout's printer, marked as such with its number, and returns at
+    /// once. The content is that of the receipt's print job, or composed again from the stored sale where that job was
+    /// pruned. No drawer opens. The journal records each copy.
     ///
     /// # Errors
     /// [`Kind::Input`]: the sale is not closed. Otherwise the printer is unknown or the database cannot be written; then
     /// nothing is printed.
-    pub async fn reprint(&self, sale: &Sale) -> Result<Print> {
+    pub async fn reprint(&self, sale: &Sale) -> Result<PrintJob> {
         let printer = self.till.printer(&self.printer)?;
         if sale.state() != SaleState::Closed {
             let what = format!("sale `{}` is not closed, so it has no receipt", sale.id());
@@ -205,7 +205,7 @@ impl Checkout {
         };
         let origin = self.till.origin().unwrap_or_else(|| sale.origin().clone());
         let job = store.copy_receipt(sale.id(), &self.printer, &origin, copy).await?;
-        printer.queued(&job).await
+        Ok(printer.follow(&job))
     }
 
     /// Signs once: the result is stored, even if signing failed.

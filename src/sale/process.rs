@@ -4,9 +4,9 @@ use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 use tresen_payment::{IntentId, Payment, Request};
 
+use super::line::{Line, ReturnLine};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
-use super::line::{Line, ReturnLine};
 use super::ticket::{Ticket, too_much};
 use super::tip::Tip;
 use crate::manager::Terminal;

@@ -7,9 +7,9 @@ use tresen_payment::Charge;
 use tresen_printers::Receipt;
 use tresen_printers::document::{Cell, Qr, Row, Style};
 
+use super::line::{Line, Quantity};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
-use super::line::{Line, Quantity};
 use super::ticket::Ticket;
 
 /// The language of the texts that the library itself prints on a receipt.

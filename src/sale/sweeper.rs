@@ -129,7 +129,8 @@ impl Doubts {
                 continue;
             }
             let (amount, since) = (intent.amount, intent.at);
-            let kind = EventKind::PaymentInDoubt { intent: intent.id, sale: payment.sale, amount, since, why: payment.why };
+            let kind =
+                EventKind::PaymentInDoubt { intent: intent.id, sale: payment.sale, amount, since, why: payment.why };
             let source = match till.0.registry.find::<Terminals>(&intent.terminal) {
                 Some(_) => Source::Device(DeviceId::new(Class::Terminal, intent.terminal)),
                 None => Source::Till,

@@ -53,9 +53,11 @@ impl Ticket {
             );
             return Err(Error::new(Kind::Input, what));
         }
-        let other = self.lines.iter().find(|l| line.tax_key.is_some() && l.tax_key == line.tax_key && l.vat != line.vat);
+        let other =
+            self.lines.iter().find(|l| line.tax_key.is_some() && l.tax_key == line.tax_key && l.vat != line.vat);
         if let (Some(other), Some(key)) = (other, &line.tax_key) {
-            let what = format!("`{}` has {} under the tax key `{key}`, which is {} here", line.name, line.vat, other.vat);
+            let what =
+                format!("`{}` has {} under the tax key `{key}`, which is {} here", line.name, line.vat, other.vat);
             return Err(Error::new(Kind::Input, what).hint("a tax key stands for one rate"));
         }
         let total = self.total.checked_add(line.total).ok_or_else(too_much)?;
@@ -330,7 +332,8 @@ mod tests {
     #[test]
     fn a_tax_key_stands_for_one_rate_and_its_text_stands_with_its_total() {
         // Keys of DSFinV-K: 2 reduced, 5 not taxable, 6 exempt.
-        let (reduced, untaxed) = (Tax::new("2", Vat::percent(7)), Tax::new("5", Vat::percent(0)).text("nicht steuerbar"));
+        let (reduced, untaxed) =
+            (Tax::new("2", Vat::percent(7)), Tax::new("5", Vat::percent(0)).text("nicht steuerbar"));
         let exempt = Tax::new("6", Vat::percent(0)).text("umsatzsteuerfrei");
         let mut ticket = ticket();
         for (price, tax) in [(1_07, &reduced), (95, &exempt), (10_00, &untaxed), (85, &exempt)] {

@@ -54,9 +54,7 @@ impl Store {
                     known(db, &id)
                 }
                 // Somebody else was faster, or it never was.
-                None if before.rev == rev => {
-                    Err(Error::new(Kind::Input, format!("sale `{id}` is not parked")).into())
-                }
+                None if before.rev == rev => Err(Error::new(Kind::Input, format!("sale `{id}` is not parked")).into()),
                 _ => Err(overtaken(db, &id, rev)?.into()),
             }
         })

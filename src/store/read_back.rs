@@ -96,7 +96,8 @@ impl Store {
     pub(crate) async fn sale_by_number(&self, number: SaleNumber) -> Result<Option<SaleView>> {
         self.read(move |db| {
             let SaleNumber { number, epoch } = number;
-            let mut find = db.prepare_cached("SELECT id FROM sales WHERE number = ?1 AND epoch = coalesce(?2, epoch)")?;
+            let mut find =
+                db.prepare_cached("SELECT id FROM sales WHERE number = ?1 AND epoch = coalesce(?2, epoch)")?;
             let id = find.query_row(params![number, epoch], |row| row.get::<_, String>(0)).optional()?;
             id.map_or(Ok(None), |id| record(db, &id))
         })

@@ -48,9 +48,9 @@ impl Store {
             let mut remembered = BTreeMap::new();
             while let Some(row) = rows.next()? {
                 let (device, body): (String, String) = (row.get(0)?, row.get(1)?);
-                let known = device.split_once('.').and_then(|(section, name)| {
-                    Some(DeviceId::new(Class::of_section(section)?, name))
-                });
+                let known = device
+                    .split_once('.')
+                    .and_then(|(section, name)| Some(DeviceId::new(Class::of_section(section)?, name)));
                 if let (Some(device), Ok(capabilities)) = (known, from_json(&body)) {
                     remembered.insert(device, Remembered { capabilities });
                 }

@@ -548,8 +548,7 @@ async fn numbers_go_on_after_everything_was_thrown_away() {
     let store =
         Store::open(&dir.path().join("till.db"), Arc::new(SystemRuntime::with_clock(clock))).await.expect("opens");
     let origin = Origin::new();
-    let new =
-        store.new_sale("free", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, &origin).await.expect("new");
+    let new = store.new_sale("free", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, &origin).await.expect("new");
     let number = store.next_number().await.expect("read");
     assert_eq!((number.epoch, number.number), (1, 1));
     let closing = Closing { number, at: store.time(), paper: None };

@@ -115,7 +115,12 @@ impl Desk {
     }
 
     /// `options` such as `?profile=generic-80mm`.
-    pub(crate) fn printer(&mut self, name: &str, options: &str, device: PrinterSimulator) -> Arc<Place<PrinterSimulator>> {
+    pub(crate) fn printer(
+        &mut self,
+        name: &str,
+        options: &str,
+        device: PrinterSimulator,
+    ) -> Arc<Place<PrinterSimulator>> {
         self.configure(&format!("[printers.{name}]\naddress = 'desk-printer+tcp://{name}{options}'"));
         add(&mut self.printers, name, device)
     }
@@ -133,7 +138,8 @@ impl Desk {
     }
 
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config::parse(&format!("{}{}", self.till, self.toml), "till.toml", &self.drivers()).expect("right");
+        let mut config =
+            Config::parse(&format!("{}{}", self.till, self.toml), "till.toml", &self.drivers()).expect("right");
         config.till.store = self.db();
         config
     }

@@ -1,9 +1,13 @@
 //! Opening, refunding, finding and reading back sales.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
 use super::super::Command;
+use super::super::millis::{self, patience};
+use crate::manager::Printer;
 use crate::sale::{self, ReturnLine, Sale};
 use crate::spool::Print;
 use crate::store::{Origin, SaleFilter, SaleNumber, SalePage, SaleView};
@@ -195,6 +199,9 @@ pub struct Reprint {
     pub epoch: Option<i64>,
     /// The printer or route.
     pub printer: String,
+    /// How long to wait for the paper; default 60 s.
+    #[serde(rename = "within_ms", with = "millis", default)]
+    pub within: Option<Duration>,
 }
 
 impl Command for Reprint {
@@ -211,7 +218,8 @@ impl Command for Reprint {
             _ => Err("a sale is named by its id or by its number".to_owned()),
         };
         let sale = found.map_err(|what| Error::new(Kind::Input, what))?;
-        till.checkout(&self.printer)?.reprint(&sale).await
+        let within = patience(self.within, Printer::PATIENCE);
+        till.checkout(&self.printer)?.reprint(&sale).await?.outcome(within).await
     }
 }
 
