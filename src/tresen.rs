@@ -14,18 +14,22 @@ use crate::api::Socket;
 use crate::builder::Builder;
 use crate::capabilities::Kept;
 use crate::class::DeviceId;
-use crate::config::Config;
+use crate::config::{Config, PaperKind};
 use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
+use crate::health::Vitals;
+use crate::language::Language;
+use crate::lease::{self, Asker, Leases};
 use crate::manager::{
     Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
 };
-use crate::sale::{Checkout, Language};
-use crate::spool::Spool;
+use crate::sale::Checkout;
+use crate::spool::{OverduePaper, PrintJob, Spool};
 use crate::store::{Origin, SpooledJob, Store};
+use crate::sync::Exchange;
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
-/// the last handle, and a [`Printer`], a [`PrintJob`](crate::PrintJob) or a [`Terminal`] that is kept is one, too.
+/// the last handle, and a [`Printer`], a [`PrintJob`] or a [`Terminal`] that is kept is one, too.
 ///
 /// ```no_run
 /// use tresen::{Amount, Payment, Tresen};
@@ -52,6 +56,8 @@ pub struct Tresen(pub(crate) Arc<Inner>, pub(crate) Caller);
 pub(crate) struct Caller {
     /// Who it is, in its own words.
     pub(crate) origin: Option<Origin>,
+    /// Its name and the leases that its calls depend on.
+    pub(crate) asker: Asker,
     /// Requests an abort of the transactions it begins.
     pub(crate) abort: Option<watch::Receiver<bool>>,
     /// The local socket, served as long as the program has a handle. Handles used by the socket itself have none.
@@ -69,12 +75,16 @@ pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     /// What devices and tenders can do.
     pub(crate) capabilities: Kept,
+    pub(crate) leases: Leases,
+    /// The exchange with the server.
+    pub(crate) sync: Option<Exchange>,
     /// The initial setup of every checkout.
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Whether the database was closed; held while it is being closed.
     pub(crate) closed: tokio::sync::Mutex<bool>,
+    pub(crate) vitals: Vitals,
 }
 
 /// Sets up a checkout, for example with a signer or a drawer.
@@ -109,12 +119,31 @@ impl Tresen {
     /// specified otherwise. A plain text is the name of a station.
     #[must_use]
     pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
-        Self(self.0.clone(), Caller { origin: Some(origin.into()), ..self.1.clone() })
+        let origin = origin.into();
+        let asker = self.1.asker.named(&origin);
+        Self(self.0.clone(), Caller { origin: Some(origin), asker, ..self.1.clone() })
     }
 
     /// The same till for commands whose transactions are aborted through `abort`.
     pub(crate) fn aborted_by(&self, abort: watch::Receiver<bool>) -> Self {
         Self(self.0.clone(), Caller { abort: Some(abort), ..self.1.clone() })
+    }
+
+    /// The same till for calls that depend on these leases.
+    pub(crate) fn with_leases(&self, keys: &[lease::Key]) -> Self {
+        let asker = self.1.asker.with(keys);
+        Self(self.0.clone(), Caller { asker, ..self.1.clone() })
+    }
+
+    /// The same till for a caller who has left as soon as `gone` is closed.
+    pub(crate) fn until(&self, gone: watch::Receiver<()>) -> Self {
+        let asker = self.1.asker.until(gone);
+        Self(self.0.clone(), Caller { asker, ..self.1.clone() })
+    }
+
+    /// Who makes calls with this handle, as far as leases are concerned.
+    pub(crate) fn asker(&self) -> Asker {
+        self.1.asker.clone()
     }
 
     /// Who makes calls with this handle.
@@ -132,13 +161,39 @@ impl Tresen {
     /// # Errors
     /// Unknown name; the error lists the known ones.
     pub fn printer(&self, name: &str) -> Result<Printer> {
-        let first = self.0.spool.first(name);
+        let station = self.1.origin.as_ref().and_then(|origin| origin.station.as_deref());
+        let first = self.0.spool.first(name, station);
         let first = first.ok_or_else(|| no_device("printer or route", name, self.0.spool.names()))?;
-        let printer = Printer::new(name, first, self.0.spool.clone());
-        Ok(match self.origin() {
+        let printer = Printer::new(name, first, self.0.spool.clone(), self.config().till.patience);
+        let printer = match self.origin() {
             Some(origin) => printer.on_behalf_of(origin),
             None => printer,
-        })
+        };
+        Ok(printer.asked_by(self.asker()))
+    }
+
+    /// The route that prints a kind of paper, by its rules: [`Config::route_for`]. On a route with `own`, the printer of
+    /// the calling station comes first.
+    ///
+    /// ```no_run
+    /// # async fn print(till: tresen::Tresen, receipt: tresen::Receipt) -> tresen::Result<()> {
+    /// use tresen::config::PaperKind;
+    ///
+    /// let printer = till.on_behalf_of("handheld 7").printer_for(PaperKind::Receipt)?;
+    /// let job = printer.submit(&receipt).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::Config`]: no route prints it, or none of the route's printers is attached.
+    pub fn printer_for(&self, kind: PaperKind) -> Result<Printer> {
+        self.printer(&self.config().route_for(kind)?)
+    }
+
+    /// A handle to a print job that was queued earlier, also before a restart.
+    pub fn print_job(&self, id: &str) -> PrintJob {
+        self.0.spool.follow(id)
     }
 
     /// A payment terminal by name.
@@ -167,10 +222,11 @@ impl Tresen {
 
     fn device<C: DeviceClass>(&self, name: &str) -> Result<Device<C>> {
         let device: Device<C> = self.0.registry.device(name)?;
-        Ok(match self.origin() {
+        let device = match self.origin() {
             Some(origin) => device.on_behalf_of(origin),
             None => device,
-        })
+        };
+        Ok(device.asked_by(self.asker()))
     }
 
     /// The current state of all devices, by class and name.
@@ -198,7 +254,7 @@ impl Tresen {
     /// events may repeat what the snapshot already shows, but nothing is missed in between.
     pub fn follow(&self) -> (Snapshot, Events) {
         let (seq, events) = self.0.bus.follow();
-        (Snapshot { seq, devices: self.devices() }, events)
+        (Snapshot { seq, devices: self.devices(), overdue: self.0.spool.overdue() }, events)
     }
 
     /// The till's events. The first listener also receives those since the till was opened: which devices were found,
@@ -223,7 +279,12 @@ impl Tresen {
         if let Some(socket) = socket {
             socket.refuse();
         }
+        till.leases.close();
+        till.vitals.watcher.stop();
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
+        if let Some(sync) = &till.sync {
+            sync.close(deadline).await;
+        }
         let mut closed = till.closed.lock().await;
         if std::mem::replace(&mut *closed, true) {
             return Ok(());
@@ -313,6 +374,9 @@ pub struct Snapshot {
     pub seq: u64,
     /// The devices, by class and name.
     pub devices: Vec<DeviceState>,
+    /// Paper that has waited longer than its route allows, by job.
+    #[serde(default)]
+    pub overdue: Vec<OverduePaper>,
 }
 
 /// How long recording the outcomes of aborted jobs may take when the till is closed.

@@ -102,7 +102,7 @@ async fn taxes_are_totalled_and_printed_by_key_and_tips_bear_none() {
         .expect("journalled");
     let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((&body["vat"][1]["key"], &body["vat"][1]["gross"]), (&"5".into(), &"20.00 EUR".into()));
-    assert_eq!(body["tips"][0]["amount"], "5.00 EUR");
+    assert_eq!(body["ticket"]["tips"][0]["amount"], "5.00 EUR");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,14 +5,14 @@ use tresen_printers::Paper;
 
 use super::{
     Answer, MethodCapabilities, PrinterCapabilities, RouteCapabilities, ScannerCapabilities, TenderCapabilities,
-    Tendered, TillCapabilities,
+    TenderName, TillCapabilities,
 };
 use crate::class::Class;
 use crate::config::Can;
 use crate::manager::possible::{Ability, source};
 use crate::manager::printer::PrinterDevice;
 use crate::manager::{DeviceCapabilities, DeviceState, Phase, hindrance, lock};
-use crate::sale::TenderKind;
+use crate::sync::SyncState;
 use crate::tresen::Tresen;
 
 impl Answer {
@@ -50,10 +50,14 @@ struct Reach {
 }
 
 impl Reach {
+    fn yes() -> Self {
+        Self { now: Known::Yes, why: None }
+    }
+
     fn of(state: &DeviceState) -> Self {
         let id = &state.id;
         let (now, why) = match &state.phase {
-            Phase::Ready => return Self { now: Known::Yes, why: None },
+            Phase::Ready => return Self::yes(),
             Phase::Opening => (Known::Unknown, format!("{id} is being opened")),
             Phase::Away { why, since } => (Known::No, format!("{id} is away since {since:.0}: {why}")),
             Phase::Ended { why } | Phase::Faulted { why } => (Known::No, format!("{id} failed: {why}")),
@@ -67,12 +71,13 @@ impl Tresen {
     pub(super) fn compose(&self) -> TillCapabilities {
         let devices = self.devices();
         let of = |class: Class| devices.iter().filter(move |state| state.id.class == class);
-        let cash = self.own("cash", TenderKind::Cash, Some(Known::Yes));
+        let cash = self.own("cash", TenderName::Cash, Reach::yes());
         let terminals = of(Class::Terminal).map(|state| self.terminal_can(state));
+        let account = self.account();
         let own =
-            self.own_names().into_iter().map(|name| self.own(&name, TenderKind::Other { name: name.clone() }, None));
+            self.own_names().into_iter().map(|name| self.own(&name, TenderName::Other(name.clone()), self.set(&name)));
         TillCapabilities {
-            tenders: std::iter::once(cash).chain(terminals).chain(own).collect(),
+            tenders: std::iter::once(cash).chain(terminals).chain(account).chain(own).collect(),
             routes: self.0.spool.names().into_iter().map(|name| self.route_can(name)).collect(),
             scanners: of(Class::Scanner).chain(of(Class::Camera)).map(|state| self.scanner_can(state)).collect(),
         }
@@ -121,7 +126,7 @@ impl Tresen {
         });
         TenderCapabilities {
             methods: methods.collect(),
-            tender: Tendered(TenderKind::Card { terminal: state.id.name.clone() }),
+            tender: TenderName::Terminal(state.id.name.clone()),
             tip: answer(all.tip, Known::Yes, "pay tips"),
             partial: answer(all.partial, told.partial, "pay a part"),
             pay,
@@ -131,38 +136,53 @@ impl Tresen {
         }
     }
 
+    /// Customers' accounts, if there is a server.
+    fn account(&self) -> Option<TenderCapabilities> {
+        let state = self.0.sync.as_ref()?.state().borrow().clone();
+        let reach = match state {
+            SyncState::Local { since, why } => {
+                let why = format!(
+                    "the server is away since {since:.0}: {why}; what the balance last seen allows may be taken"
+                );
+                Reach { now: Known::Unknown, why: Some(why) }
+            }
+            _ => Reach::yes(),
+        };
+        Some(self.own("account", TenderName::Account, reach))
+    }
+
     /// The names of the vendor's own tenders.
     fn own_names(&self) -> Vec<String> {
         let config = self.config();
         let mut names: Vec<_> = config.tenders.keys().cloned().collect();
         names.extend(lock(&self.0.capabilities.tenders).keys().cloned());
-        names.retain(|name| name != "cash");
+        let account = self.0.sync.is_some();
+        names.retain(|name| name != "cash" && !(account && name == "account"));
         names.sort();
         names.dedup();
         names
     }
 
-    /// A tender without a device.
-    fn own(&self, name: &str, kind: TenderKind, usual: Option<Known>) -> TenderCapabilities {
+    /// What the program told about one of its own tenders.
+    fn set(&self, name: &str) -> Reach {
+        match lock(&self.0.capabilities.tenders).get(name).cloned() {
+            Some((now, why)) => Reach { now, why },
+            None => Reach::yes(),
+        }
+    }
+
+    /// A tender without a device: what is not declared, it can.
+    fn own(&self, name: &str, tender: TenderName, reach: Reach) -> TenderCapabilities {
         let config = self.config();
         let nothing = Can::default();
         let can = config.tenders.get(name).unwrap_or(&nothing);
-        let set = lock(&self.0.capabilities.tenders).get(name).cloned();
-        let reach = match set {
-            Some((now, why)) => Reach { now, why },
-            None => Reach { now: Known::Yes, why: None },
-        };
-        let told = usual.unwrap_or(Known::Yes);
         let answer = |declared: Option<Known>, cannot: &str| {
-            let can = match declared {
-                None if told.is_yes() => Answer::yes(),
-                declared => Answer::declared(declared, told, || by_configuration(name, can, cannot)),
-            };
-            Answer::of(can, &reach)
+            let declared = Answer::declared(declared, Known::Yes, || by_configuration(name, can, cannot));
+            Answer::of(declared, &reach)
         };
         let ability = |ability: Ability| answer(ability.declared(can), ability.verb());
         TenderCapabilities {
-            tender: Tendered(kind),
+            tender,
             pay: ability(Ability::Pay),
             refund: ability(Ability::Refund),
             reversal: ability(Ability::Reversal),
@@ -174,7 +194,9 @@ impl Tresen {
     }
 
     fn route_can(&self, route: String) -> RouteCapabilities {
-        let printers: Vec<_> = self.0.spool.printers(&route).iter().map(|printer| self.printer_can(printer)).collect();
+        let station = self.origin().and_then(|origin| origin.station);
+        let printers: Vec<_> =
+            self.0.spool.printers(&route, station.as_deref()).iter().map(|printer| self.printer_can(printer)).collect();
         let able = printers.iter().find(|printer| !printer.print.now.is_no());
         let print = match able {
             Some(printer) => printer.print.clone(),

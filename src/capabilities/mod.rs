@@ -27,7 +27,6 @@ use tresen_hal::Known;
 use tresen_printers::Paper;
 
 use crate::class::DeviceId;
-use crate::sale::TenderKind;
 use crate::store::Remembered;
 
 pub(crate) use watch::keep;
@@ -36,7 +35,7 @@ pub(crate) use watch::keep;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TillCapabilities {
-    /// The tenders: cash, each terminal, the vendor's own.
+    /// The tenders: cash, each terminal, accounts if there is a server, the vendor's own.
     pub tenders: Vec<TenderCapabilities>,
     /// Printing, by route; a printer is a route of its own name.
     pub routes: Vec<RouteCapabilities>,
@@ -61,7 +60,7 @@ pub struct Answer {
 #[non_exhaustive]
 pub struct TenderCapabilities {
     /// The tender.
-    pub tender: Tendered,
+    pub tender: TenderName,
     /// It takes a payment.
     pub pay: Answer,
     /// It gives money back without reference to a payment.
@@ -78,17 +77,27 @@ pub struct TenderCapabilities {
     pub remembered: bool,
 }
 
-/// A tender by its kind and name. Displays as its name.
+/// A tender. Displays as its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Tendered(pub TenderKind);
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TenderName {
+    /// Banknotes and coins: `cash`.
+    Cash,
+    /// A payment terminal, by its logical name.
+    Terminal(String),
+    /// Customers' accounts at the server: `account`.
+    Account,
+    /// The vendor's own means, by its name.
+    Other(String),
+}
 
-impl fmt::Display for Tendered {
+impl fmt::Display for TenderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
-            TenderKind::Card { terminal } => terminal,
-            TenderKind::Cash => "cash",
-            TenderKind::Other { name } => name,
+        f.write_str(match self {
+            Self::Cash => "cash",
+            Self::Account => "account",
+            Self::Terminal(name) | Self::Other(name) => name,
         })
     }
 }
@@ -119,7 +128,7 @@ pub struct RouteCapabilities {
     pub route: String,
     /// A receipt would come out.
     pub print: Answer,
-    /// The printer that would print it.
+    /// The printer that would print it, for the caller's station.
     pub on: Option<String>,
     /// Its printers, in the order they are tried.
     pub printers: Vec<PrinterCapabilities>,
@@ -158,12 +167,12 @@ pub struct ScannerCapabilities {
 impl TillCapabilities {
     /// A terminal's, by its name.
     pub fn terminal(&self, name: &str) -> Option<&TenderCapabilities> {
-        self.tenders.iter().find(|t| matches!(&t.tender.0, TenderKind::Card { terminal } if terminal == name))
+        self.tenders.iter().find(|t| matches!(&t.tender, TenderName::Terminal(terminal) if terminal == name))
     }
 
-    /// Those of cash (`cash`) or of one of the vendor's own tenders, by its name.
+    /// Those of `cash`, of `account`, or of one of the vendor's own tenders, by its name.
     pub fn tender(&self, name: &str) -> Option<&TenderCapabilities> {
-        let own = |t: &&TenderCapabilities| !matches!(t.tender.0, TenderKind::Card { .. });
+        let own = |t: &&TenderCapabilities| !matches!(t.tender, TenderName::Terminal(_));
         self.tenders.iter().filter(own).find(|t| t.tender.to_string() == name)
     }
 

@@ -35,6 +35,7 @@ fn matters(event: &Event) -> bool {
             | EventKind::Ended { .. }
             | EventKind::Faulted { .. }
             | EventKind::Printer(_)
+            | EventKind::Server(_)
     )
 }
 

@@ -25,8 +25,15 @@
 
 mod check;
 mod declared;
+mod health;
+mod place;
+mod plan;
 mod problem;
 mod read;
+mod reconnect;
+mod route;
+mod routes;
+mod server;
 mod stations;
 
 use std::collections::BTreeMap;
@@ -36,13 +43,19 @@ use std::time::Duration;
 
 use tresen_hal::{Address, Currency, Error, Result};
 
-pub(crate) use self::check::holds;
 pub use self::declared::{Can, Declared, Method};
+pub(crate) use self::place::place;
+pub use self::plan::{AwayPlan, PrintersAt, Redirected, RoutePlan};
 pub use self::problem::{Problem, Severity};
+pub use self::reconnect::Reconnect;
+pub use self::route::{FailBack, PaperKind, Route};
+pub use self::server::Server;
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
-use crate::sale::Language;
+use crate::health::Limits;
+use crate::language::Language;
+use crate::lease::TIME_TO_LIVE;
 
 /// A till's configuration.
 #[derive(Debug, Clone, Default)]
@@ -56,12 +69,16 @@ pub struct Config {
     pub declared: BTreeMap<String, Declared>,
     /// What is declared about cash (`cash`) and the vendor's own tenders, by name.
     pub tenders: BTreeMap<String, Can>,
+    /// The server that takes in the till's journal.
+    pub server: Option<Server>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
     pub stations: BTreeMap<String, Station>,
-    /// Print routes: a name, and the printers to try in order.
-    pub routes: BTreeMap<String, Vec<String>>,
+    /// Print routes by name.
+    pub routes: BTreeMap<String, Route>,
     /// Patterns of in-store codes: weight and price in an EAN.
     pub in_store: Vec<String>,
+    /// When alerts are raised.
+    pub health: Limits,
 }
 
 /// The till itself.
@@ -82,22 +99,41 @@ pub struct Till {
     /// How long a payment may stay undecided before a person is told: [`crate::EventKind::PaymentInDoubt`]. Default 5
     /// min.
     pub tell_after: Duration,
+    /// How long [`Printer::print`](crate::Printer::print) waits for paper; default 60 s. A job is printed anyway, however
+    /// long that takes.
+    pub patience: Duration,
+    /// The delays between attempts to reach a device that is away, unless the device has its own.
+    pub reconnect: Reconnect,
+    /// How long a lease lasts unless it is renewed: see [`crate::lease`]. Between 1 s and 24 h; default 180 s.
+    pub lease: Duration,
 }
 
 impl Default for Till {
     fn default() -> Self {
         let (currency, language) = (Currency::EUR, Language::English);
-        let tell_after = Duration::from_secs(300);
-        Self { name: "Till".into(), store: "till.db".into(), currency, language, socket: cfg!(unix), tell_after }
+        let (patience, reconnect, tell_after) = (PATIENCE, Reconnect::default(), TELL_AFTER);
+        Self {
+            name: "Till".into(),
+            store: "till.db".into(),
+            currency,
+            language,
+            socket: cfg!(unix),
+            tell_after,
+            patience,
+            reconnect,
+            lease: TIME_TO_LIVE,
+        }
     }
 }
 
 /// One device: its addresses and options.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Device {
     /// Addresses in the order they are tried.
     pub address: Vec<Address>,
+    /// The delays between attempts to reach it; `None` means those of the till.
+    pub reconnect: Option<Reconnect>,
     /// Every other key is an option of the address, under the same name.
     pub options: BTreeMap<String, OptionValue>,
 }
@@ -130,7 +166,7 @@ impl fmt::Display for OptionValue {
 impl Device {
     /// A device at one address.
     pub fn at(address: Address) -> Self {
-        Self { address: vec![address], options: BTreeMap::new() }
+        Self { address: vec![address], ..Self::default() }
     }
 
     /// The addresses with the options applied; an option in an address takes precedence.
@@ -227,12 +263,6 @@ impl Config {
         }
     }
 
-    /// The printers of a route or printer name, in the order they are tried.
-    pub fn route(&self, name: &str) -> Option<Vec<String>> {
-        let alone = || self.device(Class::Printer, name).map(|_| vec![name.to_owned()]);
-        self.routes.get(name).cloned().or_else(alone)
-    }
-
     /// A device by class and logical name.
     pub fn device(&self, class: Class, name: &str) -> Option<&Device> {
         self.devices.get(&DeviceId::new(class, name))
@@ -250,6 +280,11 @@ impl Config {
         self
     }
 }
+
+/// How long a print waits for paper, unless configured.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Default of [`Till::tell_after`].
+const TELL_AFTER: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests;

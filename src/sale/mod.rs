@@ -1,9 +1,11 @@
 //! Sales: lines, taxes, tenders, the receipt, and the order of payment, signature, number and print job. Each step is
 //! stored before the next begins.
 
+mod account;
 mod checkout;
 mod export;
 mod line;
+mod order;
 mod process;
 mod receipt;
 mod sign;
@@ -14,11 +16,15 @@ mod till;
 mod tip;
 mod vat;
 
+pub(crate) use order::NewTicket;
+
+pub use crate::language::Language;
+pub use account::OnAccount;
 pub use checkout::{Checkout, Sold};
 pub use export::append_csv;
 pub use line::{Line, Quantity, ReturnLine, Returnable};
+pub use order::{KitchenTicket, OrderLine, Ordered};
 pub use process::Sale;
-pub use receipt::Language;
 pub use sign::{Signature, Signer, Signing};
 pub use tender::{Tender, TenderKind, TenderOperation, TenderState};
 pub use ticket::Ticket;

@@ -1,7 +1,6 @@
 //! The receipt of a ticket, as a document.
 
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 use tresen_hal::Amount;
 use tresen_payment::Charge;
 use tresen_printers::Receipt;
@@ -11,117 +10,7 @@ use super::line::{Line, Quantity};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::Ticket;
-
-/// The language of the texts that the library itself prints on a receipt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Language {
-    /// English, decimal point.
-    #[default]
-    English,
-    /// German, decimal comma.
-    German,
-}
-
-impl Language {
-    fn texts(self) -> &'static Texts {
-        match self {
-            Self::English => &ENGLISH,
-            Self::German => &GERMAN,
-        }
-    }
-
-    /// The notice at the top of a copy.
-    pub fn copy_notice(self) -> &'static str {
-        self.texts().copy
-    }
-
-    /// The heading of the `number`th copy of a receipt, from 1.
-    pub fn copy_heading(self, number: i64) -> String {
-        format!("{} {number}", self.texts().copy_of)
-    }
-
-    /// The notice on a job printed on another printer than intended.
-    pub fn instead_of(self, on: &str, meant_for: &str) -> String {
-        match self {
-            Self::English => format!("Printed on {on} instead of {meant_for}"),
-            Self::German => format!("Gedruckt auf {on} statt {meant_for}"),
-        }
-    }
-}
-
-struct Texts {
-    mark: char,
-    receipt: &'static str,
-    subtotal: &'static str,
-    tip: &'static str,
-    total: &'static str,
-    rate: &'static str,
-    net: &'static str,
-    tax: &'static str,
-    gross: &'static str,
-    card: &'static str,
-    cash: &'static str,
-    given: &'static str,
-    change: &'static str,
-    refunded: &'static str,
-    gives_back: &'static str,
-    unsigned: &'static str,
-    copy: &'static str,
-    copy_of: &'static str,
-    terminal: &'static str,
-    kitchen: &'static str,
-    date: &'static str,
-}
-
-static ENGLISH: Texts = Texts {
-    mark: '.',
-    receipt: "Receipt",
-    subtotal: "Subtotal",
-    tip: "Tip",
-    total: "Total",
-    rate: "VAT",
-    net: "Net",
-    tax: "Tax",
-    gross: "Gross",
-    card: "Paid by card",
-    cash: "Cash",
-    given: "Given",
-    change: "Change",
-    refunded: "Refunded to card",
-    gives_back: "Refund of",
-    unsigned: "Fiscal device out of order",
-    copy: "COPY - may have been printed before",
-    copy_of: "COPY",
-    terminal: "Terminal",
-    kitchen: "Kitchen",
-    date: "%Y-%m-%d %H:%M",
-};
-
-static GERMAN: Texts = Texts {
-    mark: ',',
-    receipt: "Beleg",
-    subtotal: "Zwischensumme",
-    tip: "Trinkgeld",
-    total: "Summe",
-    rate: "MwSt",
-    net: "Netto",
-    tax: "Steuer",
-    gross: "Brutto",
-    card: "Kartenzahlung",
-    cash: "Bar",
-    given: "Gegeben",
-    change: "Rückgeld",
-    refunded: "Kartengutschrift",
-    gives_back: "Erstattung zu",
-    unsigned: "Sicherheitseinrichtung ausgefallen",
-    copy: "KOPIE - wurde vielleicht schon gedruckt",
-    copy_of: "KOPIE",
-    terminal: "Terminal",
-    kitchen: "Küche",
-    date: "%d.%m.%Y %H:%M",
-};
+use crate::language::{Language, Texts};
 
 impl Ticket {
     /// The receipt without payment: number and time, lines with their tax keys, tips, total, taxes by key.
@@ -194,6 +83,9 @@ impl Ticket {
                 }
                 (TenderKind::Card { .. }, None) => receipt.row(texts.card, number(tender.taken)),
                 (TenderKind::Cash, _) => receipt.row(texts.cash, number(tender.taken)),
+                (TenderKind::Account { account }, _) => {
+                    receipt.row(format!("{} {account}", texts.account), number(tender.taken))
+                }
                 (TenderKind::Other { name }, _) => receipt.row(name, number(tender.taken)),
             };
             if let (Some(given), Some(change)) = (tender.given, tender.change()) {

@@ -16,7 +16,7 @@ use super::tender::TenderState;
 use crate::class::{Class, DeviceId};
 use crate::event::{EventKind, Events, Source};
 use crate::manager::Terminals;
-use crate::store::OpenPayment;
+use crate::store::{OpenPayment, SaleState};
 use crate::tresen::{Caller, Inner, Tresen};
 
 /// Runs until the till is gone or closed.
@@ -57,16 +57,18 @@ pub(crate) async fn run(till: Weak<Inner>, mut events: Events) {
 
 /// Looks once; returns when to look again.
 async fn sweep(till: &Tresen, doubts: &mut Doubts) -> Result<Duration> {
-    settle_sales(till).await?;
+    settle_sales(till, &mut doubts.sales).await?;
     let open = till.store().all_open_payments().await?;
     Ok(doubts.look(till, open))
 }
 
-/// Records with each sale how its payments ended.
-async fn settle_sales(till: &Tresen) -> Result<()> {
+/// Records with each sale how its payments ended, and reports the sales of `in_doubt` that are settled, whoever recorded
+/// that.
+async fn settle_sales(till: &Tresen, in_doubt: &mut BTreeSet<String>) -> Result<()> {
     let store = till.store();
-    for id in store.pending_sales().await? {
-        let before = match store.sale(&id).await {
+    let pending = store.pending_sales().await?;
+    for id in &pending {
+        let sale = match store.sale(id).await {
             Ok(Some(sale)) => sale,
             Ok(None) => continue,
             Err(error) => {
@@ -75,15 +77,25 @@ async fn settle_sales(till: &Tresen) -> Result<()> {
             }
         };
         // Whoever runs the payment records its end.
-        let pending = before.tenders.iter().filter(|t| matches!(t.state, TenderState::Begun | TenderState::Unknown));
-        if pending.into_iter().any(|tender| tender.intent.as_ref().is_some_and(|intent| runs(till, intent))) {
+        let mut undecided =
+            sale.tenders.iter().filter(|t| matches!(t.state, TenderState::Begun | TenderState::Unknown));
+        if undecided.any(|tender| tender.intent.as_ref().is_some_and(|intent| runs(till, intent))) {
             continue;
         }
-        let after = store.follow_tenders(&id).await?;
-        if before.pending && !after.pending {
-            tracing::info!(sale = %id, due = %after.due, "a sale in doubt is settled");
-            till.0.bus.publish(Source::Till, EventKind::SaleSettled { sale: id, due: after.due });
+        in_doubt.insert(id.clone());
+        store.follow_tenders(id).await?;
+    }
+    for id in in_doubt.clone() {
+        let Ok(found) = store.sale(&id).await else { continue };
+        match found {
+            Some(sale) if sale.pending && sale.state == SaleState::Open => continue,
+            Some(sale) if sale.state == SaleState::Open => {
+                tracing::info!(sale = %id, due = %sale.due, "a sale in doubt is settled");
+                till.0.bus.publish(Source::Till, EventKind::SaleSettled { sale: id.clone(), due: sale.due });
+            }
+            _ => {}
         }
+        in_doubt.remove(&id);
     }
     Ok(())
 }
@@ -94,9 +106,14 @@ fn runs(till: &Tresen, intent: &IntentId) -> bool {
     terminals.iter().filter_map(|name| till.0.registry.find::<Terminals>(name)).any(|terminal| terminal.runs(intent))
 }
 
-/// The undecided payments and when a person is told about each.
+/// What is in doubt.
 #[derive(Default)]
-struct Doubts(BTreeMap<IntentId, Doubt>);
+struct Doubts {
+    /// Sales whose payments are undecided.
+    sales: BTreeSet<String>,
+    /// The undecided payments and when a person is told about each.
+    payments: BTreeMap<IntentId, Doubt>,
+}
 
 struct Doubt {
     tell_at: Instant,
@@ -108,12 +125,12 @@ impl Doubts {
     fn look(&mut self, till: &Tresen, open: Vec<OpenPayment>) -> Duration {
         let (now, wall, tell_after) = (Instant::now(), till.0.runtime.wall(), till.config().till.tell_after);
         let open: Vec<_> = open.into_iter().filter(|payment| !runs(till, &payment.intent.id)).collect();
-        self.0.retain(|id, _| open.iter().any(|payment| payment.intent.id == *id));
+        self.payments.retain(|id, _| open.iter().any(|payment| payment.intent.id == *id));
         let mut shown: BTreeMap<String, BTreeSet<IntentId>> = BTreeMap::new();
         let mut next = LOOK_AGAIN;
         for payment in open {
             let intent = payment.intent;
-            let doubt = self.0.entry(intent.id.clone()).or_insert_with(|| {
+            let doubt = self.payments.entry(intent.id.clone()).or_insert_with(|| {
                 // The wall clock may have been set meanwhile: from here on the monotonic one counts. After a restart the
                 // terminal gets a moment to say what it knows.
                 let age = Duration::try_from(wall.duration_since(intent.at)).unwrap_or_default();

@@ -4,8 +4,9 @@ use tresen_hal::{Error, Kind, Result, Retry};
 
 use super::checkout::Checkout;
 use super::line::{ReturnLine, Returnable};
+use super::order::KitchenTicket;
 use super::process::Sale;
-use crate::store::{Origin, SaleFilter, SaleNumber, SalePage};
+use crate::store::{Origin, SaleFilter, SaleNumber, SalePage, SaleView};
 use crate::tresen::Tresen;
 
 impl Tresen {
@@ -34,7 +35,7 @@ impl Tresen {
     /// No such closed sale, or nothing of it is left; or the database cannot be written.
     pub async fn open_refund(&self, original: &str, origin: Origin) -> Result<Sale> {
         let record = self.0.store.new_refund(&self.new_id(), original, None, &origin).await?;
-        Ok(Sale::new(self.0.store.clone(), record))
+        Ok(Sale::new(self.0.store.clone(), record).asked_by(&self.1.asker))
     }
 
     /// A new sale that refunds single lines of a closed one, in full or in part: [`Tresen::returnable`] lists what is
@@ -57,7 +58,7 @@ impl Tresen {
     /// not voided, open ones included. Otherwise the database cannot be written.
     pub async fn open_refund_of(&self, original: &str, lines: &[ReturnLine], origin: Origin) -> Result<Sale> {
         let record = self.0.store.new_refund(&self.new_id(), original, Some(lines.to_vec()), &origin).await?;
-        Ok(Sale::new(self.0.store.clone(), record))
+        Ok(Sale::new(self.0.store.clone(), record).asked_by(&self.1.asker))
     }
 
     /// What of a closed sale was not given back yet, line by line.
@@ -73,7 +74,7 @@ impl Tresen {
     /// # Errors
     /// The database cannot be read.
     pub async fn sale(&self, id: &str) -> Result<Option<Sale>> {
-        Ok(self.0.store.sale(id).await?.map(|record| Sale::new(self.0.store.clone(), record)))
+        Ok(self.0.store.sale(id).await?.map(|record| self.known(record)))
     }
 
     /// A closed sale by its number, or by [number and epoch](SaleNumber::in_epoch).
@@ -82,7 +83,7 @@ impl Tresen {
     /// The database cannot be read.
     pub async fn sale_by_number(&self, number: impl Into<SaleNumber>) -> Result<Option<Sale>> {
         let record = self.0.store.sale_by_number(number.into()).await?;
-        Ok(record.map(|record| Sale::new(self.0.store.clone(), record)))
+        Ok(record.map(|record| self.known(record)))
     }
 
     /// A page of closed sales: since a number, of a time, or both.
@@ -110,7 +111,7 @@ impl Tresen {
                 let what = format!("sale `{}` cannot be read: {}", unreadable.id, unreadable.why);
                 return Err(Error::new(Kind::Storage, what).with_retry(Retry::Never));
             }
-            sales.extend(page.sales.into_iter().map(|record| Sale::new(self.0.store.clone(), record)));
+            sales.extend(page.sales.into_iter().map(|record| self.known(record)));
             let Some(next) = page.next else { return Ok(sales) };
             after = next;
         }
@@ -138,7 +139,7 @@ impl Tresen {
         let mut open = Vec::new();
         for id in self.0.store.open_sales().await? {
             match self.0.store.follow_tenders(&id).await {
-                Ok(record) => open.push(Sale::new(self.0.store.clone(), record)),
+                Ok(record) => open.push(self.known(record)),
                 Err(error) => tracing::error!(sale = %id, %error, "an open sale cannot be read"),
             }
         }
@@ -148,7 +149,47 @@ impl Tresen {
     async fn new_sale(&self, origin: Origin) -> Result<Sale> {
         let (id, store, currency) = (self.new_id(), &self.0.store, self.config().till.currency);
         let record = store.new_sale(&id, self.0.runtime.wall(), currency, &origin).await?;
-        Ok(Sale::new(store.clone(), record))
+        Ok(Sale::new(store.clone(), record).asked_by(&self.1.asker))
+    }
+
+    /// A stored sale whose further steps are those of this till's caller, if it is named, or else of whoever opened it.
+    fn known(&self, record: SaleView) -> Sale {
+        let sale = Sale::new(self.0.store.clone(), record);
+        let sale = match self.origin() {
+            Some(origin) => sale.by(origin),
+            None => sale,
+        };
+        sale.asked_by(&self.1.asker)
+    }
+
+    /// Sends what is new in a sale to those who make it: one kitchen ticket for each route of the groups of the new
+    /// lines, and a marked cancellation for what was ordered before and is no longer in the sale; in a voided sale that
+    /// is everything. Returns the tickets; none if nothing is new.
+    ///
+    /// What was ordered and the print jobs are stored in one commit: a crash neither loses nor doubles a ticket, and
+    /// asking again orders nothing twice. Quantities of an article are compared, not lines, so a line that was replaced by
+    /// one with another price is not ordered again. Discounts are left out.
+    ///
+    /// # Errors
+    /// Nothing was ordered. [`Kind::Config`]: a group of a new line has no route. [`Kind::Busy`]: another station changed
+    /// the sale. [`Kind::Storage`].
+    pub async fn order(&self, sale: &mut Sale) -> Result<Vec<KitchenTicket>> {
+        let origin = self.origin().unwrap_or_else(|| sale.origin().clone());
+        self.order_by(sale, origin).await
+    }
+
+    /// The kitchen tickets of a sale, in the order in which they were sent.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn orders(&self, sale: &str) -> Result<Vec<KitchenTicket>> {
+        self.0.store.orders(sale).await
+    }
+
+    pub(crate) async fn order_by(&self, sale: &mut Sale, origin: Origin) -> Result<Vec<KitchenTicket>> {
+        let tickets = sale.order(self.config(), origin).await?;
+        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
+        Ok(tickets)
     }
 
     /// Everything after the basket, in order: pay, sign, close, print, with receipts at `printer`. Starts with the

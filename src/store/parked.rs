@@ -5,6 +5,7 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
+use super::leases::{self, Basis};
 use super::sales::{known, overtaken, step};
 use super::{Origin, SaleView, Store, journal, json};
 
@@ -23,14 +24,14 @@ pub struct Parked {
 
 impl Store {
     /// Parks an open sale.
-    pub(crate) async fn park_sale(&self, id: &str, rev: i64, name: &str, origin: &Origin) -> Result<SaleView> {
+    pub(crate) async fn park_sale(&self, id: &str, basis: Basis, name: &str, origin: &Origin) -> Result<SaleView> {
         if name.trim().is_empty() {
             return Err(Error::new(Kind::Input, "the name of a parked sale must not be empty"));
         }
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         let parked = json(&Parked { name: name.to_owned(), at: self.time(), by: origin.clone() })?;
         self.write(move |db| {
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             db.execute("UPDATE sales SET parked = ?2 WHERE id = ?1", [&id, &parked])?;
             journal::append(db, &at, "parked", &id, &parked, &origin)?;
             known(db, &id)
@@ -39,10 +40,11 @@ impl Store {
     }
 
     /// Resumes a parked sale.
-    pub(crate) async fn resume_sale(&self, id: &str, rev: i64, origin: &Origin) -> Result<SaleView> {
+    pub(crate) async fn resume_sale(&self, id: &str, basis: Basis, origin: &Origin) -> Result<SaleView> {
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         self.write(move |db| {
-            let before = known(db, &id)?;
+            leases::admit(db, &id, &basis)?;
+            let (before, rev) = (known(db, &id)?, basis.rev);
             let resumed = db.execute(
                 "UPDATE sales SET parked = NULL, rev = rev + 1, changed_at = ?3
                  WHERE id = ?1 AND rev = ?2 AND state = 'open' AND parked IS NOT NULL",

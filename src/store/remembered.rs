@@ -10,7 +10,7 @@ use crate::class::{Class, DeviceId};
 use crate::manager::DeviceCapabilities;
 
 /// The table, part of the first migration.
-pub(super) const SQL: &str = "
+pub(super) const SCHEMA: &str = "
     -- What each device could do when it was last connected; `device` such as terminals.counter.
     CREATE TABLE capabilities (
         device        TEXT PRIMARY KEY,

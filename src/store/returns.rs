@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 use tresen_hal::{Error, Kind, Result};
 
 use super::failure::Failure;
+use super::leases::Basis;
 use super::sales::{insert, known, record, update};
 use super::{Origin, SaleState, SaleView, Store};
 use crate::sale::{ReturnLine, Returnable, Ticket};
@@ -40,7 +41,7 @@ impl Store {
     }
 
     /// Adds a line to an open refund.
-    pub(crate) async fn return_line(&self, id: &str, rev: i64, line: ReturnLine) -> Result<SaleView> {
+    pub(crate) async fn return_line(&self, id: &str, basis: Basis, line: ReturnLine) -> Result<SaleView> {
         let (id, at) = (id.to_owned(), self.now());
         self.write(move |db| {
             let mut ticket = known(db, &id)?.ticket;
@@ -50,7 +51,7 @@ impl Store {
             let mut left = left(db, &original, &id)?;
             left.take_off(&ticket)?;
             left.give_back(line, &mut ticket)?;
-            update(db, rev, &ticket, &at)
+            update(db, &basis, &ticket, &at)
         })
         .await
     }

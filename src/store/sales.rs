@@ -11,11 +11,13 @@ use tresen_hal::{Amount, Currency, Error, Kind, Result, Retry};
 use tresen_printers::Content;
 
 use super::failure::Failure;
+use super::jobs::NewJob;
+use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
 use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, from_json, jobs, journal, json, returns, time};
-use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip, VatRow};
+use super::{Origin, Store, accounts, from_json, jobs, journal, json, outbox, returns, time};
+use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,15 +112,7 @@ pub(crate) struct NewTender {
 pub(crate) struct Closing {
     pub(crate) number: NextNumber,
     pub(crate) at: Timestamp,
-    pub(crate) paper: Option<Paper>,
-}
-
-/// A print job that is queued with a sale.
-#[derive(Debug, Clone)]
-pub(crate) struct Paper {
-    pub(crate) id: String,
-    pub(crate) route: String,
-    pub(crate) content: Content,
+    pub(crate) paper: Option<NewJob>,
 }
 
 /// The number of the next sale to be closed.
@@ -165,23 +159,23 @@ impl Store {
     }
 
     /// Writes the lines, the tips and the note of an open sale.
-    pub(crate) async fn change_sale(&self, rev: i64, ticket: &Ticket) -> Result<SaleView> {
+    pub(crate) async fn change_sale(&self, basis: Basis, ticket: &Ticket) -> Result<SaleView> {
         let (ticket, at) = (ticket.clone(), self.now());
-        self.write(move |db| update(db, rev, &ticket, &at)).await
+        self.write(move |db| update(db, &basis, &ticket, &at)).await
     }
 
     /// Writes the next attempt to pay; also returns its key.
     pub(crate) async fn begin_tender(
         &self,
         id: &str,
-        rev: i64,
+        basis: Basis,
         new: NewTender,
         origin: &Origin,
     ) -> Result<(SaleView, String)> {
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         let opening = self.0.opening.clone();
         self.write(move |db| {
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             let attempt: i64 =
                 db.query_row("SELECT coalesce(max(attempt), 0) + 1 FROM tenders WHERE sale = ?1", [&id], |row| {
                     row.get(0)
@@ -211,6 +205,7 @@ impl Store {
                     origin.operator
                 ],
             )?;
+            accounts::begin(db, &id, &key, &new, &at)?;
             let record = known(db, &id)?;
             if new.taken {
                 let body = json(&record.tenders.last())?;
@@ -279,10 +274,10 @@ impl Store {
     }
 
     /// Writes the result of signing.
-    pub(crate) async fn sign_sale(&self, id: &str, rev: i64, signing: &Signing) -> Result<SaleView> {
+    pub(crate) async fn sign_sale(&self, id: &str, basis: Basis, signing: &Signing) -> Result<SaleView> {
         let (id, body, at) = (id.to_owned(), json(signing)?, self.now());
         self.write(move |db| {
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             db.execute("UPDATE sales SET signature = ?2 WHERE id = ?1", [&id, &body])?;
             let record = known(db, &id)?;
             journal::append(db, &at, "signed", &id, &body, &record.origin)?;
@@ -302,17 +297,13 @@ impl Store {
     }
 
     /// Closes a paid sale under its number, and queues its receipt, in one commit.
-    pub(crate) async fn close_sale(&self, id: &str, rev: i64, closing: Closing) -> Result<SaleView> {
-        let (id, at) = (id.to_owned(), self.now());
-        let paper = match closing.paper {
-            Some(paper) => Some((paper.id, paper.route, jobs::text(&paper.content)?)),
-            None => None,
-        };
+    pub(crate) async fn close_sale(&self, id: &str, basis: Basis, closing: Closing) -> Result<SaleView> {
+        let (id, at, now) = (id.to_owned(), self.now(), basis.now);
         self.write(move |db| {
             if next_number(db)? != closing.number {
                 return Err(Error::new(Kind::Busy, "the number was assigned to another sale").into());
             }
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             db.execute(
                 "UPDATE sales SET state = 'closed', closed_at = ?2, epoch = ?3, number = ?4 WHERE id = ?1",
                 params![id, super::stamp(closing.at), closing.number.epoch, closing.number.number],
@@ -321,30 +312,42 @@ impl Store {
             if record.due.minor() != 0 || record.pending {
                 return Err(Error::new(Kind::Input, format!("sale `{id}` is not paid")).into());
             }
-            let body = json(&Closed { ticket: &record.ticket, vat: record.ticket.vat() })?;
-            journal::append(db, &at, "closed", &id, &body, &record.origin)?;
-            if let Some((job, route, content)) = paper {
-                jobs::queue(db, &job, &route, &content, &at, &record.origin)?;
+            accounts::book_sale(db, &id, &at)?;
+            journal::append(db, &at, "closed", &id, &outbox::whole(&record, None)?, &record.origin)?;
+            if let Some(job) = &closing.paper {
+                jobs::queue(db, job, &at)?;
             }
-            Ok(record)
+            let leased = leases::closed(db, &id, basis.now)?;
+            Ok((record, leased))
         })
         .await
+        .map(|(record, leased)| self.end_lease(record, leased, now))
     }
 
     /// Voids an open sale.
-    pub(crate) async fn void_sale(&self, id: &str, rev: i64, why: &str, origin: &Origin) -> Result<SaleView> {
-        let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
-        let body = json(&serde_json::json!({ "why": why }))?;
+    pub(crate) async fn void_sale(&self, id: &str, basis: Basis, why: &str, origin: &Origin) -> Result<SaleView> {
+        let (id, at, now, origin) = (id.to_owned(), self.now(), basis.now, origin.clone());
+        let why = why.to_owned();
         self.write(move |db| {
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             db.execute("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
-            journal::append(db, &at, "voided", &id, &body, &origin)?;
-            known(db, &id)
+            let record = known(db, &id)?;
+            journal::append(db, &at, "voided", &id, &outbox::whole(&record, Some(&why))?, &origin)?;
+            let leased = leases::closed(db, &id, basis.now)?;
+            Ok((record, leased))
         })
         .await
+        .map(|(record, leased)| self.end_lease(record, leased, now))
     }
 
-    /// Queues a copy of a closed sale's receipt, made by `content` of the copy's number; returns its job's id.
+    fn end_lease(&self, record: SaleView, leased: bool, now: Timestamp) -> SaleView {
+        if leased {
+            self.lease_alarm().set(now);
+        }
+        record
+    }
+
+    /// Queues a copy of a closed sale's receipt on a route, made by `content` of the copy's number; returns its job's id.
     pub(crate) async fn copy_receipt(
         &self,
         id: &str,
@@ -359,7 +362,8 @@ impl Store {
                     row.get(0)
                 })?;
             let job = format!("receipt-{id}/copy-{number}");
-            jobs::queue(db, &job, &route, &jobs::text(&content(number))?, &at, &origin)?;
+            // One sheet, however many of each job the route prints.
+            jobs::queue(db, &NewJob::new(&job, &route, &content(number), 1, &origin)?, &at)?;
             let body = json(&serde_json::json!({ "copy": number, "job": job }))?;
             journal::append(db, &at, "copied", &id, &body, &origin)?;
             Ok(job)
@@ -417,8 +421,8 @@ pub(super) fn insert(db: &Connection, ticket: &Ticket, origin: &Origin) -> Resul
 }
 
 /// Writes the lines, the tips and the note of an open sale, if it is at the revision known to the caller.
-pub(super) fn update(db: &Connection, rev: i64, ticket: &Ticket, at: &str) -> Result<SaleView, Failure> {
-    step(db, ticket.id(), rev, at)?;
+pub(super) fn update(db: &Connection, basis: &Basis, ticket: &Ticket, at: &str) -> Result<SaleView, Failure> {
+    step(db, ticket.id(), basis, at)?;
     returns::check(db, ticket)?;
     db.execute(
         "UPDATE sales SET body = ?2, minor = ?3, tip = ?4 WHERE id = ?1",
@@ -427,8 +431,11 @@ pub(super) fn update(db: &Connection, rev: i64, ticket: &Ticket, at: &str) -> Re
     known(db, ticket.id())
 }
 
-/// Increments the revision of an open sale that is not parked, if it is the one known to the caller.
-pub(super) fn step(db: &Connection, id: &str, rev: i64, at: &str) -> Result<(), Failure> {
+/// Increments the revision of an open sale that is not parked, if it is the one known to the caller and nobody else has
+/// the sale.
+pub(super) fn step(db: &Connection, id: &str, basis: &Basis, at: &str) -> Result<(), Failure> {
+    leases::admit(db, id, basis)?;
+    let rev = basis.rev;
     let applied = db.execute(
         "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2 AND state = 'open'
          AND parked IS NULL",
@@ -535,14 +542,6 @@ struct Body {
     tips: Vec<Tip>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-}
-
-/// The journal's record of a closed sale: the ticket, and its totals per tax as they stand on the receipt.
-#[derive(Serialize)]
-struct Closed<'a> {
-    #[serde(flatten)]
-    ticket: &'a Ticket,
-    vat: Vec<VatRow>,
 }
 
 impl Body {

@@ -14,8 +14,11 @@ use crate::out::Out;
 /// A running till prints it now. If no till has the database open, a job is queued for the next start; the receipt of a
 /// ticket needs a running till.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  tresen jobs till.toml --state unknown          which jobs may be on paper
+  tresen reprint till.toml receipt-17")]
 pub(crate) struct Args {
-    /// The till's database, such as till.db
+    /// The till's configuration or database, such as till.toml or till.db
     file: PathBuf,
 
     /// The job, as `tresen jobs` lists it
@@ -40,14 +43,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let till = running::till(&args.file).await?;
+    let place = running::store(&args.file)?;
+    let till = running::till(&place).await?;
     let within = Some(Duration::from_secs(args.timeout));
     let (what, print) = match (till, args.job, args.ticket) {
         (None, Some(job), _) => {
             let clock = Arc::new(SystemRuntime::new());
             // Opened read-only first, so that a missing database is not created.
-            drop(Store::open_read_only(&args.file, clock.clone()).await?);
-            let store = Store::open(&args.file, clock).await?;
+            drop(Store::open_read_only(&place, clock.clone()).await?);
+            let store = Store::open(&place, clock).await?;
             store.reprint_job(&job).await?;
             store.close().await;
             out.answer(&json!({ "queued": job }), format!("{job} is queued: the till prints it at its next start"));
@@ -66,7 +70,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         }
         (None, None, _) | (Some(_), None, None) => {
             let what = "no till is running here, and only a till composes a ticket's receipt";
-            return Err(Error::new(Kind::NotFound, what).at(args.file.display()).hint("start the till"));
+            return Err(Error::new(Kind::NotFound, what).at(place.display()).hint("start the till"));
         }
     };
     let line = match &print {

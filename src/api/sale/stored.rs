@@ -7,7 +7,6 @@ use tresen_hal::{Error, Kind, Result};
 
 use super::super::Command;
 use super::super::millis::{self, patience};
-use crate::manager::Printer;
 use crate::sale::{self, ReturnLine, Sale};
 use crate::spool::Print;
 use crate::store::{Origin, SaleFilter, SaleNumber, SalePage, SaleView};
@@ -199,7 +198,7 @@ pub struct Reprint {
     pub epoch: Option<i64>,
     /// The printer or route.
     pub printer: String,
-    /// How long to wait for the paper; default 60 s.
+    /// How long to wait for the paper; default `patience` of the till.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -218,7 +217,7 @@ impl Command for Reprint {
             _ => Err("a sale is named by its id or by its number".to_owned()),
         };
         let sale = found.map_err(|what| Error::new(Kind::Input, what))?;
-        let within = patience(self.within, Printer::PATIENCE);
+        let within = patience(self.within, till.config().till.patience);
         till.checkout(&self.printer)?.reprint(&sale).await?.outcome(within).await
     }
 }
