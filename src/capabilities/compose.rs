@@ -218,11 +218,12 @@ impl Tresen {
         let (status, reach) = (*printer.last_status().borrow(), Reach::of(&state));
         let name = printer.name().to_owned();
         let print = match (&status, reach.now) {
-            (Some(status), Known::Yes) => match hindrance(status) {
-                Some(why) => Answer { now: Known::No, can: Known::Yes, why: Some(format!("{name}: {why}")) },
-                None => Answer::yes(),
-            },
-            (None, Known::Yes) => {
+            (Some(status), Known::Yes) if hindrance(status).is_some() => {
+                let why = hindrance(status).map(|why| format!("{name}: {why}"));
+                Answer { now: Known::No, can: Known::Yes, why }
+            }
+            (Some(status), Known::Yes) if status.online.is_yes() => Answer::yes(),
+            (_, Known::Yes) => {
                 Answer { now: Known::Unknown, can: Known::Yes, why: Some(format!("{name} does not report its state")) }
             }
             _ => Answer::of(Answer::yes(), &reach),
