@@ -89,6 +89,7 @@ impl Builder {
         store.name(name.clone());
         let alerts = Arc::new(Alerts::new(bus.clone(), config.health));
         let vitals = Vitals::new(alerts.clone(), runtime.wall());
+        let reconnect = config.till.reconnect;
         let (for_devices, for_bus) = (store.clone(), bus.clone());
         let shared = Till {
             runtime: runtime.clone(),
