@@ -99,7 +99,8 @@ impl Builder {
         let config = Mutex::new(Arc::new(config));
         let (changing, closed) = Default::default();
         let checkout = self.checkout;
-        let inner = Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, sync, changing, closed });
+        let inner =
+            Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, sync, changing, closed });
         let till = Tresen(inner, Caller::default());
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))

@@ -61,8 +61,9 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{Print, PrintJob};
 pub use store::{
-    BookingState, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable, SaleState, SaleView, SpooledJob, Store, StoredBooking,
-    StoredPayment, StoredTicket, Unreadable,
+    BookingState, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Pruned, Query, ReferencePage,
+    ReferenceRow, ReferenceTable, SaleState, SaleView, SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket,
+    Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

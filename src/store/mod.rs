@@ -34,11 +34,11 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
+pub use accounts::{BookingState, StoredBooking};
+pub use chain::Hash;
 pub(crate) use jobs::{JobEnd, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
-pub use accounts::{BookingState, StoredBooking};
-pub use chain::Hash;
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
 pub use outbox::OutboxEntry;

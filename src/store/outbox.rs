@@ -151,9 +151,10 @@ impl Store {
     pub(crate) async fn rekey(&self, range: EpochRange, common: i64, epoch: i64, why: &str) -> Result<()> {
         let (at, why) = (self.now(), why.to_owned());
         let current = self.write(move |db| {
-            let last = epochs(db)?.into_iter().find(|known| known.epoch == range.epoch).ok_or_else(|| {
-                Error::new(Kind::Storage, format!("the journal has no epoch {}", range.epoch))
-            })?;
+            let last = epochs(db)?
+                .into_iter()
+                .find(|known| known.epoch == range.epoch)
+                .ok_or_else(|| Error::new(Kind::Storage, format!("the journal has no epoch {}", range.epoch)))?;
             // Lines may have been added since.
             let (common, last) = (common.max(range.first - 1), last.last);
             let is_last = last == meta::journal_end(db)?;

@@ -77,7 +77,8 @@ impl Store {
             };
             db.execute("DELETE FROM reference_rows WHERE name = ?1", [&name])?;
             // A row that comes twice is the last one.
-            let mut row = db.prepare_cached("INSERT OR REPLACE INTO reference_rows (name, id, body) VALUES (?1, ?2, ?3)")?;
+            let mut row =
+                db.prepare_cached("INSERT OR REPLACE INTO reference_rows (name, id, body) VALUES (?1, ?2, ?3)")?;
             for (id, body) in rows {
                 row.execute([&name, &id, &body])?;
             }

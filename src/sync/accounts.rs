@@ -99,18 +99,16 @@ impl Task {
                 bounded(ANSWER, self.upstream.release(&request)).await?;
                 self.store.booking_ended(key, from, BookingState::Released, None).await?;
             }
-            BookingState::Book | BookingState::Unbooked => {
-                match bounded(ANSWER, self.upstream.book(&request)).await? {
-                    Booked::Booked => _ = self.store.booking_ended(key, from, BookingState::Booked, None).await?,
-                    Booked::Unbooked { why } => {
-                        let told = Some(why.clone());
-                        if self.store.booking_ended(key, from, BookingState::Unbooked, told).await? {
-                            let (account, amount) = (booking.account.clone(), booking.amount);
-                            self.bus.publish(Source::Till, EventKind::AccountUnbooked { account, amount, why });
-                        }
+            BookingState::Book | BookingState::Unbooked => match bounded(ANSWER, self.upstream.book(&request)).await? {
+                Booked::Booked => _ = self.store.booking_ended(key, from, BookingState::Booked, None).await?,
+                Booked::Unbooked { why } => {
+                    let told = Some(why.clone());
+                    if self.store.booking_ended(key, from, BookingState::Unbooked, told).await? {
+                        let (account, amount) = (booking.account.clone(), booking.amount);
+                        self.bus.publish(Source::Till, EventKind::AccountUnbooked { account, amount, why });
                     }
                 }
-            }
+            },
             _ => {}
         }
         Ok(())

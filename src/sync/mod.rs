@@ -162,6 +162,14 @@ impl Exchange {
     }
 }
 
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(task) = lock(&self.task).take() {
+            task.abort();
+        }
+    }
+}
+
 /// Waits for the server, at most `within`.
 async fn bounded<T>(within: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(within, call).await.unwrap_or_else(|_| {

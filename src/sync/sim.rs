@@ -148,10 +148,7 @@ impl Server {
     }
 
     /// Carries a call out, or not, as the next fault says.
-    fn call<'a, T: Send + 'a>(
-        &'a self,
-        work: impl Fn(&mut Data) -> Result<T> + Send + 'a,
-    ) -> BoxFuture<'a, Result<T>> {
+    fn call<'a, T: Send + 'a>(&'a self, work: impl Fn(&mut Data) -> Result<T> + Send + 'a) -> BoxFuture<'a, Result<T>> {
         Box::pin(async move {
             let (fault, done) = {
                 let mut state = self.state();

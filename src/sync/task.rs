@@ -29,7 +29,7 @@ pub(super) struct Task {
     pub(super) wishes: mpsc::Receiver<Wish>,
     /// Wishes that are not answered yet.
     pub(super) waiting: Vec<Wish>,
-    /// True, or its sender gone: the till is closing.
+    /// Whether the till is closing.
     pub(super) closing: watch::Receiver<bool>,
     /// What a person was told about, so that a repeated answer is not reported twice.
     pub(super) told: BTreeSet<(i64, i64)>,
@@ -75,8 +75,7 @@ impl Task {
             self.settle().await?;
             sent = self.send_all(sent).await?;
             self.show(SyncState::Connected);
-            let closing = *self.closing.borrow();
-            if closing && *self.end.borrow() == sent {
+            if *self.closing.borrow() && *self.end.borrow() == sent {
                 return Ok(());
             }
             match self.woken(HEARTBEAT, true).await {
@@ -158,9 +157,11 @@ impl Task {
     }
 }
 
-/// Waits until the till is closing.
+/// Waits until the till is closing. A till that is dropped aborts the task instead.
 async fn closing(signal: &mut watch::Receiver<bool>) {
-    signal.wait_for(|closing| *closing).await.ok();
+    if signal.wait_for(|closing| *closing).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// How often an idle connection is checked.

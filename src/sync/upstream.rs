@@ -171,4 +171,3 @@ pub enum Booked {
         why: String,
     },
 }
-

@@ -114,7 +114,9 @@ pub(super) fn parse(url: &str, ca: bool) -> Result<Config> {
         ));
     }
     if ca && plain {
-        return Err(Error::new(Kind::Config, "`sslmode=disable` and `ca` exclude each other").hint("leave one of them out"));
+        return Err(
+            Error::new(Kind::Config, "`sslmode=disable` and `ca` exclude each other").hint("leave one of them out")
+        );
     }
     config
         .ssl_mode(if ca { SslMode::Require } else { SslMode::Disable })
@@ -166,7 +168,9 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_reached_without_tls_unless_the_url_says_so() {
-        for url in ["postgres://till@127.0.0.1/shop", "postgresql://till@localhost:5433/shop", "postgres://till@[::1]/x"] {
+        for url in
+            ["postgres://till@127.0.0.1/shop", "postgresql://till@localhost:5433/shop", "postgres://till@[::1]/x"]
+        {
             assert_eq!(parse(url, false).expect(url).get_ssl_mode(), SslMode::Disable, "{url}");
             assert_eq!(parse(url, true).expect(url).get_ssl_mode(), SslMode::Require, "{url}");
         }
@@ -182,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_url_that_cannot_be_used_is_not_quoted() {
-        for url in ["", "mysql://till:secret@h/x", "postgres://till:secret@h:port/x", "postgres://:secret@localhost/x"] {
+        for url in ["", "mysql://till:secret@h/x", "postgres://till:secret@h:port/x", "postgres://:secret@localhost/x"]
+        {
             let error = parse(url, false).expect_err(url);
             assert_eq!(error.kind(), Kind::Config);
             assert!(!error.to_string().contains("secret"), "{error}");
