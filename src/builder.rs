@@ -9,6 +9,8 @@ use crate::api::Socket;
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::event::Bus;
+use crate::health::{Alerts, Vitals, Watcher};
+use crate::lease::Leases;
 use crate::manager::{Registry, Till};
 use crate::registry::routes;
 use crate::sale::Checkout;
@@ -81,7 +83,24 @@ impl Builder {
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
         let language = config.till.language;
-        let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone() };
+        let reconnect = config.till.reconnect;
+        let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
+        let name: Arc<str> = config.till.name.as_str().into();
+        store.name(name.clone());
+        let alerts = Arc::new(Alerts::new(bus.clone(), config.health));
+        let vitals = Vitals::new(alerts.clone(), runtime.wall());
+        let reconnect = config.till.reconnect;
+        let (for_devices, for_bus) = (store.clone(), bus.clone());
+        let shared = Till {
+            runtime: runtime.clone(),
+            store: for_devices,
+            language,
+            bus: for_bus,
+            leases: leases.clone(),
+            reconnect,
+            name,
+            alerts,
+        };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device, false)?;
@@ -99,8 +118,22 @@ impl Builder {
         let config = Mutex::new(Arc::new(config));
         let (changing, closed) = Default::default();
         let checkout = self.checkout;
-        let inner =
-            Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, sync, changing, closed });
+        let inner = Arc::new(Inner {
+            config,
+            file,
+            store,
+            runtime,
+            bus,
+            spool,
+            registry,
+            leases,
+            checkout,
+            sync,
+            changing,
+            closed,
+            vitals,
+        });
+        Watcher::start(&inner);
         let till = Tresen(inner, Caller::default());
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))

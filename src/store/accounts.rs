@@ -21,7 +21,7 @@ use crate::sale::{OnAccount, TenderKind, TenderOperation};
 use crate::sync::{Balance, Booking};
 
 /// Bookings and balances.
-pub(super) const SQL: &str = "
+pub(super) const SCHEMA: &str = "
     -- Tenders on customers' accounts; the key is the tender's.
     CREATE TABLE bookings (
         key           TEXT PRIMARY KEY,

@@ -12,7 +12,7 @@ use super::{Hash, Origin, SaleView, Store, chain, journal, json, meta, time};
 use crate::sale::{Signing, Tender, Ticket};
 
 /// Epochs and where they begin. The lines of an epoch end where the next one begins.
-pub(super) const SQL: &str = "
+pub(super) const SCHEMA: &str = "
     -- The epochs of the journal's lines, and the first sequence number of each.
     CREATE TABLE epochs (
         epoch         INTEGER PRIMARY KEY,

@@ -11,7 +11,7 @@ use super::{Store, from_json, json, time};
 use crate::sync::Table;
 
 /// The tables and their rows.
-pub(super) const SQL: &str = "
+pub(super) const SCHEMA: &str = "
     CREATE TABLE reference_tables (
         name          TEXT PRIMARY KEY,
         version       INTEGER NOT NULL,
