@@ -1,10 +1,14 @@
-//! A till with a printer that is away, and the server's role and database for it.
+//! A till with a printer, and the server's role and database for it.
 
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio_postgres::Client;
 use tresen::config::{Device, Server};
+use tresen::hal::sim::{self, Shared};
+use tresen::printers::Profile;
+use tresen::printers::escpos::sim::Simulator;
 use tresen::sale::{Line, Sale, Sold, Vat};
 use tresen::sync::{SyncState, postgres};
 use tresen::{Amount, Class, Config, Tresen};
@@ -25,8 +29,13 @@ pub(crate) async fn prepare(cluster: &Cluster) -> Client {
     admin
 }
 
-pub(crate) fn config(dir: &Path, server: Server) -> Config {
-    let printer = Device::at("escpos+tcp://127.0.0.1:9".parse().expect("an address"));
+async fn config(dir: &Path, server: Server) -> Config {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let simulator = Shared::new(Simulator::new(Profile::epson_tm_m30()));
+    let (printer, at) = sim::tcp(listener, simulator).expect("served");
+    // As long as the threads of the till run.
+    std::mem::forget(printer);
+    let printer = Device::at(format!("escpos+tcp://{at}").parse().expect("an address"));
     let mut config = Config::default().with(Class::Printer, "receipt", printer);
     config.till.store = dir.join("till.db");
     config.till.socket = false;
@@ -35,7 +44,7 @@ pub(crate) fn config(dir: &Path, server: Server) -> Config {
 }
 
 pub(crate) async fn open(dir: &Path, server: Server) -> Tresen {
-    Tresen::with(config(dir, server)).await.expect("opens")
+    Tresen::with(config(dir, server).await).await.expect("opens")
 }
 
 pub(crate) async fn basket(till: &Tresen, name: &str, cents: i64) -> Sale {
