@@ -4,8 +4,10 @@
 use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -14,7 +16,7 @@ use tresen::hal::SimulatedRuntime;
 use tresen::sale::{Line, OnAccount, Sale, Sold, TenderState, Vat};
 use tresen::sync::SyncState;
 use tresen::sync::sim::{Fault, Server};
-use tresen::{Amount, BookingState, Class, Config, EventKind, Events, OutboxEntry, SaleState, Tresen};
+use tresen::{Amount, BookingState, Class, Clock, Config, EventKind, Events, OutboxEntry, Runtime, SaleState, Tresen};
 
 /// A till with a printer that is away, and a server.
 async fn open_with(dir: &Path, server: &Server, settings: impl FnOnce(&mut Settings)) -> Tresen {
@@ -668,6 +670,57 @@ async fn a_till_killed_while_it_reserves_finds_out_at_its_next_start() {
         let left = if state == TenderState::Taken { Amount::eur(8_00) } else { Amount::eur(20_00) };
         assert_eq!(server.balance("a"), Some((left, left)), "{fault:?}");
     }
+}
+
+/// A runtime whose date and time can be set.
+#[derive(Debug, Clone)]
+struct SetClock(SimulatedRuntime, Arc<AtomicI64>);
+
+impl Clock for SetClock {
+    fn now(&self) -> std::time::Instant {
+        self.0.now()
+    }
+    fn wall(&self) -> Timestamp {
+        self.0.wall() + SignedDuration::from_secs(self.1.load(Ordering::Relaxed))
+    }
+}
+
+impl Runtime for SetClock {
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+    fn new_id(&self) -> String {
+        self.0.new_id()
+    }
+    fn offload(&self, work: tresen::hal::runtime::Work) {
+        self.0.offload(work);
+    }
+    fn worker(&self, name: &str) -> tresen::Result<tresen::hal::runtime::Worker> {
+        self.0.worker(name)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_changes_neither_order_nor_number() {
+    let (dir, server) = (folder(), Server::new());
+    let clock = SetClock(runtime(), Arc::default());
+    let printer = Device::at("escpos+tcp://127.0.0.1:9".parse().expect("an address"));
+    let mut config = Config::default().with(Class::Printer, "receipt", printer);
+    config.till.store = dir.path().join("till.db");
+    config.till.socket = false;
+    let till =
+        Tresen::builder().runtime(Arc::new(clock.clone())).server(server.clone()).with(config).await.expect("opens");
+    let mut sold = Vec::new();
+    for years in [0, 20, -30, 1, -1] {
+        clock.1.store(years * 365 * 86_400, Ordering::Relaxed);
+        server.set_reachable(years != -30);
+        sold.push(sell(&till, 100).await);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    let there = up(&till, &server).await;
+    assert_eq!(tickets(&there), sold);
+    assert!(!there.is_sorted_by_key(|entry| entry.at) && there.is_sorted_by_key(|entry| entry.seq));
+    assert_eq!((till.store().epoch(), server.quarantine().len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

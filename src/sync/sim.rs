@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tresen_hal::{Amount, BoxFuture, Effect, Error, Kind, Result};
 
-use super::upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream};
+use super::upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 use crate::manager::lock;
 use crate::store::{Hash, OutboxEntry, ReferenceRow};
 
@@ -265,12 +265,12 @@ impl Epoch {
 }
 
 impl Upstream for Server {
-    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Vec<Ack>>> {
+    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Welcome>> {
         self.call(move |data| {
             for start in &hello.epochs {
                 data.epoch(&hello.till, start.epoch, start.first);
             }
-            Ok(data.acks(&hello.till))
+            Ok(Welcome { acks: data.acks(&hello.till), clock: None })
         })
     }
 

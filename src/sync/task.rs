@@ -1,7 +1,7 @@
 //! The task that sends the journal to the server.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -9,8 +9,9 @@ use tokio::time::sleep;
 use tresen_hal::{Backoff, Error, Result};
 
 use super::upstream::Upstream;
-use super::{SyncState, Wish, bounded};
+use super::{Heard, SyncState, Wish, bounded};
 use crate::event::{Bus, EventKind, Source};
+use crate::manager::lock;
 use crate::store::{OutboxEntry, Store};
 
 pub(super) struct Task {
@@ -24,6 +25,7 @@ pub(super) struct Task {
     /// Whether to fetch the accounts' balances.
     pub(super) balances: bool,
     pub(super) state: watch::Sender<SyncState>,
+    pub(super) heard: Arc<Mutex<Heard>>,
     /// The end of the journal.
     pub(super) end: watch::Receiver<i64>,
     pub(super) wishes: mpsc::Receiver<Wish>,
@@ -116,6 +118,7 @@ impl Task {
         }
         if through == seq {
             self.store.acknowledge(seq).await?;
+            lock(&self.heard).acknowledged_at = Some(self.store.time());
         }
         Ok(seq)
     }

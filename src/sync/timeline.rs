@@ -4,8 +4,10 @@ use tresen_hal::{Error, Kind, Result, Retry};
 
 use super::bounded;
 use super::task::{ANSWER, Task};
-use super::upstream::{Ack, EpochStart, Hello};
+use super::upstream::{Ack, EpochStart, Hello, Welcome};
 use crate::event::{EventKind, Source};
+use crate::health::ClockOffset;
+use crate::manager::lock;
 use crate::store::outbox::{EpochRange, Outbox};
 
 /// An epoch in which the server has lines that this till does not have.
@@ -27,7 +29,11 @@ impl Task {
                 epochs: outbox.epochs.iter().map(|range| start(range, outbox.oldest)).collect(),
                 at: self.store.time(),
             };
-            let acks = bounded(ANSWER, self.upstream.hello(&hello)).await?;
+            let Welcome { acks, clock } = bounded(ANSWER, self.upstream.hello(&hello)).await?;
+            if let Some(clock) = clock {
+                let at = self.store.time();
+                lock(&self.heard).clock = Some(ClockOffset { seconds: clock.duration_since(at).as_secs(), at });
+            }
             let Some(fork) = self.fork(&outbox, &acks).await? else {
                 return self.resume(&outbox, &acks).await;
             };

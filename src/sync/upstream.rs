@@ -14,12 +14,12 @@ use crate::store::{Hash, OutboxEntry, ReferenceRow};
 /// Errors of kind [`Kind::Config`](tresen_hal::Kind::Config) and [`Kind::Permission`](tresen_hal::Kind::Permission) mean
 /// that a person has to change something; the till tries again all the same.
 pub trait Upstream: Send + Sync {
-    /// Identifies a till and its epochs; a new epoch begins at its first sequence number. Returns what the server has
-    /// of every epoch of this till, including epochs that the till does not know.
+    /// Identifies a till and its epochs; a new epoch begins at its first sequence number. The answer covers every epoch
+    /// that the server has of this till, including those that the till does not know.
     ///
     /// # Errors
     /// The server cannot be reached, refuses the login, or has another schema.
-    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Vec<Ack>>>;
+    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Welcome>>;
 
     /// The hash of a stored entry.
     ///
@@ -86,6 +86,16 @@ pub struct Hello {
     pub epochs: Vec<EpochStart>,
     /// Its clock.
     pub at: jiff::Timestamp,
+}
+
+/// The result of [`Upstream::hello`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// What the server has of the till's epochs.
+    pub acks: Vec<Ack>,
+    /// The server's clock, if it tells.
+    #[serde(default)]
+    pub clock: Option<jiff::Timestamp>,
 }
 
 /// An epoch of a till and its first sequence number.

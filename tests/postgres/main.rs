@@ -291,6 +291,7 @@ async fn a_restored_backup_and_a_foreign_entry_lose_nothing() {
         .batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'till'")
         .await
         .expect("cut");
+    till.refresh_reference().await.expect("readable");
     local(&till).await;
     sell(&till, 400).await;
     let last = sell(&till, 500).await;
