@@ -40,7 +40,7 @@ use crate::store::Store;
 
 pub use accounts::Accounts;
 pub use reference::Refreshed;
-pub use upstream::{Ack, Balance, Booked, Booking, EpochStart, Hello, Pushed, Reserved, Table, Upstream, Welcome};
+pub use upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 
 /// Whether the till is connected to its server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

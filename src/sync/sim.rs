@@ -266,12 +266,7 @@ impl Epoch {
 
 impl Upstream for Server {
     fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Welcome>> {
-        self.call(move |data| {
-            for start in &hello.epochs {
-                data.epoch(&hello.till, start.epoch, start.first);
-            }
-            Ok(Welcome { acks: data.acks(&hello.till), clock: None })
-        })
+        self.call(move |data| Ok(Welcome { acks: data.acks(&hello.till), clock: None }))
     }
 
     fn hash_at<'a>(&'a self, till: &'a str, epoch: i64, seq: i64) -> BoxFuture<'a, Result<Option<Hash>>> {

@@ -167,6 +167,12 @@ async fn the_role_of_tills_may_call_its_functions_and_nothing_else() {
         assert_eq!(code.as_deref(), Some("42501"), "{statement}: {error}");
     }
     till.batch_execute("SELECT tresen.schema_version()").await.expect("granted");
+    // The schema made by hand is the same.
+    let admin = cluster.connect("admin", "postgres").await;
+    admin.batch_execute("CREATE DATABASE by_hand").await.expect("created");
+    cluster.connect("admin", "by_hand").await.batch_execute(&postgres::sql()).await.expect("runs");
+    let again = postgres::migrate(&Server::at(cluster.url("admin", "by_hand"))).await.expect("migrated");
+    assert!(again.is_empty(), "{again:?}");
 }
 
 /// The till opens and sells although the server cannot be used, and says why; once that is mended, everything goes up.
