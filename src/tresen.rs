@@ -18,12 +18,14 @@ use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
 use crate::health::Vitals;
 use crate::language::Language;
+use crate::lease::{self, Asker, Leases};
 use crate::manager::{
     Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
 };
 use crate::sale::{Checkout, KitchenTicket, Sale};
 use crate::spool::{OverduePaper, PrintJob, Spool};
-use crate::store::{Origin, SaleState, SpooledJob, Store};
+use crate::store::{Origin, SaleState, SaleView, SpooledJob, Store};
+use crate::sync::Exchange;
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
 /// the last handle, and a [`Printer`], a [`PrintJob`] or a [`Terminal`] that is kept is one, too.
@@ -53,6 +55,8 @@ pub struct Tresen(pub(crate) Arc<Inner>, pub(crate) Caller);
 pub(crate) struct Caller {
     /// Who it is, in its own words.
     pub(crate) origin: Option<Origin>,
+    /// Its name and the leases that its calls depend on.
+    pub(crate) asker: Asker,
     /// Requests an abort of the transactions it begins.
     pub(crate) abort: Option<watch::Receiver<bool>>,
     /// The local socket, served as long as the program has a handle. Handles used by the socket itself have none.
@@ -68,6 +72,9 @@ pub(crate) struct Inner {
     pub(crate) bus: Bus,
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) leases: Leases,
+    /// The exchange with the server.
+    pub(crate) sync: Option<Exchange>,
     /// The initial setup of every checkout.
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
@@ -109,12 +116,31 @@ impl Tresen {
     /// specified otherwise. A plain text is the name of a station.
     #[must_use]
     pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
-        Self(self.0.clone(), Caller { origin: Some(origin.into()), ..self.1.clone() })
+        let origin = origin.into();
+        let asker = self.1.asker.named(&origin);
+        Self(self.0.clone(), Caller { origin: Some(origin), asker, ..self.1.clone() })
     }
 
     /// The same till for commands whose transactions are aborted through `abort`.
     pub(crate) fn aborted_by(&self, abort: watch::Receiver<bool>) -> Self {
         Self(self.0.clone(), Caller { abort: Some(abort), ..self.1.clone() })
+    }
+
+    /// The same till for calls that depend on these leases.
+    pub(crate) fn with_leases(&self, keys: &[lease::Key]) -> Self {
+        let asker = self.1.asker.with(keys);
+        Self(self.0.clone(), Caller { asker, ..self.1.clone() })
+    }
+
+    /// The same till for a caller who has left as soon as `gone` is closed.
+    pub(crate) fn until(&self, gone: watch::Receiver<()>) -> Self {
+        let asker = self.1.asker.until(gone);
+        Self(self.0.clone(), Caller { asker, ..self.1.clone() })
+    }
+
+    /// Who makes calls with this handle, as far as leases are concerned.
+    pub(crate) fn asker(&self) -> Asker {
+        self.1.asker.clone()
     }
 
     /// Who makes calls with this handle.
@@ -136,10 +162,11 @@ impl Tresen {
         let first = self.0.spool.first(name, station);
         let first = first.ok_or_else(|| no_device("printer or route", name, self.0.spool.names()))?;
         let printer = Printer::new(name, first, self.0.spool.clone(), self.config().till.patience);
-        Ok(match self.origin() {
+        let printer = match self.origin() {
             Some(origin) => printer.on_behalf_of(origin),
             None => printer,
-        })
+        };
+        Ok(printer.asked_by(self.asker()))
     }
 
     /// The route that prints a kind of paper, by its rules: [`Config::route_for`]. On a route with `own`, the printer of
@@ -192,10 +219,11 @@ impl Tresen {
 
     fn device<C: DeviceClass>(&self, name: &str) -> Result<Device<C>> {
         let device: Device<C> = self.0.registry.device(name)?;
-        Ok(match self.origin() {
+        let device = match self.origin() {
             Some(origin) => device.on_behalf_of(origin),
             None => device,
-        })
+        };
+        Ok(device.asked_by(self.asker()))
     }
 
     /// The current state of all devices, by class and name.
@@ -248,8 +276,12 @@ impl Tresen {
         if let Some(socket) = socket {
             socket.refuse();
         }
+        till.leases.close();
         till.vitals.watcher.stop();
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
+        if let Some(sync) = &till.sync {
+            sync.close(deadline).await;
+        }
         let mut closed = till.closed.lock().await;
         if std::mem::replace(&mut *closed, true) {
             return Ok(());
@@ -301,7 +333,7 @@ impl Tresen {
     /// # Errors
     /// The database cannot be read.
     pub async fn sale(&self, id: &str) -> Result<Option<Sale>> {
-        Ok(self.0.store.sale(id).await?.map(|record| Sale::new(self.0.store.clone(), record)))
+        Ok(self.0.store.sale(id).await?.map(|record| self.known(record)))
     }
 
     /// A closed sale by its number.
@@ -320,7 +352,7 @@ impl Tresen {
     /// The database cannot be read.
     pub async fn tickets_since(&self, number: i64, limit: u32) -> Result<Vec<Sale>> {
         let closed = self.0.store.closed_sales(number, limit).await?;
-        Ok(closed.into_iter().map(|record| Sale::new(self.0.store.clone(), record)).collect())
+        Ok(closed.into_iter().map(|record| self.known(record)).collect())
     }
 
     /// Open sales, oldest first: baskets, and sales not fully paid. Payments of an earlier run of this till that
@@ -332,7 +364,7 @@ impl Tresen {
         let mut open = Vec::new();
         for id in self.0.store.open_sales().await? {
             match self.0.store.follow_tenders(&id).await {
-                Ok(record) => open.push(Sale::new(self.0.store.clone(), record)),
+                Ok(record) => open.push(self.known(record)),
                 Err(error) => tracing::error!(sale = %id, %error, "an open sale cannot be read"),
             }
         }
@@ -342,7 +374,17 @@ impl Tresen {
     async fn new_sale(&self, original: Option<&str>, origin: Origin) -> Result<Sale> {
         let (id, store, currency) = (self.new_id(), &self.0.store, self.config().till.currency);
         let record = store.new_sale(&id, self.0.runtime.wall(), currency, original, &origin).await?;
-        Ok(Sale::new(store.clone(), record))
+        Ok(Sale::new(store.clone(), record).asked_by(&self.1.asker))
+    }
+
+    /// A stored sale whose further steps are those of this till's caller, if it is named, or else of whoever opened it.
+    fn known(&self, record: SaleView) -> Sale {
+        let sale = Sale::new(self.0.store.clone(), record);
+        let sale = match self.origin() {
+            Some(origin) => sale.by(origin),
+            None => sale,
+        };
+        sale.asked_by(&self.1.asker)
     }
 
     /// Sends what is new in a sale to those who make it: one kitchen ticket for each route of the groups of the new
@@ -367,6 +409,13 @@ impl Tresen {
     /// The database cannot be read.
     pub async fn orders(&self, sale: &str) -> Result<Vec<KitchenTicket>> {
         self.0.store.orders(sale).await
+    }
+
+    /// Has the spool look at the kitchen tickets of a sale.
+    pub(crate) async fn print_orders(&self, sale: &str) -> Result<()> {
+        let tickets = self.orders(sale).await?;
+        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
+        Ok(())
     }
 
     pub(crate) async fn order_by(&self, sale: &mut Sale, origin: Origin) -> Result<Vec<KitchenTicket>> {

@@ -2,7 +2,8 @@
 //!
 //! `rev` is the revision known to the caller. If another station has changed the sale since, nothing is changed and the
 //! reply is [`Kind::Busy`]; without it, the step applies to the current revision. `by` is who takes the step; it
-//! defaults to the calling station, or else to whoever opened the sale.
+//! defaults to the calling station, or else to whoever opened the sale. While somebody other than the caller has the
+//! sale's [lease](crate::lease), each step is refused; a caller without a name counts as `by`.
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Error, Kind, Result};
@@ -10,7 +11,7 @@ use tresen_payment::Payment;
 use tresen_printers::DrawerPin;
 
 use super::Command;
-use crate::sale::{Checkout, KitchenTicket, Line, Sale, Sold};
+use crate::sale::{Checkout, KitchenTicket, Line, OnAccount, Sale, Sold};
 use crate::store::{Origin, SaleView, changed};
 use crate::tresen::Tresen;
 
@@ -169,6 +170,16 @@ pub struct CardPaid {
     pub sale: SaleView,
 }
 
+/// A payment from an account and the sale after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AccountPaid {
+    /// The outcome.
+    pub paid: OnAccount,
+    /// The sale.
+    pub sale: SaleView,
+}
+
 /// Cash paid out to the customer, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -317,6 +328,18 @@ steps! {
         let back = sale.pay_out().await?;
         Ok(CashPaid { back, sale: sale.into_view() })
     };
+    /// Pays from a customer's account at the server: [`Sale::pay_account`].
+    PayAccount "sale.pay-account" {
+        /// The account.
+        account: String,
+        /// The amount; default the open amount.
+        #[serde(default)]
+        amount: Option<Amount>,
+    } -> AccountPaid, |this, till, mut sale| async move {
+        let amount = this.amount.unwrap_or_else(|| sale.open_amount());
+        let paid = sale.pay_account(&till.accounts()?, &this.account, amount).await?;
+        Ok(AccountPaid { paid, sale: sale.into_view() })
+    };
     /// Records a payment by the vendor's own means: [`Sale::pay_other`].
     PayOther "sale.pay-other" {
         /// The name printed on the receipt.
@@ -421,8 +444,9 @@ async fn known(till: &Tresen, id: &str, rev: Option<i64>, by: Option<Origin>) ->
     if let Some(rev) = rev.filter(|rev| *rev != sale.rev()) {
         return Err(changed(id, sale.rev(), rev));
     }
-    Ok(match by.or_else(|| till.origin()) {
+    let sale = match by.or_else(|| till.origin()) {
         Some(origin) => sale.by(origin),
         None => sale,
-    })
+    };
+    Ok(sale.asked_by(&till.asker()))
 }

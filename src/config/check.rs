@@ -1,7 +1,9 @@
 //! Checks of a configuration beyond its syntax.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path as File;
+use std::time::Duration;
 
 use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Error, Result};
@@ -29,6 +31,10 @@ pub(super) fn all(text: &str, name: &str, folder: Option<&File>, drivers: &Drive
     if let Some(folder) = folder {
         config.till.store = folder.join(&config.till.store);
         faults.extend(store(&config.till.store));
+        if let Some(server) = &mut config.server {
+            server.relative_to(folder);
+            faults.extend(server.missing());
+        }
     }
     let mut problems: Vec<_> = faults.into_iter().map(|fault| places.locate(fault)).collect();
     problems.sort_by_key(|p| (p.line, p.column));
@@ -47,8 +53,14 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
         self::device(&check, &path, device, &mut faults);
     }
     shared(config, drivers, &mut faults);
+    if let Some(server) = &config.server {
+        server.check(&mut faults);
+    }
     super::stations::check(config, &mut faults);
     super::routes::check(config, &mut faults);
+    if !LEASES.contains(&config.till.lease) {
+        faults.push(Fault::error(Path::of(&["till", "lease"]), "expected a duration between 1 s and 24 h"));
+    }
     for (i, template) in config.in_store.iter().enumerate() {
         if let Err(error) = template.parse::<tresen_scanners::instore::Template>() {
             faults.push(Fault::error(Path::of(&["in-store"]).index(i), error.to_string()));
@@ -56,6 +68,9 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
     }
     faults
 }
+
+/// How long a lease may last unless it is renewed.
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 /// The options of a device.
 type Options = BTreeMap<String, OptionValue>;

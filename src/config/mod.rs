@@ -32,6 +32,7 @@ mod read;
 mod reconnect;
 mod route;
 mod routes;
+mod server;
 mod stations;
 
 use std::collections::BTreeMap;
@@ -46,11 +47,13 @@ pub use self::plan::{AwayPlan, PrintersAt, Redirected, RoutePlan};
 pub use self::problem::{Problem, Severity};
 pub use self::reconnect::Reconnect;
 pub use self::route::{FailBack, PaperKind, Route};
+pub use self::server::Server;
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
 use crate::health::Limits;
 use crate::language::Language;
+use crate::lease::TIME_TO_LIVE;
 
 /// A till's configuration.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +63,8 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// The server that takes in the till's journal.
+    pub server: Option<Server>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
     pub stations: BTreeMap<String, Station>,
     /// Print routes by name.
@@ -90,6 +95,8 @@ pub struct Till {
     pub patience: Duration,
     /// The delays between attempts to reach a device that is away, unless the device has its own.
     pub reconnect: Reconnect,
+    /// How long a lease lasts unless it is renewed: see [`crate::lease`]. Between 1 s and 24 h; default 180 s.
+    pub lease: Duration,
 }
 
 impl Default for Till {
@@ -104,6 +111,7 @@ impl Default for Till {
             socket: cfg!(unix),
             patience,
             reconnect,
+            lease: TIME_TO_LIVE,
         }
     }
 }

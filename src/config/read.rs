@@ -166,14 +166,16 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 5] = ["till", "stations", "routes", "in-store", "health"];
+const SECTIONS: [&str; 6] = ["till", "server", "stations", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
     fn file(&mut self, table: &DeTable<'_>) {
+        let mut server = None;
         for (key, value) in table {
             let path = Path::of(&[key.get_ref()]);
             match &**key.get_ref() {
+                "server" => server = Some((path, value)),
                 "till" => self.till(&path, value),
                 "stations" => self.stations(&path, value),
                 "routes" => self.routes(&path, value),
@@ -190,10 +192,13 @@ impl Reader {
                 },
             }
         }
+        if let Some((path, value)) = server {
+            self.server(&path, value);
+        }
     }
 
     fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        const KEYS: [&str; 7] = ["name", "store", "currency", "language", "socket", "patience", "reconnect"];
+        const KEYS: [&str; 8] = ["name", "store", "currency", "language", "socket", "patience", "reconnect", "lease"];
         let Some(table) = self.table(path, value, "`[till]`") else { return };
         for (key, value) in table {
             let path = path.key(key.get_ref());
@@ -213,6 +218,10 @@ impl Reader {
                 }
                 "patience" => {
                     self.config.till.patience = self.duration(&path, value).unwrap_or(self.config.till.patience);
+                    continue;
+                }
+                "lease" => {
+                    self.config.till.lease = self.duration(&path, value).unwrap_or(self.config.till.lease);
                     continue;
                 }
                 "reconnect" => {

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
 
+use super::calls::Terms;
 use super::lock;
 use super::owner::{Hooks, LossReason, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
@@ -17,6 +18,7 @@ use crate::drivers::{Context, Plan};
 use crate::event::{Bus, Reporter, Source};
 use crate::health::{Alerts, DeviceHealth, Observed};
 use crate::language::Language;
+use crate::lease::{Asker, Gate, Leases, Use};
 use crate::store::{Origin, Store};
 
 /// A class of devices as a type: [`Printers`](crate::Printers), [`Terminals`](crate::Terminals), …
@@ -64,6 +66,7 @@ pub(crate) struct Till {
     pub(crate) bus: Bus,
     /// The delays for devices that have none of their own.
     pub(crate) reconnect: Reconnect,
+    pub(crate) leases: Leases,
     /// The till's name.
     pub(crate) name: Arc<str>,
     pub(crate) alerts: Arc<Alerts>,
@@ -129,12 +132,13 @@ pub struct Device<C: DeviceClass> {
     pub(super) shared: Arc<C::Shared>,
     pub(super) till: Till,
     pub(super) origin: Arc<Origin>,
+    asker: Asker,
 }
 
 impl<C: DeviceClass> Clone for Device<C> {
     fn clone(&self) -> Self {
         let (owned, shared) = (self.owned.clone(), self.shared.clone());
-        Self { owned, shared, till: self.till.clone(), origin: self.origin.clone() }
+        Self { owned, shared, till: self.till.clone(), origin: self.origin.clone(), asker: self.asker.clone() }
     }
 }
 
@@ -192,7 +196,7 @@ impl<C: DeviceClass> Device<C> {
         };
         let (starts, hooks) = (owned.clone(), shared.clone());
         let start = Box::new(move || starts.start(opener, hooks, clock, reconnect, activity));
-        Ok((Self { owned, shared, till, origin: Arc::default() }, start))
+        Ok((Self { owned, shared, till, origin: Arc::default(), asker: Asker::default() }, start))
     }
 
     /// Its logical name.
@@ -221,6 +225,7 @@ impl<C: DeviceClass> Device<C> {
             attention: self.shared.attention(),
             busy_with: self.owned.busy_with().map(|running| running.to_string()),
             capabilities: last.capabilities.clone(),
+            lease: self.till.leases.view(&common.reporter.device),
         }
     }
 
@@ -261,7 +266,33 @@ impl<C: DeviceClass> Device<C> {
     pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
         let origin = origin.into();
         let caller = origin.caller().map(Arc::from);
-        Self { owned: self.owned.on_behalf_of(caller), origin: Arc::new(origin), ..self.clone() }
+        let asker = self.asker.named(&origin);
+        Self { owned: self.owned.on_behalf_of(caller), origin: Arc::new(origin), asker, ..self.clone() }
+    }
+
+    /// The same device for calls of this caller.
+    pub(crate) fn asked_by(self, asker: Asker) -> Self {
+        Self { asker, ..self }
+    }
+
+    /// Lets the caller's calls pass, or refuses them, by the device's lease.
+    pub(super) fn gate(&self) -> Gate {
+        Gate::new(self.till.leases.clone(), self.id(), self.asker.clone())
+    }
+
+    /// Runs a short call, unless somebody else has the device.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        ask: impl for<'a> FnOnce(&'a mut C::Driver) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let gate = self.gate();
+        let _present = gate.enter(Use::Call)?;
+        let call = self.owned.ask(terms, move |driver| match gate.pass() {
+            Ok(()) => ask(driver),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        });
+        call.await
     }
 
     /// Whether both are handles to the same attached device.

@@ -85,8 +85,8 @@ fn start_as(there: bool, set: impl FnOnce(&Bench)) -> (Arc<Bench>, Owned<Scripte
     };
     let owned = unowned("bar");
     let activity = Arc::new(Activity::new(crate::Class::Printer, "bar", "Till".into()));
-    let clock = Arc::new(tresen_hal::SystemClock);
-    owned.start(opener, Arc::new(Log(bench.clone())), clock, Reconnect::default(), activity);
+    let (hooks, clock) = (Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
+    owned.start(opener, hooks, clock, Reconnect::default(), activity);
     (bench, owned)
 }
 

@@ -15,6 +15,7 @@ use super::{After, AnyPrinter, Terms, lock};
 use crate::class::Class;
 use crate::event::{EventKind, Reporter};
 use crate::health::DeviceHealth;
+use crate::lease::Asker;
 use crate::spool::{Print, PrintJob, Spool};
 use crate::store::Origin;
 
@@ -158,6 +159,7 @@ pub struct Printer {
     spool: Spool,
     patience: Duration,
     origin: Origin,
+    asker: Asker,
 }
 
 impl Printer {
@@ -166,7 +168,7 @@ impl Printer {
     pub const ANSWER: Duration = Duration::from_secs(15);
 
     pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool, patience: Duration) -> Self {
-        Self { name: name.to_owned(), device, spool, patience, origin: Origin::new() }
+        Self { name: name.to_owned(), device, spool, patience, origin: Origin::new(), asker: Asker::default() }
     }
 
     /// Its logical name, or that of the route.
@@ -178,7 +180,7 @@ impl Printer {
     fn device(&self) -> PrinterDevice {
         let first = self.spool.first(&self.name, self.origin.station.as_deref());
         let device = first.unwrap_or_else(|| self.device.clone());
-        device.on_behalf_of(self.origin.clone())
+        device.on_behalf_of(self.origin.clone()).asked_by(self.asker.clone())
     }
 
     /// The same printer with calls that wait up to `patience` for the paper. The job is printed anyway, however long
@@ -194,7 +196,13 @@ impl Printer {
     #[must_use]
     pub fn on_behalf_of(mut self, origin: impl Into<Origin>) -> Self {
         self.origin = origin.into();
+        self.asker = self.asker.named(&self.origin);
         self
+    }
+
+    /// The same printer for calls of this caller.
+    pub(crate) fn asked_by(self, asker: Asker) -> Self {
+        Self { asker, ..self }
     }
 
     /// How long it waits for paper.
@@ -299,10 +307,11 @@ impl Printer {
     /// It cannot be reached or does not answer within [`Printer::ANSWER`].
     pub async fn status(&self) -> Result<Status> {
         let device = self.device();
+        device.gate().pass()?;
         if let Some(panel) = device.panel_while_busy() {
             return Ok(panel.status());
         }
-        device.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
+        device.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }
 
     /// Queries the (first) printer's identity.
@@ -310,7 +319,7 @@ impl Printer {
     /// # Errors
     /// It cannot be reached or does not answer within [`Printer::ANSWER`].
     pub async fn identity(&self) -> Result<Identity> {
-        self.device().owned.ask(Terms::urgent("an identity request", Self::ANSWER), |driver| driver.identity()).await
+        self.device().ask(Terms::urgent("an identity request", Self::ANSWER), |driver| driver.identity()).await
     }
 
     /// Opens the drawer at the (first) printer; also while a job waits for paper, if the printer has a command for
@@ -321,6 +330,7 @@ impl Printer {
     /// [`Effect::None`](crate::Effect::None) the drawer stays closed, and will not open later.
     pub async fn kick_drawer(&self, pin: DrawerPin) -> Result<()> {
         let device = self.device();
+        device.gate().pass()?;
         if let Some(panel) = device.panel_while_busy() {
             match tokio::time::timeout(Self::ANSWER, panel.kick_drawer(pin)).await {
                 Ok(Ok(())) => return Ok(()),
@@ -333,7 +343,7 @@ impl Printer {
             }
         }
         let kick = Terms::urgent("a drawer kick", Self::ANSWER);
-        device.owned.ask(kick, move |driver| driver.kick_drawer(pin)).await
+        device.ask(kick, move |driver| driver.kick_drawer(pin)).await
     }
 
     /// The (first) printer's capabilities; `None` until first connected, kept while it is away.

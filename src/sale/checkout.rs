@@ -33,6 +33,7 @@ pub struct Checkout {
     signer: Option<Arc<dyn Signer>>,
     sign_within: Duration,
     patience: Option<Duration>,
+    orders: bool,
 }
 
 /// The result of a checkout.
@@ -72,6 +73,7 @@ impl Checkout {
             signer: None,
             sign_within: SIGN_WITHIN,
             patience: None,
+            orders: false,
         }
     }
 
@@ -111,6 +113,15 @@ impl Checkout {
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
+        self
+    }
+
+    /// Orders what is new in the sale when it is closed, in the same commit: for shops where guests pay first. As
+    /// [`Tresen::order`], but a group that has no route does not keep a paid sale open: its ticket is printed where the
+    /// receipt is.
+    #[must_use]
+    pub fn order(mut self) -> Self {
+        self.orders = true;
         self
     }
 
@@ -174,7 +185,14 @@ impl Checkout {
                     let content = Content::Receipt((self.compose)(closed));
                     NewJob::new(&id, &self.printer, &content, copies, &caller).map(Some)
                 };
-                sale.close(compose).await?;
+                let order = self.orders.then(|| {
+                    let otherwise = Some(self.printer.clone());
+                    (sale.what_is_new(self.till.config(), caller.clone(), otherwise), caller.clone())
+                });
+                sale.close(compose, order).await?;
+                if self.orders {
+                    self.till.print_orders(sale.id()).await?;
+                }
             }
             SaleState::Closed => {}
         }
@@ -184,7 +202,7 @@ impl Checkout {
     }
 
     /// Resumes every sale for which an earlier run of this till began payment: paid sales are closed and printed, for
-    /// the others the amount due is returned. Open sales without a payment attempt are left alone:
+    /// the others the amount due is returned, whoever has a lease. Open sales without a payment attempt are left alone:
     /// [`Tresen::open_sales`] lists them.
     ///
     /// Call it once after opening the till. An undecided card payment leaves its sale open; once the terminal or a
@@ -198,7 +216,9 @@ impl Checkout {
             if sale.tenders().is_empty() {
                 continue;
             }
+            sale.completing(true);
             let sold = self.close(&mut sale).await;
+            sale.completing(false);
             resumed.push((sale, sold));
         }
         Ok(resumed)

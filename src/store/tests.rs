@@ -477,7 +477,7 @@ async fn about_to_pay(store: &Store) -> (String, String) {
     let record = store.new_sale("sale", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, None, &Origin::new()).await;
     let mut record = record.expect("opened");
     record.ticket.add(line).expect("euro");
-    let record = store.change_sale(record.rev, &record.ticket).await.expect("kept");
+    let record = store.change_sale(Basis::nameless(record.rev, store), &record.ticket).await.expect("kept");
     let new = NewTender {
         kind: crate::sale::TenderKind::Card { terminal: "counter".into() },
         operation: crate::sale::TenderOperation::Payment,
@@ -487,7 +487,8 @@ async fn about_to_pay(store: &Store) -> (String, String) {
         taken: false,
     };
     let origin = Origin::new().operator("anna");
-    let (record, key) = store.begin_tender("sale", record.rev, new, &origin).await.expect("written");
+    let (record, key) =
+        store.begin_tender("sale", Basis::nameless(record.rev, store), new, &origin).await.expect("written");
     assert_eq!((record.due, record.pending), (Amount::eur(0), true), "it counts until it is decided");
     ("sale".into(), key)
 }
@@ -506,8 +507,8 @@ async fn a_partial_approval_leaves_the_rest_open() {
     assert_eq!((record.due, record.pending), (Amount::eur(4_00), false));
     assert_eq!((record.tenders[0].asked, record.tenders[0].taken), (Amount::eur(10_00), Amount::eur(6_00)));
     let number = store.next_number().await.expect("read");
-    let closing = Closing { number, at: store.time(), paper: None };
-    let error = store.close_sale(&sale, record.rev, closing).await.expect_err("4.00 are open");
+    let closing = Closing { number, at: store.time(), paper: None, order: None };
+    let error = store.close_sale(&sale, Basis::nameless(record.rev, &store), closing).await.expect_err("4.00 are open");
     assert_eq!(error.kind(), Kind::Input, "{error}");
     assert_eq!(store.sale(&sale).await.expect("read").expect("there"), record, "nothing of it stays");
     let payment = store.payment(&id).await.expect("read").expect("there");
@@ -553,8 +554,8 @@ async fn numbers_go_on_after_everything_was_thrown_away() {
         store.new_sale("free", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, None, &origin).await.expect("new");
     let number = store.next_number().await.expect("read");
     assert_eq!((number.epoch, number.number), (1, 1));
-    let closing = Closing { number, at: store.time(), paper: None };
-    store.close_sale("free", new.rev, closing).await.expect("nothing to pay");
+    let closing = Closing { number, at: store.time(), paper: None, order: None };
+    store.close_sale("free", Basis::nameless(new.rev, &store), closing).await.expect("nothing to pay");
     let pruned = store.prune("2027-01-01T00:00:00Z".parse().expect("a time")).await.expect("pruned");
     assert_eq!(pruned.sales, 1);
     assert_eq!(store.next_number().await.expect("read").number, 2);
