@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tresen::api::{Client, listing, till};
 use tresen::health::{DeviceHealth, Health, StoreHealth};
+use tresen::sync::SyncState;
 use tresen::{DeviceState, Error, Kind, Phase, Result};
 
 use super::listed::word;
@@ -130,8 +131,15 @@ pub(super) fn text(health: &Health) -> String {
         writeln!(lines, "           last failure {at:.0}: {why}").ok();
     }
     if let Some(outbox) = &till.outbox {
+        let state = match &outbox.status.state {
+            SyncState::Connected => "connected".to_owned(),
+            SyncState::CatchingUp { .. } => "catching up".to_owned(),
+            SyncState::Local { since, why } => format!("local since {since:.0}: {why}"),
+            _ => "off".to_owned(),
+        };
+        let behind = outbox.status.behind.unsigned_abs();
         let oldest = outbox.oldest.map_or(String::new(), |at| format!(", the oldest of {at:.0}"));
-        writeln!(lines, "server     {}, {} entries to send{oldest}", outbox.state, outbox.waiting).ok();
+        writeln!(lines, "server     {state}; {behind} journal lines to send{oldest}").ok();
     }
     for alert in &health.alerts {
         writeln!(lines, "ALERT      {}: {} (since {:.0})", alert.source, alert.why, alert.since).ok();
