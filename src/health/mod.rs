@@ -48,8 +48,7 @@ pub(crate) struct Vitals {
 
 impl Vitals {
     pub(crate) fn new(alerts: Arc<Alerts>, now: Timestamp) -> Self {
-        let watcher = Watcher::default();
-        Self { alerts, opened_at: now, opened: Instant::now(), watcher }
+        Self { alerts, opened_at: now, opened: Instant::now(), watcher: Watcher::default() }
     }
 }
 
@@ -73,11 +72,19 @@ impl Tresen {
                 opened_at: till.vitals.opened_at,
                 uptime: till.vitals.opened.elapsed(),
                 store,
-                outbox,
+                outbox: self.outbox().await,
             },
             devices: till.registry.health(),
             alerts: till.vitals.alerts.active(),
         }
+    }
+
+    /// What the server has still to receive; `None` without one, or if the database cannot be read.
+    async fn outbox(&self) -> Option<OutboxHealth> {
+        self.0.sync.as_ref()?;
+        let status = self.sync().await.ok()?;
+        let next = self.0.store.journal().after(status.acknowledged).limit(1).await.ok()?;
+        Some(OutboxHealth { oldest: next.rows.first().map(|line| line.at), status })
     }
 
     /// The last events of the till and its devices, oldest first: at most 256. Scans and the progress of payments are
