@@ -92,12 +92,18 @@ impl Cashier {
     async fn scan(&mut self, counter: &Counter) -> Option<String> {
         let place = counter.world.scanners.iter().find(|place| place.name() == self.scanner)?;
         let code = format!("{}{:05}", self.name, self.articles);
+        counter.world.notebook().scans.insert(code.clone(), false);
         place.with(|device| device.scan(&code, Symbology::Code128));
         let scanner = counter.till.scanner(self.scanner).ok()?;
         let scan = tokio::time::timeout(Duration::from_secs(4), scanner.next()).await.ok();
         counter.world.alive().await;
         let scan = scan?;
         let text = scan.text;
+        let before = counter.world.notebook().scans.insert(text.clone(), true);
+        if before != Some(false) {
+            let what = if before.is_some() { "was handed out before" } else { "was never in front of a scanner" };
+            counter.world.violated(format!("{text:?} {what}"));
+        }
         counter.world.story.tell(&self.name, format_args!("scans {text:?}"));
         Some(format!("Scanned {text} as {}", self.articles))
     }

@@ -13,7 +13,7 @@ pub struct Plan {
     pub faults: u32,
     /// How often the till may die at most.
     pub lives: u32,
-    /// Handhelds at most; the seed decides how many.
+    /// Handhelds at most; the seed decides how many, unless nothing goes wrong.
     pub handhelds: u32,
     /// Whether every line of the run is kept. Otherwise the last steps are, and a digest of all lines.
     pub keeps_lines: bool,
@@ -42,6 +42,23 @@ impl Plan {
             handhelds: 22,
             keeps_lines: false,
         }
+    }
+
+    /// Two hours in which nothing goes wrong and all handhelds queue for three terminals: who came first is served first.
+    pub fn queues() -> Self {
+        Self {
+            length: Duration::from_secs(2 * 3600),
+            sales: 1_200,
+            faults: 0,
+            lives: 0,
+            handhelds: 22,
+            keeps_lines: false,
+        }
+    }
+
+    /// Whether anything may go wrong.
+    pub fn has_faults(&self) -> bool {
+        self.faults > 0
     }
 
     /// A day of 16 hours.

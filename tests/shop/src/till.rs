@@ -12,7 +12,7 @@ use tresen::{Drivers, Error, Kind, Plan, Printers, Protocol, Result, Scanners, T
 
 use crate::cashier::receipt;
 use crate::place::Place;
-use crate::world::{Mortal, World};
+use crate::world::{LEASE, Mortal, World};
 
 /// Opens the till on its file and its database, as a program does when it starts.
 ///
@@ -43,6 +43,7 @@ pub fn configure(world: &World, setup: Setup) {
     let mut text = "[till]\nname = \"Corner shop\"\nstore = \"till.db\"\n".to_owned();
     // A socket is the kernel's, which no seed repeats.
     text += "socket = false\n";
+    text += &format!("lease = \"{}s\"\n", LEASE.as_secs());
     let mut device = |section: &str, address: &str| text += &format!("[{section}]\naddress = '{address}'\n");
     for name in ["front", "back", "kitchen", "belt"] {
         if setup != Setup::NoKitchen || name != "kitchen" {

@@ -84,6 +84,7 @@ impl World {
     pub fn new(plan: &Plan, dice: &mut Dice) -> Arc<Self> {
         let folder = tempfile::tempdir_in(fast_folder()).expect("a temporary folder");
         let handhelds = match dice.below(4) {
+            _ if !plan.has_faults() => plan.handhelds,
             0 => 0,
             1 => plan.handhelds,
             _ => dice.below(u64::from(plan.handhelds / 3) + 1) as u32,
@@ -155,6 +156,7 @@ impl World {
         self.terminals.iter().for_each(|place| place.begin(past));
         self.scanners.iter().for_each(|place| place.begin(past));
         self.radios.iter().for_each(|radio| radio.begin());
+        self.notebook().leases.clear();
     }
 
     /// Has the till die at `fuse`, from now on.
@@ -354,5 +356,7 @@ fn fast_folder() -> PathBuf {
 const NAMES: [&str; 4] = ["till.db", "till.db-wal", "till.db-shm", "till.db.lock"];
 /// The payment terminals by name. Only that at the bar is used by others, too.
 pub const TERMINALS: [&str; 3] = ["counter", "bar", "terrace"];
+/// How long a lease lasts without a call of its holder.
+pub const LEASE: Duration = Duration::from_secs(60);
 /// When the shop opens.
 const OPENED: &str = "2026-03-02T07:00:00Z";

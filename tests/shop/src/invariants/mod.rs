@@ -6,6 +6,7 @@
 mod books;
 pub mod events;
 pub mod journal;
+pub mod leases;
 pub mod money;
 pub mod paper;
 pub mod sales;
