@@ -16,6 +16,7 @@ use crate::registry::routes;
 use crate::sale::Checkout;
 use crate::spool::Spool;
 use crate::store::Store;
+use crate::sync::{self, Exchange, Upstream};
 use crate::tresen::{Caller, CheckoutSetup, Inner, Tresen};
 
 /// Settings for opening a till, besides its configuration.
@@ -24,6 +25,7 @@ pub struct Builder {
     drivers: Drivers,
     runtime: Option<Arc<dyn Runtime>>,
     checkout: Option<CheckoutSetup>,
+    server: Option<Arc<dyn Upstream>>,
 }
 
 impl Builder {
@@ -49,6 +51,14 @@ impl Builder {
         self
     }
 
+    /// Sets the server that takes in the till's journal; default the one that `[server]` configures. Reference tables
+    /// and the limit for accounts are taken from there in any case.
+    #[must_use]
+    pub fn server(mut self, server: impl Upstream + 'static) -> Self {
+        self.server = Some(Arc::new(server));
+        self
+    }
+
     /// Opens the till that a configuration file describes.
     ///
     /// # Errors
@@ -68,6 +78,7 @@ impl Builder {
     }
 
     async fn start(self, config: Config, file: Option<PathBuf>) -> Result<Tresen> {
+        let server = sync::choose(self.server, config.server.as_ref())?;
         let runtime = self.runtime.unwrap_or_else(|| Arc::new(SystemRuntime::new()));
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
@@ -78,6 +89,7 @@ impl Builder {
         store.name(name.clone());
         let alerts = Arc::new(Alerts::new(bus.clone(), config.health));
         let vitals = Vitals::new(alerts.clone(), runtime.wall());
+        let reconnect = config.till.reconnect;
         let (for_devices, for_bus) = (store.clone(), bus.clone());
         let shared = Till {
             runtime: runtime.clone(),
@@ -94,6 +106,14 @@ impl Builder {
             registry.attach_configured(id, device, false)?;
         }
         let spool = Spool::start(store.clone(), bus.clone(), routes(&config, &registry), language).await?;
+        store.set_server(server.is_some()).await?;
+        let sync = match server {
+            Some(upstream) => {
+                let settings = config.server.clone().unwrap_or_default();
+                Some(Exchange::start(upstream, &settings, &config.till.name, &store, &bus).await?)
+            }
+            None => None,
+        };
         let serve = config.till.socket;
         let config = Mutex::new(Arc::new(config));
         let (changing, closed) = Default::default();
@@ -108,6 +128,7 @@ impl Builder {
             registry,
             leases,
             checkout,
+            sync,
             changing,
             closed,
             vitals,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast};
-use tresen_hal::Clock;
+use tresen_hal::{Amount, Clock};
 use tresen_payment::{IntentId, Progress, Settled};
 use tresen_printers::Status;
 use tresen_scanners::Scan;
@@ -16,6 +16,7 @@ use crate::class::{Class, DeviceId};
 use crate::health::{Activity, Alert};
 use crate::lease::{End, Target};
 use crate::manager::lock;
+use crate::sync::SyncState;
 
 /// An event and its source.
 ///
@@ -218,6 +219,40 @@ pub enum EventKind {
         /// The reason given.
         why: String,
     },
+    /// The till connected to its server or lost it: connected and local mode.
+    Server(SyncState),
+    /// The server has another journal line under the key of this till's: this one is in quarantine there, and a person
+    /// has to find out whose is right.
+    Quarantined {
+        /// The epoch.
+        epoch: i64,
+        /// The line's sequence number.
+        seq: i64,
+    },
+    /// The server has lines of this till that this database does not have: a backup was restored without saying so, or
+    /// the database was copied. What was written here since has a new epoch.
+    RestoreFound {
+        /// The new epoch.
+        epoch: i64,
+        /// The last line that both have.
+        after: i64,
+    },
+    /// The server was set back and lacks lines that this till has removed since.
+    ServerLacks {
+        /// The last line that the server has.
+        after: i64,
+        /// The first line that this till has.
+        before: i64,
+    },
+    /// A tender was taken from an account in local mode, and the balance did not suffice: `Tresen::unbooked`.
+    AccountUnbooked {
+        /// The account.
+        account: String,
+        /// The amount.
+        amount: Amount,
+        /// Why.
+        why: String,
+    },
     /// The till's socket could not be opened: other programs cannot send commands. Everything else works.
     SocketFailed {
         /// Why.
@@ -271,6 +306,11 @@ impl EventKind {
             Self::LeaseEnded { .. } => "lease-ended",
             Self::LeaseEnding { .. } => "lease-ending",
             Self::LeaseWanted { .. } => "lease-wanted",
+            Self::Server(_) => "server",
+            Self::Quarantined { .. } => "quarantined",
+            Self::RestoreFound { .. } => "restore-found",
+            Self::ServerLacks { .. } => "server-lacks",
+            Self::AccountUnbooked { .. } => "account-unbooked",
             Self::SocketFailed { .. } => "socket-failed",
             Self::StorageFailed { .. } => "storage-failed",
             Self::AlertRaised { .. } => "alert-raised",
@@ -289,6 +329,10 @@ impl EventKind {
                 | Self::Unsettled { .. }
                 | Self::Faulted { .. }
                 | Self::AlertRaised { .. }
+                | Self::Quarantined { .. }
+                | Self::RestoreFound { .. }
+                | Self::ServerLacks { .. }
+                | Self::AccountUnbooked { .. }
         )
     }
 
@@ -304,6 +348,8 @@ impl EventKind {
             | Self::PrintUnknown { why, .. }
             | Self::PrintUnreadable { why, .. }
             | Self::LeaseWanted { why, .. }
+            | Self::Server(SyncState::Local { why, .. })
+            | Self::AccountUnbooked { why, .. }
             | Self::SocketFailed { why }
             | Self::StorageFailed { why }
             | Self::AlertRaised { why, .. } => Some(why),

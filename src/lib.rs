@@ -39,6 +39,7 @@ mod registry;
 pub mod sale;
 mod spool;
 mod store;
+pub mod sync;
 mod tresen;
 
 pub use tresen_cameras as cameras;
@@ -63,8 +64,9 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    JobState, JournalEntry, Listing, NextJob, Origin, Pruned, Query, SaleState, SaleView, SpooledJob, Store,
-    StoredPayment, StoredTicket, Unreadable,
+    BookingState, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Pruned, Query, ReferencePage,
+    ReferenceRow, ReferenceTable, SaleState, SaleView, SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket,
+    Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

@@ -25,6 +25,7 @@ use crate::manager::{
 use crate::sale::{Checkout, KitchenTicket, Sale};
 use crate::spool::{OverduePaper, PrintJob, Spool};
 use crate::store::{Origin, SaleState, SaleView, SpooledJob, Store};
+use crate::sync::Exchange;
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
 /// the last handle, and a [`Printer`], a [`PrintJob`] or a [`Terminal`] that is kept is one, too.
@@ -72,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
     pub(crate) leases: Leases,
+    /// The exchange with the server.
+    pub(crate) sync: Option<Exchange>,
     /// The initial setup of every checkout.
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
@@ -276,6 +279,9 @@ impl Tresen {
         till.leases.close();
         till.vitals.watcher.stop();
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
+        if let Some(sync) = &till.sync {
+            sync.close(deadline).await;
+        }
         let mut closed = till.closed.lock().await;
         if std::mem::replace(&mut *closed, true) {
             return Ok(());
@@ -403,6 +409,13 @@ impl Tresen {
     /// The database cannot be read.
     pub async fn orders(&self, sale: &str) -> Result<Vec<KitchenTicket>> {
         self.0.store.orders(sale).await
+    }
+
+    /// Has the spool look at the kitchen tickets of a sale.
+    pub(crate) async fn print_orders(&self, sale: &str) -> Result<()> {
+        let tickets = self.orders(sale).await?;
+        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
+        Ok(())
     }
 
     pub(crate) async fn order_by(&self, sale: &mut Sale, origin: Origin) -> Result<Vec<KitchenTicket>> {

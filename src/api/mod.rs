@@ -64,6 +64,7 @@ pub mod scanner;
 // Without Unix sockets there is no server.
 #[cfg_attr(not(unix), allow(dead_code))]
 mod serve;
+pub mod server;
 pub mod socket;
 pub mod terminal;
 pub mod till;
@@ -218,6 +219,7 @@ const ROWS: &[Row] = &[
     Row::of::<sale::ReverseCard>(),
     Row::of::<sale::PayCash>(),
     Row::of::<sale::PayOut>(),
+    Row::of::<sale::PayAccount>(),
     Row::of::<sale::PayOther>(),
     Row::of::<sale::GiveBack>(),
     Row::of::<sale::Order>(),
@@ -249,6 +251,11 @@ const ROWS: &[Row] = &[
     Row::of::<listing::Jobs>(),
     Row::of::<listing::Payments>(),
     Row::of::<listing::Journal>(),
+    Row::of::<server::Sync>(),
+    Row::of::<server::RefreshReference>(),
+    Row::of::<server::Reference>(),
+    Row::of::<server::FindReference>(),
+    Row::of::<server::Unbooked>(),
 ];
 
 #[cfg(test)]

@@ -177,6 +177,9 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     let ordered = sale::OrderedSale { tickets: vec![ticket], sale: view.clone() };
     seen.both::<sale::Orders>(json!({ "sale": "s" }), ordered.tickets.clone());
     seen.both::<sale::Order>(step(json!({})), ordered);
+    let owed = of(json!({ "owed": { "balance": "1.00 EUR" } }));
+    let account = sale::AccountPaid { paid: owed, sale: view.clone() };
+    seen.both::<sale::PayAccount>(step(json!({ "account": "4711", "amount": "5.00 EUR" })), account);
     seen.both::<sale::GiveBack>(step(json!({ "attempt": 1 })), view.clone());
     seen.both::<sale::Void>(step(json!({ "why": "left" })), view);
     seen.both::<sale::CheckOut>(
@@ -227,6 +230,20 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<listing::Payments>(page, Default::default());
     let page = json!({ "after": 0, "key": "a/1" });
     seen.both::<listing::Journal>(page, listing::Journal::default().of(till.store()).await.expect("listed"));
+
+    seen.both::<server::Sync>(json!({}), till.sync().await.expect("read"));
+    let local = json!({ "state": { "local": { "since": at, "why": "refused" } }, "tables": [] });
+    seen.both::<server::RefreshReference>(json!({}), of(local));
+    let row = json!({ "id": "17", "body": { "price": 380 } });
+    let table = json!({ "name": "articles", "version": 3, "received_at": at });
+    let page = json!({ "table": table, "rows": [row], "next": "17" });
+    seen.both::<server::Reference>(json!({ "table": "articles", "after": "16", "limit": 1 }), of(page));
+    seen.both::<server::FindReference>(json!({ "table": "articles", "id": "17" }), of(row));
+    let unbooked = json!({
+        "key": "s/1", "sale": "s", "account": "4711", "amount": "5.00 EUR", "state": "unbooked", "reserved": false,
+        "why": "the balance is 1.00 EUR", "at": at,
+    });
+    seen.both::<server::Unbooked>(json!({}), of(json!([unbooked])));
 
     let mut known: Vec<_> = commands().collect();
     known.sort_unstable();

@@ -25,6 +25,7 @@ mod lease;
 mod printer;
 mod sale;
 mod scanner;
+mod server;
 mod terminal;
 mod till;
 

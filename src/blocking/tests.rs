@@ -35,9 +35,10 @@ fn each_handle_can_do_what_its_async_one_can() {
         include_str!("../api/mod.rs"),
         include_str!("../health/mod.rs"),
         leases,
+        include_str!("../sync/till.rs"),
     ];
     // The list of command names is not a method.
-    covers("Tresen", &till, &[include_str!("till.rs")], &[]);
+    covers("Tresen", &till, &[include_str!("till.rs"), include_str!("server.rs")], &[]);
     let printer = include_str!("../manager/printer.rs");
     covers("Printer", &[printer], &[include_str!("printer.rs")], &[]);
     // Accessors of a print's state.
@@ -51,9 +52,10 @@ fn each_handle_can_do_what_its_async_one_can() {
     // Accessors of a sale, available through `Deref`.
     let known =
         ["drawer", "epoch", "id", "is_pending", "open_amount", "rev", "signing", "state", "tenders", "ticket", "view"];
-    covers("Sale", &[include_str!("../sale/process.rs")], &[include_str!("sale.rs")], &known);
+    let sale = [include_str!("../sale/process.rs"), include_str!("../sale/account.rs")];
+    covers("Sale", &sale, &[include_str!("sale.rs")], &known);
     // Set up through `Checkout::with`.
-    let setup = ["compose", "drawer", "sign_within", "signer"];
+    let setup = ["compose", "drawer", "order", "patience", "sign_within", "signer"];
     covers("Checkout", &[include_str!("../sale/checkout.rs")], &[include_str!("checkout.rs")], &setup);
     // Accessors of an event and its source; `next` is that of the iterator.
     let event = ["device", "name", "next", "why"];

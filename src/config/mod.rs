@@ -32,6 +32,7 @@ mod read;
 mod reconnect;
 mod route;
 mod routes;
+mod server;
 mod stations;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub use self::plan::{AwayPlan, PrintersAt, Redirected, RoutePlan};
 pub use self::problem::{Problem, Severity};
 pub use self::reconnect::Reconnect;
 pub use self::route::{FailBack, PaperKind, Route};
+pub use self::server::Server;
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
@@ -61,6 +63,8 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// The server that takes in the till's journal.
+    pub server: Option<Server>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
     pub stations: BTreeMap<String, Station>,
     /// Print routes by name.

@@ -1,6 +1,7 @@
 //! Sales: lines, taxes, tenders, the receipt, and the order of payment, signature, number and print job. Each step is
 //! stored before the next begins.
 
+mod account;
 mod checkout;
 mod export;
 mod order;
@@ -14,6 +15,7 @@ mod vat;
 pub(crate) use order::NewTicket;
 
 pub use crate::language::Language;
+pub use account::OnAccount;
 pub use checkout::{Checkout, Sold};
 pub use export::append_csv;
 pub use order::{KitchenTicket, OrderLine, Ordered};

@@ -7,6 +7,8 @@
 //!
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
+pub(crate) mod accounts;
+mod chain;
 pub(crate) mod failure;
 mod health;
 mod jobs;
@@ -17,6 +19,8 @@ mod lock;
 mod meta;
 mod orders;
 mod origin;
+pub(crate) mod outbox;
+pub(crate) mod reference;
 mod retention;
 mod sales;
 mod schema;
@@ -33,13 +37,18 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
+pub use accounts::{BookingState, StoredBooking};
+pub use chain::Hash;
 pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
 pub(crate) use leases::{Basis, LeaseNote};
 pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
+pub(crate) use orders::OrderPlan;
 pub use origin::Origin;
+pub use outbox::OutboxEntry;
+pub use reference::{ReferencePage, ReferenceRow, ReferenceTable};
 pub use retention::Pruned;
 pub(crate) use sales::{Closing, NewTender, changed};
 pub use sales::{SaleState, SaleView, StoredTicket};
@@ -233,6 +242,11 @@ impl Store {
     /// When leases have to be looked at.
     pub(crate) fn lease_alarm(&self) -> &Arc<Alarm> {
         &self.0.lease_alarm
+    }
+
+    /// 64 random bits, for jitter.
+    pub(crate) fn random(&self) -> u64 {
+        self.0.runtime.random()
     }
 
     /// The current time in its stored form.
