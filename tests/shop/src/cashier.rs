@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tresen::printers::DrawerPin;
 use tresen::sale::{Checkout, Line, Sale, Sold, TenderState, Vat};
 use tresen::scanners::Symbology;
-use tresen::printers::DrawerPin;
 use tresen::{Amount, Origin, Payment, Print, Receipt, SaleState};
 
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
+use crate::invariants::server::ACCOUNTS;
 use crate::invariants::{foot, head};
 use crate::notebook::SaleNote;
 use crate::world::TERMINALS;
@@ -197,7 +198,8 @@ impl Cashier {
     async fn pay(&mut self, counter: &Counter, sale: &mut Sale) {
         let open = sale.open_amount().minor();
         let part = Amount::eur(1 + self.dice.below(open as u64) as i64);
-        match self.dice.below(10) {
+        match self.dice.below(11) {
+            10 => self.pay_on_account(counter, sale, part).await,
             0..=4 => self.pay_by_card(counter, sale, Amount::eur(open)).await,
             5 | 6 => self.pay_by_card(counter, sale, part).await,
             7 => self.pay_by_voucher(counter, sale, part).await,
@@ -256,6 +258,17 @@ impl Cashier {
         if taken.is_ok() {
             note_tender(counter, sale);
         }
+    }
+
+    /// A customer with an account at the server, in local mode against the balance last seen.
+    async fn pay_on_account(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
+        let Ok(accounts) = counter.till.accounts() else { return };
+        let account = ACCOUNTS[self.dice.index(ACCOUNTS.len())];
+        offered(counter, sale.id());
+        counter.world.notebook().count("on account");
+        let what = format!("takes {amount} from the account of {account}");
+        let call = sale.pay_account(&accounts, account, amount);
+        counter.call(&self.name, what, SECONDS_61, call).await.ok();
     }
 
     /// The customer wants another way: what was taken goes back.

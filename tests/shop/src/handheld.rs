@@ -32,6 +32,8 @@ pub struct Handheld {
     queues: bool,
     /// The last lease of it that it has heard of.
     lease: Option<Key>,
+    /// One that it has let go, and the till knows.
+    old: Option<Key>,
     /// The sale that it is at.
     mine: Option<String>,
     articles: u32,
@@ -42,7 +44,7 @@ impl Handheld {
     /// The `n`th handheld; it uses the terminals in turn.
     pub fn new(n: usize, radio: Arc<Radio>, plan: &Plan, mut dice: Dice) -> Self {
         let (terminal, queues) = (TERMINALS[n % TERMINALS.len()], !plan.has_faults() || dice.percent(70));
-        Self { radio, dice, terminal, queues, lease: None, mine: None, articles: 0, jobs: 0 }
+        Self { radio, dice, terminal, queues, lease: None, old: None, mine: None, articles: 0, jobs: 0 }
     }
 
     async fn work(&mut self, counter: &Counter) {
@@ -63,6 +65,9 @@ impl Handheld {
                 if parked.is_some() {
                     self.mine = parked;
                     continue;
+                }
+                if self.dice.percent(30) {
+                    self.comes_late(counter).await;
                 }
                 let due = world.customers.due().unwrap_or(world.plan.length).saturating_sub(world.story.time());
                 let pause = due.clamp(Duration::from_secs(1), Duration::from_secs(300)) + self.dice.millis(0, 3_000);
@@ -256,16 +261,22 @@ impl Handheld {
             note.into_iter().for_each(|note| note.released = true);
         }
         let release = lease::Release { target: key.target.clone() };
-        self.radio.ask(counter, Some(key), release, AT_ONCE).await;
+        if let Answer::Reply(_) = self.radio.ask(counter, Some(key.clone()), release, AT_ONCE).await {
+            self.old = Some(key);
+        }
     }
 
     /// A call that the dropped handheld had begun comes late, under its old lease.
     async fn comes_late(&mut self, counter: &Counter) {
-        let Some(key) = self.lease.take() else { return };
+        let (key, released) = match (self.lease.take(), self.old.take()) {
+            (Some(key), _) => (key, false),
+            (None, Some(key)) => (key, true),
+            _ => return,
+        };
         let newer = |counter: &Counter| {
             counter.world.notebook().leases.get(self.terminal).is_some_and(|note| note.token > key.token)
         };
-        let overtaken = newer(counter);
+        let overtaken = released || newer(counter);
         let status = tresen::api::terminal::Status { terminal: self.terminal.to_owned() };
         let answer = self.radio.ask(counter, Some(key.clone()), status, SECONDS_61).await;
         counter.world.notebook().count("late calls");
@@ -326,7 +337,12 @@ impl Handheld {
         None
     }
 
-    async fn ask<C: Command + std::fmt::Debug>(&self, counter: &Counter, command: C, bound: Duration) -> Answer<C::Reply> {
+    async fn ask<C: Command + std::fmt::Debug>(
+        &self,
+        counter: &Counter,
+        command: C,
+        bound: Duration,
+    ) -> Answer<C::Reply> {
         self.radio.ask(counter, None, command, bound).await
     }
 }
@@ -336,7 +352,7 @@ impl Actor for Handheld {
         Box::pin(async move {
             let radio = self.radio.clone();
             // A lease of a device ends with the till.
-            self.lease = None;
+            (self.lease, self.old) = (None, None);
             self.leaves_queue(counter);
             // It was dropped just before the till died.
             radio.replaced(counter).await;
@@ -384,7 +400,10 @@ fn note_grant(counter: &Counter, terminal: &str, grant: &Grant, came: Duration) 
     if let Some((other, since)) = queue.iter().find(|(_, since)| *since < came)
         && !world.plan.has_faults()
     {
-        wrong = Some(format!("{} came at {came:?} and got {terminal} before {other}, who waits since {since:?}", grant.holder));
+        wrong = Some(format!(
+            "{} came at {came:?} and got {terminal} before {other}, who waits since {since:?}",
+            grant.holder
+        ));
     }
     let note = LeaseNote { holder: grant.holder.clone(), token: grant.key.token, used: came, released: false };
     notebook.leases.insert(terminal.to_owned(), note);

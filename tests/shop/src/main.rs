@@ -67,6 +67,7 @@ fn arguments() -> Result<Arguments, String> {
             "--queues" => told.plan = Plan::queues(),
             "--first" => told.first = true,
             "--trace" => trace = true,
+            "--help" => return Err("Runs shops by their seeds.".into()),
             _ => return Err(format!("unknown option `{word}`")),
         }
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// The size of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
+    /// The option of the command that means this plan.
+    pub option: &'static str,
     /// Virtual time during which customers come; closing the shop takes longer.
     pub length: Duration,
     /// Customers.
@@ -23,6 +25,7 @@ impl Plan {
     /// A few minutes, for `cargo test`.
     pub fn short() -> Self {
         Self {
+            option: "--short ",
             length: Duration::from_secs(240),
             sales: 16,
             faults: 16,
@@ -35,6 +38,7 @@ impl Plan {
     /// 20 minutes of a busy shop.
     pub fn default_length() -> Self {
         Self {
+            option: "",
             length: Duration::from_secs(20 * 60),
             sales: 60,
             faults: 40,
@@ -47,6 +51,7 @@ impl Plan {
     /// Two hours in which nothing goes wrong and all handhelds queue for three terminals: who came first is served first.
     pub fn queues() -> Self {
         Self {
+            option: "--queues ",
             length: Duration::from_secs(2 * 3600),
             sales: 1_200,
             faults: 0,
@@ -64,6 +69,7 @@ impl Plan {
     /// A day of 16 hours.
     pub fn day() -> Self {
         Self {
+            option: "--day ",
             length: Duration::from_secs(16 * 3600),
             sales: 2_000,
             faults: 400,

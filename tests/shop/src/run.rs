@@ -26,6 +26,8 @@ use crate::world::{Fuse, World};
 pub struct Run {
     /// What it was made of.
     pub seed: u64,
+    /// The option of the command that means its plan.
+    pub option: &'static str,
     /// What happened, a line each, if the plan keeps them.
     pub lines: Vec<String>,
     /// How many lines there were, and their digest: two runs that differ in a byte differ in it.
@@ -84,6 +86,7 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
     notebook.counts.insert("sales", closed as u64);
     Run {
         seed,
+        option: plan.option,
         lines: world.story.lines(),
         digest: world.story.digest(),
         violation: world.violation(),
@@ -180,7 +183,11 @@ impl fmt::Display for Run {
         };
         writeln!(f, "seed {}: {violation}\n\nthe last steps:", self.seed)?;
         self.story.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
-        write!(f, "\nits digest is {:016x} after {} lines", self.digest.1, self.digest.0)
+        write!(
+            f,
+            "\nits digest is {:016x}; run it again: cargo run --release -p tresen-shop -- {}--seed {} --trace",
+            self.digest.1, self.option, self.seed
+        )
     }
 }
 

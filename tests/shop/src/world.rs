@@ -12,11 +12,13 @@ use tresen::hal::runtime::{SimulatedRuntime, Work, Worker};
 use tresen::payment::zvt;
 use tresen::printers::{self, escpos};
 use tresen::scanners::serial;
-use tresen::{Clock, Result, Runtime};
+use tresen::sync::sim::Server;
+use tresen::{Amount, Clock, Result, Runtime};
 
 use crate::customers::Customers;
 use crate::dice::Dice;
 use crate::invariants::paper::Rolls;
+use crate::invariants::server::ACCOUNTS;
 use crate::notebook::Notebook;
 use crate::place::Place;
 use crate::plan::Plan;
@@ -44,6 +46,8 @@ pub struct World {
     pub scanners: Vec<Arc<ScannerPlace>>,
     /// The ways from the handhelds to the till.
     pub radios: Vec<Arc<Radio>>,
+    /// The server, which keeps what it has.
+    pub server: Server,
     /// Who is still to be served.
     pub customers: Customers,
     /// What people know.
@@ -96,6 +100,7 @@ impl World {
             terminals: terminals(dice),
             scanners: ["hand", "belt"].into_iter().map(|name| scanner(name, dice)).collect(),
             radios: (0..handhelds).map(|n| Radio::new(format!("handheld {}", n + 1), dice.fork())).collect(),
+            server: server(dice),
             customers: Customers::of(plan, dice),
             notebook: Mutex::default(),
             rolls: Mutex::default(),
@@ -246,6 +251,14 @@ impl World {
     fn death(&self) -> MutexGuard<'_, Death> {
         self.death.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn server(dice: &mut Dice) -> Server {
+    let server = Server::new();
+    for account in ACCOUNTS {
+        server.set_balance(account, Amount::eur(dice.below(500_00) as i64));
+    }
+    server
 }
 
 fn printers(dice: &mut Dice) -> Vec<Arc<PrinterPlace>> {

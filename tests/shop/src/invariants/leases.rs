@@ -30,7 +30,9 @@ pub async fn end_in_time(counter: &Counter) {
             let latest = (radio.active(now) + LEASE).saturating_sub(now) + Duration::from_secs(1);
             if Duration::try_from(left).unwrap_or_default() > latest {
                 let active = radio.active(now);
-                counter.world.violated(format!("{what} lasts {left:?} longer, its holder did nothing since {active:?}"));
+                counter
+                    .world
+                    .violated(format!("{what} lasts {left:?} longer, its holder did nothing since {active:?}"));
             }
         }
     }
