@@ -83,7 +83,6 @@ impl Builder {
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
         let language = config.till.language;
-        let reconnect = config.till.reconnect;
         let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
         let name: Arc<str> = config.till.name.as_str().into();
         store.name(name.clone());
