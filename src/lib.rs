@@ -30,6 +30,7 @@ mod class;
 pub mod config;
 mod drivers;
 mod event;
+pub mod export;
 mod find;
 mod manager;
 mod registry;
@@ -60,8 +61,8 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{Print, PrintJob};
 pub use store::{
-    JobState, JournalEntry, Listing, NextJob, Origin, Pruned, Query, SaleState, SaleView, SpooledJob, Store,
-    StoredPayment, StoredTicket, Unreadable,
+    Backup, Extent, JobState, JournalEntry, Listing, NextJob, Origin, Progress, Pruned, Query, Restored, SaleState,
+    SaleView, SpooledJob, Store, StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

@@ -2,7 +2,6 @@
 //! stored before the next begins.
 
 mod checkout;
-mod export;
 mod process;
 mod receipt;
 mod sign;
@@ -11,7 +10,6 @@ mod ticket;
 mod vat;
 
 pub use checkout::{Checkout, Sold};
-pub use export::append_csv;
 pub use process::Sale;
 pub use receipt::Language;
 pub use sign::{Signature, Signer, Signing};

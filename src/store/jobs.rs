@@ -330,6 +330,15 @@ impl Store {
     }
 }
 
+/// Parks the waiting jobs of a restored backup, which may have been printed since it was made; returns their number.
+pub(super) fn doubt_waiting(db: &Connection, at: &str) -> rusqlite::Result<usize> {
+    db.execute(
+        "UPDATE jobs SET state = 'unknown', error = 'a backup was restored: it may have been printed since',
+         changed_at = ?1 WHERE state IN ('queued', 'printing')",
+        [at],
+    )
+}
+
 /// Queues a job inside the caller's transaction.
 pub(super) fn queue(
     db: &Connection,
@@ -427,7 +436,7 @@ struct Version {
     v: u32,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "seq, id, route, state, attempt, copy, printer, proof, error, queued_at, changed_at, station, source, operator";
 /// The column of `content`, when selected after [`COLUMNS`].
 const CONTENT: usize = 14;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 use rusqlite::{Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Result};
 
 use super::Store;
@@ -44,7 +44,7 @@ pub struct Listing<T> {
 }
 
 /// A row that this version cannot read. It is left unchanged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Unreadable {
     /// Its position in the listing.

@@ -25,6 +25,8 @@ pub(super) struct Lock {
 pub(super) struct Witness {
     /// The till's id; empty if unknown.
     pub(super) till: String,
+    /// Its epoch; 0 if unknown.
+    pub(super) epoch: i64,
     /// Ids of the last openings; more than one while an opening is in progress.
     pub(super) openings: Vec<String>,
     /// The number of the journal's last line.
@@ -87,9 +89,10 @@ impl Lock {
     /// Overwrites in place and truncates afterwards: a reader never finds it empty.
     fn write(&mut self) -> std::io::Result<()> {
         let text = format!(
-            "{}till = {}\nopenings = {}\nreached = {}\n",
+            "{}till = {}\nepoch = {}\nopenings = {}\nreached = {}\n",
             self.holder,
             self.witness.till,
+            self.witness.epoch,
             self.witness.openings.join(" "),
             self.witness.reached
         );
@@ -145,6 +148,7 @@ impl Witness {
     fn read(text: &str) -> Self {
         Self {
             till: value(text, "till").unwrap_or_default().to_owned(),
+            epoch: value(text, "epoch").and_then(|n| n.parse().ok()).unwrap_or_default(),
             openings: value(text, "openings").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             reached: value(text, "reached").and_then(|n| n.parse().ok()).unwrap_or_default(),
         }

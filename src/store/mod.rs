@@ -7,6 +7,7 @@
 //!
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
+mod backup;
 pub(crate) mod failure;
 mod jobs;
 mod journal;
@@ -14,6 +15,8 @@ mod listing;
 mod lock;
 mod meta;
 mod origin;
+pub(crate) mod records;
+mod restore;
 mod retention;
 mod sales;
 mod schema;
@@ -30,11 +33,13 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
+pub use backup::{Backup, Extent, Progress};
 pub(crate) use jobs::{JobEnd, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
+pub use restore::Restored;
 pub use retention::Pruned;
 pub(crate) use sales::{Closing, NewTender, Paper, changed};
 pub use sales::{SaleState, SaleView, StoredTicket};
@@ -134,9 +139,10 @@ impl Store {
     /// The epoch of this database, from 1. It is incremented when a backup has replaced a file that had continued: a
     /// number assigned afterwards may have been assigned before, and only the epoch distinguishes the two.
     ///
-    /// A restored backup is recognised by the lock file, which records the state of the database beside it: a database
-    /// that is behind it, or that was moved here without it, begins a new epoch. A backup that restores its lock file
-    /// too cannot be recognised; call [`Store::new_epoch`] after restoring one.
+    /// [`Store::restore`] begins one. A backup that was put here otherwise is recognised by a mark that
+    /// [`Store::backup`] leaves in it, or by the lock file, which records the state of the database beside it: a database
+    /// that is behind it, or that was moved here without it, begins a new epoch. A copy that was made by other means and
+    /// restored together with its lock file cannot be recognised; call [`Store::new_epoch`] after restoring one.
     pub fn epoch(&self) -> i64 {
         self.0.epoch.load(Ordering::Relaxed)
     }
@@ -147,7 +153,7 @@ impl Store {
     /// [`Kind::Storage`].
     pub async fn new_epoch(&self) -> Result<i64> {
         let at = self.now();
-        let epoch = self.write(move |db| Ok(meta::raise_epoch(db, &at, "asked for")?)).await?;
+        let epoch = self.write(move |db| Ok(meta::raise_epoch(db, &at, "asked for", 0)?)).await?;
         self.0.epoch.store(epoch, Ordering::Relaxed);
         Ok(epoch)
     }

@@ -448,7 +448,7 @@ fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
     record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")).into())
 }
 
-fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
+pub(super) fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
     let mut find = db.prepare_cached(
         "SELECT rev, state, epoch, number, original, minor, currency, body, signature, drawer, opened_at, closed_at,
          station, source, operator FROM sales WHERE id = ?1",
