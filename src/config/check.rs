@@ -46,6 +46,7 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
         self::device(&check, &path, device, &mut faults);
     }
     shared(config, drivers, &mut faults);
+    super::stations::check(config, &mut faults);
     for (route, printers) in &config.routes {
         self::route(config, route, printers, &mut faults);
     }

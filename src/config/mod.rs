@@ -26,6 +26,7 @@
 mod check;
 mod problem;
 mod read;
+mod stations;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +36,7 @@ use tresen_hal::{Address, Currency, Error, Result};
 
 pub(crate) use self::check::holds;
 pub use self::problem::{Problem, Severity};
+pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
 use crate::sale::Language;
@@ -47,6 +49,8 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
+    pub stations: BTreeMap<String, Station>,
     /// Print routes: a name, and the printers to try in order.
     pub routes: BTreeMap<String, Vec<String>>,
     /// Patterns of in-store codes: weight and price in an EAN.

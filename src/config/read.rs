@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 use tresen_hal::Address;
@@ -153,13 +155,13 @@ fn advice(text: &str, offset: usize) -> Option<&'static str> {
     None
 }
 
-struct Reader {
-    config: Config,
+pub(super) struct Reader {
+    pub(super) config: Config,
     faults: Vec<Fault>,
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 3] = ["till", "routes", "in-store"];
+const SECTIONS: [&str; 4] = ["till", "stations", "routes", "in-store"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -168,6 +170,7 @@ impl Reader {
             let path = Path::of(&[key.get_ref()]);
             match &**key.get_ref() {
                 "till" => self.till(&path, value),
+                "stations" => self.stations(&path, value),
                 "routes" => self.routes(&path, value),
                 "in-store" => {
                     self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
@@ -312,7 +315,12 @@ impl Reader {
         }
     }
 
-    fn table<'v, 'i>(&mut self, path: &Path, value: &'v Spanned<DeValue<'i>>, like: &str) -> Option<&'v DeTable<'i>> {
+    pub(super) fn table<'v, 'i>(
+        &mut self,
+        path: &Path,
+        value: &'v Spanned<DeValue<'i>>,
+        like: &str,
+    ) -> Option<&'v DeTable<'i>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let what = format!("expected a table; found {}", kind(value.get_ref()));
@@ -322,7 +330,7 @@ impl Reader {
     }
 
     /// A list of strings, each with its path. A list that cannot be read completely is empty.
-    fn texts(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Vec<(Path, String)> {
+    pub(super) fn texts(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Vec<(Path, String)> {
         let Some(list): Option<&DeArray<'_>> = value.get_ref().as_array() else {
             let what = format!("expected a list of texts, such as [\"a\", \"b\"]; found {}", kind(value.get_ref()));
             self.fault(Fault::error(path.clone(), what));
@@ -338,7 +346,7 @@ impl Reader {
         texts
     }
 
-    fn text(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    pub(super) fn text(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let text = value.get_ref().as_str().map(str::to_owned);
         if text.is_none() {
             let what = format!("expected text in quotes; found {}", kind(value.get_ref()));
@@ -347,7 +355,7 @@ impl Reader {
         text
     }
 
-    fn filled(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    pub(super) fn filled(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let text = self.text(path, value)?;
         if text.trim().is_empty() {
             self.fault(Fault::error(path.clone(), "must not be empty"));
@@ -356,7 +364,20 @@ impl Reader {
         Some(text)
     }
 
-    fn fault(&mut self, fault: Fault) {
+    /// A positive duration, such as `"30s"`.
+    // For the sections and keys to come.
+    #[allow(dead_code)]
+    pub(super) fn duration(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
+        let read = value.get_ref().as_str().and_then(|text| text.parse::<SignedDuration>().ok());
+        let read = read.filter(SignedDuration::is_positive).and_then(|duration| Duration::try_from(duration).ok());
+        if read.is_none() {
+            let what = format!("expected a duration such as \"30s\" or \"3m\"; found {}", kind(value.get_ref()));
+            self.fault(Fault::error(path.clone(), what));
+        }
+        read
+    }
+
+    pub(super) fn fault(&mut self, fault: Fault) {
         self.faults.push(fault);
     }
 }
@@ -368,7 +389,7 @@ fn sections() -> Vec<&'static str> {
 }
 
 /// A value's type, for messages.
-fn kind(value: &DeValue<'_>) -> String {
+pub(super) fn kind(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the text {text:?}"),
         DeValue::Integer(integer) => format!("the number {integer}"),
@@ -381,6 +402,6 @@ fn kind(value: &DeValue<'_>) -> String {
 }
 
 /// `a`, `b`, `c`
-fn quoted(names: &[&str]) -> String {
+pub(super) fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

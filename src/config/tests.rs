@@ -448,3 +448,20 @@ fn a_till_answers_on_its_socket_unless_told_otherwise() {
     assert!(!socket("[till]\nsocket = false\n"));
     assert!(socket("[till]\nsocket = true\n"));
 }
+
+#[test]
+fn stations_have_fixed_devices() {
+    let text = "[terminals.bar]\naddress = 'zvt+tcp://x'\n[stations.'handheld 7']\nterminal = 'bar'\n";
+    let config = Config::parse(text, "till.toml", &Drivers::standard()).expect("right");
+    assert_eq!(config.stations["handheld 7"].device(Class::Terminal), Some("bar"));
+    assert_eq!(config.stations["handheld 7"].device(Class::Printer), None);
+
+    let wrong = |line: &str| {
+        let error = Config::parse(&format!("{text}{line}\n"), "till.toml", &Drivers::standard()).expect_err(line);
+        error.to_string()
+    };
+    let unknown = wrong("printer = 'belt'");
+    assert!(unknown.starts_with("till.toml:5: ") && unknown.contains("unknown printer `belt`"), "{unknown}");
+    let key = wrong("camera = 'x'");
+    assert!(key.starts_with("till.toml:5: ") && key.contains("expected one of `terminal`, `printer`"), "{key}");
+}

@@ -10,11 +10,14 @@ use tresen_hal::{Error, Kind, Result};
 use super::failure::{file, sql_error};
 use super::lock::{beside, own};
 
-/// One entry per step; never changed once released. The version is the number of steps applied.
+/// One entry per step, in parts; never changed once released. The version is the number of steps applied.
 ///
 /// Times are RFC 3339 with six decimals, so that they sort as text. Money is in the currency's minor unit, negative
 /// where the customer gets it back. `station`, `source` and `operator` come from the caller: [`super::Origin`].
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&[&str]; 1] = [&[CORE]];
+
+/// Payments, journal, print jobs, sales.
+const CORE: &str = "
     -- The till's id and epoch, and the id of the last opening.
     CREATE TABLE meta (
         key           TEXT PRIMARY KEY,
@@ -148,7 +151,7 @@ const MIGRATIONS: [&str; 1] = ["
         operator      TEXT,
         UNIQUE (sale, attempt)
     ) STRICT;
-"];
+";
 
 /// Opens the database, creating or migrating it as needed.
 pub(super) fn open(path: &Path, till: &str) -> Result<Connection> {
@@ -231,8 +234,8 @@ fn migrate(db: &mut Connection, till: &str) -> rusqlite::Result<()> {
     if done == MIGRATIONS.len() {
         return Ok(());
     }
-    for migration in &MIGRATIONS[done..] {
-        step.execute_batch(migration)?;
+    for part in MIGRATIONS[done..].iter().copied().flatten() {
+        step.execute_batch(part)?;
     }
     if done == 0 {
         super::meta::set(&step, "till", till)?;
