@@ -228,6 +228,8 @@ const ROWS: &[Row] = &[
     Row::of::<till::Detach>(),
     Row::of::<till::Reload>(),
     Row::of::<till::OpenJobs>(),
+    Row::of::<till::Backup>(),
+    Row::of::<till::Export>(),
     Row::of::<till::NewId>(),
 ];
 

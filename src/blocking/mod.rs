@@ -21,6 +21,7 @@ mod camera;
 mod checkout;
 mod device;
 mod events;
+mod export;
 mod printer;
 mod sale;
 mod scanner;

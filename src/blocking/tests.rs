@@ -28,9 +28,14 @@ fn covers(handle: &str, sources: &[&str], blocking: &[&str], otherwise: &[&str])
 #[test]
 fn each_handle_can_do_what_its_async_one_can() {
     let (device, on) = (include_str!("../manager/device.rs"), include_str!("device.rs"));
-    let till = [include_str!("../tresen.rs"), include_str!("../registry.rs"), include_str!("../api/mod.rs")];
+    let till = [
+        include_str!("../tresen.rs"),
+        include_str!("../registry.rs"),
+        include_str!("../api/mod.rs"),
+        include_str!("../export/till.rs"),
+    ];
     // The list of command names is not a method.
-    covers("Tresen", &till, &[include_str!("till.rs")], &[]);
+    covers("Tresen", &till, &[include_str!("till.rs"), include_str!("export.rs")], &[]);
     let printer = include_str!("../manager/printer.rs");
     covers("Printer", &[printer], &[include_str!("printer.rs")], &[]);
     // Accessors of a print's state.

@@ -24,6 +24,7 @@ mod mapping;
 mod range;
 mod run;
 mod sheet;
+mod till;
 
 use std::fmt;
 use std::str::FromStr;

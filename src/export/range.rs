@@ -42,10 +42,22 @@ mod tests {
         let berlin = TimeZone::get("Europe/Berlin").expect("a known zone");
         let from = |text: &str| start(text, &berlin).expect("a time").to_string();
         let to = |text: &str| end(text, &berlin).expect("a time").to_string();
-        assert_eq!((from("2026-01-02"), to("2026-01-02")), ("2026-01-01T23:00:00Z".into(), "2026-01-02T23:00:00Z".into()));
-        assert_eq!((from("2026-03-29"), to("2026-03-29")), ("2026-03-28T23:00:00Z".into(), "2026-03-29T22:00:00Z".into()));
-        assert_eq!((from("2026-10-25"), to("2026-10-25")), ("2026-10-24T22:00:00Z".into(), "2026-10-25T23:00:00Z".into()));
-        assert_eq!((from("2026-07-01T14:00"), to("2026-07-01 14:00")), ("2026-07-01T12:00:00Z".into(), "2026-07-01T12:00:00Z".into()));
+        assert_eq!(
+            (from("2026-01-02"), to("2026-01-02")),
+            ("2026-01-01T23:00:00Z".into(), "2026-01-02T23:00:00Z".into())
+        );
+        assert_eq!(
+            (from("2026-03-29"), to("2026-03-29")),
+            ("2026-03-28T23:00:00Z".into(), "2026-03-29T22:00:00Z".into())
+        );
+        assert_eq!(
+            (from("2026-10-25"), to("2026-10-25")),
+            ("2026-10-24T22:00:00Z".into(), "2026-10-25T23:00:00Z".into())
+        );
+        assert_eq!(
+            (from("2026-07-01T14:00"), to("2026-07-01 14:00")),
+            ("2026-07-01T12:00:00Z".into(), "2026-07-01T12:00:00Z".into())
+        );
         assert_eq!(from("2026-07-01T14:00:00Z"), "2026-07-01T14:00:00Z");
         assert_eq!(from("2026-07-01T14:00:00+05:00"), "2026-07-01T09:00:00Z");
         for wrong in ["", "yesterday", "2026-02-30", "02.01.2026", "2026-01-02T25:00"] {

@@ -308,4 +308,5 @@ fn prune(from: &Path, folder: &Path, till: &str, keep: usize) -> Result<Vec<Path
 const STEP: std::ffi::c_int = 256;
 /// The time in a backup's name.
 const NAME_TIME: &str = "%Y%m%dT%H%M%SZ";
-pub(super) const IN_USE: [rusqlite::ErrorCode; 2] = [rusqlite::ErrorCode::DatabaseBusy, rusqlite::ErrorCode::DatabaseLocked];
+pub(super) const IN_USE: [rusqlite::ErrorCode; 2] =
+    [rusqlite::ErrorCode::DatabaseBusy, rusqlite::ErrorCode::DatabaseLocked];

@@ -63,16 +63,16 @@ impl Store {
 }
 
 fn restore(backup: &Path, to: &Path, at: Timestamp) -> Result<Restored> {
-    let source = schema::open_read_only(backup)?;
-    sound(&source, backup)?;
     if same(backup, to) {
         return Err(Error::new(Kind::Input, "is the database itself, not a backup of it").at(backup.display()));
     }
+    let source = schema::open_read_only(backup)?;
+    sound(&source, backup)?;
     let mut wait = Wait::begin(to)?;
     while !wait.try_lock()? {}
     let mut lock = Lock::taken(wait, &super::stamp(at))?;
     let there = to.metadata().is_ok_and(|file| file.len() > 0);
-    let replaced = if there { settle(to)? } else { None };
+    let replaced = if there { extent_of(to)? } else { None };
     let extent = Extent::read(&source).map_err(|e| sql_error(e, backup))?;
     if let Some(replaced) = &replaced
         && replaced.till != extent.till
@@ -101,6 +101,9 @@ fn restore(backup: &Path, to: &Path, at: Timestamp) -> Result<Restored> {
     };
     let backup = copy(&source, backup, &part, &mut |_| (), change)?;
     part.sync()?;
+    if there {
+        settle(to)?;
+    }
     let kept = if there { Some(keep(to, at)?) } else { None };
     part.rename(to)?;
     let (epoch, reached, opening) = now;
@@ -110,17 +113,23 @@ fn restore(backup: &Path, to: &Path, at: Timestamp) -> Result<Restored> {
     Ok(Restored { path: to.to_owned(), epoch, backup, parked, kept, replaced })
 }
 
-/// Brings all of the old database into its one file, and reads how far it came. `None` if it is damaged.
-fn settle(path: &Path) -> Result<Option<Extent>> {
-    let settled = Connection::open(path).and_then(|db| {
+/// How far the old database came; `None` if it is damaged.
+fn extent_of(path: &Path) -> Result<Option<Extent>> {
+    with_old(path, Extent::read)
+}
+
+/// Brings all of the old database into its one file, and removes the WAL, which must not meet the restored database.
+fn settle(path: &Path) -> Result<()> {
+    with_old(path, |db| db.pragma_update(None, "journal_mode", "DELETE")).map(|_| ())
+}
+
+fn with_old<T>(path: &Path, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>> {
+    let done = Connection::open(path).and_then(|db| {
         db.busy_timeout(schema::BUSY)?;
-        let extent = Extent::read(&db)?;
-        // Removes the WAL, which must not meet the restored database.
-        db.pragma_update(None, "journal_mode", "DELETE")?;
-        Ok(extent)
+        work(&db)
     });
-    match settled {
-        Ok(extent) => Ok(Some(extent)),
+    match done {
+        Ok(done) => Ok(Some(done)),
         Err(error) if matches!(error.sqlite_error_code(), Some(code) if IN_USE.contains(&code)) => {
             Err(sql_error(error, path))
         }

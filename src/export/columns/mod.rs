@@ -11,8 +11,8 @@ use super::What;
 use super::cell::{ColumnKind, Value};
 use crate::store::Origin;
 
-pub(super) use journal::ENTRIES;
 pub(super) use jobs::JOBS;
+pub(super) use journal::ENTRIES;
 pub(super) use payments::{PAYMENTS, PaymentRow};
 pub(super) use sales::{LINES, LineRow, TAXES, TICKETS, TaxRow};
 

@@ -137,7 +137,9 @@ pub(in crate::export) static PAYMENTS: &[Column<PaymentRow>] = &[
     column("reference", Text, "the attempt that it reverses, or the reference of another means", |row, _| {
         row.reference.as_ref().into()
     }),
-    column("reversed_by", Text, "the key of the transaction that reversed it", |row, _| row.reversed_by.as_ref().into()),
+    column("reversed_by", Text, "the key of the transaction that reversed it", |row, _| {
+        row.reversed_by.as_ref().into()
+    }),
     column("card", Text, "the name of the card", |row, _| row.charged(|charge| charge.card_name.as_ref())),
     column("card_number", Text, "the card number, masked", |row, _| row.charged(|charge| charge.masked_pan.as_ref())),
     column("receipt", Text, "the receipt number of the terminal", |row, _| {

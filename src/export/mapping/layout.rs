@@ -3,8 +3,8 @@
 use tresen_hal::{Error, Kind, Result};
 
 use super::{Mapped, MappedOrigin, Mapping, Place};
-use crate::export::columns::{ColumnInfo, columns};
 use crate::export::What;
+use crate::export::columns::{ColumnInfo, columns};
 
 /// The columns of the output, and the rows to keep.
 #[derive(Debug, Clone)]

@@ -66,7 +66,7 @@ pub(super) use layout::{Field, Layout, Origin};
 /// Columns and settings of an export: a TOML file.
 ///
 /// Every key is optional; an unknown key, column or value is an error that names line, key and what is expected.
-/// `docs/mapping.toml` in the repository shows all keys.
+/// `examples/mapping.toml` in the repository shows all keys.
 #[derive(Debug, Clone)]
 pub struct Mapping {
     what: Option<What>,

@@ -82,10 +82,26 @@ pub(super) fn mapping(text: &str, name: &str) -> Result<Mapping> {
     };
     let toml = toml::Deserializer::parse(text).map_err(|e| syntax(e, ""))?;
     let file: File = serde_path_to_error::deserialize(toml).map_err(|error| {
-        let key = error.path().to_string();
-        syntax(error.into_inner(), if key == "." { "" } else { &key })
+        let key = keys(error.path());
+        syntax(error.into_inner(), &key)
     })?;
     places.mapping(file)
+}
+
+/// The path of a key, without the steps by which `toml` reads a position.
+fn keys(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut keys = String::new();
+    for step in path {
+        match step {
+            Segment::Map { key } if key.starts_with("$__") => {}
+            Segment::Map { key } if keys.is_empty() => keys.push_str(key),
+            Segment::Map { key } => keys += &format!(".{key}"),
+            Segment::Seq { index } => keys += &format!("[{index}]"),
+            _ => {}
+        }
+    }
+    keys
 }
 
 /// Finds the lines of faults.
