@@ -9,6 +9,7 @@ use crate::api::Socket;
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::event::Bus;
+use crate::lease::Leases;
 use crate::manager::{Registry, Till};
 use crate::registry::routes;
 use crate::sale::Checkout;
@@ -70,7 +71,16 @@ impl Builder {
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
         let language = config.till.language;
-        let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone() };
+        let reconnect = config.till.reconnect;
+        let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
+        let shared = Till {
+            runtime: runtime.clone(),
+            store: store.clone(),
+            language,
+            bus: bus.clone(),
+            leases: leases.clone(),
+            reconnect,
+        };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device, false)?;
@@ -80,7 +90,8 @@ impl Builder {
         let config = Mutex::new(Arc::new(config));
         let (changing, closed) = Default::default();
         let checkout = self.checkout;
-        let inner = Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, changing, closed });
+        let inner = Inner { config, file, store, runtime, bus, spool, registry, leases, checkout, changing, closed };
+        let inner = Arc::new(inner);
         let till = Tresen(inner, Caller::default());
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))

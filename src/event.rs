@@ -13,6 +13,7 @@ use tresen_printers::Status;
 use tresen_scanners::Scan;
 
 use crate::class::{Class, DeviceId};
+use crate::lease::{End, Target};
 use crate::manager::lock;
 
 /// An event and its source.
@@ -144,6 +145,15 @@ pub enum EventKind {
         /// Why.
         why: String,
     },
+    /// Paper has waited for longer than its route's `warn-after`. Reported once per job.
+    PaperOverdue {
+        /// The job.
+        job: String,
+        /// When it was queued.
+        since: Timestamp,
+        /// Why it is not on paper yet.
+        why: String,
+    },
     /// A print job may or may not be on paper; a person decides.
     PrintUnknown {
         /// The job.
@@ -163,6 +173,49 @@ pub enum EventKind {
     PrintStranded {
         /// The job.
         job: String,
+    },
+    /// A device or an open sale was leased by name.
+    Leased {
+        /// The target.
+        target: Target,
+        /// Who has it now.
+        holder: String,
+    },
+    /// A lease was passed on to the first who waited for it.
+    LeaseGranted {
+        /// The target.
+        target: Target,
+        /// Who has it now.
+        holder: String,
+    },
+    /// A lease ended.
+    LeaseEnded {
+        /// The target.
+        target: Target,
+        /// Who had it.
+        holder: String,
+        /// How it ended.
+        why: End,
+    },
+    /// A lease ends as soon as the running transaction has.
+    LeaseEnding {
+        /// The target.
+        target: Target,
+        /// Who has it until then.
+        holder: String,
+        /// Why it ends.
+        why: End,
+    },
+    /// Somebody asks the holder of a lease to let go.
+    LeaseWanted {
+        /// The target.
+        target: Target,
+        /// Who has it.
+        holder: String,
+        /// Who asks.
+        by: String,
+        /// The reason given.
+        why: String,
     },
     /// The till's socket could not be opened: other programs cannot send commands. Everything else works.
     SocketFailed {
@@ -196,9 +249,15 @@ impl EventKind {
             Self::Unsettled { .. } => "unsettled",
             Self::Printed { .. } => "printed",
             Self::PrintWaits { .. } => "print-waits",
+            Self::PaperOverdue { .. } => "paper-overdue",
             Self::PrintUnknown { .. } => "print-unknown",
             Self::PrintUnreadable { .. } => "print-unreadable",
             Self::PrintStranded { .. } => "print-stranded",
+            Self::Leased { .. } => "leased",
+            Self::LeaseGranted { .. } => "lease-granted",
+            Self::LeaseEnded { .. } => "lease-ended",
+            Self::LeaseEnding { .. } => "lease-ending",
+            Self::LeaseWanted { .. } => "lease-wanted",
             Self::SocketFailed { .. } => "socket-failed",
             Self::StorageFailed { .. } => "storage-failed",
         }
@@ -209,6 +268,7 @@ impl EventKind {
         matches!(
             self,
             Self::PrintUnknown { .. }
+                | Self::PaperOverdue { .. }
                 | Self::PrintUnreadable { .. }
                 | Self::PrintStranded { .. }
                 | Self::Unsettled { .. }
@@ -224,8 +284,10 @@ impl EventKind {
             | Self::Faulted { why }
             | Self::Unsettled { why, .. }
             | Self::PrintWaits { why, .. }
+            | Self::PaperOverdue { why, .. }
             | Self::PrintUnknown { why, .. }
             | Self::PrintUnreadable { why, .. }
+            | Self::LeaseWanted { why, .. }
             | Self::SocketFailed { why }
             | Self::StorageFailed { why } => Some(why),
             _ => None,

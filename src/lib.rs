@@ -32,6 +32,8 @@ mod drivers;
 mod event;
 pub mod export;
 mod find;
+mod language;
+pub mod lease;
 mod manager;
 mod registry;
 pub mod sale;
@@ -47,7 +49,7 @@ pub use tresen_scanners as scanners;
 
 pub use builder::Builder;
 pub use class::{Class, DeviceId};
-pub use config::Config;
+pub use config::{Config, PaperKind};
 pub use drivers::{Context, Drivers, Plan, Protocol};
 pub use event::{Event, EventKind, Events, Source};
 #[cfg(feature = "ble")]
@@ -59,7 +61,7 @@ pub use manager::{
     Printers, Scanner, Scanners, Terminal, Terminals,
 };
 pub use registry::Reloaded;
-pub use spool::{Print, PrintJob};
+pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
     Backup, Extent, JobState, JournalEntry, Listing, NextJob, Origin, Progress, Pruned, Query, Restored, SaleState,
     SaleView, SpooledJob, Store, StoredPayment, StoredTicket, Unreadable,

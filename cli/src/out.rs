@@ -37,6 +37,13 @@ impl Out {
         }
     }
 
+    /// Prints a result for scripts; nothing without `--json`.
+    pub(crate) fn only_json(self, value: &impl Serialize) {
+        if self.json {
+            self.answer(value, "");
+        }
+    }
+
     /// Prints additional information on standard error; nothing with `--json`.
     pub(crate) fn note(self, line: impl Display) {
         if !self.json {

@@ -22,7 +22,17 @@ fn lines(json: &str) -> Vec<Value> {
 fn a_right_file_is_listed_and_ok() {
     let (_dir, file) = configuration("[printers.bar]\naddress = 'escpos+tcp://10.0.0.20'\n[routes]\nr = ['bar']\n");
     let said = tresen(["check-config", &file]).well();
-    assert_eq!(said.out, format!("printer bar: escpos+tcp://10.0.0.20:9100\nroute r: bar\n{file}: OK\n"));
+    assert_eq!(
+        said.out,
+        format!(
+            "printer bar: escpos+tcp://10.0.0.20:9100\n\
+         route  prints         station  on   rules\n\
+         r      what names it  all      bar  warns after 2m\n\
+         away  route  station  on\n\
+         bar   r      all      waits\n\
+         {file}: OK\n"
+        )
+    );
 }
 
 #[test]

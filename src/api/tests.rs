@@ -172,6 +172,11 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<sale::PayOut>(step(json!({})), cash);
     let voucher = json!({ "name": "Voucher", "amount": "5.00 EUR", "reference": "V-4711" });
     seen.both::<sale::PayOther>(step(voucher), view.clone());
+    let ticket = of(json!({ "number": 1, "route": "kitchen", "job": "order-s-1-kitchen", "cancels": false,
+        "lines": [{ "name": "Soup", "group": "grill", "count": 2 }] }));
+    let ordered = sale::OrderedSale { tickets: vec![ticket], sale: view.clone() };
+    seen.both::<sale::Orders>(json!({ "sale": "s" }), ordered.tickets.clone());
+    seen.both::<sale::Order>(step(json!({})), ordered);
     seen.both::<sale::GiveBack>(step(json!({ "attempt": 1 })), view.clone());
     seen.both::<sale::Void>(step(json!({ "why": "left" })), view);
     seen.both::<sale::CheckOut>(
@@ -189,6 +194,7 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<till::Detach>(json!({ "device": device, "within_ms": 10 }), ());
     let reloaded = crate::Reloaded { attached: vec![DeviceId::new(Class::Printer, "bar")], ..Default::default() };
     seen.both::<till::Reload>(json!({ "within_ms": 10 }), reloaded);
+    seen.both::<till::PrinterFor>(json!({ "paper": "receipt" }), "counter".into());
     seen.both::<till::OpenJobs>(json!({}), vec![spooled]);
     let backup = json!({ "path": "/b/till.db", "taken_at": at, "till": "0198", "epoch": 1, "journal": 9, "number": 4,
         "bytes": 4096 });

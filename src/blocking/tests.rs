@@ -33,6 +33,7 @@ fn each_handle_can_do_what_its_async_one_can() {
         include_str!("../registry.rs"),
         include_str!("../api/mod.rs"),
         include_str!("../export/till.rs"),
+        include_str!("../lease/till.rs"),
     ];
     // The list of command names is not a method.
     covers("Tresen", &till, &[include_str!("till.rs"), include_str!("export.rs")], &[]);
@@ -40,6 +41,8 @@ fn each_handle_can_do_what_its_async_one_can() {
     covers("Printer", &[printer], &[include_str!("printer.rs")], &[]);
     // Accessors of a print's state.
     covers("PrintJob", &[include_str!("../spool/mod.rs")], &[include_str!("printer.rs")], &["is_done"]);
+    let lease = include_str!("../lease/handle.rs");
+    covers("Lease and Place", &[lease], &[include_str!("lease.rs")], &[]);
     let terminal = include_str!("../manager/terminal.rs");
     covers("Terminal", &[device, terminal], &[on, include_str!("terminal.rs")], &[]);
     covers("Scanner", &[device, include_str!("../manager/scanner.rs")], &[on, include_str!("scanner.rs")], &[]);

@@ -8,7 +8,7 @@ use tresen_hal::{Amount, ManualClock, SystemRuntime};
 
 use super::*;
 use crate::sale::{Line, TenderKind, TenderOperation, Vat};
-use crate::store::{Closing, NewTender, Origin, Store};
+use crate::store::{Basis, Closing, NewTender, Origin, Store};
 
 /// A till with a few sales: its clock starts at 08:00 UTC and moves by an hour with each.
 struct Shop {
@@ -28,6 +28,10 @@ impl Shop {
         Self { _dir: dir, store, clock }
     }
 
+    fn basis(&self, rev: i64) -> Basis {
+        Basis::nameless(rev, &self.store)
+    }
+
     async fn sell(&self, id: &str, lines: &[Line], note: Option<&str>) {
         let origin = Origin::new().station("bar").source("order 9").operator("anna");
         let at: Timestamp = self.store.time();
@@ -37,7 +41,7 @@ impl Shop {
         if let Some(note) = note {
             ticket.set_note(note);
         }
-        let sale = self.store.change_sale(sale.rev, &ticket).await.expect("kept");
+        let sale = self.store.change_sale(self.basis(sale.rev), &ticket).await.expect("kept");
         let cash = NewTender {
             kind: TenderKind::Cash,
             operation: TenderOperation::Payment,
@@ -46,11 +50,11 @@ impl Shop {
             reference: None,
             taken: true,
         };
-        let (sale, _) = self.store.begin_tender(id, sale.rev, cash, &origin).await.expect("taken");
+        let (sale, _) = self.store.begin_tender(id, self.basis(sale.rev), cash, &origin).await.expect("taken");
         self.clock.advance(std::time::Duration::from_secs(3600));
         let number = self.store.next_number().await.expect("read");
         let closing = Closing { number, at: self.store.time(), paper: None };
-        self.store.close_sale(id, sale.rev, closing).await.expect("closed");
+        self.store.close_sale(id, self.basis(sale.rev), closing).await.expect("closed");
     }
 
     async fn text(&self, export: Export) -> String {
@@ -255,7 +259,8 @@ async fn ranges_hold_what_ended_in_them_and_open_sales_only_if_asked_for() {
     let open = shop.store.new_sale("open", shop.store.time(), tresen_hal::Currency::EUR, None, &origin).await;
     let voided = shop.store.new_sale("void", shop.store.time(), tresen_hal::Currency::EUR, None, &origin).await;
     open.expect("new");
-    shop.store.void_sale("void", voided.expect("new").rev, "a mistake", &origin).await.expect("voided");
+    let basis = shop.basis(voided.expect("new").rev);
+    shop.store.void_sale("void", basis, "a mistake", &origin).await.expect("voided");
     let ids = |export: Export| {
         let shop = &shop;
         async move { read(&shop.text(export).await, b',').iter().map(|row| row["id"].clone()).collect::<Vec<_>>() }

@@ -7,14 +7,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
 
+use super::calls::Terms;
 use super::lock;
 use super::owner::{Hooks, LossReason, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
+use crate::config::Reconnect;
 use crate::drivers::{Context, Plan};
 use crate::event::{Bus, Reporter};
-use crate::sale::Language;
+use crate::language::Language;
+use crate::lease::{Asker, Gate, Leases, Use};
 use crate::store::{Origin, Store};
 
 /// A class of devices as a type: [`Printers`](crate::Printers), [`Terminals`](crate::Terminals), …
@@ -56,6 +59,9 @@ pub(crate) struct Till {
     pub(crate) store: Store,
     pub(crate) language: Language,
     pub(crate) bus: Bus,
+    /// The delays for devices that have none of their own.
+    pub(crate) reconnect: Reconnect,
+    pub(crate) leases: Leases,
 }
 
 /// Starts the owner of a device.
@@ -118,12 +124,13 @@ pub struct Device<C: DeviceClass> {
     pub(super) shared: Arc<C::Shared>,
     pub(super) till: Till,
     pub(super) origin: Arc<Origin>,
+    asker: Asker,
 }
 
 impl<C: DeviceClass> Clone for Device<C> {
     fn clone(&self) -> Self {
         let (owned, shared) = (self.owned.clone(), self.shared.clone());
-        Self { owned, shared, till: self.till.clone(), origin: self.origin.clone() }
+        Self { owned, shared, till: self.till.clone(), origin: self.origin.clone(), asker: self.asker.clone() }
     }
 }
 
@@ -134,6 +141,7 @@ impl<C: DeviceClass> Device<C> {
         name: &str,
         plans: Vec<Plan<C::Driver>>,
         till: Till,
+        reconnect: Reconnect,
         former: Option<&Self>,
     ) -> Result<(Self, Start)> {
         if plans.is_empty() {
@@ -169,8 +177,8 @@ impl<C: DeviceClass> Device<C> {
             None => unowned(name),
         };
         let (starts, hooks) = (owned.clone(), shared.clone());
-        let start = Box::new(move || starts.start(opener, hooks, clock));
-        Ok((Self { owned, shared, till, origin: Arc::default() }, start))
+        let start = Box::new(move || starts.start(opener, hooks, clock, reconnect));
+        Ok((Self { owned, shared, till, origin: Arc::default(), asker: Asker::default() }, start))
     }
 
     /// Its logical name.
@@ -199,6 +207,7 @@ impl<C: DeviceClass> Device<C> {
             attention: self.shared.attention(),
             busy_with: self.owned.busy_with().map(|running| running.to_string()),
             capabilities: last.capabilities.clone(),
+            lease: self.till.leases.view(&common.reporter.device),
         }
     }
 
@@ -217,7 +226,33 @@ impl<C: DeviceClass> Device<C> {
     pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
         let origin = origin.into();
         let caller = origin.caller().map(Arc::from);
-        Self { owned: self.owned.on_behalf_of(caller), origin: Arc::new(origin), ..self.clone() }
+        let asker = self.asker.named(&origin);
+        Self { owned: self.owned.on_behalf_of(caller), origin: Arc::new(origin), asker, ..self.clone() }
+    }
+
+    /// The same device for calls of this caller.
+    pub(crate) fn asked_by(self, asker: Asker) -> Self {
+        Self { asker, ..self }
+    }
+
+    /// Lets the caller's calls pass, or refuses them, by the device's lease.
+    pub(super) fn gate(&self) -> Gate {
+        Gate::new(self.till.leases.clone(), self.id(), self.asker.clone())
+    }
+
+    /// Runs a short call, unless somebody else has the device.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        ask: impl for<'a> FnOnce(&'a mut C::Driver) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let gate = self.gate();
+        let _present = gate.enter(Use::Call)?;
+        let call = self.owned.ask(terms, move |driver| match gate.pass() {
+            Ok(()) => ask(driver),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        });
+        call.await
     }
 
     /// Whether both are handles to the same attached device.

@@ -2,6 +2,7 @@
 //! stored before the next begins.
 
 mod checkout;
+mod order;
 mod process;
 mod receipt;
 mod sign;
@@ -9,9 +10,12 @@ mod tender;
 mod ticket;
 mod vat;
 
+pub(crate) use order::NewTicket;
+
+pub use crate::language::Language;
 pub use checkout::{Checkout, Sold};
+pub use order::{KitchenTicket, OrderLine, Ordered};
 pub use process::Sale;
-pub use receipt::Language;
 pub use sign::{Signature, Signer, Signing};
 pub use tender::{Tender, TenderKind, TenderOperation, TenderState};
 pub use ticket::{Line, Quantity, Ticket};

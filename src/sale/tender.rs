@@ -40,6 +40,9 @@ pub struct Tender {
     pub charge: Option<Box<Charge>>,
     /// Card: the transaction that reversed it at the terminal, including one made outside the sale after it was closed.
     pub reversed_by: Option<IntentId>,
+    /// That a lease of its terminal ended while it was running, and how: see [`crate::lease`].
+    #[serde(default)]
+    pub lease_ended: Option<String>,
     /// When it began.
     pub at: Timestamp,
     /// Who requested it.

@@ -26,7 +26,7 @@ pub struct JournalEntry {
     /// When it was written.
     pub at: Timestamp,
     /// Its kind: for a payment `intent`, `approved`, `charged`, `partial`, `not-charged`, `unknown`, `settled`; for a
-    /// sale `sale`, `tender`, `signed`, `closed`, `voided`; `epoch`, `pruned`.
+    /// sale `sale`, `tender`, `signed`, `closed`, `voided`; `lease` for a sale, a payment or a device; `epoch`, `pruned`.
     pub kind: String,
     /// The id of the payment or sale.
     pub key: String,

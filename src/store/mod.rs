@@ -11,9 +11,11 @@ mod backup;
 pub(crate) mod failure;
 mod jobs;
 mod journal;
+mod leases;
 mod listing;
 mod lock;
 mod meta;
+mod orders;
 mod origin;
 pub(crate) mod records;
 mod restore;
@@ -34,16 +36,18 @@ use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
 pub use backup::{Backup, Extent, Progress};
-pub(crate) use jobs::{JobEnd, no_job};
+pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
+pub(crate) use leases::{Basis, LeaseNote};
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
 pub use restore::Restored;
 pub use retention::Pruned;
-pub(crate) use sales::{Closing, NewTender, Paper, changed};
+pub(crate) use sales::{Closing, NewTender, changed};
 pub use sales::{SaleState, SaleView, StoredTicket};
 
+use crate::lease::{Alarm, SteadyClock};
 use failure::Failure;
 use threads::{Opening, Reader, Writer};
 
@@ -66,6 +70,10 @@ struct Inner {
     closing: tokio::sync::Mutex<()>,
     /// Who requested the transactions that are about to be journalled, by key.
     asked_by: Mutex<HashMap<String, Origin>>,
+    /// The time of leases.
+    lease_clock: SteadyClock,
+    /// When leases have to be looked at.
+    lease_alarm: Arc<Alarm>,
     /// Attempts to pay that certainly never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
 }
@@ -112,6 +120,8 @@ impl Store {
         let listings = Reader::start(&*runtime, "tresen-listings", path.clone()).await?;
         Ok(Self(Arc::new(Inner {
             path,
+            lease_clock: SteadyClock::new(runtime.clone()),
+            lease_alarm: Arc::default(),
             runtime,
             till: meta.till,
             opening: meta.opening,
@@ -211,6 +221,16 @@ impl Store {
     /// The current time.
     pub(crate) fn time(&self) -> Timestamp {
         self.0.runtime.wall()
+    }
+
+    /// The time of leases, which no change of the wall clock moves.
+    pub(crate) fn lease_clock(&self) -> &SteadyClock {
+        &self.0.lease_clock
+    }
+
+    /// When leases have to be looked at.
+    pub(crate) fn lease_alarm(&self) -> &Arc<Alarm> {
+        &self.0.lease_alarm
     }
 
     /// The current time in its stored form.

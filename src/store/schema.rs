@@ -14,7 +14,7 @@ use super::lock::{beside, own};
 ///
 /// Times are RFC 3339 with six decimals, so that they sort as text. Money is in the currency's minor unit, negative
 /// where the customer gets it back. `station`, `source` and `operator` come from the caller: [`super::Origin`].
-const MIGRATIONS: [&[&str]; 1] = [&[CORE]];
+const MIGRATIONS: [&[&str]; 1] = [&[CORE, super::orders::SCHEMA, super::leases::SCHEMA]];
 
 /// Payments, journal, print jobs, sales.
 const CORE: &str = "
@@ -82,6 +82,9 @@ const CORE: &str = "
                       ('queued', 'printing', 'printed', 'accepted', 'unknown', 'cancelled', 'unreadable')),
         attempt       INTEGER NOT NULL DEFAULT 0,
         copy          INTEGER NOT NULL DEFAULT 0,
+        -- Which of the copies that its route prints, and their number.
+        sheet         INTEGER NOT NULL DEFAULT 1,
+        sheets        INTEGER NOT NULL DEFAULT 1,
         printer       TEXT,
         proof         TEXT,
         error         TEXT,

@@ -73,12 +73,13 @@ impl Device<Cameras> {
     ///
     /// Cancel-safe: dropping the future loses no code.
     pub async fn next(&self) -> Scan {
-        self.shared.scans.next().await
+        self.shared.scans.next(&self.gate()).await
     }
 
-    /// Drops queued codes, for example when a new basket begins, and returns their number.
+    /// Drops queued codes, for example when a new basket begins, and returns their number: 0 while another caller gets
+    /// the codes.
     pub fn discard(&self) -> usize {
-        self.shared.scans.discard()
+        self.shared.scans.discard(&self.gate())
     }
 
     /// The camera's latest frame, or the first one if there is none yet.
