@@ -39,6 +39,7 @@ mod registry;
 pub mod sale;
 mod spool;
 mod store;
+pub mod testing;
 mod tresen;
 
 pub use tresen_cameras as cameras;
