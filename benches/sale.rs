@@ -38,7 +38,7 @@ fn counter(folder: &Path, printers: usize, terminals: usize) -> Result<Counter> 
         text += &format!("[printers.p{n}]\naddress = 'escpos+tcp://10.0.0.{n}'\n");
     }
     for n in 0..terminals {
-        text += &format!("[terminals.t{n}]\naddress = 'zvt+tcp://10.0.1.{n}'\nexclusive = true\ngrace = 0\n");
+        text += &format!("[terminals.t{n}]\naddress = 'zvt+tcp://10.0.1.{n}'\n");
     }
     Counter::parse(&text, folder)
 }
