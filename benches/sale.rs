@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tresen::export::{Export, Format, What};
 use tresen::sale::{Line, Sold, Vat};
 use tresen::testing::Counter;
-use tresen::{Amount, Kind, Plan, Print, Printers, Receipt, Result, SystemRuntime, Tresen};
+use tresen::{Amount, Kind, Payment, Plan, Print, Printers, Receipt, Result, SystemRuntime, Tresen};
 
 const SALES: usize = 200;
 const CALLS: usize = 2_000;
@@ -115,8 +115,10 @@ async fn calls(folder: &Path) -> Result<()> {
         if n % 10 == 0 {
             let line = Line::pieces("Flat white", 1, Amount::eur(3_80), Vat::percent(19))?;
             timed(&mut lines, sale.add(line)).await?;
-            timed(&mut prints, printer.print(&receipt)).await?;
-            timed(&mut payments, terminal.pay(Amount::eur(1_00))).await?;
+            let printed = timed(&mut prints, printer.print(&receipt)).await?;
+            assert!(printed.is_done(), "{printed:?}");
+            let paid = timed(&mut payments, terminal.pay(Amount::eur(1_00))).await?;
+            assert!(matches!(paid, Payment::Charged(_)), "{paid:?}");
         }
         if n % 100 == 0 {
             sale = till.open_sale().await?;

@@ -32,6 +32,7 @@ mod drivers;
 mod event;
 pub mod export;
 mod find;
+pub mod health;
 mod language;
 pub mod lease;
 mod manager;
@@ -39,6 +40,7 @@ mod registry;
 pub mod sale;
 mod spool;
 mod store;
+pub mod sync;
 pub mod testing;
 mod tresen;
 
@@ -64,8 +66,9 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    Backup, Extent, JobState, JournalEntry, Listing, NextJob, Origin, Progress, Pruned, Query, Restored, SaleState,
-    SaleView, SpooledJob, Store, StoredPayment, StoredTicket, Unreadable,
+    Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Progress, Pruned,
+    Query, ReferencePage, ReferenceRow, ReferenceTable, Restored, SaleState, SaleView, SpooledJob, Store, StoredBooking,
+    StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

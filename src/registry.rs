@@ -85,7 +85,7 @@ impl Tresen {
     ///
     /// # Errors
     /// [`Kind::Config`]: the configuration is wrong, has a device or an address that [`Tresen::attach`] added, or changes
-    /// what only a restart can: store, currency, language, socket, reconnect. Then everything stays as it was.
+    /// what only a restart can: store, currency, language, socket, reconnect, server. Then everything stays as it was.
     /// [`Kind::Cancelled`]: the till was closed. [`Kind::Storage`]: the database cannot be read.
     pub async fn reload_with(&self, config: Config, within: Duration) -> Result<Reloaded> {
         let till = self.clone();
@@ -110,6 +110,10 @@ impl Tresen {
         if let Some((key, _)) = fixed.iter().find(|(_, changed)| *changed) {
             let what = format!("key `till.{key}` cannot change while the till is open");
             return Err(Error::new(Kind::Config, what).hint("close the till and open it again"));
+        }
+        if self.config().server != config.server {
+            let error = Error::new(Kind::Config, "section `server` cannot change while the till is open");
+            return Err(error.hint("close the till and open it again"));
         }
         let before = self.0.registry.configured();
         let taken = |id: &&DeviceId| !before.contains_key(id) && self.0.registry.any(id).is_ok();
@@ -149,6 +153,7 @@ impl Tresen {
             self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
         self.0.leases.set_ttl(config.till.lease);
+        self.0.vitals.alerts.limit(config.health);
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;
         Ok(reloaded)

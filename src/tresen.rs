@@ -16,6 +16,7 @@ use crate::class::DeviceId;
 use crate::config::{Config, PaperKind};
 use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
+use crate::health::Vitals;
 use crate::language::Language;
 use crate::lease::{self, Asker, Leases};
 use crate::manager::{
@@ -24,6 +25,7 @@ use crate::manager::{
 use crate::sale::{Checkout, KitchenTicket, Sale};
 use crate::spool::{OverduePaper, PrintJob, Spool};
 use crate::store::{Origin, SaleState, SaleView, SpooledJob, Store};
+use crate::sync::Exchange;
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
 /// the last handle, and a [`Printer`], a [`PrintJob`] or a [`Terminal`] that is kept is one, too.
@@ -71,12 +73,15 @@ pub(crate) struct Inner {
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
     pub(crate) leases: Leases,
+    /// The exchange with the server.
+    pub(crate) sync: Option<Exchange>,
     /// The initial setup of every checkout.
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Whether the database was closed; held while it is being closed.
     pub(crate) closed: tokio::sync::Mutex<bool>,
+    pub(crate) vitals: Vitals,
 }
 
 /// Sets up a checkout, for example with a signer or a drawer.
@@ -272,7 +277,11 @@ impl Tresen {
             socket.refuse();
         }
         till.leases.close();
+        till.vitals.watcher.stop();
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
+        if let Some(sync) = &till.sync {
+            sync.close(deadline).await;
+        }
         let mut closed = till.closed.lock().await;
         if std::mem::replace(&mut *closed, true) {
             return Ok(());

@@ -203,9 +203,11 @@ async fn a_killed_backup_leaves_nothing_under_its_name_and_the_next_one_succeeds
     assert!(!to.with_extension("copy.part").exists());
 }
 
-/// 4 MiB of journal entries.
+/// 4 MiB of print jobs.
 const FILL: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4096)
-    INSERT INTO journal (at, kind, key, body) SELECT '2026-01-02T08:00:00.000000Z', 'test', i, hex(zeroblob(512)) FROM n";
+    INSERT INTO jobs (id, route, content, state, queued_at, changed_at)
+    SELECT 'fill ' || i, 'receipt', hex(zeroblob(512)), 'printed', '2026-01-02T08:00:00.000000Z',
+    '2026-01-02T08:00:00.000000Z' FROM n";
 
 #[tokio::test]
 async fn a_restored_till_continues_in_a_new_epoch_after_all_numbers_that_were_assigned() {

@@ -64,6 +64,7 @@ enum Command {
     Status(commands::status::Args),
     Watch(commands::watch::Args),
     Jobs(commands::jobs::Args),
+    Payments(commands::payments::Args),
     Reprint(commands::reprint::Args),
     Cancel(commands::cancel::Args),
     Journal(commands::journal::Args),
@@ -77,6 +78,7 @@ enum Command {
     #[command(subcommand)]
     Sim(commands::sim::Args),
     CheckConfig(commands::check_config::Args),
+    SupportBundle(commands::support_bundle::Args),
     Completions(commands::completions::Args),
     Manual(commands::manual::Args),
 }
@@ -125,6 +127,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Reprint(args) => commands::reprint::run(args, out).await?,
         Command::Cancel(args) => commands::cancel::run(args, out).await?,
         Command::Jobs(args) => commands::jobs::run(args, out).await?,
+        Command::Payments(args) => commands::payments::run(args, out).await?,
         Command::Journal(args) => commands::journal::run(args, out).await?,
         Command::Export(args) => return commands::export::run(args, out).await,
         Command::Backup(args) => commands::backup::run(args, out).await?,
@@ -135,6 +138,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Replay(args) => commands::replay::run(args, out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),
+        Command::SupportBundle(args) => commands::support_bundle::run(args, out).await?,
         Command::Completions(args) => commands::completions::run(&args)?,
         Command::Manual(args) => commands::manual::run(&args)?,
     }

@@ -19,6 +19,11 @@ impl Out {
         Self { json }
     }
 
+    /// Whether results are JSON.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints a line of text; nothing with `--json`.
     pub(crate) fn say(self, line: impl Display) {
         if !self.json {

@@ -2,7 +2,8 @@
 //!
 //! [`Tresen::ask`] runs a command; [`Tresen::ask_json`] runs one given by name and JSON arguments. The
 //! [`blocking`](crate::blocking) handles use the former, the till's [socket](#the-socket) the latter. There is one
-//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`till`].
+//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`till`]; and
+//! [`listing`].
 //!
 //! ```no_run
 //! # async fn sell(till: tresen::Tresen) -> tresen::Result<()> {
@@ -55,6 +56,7 @@ pub mod camera;
 mod client;
 pub mod lease;
 mod line;
+pub mod listing;
 mod millis;
 pub mod printer;
 pub mod sale;
@@ -62,6 +64,7 @@ pub mod scanner;
 // Without Unix sockets there is no server.
 #[cfg_attr(not(unix), allow(dead_code))]
 mod serve;
+pub mod server;
 pub mod socket;
 pub mod terminal;
 pub mod till;
@@ -216,6 +219,7 @@ const ROWS: &[Row] = &[
     Row::of::<sale::ReverseCard>(),
     Row::of::<sale::PayCash>(),
     Row::of::<sale::PayOut>(),
+    Row::of::<sale::PayAccount>(),
     Row::of::<sale::PayOther>(),
     Row::of::<sale::GiveBack>(),
     Row::of::<sale::Order>(),
@@ -244,6 +248,16 @@ const ROWS: &[Row] = &[
     Row::of::<till::Backup>(),
     Row::of::<till::Export>(),
     Row::of::<till::NewId>(),
+    Row::of::<listing::Health>(),
+    Row::of::<listing::RecentEvents>(),
+    Row::of::<listing::Jobs>(),
+    Row::of::<listing::Payments>(),
+    Row::of::<listing::Journal>(),
+    Row::of::<server::Sync>(),
+    Row::of::<server::RefreshReference>(),
+    Row::of::<server::Reference>(),
+    Row::of::<server::FindReference>(),
+    Row::of::<server::Unbooked>(),
 ];
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tresen_payment::Payment;
 use tresen_printers::DrawerPin;
 
 use super::Command;
-use crate::sale::{Checkout, KitchenTicket, Line, Sale, Sold};
+use crate::sale::{Checkout, KitchenTicket, Line, OnAccount, Sale, Sold};
 use crate::store::{Origin, SaleView, changed};
 use crate::tresen::Tresen;
 
@@ -170,6 +170,16 @@ pub struct CardPaid {
     pub sale: SaleView,
 }
 
+/// A payment from an account and the sale after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AccountPaid {
+    /// The outcome.
+    pub paid: OnAccount,
+    /// The sale.
+    pub sale: SaleView,
+}
+
 /// Cash paid out to the customer, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -317,6 +327,18 @@ steps! {
     PayOut "sale.pay-out" {} -> CashPaid, |_, _, mut sale| async move {
         let back = sale.pay_out().await?;
         Ok(CashPaid { back, sale: sale.into_view() })
+    };
+    /// Pays from a customer's account at the server: [`Sale::pay_account`].
+    PayAccount "sale.pay-account" {
+        /// The account.
+        account: String,
+        /// The amount; default the open amount.
+        #[serde(default)]
+        amount: Option<Amount>,
+    } -> AccountPaid, |this, till, mut sale| async move {
+        let amount = this.amount.unwrap_or_else(|| sale.open_amount());
+        let paid = sale.pay_account(&till.accounts()?, &this.account, amount).await?;
+        Ok(AccountPaid { paid, sale: sale.into_view() })
     };
     /// Records a payment by the vendor's own means: [`Sale::pay_other`].
     PayOther "sale.pay-other" {

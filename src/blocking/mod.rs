@@ -26,6 +26,7 @@ mod lease;
 mod printer;
 mod sale;
 mod scanner;
+mod server;
 mod terminal;
 mod till;
 

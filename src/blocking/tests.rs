@@ -33,10 +33,13 @@ fn each_handle_can_do_what_its_async_one_can() {
         include_str!("../registry.rs"),
         include_str!("../api/mod.rs"),
         include_str!("../export/till.rs"),
+        include_str!("../health/mod.rs"),
         include_str!("../lease/till.rs"),
+        include_str!("../sync/till.rs"),
     ];
     // The list of command names is not a method.
-    covers("Tresen", &till, &[include_str!("till.rs"), include_str!("export.rs")], &[]);
+    let blocking = [include_str!("till.rs"), include_str!("export.rs"), include_str!("server.rs")];
+    covers("Tresen", &till, &blocking, &[]);
     let printer = include_str!("../manager/printer.rs");
     covers("Printer", &[printer], &[include_str!("printer.rs")], &[]);
     // Accessors of a print's state.
@@ -50,11 +53,12 @@ fn each_handle_can_do_what_its_async_one_can() {
     // Accessors of a sale, available through `Deref`.
     let known =
         ["drawer", "epoch", "id", "is_pending", "open_amount", "rev", "signing", "state", "tenders", "ticket", "view"];
-    covers("Sale", &[include_str!("../sale/process.rs")], &[include_str!("sale.rs")], &known);
+    let sale = [include_str!("../sale/process.rs"), include_str!("../sale/account.rs")];
+    covers("Sale", &sale, &[include_str!("sale.rs")], &known);
     // Set up through `Checkout::with`.
     let setup = ["compose", "drawer", "sign_within", "signer"];
     covers("Checkout", &[include_str!("../sale/checkout.rs")], &[include_str!("checkout.rs")], &setup);
     // Accessors of an event and its source; `next` is that of the iterator.
-    let event = ["device", "name", "next"];
+    let event = ["device", "name", "next", "why"];
     covers("Events", &[include_str!("../event.rs")], &[include_str!("events.rs")], &event);
 }

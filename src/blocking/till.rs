@@ -14,6 +14,8 @@ use crate::builder::Builder;
 use crate::class::DeviceId;
 use crate::config::{Config, PaperKind};
 use crate::drivers::{Drivers, Plan};
+use crate::event::Event;
+use crate::health::Health;
 use crate::language::Language;
 use crate::lease::{Grant, Key, Target, Turn, View};
 use crate::manager::{DeviceClass, DeviceState, Phase};
@@ -263,6 +265,16 @@ impl Tresen {
     /// The current state of all devices.
     pub fn devices(&self) -> Vec<DeviceState> {
         self.0.till.devices()
+    }
+
+    /// The health of the till and its devices.
+    pub fn health(&self) -> Health {
+        self.0.wait(self.0.till.health())
+    }
+
+    /// The last events of the till and its devices, oldest first.
+    pub fn recent_events(&self) -> Vec<Event> {
+        self.0.till.recent_events()
     }
 
     /// The current state of a device of any class; [`Tresen::events`] reports changes.

@@ -31,6 +31,10 @@ pub(super) fn all(text: &str, name: &str, folder: Option<&File>, drivers: &Drive
     if let Some(folder) = folder {
         config.till.store = folder.join(&config.till.store);
         faults.extend(store(&config.till.store));
+        if let Some(server) = &mut config.server {
+            server.relative_to(folder);
+            faults.extend(server.missing());
+        }
     }
     let mut problems: Vec<_> = faults.into_iter().map(|fault| places.locate(fault)).collect();
     problems.sort_by_key(|p| (p.line, p.column));
@@ -49,6 +53,9 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
         self::device(&check, &path, device, &mut faults);
     }
     shared(config, drivers, &mut faults);
+    if let Some(server) = &config.server {
+        server.check(&mut faults);
+    }
     super::stations::check(config, &mut faults);
     super::routes::check(config, &mut faults);
     if !LEASES.contains(&config.till.lease) {

@@ -24,6 +24,7 @@
 //! warns about what is allowed but looks like a mistake.
 
 mod check;
+mod health;
 mod place;
 mod plan;
 mod problem;
@@ -31,6 +32,7 @@ mod read;
 mod reconnect;
 mod route;
 mod routes;
+mod server;
 mod stations;
 
 use std::collections::BTreeMap;
@@ -45,9 +47,11 @@ pub use self::plan::{AwayPlan, PrintersAt, Redirected, RoutePlan};
 pub use self::problem::{Problem, Severity};
 pub use self::reconnect::Reconnect;
 pub use self::route::{FailBack, PaperKind, Route};
+pub use self::server::Server;
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
+use crate::health::Limits;
 use crate::language::Language;
 use crate::lease::TIME_TO_LIVE;
 
@@ -59,12 +63,16 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// The server that takes in the till's journal.
+    pub server: Option<Server>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
     pub stations: BTreeMap<String, Station>,
     /// Print routes by name.
     pub routes: BTreeMap<String, Route>,
     /// Patterns of in-store codes: weight and price in an EAN.
     pub in_store: Vec<String>,
+    /// When alerts are raised.
+    pub health: Limits,
 }
 
 /// The till itself.

@@ -166,20 +166,23 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 4] = ["till", "stations", "routes", "in-store"];
+const SECTIONS: [&str; 6] = ["till", "server", "stations", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
     fn file(&mut self, table: &DeTable<'_>) {
+        let mut server = None;
         for (key, value) in table {
             let path = Path::of(&[key.get_ref()]);
             match &**key.get_ref() {
+                "server" => server = Some((path, value)),
                 "till" => self.till(&path, value),
                 "stations" => self.stations(&path, value),
                 "routes" => self.routes(&path, value),
                 "in-store" => {
                     self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
                 }
+                "health" => self.health(&path, value),
                 section => match Class::of_section(section) {
                     Some(class) => self.devices(class, &path, value),
                     None => {
@@ -188,6 +191,9 @@ impl Reader {
                     }
                 },
             }
+        }
+        if let Some((path, value)) = server {
+            self.server(&path, value);
         }
     }
 

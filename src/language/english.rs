@@ -12,6 +12,7 @@ pub(super) static TEXTS: Texts = Texts {
     gross: "Gross",
     card: "Paid by card",
     cash: "Cash",
+    account: "Account",
     given: "Given",
     change: "Change",
     refunded: "Refunded to card",

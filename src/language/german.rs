@@ -12,6 +12,7 @@ pub(super) static TEXTS: Texts = Texts {
     gross: "Brutto",
     card: "Kartenzahlung",
     cash: "Bar",
+    account: "Konto",
     given: "Gegeben",
     change: "Rückgeld",
     refunded: "Kartengutschrift",

@@ -53,6 +53,7 @@ pub(crate) struct Texts {
     pub(crate) gross: &'static str,
     pub(crate) card: &'static str,
     pub(crate) cash: &'static str,
+    pub(crate) account: &'static str,
     pub(crate) given: &'static str,
     pub(crate) change: &'static str,
     pub(crate) refunded: &'static str,

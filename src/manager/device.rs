@@ -15,7 +15,8 @@ use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
 use crate::config::Reconnect;
 use crate::drivers::{Context, Plan};
-use crate::event::{Bus, Reporter};
+use crate::event::{Bus, Reporter, Source};
+use crate::health::{Alerts, DeviceHealth, Observed};
 use crate::language::Language;
 use crate::lease::{Asker, Gate, Leases, Use};
 use crate::store::{Origin, Store};
@@ -50,6 +51,10 @@ pub trait Shared<D: Driver + ?Sized>: Hooks<D> {
     fn attention(&self) -> Vec<Attention> {
         Vec::new()
     }
+    /// Adds what only its class knows.
+    fn health(&self, health: &mut DeviceHealth) {
+        let _ = health;
+    }
 }
 
 /// Shared by all devices of a till.
@@ -62,6 +67,9 @@ pub(crate) struct Till {
     /// The delays for devices that have none of their own.
     pub(crate) reconnect: Reconnect,
     pub(crate) leases: Leases,
+    /// The till's name.
+    pub(crate) name: Arc<str>,
+    pub(crate) alerts: Arc<Alerts>,
 }
 
 /// Starts the owner of a device.
@@ -147,18 +155,28 @@ impl<C: DeviceClass> Device<C> {
         if plans.is_empty() {
             return Err(Error::new(Kind::Config, "no address given").at(name));
         }
-        let context = Context {
-            language: till.language,
-            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(Arc::new(till.store.clone()))
-        };
         let shared = match former {
             Some(former) => former.shared.clone(),
             None => {
-                let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
+                let common = Common::new(Reporter::new(C::CLASS, name, till.name.clone(), till.bus.clone()));
                 Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }))
             }
         };
         *lock(&shared.common().last) = Last::default();
+        let (reporter, clock) = (&shared.common().reporter, till.runtime.clone());
+        let (activity, terminal) = (reporter.activity.clone(), Source::Device(reporter.device.clone()));
+        let journal = Arc::new(Observed {
+            journal: Arc::new(till.store.clone()),
+            clock,
+            activity: activity.clone(),
+            alerts: till.alerts.clone(),
+            terminal,
+            last: Mutex::default(),
+        });
+        let context = Context {
+            language: till.language,
+            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(journal)
+        };
         let (plans, wraps): (Arc<[Plan<C::Driver>]>, _) = (plans.into(), shared.clone());
         let opener: Opener<C::Driver> = Arc::new(move || {
             let (plans, context, wraps) = (plans.clone(), context.clone(), wraps.clone());
@@ -177,7 +195,7 @@ impl<C: DeviceClass> Device<C> {
             None => unowned(name),
         };
         let (starts, hooks) = (owned.clone(), shared.clone());
-        let start = Box::new(move || starts.start(opener, hooks, clock, reconnect));
+        let start = Box::new(move || starts.start(opener, hooks, clock, reconnect, activity));
         Ok((Self { owned, shared, till, origin: Arc::default(), asker: Asker::default() }, start))
     }
 
@@ -209,6 +227,28 @@ impl<C: DeviceClass> Device<C> {
             capabilities: last.capabilities.clone(),
             lease: self.till.leases.view(&common.reporter.device),
         }
+    }
+
+    /// Its state and its past, without a query.
+    pub fn health(&self) -> DeviceHealth {
+        let past = self.shared.common().reporter.activity.past();
+        let mut health = DeviceHealth {
+            state: self.state(),
+            connected_since: past.connected_since,
+            reconnects: past.connections.saturating_sub(1),
+            attempts: past.attempts,
+            errors: past.errors,
+            calls: past.calls,
+            waiting: self.owned.waiting() as u64,
+            printed: past.printed,
+            parked: past.parked,
+            paper: None,
+            scans: past.scans,
+            last_scan: past.last_scan,
+            clock: past.clock,
+        };
+        self.shared.health(&mut health);
+        health
     }
 
     /// Reopens it at once, even if it is away, if its driver is faulted, or if opening it or a call hangs. An aborted
@@ -264,6 +304,7 @@ impl<C: DeviceClass> Device<C> {
 /// A device of any class.
 pub(crate) trait AnyDevice: Send + Sync {
     fn state(&self) -> DeviceState;
+    fn health(&self) -> DeviceHealth;
     /// The device was plugged in.
     fn arrived(&self);
     /// Releases it: the running call may finish until `deadline` and is then aborted.
@@ -278,6 +319,9 @@ pub(crate) trait AnyDevice: Send + Sync {
 impl<C: DeviceClass> AnyDevice for Device<C> {
     fn state(&self) -> DeviceState {
         Device::state(self)
+    }
+    fn health(&self) -> DeviceHealth {
+        Device::health(self)
     }
     fn arrived(&self) {
         self.owned.arrived();

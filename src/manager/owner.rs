@@ -15,6 +15,7 @@ use super::calls::{After, Begun, Call, Calls, Failure, Run, Running, Terms, clos
 use super::phase::Phase;
 use super::task::{Task, supervise};
 use crate::config::Reconnect;
+use crate::health::Activity;
 
 /// A driver on its open link.
 pub(crate) struct Opened<D: ?Sized> {
@@ -121,6 +122,11 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         self.handle.calls.busy_with()
     }
 
+    /// How many calls wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.handle.calls.waiting()
+    }
+
     /// The same device for calls on behalf of `caller`.
     pub(crate) fn on_behalf_of(&self, caller: Option<Arc<str>>) -> Self {
         Self { caller, ..self.clone() }
@@ -140,9 +146,10 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         hooks: Arc<H>,
         clock: Arc<dyn Clock>,
         reconnect: Reconnect,
+        activity: Arc<Activity>,
     ) {
         let (calls, phase) = (self.handle.calls.clone(), self.handle.phase.clone());
-        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls, reconnect };
+        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls, reconnect, activity };
         tokio::spawn(supervise(Arc::new(task)));
     }
 

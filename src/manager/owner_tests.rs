@@ -84,7 +84,9 @@ fn start_as(there: bool, set: impl FnOnce(&Bench)) -> (Arc<Bench>, Owned<Scripte
         })
     };
     let owned = unowned("bar");
-    owned.start(opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock), Reconnect::default());
+    let activity = Arc::new(Activity::new(crate::Class::Printer, "bar", "Till".into()));
+    let (hooks, clock) = (Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
+    owned.start(opener, hooks, clock, Reconnect::default(), activity);
     (bench, owned)
 }
 

@@ -14,6 +14,7 @@ use super::state::{self, Attention, DeviceCapabilities};
 use super::{After, AnyPrinter, Terms, lock};
 use crate::class::Class;
 use crate::event::{EventKind, Reporter};
+use crate::health::DeviceHealth;
 use crate::lease::Asker;
 use crate::spool::{Print, PrintJob, Spool};
 use crate::store::Origin;
@@ -49,6 +50,9 @@ impl Shared<AnyPrinter> for SharedPrinter {
     }
     fn attention(&self) -> Vec<Attention> {
         self.status.status.borrow().as_ref().map(state::attention).unwrap_or_default()
+    }
+    fn health(&self, health: &mut DeviceHealth) {
+        health.paper = self.status.status.borrow().map(|status| status.paper);
     }
 }
 

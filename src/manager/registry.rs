@@ -19,6 +19,7 @@ use crate::class::{Class, DeviceId};
 use crate::config;
 use crate::drivers::{Drivers, Plan};
 use crate::event::{EventKind, Source};
+use crate::health::DeviceHealth;
 
 /// All devices of a till. Each device's owner ends when it is detached or the registry is dropped.
 pub(crate) struct Registry {
@@ -204,6 +205,12 @@ impl Registry {
     pub(crate) fn snapshot(&self) -> Vec<DeviceState> {
         let devices: Vec<_> = lock(&self.state).devices.values().map(|entry| entry.device.clone()).collect();
         devices.iter().map(|device| device.state()).collect()
+    }
+
+    /// The health of all devices, by class and name.
+    pub(crate) fn health(&self) -> Vec<DeviceHealth> {
+        let devices: Vec<_> = lock(&self.state).devices.values().map(|entry| entry.device.clone()).collect();
+        devices.iter().map(|device| device.health()).collect()
     }
 
     /// The configured devices with their configuration.

@@ -11,6 +11,7 @@ use super::calls::{After, Calls, Next, Running, copy, was_reset};
 use super::owner::{Hooks, LossReason, Opened, Opener};
 use super::phase::Phase;
 use crate::config::Reconnect;
+use crate::health::Activity;
 
 pub(super) struct Task<D: ?Sized, H> {
     pub(super) name: Arc<str>,
@@ -20,6 +21,7 @@ pub(super) struct Task<D: ?Sized, H> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) calls: Arc<Calls<D>>,
     pub(super) reconnect: Reconnect,
+    pub(super) activity: Arc<Activity>,
 }
 
 /// Runs the owner; a driver that panics is restarted, at most five times a minute.
@@ -38,6 +40,9 @@ where
             Err(failure) if failure.is_panic() => {
                 tracing::error!(device = %task.name, "the driver panicked; this is a defect, please report it");
                 task.calls.running(None);
+                let error = Error::new(Kind::Closed, "the driver panicked");
+                task.activity.failed(&error, task.clock.wall());
+                task.activity.ended();
                 task.phase.send_replace(Phase::Opening);
                 panics.retain(|at| at.elapsed() < RESTART_WINDOW);
                 panics.push(Instant::now());
@@ -89,9 +94,11 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     Ok((mut opened, tend)) => {
                         let since = Instant::now();
                         self.calls.accept();
+                        self.activity.connected(self.clock.wall());
                         self.phase.send_replace(Phase::Ready);
                         self.hooks.connected(&mut opened.driver, &opened.address);
                         let left = self.serve(opened, tend).await;
+                        self.activity.ended();
                         // A device that accepts the connection and closes it does not count as connected.
                         if since.elapsed() >= PROVEN {
                             backoff.reset();
@@ -138,6 +145,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
             return;
         }
         tracing::debug!(device = %self.name, %error, "away");
+        self.activity.failed(error, self.clock.wall());
         let retry = if error.retry() == Retry::AfterOperator { error.retry() } else { Retry::AfterReconnect };
         let refusal = copy(error).with_retry(retry);
         if was_reset {
@@ -163,6 +171,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
     }
 
     async fn open(&self) -> Result<(Opened<D>, Option<Duration>), Left> {
+        self.activity.attempt();
         let mut opened = (self.opener)().await.map_err(Left::Lost)?;
         let hooked = self.hooks.opened(&mut opened.driver, &opened.address);
         let hooked = timeout(H::OPENED_WITHIN, hooked)
@@ -187,9 +196,11 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     Next::Call(call) => {
                         let running = call.running();
                         let Some(run) = call.begin() else { continue };
+                        let (what, began) = (running.what, running.since);
                         self.calls.running(Some(running));
                         let after = self.unless_broken_off(run(&mut driver)).await;
                         self.calls.running(None);
+                        self.noted(what, began, &after);
                         match after {
                             Ok(after) => after,
                             // The state of the link is unknown, so the session is not closed either.
@@ -209,8 +220,10 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                 },
                 () = until(tend) => {
                     self.calls.running(Some(Running::now("a recovery", None)));
+                    let began = Instant::now();
                     let tended = self.unless_broken_off(self.hooks.tend(&mut driver)).await;
                     self.calls.running(None);
+                    self.activity.called("a recovery", began.elapsed(), !matches!(tended, Ok((None, After::Keep))));
                     match tended {
                         Ok((again, after)) => {
                             tend = again.map(|after| Instant::now() + after);
@@ -235,6 +248,19 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                 return lost(error);
             }
         }
+    }
+
+    /// Notes how long a call took, and how it failed. What makes the link unusable is noted with its loss.
+    fn noted(&self, what: &'static str, began: Instant, ended: &Result<After>) {
+        let failed = match ended {
+            Ok(After::Failed(error)) => {
+                self.activity.failed(error, self.clock.wall());
+                true
+            }
+            Ok(after) => after.error().is_some(),
+            Err(_) => true,
+        };
+        self.activity.called(what, began.elapsed(), failed);
     }
 
     async fn unless_broken_off<T>(&self, work: impl Future<Output = T>) -> Result<T> {

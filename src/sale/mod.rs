@@ -1,6 +1,7 @@
 //! Sales: lines, taxes, tenders, the receipt, and the order of payment, signature, number and print job. Each step is
 //! stored before the next begins.
 
+mod account;
 mod checkout;
 mod order;
 mod process;
@@ -13,6 +14,7 @@ mod vat;
 pub(crate) use order::NewTicket;
 
 pub use crate::language::Language;
+pub use account::OnAccount;
 pub use checkout::{Checkout, Sold};
 pub use order::{KitchenTicket, OrderLine, Ordered};
 pub use process::Sale;

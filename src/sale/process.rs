@@ -122,6 +122,10 @@ impl Sale {
         self.record
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Who is recorded for further steps.
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
@@ -282,7 +286,7 @@ impl Sale {
         positive(open)
     }
 
-    /// Records a payment by the vendor's own means: a voucher, an account. `name` is printed on the receipt,
+    /// Records a payment by the vendor's own means, such as a voucher. `name` is printed on the receipt,
     /// `reference` is stored with it.
     ///
     /// # Errors
@@ -364,7 +368,7 @@ impl Sale {
         Ok(done)
     }
 
-    async fn begin(&mut self, new: NewTender) -> Result<String> {
+    pub(super) async fn begin(&mut self, new: NewTender) -> Result<String> {
         let (record, key) = self.store.begin_tender(self.id(), self.basis(), new, &self.origin).await?;
         self.record = record;
         Ok(key)
@@ -402,7 +406,7 @@ impl Sale {
     }
 
     /// Checks that `amount` does not exceed the open amount.
-    fn fits(&self, amount: Amount) -> Result<()> {
+    pub(super) fn fits(&self, amount: Amount) -> Result<()> {
         let open = self.open_amount();
         let between = if open.minor() < 0 { open.minor()..=-1 } else { 1..=open.minor() };
         if amount.currency() == open.currency() && between.contains(&amount.minor()) {

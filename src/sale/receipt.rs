@@ -66,6 +66,9 @@ impl Ticket {
                 }
                 (TenderKind::Card { .. }, None) => receipt.row(texts.card, number(tender.taken)),
                 (TenderKind::Cash, _) => receipt.row(texts.cash, number(tender.taken)),
+                (TenderKind::Account { account }, _) => {
+                    receipt.row(format!("{} {account}", texts.account), number(tender.taken))
+                }
                 (TenderKind::Other { name }, _) => receipt.row(name, number(tender.taken)),
             };
             if let (Some(given), Some(change)) = (tender.given, tender.change()) {

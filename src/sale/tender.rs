@@ -61,7 +61,12 @@ pub enum TenderKind {
     },
     /// Banknotes and coins.
     Cash,
-    /// The vendor's own means: a voucher, an account, a meal card.
+    /// A customer's account at the server.
+    Account {
+        /// The account.
+        account: String,
+    },
+    /// The vendor's own means: a voucher, a meal card.
     Other {
         /// Its name, as printed on receipts.
         name: String,
@@ -117,6 +122,7 @@ impl TenderKind {
         match self {
             Self::Card { terminal } => ("card", terminal),
             Self::Cash => ("cash", ""),
+            Self::Account { account } => ("account", account),
             Self::Other { name } => ("other", name),
         }
     }
@@ -125,6 +131,7 @@ impl TenderKind {
         match kind {
             "card" => Self::Card { terminal: name },
             "cash" => Self::Cash,
+            "account" => Self::Account { account: name },
             _ => Self::Other { name },
         }
     }

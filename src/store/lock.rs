@@ -76,10 +76,12 @@ impl Lock {
         self.write()
     }
 
-    /// Records the end of the journal. Not synced: lagging behind is harmless, and a kill loses nothing.
-    pub(super) fn reached(&mut self, seq: i64) {
+    /// Records the end of the journal, and the epoch, which changes only with a line of the journal. Not synced: lagging
+    /// behind is harmless, and a kill loses nothing.
+    pub(super) fn reached(&mut self, seq: i64, epoch: impl FnOnce() -> rusqlite::Result<i64>) {
         if seq != self.witness.reached {
             self.witness.reached = seq;
+            self.witness.epoch = epoch().unwrap_or(self.witness.epoch);
             if let Err(error) = self.write() {
                 tracing::warn!(%error, "the lock file cannot be written");
             }

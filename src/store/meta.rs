@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use tresen_hal::Result;
 
 use super::failure::{self, sql_error};
@@ -71,13 +71,11 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, pa
 /// Begins a new epoch, above that of the database and above `above`: an earlier restore of the same backup may have
 /// begun one already.
 pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str, above: i64) -> rusqlite::Result<i64> {
-    let epoch = read(db)?.epoch.max(above) + 1;
+    let epoch = super::outbox::last_epoch(db)?.max(read(db)?.epoch).max(above) + 1;
     set(db, "epoch", &epoch.to_string())?;
+    super::outbox::begin_epoch(db, epoch, journal_end(db)? + 1)?;
     let body = serde_json::json!({ "epoch": epoch, "why": why }).to_string();
-    db.execute(
-        "INSERT INTO journal (at, kind, key, body) VALUES (?1, 'epoch', ?2, ?3)",
-        params![at, epoch.to_string(), body],
-    )?;
+    super::journal::append(db, at, "epoch", &epoch.to_string(), &body, &super::Origin::new())?;
     Ok(epoch)
 }
 
@@ -96,7 +94,7 @@ pub(super) fn unset(db: &Connection, key: &str) -> rusqlite::Result<()> {
     db.execute("DELETE FROM meta WHERE key = ?1", [key]).map(|_| ())
 }
 
-fn get(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+pub(super) fn get(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
 }
 

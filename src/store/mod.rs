@@ -7,8 +7,11 @@
 //!
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
+pub(crate) mod accounts;
 mod backup;
+mod chain;
 pub(crate) mod failure;
+mod health;
 mod jobs;
 mod journal;
 mod leases;
@@ -17,7 +20,9 @@ mod lock;
 mod meta;
 mod orders;
 mod origin;
+pub(crate) mod outbox;
 pub(crate) mod records;
+pub(crate) mod reference;
 mod restore;
 mod retention;
 mod sales;
@@ -35,13 +40,18 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
+pub use accounts::{BookingState, StoredBooking};
 pub use backup::{Backup, Extent, Progress};
+pub use chain::Hash;
 pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
 pub(crate) use leases::{Basis, LeaseNote};
+pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
 pub use origin::Origin;
+pub use outbox::OutboxEntry;
+pub use reference::{ReferencePage, ReferenceRow, ReferenceTable};
 pub use restore::Restored;
 pub use retention::Pruned;
 pub(crate) use sales::{Closing, NewTender, changed};
@@ -76,6 +86,7 @@ struct Inner {
     lease_alarm: Arc<Alarm>,
     /// Attempts to pay that certainly never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
+    writes: health::Writes,
 }
 
 impl Store {
@@ -132,6 +143,7 @@ impl Store {
             closing: tokio::sync::Mutex::new(()),
             asked_by: Mutex::default(),
             never_sent: Mutex::default(),
+            writes: health::Writes::default(),
         })))
     }
 
@@ -192,7 +204,11 @@ impl Store {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.writer()?.call(work).await
+        let began = self.0.runtime.now();
+        let written = self.writer()?.call(work).await;
+        let took = self.0.runtime.now().saturating_duration_since(began);
+        self.0.writes.done(took, &written, || self.time());
+        written
     }
 
     /// Reads one or a few rows by an index.
@@ -231,6 +247,11 @@ impl Store {
     /// When leases have to be looked at.
     pub(crate) fn lease_alarm(&self) -> &Arc<Alarm> {
         &self.0.lease_alarm
+    }
+
+    /// 64 random bits, for jitter.
+    pub(crate) fn random(&self) -> u64 {
+        self.0.runtime.random()
     }
 
     /// The current time in its stored form.

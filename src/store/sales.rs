@@ -14,7 +14,7 @@ use super::jobs::NewJob;
 use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, from_json, jobs, journal, json, time};
+use super::{Origin, Store, accounts, from_json, jobs, journal, json, outbox, time};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -237,6 +237,7 @@ impl Store {
                     origin.operator
                 ],
             )?;
+            accounts::begin(db, &id, &key, &new, &at)?;
             let record = known(db, &id)?;
             if new.taken {
                 let body = json(&record.tenders.last())?;
@@ -343,8 +344,8 @@ impl Store {
             if record.due.minor() != 0 || record.pending {
                 return Err(Error::new(Kind::Input, format!("sale `{id}` is not paid")).into());
             }
-            let body = json(&record.ticket)?;
-            journal::append(db, &at, "closed", &id, &body, &record.origin)?;
+            accounts::book_sale(db, &id, &at)?;
+            journal::append(db, &at, "closed", &id, &outbox::whole(&record, None)?, &record.origin)?;
             if let Some(job) = &closing.paper {
                 jobs::queue(db, job, &at)?;
             }
@@ -358,13 +359,14 @@ impl Store {
     /// Voids an open sale.
     pub(crate) async fn void_sale(&self, id: &str, basis: Basis, why: &str, origin: &Origin) -> Result<SaleView> {
         let (id, at, now, origin) = (id.to_owned(), self.now(), basis.now, origin.clone());
-        let body = json(&serde_json::json!({ "why": why }))?;
+        let why = why.to_owned();
         self.write(move |db| {
             step(db, &id, &basis, &at)?;
             db.execute("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
-            journal::append(db, &at, "voided", &id, &body, &origin)?;
+            let record = known(db, &id)?;
+            journal::append(db, &at, "voided", &id, &outbox::whole(&record, Some(&why))?, &origin)?;
             let leased = leases::closed(db, &id, basis.now)?;
-            Ok((known(db, &id)?, leased))
+            Ok((record, leased))
         })
         .await
         .map(|(record, leased)| self.end_lease(record, leased, now))

@@ -1,9 +1,10 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::json;
-use tresen::{Error, Kind, Progress, Result};
+use tresen::{Error, Kind, Progress, Result, Store, SystemRuntime};
 
-use super::store;
+use super::running;
 use crate::out::Out;
 
 /// Copy a till's database; works while the till is running
@@ -29,7 +30,8 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
         let error = Error::new(Kind::Input, "`--keep` needs an existing folder").at(args.to.display());
         return Err(error.hint("create the folder, or leave `--keep` out"));
     }
-    let store = store::open(&args.file).await?;
+    let path = running::store(&args.file)?;
+    let store = Store::open_read_only(&path, Arc::new(SystemRuntime::new())).await?;
     let (mut tenth, notes) = (0, *out);
     let told = move |progress: Progress| {
         let now = progress.copied * 10 / progress.total.max(1);

@@ -1,11 +1,12 @@
 use std::io::{ErrorKind, Stdout, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tresen::export::{Export, Exported, Format, Mapping, What, columns};
-use tresen::{Error, Kind, Result};
+use tresen::{Error, Kind, Result, Store, SystemRuntime};
 
-use super::{listed, store};
+use super::{listed, running};
 use crate::out::Out;
 
 /// Export what a till has stored as CSV, fixed-width text or JSON; works while the till is running
@@ -71,7 +72,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let format = args.format.or(mapping.format()).unwrap_or_default();
     let export = Export::new(what, format).mapping(mapping).open(args.open);
     let export = export.range(args.from.as_deref(), args.to.as_deref())?;
-    let store = store::open(&file).await?;
+    let store = Store::open_read_only(&running::store(&file)?, Arc::new(SystemRuntime::new())).await?;
     let done = match args.output {
         Some(path) => {
             let done = store.export_file(export, &path).await?;

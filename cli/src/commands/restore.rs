@@ -4,7 +4,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tresen::{Restored, Result, Store, SystemRuntime};
 
-use super::store;
+use super::running;
 use crate::out::Out;
 
 /// Put a backup back in place of a till's database
@@ -23,7 +23,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let file = store::path(&args.file)?;
+    // A new database may be made where there is none.
+    let is_new = !args.file.exists() && args.file.extension().is_none_or(|end| end != "toml");
+    let file = if is_new { args.file } else { running::store(&args.file)? };
     let done = Store::restore(&args.backup, &file, Arc::new(SystemRuntime::new())).await?;
     let mut all = serde_json::to_value(&done).unwrap_or_default();
     all["missing-entries"] = json!(done.missing_entries());

@@ -246,7 +246,7 @@ mod tests {
         let runtime: Arc<dyn Runtime> =
             Arc::new(SimulatedRuntime::new(1, "2026-01-02T08:00:00Z".parse().expect("a timestamp")));
         let frames = Frames::default();
-        let reporter = Reporter::new(Class::Camera, "wall", Bus::new(runtime.clone()));
+        let reporter = Reporter::new(Class::Camera, "wall", "Till".into(), Bus::new(runtime.clone()));
         let mut camera = Watched {
             camera: Box::new(Wall { runtime: runtime.clone(), due: Instant::now() }),
             reader: Reader::new(reader::Options::default(), runtime).expect("no thread is needed"),
