@@ -83,12 +83,12 @@ impl Builder {
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
         let language = config.till.language;
-        let reconnect = config.till.reconnect;
         let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
         let name: Arc<str> = config.till.name.as_str().into();
         store.name(name.clone());
         let alerts = Arc::new(Alerts::new(bus.clone(), config.health));
         let vitals = Vitals::new(alerts.clone(), runtime.wall());
+        let reconnect = config.till.reconnect;
         let (for_devices, for_bus) = (store.clone(), bus.clone());
         let shared = Till {
             runtime: runtime.clone(),

@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod jobs;
 pub(crate) mod journal;
+pub(crate) mod lease;
 pub(crate) mod list;
 mod listed;
 pub(crate) mod manual;
