@@ -100,9 +100,8 @@ async fn calls(folder: &Path) -> Result<()> {
     let counter = counter(folder, 1, 1)?;
     let till = open(&counter).await?;
     for n in 0..DEVICES {
-        let away: Plan<dyn tresen::printers::Printer> = Plan::new("away", |_| async {
-            Err(tresen::Error::new(Kind::NotFound, "switched off"))
-        });
+        let away: Plan<dyn tresen::printers::Printer> =
+            Plan::new("away", |_| async { Err(tresen::Error::new(Kind::NotFound, "switched off")) });
         till.attach::<Printers>(&format!("away {n}"), vec![away]).await?;
     }
     let mut sale = till.open_sale().await?;

@@ -18,7 +18,7 @@ const TILL: &str = "
     [printers.receipt]
     address = 'escpos+tcp://10.0.0.20'
     [server]
-    account-limit = '20.00 EUR'
+    account-limit = '20.00'
     reference = ['guests']
 ";
 

@@ -66,9 +66,9 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Progress, Pruned,
-    Query, ReferencePage, ReferenceRow, ReferenceTable, Restored, SaleState, SaleView, SpooledJob, Store, StoredBooking,
-    StoredPayment, StoredTicket, Unreadable,
+    Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Progress,
+    Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable, Restored, SaleState, SaleView, SpooledJob, Store,
+    StoredBooking, StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{
