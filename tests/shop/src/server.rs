@@ -26,7 +26,7 @@ impl Distant {
 }
 
 impl Upstream for Distant {
-    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Vec<Ack>>> {
+    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Welcome>> {
         Box::pin(self.call(self.server().hello(hello)))
     }
     fn hash_at<'a>(&'a self, till: &'a str, epoch: i64, seq: i64) -> BoxFuture<'a, Result<Option<Hash>>> {
