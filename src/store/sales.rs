@@ -16,6 +16,7 @@ use super::listing::{Listed, Query};
 use super::orders::{self, OrderPlan};
 use super::tenders::{TenderEnd, began_in, tenders};
 use super::{Origin, Store, accounts, from_json, jobs, journal, json, outbox, time};
+use crate::lease::End;
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -354,7 +355,7 @@ impl Store {
             if let Some((plan, origin)) = closing.order {
                 orders::order(db, &record, &origin, &at, plan)?;
             }
-            let leased = leases::closed(db, &id, basis.now)?;
+            let leased = leases::end(db, &id, End::Closed, (&at, basis.now), &record.origin)?;
             Ok((record, leased))
         })
         .await
@@ -370,7 +371,7 @@ impl Store {
             db.execute("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
             let record = known(db, &id)?;
             journal::append(db, &at, "voided", &id, &outbox::whole(&record, Some(&why))?, &origin)?;
-            let leased = leases::closed(db, &id, basis.now)?;
+            let leased = leases::end(db, &id, End::Closed, (&at, basis.now), &record.origin)?;
             Ok((record, leased))
         })
         .await
