@@ -115,9 +115,9 @@ impl Store {
                 let Some(Stored { mut slot, told }) = read(db, &sale)? else { continue };
                 let open = state(db, &sale)?.as_deref() == Some("open");
                 if open {
-                    slot.tick(now)
+                    slot.tick(now);
                 } else {
-                    slot.end_with(End::Closed, now)
+                    slot.end_with(End::Closed, now);
                 }
                 let changes = noted(db, &mut slot, told, &at, &sale, &Origin::new())?;
                 if open {
