@@ -8,6 +8,7 @@ use tresen_hal::{Error, Kind, Result};
 use super::leases::{self, Basis};
 use super::sales::{known, overtaken, step};
 use super::{Origin, SaleView, Store, journal, json};
+use crate::lease::End;
 
 /// Under which name a sale is parked, since when and by whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
