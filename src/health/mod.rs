@@ -62,7 +62,6 @@ impl Tresen {
         let idle: Vec<_> = idle.map(|route| QueueHealth { route, ..QueueHealth::default() }).collect();
         store.queues.extend(idle);
         store.queues.sort_by(|a, b| a.route.cmp(&b.route));
-        let outbox = self.outbox_health().await;
         Health {
             at: till.runtime.wall(),
             till: TillHealth {
@@ -72,19 +71,11 @@ impl Tresen {
                 opened_at: till.vitals.opened_at,
                 uptime: till.vitals.opened.elapsed(),
                 store,
-                outbox: self.outbox().await,
+                outbox: self.outbox_health().await,
             },
             devices: till.registry.health(),
             alerts: till.vitals.alerts.active(),
         }
-    }
-
-    /// What the server has still to receive; `None` without one, or if the database cannot be read.
-    async fn outbox(&self) -> Option<OutboxHealth> {
-        self.0.sync.as_ref()?;
-        let status = self.sync().await.ok()?;
-        let next = self.0.store.journal().after(status.acknowledged).limit(1).await.ok()?;
-        Some(OutboxHealth { oldest: next.rows.first().map(|line| line.at), status })
     }
 
     /// The last events of the till and its devices, oldest first: at most 256. Scans and the progress of payments are

@@ -130,6 +130,10 @@ pub struct OutboxHealth {
     pub status: SyncStatus,
     /// When the oldest entry that the server does not have was written.
     pub oldest: Option<Timestamp>,
+    /// When the server last acknowledged an entry.
+    pub acknowledged_at: Option<Timestamp>,
+    /// The server's clock.
+    pub clock: Option<ClockOffset>,
 }
 
 /// The health of one device. Numbers count from the opening of the till; a reload keeps them.
