@@ -18,6 +18,7 @@ use super::orders::{self, OrderPlan};
 use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
 use super::{Origin, Store, accounts, from_json, jobs, journal, json, outbox, returns, time};
+use crate::lease::End;
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -322,7 +323,7 @@ impl Store {
             if let Some((plan, origin)) = closing.order {
                 orders::order(db, &record, &origin, &at, plan)?;
             }
-            let leased = leases::closed(db, &id, basis.now)?;
+            let leased = leases::end(db, &id, End::Closed, (&at, basis.now), &record.origin)?;
             Ok((record, leased))
         })
         .await
@@ -338,14 +339,14 @@ impl Store {
             db.execute("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
             let record = known(db, &id)?;
             journal::append(db, &at, "voided", &id, &outbox::whole(&record, Some(&why))?, &origin)?;
-            let leased = leases::closed(db, &id, basis.now)?;
+            let leased = leases::end(db, &id, End::Closed, (&at, basis.now), &record.origin)?;
             Ok((record, leased))
         })
         .await
         .map(|(record, leased)| self.end_lease(record, leased, now))
     }
 
-    fn end_lease(&self, record: SaleView, leased: bool, now: Timestamp) -> SaleView {
+    pub(super) fn end_lease(&self, record: SaleView, leased: bool, now: Timestamp) -> SaleView {
         if leased {
             self.lease_alarm().set(now);
         }
