@@ -25,7 +25,7 @@ impl Reader {
                 match size(&text) {
                     Some(bytes) => self.config.health.disk_low = bytes,
                     None => {
-                        self.fault(Fault::error(path, format!("expected a size such as \"500 MB\"; found `{text}`")))
+                        self.fault(Fault::error(path, format!("expected a size such as \"500 MB\"; found `{text}`")));
                     }
                 }
                 continue;
