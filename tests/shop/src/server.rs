@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tresen::hal::BoxFuture;
 use tresen::sync::sim::Server;
-use tresen::sync::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream};
+use tresen::sync::{Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 use tresen::{Hash, OutboxEntry, Result};
 
 use crate::world::World;
