@@ -4,15 +4,17 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-use tresen_hal::Result;
+use tresen_hal::{Amount, Result};
 use tresen_payment::Charge;
 
-use super::ticket::{Quantity, Ticket};
+use super::line::{Line, Quantity};
+use super::ticket::Ticket;
 use crate::store::failure;
 
 /// Appends the lines of a ticket to the file, which is created with a header if missing, readable by its owner only.
 ///
-/// Amounts are decimals with a point and without currency, times RFC 3339; an open ticket has no number. The file is
+/// Amounts are decimals with a point and without currency, times RFC 3339; an open ticket has no number. `kind` is
+/// `line` or `tip`; a tip has only a total. The file is
 /// locked meanwhile, so several programs can append to it, and the ticket is written whole: a full disk leaves no
 /// partial ticket.
 ///
@@ -41,39 +43,51 @@ fn rows(ticket: &Ticket, charge: Option<&Charge>, header: bool) -> csv::Result<V
     if header {
         rows.write_record(COLUMNS)?;
     }
-    for (at, line) in ticket.lines().iter().enumerate() {
-        let (pieces, grams) = match line.quantity {
-            Quantity::Pieces(count) => (count.to_string(), String::new()),
-            Quantity::Grams(grams) => (String::new(), grams.to_string()),
+    let mut row = |at: usize, kind: &str, line: Option<&Line>, total: Amount| {
+        let (pieces, grams) = match line.map(|line| line.quantity) {
+            Some(Quantity::Pieces(count)) => (count.to_string(), String::new()),
+            Some(Quantity::Grams(grams)) => (String::new(), grams.to_string()),
+            None => Default::default(),
         };
+        let text = |of: fn(&Line) -> String| line.map(of).unwrap_or_default();
         rows.write_record([
             ticket.number().map(|n| n.to_string()).unwrap_or_default(),
             ticket.id().to_owned(),
             ticket.opened_at().to_string(),
             (at + 1).to_string(),
-            line.name.clone(),
+            kind.to_owned(),
+            text(|line| line.name.clone()),
             pieces,
             grams,
-            line.unit_price.number('.'),
-            line.vat.to_string(),
-            line.total.number('.'),
+            text(|line| line.unit_price.number('.')),
+            text(|line| line.vat.to_string()),
+            text(|line| line.tax_key.clone().unwrap_or_default()),
+            total.number('.'),
             ticket.total().number('.'),
             charge.and_then(|c| c.receipt_number.clone()).unwrap_or_default(),
-        ])?;
+        ])
+    };
+    for (at, line) in ticket.lines().iter().enumerate() {
+        row(at, "line", Some(line), line.total)?;
+    }
+    for (at, tip) in ticket.tips().iter().enumerate() {
+        row(at, "tip", None, tip.amount)?;
     }
     rows.into_inner().map_err(|e| e.into_error().into())
 }
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
     "ticket",
     "id",
     "opened_at",
     "line",
+    "kind",
     "name",
     "pieces",
     "grams",
     "unit_price",
     "vat",
+    "tax_key",
     "line_total",
     "ticket_total",
     "terminal_receipt",
@@ -82,8 +96,8 @@ const COLUMNS: [&str; 12] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sale::{Line, Vat};
-    use tresen_hal::{Amount, Currency};
+    use crate::sale::{Tax, Vat};
+    use tresen_hal::Currency;
 
     #[test]
     fn appends_with_one_header() {
@@ -94,16 +108,19 @@ mod tests {
         ticket
             .add(Line::pieces("Tea, \"black\"", 2, Amount::eur(2_90), Vat::percent(19)).expect("fits"))
             .expect("euro");
-        ticket.add(Line::weighed("Ham", 456, Amount::eur(19_90), Vat::percent(7)).expect("fits")).expect("euro");
+        let reduced = Tax::new("2", Vat::percent(7));
+        ticket.add(Line::weighed("Ham", 456, Amount::eur(19_90), &reduced).expect("fits")).expect("euro");
+        ticket.add_tip(Amount::eur(1_00).into()).expect("euro");
         for _ in 0..2 {
             append_csv(&path, &ticket, None).expect("written");
         }
         let text = std::fs::read_to_string(&path).expect("readable");
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 5, "{text}");
+        assert_eq!(lines.len(), 7, "{text}");
         assert_eq!(lines[0], COLUMNS.join(","));
-        assert_eq!(lines[1], "7,id-7,2026-01-02T08:00:00Z,1,\"Tea, \"\"black\"\"\",2,,2.90,19 %,5.80,14.87,");
-        assert_eq!(lines[4], "7,id-7,2026-01-02T08:00:00Z,2,Ham,,456,19.90,7 %,9.07,14.87,");
+        assert_eq!(lines[1], "7,id-7,2026-01-02T08:00:00Z,1,line,\"Tea, \"\"black\"\"\",2,,2.90,19 %,,5.80,15.87,");
+        assert_eq!(lines[5], "7,id-7,2026-01-02T08:00:00Z,2,line,Ham,,456,19.90,7 %,2,9.07,15.87,");
+        assert_eq!(lines[3], "7,id-7,2026-01-02T08:00:00Z,1,tip,,,,,,,1.00,15.87,");
         let error = append_csv(dir.path(), &ticket, None).expect_err("a folder");
         assert!(error.to_string().starts_with(&dir.path().display().to_string()), "{error}");
     }

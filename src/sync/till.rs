@@ -5,6 +5,7 @@ use tresen_hal::Result;
 
 use super::accounts::LISTED;
 use super::{Accounts, Refreshed, SyncState, SyncStatus, no_server};
+use crate::health::OutboxHealth;
 use crate::store::{BookingState, ReferencePage, ReferenceRow, StoredBooking};
 use crate::tresen::Tresen;
 
@@ -24,6 +25,21 @@ impl Tresen {
             end: outbox.end,
             behind: outbox.end - outbox.acknowledged,
             unbooked,
+        })
+    }
+
+    /// The outbox for the till's health; `None` without a server, or if the database cannot be read.
+    pub(crate) async fn outbox_health(&self) -> Option<OutboxHealth> {
+        let sync = self.0.sync.as_ref()?;
+        let outbox = self.store().outbox().await.ok()?;
+        let oldest = self.store().written_after(outbox.acknowledged).await.ok()?;
+        let heard = sync.heard();
+        Some(OutboxHealth {
+            state: sync.state().borrow().name().to_owned(),
+            waiting: u64::try_from(outbox.end - outbox.acknowledged).unwrap_or(0),
+            oldest,
+            acknowledged_at: heard.acknowledged_at,
+            clock: heard.clock,
         })
     }
 
