@@ -48,8 +48,7 @@ pub(crate) struct Vitals {
 
 impl Vitals {
     pub(crate) fn new(alerts: Arc<Alerts>, now: Timestamp) -> Self {
-        let watcher = Watcher::default();
-        Self { alerts, opened_at: now, opened: Instant::now(), watcher }
+        Self { alerts, opened_at: now, opened: Instant::now(), watcher: Watcher::default() }
     }
 }
 
@@ -63,7 +62,6 @@ impl Tresen {
         let idle: Vec<_> = idle.map(|route| QueueHealth { route, ..QueueHealth::default() }).collect();
         store.queues.extend(idle);
         store.queues.sort_by(|a, b| a.route.cmp(&b.route));
-        let outbox = self.outbox_health().await;
         Health {
             at: till.runtime.wall(),
             till: TillHealth {
@@ -73,7 +71,7 @@ impl Tresen {
                 opened_at: till.vitals.opened_at,
                 uptime: till.vitals.opened.elapsed(),
                 store,
-                outbox,
+                outbox: self.outbox_health().await,
             },
             devices: till.registry.health(),
             alerts: till.vitals.alerts.active(),

@@ -114,9 +114,9 @@ impl Store {
                 let Some(mut slot) = read(db, &sale)? else { continue };
                 let open = state(db, &sale)?.as_deref() == Some("open");
                 if open {
-                    slot.tick(now)
+                    slot.tick(now);
                 } else {
-                    slot.close(now)
+                    slot.close(now);
                 }
                 let changes = slot.take_changes();
                 note(db, &at, &sale, &changes, &Origin::new())?;

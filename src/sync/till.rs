@@ -31,16 +31,10 @@ impl Tresen {
     /// The outbox for the till's health; `None` without a server, or if the database cannot be read.
     pub(crate) async fn outbox_health(&self) -> Option<OutboxHealth> {
         let sync = self.0.sync.as_ref()?;
-        let outbox = self.store().outbox().await.ok()?;
-        let oldest = self.store().written_after(outbox.acknowledged).await.ok()?;
+        let status = self.sync().await.ok()?;
+        let oldest = self.store().written_after(status.acknowledged).await.ok()?;
         let heard = sync.heard();
-        Some(OutboxHealth {
-            state: sync.state().borrow().name().to_owned(),
-            waiting: u64::try_from(outbox.end - outbox.acknowledged).unwrap_or(0),
-            oldest,
-            acknowledged_at: heard.acknowledged_at,
-            clock: heard.clock,
-        })
+        Some(OutboxHealth { status, oldest, acknowledged_at: heard.acknowledged_at, clock: heard.clock })
     }
 
     /// Connected or local mode; changes can be awaited. Without a server it stays [`SyncState::Off`].
