@@ -71,7 +71,11 @@ fn show(now: &TillCapabilities) {
             (_, why) => println!(" {name}: not offered: {}", why.as_deref().unwrap_or_default()),
         }
         for method in tender.methods.iter().filter(|method| method.reversal.can.is_no()) {
-            println!("     {}: cannot be taken back: {}", method.name, method.reversal.why.as_deref().unwrap_or_default());
+            println!(
+                "     {}: cannot be taken back: {}",
+                method.name,
+                method.reversal.why.as_deref().unwrap_or_default()
+            );
         }
     }
     for route in &now.routes {

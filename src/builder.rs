@@ -87,12 +87,12 @@ impl Builder {
         let (capabilities, declared) = (Kept::new(store.remembered().await?), Declarations::default());
         declared.replace(config.declared.clone());
         let (changes, outcomes) = (bus.follow().1, bus.follow().1);
-        let reconnect = config.till.reconnect;
         let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
         let name: Arc<str> = config.till.name.as_str().into();
         store.name(name.clone());
         let alerts = Arc::new(Alerts::new(bus.clone(), config.health));
         let vitals = Vitals::new(alerts.clone(), runtime.wall());
+        let reconnect = config.till.reconnect;
         let (for_devices, for_bus) = (store.clone(), bus.clone());
         let shared = Till {
             runtime: runtime.clone(),

@@ -10,7 +10,6 @@ use crate::api::lease as api;
 use crate::lease::{self, Grant, Key, Target, Turn, View, Wish};
 
 /// A lease, as [`lease::Lease`].
-#[must_use = "a lease keeps others away until it is released"]
 #[derive(Clone)]
 pub struct Lease(pub(super) On<lease::Lease>);
 

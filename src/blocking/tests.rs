@@ -69,7 +69,7 @@ fn each_handle_can_do_what_its_async_one_can() {
     let sale = [include_str!("../sale/process.rs"), include_str!("../sale/account.rs")];
     covers("Sale", &sale, &[include_str!("sale.rs")], &known);
     // Set up through `Checkout::with`.
-    let setup = ["compose", "drawer", "sign_within", "signer"];
+    let setup = ["compose", "drawer", "order", "patience", "sign_within", "signer"];
     covers("Checkout", &[include_str!("../sale/checkout.rs")], &[include_str!("checkout.rs")], &setup);
     // Accessors of an event and its source; `next` is that of the iterator.
     let event = ["device", "name", "next", "why"];

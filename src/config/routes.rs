@@ -225,3 +225,7 @@ fn rules(config: &Config, name: &str, route: &Route, faults: &mut Vec<Fault>) {
         faults.push(Fault::error(path.key("stall"), "must not be zero"));
     }
 }
+
+#[cfg(test)]
+#[path = "routes_tests.rs"]
+mod tests;

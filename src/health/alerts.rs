@@ -18,7 +18,8 @@ pub enum Alert {
     DiskLow,
     /// The clock of a terminal or of the server differs from that of this machine.
     ClockOff,
-    /// A print job has been waiting for too long.
+    /// Paper of a route has been waiting for longer than its `warn-after`. [`EventKind::PaperOverdue`] tells of each job;
+    /// this tells of the route, and when it is over.
     QueueOverdue,
     /// A payment has been undecided for too long.
     PaymentOverdue,
@@ -46,8 +47,6 @@ pub struct Limits {
     pub disk_low: u64,
     /// From this difference on a clock is off; 2 min.
     pub clock_off: Duration,
-    /// How long a print job may wait; 5 min.
-    pub queue_overdue: Duration,
     /// How long a payment may stay undecided; 15 min. A customer may take that long.
     pub payment_overdue: Duration,
     /// How often disk, queues and payments are looked at; 60 s.
@@ -59,7 +58,6 @@ impl Default for Limits {
         Self {
             disk_low: 500_000_000,
             clock_off: Duration::from_secs(120),
-            queue_overdue: Duration::from_secs(300),
             payment_overdue: Duration::from_secs(900),
             look_every: Duration::from_secs(60),
         }

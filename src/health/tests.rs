@@ -40,7 +40,7 @@ async fn a_job_that_waits_too_long_is_told_once_and_again_when_it_is_gone() {
     let (_dir, till) = till(limits()).await;
     let mut events = till.events();
     till.printer("bar").expect("configured").submit_as("slip", &Receipt::new().text("Tea")).await.expect("queued");
-    tokio::time::sleep(Duration::from_secs(280)).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(alerts(&mut events), [], "it may still wait");
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let bar = Source::Route("bar".into());

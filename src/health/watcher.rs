@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use super::alerts::Alert;
 use super::{Health, clock, metrics};
 use crate::class::{Class, DeviceId};
+use crate::config::Route;
 use crate::event::Source;
 use crate::manager::lock;
 use crate::tresen::{Caller, Inner, Tresen};
@@ -78,11 +79,17 @@ fn look(till: &Tresen, health: &Health) {
     if store.error.is_some() {
         return;
     }
-    let mut concerned = Vec::new();
+    let config = till.config();
+    let (routes, mut concerned) = (&config.routes, Vec::new());
     for queue in &health.till.store.queues {
         let waits = queue.oldest.map_or(Duration::ZERO, |oldest| since(oldest, now));
         metrics::queue(name, &queue.route, queue.waiting + queue.printing, waits);
-        if waits >= limits.queue_overdue {
+        let limit = match routes.get(&queue.route) {
+            Some(route) => route.warn_after,
+            // A printer that is its own route.
+            None => Some(Route::WARN_AFTER),
+        };
+        if limit.is_some_and(|limit| waits >= limit) {
             let source = Source::Route(queue.route.clone());
             let why = format!("{} wait, the oldest for {} min", jobs(queue.waiting), waits.as_secs() / 60);
             alerts.set(&source, Alert::QueueOverdue, Some(why), now);
@@ -102,7 +109,7 @@ fn look(till: &Tresen, health: &Health) {
         }
     }
     alerts.keep(Alert::PaymentOverdue, &concerned, now);
-    for terminal in till.config().names(Class::Terminal) {
+    for terminal in config.names(Class::Terminal) {
         if health.till.store.payments.iter().all(|open| open.terminal != terminal) {
             metrics::payments(name, terminal, 0);
         }

@@ -11,7 +11,6 @@ use super::{Leases, RENEW_EVERY};
 use crate::tresen::Tresen;
 
 /// A lease of the caller. Dropping the handle does not end it: [release](Lease::release) it, or let it expire.
-#[must_use = "a lease keeps others away until it is released"]
 #[derive(Clone)]
 pub struct Lease {
     till: Tresen,

@@ -33,6 +33,7 @@ pub struct Checkout {
     signer: Option<Arc<dyn Signer>>,
     sign_within: Duration,
     patience: Option<Duration>,
+    orders: bool,
 }
 
 /// The result of a checkout.
@@ -72,6 +73,7 @@ impl Checkout {
             signer: None,
             sign_within: SIGN_WITHIN,
             patience: None,
+            orders: false,
         }
     }
 
@@ -111,6 +113,15 @@ impl Checkout {
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
+        self
+    }
+
+    /// Orders what is new in the sale when it is closed, in the same commit: for shops where guests pay first. As
+    /// [`Tresen::order`], but a group that has no route does not keep a paid sale open: its ticket is printed where the
+    /// receipt is.
+    #[must_use]
+    pub fn order(mut self) -> Self {
+        self.orders = true;
         self
     }
 
@@ -174,7 +185,14 @@ impl Checkout {
                     let content = Content::Receipt((self.compose)(closed));
                     NewJob::new(&id, &self.printer, &content, copies, &caller).map(Some)
                 };
-                sale.close(compose).await?;
+                let order = self.orders.then(|| {
+                    let otherwise = Some(self.printer.clone());
+                    (sale.what_is_new(self.till.config(), caller.clone(), otherwise), caller.clone())
+                });
+                sale.close(compose, order).await?;
+                if self.orders {
+                    self.till.print_orders(sale.id()).await?;
+                }
             }
             SaleState::Closed => {}
         }

@@ -71,6 +71,8 @@ pub(crate) struct NewTicket {
 /// An order that is about to be stored.
 pub(crate) struct Order<'a> {
     pub(crate) config: &'a Config,
+    /// The route for groups that have none; otherwise they are refused.
+    pub(crate) otherwise: Option<&'a str>,
     pub(crate) origin: &'a Origin,
     pub(crate) at: Timestamp,
     /// Its number within the sale.
@@ -84,7 +86,11 @@ impl Order<'_> {
         let wanted = if voided { Vec::new() } else { wanted(sold.lines()) };
         let mut by_route: BTreeMap<String, Vec<(Ordered, i64)>> = BTreeMap::new();
         for (article, count) in wanted {
-            for route in self.config.routes_for_group(article.group.as_deref())? {
+            let routes = match (self.config.routes_for_group(article.group.as_deref()), self.otherwise) {
+                (Err(_), Some(route)) => vec![route.to_owned()],
+                (routes, _) => routes?,
+            };
+            for route in routes {
                 by_route.entry(route).or_default().push((article.clone(), count));
             }
         }

@@ -15,7 +15,7 @@ use super::tip::Tip;
 use crate::config::Config;
 use crate::lease::{Asker, Target};
 use crate::manager::Terminal;
-use crate::store::{Basis, Closing, NewJob, NewTender, Origin, Parked, SaleState, SaleView, Store};
+use crate::store::{Basis, Closing, NewJob, NewTender, OrderPlan, Origin, Parked, SaleState, SaleView, Store};
 
 /// A sale, stored in the database from its first line. Each method writes before it returns, so a till that stops
 /// resumes where it was: [`crate::Tresen::open_sales`].
@@ -370,7 +370,8 @@ impl Sale {
         self.begin(new).await.map(drop)
     }
 
-    /// Voids the sale before it is paid. Its lines stay in the database; it gets no number.
+    /// Voids the sale before it is paid. Its lines stay in the database; it gets no number. What was
+    /// [ordered](crate::Tresen::order) is cancelled by ordering again.
     ///
     /// # Errors
     /// [`Kind::Input`]: a payment was taken, or may have been, and not given back. Otherwise as [`Sale::add`].
@@ -391,7 +392,12 @@ impl Sale {
     }
 
     /// Numbers the sale and closes it, together with the print job that `compose` makes of the numbered sale.
-    pub(super) async fn close(&mut self, compose: impl Fn(&Sale) -> Result<Option<NewJob>>) -> Result<()> {
+    /// `order` is stored with it.
+    pub(super) async fn close(
+        &mut self,
+        compose: impl Fn(&Sale) -> Result<Option<NewJob>>,
+        order: Option<(OrderPlan, Origin)>,
+    ) -> Result<()> {
         let at = self.store.time();
         let _one_by_one = self.store.closing().await;
         let number = self.store.next_number().await?;
@@ -401,20 +407,25 @@ impl Sale {
         closed.record.ticket.number = Some(number.number);
         closed.record.ticket.closed_at = Some(at);
         let paper = compose(&closed)?;
-        self.record = self.store.close_sale(self.id(), self.basis(), Closing { number, at, paper }).await?;
+        self.record = self.store.close_sale(self.id(), self.basis(), Closing { number, at, paper, order }).await?;
         Ok(())
     }
 
     /// Orders what is new: [`crate::Tresen::order`].
     pub(crate) async fn order(&mut self, config: Arc<Config>, origin: Origin) -> Result<Vec<KitchenTicket>> {
-        let (at, by) = (self.store.time(), origin.clone());
-        let plan = move |record: &SaleView, before: &[KitchenTicket], number: i64| {
-            let order = Order { config: &config, origin: &by, at, number };
-            order.tickets(&record.ticket, record.state == SaleState::Voided, before)
-        };
+        let plan = self.what_is_new(config, origin.clone(), None);
         let (record, tickets) = self.store.order_sale(self.id(), self.basis(), &origin, plan).await?;
         self.record = record;
         Ok(tickets)
+    }
+
+    /// The order for what is new; groups without a route go to `otherwise`, if that is given.
+    pub(super) fn what_is_new(&self, config: Arc<Config>, origin: Origin, otherwise: Option<String>) -> OrderPlan {
+        let at = self.store.time();
+        Box::new(move |record, before, number| {
+            let order = Order { config: &config, otherwise: otherwise.as_deref(), origin: &origin, at, number };
+            order.tickets(&record.ticket, record.state == SaleState::Voided, before)
+        })
     }
 
     async fn change<T>(&mut self, change: impl FnOnce(&mut Ticket) -> Result<T>) -> Result<T> {

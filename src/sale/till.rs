@@ -186,6 +186,13 @@ impl Tresen {
         self.0.store.orders(sale).await
     }
 
+    /// Has the spool look at the kitchen tickets of a sale.
+    pub(crate) async fn print_orders(&self, sale: &str) -> Result<()> {
+        let tickets = self.orders(sale).await?;
+        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
+        Ok(())
+    }
+
     pub(crate) async fn order_by(&self, sale: &mut Sale, origin: Origin) -> Result<Vec<KitchenTicket>> {
         let tickets = sale.order(self.config(), origin).await?;
         tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));

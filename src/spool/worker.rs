@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tresen_printers::{Content, Status};
 
 use super::attempt::{Ended, PRINT_TIMEOUT, PrintTask, paper};
-use super::desk::{Claim, Desks};
+use super::desk::{Claim, Desks, Place};
 use super::fail_back::{Held, Takeover};
 use super::route::Lane;
 use super::{Routes, Signal, Spool};
@@ -67,6 +67,8 @@ struct Waiting {
     failures: Vec<Option<FailedAttempt>>,
     /// The reason reported last.
     reported: Option<String>,
+    /// Its place before a printer that is busy.
+    place: Option<Place>,
 }
 
 /// A failed attempt at a printer that printed nothing.
@@ -120,7 +122,10 @@ impl Worker {
                 return;
             }
             let mut due = None;
-            if !closing {
+            if closing {
+                // Other routes do not wait behind jobs that are not begun here.
+                self.waiting.clear();
+            } else {
                 if std::mem::take(&mut look) {
                     match self.look().await {
                         Ok(()) => storage_failed = false,
@@ -179,9 +184,10 @@ impl Worker {
                 continue;
             }
             let known = before.iter().position(|w| w.job.id == job.id).map(|at| before.swap_remove(at));
-            let (failures, reported) =
-                known.map_or_else(|| (vec![None; self.seen.len()], None), |w| (w.failures, w.reported));
-            let waiting = Waiting { job, content, failures, reported };
+            let waiting = match known {
+                Some(known) => Waiting { job, content, ..known },
+                None => Waiting { job, content, failures: vec![None; self.seen.len()], reported: None, place: None },
+            };
             let keeps_others = !waiting.never();
             self.waiting.push(waiting);
             if keeps_others {
@@ -192,16 +198,22 @@ impl Worker {
 
     /// Hands the next job to a printer, if one can take it.
     async fn begin(&mut self, attempts: &mut JoinSet<Attempt>) -> Next {
+        let now = Instant::now();
+        for (printer, seen) in self.seen.iter().enumerate() {
+            self.takeover.note(printer, seen.is_good(now, self.lane.rules.stall), now);
+        }
         let Some(at) = self.waiting.iter().position(|w| !w.never()) else { return Next::At(None) };
         match self.choose(at) {
             Choice::Printer { printer, ask_first, claim } => {
-                let waiting = self.waiting.remove(at);
+                let mut waiting = self.waiting.remove(at);
+                waiting.place = None;
                 self.under_way[printer] = Some(waiting.job.id.clone());
                 self.takeover.took(printer);
                 attempts.spawn(self.attempt(printer, waiting, ask_first, claim));
                 Next::Look
             }
-            Choice::Later { why, at: due } => {
+            Choice::Later { why, at: due, behind } => {
+                self.queue(at, behind);
                 if let Some(why) = why {
                     self.note(at, why).await;
                 }
@@ -211,11 +223,8 @@ impl Worker {
     }
 
     /// The printer that takes a job now. A printer that is held back takes it if no other one can.
-    fn choose(&mut self, waiting: usize) -> Choice {
+    fn choose(&self, waiting: usize) -> Choice {
         let now = Instant::now();
-        for (printer, seen) in self.seen.iter().enumerate() {
-            self.takeover.note(printer, seen.is_good(now, self.lane.rules.stall), now);
-        }
         let waiting = &self.waiting[waiting];
         match self.choose_from(waiting, now, true) {
             Choice::Later { why: Some(_), .. } => self.choose_from(waiting, now, false),
@@ -243,7 +252,7 @@ impl Worker {
                 let stalled = since + self.lane.rules.stall;
                 if hindered.is_none() && now < stalled {
                     later(stalled);
-                    return Choice::Later { why: None, at: due };
+                    return Choice::Later { why: None, at: due, behind: Some(printer) };
                 }
                 let why = hindered.unwrap_or("it is busy with another print job");
                 reasons.push(format!("{name}: {why}"));
@@ -262,8 +271,10 @@ impl Worker {
                 }
                 None => {}
             }
-            // Another route may take it in the same moment: its release wakes this worker.
-            let Some(claim) = self.desks.claim(name) else { return Choice::Later { why: None, at: due } };
+            // An older job of another route waits for it; this worker is told when that has been printed.
+            let Some(claim) = self.desks.claim(name, waiting.job.seq) else {
+                return Choice::Later { why: None, at: due, behind: Some(printer) };
+            };
             // A printer that could not print is queried before anything is written.
             let ask_first = hindered.is_some() || waiting.failures[printer].is_some();
             return Choice::Printer { printer, ask_first, claim };
@@ -271,7 +282,16 @@ impl Worker {
         if self.lane.printers.is_empty() {
             reasons.push("no printer of the route is attached".to_owned());
         }
-        Choice::Later { why: Some(reasons.join("; ")), at: due }
+        Choice::Later { why: Some(reasons.join("; ")), at: due, behind: None }
+    }
+
+    /// Has a job wait for its turn at a printer, or at none.
+    fn queue(&mut self, at: usize, behind: Option<usize>) {
+        let waiting = &mut self.waiting[at];
+        if waiting.place.as_ref().map(Place::printer) != behind {
+            let place = |index: usize| self.desks.wait(self.lane.printers[index].name(), index, waiting.job.seq);
+            waiting.place = behind.map(place);
+        }
     }
 
     /// Records and reports why a job waits, if the reason is new.
@@ -383,8 +403,18 @@ enum Next {
 }
 
 enum Choice {
-    Printer { printer: usize, ask_first: bool, claim: Claim },
-    Later { why: Option<String>, at: Option<Instant> },
+    Printer {
+        printer: usize,
+        ask_first: bool,
+        claim: Claim,
+    },
+    /// Until something changes, or until that time, with the reason unless it only waits for its turn `behind` other jobs
+    /// at a printer.
+    Later {
+        why: Option<String>,
+        at: Option<Instant>,
+        behind: Option<usize>,
+    },
 }
 
 /// Waits until the phase or status of a printer changes, or whether it is busy; returns its index, and whether it may be

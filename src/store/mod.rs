@@ -50,6 +50,7 @@ pub use journal::{JournalEntry, StoredPayment};
 pub(crate) use leases::{Basis, LeaseNote};
 pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
+pub(crate) use orders::OrderPlan;
 pub use origin::Origin;
 pub use outbox::OutboxEntry;
 pub use parked::Parked;

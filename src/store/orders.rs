@@ -1,7 +1,7 @@
 //! Orders in the database: what was sent to the kitchen, stored with its print jobs in one commit.
 
 use rusqlite::{Connection, params};
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::Result;
 
 use super::failure::Failure;
 use super::leases::{self, Basis};
@@ -36,14 +36,13 @@ impl Store {
         self.read(move |db| tickets(db, &sale)).await
     }
 
-    /// Stores the tickets that `plan` makes of the sale, what was ordered before and the number of this order, and queues
-    /// their jobs. Without tickets nothing is changed.
+    /// Stores the tickets that `plan` makes, and queues their jobs. Without tickets nothing is changed.
     pub(crate) async fn order_sale(
         &self,
         id: &str,
         basis: Basis,
         origin: &Origin,
-        plan: impl FnOnce(&SaleView, &[KitchenTicket], i64) -> Result<Vec<NewTicket>> + Send + 'static,
+        plan: OrderPlan,
     ) -> Result<(SaleView, Vec<KitchenTicket>)> {
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         self.write(move |db| {
@@ -52,44 +51,57 @@ impl Store {
             if record.rev != rev {
                 return Err(changed(&id, record.rev, rev).into());
             }
-            let before = tickets(db, &id)?;
-            let number = before.iter().map(|ticket| ticket.number).max().unwrap_or(0) + 1;
-            let new = plan(&record, &before, number)?;
+            let new = order(db, &record, &origin, &at, plan)?;
             if new.is_empty() {
-                return Ok((record, Vec::new()));
+                return Ok((record, new));
             }
-            let moved = db.execute(
-                "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2",
-                params![id, rev, at],
-            )?;
-            if moved != 1 {
-                return Err(Error::new(Kind::Storage, format!("sale `{id}` changed within a transaction")).into());
-            }
-            for NewTicket { ticket, job } in &new {
-                db.prepare_cached(
-                    "INSERT INTO orders (sale, number, route, job, cancels, lines, at, station, source, operator)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                )?
-                .execute(params![
-                    id,
-                    number,
-                    ticket.route,
-                    ticket.job,
-                    ticket.cancels,
-                    json(&ticket.lines)?,
-                    at,
-                    origin.station,
-                    origin.source,
-                    origin.operator
-                ])?;
-                jobs::queue(db, job, &at)?;
-            }
-            let new: Vec<_> = new.into_iter().map(|new| new.ticket).collect();
-            journal::append(db, &at, "ordered", &id, &json(&new)?, &origin)?;
+            db.execute("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", params![id, at])?;
             Ok((known(db, &id)?, new))
         })
         .await
     }
+}
+
+/// The tickets for a sale, for what was ordered before, and for the number of this order.
+pub(crate) type OrderPlan = Box<dyn FnOnce(&SaleView, &[KitchenTicket], i64) -> Result<Vec<NewTicket>> + Send>;
+
+/// Stores the tickets of a plan inside the caller's transaction.
+pub(super) fn order(
+    db: &Connection,
+    record: &SaleView,
+    origin: &Origin,
+    at: &str,
+    plan: OrderPlan,
+) -> Result<Vec<KitchenTicket>, Failure> {
+    let id = record.ticket.id();
+    let before = tickets(db, id)?;
+    let number = before.iter().map(|ticket| ticket.number).max().unwrap_or(0) + 1;
+    let new = plan(record, &before, number)?;
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    for NewTicket { ticket, job } in &new {
+        db.prepare_cached(
+            "INSERT INTO orders (sale, number, route, job, cancels, lines, at, station, source, operator)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            id,
+            number,
+            ticket.route,
+            ticket.job,
+            ticket.cancels,
+            json(&ticket.lines)?,
+            at,
+            origin.station,
+            origin.source,
+            origin.operator
+        ])?;
+        jobs::queue(db, job, at)?;
+    }
+    let new: Vec<_> = new.into_iter().map(|new| new.ticket).collect();
+    journal::append(db, at, "ordered", id, &json(&new)?, origin)?;
+    Ok(new)
 }
 
 fn tickets(db: &Connection, sale: &str) -> Result<Vec<KitchenTicket>, Failure> {

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::jobs::NewJob;
 use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
+use super::orders::{self, OrderPlan};
 use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
 use super::{Origin, Store, accounts, from_json, jobs, journal, json, outbox, returns, time};
@@ -108,11 +109,12 @@ pub(crate) struct NewTender {
 }
 
 /// The data written on closing.
-#[derive(Debug, Clone)]
 pub(crate) struct Closing {
     pub(crate) number: NextNumber,
     pub(crate) at: Timestamp,
     pub(crate) paper: Option<NewJob>,
+    /// Orders what is new in the same commit, on behalf of somebody.
+    pub(crate) order: Option<(OrderPlan, Origin)>,
 }
 
 /// The number of the next sale to be closed.
@@ -316,6 +318,9 @@ impl Store {
             journal::append(db, &at, "closed", &id, &outbox::whole(&record, None)?, &record.origin)?;
             if let Some(job) = &closing.paper {
                 jobs::queue(db, job, &at)?;
+            }
+            if let Some((plan, origin)) = closing.order {
+                orders::order(db, &record, &origin, &at, plan)?;
             }
             let leased = leases::closed(db, &id, basis.now)?;
             Ok((record, leased))

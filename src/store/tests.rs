@@ -507,7 +507,7 @@ async fn a_partial_approval_leaves_the_rest_open() {
     assert_eq!((record.due, record.pending), (Amount::eur(4_00), false));
     assert_eq!((record.tenders[0].asked, record.tenders[0].taken), (Amount::eur(10_00), Amount::eur(6_00)));
     let number = store.next_number().await.expect("read");
-    let closing = Closing { number, at: store.time(), paper: None };
+    let closing = Closing { number, at: store.time(), paper: None, order: None };
     let error = store.close_sale(&sale, Basis::nameless(record.rev, &store), closing).await.expect_err("4.00 are open");
     assert_eq!(error.kind(), Kind::Input, "{error}");
     assert_eq!(store.sale(&sale).await.expect("read").expect("there"), record, "nothing of it stays");
@@ -553,7 +553,7 @@ async fn numbers_go_on_after_everything_was_thrown_away() {
     let new = store.new_sale("free", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, &origin).await.expect("new");
     let number = store.next_number().await.expect("read");
     assert_eq!((number.epoch, number.number), (1, 1));
-    let closing = Closing { number, at: store.time(), paper: None };
+    let closing = Closing { number, at: store.time(), paper: None, order: None };
     store.close_sale("free", Basis::nameless(new.rev, &store), closing).await.expect("nothing to pay");
     let pruned = store.prune("2027-01-01T00:00:00Z".parse().expect("a time")).await.expect("pruned");
     assert_eq!(pruned.sales, 1);

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use tresen::config::{FailBack, RoutePlan, Severity};
+use tresen::config::{FailBack, Redirected, RoutePlan, Severity};
 use tresen::{Config, Result};
 
 use crate::devices;
@@ -66,12 +66,17 @@ fn routes(config: &Config, out: Out) {
             "printers": plan.printers,
         }));
         for at in &plan.printers {
-            let others = if plan.printers.len() > 1 { "others" } else { "all" };
-            let station = at.station.clone().unwrap_or_else(|| others.to_owned());
+            let station = station(at.station.as_deref(), &plan);
             rows.push([plan.route.clone(), prints(&plan), station, at.printers.join(", then "), rules(&plan)]);
         }
     }
     table(&rows, out);
+}
+
+/// A station, or those that have no printer of their own.
+fn station(name: Option<&str>, plan: &RoutePlan) -> String {
+    let rest = if plan.printers.len() > 1 { "others" } else { "all" };
+    name.unwrap_or(rest).to_owned()
 }
 
 fn prints(plan: &RoutePlan) -> String {
@@ -104,18 +109,21 @@ fn rules(plan: &RoutePlan) -> String {
 /// Where each route prints while a printer is away.
 fn away(config: &Config, out: Out) {
     let mut rows = vec![["away", "route", "station", "on"].map(str::to_owned)];
+    let plans = config.plan();
+    let at = |change: &Redirected| {
+        let plan = plans.iter().find(|plan| plan.route == change.route);
+        plan.map_or_else(String::new, |plan| station(change.station.as_deref(), plan))
+    };
     for plan in config.plan_away() {
         if plan.changes.is_empty() && plan.unaffected.is_empty() {
             continue;
         }
-        let changes: Vec<_> = plan.changes.iter().collect();
         out.only_json(&json!({
-            "class": "away", "printer": plan.away, "changes": changes, "unaffected": plan.unaffected,
+            "class": "away", "printer": plan.away, "changes": plan.changes, "unaffected": plan.unaffected,
         }));
         for change in &plan.changes {
             let on = change.on.as_ref().map_or_else(|| "waits".to_owned(), |on| format!("{on}, marked"));
-            let station = change.station.clone().unwrap_or_else(|| "all".to_owned());
-            rows.push([plan.away.clone(), change.route.clone(), station, on]);
+            rows.push([plan.away.clone(), change.route.clone(), at(change), on]);
         }
         for route in plan.unaffected {
             rows.push([plan.away.clone(), route, "all".to_owned(), "unaffected".to_owned()]);

@@ -11,6 +11,7 @@ pub(crate) mod end_of_day;
 pub(crate) mod info;
 pub(crate) mod jobs;
 pub(crate) mod journal;
+pub(crate) mod lease;
 pub(crate) mod list;
 mod listed;
 pub(crate) mod manual;

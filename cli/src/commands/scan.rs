@@ -141,7 +141,7 @@ impl Heard {
         self.0.1.lock().expect("no holder of this lock panics").clear();
     }
 
-    fn so_far(&self) -> (usize, Vec<u8>) {
+    pub(super) fn so_far(&self) -> (usize, Vec<u8>) {
         (self.0.0.load(Ordering::Relaxed), self.0.1.lock().expect("no holder of this lock panics").clone())
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tresen::hal::address::LinkKind;
 use tresen::hal::discovery::{self, Access};
+use tresen::hal::link;
 use tresen::{Address, Cameras, Class, Error, Kind, Result, Scanners};
 
 use super::finding::{Finding, State};
@@ -91,12 +92,13 @@ pub(super) async fn why(subject: &str, address: &Address, error: Error) -> Findi
     match address.link() {
         // It answers and says what it needs.
         _ if kind == Kind::Operator => finding,
-        LinkKind::Tcp { .. } => reach::explained(address, finding).await,
+        LinkKind::Tcp { .. } => reach::explained(address, kind, finding).await,
         LinkKind::Serial { path } => match kind {
-            Kind::Busy => held(finding, holder::of_file(Path::new(path))),
+            // Another program has it, unless it can be opened: then it is the device that does not answer.
+            Kind::Busy if link::open(address).await.is_err() => held(finding, holder::of_file(Path::new(path))),
             Kind::Permission => whose(Path::new(path), finding),
             Kind::NotFound => connected(address, scanner::other_modes(address, finding).await).await,
-            Kind::Timeout | Kind::Protocol | Kind::Closed if is_printer(address) => {
+            Kind::Timeout | Kind::Protocol | Kind::Closed | Kind::Busy if is_printer(address) => {
                 serial::rates(address, finding).await
             }
             _ => finding,

@@ -4,14 +4,18 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// The program that has the file or device at `path` open: `process 4711 (minicom)`. Without special rights that is known
-/// of one's own programs, and of others' if they locked it.
+/// The programs that have the file or device at `path` open: `process 4711 (minicom)`. Without special rights that is
+/// known of one's own programs, and of others' if they locked it.
 pub(super) fn of_file(path: &Path) -> Option<String> {
     let path = fs::canonicalize(path).ok()?;
-    with_open(|target| target == path).or_else(|| by_lock(&path, &fs::read_to_string("/proc/locks").ok()?))
+    let open = with_open(|target| target == path);
+    if open.is_empty() {
+        return by_lock(&path, &fs::read_to_string("/proc/locks").ok()?);
+    }
+    Some(open.join(" and "))
 }
 
-/// The program that is connected to `address`.
+/// The programs that are connected to `address`, but for this one.
 pub(super) fn of_connection(address: SocketAddr) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let sockets: Vec<PathBuf> = tables
@@ -20,27 +24,25 @@ pub(super) fn of_connection(address: SocketAddr) -> Option<String> {
         .flat_map(|table| inodes(&table, address))
         .map(|inode| PathBuf::from(format!("socket:[{inode}]")))
         .collect();
-    if sockets.is_empty() {
-        return None;
-    }
-    let other = || Some("a program of another user on this machine".to_owned());
-    with_open(|target| sockets.iter().any(|socket| socket == target)).or_else(other)
+    let open = with_open(|target| sockets.iter().any(|socket| socket == target));
+    (!open.is_empty()).then(|| open.join(" and "))
 }
 
-/// The first other process with an open file that fits.
-fn with_open(fits: impl Fn(&Path) -> bool) -> Option<String> {
+/// The other processes with an open file that fits.
+fn with_open(fits: impl Fn(&Path) -> bool) -> Vec<String> {
     let own = std::process::id().to_string();
-    for process in fs::read_dir("/proc").ok()?.flatten() {
+    let mut found = Vec::new();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = process.file_name().to_string_lossy().into_owned();
         if pid == own || !pid.bytes().all(|b| b.is_ascii_digit()) {
             continue;
         }
         let Ok(files) = fs::read_dir(process.path().join("fd")) else { continue };
         if files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).any(|target| fits(&target)) {
-            return Some(named(&pid));
+            found.push(named(&pid));
         }
     }
-    None
+    found
 }
 
 /// The holder of a lock on the file, as /proc/locks tells everybody: `1: FLOCK ADVISORY WRITE 4711 00:06:92 0 EOF`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tresen::hal::address::LinkKind;
-use tresen::{Address, Class};
+use tresen::{Address, Class, Kind};
 
 use super::finding::Finding;
 use super::holder;
@@ -32,7 +32,7 @@ const KNOCK: Duration = Duration::from_secs(1);
 const LOOKUP: Duration = Duration::from_secs(5);
 
 /// Adds what the network says of a device that could not be opened.
-pub(super) async fn explained(address: &Address, mut finding: Finding) -> Finding {
+pub(super) async fn explained(address: &Address, kind: Kind, mut finding: Finding) -> Finding {
     let LinkKind::Tcp { host, port: Some(port) } = address.link() else { return finding };
     let found = match timeout(LOOKUP, lookup_host((host.as_str(), *port))).await {
         Ok(Ok(found)) => found.collect::<Vec<_>>(),
@@ -43,10 +43,12 @@ pub(super) async fn explained(address: &Address, mut finding: Finding) -> Findin
     if host.parse::<IpAddr>().is_err() {
         finding = finding.seen(format!("{host} is {}", at.ip()));
     }
-    match timeout(CONNECT, TcpStream::connect(at)).await {
-        Ok(Ok(_)) => {
+    // Closed at once: such devices serve one connection at a time.
+    match timeout(CONNECT, TcpStream::connect(at)).await.map(|opened| opened.map(drop)) {
+        Ok(Ok(())) => {
             finding = finding.seen(format!("{at} accepts connections"));
-            match holder::of_connection(at) {
+            let silent = matches!(kind, Kind::Timeout | Kind::Closed | Kind::Busy);
+            match holder::of_connection(at).filter(|_| silent) {
                 Some(by) => finding
                     .seen(format!("{by} is connected to it"))
                     .hint("end that program, or let it have the device: such devices serve one program at a time"),

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use tresen::hal::Driver;
 use tresen::hal::address::LinkKind;
 use tresen::hal::discovery::{self, DeviceKind};
 use tresen::scanners::scan::AimSource;
-use tresen::{Address, Class};
+use tresen::{Address, Class, Result, Scan};
 
 use super::finding::Finding;
 use super::{device, serial};
@@ -54,32 +55,34 @@ pub(super) async fn scanned(address: &Address, patience: Duration, out: Out) -> 
             Err(error) => return Finding::of(subject, &error),
         };
         out.note(if garbled.is_empty() { "scan a code now" } else { "scan it again" });
-        let scan = timeout_at(deadline, source.event()).await;
+        let scan = read(&mut *source, &heard, deadline).await;
         source.close().await;
         let rate = at.option("baud").unwrap_or("9600").to_owned();
-        let scan = match scan {
-            Ok(Ok(scan)) => scan,
-            Ok(Err(error)) => return Finding::of(subject, &error),
-            Err(_) => {
-                let mut finding = Finding::of(subject, &nothing(&at, &name, &heard));
-                finding.evidence.extend(garbled);
-                return finding;
-            }
+        let bytes = match &scan {
+            Ok(Some(scan)) => scan.bytes.clone(),
+            // Noise has no end.
+            Ok(None) => heard.so_far().1,
+            Err(error) => return Finding::of(subject, error),
         };
-        if is_garbled(&scan.bytes) {
-            let seen = format!("at {rate} baud came {}", hex(&scan.bytes[..scan.bytes.len().min(16)]));
-            garbled.push(seen);
+        if is_garbled(&bytes) {
+            garbled.push(format!("at {rate} baud came {}", hex(&bytes[..bytes.len().min(16)])));
             match rates.next().filter(|_| is_serial) {
                 Some(next) => at = device::with(address, "baud", &next.to_string()),
                 None => {
-                    let mut finding = Finding::failed(subject, "what came is not text")
-                        .hint("are baud rate, parity and data bits those of the scanner? its manual has a code for its defaults");
+                    let mut finding = Finding::failed(subject, "what came is not text");
                     finding.evidence = garbled;
-                    return finding;
+                    return finding.hint(
+                        "are baud rate, parity and data bits those of the scanner? its manual has a code for its defaults",
+                    );
                 }
             }
             continue;
         }
+        let Ok(Some(scan)) = scan else {
+            let mut finding = Finding::of(subject, &nothing(&at, &name, &heard));
+            finding.evidence.extend(garbled);
+            return finding;
+        };
         if !garbled.is_empty() {
             let mut finding = Finding::failed(subject, "the baud rate is wrong");
             finding.evidence = garbled;
@@ -98,3 +101,22 @@ pub(super) async fn scanned(address: &Address, patience: Duration, out: Out) -> 
         );
     }
 }
+
+/// The next scan; `None` if none came in time, or if what came is not text and has no end.
+async fn read(source: &mut dyn Driver<Event = Scan>, heard: &Heard, deadline: Instant) -> Result<Option<Scan>> {
+    let mut before = 0;
+    loop {
+        if let Ok(scan) = timeout_at(deadline.min(Instant::now() + QUIET), source.event()).await {
+            return scan.map(Some);
+        }
+        let (count, first) = heard.so_far();
+        let is_noise = count > 0 && count == before && is_garbled(&first);
+        if is_noise || Instant::now() >= deadline {
+            return Ok(None);
+        }
+        before = count;
+    }
+}
+
+/// The silence that ends noise.
+const QUIET: Duration = Duration::from_millis(700);

@@ -230,7 +230,7 @@ fn ready(device: &DeviceHealth, subject: String, place: &str) -> Finding {
 async fn probed(id: &DeviceId, config: &Config, mut finding: Finding) -> Finding {
     let Some(device) = config.devices.get(id) else { return finding };
     for address in device.addresses() {
-        finding = reach::explained(&address, finding).await;
+        finding = reach::explained(&address, Kind::Closed, finding).await;
         if id.class == Class::Scanner {
             finding = scanner::other_modes(&address, finding).await;
         }
