@@ -92,6 +92,16 @@ impl Store {
         .await
     }
 
+    /// When the line after `after` was written.
+    pub(crate) async fn written_after(&self, after: i64) -> Result<Option<Timestamp>> {
+        self.read(move |db| {
+            let mut next = db.prepare_cached("SELECT at FROM journal WHERE seq > ?1 ORDER BY seq LIMIT 1")?;
+            let at = next.query_row([after], |row| row.get::<_, String>(0)).optional()?;
+            at.map(|at| time(&at)).transpose()
+        })
+        .await
+    }
+
     /// Lines after `after`: at most `rows`, and no more once they have `bytes`, but at least one.
     pub(crate) async fn outbox_entries(&self, after: i64, rows: u32, bytes: usize) -> Result<Vec<OutboxEntry>> {
         self.list(move |db| {

@@ -27,6 +27,8 @@ pub(crate) mod reprint;
 pub(crate) mod reverse;
 mod running;
 pub(crate) mod scan;
+#[cfg(feature = "postgres")]
+pub(crate) mod server;
 pub(crate) mod settle;
 pub(crate) mod sim;
 pub(crate) mod status;
