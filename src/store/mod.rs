@@ -10,6 +10,7 @@
 pub(crate) mod accounts;
 mod backup;
 mod chain;
+mod closing;
 pub(crate) mod failure;
 mod health;
 mod jobs;
@@ -48,6 +49,7 @@ use tresen_hal::{Error, Kind, Result, Runtime};
 pub use accounts::{BookingState, StoredBooking};
 pub use backup::{Backup, Extent, Progress};
 pub use chain::Hash;
+pub(crate) use closing::Closing;
 pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
@@ -64,7 +66,7 @@ pub use reference::{ReferencePage, ReferenceRow, ReferenceTable};
 pub(crate) use remembered::Remembered;
 pub use restore::Restored;
 pub use retention::Pruned;
-pub(crate) use sales::{Closing, NewTender, changed};
+pub(crate) use sales::{NewTender, changed};
 pub use sales::{SaleState, SaleView, StoredTicket};
 
 use crate::lease::{Alarm, SteadyClock};
