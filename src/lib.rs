@@ -26,6 +26,7 @@
 pub mod api;
 pub mod blocking;
 mod builder;
+pub mod capabilities;
 mod class;
 pub mod config;
 mod drivers;
@@ -51,6 +52,7 @@ pub use tresen_printers as printers;
 pub use tresen_scanners as scanners;
 
 pub use builder::Builder;
+pub use capabilities::TillCapabilities;
 pub use class::{Class, DeviceId};
 pub use config::{Config, PaperKind};
 pub use drivers::{Context, Drivers, Plan, Protocol};
@@ -66,9 +68,9 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Progress,
-    Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable, Restored, SaleState, SaleView, SpooledJob, Store,
-    StoredBooking, StoredPayment, StoredTicket, Unreadable,
+    Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Parked,
+    Progress, Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable, Restored, SaleFilter, SaleNumber, SalePage,
+    SaleState, SaleView, SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

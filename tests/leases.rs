@@ -673,6 +673,27 @@ async fn twenty_two_handhelds_take_turns_at_three_terminals() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_lease_hears_that_the_till_is_closed() {
+    let (_folder, till) = open().await;
+    scanner(&till).await;
+    let (anna, bo) = (till.on_behalf_of("anna"), till.on_behalf_of("bo"));
+    let (sale, _lease) = table(&anna).await;
+    anna.lease(hand()).await.expect("free");
+    let waits = [hand(), Target::from(&sale)].map(|target| {
+        let bo = bo.clone();
+        tokio::spawn(async move { bo.queue(target).await.expect("a place").wait().await })
+    });
+    tokio::time::sleep(SECOND).await;
+    till.close(SECOND).await.expect("closed");
+    let closed = Instant::now();
+    for waits in waits {
+        let error = waits.await.expect("no panic").expect_err("closed");
+        assert_eq!((error.kind(), closed.elapsed()), (Kind::Cancelled, Duration::ZERO), "{error}");
+    }
+    assert_eq!(anna.renew_lease(&hand()).await.expect_err("closed").kind(), Kind::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_station_has_its_own_devices() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = "

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::Result;
+use tresen_hal::{Known, Result};
 
 use super::Command;
 use super::millis::{self, patience};
+use crate::capabilities::TillCapabilities;
 use crate::class::DeviceId;
 use crate::config::PaperKind;
 use crate::export;
@@ -78,6 +79,44 @@ impl Command for Snapshot {
 
     async fn run(self, till: &Tresen) -> Result<tresen::Snapshot> {
         Ok(till.follow().0)
+    }
+}
+
+/// What the till can do now: [`Tresen::capabilities`]. [`EventKind::CapabilitiesChanged`](crate::EventKind) tells when to
+/// ask again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capabilities {}
+
+impl Command for Capabilities {
+    const NAME: &'static str = "till.capabilities";
+    type Reply = TillCapabilities;
+
+    async fn run(self, till: &Tresen) -> Result<TillCapabilities> {
+        Ok(till.capabilities())
+    }
+}
+
+/// Tells whether one of the vendor's own tenders can pay now: [`Tresen::set_tender`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetTender {
+    /// Its name.
+    pub name: String,
+    /// Whether it can.
+    pub now: Known,
+    /// Why not.
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+impl Command for SetTender {
+    const NAME: &'static str = "till.set-tender";
+    type Reply = ();
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.set_tender(&self.name, self.now, self.why.as_deref());
+        Ok(())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
 use tresen_hal::{Error, Kind, Result};
 
 use super::failure::Failure;
@@ -209,17 +208,12 @@ pub(super) fn ended_during(db: &Connection, key: &str) -> Result<Option<String>,
     Ok(Some(format!("the lease of `{holder}` ended with it: {why}")))
 }
 
+/// Journals who got the sale, and how others lost it.
 fn note(db: &Connection, at: &str, sale: &str, changes: &[Change], origin: &Origin) -> Result<(), Failure> {
-    for change in changes.iter().filter(|change| **change != Change::Moved) {
-        journal::append(db, at, KIND, sale, &json(&Note { sale: change })?, origin)?;
+    for change in changes.iter().filter(|change| matches!(change, Change::Leased { .. } | Change::Ended { .. })) {
+        journal::append(db, at, KIND, sale, &json(change)?, origin)?;
     }
     Ok(())
-}
-
-/// The journal's body for the lease of a sale.
-#[derive(Serialize)]
-struct Note<'a> {
-    sale: &'a Change,
 }
 
 fn state(db: &Connection, sale: &str) -> rusqlite::Result<Option<String>> {

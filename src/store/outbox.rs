@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::failure::Failure;
 use super::{Hash, Origin, SaleView, Store, chain, journal, json, meta, time};
-use crate::sale::{Signing, Tender, Ticket};
+use crate::sale::{Signing, Tender, Ticket, VatRow};
 
 /// Epochs and where they begin. The lines of an epoch end where the next one begins.
 pub(super) const SCHEMA: &str = "
@@ -225,6 +225,8 @@ fn epochs(db: &Connection) -> Result<Vec<EpochRange>, Failure> {
 struct Whole<'a> {
     ticket: &'a Ticket,
     tenders: &'a [Tender],
+    /// The totals per tax, as they stand on the receipt.
+    vat: Vec<VatRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signing: Option<&'a Signing>,
     /// Who opened it.
@@ -238,6 +240,7 @@ pub(super) fn whole(sale: &SaleView, why: Option<&str>) -> Result<String> {
     json(&Whole {
         ticket: &sale.ticket,
         tenders: &sale.tenders,
+        vat: sale.ticket.vat(),
         signing: sale.signing.as_ref(),
         opened_by: &sale.origin,
         why,

@@ -21,6 +21,7 @@ const MIGRATIONS: [&[&str]; 1] = [&[
     super::outbox::SCHEMA,
     super::reference::SCHEMA,
     super::accounts::SCHEMA,
+    super::remembered::SCHEMA,
 ]];
 
 /// Payments, journal, print jobs, sales.
@@ -116,13 +117,17 @@ const CORE: &str = "
         state         TEXT NOT NULL CHECK (state IN ('open', 'closed', 'voided')),
         -- The sale that this one refunds, in full or in part.
         original      TEXT,
+        -- The total, and the tips in it.
         minor         INTEGER NOT NULL,
+        tip           INTEGER NOT NULL DEFAULT 0,
         currency      TEXT NOT NULL,
         -- The ticket: {\"v\":1,\"lines\":...}
         body          TEXT NOT NULL,
         -- The fiscal device's signature, or the record of its outage.
         signature     TEXT,
         drawer        TEXT,
+        -- While it is parked: {\"name\":...,\"at\":...,\"by\":...}
+        parked        TEXT,
         opened_at     TEXT NOT NULL,
         changed_at    TEXT NOT NULL,
         closed_at     TEXT,
@@ -131,8 +136,10 @@ const CORE: &str = "
         station       TEXT,
         source        TEXT,
         operator      TEXT,
-        CHECK ((state = 'closed') = (number IS NOT NULL))
+        CHECK ((state = 'closed') = (number IS NOT NULL)),
+        CHECK (parked IS NULL OR state = 'open')
     ) STRICT;
+    CREATE INDEX sales_closed ON sales (closed_at, number) WHERE number IS NOT NULL;
     CREATE INDEX sales_open ON sales (seq) WHERE state = 'open';
     CREATE INDEX sales_original ON sales (original) WHERE original IS NOT NULL;
 
@@ -164,6 +171,7 @@ const CORE: &str = "
         operator      TEXT,
         UNIQUE (sale, attempt)
     ) STRICT;
+    CREATE INDEX tenders_pending ON tenders (sale) WHERE state IN ('begun', 'unknown');
 ";
 
 /// Opens the database, creating or migrating it as needed.
