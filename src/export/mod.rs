@@ -46,7 +46,7 @@ use crate::store::Unreadable;
 pub enum What {
     /// Sales, one row each.
     Tickets,
-    /// The lines of sales.
+    /// The lines of sales, and their tips.
     Lines,
     /// The totals of sales by tax rate and key. Tax is rounded here, as on the receipt, not by line.
     Taxes,

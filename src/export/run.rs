@@ -200,7 +200,9 @@ impl Walk<'_> {
                 self.each(at, sale, LINES, take, |sale| {
                     let sale = Arc::new(sale);
                     let row = |at| LineRow { sale: sale.clone(), at };
-                    ((0..sale.ticket.lines().len()).map(row).collect(), |row: &LineRow| ticket(&row.sale))
+                    ((0..sale.ticket.lines().len() + sale.ticket.tips().len()).map(row).collect(), |row: &LineRow| {
+                        ticket(&row.sale)
+                    })
                 })
             }),
             What::Taxes => records::sales(self.db, which, &mut |at, sale| {

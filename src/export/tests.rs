@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tresen_hal::{Amount, ManualClock, SystemRuntime};
 
 use super::*;
-use crate::sale::{Line, TenderKind, TenderOperation, Vat};
+use crate::sale::{Line, TenderKind, TenderOperation, Tip, Vat};
 use crate::store::{Basis, Closing, NewTender, Origin, Store};
 
 /// A till with a few sales: its clock starts at 08:00 UTC and moves by an hour with each.
@@ -40,6 +40,8 @@ impl Shop {
         lines.iter().for_each(|line| ticket.add(line.clone()).expect("euro"));
         if let Some(note) = note {
             ticket.set_note(note);
+            // Who writes notes also tips.
+            ticket.add_tip(Tip::new(Amount::eur(1_13)).recipient("anna")).expect("euro");
         }
         let sale = self.store.change_sale(self.basis(sale.rev), &ticket).await.expect("kept");
         let cash = NewTender {
@@ -108,15 +110,20 @@ async fn another_reader_finds_every_value_under_its_name() {
     for (row, total) in rows.iter().zip(["5.80", "9.07"]) {
         let names = ["total", "ticket_total", "currency", "station", "source", "operator", "closed_at", "till"];
         let till = shop.store.till();
-        let expected = [total, "14.87", "EUR", "bar", "order 9", "anna", "2026-01-02T09:00:00Z", till];
+        let expected = [total, "16.00", "EUR", "bar", "order 9", "anna", "2026-01-02T09:00:00Z", till];
         assert_eq!(cells(row, &names), expected);
     }
+    let names = ["line", "kind", "name", "total", "quantity", "vat"];
+    assert_eq!(
+        (rows.len(), cells(&rows[2], &names)),
+        (3, ["3", "tip", "anna", "1.13", "", ""].map(str::to_owned).into())
+    );
     let ticket = &read(&shop.text(csv_of(What::Tickets)).await, b',')[0];
     // 5.80 at 19 % contains 0.926, 9.07 at 7 % contains 0.593.
-    let names = ["total", "net", "tax", "cash", "card", "note", "lines", "state", "signed"];
+    let names = ["total", "tip", "net", "tax", "cash", "card", "note", "lines", "state", "signed"];
     assert_eq!(
         cells(ticket, &names),
-        ["14.87", "13.35", "1.52", "14.87", "0.00", "for Jürgen; \"VIP\"", "2", "closed", ""]
+        ["16.00", "1.13", "13.35", "1.52", "16.00", "0.00", "for Jürgen; \"VIP\"", "2", "closed", ""]
     );
     let taxes = read(&shop.text(csv_of(What::Taxes)).await, b',');
     let names = ["vat", "tax_key", "gross", "net", "tax"];
@@ -124,7 +131,7 @@ async fn another_reader_finds_every_value_under_its_name() {
     assert_eq!(cells(&taxes[1], &names), ["7.00", "B", "9.07", "8.48", "0.59"]);
     let payment = &read(&shop.text(csv_of(What::Payments)).await, b',')[0];
     let names = ["key", "sale", "number", "attempt", "tender", "state", "asked", "taken", "given", "change", "at"];
-    let expected = ["a/1", "a", "1", "1", "cash", "taken", "14.87", "14.87", "50.00", "35.13", "2026-01-02T08:00:00Z"];
+    let expected = ["a/1", "a", "1", "1", "cash", "taken", "16.00", "16.00", "50.00", "34.00", "2026-01-02T08:00:00Z"];
     assert_eq!(cells(payment, &names), expected);
     let json = shop.text(Export::new(What::Journal, Format::Json)).await;
     let entries: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -7,13 +7,13 @@ use tresen_hal::Amount;
 use super::{Column, OPERATOR, SOURCE, STATION, TILL, column, operator, source, station, word};
 use crate::export::cell::ColumnKind::{Decimal, Money, Number, Text, Time, Truth};
 use crate::export::cell::Value;
-use crate::sale::{Line, Quantity, Signing, Tender, TenderKind, TenderState, Vat, VatRow};
+use crate::sale::{Line, Quantity, Signing, Tender, TenderKind, TenderState, Tip, Vat, VatRow};
 use crate::store::SaleView;
 
-/// A line of a sale.
+/// A line of a sale, or a tip: those come after the lines.
 pub(in crate::export) struct LineRow {
     pub(in crate::export) sale: Arc<SaleView>,
-    /// From 0.
+    /// From 0; tips are counted on.
     pub(in crate::export) at: usize,
 }
 
@@ -24,8 +24,17 @@ pub(in crate::export) struct TaxRow {
 }
 
 impl LineRow {
-    fn line(&self) -> &Line {
-        &self.sale.ticket.lines()[self.at]
+    /// The line; `None` for a tip.
+    fn line(&self) -> Option<&Line> {
+        self.sale.ticket.lines().get(self.at)
+    }
+
+    fn tip(&self) -> Option<&Tip> {
+        self.sale.ticket.tips().get(self.at.checked_sub(self.sale.ticket.lines().len())?)
+    }
+
+    fn of_line<T: Into<Value>>(&self, part: impl FnOnce(&Line) -> T) -> Value {
+        self.line().map(part).into()
     }
 }
 
@@ -43,8 +52,9 @@ pub(in crate::export) static TICKETS: &[Column<Arc<SaleView>>] = &[
     column("total", Money, "what the customer pays, tax included; negative for a refund", |sale, _| {
         sale.ticket.total().into()
     }),
-    column("net", Money, "the total without tax", |sale, _| sum(sale, |row| row.net)),
-    column("tax", Money, "the tax in the total, rounded by rate", |sale, _| sum(sale, |row| row.tax)),
+    column("tip", Money, "of that tips", |sale, _| sale.ticket.tip().into()),
+    column("net", Money, "the total without tips and tax", |sale, _| sum(sale, |row| row.net)),
+    column("tax", Money, "the tax, rounded by rate", |sale, _| sum(sale, |row| row.tax)),
     column("cash", Money, "of that taken in cash, without the change", |sale, _| {
         taken(sale, |kind| *kind == TenderKind::Cash)
     }),
@@ -76,22 +86,42 @@ pub(in crate::export) static LINES: &[Column<LineRow>] = &[
     column("closed_at", Time, CLOSED_AT, |row, _| row.sale.ticket.closed_at().into()),
     column("original", Text, ORIGINAL, |row, _| row.sale.ticket.original().into()),
     column("line", Number, "its position in the sale, from 1", |row, _| count(row.at + 1)),
-    column("article", Text, "the article number", |row, _| row.line().article.as_ref().into()),
-    column("name", Text, "the name of the article", |row, _| (&row.line().name).into()),
-    column("group", Text, "the group of the article", |row, _| row.line().group.as_ref().into()),
-    column("quantity", Decimal, "pieces, or kilograms", |row, _| match row.line().quantity {
-        Quantity::Pieces(units) => Value::Decimal { units, places: 0 },
-        Quantity::Grams(units) => Value::Decimal { units, places: 3 },
+    column("kind", Text, "`line` or `tip`; tips are no turnover", |row, _| match row.line() {
+        Some(_) => "line".into(),
+        None => "tip".into(),
     }),
-    column("unit", Text, "the unit of the quantity: `piece` or `kg`", |row, _| match row.line().quantity {
-        Quantity::Pieces(_) => "piece".into(),
-        Quantity::Grams(_) => "kg".into(),
+    column("article", Text, "the article number", |row, _| row.of_line(|line| Value::from(line.article.as_ref()))),
+    column("name", Text, "the name of the article; of a tip who receives it", |row, _| match (row.line(), row.tip()) {
+        (Some(line), _) => (&line.name).into(),
+        (None, tip) => tip.and_then(|tip| tip.recipient.as_ref()).into(),
     }),
-    column("unit_price", Money, "price of one unit, tax included", |row, _| row.line().unit_price.into()),
-    column("vat", Decimal, RATE, |row, _| rate(row.line().vat)),
-    column("tax_key", Text, TAX_KEY, |row, _| row.line().tax_key.as_ref().into()),
+    column("group", Text, "the group of the article", |row, _| row.of_line(|line| Value::from(line.group.as_ref()))),
+    column("quantity", Decimal, "pieces, or kilograms", |row, _| {
+        row.of_line(|line| match line.quantity {
+            Quantity::Pieces(units) => Value::Decimal { units, places: 0 },
+            Quantity::Grams(units) => Value::Decimal { units, places: 3 },
+        })
+    }),
+    column("unit", Text, "the unit of the quantity: `piece` or `kg`", |row, _| {
+        row.of_line(|line| match line.quantity {
+            Quantity::Pieces(_) => "piece",
+            Quantity::Grams(_) => "kg",
+        })
+    }),
+    column("unit_price", Money, "price of one unit, tax included", |row, _| row.of_line(|line| line.unit_price)),
+    column("vat", Decimal, RATE, |row, _| row.of_line(|line| rate(line.vat))),
+    column("tax_key", Text, TAX_KEY, |row, _| row.of_line(|line| Value::from(line.tax_key.as_ref()))),
+    column("tax_text", Text, "what the receipt says about the tax key", |row, _| {
+        row.of_line(|line| Value::from(line.tax_text.as_ref()))
+    }),
+    column("returns", Number, "in a refund: the line of the original sale, from 1", |row, _| {
+        row.of_line(|line| Value::from(line.returns.map(|at| count(at + 1))))
+    }),
     column("currency", Text, CURRENCY, |row, _| currency(&row.sale)),
-    column("total", Money, "price of the line, tax included", |row, _| row.line().total.into()),
+    column("total", Money, "price of the line, tax included, or the tip", |row, _| match (row.line(), row.tip()) {
+        (Some(line), _) => line.total.into(),
+        (None, tip) => tip.map(|tip| tip.amount).into(),
+    }),
     column("ticket_total", Money, "the total of the sale", |row, _| row.sale.ticket.total().into()),
     column("station", Text, STATION, |row, _| station(&row.sale.origin)),
     column("source", Text, SOURCE, |row, _| source(&row.sale.origin)),
