@@ -62,7 +62,7 @@ pub(crate) struct LeaseNote {
 #[cfg(test)]
 impl Basis {
     /// A change by somebody without a name.
-    pub(super) fn nameless(rev: i64, store: &Store) -> Self {
+    pub(crate) fn nameless(rev: i64, store: &Store) -> Self {
         Self { rev, name: None, token: None, completes: false, now: store.lease_clock().now() }
     }
 }
