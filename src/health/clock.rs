@@ -38,7 +38,7 @@ impl Observed {
 }
 
 /// `its clock is 65 min behind this machine's`
-fn said(offset: ClockOffset) -> String {
+pub(super) fn said(offset: ClockOffset) -> String {
     let seconds = offset.seconds.unsigned_abs();
     let amount = if seconds < 600 { format!("{seconds} s") } else { format!("{} min", seconds / 60) };
     let side = if offset.seconds < 0 { "behind" } else { "ahead of" };

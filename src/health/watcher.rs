@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::task::AbortHandle;
 
 use super::alerts::Alert;
-use super::{Health, metrics};
+use super::{Health, clock, metrics};
 use crate::class::{Class, DeviceId};
 use crate::config::Route;
 use crate::event::Source;
