@@ -1,87 +1,117 @@
-//! A self-order kiosk's screen: it offers what the till can do now, and says why it does not offer the rest.
+//! A self-order kiosk: it asks what is possible before it offers anything, and says what it will not do before the guest
+//! pays. A declined card is offered again; without a terminal, the guest is sent to the counter.
 //!
 //! ```text
-//! cargo run --example kiosk                  with simulated devices: the terminal is switched off, and the paper runs out
-//! cargo run --example kiosk till.toml        with your own, until Ctrl-C
+//! cargo run --example kiosk                  on simulated devices, without waiting in real time
+//! cargo run --example kiosk till.toml        what your own till can do, until Ctrl-C
 //! ```
 
-use tokio::sync::watch;
-use tresen::capabilities::{TenderName, TillCapabilities};
-use tresen::hal::sim;
-use tresen::payment::zvt::sim::{Profile, Simulator};
-use tresen::printers::escpos;
-use tresen::{Known, Result, Tresen};
+use std::time::Duration;
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    if let Some(config) = std::env::args().nth(1) {
-        let till = Tresen::open(&config).await?;
-        let mut now = till.watch_capabilities();
-        loop {
-            show(&now.borrow_and_update());
-            if now.changed().await.is_err() {
+use tresen::capabilities::TillCapabilities;
+use tresen::payment::zvt::sim::Misbehaviour;
+use tresen::sale::{Line, Sold, Vat};
+use tresen::testing::Counter;
+use tresen::{Amount, Known, Payment, Print, Result, Tresen};
+
+const TILL: &str = "
+    [printers.receipt]
+    address = 'escpos+tcp://127.0.0.1'
+    [terminals.card]
+    address = 'zvt+tcp://127.0.0.1'
+    [terminals.card.methods.giropay]
+    reversal = false
+    [tenders.cash]
+    pay = false
+";
+
+fn main() -> Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    match std::env::args().nth(1) {
+        Some(config) => runtime.enable_all().build()?.block_on(watch(&config)),
+        None => runtime.enable_all().start_paused(true).build()?.block_on(evening()),
+    }
+}
+
+/// The screen of a real till.
+async fn watch(config: &str) -> Result<()> {
+    let till = Tresen::open(config).await?;
+    let mut now = till.watch_capabilities();
+    loop {
+        show(&now.borrow_and_update());
+        if now.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn evening() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let counter = Counter::parse(TILL, folder.path())?;
+    let till = counter.open().await?;
+    let (terminal, printer) = (counter.terminal("card")?, counter.printer("receipt")?);
+
+    println!("1. everything works");
+    guest(&till).await?;
+    println!("2. the card is declined once");
+    terminal.with(|terminal| terminal.misbehave(Misbehaviour::Decline(0x6c)));
+    guest(&till).await?;
+    println!("3. the roll is empty");
+    printer.with(|printer| printer.remove_paper());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    guest(&till).await?;
+    println!("4. the terminal is gone");
+    terminal.unplug();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    guest(&till).await?;
+    till.close(Duration::from_secs(5)).await
+}
+
+/// Shows what is offered, and why the rest is not; true if the guest can pay.
+fn show(now: &TillCapabilities) -> bool {
+    for tender in &now.tenders {
+        match (tender.pay.now, &tender.pay.why) {
+            (Known::Yes, _) => println!("   [{}]", tender.tender),
+            (_, why) => println!("    {}: not offered: {}", tender.tender, why.as_deref().unwrap_or_default()),
+        }
+        for method in tender.methods.iter().filter(|method| method.reversal.can.is_no()) {
+            println!("        {}: cannot be taken back", method.name);
+        }
+    }
+    for route in now.routes.iter().filter(|route| !route.print.now.is_yes()) {
+        println!("    no receipts: {}", route.print.why.as_deref().unwrap_or_default());
+    }
+    now.tenders.iter().any(|tender| tender.pay.now.is_yes())
+}
+
+async fn guest(till: &Tresen) -> Result<()> {
+    let mut sale = till.open_sale().await?;
+    sale.add(Line::pieces("Bowl", 1, Amount::eur(9_90), Vat::percent(7))?).await?;
+    if !show(&till.capabilities()) {
+        println!("   please order at the counter");
+        return sale.void("the kiosk cannot take payments").await;
+    }
+    for attempt in 1..=2 {
+        let abort = tokio::sync::watch::channel(false).1;
+        match till.checkout("receipt")?.run(&mut sale, "card", abort).await? {
+            Sold::Closed { print: Print::Printed { .. }, .. } => {
+                println!("   thank you, here is your receipt {}", sale.ticket().label());
+                return Ok(());
+            }
+            Sold::Closed { .. } => {
+                println!("   thank you, your number is {}", sale.ticket().label());
+                return Ok(());
+            }
+            Sold::Open { payment: Some(Payment::NotCharged(why)), .. } => {
+                println!("   attempt {attempt}: {}; another card?", why.text);
+            }
+            // It may have been charged: the till finds out, and a person helps.
+            _ => {
+                println!("   please ask at the counter for {}", sale.ticket().label());
                 return Ok(());
             }
         }
     }
-    let printer = sim::Shared::new(escpos::sim::Simulator::new(tresen::printers::Profile::epson_tm_m30()));
-    let bind = || tokio::net::TcpListener::bind("127.0.0.1:0");
-    let (_printer, printer_at) = sim::tcp(bind().await?, printer.clone())?;
-    let (terminal, terminal_at) = sim::tcp(bind().await?, sim::Shared::new(Simulator::new(Profile::default())))?;
-    let dir = std::env::temp_dir().join(format!("tresen-kiosk-{}", std::process::id()));
-    std::fs::create_dir_all(&dir)?;
-    let text = format!(
-        "[printers.receipt]\naddress = 'escpos+tcp://{printer_at}'\n\
-         [terminals.counter]\naddress = 'zvt+tcp://{terminal_at}'\n\
-         [terminals.counter.methods.giropay]\nreversal = false\n\
-         [tenders.cash]\npay = false\n"
-    );
-    std::fs::write(dir.join("till.toml"), text)?;
-    // A kiosk opens whatever is away.
-    let till = Tresen::open(dir.join("till.toml")).await?;
-    let mut now = till.watch_capabilities();
-    let card = |now: &TillCapabilities| now.terminal("counter").is_some_and(|terminal| terminal.pay.now.is_yes());
-    show(&when(&mut now, |now| card(now) && receipts(now)).await);
-    println!("\n-- somebody takes the paper out");
-    printer.with(escpos::sim::Simulator::remove_paper);
-    show(&when(&mut now, |now| !receipts(now)).await);
-    println!("\n-- somebody switches the terminal off");
-    drop(terminal);
-    show(&when(&mut now, |now| !card(now)).await);
-    Ok(())
-}
-
-async fn when(now: &mut watch::Receiver<TillCapabilities>, so: impl Fn(&TillCapabilities) -> bool) -> TillCapabilities {
-    now.wait_for(so).await.expect("the till is open").clone()
-}
-
-fn receipts(now: &TillCapabilities) -> bool {
-    now.route("receipt").is_some_and(|route| route.print.now.is_yes())
-}
-
-/// The screen: one line for each tender and for the receipt.
-fn show(now: &TillCapabilities) {
-    for tender in &now.tenders {
-        let name = match &tender.tender {
-            TenderName::Terminal(name) => format!("card at {name}"),
-            other => other.to_string(),
-        };
-        match (tender.pay.now, &tender.pay.why) {
-            (Known::Yes, _) => println!("[{name}]"),
-            (_, why) => println!(" {name}: not offered: {}", why.as_deref().unwrap_or_default()),
-        }
-        for method in tender.methods.iter().filter(|method| method.reversal.can.is_no()) {
-            println!(
-                "     {}: cannot be taken back: {}",
-                method.name,
-                method.reversal.why.as_deref().unwrap_or_default()
-            );
-        }
-    }
-    for route in &now.routes {
-        match (&route.on, &route.print.why) {
-            (Some(printer), None) => println!("[receipt at {printer}]"),
-            (_, why) => println!(" receipt: {}", why.as_deref().unwrap_or_default()),
-        }
-    }
+    println!("   please pay at the counter");
+    sale.void("declined twice").await
 }

@@ -31,6 +31,7 @@ mod class;
 pub mod config;
 mod drivers;
 mod event;
+pub mod export;
 mod find;
 pub mod health;
 mod language;
@@ -41,6 +42,7 @@ pub mod sale;
 mod spool;
 mod store;
 pub mod sync;
+pub mod testing;
 mod tresen;
 
 pub use tresen_cameras as cameras;
@@ -66,9 +68,9 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    BookingState, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Parked, Pruned, Query,
-    ReferencePage, ReferenceRow, ReferenceTable, SaleFilter, SaleNumber, SalePage, SaleState, SaleView, SpooledJob,
-    Store, StoredBooking, StoredPayment, StoredTicket, Unreadable,
+    Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Parked,
+    Progress, Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable, Restored, SaleFilter, SaleNumber, SalePage,
+    SaleState, SaleView, SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

@@ -377,10 +377,12 @@ async fn a_leased_sale_is_changed_by_its_holder_alone() {
         tokio::time::sleep(Duration::from_secs(170)).await;
         sale.add(tea()).await.expect("hers");
     }
-    // Parking is releasing, resuming is leasing.
-    assert!(lease.release().await.expect("hers"));
-    let hers = bo.lease(&other).await.expect("free");
+    // Parking ends the lease, and bo resumes it at once.
+    sale.park("table 12").await.expect("hers");
+    assert_eq!(lease.renew().await.expect_err("parked").kind(), Kind::Cancelled);
     other.refresh().await.expect("readable");
+    other.resume().await.expect("free");
+    let hers = bo.lease(&other).await.expect("free");
     other.add(tea()).await.expect("his");
     let error = sale.add(tea()).await.expect_err("parked");
     assert!(error.kind() == Kind::Busy && error.to_string().contains("`bo`"), "{error}");

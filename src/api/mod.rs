@@ -257,6 +257,8 @@ const ROWS: &[Row] = &[
     Row::of::<till::Reload>(),
     Row::of::<till::PrinterFor>(),
     Row::of::<till::OpenJobs>(),
+    Row::of::<till::Backup>(),
+    Row::of::<till::Export>(),
     Row::of::<till::NewId>(),
     Row::of::<listing::Health>(),
     Row::of::<listing::RecentEvents>(),

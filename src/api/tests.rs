@@ -236,6 +236,14 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<till::Reload>(json!({ "within_ms": 10 }), reloaded);
     seen.both::<till::PrinterFor>(json!({ "paper": "receipt" }), "counter".into());
     seen.both::<till::OpenJobs>(json!({}), vec![spooled]);
+    let backup = json!({ "path": "/b/till.db", "taken_at": at, "till": "0198", "epoch": 1, "journal": 9, "number": 4,
+        "bytes": 4096 });
+    seen.both::<till::Backup>(json!({ "to": "/b" }), of(backup));
+    let export = json!({ "what": "lines", "format": "csv", "from": "2026-01-02", "open": true,
+        "mapping": "[csv]\nseparator = ';'\n", "after": "17", "limit": 100 });
+    let page = json!({ "text": "a;b", "rows": 1, "unreadable": 1, "next": "18",
+        "problems": [{ "seq": 3, "id": "s", "why": "damaged" }] });
+    seen.both::<till::Export>(export, of(page));
     seen.both::<till::NewId>(json!({}), "0198".into());
     seen.both::<listing::Health>(json!({}), till.health().await);
     seen.both::<listing::RecentEvents>(json!({}), till.recent_events());
@@ -286,6 +294,12 @@ async fn a_request_that_cannot_be_used_names_the_command_and_the_field() {
             ["`printer.print`", "`content"],
         ),
         ("till.reload", json!({ "within_ms": -1 }), ["`till.reload`", "`within_ms`"]),
+        ("till.export", json!({ "what": "sums" }), ["`till.export`", "`what`"]),
+        (
+            "till.export",
+            json!({ "what": "lines", "mapping": "[csv]\nsep = 1" }),
+            ["`mapping`", "mapping:2: key `csv.sep`"],
+        ),
         ("till.info", json!([7]), ["`till.info`", "length"]),
     ] {
         let error = till.ask_json(name, with).await.expect_err(name);

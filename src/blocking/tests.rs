@@ -28,19 +28,21 @@ fn covers(handle: &str, sources: &[&str], blocking: &[&str], otherwise: &[&str])
 #[test]
 fn each_handle_can_do_what_its_async_one_can() {
     let (device, on) = (include_str!("../manager/device.rs"), include_str!("device.rs"));
-    let leases = include_str!("../lease/till.rs");
     let till = [
         include_str!("../tresen.rs"),
         include_str!("../registry.rs"),
         include_str!("../sale/till.rs"),
         include_str!("../api/mod.rs"),
         include_str!("../capabilities/till.rs"),
+        include_str!("../export/till.rs"),
         include_str!("../health/mod.rs"),
-        leases,
+        include_str!("../lease/till.rs"),
         include_str!("../sync/till.rs"),
     ];
+    // The list of command names is not a method.
+    let blocking = [include_str!("till.rs"), include_str!("export.rs"), include_str!("server.rs")];
     // The events tell when capabilities change.
-    covers("Tresen", &till, &[include_str!("till.rs"), include_str!("server.rs")], &["watch_capabilities"]);
+    covers("Tresen", &till, &blocking, &["watch_capabilities"]);
     let printer = include_str!("../manager/printer.rs");
     covers("Printer", &[printer], &[include_str!("printer.rs")], &[]);
     // Accessors of a print's state.

@@ -3,7 +3,6 @@
 
 mod account;
 mod checkout;
-mod export;
 mod line;
 mod order;
 mod process;
@@ -21,7 +20,6 @@ pub(crate) use order::NewTicket;
 pub use crate::language::Language;
 pub use account::OnAccount;
 pub use checkout::{Checkout, Sold};
-pub use export::append_csv;
 pub use line::{Line, Quantity, ReturnLine, Returnable};
 pub use order::{KitchenTicket, OrderLine, Ordered};
 pub use process::Sale;

@@ -221,7 +221,7 @@ impl Sale {
 
     /// Parks the sale under a name, such as "table 12", until it is [resumed](Sale::resume), here or at another station:
     /// [`crate::Tresen::parked_sales`]. Until then no other step is taken. Payments go on: one with an unknown outcome is
-    /// settled meanwhile.
+    /// settled meanwhile. A [lease](crate::lease) of the sale ends.
     ///
     /// # Errors
     /// [`Kind::Input`]: the name is empty. Otherwise as [`Sale::add`].

@@ -21,6 +21,11 @@ impl Vat {
         Self(points)
     }
 
+    /// The rate in hundredths of a percent.
+    pub const fn points(self) -> u16 {
+        self.0
+    }
+
     /// The tax contained in `gross`, rounded half away from zero.
     pub fn contained_in(self, gross: Amount) -> Amount {
         let (gross_minor, rate) = (i128::from(gross.minor()), i128::from(self.0));

@@ -26,8 +26,8 @@ pub struct JournalEntry {
     /// When it was written.
     pub at: Timestamp,
     /// Its kind: for a payment `intent`, `approved`, `charged`, `partial`, `not-charged`, `unknown`, `settled`; for a
-    /// sale `sale`, `tender`, `signed`, `parked`, `resumed`, `closed`, `voided`, `copied`; `lease` for a sale, a payment or a
-    /// device; `account` for a tender on a customer's account; `epoch`, `pruned`, `quarantined`.
+    /// sale `sale`, `tender`, `signed`, `parked`, `resumed`, `ordered`, `closed`, `voided`, `copied`, and `account` for a
+    /// tender on a customer's account; `lease` for a sale, a payment or a device; `epoch`, `pruned`, `quarantined`.
     pub kind: String,
     /// The id of the payment or sale.
     pub key: String,

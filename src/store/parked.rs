@@ -8,6 +8,7 @@ use tresen_hal::{Error, Kind, Result};
 use super::leases::{self, Basis};
 use super::sales::{known, overtaken, step};
 use super::{Origin, SaleView, Store, journal, json};
+use crate::lease::End;
 
 /// Under which name a sale is parked, since when and by whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,15 +29,17 @@ impl Store {
         if name.trim().is_empty() {
             return Err(Error::new(Kind::Input, "the name of a parked sale must not be empty"));
         }
-        let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
+        let (id, at, now, origin) = (id.to_owned(), self.now(), basis.now, origin.clone());
         let parked = json(&Parked { name: name.to_owned(), at: self.time(), by: origin.clone() })?;
         self.write(move |db| {
             step(db, &id, &basis, &at)?;
             db.execute("UPDATE sales SET parked = ?2 WHERE id = ?1", [&id, &parked])?;
             journal::append(db, &at, "parked", &id, &parked, &origin)?;
-            known(db, &id)
+            let leased = leases::end(db, &id, End::Released, (&at, now), &origin)?;
+            Ok((known(db, &id)?, leased))
         })
         .await
+        .map(|(record, leased)| self.end_lease(record, leased, now))
     }
 
     /// Resumes a parked sale.

@@ -179,7 +179,10 @@ pub(super) fn open(path: &Path, till: &str) -> Result<Connection> {
     let fault = |what: &str| Error::new(Kind::Storage, what).at(path.display());
     look(path)?;
     let failed = |e: rusqlite::Error| sql_error(e, path);
-    make(path).map_err(|e| file(e, path))?;
+    match create(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(file(e, path)),
+        _ => {}
+    }
     let mut db = Connection::open(path).map_err(failed)?;
     let (application, version) = versions(&db).map_err(failed)?;
     if version > 0 {
@@ -236,16 +239,13 @@ pub(super) fn look(path: &Path) -> Result<Option<(i32, i32)>> {
     Ok(known)
 }
 
-/// Creates the file, so that it is accessible to its owner only before it has any content.
-fn make(path: &Path) -> std::io::Result<()> {
+/// Creates a new file that is accessible to its owner only before it has any content.
+pub(super) fn create(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, super::lock::OWNER_ONLY);
-    match options.open(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
-    }
+    options.open(path).map(|_| ())
 }
 
 fn migrate(db: &mut Connection, till: &str) -> rusqlite::Result<()> {
@@ -312,7 +312,7 @@ fn header(path: &Path) -> std::io::Result<Option<(i32, i32)>> {
 /// Identifies the file as ours, in SQLite's `application_id`: "tres".
 const APPLICATION: i32 = 0x7472_6573;
 /// How long to wait for another program that reads the file.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

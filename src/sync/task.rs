@@ -163,7 +163,7 @@ impl Task {
 /// Waits until the till is closing. A till that is dropped aborts the task instead.
 async fn closing(signal: &mut watch::Receiver<bool>) {
     if signal.wait_for(|closing| *closing).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

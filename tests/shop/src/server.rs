@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tresen::hal::BoxFuture;
 use tresen::sync::sim::Server;
-use tresen::sync::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream};
+use tresen::sync::{Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 use tresen::{Hash, OutboxEntry, Result};
 
 use crate::world::World;
@@ -26,7 +26,7 @@ impl Distant {
 }
 
 impl Upstream for Distant {
-    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Vec<Ack>>> {
+    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Welcome>> {
         Box::pin(self.call(self.server().hello(hello)))
     }
     fn hash_at<'a>(&'a self, till: &'a str, epoch: i64, seq: i64) -> BoxFuture<'a, Result<Option<Hash>>> {
