@@ -25,7 +25,7 @@ async fn a_printers_jobs_paper_and_connections_are_counted() {
     let mut events = till.events();
     let bar = till.printer("bar").expect("configured");
     for n in 0..3 {
-        let receipt = Receipt::new().text(&format!("Tea {n}"));
+        let receipt = Receipt::new().text(format!("Tea {n}"));
         assert!(within("printed", bar.print(&receipt)).await.expect("stored").is_done());
     }
     within("asked", bar.status()).await.expect("answers");

@@ -625,7 +625,8 @@ async fn twenty_two_handhelds_take_turns_at_three_terminals() {
     for name in names {
         devices.push(terminal(&till, name, Duration::from_secs(4)).await);
     }
-    let grants: Arc<Mutex<BTreeMap<Target, Vec<(Timestamp, String)>>>> = Arc::default();
+    type Grants = BTreeMap<Target, Vec<(Timestamp, String)>>;
+    let grants: Arc<Mutex<Grants>> = Arc::default();
     let start = Instant::now();
     let handhelds = (0..HANDHELDS).map(|n| {
         let (till, grants) = (till.on_behalf_of(format!("handheld {n}").as_str()), grants.clone());

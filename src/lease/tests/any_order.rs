@@ -125,7 +125,9 @@ impl Model {
             Step::End(which) => {
                 if which < self.running.len() {
                     let (token, key) = self.running.remove(which);
-                    token.map(|token| slot.ended(token, &key, now));
+                    if let Some(token) = token {
+                        slot.ended(token, &key, now);
+                    }
                 }
             }
         }

@@ -100,7 +100,8 @@ fn line(line: &str) -> String {
     let mut text = tracks(&without_credentials(line));
     let mut from = 0;
     while let Some(at) = text[from..].find('=').map(|at| from + at) {
-        let name = text[..at].rsplit(|c: char| !c.is_alphanumeric() && !"-_".contains(c)).next().unwrap_or_default();
+        let before = text[..at].trim_end_matches([' ', '\t', '"', '\'']);
+        let name = before.rsplit(|c: char| !c.is_alphanumeric() && !"-_".contains(c)).next().unwrap_or_default();
         let secret = value(&text[at + 1..]);
         let start = at + 1 + text[at + 1..].find(secret.as_str()).unwrap_or_default();
         from = at + 1;
