@@ -38,6 +38,8 @@
 pub mod journal;
 mod memory;
 pub mod outcome;
+mod pan;
+mod slips;
 pub mod terminal;
 pub mod testing;
 pub mod zvt;

@@ -15,10 +15,10 @@ use super::super::recovery::{self, Last, Objection};
 use super::super::redact::Redactor;
 use super::super::reference::name;
 use super::super::session::{Event, Failure, Flow};
-use super::super::slips::Slips;
 use super::Terminal;
 use crate::journal::Intent;
 use crate::outcome::Charge;
+use crate::slips::Slips;
 use crate::terminal::{Progress, Watch};
 
 /// A running command and its results so far.

@@ -7,11 +7,11 @@ use super::super::commands::transaction::{self, Mirror};
 use super::super::recovery::{self, Last};
 use super::super::reference::{self, name};
 use super::super::session::Flow;
-use super::super::slips::Slips;
 use super::Terminal;
 use super::dialog::{End, Task};
 use crate::journal::{Intent, Operation, Reference};
 use crate::outcome::{Charge, NotCharged, Payment, Reason};
+use crate::slips::Slips;
 use crate::terminal::{Request, Watch};
 
 impl Terminal {
