@@ -28,6 +28,7 @@ use super::redact::Redactor;
 use super::reference;
 use super::session::{Event, Flow, Session};
 use super::text::Charset;
+use crate::books;
 use crate::journal::{Journal, Operation, Reference};
 use crate::outcome::{Charge, IntentId, Payment};
 use crate::pan;
@@ -172,7 +173,7 @@ impl Terminal {
     async fn close_day(&mut self, watch: Watch) -> Result<EndOfDay> {
         self.usable()?;
         // Open payments cannot be looked up any more once the turnover has been handed in.
-        if self.unasked().await? {
+        if books::unasked(&*self.journal, &self.options.name).await? {
             self.settle().await?;
         }
         self.owe_nothing().await?;
