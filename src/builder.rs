@@ -9,11 +9,14 @@ use crate::api::Socket;
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::event::Bus;
+use crate::health::{Alerts, Vitals, Watcher};
+use crate::lease::Leases;
 use crate::manager::{Registry, Till};
 use crate::registry::routes;
 use crate::sale::Checkout;
 use crate::spool::Spool;
 use crate::store::Store;
+use crate::sync::{self, Exchange, Upstream};
 use crate::tresen::{Caller, CheckoutSetup, Inner, Tresen};
 
 /// Settings for opening a till, besides its configuration.
@@ -22,6 +25,7 @@ pub struct Builder {
     drivers: Drivers,
     runtime: Option<Arc<dyn Runtime>>,
     checkout: Option<CheckoutSetup>,
+    server: Option<Arc<dyn Upstream>>,
 }
 
 impl Builder {
@@ -47,6 +51,14 @@ impl Builder {
         self
     }
 
+    /// Sets the server that takes in the till's journal; default the one that `[server]` configures. Reference tables
+    /// and the limit for accounts are taken from there in any case.
+    #[must_use]
+    pub fn server(mut self, server: impl Upstream + 'static) -> Self {
+        self.server = Some(Arc::new(server));
+        self
+    }
+
     /// Opens the till that a configuration file describes.
     ///
     /// # Errors
@@ -66,21 +78,61 @@ impl Builder {
     }
 
     async fn start(self, config: Config, file: Option<PathBuf>) -> Result<Tresen> {
+        let server = sync::choose(self.server, config.server.as_ref())?;
         let runtime = self.runtime.unwrap_or_else(|| Arc::new(SystemRuntime::new()));
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
         let language = config.till.language;
-        let shared = Till { runtime: runtime.clone(), store: store.clone(), language, bus: bus.clone() };
+        let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
+        let name: Arc<str> = config.till.name.as_str().into();
+        store.name(name.clone());
+        let alerts = Arc::new(Alerts::new(bus.clone(), config.health));
+        let vitals = Vitals::new(alerts.clone(), runtime.wall());
+        let reconnect = config.till.reconnect;
+        let (for_devices, for_bus) = (store.clone(), bus.clone());
+        let shared = Till {
+            runtime: runtime.clone(),
+            store: for_devices,
+            language,
+            bus: for_bus,
+            leases: leases.clone(),
+            reconnect,
+            name,
+            alerts,
+        };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device, false)?;
         }
         let spool = Spool::start(store.clone(), bus.clone(), routes(&config, &registry), language).await?;
+        store.set_server(server.is_some()).await?;
+        let sync = match server {
+            Some(upstream) => {
+                let settings = config.server.clone().unwrap_or_default();
+                Some(Exchange::start(upstream, &settings, &config.till.name, &store, &bus).await?)
+            }
+            None => None,
+        };
         let serve = config.till.socket;
         let config = Mutex::new(Arc::new(config));
         let (changing, closed) = Default::default();
         let checkout = self.checkout;
-        let inner = Arc::new(Inner { config, file, store, runtime, bus, spool, registry, checkout, changing, closed });
+        let inner = Arc::new(Inner {
+            config,
+            file,
+            store,
+            runtime,
+            bus,
+            spool,
+            registry,
+            leases,
+            checkout,
+            sync,
+            changing,
+            closed,
+            vitals,
+        });
+        Watcher::start(&inner);
         let till = Tresen(inner, Caller::default());
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))

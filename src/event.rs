@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
-use tresen_hal::Clock;
+use tokio::sync::{Notify, broadcast};
+use tresen_hal::{Amount, Clock};
 use tresen_payment::{IntentId, Progress, Settled};
 use tresen_printers::Status;
 use tresen_scanners::Scan;
 
 use crate::class::{Class, DeviceId};
+use crate::health::{Activity, Alert};
+use crate::lease::{End, Target};
 use crate::manager::lock;
+use crate::sync::SyncState;
 
 /// An event and its source.
 ///
@@ -144,6 +147,15 @@ pub enum EventKind {
         /// Why.
         why: String,
     },
+    /// Paper has waited for longer than its route's `warn-after`. Reported once per job.
+    PaperOverdue {
+        /// The job.
+        job: String,
+        /// When it was queued.
+        since: Timestamp,
+        /// Why it is not on paper yet.
+        why: String,
+    },
     /// A print job may or may not be on paper; a person decides.
     PrintUnknown {
         /// The job.
@@ -164,6 +176,83 @@ pub enum EventKind {
         /// The job.
         job: String,
     },
+    /// A device or an open sale was leased by name.
+    Leased {
+        /// The target.
+        target: Target,
+        /// Who has it now.
+        holder: String,
+    },
+    /// A lease was passed on to the first who waited for it.
+    LeaseGranted {
+        /// The target.
+        target: Target,
+        /// Who has it now.
+        holder: String,
+    },
+    /// A lease ended.
+    LeaseEnded {
+        /// The target.
+        target: Target,
+        /// Who had it.
+        holder: String,
+        /// How it ended.
+        why: End,
+    },
+    /// A lease ends as soon as the running transaction has.
+    LeaseEnding {
+        /// The target.
+        target: Target,
+        /// Who has it until then.
+        holder: String,
+        /// Why it ends.
+        why: End,
+    },
+    /// Somebody asks the holder of a lease to let go.
+    LeaseWanted {
+        /// The target.
+        target: Target,
+        /// Who has it.
+        holder: String,
+        /// Who asks.
+        by: String,
+        /// The reason given.
+        why: String,
+    },
+    /// The till connected to its server or lost it: connected and local mode.
+    Server(SyncState),
+    /// The server has another journal line under the key of this till's: this one is in quarantine there, and a person
+    /// has to find out whose is right.
+    Quarantined {
+        /// The epoch.
+        epoch: i64,
+        /// The line's sequence number.
+        seq: i64,
+    },
+    /// The server has lines of this till that this database does not have: a backup was restored without saying so, or
+    /// the database was copied. What was written here since has a new epoch.
+    RestoreFound {
+        /// The new epoch.
+        epoch: i64,
+        /// The last line that both have.
+        after: i64,
+    },
+    /// The server was set back and lacks lines that this till has removed since.
+    ServerLacks {
+        /// The last line that the server has.
+        after: i64,
+        /// The first line that this till has.
+        before: i64,
+    },
+    /// A tender was taken from an account in local mode, and the balance did not suffice: `Tresen::unbooked`.
+    AccountUnbooked {
+        /// The account.
+        account: String,
+        /// The amount.
+        amount: Amount,
+        /// Why.
+        why: String,
+    },
     /// The till's socket could not be opened: other programs cannot send commands. Everything else works.
     SocketFailed {
         /// Why.
@@ -173,6 +262,18 @@ pub enum EventKind {
     StorageFailed {
         /// Why.
         why: String,
+    },
+    /// A condition that a person should know of has come up; reported once, until it is cleared.
+    AlertRaised {
+        /// Which one.
+        alert: Alert,
+        /// The reason.
+        why: String,
+    },
+    /// The condition is gone.
+    AlertCleared {
+        /// Which one.
+        alert: Alert,
     },
 }
 
@@ -196,11 +297,24 @@ impl EventKind {
             Self::Unsettled { .. } => "unsettled",
             Self::Printed { .. } => "printed",
             Self::PrintWaits { .. } => "print-waits",
+            Self::PaperOverdue { .. } => "paper-overdue",
             Self::PrintUnknown { .. } => "print-unknown",
             Self::PrintUnreadable { .. } => "print-unreadable",
             Self::PrintStranded { .. } => "print-stranded",
+            Self::Leased { .. } => "leased",
+            Self::LeaseGranted { .. } => "lease-granted",
+            Self::LeaseEnded { .. } => "lease-ended",
+            Self::LeaseEnding { .. } => "lease-ending",
+            Self::LeaseWanted { .. } => "lease-wanted",
+            Self::Server(_) => "server",
+            Self::Quarantined { .. } => "quarantined",
+            Self::RestoreFound { .. } => "restore-found",
+            Self::ServerLacks { .. } => "server-lacks",
+            Self::AccountUnbooked { .. } => "account-unbooked",
             Self::SocketFailed { .. } => "socket-failed",
             Self::StorageFailed { .. } => "storage-failed",
+            Self::AlertRaised { .. } => "alert-raised",
+            Self::AlertCleared { .. } => "alert-cleared",
         }
     }
 
@@ -209,25 +323,36 @@ impl EventKind {
         matches!(
             self,
             Self::PrintUnknown { .. }
+                | Self::PaperOverdue { .. }
                 | Self::PrintUnreadable { .. }
                 | Self::PrintStranded { .. }
                 | Self::Unsettled { .. }
                 | Self::Faulted { .. }
+                | Self::AlertRaised { .. }
+                | Self::Quarantined { .. }
+                | Self::RestoreFound { .. }
+                | Self::ServerLacks { .. }
+                | Self::AccountUnbooked { .. }
         )
     }
 
     /// The reason, if there is one. Never contains scanned data or the content of a slip.
-    fn why(&self) -> Option<&str> {
+    pub fn why(&self) -> Option<&str> {
         match self {
             Self::Disconnected { why }
             | Self::Ended { why }
             | Self::Faulted { why }
             | Self::Unsettled { why, .. }
             | Self::PrintWaits { why, .. }
+            | Self::PaperOverdue { why, .. }
             | Self::PrintUnknown { why, .. }
             | Self::PrintUnreadable { why, .. }
+            | Self::LeaseWanted { why, .. }
+            | Self::Server(SyncState::Local { why, .. })
+            | Self::AccountUnbooked { why, .. }
             | Self::SocketFailed { why }
-            | Self::StorageFailed { why } => Some(why),
+            | Self::StorageFailed { why }
+            | Self::AlertRaised { why, .. } => Some(why),
             _ => None,
         }
     }
@@ -279,18 +404,24 @@ pub(crate) struct Bus {
     state: Arc<Mutex<State>>,
     events: broadcast::Sender<Event>,
     clock: Arc<dyn Clock>,
+    /// Notified when a write has failed.
+    storage_failed: Arc<Notify>,
 }
 
 struct State {
     seq: u64,
     /// Events from before there was a listener; delivered to the first one.
     early: Option<VecDeque<Event>>,
+    /// The last events, but for scans and progress.
+    recent: VecDeque<Event>,
 }
 
 impl Bus {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State { seq: 0, early: Some(VecDeque::new()) };
-        Self { state: Arc::new(Mutex::new(state)), events: broadcast::Sender::new(KEPT), clock }
+        let state = State { seq: 0, early: Some(VecDeque::new()), recent: VecDeque::new() };
+        let (state, events, storage_failed) =
+            (Arc::new(Mutex::new(state)), broadcast::Sender::new(KEPT), Arc::default());
+        Self { state, events, clock, storage_failed }
     }
 
     /// Publishes an event to all listeners; there may be none.
@@ -306,8 +437,27 @@ impl Bus {
             }
             early.push_back(event.clone());
         }
+        if !matches!(event.kind, EventKind::Scanned(_) | EventKind::ScanLost(_) | EventKind::Payment(_)) {
+            if state.recent.len() >= KEPT {
+                state.recent.pop_front();
+            }
+            state.recent.push_back(event.clone());
+        }
+        if matches!(event.kind, EventKind::StorageFailed { .. }) {
+            self.storage_failed.notify_one();
+        }
         // Under the lock, so that events are sent in the order of their numbers.
         self.events.send(event).ok();
+    }
+
+    /// The last events, oldest first.
+    pub(crate) fn recent(&self) -> Vec<Event> {
+        lock(&self.state).recent.iter().cloned().collect()
+    }
+
+    /// Notified when a write to the database has failed.
+    pub(crate) fn storage_failed(&self) -> Arc<Notify> {
+        self.storage_failed.clone()
     }
 
     /// The number of the last event so far, and a listener for those after it.
@@ -326,14 +476,17 @@ impl Bus {
 #[derive(Clone)]
 pub(crate) struct Reporter {
     pub(crate) device: DeviceId,
+    pub(crate) activity: Arc<Activity>,
     bus: Bus,
 }
 
 impl Reporter {
-    pub(crate) fn new(class: Class, name: &str, bus: Bus) -> Self {
-        Self { device: DeviceId::new(class, name), bus }
+    /// Events of the device `name` of the till `till`.
+    pub(crate) fn new(class: Class, name: &str, till: Arc<str>, bus: Bus) -> Self {
+        Self { device: DeviceId::new(class, name), activity: Arc::new(Activity::new(class, name, till)), bus }
     }
     pub(crate) fn publish(&self, kind: EventKind) {
+        self.activity.heard(&kind, self.bus.clock.wall());
         self.bus.publish(Source::Device(self.device.clone()), kind);
     }
     pub(crate) fn connected(&self, address: &str) {
@@ -385,8 +538,8 @@ mod tests {
     fn an_event_names_its_device_with_its_class_and_serialises() {
         let bus = bus();
         let mut events = bus.listen();
-        Reporter::new(Class::Scanner, "counter", bus.clone()).connected("scanner+tcp://10.0.0.9:4000");
-        Reporter::new(Class::Terminal, "counter", bus.clone()).connected("zvt+tcp://10.0.0.30:20007");
+        Reporter::new(Class::Scanner, "counter", "Till".into(), bus.clone()).connected("scanner+tcp://10.0.0.9:4000");
+        Reporter::new(Class::Terminal, "counter", "Till".into(), bus.clone()).connected("zvt+tcp://10.0.0.30:20007");
         let scanner = events.try_next().expect("told");
         let terminal = events.try_next().expect("told");
         assert_ne!(scanner.source, terminal.source, "one name in two classes");

@@ -31,11 +31,15 @@ pub mod config;
 mod drivers;
 mod event;
 mod find;
+pub mod health;
+mod language;
+pub mod lease;
 mod manager;
 mod registry;
 pub mod sale;
 mod spool;
 mod store;
+pub mod sync;
 mod tresen;
 
 pub use tresen_cameras as cameras;
@@ -46,7 +50,7 @@ pub use tresen_scanners as scanners;
 
 pub use builder::Builder;
 pub use class::{Class, DeviceId};
-pub use config::Config;
+pub use config::{Config, PaperKind};
 pub use drivers::{Context, Drivers, Plan, Protocol};
 pub use event::{Event, EventKind, Events, Source};
 #[cfg(feature = "ble")]
@@ -58,10 +62,11 @@ pub use manager::{
     Printers, Scanner, Scanners, Terminal, Terminals,
 };
 pub use registry::Reloaded;
-pub use spool::{Print, PrintJob};
+pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    JobState, JournalEntry, Listing, NextJob, Origin, Pruned, Query, SaleState, SaleView, SpooledJob, Store,
-    StoredPayment, StoredTicket, Unreadable,
+    BookingState, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Pruned, Query, ReferencePage,
+    ReferenceRow, ReferenceTable, SaleState, SaleView, SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket,
+    Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

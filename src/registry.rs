@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use tresen_hal::{Error, Kind, Result};
 
 use crate::class::{Class, DeviceId};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::drivers::Plan;
 use crate::event::{EventKind, Source};
 use crate::manager::{DeviceClass, Printers, Registry, lock};
-use crate::spool::Route;
+use crate::spool::{Route, Rules};
 use crate::tresen::Tresen;
 
 impl Tresen {
@@ -85,7 +85,7 @@ impl Tresen {
     ///
     /// # Errors
     /// [`Kind::Config`]: the configuration is wrong, has a device or an address that [`Tresen::attach`] added, or changes
-    /// what only a restart can: store, currency, language, socket. Then everything stays as it was.
+    /// what only a restart can: store, currency, language, socket, reconnect, server. Then everything stays as it was.
     /// [`Kind::Cancelled`]: the till was closed. [`Kind::Storage`]: the database cannot be read.
     pub async fn reload_with(&self, config: Config, within: Duration) -> Result<Reloaded> {
         let till = self.clone();
@@ -105,10 +105,15 @@ impl Tresen {
             ("currency", now.currency != new.currency),
             ("language", now.language != new.language),
             ("socket", now.socket != new.socket),
+            ("reconnect", now.reconnect != new.reconnect),
         ];
         if let Some((key, _)) = fixed.iter().find(|(_, changed)| *changed) {
             let what = format!("key `till.{key}` cannot change while the till is open");
             return Err(Error::new(Kind::Config, what).hint("close the till and open it again"));
+        }
+        if self.config().server != config.server {
+            let error = Error::new(Kind::Config, "section `server` cannot change while the till is open");
+            return Err(error.hint("close the till and open it again"));
         }
         let before = self.0.registry.configured();
         let taken = |id: &&DeviceId| !before.contains_key(id) && self.0.registry.any(id).is_ok();
@@ -147,6 +152,8 @@ impl Tresen {
         for id in new {
             self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
+        self.0.leases.set_ttl(config.till.lease);
+        self.0.vitals.alerts.limit(config.health);
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;
         Ok(reloaded)
@@ -172,20 +179,33 @@ pub struct Reloaded {
 /// The configured routes, and each printer as its own route unless a route has its name. Printers that are not attached
 /// are left out.
 pub(crate) fn routes(config: &Config, registry: &Registry) -> Vec<Route> {
-    let printer = |name: &String| registry.find::<Printers>(name);
-    let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    let printer = |name: &str| registry.find::<Printers>(name);
+    let mut all: BTreeMap<String, config::Route> = BTreeMap::new();
     for name in registry.names(Class::Printer) {
-        all.insert(name.clone(), printer(&name).into_iter().collect());
+        all.insert(name.clone(), config::Route::of([name]));
     }
-    for (name, printers) in &config.routes {
-        all.insert(name.clone(), printers.iter().filter_map(printer).collect());
-    }
-    let all = all.into_iter().filter(|(_, printers)| !printers.is_empty());
-    all.map(|(name, printers)| Route { name, printers }).collect()
+    all.extend(config.routes.clone());
+    let all = all.into_iter().map(|(name, route)| Route {
+        name,
+        printers: route.printers.iter().filter_map(|name| printer(name)).collect(),
+        own: match route.own {
+            true => config.own_printers().filter_map(|(at, name)| Some((at.to_owned(), printer(name)?))).collect(),
+            false => BTreeMap::new(),
+        },
+        rules: Rules {
+            copies: route.copies,
+            fail_back: route.fail_back,
+            warn_after: route.warn_after,
+            stall: route.stall,
+        },
+    });
+    all.filter(|route| !route.printers.is_empty() || !route.own.is_empty()).collect()
 }
 
 /// Runs a change to completion, even if its caller is dropped.
-async fn to_its_end<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     match tokio::spawn(change).await {
         Ok(changed) => changed,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),

@@ -13,18 +13,22 @@ use tresen_payment::{Decision, Intent, IntentId, Journal, Payment};
 use crate::api::Socket;
 use crate::builder::Builder;
 use crate::class::DeviceId;
-use crate::config::Config;
+use crate::config::{Config, PaperKind};
 use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
+use crate::health::Vitals;
+use crate::language::Language;
+use crate::lease::{self, Asker, Leases};
 use crate::manager::{
     Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
 };
-use crate::sale::{Checkout, Language, Sale};
-use crate::spool::Spool;
-use crate::store::{Origin, SaleState, SpooledJob, Store};
+use crate::sale::{Checkout, KitchenTicket, Sale};
+use crate::spool::{OverduePaper, PrintJob, Spool};
+use crate::store::{Origin, SaleState, SaleView, SpooledJob, Store};
+use crate::sync::Exchange;
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
-/// the last handle, and a [`Printer`], a [`PrintJob`](crate::PrintJob) or a [`Terminal`] that is kept is one, too.
+/// the last handle, and a [`Printer`], a [`PrintJob`] or a [`Terminal`] that is kept is one, too.
 ///
 /// ```no_run
 /// use tresen::{Amount, Payment, Tresen};
@@ -51,6 +55,8 @@ pub struct Tresen(pub(crate) Arc<Inner>, pub(crate) Caller);
 pub(crate) struct Caller {
     /// Who it is, in its own words.
     pub(crate) origin: Option<Origin>,
+    /// Its name and the leases that its calls depend on.
+    pub(crate) asker: Asker,
     /// Requests an abort of the transactions it begins.
     pub(crate) abort: Option<watch::Receiver<bool>>,
     /// The local socket, served as long as the program has a handle. Handles used by the socket itself have none.
@@ -66,12 +72,16 @@ pub(crate) struct Inner {
     pub(crate) bus: Bus,
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) leases: Leases,
+    /// The exchange with the server.
+    pub(crate) sync: Option<Exchange>,
     /// The initial setup of every checkout.
     pub(crate) checkout: Option<CheckoutSetup>,
     /// Held while devices or routes change.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Whether the database was closed; held while it is being closed.
     pub(crate) closed: tokio::sync::Mutex<bool>,
+    pub(crate) vitals: Vitals,
 }
 
 /// Sets up a checkout, for example with a signer or a drawer.
@@ -106,12 +116,31 @@ impl Tresen {
     /// specified otherwise. A plain text is the name of a station.
     #[must_use]
     pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
-        Self(self.0.clone(), Caller { origin: Some(origin.into()), ..self.1.clone() })
+        let origin = origin.into();
+        let asker = self.1.asker.named(&origin);
+        Self(self.0.clone(), Caller { origin: Some(origin), asker, ..self.1.clone() })
     }
 
     /// The same till for commands whose transactions are aborted through `abort`.
     pub(crate) fn aborted_by(&self, abort: watch::Receiver<bool>) -> Self {
         Self(self.0.clone(), Caller { abort: Some(abort), ..self.1.clone() })
+    }
+
+    /// The same till for calls that depend on these leases.
+    pub(crate) fn with_leases(&self, keys: &[lease::Key]) -> Self {
+        let asker = self.1.asker.with(keys);
+        Self(self.0.clone(), Caller { asker, ..self.1.clone() })
+    }
+
+    /// The same till for a caller who has left as soon as `gone` is closed.
+    pub(crate) fn until(&self, gone: watch::Receiver<()>) -> Self {
+        let asker = self.1.asker.until(gone);
+        Self(self.0.clone(), Caller { asker, ..self.1.clone() })
+    }
+
+    /// Who makes calls with this handle, as far as leases are concerned.
+    pub(crate) fn asker(&self) -> Asker {
+        self.1.asker.clone()
     }
 
     /// Who makes calls with this handle.
@@ -129,13 +158,39 @@ impl Tresen {
     /// # Errors
     /// Unknown name; the error lists the known ones.
     pub fn printer(&self, name: &str) -> Result<Printer> {
-        let first = self.0.spool.first(name);
+        let station = self.1.origin.as_ref().and_then(|origin| origin.station.as_deref());
+        let first = self.0.spool.first(name, station);
         let first = first.ok_or_else(|| no_device("printer or route", name, self.0.spool.names()))?;
-        let printer = Printer::new(name, first, self.0.spool.clone());
-        Ok(match self.origin() {
+        let printer = Printer::new(name, first, self.0.spool.clone(), self.config().till.patience);
+        let printer = match self.origin() {
             Some(origin) => printer.on_behalf_of(origin),
             None => printer,
-        })
+        };
+        Ok(printer.asked_by(self.asker()))
+    }
+
+    /// The route that prints a kind of paper, by its rules: [`Config::route_for`]. On a route with `own`, the printer of
+    /// the calling station comes first.
+    ///
+    /// ```no_run
+    /// # async fn print(till: tresen::Tresen, receipt: tresen::Receipt) -> tresen::Result<()> {
+    /// use tresen::config::PaperKind;
+    ///
+    /// let printer = till.on_behalf_of("handheld 7").printer_for(PaperKind::Receipt)?;
+    /// let job = printer.submit(&receipt).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::Config`]: no route prints it, or none of the route's printers is attached.
+    pub fn printer_for(&self, kind: PaperKind) -> Result<Printer> {
+        self.printer(&self.config().route_for(kind)?)
+    }
+
+    /// A handle to a print job that was queued earlier, also before a restart.
+    pub fn print_job(&self, id: &str) -> PrintJob {
+        self.0.spool.follow(id)
     }
 
     /// A payment terminal by name.
@@ -164,10 +219,11 @@ impl Tresen {
 
     fn device<C: DeviceClass>(&self, name: &str) -> Result<Device<C>> {
         let device: Device<C> = self.0.registry.device(name)?;
-        Ok(match self.origin() {
+        let device = match self.origin() {
             Some(origin) => device.on_behalf_of(origin),
             None => device,
-        })
+        };
+        Ok(device.asked_by(self.asker()))
     }
 
     /// The current state of all devices, by class and name.
@@ -195,7 +251,7 @@ impl Tresen {
     /// events may repeat what the snapshot already shows, but nothing is missed in between.
     pub fn follow(&self) -> (Snapshot, Events) {
         let (seq, events) = self.0.bus.follow();
-        (Snapshot { seq, devices: self.devices() }, events)
+        (Snapshot { seq, devices: self.devices(), overdue: self.0.spool.overdue() }, events)
     }
 
     /// The till's events. The first listener also receives those since the till was opened: which devices were found,
@@ -220,7 +276,12 @@ impl Tresen {
         if let Some(socket) = socket {
             socket.refuse();
         }
+        till.leases.close();
+        till.vitals.watcher.stop();
         tokio::join!(till.spool.close(deadline + MARKS), till.registry.close(deadline));
+        if let Some(sync) = &till.sync {
+            sync.close(deadline).await;
+        }
         let mut closed = till.closed.lock().await;
         if std::mem::replace(&mut *closed, true) {
             return Ok(());
@@ -272,7 +333,7 @@ impl Tresen {
     /// # Errors
     /// The database cannot be read.
     pub async fn sale(&self, id: &str) -> Result<Option<Sale>> {
-        Ok(self.0.store.sale(id).await?.map(|record| Sale::new(self.0.store.clone(), record)))
+        Ok(self.0.store.sale(id).await?.map(|record| self.known(record)))
     }
 
     /// A closed sale by its number.
@@ -291,7 +352,7 @@ impl Tresen {
     /// The database cannot be read.
     pub async fn tickets_since(&self, number: i64, limit: u32) -> Result<Vec<Sale>> {
         let closed = self.0.store.closed_sales(number, limit).await?;
-        Ok(closed.into_iter().map(|record| Sale::new(self.0.store.clone(), record)).collect())
+        Ok(closed.into_iter().map(|record| self.known(record)).collect())
     }
 
     /// Open sales, oldest first: baskets, and sales not fully paid. Payments of an earlier run of this till that
@@ -303,7 +364,7 @@ impl Tresen {
         let mut open = Vec::new();
         for id in self.0.store.open_sales().await? {
             match self.0.store.follow_tenders(&id).await {
-                Ok(record) => open.push(Sale::new(self.0.store.clone(), record)),
+                Ok(record) => open.push(self.known(record)),
                 Err(error) => tracing::error!(sale = %id, %error, "an open sale cannot be read"),
             }
         }
@@ -313,7 +374,54 @@ impl Tresen {
     async fn new_sale(&self, original: Option<&str>, origin: Origin) -> Result<Sale> {
         let (id, store, currency) = (self.new_id(), &self.0.store, self.config().till.currency);
         let record = store.new_sale(&id, self.0.runtime.wall(), currency, original, &origin).await?;
-        Ok(Sale::new(store.clone(), record))
+        Ok(Sale::new(store.clone(), record).asked_by(&self.1.asker))
+    }
+
+    /// A stored sale whose further steps are those of this till's caller, if it is named, or else of whoever opened it.
+    fn known(&self, record: SaleView) -> Sale {
+        let sale = Sale::new(self.0.store.clone(), record);
+        let sale = match self.origin() {
+            Some(origin) => sale.by(origin),
+            None => sale,
+        };
+        sale.asked_by(&self.1.asker)
+    }
+
+    /// Sends what is new in a sale to those who make it: one kitchen ticket for each route of the groups of the new
+    /// lines, and a marked cancellation for what was ordered before and is no longer in the sale; in a voided sale that
+    /// is everything. Returns the tickets; none if nothing is new.
+    ///
+    /// What was ordered and the print jobs are stored in one commit: a crash neither loses nor doubles a ticket, and
+    /// asking again orders nothing twice. Quantities of an article are compared, not lines, so a line that was replaced by
+    /// one with another price is not ordered again. Discounts are left out.
+    ///
+    /// # Errors
+    /// Nothing was ordered. [`Kind::Config`]: a group of a new line has no route. [`Kind::Busy`]: another station changed
+    /// the sale. [`Kind::Storage`].
+    pub async fn order(&self, sale: &mut Sale) -> Result<Vec<KitchenTicket>> {
+        let origin = self.origin().unwrap_or_else(|| sale.origin().clone());
+        self.order_by(sale, origin).await
+    }
+
+    /// The kitchen tickets of a sale, in the order in which they were sent.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn orders(&self, sale: &str) -> Result<Vec<KitchenTicket>> {
+        self.0.store.orders(sale).await
+    }
+
+    /// Has the spool look at the kitchen tickets of a sale.
+    pub(crate) async fn print_orders(&self, sale: &str) -> Result<()> {
+        let tickets = self.orders(sale).await?;
+        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
+        Ok(())
+    }
+
+    pub(crate) async fn order_by(&self, sale: &mut Sale, origin: Origin) -> Result<Vec<KitchenTicket>> {
+        let tickets = sale.order(self.config(), origin).await?;
+        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
+        Ok(tickets)
     }
 
     /// Payments at a terminal whose outcome is undecided: recovery settles them.
@@ -407,6 +515,9 @@ pub struct Snapshot {
     pub seq: u64,
     /// The devices, by class and name.
     pub devices: Vec<DeviceState>,
+    /// Paper that has waited longer than its route allows, by job.
+    #[serde(default)]
+    pub overdue: Vec<OverduePaper>,
 }
 
 /// How long recording the outcomes of aborted jobs may take when the till is closed.

@@ -146,7 +146,7 @@ async fn a_job_that_fails_while_its_route_changes_is_printed_by_the_changed_rout
     let (till, mut config) = slow_kitchen(&counter, &gate).await;
     let job = till.printer("kitchen").expect("a route").submit(&receipt("2 Soup")).await.expect("stored");
     gate.has_begun().await;
-    config.routes.insert("kitchen".into(), vec!["a".into(), "b".into()]);
+    config.routes.insert("kitchen".into(), ["a", "b"].into());
     till.reload_with(config, LONG).await.expect("right");
     gate.open();
     assert_eq!(job.outcome(DEADLINE).await.expect("read"), Print::Accepted { on: "a".into() });

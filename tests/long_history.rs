@@ -23,7 +23,8 @@ fn history(db: &Connection) {
          INSERT INTO intents (id, terminal, operation, minor, currency, at, state, intent)
          SELECT 'old-' || i, 'counter', 'payment', 100, 'EUR', '2026-01-02T08:00:00.000000Z', 'not-charged',
                 'written by a version that nobody knows any more' FROM n;
-         INSERT INTO journal (at, kind, key, body) SELECT at, 'intent', id, intent FROM intents;
+         INSERT INTO journal (at, kind, key, body, epoch, hash)
+         SELECT at, 'intent', id, intent, 1, zeroblob(32) FROM intents;
          COMMIT;"
     ))
     .expect("written");

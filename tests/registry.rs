@@ -86,7 +86,7 @@ async fn a_changed_configuration_changes_only_what_has_changed() {
 
     let mut next = before.clone();
     next.devices.remove(&DeviceId::new(Class::Printer, "goes"));
-    next.routes.insert("all".into(), vec!["stays".into()]);
+    next.routes.insert("all".into(), ["stays"].into());
     let moved = next.devices.get_mut(&DeviceId::new(Class::Printer, "moves")).expect("configured");
     moved.options.insert("connect-timeout".into(), tresen::config::OptionValue::Number(3));
     let added = before.device(Class::Printer, "goes").expect("configured").clone();

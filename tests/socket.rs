@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tresen::api::{CLIENTS, Client, printer, sale, socket, terminal, till};
+use tresen::api::{CLIENTS, Client, lease, printer, sale, socket, terminal, till};
+use tresen::lease::Turn;
 use tresen::payment::zvt::sim::{OnAbort, Profile};
 use tresen::{Amount, EventKind, Kind, Payment, Printers, Tresen};
 
@@ -111,6 +112,53 @@ async fn two_requests_cross_and_a_payment_is_aborted_from_beside() {
     assert!(matches!(ended, Payment::NotCharged(_)), "{ended:?}");
     assert_eq!(stored.outcome(), Some(ended));
     assert!(!other.call(stop("a")).await.expect("asked"), "it has ended");
+}
+
+/// Leases by name and key, over the socket and from within the till.
+#[tokio::test]
+async fn a_late_call_of_an_old_holder_is_refused_over_the_socket_too() {
+    let mut counter = Counter::new();
+    let sim = counter.terminal(Profile::default()).await;
+    let till = counter.open_ready(&["counter"]).await;
+    let path = socket_of(&counter);
+    let mut anna = Wire::greeted(&path).await;
+    let bo = Client::connect(&path).await.expect("connects").on_behalf_of("bo");
+    let device = json!({ "device": { "class": "terminal", "name": "counter" } });
+    let ask = |id: u64, command: &str, with: Value, leases: Value| {
+        let request = json!({ "id": id, "command": command, "with": with, "caller": "anna", "leases": leases });
+        format!("{request}\n").into_bytes()
+    };
+    let mut call = async |id: u64, command: &str, with: Value, leases: Value| {
+        anna.send(&ask(id, command, with, leases)).await;
+        let answer = anna.line().await;
+        assert_eq!(answer["id"], id, "{answer}");
+        answer
+    };
+    let pay = |key: &str| json!({ "terminal": "counter", "amount": "1.00 EUR", "key": key });
+    let leased = call(1, "lease.acquire", json!({ "target": device }), json!([])).await;
+    let key = json!([{ "target": device, "token": leased["reply"]["token"] }]);
+    assert_eq!(leased["reply"]["holder"], "anna");
+    let paid = call(2, "terminal.pay", pay("a"), key.clone()).await;
+    assert!(paid["reply"]["charged"].is_object(), "{paid}");
+    let busy = bo.call(terminal::Pay { terminal: "counter".into(), amount: Amount::eur(1_00), key: None }).await;
+    assert!(busy.expect_err("anna has it").to_string().contains("leased by `anna`"));
+    let target: tresen::lease::Target = serde_json::from_value(device.clone()).expect("a target");
+    let waiting = bo.call(lease::Queue { target: target.clone(), within: None }).await.expect("a place");
+    assert!(matches!(&waiting, Turn::Waiting { place: 1, lease, .. } if lease.holder == "anna"), "{waiting:?}");
+    // Bo waits for his turn in one request, and gets it as soon as anna lets go.
+    let queued = bo.call(lease::Queue { target: target.clone(), within: Some(Duration::from_secs(30)) });
+    let (turn, released) =
+        tokio::join!(within("a turn", queued), call(3, "lease.release", json!({ "target": device }), key.clone()));
+    let Turn::Granted(grant) = turn.expect("his turn") else { panic!("not his turn") };
+    assert_eq!((grant.holder.as_str(), released["reply"].as_bool()), ("bo", Some(true)));
+    let late = call(4, "terminal.pay", pay("late"), key.clone()).await;
+    assert_eq!((&late["error"]["kind"], &late["error"]["effect"]), (&json!("cancelled"), &json!("none")), "{late}");
+    let bo = bo.with_lease(grant.key);
+    assert!(bo.call(lease::Release { target }).await.expect("his"));
+    let late = call(5, "terminal.pay", pay("late"), key).await;
+    assert_eq!(late["error"]["kind"], "cancelled", "nobody has it, but anna's lease has ended: {late}");
+    assert_eq!(sim.with(|s| s.received(0x0601)), 1);
+    assert_eq!(till.leases().await.expect("readable"), []);
 }
 
 fn of(key: &str) -> tresen::payment::IntentId {

@@ -64,8 +64,10 @@ enum Command {
     Status(commands::status::Args),
     Watch(commands::watch::Args),
     Jobs(commands::jobs::Args),
+    Payments(commands::payments::Args),
     Reprint(commands::reprint::Args),
     Cancel(commands::cancel::Args),
+    Lease(commands::lease::Args),
     Journal(commands::journal::Args),
     Scan(commands::scan::Args),
     Decode(commands::decode::Args),
@@ -74,6 +76,7 @@ enum Command {
     #[command(subcommand)]
     Sim(commands::sim::Args),
     CheckConfig(commands::check_config::Args),
+    SupportBundle(commands::support_bundle::Args),
     Completions(commands::completions::Args),
     Manual(commands::manual::Args),
 }
@@ -121,7 +124,9 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Watch(args) => commands::watch::run(args, out).await?,
         Command::Reprint(args) => commands::reprint::run(args, out).await?,
         Command::Cancel(args) => commands::cancel::run(args, out).await?,
+        Command::Lease(args) => commands::lease::run(args, out).await?,
         Command::Jobs(args) => commands::jobs::run(args, out).await?,
+        Command::Payments(args) => commands::payments::run(args, out).await?,
         Command::Journal(args) => commands::journal::run(args, out).await?,
         Command::Scan(args) => return commands::scan::run(args, out).await,
         Command::Decode(args) => return Ok(commands::decode::run(&args, out)),
@@ -129,6 +134,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Replay(args) => commands::replay::run(args, out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),
+        Command::SupportBundle(args) => commands::support_bundle::run(args, out).await?,
         Command::Completions(args) => commands::completions::run(&args)?,
         Command::Manual(args) => commands::manual::run(&args)?,
     }

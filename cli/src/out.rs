@@ -19,6 +19,11 @@ impl Out {
         Self { json }
     }
 
+    /// Whether results are JSON.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints a line of text; nothing with `--json`.
     pub(crate) fn say(self, line: impl Display) {
         if !self.json {
@@ -34,6 +39,13 @@ impl Out {
         match serde_json::to_string(value) {
             Ok(text) => write(text),
             Err(error) => self.failed(&Error::new(Kind::Io, "cannot be written as JSON").because(error)),
+        }
+    }
+
+    /// Prints a result for scripts; nothing without `--json`.
+    pub(crate) fn only_json(self, value: &impl Serialize) {
+        if self.json {
+            self.answer(value, "");
         }
     }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Sim, tresen};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A folder with one configuration, and its path.
 fn configuration(text: &str) -> (tempfile::TempDir, String) {
@@ -22,7 +22,104 @@ fn lines(json: &str) -> Vec<Value> {
 fn a_right_file_is_listed_and_ok() {
     let (_dir, file) = configuration("[printers.bar]\naddress = 'escpos+tcp://10.0.0.20'\n[routes]\nr = ['bar']\n");
     let said = tresen(["check-config", &file]).well();
-    assert_eq!(said.out, format!("printer bar: escpos+tcp://10.0.0.20:9100\nroute r: bar\n{file}: OK\n"));
+    assert_eq!(
+        said.out,
+        format!(
+            "printer bar: escpos+tcp://10.0.0.20:9100\n\
+         route  prints         station  on   rules\n\
+         r      what names it  all      bar  warns after 2m\n\
+         away  route  station  on\n\
+         bar   r      all      waits\n\
+         {file}: OK\n"
+        )
+    );
+}
+
+const RESTAURANT: &str = "\
+[printers]
+kitchen.address = 'escpos+tcp://10.0.0.1'
+bar.address = 'escpos+tcp://10.0.0.2'
+belt.address = 'escpos+tcp://10.0.0.3'
+[stations.'handheld 7']
+printer = 'belt'
+[routes]
+kitchen = ['kitchen', 'bar']
+[routes.drinks]
+printers = ['bar']
+groups = ['wine', 'beer']
+copies = 2
+fail-back = '30s'
+warn-after = 'never'
+[routes.receipt]
+printers = ['bar', 'kitchen']
+own = true
+";
+
+#[test]
+fn each_route_is_shown_with_what_it_prints_where_also_with_a_printer_away() {
+    let (_dir, file) = configuration(RESTAURANT);
+    let said = tresen(["check-config", &file]).well();
+    let (_, tables) = said.out.split_once("route  ").expect("the tables");
+    let expected = "  prints               station     on                           rules
+drinks   kitchen: beer, wine  all         bar                          2 copies, fail-back 30s, never warns
+kitchen  kitchen              all         kitchen, then bar            warns after 2m
+receipt  receipt, slip        handheld 7  belt, then bar, then kitchen  warns after 2m
+receipt  receipt, slip        others      bar, then kitchen            warns after 2m
+away     route    station     on
+bar      drinks   all         waits
+bar      receipt  others      kitchen, marked
+bar      kitchen  all         unaffected
+belt     receipt  handheld 7  bar, marked
+belt     drinks   all         unaffected
+belt     kitchen  all         unaffected
+kitchen  kitchen  all         bar, marked
+kitchen  drinks   all         unaffected
+kitchen  receipt  all         unaffected
+";
+    // The longest cell decides a column's width.
+    let words =
+        |text: &str| text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
+    let told = words(tables);
+    assert_eq!(told[..told.len() - 1], words(expected), "{}", said.out);
+    let columns: Vec<_> = tables.lines().skip(1).take(4).map(|l| l.find("warns").expect("a rule")).collect();
+    assert_eq!(columns[1..], [columns[1]; 3], "aligned: {}", said.out);
+
+    let said = tresen(["--json", "check-config", &file]).well();
+    let told = lines(&said.out);
+    let of = |class: &str, key: &str, name: &str| {
+        let found = told.iter().find(|line| line["class"] == class && line[key] == name);
+        found.unwrap_or_else(|| panic!("{class} {name}: {told:?}")).clone()
+    };
+    assert_eq!(
+        of("route", "name", "drinks"),
+        json!({
+            "class": "route", "name": "drinks", "prints": ["kitchen"], "groups": ["beer", "wine"], "copies": 2,
+            "fail-back": "30s", "warn-after": null, "printers": [{ "station": null, "printers": ["bar"] }],
+        })
+    );
+    let receipt = of("route", "name", "receipt");
+    assert_eq!(receipt["printers"][0], json!({ "station": "handheld 7", "printers": ["belt", "bar", "kitchen"] }));
+    assert_eq!(receipt["warn-after"], "2m");
+    assert_eq!(
+        of("away", "printer", "belt"),
+        json!({
+            "class": "away", "printer": "belt", "unaffected": ["drinks", "kitchen"],
+            "changes": [{ "route": "receipt", "station": "handheld 7", "on": "bar" }],
+        })
+    );
+}
+
+#[test]
+fn one_printer_under_two_names_is_an_error_in_whatever_spelling() {
+    let (_dir, file) = configuration(
+        "[printers.bar]\naddress = 'escpos+tcp://Bar.Shop'\n[printers.counter]\naddress = 'escpos+tcp://bar.shop.:9100'\n",
+    );
+    let said = tresen(["check-config", &file]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err.contains(":4: key `printers.counter.address`: ") && said.err.contains("`printers.bar`"),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -31,6 +31,8 @@ fn every_command_has_help_that_shows_an_address() {
         "status",
         "watch",
         "jobs",
+        "payments",
+        "support-bundle",
         "reprint",
         "cancel",
         "journal",
@@ -307,7 +309,12 @@ fn completions_and_manual_know_all_commands() {
     let out = dir.path().join("man");
     tresen(["manual", "--out", out.to_str().expect("text")]).well();
     for name in &names {
-        assert!(out.join(format!("tresen-{name}.1")).exists(), "tresen-{name}.1");
+        let page = std::fs::read_to_string(out.join(format!("tresen-{name}.1"))).expect(name);
+        let asks_a_till = ["status", "jobs", "payments", "journal", "settle", "reprint", "cancel", "doctor"];
+        if asks_a_till.contains(&name.as_str()) || name == "support-bundle" {
+            let example = format!("tresen {name} ").replace('-', "\\-");
+            assert!(page.contains("Examples:") && page.contains(&example), "no example of {name}: {page}");
+        }
     }
 }
 

@@ -43,7 +43,8 @@ fn job(path: &Path, id: &str) -> JobState {
 }
 
 fn config(path: &Path) -> Config {
-    let text = "[printers.receipt]\naddress = 'escpos+tcp://127.0.0.1:9'\n";
+    let text = "[printers.receipt]\naddress = 'escpos+tcp://127.0.0.1:9'\n\
+                [terminals.bar]\naddress = 'zvt+tcp://127.0.0.1:10'\n";
     let mut config = Config::parse(text, "till.toml", &Drivers::standard()).expect("right");
     config.till.store = path.to_owned();
     config
@@ -72,6 +73,7 @@ impl Till {
             let (id, amount) = (IntentId("a".into()), Amount::eur(12_50));
             let intent = Intent::new(id, "old", Operation::Payment, amount, SystemClock.wall(), None);
             till.store().intend(&intent).await.expect("written");
+            till.on_behalf_of("handheld 7").lease(&till.terminal("bar").expect("configured")).await.expect("free");
             std::fs::write(path.with_extension("ready"), "").expect("written");
             std::future::pending().await
         })
@@ -103,6 +105,16 @@ fn commands_ask_the_till_that_has_the_database_open_and_the_file_when_none_has()
     let mut first = String::new();
     screen.read_line(&mut first).expect("text");
     assert!(first.contains("\"devices\":[{\"class\":\"printer\""), "{first}");
+    let leased = tresen(["lease", db]).well();
+    assert!(leased.out.starts_with("terminal bar: handheld 7 since "), "{}", leased.out);
+    let unknown = tresen(["lease", db, "--take-over", "bra", "--why", "lost"]);
+    assert!(unknown.code == Some(1) && unknown.err.contains("terminal/bar"), "{unknown:?}");
+    let why = ["--why", "handheld 7 is lost"];
+    let taken = tresen(["lease", db, "--take-over", "bar", "--to", "handheld 8", why[0], why[1]]).well();
+    assert!(taken.out.contains("terminal bar is taken over, handheld 8 has it now"), "{}", taken.out);
+    let taken = tresen(["lease", db, "--take-over", "terminal/bar", why[0], why[1]]).well();
+    assert!(taken.out.contains("terminal bar is taken over and free"), "{}", taken.out);
+    assert!(tresen(["lease", db]).well().out.contains("nothing is leased"));
     let settle = ["settle", "a", "--charged", "12.50", "--by", "Anna", "--reason", "slip 0417", "--store", db];
     let said = tresen(settle).well();
     assert!(said.out.contains("is charged 12.50 EUR, by Anna: slip 0417"), "{}", said.out);

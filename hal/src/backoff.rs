@@ -1,16 +1,17 @@
 //! Delays between attempts to reach a device that is away. Sans-IO: the caller waits.
 //!
-//! The first attempt is due after exactly [`FIRST`]. Each further delay doubles, up to [`LONGEST`], less a jitter of up
-//! to a quarter, so that devices which lost power together are not all contacted at once. A hot-plug event ends the
-//! delay. Being switched off is a state, not an error, so the series never ends.
+//! The first attempt is due after exactly the first delay, usually [`FIRST`]. Each further delay doubles, up to the
+//! longest, usually [`LONGEST`], less a jitter of up to a quarter, so that devices which lost power together are not all
+//! contacted at once. A hot-plug event ends the delay. Being switched off is a state, not an error, so the series never
+//! ends.
 
 use std::time::Duration;
 
 use crate::random::splitmix;
 
-/// The delay before the first attempt.
+/// The usual delay before the first attempt.
 pub const FIRST: Duration = Duration::from_millis(250);
-/// The longest delay.
+/// The usual longest delay.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
 /// The delays between attempts to reach one device. The same seed gives the same delays.
@@ -27,6 +28,8 @@ pub const LONGEST: Duration = Duration::from_secs(30);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backoff {
+    first: Duration,
+    longest: Duration,
     seed: u64,
     attempts: u32,
     at_once: bool,
@@ -35,7 +38,12 @@ pub struct Backoff {
 impl Backoff {
     /// A series that starts at [`FIRST`]. Use a different seed for each device, such as a hash of its name.
     pub fn new(seed: u64) -> Self {
-        Self { seed, attempts: 0, at_once: false }
+        Self::between(FIRST, LONGEST, seed)
+    }
+
+    /// A series that starts at `first` and grows to `longest`, which is at least `first`.
+    pub fn between(first: Duration, longest: Duration, seed: u64) -> Self {
+        Self { first, longest: longest.max(first), seed, attempts: 0, at_once: false }
     }
 
     /// How long to wait before the next attempt.
@@ -43,13 +51,14 @@ impl Backoff {
         if std::mem::take(&mut self.at_once) {
             return Duration::ZERO;
         }
-        // 250 ms << 7 is 32 s, beyond the longest.
-        let full = (FIRST * (1 << self.attempts.min(7))).min(LONGEST);
+        let doubled = 1u32.checked_shl(self.attempts).and_then(|times| self.first.checked_mul(times));
+        let full = doubled.map_or(self.longest, |delay| delay.min(self.longest));
+        let is_first = self.attempts == 0;
         self.attempts = self.attempts.saturating_add(1);
-        if full == FIRST {
+        if is_first {
             return full;
         }
-        let jitter = (full / 4).as_nanos() as u64;
+        let jitter = u64::try_from((full / 4).as_nanos()).unwrap_or(u64::MAX - 1);
         full - Duration::from_nanos(splitmix(&mut self.seed) % (jitter + 1))
     }
 
@@ -58,7 +67,7 @@ impl Backoff {
         self.attempts
     }
 
-    /// The device has answered: the next series starts at [`FIRST`] again.
+    /// The device has answered: the next series starts at the first delay again.
     pub fn reset(&mut self) {
         self.attempts = 0;
         self.at_once = false;
@@ -125,6 +134,23 @@ mod tests {
         backoff.hot_plugged();
         backoff.reset();
         assert_eq!(millis(&mut backoff, 1), [250], "an answer ends the haste");
+    }
+
+    #[test]
+    fn grows_between_the_given_delays() {
+        let seconds = Duration::from_secs;
+        let mut backoff = Backoff::between(seconds(2), seconds(5), 9);
+        assert_eq!(backoff.next_delay(), seconds(2));
+        for full in [4, 5, 5, 5] {
+            let delay = backoff.next_delay();
+            assert!((seconds(full) * 3 / 4..=seconds(full)).contains(&delay), "{delay:?} of {full} s");
+        }
+        let mut backoff = Backoff::between(seconds(60), seconds(5), 9);
+        assert_eq!(backoff.next_delay(), seconds(60), "the longest is at least the first");
+        assert!(backoff.next_delay() >= seconds(45));
+        let mut backoff = Backoff::between(Duration::MAX, Duration::MAX, 9);
+        backoff.next_delay();
+        assert!(backoff.next_delay() > seconds(1), "no overflow");
     }
 
     #[test]

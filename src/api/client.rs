@@ -17,6 +17,7 @@ use super::Command;
 use super::line::{Line, Lines, line, write};
 use super::serve::{LINE, PROTOCOL};
 use crate::event::Event;
+use crate::lease::Key;
 use crate::manager::lock;
 use crate::tresen::Snapshot;
 
@@ -38,6 +39,7 @@ pub struct Client {
     waiting: Waiting,
     next: AtomicU64,
     caller: Option<String>,
+    leases: Vec<Key>,
     reading: JoinHandle<()>,
 }
 
@@ -67,6 +69,8 @@ struct Request<'a, C> {
     with: Option<&'a C>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Key]>::is_empty")]
+    leases: &'a [Key],
 }
 
 #[derive(Deserialize)]
@@ -100,13 +104,21 @@ impl Client {
         let (sender, queue) = mpsc::channel(1);
         tokio::spawn(writer(to, queue));
         let (path, next) = (path.to_owned(), AtomicU64::new(1));
-        Ok(Self { path, to: sender, waiting, next, caller: None, reading })
+        Ok(Self { path, to: sender, waiting, next, caller: None, leases: Vec::new(), reading })
     }
 
     /// Makes calls on behalf of `caller`: [`Tresen::on_behalf_of`](crate::Tresen::on_behalf_of).
     #[must_use]
     pub fn on_behalf_of(mut self, caller: impl Into<String>) -> Self {
         self.caller = Some(caller.into());
+        self
+    }
+
+    /// Makes calls that depend on a lease: [`Tresen::with_lease`](crate::Tresen::with_lease).
+    #[must_use]
+    pub fn with_lease(mut self, key: Key) -> Self {
+        self.leases.retain(|other| other.target != key.target);
+        self.leases.push(key);
         self
     }
 
@@ -118,7 +130,8 @@ impl Client {
     /// was not sent, otherwise repeat it with the same key.
     pub async fn call<C: Command>(&self, command: C) -> Result<C::Reply> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let request = Request { id, command: C::NAME, with: Some(&command), caller: self.caller.as_deref() };
+        let (caller, leases) = (self.caller.as_deref(), self.leases.as_slice());
+        let request = Request { id, command: C::NAME, with: Some(&command), caller, leases };
         let line = line(&request).map_err(unwritable)?;
         if line.len() > LINE {
             return Err(Error::new(Kind::Input, format!("`{}`: a request is limited to {LINE} bytes", C::NAME)));
@@ -139,7 +152,7 @@ impl Client {
     /// As [`Client::connect`].
     pub async fn follow(&self) -> Result<Following> {
         let (mut lines, mut to) = open(&self.path).await?;
-        let request: Request<'_, ()> = Request { id: 0, command: "follow", with: None, caller: None };
+        let request: Request<'_, ()> = Request { id: 0, command: "follow", with: None, caller: None, leases: &[] };
         let line = line(&request).map_err(unwritable)?;
         write(&mut to, &line).await.map_err(|e| disconnected(Effect::None).because(e))?;
         let answer = answer(&mut lines).await?;

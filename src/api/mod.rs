@@ -2,7 +2,8 @@
 //!
 //! [`Tresen::ask`] runs a command; [`Tresen::ask_json`] runs one given by name and JSON arguments. The
 //! [`blocking`](crate::blocking) handles use the former, the till's [socket](#the-socket) the latter. There is one
-//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`till`].
+//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`till`]; and
+//! [`listing`].
 //!
 //! ```no_run
 //! # async fn sell(till: tresen::Tresen) -> tresen::Result<()> {
@@ -42,7 +43,8 @@
 //! - The till sends the first line. `protocol` is incremented when old clients would misunderstand.
 //! - Each request gets one reply, when it is done. Replies may arrive in any order; `id` (a number of the client's
 //!   choice) matches them to requests. [`IN_FLIGHT`] requests may be pending; more are refused as busy.
-//! - `caller` names on whose behalf: see [`Tresen::on_behalf_of`].
+//! - `caller` names on whose behalf: see [`Tresen::on_behalf_of`]. `leases` are the keys of the [`lease`]s that the call
+//!   depends on: `[{"target":{"device":{"class":"terminal","name":"bar"}},"token":17}]`.
 //! - `follow` replies with the current state of the devices and then sends each event. A client that reads too slowly
 //!   misses events, which shows in their `seq`.
 //! - Disconnecting discards the replies; commands already sent still run. Choose the keys of payments and print jobs
@@ -52,7 +54,9 @@
 
 pub mod camera;
 mod client;
+pub mod lease;
 mod line;
+pub mod listing;
 mod millis;
 pub mod printer;
 pub mod sale;
@@ -60,6 +64,7 @@ pub mod scanner;
 // Without Unix sockets there is no server.
 #[cfg_attr(not(unix), allow(dead_code))]
 mod serve;
+pub mod server;
 pub mod socket;
 pub mod terminal;
 pub mod till;
@@ -214,12 +219,23 @@ const ROWS: &[Row] = &[
     Row::of::<sale::ReverseCard>(),
     Row::of::<sale::PayCash>(),
     Row::of::<sale::PayOut>(),
+    Row::of::<sale::PayAccount>(),
     Row::of::<sale::PayOther>(),
     Row::of::<sale::GiveBack>(),
+    Row::of::<sale::Order>(),
+    Row::of::<sale::Orders>(),
     Row::of::<sale::Void>(),
     Row::of::<sale::CheckOut>(),
     Row::of::<sale::Close>(),
     Row::of::<sale::Resume>(),
+    Row::of::<lease::Acquire>(),
+    Row::of::<lease::Queue>(),
+    Row::of::<lease::Leave>(),
+    Row::of::<lease::Renew>(),
+    Row::of::<lease::Release>(),
+    Row::of::<lease::Ask>(),
+    Row::of::<lease::TakeOver>(),
+    Row::of::<lease::List>(),
     Row::of::<till::Info>(),
     Row::of::<till::Commands>(),
     Row::of::<till::Snapshot>(),
@@ -227,8 +243,19 @@ const ROWS: &[Row] = &[
     Row::of::<till::Reset>(),
     Row::of::<till::Detach>(),
     Row::of::<till::Reload>(),
+    Row::of::<till::PrinterFor>(),
     Row::of::<till::OpenJobs>(),
     Row::of::<till::NewId>(),
+    Row::of::<listing::Health>(),
+    Row::of::<listing::RecentEvents>(),
+    Row::of::<listing::Jobs>(),
+    Row::of::<listing::Payments>(),
+    Row::of::<listing::Journal>(),
+    Row::of::<server::Sync>(),
+    Row::of::<server::RefreshReference>(),
+    Row::of::<server::Reference>(),
+    Row::of::<server::FindReference>(),
+    Row::of::<server::Unbooked>(),
 ];
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub struct Print {
     /// The job's id, chosen by the caller: the same id is never printed twice. Generated if absent.
     #[serde(default)]
     pub id: Option<String>,
-    /// How long to wait for the result; default 60 s. The job is printed anyway, however long that takes.
+    /// How long to wait for the result; default the till's `patience`. The job is printed anyway, however long that takes.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -34,7 +34,7 @@ impl Command for Print {
     type Reply = spool::Print;
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
-        let within = patience(self.within, Printer::PATIENCE);
+        let within = patience(self.within, till.config().till.patience);
         let id = self.id.unwrap_or_else(|| till.new_id());
         till.printer(&self.printer)?.submit_content_as(&id, self.content).await?.outcome(within).await
     }
@@ -79,7 +79,7 @@ impl Command for Submit {
 pub struct Outcome {
     /// The job's id.
     pub job: String,
-    /// How long to wait; default 60 s, 0 returns the current state.
+    /// How long to wait; default the till's `patience`, 0 returns the current state.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -90,7 +90,7 @@ impl Command for Outcome {
     type Reply = spool::Print;
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
-        till.0.spool.follow(&self.job).outcome(patience(self.within, Printer::PATIENCE)).await
+        till.0.spool.follow(&self.job).outcome(patience(self.within, till.config().till.patience)).await
     }
 }
 
@@ -117,7 +117,7 @@ impl Command for Find {
 pub struct Reprint {
     /// The job's id.
     pub job: String,
-    /// How long to wait for the result; default 60 s.
+    /// How long to wait for the result; default the till's `patience`.
     #[serde(rename = "within_ms", with = "millis", default)]
     pub within: Option<Duration>,
 }
@@ -128,7 +128,7 @@ impl Command for Reprint {
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
         let job = till.0.spool.reprint(&self.job).await?;
-        job.outcome(patience(self.within, Printer::PATIENCE)).await
+        job.outcome(patience(self.within, till.config().till.patience)).await
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `rev` is the revision known to the caller. If another station has changed the sale since, nothing is changed and the
 //! reply is [`Kind::Busy`]; without it, the step applies to the current revision. `by` is who takes the step; it
-//! defaults to the calling station, or else to whoever opened the sale.
+//! defaults to the calling station, or else to whoever opened the sale. While somebody other than the caller has the
+//! sale's [lease](crate::lease), each step is refused; a caller without a name counts as `by`.
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Error, Kind, Result};
@@ -10,7 +11,7 @@ use tresen_payment::Payment;
 use tresen_printers::DrawerPin;
 
 use super::Command;
-use crate::sale::{Checkout, Line, Sale, Sold};
+use crate::sale::{Checkout, KitchenTicket, Line, OnAccount, Sale, Sold};
 use crate::store::{Origin, SaleView, changed};
 use crate::tresen::Tresen;
 
@@ -125,6 +126,23 @@ impl Command for ListOpen {
     }
 }
 
+/// The kitchen tickets of a sale: [`Tresen::orders`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orders {
+    /// The sale's id.
+    pub sale: String,
+}
+
+impl Command for Orders {
+    const NAME: &'static str = "sale.orders";
+    type Reply = Vec<KitchenTicket>;
+
+    async fn run(self, till: &Tresen) -> Result<Vec<KitchenTicket>> {
+        till.orders(&self.sale).await
+    }
+}
+
 /// Updates a sale's card payments from the journal: [`Sale::refresh`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,12 +170,32 @@ pub struct CardPaid {
     pub sale: SaleView,
 }
 
+/// A payment from an account and the sale after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AccountPaid {
+    /// The outcome.
+    pub paid: OnAccount,
+    /// The sale.
+    pub sale: SaleView,
+}
+
 /// Cash paid out to the customer, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CashPaid {
     /// The amount paid out: change or refund.
     pub back: Amount,
+    /// The sale.
+    pub sale: SaleView,
+}
+
+/// Kitchen tickets that were queued, and the sale after that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OrderedSale {
+    /// The tickets; none if nothing was new.
+    pub tickets: Vec<KitchenTicket>,
     /// The sale.
     pub sale: SaleView,
 }
@@ -290,6 +328,18 @@ steps! {
         let back = sale.pay_out().await?;
         Ok(CashPaid { back, sale: sale.into_view() })
     };
+    /// Pays from a customer's account at the server: [`Sale::pay_account`].
+    PayAccount "sale.pay-account" {
+        /// The account.
+        account: String,
+        /// The amount; default the open amount.
+        #[serde(default)]
+        amount: Option<Amount>,
+    } -> AccountPaid, |this, till, mut sale| async move {
+        let amount = this.amount.unwrap_or_else(|| sale.open_amount());
+        let paid = sale.pay_account(&till.accounts()?, &this.account, amount).await?;
+        Ok(AccountPaid { paid, sale: sale.into_view() })
+    };
     /// Records a payment by the vendor's own means: [`Sale::pay_other`].
     PayOther "sale.pay-other" {
         /// The name printed on the receipt.
@@ -310,6 +360,12 @@ steps! {
     } -> SaleView, |this, _, mut sale| async move {
         sale.give_back(this.attempt).await?;
         Ok(sale.into_view())
+    };
+    /// Sends what is new to those who make it: [`Tresen::order`].
+    Order "sale.order" {} -> OrderedSale, |_, till, mut sale| async move {
+        let origin = sale.origin().clone();
+        let tickets = till.order_by(&mut sale, origin).await?;
+        Ok(OrderedSale { tickets, sale: sale.into_view() })
     };
     /// Voids the sale before it is paid: [`Sale::void`].
     Void "sale.void" {
@@ -388,8 +444,9 @@ async fn known(till: &Tresen, id: &str, rev: Option<i64>, by: Option<Origin>) ->
     if let Some(rev) = rev.filter(|rev| *rev != sale.rev()) {
         return Err(changed(id, sale.rev(), rev));
     }
-    Ok(match by.or_else(|| till.origin()) {
+    let sale = match by.or_else(|| till.origin()) {
         Some(origin) => sale.by(origin),
         None => sale,
-    })
+    };
+    Ok(sale.asked_by(&till.asker()))
 }

@@ -12,6 +12,7 @@ use tresen_hal::{Error, Kind, Result};
 use super::line::{Line, Lines, line, write};
 use super::row;
 use crate::event::Events;
+use crate::lease;
 use crate::tresen::{Caller, Inner, Snapshot, Tresen};
 
 /// The protocol version; incremented when old clients would misunderstand.
@@ -35,6 +36,8 @@ struct Request {
     with: Value,
     #[serde(default)]
     caller: Option<String>,
+    #[serde(default)]
+    leases: Vec<lease::Key>,
 }
 
 /// A line sent by the till.
@@ -146,9 +149,10 @@ impl Connection {
     }
 
     async fn try_begin(&mut self, request: Request, ended: &watch::Receiver<bool>) -> Result<()> {
-        let Request { id, command, with, caller } = request;
+        let Request { id, command, with, caller, leases } = request;
         let till = self.till().ok_or_else(|| Error::new(Kind::Cancelled, "the till was closed"))?;
         let till = caller.map_or_else(|| till.clone(), |caller| till.on_behalf_of(caller.as_str()));
+        let till = till.with_leases(&leases).until(self.here.subscribe());
         if command == FOLLOW {
             return self.follow(id, &till, ended.clone()).await;
         }

@@ -172,6 +172,14 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<sale::PayOut>(step(json!({})), cash);
     let voucher = json!({ "name": "Voucher", "amount": "5.00 EUR", "reference": "V-4711" });
     seen.both::<sale::PayOther>(step(voucher), view.clone());
+    let ticket = of(json!({ "number": 1, "route": "kitchen", "job": "order-s-1-kitchen", "cancels": false,
+        "lines": [{ "name": "Soup", "group": "grill", "count": 2 }] }));
+    let ordered = sale::OrderedSale { tickets: vec![ticket], sale: view.clone() };
+    seen.both::<sale::Orders>(json!({ "sale": "s" }), ordered.tickets.clone());
+    seen.both::<sale::Order>(step(json!({})), ordered);
+    let owed = of(json!({ "owed": { "balance": "1.00 EUR" } }));
+    let account = sale::AccountPaid { paid: owed, sale: view.clone() };
+    seen.both::<sale::PayAccount>(step(json!({ "account": "4711", "amount": "5.00 EUR" })), account);
     seen.both::<sale::GiveBack>(step(json!({ "attempt": 1 })), view.clone());
     seen.both::<sale::Void>(step(json!({ "why": "left" })), view);
     seen.both::<sale::CheckOut>(
@@ -181,6 +189,26 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<sale::Close>(step(json!({ "printer": "bar" })), closed);
     seen.both::<sale::Resume>(json!({ "printer": "bar" }), vec![gone]);
 
+    let bar = json!({ "device": { "class": "terminal", "name": "bar" } });
+    let target = json!({ "target": bar });
+    let grant = json!({ "target": bar, "token": 7, "holder": "anna", "since": at, "until": at });
+    let grant: crate::lease::Grant = of(grant);
+    let view = json!({
+        "target": { "sale": "s" }, "holder": "anna", "nature": "leased", "since": at, "until": at,
+        "ending": { "taken-over": { "by": "bo", "why": "late" } },
+        "asked": [{ "by": "bo", "why": "", "at": at }], "waiting": [{ "name": "bo", "since": at, "until": at }],
+    });
+    let view: crate::lease::View = of(view);
+    let waiting = json!({ "waiting": { "place": 1, "since": at, "until": at, "lease": view } });
+    seen.both::<lease::Acquire>(target.clone(), grant.clone());
+    seen.both::<lease::Queue>(json!({ "target": bar, "within_ms": 10 }), of(waiting));
+    seen.both::<lease::Leave>(target.clone(), true);
+    seen.both::<lease::Renew>(target.clone(), grant.clone());
+    seen.both::<lease::Release>(target, true);
+    seen.both::<lease::Ask>(json!({ "target": bar, "why": "a guest waits" }), view.clone());
+    seen.both::<lease::TakeOver>(json!({ "target": bar, "why": "late" }), crate::lease::Turn::Granted(grant));
+    seen.both::<lease::List>(json!({}), vec![view]);
+
     seen.both::<till::Info>(json!({}), till.ask(till::Info {}).await.expect("told"));
     seen.both::<till::Commands>(json!({}), vec!["till.info".into()]);
     seen.both::<till::Snapshot>(json!({}), till.ask(till::Snapshot {}).await.expect("told"));
@@ -189,8 +217,33 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<till::Detach>(json!({ "device": device, "within_ms": 10 }), ());
     let reloaded = crate::Reloaded { attached: vec![DeviceId::new(Class::Printer, "bar")], ..Default::default() };
     seen.both::<till::Reload>(json!({ "within_ms": 10 }), reloaded);
+    seen.both::<till::PrinterFor>(json!({ "paper": "receipt" }), "counter".into());
     seen.both::<till::OpenJobs>(json!({}), vec![spooled]);
     seen.both::<till::NewId>(json!({}), "0198".into());
+    seen.both::<listing::Health>(json!({}), till.health().await);
+    seen.both::<listing::RecentEvents>(json!({}), till.recent_events());
+    let mut jobs = listing::Jobs::default().of(till.store()).await.expect("listed");
+    jobs.next = Some(1);
+    let page = json!({ "after": 3, "limit": 10, "states": ["unknown"], "route": "bar", "since": at });
+    seen.both::<listing::Jobs>(page, jobs);
+    let page = json!({ "after": 3, "limit": 10, "open": true, "terminal": "bar", "since": at });
+    seen.both::<listing::Payments>(page, Default::default());
+    let page = json!({ "after": 0, "key": "a/1" });
+    seen.both::<listing::Journal>(page, listing::Journal::default().of(till.store()).await.expect("listed"));
+
+    seen.both::<server::Sync>(json!({}), till.sync().await.expect("read"));
+    let local = json!({ "state": { "local": { "since": at, "why": "refused" } }, "tables": [] });
+    seen.both::<server::RefreshReference>(json!({}), of(local));
+    let row = json!({ "id": "17", "body": { "price": 380 } });
+    let table = json!({ "name": "articles", "version": 3, "received_at": at });
+    let page = json!({ "table": table, "rows": [row], "next": "17" });
+    seen.both::<server::Reference>(json!({ "table": "articles", "after": "16", "limit": 1 }), of(page));
+    seen.both::<server::FindReference>(json!({ "table": "articles", "id": "17" }), of(row));
+    let unbooked = json!({
+        "key": "s/1", "sale": "s", "account": "4711", "amount": "5.00 EUR", "state": "unbooked", "reserved": false,
+        "why": "the balance is 1.00 EUR", "at": at,
+    });
+    seen.both::<server::Unbooked>(json!({}), of(json!([unbooked])));
 
     let mut known: Vec<_> = commands().collect();
     known.sort_unstable();

@@ -8,6 +8,7 @@ use tresen_hal::Result;
 use super::Command;
 use super::millis::{self, patience};
 use crate::class::DeviceId;
+use crate::config::PaperKind;
 use crate::manager;
 use crate::registry::Reloaded;
 use crate::store::SpooledJob;
@@ -147,6 +148,23 @@ impl Command for Reload {
 
     async fn run(self, till: &Tresen) -> Result<Reloaded> {
         till.reload(patience(self.within, ENDING)).await
+    }
+}
+
+/// The name of the route that prints a kind of paper, for the commands of [`super::printer`]: [`Tresen::printer_for`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrinterFor {
+    /// The kind of paper.
+    pub paper: PaperKind,
+}
+
+impl Command for PrinterFor {
+    const NAME: &'static str = "till.printer-for";
+    type Reply = String;
+
+    async fn run(self, till: &Tresen) -> Result<String> {
+        Ok(till.printer_for(self.paper)?.name().to_owned())
     }
 }
 

@@ -4,6 +4,7 @@ use tresen_hal::Result;
 
 use super::On;
 use crate::class::DeviceId;
+use crate::health::DeviceHealth;
 use crate::manager::{DeviceClass, DeviceState, Phase};
 use crate::store::Origin;
 
@@ -30,6 +31,11 @@ impl<C: DeviceClass> Device<C> {
     /// Everything known about it without a query.
     pub fn state(&self) -> DeviceState {
         self.0.inner.state()
+    }
+
+    /// Its state and its past, without a query.
+    pub fn health(&self) -> DeviceHealth {
+        self.0.inner.health()
     }
 
     /// The same device for calls on behalf of `origin`.

@@ -17,7 +17,7 @@ pub struct Printer(pub(super) On<crate::Printer>);
 
 /// A print job, as [`crate::PrintJob`].
 #[derive(Clone)]
-pub struct PrintJob(On<crate::PrintJob>);
+pub struct PrintJob(pub(super) On<crate::PrintJob>);
 
 impl Printer {
     /// Its logical name, or that of the route.

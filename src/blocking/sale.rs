@@ -7,7 +7,7 @@ use tresen_payment::Payment;
 
 use super::{Abort, On, Terminal};
 use crate::api::sale as api;
-use crate::sale::{self, Line};
+use crate::sale::{self, Line, OnAccount};
 use crate::store::{Origin, SaleView};
 
 /// A sale, as [`sale::Sale`]; its state is available through `Deref`.
@@ -127,6 +127,18 @@ impl Sale {
         let paid = self.0.ask(api::PayOut { sale, rev, by })?;
         self.show(paid.sale);
         Ok(paid.back)
+    }
+
+    /// Pays from a customer's account at the till's server.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::pay_account`]; no server is configured.
+    pub fn pay_account(&mut self, account: &str, amount: Amount) -> Result<OnAccount> {
+        let (sale, rev, by) = self.known();
+        let (account, amount) = (account.to_owned(), Some(amount));
+        let paid = self.0.ask(api::PayAccount { sale, rev, by, account, amount })?;
+        self.show(paid.sale);
+        Ok(paid.paid)
     }
 
     /// Records a payment by the vendor's own means.

@@ -8,21 +8,25 @@ use serde_json::Value;
 use tresen_hal::{Error, Kind, Result};
 use tresen_payment::{Decision, Intent, IntentId, Payment};
 
-use super::{Camera, Checkout, Device, Events, On, Printer, Sale, Scanner, Terminal};
-use crate::api::{Command, sale, terminal, till};
+use super::{Camera, Checkout, Device, Events, Lease, On, Place, PrintJob, Printer, Sale, Scanner, Terminal};
+use crate::api::{Command, lease, sale, terminal, till};
 use crate::builder::Builder;
 use crate::class::DeviceId;
-use crate::config::Config;
+use crate::config::{Config, PaperKind};
 use crate::drivers::{Drivers, Plan};
+use crate::event::Event;
+use crate::health::Health;
+use crate::language::Language;
+use crate::lease::{Grant, Key, Target, Turn, View};
 use crate::manager::{DeviceClass, DeviceState, Phase};
 use crate::registry::Reloaded;
-use crate::sale::Language;
+use crate::sale::KitchenTicket;
 use crate::store::{Origin, SaleView, SpooledJob, Store};
 use crate::tresen::Snapshot;
 
 /// A till, as [`crate::Tresen`].
 #[derive(Clone)]
-pub struct Tresen(On<()>);
+pub struct Tresen(pub(super) On<()>);
 
 impl Tresen {
     /// Opens the till that a configuration file describes.
@@ -89,6 +93,127 @@ impl Tresen {
         Self(self.0.on_behalf_of(origin.into(), ()))
     }
 
+    /// The same till for calls that depend on a lease.
+    #[must_use]
+    pub fn with_lease(&self, key: &Key) -> Self {
+        let On { till, threads, .. } = self.0.clone();
+        Self(On { inner: (), till: till.with_lease(key), threads })
+    }
+
+    /// Leases a device or an open sale for this till's caller.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::lease`].
+    pub fn lease(&self, target: impl Into<Target>) -> Result<Lease> {
+        let grant = self.0.ask(lease::Acquire { target: target.into() })?;
+        Ok(Lease(self.0.beside(crate::lease::Lease::new(&self.0.till, grant))))
+    }
+
+    /// Queues for a lease, or gets it at once if it is free.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::queue`].
+    pub fn queue(&self, target: impl Into<Target>) -> Result<Place> {
+        let target = target.into();
+        let turn = self.queue_turn(&target)?;
+        Ok(self.place(target, &turn))
+    }
+
+    /// As [`Tresen::queue`], without a handle.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::queue_turn`].
+    pub fn queue_turn(&self, target: &Target) -> Result<Turn> {
+        self.0.ask(lease::Queue { target: target.clone(), within: None })
+    }
+
+    /// Leaves the queue for a lease; false if the caller was not in it.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::leave_queue`].
+    pub fn leave_queue(&self, target: &Target) -> Result<bool> {
+        self.0.ask(lease::Leave { target: target.clone() })
+    }
+
+    /// Takes a lease from whoever has it.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::take_over`].
+    pub fn take_over(&self, target: impl Into<Target>, why: &str) -> Result<Place> {
+        let target = target.into();
+        let turn = self.take_over_turn(&target, why)?;
+        Ok(self.place(target, &turn))
+    }
+
+    /// As [`Tresen::take_over`], without a handle.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::take_over`].
+    pub fn take_over_turn(&self, target: &Target, why: &str) -> Result<Turn> {
+        self.0.ask(lease::TakeOver { target: target.clone(), why: why.to_owned() })
+    }
+
+    fn place(&self, target: Target, turn: &Turn) -> Place {
+        let (Turn::Granted(Grant { since, .. }) | Turn::Waiting { since, .. }) = turn;
+        Place { on: self.0.clone(), target, since: *since }
+    }
+
+    /// Asks the holder of a lease to let go; returns the lease.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::ask_holder`].
+    pub fn ask_holder(&self, target: impl Into<Target>, why: &str) -> Result<View> {
+        self.0.ask(lease::Ask { target: target.into(), why: why.to_owned() })
+    }
+
+    /// Renews the caller's lease.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::renew_lease`].
+    pub fn renew_lease(&self, target: &Target) -> Result<Grant> {
+        self.0.ask(lease::Renew { target: target.clone() })
+    }
+
+    /// Ends the caller's lease; false if it had ended before.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::release_lease`].
+    pub fn release_lease(&self, target: &Target) -> Result<bool> {
+        self.0.ask(lease::Release { target: target.clone() })
+    }
+
+    /// All leases.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn leases(&self) -> Result<Vec<View>> {
+        self.0.ask(lease::List {})
+    }
+
+    /// The payment terminal of the caller's station.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::my_terminal`].
+    pub fn my_terminal(&self) -> Result<Terminal> {
+        Ok(Device(self.0.beside(self.0.till.my_terminal()?)))
+    }
+
+    /// The printer of the caller's station.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::my_printer`].
+    pub fn my_printer(&self) -> Result<Printer> {
+        Ok(Printer(self.0.beside(self.0.till.my_printer()?)))
+    }
+
+    /// The scanner of the caller's station.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::my_scanner`].
+    pub fn my_scanner(&self) -> Result<Scanner> {
+        Ok(Device(self.0.beside(self.0.till.my_scanner()?)))
+    }
+
     /// Runs a command of [`api`](crate::api).
     ///
     /// # Errors
@@ -140,6 +265,16 @@ impl Tresen {
     /// The current state of all devices.
     pub fn devices(&self) -> Vec<DeviceState> {
         self.0.till.devices()
+    }
+
+    /// The health of the till and its devices.
+    pub fn health(&self) -> Health {
+        self.0.wait(self.0.till.health())
+    }
+
+    /// The last events of the till and its devices, oldest first.
+    pub fn recent_events(&self) -> Vec<Event> {
+        self.0.till.recent_events()
     }
 
     /// The current state of a device of any class; [`Tresen::events`] reports changes.
@@ -262,6 +397,35 @@ impl Tresen {
     /// Unknown printer.
     pub fn checkout(&self, printer: &str) -> Result<Checkout> {
         Ok(Checkout(self.0.beside(self.0.till.checkout(printer)?)))
+    }
+
+    /// The route that prints a kind of paper.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::printer_for`].
+    pub fn printer_for(&self, kind: PaperKind) -> Result<Printer> {
+        Ok(Printer(self.0.beside(self.0.till.printer_for(kind)?)))
+    }
+
+    /// A handle to a print job that was queued earlier.
+    pub fn print_job(&self, id: &str) -> PrintJob {
+        PrintJob(self.0.beside(self.0.till.print_job(id)))
+    }
+
+    /// Sends what is new in a sale to those who make it.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::order`].
+    pub fn order(&self, sale: &mut Sale) -> Result<Vec<KitchenTicket>> {
+        self.0.wait(self.0.till.order(&mut sale.0.inner))
+    }
+
+    /// The kitchen tickets of a sale.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn orders(&self, sale: &str) -> Result<Vec<KitchenTicket>> {
+        self.0.ask(sale::Orders { sale: sale.to_owned() })
     }
 
     /// Print jobs that are waiting, printing, or parked until a person decides; oldest first.

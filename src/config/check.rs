@@ -1,11 +1,14 @@
 //! Checks of a configuration beyond its syntax.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path as File;
+use std::time::Duration;
 
 use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Error, Result};
 
+use super::place::place as place_of;
 use super::problem::{Fault, Path};
 use super::{Checked, Config, Device, OptionValue, applied, read};
 use crate::class::{Class, DeviceId};
@@ -28,6 +31,10 @@ pub(super) fn all(text: &str, name: &str, folder: Option<&File>, drivers: &Drive
     if let Some(folder) = folder {
         config.till.store = folder.join(&config.till.store);
         faults.extend(store(&config.till.store));
+        if let Some(server) = &mut config.server {
+            server.relative_to(folder);
+            faults.extend(server.missing());
+        }
     }
     let mut problems: Vec<_> = faults.into_iter().map(|fault| places.locate(fault)).collect();
     problems.sort_by_key(|p| (p.line, p.column));
@@ -46,9 +53,13 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
         self::device(&check, &path, device, &mut faults);
     }
     shared(config, drivers, &mut faults);
+    if let Some(server) = &config.server {
+        server.check(&mut faults);
+    }
     super::stations::check(config, &mut faults);
-    for (route, printers) in &config.routes {
-        self::route(config, route, printers, &mut faults);
+    super::routes::check(config, &mut faults);
+    if !LEASES.contains(&config.till.lease) {
+        faults.push(Fault::error(Path::of(&["till", "lease"]), "expected a duration between 1 s and 24 h"));
     }
     for (i, template) in config.in_store.iter().enumerate() {
         if let Err(error) = template.parse::<tresen_scanners::instore::Template>() {
@@ -57,6 +68,9 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
     }
     faults
 }
+
+/// How long a lease may last unless it is renewed.
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 /// The options of a device.
 type Options = BTreeMap<String, OptionValue>;
@@ -122,10 +136,7 @@ fn shared(config: &Config, drivers: &Drivers, faults: &mut Vec<Fault>) {
             faults.push(Fault::warning(path.clone(), what).hint("events are easier to tell apart if names are unique"));
         }
         for (i, address) in device.address.iter().enumerate() {
-            let link = drivers.resolve(address).link().clone();
-            if !holds(&link) {
-                continue;
-            }
+            let Some(link) = place_of(drivers.resolve(address).link()) else { continue };
             let here = path.to_string();
             match holders.iter().find(|(held, by)| *held == link && *by != here) {
                 Some((_, other)) => {
@@ -138,38 +149,6 @@ fn shared(config: &Config, drivers: &Drivers, faults: &mut Vec<Fault>) {
                 None => holders.push((link, here)),
             }
         }
-    }
-}
-
-/// Whether a device at this link can be open only once. Files and recordings can be opened repeatedly.
-pub(crate) fn holds(link: &LinkKind) -> bool {
-    !matches!(link, LinkKind::File { .. } | LinkKind::Replay { .. } | LinkKind::Url(_))
-}
-
-fn route(config: &Config, route: &str, printers: &[String], faults: &mut Vec<Fault>) {
-    let path = Path::of(&["routes", route]);
-    let known: Vec<_> = config.names(Class::Printer).collect();
-    let known = || match known.is_empty() {
-        true => "no printer is configured".to_owned(),
-        false => format!("expected one of {}", known.join(", ")),
-    };
-    if route.trim().is_empty() {
-        faults.push(Fault::error(path.clone(), "the name must not be empty"));
-    }
-    if printers.is_empty() {
-        faults.push(Fault::error(path.clone(), "the list of printers is empty").hint(known()));
-    }
-    for (i, printer) in printers.iter().enumerate() {
-        if config.device(Class::Printer, printer).is_none() {
-            faults.push(Fault::error(path.index(i), format!("unknown printer `{printer}`")).hint(known()));
-        } else if printers[..i].contains(printer) {
-            faults.push(Fault::warning(path.index(i), format!("`{printer}` is listed twice")));
-        }
-    }
-    if config.device(Class::Printer, route).is_some() && !printers.iter().any(|p| p == route) {
-        let what =
-            format!("the route `{route}` does not contain the printer of that name, so its receipts go elsewhere");
-        faults.push(Fault::warning(path, what));
     }
 }
 

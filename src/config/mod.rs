@@ -24,22 +24,36 @@
 //! warns about what is allowed but looks like a mistake.
 
 mod check;
+mod health;
+mod place;
+mod plan;
 mod problem;
 mod read;
+mod reconnect;
+mod route;
+mod routes;
+mod server;
 mod stations;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tresen_hal::{Address, Currency, Error, Result};
 
-pub(crate) use self::check::holds;
+pub(crate) use self::place::place;
+pub use self::plan::{AwayPlan, PrintersAt, Redirected, RoutePlan};
 pub use self::problem::{Problem, Severity};
+pub use self::reconnect::Reconnect;
+pub use self::route::{FailBack, PaperKind, Route};
+pub use self::server::Server;
 pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
-use crate::sale::Language;
+use crate::health::Limits;
+use crate::language::Language;
+use crate::lease::TIME_TO_LIVE;
 
 /// A till's configuration.
 #[derive(Debug, Clone, Default)]
@@ -49,12 +63,16 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// The server that takes in the till's journal.
+    pub server: Option<Server>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
     pub stations: BTreeMap<String, Station>,
-    /// Print routes: a name, and the printers to try in order.
-    pub routes: BTreeMap<String, Vec<String>>,
+    /// Print routes by name.
+    pub routes: BTreeMap<String, Route>,
     /// Patterns of in-store codes: weight and price in an EAN.
     pub in_store: Vec<String>,
+    /// When alerts are raised.
+    pub health: Limits,
 }
 
 /// The till itself.
@@ -72,21 +90,40 @@ pub struct Till {
     /// Whether the running till serves commands on a socket beside its database: see [`crate::api`]. Enabled by default
     /// on platforms with Unix sockets.
     pub socket: bool,
+    /// How long [`Printer::print`](crate::Printer::print) waits for paper; default 60 s. A job is printed anyway, however
+    /// long that takes.
+    pub patience: Duration,
+    /// The delays between attempts to reach a device that is away, unless the device has its own.
+    pub reconnect: Reconnect,
+    /// How long a lease lasts unless it is renewed: see [`crate::lease`]. Between 1 s and 24 h; default 180 s.
+    pub lease: Duration,
 }
 
 impl Default for Till {
     fn default() -> Self {
         let (currency, language) = (Currency::EUR, Language::English);
-        Self { name: "Till".into(), store: "till.db".into(), currency, language, socket: cfg!(unix) }
+        let (patience, reconnect) = (PATIENCE, Reconnect::default());
+        Self {
+            name: "Till".into(),
+            store: "till.db".into(),
+            currency,
+            language,
+            socket: cfg!(unix),
+            patience,
+            reconnect,
+            lease: TIME_TO_LIVE,
+        }
     }
 }
 
 /// One device: its addresses and options.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Device {
     /// Addresses in the order they are tried.
     pub address: Vec<Address>,
+    /// The delays between attempts to reach it; `None` means those of the till.
+    pub reconnect: Option<Reconnect>,
     /// Every other key is an option of the address, under the same name.
     pub options: BTreeMap<String, OptionValue>,
 }
@@ -119,7 +156,7 @@ impl fmt::Display for OptionValue {
 impl Device {
     /// A device at one address.
     pub fn at(address: Address) -> Self {
-        Self { address: vec![address], options: BTreeMap::new() }
+        Self { address: vec![address], ..Self::default() }
     }
 
     /// The addresses with the options applied; an option in an address takes precedence.
@@ -216,12 +253,6 @@ impl Config {
         }
     }
 
-    /// The printers of a route or printer name, in the order they are tried.
-    pub fn route(&self, name: &str) -> Option<Vec<String>> {
-        let alone = || self.device(Class::Printer, name).map(|_| vec![name.to_owned()]);
-        self.routes.get(name).cloned().or_else(alone)
-    }
-
     /// A device by class and logical name.
     pub fn device(&self, class: Class, name: &str) -> Option<&Device> {
         self.devices.get(&DeviceId::new(class, name))
@@ -239,6 +270,9 @@ impl Config {
         self
     }
 }
+
+/// How long a print waits for paper, unless configured.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

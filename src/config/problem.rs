@@ -136,13 +136,15 @@ impl fmt::Display for Path {
 pub(super) struct Fault {
     pub(super) severity: Severity,
     pub(super) path: Path,
+    /// Where it is if the text has no such path.
+    pub(super) otherwise: Option<Path>,
     pub(super) what: String,
     pub(super) hint: Option<String>,
 }
 
 impl Fault {
     pub(super) fn error(path: Path, what: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, path, what: what.into(), hint: None }
+        Self { severity: Severity::Error, path, otherwise: None, what: what.into(), hint: None }
     }
 
     pub(super) fn warning(path: Path, what: impl Into<String>) -> Self {
@@ -152,6 +154,13 @@ impl Fault {
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// At `path` if the text is written in the other form.
+    #[must_use]
+    pub(super) fn or(mut self, path: &Path) -> Self {
+        self.otherwise = Some(path.clone());
         self
     }
 
@@ -165,7 +174,7 @@ impl Fault {
     }
 
     pub(super) fn without_place(self) -> Problem {
-        let Self { severity, path, what, hint } = self;
+        let Self { severity, path, what, hint, .. } = self;
         Problem { severity, file: None, line: None, column: None, key: path.to_string(), what, hint }
     }
 }

@@ -10,9 +10,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 use tresen_hal::Address;
 
 use super::problem::{Fault, Path, Problem, Severity};
-use super::{Config, Device, OptionValue};
+use super::{Config, Device, OptionValue, Reconnect};
 use crate::class::{Class, DeviceId};
-use crate::sale::Language;
+use crate::language::Language;
 
 /// The parsed configuration, the positions, and what could not be read.
 pub(super) struct Read<'t> {
@@ -68,6 +68,11 @@ impl<'t> Places<'t> {
 
     /// The problem at the line of the fault's key, or of the innermost existing table around it.
     pub(super) fn locate(&self, fault: Fault) -> Problem {
+        let mut fault = fault;
+        match fault.otherwise.take() {
+            Some(path) if !self.known.contains_key(&fault.path) && self.known.contains_key(&path) => fault.path = path,
+            _ => {}
+        }
         let at = fault.path.outwards().find_map(|path| self.known.get(&path)).map(|(key, _)| *key);
         self.at(at, fault.without_place())
     }
@@ -161,20 +166,23 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 4] = ["till", "stations", "routes", "in-store"];
+const SECTIONS: [&str; 6] = ["till", "server", "stations", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
     fn file(&mut self, table: &DeTable<'_>) {
+        let mut server = None;
         for (key, value) in table {
             let path = Path::of(&[key.get_ref()]);
             match &**key.get_ref() {
+                "server" => server = Some((path, value)),
                 "till" => self.till(&path, value),
                 "stations" => self.stations(&path, value),
                 "routes" => self.routes(&path, value),
                 "in-store" => {
                     self.config.in_store = self.texts(&path, value).into_iter().map(|(_, text)| text).collect();
                 }
+                "health" => self.health(&path, value),
                 section => match Class::of_section(section) {
                     Some(class) => self.devices(class, &path, value),
                     None => {
@@ -184,10 +192,13 @@ impl Reader {
                 },
             }
         }
+        if let Some((path, value)) = server {
+            self.server(&path, value);
+        }
     }
 
     fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        const KEYS: [&str; 5] = ["name", "store", "currency", "language", "socket"];
+        const KEYS: [&str; 8] = ["name", "store", "currency", "language", "socket", "patience", "reconnect", "lease"];
         let Some(table) = self.table(path, value, "`[till]`") else { return };
         for (key, value) in table {
             let path = path.key(key.get_ref());
@@ -200,15 +211,24 @@ impl Reader {
                 });
                 continue;
             }
-            if key == "socket" {
-                match value.get_ref().as_bool() {
-                    Some(socket) => self.config.till.socket = socket,
-                    None => {
-                        let what = format!("expected true or false; found {}", kind(value.get_ref()));
-                        self.fault(Fault::error(path, what));
-                    }
+            match key {
+                "socket" => {
+                    self.config.till.socket = self.truth(&path, value).unwrap_or(self.config.till.socket);
+                    continue;
                 }
-                continue;
+                "patience" => {
+                    self.config.till.patience = self.duration(&path, value).unwrap_or(self.config.till.patience);
+                    continue;
+                }
+                "lease" => {
+                    self.config.till.lease = self.duration(&path, value).unwrap_or(self.config.till.lease);
+                    continue;
+                }
+                "reconnect" => {
+                    self.config.till.reconnect = self.reconnect(&path, value, Reconnect::default());
+                    continue;
+                }
+                _ => {}
             }
             let Some(text) = self.filled(&path, value) else { continue };
             match key {
@@ -238,20 +258,24 @@ impl Reader {
             let device = match self.table(&path, value, like) {
                 Some(table) => self.device(&path, table),
                 // Routes can refer to it all the same.
-                None => Device { address: Vec::new(), options: BTreeMap::new() },
+                None => Device::default(),
             };
             self.config.devices.insert(DeviceId::new(class, name.get_ref().to_string()), device);
         }
     }
 
     fn device(&mut self, path: &Path, table: &DeTable<'_>) -> Device {
-        let mut device = Device { address: Vec::new(), options: BTreeMap::new() };
+        let mut device = Device::default();
         for (key, value) in table {
             let path = path.key(key.get_ref());
-            if &**key.get_ref() == "address" {
-                device.address = self.addresses(&path, value);
-            } else if let Some(value) = self.option(&path, value.get_ref()) {
-                device.options.insert(key.get_ref().to_string(), value);
+            match &**key.get_ref() {
+                "address" => device.address = self.addresses(&path, value),
+                "reconnect" => device.reconnect = Some(self.reconnect(&path, value, Reconnect::default())),
+                name => {
+                    if let Some(value) = self.option(&path, value.get_ref()) {
+                        device.options.insert(name.to_owned(), value);
+                    }
+                }
             }
         }
         if !table.contains_key("address") {
@@ -306,15 +330,6 @@ impl Reader {
         read
     }
 
-    fn routes(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        let Some(table) = self.table(path, value, "`[routes]`") else { return };
-        for (name, value) in table {
-            let printers = self.texts(&path.key(name.get_ref()), value);
-            let printers = printers.into_iter().map(|(_, text)| text).collect();
-            self.config.routes.insert(name.get_ref().to_string(), printers);
-        }
-    }
-
     pub(super) fn table<'v, 'i>(
         &mut self,
         path: &Path,
@@ -364,12 +379,19 @@ impl Reader {
         Some(text)
     }
 
+    /// `true` or `false`.
+    pub(super) fn truth(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+        let read = value.get_ref().as_bool();
+        if read.is_none() {
+            let what = format!("expected true or false; found {}", kind(value.get_ref()));
+            self.fault(Fault::error(path.clone(), what));
+        }
+        read
+    }
+
     /// A positive duration, such as `"30s"`.
-    // For the sections and keys to come.
-    #[allow(dead_code)]
     pub(super) fn duration(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
-        let read = value.get_ref().as_str().and_then(|text| text.parse::<SignedDuration>().ok());
-        let read = read.filter(SignedDuration::is_positive).and_then(|duration| Duration::try_from(duration).ok());
+        let read = value.get_ref().as_str().and_then(span);
         if read.is_none() {
             let what = format!("expected a duration such as \"30s\" or \"3m\"; found {}", kind(value.get_ref()));
             self.fault(Fault::error(path.clone(), what));
@@ -381,6 +403,15 @@ impl Reader {
         self.faults.push(fault);
     }
 }
+
+/// A positive duration.
+pub(super) fn span(text: &str) -> Option<Duration> {
+    let read = text.parse::<SignedDuration>().ok().filter(SignedDuration::is_positive)?;
+    Duration::try_from(read).ok().filter(|duration| *duration <= LONGEST)
+}
+
+/// No delay of a till is longer: a year.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// All sections of a file, those of the classes in their order.
 fn sections() -> Vec<&'static str> {

@@ -24,8 +24,7 @@ fn reads_the_example() {
     assert_eq!(checked.problems, []);
     let config = checked.into_config().expect("no errors");
     assert!(config.device(Class::Printer, "receipt").is_some());
-    assert_eq!(config.route("receipt"), Some(vec!["receipt".to_owned(), "kitchen".to_owned()]));
-    assert_eq!(config.route("kitchen"), Some(vec!["kitchen".to_owned()]));
+    assert_eq!(config.printers_for("receipt", None), ["receipt", "kitchen"]);
     assert_eq!(config.route("bar"), None);
 }
 
@@ -193,7 +192,7 @@ fn values_of_the_wrong_kind_are_named_in_plain_words() {
             (&format!("{option}inf\n"), 3, "cameras.a.fps", &["the number inf"]),
             ("[cameras.a]\naddress = 'camera+file:///tmp'\n[cameras.a.fps]\nx = 1\n", 3, "cameras.a.fps", &["a table"]),
             ("routes = ['a']\n", 1, "routes", &["expected a table", "a list"]),
-            ("[routes]\nx = 'bar'\n", 2, "routes.x", &["a list of texts", "\"bar\""]),
+            ("[routes]\nx = 'bar'\n", 2, "routes.x", &["a list of printers", "a section of its own", "\"bar\""]),
             ("in-store = '29PPPPPAAAAAC'\n", 1, "in-store", &["a list of texts"]),
             ("in-store = [\n  '29PPPPPAAAAAC',\n  29,\n]\n", 3, "in-store", &["the number 29"]),
         ],

@@ -10,7 +10,7 @@ use tresen_hal::link::{self, record::Redactor};
 use tresen_hal::{Address, BoxFuture, Effect, Error, Kind, Link, Result, Runtime, SystemRuntime};
 use tresen_payment::Journal;
 
-use crate::sale::Language;
+use crate::language::Language;
 
 /// What a driver may need besides its link.
 #[derive(Clone)]

@@ -12,7 +12,6 @@ use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
 use super::{Context, Plan, Protocol};
 use crate::manager::{Cameras, Printers, Scanners, Terminals};
-use crate::sale::Language;
 
 pub(super) fn protocols() -> Vec<Protocol> {
     vec![
@@ -45,9 +44,7 @@ fn escpos(address: &Address) -> Result<Plan<dyn Printer>> {
     Ok(Plan::at(address, move |link, context: Context| {
         let mut options = options.clone();
         options.runtime = context.runtime;
-        if context.language == Language::German {
-            options.copy_mark = GERMAN_COPY_MARK.into();
-        }
+        options.copy_mark = format!(" {} ", context.language.copy_notice());
         async move { Ok(Box::new(escpos::open(link, options).await?) as Box<dyn Printer>) }
     }))
 }
@@ -166,6 +163,3 @@ pub(super) fn meant(address: &Address) -> Address {
 
 /// Time limit for opening a terminal, whose protocol has its own timeouts: ZVT's T4 is 180 s.
 const OPEN_TERMINAL: Duration = Duration::from_secs(200);
-
-/// The notice at the top of a copy, in German.
-const GERMAN_COPY_MARK: &str = " KOPIE - eventuell schon gedruckt ";

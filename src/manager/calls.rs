@@ -103,6 +103,8 @@ pub(super) type Run<D> = Box<dyn for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, Afte
 #[derive(Debug)]
 pub enum After {
     Keep,
+    /// It can, but the call has failed.
+    Failed(Error),
     /// It cannot, for this reason.
     Reopen(Error),
 }
@@ -112,7 +114,15 @@ impl After {
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
             Kind::Closed | Kind::Io | Kind::Timeout | Kind::Protocol => Self::Reopen(copy(error)),
-            _ => Self::Keep,
+            _ => Self::Failed(copy(error)),
+        }
+    }
+
+    /// Why the call has failed, if it has.
+    pub(super) fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Keep => None,
+            Self::Failed(error) | Self::Reopen(error) => Some(error),
         }
     }
 }
@@ -283,6 +293,12 @@ impl<D: ?Sized> Calls<D> {
     /// Records what is running, for the error messages of waiting calls.
     pub(super) fn running(&self, running: Option<Running>) {
         lock(&self.state).running = running;
+    }
+
+    /// How many calls wait for their turn.
+    pub(super) fn waiting(&self) -> usize {
+        let state = lock(&self.state);
+        state.urgent.iter().chain(&state.normal).filter(|call| !call.begun.is_withdrawn()).count()
     }
 
     /// What is running.

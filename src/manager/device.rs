@@ -7,14 +7,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
 
+use super::calls::Terms;
 use super::lock;
 use super::owner::{Hooks, LossReason, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
+use crate::config::Reconnect;
 use crate::drivers::{Context, Plan};
-use crate::event::{Bus, Reporter};
-use crate::sale::Language;
+use crate::event::{Bus, Reporter, Source};
+use crate::health::{Alerts, DeviceHealth, Observed};
+use crate::language::Language;
+use crate::lease::{Asker, Gate, Leases, Use};
 use crate::store::{Origin, Store};
 
 /// A class of devices as a type: [`Printers`](crate::Printers), [`Terminals`](crate::Terminals), …
@@ -47,6 +51,10 @@ pub trait Shared<D: Driver + ?Sized>: Hooks<D> {
     fn attention(&self) -> Vec<Attention> {
         Vec::new()
     }
+    /// Adds what only its class knows.
+    fn health(&self, health: &mut DeviceHealth) {
+        let _ = health;
+    }
 }
 
 /// Shared by all devices of a till.
@@ -56,6 +64,12 @@ pub(crate) struct Till {
     pub(crate) store: Store,
     pub(crate) language: Language,
     pub(crate) bus: Bus,
+    /// The delays for devices that have none of their own.
+    pub(crate) reconnect: Reconnect,
+    pub(crate) leases: Leases,
+    /// The till's name.
+    pub(crate) name: Arc<str>,
+    pub(crate) alerts: Arc<Alerts>,
 }
 
 /// Starts the owner of a device.
@@ -118,12 +132,13 @@ pub struct Device<C: DeviceClass> {
     pub(super) shared: Arc<C::Shared>,
     pub(super) till: Till,
     pub(super) origin: Arc<Origin>,
+    asker: Asker,
 }
 
 impl<C: DeviceClass> Clone for Device<C> {
     fn clone(&self) -> Self {
         let (owned, shared) = (self.owned.clone(), self.shared.clone());
-        Self { owned, shared, till: self.till.clone(), origin: self.origin.clone() }
+        Self { owned, shared, till: self.till.clone(), origin: self.origin.clone(), asker: self.asker.clone() }
     }
 }
 
@@ -134,23 +149,34 @@ impl<C: DeviceClass> Device<C> {
         name: &str,
         plans: Vec<Plan<C::Driver>>,
         till: Till,
+        reconnect: Reconnect,
         former: Option<&Self>,
     ) -> Result<(Self, Start)> {
         if plans.is_empty() {
             return Err(Error::new(Kind::Config, "no address given").at(name));
         }
-        let context = Context {
-            language: till.language,
-            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(Arc::new(till.store.clone()))
-        };
         let shared = match former {
             Some(former) => former.shared.clone(),
             None => {
-                let common = Common::new(Reporter::new(C::CLASS, name, till.bus.clone()));
+                let common = Common::new(Reporter::new(C::CLASS, name, till.name.clone(), till.bus.clone()));
                 Arc::new(C::Shared::new(Setup { common, runtime: till.runtime.clone() }))
             }
         };
         *lock(&shared.common().last) = Last::default();
+        let (reporter, clock) = (&shared.common().reporter, till.runtime.clone());
+        let (activity, terminal) = (reporter.activity.clone(), Source::Device(reporter.device.clone()));
+        let journal = Arc::new(Observed {
+            journal: Arc::new(till.store.clone()),
+            clock,
+            activity: activity.clone(),
+            alerts: till.alerts.clone(),
+            terminal,
+            last: Mutex::default(),
+        });
+        let context = Context {
+            language: till.language,
+            ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(journal)
+        };
         let (plans, wraps): (Arc<[Plan<C::Driver>]>, _) = (plans.into(), shared.clone());
         let opener: Opener<C::Driver> = Arc::new(move || {
             let (plans, context, wraps) = (plans.clone(), context.clone(), wraps.clone());
@@ -169,8 +195,8 @@ impl<C: DeviceClass> Device<C> {
             None => unowned(name),
         };
         let (starts, hooks) = (owned.clone(), shared.clone());
-        let start = Box::new(move || starts.start(opener, hooks, clock));
-        Ok((Self { owned, shared, till, origin: Arc::default() }, start))
+        let start = Box::new(move || starts.start(opener, hooks, clock, reconnect, activity));
+        Ok((Self { owned, shared, till, origin: Arc::default(), asker: Asker::default() }, start))
     }
 
     /// Its logical name.
@@ -199,7 +225,30 @@ impl<C: DeviceClass> Device<C> {
             attention: self.shared.attention(),
             busy_with: self.owned.busy_with().map(|running| running.to_string()),
             capabilities: last.capabilities.clone(),
+            lease: self.till.leases.view(&common.reporter.device),
         }
+    }
+
+    /// Its state and its past, without a query.
+    pub fn health(&self) -> DeviceHealth {
+        let past = self.shared.common().reporter.activity.past();
+        let mut health = DeviceHealth {
+            state: self.state(),
+            connected_since: past.connected_since,
+            reconnects: past.connections.saturating_sub(1),
+            attempts: past.attempts,
+            errors: past.errors,
+            calls: past.calls,
+            waiting: self.owned.waiting() as u64,
+            printed: past.printed,
+            parked: past.parked,
+            paper: None,
+            scans: past.scans,
+            last_scan: past.last_scan,
+            clock: past.clock,
+        };
+        self.shared.health(&mut health);
+        health
     }
 
     /// Reopens it at once, even if it is away, if its driver is faulted, or if opening it or a call hangs. An aborted
@@ -217,7 +266,33 @@ impl<C: DeviceClass> Device<C> {
     pub fn on_behalf_of(&self, origin: impl Into<Origin>) -> Self {
         let origin = origin.into();
         let caller = origin.caller().map(Arc::from);
-        Self { owned: self.owned.on_behalf_of(caller), origin: Arc::new(origin), ..self.clone() }
+        let asker = self.asker.named(&origin);
+        Self { owned: self.owned.on_behalf_of(caller), origin: Arc::new(origin), asker, ..self.clone() }
+    }
+
+    /// The same device for calls of this caller.
+    pub(crate) fn asked_by(self, asker: Asker) -> Self {
+        Self { asker, ..self }
+    }
+
+    /// Lets the caller's calls pass, or refuses them, by the device's lease.
+    pub(super) fn gate(&self) -> Gate {
+        Gate::new(self.till.leases.clone(), self.id(), self.asker.clone())
+    }
+
+    /// Runs a short call, unless somebody else has the device.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        ask: impl for<'a> FnOnce(&'a mut C::Driver) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let gate = self.gate();
+        let _present = gate.enter(Use::Call)?;
+        let call = self.owned.ask(terms, move |driver| match gate.pass() {
+            Ok(()) => ask(driver),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        });
+        call.await
     }
 
     /// Whether both are handles to the same attached device.
@@ -229,6 +304,7 @@ impl<C: DeviceClass> Device<C> {
 /// A device of any class.
 pub(crate) trait AnyDevice: Send + Sync {
     fn state(&self) -> DeviceState;
+    fn health(&self) -> DeviceHealth;
     /// The device was plugged in.
     fn arrived(&self);
     /// Releases it: the running call may finish until `deadline` and is then aborted.
@@ -243,6 +319,9 @@ pub(crate) trait AnyDevice: Send + Sync {
 impl<C: DeviceClass> AnyDevice for Device<C> {
     fn state(&self) -> DeviceState {
         Device::state(self)
+    }
+    fn health(&self) -> DeviceHealth {
+        Device::health(self)
     }
     fn arrived(&self) {
         self.owned.arrived();

@@ -11,6 +11,7 @@ mod registry;
 mod scanner;
 mod scans;
 mod state;
+mod task;
 mod terminal;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,4 @@
-//! One task owns one device: it opens the link, holds the driver, runs one call at a time, and reconnects when
-//! the link is lost. Everyone else holds a cheap handle.
+//! One task owns one device ([`super::task`]); everyone else holds a cheap handle, [`Owned`].
 //!
 //! A hung device blocks only its own callers, and only for a bounded time: a call that cannot begin is refused while
 //! the device is away, and a reset aborts a hung call.
@@ -9,11 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout};
-use tresen_hal::{Backoff, BoxFuture, Clock, Driver, Error, Kind, Result, Retry};
+use tokio::time::Instant;
+use tresen_hal::{BoxFuture, Clock, Driver, Error, Kind, Result, Retry};
 
-use super::calls::{After, Begun, Call, Calls, Failure, Next, Run, Running, Terms, closed, copy, was_reset};
+use super::calls::{After, Begun, Call, Calls, Failure, Run, Running, Terms, closed};
 use super::phase::Phase;
+use super::task::{Task, supervise};
+use crate::config::Reconnect;
+use crate::health::Activity;
 
 /// A driver on its open link.
 pub(crate) struct Opened<D: ?Sized> {
@@ -120,6 +122,11 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         self.handle.calls.busy_with()
     }
 
+    /// How many calls wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.handle.calls.waiting()
+    }
+
     /// The same device for calls on behalf of `caller`.
     pub(crate) fn on_behalf_of(&self, caller: Option<Arc<str>>) -> Self {
         Self { caller, ..self.clone() }
@@ -133,9 +140,16 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
     }
 
     /// Starts owning the device.
-    pub(crate) fn start<H: Hooks<D>>(&self, opener: Opener<D>, hooks: Arc<H>, clock: Arc<dyn Clock>) {
+    pub(crate) fn start<H: Hooks<D>>(
+        &self,
+        opener: Opener<D>,
+        hooks: Arc<H>,
+        clock: Arc<dyn Clock>,
+        reconnect: Reconnect,
+        activity: Arc<Activity>,
+    ) {
         let (calls, phase) = (self.handle.calls.clone(), self.handle.phase.clone());
-        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls };
+        let task = Task { name: self.name.clone(), opener, hooks, phase, clock, calls, reconnect, activity };
         tokio::spawn(supervise(Arc::new(task)));
     }
 
@@ -282,302 +296,8 @@ impl Drop for Withdraw {
     }
 }
 
-struct Task<D: ?Sized, H> {
-    name: Arc<str>,
-    opener: Opener<D>,
-    hooks: Arc<H>,
-    phase: Arc<watch::Sender<Phase>>,
-    clock: Arc<dyn Clock>,
-    calls: Arc<Calls<D>>,
-}
-
-/// Runs the owner; a driver that panics is restarted, at most five times a minute.
-async fn supervise<D, H>(task: Arc<Task<D, H>>)
-where
-    D: Driver + ?Sized + 'static,
-    H: Hooks<D>,
-{
-    let mut panics: Vec<Instant> = Vec::new();
-    loop {
-        let ran = tokio::spawn({
-            let task = task.clone();
-            async move { task.run().await }
-        });
-        match ran.await {
-            Err(failure) if failure.is_panic() => {
-                tracing::error!(device = %task.name, "the driver panicked; this is a defect, please report it");
-                task.calls.running(None);
-                task.phase.send_replace(Phase::Opening);
-                panics.retain(|at| at.elapsed() < RESTART_WINDOW);
-                panics.push(Instant::now());
-            }
-            _ => break,
-        }
-        if panics.len() > RESTARTS {
-            let why = format!("the driver failed {} times within {} s", panics.len(), RESTART_WINDOW.as_secs());
-            let error = Error::new(Kind::Closed, format!("{why}; reset the device")).with_retry(Retry::AfterOperator);
-            task.calls.refuse(error);
-            task.phase.send_replace(Phase::Faulted { why: why.clone() });
-            task.hooks.lost(LossReason::Faulted(&why));
-            if !task.until_reset().await {
-                break;
-            }
-            task.phase.send_replace(Phase::Opening);
-            task.calls.accept();
-            panics.clear();
-        }
-    }
-    task.calls.close(true);
-    task.hooks.lost(LossReason::Closed);
-    task.phase.send_replace(Phase::Closed);
-}
-
-/// Why serving ended.
-enum Left {
-    /// The link cannot be used any more.
-    Lost(Error),
-    /// The recording was played to its end.
-    Played(Error),
-    Reset,
-    /// The last handle was dropped, or the till was closed.
-    Ended,
-}
-
-impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
-    /// Opens, serves, reopens; ends when the last handle is dropped.
-    async fn run(&self) {
-        let seed = self.name.bytes().fold(0, |seed: u64, b| seed.wrapping_mul(31).wrapping_add(b.into()));
-        let mut backoff = Backoff::new(seed);
-        loop {
-            let left = tokio::select! {
-                biased;
-                why = self.calls.opening_broken_off() => {
-                    if self.calls.is_closing() { Left::Ended } else { Left::Lost(why) }
-                }
-                opened = self.open() => match opened {
-                    Ok((mut opened, tend)) => {
-                        let since = Instant::now();
-                        self.calls.accept();
-                        self.phase.send_replace(Phase::Ready);
-                        self.hooks.connected(&mut opened.driver, &opened.address);
-                        let left = self.serve(opened, tend).await;
-                        // A device that accepts the connection and closes it does not count as connected.
-                        if since.elapsed() >= PROVEN {
-                            backoff.reset();
-                        }
-                        left
-                    }
-                    Err(left) => left,
-                },
-            };
-            match left {
-                Left::Ended => return,
-                Left::Reset => {
-                    backoff.reset();
-                    self.away(&was_reset());
-                }
-                Left::Played(error) => {
-                    let why = error.to_string();
-                    self.calls.refuse(error);
-                    self.phase.send_replace(Phase::Ended { why: why.clone() });
-                    self.hooks.lost(LossReason::Ended(&why));
-                    if !self.until_reset().await {
-                        return;
-                    }
-                }
-                Left::Lost(error) => {
-                    self.away(&error);
-                    let delay = if error.kind() == Kind::Cancelled { Duration::ZERO } else { backoff.next_delay() };
-                    match self.wait(delay).await {
-                        Waited::Due => {}
-                        Waited::Reset => backoff.reset(),
-                        Waited::Arrived => backoff.hot_plugged(),
-                        Waited::Ended => return,
-                    }
-                }
-            }
-        }
-    }
-
-    /// Marks the device as away. Reports it if it is new, or for a new reason.
-    fn away(&self, error: &Error) {
-        let was_reset = error.kind() == Kind::Cancelled;
-        // A reset is not a reason for being away: the previous one is kept.
-        if was_reset && self.phase.borrow().is_away() {
-            return;
-        }
-        tracing::debug!(device = %self.name, %error, "away");
-        let retry = if error.retry() == Retry::AfterOperator { error.retry() } else { Retry::AfterReconnect };
-        let refusal = copy(error).with_retry(retry);
-        if was_reset {
-            // Calls waiting for the old connection are refused; new calls wait for the new one.
-            self.calls.refuse(Error::new(Kind::Closed, refusal.what()).with_retry(retry));
-            self.calls.accept();
-        } else {
-            self.calls.refuse(refusal);
-        }
-        let (why, now) = (error.to_string(), self.clock.wall());
-        let news = self.phase.send_if_modified(|phase| {
-            let since = match phase {
-                Phase::Away { why: before, .. } if *before == why => return false,
-                Phase::Away { since, .. } => *since,
-                _ => now,
-            };
-            *phase = Phase::Away { why, since };
-            true
-        });
-        if news {
-            self.hooks.lost(LossReason::Lost(error));
-        }
-    }
-
-    async fn open(&self) -> Result<(Opened<D>, Option<Duration>), Left> {
-        let mut opened = (self.opener)().await.map_err(Left::Lost)?;
-        let hooked = self.hooks.opened(&mut opened.driver, &opened.address);
-        let hooked = timeout(H::OPENED_WITHIN, hooked)
-            .await
-            .unwrap_or_else(|_| Err(Error::new(Kind::Timeout, "was not ready in time").at(&opened.address)));
-        match hooked {
-            Ok(tend) => Ok((opened, tend)),
-            Err(error) if opened.recording => Err(Left::Played(error)),
-            Err(error) => Err(Left::Lost(error)),
-        }
-    }
-
-    /// Runs calls and handles events in between, until the link cannot be used any more.
-    async fn serve(&self, opened: Opened<D>, tend: Option<Duration>) -> Left {
-        let Opened { mut driver, recording, .. } = opened;
-        let lost = |error| if recording { Left::Played(error) } else { Left::Lost(error) };
-        let mut tend = tend.map(|after| Instant::now() + after);
-        loop {
-            let after = tokio::select! {
-                biased;
-                next = self.calls.next() => match next {
-                    Next::Call(call) => {
-                        let running = call.running();
-                        let Some(run) = call.begin() else { continue };
-                        self.calls.running(Some(running));
-                        let after = self.unless_broken_off(run(&mut driver)).await;
-                        self.calls.running(None);
-                        match after {
-                            Ok(after) => after,
-                            // The state of the link is unknown, so the session is not closed either.
-                            Err(_) if self.calls.is_closing() => return Left::Ended,
-                            Err(_) => return Left::Reset,
-                        }
-                    }
-                    Next::Arrived => After::Keep,
-                    Next::Reset => {
-                        goodbye(&mut *driver).await;
-                        return Left::Reset;
-                    }
-                    Next::Ended => {
-                        goodbye(&mut *driver).await;
-                        return Left::Ended;
-                    }
-                },
-                () = until(tend) => {
-                    self.calls.running(Some(Running::now("a recovery", None)));
-                    let tended = self.unless_broken_off(self.hooks.tend(&mut driver)).await;
-                    self.calls.running(None);
-                    match tended {
-                        Ok((again, after)) => {
-                            tend = again.map(|after| Instant::now() + after);
-                            after
-                        }
-                        Err(_) if self.calls.is_closing() => return Left::Ended,
-                        Err(_) => return Left::Reset,
-                    }
-                }
-                event = driver.event() => match event {
-                    Ok(event) => {
-                        self.hooks.event(event);
-                        // A driver that has an event at every look must not keep its thread to itself.
-                        tokio::task::consume_budget().await;
-                        After::Keep
-                    }
-                    Err(error) => return lost(error),
-                },
-            };
-            if let After::Reopen(error) = after {
-                goodbye(&mut *driver).await;
-                return lost(error);
-            }
-        }
-    }
-
-    async fn unless_broken_off<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        tokio::select! {
-            biased;
-            done = work => Ok(done),
-            why = self.calls.broken_off() => Err(why),
-        }
-    }
-
-    /// Waits before the next attempt.
-    async fn wait(&self, delay: Duration) -> Waited {
-        let due = Instant::now() + delay;
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = tokio::time::sleep_until(due) => return Waited::Due,
-                next = self.calls.next() => next,
-            };
-            match next {
-                Next::Reset => return Waited::Reset,
-                Next::Arrived => return Waited::Arrived,
-                Next::Ended => return Waited::Ended,
-                // It was withdrawn; otherwise it would have been refused.
-                Next::Call(_) => {}
-            }
-        }
-    }
-
-    /// Waits for a reset; false if the owner is to end.
-    async fn until_reset(&self) -> bool {
-        loop {
-            match self.calls.next().await {
-                Next::Reset => return true,
-                Next::Ended => return false,
-                Next::Arrived | Next::Call(_) => {}
-            }
-        }
-    }
-}
-
-/// Why waiting ended.
-enum Waited {
-    /// The next attempt is due.
-    Due,
-    /// A reset was requested.
-    Reset,
-    /// The device was plugged in.
-    Arrived,
-    /// The last handle was dropped, or the till was closed.
-    Ended,
-}
-
-/// Closes the protocol session, without waiting for a hung device.
-async fn goodbye<D: Driver + ?Sized>(driver: &mut D) {
-    timeout(GOODBYE, driver.close()).await.ok();
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// How long a call waits for a device that is being opened for the first time, or after a reset.
 pub(crate) const FIRST_OPENING: Duration = Duration::from_secs(5);
-/// A device that stays open this long counts as connected: the next loss restarts the backoff.
-const PROVEN: Duration = Duration::from_secs(10);
-/// Time limit for closing a session.
-const GOODBYE: Duration = Duration::from_secs(5);
-/// A driver that panics more often than this within [`RESTART_WINDOW`] is not restarted.
-const RESTARTS: usize = 5;
-const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 #[path = "owner_tests.rs"]

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tresen_hal::Effect;
 
 use super::super::calls::QUEUE;
+use super::super::task::RESTARTS;
 use super::*;
 
 /// A device scripted by a test: it opens while `there`, hangs while opening or disconnects right after it on request,
@@ -83,7 +84,9 @@ fn start_as(there: bool, set: impl FnOnce(&Bench)) -> (Arc<Bench>, Owned<Scripte
         })
     };
     let owned = unowned("bar");
-    owned.start(opener, Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
+    let activity = Arc::new(Activity::new(crate::Class::Printer, "bar", "Till".into()));
+    let (hooks, clock) = (Arc::new(Log(bench.clone())), Arc::new(tresen_hal::SystemClock));
+    owned.start(opener, hooks, clock, Reconnect::default(), activity);
     (bench, owned)
 }
 

@@ -14,6 +14,8 @@ use super::state::{self, Attention, DeviceCapabilities};
 use super::{After, AnyPrinter, Terms, lock};
 use crate::class::Class;
 use crate::event::{EventKind, Reporter};
+use crate::health::DeviceHealth;
+use crate::lease::Asker;
 use crate::spool::{Print, PrintJob, Spool};
 use crate::store::Origin;
 
@@ -48,6 +50,9 @@ impl Shared<AnyPrinter> for SharedPrinter {
     }
     fn attention(&self) -> Vec<Attention> {
         self.status.status.borrow().as_ref().map(state::attention).unwrap_or_default()
+    }
+    fn health(&self, health: &mut DeviceHealth) {
+        health.paper = self.status.status.borrow().map(|status| status.paper);
     }
 }
 
@@ -154,17 +159,16 @@ pub struct Printer {
     spool: Spool,
     patience: Duration,
     origin: Origin,
+    asker: Asker,
 }
 
 impl Printer {
-    /// Default time that [`Printer::print`] and similar methods wait for paper: 60 s.
-    pub const PATIENCE: Duration = Duration::from_secs(60);
     /// Time limit of [`Printer::status`], [`Printer::identity`] and [`Printer::kick_drawer`]: 15 s. All are refused at
     /// once while the printer is away, and within 5 s while it is opened for the first time.
     pub const ANSWER: Duration = Duration::from_secs(15);
 
-    pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool) -> Self {
-        Self { name: name.to_owned(), device, spool, patience: Self::PATIENCE, origin: Origin::new() }
+    pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool, patience: Duration) -> Self {
+        Self { name: name.to_owned(), device, spool, patience, origin: Origin::new(), asker: Asker::default() }
     }
 
     /// Its logical name, or that of the route.
@@ -172,10 +176,11 @@ impl Printer {
         &self.name
     }
 
-    /// The (first) printer in the current configuration.
+    /// The (first) printer in the current configuration: on a route with `own`, that of the calling station.
     fn device(&self) -> PrinterDevice {
-        let device = self.spool.first(&self.name).unwrap_or_else(|| self.device.clone());
-        device.on_behalf_of(self.origin.clone())
+        let first = self.spool.first(&self.name, self.origin.station.as_deref());
+        let device = first.unwrap_or_else(|| self.device.clone());
+        device.on_behalf_of(self.origin.clone()).asked_by(self.asker.clone())
     }
 
     /// The same printer with calls that wait up to `patience` for the paper. The job is printed anyway, however long
@@ -191,7 +196,13 @@ impl Printer {
     #[must_use]
     pub fn on_behalf_of(mut self, origin: impl Into<Origin>) -> Self {
         self.origin = origin.into();
+        self.asker = self.asker.named(&self.origin);
         self
+    }
+
+    /// The same printer for calls of this caller.
+    pub(crate) fn asked_by(self, asker: Asker) -> Self {
+        Self { asker, ..self }
     }
 
     /// How long it waits for paper.
@@ -241,8 +252,9 @@ impl Printer {
         self.spool.submit(id, &self.name, &content.into(), &self.origin).await
     }
 
-    /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, at most
-    /// [`Printer::PATIENCE`]. Dropping the future does not stop the job.
+    /// Prints `receipt` through the spool, under a new id, and waits until it is on paper, at most the
+    /// till's `patience`, 60 s unless configured. Dropping the future does not stop the job. Of several copies that a
+    /// route prints it waits for the first; each further one is a job of its own.
     ///
     /// # Errors
     /// The job could not be stored; then nothing is printed.
@@ -259,9 +271,10 @@ impl Printer {
         self.submit_as(id, receipt).await?.outcome(self.patience).await
     }
 
-    /// Waits for a job that is already queued.
-    pub(crate) async fn queued(&self, id: &str) -> Result<Print> {
-        self.spool.queued(id, &self.name).outcome(self.patience).await
+    /// Whether a job that is already queued comes soon: see [`Spool::prospect`].
+    pub(crate) async fn prospect(&self, id: &str, patience: Duration) -> Result<Print> {
+        self.spool.queued(id, &self.name);
+        self.spool.prospect(id, patience).await
     }
 
     /// Reprints a parked job, marked as a copy, on its route.
@@ -294,10 +307,11 @@ impl Printer {
     /// It cannot be reached or does not answer within [`Printer::ANSWER`].
     pub async fn status(&self) -> Result<Status> {
         let device = self.device();
+        device.gate().pass()?;
         if let Some(panel) = device.panel_while_busy() {
             return Ok(panel.status());
         }
-        device.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
+        device.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }
 
     /// Queries the (first) printer's identity.
@@ -305,7 +319,7 @@ impl Printer {
     /// # Errors
     /// It cannot be reached or does not answer within [`Printer::ANSWER`].
     pub async fn identity(&self) -> Result<Identity> {
-        self.device().owned.ask(Terms::urgent("an identity request", Self::ANSWER), |driver| driver.identity()).await
+        self.device().ask(Terms::urgent("an identity request", Self::ANSWER), |driver| driver.identity()).await
     }
 
     /// Opens the drawer at the (first) printer; also while a job waits for paper, if the printer has a command for
@@ -316,6 +330,7 @@ impl Printer {
     /// [`Effect::None`](crate::Effect::None) the drawer stays closed, and will not open later.
     pub async fn kick_drawer(&self, pin: DrawerPin) -> Result<()> {
         let device = self.device();
+        device.gate().pass()?;
         if let Some(panel) = device.panel_while_busy() {
             match tokio::time::timeout(Self::ANSWER, panel.kick_drawer(pin)).await {
                 Ok(Ok(())) => return Ok(()),
@@ -328,7 +343,7 @@ impl Printer {
             }
         }
         let kick = Terms::urgent("a drawer kick", Self::ANSWER);
-        device.owned.ask(kick, move |driver| driver.kick_drawer(pin)).await
+        device.ask(kick, move |driver| driver.kick_drawer(pin)).await
     }
 
     /// The (first) printer's capabilities; `None` until first connected, kept while it is away.

@@ -19,6 +19,7 @@ use crate::class::{Class, DeviceId};
 use crate::config;
 use crate::drivers::{Drivers, Plan};
 use crate::event::{EventKind, Source};
+use crate::health::DeviceHealth;
 
 /// All devices of a till. Each device's owner ends when it is detached or the registry is dropped.
 pub(crate) struct Registry {
@@ -109,15 +110,13 @@ impl Registry {
     /// # Errors
     /// [`Kind::Config`]: one does; the error names it.
     pub(crate) fn is_free(&self, address: &Address, counts: impl Fn(&DeviceId) -> bool) -> Result<()> {
-        let place = self.drivers.resolve(address);
-        if !config::holds(place.link()) {
-            return Ok(());
-        }
+        let place = |address: &Address| config::place(self.drivers.resolve(address).link());
+        let Some(here) = place(address) else { return Ok(()) };
         let state = lock(&self.state);
-        let at = |there: &Address| self.drivers.resolve(there).link() == place.link();
+        let at = |there: &Address| place(there).as_ref() == Some(&here);
         let mut held = state.devices.iter().filter(|(id, _)| counts(id));
         let Some((id, _)) = held.find(|(_, entry)| entry.addresses.iter().any(at)) else { return Ok(()) };
-        let what = format!("{} is also an address of the {id}", place.label());
+        let what = format!("{} is also an address of the {id}", self.drivers.resolve(address).label());
         Err(Error::new(Kind::Config, what).hint("a device serves one name: use that name for both, or a route"))
     }
 
@@ -141,7 +140,8 @@ impl Registry {
             return Err(Error::new(Kind::Config, "a device of that name already exists").at(&id));
         }
         let former = state.former.get(&id).and_then(|former| former.as_any().downcast_ref::<Device<C>>());
-        let (device, start) = Device::<C>::new(name, plans, self.till.clone(), former)?;
+        let reconnect = configured.and_then(|device| device.reconnect).unwrap_or(self.till.reconnect);
+        let (device, start) = Device::<C>::new(name, plans, self.till.clone(), reconnect, former)?;
         state.former.remove(&id);
         if state.hot_plug.is_none() && addresses.iter().any(HotPlug::concerns) {
             state.hot_plug = Some(HotPlug::watch(Arc::downgrade(self)));
@@ -205,6 +205,12 @@ impl Registry {
     pub(crate) fn snapshot(&self) -> Vec<DeviceState> {
         let devices: Vec<_> = lock(&self.state).devices.values().map(|entry| entry.device.clone()).collect();
         devices.iter().map(|device| device.state()).collect()
+    }
+
+    /// The health of all devices, by class and name.
+    pub(crate) fn health(&self) -> Vec<DeviceHealth> {
+        let devices: Vec<_> = lock(&self.state).devices.values().map(|entry| entry.device.clone()).collect();
+        devices.iter().map(|device| device.health()).collect()
     }
 
     /// The configured devices with their configuration.

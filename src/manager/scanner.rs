@@ -61,16 +61,19 @@ impl Device<Scanners> {
     /// Time limit of [`Scanner::set_enabled`], [`Scanner::beep`] and [`Scanner::trigger`]: 5 s.
     pub const ANSWER: Duration = Duration::from_secs(5);
 
-    /// The next scan, in the order they were made; each is handed out once.
+    /// The next scan, in the order they were made; each is handed out once. Waits while another caller gets the scans:
+    /// the holder of the scanner's lease, or else its [listener](crate::lease), which a named caller becomes with the
+    /// first call.
     ///
     /// Cancel-safe: dropping the future loses no scan.
     pub async fn next(&self) -> Scan {
-        self.shared.next().await
+        self.shared.next(&self.gate()).await
     }
 
-    /// Drops queued scans, for example when a new basket begins, and returns their number.
+    /// Drops queued scans, for example when a new basket begins, and returns their number: 0 while another caller gets
+    /// the scans.
     pub fn discard(&self) -> usize {
-        self.shared.discard()
+        self.shared.discard(&self.gate())
     }
 
     /// Enables or disables scanning.
@@ -79,7 +82,7 @@ impl Device<Scanners> {
     /// It cannot be reached, or does not answer within [`Scanner::ANSWER`].
     pub async fn set_enabled(&self, enabled: bool) -> Result<()> {
         let terms = Terms::normal("a setting", Self::ANSWER);
-        self.owned.ask(terms, move |driver| driver.set_enabled(enabled)).await
+        self.ask(terms, move |driver| driver.set_enabled(enabled)).await
     }
 
     /// Beeps for a good or a bad scan, for example for an article that is not for sale.
@@ -87,7 +90,7 @@ impl Device<Scanners> {
     /// # Errors
     /// It does not support beeping, cannot be reached, or does not answer within [`Scanner::ANSWER`].
     pub async fn beep(&self, good: bool) -> Result<()> {
-        self.owned.ask(Terms::urgent("a beep", Self::ANSWER), move |driver| driver.beep(good)).await
+        self.ask(Terms::urgent("a beep", Self::ANSWER), move |driver| driver.beep(good)).await
     }
 
     /// Presses or releases its trigger, for scanners that read on command.
@@ -95,7 +98,7 @@ impl Device<Scanners> {
     /// # Errors
     /// It does not support triggering, cannot be reached, or does not answer within [`Scanner::ANSWER`].
     pub async fn trigger(&self, on: bool) -> Result<()> {
-        self.owned.ask(Terms::urgent("its trigger", Self::ANSWER), move |driver| driver.trigger(on)).await
+        self.ask(Terms::urgent("its trigger", Self::ANSWER), move |driver| driver.trigger(on)).await
     }
 
     /// Its capabilities; `None` until first connected, kept while it is away.

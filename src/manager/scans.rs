@@ -12,6 +12,7 @@ use tresen_scanners::Scan;
 use super::device::Common;
 use super::lock;
 use crate::event::EventKind;
+use crate::lease::Gate;
 
 /// Shared between the owner of a source of scans and its handles.
 pub struct Scans {
@@ -28,20 +29,31 @@ impl Scans {
         &self.common
     }
 
-    pub(super) async fn next(&self) -> Scan {
+    /// The next scan for the caller at `gate`, once it gets the scans.
+    pub(super) async fn next(&self, gate: &Gate) -> Scan {
         self.queue.taken.store(true, Ordering::Relaxed);
+        let moved = gate.moved();
+        let mut listening = None;
         loop {
-            let arrived = self.queue.arrived.notified();
+            // Made before looking: neither a scan nor a lease that comes in between is missed.
+            let (arrived, changed) = (self.queue.arrived.notified(), moved.notified());
             self.report(self.queue.drop_old());
-            if let Some((_, scan)) = lock(&self.queue.scans).pop_front() {
+            if gate.listens(&mut listening)
+                && let Some((_, scan)) = lock(&self.queue.scans).pop_front()
+            {
                 return scan;
             }
-            arrived.await;
+            tokio::select! {
+                biased;
+                () = arrived => {}
+                () = changed => {}
+            }
         }
     }
 
-    pub(super) fn discard(&self) -> usize {
-        std::mem::take(&mut *lock(&self.queue.scans)).len()
+    /// Drops the queued scans, if they are the caller's.
+    pub(super) fn discard(&self, gate: &Gate) -> usize {
+        if gate.may_listen() { std::mem::take(&mut *lock(&self.queue.scans)).len() } else { 0 }
     }
 
     /// Queues a scan and publishes its event.
@@ -75,7 +87,8 @@ impl Queue {
             }
             scans.push_back((Instant::now(), scan));
         }
-        self.arrived.notify_one();
+        // All look: only some of them get the scans, and one of those takes it.
+        self.arrived.notify_waiters();
         if self.taken.load(Ordering::Relaxed) { dropped } else { Vec::new() }
     }
 

@@ -7,6 +7,7 @@ use tresen_scanners as scanners;
 
 use super::Phase;
 use crate::class::DeviceId;
+use crate::lease;
 
 /// The current state of one device.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
@@ -25,6 +26,9 @@ pub struct DeviceState {
     pub busy_with: Option<String>,
     /// Its capabilities; `None` until first connected.
     pub capabilities: Option<DeviceCapabilities>,
+    /// Who has it: see [`crate::lease`].
+    #[serde(default)]
+    pub lease: Option<lease::View>,
 }
 
 /// A condition that requires a person's attention while the device is connected.

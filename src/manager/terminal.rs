@@ -18,6 +18,7 @@ use super::state::{Attention, DeviceCapabilities};
 use super::{After, AnyTerminal, Failure, Terms, lock};
 use crate::class::Class;
 use crate::event::EventKind;
+use crate::lease::Use;
 
 /// A payment terminal by its logical name. Clones are cheap.
 pub type Terminal = Device<Terminals>;
@@ -78,8 +79,10 @@ impl Device<Terminals> {
 
     /// Takes a payment under a new key and waits for its outcome.
     ///
-    /// Refused at once while the terminal is away, and within 5 s while it is opened for the first time. A payment that
-    /// waits behind another one is reported as [`EventKind::PaymentWaits`]; [`Terminal::try_pay_as`] refuses instead.
+    /// Refused at once while the terminal is away, and within 5 s while it is opened for the first time. Refused at once
+    /// while somebody else has the terminal's [lease](crate::lease), or another named caller's transaction is waiting or
+    /// running. Otherwise a payment that waits behind another one is reported as [`EventKind::PaymentWaits`];
+    /// [`Terminal::try_pay_as`] refuses instead.
     /// Otherwise it takes as long as the customer does, at most [`Terminal::TRANSACTION`].
     ///
     /// If the connection is lost, the terminal is asked for the outcome as soon as it is back; only if that takes
@@ -89,7 +92,8 @@ impl Device<Terminals> {
     /// how to abort.
     ///
     /// # Errors
-    /// Nothing was sent to the terminal: it cannot be reached, or the journal cannot be written.
+    /// Nothing was sent to the terminal: it cannot be reached, somebody else has it ([`Kind::Busy`]; the error says who),
+    /// the caller's lease has ended ([`Kind::Cancelled`]), or the journal cannot be written.
     pub async fn pay(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
         self.pay_as(Request::new(self.till.runtime.new_id(), amount), abort).await
@@ -230,7 +234,17 @@ impl Device<Terminals> {
         let (_keep, abort) = watch::channel(false);
         let watch = self.watch(abort);
         let terms = Terms::normal("an end of day", Self::TRANSACTION);
-        self.owned.ask(terms, move |driver| driver.end_of_day(watch)).await
+        let gate = self.gate();
+        let _present = gate.enter(Use::Transaction)?;
+        let day = self.owned.ask(terms, move |driver| match gate.begin("end-of-day") {
+            Ok(running) => Box::pin(async move {
+                let ended = driver.end_of_day(watch).await;
+                drop(running);
+                ended
+            }),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        });
+        day.await
     }
 
     /// Repeats the last receipt.
@@ -238,7 +252,7 @@ impl Device<Terminals> {
     /// # Errors
     /// It cannot be reached, has none, or does not answer within [`Terminal::ANSWER`].
     pub async fn repeat_receipt(&self) -> Result<Vec<String>> {
-        self.owned.ask(Terms::normal("a receipt request", Self::ANSWER), |driver| driver.repeat_receipt()).await
+        self.ask(Terms::normal("a receipt request", Self::ANSWER), |driver| driver.repeat_receipt()).await
     }
 
     /// Queries the terminal's status.
@@ -246,7 +260,7 @@ impl Device<Terminals> {
     /// # Errors
     /// It cannot be reached, is serving a customer, or does not answer within [`Terminal::ANSWER`].
     pub async fn status(&self) -> Result<TerminalStatus> {
-        self.owned.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
+        self.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }
 
     /// The terminal's capabilities; `None` until first connected, kept while it is away.
@@ -276,15 +290,22 @@ impl Device<Terminals> {
         mut watch: Watch,
         begin: impl for<'a> FnOnce(&'a mut AnyTerminal, Watch) -> BoxFuture<'a, Result<Payment>> + Send + 'static,
     ) -> Result<Payment> {
+        let gate = self.gate();
+        let mut _present = Some(gate.enter(Use::Transaction)?);
         let mut recovered = self.shared.recovered.subscribe();
         let _asked = Asked::new(&self.shared, &intent);
         let _noted = self.till.store.asked_by(&intent, &self.origin);
         let abortable = Abortable::new(&self.shared, &intent, &mut watch);
+        let (begins, key) = (gate.clone(), intent.0.clone());
         let ended = self.owned.call(Terms::normal(what, Self::TRANSACTION), move |driver| {
+            let running = match begins.begin(&key) {
+                Ok(running) => running,
+                Err(error) => return Box::pin(std::future::ready((Err(error), After::Keep))),
+            };
             let transaction = begin(driver, watch);
             Box::pin(async move {
                 let ended = transaction.await;
-                drop(abortable);
+                drop((abortable, running));
                 let after = match &ended {
                     Ok(Payment::Unknown(_)) => After::Reopen(in_doubt()),
                     Ok(_) => After::Keep,
@@ -293,7 +314,17 @@ impl Device<Terminals> {
                 (ended, after)
             })
         });
-        match ended.await {
+        tokio::pin!(ended);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut ended => ended,
+            // The transaction goes on, but its caller no longer uses the lease.
+            () = gate.left() => {
+                _present = None;
+                ended.await
+            }
+        };
+        match ended {
             Ok(Ok(Payment::Unknown(unknown))) => Ok(self.settled(&intent, unknown.why, &mut recovered).await),
             Ok(Ok(payment)) => Ok(payment),
             // A driver that fails with an error has sent nothing that moves money.

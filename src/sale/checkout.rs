@@ -13,7 +13,7 @@ use tresen_printers::{Content, DrawerPin, Receipt};
 use super::process::Sale;
 use super::sign::{Signer, Signing};
 use crate::spool::Print;
-use crate::store::{Paper, SaleState};
+use crate::store::{NewJob, Origin, SaleState};
 use crate::tresen::Tresen;
 
 /// Composes the receipt of a sale that is about to be closed.
@@ -32,6 +32,8 @@ pub struct Checkout {
     drawer: Option<DrawerPin>,
     signer: Option<Arc<dyn Signer>>,
     sign_within: Duration,
+    patience: Option<Duration>,
+    orders: bool,
 }
 
 /// The result of a checkout.
@@ -63,7 +65,16 @@ impl Checkout {
             let head = Receipt::new().styled(name.clone(), Style::new().bold().centre());
             head.append(sale.ticket().settled(sale.tenders(), sale.signing(), language)).cut()
         });
-        Self { till, printer: printer.to_owned(), compose, drawer: None, signer: None, sign_within: SIGN_WITHIN }
+        Self {
+            till,
+            printer: printer.to_owned(),
+            compose,
+            drawer: None,
+            signer: None,
+            sign_within: SIGN_WITHIN,
+            patience: None,
+            orders: false,
+        }
     }
 
     /// Sets how the receipt is composed: with a logo, a code, the shop's texts. `compose` is given the sale with its
@@ -94,6 +105,34 @@ impl Checkout {
     pub fn sign_within(mut self, within: Duration) -> Self {
         self.sign_within = within;
         self
+    }
+
+    /// Sets how long a paid customer waits for the receipt; default 10 s, or the till's `patience` if that is less. If no
+    /// printer can print it now, it is over after about a second. The receipt is printed anyway, however long that takes:
+    /// [`Tresen::print_job`] follows it.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// Orders what is new in the sale when it is closed, in the same commit: for shops where guests pay first. As
+    /// [`Tresen::order`], but a group that has no route does not keep a paid sale open: its ticket is printed where the
+    /// receipt is.
+    #[must_use]
+    pub fn order(mut self) -> Self {
+        self.orders = true;
+        self
+    }
+
+    /// How long a customer waits for the receipt.
+    fn waits(&self) -> Duration {
+        self.patience.unwrap_or_else(|| self.till.config().till.patience.min(PATIENCE))
+    }
+
+    /// On whose behalf the sale is closed: whose own printer prints the receipt.
+    fn caller(&self, sale: &Sale) -> Origin {
+        self.till.origin().unwrap_or_else(|| sale.origin().clone())
     }
 
     /// Pays the open amount at `terminal`, signs, closes, prints. Set `abort` to ask the terminal to stop waiting for
@@ -141,21 +180,29 @@ impl Checkout {
                 }
                 self.sign(sale).await?;
                 let id = receipt_job(sale);
-                let compose = |sale: &Sale| {
-                    let content = Content::Receipt((self.compose)(sale));
-                    Some(Paper { id: id.clone(), route: self.printer.clone(), content })
+                let (copies, caller) = (self.till.0.spool.copies(&self.printer), self.caller(sale));
+                let compose = |closed: &Sale| {
+                    let content = Content::Receipt((self.compose)(closed));
+                    NewJob::new(&id, &self.printer, &content, copies, &caller).map(Some)
                 };
-                sale.close(compose).await?;
+                let order = self.orders.then(|| {
+                    let otherwise = Some(self.printer.clone());
+                    (sale.what_is_new(self.till.config(), caller.clone(), otherwise), caller.clone())
+                });
+                sale.close(compose, order).await?;
+                if self.orders {
+                    self.till.print_orders(sale.id()).await?;
+                }
             }
             SaleState::Closed => {}
         }
-        let print = printer.queued(&receipt_job(sale)).await?;
+        let print = printer.prospect(&receipt_job(sale), self.waits()).await?;
         let drawer = self.open_drawer(sale, &print).await?;
         Ok(Sold::Closed { print, drawer })
     }
 
     /// Resumes every sale for which an earlier run of this till began payment: paid sales are closed and printed, for
-    /// the others the amount due is returned. Open sales without a payment attempt are left alone:
+    /// the others the amount due is returned, whoever has a lease. Open sales without a payment attempt are left alone:
     /// [`Tresen::open_sales`] lists them.
     ///
     /// Call it once after opening the till. An undecided card payment leaves its sale open; once the terminal or a
@@ -169,7 +216,9 @@ impl Checkout {
             if sale.tenders().is_empty() {
                 continue;
             }
+            sale.completing(true);
             let sold = self.close(&mut sale).await;
+            sale.completing(false);
             resumed.push((sale, sold));
         }
         Ok(resumed)
@@ -215,3 +264,5 @@ fn receipt_job(sale: &Sale) -> String {
 }
 
 const SIGN_WITHIN: Duration = Duration::from_secs(10);
+/// How long a paid customer waits for the receipt, unless configured.
+const PATIENCE: Duration = Duration::from_secs(10);

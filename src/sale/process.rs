@@ -1,20 +1,26 @@
 //! A sale as stored steps.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 use tresen_payment::{IntentId, Payment, Request};
 
+use super::order::{KitchenTicket, Order};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::{Line, Ticket};
+use crate::config::Config;
+use crate::lease::{Asker, Target};
 use crate::manager::Terminal;
-use crate::store::{Closing, NewTender, Origin, Paper, SaleState, SaleView, Store};
+use crate::store::{Basis, Closing, NewJob, NewTender, OrderPlan, Origin, SaleState, SaleView, Store};
 
 /// A sale, stored in the database from its first line. Each method writes before it returns, so a till that stops
 /// resumes where it was: [`crate::Tresen::open_sales`].
 ///
 /// This is a copy of the stored sale at a [revision](Sale::rev). If another station has changed the sale since, a
-/// change is refused with [`Kind::Busy`] and nothing is written: [refresh](Sale::refresh) and decide again.
+/// change is refused with [`Kind::Busy`] and nothing is written: [refresh](Sale::refresh) and decide again. So is a
+/// change while somebody else has its [lease](crate::lease).
 ///
 /// It is paid with one or more tenders. A declined card is a failed attempt: pay again, with the same or another
 /// tender. An attempt with an unknown outcome counts as paid until it is settled; the rest can be paid meanwhile.
@@ -38,12 +44,17 @@ pub struct Sale {
     store: Store,
     record: SaleView,
     origin: Origin,
+    /// Who takes further steps, as far as leases are concerned.
+    asker: Asker,
+    /// Further steps complete what has begun, whoever has the sale.
+    completes: bool,
 }
 
 impl Sale {
     pub(crate) fn new(store: Store, record: SaleView) -> Self {
         let origin = record.origin.clone();
-        Self { store, record, origin }
+        let asker = Asker::default().named(&origin);
+        Self { store, record, origin, asker, completes: false }
     }
 
     /// Its globally unique key.
@@ -111,15 +122,39 @@ impl Sale {
         self.record
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Who is recorded for further steps.
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Records further steps under `origin` instead of whoever opened the sale.
+    /// Records further steps under `origin` instead of whoever opened the sale; they are those of the holder of that
+    /// name.
     #[must_use]
     pub fn by(self, origin: Origin) -> Self {
-        Self { origin, ..self }
+        Self { asker: self.asker.named(&origin), origin, ..self }
+    }
+
+    /// Further steps are those of this caller, if it has a name, whoever they are recorded under.
+    pub(crate) fn asked_by(self, asker: &Asker) -> Self {
+        let asker = if asker.name().is_some() { asker.clone() } else { self.asker.with(asker.keys()) };
+        Self { asker, ..self }
+    }
+
+    /// Further steps complete what has begun, whoever has the sale.
+    pub(super) fn completing(&mut self, completes: bool) {
+        self.completes = completes;
+    }
+
+    /// What a change is based on: the revision, and who has the sale.
+    fn basis(&self) -> Basis {
+        let claim = self.asker.claim(&Target::from(self));
+        let (name, token) = (claim.name.map(str::to_owned), claim.token);
+        let now = self.store.lease_clock().now();
+        Basis { rev: self.rev(), name, token, completes: self.completes, now }
     }
 
     /// Reads the sale again, updating its card payments from the journal.
@@ -251,7 +286,7 @@ impl Sale {
         positive(open)
     }
 
-    /// Records a payment by the vendor's own means: a voucher, an account. `name` is printed on the receipt,
+    /// Records a payment by the vendor's own means, such as a voucher. `name` is printed on the receipt,
     /// `reference` is stored with it.
     ///
     /// # Errors
@@ -279,7 +314,8 @@ impl Sale {
         self.begin(new).await.map(drop)
     }
 
-    /// Voids the sale before it is paid. Its lines stay in the database; it gets no number.
+    /// Voids the sale before it is paid. Its lines stay in the database; it gets no number. What was
+    /// [ordered](crate::Tresen::order) is cancelled by ordering again.
     ///
     /// # Errors
     /// [`Kind::Input`]: a payment was taken, or may have been, and not given back. Otherwise as [`Sale::add`].
@@ -289,18 +325,23 @@ impl Sale {
             let what = format!("sale `{}` is partly paid", self.id());
             return Err(Error::new(Kind::Input, what).hint("give back the payments first"));
         }
-        self.record = self.store.void_sale(self.id(), self.rev(), why, &self.origin).await?;
+        self.record = self.store.void_sale(self.id(), self.basis(), why, &self.origin).await?;
         Ok(())
     }
 
     /// Records the result of signing.
     pub(super) async fn signed(&mut self, signing: &Signing) -> Result<()> {
-        self.record = self.store.sign_sale(self.id(), self.rev(), signing).await?;
+        self.record = self.store.sign_sale(self.id(), self.basis(), signing).await?;
         Ok(())
     }
 
     /// Numbers the sale and closes it, together with the print job that `compose` makes of the numbered sale.
-    pub(super) async fn close(&mut self, compose: impl Fn(&Sale) -> Option<Paper>) -> Result<()> {
+    /// `order` is stored with it.
+    pub(super) async fn close(
+        &mut self,
+        compose: impl Fn(&Sale) -> Result<Option<NewJob>>,
+        order: Option<(OrderPlan, Origin)>,
+    ) -> Result<()> {
         let at = self.store.time();
         let _one_by_one = self.store.closing().await;
         let number = self.store.next_number().await?;
@@ -309,20 +350,37 @@ impl Sale {
         closed.record.epoch = Some(number.epoch);
         closed.record.ticket.number = Some(number.number);
         closed.record.ticket.closed_at = Some(at);
-        let paper = compose(&closed);
-        self.record = self.store.close_sale(self.id(), self.rev(), Closing { number, at, paper }).await?;
+        let paper = compose(&closed)?;
+        self.record = self.store.close_sale(self.id(), self.basis(), Closing { number, at, paper, order }).await?;
         Ok(())
+    }
+
+    /// Orders what is new: [`crate::Tresen::order`].
+    pub(crate) async fn order(&mut self, config: Arc<Config>, origin: Origin) -> Result<Vec<KitchenTicket>> {
+        let plan = self.what_is_new(config, origin.clone(), None);
+        let (record, tickets) = self.store.order_sale(self.id(), self.basis(), &origin, plan).await?;
+        self.record = record;
+        Ok(tickets)
+    }
+
+    /// The order for what is new; groups without a route go to `otherwise`, if that is given.
+    pub(super) fn what_is_new(&self, config: Arc<Config>, origin: Origin, otherwise: Option<String>) -> OrderPlan {
+        let at = self.store.time();
+        Box::new(move |record, before, number| {
+            let order = Order { config: &config, otherwise: otherwise.as_deref(), origin: &origin, at, number };
+            order.tickets(&record.ticket, record.state == SaleState::Voided, before)
+        })
     }
 
     async fn change<T>(&mut self, change: impl FnOnce(&mut Ticket) -> Result<T>) -> Result<T> {
         let mut ticket = self.record.ticket.clone();
         let done = change(&mut ticket)?;
-        self.record = self.store.change_sale(self.rev(), &ticket).await?;
+        self.record = self.store.change_sale(self.basis(), &ticket).await?;
         Ok(done)
     }
 
-    async fn begin(&mut self, new: NewTender) -> Result<String> {
-        let (record, key) = self.store.begin_tender(self.id(), self.rev(), new, &self.origin).await?;
+    pub(super) async fn begin(&mut self, new: NewTender) -> Result<String> {
+        let (record, key) = self.store.begin_tender(self.id(), self.basis(), new, &self.origin).await?;
         self.record = record;
         Ok(key)
     }
@@ -359,7 +417,7 @@ impl Sale {
     }
 
     /// Checks that `amount` does not exceed the open amount.
-    fn fits(&self, amount: Amount) -> Result<()> {
+    pub(super) fn fits(&self, amount: Amount) -> Result<()> {
         let open = self.open_amount();
         let between = if open.minor() < 0 { open.minor()..=-1 } else { 1..=open.minor() };
         if amount.currency() == open.currency() && between.contains(&amount.minor()) {

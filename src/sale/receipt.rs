@@ -1,7 +1,6 @@
 //! The receipt of a ticket, as a document.
 
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 use tresen_hal::Amount;
 use tresen_payment::Charge;
 use tresen_printers::Receipt;
@@ -10,103 +9,7 @@ use tresen_printers::document::{Cell, Qr, Row, Style};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::{Line, Quantity, Ticket};
-
-/// The language of the texts that the library itself prints on a receipt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Language {
-    /// English, decimal point.
-    #[default]
-    English,
-    /// German, decimal comma.
-    German,
-}
-
-impl Language {
-    fn texts(self) -> &'static Texts {
-        match self {
-            Self::English => &ENGLISH,
-            Self::German => &GERMAN,
-        }
-    }
-
-    /// The notice at the top of a copy.
-    pub fn copy_notice(self) -> &'static str {
-        self.texts().copy
-    }
-
-    /// The notice on a job printed on another printer than intended.
-    pub fn instead_of(self, on: &str, meant_for: &str) -> String {
-        match self {
-            Self::English => format!("Printed on {on} instead of {meant_for}"),
-            Self::German => format!("Gedruckt auf {on} statt {meant_for}"),
-        }
-    }
-}
-
-struct Texts {
-    mark: char,
-    receipt: &'static str,
-    total: &'static str,
-    rate: &'static str,
-    net: &'static str,
-    tax: &'static str,
-    gross: &'static str,
-    card: &'static str,
-    cash: &'static str,
-    given: &'static str,
-    change: &'static str,
-    refunded: &'static str,
-    gives_back: &'static str,
-    unsigned: &'static str,
-    copy: &'static str,
-    terminal: &'static str,
-    kitchen: &'static str,
-    date: &'static str,
-}
-
-static ENGLISH: Texts = Texts {
-    mark: '.',
-    receipt: "Receipt",
-    total: "Total",
-    rate: "VAT",
-    net: "Net",
-    tax: "Tax",
-    gross: "Gross",
-    card: "Paid by card",
-    cash: "Cash",
-    given: "Given",
-    change: "Change",
-    refunded: "Refunded to card",
-    gives_back: "Refund of",
-    unsigned: "Fiscal device out of order",
-    copy: "COPY - may have been printed before",
-    terminal: "Terminal",
-    kitchen: "Kitchen",
-    date: "%Y-%m-%d %H:%M",
-};
-
-static GERMAN: Texts = Texts {
-    mark: ',',
-    receipt: "Beleg",
-    total: "Summe",
-    rate: "MwSt",
-    net: "Netto",
-    tax: "Steuer",
-    gross: "Brutto",
-    card: "Kartenzahlung",
-    cash: "Bar",
-    given: "Gegeben",
-    change: "Rückgeld",
-    refunded: "Kartengutschrift",
-    gives_back: "Erstattung zu",
-    unsigned: "Sicherheitseinrichtung ausgefallen",
-    copy: "KOPIE - wurde vielleicht schon gedruckt",
-    terminal: "Terminal",
-    kitchen: "Küche",
-    date: "%d.%m.%Y %H:%M",
-};
+use crate::language::{Language, Texts};
 
 impl Ticket {
     /// The receipt without payment: number and time, lines, total, taxes.
@@ -163,6 +66,9 @@ impl Ticket {
                 }
                 (TenderKind::Card { .. }, None) => receipt.row(texts.card, number(tender.taken)),
                 (TenderKind::Cash, _) => receipt.row(texts.cash, number(tender.taken)),
+                (TenderKind::Account { account }, _) => {
+                    receipt.row(format!("{} {account}", texts.account), number(tender.taken))
+                }
                 (TenderKind::Other { name }, _) => receipt.row(name, number(tender.taken)),
             };
             if let (Some(given), Some(change)) = (tender.given, tender.change()) {

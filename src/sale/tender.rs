@@ -40,6 +40,9 @@ pub struct Tender {
     pub charge: Option<Box<Charge>>,
     /// Card: the transaction that reversed it at the terminal, including one made outside the sale after it was closed.
     pub reversed_by: Option<IntentId>,
+    /// That a lease of its terminal ended while it was running, and how: see [`crate::lease`].
+    #[serde(default)]
+    pub lease_ended: Option<String>,
     /// When it began.
     pub at: Timestamp,
     /// Who requested it.
@@ -58,7 +61,12 @@ pub enum TenderKind {
     },
     /// Banknotes and coins.
     Cash,
-    /// The vendor's own means: a voucher, an account, a meal card.
+    /// A customer's account at the server.
+    Account {
+        /// The account.
+        account: String,
+    },
+    /// The vendor's own means: a voucher, a meal card.
     Other {
         /// Its name, as printed on receipts.
         name: String,
@@ -114,6 +122,7 @@ impl TenderKind {
         match self {
             Self::Card { terminal } => ("card", terminal),
             Self::Cash => ("cash", ""),
+            Self::Account { account } => ("account", account),
             Self::Other { name } => ("other", name),
         }
     }
@@ -122,6 +131,7 @@ impl TenderKind {
         match kind {
             "card" => Self::Card { terminal: name },
             "cash" => Self::Cash,
+            "account" => Self::Account { account: name },
             _ => Self::Other { name },
         }
     }

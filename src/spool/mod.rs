@@ -1,9 +1,15 @@
 //! The print spool: a job is on disk before it is sent, and its outcome is on disk before it is reported.
 //!
-//! One worker per route hands the oldest jobs to the route's printers in order, one at a time to each. A job goes to
-//! the next printer only if the previous one printed nothing. A job that may be on paper is parked, and a person
-//! decides: [`crate::Printer::reprint`] prints it marked as a copy.
+//! Each route has a worker, and one more for each station that has a printer of its own. It hands the oldest jobs to
+//! the printers in order; a printer prints one job at a time, whichever routes share it. A job goes to the next printer
+//! only if the previous one printed nothing. A job that may be on paper is parked, and a person decides:
+//! [`crate::Printer::reprint`] prints it marked as a copy.
 
+mod attempt;
+mod desk;
+mod fail_back;
+mod overdue;
+mod route;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -18,10 +24,14 @@ use tresen_hal::{Error, Kind, Result, Retry};
 use tresen_printers::{Content, Proof};
 
 use crate::event::{Bus, EventKind, Source};
+use crate::language::Language;
 use crate::manager::lock;
 use crate::manager::printer::PrinterDevice;
-use crate::sale::Language;
-use crate::store::{JobState, Origin, Store, no_job};
+use crate::store::{JobState, NewJob, Origin, SpooledJob, Store, no_job};
+use desk::Desks;
+pub use overdue::OverduePaper;
+use overdue::Watcher;
+pub(crate) use route::{Jobs, Route, Rules};
 use worker::Worker;
 
 /// The state of a print job.
@@ -116,12 +126,6 @@ impl std::fmt::Debug for PrintJob {
     }
 }
 
-/// One route: its printers in order.
-pub(crate) struct Route {
-    pub(crate) name: String,
-    pub(crate) printers: Vec<PrinterDevice>,
-}
-
 /// The spool; clones share it.
 #[derive(Clone)]
 pub(crate) struct Spool {
@@ -129,6 +133,7 @@ pub(crate) struct Spool {
     bus: Bus,
     language: Language,
     routes: Arc<Routes>,
+    desks: Desks,
     /// Counts changes of any job, so that waiters check again.
     changed: watch::Sender<u64>,
     /// Number of workers that have not ended.
@@ -139,14 +144,18 @@ pub(crate) struct Spool {
 struct Routes {
     routes: Mutex<BTreeMap<String, Running>>,
     closing: AtomicBool,
+    /// Paper that has waited too long, by job.
+    overdue: Mutex<BTreeMap<String, OverduePaper>>,
+    /// Wakes the watcher of paper that waits.
+    watcher: Arc<Notify>,
 }
 
-/// A route and the signal to its worker.
+/// A route and the signals to the workers of its lanes.
 struct Running {
-    printers: Vec<PrinterDevice>,
+    route: Route,
     /// Which of the devices of that name each of them was: another one may print what this one could not.
     lives: Vec<u64>,
-    signal: Arc<Signal>,
+    signals: Vec<Arc<Signal>>,
 }
 
 /// The control signal of a worker.
@@ -159,16 +168,23 @@ struct Signal {
 
 impl Routes {
     fn wake_all(&self) {
-        lock(&self.routes).values().for_each(|route| route.signal.wake.notify_one());
+        lock(&self.routes).values().for_each(Running::wake);
+        self.watcher.notify_one();
     }
 
     fn has(&self, route: &str) -> bool {
         lock(&self.routes).contains_key(route)
     }
 
-    /// Has the worker of a route look at its jobs; false if there is no such route.
+    /// Has the workers of a route look at its jobs; false if there is no such route.
     fn wake(&self, route: &str) -> bool {
-        lock(&self.routes).get(route).map(|route| route.signal.wake.notify_one()).is_some()
+        lock(&self.routes).get(route).map(Running::wake).is_some()
+    }
+
+    /// How long paper may wait, by route.
+    fn limits(&self) -> BTreeMap<String, Duration> {
+        let routes = lock(&self.routes);
+        routes.iter().filter_map(|(name, run)| Some((name.clone(), run.route.rules.warn_after?))).collect()
     }
 }
 
@@ -190,11 +206,18 @@ impl Spool {
             store,
             bus,
             language,
-            routes: Arc::new(Routes { routes: Mutex::default(), closing: AtomicBool::new(false) }),
+            routes: Arc::new(Routes {
+                routes: Mutex::default(),
+                closing: AtomicBool::new(false),
+                overdue: Mutex::default(),
+                watcher: Arc::default(),
+            }),
+            desks: Desks::default(),
             changed: watch::Sender::new(0),
             running: watch::Sender::new(0),
         };
         spool.set_routes(routes).await?;
+        tokio::spawn(Watcher::new(&spool).run());
         Ok(spool)
     }
 
@@ -207,7 +230,7 @@ impl Spool {
             for route in routes {
                 let name = route.name.clone();
                 let run = match before.remove(&name) {
-                    Some(run) if run.serves(&route.printers) => run,
+                    Some(run) if run.serves(&route) => run,
                     Some(run) => {
                         run.end();
                         self.run(route)
@@ -218,6 +241,7 @@ impl Spool {
             }
             before.values().for_each(Running::end);
         }
+        self.routes.watcher.notify_one();
         for (route, _) in self.store.waiting_jobs().await? {
             if !self.routes.has(&route) {
                 self.strand(&route).await?;
@@ -226,23 +250,36 @@ impl Spool {
         Ok(())
     }
 
-    /// Starts a worker.
+    /// Starts the workers of a route.
     fn run(&self, route: Route) -> Running {
-        let (printers, signal) = (route.printers.clone(), Arc::new(Signal::default()));
-        let (worker, running) = (Worker::new(self, route), self.running.clone());
-        running.send_modify(|n| *n += 1);
-        let told = signal.clone();
-        tokio::spawn(async move {
-            worker.run(told).await;
-            running.send_modify(|n| *n -= 1);
+        let signals = route.lanes().into_iter().map(|lane| {
+            let signal = Arc::new(Signal::default());
+            let (worker, running) = (Worker::new(self, lane), self.running.clone());
+            running.send_modify(|n| *n += 1);
+            let told = signal.clone();
+            tokio::spawn(async move {
+                worker.run(told).await;
+                running.send_modify(|n| *n -= 1);
+            });
+            signal
         });
-        let lives = lives(&printers);
-        Running { printers, lives, signal }
+        let signals = signals.collect();
+        Running { lives: route.lives(), route, signals }
     }
 
-    /// The first printer of a route, if there is such a route.
-    pub(crate) fn first(&self, route: &str) -> Option<PrinterDevice> {
-        lock(&self.routes.routes).get(route)?.printers.first().cloned()
+    /// The printer of a route that is tried first for the jobs of a station, if there is such a route.
+    pub(crate) fn first(&self, route: &str, station: Option<&str>) -> Option<PrinterDevice> {
+        lock(&self.routes.routes).get(route)?.route.printers_for(station).into_iter().next()
+    }
+
+    /// The number of copies that a route prints of each job.
+    pub(crate) fn copies(&self, route: &str) -> u8 {
+        lock(&self.routes.routes).get(route).map_or(1, |run| run.route.rules.copies)
+    }
+
+    /// Paper that has waited longer than its route allows, by job.
+    pub(crate) fn overdue(&self) -> Vec<OverduePaper> {
+        lock(&self.routes.overdue).values().cloned().collect()
     }
 
     /// The names of all routes.
@@ -253,7 +290,8 @@ impl Spool {
     /// Reports the jobs that wait for a route that is not configured.
     async fn strand(&self, route: &str) -> Result<()> {
         let mut after = 0;
-        while let Some((job, _)) = self.store.next_job(route, after).await?.job {
+        let all = Jobs::all();
+        while let Some((job, _)) = self.store.next_job(route, &all, after).await?.job {
             after = job.seq;
             stranded(&self.bus, route, job.id);
         }
@@ -262,7 +300,8 @@ impl Spool {
 
     /// Queues a job and returns at once.
     pub(crate) async fn submit(&self, id: &str, route: &str, content: &Content, origin: &Origin) -> Result<PrintJob> {
-        self.store.queue_job(id, route, content, origin).await?;
+        let job = NewJob::new(id, route, content, self.copies(route), origin)?;
+        self.store.queue(job).await?;
         Ok(self.queued(id, route))
     }
 
@@ -321,53 +360,82 @@ impl Spool {
     }
 
     async fn outcome(&self, id: &str, patience: Duration) -> Result<Print> {
-        let deadline = Instant::now() + patience;
+        self.wait(id, patience, patience).await
+    }
+
+    /// The state of a job once it is known whether paper comes soon: waits at most `patience` while it is being printed
+    /// or about to be, and not much longer than it takes to find out that no printer can print it.
+    pub(crate) async fn prospect(&self, id: &str, patience: Duration) -> Result<Print> {
+        self.wait(id, patience, PROSPECT).await
+    }
+
+    /// Waits at most `patience`, of which at most `hindered` while no printer can print it.
+    async fn wait(&self, id: &str, patience: Duration, hindered: Duration) -> Result<Print> {
+        let mut deadline = Instant::now() + patience;
         let mut changed = self.changed.subscribe();
+        let mut was_hindered = false;
         loop {
             let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
-            let on = || job.printer.clone().unwrap_or_default();
-            let why = |otherwise: &str| job.error.clone().unwrap_or_else(|| otherwise.to_owned());
-            let id = || job.id.clone();
-            match (job.state, job.proof.clone()) {
-                (JobState::Printed, Some(proof)) => return Ok(Print::Printed { on: on(), proof }),
-                (JobState::Printed | JobState::Accepted, _) => return Ok(Print::Accepted { on: on() }),
-                (JobState::Unknown, _) => return Ok(Print::Unknown { job: id(), why: why("no reason given") }),
-                (JobState::Unreadable, _) => return Ok(Print::Unreadable { job: id(), why: why("no reason given") }),
-                (JobState::Cancelled, _) => return Ok(Print::Cancelled),
-                (JobState::Queued | JobState::Printing, _) => {}
+            if let Some(ended) = ended(&job) {
+                return Ok(ended);
+            }
+            let is_hindered = job.state == JobState::Queued && job.error.is_some();
+            if is_hindered && !was_hindered {
+                deadline = deadline.min(Instant::now() + hindered);
+                was_hindered = true;
             }
             match tokio::time::timeout_at(deadline, changed.changed()).await {
                 Ok(Ok(())) => {}
-                _ if job.state == JobState::Printing => return Ok(Print::Printing { job: id(), on: on() }),
+                _ if job.state == JobState::Printing => {
+                    return Ok(Print::Printing { job: job.id, on: job.printer.unwrap_or_default() });
+                }
                 _ if !self.routes.has(&job.route) => {
                     let why = format!("the route `{}` is not configured", job.route);
-                    return Ok(Print::Waiting { job: id(), why });
+                    return Ok(Print::Waiting { job: job.id, why });
                 }
-                _ => return Ok(Print::Waiting { job: id(), why: why("it waits for its turn") }),
+                _ => {
+                    let why = job.error.unwrap_or_else(|| "it waits for its turn".to_owned());
+                    return Ok(Print::Waiting { job: job.id, why });
+                }
             }
         }
     }
 }
 
+/// The state of a job that neither waits nor is being printed.
+fn ended(job: &SpooledJob) -> Option<Print> {
+    let (id, on) = (job.id.clone(), || job.printer.clone().unwrap_or_default());
+    let why = || job.error.clone().unwrap_or_else(|| "no reason given".to_owned());
+    Some(match (job.state, job.proof.clone()) {
+        (JobState::Printed, Some(proof)) => Print::Printed { on: on(), proof },
+        (JobState::Printed | JobState::Accepted, _) => Print::Accepted { on: on() },
+        (JobState::Unknown, _) => Print::Unknown { job: id, why: why() },
+        (JobState::Unreadable, _) => Print::Unreadable { job: id, why: why() },
+        (JobState::Cancelled, _) => Print::Cancelled,
+        (JobState::Queued | JobState::Printing, _) => return None,
+    })
+}
+
 impl Running {
-    /// Whether these are its printers, and none of them was replaced.
-    fn serves(&self, printers: &[PrinterDevice]) -> bool {
-        self.printers.len() == printers.len()
-            && self.printers.iter().zip(printers).all(|(a, b)| a.is_same(b))
-            && self.lives == lives(printers)
+    /// Whether this is the route, and none of its printers was replaced.
+    fn serves(&self, route: &Route) -> bool {
+        self.route.is_same(route) && self.lives == route.lives()
+    }
+
+    fn wake(&self) {
+        self.signals.iter().for_each(|signal| signal.wake.notify_one());
     }
 
     fn end(&self) {
-        self.signal.ended.store(true, Ordering::Release);
-        self.signal.wake.notify_one();
+        self.signals.iter().for_each(|signal| signal.ended.store(true, Ordering::Release));
+        self.wake();
     }
-}
-
-fn lives(printers: &[PrinterDevice]) -> Vec<u64> {
-    printers.iter().map(|printer| printer.owned.lives()).collect()
 }
 
 /// Tells that a job waits for a route that is not there.
 fn stranded(bus: &Bus, route: &str, job: String) {
     bus.publish(Source::Route(route.to_owned()), EventKind::PrintStranded { job });
 }
+
+/// How long [`Spool::prospect`] waits for a printer to come back.
+const PROSPECT: Duration = Duration::from_secs(1);

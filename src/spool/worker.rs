@@ -1,18 +1,19 @@
-//! The worker of one route: decides which job goes to which printer, and when.
+//! The worker of one lane of a route: decides which job goes to which printer, and when.
 //!
 //! | the first printer | the job |
 //! |---|---|
 //! | is free | goes there |
-//! | is printing another job of this route | waits, at most [`STALL`] |
+//! | is printing another job, of whichever route | waits, at most the route's `stall` |
 //! | has been printing another job for longer, or reports that it cannot print | goes to the next printer |
 //! | is away, or failed without printing anything | goes to the next printer |
+//! | is back, but the route does not fail back yet | goes to the next printer, if that can print |
 //!
 //! A job that no printer can take waits, and nothing is written for it unless the reason changes. It is marked as
 //! printing once the printer's driver is available, and its outcome is kept in memory until it could be written.
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -20,32 +21,42 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tresen_hal::{Error, Kind, Retry};
-use tresen_printers as printers;
-use tresen_printers::document::Item;
-use tresen_printers::{Content, Job, Receipt, Status};
+use tresen_printers::{Content, Status};
 
-use super::{Route, Routes, Signal, Spool};
+use super::attempt::{Ended, PRINT_TIMEOUT, PrintTask, paper};
+use super::desk::{Claim, Desks, Place};
+use super::fail_back::{Held, Takeover};
+use super::route::Lane;
+use super::{Routes, Signal, Spool};
 use crate::event::{Bus, EventKind, Source};
-use crate::manager::printer::PrinterDevice;
-use crate::manager::{After, Failure, Phase, Terms, hindrance};
-use crate::sale::Language;
-use crate::store::{JobEnd, SpooledJob, Store};
+use crate::language::Language;
+use crate::manager::{Phase, hindrance};
+use crate::store::{SpooledJob, Store};
 
 pub(super) struct Worker {
     store: Store,
     bus: Bus,
     changed: watch::Sender<u64>,
     language: Language,
-    route: Route,
+    lane: Lane,
+    desks: Desks,
     /// Cannot be upgraded once the last handle to the spool is dropped.
     routes: Weak<Routes>,
-    /// Phase and status of each printer, as last seen.
-    seen: Vec<(watch::Receiver<Phase>, watch::Receiver<Option<Status>>)>,
+    /// Each printer, as last seen.
+    seen: Vec<Seen>,
+    takeover: Takeover,
     /// Queued jobs read so far, oldest first.
     waiting: Vec<Waiting>,
-    /// The job that each printer is printing for this route, and since when.
-    under_way: Vec<Option<(String, Instant)>>,
+    /// The job of this lane that each printer is printing.
+    under_way: Vec<Option<String>>,
+}
+
+/// What is known of a printer.
+struct Seen {
+    phase: watch::Receiver<Phase>,
+    status: watch::Receiver<Option<Status>>,
+    /// Since when it has been busy with a job of any route.
+    busy: watch::Receiver<Option<Instant>>,
 }
 
 /// A job that waits for a printer.
@@ -56,6 +67,8 @@ struct Waiting {
     failures: Vec<Option<FailedAttempt>>,
     /// The reason reported last.
     reported: Option<String>,
+    /// Its place before a printer that is busy.
+    place: Option<Place>,
 }
 
 /// A failed attempt at a printer that printed nothing.
@@ -74,25 +87,26 @@ struct Attempt {
     ended: Ended,
 }
 
-enum Ended {
-    /// It is printed or parked, or no longer this worker's.
-    Done,
-    /// Nothing was printed.
-    Failed { why: String, never: bool },
-}
-
 impl Worker {
-    pub(super) fn new(spool: &Spool, route: Route) -> Self {
-        let seen = route.printers.iter().map(|p| (p.phase(), p.last_status())).collect();
-        let under_way = route.printers.iter().map(|_| None).collect();
+    pub(super) fn new(spool: &Spool, lane: Lane) -> Self {
+        let seen = lane.printers.iter().map(|p| Seen {
+            phase: p.phase(),
+            status: p.last_status(),
+            busy: spool.desks.watch(p.name()),
+        });
+        let seen: Vec<_> = seen.collect();
+        let takeover = Takeover::new(lane.rules.fail_back, seen.len());
+        let under_way = seen.iter().map(|_| None).collect();
         Self {
             store: spool.store.clone(),
             bus: spool.bus.clone(),
             changed: spool.changed.clone(),
             language: spool.language,
-            route,
+            lane,
+            desks: spool.desks.clone(),
             routes: Arc::downgrade(&spool.routes),
             seen,
+            takeover,
             waiting: Vec::new(),
             under_way,
         }
@@ -108,7 +122,10 @@ impl Worker {
                 return;
             }
             let mut due = None;
-            if !closing {
+            if closing {
+                // Other routes do not wait behind jobs that are not begun here.
+                self.waiting.clear();
+            } else {
                 if std::mem::take(&mut look) {
                     match self.look().await {
                         Ok(()) => storage_failed = false,
@@ -135,13 +152,13 @@ impl Worker {
                 Some(ended) = attempts.join_next() => {
                     match ended {
                         Ok(attempt) => self.ended(attempt, signal.ended.load(Ordering::Acquire)),
-                        Err(error) => tracing::error!(route = %self.route.name, %error, "an attempt panicked"),
+                        Err(error) => tracing::error!(route = %self.lane.route, %error, "an attempt panicked"),
                     }
                     self.changed.send_modify(|n| *n += 1);
                     look = true;
                 }
                 () = signal.wake.notified() => look = true,
-                printer = changed(&mut self.seen) => self.try_again(printer),
+                (printer, may_print) = changed(&mut self.seen) => if may_print { self.try_again(printer) },
                 () = until(due) => {}
             }
         }
@@ -151,20 +168,26 @@ impl Worker {
     async fn look(&mut self) -> tresen_hal::Result<()> {
         let (mut before, mut after) = (std::mem::take(&mut self.waiting), 0);
         loop {
-            let next = self.store.next_job(&self.route.name, after).await?;
+            let next = self.store.next_job(&self.lane.route, &self.lane.jobs, after).await?;
             for (job, why) in next.unreadable {
                 self.changed.send_modify(|n| *n += 1);
                 self.publish(EventKind::PrintUnreadable { job, why });
             }
-            let Some((job, content)) = next.job else { return Ok(()) };
+            let Some((job, content)) = next.job else {
+                if self.waiting.is_empty() && self.under_way.iter().all(Option::is_none) {
+                    self.takeover.emptied();
+                }
+                return Ok(());
+            };
             after = job.seq;
-            if self.under_way.iter().flatten().any(|(id, _)| *id == job.id) {
+            if self.under_way.iter().flatten().any(|id| *id == job.id) {
                 continue;
             }
             let known = before.iter().position(|w| w.job.id == job.id).map(|at| before.swap_remove(at));
-            let (failures, reported) =
-                known.map_or_else(|| (vec![None; self.seen.len()], None), |w| (w.failures, w.reported));
-            let waiting = Waiting { job, content, failures, reported };
+            let waiting = match known {
+                Some(known) => Waiting { job, content, ..known },
+                None => Waiting { job, content, failures: vec![None; self.seen.len()], reported: None, place: None },
+            };
             let keeps_others = !waiting.never();
             self.waiting.push(waiting);
             if keeps_others {
@@ -175,15 +198,22 @@ impl Worker {
 
     /// Hands the next job to a printer, if one can take it.
     async fn begin(&mut self, attempts: &mut JoinSet<Attempt>) -> Next {
+        let now = Instant::now();
+        for (printer, seen) in self.seen.iter().enumerate() {
+            self.takeover.note(printer, seen.is_good(now, self.lane.rules.stall), now);
+        }
         let Some(at) = self.waiting.iter().position(|w| !w.never()) else { return Next::At(None) };
-        match self.choose(&self.waiting[at]) {
-            Choice::Printer { printer, ask_first } => {
-                let waiting = self.waiting.remove(at);
-                self.under_way[printer] = Some((waiting.job.id.clone(), Instant::now()));
-                attempts.spawn(self.attempt(printer, waiting, ask_first));
+        match self.choose(at) {
+            Choice::Printer { printer, ask_first, claim } => {
+                let mut waiting = self.waiting.remove(at);
+                waiting.place = None;
+                self.under_way[printer] = Some(waiting.job.id.clone());
+                self.takeover.took(printer);
+                attempts.spawn(self.attempt(printer, waiting, ask_first, claim));
                 Next::Look
             }
-            Choice::Later { why, at: due } => {
+            Choice::Later { why, at: due, behind } => {
+                self.queue(at, behind);
                 if let Some(why) = why {
                     self.note(at, why).await;
                 }
@@ -192,28 +222,48 @@ impl Worker {
         }
     }
 
-    fn choose(&self, waiting: &Waiting) -> Choice {
+    /// The printer that takes a job now. A printer that is held back takes it if no other one can.
+    fn choose(&self, waiting: usize) -> Choice {
+        let now = Instant::now();
+        let waiting = &self.waiting[waiting];
+        match self.choose_from(waiting, now, true) {
+            Choice::Later { why: Some(_), .. } => self.choose_from(waiting, now, false),
+            choice => choice,
+        }
+    }
+
+    fn choose_from(&self, waiting: &Waiting, now: Instant, hold_back: bool) -> Choice {
         let (mut reasons, mut due) = (Vec::new(), None);
         let mut later = |at: Instant| due = Some(due.map_or(at, |due: Instant| due.min(at)));
-        for (printer, device) in self.route.printers.iter().enumerate() {
-            let (phase, status) = &self.seen[printer];
-            let hindered = status.borrow().as_ref().and_then(hindrance);
-            let name = device.name();
-            if let Some((_, since)) = &self.under_way[printer] {
-                let stalled = *since + STALL;
-                if hindered.is_none() && Instant::now() < stalled {
-                    return Choice::Later { why: None, at: Some(stalled) };
+        for (printer, device) in self.lane.printers.iter().enumerate() {
+            let seen = &self.seen[printer];
+            let (hindered, name) = (seen.hindered(), device.name());
+            if hold_back {
+                match self.takeover.held(printer, now) {
+                    Held::No => {}
+                    Held::Until(due) => {
+                        later(due);
+                        continue;
+                    }
+                    Held::WhileJobsWait => continue,
+                }
+            }
+            if let Some(since) = *seen.busy.borrow() {
+                let stalled = since + self.lane.rules.stall;
+                if hindered.is_none() && now < stalled {
+                    later(stalled);
+                    return Choice::Later { why: None, at: due, behind: Some(printer) };
                 }
                 let why = hindered.unwrap_or("it is busy with another print job");
                 reasons.push(format!("{name}: {why}"));
                 continue;
             }
-            if let Some(why) = phase.borrow().why() {
+            if let Some(why) = seen.phase.borrow().why() {
                 reasons.push(format!("{name}: not connected: {why}"));
                 continue;
             }
             match &waiting.failures[printer] {
-                Some(FailedAttempt { again: Some(again), .. }) if *again <= Instant::now() => {}
+                Some(FailedAttempt { again: Some(again), .. }) if *again <= now => {}
                 Some(failed) => {
                     reasons.push(failed.why.clone());
                     failed.again.into_iter().for_each(&mut later);
@@ -221,11 +271,27 @@ impl Worker {
                 }
                 None => {}
             }
+            // An older job of another route waits for it; this worker is told when that has been printed.
+            let Some(claim) = self.desks.claim(name, waiting.job.seq) else {
+                return Choice::Later { why: None, at: due, behind: Some(printer) };
+            };
             // A printer that could not print is queried before anything is written.
             let ask_first = hindered.is_some() || waiting.failures[printer].is_some();
-            return Choice::Printer { printer, ask_first };
+            return Choice::Printer { printer, ask_first, claim };
         }
-        Choice::Later { why: Some(reasons.join("; ")), at: due }
+        if self.lane.printers.is_empty() {
+            reasons.push("no printer of the route is attached".to_owned());
+        }
+        Choice::Later { why: Some(reasons.join("; ")), at: due, behind: None }
+    }
+
+    /// Has a job wait for its turn at a printer, or at none.
+    fn queue(&mut self, at: usize, behind: Option<usize>) {
+        let waiting = &mut self.waiting[at];
+        if waiting.place.as_ref().map(Place::printer) != behind {
+            let place = |index: usize| self.desks.wait(self.lane.printers[index].name(), index, waiting.job.seq);
+            waiting.place = behind.map(place);
+        }
     }
 
     /// Records and reports why a job waits, if the reason is new.
@@ -235,7 +301,7 @@ impl Worker {
             return;
         }
         if let Err(error) = self.store.note_waiting(&waiting.job, &why).await {
-            tracing::warn!(route = %self.route.name, %error, "the reason why a job is waiting could not be written");
+            tracing::warn!(route = %self.lane.route, %error, "the reason why a job is waiting could not be written");
         }
         waiting.job.error = Some(why.clone());
         waiting.reported = Some(why.clone());
@@ -264,9 +330,9 @@ impl Worker {
     /// there is one.
     fn hand_over(&self, job: String) {
         if let Some(routes) = self.routes.upgrade()
-            && !routes.wake(&self.route.name)
+            && !routes.wake(&self.lane.route)
         {
-            super::stranded(&self.bus, &self.route.name, job);
+            super::stranded(&self.bus, &self.lane.route, job);
         }
     }
 
@@ -278,35 +344,56 @@ impl Worker {
     }
 
     /// One attempt at one printer, as a separate task.
-    fn attempt(&self, printer: usize, waiting: Waiting, ask_first: bool) -> impl Future<Output = Attempt> + use<> {
-        let device = self.route.printers[printer].clone();
-        let intended = self.route.printers[0].name();
+    fn attempt(
+        &self,
+        printer: usize,
+        waiting: Waiting,
+        ask_first: bool,
+        claim: Claim,
+    ) -> impl Future<Output = Attempt> + use<> {
+        let device = self.lane.printers[printer].clone();
+        let intended = self.lane.printers[0].name();
         let instead_of = (printer != 0).then(|| intended.to_owned());
-        let paper = paper(&waiting, instead_of.as_deref(), device.name(), self.language);
+        let paper = paper(&waiting.job, &waiting.content, instead_of.as_deref(), device.name(), self.language);
         // A single printer has no alternative: wait as long as a print may take.
-        let begin_within = if self.route.printers.len() > 1 { STALL } else { PRINT_TIMEOUT };
+        let begin_within = if self.lane.printers.len() > 1 { self.lane.rules.stall } else { PRINT_TIMEOUT };
         let task = PrintTask {
             store: self.store.clone(),
             changed: self.changed.clone(),
             device,
-            route: self.route.name.clone(),
+            route: self.lane.route.clone(),
             bus: self.bus.clone(),
         };
         async move {
             let ended = task.print(&waiting.job, paper, instead_of, ask_first, begin_within).await;
+            drop(claim);
             Attempt { printer, waiting, ended }
         }
     }
 
     fn publish(&self, kind: EventKind) {
-        self.bus.publish(Source::Route(self.route.name.clone()), kind);
+        self.bus.publish(Source::Route(self.lane.route.clone()), kind);
+    }
+}
+
+impl Seen {
+    /// Why it reports that it cannot print.
+    fn hindered(&self) -> Option<&'static str> {
+        self.status.borrow().as_ref().and_then(hindrance)
+    }
+
+    /// Whether it is able to print, or does.
+    fn is_good(&self, now: Instant, stall: Duration) -> bool {
+        let stalled = self.busy.borrow().is_some_and(|since| since + stall <= now);
+        self.phase.borrow().why().is_none() && self.hindered().is_none() && !stalled
     }
 }
 
 impl Waiting {
     /// No printer of the route can ever print it: it must not block other jobs.
     fn never(&self) -> bool {
-        self.failures.iter().all(|failed| failed.as_ref().is_some_and(|t| t.again.is_none()))
+        let refused = |failed: &Option<FailedAttempt>| failed.as_ref().is_some_and(|t| t.again.is_none());
+        !self.failures.is_empty() && self.failures.iter().all(refused)
     }
 }
 
@@ -316,168 +403,32 @@ enum Next {
 }
 
 enum Choice {
-    Printer { printer: usize, ask_first: bool },
-    Later { why: Option<String>, at: Option<Instant> },
-}
-
-/// The context of one attempt.
-struct PrintTask {
-    store: Store,
-    changed: watch::Sender<u64>,
-    device: PrinterDevice,
-    route: String,
-    bus: Bus,
-}
-
-/// The result of a call to the printer.
-enum Sent {
-    Outcome(printers::Outcome),
-    /// The printer reported that it cannot print; nothing was begun.
-    Hindered(&'static str),
-    /// The job was cancelled or moved meanwhile.
-    NotQueued,
-    /// It could not be marked as printing, so nothing was sent.
-    NotMarked(Error),
-}
-
-impl PrintTask {
-    async fn print(
-        &self,
-        job: &SpooledJob,
-        paper: Job,
-        instead_of: Option<String>,
+    Printer {
+        printer: usize,
         ask_first: bool,
-        begin_within: Duration,
-    ) -> Ended {
-        let name = self.device.name();
-        let marked = Arc::new(AtomicBool::new(false));
-        let sent = {
-            let (store, changed, marked, name) =
-                (self.store.clone(), self.changed.clone(), marked.clone(), name.to_owned());
-            let row = job.clone();
-            let terms = Terms { begin_within, ..Terms::normal("a print job", PRINT_TIMEOUT) };
-            self.device.owned.call(terms, move |driver| {
-                Box::pin(async move {
-                    if ask_first
-                        && let Ok(status) = driver.status().await
-                        && let Some(why) = hindrance(&status)
-                    {
-                        return (Sent::Hindered(why), After::Keep);
-                    }
-                    match store.begin_job(&row, &name).await {
-                        Ok(true) => {}
-                        Ok(false) => return (Sent::NotQueued, After::Keep),
-                        Err(error) => return (Sent::NotMarked(error), After::Keep),
-                    }
-                    marked.store(true, Ordering::Release);
-                    changed.send_modify(|n| *n += 1);
-                    let outcome = driver.print(&paper).await;
-                    let after = match &outcome {
-                        printers::Outcome::Unknown(error) | printers::Outcome::Failed { error, .. } => After::of(error),
-                        _ => After::Keep,
-                    };
-                    (Sent::Outcome(outcome), after)
-                })
-            })
-        };
-        let unknown = |error: Error| JobEnd::Unknown(error.at(name).to_string());
-        let failed = |error: Error| {
-            let never = error.retry() == Retry::Never && matches!(error.kind(), Kind::Input | Kind::Unsupported);
-            Ended::Failed { why: error.at(name).to_string(), never }
-        };
-        let (end, ended) = match sent.await {
-            Ok(Sent::Hindered(why)) => return Ended::Failed { why: format!("{name}: {why}"), never: false },
-            Ok(Sent::NotQueued) => return Ended::Done,
-            Ok(Sent::Outcome(printers::Outcome::Printed(proof))) => (JobEnd::Printed(proof), Ended::Done),
-            Ok(Sent::Outcome(printers::Outcome::Accepted)) => (JobEnd::Accepted, Ended::Done),
-            Ok(Sent::Outcome(printers::Outcome::Failed { error, safe_to_retry: true })) => {
-                let ended = failed(error);
-                let why = if let Ended::Failed { why, .. } = &ended { why.clone() } else { String::new() };
-                (JobEnd::Waits(why), ended)
-            }
-            Ok(Sent::Outcome(printers::Outcome::Unknown(error) | printers::Outcome::Failed { error, .. })) => {
-                (unknown(error), Ended::Done)
-            }
-            Ok(Sent::Outcome(other)) => (JobEnd::Unknown(format!("{name}: unknown outcome: {other:?}")), Ended::Done),
-            Err(Failure::NotBegun(error)) if error.kind() == Kind::Busy => {
-                return Ended::Failed { why: format!("{name}: it is busy with another print job"), never: false };
-            }
-            Err(Failure::NotBegun(error)) => return failed(error),
-            // The mark may have been written despite the error: it is reverted.
-            Ok(Sent::NotMarked(error)) => {
-                let why = format!("{name}: it could not be marked as being printed: {error}");
-                (JobEnd::Waits(why.clone()), Ended::Failed { why, never: false })
-            }
-            Err(Failure::Ended(error) | Failure::Running(error)) if !marked.load(Ordering::Acquire) => {
-                let why = error.at(name).to_string();
-                (JobEnd::Waits(why.clone()), Ended::Failed { why, never: false })
-            }
-            Err(Failure::Ended(error) | Failure::Running(error)) => (unknown(error), Ended::Done),
-        };
-        self.mark(job, &end).await;
-        match end {
-            JobEnd::Printed(_) | JobEnd::Accepted => {
-                self.device.publish(EventKind::Printed { job: job.id.clone(), instead_of });
-            }
-            JobEnd::Unknown(why) => self.device.publish(EventKind::PrintUnknown { job: job.id.clone(), why }),
-            JobEnd::Waits(_) => {}
-        }
-        ended
-    }
-
-    /// Records the outcome of the attempt, however long that takes: until then this printer gets no other job of the
-    /// route.
-    async fn mark(&self, job: &SpooledJob, end: &JobEnd) {
-        let mut delay = MARK_AGAIN;
-        let mut reported = false;
-        loop {
-            match self.store.end_job(&job.id, job.attempt + 1, end).await {
-                Ok(_) => return,
-                Err(error) => {
-                    tracing::error!(route = %self.route, job = job.id, %error, "an outcome could not be written");
-                    if !std::mem::replace(&mut reported, true) {
-                        let kind = EventKind::StorageFailed { why: error.to_string() };
-                        self.bus.publish(Source::Route(self.route.clone()), kind);
-                    }
-                }
-            }
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(TRY_AT_LEAST_EVERY);
-        }
-    }
+        claim: Claim,
+    },
+    /// Until something changes, or until that time, with the reason unless it only waits for its turn `behind` other jobs
+    /// at a printer.
+    Later {
+        why: Option<String>,
+        at: Option<Instant>,
+        behind: Option<usize>,
+    },
 }
 
-/// The job as printed: with a notice at the top if another printer than intended prints it, and without opening a
-/// drawer there; a copy opens none either. Raw bytes are sent unchanged.
-fn paper(waiting: &Waiting, instead_of: Option<&str>, on: &str, language: Language) -> Job {
-    let content = match &waiting.content {
-        Content::Receipt(receipt) if waiting.job.copy || instead_of.is_some() => without_drawer(receipt).into(),
-        content => content.clone(),
-    };
-    let mut job = Job::new(&waiting.job.id, content);
-    job.copy = waiting.job.copy;
-    job.remark = instead_of.map(|intended| match language {
-        Language::German => format!("Gedruckt auf {on} statt auf {intended}"),
-        _ => format!("Printed on {on} instead of {intended}"),
-    });
-    job
-}
-
-fn without_drawer(receipt: &Receipt) -> Receipt {
-    let paper = receipt.items().iter().filter(|item| !matches!(item, Item::Drawer(_)));
-    paper.fold(Receipt::new(), |receipt, item| receipt.item(item.clone()))
-}
-
-/// Waits until the phase or status of a printer changes; returns its index. Changes since the last read count.
-async fn changed(seen: &mut [(watch::Receiver<Phase>, watch::Receiver<Option<Status>>)]) -> usize {
-    let mut changes: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = Vec::with_capacity(2 * seen.len());
-    for (phase, status) in seen {
+/// Waits until the phase or status of a printer changes, or whether it is busy; returns its index, and whether it may be
+/// able to print what it could not. Changes since the last read count.
+async fn changed(seen: &mut [Seen]) -> (usize, bool) {
+    let mut changes: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = Vec::with_capacity(3 * seen.len());
+    for Seen { phase, status, busy } in seen {
         changes.push(Box::pin(change(phase)));
         changes.push(Box::pin(change(status)));
+        changes.push(Box::pin(change(busy)));
     }
     poll_fn(|cx| {
         let changed = changes.iter_mut().position(|change| change.as_mut().poll(cx).is_ready());
-        changed.map_or(Poll::Pending, |at| Poll::Ready(at / 2))
+        changed.map_or(Poll::Pending, |at| Poll::Ready((at / 3, at % 3 != 2)))
     })
     .await
 }
@@ -489,21 +440,16 @@ async fn change<T>(watched: &mut watch::Receiver<T>) {
     }
 }
 
-async fn until(due: Option<Instant>) {
+/// Waits until a time, if there is one.
+pub(super) async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
 }
 
-/// How long jobs wait behind an unfinished one before they go to the next printer.
-const STALL: Duration = Duration::from_secs(15);
 /// Initial delay before a job is retried at a printer that could not print it and whose state has not changed; doubled
 /// each time.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// Maximum delay.
-const TRY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
-/// Initial delay before an outcome that could not be written is retried; doubled each time.
-const MARK_AGAIN: Duration = Duration::from_millis(250);
-/// A backstop: drivers bound their own waiting.
-const PRINT_TIMEOUT: Duration = Duration::from_secs(660);
+pub(super) const TRY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use tresen_printers::{Content, Proof};
 use super::failure::Failure;
 use super::listing::{Listed, Query};
 use super::{Origin, Store, from_json, json, time};
+use crate::spool::Jobs;
 
 /// A print job and its state; the content is read with [`Store::job_content`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,11 @@ pub struct SpooledJob {
     pub attempt: i64,
     /// An earlier attempt may be on paper; the next one is marked as a copy.
     pub copy: bool,
+    /// Which of the copies that its route prints it is, from 1. Each copy is a job of its own; the further ones have the
+    /// id of the first with `#2`, `#3` and so on.
+    pub sheet: i64,
+    /// The number of those copies.
+    pub sheets: i64,
     /// The printer it was last sent to.
     pub printer: Option<String>,
     /// The printer's proof that it is on paper.
@@ -72,6 +78,24 @@ pub struct NextJob {
     pub job: Option<(SpooledJob, Content)>,
     /// Ids of unreadable jobs, with the reason; they are now marked as [`JobState::Unreadable`].
     pub unreadable: Vec<(String, String)>,
+}
+
+/// A job to be queued, with its further copies.
+#[derive(Debug, Clone)]
+pub(crate) struct NewJob {
+    id: String,
+    route: String,
+    /// The content in its stored form.
+    content: String,
+    copies: u8,
+    origin: Origin,
+}
+
+impl NewJob {
+    pub(crate) fn new(id: &str, route: &str, content: &Content, copies: u8, origin: &Origin) -> Result<Self> {
+        let (id, route, content) = (id.to_owned(), route.to_owned(), json(content)?);
+        Ok(Self { id, route, content, copies, origin: origin.clone() })
+    }
 }
 
 /// The result of an attempt at a job.
@@ -139,22 +163,33 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::Storage`]; [`Kind::Input`] for a known id with other content or another route.
-    pub(crate) async fn queue_job(&self, id: &str, route: &str, content: &Content, origin: &Origin) -> Result<()> {
-        let (at, origin) = (self.now(), origin.clone());
-        let (id, route, content) = (id.to_owned(), route.to_owned(), text(content)?);
-        self.write(move |db| queue(db, &id, &route, &content, &at, &origin)).await
+    pub(crate) async fn queue(&self, job: NewJob) -> Result<()> {
+        let at = self.now();
+        self.write(move |db| queue(db, &job, &at)).await
     }
 
-    /// The oldest queued job of a route after position `after`, 0 for the first. Unreadable jobs are marked as such and
-    /// skipped.
-    pub(crate) async fn next_job(&self, route: &str, after: i64) -> Result<NextJob> {
+    /// Queues a single copy of a job.
+    #[cfg(test)]
+    pub(crate) async fn queue_job(&self, id: &str, route: &str, content: &Content, origin: &Origin) -> Result<()> {
+        self.queue(NewJob::new(id, route, content, 1, origin)?).await
+    }
+
+    /// The oldest queued one of these jobs of a route after position `after`, 0 for the first. Unreadable jobs are marked
+    /// as such and skipped.
+    pub(crate) async fn next_job(&self, route: &str, jobs: &Jobs, after: i64) -> Result<NextJob> {
         let route = route.to_owned();
+        let (only, but) = match jobs {
+            Jobs::Of(station) => (Some(station.clone()), "[]".to_owned()),
+            Jobs::AllBut(stations) => (None, json(stations)?),
+        };
         let next = self
             .read(move |db| {
                 let mut waiting = db.prepare_cached(&format!(
-                    "SELECT {COLUMNS}, content FROM jobs WHERE route = ?1 AND state = 'queued' AND seq > ?2 ORDER BY seq"
+                    "SELECT {COLUMNS}, content FROM jobs WHERE route = ?1 AND state = 'queued' AND seq > ?2
+                     AND (?3 IS NULL OR station = ?3)
+                     AND (station IS NULL OR station NOT IN (SELECT value FROM json_each(?4))) ORDER BY seq"
                 ))?;
-                let mut rows = waiting.query(params![route, after])?;
+                let mut rows = waiting.query(params![route, after, only, but])?;
                 let mut next = NextJob::default();
                 while let Some(row) = rows.next()? {
                     match job(row).and_then(|job| Ok((job, read(&row.get::<_, String>(CONTENT)?)?))) {
@@ -300,11 +335,19 @@ impl Store {
     /// # Errors
     /// [`Kind::Storage`].
     pub async fn open_jobs(&self) -> Result<Vec<SpooledJob>> {
-        self.read(|db| {
-            let mut open = db.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM jobs WHERE state IN ('queued', 'printing', 'unknown', 'unreadable') ORDER BY seq"
-            ))?;
-            let mut rows = open.query([])?;
+        self.jobs_in("'queued', 'printing', 'unknown', 'unreadable'").await
+    }
+
+    /// Jobs that are waiting or printing, oldest first.
+    pub(crate) async fn waiting_papers(&self) -> Result<Vec<SpooledJob>> {
+        self.jobs_in("'queued', 'printing'").await
+    }
+
+    async fn jobs_in(&self, states: &'static str) -> Result<Vec<SpooledJob>> {
+        self.read(move |db| {
+            let sql = format!("SELECT {COLUMNS} FROM jobs WHERE state IN ({states}) ORDER BY seq");
+            let mut find = db.prepare_cached(&sql)?;
+            let mut rows = find.query([])?;
             let mut jobs = Vec::new();
             while let Some(row) = rows.next()? {
                 jobs.push(job(row)?);
@@ -330,38 +373,35 @@ impl Store {
     }
 }
 
-/// Queues a job inside the caller's transaction.
-pub(super) fn queue(
-    db: &Connection,
-    id: &str,
-    route: &str,
-    content: &str,
-    at: &str,
-    origin: &Origin,
-) -> Result<(), Failure> {
-    let new = db.execute(
-        "INSERT INTO jobs (id, route, content, state, queued_at, changed_at, station, source, operator)
-         VALUES (?1, ?2, ?3, 'queued', ?4, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
-        params![id, route, content, at, origin.station, origin.source, origin.operator],
+/// Queues a job and its copies inside the caller's transaction. If the job exists, no copy is added.
+pub(super) fn queue(db: &Connection, job: &NewJob, at: &str) -> Result<(), Failure> {
+    let NewJob { id, route, content, copies, origin } = job;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO jobs (id, route, content, state, sheet, sheets, queued_at, changed_at, station, source, operator)
+         VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
     )?;
-    if new == 1 {
-        return Ok(());
+    let mut insert = |id: &str, sheet: u8| {
+        insert.execute(params![id, route, content, sheet, copies, at, origin.station, origin.source, origin.operator])
+    };
+    let taken = |id: &str| {
+        Error::new(Kind::Input, format!("print job `{id}` exists with another content or route"))
+            .hint("use a separate id for each job")
+    };
+    if insert(id, 1)? == 0 {
+        let same: bool = db.query_row(
+            "SELECT route = ?2 AND content = ?3 FROM jobs WHERE id = ?1",
+            params![id, route, content],
+            |r| r.get(0),
+        )?;
+        return if same { Ok(()) } else { Err(taken(id).into()) };
     }
-    let same: bool =
-        db.query_row("SELECT route = ?2 AND content = ?3 FROM jobs WHERE id = ?1", params![id, route, content], |r| {
-            r.get(0)
-        })?;
-    if same {
-        return Ok(());
+    for sheet in 2..=*copies {
+        let copy = format!("{id}#{sheet}");
+        if insert(&copy, sheet)? == 0 {
+            return Err(taken(&copy).into());
+        }
     }
-    Err(Error::new(Kind::Input, format!("print job `{id}` exists with another content or route"))
-        .hint("use a separate id for each job")
-        .into())
-}
-
-/// A content in its stored form.
-pub(super) fn text(content: &Content) -> Result<String> {
-    json(content)
+    Ok(())
 }
 
 fn read(text: &str) -> Result<Content, Failure> {
@@ -377,7 +417,7 @@ fn read(text: &str) -> Result<Content, Failure> {
 impl Listed for SpooledJob {
     const SQL: &'static str =
         "SELECT seq, id, route, state, attempt, copy, printer, proof, error, queued_at, changed_at,
-        station, source, operator FROM jobs WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+        station, source, operator, sheet, sheets FROM jobs WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
     fn read(row: &Row<'_>) -> std::result::Result<Self, String> {
         job(row).map_err(|e| e.to_string())
@@ -405,6 +445,8 @@ fn job(row: &Row<'_>) -> Result<SpooledJob, Failure> {
         queued_at: time(&row.get::<_, String>(9)?)?,
         changed_at: time(&row.get::<_, String>(10)?)?,
         origin: Origin::read(row, 11)?,
+        sheet: row.get(14)?,
+        sheets: row.get(15)?,
     })
 }
 
@@ -428,6 +470,7 @@ struct Version {
 }
 
 const COLUMNS: &str =
-    "seq, id, route, state, attempt, copy, printer, proof, error, queued_at, changed_at, station, source, operator";
+    "seq, id, route, state, attempt, copy, printer, proof, error, queued_at, changed_at, station, source, operator, sheet,
+     sheets";
 /// The column of `content`, when selected after [`COLUMNS`].
-const CONTENT: usize = 14;
+const CONTENT: usize = 16;

@@ -14,7 +14,7 @@ use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Operati
 
 use super::failure::Failure;
 use super::listing::{Listed, Query};
-use super::{Origin, Store, from_json, json, time};
+use super::{Origin, Store, chain, from_json, json, time};
 use crate::manager::lock;
 
 /// One line of the append-only journal.
@@ -26,7 +26,7 @@ pub struct JournalEntry {
     /// When it was written.
     pub at: Timestamp,
     /// Its kind: for a payment `intent`, `approved`, `charged`, `partial`, `not-charged`, `unknown`, `settled`; for a
-    /// sale `sale`, `tender`, `signed`, `closed`, `voided`; `epoch`, `pruned`.
+    /// sale `sale`, `tender`, `signed`, `closed`, `voided`; `lease` for a sale, a payment or a device; `epoch`, `pruned`.
     pub kind: String,
     /// The id of the payment or sale.
     pub key: String,
@@ -331,7 +331,7 @@ pub(super) fn find(db: &Connection, id: &str) -> Result<Option<StoredPayment>, F
     rows.next()?.map(stored).transpose()
 }
 
-/// Appends a line to the journal, inside the caller's transaction.
+/// Appends a line to the journal and to its chain of hashes, inside the caller's transaction.
 pub(super) fn append(
     db: &Connection,
     at: &str,
@@ -340,10 +340,13 @@ pub(super) fn append(
     body: &str,
     origin: &Origin,
 ) -> rusqlite::Result<()> {
+    let (epoch, before) = chain::end(db)?;
+    let hash = before.then(at, kind, key, body, origin);
     db.prepare_cached(
-        "INSERT INTO journal (at, kind, key, body, station, source, operator) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO journal (at, kind, key, body, station, source, operator, epoch, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
-    .execute(params![at, kind, key, body, origin.station, origin.source, origin.operator])
+    .execute(params![at, kind, key, body, origin.station, origin.source, origin.operator, epoch, hash.as_bytes()])
     .map(|_| ())
 }
 

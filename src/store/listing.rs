@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 use rusqlite::{Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Result};
 
 use super::Store;
@@ -32,7 +32,7 @@ pub struct Query<'a, T> {
 }
 
 /// One page of rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Listing<T> {
     /// The readable rows.
@@ -44,7 +44,7 @@ pub struct Listing<T> {
 }
 
 /// A row that this version cannot read. It is left unchanged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Unreadable {
     /// Its position in the listing.
@@ -86,7 +86,7 @@ impl<'a, T: Listed> IntoFuture for Query<'a, T> {
     fn into_future(self) -> Self::IntoFuture {
         let (after, limit) = (self.after, self.limit);
         Box::pin(self.store.list(move |db| {
-            let mut listing = Listing { rows: Vec::new(), unreadable: Vec::new(), next: None };
+            let mut listing = Listing::default();
             let (mut last, mut seen) = (after, 0);
             let mut query = db.prepare_cached(T::SQL)?;
             let mut rows = query.query(params![after, limit])?;
@@ -102,6 +102,12 @@ impl<'a, T: Listed> IntoFuture for Query<'a, T> {
             listing.next = (seen == limit).then_some(last);
             Ok::<_, Failure>(listing)
         }))
+    }
+}
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), unreadable: Vec::new(), next: None }
     }
 }
 

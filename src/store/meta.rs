@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use tresen_hal::Result;
 
 use super::failure::{self, sql_error};
@@ -60,13 +60,11 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, pa
 }
 
 pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str) -> rusqlite::Result<i64> {
-    let epoch = read(db)?.epoch + 1;
+    let epoch = super::outbox::last_epoch(db)?.max(read(db)?.epoch) + 1;
     set(db, "epoch", &epoch.to_string())?;
+    super::outbox::begin_epoch(db, epoch, journal_end(db)? + 1)?;
     let body = serde_json::json!({ "epoch": epoch, "why": why }).to_string();
-    db.execute(
-        "INSERT INTO journal (at, kind, key, body) VALUES (?1, 'epoch', ?2, ?3)",
-        params![at, epoch.to_string(), body],
-    )?;
+    super::journal::append(db, at, "epoch", &epoch.to_string(), &body, &super::Origin::new())?;
     Ok(epoch)
 }
 
@@ -81,6 +79,6 @@ pub(super) fn set(db: &Connection, key: &str, value: &str) -> rusqlite::Result<(
         .map(|_| ())
 }
 
-fn get(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+pub(super) fn get(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
 }

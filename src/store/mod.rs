@@ -7,13 +7,20 @@
 //!
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
+pub(crate) mod accounts;
+mod chain;
 pub(crate) mod failure;
+mod health;
 mod jobs;
 mod journal;
+mod leases;
 mod listing;
 mod lock;
 mod meta;
+mod orders;
 mod origin;
+pub(crate) mod outbox;
+pub(crate) mod reference;
 mod retention;
 mod sales;
 mod schema;
@@ -30,15 +37,23 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
-pub(crate) use jobs::{JobEnd, no_job};
+pub use accounts::{BookingState, StoredBooking};
+pub use chain::Hash;
+pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
+pub(crate) use leases::{Basis, LeaseNote};
+pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
+pub(crate) use orders::OrderPlan;
 pub use origin::Origin;
+pub use outbox::OutboxEntry;
+pub use reference::{ReferencePage, ReferenceRow, ReferenceTable};
 pub use retention::Pruned;
-pub(crate) use sales::{Closing, NewTender, Paper, changed};
+pub(crate) use sales::{Closing, NewTender, changed};
 pub use sales::{SaleState, SaleView, StoredTicket};
 
+use crate::lease::{Alarm, SteadyClock};
 use failure::Failure;
 use threads::{Opening, Reader, Writer};
 
@@ -61,8 +76,13 @@ struct Inner {
     closing: tokio::sync::Mutex<()>,
     /// Who requested the transactions that are about to be journalled, by key.
     asked_by: Mutex<HashMap<String, Origin>>,
+    /// The time of leases.
+    lease_clock: SteadyClock,
+    /// When leases have to be looked at.
+    lease_alarm: Arc<Alarm>,
     /// Attempts to pay that certainly never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
+    writes: health::Writes,
 }
 
 impl Store {
@@ -107,6 +127,8 @@ impl Store {
         let listings = Reader::start(&*runtime, "tresen-listings", path.clone()).await?;
         Ok(Self(Arc::new(Inner {
             path,
+            lease_clock: SteadyClock::new(runtime.clone()),
+            lease_alarm: Arc::default(),
             runtime,
             till: meta.till,
             opening: meta.opening,
@@ -117,6 +139,7 @@ impl Store {
             closing: tokio::sync::Mutex::new(()),
             asked_by: Mutex::default(),
             never_sent: Mutex::default(),
+            writes: health::Writes::default(),
         })))
     }
 
@@ -176,7 +199,11 @@ impl Store {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
-        self.writer()?.call(work).await
+        let began = self.0.runtime.now();
+        let written = self.writer()?.call(work).await;
+        let took = self.0.runtime.now().saturating_duration_since(began);
+        self.0.writes.done(took, &written, || self.time());
+        written
     }
 
     /// Reads one or a few rows by an index.
@@ -205,6 +232,21 @@ impl Store {
     /// The current time.
     pub(crate) fn time(&self) -> Timestamp {
         self.0.runtime.wall()
+    }
+
+    /// The time of leases, which no change of the wall clock moves.
+    pub(crate) fn lease_clock(&self) -> &SteadyClock {
+        &self.0.lease_clock
+    }
+
+    /// When leases have to be looked at.
+    pub(crate) fn lease_alarm(&self) -> &Arc<Alarm> {
+        &self.0.lease_alarm
+    }
+
+    /// 64 random bits, for jitter.
+    pub(crate) fn random(&self) -> u64 {
+        self.0.runtime.random()
     }
 
     /// The current time in its stored form.

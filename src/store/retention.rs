@@ -1,10 +1,11 @@
 //! Removal of completed records.
 
 use jiff::Timestamp;
+use rusqlite::params;
 use serde::Serialize;
 use tresen_hal::Result;
 
-use super::{Origin, Store, journal, stamp};
+use super::{Origin, Store, journal, outbox, stamp};
 
 /// The number of removed records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -24,7 +25,8 @@ impl Store {
     /// Removes records completed before `before`: print jobs that are printed, accepted, cancelled or unreadable,
     /// closed and voided sales, and decided payments that belong to no remaining sale. Open records are never removed,
     /// however old; nor is the last charge of each terminal, which recovery needs as evidence. A journal line stays as
-    /// long as its payment or sale. Numbering continues.
+    /// long as its payment or sale, and the last line always; the chain of hashes begins at it. What a configured
+    /// server has not acknowledged yet stays with everything it belongs to. Numbering continues.
     ///
     /// Which records have to be kept, and for how long, is a legal matter: export them first.
     ///
@@ -33,6 +35,7 @@ impl Store {
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned> {
         let (before, at) = (stamp(before), self.now());
         self.write(move |db| {
+            let acknowledged = outbox::may_go(db)?;
             // Numbering continues even if every closed sale is removed.
             db.execute(
                 "INSERT INTO meta (key, value) SELECT 'number', CAST(max(number) AS TEXT) FROM sales WHERE number IS NOT NULL
@@ -45,18 +48,25 @@ impl Store {
                      AND changed_at < ?1",
                     [&before],
                 )?,
-                sales: db.execute("DELETE FROM sales WHERE state IN ('closed', 'voided') AND changed_at < ?1", [&before])?,
+                sales: db.execute(
+                    "DELETE FROM sales WHERE state IN ('closed', 'voided') AND changed_at < ?1
+                     AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.key = sales.id AND journal.seq > ?2)
+                     AND NOT EXISTS (SELECT 1 FROM bookings WHERE bookings.sale = sales.id AND bookings.open)",
+                    params![before, acknowledged],
+                )?,
                 payments: db.execute(
                     "DELETE FROM intents WHERE state IN ('charged', 'not-charged', 'reversed') AND at < ?1
                      AND NOT EXISTS (SELECT 1 FROM tenders WHERE tenders.key = intents.id)
+                     AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.key = intents.id AND journal.seq > ?2)
                      AND seq NOT IN (SELECT max(seq) FROM intents WHERE state = 'charged' GROUP BY terminal)",
-                    [&before],
+                    params![before, acknowledged],
                 )?,
                 journal: db.execute(
-                    "DELETE FROM journal WHERE at < ?1
+                    "DELETE FROM journal WHERE at < ?1 AND seq <= ?2
+                     AND seq < (SELECT max(seq) FROM journal)
                      AND NOT EXISTS (SELECT 1 FROM intents WHERE intents.id = journal.key)
                      AND NOT EXISTS (SELECT 1 FROM sales WHERE sales.id = journal.key)",
-                    [&before],
+                    params![before, acknowledged],
                 )?,
             };
             if pruned != Pruned::default() {

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Currency, Error, Kind, Result, Retry};
-use tresen_printers::Content;
 
 use super::failure::Failure;
+use super::jobs::NewJob;
+use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
+use super::orders::{self, OrderPlan};
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, from_json, jobs, journal, json, time};
+use super::{Origin, Store, accounts, from_json, jobs, journal, json, outbox, time};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -98,19 +100,12 @@ pub(crate) struct NewTender {
 }
 
 /// The data written on closing.
-#[derive(Debug, Clone)]
 pub(crate) struct Closing {
     pub(crate) number: NextNumber,
     pub(crate) at: Timestamp,
-    pub(crate) paper: Option<Paper>,
-}
-
-/// A print job that is queued with a sale.
-#[derive(Debug, Clone)]
-pub(crate) struct Paper {
-    pub(crate) id: String,
-    pub(crate) route: String,
-    pub(crate) content: Content,
+    pub(crate) paper: Option<NewJob>,
+    /// Orders what is new in the same commit, on behalf of somebody.
+    pub(crate) order: Option<(OrderPlan, Origin)>,
 }
 
 /// The number of the next sale to be closed.
@@ -189,15 +184,16 @@ impl Store {
     }
 
     /// Writes the lines and the note of an open sale.
-    pub(crate) async fn change_sale(&self, rev: i64, ticket: &Ticket) -> Result<SaleView> {
+    pub(crate) async fn change_sale(&self, basis: Basis, ticket: &Ticket) -> Result<SaleView> {
         let (id, total, body, at) = (ticket.id().to_owned(), ticket.total(), Body::of(ticket)?, self.now());
         self.write(move |db| {
+            leases::admit(db, &id, &basis)?;
             let changed = db.execute(
                 "UPDATE sales SET body = ?3, minor = ?4, rev = rev + 1, changed_at = ?5
                  WHERE id = ?1 AND rev = ?2 AND state = 'open'",
-                params![id, rev, body, total.minor(), at],
+                params![id, basis.rev, body, total.minor(), at],
             )?;
-            if changed == 1 { known(db, &id) } else { Err(overtaken(db, &id, rev)?.into()) }
+            if changed == 1 { known(db, &id) } else { Err(overtaken(db, &id, basis.rev)?.into()) }
         })
         .await
     }
@@ -206,14 +202,14 @@ impl Store {
     pub(crate) async fn begin_tender(
         &self,
         id: &str,
-        rev: i64,
+        basis: Basis,
         new: NewTender,
         origin: &Origin,
     ) -> Result<(SaleView, String)> {
         let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
         let opening = self.0.opening.clone();
         self.write(move |db| {
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             let attempt: i64 =
                 db.query_row("SELECT coalesce(max(attempt), 0) + 1 FROM tenders WHERE sale = ?1", [&id], |row| {
                     row.get(0)
@@ -243,6 +239,7 @@ impl Store {
                     origin.operator
                 ],
             )?;
+            accounts::begin(db, &id, &key, &new, &at)?;
             let record = known(db, &id)?;
             if new.taken {
                 let body = json(&record.tenders.last())?;
@@ -311,10 +308,10 @@ impl Store {
     }
 
     /// Writes the result of signing.
-    pub(crate) async fn sign_sale(&self, id: &str, rev: i64, signing: &Signing) -> Result<SaleView> {
+    pub(crate) async fn sign_sale(&self, id: &str, basis: Basis, signing: &Signing) -> Result<SaleView> {
         let (id, body, at) = (id.to_owned(), json(signing)?, self.now());
         self.write(move |db| {
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             db.execute("UPDATE sales SET signature = ?2 WHERE id = ?1", [&id, &body])?;
             let record = known(db, &id)?;
             journal::append(db, &at, "signed", &id, &body, &record.origin)?;
@@ -334,17 +331,13 @@ impl Store {
     }
 
     /// Closes a paid sale under its number, and queues its receipt, in one commit.
-    pub(crate) async fn close_sale(&self, id: &str, rev: i64, closing: Closing) -> Result<SaleView> {
-        let (id, at) = (id.to_owned(), self.now());
-        let paper = match closing.paper {
-            Some(paper) => Some((paper.id, paper.route, jobs::text(&paper.content)?)),
-            None => None,
-        };
+    pub(crate) async fn close_sale(&self, id: &str, basis: Basis, closing: Closing) -> Result<SaleView> {
+        let (id, at, now) = (id.to_owned(), self.now(), basis.now);
         self.write(move |db| {
             if next_number(db)? != closing.number {
                 return Err(Error::new(Kind::Busy, "the number was assigned to another sale").into());
             }
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             db.execute(
                 "UPDATE sales SET state = 'closed', closed_at = ?2, epoch = ?3, number = ?4 WHERE id = ?1",
                 params![id, super::stamp(closing.at), closing.number.epoch, closing.number.number],
@@ -353,27 +346,42 @@ impl Store {
             if record.due.minor() != 0 || record.pending {
                 return Err(Error::new(Kind::Input, format!("sale `{id}` is not paid")).into());
             }
-            let body = json(&record.ticket)?;
-            journal::append(db, &at, "closed", &id, &body, &record.origin)?;
-            if let Some((job, route, content)) = paper {
-                jobs::queue(db, &job, &route, &content, &at, &record.origin)?;
+            accounts::book_sale(db, &id, &at)?;
+            journal::append(db, &at, "closed", &id, &outbox::whole(&record, None)?, &record.origin)?;
+            if let Some(job) = &closing.paper {
+                jobs::queue(db, job, &at)?;
             }
-            Ok(record)
+            if let Some((plan, origin)) = closing.order {
+                orders::order(db, &record, &origin, &at, plan)?;
+            }
+            let leased = leases::closed(db, &id, basis.now)?;
+            Ok((record, leased))
         })
         .await
+        .map(|(record, leased)| self.end_lease(record, leased, now))
     }
 
     /// Voids an open sale.
-    pub(crate) async fn void_sale(&self, id: &str, rev: i64, why: &str, origin: &Origin) -> Result<SaleView> {
-        let (id, at, origin) = (id.to_owned(), self.now(), origin.clone());
-        let body = json(&serde_json::json!({ "why": why }))?;
+    pub(crate) async fn void_sale(&self, id: &str, basis: Basis, why: &str, origin: &Origin) -> Result<SaleView> {
+        let (id, at, now, origin) = (id.to_owned(), self.now(), basis.now, origin.clone());
+        let why = why.to_owned();
         self.write(move |db| {
-            step(db, &id, rev, &at)?;
+            step(db, &id, &basis, &at)?;
             db.execute("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
-            journal::append(db, &at, "voided", &id, &body, &origin)?;
-            known(db, &id)
+            let record = known(db, &id)?;
+            journal::append(db, &at, "voided", &id, &outbox::whole(&record, Some(&why))?, &origin)?;
+            let leased = leases::closed(db, &id, basis.now)?;
+            Ok((record, leased))
         })
         .await
+        .map(|(record, leased)| self.end_lease(record, leased, now))
+    }
+
+    fn end_lease(&self, record: SaleView, leased: bool, now: Timestamp) -> SaleView {
+        if leased {
+            self.lease_alarm().set(now);
+        }
+        record
     }
 
     /// Records that the drawer is about to be opened for this sale; false if that was done before.
@@ -404,8 +412,10 @@ fn due(ticket: &Ticket, tenders: &[Tender]) -> Amount {
     Amount::new(due.clamp(i64::MIN.into(), i64::MAX.into()) as i64, ticket.total().currency())
 }
 
-/// Increments the revision of an open sale, if it is the one known to the caller.
-fn step(db: &Connection, id: &str, rev: i64, at: &str) -> Result<(), Failure> {
+/// Increments the revision of an open sale, if it is the one known to the caller and nobody else has it.
+fn step(db: &Connection, id: &str, basis: &Basis, at: &str) -> Result<(), Failure> {
+    leases::admit(db, id, basis)?;
+    let rev = basis.rev;
     let applied = db.execute(
         "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2 AND state = 'open'",
         params![id, rev, at],
@@ -444,7 +454,7 @@ fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
     Ok(NextNumber { epoch, number })
 }
 
-fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
+pub(super) fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
     record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")).into())
 }
 

@@ -14,7 +14,14 @@ use super::lock::{beside, own};
 ///
 /// Times are RFC 3339 with six decimals, so that they sort as text. Money is in the currency's minor unit, negative
 /// where the customer gets it back. `station`, `source` and `operator` come from the caller: [`super::Origin`].
-const MIGRATIONS: [&[&str]; 1] = [&[CORE]];
+const MIGRATIONS: [&[&str]; 1] = [&[
+    CORE,
+    super::orders::SCHEMA,
+    super::leases::SCHEMA,
+    super::outbox::SCHEMA,
+    super::reference::SCHEMA,
+    super::accounts::SCHEMA,
+]];
 
 /// Payments, journal, print jobs, sales.
 const CORE: &str = "
@@ -67,7 +74,10 @@ const CORE: &str = "
         body          TEXT NOT NULL,
         station       TEXT,
         source        TEXT,
-        operator      TEXT
+        operator      TEXT,
+        -- The epoch under which a server knows it, and the end of the chain of hashes: see `chain`.
+        epoch         INTEGER NOT NULL,
+        hash          BLOB NOT NULL
     ) STRICT;
     CREATE INDEX journal_key ON journal (key);
 
@@ -82,6 +92,9 @@ const CORE: &str = "
                       ('queued', 'printing', 'printed', 'accepted', 'unknown', 'cancelled', 'unreadable')),
         attempt       INTEGER NOT NULL DEFAULT 0,
         copy          INTEGER NOT NULL DEFAULT 0,
+        -- Which of the copies that its route prints, and their number.
+        sheet         INTEGER NOT NULL DEFAULT 1,
+        sheets        INTEGER NOT NULL DEFAULT 1,
         printer       TEXT,
         proof         TEXT,
         error         TEXT,
@@ -129,8 +142,8 @@ const CORE: &str = "
         key           TEXT NOT NULL UNIQUE,
         sale          TEXT NOT NULL REFERENCES sales (id) ON DELETE CASCADE,
         attempt       INTEGER NOT NULL,
-        kind          TEXT NOT NULL CHECK (kind IN ('card', 'cash', 'other')),
-        -- The terminal, or the vendor's own name.
+        kind          TEXT NOT NULL CHECK (kind IN ('card', 'cash', 'account', 'other')),
+        -- The terminal, the account, or the vendor's own name.
         name          TEXT NOT NULL,
         operation     TEXT NOT NULL CHECK (operation IN ('payment', 'refund', 'reversal')),
         asked         INTEGER NOT NULL,
@@ -240,6 +253,7 @@ fn migrate(db: &mut Connection, till: &str) -> rusqlite::Result<()> {
     if done == 0 {
         super::meta::set(&step, "till", till)?;
         super::meta::set(&step, "epoch", "1")?;
+        super::outbox::begin_epoch(&step, 1, 1)?;
     }
     step.pragma_update(None, "application_id", APPLICATION)?;
     step.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;

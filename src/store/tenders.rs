@@ -5,7 +5,7 @@ use tresen_hal::{Amount, Currency};
 use tresen_payment::{IntentId, Payment};
 
 use super::failure::Failure;
-use super::{Origin, from_json, journal, time};
+use super::{Origin, from_json, journal, leases, time};
 use crate::sale::{Tender, TenderKind, TenderOperation, TenderState};
 
 /// The state of an attempt according to the journal.
@@ -53,6 +53,10 @@ pub(super) fn tenders(db: &Connection, sale: &str, currency: Currency) -> Result
             _ => None,
         };
         let reversed_by = stored.as_ref().and_then(|stored| stored.reversed_by.clone());
+        let lease_ended = match &kind {
+            TenderKind::Card { .. } => leases::ended_during(db, &key)?,
+            _ => None,
+        };
         let payment = stored.and_then(|stored| stored.entry.outcome());
         let charge = payment.and_then(|payment| payment.into_charge().map(Box::new));
         tenders.push(Tender {
@@ -69,6 +73,7 @@ pub(super) fn tenders(db: &Connection, sale: &str, currency: Currency) -> Result
             why: row.get(10)?,
             charge,
             reversed_by,
+            lease_ended,
             at: time(&row.get::<_, String>(11)?)?,
             origin: Origin::read(row, 12)?,
         });

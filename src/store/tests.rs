@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 
 use super::*;
+use crate::spool::Jobs;
 use tempfile::TempDir;
 use tresen_hal::{Amount, ManualClock, SystemRuntime};
 use tresen_payment::{Charge, Intent, IntentId, Journal, NotCharged, Operation, Payment, Reason, zvt};
@@ -83,7 +84,7 @@ async fn a_listing_that_hangs_delays_neither_a_payment_nor_a_print() {
     reached.await.expect("it is in the middle");
     store.intend(&intent("sale", Operation::Payment)).await.expect("written");
     store.conclude(&IntentId("sale".into()), &charged("sale", "0417")).await.expect("written");
-    let (job, _) = store.next_job("kitchen", 0).await.expect("read").job.expect("waits");
+    let (job, _) = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits");
     assert!(store.begin_job(&job, "kitchen").await.expect("written"));
     assert_eq!(store.job("a").await.expect("read").expect("there").state, JobState::Printing);
     assert!(!listing.is_finished());
@@ -205,12 +206,12 @@ async fn a_job_that_cannot_be_read_is_marked_and_the_next_one_is_printed() {
     {
         beside.execute("UPDATE jobs SET content = ?2 WHERE id = ?1", [id, text]).expect("broken");
     }
-    let next = store.next_job("kitchen", 0).await.expect("read");
+    let next = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read");
     assert_eq!(next.job.expect("the one that can be read").0.id, "d");
     let ids: Vec<_> = next.unreadable.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(ids, ["a", "b", "c"]);
     assert!(next.unreadable[0].1.contains("version 2"), "{:?}", next.unreadable);
-    assert_eq!(store.next_job("kitchen", 0).await.expect("read").unreadable, [], "marked once");
+    assert_eq!(store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").unreadable, [], "marked once");
     let listed = store.jobs().await.expect("listed");
     let states: Vec<_> = listed.iter().map(|j| (&*j.id, j.state, j.error.is_some())).collect();
     let unreadable = JobState::Unreadable;
@@ -242,7 +243,7 @@ async fn contents_that_earlier_tills_stored_can_be_read() {
         let id = n.to_string();
         store.queue_job(&id, &id, &content("replaced"), &Origin::new()).await.expect("queued");
         till.beside().execute("UPDATE jobs SET content = ?2 WHERE id = ?1", [&*id, text]).expect("written");
-        let next = store.next_job(&id, 0).await.expect("read");
+        let next = store.next_job(&id, &Jobs::all(), 0).await.expect("read");
         assert_eq!(next.job.expect(text).1, expected, "{text}");
         assert_eq!(store.job_content(&id).await.expect("read"), Some(expected), "{text}");
     }
@@ -270,7 +271,7 @@ async fn a_content_that_is_no_text_keeps_no_other_job_waiting() {
     beside.execute("UPDATE jobs SET content = CAST(x'ff' AS TEXT) WHERE id = 'a'", []).expect("broken");
     let raw = r#"{"v":1,"raw":{"language":"escpos","bytes":"not base64"}}"#;
     beside.execute("UPDATE jobs SET content = ?1 WHERE id = 'b'", [raw]).expect("broken");
-    let next = store.next_job("kitchen", 0).await.expect("read");
+    let next = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read");
     assert_eq!(next.job.expect("the one that can be read").0.id, "c");
     let ids: Vec<_> = next.unreadable.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(ids, ["a", "b"]);
@@ -282,7 +283,7 @@ async fn a_mark_that_comes_too_late_changes_nothing() {
     let till = Till::new();
     let store = till.open().await;
     store.queue_job("a", "kitchen", &content("A"), &Origin::new()).await.expect("queued");
-    let job = async || store.next_job("kitchen", 0).await.expect("read").job.expect("waits").0;
+    let job = async || store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits").0;
     let first = job().await;
     assert!(store.begin_job(&first, "one").await.expect("written"));
     assert!(!store.begin_job(&first, "two").await.expect("written"), "it is begun already");
@@ -339,7 +340,7 @@ async fn what_is_done_and_old_is_thrown_away_and_what_is_open_never() {
     for id in ["done", "waits"] {
         store.queue_job(id, "kitchen", &content(id), &Origin::new()).await.expect("queued");
     }
-    let (done, _) = store.next_job("kitchen", 0).await.expect("read").job.expect("waits");
+    let (done, _) = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits");
     store.begin_job(&done, "kitchen").await.expect("written");
     store.end_job("done", 1, &JobEnd::Accepted).await.expect("written");
     for (id, end) in [("old", true), ("open", false), ("newest", true)] {
@@ -476,7 +477,7 @@ async fn about_to_pay(store: &Store) -> (String, String) {
     let record = store.new_sale("sale", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, None, &Origin::new()).await;
     let mut record = record.expect("opened");
     record.ticket.add(line).expect("euro");
-    let record = store.change_sale(record.rev, &record.ticket).await.expect("kept");
+    let record = store.change_sale(Basis::nameless(record.rev, store), &record.ticket).await.expect("kept");
     let new = NewTender {
         kind: crate::sale::TenderKind::Card { terminal: "counter".into() },
         operation: crate::sale::TenderOperation::Payment,
@@ -486,7 +487,8 @@ async fn about_to_pay(store: &Store) -> (String, String) {
         taken: false,
     };
     let origin = Origin::new().operator("anna");
-    let (record, key) = store.begin_tender("sale", record.rev, new, &origin).await.expect("written");
+    let (record, key) =
+        store.begin_tender("sale", Basis::nameless(record.rev, store), new, &origin).await.expect("written");
     assert_eq!((record.due, record.pending), (Amount::eur(0), true), "it counts until it is decided");
     ("sale".into(), key)
 }
@@ -505,8 +507,8 @@ async fn a_partial_approval_leaves_the_rest_open() {
     assert_eq!((record.due, record.pending), (Amount::eur(4_00), false));
     assert_eq!((record.tenders[0].asked, record.tenders[0].taken), (Amount::eur(10_00), Amount::eur(6_00)));
     let number = store.next_number().await.expect("read");
-    let closing = Closing { number, at: store.time(), paper: None };
-    let error = store.close_sale(&sale, record.rev, closing).await.expect_err("4.00 are open");
+    let closing = Closing { number, at: store.time(), paper: None, order: None };
+    let error = store.close_sale(&sale, Basis::nameless(record.rev, &store), closing).await.expect_err("4.00 are open");
     assert_eq!(error.kind(), Kind::Input, "{error}");
     assert_eq!(store.sale(&sale).await.expect("read").expect("there"), record, "nothing of it stays");
     let payment = store.payment(&id).await.expect("read").expect("there");
@@ -552,8 +554,8 @@ async fn numbers_go_on_after_everything_was_thrown_away() {
         store.new_sale("free", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, None, &origin).await.expect("new");
     let number = store.next_number().await.expect("read");
     assert_eq!((number.epoch, number.number), (1, 1));
-    let closing = Closing { number, at: store.time(), paper: None };
-    store.close_sale("free", new.rev, closing).await.expect("nothing to pay");
+    let closing = Closing { number, at: store.time(), paper: None, order: None };
+    store.close_sale("free", Basis::nameless(new.rev, &store), closing).await.expect("nothing to pay");
     let pruned = store.prune("2027-01-01T00:00:00Z".parse().expect("a time")).await.expect("pruned");
     assert_eq!(pruned.sales, 1);
     assert_eq!(store.next_number().await.expect("read").number, 2);

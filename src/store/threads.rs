@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tresen_hal::runtime::Worker;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
@@ -33,6 +33,8 @@ struct Writing {
     /// `None` once closed. Dropped in this order: the file is closed before the lock is released.
     open: Mutex<Option<(Connection, Lock)>>,
     path: Arc<Path>,
+    /// The journal's last sequence number on disk.
+    end: watch::Sender<i64>,
 }
 
 /// The values needed to open a database.
@@ -121,7 +123,8 @@ impl Writer {
         });
         let (db, lock, meta) = opened.await??;
         let open = Mutex::new(Some((db, lock)));
-        let shared = Arc::new(Writing { calls: Mutex::default(), open, path });
+        let end = watch::Sender::new(0);
+        let shared = Arc::new(Writing { calls: Mutex::default(), open, path, end });
         Ok((Self { worker, shared }, meta))
     }
 
@@ -147,6 +150,11 @@ impl Writer {
         });
         self.hand_in(Call::Apart(work));
         answered.await.map_err(|_| closed())?
+    }
+
+    /// The journal's last sequence number on disk, as of the last commit; 0 before the first.
+    pub(super) fn journal_end(&self) -> watch::Receiver<i64> {
+        self.shared.end.subscribe()
     }
 
     /// Closes the database after all earlier requests. Every later call is refused.
@@ -186,12 +194,12 @@ impl Writing {
             match call {
                 Call::Together(work) => batch.push_back(work),
                 Call::Apart(work) => {
-                    commit_all(db, &mut batch, held, &self.path);
+                    commit_all(db, &mut batch, held, self);
                     work(db, &self.path);
                 }
             }
         }
-        commit_all(db, &mut batch, held, &self.path);
+        commit_all(db, &mut batch, held, self);
     }
 
     fn close(&self) {
@@ -244,14 +252,15 @@ fn panicked() -> Error {
     Error::new(Kind::Storage, "a request to the database panicked").hint("this is a defect, please report it")
 }
 
-fn commit_all(db: &Connection, batch: &mut VecDeque<Box<dyn Work>>, lock: &mut Lock, path: &Path) {
+fn commit_all(db: &Connection, batch: &mut VecDeque<Box<dyn Work>>, lock: &mut Lock, shared: &Writing) {
     while !batch.is_empty() {
         let mut done = Vec::new();
-        let ended = transaction(db, batch, &mut done, path);
+        let ended = transaction(db, batch, &mut done, &shared.path);
         if ended.is_ok()
             && let Ok(seq) = meta::journal_end(db)
         {
             lock.reached(seq);
+            shared.end.send_if_modified(|end| std::mem::replace(end, seq) != seq);
         }
         done.into_iter().for_each(|work| work.answer(ended.as_ref().err()));
     }

@@ -29,7 +29,7 @@ pub(super) async fn diagnosed(address: &Address, error: Error) -> Error {
 
 /// What the service at the address turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     /// A second connection cannot be established.
     Nobody,
     /// The connection is accepted, but nothing is sent.
@@ -47,6 +47,20 @@ enum Answer {
 }
 
 impl Answer {
+    /// In words, as `an ESC/POS printer`.
+    pub(super) fn named(&self) -> String {
+        match self {
+            Self::Printer => "an ESC/POS printer answers".into(),
+            Self::Terminal => "a ZVT payment terminal answers".into(),
+            Self::Tls(_) => "it expects TLS".into(),
+            Self::Text(line) => format!("it says `{line}`"),
+            Self::Bytes(bytes) => format!("it says {}", hex(bytes)),
+            Self::Nobody => "nobody answers".into(),
+            Self::Silence => "nothing answers".into(),
+            Self::HangUp => "it hangs up".into(),
+        }
+    }
+
     fn hint(&self, address: &Address, error: &Error) -> Option<String> {
         let printer = is_of(address, Class::Printer);
         let plain = if is_tls(address) { " without TLS" } else { "" };
@@ -63,6 +77,9 @@ impl Answer {
             Self::Tls(hint) => hint.clone(),
             Self::Text(line) if line.starts_with("HTTP/") => {
                 format!("a web server answers{plain} on this port: `{line}`; check the port")
+            }
+            Self::Text(line) if line.starts_with("SSH-") => {
+                format!("something else answers{plain} on this port: a login by SSH, `{line}`; check the port")
             }
             Self::Text(line) => format!("something else answers{plain} on this port: `{line}`; check the port"),
             Self::Bytes(bytes) => {
@@ -88,7 +105,7 @@ const ANSWER: Duration = Duration::from_millis(1000);
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// DLE EOT 1: transmit real-time status.
-const PRINTER: &[u8] = &[0x10, 0x04, 0x01];
+pub(super) const PRINTER: &[u8] = &[0x10, 0x04, 0x01];
 /// 05 01: status enquiry without a password, so that no password can be wrong; sent twice, because a TLS server stays
 /// silent until it has the five bytes of a record header.
 const TERMINAL: &[u8] = &[0x05, 0x01, 0x00, 0x05, 0x01, 0x00];
@@ -100,21 +117,26 @@ fn is_of(address: &Address, class: Class) -> bool {
 
 async fn guess(address: &Address) -> Answer {
     let LinkKind::Tcp { host, port: Some(port) } = address.link() else { return Answer::Nobody };
-    let mut found = Answer::Silence;
     // The protocol that is not expected goes first: the expected one has just failed.
-    let questions = if is_of(address, Class::Printer) { [TERMINAL, PRINTER] } else { [PRINTER, TERMINAL] };
-    for question in questions {
-        match ask(host, *port, question).await {
+    let answer = guess_at(host, *port, !is_of(address, Class::Printer)).await;
+    if !matches!(answer, Answer::Silence | Answer::HangUp) {
+        return answer;
+    }
+    tls(address, host, *port).await.map_or(answer, Answer::Tls)
+}
+
+/// Who answers at a port, without TLS; asked like a printer first, or like a terminal.
+pub(super) async fn guess_at(host: &str, port: u16, printer_first: bool) -> Answer {
+    let mut found = Answer::Silence;
+    for question in if printer_first { [PRINTER, TERMINAL] } else { [TERMINAL, PRINTER] } {
+        match ask(host, port, question).await {
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) => return name(&bytes),
             Err(error) if error.kind() == Kind::Closed => found = Answer::HangUp,
             Err(_) => return Answer::Nobody,
         }
     }
-    match tls(address, host, *port).await {
-        Some(hint) => Answer::Tls(hint),
-        None => found,
-    }
+    found
 }
 
 /// What is received unprompted or in reply to `question`, on a separate connection; may be empty.
@@ -139,7 +161,7 @@ async fn listen(link: &impl Link, within: Duration, heard: &mut Vec<u8>) -> Resu
     }
 }
 
-fn name(bytes: &[u8]) -> Answer {
+pub(super) fn name(bytes: &[u8]) -> Answer {
     match bytes {
         // A TLS record: alert or handshake, version 3.x.
         [0x15 | 0x16, 0x03, ..] => Answer::Tls("the device expects TLS: add `tls=true`".into()),

@@ -1,34 +1,59 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use tresen::{Result, Store, SystemRuntime};
+use jiff::Timestamp;
+use serde_json::json;
+use tresen::Result;
+use tresen::api::listing;
 
 use super::listed::unreadable;
+use super::running;
+use super::when::when;
 use crate::out::Out;
 
 /// List a till's journal, one line per step, oldest first; works while the till is running
 ///
-/// Reads only. Card numbers are masked.
+/// A running till is asked; if none is running, its database is read. Card numbers are masked.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  tresen journal till.toml --since 2h
+  tresen journal till.db --key 0198f3a2-…        the steps of one payment or sale
+  tresen --json journal till.db --after 1200 --limit 100")]
 pub(crate) struct Args {
-    /// The till's database, such as till.db
+    /// The till's configuration or database, such as till.toml or till.db
     file: PathBuf,
 
     /// Only entries after this sequence number
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     after: i64,
+
+    /// Only entries of this payment or sale
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Only entries written since then: 2026-01-02, "2026-01-02 08:00", or 90m for 90 minutes ago
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    since: Option<Timestamp>,
+
+    /// At most this many; the end of the page says how to go on
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<u32>,
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let store = Store::open_read_only(&args.file, Arc::new(SystemRuntime::new())).await?;
+    let till = running::open(&running::store(&args.file)?, *out).await?;
     let mut after = Some(args.after);
     while let Some(from) = after {
-        let page = store.journal().after(from).await?;
+        let (limit, key, since) = (args.limit, args.key.clone(), args.since);
+        let page = till.journal(listing::Journal { after: from, limit, key, since }).await?;
         for line in &page.rows {
             out.answer(line, format_args!("{:>6}  {:.0}  {:<12} {}", line.seq, line.at, line.kind, line.key));
         }
         unreadable(&page.unreadable, *out);
         after = page.next;
+        if let Some(next) = after.filter(|_| args.limit.is_some()) {
+            out.answer(&json!({ "next": next }), format_args!("more with --after {next}"));
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -13,8 +13,11 @@ use crate::out::Out;
 ///
 /// A running till prints it now. If no till has the database open, the job is queued for the next start.
 #[derive(clap::Args)]
+#[command(after_long_help = "Examples:
+  tresen jobs till.toml --state unknown          which jobs may be on paper
+  tresen reprint till.toml receipt-17")]
 pub(crate) struct Args {
-    /// The till's database, such as till.db
+    /// The till's configuration or database, such as till.toml or till.db
     file: PathBuf,
 
     /// The job, as `tresen jobs` lists it
@@ -26,11 +29,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let Some(till) = running::till(&args.file).await? else {
+    let place = running::store(&args.file)?;
+    let Some(till) = running::till(&place).await? else {
         let clock = Arc::new(SystemRuntime::new());
         // Opened read-only first, so that a missing database is not created.
-        drop(Store::open_read_only(&args.file, clock.clone()).await?);
-        let store = Store::open(&args.file, clock).await?;
+        drop(Store::open_read_only(&place, clock.clone()).await?);
+        let store = Store::open(&place, clock).await?;
         store.reprint_job(&args.job).await?;
         store.close().await;
         let line = format!("{} is queued: the till prints it at its next start", args.job);

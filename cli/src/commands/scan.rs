@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     Ok(if garbled > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Driver<Event = Scan>>> {
+pub(super) async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Driver<Event = Scan>>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lines = matches!(address.link(), LinkKind::Serial { .. } | LinkKind::Tcp { .. });
     Ok(match devices::drivers().class_of(address)? {
@@ -89,7 +89,7 @@ async fn open(address: &Address, name: &str, heard: &Heard) -> Result<Box<dyn Dr
 }
 
 /// Whether the bytes look like a wrong baud rate: control characters that no code contains, or invalid UTF-8.
-fn is_garbled(bytes: &[u8]) -> bool {
+pub(super) fn is_garbled(bytes: &[u8]) -> bool {
     // FS, GS, RS, US and EOT occur in GS1 and ISO 15434 data; tabs and line ends in QR codes.
     let odd = |b: &u8| *b < 0x20 && !matches!(b, 0x04 | b'\t' | b'\r' | b'\n' | 0x1c..=0x1f);
     let is_cut = |error: std::str::Utf8Error| error.error_len().is_none();
@@ -97,7 +97,7 @@ fn is_garbled(bytes: &[u8]) -> bool {
 }
 
 /// The error for a timeout, with the likely cause.
-fn nothing(address: &Address, name: &str, heard: &Heard) -> Error {
+pub(super) fn nothing(address: &Address, name: &str, heard: &Heard) -> Error {
     let error = Error::new(Kind::Timeout, "nothing was read").at(name);
     let (count, first) = heard.so_far();
     if is_garbled(&first) {
@@ -126,7 +126,7 @@ fn nothing(address: &Address, name: &str, heard: &Heard) -> Error {
 
 /// Bytes received since the last scan.
 #[derive(Debug, Clone, Default)]
-struct Heard(Arc<(AtomicUsize, Mutex<Vec<u8>>)>);
+pub(super) struct Heard(Arc<(AtomicUsize, Mutex<Vec<u8>>)>);
 
 impl Heard {
     fn note(&self, bytes: &[u8]) {
@@ -141,7 +141,7 @@ impl Heard {
         self.0.1.lock().expect("no holder of this lock panics").clear();
     }
 
-    fn so_far(&self) -> (usize, Vec<u8>) {
+    pub(super) fn so_far(&self) -> (usize, Vec<u8>) {
         (self.0.0.load(Ordering::Relaxed), self.0.1.lock().expect("no holder of this lock panics").clone())
     }
 }

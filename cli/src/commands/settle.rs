@@ -3,11 +3,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::json;
-use tresen::api::terminal;
-use tresen::payment::{Decision, Entry, IntentId, Journal as _, Operation, Payment};
+use tresen::api::{listing, terminal};
+use tresen::payment::{Decision, Entry, IntentId, Journal as _, Payment};
 use tresen::{Amount, Error, Kind, Result, Store, SystemRuntime};
 
-use super::running;
+use super::listed::unreadable;
+use super::payments::operation;
+use super::running::{self, Till};
 use super::terminal::Journal;
 use crate::out::Out;
 
@@ -20,6 +22,10 @@ use crate::out::Out;
 /// is open.
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("outcome").args(["charged", "not_charged"]))]
+#[command(after_long_help = "Examples:
+  tresen settle --store till.toml                what is open
+  tresen settle a-17 --charged 12.50 --by Anna --reason \"slip 0417\" --store till.toml
+  tresen settle a-17 --not-charged --by Anna --reason \"no slip, acquirer asked\" --store till.toml")]
 pub(crate) struct Args {
     /// The key of the payment to decide, as listed; without it, open payments are listed
     #[arg(requires = "outcome")]
@@ -41,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT", requires = "outcome")]
     reason: Option<String>,
 
-    /// The till's database instead of the journal of `tresen pay`
+    /// The till's configuration or database, instead of the journal of `tresen pay`
     #[arg(value_name = "FILE", long = "store", conflicts_with = "journal")]
     store: Option<PathBuf>,
 
@@ -51,13 +57,12 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let file = match &args.store {
-        Some(file) => file.clone(),
+        Some(file) => running::store(file)?,
         None => args.journal.file()?,
     };
     let clock = Arc::new(SystemRuntime::new());
     let Some(key) = args.key else {
-        let store = Store::open_read_only(&file, clock).await?;
-        return list(&store, *out).await;
+        return list(&running::open(&file, *out).await?, *out).await;
     };
     let (Some(by), Some(reason)) = (args.by, args.reason) else {
         return Err(Error::new(Kind::Input, "name who decided and why: --by NAME --reason TEXT").at(&key));
@@ -99,14 +104,15 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
 }
 
 /// Lists open payments with what is known about them.
-async fn list(store: &Store, out: Out) -> Result<ExitCode> {
+async fn list(till: &Till, out: Out) -> Result<ExitCode> {
     let (mut open, mut after) = (0, Some(0));
     while let Some(from) = after {
-        let page = store.payments().after(from).await?;
-        for payment in page.rows.iter().filter(|p| p.is_open()) {
+        let page = till.payments(listing::Payments { after: from, open: true, ..Default::default() }).await?;
+        for payment in &page.rows {
             open += 1;
             tell(&payment.entry, out);
         }
+        unreadable(&page.unreadable, out);
         after = page.next;
     }
     if open == 0 {
@@ -119,11 +125,7 @@ async fn list(store: &Store, out: Out) -> Result<ExitCode> {
 
 fn tell(entry: &Entry, out: Out) {
     let intent = &entry.intent;
-    let what = match &intent.operation {
-        Operation::Payment => "payment",
-        Operation::Refund => "refund",
-        _ => "reversal",
-    };
+    let what = operation(&intent.operation);
     let known = match &entry.approved {
         None => "the terminal's answer is not known".to_owned(),
         Some(charge) => match &charge.reference {

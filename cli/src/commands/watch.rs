@@ -1,10 +1,9 @@
 use std::path::PathBuf;
 
-use tresen::api::socket;
-use tresen::{Error, Kind, Result};
+use tresen::{Event, Result};
 
 use super::running;
-use super::status::devices;
+use super::status::{devices, nobody};
 use crate::out::Out;
 
 /// Show the devices of a running till and follow its events
@@ -13,15 +12,13 @@ use crate::out::Out;
 /// Ctrl-C. Exit status: 1 if no till has the database open.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The till's database, such as till.db
+    /// The till's configuration or database, such as till.toml or till.db
     file: PathBuf,
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let Some(till) = running::till(&args.file).await? else {
-        let error = Error::new(Kind::NotFound, "no till is running here").at(socket::path(&args.file).display());
-        return Err(error.hint("is the till running, as this user, and `till.socket` not turned off?"));
-    };
+    let place = running::store(&args.file)?;
+    let till = running::till(&place).await?.ok_or_else(|| nobody(&place))?;
     let mut following = till.follow().await?;
     out.answer(&following.snapshot, devices(&following.snapshot.devices));
     loop {
@@ -33,11 +30,16 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             out.say("the till has closed");
             return Ok(());
         };
-        let more = serde_json::to_value(&event.kind).unwrap_or_default();
-        let more = match &more[event.kind.name()] {
-            serde_json::Value::Null => String::new(),
-            more => format!(" {more}"),
-        };
-        out.answer(&event, format_args!("{:.0}  {}  {}{more}", event.at, event.source, event.kind.name()));
+        tell(&event, *out);
     }
+}
+
+/// Prints an event.
+pub(super) fn tell(event: &Event, out: Out) {
+    let more = serde_json::to_value(&event.kind).unwrap_or_default();
+    let more = match &more[event.kind.name()] {
+        serde_json::Value::Null => String::new(),
+        more => format!(" {more}"),
+    };
+    out.answer(event, format_args!("{:.0}  {}  {}{more}", event.at, event.source, event.kind.name()));
 }

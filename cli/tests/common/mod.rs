@@ -33,7 +33,7 @@ impl Said {
     }
 }
 
-fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
+pub(crate) fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tresen"));
     command.args(args).env_remove("RUST_LOG").env("NO_COLOR", "1").env("COLUMNS", "100");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -123,6 +123,12 @@ impl Running {
         assert!(self.err.read(Some(text), Instant::now() + DEADLINE), "no `{text}` in {:?}", self.err.heard);
     }
 
+    /// Waits until it says something: a line on standard output that holds `text`.
+    #[track_caller]
+    pub(crate) fn says(&mut self, text: &str) {
+        assert!(self.out.read(Some(text), Instant::now() + DEADLINE), "no `{text}` in {:?}", self.out.heard);
+    }
+
     /// Waits for its end.
     pub(crate) fn end(self) -> Said {
         self.end_within(DEADLINE).unwrap_or_else(|| panic!("it does not end within {DEADLINE:?}"))
@@ -158,7 +164,12 @@ pub(crate) struct Sim {
 impl Sim {
     /// `tresen sim …` on a free port, with `--json`.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut command = command([&["sim"], args, &["--listen", "127.0.0.1:0", "--json"]].concat());
+        Self::with(&[args, &["--listen", "127.0.0.1:0"]].concat())
+    }
+
+    /// `tresen sim …` with these arguments only, and `--json`.
+    pub(crate) fn with(args: &[&str]) -> Self {
+        let mut command = command([&["sim"], args, &["--json"]].concat());
         command.stdin(Stdio::piped());
         let mut running = Running::from(command);
         let keyboard = running.child.stdin.take().expect("piped");

@@ -175,6 +175,9 @@ impl Driver for Printer {
                 if let Some(status) = self.unreported.take() {
                     return Ok(status);
                 }
+                if self.session.is_broken() {
+                    return Err(self.here(Error::new(Kind::Closed, "sending was cut short on this connection")));
+                }
                 self.pump().await.map_err(|e| e.at(&self.label))?;
             }
         })

@@ -73,12 +73,13 @@ impl Device<Cameras> {
     ///
     /// Cancel-safe: dropping the future loses no code.
     pub async fn next(&self) -> Scan {
-        self.shared.scans.next().await
+        self.shared.scans.next(&self.gate()).await
     }
 
-    /// Drops queued codes, for example when a new basket begins, and returns their number.
+    /// Drops queued codes, for example when a new basket begins, and returns their number: 0 while another caller gets
+    /// the codes.
     pub fn discard(&self) -> usize {
-        self.shared.scans.discard()
+        self.shared.scans.discard(&self.gate())
     }
 
     /// The camera's latest frame, or the first one if there is none yet.
@@ -245,7 +246,7 @@ mod tests {
         let runtime: Arc<dyn Runtime> =
             Arc::new(SimulatedRuntime::new(1, "2026-01-02T08:00:00Z".parse().expect("a timestamp")));
         let frames = Frames::default();
-        let reporter = Reporter::new(Class::Camera, "wall", Bus::new(runtime.clone()));
+        let reporter = Reporter::new(Class::Camera, "wall", "Till".into(), Bus::new(runtime.clone()));
         let mut camera = Watched {
             camera: Box::new(Wall { runtime: runtime.clone(), due: Instant::now() }),
             reader: Reader::new(reader::Options::default(), runtime).expect("no thread is needed"),

@@ -5,43 +5,44 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tresen::sale::{Checkout, Line, Sale, Sold, TenderState, Vat};
 use tresen::scanners::Symbology;
-use tresen::{Amount, Payment, Print, Receipt, SaleState};
+use tresen::printers::DrawerPin;
+use tresen::{Amount, Origin, Payment, Print, Receipt, SaleState};
 
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
 use crate::invariants::{foot, head};
 use crate::notebook::SaleNote;
+use crate::world::TERMINALS;
 
 /// One cashier. Two at one till have two customers at the same time.
 pub struct Cashier {
     name: String,
     scanner: &'static str,
     dice: Dice,
-    /// Customers who are still to come.
-    customers: u32,
-    /// Sales that were left open.
-    open: Vec<String>,
+    /// The sale that this cashier is at.
+    mine: Option<String>,
     articles: u32,
     jobs: u32,
 }
 
 impl Cashier {
-    /// A cashier who serves so many customers, with this scanner.
-    pub fn new(name: &str, scanner: &'static str, customers: u32, dice: Dice) -> Self {
-        Self { name: name.to_owned(), scanner, dice, customers, open: Vec::new(), articles: 0, jobs: 0 }
+    /// A cashier with this scanner.
+    pub fn new(name: &str, scanner: &'static str, dice: Dice) -> Self {
+        Self { name: name.to_owned(), scanner, dice, mine: None, articles: 0, jobs: 0 }
     }
 
+    /// What there is to do besides customers who wait.
     async fn step(&mut self, counter: &Counter) {
-        match self.dice.below(10) {
-            0..=5 => {
-                self.customers -= 1;
-                self.serve(counter).await;
+        match self.dice.below(6) {
+            0 => {
+                let parked = counter.world.notebook().parked.pop_front();
+                match parked {
+                    Some(id) => self.take_up(counter, &id).await,
+                    None => self.print(counter).await,
+                }
             }
-            6 | 7 => match self.open.pop() {
-                Some(id) => self.take_up(counter, &id).await,
-                None => self.print(counter).await,
-            },
-            8 => self.print(counter).await,
+            1 | 2 => self.print(counter).await,
+            3 => self.give_back_articles(counter).await,
             _ => self.look(counter).await,
         }
     }
@@ -50,28 +51,27 @@ impl Cashier {
     async fn serve(&mut self, counter: &Counter) {
         let opened = counter.call(&self.name, "opens a sale", AT_ONCE, counter.till.open_sale()).await;
         let Ok(mut sale) = opened else { return };
-        let note = SaleNote { id: sale.id().to_owned(), ..SaleNote::default() };
-        counter.world.notebook().sales.push(note);
-        self.open.push(sale.id().to_owned());
+        counter.world.notebook().begun(SaleNote::of(sale.id()));
+        self.mine = Some(sale.id().to_owned());
         for _ in 0..=self.dice.below(3) {
             self.add(counter, &mut sale).await;
             let pause = self.dice.millis(0, 3_000);
             counter.pause(pause).await;
         }
         if sale.ticket().lines().len() > 1 && self.dice.percent(15) {
-            let at = self.dice.index(sale.ticket().lines().len());
-            let name = sale.ticket().lines()[at].name.clone();
-            note_line(counter, sale.id(), &name, false);
-            if counter.call(&self.name, format_args!("takes out {name}"), AT_ONCE, sale.remove(at)).await.is_ok()
-                && let Some(note) = counter.world.notebook().sale(sale.id())
-            {
-                note.lines.remove(&name);
-                note.removed.insert(name);
+            self.take_out(counter, &mut sale).await;
+        }
+        if self.dice.percent(4) {
+            let void = sale.void("the customer has left");
+            if counter.call(&self.name, "gives the sale up", AT_ONCE, void).await.is_ok() {
+                note_voided(counter, sale.id());
+                self.mine = None;
+                return;
             }
         }
         if self.dice.percent(20) {
             counter.world.story.tell(&self.name, "parks the sale");
-            return;
+            return self.park(counter);
         }
         self.finish(counter, sale).await;
     }
@@ -107,11 +107,51 @@ impl Cashier {
         let found = counter.call(&self.name, format_args!("takes up {id}"), AT_ONCE, counter.till.sale(id)).await;
         match found {
             Ok(Some(sale)) => {
-                self.open.push(id.to_owned());
+                self.mine = Some(id.to_owned());
                 self.finish(counter, sale).await;
             }
             Ok(None) => counter.world.violated(format!("sale {id} was begun and is not found again")),
-            Err(_) => self.open.insert(0, id.to_owned()),
+            Err(_) => self.park(counter),
+        }
+    }
+
+    /// Leaves the sale to whoever takes it up.
+    fn park(&mut self, counter: &Counter) {
+        counter.world.notebook().parked.extend(self.mine.take());
+    }
+
+    /// A customer brings something back: a closed sale, in full or in part, in cash or to the card.
+    async fn give_back_articles(&mut self, counter: &Counter) {
+        let original = {
+            let notebook = counter.world.notebook();
+            let closed: Vec<_> = notebook.sales().iter().rev().filter(|n| n.number.is_some()).take(30).collect();
+            let sold: Vec<_> = closed.into_iter().filter(|note| note.original.is_none()).collect();
+            if sold.is_empty() { None } else { Some(sold[self.dice.index(sold.len())].id.clone()) }
+        };
+        let Some(original) = original else { return };
+        let what = format!("takes back {original}");
+        let opened = counter.till.open_refund(&original, Origin::new());
+        let Ok(mut sale) = counter.call(&self.name, what, AT_ONCE, opened).await else { return };
+        counter.world.notebook().count("returns");
+        let mut note = SaleNote { original: Some(original), ..SaleNote::of(sale.id()) };
+        note.lines.extend(sale.ticket().lines().iter().map(|line| (line.name.clone(), true)));
+        counter.world.notebook().begun(note);
+        self.mine = Some(sale.id().to_owned());
+        if sale.ticket().lines().len() > 1 && self.dice.percent(50) {
+            self.take_out(counter, &mut sale).await;
+        }
+        self.finish(counter, sale).await;
+    }
+
+    async fn take_out(&mut self, counter: &Counter, sale: &mut Sale) {
+        let at = self.dice.index(sale.ticket().lines().len());
+        let name = sale.ticket().lines()[at].name.clone();
+        note_line(counter, sale.id(), &name, false);
+        if counter.call(&self.name, format_args!("takes out {name}"), AT_ONCE, sale.remove(at)).await.is_ok()
+            && let Some(note) = counter.world.notebook().sale(sale.id())
+        {
+            note.lines.remove(&name);
+            note.removed.insert(name);
         }
     }
 
@@ -119,10 +159,14 @@ impl Cashier {
     async fn finish(&mut self, counter: &Counter, mut sale: Sale) {
         for _ in 0..4 {
             if counter.call(&self.name, "refreshes", AT_ONCE, sale.refresh()).await.is_err() {
-                return;
+                return self.park(counter);
             }
-            if sale.state() != SaleState::Open || sale.is_pending() || sale.open_amount().minor() <= 0 {
+            if sale.state() != SaleState::Open || sale.is_pending() || sale.open_amount().minor() == 0 {
                 break;
+            }
+            if sale.open_amount().minor() < 0 {
+                self.pay_back(counter, &mut sale).await;
+                continue;
             }
             self.pay(counter, &mut sale).await;
             if self.dice.percent(5) {
@@ -130,9 +174,18 @@ impl Cashier {
             }
         }
         if sale.state() == SaleState::Open && (sale.is_pending() || sale.open_amount().minor() != 0) {
-            return;
+            return self.park(counter);
         }
         self.close(counter, &mut sale).await;
+    }
+
+    /// The customer gets money.
+    async fn pay_back(&mut self, counter: &Counter, sale: &mut Sale) {
+        if self.dice.percent(50) {
+            return pay_out(counter, &self.name, sale).await;
+        }
+        let due = sale.open_amount();
+        self.pay_by_card(counter, sale, due).await;
     }
 
     async fn pay(&mut self, counter: &Counter, sale: &mut Sale) {
@@ -148,7 +201,7 @@ impl Cashier {
     }
 
     async fn pay_by_card(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
-        let at = if self.dice.percent(60) { "counter" } else { "bar" };
+        let at = TERMINALS[self.dice.index(TERMINALS.len())];
         let Ok(terminal) = counter.till.terminal(at) else { return };
         let what = format!("takes {amount} by card at the {at}");
         let (stop, abort) = watch::channel(false);
@@ -225,8 +278,9 @@ impl Cashier {
 
     async fn close(&mut self, counter: &Counter, sale: &mut Sale) {
         close(counter, &self.name, sale).await;
-        if sale.state() != SaleState::Open {
-            self.open.retain(|id| id != sale.id());
+        match sale.state() {
+            SaleState::Open => self.park(counter),
+            _ => self.mine = None,
         }
     }
 
@@ -236,29 +290,29 @@ impl Cashier {
             self.jobs += 1;
         }
         let id = format!("bon-{}-{:03}", self.name, self.jobs);
-        let route = if self.jobs.is_multiple_of(3) { "receipt" } else { "bons" };
+        let route = ["bons", "receipt", "belt"][self.jobs as usize % 3];
         let Ok(printer) = counter.till.printer(route) else { return };
         // Long ones, so that something can happen to them half-way; the same each time.
         let lines = (self.jobs * 7) % 60;
         let dishes = (0..lines).fold(Receipt::new().text(head(&id)), |receipt, n| receipt.text(format!("{n} Soup")));
         let receipt = dishes.text(foot(&id)).cut();
-        counter.world.notebook().jobs.entry(id.clone()).or_insert(false);
+        counter.world.notebook().job(&id, false);
         if self.dice.percent(50) {
             let what = format!("queues {id} for {route}");
             if counter.call(&self.name, what, AT_ONCE, printer.submit_as(&id, &receipt)).await.is_ok() {
-                counter.world.notebook().jobs.insert(id, true);
+                counter.world.notebook().job(&id, true);
             }
             return;
         }
         let what = format!("prints {id} at {route}");
         if let Ok(print) = counter.call(&self.name, what, PRINT, printer.print_as(&id, &receipt)).await {
-            counter.world.notebook().jobs.insert(id.clone(), true);
+            counter.world.notebook().job(&id, true);
             note_print(counter, &id, &print);
         }
     }
 
     async fn look(&mut self, counter: &Counter) {
-        match self.dice.below(3) {
+        match self.dice.below(4) {
             0 => {
                 if let Ok(terminal) = counter.till.terminal("counter") {
                     counter.call(&self.name, "asks the terminal how it is", SECONDS_61, terminal.status()).await.ok();
@@ -267,6 +321,13 @@ impl Cashier {
             1 => {
                 if let Ok(printer) = counter.till.printer("receipt") {
                     counter.call(&self.name, "asks the printer how it is", SECONDS_61, printer.status()).await.ok();
+                }
+            }
+            2 => {
+                if let Ok(printer) = counter.till.printer("front") {
+                    counter.world.notebook().drawers += 1;
+                    let kick = printer.kick_drawer(DrawerPin::default());
+                    counter.call(&self.name, "opens the drawer", SECONDS_61, kick).await.ok();
                 }
             }
             _ => {
@@ -280,10 +341,21 @@ impl Cashier {
 impl Actor for Cashier {
     fn shift<'a>(&'a mut self, counter: &'a Counter) -> Shift<'a> {
         Box::pin(async move {
-            while self.customers > 0 {
-                let pause = self.dice.millis(0, 4_000);
-                counter.pause(pause).await;
-                self.step(counter).await;
+            let world = &counter.world;
+            loop {
+                if let Some(id) = self.mine.clone() {
+                    // From before the till died.
+                    self.take_up(counter, &id).await;
+                } else if world.customers.next(world.story.time()) {
+                    self.serve(counter).await;
+                } else if world.is_open() {
+                    self.step(counter).await;
+                    let due = world.customers.due().unwrap_or(world.plan.length).saturating_sub(world.story.time());
+                    let pause = due.clamp(Duration::from_secs(1), Duration::from_secs(300));
+                    counter.pause(pause + self.dice.millis(0, 4_000)).await;
+                } else {
+                    return;
+                }
             }
         })
     }
@@ -292,10 +364,8 @@ impl Actor for Cashier {
 /// Signs, closes and prints a sale, and notes what the till said.
 pub async fn close(counter: &Counter, who: &str, sale: &mut Sale) {
     if sale.ticket().lines().is_empty() {
-        if counter.call(who, "gives the empty sale up", AT_ONCE, sale.void("nothing was sold")).await.is_ok()
-            && let Some(note) = counter.world.notebook().sale(sale.id())
-        {
-            note.voided = true;
+        if counter.call(who, "gives the empty sale up", AT_ONCE, sale.void("nothing was sold")).await.is_ok() {
+            note_voided(counter, sale.id());
         }
         return;
     }
@@ -309,7 +379,7 @@ pub async fn close(counter: &Counter, who: &str, sale: &mut Sale) {
 /// What a till does once after it has started: it goes on with the sales that were being paid.
 pub async fn resume(counter: &Counter) {
     let Some(checkout) = checkout(counter) else { return };
-    let sales = counter.world.notebook().sales.len() as u32 + 1;
+    let sales = counter.world.notebook().sales().len() as u32 + 1;
     let resumed = counter.call("THE TILL", "resumes", PRINT * sales, checkout.resume()).await;
     for (sale, sold) in resumed.into_iter().flatten() {
         if let Ok(sold) = sold {
@@ -319,11 +389,19 @@ pub async fn resume(counter: &Counter) {
 }
 
 fn checkout(counter: &Counter) -> Option<Checkout> {
-    let checkout = counter.till.checkout("receipt").ok()?;
-    Some(checkout.compose(|sale| {
-        let total = sale.ticket().total().to_string();
-        Receipt::new().text(head(sale.id())).row("Total", total).text(foot(sale.id())).cut()
-    }))
+    counter.till.checkout("receipt").ok()
+}
+
+/// How the receipts of this shop look.
+pub fn receipt(sale: &Sale) -> Receipt {
+    let total = sale.ticket().total().to_string();
+    Receipt::new().text(head(sale.id())).row("Total", total).text(foot(sale.id())).cut()
+}
+
+fn note_voided(counter: &Counter, sale: &str) {
+    if let Some(note) = counter.world.notebook().sale(sale) {
+        note.voided = true;
+    }
 }
 
 fn note_sold(counter: &Counter, sale: &Sale, sold: &Sold) {
@@ -342,26 +420,36 @@ pub async fn pay_cash(counter: &Counter, who: &str, sale: &mut Sale, given: Amou
     }
 }
 
+/// Pays out what is open, in cash, and notes what the till said.
+pub async fn pay_out(counter: &Counter, who: &str, sale: &mut Sale) {
+    offered(counter, sale.id());
+    if counter.call(who, "pays out", AT_ONCE, sale.pay_out()).await.is_ok() {
+        note_tender(counter, sale);
+    }
+}
+
 /// Notes what the till said about a print job.
 pub fn note_print(counter: &Counter, id: &str, print: &Print) {
     let mut notebook = counter.world.notebook();
     match print {
         Print::Printed { .. } => {
             notebook.count("printed");
-            notebook.printed.insert(id.to_owned());
+            notebook.printed(id);
         }
         Print::Unknown { .. } => notebook.count("parked"),
         _ => notebook.count("printing or waiting"),
     }
 }
 
-fn note_line(counter: &Counter, sale: &str, name: &str, sure: bool) {
+/// Notes a line of a sale, and whether the till said that it is there.
+pub fn note_line(counter: &Counter, sale: &str, name: &str, sure: bool) {
     if let Some(note) = counter.world.notebook().sale(sale) {
         note.lines.insert(name.to_owned(), sure);
     }
 }
 
-fn offered(counter: &Counter, sale: &str) {
+/// Notes that money was handed over, whatever is answered.
+pub fn offered(counter: &Counter, sale: &str) {
     if let Some(note) = counter.world.notebook().sale(sale) {
         note.offered += 1;
     }

@@ -6,13 +6,14 @@ use tokio::sync::watch;
 use tresen::sale::{Line, Vat};
 use tresen::{Amount, JobState, Payment, Receipt, SaleState};
 
-use crate::cashier::{AT_ONCE, PAYMENT, PRINT, close, note_print, pay_cash};
+use crate::cashier::{AT_ONCE, PAYMENT, PRINT, close, note_print, pay_cash, pay_out};
 use crate::counter::Counter;
 use crate::invariants::{self, foot, head};
 use crate::manager::{OLD, reload, reprint, settle};
 use crate::notebook::SaleNote;
 use crate::till::Setup;
 use crate::weather::clear_up;
+use crate::world::TERMINALS;
 
 /// Brings the shop to rest and checks the books; closes the till.
 pub async fn close_the_shop(counter: &Counter) {
@@ -44,9 +45,11 @@ pub async fn close_the_shop(counter: &Counter) {
 }
 
 async fn is_quiet(counter: &Counter) -> bool {
-    let Ok(books) = invariants::Books::read(counter).await else { return false };
-    let settled = books.payments.iter().all(|p| !p.entry.is_open());
-    let printed = books.jobs.iter().all(|j| matches!(j.state, JobState::Printed | JobState::Accepted));
+    counter.check().await;
+    let books = counter.books.lock().await;
+    let settled = books.open.is_empty();
+    let printed = books.jobs.values().all(|j| matches!(j.state, JobState::Printed | JobState::Accepted));
+    drop(books);
     settled && printed && counter.till.open_sales().await.is_ok_and(|open| open.is_empty())
 }
 
@@ -54,10 +57,12 @@ async fn is_quiet(counter: &Counter) -> bool {
 async fn finish_sales(counter: &Counter) {
     let Ok(open) = counter.call(WHO, "looks for open sales", AT_ONCE, counter.till.open_sales()).await else { return };
     for mut sale in open {
-        if counter.world.notebook().sale(sale.id()).is_none() {
+        if counter.world.notebook().note(sale.id()).is_none() {
             // The till died before it could say that it had opened it.
-            let note = SaleNote { id: sale.id().to_owned(), ..SaleNote::default() };
-            counter.world.notebook().sales.push(note);
+            let original = sale.ticket().original().map(str::to_owned);
+            let mut note = SaleNote { original, ..SaleNote::of(sale.id()) };
+            note.lines.extend(sale.ticket().lines().iter().map(|line| (line.name.clone(), true)));
+            counter.world.notebook().begun(note);
         }
         if sale.is_pending() {
             continue;
@@ -66,19 +71,22 @@ async fn finish_sales(counter: &Counter) {
             let due = sale.open_amount();
             pay_cash(counter, WHO, &mut sale, due).await;
         }
+        if sale.state() == SaleState::Open && sale.open_amount().minor() < 0 {
+            pay_out(counter, WHO, &mut sale).await;
+        }
         close(counter, WHO, &mut sale).await;
     }
 }
 
 /// After all that happened, a customer can pay at each terminal and gets paper on each route.
 async fn serve_new_customers(counter: &Counter) {
-    for terminal in ["counter", "bar"] {
+    for terminal in TERMINALS {
         let Ok(mut sale) = counter.call(WHO, "opens a sale", AT_ONCE, counter.till.open_sale()).await else {
             return counter.world.violated("a new customer cannot be served: no sale opens".into());
         };
-        let mut note = SaleNote { id: sale.id().to_owned(), ..SaleNote::default() };
+        let mut note = SaleNote::of(sale.id());
         note.lines.insert("Bread".into(), false);
-        counter.world.notebook().sales.push(note);
+        counter.world.notebook().begun(note);
         let line = Line::pieces("Bread", 1, Amount::eur(3_40), Vat::percent(7)).expect("it fits");
         counter.call(WHO, "adds bread", AT_ONCE, sale.add(line)).await.ok();
         let Ok(at) = counter.till.terminal(terminal) else {
@@ -92,13 +100,13 @@ async fn serve_new_customers(counter: &Counter) {
         }
         close(counter, WHO, &mut sale).await;
     }
-    for route in ["receipt", "bons", "front", "back", "kitchen"] {
+    for route in ["receipt", "bons", "front", "back", "kitchen", "belt"] {
         let (id, receipt) = (format!("last-{route}"), Receipt::new());
         let receipt = receipt.text(head(&id)).text(foot(&id)).cut();
         let Ok(printer) = counter.till.printer(route) else {
             return counter.world.violated(format!("the route {route} is gone"));
         };
-        counter.world.notebook().jobs.insert(id.clone(), false);
+        counter.world.notebook().job(&id, false);
         let print = counter.call(WHO, format_args!("prints {id}"), PRINT, printer.print_as(&id, &receipt)).await;
         match &print {
             Ok(print) if print.is_done() => note_print(counter, &id, print),

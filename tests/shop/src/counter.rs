@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tresen::{Result, Tresen};
 
-use crate::invariants;
+use crate::invariants::{self, Books};
 use crate::world::World;
 
 /// The till in one of its lives.
@@ -17,12 +17,14 @@ pub struct Counter {
     pub world: Arc<World>,
     /// The till.
     pub till: Tresen,
+    /// What the till's database holds, as of the last check.
+    pub books: Arc<tokio::sync::Mutex<Books>>,
 }
 
 /// What an actor does in one life of the till.
 pub type Shift<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Somebody, or something, that acts at the counter: a cashier, a manager, the weather; later a handheld or a server.
+/// Somebody, or something, that acts at the counter: a cashier, somebody with a handheld, a manager, the weather.
 /// What it knows outlives the till.
 pub trait Actor {
     /// Acts until its shift is over. When the till dies, the future is dropped at whatever await it has reached, and
@@ -77,7 +79,9 @@ impl Counter {
 
     /// Checks all that must hold at any moment.
     pub async fn check(&self) {
-        match invariants::at_any_time(self).await {
+        self.world.notebook().count("checks");
+        // At one moment: a check that yields in the middle would compare two moments.
+        match tokio::task::coop::unconstrained(invariants::at_any_time(self)).await {
             Ok(()) => {}
             Err(_) if self.world.is_dead() => {}
             Err(violation) => {

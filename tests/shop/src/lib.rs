@@ -13,15 +13,20 @@
 pub mod cashier;
 pub mod closing;
 pub mod counter;
+pub mod customers;
 pub mod dice;
+pub mod handheld;
 pub mod invariants;
 pub mod manager;
 pub mod notebook;
 pub mod place;
+pub mod plan;
+pub mod radio;
 pub mod run;
 pub mod story;
 pub mod till;
 pub mod weather;
 pub mod world;
 
+pub use plan::Plan;
 pub use run::{Run, run};

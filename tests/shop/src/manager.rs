@@ -16,14 +16,12 @@ use crate::till::{Setup, configure};
 /// The manager.
 pub struct Manager {
     dice: Dice,
-    /// Steps that are still to come.
-    steps: u32,
 }
 
 impl Manager {
-    /// A manager who does so much.
-    pub fn new(steps: u32, dice: Dice) -> Self {
-        Self { dice, steps }
+    /// A manager who looks in now and then.
+    pub fn new(dice: Dice) -> Self {
+        Self { dice }
     }
 
     async fn step(&mut self, counter: &Counter) {
@@ -70,13 +68,31 @@ impl Manager {
 impl Actor for Manager {
     fn shift<'a>(&'a mut self, counter: &'a Counter) -> Shift<'a> {
         Box::pin(async move {
-            while self.steps > 0 {
-                self.steps -= 1;
-                let pause = self.dice.millis(3_000, 40_000);
+            // A dozen times a shift, and at least every ten minutes.
+            let gap = (counter.world.plan.length / 12).min(Duration::from_secs(600)).as_millis() as u64;
+            loop {
+                let pause = self.dice.millis(3_000, 2 * gap);
                 counter.pause(pause).await;
+                if !counter.world.is_open() {
+                    return;
+                }
+                if self.dice.percent(60) {
+                    look_after_printers(counter);
+                }
                 self.step(counter).await;
             }
         })
+    }
+}
+
+/// Puts paper in where there is none, and shuts what is open.
+fn look_after_printers(counter: &Counter) {
+    counter.world.story.tell(WHO, "puts paper into the printers and shuts them");
+    for place in &counter.world.printers {
+        place.with(|printer| {
+            printer.load_paper();
+            printer.cover(false);
+        });
     }
 }
 

@@ -1,20 +1,32 @@
 //! What people at the counter know: what they did, and what the till told them. The invariants hold the till to it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// The notes of all people.
 #[derive(Debug, Default)]
 pub struct Notebook {
     /// Sales that were begun, oldest first.
-    pub sales: Vec<SaleNote>,
+    sales: Vec<SaleNote>,
+    places: BTreeMap<String, usize>,
+    /// Sales of which something was noted since the last check.
+    pub touched_sales: BTreeSet<String>,
     /// Print jobs besides receipts, by id, and whether the till said that it has them.
     pub jobs: BTreeMap<String, bool>,
+    /// Jobs of which something was noted since the last check.
+    pub touched_jobs: BTreeSet<String>,
     /// Jobs of which the till said that they are on paper, with proof.
     pub printed: BTreeSet<String>,
     /// How often a copy of a job was asked for.
     pub copies: BTreeMap<String, u32>,
     /// What people typed in at a terminal: its place, and the receipt.
     pub by_hand: BTreeSet<(usize, u16)>,
+    /// How often somebody had a drawer opened besides at a checkout.
+    pub drawers: u64,
+    /// Sales that were left open for anybody to go on with: parked, or their handheld was dropped.
+    pub parked: VecDeque<String>,
+    /// How long handhelds waited for a terminal, by handheld.
+    pub waits: BTreeMap<String, Vec<Duration>>,
     /// What happened how often, for the summary.
     pub counts: BTreeMap<&'static str, u64>,
 }
@@ -24,6 +36,8 @@ pub struct Notebook {
 pub struct SaleNote {
     /// Its id.
     pub id: String,
+    /// The sale that it gives back.
+    pub original: Option<String>,
     /// Lines by name, which are unique: true while the till said that it is there, false while that is not known.
     pub lines: BTreeMap<String, bool>,
     /// Lines of which the till said that they were taken out.
@@ -38,14 +52,54 @@ pub struct SaleNote {
     pub voided: bool,
 }
 
+impl SaleNote {
+    /// A sale that was begun.
+    pub fn of(id: &str) -> Self {
+        Self { id: id.to_owned(), ..Self::default() }
+    }
+}
+
 impl Notebook {
     /// Counts something.
     pub fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    /// The notes about a sale.
+    /// A sale that was begun, unless it is noted already.
+    pub fn begun(&mut self, note: SaleNote) {
+        self.touched_sales.insert(note.id.clone());
+        if !self.places.contains_key(&note.id) {
+            self.places.insert(note.id.clone(), self.sales.len());
+            self.sales.push(note);
+        }
+    }
+
+    /// All sales, oldest first.
+    pub fn sales(&self) -> &[SaleNote] {
+        &self.sales
+    }
+
+    /// The notes about a sale, for reading.
+    pub fn note(&self, id: &str) -> Option<&SaleNote> {
+        self.places.get(id).map(|at| &self.sales[*at])
+    }
+
+    /// The notes about a sale, to be changed.
     pub fn sale(&mut self, id: &str) -> Option<&mut SaleNote> {
-        self.sales.iter_mut().find(|sale| sale.id == id)
+        let at = *self.places.get(id)?;
+        self.touched_sales.insert(id.to_owned());
+        self.sales.get_mut(at)
+    }
+
+    /// A print job that is handed in, or of which the till says that it has it.
+    pub fn job(&mut self, id: &str, sure: bool) {
+        *self.jobs.entry(id.to_owned()).or_default() |= sure;
+        self.touched_jobs.insert(id.to_owned());
+    }
+
+    /// The till said that a job is on paper, with proof.
+    pub fn printed(&mut self, id: &str) {
+        self.printed.insert(id.to_owned());
+        self.touched_jobs.insert(id.to_owned());
     }
 }

@@ -1,25 +1,32 @@
 //! What happens in a run, in order and with virtual times: in words for people, and all of it for comparing two runs.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 /// The record of one run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Story(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    lines: Vec<Line>,
+    /// All lines, or the last steps in words.
+    lines: VecDeque<Line>,
+    keeps_all: bool,
+    /// How many lines there were, and the digest of all of them.
+    count: u64,
+    digest: DefaultHasher,
     /// Virtual time of the till's earlier lives.
     past: Duration,
     /// When this life began; none between two lives.
     began: Option<Instant>,
     /// Nothing is noted: the till is dead, and what its tasks still do until they are dropped does not count.
     silent: bool,
-    hidden: Vec<String>,
+    hidden: String,
 }
 
 #[derive(Debug)]
@@ -31,19 +38,29 @@ struct Line {
 }
 
 impl Story {
-    /// A story that does not mention `hidden`, such as the name of a temporary folder.
-    pub fn hiding(hidden: impl Into<String>) -> Self {
-        Self(Mutex::new(State { hidden: vec![hidden.into()], ..State::default() }))
+    /// A story that does not mention `hidden`, such as the name of a temporary folder. If it does not keep all lines, it
+    /// keeps the last steps.
+    pub fn hiding(hidden: impl Into<String>, keeps_all: bool) -> Self {
+        Self(Mutex::new(State {
+            lines: VecDeque::new(),
+            keeps_all,
+            count: 0,
+            digest: DefaultHasher::new(),
+            past: Duration::ZERO,
+            began: None,
+            silent: false,
+            hidden: hidden.into(),
+        }))
     }
 
     /// A step, for people.
     pub fn tell(&self, who: &str, what: impl fmt::Display) {
-        self.note(true, format!("{who} {what}"));
+        self.note(true, || format!("{who} {what}"));
     }
 
     /// A detail, for the comparison of two runs.
     pub fn trace(&self, what: impl fmt::Display) {
-        self.note(false, what.to_string());
+        self.note(false, || what.to_string());
     }
 
     /// Virtual time since the run began.
@@ -70,9 +87,15 @@ impl Story {
         state.began = None;
     }
 
-    /// All of it, a line each.
+    /// The lines that were kept.
     pub fn lines(&self) -> Vec<String> {
         self.state().lines.iter().map(Line::to_string).collect()
+    }
+
+    /// How many lines there were, and a digest of them with their times: equal runs have equal digests.
+    pub fn digest(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.count, state.digest.finish())
     }
 
     /// The last `count` steps in words.
@@ -82,14 +105,25 @@ impl Story {
         told[told.len().saturating_sub(count)..].to_vec()
     }
 
-    fn note(&self, told: bool, text: String) {
+    fn note(&self, told: bool, text: impl FnOnce() -> String) {
+        // Composed without the lock: what is told may look at the clock of the story.
+        let text = text();
         let mut state = self.state();
         if state.silent {
             return;
         }
-        let text = state.hidden.iter().fold(text, |text, hidden| text.replace(hidden, "…"));
+        let text = if text.contains(&state.hidden) { text.replace(&state.hidden, "…") } else { text };
         let at = state.time();
-        state.lines.push(Line { at, told, text });
+        state.count += 1;
+        (at, &text).hash(&mut state.digest);
+        if state.keeps_all {
+            state.lines.push_back(Line { at, told, text });
+        } else if told {
+            state.lines.push_back(Line { at, told, text });
+            if state.lines.len() > LAST {
+                state.lines.pop_front();
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -109,3 +143,6 @@ impl fmt::Display for Line {
         write!(f, "{:02}:{:02}:{:02}.{millis:03} {}", seconds / 3600, seconds / 60 % 60, seconds % 60, self.text)
     }
 }
+
+/// Steps that are kept of a run of which not all lines are.
+const LAST: usize = 400;

@@ -10,6 +10,7 @@ use tresen::printers::{Printer, escpos};
 use tresen::scanners::{Scanner, serial};
 use tresen::{Drivers, Error, Kind, Plan, Printers, Protocol, Result, Scanners, Terminals, Tresen};
 
+use crate::cashier::receipt;
 use crate::place::Place;
 use crate::world::{Mortal, World};
 
@@ -20,6 +21,7 @@ use crate::world::{Mortal, World};
 pub async fn open(world: &Arc<World>, seed: u64) -> Result<Tresen> {
     configure(world, Setup::Whole);
     let builder = Tresen::builder().drivers(drivers(world)?).runtime(Mortal::new(seed, world));
+    let builder = builder.checkout(|checkout| checkout.compose(receipt));
     builder.open(world.folder().join("till.toml")).await
 }
 
@@ -42,7 +44,7 @@ pub fn configure(world: &World, setup: Setup) {
     // A socket is the kernel's, which no seed repeats.
     text += "socket = false\n";
     let mut device = |section: &str, address: &str| text += &format!("[{section}]\naddress = '{address}'\n");
-    for name in ["front", "back", "kitchen"] {
+    for name in ["front", "back", "kitchen", "belt"] {
         if setup != Setup::NoKitchen || name != "kitchen" {
             device(&format!("printers.{name}"), &format!("shop-printer+tcp://{name}"));
         }
@@ -51,6 +53,7 @@ pub fn configure(world: &World, setup: Setup) {
     if setup != Setup::NoBar {
         device("terminals.bar", "shop-terminal+tcp://bar");
     }
+    device("terminals.terrace", "shop-terminal+tcp://terrace?commit=keeps&partial=true");
     device("scanners.hand", "shop-scanner+tcp://hand");
     device("scanners.belt", "shop-scanner+tcp://belt");
     let receipt = if setup == Setup::Swapped { "[\"back\", \"front\"]" } else { "[\"front\", \"back\"]" };

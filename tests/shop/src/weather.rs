@@ -9,26 +9,30 @@ use tresen::payment::zvt::sim::{Misbehaviour, Side};
 
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
+use crate::plan::Plan;
 use crate::world::World;
 
 /// The weather.
 pub struct Weather {
     dice: Dice,
-    /// Events that are still to come.
-    events: u32,
+    /// The time between two events, on average.
+    gap: Duration,
 }
 
 impl Weather {
-    /// So many events.
-    pub fn new(events: u32, dice: Dice) -> Self {
-        Self { dice, events }
+    /// So many mishaps as the plan wants, and between none and twice as many by the dice.
+    pub fn new(plan: &Plan, mut dice: Dice) -> Self {
+        let gap = plan.length / plan.faults.max(1);
+        let gap = [gap / 2, gap, gap * 4][dice.index(3)];
+        Self { dice, gap }
     }
 
     fn event(&mut self, world: &World) {
         let dice = &mut self.dice;
-        let printer = &world.printers[dice.index(3)];
-        let terminal = &world.terminals[dice.index(2)];
-        match dice.below(12) {
+        let printer = &world.printers[dice.index(world.printers.len())];
+        let terminal = &world.terminals[dice.index(world.terminals.len())];
+        world.notebook().count("faults");
+        match dice.below(if world.radios.is_empty() { 12 } else { 16 }) {
             0 => {
                 let lines = dice.below(20) as u32;
                 tell(world, format_args!("leaves {lines} lines of paper in {}", printer.name()));
@@ -87,6 +91,17 @@ impl Weather {
                 tell(world, format_args!("fills the disk ({how})"));
                 fill_disk(world, how);
             }
+            12..=14 => {
+                let (radio, long) = (&world.radios[dice.index(world.radios.len())], dice.millis(500, 60_000));
+                tell(world, format_args!("carries {} out of range for {long:?}", radio.name()));
+                radio.carry_away(world.story.time() + long);
+            }
+            15 => {
+                let radio = &world.radios[dice.index(world.radios.len())];
+                tell(world, format_args!("drops {}", radio.name()));
+                world.notebook().count("handhelds dropped");
+                radio.drop_it(world.story.time() + dice.millis(60_000, 600_000));
+            }
             _ => {
                 // Only the bar's terminal is used by others, too.
                 let amount = Amount::eur(90_00 + dice.below(1_000) as i64);
@@ -105,10 +120,12 @@ impl Actor for Weather {
     fn shift<'a>(&'a mut self, counter: &'a Counter) -> Shift<'a> {
         Box::pin(async move {
             let world: &Arc<World> = &counter.world;
-            while self.events > 0 {
-                self.events -= 1;
-                let pause = self.dice.millis(200, 8_000);
+            loop {
+                let pause = self.dice.millis(200, 2 * self.gap.as_millis() as u64);
                 counter.pause(pause).await;
+                if !world.is_open() {
+                    return;
+                }
                 self.event(world);
                 counter.check().await;
                 let pause = self.dice.millis(0, 10_000);
@@ -141,6 +158,7 @@ pub fn clear_up(world: &World) {
         place.trouble(0);
         place.cut();
     }
+    world.radios.iter().for_each(|radio| radio.carry_away(Duration::ZERO));
     free_disk(world);
 }
 

@@ -14,9 +14,13 @@ use tresen::printers::{self, escpos};
 use tresen::scanners::serial;
 use tresen::{Clock, Result, Runtime};
 
+use crate::customers::Customers;
 use crate::dice::Dice;
+use crate::invariants::paper::Rolls;
 use crate::notebook::Notebook;
 use crate::place::Place;
+use crate::plan::Plan;
+use crate::radio::Radio;
 use crate::story::Story;
 
 /// A printer at its place.
@@ -30,31 +34,40 @@ pub type ScannerPlace = Place<serial::sim::Simulator>;
 pub struct World {
     /// What happens.
     pub story: Story,
-    /// Three printers.
+    /// How long the run is and how much happens.
+    pub plan: Plan,
+    /// Four printers, of which the last is one that people wear at their belt.
     pub printers: Vec<Arc<PrinterPlace>>,
-    /// Two payment terminals.
+    /// Three payment terminals.
     pub terminals: Vec<Arc<TerminalPlace>>,
     /// Two scanners.
     pub scanners: Vec<Arc<ScannerPlace>>,
+    /// The ways from the handhelds to the till.
+    pub radios: Vec<Arc<Radio>>,
+    /// Who is still to be served.
+    pub customers: Customers,
     /// What people know.
     notebook: Mutex<Notebook>,
+    /// What came out of the printers.
+    rolls: Mutex<Rolls>,
     folder: tempfile::TempDir,
     dead: AtomicBool,
     death: Mutex<Death>,
     violation: Mutex<Option<String>>,
 }
 
-/// Where the till dies.
+/// When the till dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fuse {
     /// It does not.
     Never,
-    /// After it has asked so often for time, ids or random numbers, which it does before each write.
-    Call(u64),
-    /// After so many chunks have passed on its links.
-    Chunk(u64),
     /// After this time.
     Time(Duration),
+    /// After this time, and once it has asked so often for time, ids or random numbers, which it does before each
+    /// write.
+    Call(Duration, u64),
+    /// After this time, and once so many chunks have passed on its links.
+    Chunk(Duration, u64),
 }
 
 #[derive(Default)]
@@ -68,43 +81,23 @@ struct Death {
 
 impl World {
     /// A shop that has just been furnished.
-    pub fn new(dice: &mut Dice) -> Arc<Self> {
+    pub fn new(plan: &Plan, dice: &mut Dice) -> Arc<Self> {
         let folder = tempfile::tempdir_in(fast_folder()).expect("a temporary folder");
-        let printer = |name: &str, dice: &mut Dice, faults: escpos::sim::Faults| {
-            let device = escpos::sim::Simulator::new(printers::Profile::epson_tm_m30()).with_faults(faults);
-            Place::new(name, device, dice.fork(), true)
+        let handhelds = match dice.below(4) {
+            0 => 0,
+            1 => plan.handhelds,
+            _ => dice.below(u64::from(plan.handhelds / 3) + 1) as u32,
         };
-        let mut slow = escpos::sim::Faults::default();
-        slow.line = Some(escpos::sim::Line { bytes_per_second: 1_920, buffer: 256 });
-        let mut simple = escpos::sim::Faults::default();
-        (simple.no_clear, simple.no_process_id) = (true, true);
-        let printers = vec![
-            printer("front", dice, Default::default()),
-            printer("back", dice, slow),
-            printer("kitchen", dice, simple),
-        ];
-        let terminals = (0..2).map(|n| {
-            let profile = zvt::sim::Profile {
-                terminal_id: format!("6000000{}", n + 1),
-                commit: if n == 0 { zvt::Commit::Keeps } else { zvt::Commit::Reverses },
-                finishes_alone: dice.percent(50),
-                pace: dice.millis(50, 1_500),
-                ..zvt::sim::Profile::default()
-            };
-            let device = zvt::sim::Simulator::new(profile);
-            Place::new(["counter", "bar"][n], device, dice.fork(), true)
-        });
-        let terminals = terminals.collect();
-        let scanner = |name: &str, dice: &mut Dice| {
-            Place::new(name, serial::sim::Simulator::new(serial::sim::Settings::default()), dice.fork(), false)
-        };
-        let scanners = vec![scanner("hand", dice), scanner("belt", dice)];
         Arc::new(Self {
-            story: Story::hiding(folder.path().display().to_string()),
-            printers,
-            terminals,
-            scanners,
+            story: Story::hiding(folder.path().display().to_string(), plan.keeps_lines),
+            plan: plan.clone(),
+            printers: printers(dice),
+            terminals: terminals(dice),
+            scanners: ["hand", "belt"].into_iter().map(|name| scanner(name, dice)).collect(),
+            radios: (0..handhelds).map(|n| Radio::new(format!("handheld {}", n + 1), dice.fork())).collect(),
+            customers: Customers::of(plan, dice),
             notebook: Mutex::default(),
+            rolls: Mutex::default(),
             folder,
             dead: AtomicBool::new(false),
             death: Mutex::default(),
@@ -127,6 +120,16 @@ impl World {
         self.notebook.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What came out of the printers.
+    pub fn rolls(&self) -> MutexGuard<'_, Rolls> {
+        self.rolls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether customers may still come.
+    pub fn is_open(&self) -> bool {
+        self.story.time() < self.plan.length
+    }
+
     /// Says that something is as it must never be. The first time counts.
     pub fn violated(&self, what: String) {
         if self.is_dead() {
@@ -142,19 +145,35 @@ impl World {
         self.violation.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A life begins, and ends at `fuse`. Call it within its runtime.
-    pub fn begin(&self, fuse: Fuse) {
+    /// A life begins. Call it within its runtime.
+    pub fn begin(&self) {
         let past = self.story.time();
         self.dead.store(false, Ordering::Release);
-        *self.death() = Death {
-            calls: if let Fuse::Call(n) = fuse { Some(n) } else { None },
-            chunks: if let Fuse::Chunk(n) = fuse { Some(n) } else { None },
-            ..Death::default()
-        };
+        *self.death() = Death::default();
         self.story.begin();
         self.printers.iter().for_each(|place| place.begin(past));
         self.terminals.iter().for_each(|place| place.begin(past));
         self.scanners.iter().for_each(|place| place.begin(past));
+        self.radios.iter().for_each(|radio| radio.begin());
+    }
+
+    /// Has the till die at `fuse`, from now on.
+    pub async fn light(&self, fuse: Fuse) {
+        match fuse {
+            Fuse::Never => {}
+            Fuse::Time(after) => {
+                tokio::time::sleep(after).await;
+                self.kill();
+            }
+            Fuse::Call(after, calls) => {
+                tokio::time::sleep(after).await;
+                self.death().calls = Some(calls);
+            }
+            Fuse::Chunk(after, chunks) => {
+                tokio::time::sleep(after).await;
+                self.death().chunks = Some(chunks);
+            }
+        }
     }
 
     /// After the till's tasks are gone: devices see their connections end, and the database is what it was at the
@@ -227,6 +246,42 @@ impl World {
     }
 }
 
+fn printers(dice: &mut Dice) -> Vec<Arc<PrinterPlace>> {
+    let mut place = |name: &str, faults: escpos::sim::Faults| {
+        let device = escpos::sim::Simulator::new(printers::Profile::epson_tm_m30()).with_faults(faults);
+        Place::new(name, device, dice.fork(), true)
+    };
+    let slow = |bytes_per_second| {
+        let mut slow = escpos::sim::Faults::default();
+        slow.line = Some(escpos::sim::Line { bytes_per_second, buffer: 256 });
+        slow
+    };
+    let mut simple = escpos::sim::Faults::default();
+    (simple.no_clear, simple.no_process_id) = (true, true);
+    let front = place("front", Default::default());
+    front.with(|printer| printer.attach_drawer(true));
+    vec![front, place("back", slow(1_920)), place("kitchen", simple), place("belt", slow(3_840))]
+}
+
+fn terminals(dice: &mut Dice) -> Vec<Arc<TerminalPlace>> {
+    let commits = [zvt::Commit::Keeps, zvt::Commit::Reverses, zvt::Commit::Keeps];
+    let terminal = |(n, name): (usize, &&str)| {
+        let profile = zvt::sim::Profile {
+            terminal_id: format!("6000000{}", n + 1),
+            commit: commits[n],
+            finishes_alone: dice.percent(50),
+            pace: dice.millis(50, 1_500),
+            ..zvt::sim::Profile::default()
+        };
+        Place::new(name, zvt::sim::Simulator::new(profile), dice.fork(), true)
+    };
+    TERMINALS.iter().enumerate().map(terminal).collect()
+}
+
+fn scanner(name: &str, dice: &mut Dice) -> Arc<ScannerPlace> {
+    Place::new(name, serial::sim::Simulator::new(serial::sim::Settings::default()), dice.fork(), false)
+}
+
 /// One step less to go; true if that was the last.
 fn burns(left: &mut Option<u64>) -> bool {
     match left {
@@ -297,5 +352,7 @@ fn fast_folder() -> PathBuf {
 
 /// The files of the database that matter; `-shm` is harmless.
 const NAMES: [&str; 4] = ["till.db", "till.db-wal", "till.db-shm", "till.db.lock"];
+/// The payment terminals by name. Only that at the bar is used by others, too.
+pub const TERMINALS: [&str; 3] = ["counter", "bar", "terrace"];
 /// When the shop opens.
 const OPENED: &str = "2026-03-02T07:00:00Z";

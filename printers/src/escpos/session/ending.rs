@@ -117,5 +117,22 @@ mod tests {
         // Timing::stall.
         assert_eq!(ended, Some((20, Kind::Timeout)));
         assert!(session.is_broken());
+        assert_eq!(session.poll_timeout(), None, "nothing is due on it any more");
+    }
+
+    /// The caller left while the printer took nothing: the deadline of that piece must not come back for ever.
+    #[test]
+    fn a_broken_session_that_is_idle_has_no_deadline() {
+        let start = Instant::now();
+        let overrides = Overrides { status: Some(false), ..Overrides::default() };
+        let mut session = Session::new(Options { overrides, ..Options::default() }, 0, start);
+        session.begin(Call::Open, start);
+        session.begin(Call::Raw(b"text"), start);
+        assert!(session.poll_transmit(start).is_some());
+        assert!(session.poll_timeout().is_some());
+        session.abandon();
+        assert!(session.is_broken());
+        session.handle_input(b"\x12", start);
+        assert_eq!(session.poll_timeout(), None);
     }
 }

@@ -308,6 +308,10 @@ impl Session {
 
     /// When to call [`Session::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
+        // Nothing more happens on a broken connection; a deadline that stays in the past would keep its caller busy.
+        if self.broken && self.running.is_none() {
+            return None;
+        }
         let limit = self.running.map(|r| r.since + r.limit);
         let step = if self.is_sending() { self.stalled() } else { self.deadline() };
         [limit, step].into_iter().flatten().min()

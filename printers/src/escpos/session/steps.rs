@@ -133,7 +133,7 @@ impl Session {
         let from = self.since.max(self.sent_at);
         let patience = self.patience();
         let Some(step) = self.active else {
-            return self.recheck.then(|| self.asked_at.map(|at| at + self.options.timing.answer)).flatten();
+            return self.recheck_at();
         };
         Some(match step {
             Step::Condition => self.wait_until?,
@@ -170,12 +170,14 @@ impl Session {
         self.out.push_back(bytes.into());
     }
 
-    /// Whether to request the status while idle: the last thing received answered no request.
     fn must_recheck(&self, now: Instant) -> bool {
-        self.recheck
-            && !self.broken
-            && self.asked_at.is_some_and(|at| now >= at + self.options.timing.answer)
-            && self.capabilities.status.is_yes()
+        self.recheck_at().is_some_and(|at| now >= at)
+    }
+
+    /// When to request the status while idle: the last thing received answered no request.
+    fn recheck_at(&self) -> Option<Instant> {
+        let due = self.recheck && !self.broken && self.capabilities.status.is_yes();
+        self.asked_at.filter(|_| due).map(|at| at + self.options.timing.answer)
     }
 
     fn enter(&mut self, step: Step, now: Instant) {

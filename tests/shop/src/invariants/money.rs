@@ -1,76 +1,192 @@
 //! Money: the journal and the terminals' ledgers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tresen::payment::Operation;
 use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Kind, State, Transaction};
 use tresen::{Payment, StoredPayment};
 
+use super::books::News;
 use super::{Books, Held};
 use crate::counter::Counter;
 
-/// A payment that is charged stands at its terminal, exactly once, with its amount; or it was taken back.
-pub fn charged_is_in_the_ledger_once(counter: &Counter, books: &Books) -> Held {
-    let mut claimed = Vec::new();
-    for payment in &books.payments {
-        let Some(charge) = charge(payment) else { continue };
-        let (key, terminal) = (&payment.entry.intent.id.0, &payment.entry.intent.terminal);
+/// A receipt of a terminal, by the terminal's place.
+type Slip = (usize, u16);
+
+/// What the terminals have stored, and what the journal says of it.
+#[derive(Default)]
+pub(super) struct Ledgers {
+    /// As last seen.
+    entries: Vec<Vec<Transaction>>,
+    by_receipt: BTreeMap<Slip, Vec<usize>>,
+    /// The payment that is charged under a receipt.
+    claimed: BTreeMap<Slip, String>,
+    /// Payments whose approval names a receipt.
+    approved: BTreeMap<Slip, BTreeSet<String>>,
+    /// Reversals of a receipt that are charged or may be.
+    reversals: BTreeMap<Slip, BTreeSet<String>>,
+    /// Transactions that stand and that no payment claims, by terminal.
+    unclaimed: Vec<BTreeSet<usize>>,
+}
+
+/// A payment that is charged stands at its terminal exactly once, or was taken back; what stands there is charged or open
+/// in the journal; what was acknowledged was journalled before.
+///
+/// # Errors
+/// What does not hold.
+pub(super) fn hold(counter: &Counter, books: &mut Books, news: &News) -> Held {
+    let mut changed = books.ledgers.look(counter);
+    let mut due = claim(counter, books, news, &mut changed)?;
+    for &(at, index) in &changed {
+        due.extend(books.ledgers.claimed.get(&(at, books.ledgers.entries[at][index].receipt)).cloned());
+    }
+    for key in &due {
+        stands_once(counter, books, key)?;
+    }
+    let by_hand = counter.world.notebook().by_hand.clone();
+    for &(at, index) in &changed {
+        let ledgers = &mut books.ledgers;
+        let transaction = &ledgers.entries[at][index];
+        let slip = (at, transaction.receipt);
+        let stands = transaction.state == State::Stored
+            || (transaction.state == State::Reversed
+                && transaction.code == 0
+                && matches!(transaction.kind, Kind::Payment));
+        if stands && !by_hand.contains(&slip) && !ledgers.claimed.contains_key(&slip) {
+            ledgers.unclaimed[at].insert(index);
+        } else {
+            ledgers.unclaimed[at].remove(&index);
+        }
+        acknowledged_is_journalled(counter, books, (at, index), &by_hand)?;
+    }
+    stored_is_in_the_journal(counter, books)
+}
+
+impl Ledgers {
+    /// Reads the ledgers; returns what changed.
+    fn look(&mut self, counter: &Counter) -> BTreeSet<(usize, usize)> {
+        let places = &counter.world.terminals;
+        self.entries.resize_with(places.len(), Vec::new);
+        self.unclaimed.resize_with(places.len(), BTreeSet::new);
+        let mut changed = BTreeSet::new();
+        for (at, place) in places.iter().enumerate() {
+            place.with(|terminal| {
+                for (index, now) in terminal.ledger().entries().iter().enumerate() {
+                    match self.entries[at].get_mut(index) {
+                        Some(seen) if seen == now => continue,
+                        Some(seen) => *seen = now.clone(),
+                        None => {
+                            self.entries[at].push(now.clone());
+                            self.by_receipt.entry((at, now.receipt)).or_default().push(index);
+                        }
+                    }
+                    changed.insert((at, index));
+                }
+            });
+        }
+        changed
+    }
+}
+
+/// Takes the payments that changed into the index; returns those that are charged now, or that a reversal concerns.
+fn claim(
+    counter: &Counter,
+    books: &mut Books,
+    news: &News,
+    changed: &mut BTreeSet<(usize, usize)>,
+) -> Result<BTreeSet<String>, String> {
+    let Books { payments, ledgers, .. } = books;
+    let mut due = BTreeSet::new();
+    for (key, payment) in news.payments.iter().filter_map(|key| payments.get_key_value(key)) {
+        let name = &payment.entry.intent.terminal;
+        let Some(at) = counter.world.terminals.iter().position(|place| place.name() == name) else {
+            return Err(format!("payment {key} is one of the terminal {name}, which the shop does not have"));
+        };
+        let told = payment.entry.approved.as_ref().and_then(|charge| charge.receipt_number.clone());
+        if let Some(receipt) = told.and_then(|receipt| receipt.parse().ok()) {
+            ledgers.approved.entry((at, receipt)).or_default().insert(key.clone());
+        }
+        if let Operation::Reversal { reference } = &payment.entry.intent.operation
+            && let Some(receipt) = reference.field("receipt").and_then(|receipt| receipt.parse().ok())
+        {
+            let reversals = ledgers.reversals.entry((at, receipt)).or_default();
+            if payment.entry.is_open() || charge(payment).is_some() {
+                reversals.insert(key.clone());
+            } else {
+                reversals.remove(key);
+            }
+            due.extend(ledgers.claimed.get(&(at, receipt)).cloned());
+        }
+        if charge(payment).is_none() {
+            continue;
+        }
         let Some(receipt) = receipt(payment) else {
             return Err(format!("payment {key} is charged without a receipt number"));
         };
-        let ledger = ledger(counter, terminal);
-        let stands = |t: &&Transaction| {
-            t.receipt == receipt
-                && (t.state == State::Stored || (t.state == State::Reversed && matches!(t.kind, Kind::Payment)))
-        };
-        let found: Vec<_> = ledger.iter().filter(stands).collect();
-        let [found] = found[..] else {
-            return Err(format!(
-                "payment {key} is charged under receipt {receipt}, of which the ledger of {terminal} has {found:?}"
-            ));
-        };
-        if found.amount != charge {
-            return Err(format!("payment {key} is charged with {charge}, the ledger of {terminal} has {found:?}"));
+        if let Some(other) = ledgers.claimed.insert((at, receipt), key.clone())
+            && other != *key
+        {
+            return Err(format!("payment {key} is charged under receipt {receipt} of {name}, as is {other}"));
         }
-        if found.state == State::Reversed && !is_reversed(payment, books) {
-            return Err(format!("payment {key} is charged, the terminal {terminal} has taken it back: {found:?}"));
-        }
-        if claimed.contains(&(terminal, receipt)) {
-            return Err(format!("payment {key} is charged under receipt {receipt} of {terminal}, as is another one"));
-        }
-        claimed.push((terminal, receipt));
+        due.insert(key.clone());
+        changed.extend(ledgers.by_receipt.get(&(at, receipt)).into_iter().flatten().map(|index| (at, *index)));
+    }
+    Ok(due)
+}
+
+fn stands_once(counter: &Counter, books: &Books, key: &str) -> Held {
+    let Some((payment, charge)) = books.payments.get(key).and_then(|p| Some((p, charge(p)?))) else { return Ok(()) };
+    let terminal = &payment.entry.intent.terminal;
+    let (Some(at), Some(receipt)) =
+        (counter.world.terminals.iter().position(|place| place.name() == terminal), receipt(payment))
+    else {
+        return Ok(());
+    };
+    let ledgers = &books.ledgers;
+    let stands = |t: &&Transaction| {
+        t.state == State::Stored || (t.state == State::Reversed && matches!(t.kind, Kind::Payment))
+    };
+    let there = ledgers.by_receipt.get(&(at, receipt)).into_iter().flatten().map(|index| &ledgers.entries[at][*index]);
+    let found: Vec<_> = there.filter(stands).collect();
+    let [found] = found[..] else {
+        return Err(format!(
+            "payment {key} is charged under receipt {receipt}, of which the ledger of {terminal} has {found:?}"
+        ));
+    };
+    if found.amount != charge {
+        return Err(format!("payment {key} is charged with {charge}, the ledger of {terminal} has {found:?}"));
+    }
+    let reversed = ledgers.reversals.get(&(at, receipt)).is_some_and(|reversals| !reversals.is_empty());
+    if found.state == State::Reversed && !reversed {
+        return Err(format!("payment {key} is charged, the terminal {terminal} has taken it back: {found:?}"));
     }
     Ok(())
 }
 
 /// What stands at a terminal is charged in the journal, or open there: no money moves unseen.
-pub fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
+fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
     for (at, place) in counter.world.terminals.iter().enumerate() {
-        let mut open: Vec<&StoredPayment> =
-            books.payments.iter().filter(|p| p.entry.is_open() && p.entry.intent.terminal == place.name()).collect();
+        let mut unclaimed: Vec<_> = books.ledgers.unclaimed[at].iter().map(|i| &books.ledgers.entries[at][*i]).collect();
+        if unclaimed.is_empty() {
+            continue;
+        }
+        let mut open: Vec<&StoredPayment> = books.open.iter().filter_map(|key| books.payments.get(key)).collect();
+        open.retain(|p| p.entry.intent.terminal == place.name());
         // The largest first, so that a part does not take an open payment from a whole.
-        let mut unclaimed = unclaimed_of(counter, at, books);
         unclaimed.sort_by_key(|t| std::cmp::Reverse(t.amount.minor()));
         for transaction in unclaimed {
-            let fits = |p: &&StoredPayment| {
-                let asked = p.entry.intent.amount;
-                match (&p.entry.intent.operation, transaction.kind) {
-                    (Operation::Payment, Kind::Payment) => transaction.amount.minor() <= asked.minor(),
-                    (Operation::Reversal { .. }, Kind::Reversal(_)) => transaction.amount == asked,
-                    _ => false,
-                }
-            };
             // The smallest open payment that it may be.
-            let found =
-                open.iter().enumerate().filter(|(_, p)| fits(p)).min_by_key(|(_, p)| p.entry.intent.amount.minor());
-            let Some((found, _)) = found else {
-                let near: Vec<_> = books
-                    .payments
-                    .iter()
-                    .filter(|p| p.entry.intent.amount == transaction.amount && p.entry.intent.terminal == place.name())
-                    .map(|p| (&p.entry.intent.id.0, p.entry.outcome()))
-                    .collect();
+            let found = open.iter().enumerate().filter(|(_, p)| may_be(p, transaction));
+            let Some((found, _)) = found.min_by_key(|(_, p)| p.entry.intent.amount.minor()) else {
+                let same = |p: &&StoredPayment| {
+                    p.entry.intent.amount == transaction.amount && p.entry.intent.terminal == place.name()
+                };
+                let near: Vec<_> = books.payments.values().filter(same).collect();
+                let near: Vec<_> = near.iter().map(|p| (&p.entry.intent.id.0, p.entry.outcome())).collect();
                 return Err(format!(
-                    "{} has charged {transaction:?}, which the journal neither has nor has open; of this amount it has {near:?}",
+                    "{} has charged {transaction:?}, which the journal neither has nor has open; of this amount it has \
+                     {near:?}",
                     place.name()
                 ));
             };
@@ -80,40 +196,59 @@ pub fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
     Ok(())
 }
 
+fn may_be(open: &StoredPayment, transaction: &Transaction) -> bool {
+    let asked = open.entry.intent.amount;
+    match (&open.entry.intent.operation, transaction.kind) {
+        (Operation::Payment, Kind::Payment) => transaction.amount.minor() <= asked.minor(),
+        (Operation::Reversal { .. }, Kind::Reversal(_)) | (Operation::Refund, Kind::Refund) => {
+            transaction.amount == asked
+        }
+        _ => false,
+    }
+}
+
 /// A terminal that takes back what is not acknowledged has stored it: then the approval was in the journal before it was
 /// acknowledged, and still is.
-pub fn acknowledged_is_journalled(counter: &Counter, books: &Books) -> Held {
-    let by_hand = counter.world.notebook().by_hand.clone();
-    for (at, place) in counter.world.terminals.iter().enumerate() {
-        if place.with(|t| t.profile_mut().commit) != Commit::Reverses {
-            continue;
-        }
-        let ledger = ledger(counter, place.name());
-        for stored in ledger.iter().filter(|t| t.state == State::Stored && !by_hand.contains(&(at, t.receipt))) {
-            let approved = |p: &&StoredPayment| {
-                let receipt = p.entry.approved.as_ref().and_then(|charge| charge.receipt_number.clone());
-                p.entry.intent.terminal == place.name() && receipt.and_then(|r| r.parse().ok()) == Some(stored.receipt)
-            };
-            if books.payments.iter().filter(approved).count() != 1 {
-                return Err(format!("{} has stored {stored:?}, whose approval is not in the journal", place.name()));
-            }
-        }
+fn acknowledged_is_journalled(
+    counter: &Counter,
+    books: &Books,
+    (at, index): (usize, usize),
+    by_hand: &BTreeSet<Slip>,
+) -> Held {
+    let place = &counter.world.terminals[at];
+    let stored = &books.ledgers.entries[at][index];
+    let slip = (at, stored.receipt);
+    if stored.state != State::Stored
+        || by_hand.contains(&slip)
+        || place.with(|t| t.profile_mut().commit) != Commit::Reverses
+    {
+        return Ok(());
+    }
+    if books.ledgers.approved.get(&slip).map_or(0, BTreeSet::len) != 1 {
+        return Err(format!("{} has stored {stored:?}, whose approval is not in the journal", place.name()));
     }
     Ok(())
 }
 
 /// Every payment is decided.
-pub fn nothing_is_open(books: &Books) -> Held {
-    match books.payments.iter().find(|p| p.entry.is_open()) {
+///
+/// # Errors
+/// One is not.
+pub(super) fn nothing_is_open(books: &Books) -> Held {
+    match books.open.first().and_then(|key| books.payments.get(key)) {
         Some(open) => Err(format!("a payment is still open: {:?}", open.entry)),
         None => Ok(()),
     }
 }
 
 /// Every transaction that stands is claimed by a payment.
-pub fn ledger_and_journal_agree(counter: &Counter, books: &Books) -> Held {
+///
+/// # Errors
+/// One is not.
+pub(super) fn ledger_and_journal_agree(counter: &Counter, books: &Books) -> Held {
     for (at, place) in counter.world.terminals.iter().enumerate() {
-        if let Some(left) = unclaimed_of(counter, at, books).first() {
+        if let Some(left) = books.ledgers.unclaimed[at].first() {
+            let left = &books.ledgers.entries[at][*left];
             return Err(format!("{} has {left:?}, which no payment in the journal claims", place.name()));
         }
     }
@@ -123,45 +258,11 @@ pub fn ledger_and_journal_agree(counter: &Counter, books: &Books) -> Held {
 /// What stands at a terminal and no payment in the journal claims.
 ///
 /// # Errors
-/// The journal cannot be read.
+/// Something does not hold.
 pub async fn unclaimed(counter: &Counter, at: usize) -> Result<Vec<Transaction>, String> {
-    Ok(unclaimed_of(counter, at, &Books::read(counter).await?))
-}
-
-fn unclaimed_of(counter: &Counter, at: usize, books: &Books) -> Vec<Transaction> {
-    let name = counter.world.terminals[at].name();
-    let claimed: Vec<u16> = books
-        .payments
-        .iter()
-        .filter(|p| p.entry.intent.terminal == name && charge(p).is_some())
-        .filter_map(receipt)
-        .collect();
-    let by_hand = counter.world.notebook().by_hand.clone();
-    let is_ours = |t: &Transaction| {
-        (t.state == State::Stored || (t.state == State::Reversed && t.code == 0 && matches!(t.kind, Kind::Payment)))
-            && !by_hand.contains(&(at, t.receipt))
-            && !claimed.contains(&t.receipt)
-    };
-    ledger(counter, name).into_iter().filter(is_ours).collect()
-}
-
-/// Whether a reversal of this payment is charged, or may be.
-fn is_reversed(payment: &StoredPayment, books: &Books) -> bool {
-    let reference = receipt(payment);
-    books.payments.iter().any(|p| match &p.entry.intent.operation {
-        Operation::Reversal { reference: of } => {
-            let of: Option<u16> = of.field("receipt").and_then(|r| r.parse().ok());
-            p.entry.intent.terminal == payment.entry.intent.terminal
-                && of == reference
-                && (p.entry.is_open() || charge(p).is_some())
-        }
-        _ => false,
-    })
-}
-
-fn ledger(counter: &Counter, terminal: &str) -> Vec<Transaction> {
-    let place = counter.world.terminals.iter().find(|place| place.name() == terminal);
-    place.map(|place| place.with(|t| t.ledger().entries().to_vec())).unwrap_or_default()
+    super::at_any_time(counter).await?;
+    let books = counter.books.lock().await;
+    Ok(books.ledgers.unclaimed[at].iter().map(|index| books.ledgers.entries[at][*index].clone()).collect())
 }
 
 fn charge(payment: &StoredPayment) -> Option<tresen::Amount> {

@@ -1,0 +1,148 @@
+//! Leases of devices and open sales: see [`lease`](crate::lease). The holder is the request's `caller`. To make a call
+//! that is refused once a lease has ended, put its key into the request's `leases`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tresen_hal::Result;
+
+use super::Command;
+use super::millis::{self, patience};
+use crate::lease::{Grant, RENEW_EVERY, Target, Turn, View};
+use crate::tresen::Tresen;
+
+/// Leases a device or an open sale, or renews the caller's own lease: [`Tresen::lease`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acquire {
+    /// The target.
+    pub target: Target,
+}
+
+impl Command for Acquire {
+    const NAME: &'static str = "lease.acquire";
+    type Reply = Grant;
+
+    async fn run(self, till: &Tresen) -> Result<Grant> {
+        Ok(till.lease(self.target).await?.grant().clone())
+    }
+}
+
+/// Queues for a lease, or renews the place: [`Tresen::queue_turn`]. The place is lost if this is not repeated within
+/// the time to live; a caller that disconnects keeps it until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// The target.
+    pub target: Target,
+    /// How long to wait for the lease before the place is the reply; default 0.
+    #[serde(rename = "within_ms", with = "millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for Queue {
+    const NAME: &'static str = "lease.queue";
+    const WAITS: bool = true;
+    type Reply = Turn;
+
+    async fn run(self, till: &Tresen) -> Result<Turn> {
+        let deadline = Instant::now() + patience(self.within, Duration::ZERO);
+        let leases = &till.0.leases;
+        let (moved, renew) = (leases.moved(&self.target), RENEW_EVERY.min(leases.ttl() / 3));
+        loop {
+            let news = moved.notified();
+            let turn = till.queue_turn(&self.target).await?;
+            let now = Instant::now();
+            if matches!(turn, Turn::Granted(_)) || now >= deadline {
+                return Ok(turn);
+            }
+            tokio::time::timeout_at(deadline.min(now + renew), news).await.ok();
+        }
+    }
+}
+
+/// Takes a lease from whoever has it: [`Tresen::take_over_turn`]. Where a transaction is running the reply is a place
+/// at the head of the queue: continue with [`Queue`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeOver {
+    /// The target.
+    pub target: Target,
+    /// The reason.
+    pub why: String,
+}
+
+impl Command for TakeOver {
+    const NAME: &'static str = "lease.take-over";
+    type Reply = Turn;
+
+    async fn run(self, till: &Tresen) -> Result<Turn> {
+        till.take_over_turn(&self.target, &self.why).await
+    }
+}
+
+/// Asks the holder to let go: [`Tresen::ask_holder`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// The target.
+    pub target: Target,
+    /// The reason.
+    #[serde(default)]
+    pub why: String,
+}
+
+impl Command for Ask {
+    const NAME: &'static str = "lease.ask";
+    type Reply = View;
+
+    async fn run(self, till: &Tresen) -> Result<View> {
+        till.ask_holder(self.target, &self.why).await
+    }
+}
+
+/// All leases: [`Tresen::leases`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct List {}
+
+impl Command for List {
+    const NAME: &'static str = "lease.list";
+    type Reply = Vec<View>;
+
+    async fn run(self, till: &Tresen) -> Result<Vec<View>> {
+        till.leases().await
+    }
+}
+
+/// Commands with no argument but the target.
+macro_rules! by_target {
+    ($($(#[$doc:meta])* $command:ident $name:literal $method:ident -> $reply:ty;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $command {
+            /// The target.
+            pub target: Target,
+        }
+
+        impl Command for $command {
+            const NAME: &'static str = $name;
+            type Reply = $reply;
+
+            async fn run(self, till: &Tresen) -> Result<$reply> {
+                till.$method(&self.target).await
+            }
+        }
+    )*};
+}
+
+by_target! {
+    /// Renews the caller's lease: [`Tresen::renew_lease`].
+    Renew "lease.renew" renew_lease -> Grant;
+    /// Ends the caller's lease; false if it had ended before: [`Tresen::release_lease`].
+    Release "lease.release" release_lease -> bool;
+    /// Leaves the queue; false if the caller was not in it: [`Tresen::leave_queue`].
+    Leave "lease.leave" leave_queue -> bool;
+}

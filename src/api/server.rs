@@ -1,0 +1,92 @@
+//! The server: connected and local mode, reference tables, what could not be booked.
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::Result;
+
+use super::Command;
+use crate::store::{ReferencePage, ReferenceRow, StoredBooking};
+use crate::sync::{Refreshed, SyncStatus};
+use crate::tresen::Tresen;
+
+/// The state of the exchange with the server: [`Tresen::sync`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sync {}
+
+impl Command for Sync {
+    const NAME: &'static str = "till.sync";
+    type Reply = SyncStatus;
+
+    async fn run(self, till: &Tresen) -> Result<SyncStatus> {
+        till.sync().await
+    }
+}
+
+/// Fetches the reference tables and balances that have changed: [`Tresen::refresh_reference`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshReference {}
+
+impl Command for RefreshReference {
+    const NAME: &'static str = "till.refresh-reference";
+    type Reply = Refreshed;
+
+    async fn run(self, till: &Tresen) -> Result<Refreshed> {
+        till.refresh_reference().await
+    }
+}
+
+/// A page of a reference table: [`Tresen::reference`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The table.
+    pub table: String,
+    /// The id to continue after.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// The maximum number of rows; capped at 1000.
+    pub limit: u32,
+}
+
+impl Command for Reference {
+    const NAME: &'static str = "till.reference";
+    type Reply = ReferencePage;
+
+    async fn run(self, till: &Tresen) -> Result<ReferencePage> {
+        till.reference(&self.table, self.after.as_deref(), self.limit.min(1000)).await
+    }
+}
+
+/// One row of a reference table: [`Tresen::reference_row`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindReference {
+    /// The table.
+    pub table: String,
+    /// The row's id.
+    pub id: String,
+}
+
+impl Command for FindReference {
+    const NAME: &'static str = "till.reference-row";
+    type Reply = Option<ReferenceRow>;
+
+    async fn run(self, till: &Tresen) -> Result<Option<ReferenceRow>> {
+        till.reference_row(&self.table, &self.id).await
+    }
+}
+
+/// Tenders taken from accounts in local mode that did not fit the balance: [`Tresen::unbooked`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unbooked {}
+
+impl Command for Unbooked {
+    const NAME: &'static str = "till.unbooked";
+    type Reply = Vec<StoredBooking>;
+
+    async fn run(self, till: &Tresen) -> Result<Vec<StoredBooking>> {
+        till.unbooked().await
+    }
+}

@@ -1,0 +1,124 @@
+//! Agreeing with the server on what it has, and finding the place where the two histories differ.
+
+use tresen_hal::{Error, Kind, Result, Retry};
+
+use super::bounded;
+use super::task::{ANSWER, Task};
+use super::upstream::{Ack, EpochStart, Hello};
+use crate::event::{EventKind, Source};
+use crate::store::outbox::{EpochRange, Outbox};
+
+/// An epoch in which the server has lines that this till does not have.
+struct Fork {
+    range: EpochRange,
+    /// The last common line.
+    common: i64,
+}
+
+impl Task {
+    /// Says hello, and resolves what the two sides disagree on. Returns the line after which to send.
+    pub(super) async fn agree(&mut self) -> Result<i64> {
+        for _ in 0..ROUNDS {
+            let outbox = self.store.outbox().await?;
+            let hello = Hello {
+                till: self.store.till().to_owned(),
+                name: self.name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                epochs: outbox.epochs.iter().map(|range| start(range, outbox.oldest)).collect(),
+                at: self.store.time(),
+            };
+            let acks = bounded(ANSWER, self.upstream.hello(&hello)).await?;
+            let Some(fork) = self.fork(&outbox, &acks).await? else {
+                return self.resume(&outbox, &acks).await;
+            };
+            self.leave(&outbox, &acks, fork).await?;
+        }
+        let what = "the server's entries of this till keep changing";
+        let error = Error::new(Kind::Protocol, what).with_retry(Retry::AfterOperator);
+        Err(error.hint("another till seems to run on a copy of the same database: stop one of them"))
+    }
+
+    /// Gives the lines after the last common one a new epoch, and tells a person.
+    async fn leave(&mut self, outbox: &Outbox, acks: &[Ack], fork: Fork) -> Result<()> {
+        let known = outbox.epochs.iter().map(|range| range.epoch).chain(acks.iter().map(|ack| ack.epoch));
+        let epoch = known.max().unwrap_or(0) + 1;
+        let why = "the server has entries that this database does not have: a backup was restored, or it was copied";
+        self.store.rekey(fork.range, fork.common, epoch, why).await?;
+        tracing::warn!(epoch, after = fork.common, "{why}");
+        self.bus.publish(Source::Till, EventKind::RestoreFound { epoch, after: fork.common });
+        Ok(())
+    }
+
+    /// The line after which to send: the end of what the server has without gaps.
+    async fn resume(&mut self, outbox: &Outbox, acks: &[Ack]) -> Result<i64> {
+        let mut sent = 0;
+        for range in &outbox.epochs {
+            let through = acks.iter().find(|ack| ack.epoch == range.epoch).map_or(0, |ack| ack.through);
+            sent = through.clamp(range.first - 1, range.last.max(range.first - 1));
+            if through < range.last {
+                break;
+            }
+        }
+        self.store.acknowledge(sent).await?;
+        if sent + 1 < outbox.oldest {
+            // The server was set back to before lines that this till has removed since.
+            let (after, before) = (sent, outbox.oldest);
+            if self.told.insert((after, before)) {
+                tracing::error!(after, before, "the server lacks entries that this till no longer has");
+                self.bus.publish(Source::Till, EventKind::ServerLacks { after, before });
+            }
+            return Ok(outbox.oldest - 1);
+        }
+        Ok(sent)
+    }
+
+    /// The first epoch in which the server has something else than this till.
+    async fn fork(&self, outbox: &Outbox, acks: &[Ack]) -> Result<Option<Fork>> {
+        for (i, &range) in outbox.epochs.iter().enumerate() {
+            let Some(ack) = acks.iter().find(|ack| ack.epoch == range.epoch) else { continue };
+            let current = i + 1 == outbox.epochs.len();
+            if ack.first < range.first {
+                return Ok(Some(Fork { range, common: range.first - 1 }));
+            }
+            // After a restore that was announced, the server has more of the epoch before it.
+            let ahead = current && ack.through > range.last;
+            let at = ack.through.min(range.last);
+            let checked = at < range.first || at < outbox.oldest || ack.through < ack.first;
+            if !checked && !self.same(ack, at).await? {
+                return Ok(Some(Fork { range, common: self.last_common(outbox, range, ack, at).await? }));
+            }
+            if ahead {
+                return Ok(Some(Fork { range, common: range.last }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last line that both have, before the line `differs`. Once two journals differ, so do all later hashes.
+    async fn last_common(&self, outbox: &Outbox, range: EpochRange, ack: &Ack, differs: i64) -> Result<i64> {
+        let mut same = range.first.max(outbox.oldest) - 1;
+        let mut differs = differs;
+        while same + 1 < differs {
+            let middle = same + (differs - same) / 2;
+            if self.same(ack, middle).await? { same = middle } else { differs = middle }
+        }
+        Ok(same)
+    }
+
+    /// Whether the server has the same journal up to this line.
+    async fn same(&self, ack: &Ack, seq: i64) -> Result<bool> {
+        let theirs = match ack.hash {
+            Some(hash) if seq == ack.through => Some(hash),
+            _ => bounded(ANSWER, self.upstream.hash_at(self.store.till(), ack.epoch, seq)).await?,
+        };
+        Ok(theirs.is_some() && theirs == self.store.hash_at(seq).await?)
+    }
+}
+
+/// An epoch as told to a server that does not know it yet: lines that were removed are not announced.
+fn start(range: &EpochRange, oldest: i64) -> EpochStart {
+    EpochStart { epoch: range.epoch, first: range.first.max(oldest.min(range.last + 1)) }
+}
+
+/// How often the histories may turn out to differ in a row: each time resolves one epoch.
+const ROUNDS: usize = 8;

@@ -1,0 +1,7 @@
+//! Routes: which paper comes out of which printer, also when printers are away, hang or come back. The whole stack on
+//! tokio's paused clock.
+
+mod order;
+mod printing;
+mod rules;
+mod shop;

@@ -1,0 +1,184 @@
+//! The way from a handheld to the till: commands as JSON, which somebody out of range neither sends nor hears the
+//! answer to. What the till has received it carries out, whoever hears about it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tresen::Error;
+use tresen::api::Command;
+
+use crate::counter::Counter;
+use crate::dice::Dice;
+use crate::world::World;
+
+/// A handheld's radio.
+#[derive(Debug)]
+pub struct Radio {
+    name: String,
+    state: Mutex<State>,
+    /// Counts how often the connection broke.
+    breaks: watch::Sender<u64>,
+    /// Counts how often the handheld was dropped.
+    drops: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    dice: Dice,
+    /// Out of range until this time of the run.
+    away_until: Duration,
+    /// Broken until this time of the run, when another device is taken from the drawer.
+    broken_until: Duration,
+}
+
+/// What a handheld hears.
+#[derive(Debug)]
+pub enum Answer<T> {
+    /// The reply.
+    Reply(T),
+    /// The till's error.
+    Refused(Error),
+    /// The connection broke. The till may have carried the command out.
+    Silence,
+}
+
+impl<T> Answer<T> {
+    /// The reply, if that is what was heard.
+    pub fn reply(self) -> Option<T> {
+        match self {
+            Self::Reply(reply) => Some(reply),
+            _ => None,
+        }
+    }
+}
+
+impl Radio {
+    /// In range.
+    pub fn new(name: String, dice: Dice) -> Arc<Self> {
+        let state = State { dice, away_until: Duration::ZERO, broken_until: Duration::ZERO };
+        let (breaks, drops) = (watch::Sender::new(0), watch::Sender::new(0));
+        Arc::new(Self { name, state: Mutex::new(state), breaks, drops })
+    }
+
+    /// The handheld's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Out of range until this time of the run.
+    pub fn carry_away(&self, until: Duration) {
+        self.state().away_until = until;
+        self.breaks.send_modify(|n| *n += 1);
+    }
+
+    /// The handheld breaks, and forgets what it knew; another one is taken at this time of the run.
+    pub fn drop_it(&self, until: Duration) {
+        self.state().broken_until = until;
+        self.breaks.send_modify(|n| *n += 1);
+        self.drops.send_modify(|n| *n += 1);
+    }
+
+    /// A life of the till begins: whoever was connected is not any more.
+    pub fn begin(&self) {
+        self.breaks.send_modify(|n| *n += 1);
+    }
+
+    /// Returns once the handheld is dropped.
+    pub async fn dropped(&self) {
+        self.drops.subscribe().changed().await.ok();
+    }
+
+    /// Waits until somebody has another handheld.
+    pub async fn replaced(&self, counter: &Counter) {
+        let until = self.state().broken_until;
+        counter.pause(until.saturating_sub(counter.world.story.time())).await;
+    }
+
+    /// Sends a command on behalf of this handheld. The till has to answer within `bound`, whether that is heard or not.
+    pub async fn ask<C: Command + fmt::Debug>(
+        &self,
+        counter: &Counter,
+        command: C,
+        bound: Duration,
+    ) -> Answer<C::Reply> {
+        let world = &counter.world;
+        world.alive().await;
+        let said = format!("{command:?}");
+        world.story.tell(&self.name, &said);
+        let with = serde_json::to_value(command).expect("a command is JSON");
+        counter.pause(self.delay()).await;
+        if self.is_away(world) {
+            world.story.tell(&self.name, format_args!("{}: is out of range", C::NAME));
+            self.until_in_range(counter).await;
+            return Answer::Silence;
+        }
+        let mut breaks = self.breaks.subscribe();
+        let (sender, reply) = oneshot::channel();
+        let (at, name) = (counter.clone(), self.name.clone());
+        tokio::spawn(async move {
+            let till = at.till.on_behalf_of(name.as_str());
+            let Ok(result) = tokio::time::timeout(bound, till.ask_json(C::NAME, with)).await else {
+                at.world.violated(format!("a command did not return within {bound:?}: {name} {said}"));
+                return;
+            };
+            at.world.alive().await;
+            if let Err(error) = &result {
+                at.world.story.tell(&name, format_args!("{}: error: {error}", C::NAME));
+            }
+            at.check().await;
+            sender.send(result).ok();
+        });
+        let result = tokio::select! {
+            biased;
+            result = reply => result,
+            _ = breaks.changed() => {
+                world.alive().await;
+                world.story.tell(&self.name, format_args!("{}: the connection breaks", C::NAME));
+                self.until_in_range(counter).await;
+                return Answer::Silence;
+            }
+        };
+        counter.pause(self.delay()).await;
+        if self.is_away(world) {
+            world.story.tell(&self.name, format_args!("{}: does not hear the answer", C::NAME));
+            self.until_in_range(counter).await;
+            return Answer::Silence;
+        }
+        match result {
+            Ok(Ok(reply)) => match serde_json::from_value(reply) {
+                Ok(reply) => {
+                    world.story.tell(&self.name, format_args!("{}: done", C::NAME));
+                    Answer::Reply(reply)
+                }
+                Err(error) => {
+                    world.violated(format!("the reply to {} cannot be read: {error}", C::NAME));
+                    std::future::pending().await
+                }
+            },
+            Ok(Err(error)) => Answer::Refused(error),
+            // The task was dropped: the till is dying, or something is violated.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    async fn until_in_range(&self, counter: &Counter) {
+        while self.is_away(&counter.world) {
+            let away = self.state().away_until.saturating_sub(counter.world.story.time());
+            counter.pause(away.max(Duration::from_millis(1))).await;
+        }
+    }
+
+    fn is_away(&self, world: &World) -> bool {
+        world.story.time() < self.state().away_until
+    }
+
+    fn delay(&self) -> Duration {
+        self.state().dice.millis(2, 80)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
