@@ -13,6 +13,8 @@ pub struct Framing {
     buffer: Vec<u8>,
     /// When the message that is not complete began.
     since: Option<Instant>,
+    /// When the last bytes came.
+    fed: Option<Instant>,
 }
 
 /// The stream announces a message that is too long: this is no OPI, or nothing tells where the next message begins.
@@ -27,6 +29,7 @@ impl Framing {
     pub fn feed(&mut self, bytes: &[u8], now: Instant) {
         if !bytes.is_empty() {
             self.since.get_or_insert(now);
+            self.fed = Some(now);
         }
         self.buffer.extend_from_slice(bytes);
     }
@@ -47,10 +50,8 @@ impl Framing {
             }
             let message = rest[..length].to_vec();
             self.buffer.drain(..4 + length);
-            // What follows begins now at the latest; its first byte came with the last `feed`.
-            if self.buffer.is_empty() {
-                self.since = None;
-            }
+            // What follows came with the last bytes.
+            self.since = self.fed.filter(|_| !self.buffer.is_empty());
             if !message.is_empty() {
                 return Ok(Some(message));
             }

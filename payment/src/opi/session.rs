@@ -38,7 +38,7 @@ pub enum Event {
     /// The answer to [`Session::abort`], which decides nothing.
     AbortAnswered(Box<Response>),
     /// The terminal asks something on this connection, not on its own.
-    Device(DeviceRequest),
+    Device(Box<DeviceRequest>),
     /// A message that is none of these; its name.
     Other(String),
     /// A message that cannot be read. The next one can.
@@ -132,7 +132,7 @@ impl Session {
                     _ => Event::Foreign(response),
                 }
             }
-            Ok(Message::DeviceRequest(request)) => Event::Device(request),
+            Ok(Message::DeviceRequest(request)) => Event::Device(Box::new(request)),
             Ok(Message::Request(request)) => Event::Other(request.header.request_type),
             Ok(Message::DeviceResponse(response)) => Event::Other(response.header.request_type),
             Ok(Message::Unknown(name)) => Event::Other(name),

@@ -223,6 +223,9 @@ impl fmt::Debug for Element {
 
 fn start(tag: &BytesStart<'_>) -> Result<Element, &'static str> {
     let mut element = Element::new(tag.local_name().into_inner());
+    if !is_name(&element.name) {
+        return Err("a malformed name");
+    }
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(|_| "a malformed attribute")?;
         let (name, prefix) = attribute.key.decompose();
@@ -233,10 +236,19 @@ fn start(tag: &BytesStart<'_>) -> Result<Element, &'static str> {
         if name == "xmlns" || matches!(prefix, Some("xmlns" | "xsi" | "xml")) {
             continue;
         }
+        if !is_name(name) {
+            return Err("a malformed name");
+        }
         let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|_| "an entity")?;
         element.attributes.push((name.to_owned(), value.into_owned()));
     }
     Ok(element)
+}
+
+/// Letters, digits and what XML allows between them.
+fn is_name(name: &str) -> bool {
+    let inside = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.chars().all(inside)
 }
 
 fn said(open: &mut [Element], text: &str) -> Result<(), &'static str> {
@@ -317,6 +329,7 @@ mod tests {
         assert_eq!(why(&format!("<a>{}</a>", "<b/>".repeat(MAX_ELEMENTS))), "too many elements");
         let many: String = (0..=MAX_ATTRIBUTES).map(|n| format!(" a{n}='1'")).collect();
         assert_eq!(why(&format!("<a{many}/>")), "too many attributes");
+        assert_eq!((why("<a\"b/>"), why("<a b,c='1'/>")), ("a malformed name", "a malformed name"));
         for text in ["<a></b>", "<a", "</a>", "<a b=1/>"] {
             why(text);
         }

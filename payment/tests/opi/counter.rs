@@ -147,10 +147,6 @@ impl Net {
         std::mem::take(&mut state.broken)
     }
 
-    pub(crate) fn messages(&self) -> usize {
-        self.state.lock().expect("whole").messages
-    }
-
     fn next(&self) -> Option<Break> {
         let mut state = self.state.lock().expect("whole");
         let now = state.messages;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_hal::Amount;
 use tresen_payment::opi::sim::{Kind, Misbehaviour, OnLoss, OnRepeat, Profile, Side};
 use tresen_payment::{Decision, IntentId, Journal, Payment, Reason, Request, Terminal as _, Watch};
 
@@ -71,13 +70,11 @@ async fn a_terminal_that_goes_on_and_says_nothing_of_it_is_given_the_time_of_a_c
         counter.net.breaks(2, if charged { Break::After } else { Break::Before });
         let payment = pay(&mut terminal, "sale").await.expect("an outcome");
         why(&payment);
-        let begun = counter.clock.clone();
         let payment = recovered(&counter).await;
         assert_eq!(is_charged(&payment), charged, "{payment:?}");
         if let Payment::NotCharged(not) = &payment {
             assert_eq!(not.reason, Reason::NotFound);
         }
-        let _ = begun;
     }
 }
 
@@ -89,7 +86,7 @@ async fn a_late_answer_of_the_payment_before_is_not_this_ones() {
     let late = Misbehaviour::Late { message: ANSWER, by: Duration::from_secs(60) };
     counter.sim.with(|s| s.misbehave(late));
     let first = pay(&mut terminal, "sale").await.expect("an outcome");
-    assert!(why(&first).contains("no answer within 20 s"), "{first:?}");
+    assert!(why(&first).contains("no complete answer in time"), "{first:?}");
     counter.sim.with(|s| s.misbehave(Misbehaviour::Decline));
     let second = pay(&mut terminal, "second").await.expect("an outcome");
     assert!(matches!(second, Payment::NotCharged(_)), "{second:?}");
@@ -156,5 +153,4 @@ async fn two_tills_with_the_same_keys_at_one_terminal() {
     let payment = recovered(&counter).await;
     assert!(why(&payment).contains("another"), "{payment:?}");
     assert_eq!(counter.sim.with(|s| s.ledger().turnover()), 3 * PRICE.minor());
-    let _ = Amount::eur(0);
 }

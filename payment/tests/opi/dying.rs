@@ -44,11 +44,11 @@ async fn the_till_dies_anywhere() {
             }
             cases += 1;
             if lived {
-                assert!(steps > 10, "{name}: the sweep reached the end");
+                assert!(steps > 5, "{name}: the sweep reached the end");
                 break;
             }
         }
     }
     println!("the till dies: {cases} cases, {charged} charged, {not} not");
-    assert!(charged > 100 && not > 50, "{charged} {not}");
+    assert!(charged > 50 && not > 20, "{charged} {not}");
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tresen::printers::DrawerPin;
 use tresen::sale::{Checkout, Line, Sale, Sold, TenderState, Vat};
 use tresen::scanners::Symbology;
-use tresen::printers::DrawerPin;
 use tresen::{Amount, Origin, Payment, Print, Receipt, SaleState};
 
 use crate::counter::{Actor, Counter, Shift};

@@ -249,7 +249,12 @@ impl Handheld {
         None
     }
 
-    async fn ask<C: Command + std::fmt::Debug>(&self, counter: &Counter, command: C, bound: Duration) -> Answer<C::Reply> {
+    async fn ask<C: Command + std::fmt::Debug>(
+        &self,
+        counter: &Counter,
+        command: C,
+        bound: Duration,
+    ) -> Answer<C::Reply> {
         self.radio.ask(counter, command, bound).await
     }
 }

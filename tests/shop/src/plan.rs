@@ -22,14 +22,7 @@ pub struct Plan {
 impl Plan {
     /// A few minutes, for `cargo test`.
     pub fn short() -> Self {
-        Self {
-            length: Duration::from_secs(240),
-            sales: 16,
-            faults: 16,
-            lives: 4,
-            handhelds: 6,
-            keeps_lines: true,
-        }
+        Self { length: Duration::from_secs(240), sales: 16, faults: 16, lives: 4, handhelds: 6, keeps_lines: true }
     }
 
     /// 20 minutes of a busy shop.

@@ -36,6 +36,24 @@ impl Terminal {
         }
     }
 
+    /// Asks within a session; once more if the terminal has forgotten it.
+    pub(super) async fn ask_in_session(
+        &mut self,
+        family: Family,
+        request_type: &str,
+        within: Duration,
+        task: &mut Task,
+    ) -> Result<Response> {
+        let knew = self.logged_in;
+        self.log_in().await?;
+        let response = self.ask(&self.message(family, request_type), within, task).await?;
+        if response.result != OverallResult::LoggedOut || !knew {
+            return Ok(response);
+        }
+        self.log_in().await?;
+        self.ask(&self.message(family, request_type), within, task).await
+    }
+
     /// Settles what is open. What stays unknown is concluded so.
     pub(super) async fn settle(&mut self) -> Result<Vec<Settled>> {
         let open = books::open(&*self.journal, &self.options.name).await?;
@@ -148,9 +166,8 @@ impl Terminal {
     }
 
     pub(super) async fn how_it_is(&mut self) -> Result<TerminalStatus> {
-        self.log_in().await?;
-        let request = self.message(Family::Service, self.options.dialect.status);
-        let response = self.ask(&request, self.options.answer, &mut Task::default()).await?;
+        let (kind, within) = (self.options.dialect.status, self.options.answer);
+        let response = self.ask_in_session(Family::Service, kind, within, &mut Task::default()).await?;
         let ready = matches!(
             response.result,
             OverallResult::Success | OverallResult::Activated | OverallResult::AlreadyActivated

@@ -145,7 +145,7 @@ impl Terminal {
                     continue;
                 }
                 Some(Event::NoOpi(_)) => break Err("what answers there speaks no OPI".into()),
-                Some(Event::TimedOut) => break Err(format!("no answer within {} s", within.as_secs())),
+                Some(Event::TimedOut) => break Err("no complete answer in time".into()),
                 None => {}
             }
             let mut input = Vec::new();

@@ -136,10 +136,9 @@ impl Terminal {
         if books::unasked(&*self.journal, &self.options.name).await? {
             self.settle().await?;
         }
-        self.log_in().await?;
-        let request = self.message(Family::Service, self.options.dialect.end_of_day);
         let mut task = Task::watched(watch);
-        let response = self.ask(&request, self.options.limit, &mut task).await?;
+        let (kind, within) = (self.options.dialect.end_of_day, self.options.limit);
+        let response = self.ask_in_session(Family::Service, kind, within, &mut task).await?;
         match response.result {
             OverallResult::Success | OverallResult::DayClosed => {}
             _ => return Err(self.refused("the end of day", &response)),
@@ -148,10 +147,8 @@ impl Terminal {
     }
 
     async fn receipt_again(&mut self) -> Result<Vec<String>> {
-        self.log_in().await?;
-        let request = self.message(Family::Card, "TicketReprint");
         let mut task = Task::default();
-        let response = self.ask(&request, self.options.answer, &mut task).await?;
+        let response = self.ask_in_session(Family::Card, "TicketReprint", self.options.answer, &mut task).await?;
         if response.result != OverallResult::Success {
             return Err(self.refused("the receipt", &response));
         }

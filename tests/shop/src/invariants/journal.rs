@@ -109,9 +109,8 @@ impl Replay {
 pub(super) fn agrees_with_the_tables(books: &mut Books) -> Held {
     grows(books)?;
     let db = books.db.get_mut().unwrap_or_else(PoisonError::into_inner);
-    let mut find = db
-        .prepare("SELECT id, state, number, minor FROM sales WHERE state <> 'open'")
-        .map_err(unreadable)?;
+    let mut find =
+        db.prepare("SELECT id, state, number, minor FROM sales WHERE state <> 'open'").map_err(unreadable)?;
     let ended = find
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .and_then(Iterator::collect::<rusqlite::Result<Vec<(String, String, Option<i64>, i64)>>>)

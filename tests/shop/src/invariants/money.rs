@@ -144,9 +144,8 @@ fn stands_once(counter: &Counter, books: &Books, key: &str) -> Held {
         return Ok(());
     };
     let ledgers = &books.ledgers;
-    let stands = |t: &&Transaction| {
-        t.state == State::Stored || (t.state == State::Reversed && matches!(t.kind, Kind::Payment))
-    };
+    let stands =
+        |t: &&Transaction| t.state == State::Stored || (t.state == State::Reversed && matches!(t.kind, Kind::Payment));
     let there = ledgers.by_receipt.get(&(at, receipt)).into_iter().flatten().map(|index| &ledgers.entries[at][*index]);
     let found: Vec<_> = there.filter(stands).collect();
     let [found] = found[..] else {
@@ -167,7 +166,8 @@ fn stands_once(counter: &Counter, books: &Books, key: &str) -> Held {
 /// What stands at a terminal is charged in the journal, or open there: no money moves unseen.
 fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
     for (at, place) in counter.world.terminals.iter().enumerate() {
-        let mut unclaimed: Vec<_> = books.ledgers.unclaimed[at].iter().map(|i| &books.ledgers.entries[at][*i]).collect();
+        let mut unclaimed: Vec<_> =
+            books.ledgers.unclaimed[at].iter().map(|i| &books.ledgers.entries[at][*i]).collect();
         if unclaimed.is_empty() {
             continue;
         }

@@ -29,7 +29,11 @@ pub(super) async fn hold(counter: &Counter, books: &mut Books, news: &News) -> H
     }
     for sale in books.closed(counter).await? {
         if sale.ticket().number() != Some(books.last_number + 1) {
-            return Err(format!("the sale after number {} has the number {:?}", books.last_number, sale.ticket().number()));
+            return Err(format!(
+                "the sale after number {} has the number {:?}",
+                books.last_number,
+                sale.ticket().number()
+            ));
         }
         books.last_number += 1;
     }
