@@ -77,6 +77,9 @@ async fn pays_prints_refunds_reverses_and_closes_the_day() {
     assert!(terminal.status().await.expect("answers").ready);
     assert_eq!(terminal.end_of_day(Watch::none()).await.expect("closes").total, Some(Amount::eur(338_00)));
     terminal.close().await;
+    let entries = shop.journal.entries();
+    let everything = format!("{entries:?} {} {told:?}", serde_json::to_string(&entries).expect("serialises"));
+    assert!(everything.contains("4747") && !everything.contains("330010"), "no card number in journal or events");
     let kinds: Vec<_> = shop.peer.ledger().into_iter().map(|entry| (entry.kind, entry.amount)).collect();
     let expected =
         ["CardPayment", "PaymentRefund", "PaymentReversal"].map(|kind| (kind.to_owned(), "39.50".to_owned()));
@@ -92,6 +95,7 @@ async fn what_was_lost_is_settled_by_the_last_message() {
     shop.peer.fault(Fault::LoseAnswer);
     // The question before the payment loses its answer first; the payment goes on without it.
     assert!(matches!(terminal.pay(request("asked"), Watch::none()).await, Ok(Payment::Charged(_))));
+    drop(terminal);
     let lost = {
         let mut options = Options::new("counter");
         options.ask_before = false;

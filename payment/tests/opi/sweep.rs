@@ -188,7 +188,7 @@ async fn one_break_at_every_message_of_both_channels() {
         }
     }
     println!("one break: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 2000 && sums.0[0] > 500 && sums.0[1] > 100, "{cases} {sums:?}");
+    assert!(cases > 1000 && sums.0[0] > 300 && sums.0[1] > 50, "{cases} {sums:?}");
 }
 
 /// Terminals whose `RepeatLastMessage` is of no use: what was lost stays unknown, and never is wrong.
@@ -260,7 +260,7 @@ async fn the_terminal_errs_at_every_message() {
         }
     }
     println!("faults of the terminal: {cases} cases: {:?}", sums.0);
-    assert!(cases > 2000 && sums.0[0] > 1500, "{cases} {sums:?}");
+    assert!(cases > 2000 && sums.0[0] > 1000, "{cases} {sums:?}");
 }
 
 /// A second break, in the recovery. What two faults hide may stay unknown.
