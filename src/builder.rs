@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 use tresen_hal::{Result, Runtime, SystemRuntime};
 
 use crate::api::Socket;
+use crate::capabilities::{self, Kept};
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::event::Bus;
 use crate::health::{Alerts, Vitals, Watcher};
 use crate::lease::Leases;
-use crate::manager::{Registry, Till};
+use crate::manager::{Declarations, Registry, Till};
 use crate::registry::routes;
-use crate::sale::Checkout;
+use crate::sale::{Checkout, sweeper};
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::sync::{self, Exchange, Upstream};
@@ -83,6 +84,9 @@ impl Builder {
         let store = Store::open(&config.till.store, runtime.clone()).await?;
         let bus = Bus::new(runtime.clone());
         let language = config.till.language;
+        let (capabilities, declared) = (Kept::new(store.remembered().await?), Declarations::default());
+        declared.replace(config.declared.clone());
+        let (changes, outcomes) = (bus.follow().1, bus.follow().1);
         let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
         let name: Arc<str> = config.till.name.as_str().into();
         store.name(name.clone());
@@ -99,6 +103,7 @@ impl Builder {
             reconnect,
             name,
             alerts,
+            declared,
         };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
@@ -126,6 +131,7 @@ impl Builder {
             spool,
             registry,
             leases,
+            capabilities,
             checkout,
             sync,
             changing,
@@ -134,6 +140,9 @@ impl Builder {
         });
         Watcher::start(&inner);
         let till = Tresen(inner, Caller::default());
+        till.capabilities_changed();
+        tokio::spawn(capabilities::keep(Arc::downgrade(&till.0), changes));
+        tokio::spawn(sweeper::run(Arc::downgrade(&till.0), outcomes));
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))
     }

@@ -133,6 +133,31 @@ pub enum EventKind {
         /// Why.
         why: String,
     },
+    /// A payment has been undecided for longer than the configured time ([`Till::tell_after`](crate::config::Till::tell_after)):
+    /// a person has to look at the terminal and [settle](crate::Tresen::settle) it. Reported once per payment, and again
+    /// after a restart. The terminal is asked on.
+    PaymentInDoubt {
+        /// The payment.
+        intent: IntentId,
+        /// The sale it belongs to, if any.
+        sale: Option<String>,
+        /// The amount.
+        amount: Amount,
+        /// When it began.
+        since: Timestamp,
+        /// What is known.
+        why: String,
+    },
+    /// The payments of an open sale that were undecided are decided now. If nothing is due, it can be
+    /// [closed](crate::sale::Checkout::close).
+    SaleSettled {
+        /// The sale.
+        sale: String,
+        /// The amount still to be paid; negative where the customer gets money back.
+        due: Amount,
+    },
+    /// What the till can do now has changed: [`Tresen::capabilities`](crate::Tresen::capabilities).
+    CapabilitiesChanged,
     /// A print job is on paper, or was accepted by the printer.
     Printed {
         /// The job.
@@ -295,6 +320,9 @@ impl EventKind {
             Self::Notice(_) => "notice",
             Self::Settled(_) => "settled",
             Self::Unsettled { .. } => "unsettled",
+            Self::PaymentInDoubt { .. } => "payment-in-doubt",
+            Self::SaleSettled { .. } => "sale-settled",
+            Self::CapabilitiesChanged => "capabilities-changed",
             Self::Printed { .. } => "printed",
             Self::PrintWaits { .. } => "print-waits",
             Self::PaperOverdue { .. } => "paper-overdue",
@@ -327,6 +355,7 @@ impl EventKind {
                 | Self::PrintUnreadable { .. }
                 | Self::PrintStranded { .. }
                 | Self::Unsettled { .. }
+                | Self::PaymentInDoubt { .. }
                 | Self::Faulted { .. }
                 | Self::AlertRaised { .. }
                 | Self::Quarantined { .. }
@@ -343,6 +372,7 @@ impl EventKind {
             | Self::Ended { why }
             | Self::Faulted { why }
             | Self::Unsettled { why, .. }
+            | Self::PaymentInDoubt { why, .. }
             | Self::PrintWaits { why, .. }
             | Self::PaperOverdue { why, .. }
             | Self::PrintUnknown { why, .. }

@@ -26,10 +26,12 @@
 pub mod api;
 pub mod blocking;
 mod builder;
+pub mod capabilities;
 mod class;
 pub mod config;
 mod drivers;
 mod event;
+pub mod export;
 mod find;
 pub mod health;
 mod language;
@@ -40,6 +42,7 @@ pub mod sale;
 mod spool;
 mod store;
 pub mod sync;
+pub mod testing;
 mod tresen;
 
 pub use tresen_cameras as cameras;
@@ -49,6 +52,7 @@ pub use tresen_printers as printers;
 pub use tresen_scanners as scanners;
 
 pub use builder::Builder;
+pub use capabilities::TillCapabilities;
 pub use class::{Class, DeviceId};
 pub use config::{Config, PaperKind};
 pub use drivers::{Context, Drivers, Plan, Protocol};
@@ -64,9 +68,9 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    BookingState, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Pruned, Query, ReferencePage,
-    ReferenceRow, ReferenceTable, SaleState, SaleView, SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket,
-    Unreadable,
+    Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Parked,
+    Progress, Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable, Restored, SaleFilter, SaleNumber, SalePage,
+    SaleState, SaleView, SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

@@ -152,10 +152,12 @@ impl Tresen {
         for id in new {
             self.0.registry.attach_configured(id, &config.devices[id], true)?;
         }
+        self.0.registry.declare(config.declared.clone());
         self.0.leases.set_ttl(config.till.lease);
         self.0.vitals.alerts.limit(config.health);
         *lock(&self.0.config) = Arc::new(config);
         self.set_routes().await?;
+        self.capabilities_changed();
         Ok(reloaded)
     }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tresen_hal::{Error, Kind, Result, Runtime};
+use tresen_hal::{Result, Runtime};
 use tresen_payment::{Decision, Intent, IntentId, Journal, Payment};
 
 use crate::api::Socket;
 use crate::builder::Builder;
+use crate::capabilities::Kept;
 use crate::class::DeviceId;
 use crate::config::{Config, PaperKind};
 use crate::drivers::Drivers;
@@ -22,9 +23,9 @@ use crate::lease::{self, Asker, Leases};
 use crate::manager::{
     Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
 };
-use crate::sale::{Checkout, KitchenTicket, Sale};
+use crate::sale::Checkout;
 use crate::spool::{OverduePaper, PrintJob, Spool};
-use crate::store::{Origin, SaleState, SaleView, SpooledJob, Store};
+use crate::store::{Origin, SpooledJob, Store};
 use crate::sync::Exchange;
 
 /// A till with its devices. Clones are cheap and share it. [`Tresen::close`] lets the devices go; without it, they go with
@@ -72,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) bus: Bus,
     pub(crate) spool: Spool,
     pub(crate) registry: Arc<Registry>,
+    /// What devices and tenders can do.
+    pub(crate) capabilities: Kept,
     pub(crate) leases: Leases,
     /// The exchange with the server.
     pub(crate) sync: Option<Exchange>,
@@ -294,136 +297,6 @@ impl Tresen {
         checkpoint
     }
 
-    /// A new, empty sale; it is stored at once, and so is each line that is added.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn open_sale(&self) -> Result<Sale> {
-        self.open_sale_by(self.origin().unwrap_or_default()).await
-    }
-
-    /// A new, empty sale of a station, source or operator.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn open_sale_by(&self, origin: Origin) -> Result<Sale> {
-        self.new_sale(None, origin).await
-    }
-
-    /// A new sale that refunds a closed one: its lines with the opposite sign; remove those that are not returned. The
-    /// open amount is negative: pay it out with [`Sale::pay_out`] or [`Sale::pay_card`]. A card payment of the same day
-    /// can be reversed at its terminal instead.
-    ///
-    /// # Errors
-    /// No such closed sale, or the database cannot be written.
-    pub async fn open_refund(&self, original: &str, origin: Origin) -> Result<Sale> {
-        let sold = self.sale(original).await?.filter(|sale| sale.state() == SaleState::Closed);
-        let Some(sold) = sold else {
-            return Err(Error::new(Kind::Input, format!("unknown closed sale `{original}`")));
-        };
-        let mut sale = self.new_sale(Some(original), origin).await?;
-        for line in sold.ticket().lines() {
-            sale.add(line.given_back()?).await?;
-        }
-        Ok(sale)
-    }
-
-    /// A sale by its id, open or closed.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn sale(&self, id: &str) -> Result<Option<Sale>> {
-        Ok(self.0.store.sale(id).await?.map(|record| self.known(record)))
-    }
-
-    /// A closed sale by its number.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn sale_by_number(&self, number: i64) -> Result<Option<Sale>> {
-        let mut next = self.tickets_since(number.saturating_sub(1), 1).await?;
-        Ok(next.pop().filter(|sale| sale.ticket().number() == Some(number)))
-    }
-
-    /// Closed sales with their lines and tenders and numbers above `number`, in order, at most `limit`: for export to
-    /// another system. Keep the last number for the next call; start with 0.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn tickets_since(&self, number: i64, limit: u32) -> Result<Vec<Sale>> {
-        let closed = self.0.store.closed_sales(number, limit).await?;
-        Ok(closed.into_iter().map(|record| self.known(record)).collect())
-    }
-
-    /// Open sales, oldest first: baskets, and sales not fully paid. Payments of an earlier run of this till that
-    /// certainly never reached a terminal count as refused.
-    ///
-    /// # Errors
-    /// The database cannot be used.
-    pub async fn open_sales(&self) -> Result<Vec<Sale>> {
-        let mut open = Vec::new();
-        for id in self.0.store.open_sales().await? {
-            match self.0.store.follow_tenders(&id).await {
-                Ok(record) => open.push(self.known(record)),
-                Err(error) => tracing::error!(sale = %id, %error, "an open sale cannot be read"),
-            }
-        }
-        Ok(open)
-    }
-
-    async fn new_sale(&self, original: Option<&str>, origin: Origin) -> Result<Sale> {
-        let (id, store, currency) = (self.new_id(), &self.0.store, self.config().till.currency);
-        let record = store.new_sale(&id, self.0.runtime.wall(), currency, original, &origin).await?;
-        Ok(Sale::new(store.clone(), record).asked_by(&self.1.asker))
-    }
-
-    /// A stored sale whose further steps are those of this till's caller, if it is named, or else of whoever opened it.
-    fn known(&self, record: SaleView) -> Sale {
-        let sale = Sale::new(self.0.store.clone(), record);
-        let sale = match self.origin() {
-            Some(origin) => sale.by(origin),
-            None => sale,
-        };
-        sale.asked_by(&self.1.asker)
-    }
-
-    /// Sends what is new in a sale to those who make it: one kitchen ticket for each route of the groups of the new
-    /// lines, and a marked cancellation for what was ordered before and is no longer in the sale; in a voided sale that
-    /// is everything. Returns the tickets; none if nothing is new.
-    ///
-    /// What was ordered and the print jobs are stored in one commit: a crash neither loses nor doubles a ticket, and
-    /// asking again orders nothing twice. Quantities of an article are compared, not lines, so a line that was replaced by
-    /// one with another price is not ordered again. Discounts are left out.
-    ///
-    /// # Errors
-    /// Nothing was ordered. [`Kind::Config`]: a group of a new line has no route. [`Kind::Busy`]: another station changed
-    /// the sale. [`Kind::Storage`].
-    pub async fn order(&self, sale: &mut Sale) -> Result<Vec<KitchenTicket>> {
-        let origin = self.origin().unwrap_or_else(|| sale.origin().clone());
-        self.order_by(sale, origin).await
-    }
-
-    /// The kitchen tickets of a sale, in the order in which they were sent.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn orders(&self, sale: &str) -> Result<Vec<KitchenTicket>> {
-        self.0.store.orders(sale).await
-    }
-
-    /// Has the spool look at the kitchen tickets of a sale.
-    pub(crate) async fn print_orders(&self, sale: &str) -> Result<()> {
-        let tickets = self.orders(sale).await?;
-        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
-        Ok(())
-    }
-
-    pub(crate) async fn order_by(&self, sale: &mut Sale, origin: Origin) -> Result<Vec<KitchenTicket>> {
-        let tickets = sale.order(self.config(), origin).await?;
-        tickets.iter().for_each(|ticket| _ = self.0.spool.queued(&ticket.job, &ticket.route));
-        Ok(tickets)
-    }
-
     /// Payments at a terminal whose outcome is undecided: recovery settles them.
     ///
     /// # Errors
@@ -454,20 +327,6 @@ impl Tresen {
         }
         let entry = Journal::settle(&self.0.store, intent, &decision).await?;
         Ok(entry.outcome().unwrap_or_else(|| Payment::unknown(intent, "no reason given")))
-    }
-
-    /// Everything after the basket, in order: pay, sign, close, print, with receipts at `printer`. Starts with the
-    /// setup of [`Builder::checkout`].
-    ///
-    /// # Errors
-    /// Unknown printer.
-    pub fn checkout(&self, printer: &str) -> Result<Checkout> {
-        self.printer(printer)?;
-        let checkout = Checkout::new(self.clone(), printer);
-        Ok(match &self.0.checkout {
-            Some(setup) => setup(checkout),
-            None => checkout,
-        })
     }
 
     /// The database: journal, jobs, tickets.

@@ -377,10 +377,12 @@ async fn a_leased_sale_is_changed_by_its_holder_alone() {
         tokio::time::sleep(Duration::from_secs(170)).await;
         sale.add(tea()).await.expect("hers");
     }
-    // Parking is releasing, resuming is leasing.
-    assert!(lease.release().await.expect("hers"));
-    let hers = bo.lease(&other).await.expect("free");
+    // Parking ends the lease, and bo resumes it at once.
+    sale.park("table 12").await.expect("hers");
+    assert_eq!(lease.renew().await.expect_err("parked").kind(), Kind::Cancelled);
     other.refresh().await.expect("readable");
+    other.resume().await.expect("free");
+    let hers = bo.lease(&other).await.expect("free");
     other.add(tea()).await.expect("his");
     let error = sale.add(tea()).await.expect_err("parked");
     assert!(error.kind() == Kind::Busy && error.to_string().contains("`bo`"), "{error}");
@@ -670,6 +672,27 @@ async fn twenty_two_handhelds_take_turns_at_three_terminals() {
     assert!(*longest <= each * HANDHELDS as u32 + 3 * (TTL + SECOND), "{longest:?}");
     tokio::time::sleep(TTL + SECOND).await;
     assert_eq!(till.leases().await.expect("readable"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_lease_hears_that_the_till_is_closed() {
+    let (_folder, till) = open().await;
+    scanner(&till).await;
+    let (anna, bo) = (till.on_behalf_of("anna"), till.on_behalf_of("bo"));
+    let (sale, _lease) = table(&anna).await;
+    anna.lease(hand()).await.expect("free");
+    let waits = [hand(), Target::from(&sale)].map(|target| {
+        let bo = bo.clone();
+        tokio::spawn(async move { bo.queue(target).await.expect("a place").wait().await })
+    });
+    tokio::time::sleep(SECOND).await;
+    till.close(SECOND).await.expect("closed");
+    let closed = Instant::now();
+    for waits in waits {
+        let error = waits.await.expect("no panic").expect_err("closed");
+        assert_eq!((error.kind(), closed.elapsed()), (Kind::Cancelled, Duration::ZERO), "{error}");
+    }
+    assert_eq!(anna.renew_lease(&hand()).await.expect_err("closed").kind(), Kind::Cancelled);
 }
 
 #[tokio::test(start_paused = true)]

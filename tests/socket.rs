@@ -221,7 +221,7 @@ async fn a_sale_is_sold_over_the_socket_and_followed_without_a_gap() {
     let out = within("checked out", desk.call(all)).await.expect("paid and closed");
     assert_eq!((out.sale.ticket.number(), out.sale.due), (Some(1), Amount::eur(0)));
     assert!(common::paper(&printer).contains("Flat white"));
-    let found = desk.call(sale::ByNumber { number: 1 }).await.expect("asked").expect("there");
+    let found = desk.call(sale::ByNumber { number: 1, epoch: None }).await.expect("asked").expect("there");
     assert_eq!(found.ticket, out.sale.ticket);
 
     // Everything that happened, one after the other, until the paper.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use common::{tresen, until};
 use tresen::api::socket;
 use tresen::payment::{Intent, IntentId, Journal, Operation};
+use tresen::sale::{Line, Vat};
 use tresen::{Amount, Clock, Config, Drivers, JobState, Receipt, Store, SystemClock, SystemRuntime, Tresen};
 
 /// Names the database for the other program.
@@ -74,6 +75,16 @@ impl Till {
             let intent = Intent::new(id, "old", Operation::Payment, amount, SystemClock.wall(), None);
             till.store().intend(&intent).await.expect("written");
             till.on_behalf_of("handheld 7").lease(&till.terminal("bar").expect("configured")).await.expect("free");
+            let mut sale = till.open_sale().await.expect("opens");
+            let tea = Line::pieces("Tea", 1, Amount::eur(2_90), Vat::percent(19)).expect("fits");
+            sale.add(tea).await.expect("kept");
+            sale.pay_cash(Amount::eur(2_90)).await.expect("taken");
+            let checkout = till.checkout("receipt").expect("configured");
+            // Its receipt waits for the printer for as long as this program lives.
+            tokio::spawn(async move { checkout.close(&mut sale).await.map(drop) });
+            while till.sale_by_number(1).await.expect("readable").is_none() {
+                tokio::task::yield_now().await;
+            }
             std::fs::write(path.with_extension("ready"), "").expect("written");
             std::future::pending().await
         })
@@ -130,6 +141,15 @@ fn commands_ask_the_till_that_has_the_database_open_and_the_file_when_none_has()
     assert_eq!(job(&path, "slip"), JobState::Cancelled);
     assert_eq!(tresen(["cancel", db, "slip"]).code, Some(1), "once");
 
+    let copy = tresen(["reprint", db, "--ticket", "1", "--printer", "receipt", "--timeout", "0"]).well();
+    assert!(copy.out.contains("the copy of ticket 1 is waiting"), "{}", copy.out);
+    let read = store(&path);
+    let copies = runtime().block_on(async { read.jobs().await.expect("readable").rows });
+    assert!(copies.iter().any(|job| job.id.ends_with("/copy-1")), "{copies:?}");
+    let unknown = tresen(["reprint", db, "--ticket", "2", "--printer", "receipt"]);
+    assert!(unknown.err.contains("no closed sale has the number 2"), "{}", unknown.err);
+    assert_eq!(tresen(["reprint", db, "--ticket", "1"]).code, Some(2), "on which printer?");
+
     // kill -9: its socket stays behind, and the commands go on without it.
     drop(till);
     assert!(watching.wait().expect("it ends with the till").success());
@@ -142,6 +162,8 @@ fn commands_ask_the_till_that_has_the_database_open_and_the_file_when_none_has()
     assert_eq!(gone.code, Some(1));
     assert!(gone.err.contains("no till is running here"), "{}", gone.err);
     assert!(tresen(["cancel", db, "slip"]).err.contains("it is cancelled"));
+    let gone = tresen(["reprint", db, "--ticket", "1", "--printer", "receipt"]);
+    assert!(gone.err.contains("only a till composes"), "{}", gone.err);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tresen_hal::Amount;
 use crate::journal::Reference;
 
 /// The key under which a payment is journalled before anything is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IntentId(pub String);
 

@@ -2,7 +2,8 @@
 //!
 //! [`Tresen::ask`] runs a command; [`Tresen::ask_json`] runs one given by name and JSON arguments. The
 //! [`blocking`](crate::blocking) handles use the former, the till's [socket](#the-socket) the latter. There is one
-//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`till`]; and
+//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`server`],
+//! [`till`]; and
 //! [`listing`].
 //!
 //! ```no_run
@@ -211,9 +212,18 @@ const ROWS: &[Row] = &[
     Row::of::<sale::ByNumber>(),
     Row::of::<sale::Since>(),
     Row::of::<sale::ListOpen>(),
+    Row::of::<sale::ListParked>(),
+    Row::of::<sale::ListClosed>(),
+    Row::of::<sale::Returnable>(),
+    Row::of::<sale::Reprint>(),
     Row::of::<sale::Refresh>(),
     Row::of::<sale::Add>(),
     Row::of::<sale::Remove>(),
+    Row::of::<sale::AddTip>(),
+    Row::of::<sale::RemoveTip>(),
+    Row::of::<sale::ReturnOne>(),
+    Row::of::<sale::Park>(),
+    Row::of::<sale::ResumeParked>(),
     Row::of::<sale::SetNote>(),
     Row::of::<sale::PayCard>(),
     Row::of::<sale::ReverseCard>(),
@@ -239,12 +249,16 @@ const ROWS: &[Row] = &[
     Row::of::<till::Info>(),
     Row::of::<till::Commands>(),
     Row::of::<till::Snapshot>(),
+    Row::of::<till::Capabilities>(),
+    Row::of::<till::SetTender>(),
     Row::of::<till::Phase>(),
     Row::of::<till::Reset>(),
     Row::of::<till::Detach>(),
     Row::of::<till::Reload>(),
     Row::of::<till::PrinterFor>(),
     Row::of::<till::OpenJobs>(),
+    Row::of::<till::Backup>(),
+    Row::of::<till::Export>(),
     Row::of::<till::NewId>(),
     Row::of::<listing::Health>(),
     Row::of::<listing::RecentEvents>(),

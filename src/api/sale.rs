@@ -10,121 +10,14 @@ use tresen_hal::{Amount, Error, Kind, Result};
 use tresen_payment::Payment;
 use tresen_printers::DrawerPin;
 
+mod stored;
+
 use super::Command;
-use crate::sale::{Checkout, KitchenTicket, Line, OnAccount, Sale, Sold};
+use crate::sale::{Checkout, KitchenTicket, Line, OnAccount, ReturnLine, Sale, Sold, Tip};
 use crate::store::{Origin, SaleView, changed};
 use crate::tresen::Tresen;
 
-/// A new, empty sale: [`Tresen::open_sale_by`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Open {
-    /// Who opens it.
-    #[serde(default)]
-    pub by: Option<Origin>,
-}
-
-impl Command for Open {
-    const NAME: &'static str = "sale.open";
-    type Reply = SaleView;
-
-    async fn run(self, till: &Tresen) -> Result<SaleView> {
-        let sale = match self.by {
-            Some(origin) => till.open_sale_by(origin).await?,
-            None => till.open_sale().await?,
-        };
-        Ok(sale.into_view())
-    }
-}
-
-/// A new sale that refunds a closed one: [`Tresen::open_refund`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OpenRefund {
-    /// The id of the closed sale.
-    pub original: String,
-    /// Who opens it.
-    #[serde(default)]
-    pub by: Option<Origin>,
-}
-
-impl Command for OpenRefund {
-    const NAME: &'static str = "sale.open-refund";
-    type Reply = SaleView;
-
-    async fn run(self, till: &Tresen) -> Result<SaleView> {
-        let origin = self.by.or_else(|| till.origin()).unwrap_or_default();
-        Ok(till.open_refund(&self.original, origin).await?.into_view())
-    }
-}
-
-/// A stored sale, open or closed: [`Tresen::sale`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Find {
-    /// Its id.
-    pub sale: String,
-}
-
-impl Command for Find {
-    const NAME: &'static str = "sale.find";
-    type Reply = Option<SaleView>;
-
-    async fn run(self, till: &Tresen) -> Result<Option<SaleView>> {
-        Ok(till.sale(&self.sale).await?.map(Sale::into_view))
-    }
-}
-
-/// A closed sale by its number: [`Tresen::sale_by_number`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ByNumber {
-    /// Its number.
-    pub number: i64,
-}
-
-impl Command for ByNumber {
-    const NAME: &'static str = "sale.by-number";
-    type Reply = Option<SaleView>;
-
-    async fn run(self, till: &Tresen) -> Result<Option<SaleView>> {
-        Ok(till.sale_by_number(self.number).await?.map(Sale::into_view))
-    }
-}
-
-/// Closed sales in order of their numbers, for another system: [`Tresen::tickets_since`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Since {
-    /// The last known number; 0 at first.
-    pub number: i64,
-    /// The maximum number of sales; capped at 1000.
-    pub limit: u32,
-}
-
-impl Command for Since {
-    const NAME: &'static str = "sale.since";
-    type Reply = Vec<SaleView>;
-
-    async fn run(self, till: &Tresen) -> Result<Vec<SaleView>> {
-        let sales = till.tickets_since(self.number, self.limit.min(1000)).await?;
-        Ok(sales.into_iter().map(Sale::into_view).collect())
-    }
-}
-
-/// Open sales, oldest first: [`Tresen::open_sales`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListOpen {}
-
-impl Command for ListOpen {
-    const NAME: &'static str = "sale.list-open";
-    type Reply = Vec<SaleView>;
-
-    async fn run(self, till: &Tresen) -> Result<Vec<SaleView>> {
-        Ok(till.open_sales().await?.into_iter().map(Sale::into_view).collect())
-    }
-}
+pub use stored::{ByNumber, Find, ListClosed, ListOpen, ListParked, Open, OpenRefund, Reprint, Returnable, Since};
 
 /// The kitchen tickets of a sale: [`Tresen::orders`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,6 +103,16 @@ pub struct Removed {
     pub sale: SaleView,
 }
 
+/// A removed tip, and the sale after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TipRemoved {
+    /// The tip.
+    pub tip: Tip,
+    /// The sale.
+    pub sale: SaleView,
+}
+
 /// The outcome of a checkout, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -282,6 +185,43 @@ steps! {
     } -> Removed, |this, _, mut sale| async move {
         let line = sale.remove(this.at).await?;
         Ok(Removed { line, sale: sale.into_view() })
+    };
+    /// Adds a tip: [`Sale::add_tip`].
+    AddTip "sale.add-tip" {
+        /// The tip.
+        tip: Tip,
+    } -> SaleView, |this, _, mut sale| async move {
+        sale.add_tip(this.tip).await?;
+        Ok(sale.into_view())
+    };
+    /// Removes a tip: [`Sale::remove_tip`].
+    RemoveTip "sale.remove-tip" {
+        /// The tip's index, from 0.
+        at: usize,
+    } -> TipRemoved, |this, _, mut sale| async move {
+        let tip = sale.remove_tip(this.at).await?;
+        Ok(TipRemoved { tip, sale: sale.into_view() })
+    };
+    /// In a refund, gives back another line of the original sale: [`Sale::return_line`].
+    ReturnOne "sale.return-line" {
+        /// The line and how much of it.
+        line: ReturnLine,
+    } -> SaleView, |this, _, mut sale| async move {
+        sale.return_line(this.line).await?;
+        Ok(sale.into_view())
+    };
+    /// Parks the sale under a name: [`Sale::park`].
+    Park "sale.park" {
+        /// The name.
+        name: String,
+    } -> SaleView, |this, _, mut sale| async move {
+        sale.park(&this.name).await?;
+        Ok(sale.into_view())
+    };
+    /// Resumes a parked sale: [`Sale::resume`].
+    ResumeParked "sale.resume-parked" {} -> SaleView, |_, _, mut sale| async move {
+        sale.resume().await?;
+        Ok(sale.into_view())
     };
     /// Sets the remark that is printed on the receipt: [`Sale::set_note`].
     SetNote "sale.set-note" {

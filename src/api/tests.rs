@@ -162,6 +162,21 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<sale::ByNumber>(json!({ "number": 17 }), None);
     seen.both::<sale::Since>(json!({ "number": 0, "limit": 10 }), vec![view.clone()]);
     seen.both::<sale::ListOpen>(json!({}), vec![view.clone()]);
+    seen.both::<sale::ListParked>(json!({}), vec![view.clone()]);
+    let filter = json!({ "after": 7, "from": at, "to": null, "limit": 20 });
+    let page = crate::SalePage { sales: vec![view.clone()], unreadable: Vec::new(), next: Some(8) };
+    seen.both::<sale::ListClosed>(json!({ "filter": filter }), page);
+    let left = crate::sale::Returnable::new(0, line.clone());
+    seen.both::<sale::Returnable>(json!({ "original": "s" }), vec![left]);
+    let copy = json!({ "number": 17, "epoch": 2, "printer": "bar", "within_ms": 0 });
+    seen.both::<sale::Reprint>(copy, crate::Print::Cancelled);
+    let tip = crate::sale::Tip::new(Amount::eur(2_00));
+    seen.both::<sale::AddTip>(step(json!({ "tip": { "amount": "2.00 EUR", "recipient": "anna" } })), view.clone());
+    seen.both::<sale::RemoveTip>(step(json!({ "at": 0 })), sale::TipRemoved { tip, sale: view.clone() });
+    let part = json!({ "line": { "line": 0, "quantity": { "pieces": 1 } } });
+    seen.both::<sale::ReturnOne>(step(part), view.clone());
+    seen.both::<sale::Park>(step(json!({ "name": "table 12" })), view.clone());
+    seen.both::<sale::ResumeParked>(step(json!({})), view.clone());
     seen.both::<sale::Refresh>(json!({ "sale": "s" }), view.clone());
     seen.both::<sale::Add>(step(json!({ "line": line })), view.clone());
     seen.both::<sale::Remove>(step(json!({ "at": 0 })), sale::Removed { line, sale: view.clone() });
@@ -212,6 +227,8 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<till::Info>(json!({}), till.ask(till::Info {}).await.expect("told"));
     seen.both::<till::Commands>(json!({}), vec!["till.info".into()]);
     seen.both::<till::Snapshot>(json!({}), till.ask(till::Snapshot {}).await.expect("told"));
+    seen.both::<till::Capabilities>(json!({}), till.capabilities());
+    seen.both::<till::SetTender>(json!({ "name": "account", "now": "no", "why": "the server is away" }), ());
     seen.both::<till::Phase>(json!({ "device": device }), away);
     seen.both::<till::Reset>(json!({ "device": device }), ());
     seen.both::<till::Detach>(json!({ "device": device, "within_ms": 10 }), ());
@@ -219,6 +236,14 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<till::Reload>(json!({ "within_ms": 10 }), reloaded);
     seen.both::<till::PrinterFor>(json!({ "paper": "receipt" }), "counter".into());
     seen.both::<till::OpenJobs>(json!({}), vec![spooled]);
+    let backup = json!({ "path": "/b/till.db", "taken_at": at, "till": "0198", "epoch": 1, "journal": 9, "number": 4,
+        "bytes": 4096 });
+    seen.both::<till::Backup>(json!({ "to": "/b" }), of(backup));
+    let export = json!({ "what": "lines", "format": "csv", "from": "2026-01-02", "open": true,
+        "mapping": "[csv]\nseparator = ';'\n", "after": "17", "limit": 100 });
+    let page = json!({ "text": "a;b", "rows": 1, "unreadable": 1, "next": "18",
+        "problems": [{ "seq": 3, "id": "s", "why": "damaged" }] });
+    seen.both::<till::Export>(export, of(page));
     seen.both::<till::NewId>(json!({}), "0198".into());
     seen.both::<listing::Health>(json!({}), till.health().await);
     seen.both::<listing::RecentEvents>(json!({}), till.recent_events());
@@ -269,6 +294,12 @@ async fn a_request_that_cannot_be_used_names_the_command_and_the_field() {
             ["`printer.print`", "`content"],
         ),
         ("till.reload", json!({ "within_ms": -1 }), ["`till.reload`", "`within_ms`"]),
+        ("till.export", json!({ "what": "sums" }), ["`till.export`", "`what`"]),
+        (
+            "till.export",
+            json!({ "what": "lines", "mapping": "[csv]\nsep = 1" }),
+            ["`mapping`", "mapping:2: key `csv.sep`"],
+        ),
         ("till.info", json!([7]), ["`till.info`", "length"]),
     ] {
         let error = till.ask_json(name, with).await.expect_err(name);

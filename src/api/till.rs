@@ -1,17 +1,20 @@
 //! The till itself, and devices of any class.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::Result;
+use tresen_hal::{Known, Result};
 
 use super::Command;
 use super::millis::{self, patience};
+use crate::capabilities::TillCapabilities;
 use crate::class::DeviceId;
 use crate::config::PaperKind;
+use crate::export;
 use crate::manager;
 use crate::registry::Reloaded;
-use crate::store::SpooledJob;
+use crate::store::{self, SpooledJob};
 use crate::tresen::{self, Tresen};
 
 /// Identifies the till.
@@ -76,6 +79,44 @@ impl Command for Snapshot {
 
     async fn run(self, till: &Tresen) -> Result<tresen::Snapshot> {
         Ok(till.follow().0)
+    }
+}
+
+/// What the till can do now: [`Tresen::capabilities`]. [`EventKind::CapabilitiesChanged`](crate::EventKind) tells when to
+/// ask again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capabilities {}
+
+impl Command for Capabilities {
+    const NAME: &'static str = "till.capabilities";
+    type Reply = TillCapabilities;
+
+    async fn run(self, till: &Tresen) -> Result<TillCapabilities> {
+        Ok(till.capabilities())
+    }
+}
+
+/// Tells whether one of the vendor's own tenders can pay now: [`Tresen::set_tender`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetTender {
+    /// Its name.
+    pub name: String,
+    /// Whether it can.
+    pub now: Known,
+    /// Why not.
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+impl Command for SetTender {
+    const NAME: &'static str = "till.set-tender";
+    type Reply = ();
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.set_tender(&self.name, self.now, self.why.as_deref());
+        Ok(())
     }
 }
 
@@ -182,6 +223,66 @@ impl Command for OpenJobs {
     }
 }
 
+/// Copies the database while the till runs: [`Tresen::backup`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// A new file, or an existing folder, on the till's own machine.
+    pub to: PathBuf,
+}
+
+impl Command for Backup {
+    const NAME: &'static str = "till.backup";
+    type Reply = store::Backup;
+
+    async fn run(self, till: &Tresen) -> Result<store::Backup> {
+        till.backup(self.to).await
+    }
+}
+
+/// A page of an export, as text: [`Tresen::export_page`]. Ask again with `after` set to `next` of the reply until there is
+/// none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// What to export.
+    pub what: export::What,
+    /// The format; default that of the mapping, or else CSV.
+    #[serde(default)]
+    pub format: Option<export::Format>,
+    /// The first date or time: [`Export::range`](export::Export::range).
+    #[serde(default)]
+    pub from: Option<String>,
+    /// The last date, or the time before which it ends.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Sales that are still open, too.
+    #[serde(default)]
+    pub open: bool,
+    /// The text of a mapping.
+    #[serde(default)]
+    pub mapping: Option<export::Mapping>,
+    /// Where the page before ended; default the beginning.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// The most records of a page; default 500.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+impl Command for Export {
+    const NAME: &'static str = "till.export";
+    type Reply = export::Page;
+
+    async fn run(self, till: &Tresen) -> Result<export::Page> {
+        let mapping = self.mapping.unwrap_or_default();
+        let format = self.format.or(mapping.format()).unwrap_or_default();
+        let export = export::Export::new(self.what, format).mapping(mapping).open(self.open);
+        let export = export.range(self.from.as_deref(), self.to.as_deref())?;
+        till.export_page(export, self.after.as_deref(), self.limit.unwrap_or(RECORDS)).await
+    }
+}
+
 /// A new key for a payment or print job: [`Tresen::new_id`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,3 +299,5 @@ impl Command for NewId {
 
 /// Default time for running calls to finish before they are aborted.
 const ENDING: Duration = Duration::from_secs(10);
+/// Records per page of an export.
+const RECORDS: u32 = 500;

@@ -2,7 +2,7 @@
 
 use tresen_hal::Result;
 
-use super::{Abort, On, Sale};
+use super::{Abort, On, PrintJob, Sale};
 use crate::sale::{self, Sold};
 
 /// The checkout, as [`sale::Checkout`].
@@ -31,6 +31,15 @@ impl Checkout {
     /// As [`sale::Checkout::close`].
     pub fn close(&self, sale: &mut Sale) -> Result<Sold> {
         self.0.wait(self.0.inner.close(&mut sale.0.inner))
+    }
+
+    /// Queues a copy of a closed sale's receipt and returns at once.
+    ///
+    /// # Errors
+    /// As [`sale::Checkout::reprint`].
+    pub fn reprint(&self, sale: &Sale) -> Result<PrintJob> {
+        let job = self.0.wait(self.0.inner.reprint(&sale.0.inner))?;
+        Ok(PrintJob(self.0.beside(job)))
     }
 
     /// Resumes the sales that an earlier run of this till left open.

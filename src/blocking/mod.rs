@@ -21,6 +21,7 @@ mod camera;
 mod checkout;
 mod device;
 mod events;
+mod export;
 mod lease;
 mod printer;
 mod sale;

@@ -7,7 +7,7 @@ use tresen_payment::Payment;
 
 use super::{Abort, On, Terminal};
 use crate::api::sale as api;
-use crate::sale::{self, Line, OnAccount};
+use crate::sale::{self, Line, OnAccount, ReturnLine, Tip};
 use crate::store::{Origin, SaleView};
 
 /// A sale, as [`sale::Sale`]; its state is available through `Deref`.
@@ -64,6 +64,61 @@ impl Sale {
         let removed = self.0.ask(api::Remove { sale, rev, by, at })?;
         self.show(removed.sale);
         Ok(removed.line)
+    }
+
+    /// Adds a tip.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::add_tip`].
+    pub fn add_tip(&mut self, tip: impl Into<Tip>) -> Result<()> {
+        let (sale, rev, by) = self.known();
+        let view = self.0.ask(api::AddTip { sale, rev, by, tip: tip.into() })?;
+        self.show(view);
+        Ok(())
+    }
+
+    /// Removes a tip by its index, from 0.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::remove_tip`].
+    pub fn remove_tip(&mut self, at: usize) -> Result<Tip> {
+        let (sale, rev, by) = self.known();
+        let removed = self.0.ask(api::RemoveTip { sale, rev, by, at })?;
+        self.show(removed.sale);
+        Ok(removed.tip)
+    }
+
+    /// In a refund, gives back another line of the original sale.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::return_line`].
+    pub fn return_line(&mut self, line: ReturnLine) -> Result<()> {
+        let (sale, rev, by) = self.known();
+        let view = self.0.ask(api::ReturnOne { sale, rev, by, line })?;
+        self.show(view);
+        Ok(())
+    }
+
+    /// Parks the sale under a name.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::park`].
+    pub fn park(&mut self, name: &str) -> Result<()> {
+        let (sale, rev, by) = self.known();
+        let view = self.0.ask(api::Park { sale, rev, by, name: name.to_owned() })?;
+        self.show(view);
+        Ok(())
+    }
+
+    /// Resumes a parked sale.
+    ///
+    /// # Errors
+    /// As [`sale::Sale::resume`].
+    pub fn resume(&mut self) -> Result<()> {
+        let (sale, rev, by) = self.known();
+        let view = self.0.ask(api::ResumeParked { sale, rev, by })?;
+        self.show(view);
+        Ok(())
     }
 
     /// Sets the remark that is printed on the receipt.

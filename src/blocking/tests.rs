@@ -28,17 +28,21 @@ fn covers(handle: &str, sources: &[&str], blocking: &[&str], otherwise: &[&str])
 #[test]
 fn each_handle_can_do_what_its_async_one_can() {
     let (device, on) = (include_str!("../manager/device.rs"), include_str!("device.rs"));
-    let leases = include_str!("../lease/till.rs");
     let till = [
         include_str!("../tresen.rs"),
         include_str!("../registry.rs"),
+        include_str!("../sale/till.rs"),
         include_str!("../api/mod.rs"),
+        include_str!("../capabilities/till.rs"),
+        include_str!("../export/till.rs"),
         include_str!("../health/mod.rs"),
-        leases,
+        include_str!("../lease/till.rs"),
         include_str!("../sync/till.rs"),
     ];
     // The list of command names is not a method.
-    covers("Tresen", &till, &[include_str!("till.rs"), include_str!("server.rs")], &[]);
+    let blocking = [include_str!("till.rs"), include_str!("export.rs"), include_str!("server.rs")];
+    // The events tell when capabilities change.
+    covers("Tresen", &till, &blocking, &["watch_capabilities"]);
     let printer = include_str!("../manager/printer.rs");
     covers("Printer", &[printer], &[include_str!("printer.rs")], &[]);
     // Accessors of a print's state.
@@ -50,8 +54,20 @@ fn each_handle_can_do_what_its_async_one_can() {
     covers("Scanner", &[device, include_str!("../manager/scanner.rs")], &[on, include_str!("scanner.rs")], &[]);
     covers("Camera", &[device, include_str!("../manager/camera/mod.rs")], &[on, include_str!("camera.rs")], &[]);
     // Accessors of a sale, available through `Deref`.
-    let known =
-        ["drawer", "epoch", "id", "is_pending", "open_amount", "rev", "signing", "state", "tenders", "ticket", "view"];
+    let known = [
+        "drawer",
+        "epoch",
+        "id",
+        "is_pending",
+        "open_amount",
+        "parked",
+        "rev",
+        "signing",
+        "state",
+        "tenders",
+        "ticket",
+        "view",
+    ];
     let sale = [include_str!("../sale/process.rs"), include_str!("../sale/account.rs")];
     covers("Sale", &sale, &[include_str!("sale.rs")], &known);
     // Set up through `Checkout::with`.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::{Error, Kind, Known, Result};
 use tresen_payment::{Decision, Intent, IntentId, Payment};
 
 use super::{Camera, Checkout, Device, Events, Lease, On, Place, PrintJob, Printer, Sale, Scanner, Terminal};
 use crate::api::{Command, lease, sale, terminal, till};
 use crate::builder::Builder;
+use crate::capabilities::TillCapabilities;
 use crate::class::DeviceId;
 use crate::config::{Config, PaperKind};
 use crate::drivers::{Drivers, Plan};
@@ -20,8 +21,8 @@ use crate::language::Language;
 use crate::lease::{Grant, Key, Target, Turn, View};
 use crate::manager::{DeviceClass, DeviceState, Phase};
 use crate::registry::Reloaded;
-use crate::sale::KitchenTicket;
-use crate::store::{Origin, SaleView, SpooledJob, Store};
+use crate::sale::{KitchenTicket, ReturnLine, Returnable};
+use crate::store::{Origin, SaleFilter, SaleNumber, SalePage, SaleView, SpooledJob, Store};
 use crate::tresen::Snapshot;
 
 /// A till, as [`crate::Tresen`].
@@ -267,6 +268,16 @@ impl Tresen {
         self.0.till.devices()
     }
 
+    /// What the till can do now.
+    pub fn capabilities(&self) -> TillCapabilities {
+        self.0.till.capabilities()
+    }
+
+    /// Tells whether one of the vendor's own tenders can pay now.
+    pub fn set_tender(&self, name: &str, now: Known, why: Option<&str>) {
+        self.0.till.set_tender(name, now, why);
+    }
+
     /// The health of the till and its devices.
     pub fn health(&self) -> Health {
         self.0.wait(self.0.till.health())
@@ -346,8 +357,25 @@ impl Tresen {
     /// # Errors
     /// As [`crate::Tresen::open_refund`].
     pub fn open_refund(&self, original: &str, origin: Origin) -> Result<Sale> {
-        let refund = sale::OpenRefund { original: original.to_owned(), by: Some(origin) };
+        let refund = sale::OpenRefund { original: original.to_owned(), lines: None, by: Some(origin) };
         Ok(self.known(self.0.ask(refund)?))
+    }
+
+    /// A new sale that refunds single lines of a closed one, in full or in part.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::open_refund_of`].
+    pub fn open_refund_of(&self, original: &str, lines: &[ReturnLine], origin: Origin) -> Result<Sale> {
+        let (original, lines) = (original.to_owned(), Some(lines.to_vec()));
+        Ok(self.known(self.0.ask(sale::OpenRefund { original, lines, by: Some(origin) })?))
+    }
+
+    /// What of a closed sale was not given back yet, line by line.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::returnable`].
+    pub fn returnable(&self, original: &str) -> Result<Vec<Returnable>> {
+        self.0.ask(sale::Returnable { original: original.to_owned() })
     }
 
     /// A sale by its id, open or closed.
@@ -359,12 +387,29 @@ impl Tresen {
         Ok(found.map(|view| self.known(view)))
     }
 
-    /// A closed sale by its number.
+    /// A closed sale by its number, or by number and epoch.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn sale_by_number(&self, number: i64) -> Result<Option<Sale>> {
-        Ok(self.0.ask(sale::ByNumber { number })?.map(|view| self.known(view)))
+    pub fn sale_by_number(&self, number: impl Into<SaleNumber>) -> Result<Option<Sale>> {
+        let SaleNumber { number, epoch, .. } = number.into();
+        Ok(self.0.ask(sale::ByNumber { number, epoch })?.map(|view| self.known(view)))
+    }
+
+    /// A page of closed sales: since a number, of a time, or both.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::closed_sales`].
+    pub fn closed_sales(&self, filter: &SaleFilter) -> Result<SalePage> {
+        self.0.ask(sale::ListClosed { filter: filter.clone() })
+    }
+
+    /// Parked sales, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn parked_sales(&self) -> Result<Vec<Sale>> {
+        Ok(self.all_known(self.0.ask(sale::ListParked {})?))
     }
 
     /// Closed sales with numbers above `number`, in order; at most `limit`, capped at 1000.

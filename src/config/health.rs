@@ -22,12 +22,12 @@ impl Reader {
             }
             if key == "disk-low" {
                 let Some(text) = self.text(&path, value) else { continue };
-                match size(&text) {
-                    Some(bytes) => self.config.health.disk_low = bytes,
-                    None => {
-                        self.fault(Fault::error(path, format!("expected a size such as \"500 MB\"; found `{text}`")))
-                    }
-                }
+                let Some(bytes) = size(&text) else {
+                    let what = format!("expected a size such as \"500 MB\"; found `{text}`");
+                    self.fault(Fault::error(path, what));
+                    continue;
+                };
+                self.config.health.disk_low = bytes;
                 continue;
             }
             let Some(time) = self.duration(&path, value) else { continue };

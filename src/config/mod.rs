@@ -24,6 +24,7 @@
 //! warns about what is allowed but looks like a mistake.
 
 mod check;
+mod declared;
 mod health;
 mod place;
 mod plan;
@@ -42,6 +43,7 @@ use std::time::Duration;
 
 use tresen_hal::{Address, Currency, Error, Result};
 
+pub use self::declared::{Can, Declared, Method};
 pub(crate) use self::place::place;
 pub use self::plan::{AwayPlan, PrintersAt, Redirected, RoutePlan};
 pub use self::problem::{Problem, Severity};
@@ -63,6 +65,10 @@ pub struct Config {
     pub till: Till,
     /// The devices, by class and logical name.
     pub devices: BTreeMap<DeviceId, Device>,
+    /// What is declared about terminals, by the terminal's name.
+    pub declared: BTreeMap<String, Declared>,
+    /// What is declared about cash (`cash`) and the vendor's own tenders, by name.
+    pub tenders: BTreeMap<String, Can>,
     /// The server that takes in the till's journal.
     pub server: Option<Server>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
@@ -90,6 +96,9 @@ pub struct Till {
     /// Whether the running till serves commands on a socket beside its database: see [`crate::api`]. Enabled by default
     /// on platforms with Unix sockets.
     pub socket: bool,
+    /// How long a payment may stay undecided before a person is told: [`crate::EventKind::PaymentInDoubt`]. Default 5
+    /// min.
+    pub tell_after: Duration,
     /// How long [`Printer::print`](crate::Printer::print) waits for paper; default 60 s. A job is printed anyway, however
     /// long that takes.
     pub patience: Duration,
@@ -102,13 +111,14 @@ pub struct Till {
 impl Default for Till {
     fn default() -> Self {
         let (currency, language) = (Currency::EUR, Language::English);
-        let (patience, reconnect) = (PATIENCE, Reconnect::default());
+        let (patience, reconnect, tell_after) = (PATIENCE, Reconnect::default(), TELL_AFTER);
         Self {
             name: "Till".into(),
             store: "till.db".into(),
             currency,
             language,
             socket: cfg!(unix),
+            tell_after,
             patience,
             reconnect,
             lease: TIME_TO_LIVE,
@@ -273,6 +283,8 @@ impl Config {
 
 /// How long a print waits for paper, unless configured.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Default of [`Till::tell_after`].
+const TELL_AFTER: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests;

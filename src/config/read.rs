@@ -166,7 +166,7 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 6] = ["till", "server", "stations", "routes", "in-store", "health"];
+const SECTIONS: [&str; 7] = ["till", "tenders", "server", "stations", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -177,6 +177,7 @@ impl Reader {
             match &**key.get_ref() {
                 "server" => server = Some((path, value)),
                 "till" => self.till(&path, value),
+                "tenders" => self.tenders(&path, value),
                 "stations" => self.stations(&path, value),
                 "routes" => self.routes(&path, value),
                 "in-store" => {
@@ -198,7 +199,8 @@ impl Reader {
     }
 
     fn till(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
-        const KEYS: [&str; 8] = ["name", "store", "currency", "language", "socket", "patience", "reconnect", "lease"];
+        const KEYS: [&str; 9] =
+            ["name", "store", "currency", "language", "socket", "patience", "reconnect", "lease", "tell-after"];
         let Some(table) = self.table(path, value, "`[till]`") else { return };
         for (key, value) in table {
             let path = path.key(key.get_ref());
@@ -230,6 +232,10 @@ impl Reader {
                 }
                 _ => {}
             }
+            if key == "tell-after" {
+                self.config.till.tell_after = self.duration(&path, value).unwrap_or(self.config.till.tell_after);
+                continue;
+            }
             let Some(text) = self.filled(&path, value) else { continue };
             match key {
                 "name" => self.config.till.name = text,
@@ -256,7 +262,13 @@ impl Reader {
             let path = path.key(name.get_ref());
             let like = "`{ address = \"…\" }` or a section of its own";
             let device = match self.table(&path, value, like) {
-                Some(table) => self.device(&path, table),
+                Some(table) => {
+                    let declared = if class == Class::Terminal { self.declared(&path, table) } else { None };
+                    if let Some(declared) = declared {
+                        self.config.declared.insert(name.get_ref().to_string(), declared);
+                    }
+                    self.device(class, &path, table)
+                }
                 // Routes can refer to it all the same.
                 None => Device::default(),
             };
@@ -264,13 +276,15 @@ impl Reader {
         }
     }
 
-    fn device(&mut self, path: &Path, table: &DeTable<'_>) -> Device {
+    fn device(&mut self, class: Class, path: &Path, table: &DeTable<'_>) -> Device {
         let mut device = Device::default();
         for (key, value) in table {
             let path = path.key(key.get_ref());
             match &**key.get_ref() {
                 "address" => device.address = self.addresses(&path, value),
                 "reconnect" => device.reconnect = Some(self.reconnect(&path, value, Reconnect::default())),
+                // Declared, and no option of the protocol.
+                "can" | "methods" if class == Class::Terminal => {}
                 name => {
                     if let Some(value) = self.option(&path, value.get_ref()) {
                         device.options.insert(name.to_owned(), value);

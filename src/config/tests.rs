@@ -464,3 +464,37 @@ fn stations_have_fixed_devices() {
     let key = wrong("camera = 'x'");
     assert!(key.starts_with("till.toml:5: ") && key.contains("expected one of `terminal`, `printer`"), "{key}");
 }
+
+#[test]
+fn the_server_section_is_read_with_the_tills_currency() {
+    let text = "[server]\naccount-limit = '20.50'\nreference = ['articles', 'staff']\n[till]\ncurrency = 'CHF'\n";
+    let server = parse(text, "till.toml").expect("right").server.expect("configured");
+    assert_eq!(server.account_limit.expect("a limit").to_string(), "20.50 CHF");
+    assert_eq!(server.reference, ["articles", "staff"]);
+    each(
+        &[
+            ("[server]\nuri = 'x'\n", 2, "server.uri", &["`url`", "`account-limit`"]),
+            ("[server]\naccount-limit = 20\n", 2, "server.account-limit", &["text in quotes"]),
+            ("[server]\naccount-limit = '-1'\n", 2, "server.account-limit", &["negative"]),
+            ("[server]\nreference = ['a', '']\n", 2, "server.reference", &["empty"]),
+            ("server = 7\n", 1, "server", &["a table"]),
+        ],
+        Severity::Error,
+    );
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_server_needs_the_feature() {
+    let text = "[server]\nurl = 'postgres://till:secret@10.0.0.2/tresen'\n";
+    each(&[(text, 2, "server.url", &["feature `postgres`", "--features postgres"])], Severity::Error);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_server_elsewhere_needs_its_authority() {
+    let text = "[server]\nurl = 'postgres://till:secret@10.0.0.2/tresen'\n";
+    each(&[(text, 2, "server.url", &["certificate", "`ca`"])], Severity::Error);
+    let problem = &problems("[server]\nurl = 'postgres://till:secret@10.0.0.2/tresen'\n")[0];
+    assert!(!problem.to_string().contains("secret"), "{problem}");
+}

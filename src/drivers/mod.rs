@@ -7,6 +7,8 @@ mod plan;
 mod protocol;
 mod standard;
 
+pub(crate) use standard::OPEN_TERMINAL;
+
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};

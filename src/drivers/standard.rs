@@ -198,4 +198,4 @@ pub(super) fn meant(address: &Address) -> Address {
 }
 
 /// Time limit for opening a terminal, whose protocol has its own timeouts: ZVT's T4 is 180 s.
-const OPEN_TERMINAL: Duration = Duration::from_secs(200);
+pub(crate) const OPEN_TERMINAL: Duration = Duration::from_secs(200);

@@ -20,7 +20,7 @@ mod report;
 mod time;
 mod watcher;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -36,7 +36,6 @@ pub(crate) use clock::Observed;
 pub(crate) use watcher::Watcher;
 
 use crate::event::Event;
-use crate::manager::lock;
 use crate::tresen::Tresen;
 
 /// What a till remembers for its health, besides its devices.
@@ -44,20 +43,12 @@ pub(crate) struct Vitals {
     pub(crate) alerts: Arc<Alerts>,
     opened_at: Timestamp,
     opened: Instant,
-    outbox: Mutex<Option<OutboxHealth>>,
     pub(crate) watcher: Watcher,
 }
 
 impl Vitals {
     pub(crate) fn new(alerts: Arc<Alerts>, now: Timestamp) -> Self {
-        let (outbox, watcher) = (Mutex::default(), Watcher::default());
-        Self { alerts, opened_at: now, opened: Instant::now(), outbox, watcher }
-    }
-
-    /// Records how far the server has received the journal: for whoever sends it.
-    #[allow(dead_code, reason = "only builds with a server call this")]
-    pub(crate) fn outbox(&self, health: Option<OutboxHealth>) {
-        *lock(&self.outbox) = health;
+        Self { alerts, opened_at: now, opened: Instant::now(), watcher: Watcher::default() }
     }
 }
 
@@ -71,7 +62,6 @@ impl Tresen {
         let idle: Vec<_> = idle.map(|route| QueueHealth { route, ..QueueHealth::default() }).collect();
         store.queues.extend(idle);
         store.queues.sort_by(|a, b| a.route.cmp(&b.route));
-        let outbox = lock(&till.vitals.outbox).clone();
         Health {
             at: till.runtime.wall(),
             till: TillHealth {
@@ -81,7 +71,7 @@ impl Tresen {
                 opened_at: till.vitals.opened_at,
                 uptime: till.vitals.opened.elapsed(),
                 store,
-                outbox,
+                outbox: self.outbox_health().await,
             },
             devices: till.registry.health(),
             alerts: till.vitals.alerts.active(),

@@ -11,6 +11,7 @@ use super::activity::{CallHealth, ClockOffset, PastError};
 use super::alerts::ActiveAlert;
 use super::time::{micros, millis};
 use crate::manager::DeviceState;
+use crate::sync::SyncStatus;
 
 /// The health of a till and its devices at one moment: [`Tresen::health`](crate::Tresen::health).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,14 +122,13 @@ pub struct StoreHealth {
 }
 
 /// Journal entries on their way to a server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct OutboxHealth {
-    /// The state of the connection: `connected`, `local`, `catching-up`.
-    pub state: String,
-    /// Entries that the server has not acknowledged.
-    pub waiting: u64,
-    /// When the oldest of them was written.
+    /// The mode, and how far the server is behind.
+    #[serde(flatten)]
+    pub status: SyncStatus,
+    /// When the oldest entry that the server does not have was written.
     pub oldest: Option<Timestamp>,
     /// When the server last acknowledged an entry.
     pub acknowledged_at: Option<Timestamp>,

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -150,4 +151,30 @@ async fn the_clock_of_a_terminal_is_compared_with_each_first_approval() {
 #[tokio::test]
 async fn the_space_of_a_disk_is_known_where_the_system_tells_it() {
     assert_eq!(Space::of(Path::new(".")).is_ok(), cfg!(unix));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_has_still_to_receive_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut config = Config::default();
+    config.till.store = dir.path().join("till.db");
+    config.till.socket = false;
+    config.health = limits();
+    let server = crate::sync::sim::Server::new();
+    server.set_reachable(false);
+    let runtime = SimulatedRuntime::new(7, "2026-01-02T08:00:00Z".parse().expect("a time"));
+    let till = Tresen::builder().runtime(Arc::new(runtime)).server(server.clone()).with(config).await.expect("opens");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut sale = till.open_sale().await.expect("opens");
+    sale.void("left").await.expect("voided");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let outbox = till.health().await.till.outbox.expect("there is a server");
+    assert!(!outbox.status.state.is_connected() && outbox.status.behind > 0, "{outbox:?}");
+    let oldest = outbox.oldest.expect("a line waits");
+    assert!(oldest >= "2026-01-02T08:00:00Z".parse().expect("a time") && oldest < till.health().await.at, "{oldest}");
+    server.set_reachable(true);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let outbox = till.health().await.till.outbox.expect("there is a server");
+    assert!(outbox.status.state.is_connected(), "{outbox:?}");
+    assert_eq!((outbox.status.behind, outbox.oldest), (0, None));
 }

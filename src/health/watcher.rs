@@ -70,7 +70,7 @@ fn look(till: &Tresen, health: &Health) {
     }
     metrics::store(name, store.bytes.unwrap_or_default(), store.disk_free);
     if let Some(outbox) = &health.till.outbox {
-        metrics::outbox(name, outbox.waiting);
+        metrics::outbox(name, outbox.status.behind.unsigned_abs());
         let off = outbox.clock.filter(|offset| offset.distance() >= limits.clock_off);
         let why = off.map(|offset| format!("the server: {}", clock::said(offset)));
         alerts.set(&Source::Till, Alert::ClockOff, why, now);

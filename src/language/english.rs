@@ -5,6 +5,8 @@ use super::Texts;
 pub(super) static TEXTS: Texts = Texts {
     mark: '.',
     receipt: "Receipt",
+    subtotal: "Subtotal",
+    tip: "Tip",
     total: "Total",
     rate: "VAT",
     net: "Net",
@@ -19,6 +21,7 @@ pub(super) static TEXTS: Texts = Texts {
     gives_back: "Refund of",
     unsigned: "Fiscal device out of order",
     copy: "COPY - may have been printed before",
+    copy_of: "COPY",
     terminal: "Terminal",
     kitchen: "Kitchen",
     date: "%Y-%m-%d %H:%M",

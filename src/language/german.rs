@@ -5,6 +5,8 @@ use super::Texts;
 pub(super) static TEXTS: Texts = Texts {
     mark: ',',
     receipt: "Beleg",
+    subtotal: "Zwischensumme",
+    tip: "Trinkgeld",
     total: "Summe",
     rate: "MwSt",
     net: "Netto",
@@ -19,6 +21,7 @@ pub(super) static TEXTS: Texts = Texts {
     gives_back: "Erstattung zu",
     unsigned: "Sicherheitseinrichtung ausgefallen",
     copy: "KOPIE - eventuell schon gedruckt",
+    copy_of: "KOPIE",
     terminal: "Terminal",
     kitchen: "Küche",
     date: "%d.%m.%Y %H:%M",

@@ -30,6 +30,11 @@ impl Language {
         self.texts().copy
     }
 
+    /// The heading of the `number`th copy of a ticket's receipt, from 1.
+    pub fn copy_heading(self, number: i64) -> String {
+        format!("{} {number}", self.texts().copy_of)
+    }
+
     /// The notice on a job printed on another printer than intended.
     pub fn instead_of(self, on: &str, meant_for: &str) -> String {
         (self.texts().instead_of)(on, meant_for)
@@ -46,6 +51,8 @@ pub(crate) struct Texts {
     /// The decimal mark.
     pub(crate) mark: char,
     pub(crate) receipt: &'static str,
+    pub(crate) subtotal: &'static str,
+    pub(crate) tip: &'static str,
     pub(crate) total: &'static str,
     pub(crate) rate: &'static str,
     pub(crate) net: &'static str,
@@ -60,6 +67,7 @@ pub(crate) struct Texts {
     pub(crate) gives_back: &'static str,
     pub(crate) unsigned: &'static str,
     pub(crate) copy: &'static str,
+    pub(crate) copy_of: &'static str,
     pub(crate) terminal: &'static str,
     pub(crate) kitchen: &'static str,
     pub(crate) date: &'static str,

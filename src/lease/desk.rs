@@ -1,14 +1,14 @@
 //! Who has which device, the task that ends leases in time, and the news about them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
-use tresen_hal::{Error, Result};
+use tresen_hal::{Error, Kind, Result};
 
 use super::clock::SteadyClock;
 use super::slot::{Change, Slot, span};
@@ -36,6 +36,7 @@ pub(super) struct Inner {
     /// Held while the lease of a sale changes, so that the news are published in order.
     pub(super) turn: tokio::sync::Mutex<()>,
     task: Mutex<Option<AbortHandle>>,
+    closed: AtomicBool,
 }
 
 struct Cell {
@@ -70,6 +71,7 @@ impl Leases {
             sales_moved: Arc::default(),
             turn: tokio::sync::Mutex::default(),
             task: Mutex::default(),
+            closed: AtomicBool::new(false),
         };
         let leases = Self(Arc::new(inner));
         leases.set_ttl(ttl);
@@ -81,11 +83,23 @@ impl Leases {
         Ok(leases)
     }
 
-    /// Ends the task; nothing expires any more.
+    /// Nothing is leased and nothing expires any more; who waits hears of it.
     pub(crate) fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
         if let Some(task) = lock(&self.0.task).take() {
             task.abort();
         }
+        lock(&self.0.devices).values().for_each(|cell| cell.moved.notify_waiters());
+        self.0.sales_moved.notify_waiters();
+    }
+
+    /// # Errors
+    /// [`Kind::Cancelled`]: the till was closed.
+    pub(super) fn is_open(&self) -> Result<()> {
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::new(Kind::Cancelled, "the till was closed"));
+        }
+        Ok(())
     }
 
     /// The time to live of new leases.

@@ -32,7 +32,7 @@
 //! | a terminal | transactions, status, receipts; not `recover`, `settle`, `abort`, `reset`, which settle what is open |
 //! | a printer | direct calls: status, identity, drawer; not print jobs, which the spool serves in their order |
 //! | a scanner or camera | who gets the scans; settings and signals |
-//! | an open sale | every change of it; not what becomes of its payments |
+//! | an open sale | every change of it; not what becomes of its payments. Parking it ends the lease |
 //!
 //! **Transactions** are leases of their own: while a named caller's payment waits or runs, that of another named caller
 //! is refused at once. A running transaction is never torn from its terminal: a lease that expires, is released or

@@ -82,7 +82,7 @@ pub(crate) enum Use {
 }
 
 /// What others have to hear of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Change {
     /// It was leased; `queued` if it was passed on to the first of the queue.
@@ -159,7 +159,9 @@ impl Slot {
                 self.changes.push(Change::Leased { holder: name.to_owned(), token, queued: false });
             }
             // Leasing a scanner is how somebody else begins to listen.
-            Some(held) if held.nature != Nature::Listener => return Err(self.refusal(now)),
+            Some(held) if held.nature != Nature::Listener || !held.running.is_empty() => {
+                return Err(self.refusal(now));
+            }
             _ => {
                 if self.held.is_some() {
                     self.end(End::Released);
@@ -220,11 +222,13 @@ impl Slot {
         held
     }
 
-    /// Ends any lease and the queue: the target no longer exists.
-    pub(crate) fn close(&mut self, now: Timestamp) {
-        self.queue.clear();
-        self.changes.push(Change::Moved);
-        self.end(End::Closed);
+    /// Ends any lease, whoever has it; with [`End::Closed`] also the queue.
+    pub(crate) fn end_with(&mut self, why: End, now: Timestamp) {
+        if why == End::Closed && !self.queue.is_empty() {
+            self.queue.clear();
+            self.changes.push(Change::Moved);
+        }
+        self.end(why);
         self.tick(now);
     }
 

@@ -220,6 +220,7 @@ impl Tresen {
         target: &Target,
         change: impl FnOnce(&mut Slot, Timestamp) -> T + Send + 'static,
     ) -> Result<T> {
+        self.0.leases.is_open()?;
         let origin = self.origin().unwrap_or_default();
         match target {
             Target::Device(id) => {

@@ -1,6 +1,7 @@
 //! The device handle common to all classes, and what the owner shares with it.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
@@ -13,7 +14,7 @@ use super::owner::{Hooks, LossReason, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
-use crate::config::Reconnect;
+use crate::config::{Declared, Reconnect};
 use crate::drivers::{Context, Plan};
 use crate::event::{Bus, Reporter, Source};
 use crate::health::{Alerts, DeviceHealth, Observed};
@@ -70,6 +71,22 @@ pub(crate) struct Till {
     /// The till's name.
     pub(crate) name: Arc<str>,
     pub(crate) alerts: Arc<Alerts>,
+    /// What the configuration declares about terminals.
+    pub(crate) declared: Declarations,
+}
+
+/// What the configuration declares about terminals, by name. Clones share it; a reload replaces it.
+#[derive(Clone, Default)]
+pub(crate) struct Declarations(Arc<Mutex<BTreeMap<String, Declared>>>);
+
+impl Declarations {
+    pub(crate) fn replace(&self, declared: BTreeMap<String, Declared>) {
+        *lock(&self.0) = declared;
+    }
+
+    pub(super) fn of(&self, terminal: &str) -> Declared {
+        lock(&self.0).get(terminal).cloned().unwrap_or_default()
+    }
 }
 
 /// Starts the owner of a device.

@@ -6,6 +6,7 @@ mod device;
 mod hotplug;
 mod owner;
 mod phase;
+pub(crate) mod possible;
 pub(crate) mod printer;
 mod registry;
 mod scanner;
@@ -25,7 +26,7 @@ pub use state::{Attention, DeviceCapabilities, DeviceState};
 pub use terminal::{Terminal, Terminals};
 
 pub(crate) use calls::{After, Failure, Terms};
-pub(crate) use device::Till;
+pub(crate) use device::{Declarations, Till};
 pub(crate) use registry::{Registry, no_device};
 pub(crate) use state::hindrance;
 

@@ -271,6 +271,11 @@ impl Printer {
         self.submit_as(id, receipt).await?.outcome(self.patience).await
     }
 
+    /// A handle to a job that was just queued in the database.
+    pub(crate) fn follow(&self, id: &str) -> PrintJob {
+        self.spool.queued(id, &self.name)
+    }
+
     /// Whether a job that is already queued comes soon: see [`Spool::prospect`].
     pub(crate) async fn prospect(&self, id: &str, patience: Duration) -> Result<Print> {
         self.spool.queued(id, &self.name);

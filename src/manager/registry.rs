@@ -70,6 +70,11 @@ impl Registry {
         Arc::new(Self { drivers, till, state: Mutex::default() })
     }
 
+    /// Replaces what the configuration declares about terminals.
+    pub(crate) fn declare(&self, declared: BTreeMap<String, config::Declared>) {
+        self.till.declared.replace(declared);
+    }
+
     pub(crate) fn drivers(&self) -> &Drivers {
         &self.drivers
     }

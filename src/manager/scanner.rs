@@ -63,7 +63,7 @@ impl Device<Scanners> {
 
     /// The next scan, in the order they were made; each is handed out once. Waits while another caller gets the scans:
     /// the holder of the scanner's lease, or else its [listener](crate::lease), which a named caller becomes with the
-    /// first call.
+    /// first call. A caller whose own lease has ended waits like all others.
     ///
     /// Cancel-safe: dropping the future loses no scan.
     pub async fn next(&self) -> Scan {

@@ -48,6 +48,9 @@ pub enum Attention {
     Offline,
     /// This terminal has unsettled payments.
     Unsettled,
+    /// A payment at this terminal has been undecided for longer than the configured time: look at the terminal, and
+    /// settle it. Shown even while the terminal is away.
+    PaymentInDoubt,
 }
 
 /// A device's capabilities, by class.
@@ -93,6 +96,6 @@ pub(crate) fn hindrance(status: &Status) -> Option<&'static str> {
         Attention::CoverOpen => Some("the cover is open"),
         Attention::PrinterError => Some("the printer reports an error"),
         Attention::Offline => Some("the printer is offline"),
-        Attention::PaperNearEnd | Attention::Unsettled => None,
+        Attention::PaperNearEnd | Attention::Unsettled | Attention::PaymentInDoubt => None,
     })
 }

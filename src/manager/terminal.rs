@@ -1,5 +1,6 @@
 //! The terminal handle: pay, recover, settle.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tresen_payment::{
 use super::device::{Common, Device, DeviceClass, Setup, Shared};
 use super::owner::{Hooks, LossReason};
 use super::phase::Phase;
+use super::possible::Ability;
 use super::state::{Attention, DeviceCapabilities};
 use super::{After, AnyTerminal, Failure, Terms, lock};
 use crate::class::Class;
@@ -51,6 +53,8 @@ struct State {
     aborts: Vec<(IntentId, watch::Sender<bool>)>,
     /// The open payments as last published.
     unsettled: Vec<Open>,
+    /// Payments that have been undecided for so long that a person was told.
+    in_doubt: BTreeSet<IntentId>,
 }
 
 /// A payment that stays open, or all of them, and why.
@@ -65,7 +69,10 @@ impl Shared<AnyTerminal> for SharedTerminal {
         &self.common
     }
     fn attention(&self) -> Vec<Attention> {
-        if lock(&self.state).unsettled.is_empty() { Vec::new() } else { vec![Attention::Unsettled] }
+        let state = lock(&self.state);
+        let unsettled = (!state.unsettled.is_empty()).then_some(Attention::Unsettled);
+        let in_doubt = (!state.in_doubt.is_empty()).then_some(Attention::PaymentInDoubt);
+        unsettled.into_iter().chain(in_doubt).collect()
     }
 }
 
@@ -93,7 +100,8 @@ impl Device<Terminals> {
     ///
     /// # Errors
     /// Nothing was sent to the terminal: it cannot be reached, somebody else has it ([`Kind::Busy`]; the error says who),
-    /// the caller's lease has ended ([`Kind::Cancelled`]), or the journal cannot be written.
+    /// the caller's lease has ended ([`Kind::Cancelled`]), the journal cannot be written, or the terminal or the
+    /// configuration says that this is not possible ([`Kind::Unsupported`]).
     pub async fn pay(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
         self.pay_as(Request::new(self.till.runtime.new_id(), amount), abort).await
@@ -105,6 +113,7 @@ impl Device<Terminals> {
     /// # Errors
     /// As [`Terminal::pay`].
     pub async fn pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
+        self.check_possible(&request.intent, Ability::Pay, None).await?;
         let watch = self.watch(abort);
         self.transact(request.intent.clone(), "a payment", watch, move |driver, watch| driver.pay(request, watch)).await
     }
@@ -131,6 +140,17 @@ impl Device<Terminals> {
         };
         aborts.iter().for_each(|abort| _ = abort.send_replace(true));
         !aborts.is_empty()
+    }
+
+    /// Whether this transaction is running, waiting for its turn, or awaited.
+    pub(crate) fn runs(&self, key: &IntentId) -> bool {
+        let state = lock(&self.shared.state);
+        state.asked.contains(key) || state.aborts.iter().any(|(intent, _)| intent == key)
+    }
+
+    /// Shows that these payments have been undecided for so long that a person was told.
+    pub(crate) fn doubt(&self, intents: BTreeSet<IntentId>) {
+        self.shared.doubt(intents);
     }
 
     /// The transaction being served.
@@ -161,6 +181,7 @@ impl Device<Terminals> {
         request: Request,
         abort: watch::Receiver<bool>,
     ) -> Result<Payment> {
+        self.check_possible(&request.intent, Ability::Reversal, Some(reference)).await?;
         let (watch, reference) = (self.watch(abort), reference.clone());
         let intent = request.intent.clone();
         self.transact(intent, "a reversal", watch, move |driver, watch| driver.reverse(reference, request, watch)).await
@@ -183,13 +204,14 @@ impl Device<Terminals> {
     /// # Errors
     /// As [`Terminal::pay`].
     pub async fn refund_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
+        self.check_possible(&request.intent, Ability::Refund, None).await?;
         let watch = self.watch(abort);
         self.transact(request.intent.clone(), "a refund", watch, move |driver, watch| driver.refund(request, watch))
             .await
     }
 
     /// Settles open payments by asking the terminal what it has stored. This also happens automatically whenever the
-    /// terminal reconnects, and is retried with growing delays while it fails.
+    /// terminal reconnects, and again after 5 s to 60 s while a payment stays open and no customer is served.
     ///
     /// Payments that the terminal cannot tell are returned as [`Payment::Unknown`]; a person settles them with
     /// [`Terminal::settle`].
@@ -463,6 +485,7 @@ impl SharedTerminal {
     /// Reports what was settled and what stays open, and wakes waiters.
     fn settled(&self, settled: &[Settled]) {
         let (decided, open): (Vec<_>, Vec<_>) = settled.iter().partition(|s| s.payment.is_decided());
+        lock(&self.state).in_doubt.retain(|id| decided.iter().all(|s| s.intent.id != *id));
         let open = open.into_iter().map(|s| (Some(s.intent.id.clone()), s.evidence.clone())).collect();
         let news = self.replace_unsettled(open);
         for settled in decided {
@@ -475,7 +498,11 @@ impl SharedTerminal {
     /// Reports a person's decision, and wakes waiters.
     fn decided(&self, settled: Settled) {
         let id = settled.intent.id.clone();
-        lock(&self.state).unsettled.retain(|(intent, _)| intent.as_ref() != Some(&id));
+        {
+            let mut state = lock(&self.state);
+            state.unsettled.retain(|(intent, _)| intent.as_ref() != Some(&id));
+            state.in_doubt.remove(&id);
+        }
         self.common.reporter.publish(EventKind::Settled(Box::new(settled)));
         self.recovered.send_modify(|n| *n += 1);
     }
@@ -502,25 +529,33 @@ impl SharedTerminal {
 }
 
 impl SharedTerminal {
-    /// Asks the terminal for the outcome of open payments. Returns the delay until the next attempt, if it failed.
+    /// Asks the terminal for the outcome of open payments. Returns the delay until it is asked again, if that failed or
+    /// a payment stays open.
     async fn recover(&self, driver: &mut AnyTerminal) -> Result<Option<Duration>> {
         match driver.recover().await {
             Ok(settled) => {
-                *lock(&self.delay) = RECOVER_AGAIN;
                 self.settled(&settled);
-                Ok(None)
+                if settled.iter().all(|settled| settled.payment.is_decided()) {
+                    *lock(&self.delay) = RECOVER_AGAIN;
+                    return Ok(None);
+                }
             }
             Err(error) => {
                 self.unsettled(vec![(None, error.to_string())]);
                 if let After::Reopen(error) = After::of(&error) {
                     return Err(error);
                 }
-                let mut delay = lock(&self.delay);
-                let now = *delay;
-                *delay = (now * 2).min(RECOVER_AT_LEAST_EVERY);
-                Ok(Some(now))
             }
         }
+        let mut delay = lock(&self.delay);
+        let now = *delay;
+        *delay = (now * 2).min(RECOVER_AT_LEAST_EVERY);
+        Ok(Some(now))
+    }
+
+    /// Records which payments have been undecided for so long that a person was told.
+    fn doubt(&self, intents: BTreeSet<IntentId>) {
+        lock(&self.state).in_doubt = intents;
     }
 }
 
@@ -556,7 +591,7 @@ impl Hooks<AnyTerminal> for SharedTerminal {
     }
 }
 
-/// Initial delay before a failed recovery is retried; doubled each time.
+/// Initial delay before the terminal is asked again about open payments; doubled each time.
 const RECOVER_AGAIN: Duration = Duration::from_secs(5);
 /// Maximum delay.
 const RECOVER_AT_LEAST_EVERY: Duration = Duration::from_secs(60);

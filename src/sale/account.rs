@@ -68,9 +68,12 @@ impl Sale {
             self.begin(NewTender { operation: TenderOperation::Refund, taken: true, ..new }).await?;
             return Ok(OnAccount::Credited);
         }
-        let key = self.begin(new).await?;
-        let (store, accounts) = (self.store().clone(), accounts.clone());
-        let attempt = tokio::spawn(async move { accounts.take(&store.booking(&key).await?).await });
+        let (mut sale, accounts) = (self.clone(), accounts.clone());
+        // Goes on if the caller leaves: a tender that has begun gets its outcome.
+        let attempt = tokio::spawn(async move {
+            let key = sale.begin(new).await?;
+            accounts.take(&sale.store().booking(&key).await?).await
+        });
         match attempt.await {
             Ok(ended) => {
                 let (record, paid) = ended?;

@@ -12,7 +12,7 @@ use tresen_printers::{Content, DrawerPin, Receipt};
 
 use super::process::Sale;
 use super::sign::{Signer, Signing};
-use crate::spool::Print;
+use crate::spool::{Print, PrintJob, without_drawer};
 use crate::store::{NewJob, Origin, SaleState};
 use crate::tresen::Tresen;
 
@@ -202,18 +202,19 @@ impl Checkout {
     }
 
     /// Resumes every sale for which an earlier run of this till began payment: paid sales are closed and printed, for
-    /// the others the amount due is returned, whoever has a lease. Open sales without a payment attempt are left alone:
-    /// [`Tresen::open_sales`] lists them.
+    /// the others the amount due is returned, whoever has a lease. Open sales without a payment attempt and parked ones
+    /// are left alone: [`Tresen::open_sales`] and [`Tresen::parked_sales`] list them.
     ///
     /// Call it once after opening the till. An undecided card payment leaves its sale open; once the terminal or a
-    /// person has settled it ([`crate::EventKind::Settled`]), call [`Checkout::close`].
+    /// person has settled it, the till records that with the sale ([`crate::EventKind::SaleSettled`]): call
+    /// [`Checkout::close`] then.
     ///
     /// # Errors
     /// The database cannot be used. Errors of single sales are returned with the sales.
     pub async fn resume(&self) -> Result<Vec<(Sale, Result<Sold>)>> {
         let mut resumed = Vec::new();
         for mut sale in self.till.open_sales().await? {
-            if sale.tenders().is_empty() {
+            if sale.tenders().is_empty() || sale.parked().is_some() {
                 continue;
             }
             sale.completing(true);
@@ -222,6 +223,38 @@ impl Checkout {
             resumed.push((sale, sold));
         }
         Ok(resumed)
+    }
+
+    /// Queues a copy of a closed sale's receipt at this checkout's printer, marked as such with its number, and returns at
+    /// once. The content is that of the receipt's print job, or composed again from the stored sale where that job was
+    /// pruned. No drawer opens. The journal records each copy.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: the sale is not closed. Otherwise the printer is unknown or the database cannot be written; then
+    /// nothing is printed.
+    pub async fn reprint(&self, sale: &Sale) -> Result<PrintJob> {
+        let printer = self.till.printer(&self.printer)?;
+        if sale.state() != SaleState::Closed {
+            let what = format!("sale `{}` is not closed, so it has no receipt", sale.id());
+            return Err(Error::new(Kind::Input, what));
+        }
+        let store = self.till.store();
+        let receipt = match store.job_content(&receipt_job(sale)).await {
+            Ok(Some(Content::Receipt(receipt))) => receipt,
+            Ok(_) => (self.compose)(sale),
+            Err(error) => {
+                tracing::warn!(sale = sale.id(), %error, "the receipt's job cannot be read; it is composed again");
+                (self.compose)(sale)
+            }
+        };
+        let (language, receipt) = (self.till.language(), without_drawer(&receipt));
+        let copy = move |number| {
+            let heading = Receipt::new().styled(language.copy_heading(number), Style::new().bold().centre());
+            Content::Receipt(heading.append(receipt))
+        };
+        let origin = self.till.origin().unwrap_or_else(|| sale.origin().clone());
+        let job = store.copy_receipt(sale.id(), &self.printer, &origin, copy).await?;
+        Ok(printer.follow(&job))
     }
 
     /// Signs once: the result is stored, even if signing failed.

@@ -3,13 +3,16 @@
 
 mod account;
 mod checkout;
-mod export;
+mod line;
 mod order;
 mod process;
 mod receipt;
 mod sign;
+pub(crate) mod sweeper;
 mod tender;
 mod ticket;
+mod till;
+mod tip;
 mod vat;
 
 pub(crate) use order::NewTicket;
@@ -17,10 +20,11 @@ pub(crate) use order::NewTicket;
 pub use crate::language::Language;
 pub use account::OnAccount;
 pub use checkout::{Checkout, Sold};
-pub use export::append_csv;
+pub use line::{Line, Quantity, ReturnLine, Returnable};
 pub use order::{KitchenTicket, OrderLine, Ordered};
 pub use process::Sale;
 pub use sign::{Signature, Signer, Signing};
 pub use tender::{Tender, TenderKind, TenderOperation, TenderState};
-pub use ticket::{Line, Quantity, Ticket};
-pub use vat::{Vat, VatRow};
+pub use ticket::Ticket;
+pub use tip::Tip;
+pub use vat::{Tax, Vat, VatRow};

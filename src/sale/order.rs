@@ -12,7 +12,8 @@ use tresen_hal::Result;
 use tresen_printers::Receipt;
 use tresen_printers::document::Style;
 
-use super::ticket::{Line, Quantity, Ticket};
+use super::line::{Line, Quantity};
+use super::ticket::Ticket;
 use crate::config::Config;
 use crate::language::Language;
 use crate::store::{NewJob, Origin};

@@ -6,14 +6,16 @@ use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 use tresen_payment::{IntentId, Payment, Request};
 
+use super::line::{Line, ReturnLine};
 use super::order::{KitchenTicket, Order};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
-use super::ticket::{Line, Ticket};
+use super::ticket::{Ticket, too_much};
+use super::tip::Tip;
 use crate::config::Config;
 use crate::lease::{Asker, Target};
 use crate::manager::Terminal;
-use crate::store::{Basis, Closing, NewJob, NewTender, OrderPlan, Origin, SaleState, SaleView, Store};
+use crate::store::{Basis, Closing, NewJob, NewTender, OrderPlan, Origin, Parked, SaleState, SaleView, Store};
 
 /// A sale, stored in the database from its first line. Each method writes before it returns, so a till that stops
 /// resumes where it was: [`crate::Tresen::open_sales`].
@@ -90,6 +92,11 @@ impl Sale {
     /// The till's epoch in which it was numbered: [`Store::epoch`].
     pub fn epoch(&self) -> Option<i64> {
         self.record.epoch
+    }
+
+    /// Under which name it is parked, since when and by whom; `None` if it is not.
+    pub fn parked(&self) -> Option<&Parked> {
+        self.record.parked.as_ref()
     }
 
     /// The result of opening the drawer: `asked`, `opened`, or why it did not open.
@@ -169,8 +176,9 @@ impl Sale {
     /// Adds a line.
     ///
     /// # Errors
-    /// [`Kind::Input`]: the total would overflow or the currency differs. [`Kind::Busy`]: another station changed the
-    /// sale. [`Kind::Storage`].
+    /// [`Kind::Input`]: the total would overflow, the currency differs, its tax key stands for another rate on this
+    /// ticket, or the sale is parked, closed or voided. [`Kind::Busy`]: another station changed the sale.
+    /// [`Kind::Storage`].
     pub async fn add(&mut self, line: Line) -> Result<()> {
         self.change(|ticket| ticket.add(line)).await
     }
@@ -181,6 +189,54 @@ impl Sale {
     /// [`Kind::Input`]: no such line. Otherwise as [`Sale::add`].
     pub async fn remove(&mut self, at: usize) -> Result<Line> {
         self.change(|ticket| ticket.remove(at)).await
+    }
+
+    /// Adds a tip, before the payment that includes it.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: as [`Ticket::add_tip`]; or a refund would give back more tips than the sale had. Otherwise as
+    /// [`Sale::add`].
+    pub async fn add_tip(&mut self, tip: impl Into<Tip>) -> Result<()> {
+        let tip = tip.into();
+        self.change(|ticket| ticket.add_tip(tip)).await
+    }
+
+    /// Removes a tip by its index, from 0.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: no such tip. Otherwise as [`Sale::add`].
+    pub async fn remove_tip(&mut self, at: usize) -> Result<Tip> {
+        self.change(|ticket| ticket.remove_tip(at)).await
+    }
+
+    /// In a refund: gives back another line of the original sale, in full or in part.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: this is no refund, no such line, or more than is left of it over all refunds of that sale.
+    /// Otherwise as [`Sale::add`].
+    pub async fn return_line(&mut self, line: ReturnLine) -> Result<()> {
+        self.record = self.store.return_line(self.id(), self.basis(), line).await?;
+        Ok(())
+    }
+
+    /// Parks the sale under a name, such as "table 12", until it is [resumed](Sale::resume), here or at another station:
+    /// [`crate::Tresen::parked_sales`]. Until then no other step is taken. Payments go on: one with an unknown outcome is
+    /// settled meanwhile. A [lease](crate::lease) of the sale ends.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: the name is empty. Otherwise as [`Sale::add`].
+    pub async fn park(&mut self, name: &str) -> Result<()> {
+        self.record = self.store.park_sale(self.id(), self.basis(), name, &self.origin).await?;
+        Ok(())
+    }
+
+    /// Resumes a parked sale. Of several stations that try, one succeeds.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: it is not parked. Otherwise as [`Sale::add`].
+    pub async fn resume(&mut self) -> Result<()> {
+        self.record = self.store.resume_sale(self.id(), self.basis(), &self.origin).await?;
+        Ok(())
     }
 
     /// Sets the remark that is printed on the receipt.
@@ -448,8 +504,4 @@ fn card(kind: TenderKind, asked: Amount) -> NewTender {
 fn positive(amount: Amount) -> Result<Amount> {
     let minor = amount.minor().checked_abs().ok_or_else(too_much)?;
     Ok(Amount::new(minor, amount.currency()))
-}
-
-fn too_much() -> Error {
-    Error::new(Kind::Input, "the amount is out of range")
 }

@@ -6,13 +6,14 @@ use tresen_payment::Charge;
 use tresen_printers::Receipt;
 use tresen_printers::document::{Cell, Qr, Row, Style};
 
+use super::line::{Line, Quantity};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
-use super::ticket::{Line, Quantity, Ticket};
+use super::ticket::Ticket;
 use crate::language::{Language, Texts};
 
 impl Ticket {
-    /// The receipt without payment: number and time, lines, total, taxes.
+    /// The receipt without payment: number and time, lines with their tax keys, tips, total, taxes by key.
     pub fn receipt(&self, language: Language) -> Receipt {
         let texts = language.texts();
         let number = |amount: Amount| amount.number(texts.mark);
@@ -21,20 +22,36 @@ impl Ticket {
             receipt = receipt.text(format!("{} {original}", texts.gives_back));
         }
         for line in self.lines() {
-            receipt = receipt.row(&line.name, number(line.total));
+            let total = number(line.total);
+            let total = line.tax_key.as_ref().map_or(total.clone(), |key| format!("{total} {key}"));
+            receipt = receipt.row(&line.name, total);
             if let Some(detail) = detail(line, texts) {
                 receipt = receipt.text(detail);
             }
         }
-        receipt = receipt.rule().styled_row(
+        receipt = receipt.rule();
+        if !self.tips().is_empty() {
+            receipt = receipt.row(texts.subtotal, number(self.turnover()));
+            for tip in self.tips() {
+                receipt = receipt.row(texts.tip, number(tip.amount));
+            }
+        }
+        receipt = receipt.styled_row(
             format!("{} {}", texts.total, self.total().currency()),
             number(self.total()),
             Style::new().bold().size(1, 2),
         );
         receipt = receipt.feed(1).columns(table([texts.rate, texts.net, texts.tax, texts.gross].map(str::to_owned)));
-        for row in self.vat() {
+        let rows = self.vat();
+        for row in &rows {
             let rate = row.rate.to_string().replace('.', &texts.mark.to_string());
+            let rate = row.key.as_ref().map_or(rate.clone(), |key| format!("{key} {rate}"));
             receipt = receipt.columns(table([rate, number(row.net), number(row.tax), number(row.gross)]));
+        }
+        for row in &rows {
+            if let Some(text) = &row.text {
+                receipt = receipt.text(row.key.as_ref().map_or(text.clone(), |key| format!("{key} {text}")));
+            }
         }
         match self.note() {
             Some(note) => receipt.feed(1).text(note),

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Currency, Error, Kind, Result};
 
-use super::vat::{Vat, VatRow, divide_rounded};
+use super::line::Line;
+use super::tip::Tip;
+use super::vat::VatRow;
 
-/// The lines sold to one customer.
+/// The lines sold to one customer, and the tips.
 ///
 /// An open sale has an id; it gets its number, and the time printed on its receipt, when it is closed. Reading a ticket
-/// from JSON checks that the total is the sum of the lines.
+/// from JSON checks that the total is the sum of the lines and tips.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Ticket {
@@ -23,114 +25,24 @@ pub struct Ticket {
     pub(crate) closed_at: Option<Timestamp>,
     total: Amount,
     lines: Vec<Line>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tips: Vec<Tip>,
     note: Option<String>,
-}
-
-/// One line of a ticket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Line {
-    /// The name of the article.
-    pub name: String,
-    /// The quantity.
-    pub quantity: Quantity,
-    /// Price of one piece or one kilogram.
-    pub unit_price: Amount,
-    /// The tax included in the price.
-    pub vat: Vat,
-    /// Price of the line.
-    pub total: Amount,
-    /// The article number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub article: Option<String>,
-    /// The group it belongs to: drinks, kitchen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// A key of the tax office or fiscal device. Lines with the same rate and different keys are totalled separately: 0
-    /// % because exempt is not 0 % because exported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tax_key: Option<String>,
-}
-
-/// A quantity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Quantity {
-    /// Pieces.
-    Pieces(i64),
-    /// Grams, for a price per kilogram.
-    Grams(i64),
-}
-
-impl Line {
-    /// `count` pieces at `unit_price` each.
-    ///
-    /// # Errors
-    /// [`Kind::Input`]: the total is out of range.
-    pub fn pieces(name: impl Into<String>, count: i64, unit_price: Amount, vat: Vat) -> Result<Self> {
-        let total = unit_price.checked_mul(count).ok_or_else(too_much)?;
-        Ok(Self::new(name.into(), Quantity::Pieces(count), unit_price, vat, total))
-    }
-
-    /// `grams` at `per_kilogram`, rounded to the minor unit.
-    ///
-    /// # Errors
-    /// [`Kind::Input`]: the total is out of range.
-    pub fn weighed(name: impl Into<String>, grams: i64, per_kilogram: Amount, vat: Vat) -> Result<Self> {
-        let exact = i128::from(per_kilogram.minor()) * i128::from(grams);
-        let minor = i64::try_from(divide_rounded(exact, 1000)).map_err(|_| too_much())?;
-        let total = Amount::new(minor, per_kilogram.currency());
-        Ok(Self::new(name.into(), Quantity::Grams(grams), per_kilogram, vat, total))
-    }
-
-    /// Sets the article number.
-    #[must_use]
-    pub fn article(self, number: impl Into<String>) -> Self {
-        Self { article: Some(number.into()), ..self }
-    }
-
-    /// Sets the article group.
-    #[must_use]
-    pub fn group(self, group: impl Into<String>) -> Self {
-        Self { group: Some(group.into()), ..self }
-    }
-
-    /// Sets the tax key.
-    #[must_use]
-    pub fn tax_key(self, key: impl Into<String>) -> Self {
-        Self { tax_key: Some(key.into()), ..self }
-    }
-
-    /// The same line as a refund: quantity and total with the opposite sign.
-    ///
-    /// # Errors
-    /// [`Kind::Input`]: the amount is out of range.
-    pub fn given_back(&self) -> Result<Self> {
-        let quantity = match self.quantity {
-            Quantity::Pieces(count) => Quantity::Pieces(count.checked_neg().ok_or_else(too_much)?),
-            Quantity::Grams(grams) => Quantity::Grams(grams.checked_neg().ok_or_else(too_much)?),
-        };
-        let total = Amount::zero(self.total.currency()).checked_sub(self.total).ok_or_else(too_much)?;
-        Ok(Self { quantity, total, ..self.clone() })
-    }
-
-    fn new(name: String, quantity: Quantity, unit_price: Amount, vat: Vat, total: Amount) -> Self {
-        Self { name, quantity, unit_price, vat, total, article: None, group: None, tax_key: None }
-    }
 }
 
 impl Ticket {
     /// An empty ticket; [`crate::Tresen::open_sale`] creates one that is stored.
     pub fn new(id: String, opened_at: Timestamp, currency: Currency) -> Self {
         let total = Amount::zero(currency);
-        Self { id, number: None, original: None, opened_at, closed_at: None, total, lines: Vec::new(), note: None }
+        let (lines, tips) = Default::default();
+        Self { id, number: None, original: None, opened_at, closed_at: None, total, lines, tips, note: None }
     }
 
     /// Adds a line.
     ///
     /// # Errors
-    /// [`Kind::Input`]: the line has another currency than the ticket, or a total is out of range; the ticket is
-    /// unchanged.
+    /// [`Kind::Input`]: the line has another currency than the ticket, its tax key stands for another rate on this
+    /// ticket, or a total is out of range; the ticket is unchanged.
     pub fn add(&mut self, line: Line) -> Result<()> {
         if line.total.currency() != self.total.currency() {
             let what = format!(
@@ -141,14 +53,55 @@ impl Ticket {
             );
             return Err(Error::new(Kind::Input, what));
         }
+        let other =
+            self.lines.iter().find(|l| line.tax_key.is_some() && l.tax_key == line.tax_key && l.vat != line.vat);
+        if let (Some(other), Some(key)) = (other, &line.tax_key) {
+            let what =
+                format!("`{}` has {} under the tax key `{key}`, which is {} here", line.name, line.vat, other.vat);
+            return Err(Error::new(Kind::Input, what).hint("a tax key stands for one rate"));
+        }
         let total = self.total.checked_add(line.total).ok_or_else(too_much)?;
-        // The totals per tax have to be in range as well: their magnitude may exceed that of the sum.
-        let same = |l: &&Line| (l.vat, &l.tax_key) == (line.vat, &line.tax_key);
-        let taxed: i128 = self.lines.iter().filter(same).map(|l| i128::from(l.total.minor())).sum();
-        i64::try_from(taxed + i128::from(line.total.minor())).map_err(|_| too_much())?;
+        // The totals per tax and that of all lines have to be in range as well: their magnitude may exceed that of the sum.
+        let sum = |counts: &dyn Fn(&Line) -> bool| {
+            let counted = self.lines.iter().filter(|l| counts(l)).map(|l| i128::from(l.total.minor()));
+            i64::try_from(counted.sum::<i128>() + i128::from(line.total.minor())).map_err(|_| too_much())
+        };
+        sum(&|l| (l.vat, &l.tax_key) == (line.vat, &line.tax_key))?;
+        sum(&|_| true)?;
         self.total = total;
         self.lines.push(line);
         Ok(())
+    }
+
+    /// Adds a tip: the total grows by it, the turnover and the taxes do not.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: another currency, an amount that is not positive (a refund may give tips back: not zero), or the
+    /// total is out of range; the ticket is unchanged.
+    pub fn add_tip(&mut self, tip: Tip) -> Result<()> {
+        let allowed = if self.original.is_some() { tip.amount.minor() != 0 } else { tip.amount.minor() > 0 };
+        if !allowed || tip.amount.currency() != self.total.currency() {
+            return Err(Error::new(Kind::Input, format!("{} cannot be a tip here", tip.amount)));
+        }
+        let total = self.total.checked_add(tip.amount).ok_or_else(too_much)?;
+        let sum: i128 = self.tips.iter().chain([&tip]).map(|tip| i128::from(tip.amount.minor())).sum();
+        i64::try_from(sum).map_err(|_| too_much())?;
+        self.total = total;
+        self.tips.push(tip);
+        Ok(())
+    }
+
+    /// Removes a tip by its index, from 0.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: no such tip, or the remaining total is out of range; the ticket is unchanged.
+    pub fn remove_tip(&mut self, at: usize) -> Result<Tip> {
+        let Some(tip) = self.tips.get(at) else {
+            let what = format!("no tip {at}: the ticket has {}", self.tips.len());
+            return Err(Error::new(Kind::Input, what));
+        };
+        self.total = self.total.checked_sub(tip.amount).ok_or_else(too_much)?;
+        Ok(self.tips.remove(at))
     }
 
     /// Removes a line by its index, from 0.
@@ -160,7 +113,7 @@ impl Ticket {
             let what = format!("no line {at}: the ticket has {}", self.lines.len());
             return Err(Error::new(Kind::Input, what));
         }
-        let mut rest = Self { lines: Vec::new(), total: Amount::zero(self.total.currency()), ..self.clone() };
+        let mut rest = Self { lines: Vec::new(), total: self.tip(), ..self.clone() };
         for (_, line) in self.lines.iter().enumerate().filter(|(i, _)| *i != at) {
             rest.add(line.clone())?;
         }
@@ -220,25 +173,47 @@ impl Ticket {
         &self.lines
     }
 
-    /// What the customer pays; negative where the customer gets money back.
+    /// Its tips.
+    pub fn tips(&self) -> &[Tip] {
+        &self.tips
+    }
+
+    /// What the customer pays: turnover and tips; negative where the customer gets money back.
     pub fn total(&self) -> Amount {
         self.total
     }
 
-    /// Totals by tax rate and key, highest rate first.
+    /// The sum of the lines, without tips: what is taxed.
+    pub fn turnover(&self) -> Amount {
+        self.sum(self.lines.iter().map(|line| line.total))
+    }
+
+    /// The sum of the tips.
+    pub fn tip(&self) -> Amount {
+        self.sum(self.tips.iter().map(|tip| tip.amount))
+    }
+
+    fn sum(&self, amounts: impl Iterator<Item = Amount>) -> Amount {
+        let sum = amounts.map(|amount| i128::from(amount.minor())).sum::<i128>();
+        let minor = i64::try_from(sum).expect("it was checked on adding that the sum is in range");
+        Amount::new(minor, self.total.currency())
+    }
+
+    /// Totals by tax key, and by rate where there is no key; highest rate first. They add up to the
+    /// [turnover](Ticket::turnover).
     pub fn vat(&self) -> Vec<VatRow> {
-        let mut sums: BTreeMap<(Vat, Option<&str>), i128> = BTreeMap::new();
+        let mut groups: BTreeMap<_, Vec<&Line>> = BTreeMap::new();
         for line in &self.lines {
-            *sums.entry((line.vat, line.tax_key.as_deref())).or_default() += i128::from(line.total.minor());
+            groups.entry((line.vat, line.tax_key.as_deref())).or_default().push(line);
         }
-        let row = |((rate, key), sum): ((Vat, Option<&str>), i128)| {
-            let minor = i64::try_from(sum).expect("`add` has checked that the sum is in range");
-            let gross = Amount::new(minor, self.total.currency());
-            let tax = rate.contained_in(gross);
+        let row = |((rate, key), lines): ((_, Option<&str>), Vec<&Line>)| {
+            let gross = self.sum(lines.iter().map(|line| line.total));
+            let tax = super::Vat::contained_in(rate, gross);
             let net = Amount::new(gross.minor() - tax.minor(), gross.currency());
-            VatRow { rate, key: key.map(str::to_owned), gross, tax, net }
+            let text = lines.iter().find_map(|line| line.tax_text.clone());
+            VatRow { rate, key: key.map(str::to_owned), text, gross, tax, net }
         };
-        let mut rows: Vec<_> = sums.into_iter().map(row).collect();
+        let mut rows: Vec<_> = groups.into_iter().map(row).collect();
         rows.sort_by_key(|row| Reverse(row.rate));
         rows
     }
@@ -258,6 +233,8 @@ struct Unchecked {
     total: Amount,
     lines: Vec<Line>,
     #[serde(default)]
+    tips: Vec<Tip>,
+    #[serde(default)]
     note: Option<String>,
 }
 
@@ -266,25 +243,31 @@ impl TryFrom<Unchecked> for Ticket {
 
     fn try_from(told: Unchecked) -> Result<Self> {
         let mut ticket = Self::new(told.id, told.opened_at, told.total.currency());
+        ticket.original = told.original;
         for line in told.lines {
             ticket.add(line)?;
+        }
+        for tip in told.tips {
+            ticket.add_tip(tip)?;
         }
         if ticket.total != told.total {
             let what = format!("the lines of the ticket add up to {}, not to {}", ticket.total, told.total);
             return Err(Error::new(Kind::Input, what));
         }
-        let (number, original, closed_at, note) = (told.number, told.original, told.closed_at, told.note);
-        Ok(Self { number, original, closed_at, note, ..ticket })
+        let (number, closed_at, note) = (told.number, told.closed_at, told.note);
+        Ok(Self { number, closed_at, note, ..ticket })
     }
 }
 
-fn too_much() -> Error {
+/// The error for an amount that does not fit.
+pub(crate) fn too_much() -> Error {
     Error::new(Kind::Input, "the amount is out of range")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sale::{Tax, Vat};
 
     fn ticket() -> Ticket {
         Ticket::new("t".into(), Timestamp::UNIX_EPOCH, Currency::EUR)
@@ -344,6 +327,50 @@ mod tests {
         }
         let rows: Vec<_> = ticket.vat().into_iter().map(|r| (r.key, r.gross.minor())).collect();
         assert_eq!(rows, [(None, 100), (Some("exempt".into()), 200), (Some("export".into()), 100)]);
+    }
+
+    #[test]
+    fn a_tax_key_stands_for_one_rate_and_its_text_stands_with_its_total() {
+        // Keys of DSFinV-K: 2 reduced, 5 not taxable, 6 exempt.
+        let (reduced, untaxed) =
+            (Tax::new("2", Vat::percent(7)), Tax::new("5", Vat::percent(0)).text("nicht steuerbar"));
+        let exempt = Tax::new("6", Vat::percent(0)).text("umsatzsteuerfrei");
+        let mut ticket = ticket();
+        for (price, tax) in [(1_07, &reduced), (95, &exempt), (10_00, &untaxed), (85, &exempt)] {
+            ticket.add(Line::pieces("x", 1, Amount::eur(price), tax).expect("fits")).expect("euro");
+        }
+        let rows: Vec<_> = ticket.vat().into_iter().map(|r| (r.key, r.text, r.gross.minor(), r.tax.minor())).collect();
+        let row = |key: &str, text: Option<&str>, gross, tax| (Some(key.into()), text.map(str::to_owned), gross, tax);
+        let expected = [
+            row("2", None, 1_07, 7),
+            row("5", Some("nicht steuerbar"), 10_00, 0),
+            row("6", Some("umsatzsteuerfrei"), 1_80, 0),
+        ];
+        assert_eq!(rows, expected);
+        let other = Line::pieces("x", 1, Amount::eur(1_00), Tax::new("2", Vat::percent(5))).expect("fits");
+        let error = ticket.add(other).expect_err("7 % on this ticket");
+        assert!(error.to_string().contains("tax key `2`"), "{error}");
+        assert_eq!(ticket.lines().len(), 4);
+    }
+
+    #[test]
+    fn a_tip_is_paid_and_neither_turnover_nor_taxed() {
+        let mut ticket = ticket();
+        ticket.add(Line::pieces("x", 1, Amount::eur(47_60), Vat::percent(19)).expect("fits")).expect("euro");
+        ticket.add_tip(Tip::new(Amount::eur(2_40)).recipient("anna")).expect("euro");
+        assert_eq!((ticket.total(), ticket.turnover()), (Amount::eur(50_00), Amount::eur(47_60)));
+        assert_eq!((ticket.vat()[0].gross, ticket.vat()[0].tax), (Amount::eur(47_60), Amount::eur(7_60)));
+        for wrong in ["0 EUR", "-1 EUR", "1 CHF"] {
+            let error = ticket.add_tip(Tip::new(wrong.parse().expect("an amount"))).expect_err(wrong);
+            assert_eq!(error.kind(), Kind::Input, "{wrong}");
+        }
+        let text = serde_json::to_string(&ticket).expect("text");
+        assert_eq!(serde_json::from_str::<Ticket>(&text).expect("its own"), ticket);
+        assert_eq!(ticket.remove(0).expect("there").total, Amount::eur(47_60));
+        assert_eq!(ticket.total(), Amount::eur(2_40), "the tip stays");
+        assert_eq!(ticket.remove_tip(0).expect("there").recipient.as_deref(), Some("anna"));
+        assert_eq!(ticket.total(), Amount::eur(0));
+        ticket.remove_tip(0).expect_err("none is left");
     }
 
     #[test]

@@ -21,6 +21,11 @@ impl Vat {
         Self(points)
     }
 
+    /// The rate in hundredths of a percent.
+    pub const fn points(self) -> u16 {
+        self.0
+    }
+
     /// The tax contained in `gross`, rounded half away from zero.
     pub fn contained_in(self, gross: Amount) -> Amount {
         let (gross_minor, rate) = (i128::from(gross.minor()), i128::from(self.0));
@@ -39,14 +44,75 @@ impl fmt::Display for Vat {
     }
 }
 
-/// The total for one tax rate and key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// How a line is taxed: a rate and, if the vendor has one, the key of the tax office or fiscal device. The library
+/// totals by it, prints it and stores it, and does not interpret it.
+///
+/// The same rate may have several keys: 0 % because exempt is not 0 % because not taxable. A table of a vendor's own,
+/// here with keys 1, 2, 5 and 6 of DSFinV-K (the German export format for cash registers):
+///
+/// ```
+/// use tresen::Amount;
+/// use tresen::sale::{Line, Tax, Vat};
+///
+/// let standard = Tax::new("1", Vat::percent(19));
+/// let reduced = Tax::new("2", Vat::percent(7));
+/// let not_taxable = Tax::new("5", Vat::percent(0)).text("nicht steuerbar");
+/// let exempt = Tax::new("6", Vat::percent(0)).text("umsatzsteuerfrei");
+/// let coffee = Line::pieces("Coffee to go", 1, Amount::eur(3_20), &reduced)?;
+/// let stamp = Line::pieces("Stamp", 1, Amount::eur(0_95), &exempt)?;
+/// assert_eq!((coffee.vat, stamp.tax_key.as_deref()), (Vat::percent(7), Some("6")));
+/// # let _ = (standard, not_taxable);
+/// # Ok::<(), tresen::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Tax {
+    /// The rate.
+    pub rate: Vat,
+    /// The key; stands for one rate on a ticket.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// What the receipt says about it below the totals: why a line bears no tax.
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+impl Tax {
+    /// The key `key` with its rate.
+    pub fn new(key: impl Into<String>, rate: Vat) -> Self {
+        Self { rate, key: Some(key.into()), text: None }
+    }
+
+    /// Sets what the receipt says about it.
+    #[must_use]
+    pub fn text(self, text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..self }
+    }
+}
+
+impl From<Vat> for Tax {
+    /// A rate without a key.
+    fn from(rate: Vat) -> Self {
+        Self { rate, key: None, text: None }
+    }
+}
+
+impl From<&Tax> for Tax {
+    fn from(tax: &Tax) -> Self {
+        tax.clone()
+    }
+}
+
+/// The total for one tax key, or for one rate without a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VatRow {
     /// The rate.
     pub rate: Vat,
     /// The tax key of its lines.
     pub key: Option<String>,
+    /// What the receipt says about the key.
+    pub text: Option<String>,
     /// What the customer pays at this rate.
     pub gross: Amount,
     /// The tax included.

@@ -181,7 +181,7 @@ pub(super) fn paper(
     paper
 }
 
-fn without_drawer(receipt: &Receipt) -> Receipt {
+pub(crate) fn without_drawer(receipt: &Receipt) -> Receipt {
     let paper = receipt.items().iter().filter(|item| !matches!(item, Item::Drawer(_)));
     paper.fold(Receipt::new(), |receipt, item| receipt.item(item.clone()))
 }

@@ -29,6 +29,7 @@ pub(super) struct Place {
     desk: Desk,
     printer: usize,
     job: i64,
+    since: Instant,
 }
 
 impl Desks {
@@ -57,7 +58,7 @@ impl Desks {
     pub(super) fn wait(&self, printer: &str, index: usize, job: i64) -> Place {
         let desk = self.desk(printer);
         lock(&desk.queue).insert(job);
-        Place { desk, printer: index, job }
+        Place { desk, printer: index, job, since: Instant::now() }
     }
 
     fn desk(&self, printer: &str) -> Desk {
@@ -69,6 +70,11 @@ impl Place {
     /// The printer's number in the lane.
     pub(super) fn printer(&self) -> usize {
         self.printer
+    }
+
+    /// Since when the job has waited.
+    pub(super) fn since(&self) -> Instant {
+        self.since
     }
 }
 

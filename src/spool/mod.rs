@@ -28,6 +28,7 @@ use crate::language::Language;
 use crate::manager::lock;
 use crate::manager::printer::PrinterDevice;
 use crate::store::{JobState, NewJob, Origin, SpooledJob, Store, no_job};
+pub(crate) use attempt::without_drawer;
 use desk::Desks;
 pub use overdue::OverduePaper;
 use overdue::Watcher;
@@ -280,6 +281,11 @@ impl Spool {
     /// Paper that has waited longer than its route allows, by job.
     pub(crate) fn overdue(&self) -> Vec<OverduePaper> {
         lock(&self.routes.overdue).values().cloned().collect()
+    }
+
+    /// The printers of a route, in the order they are tried for the jobs of a station.
+    pub(crate) fn printers(&self, route: &str, station: Option<&str>) -> Vec<PrinterDevice> {
+        lock(&self.routes.routes).get(route).map(|run| run.route.printers_for(station)).unwrap_or_default()
     }
 
     /// The names of all routes.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -40,8 +40,8 @@ pub(super) struct Watcher {
     changed: watch::Receiver<u64>,
     /// When each waiting job is overdue.
     due: BTreeMap<String, Instant>,
-    /// When it last looked.
-    looked: Option<Instant>,
+    /// When it last looked, also by the clock on the wall.
+    looked: Option<(Instant, Timestamp)>,
 }
 
 impl Watcher {
@@ -92,8 +92,7 @@ impl Watcher {
             }
         };
         let (now, wall) = (Instant::now(), self.store.time());
-        // The wall clock may jump: what was not there at the last look has not waited for longer than since then.
-        let at_most = self.looked.replace(now).map_or(Duration::MAX, |looked| now - looked);
+        let at_most = self.looked.replace((now, wall)).map_or(Duration::MAX, |looked| age_at_most(looked, (now, wall)));
         let mut due = BTreeMap::new();
         let mut overdue = lock(&routes.overdue);
         let before = std::mem::take(&mut *overdue);
@@ -117,6 +116,15 @@ impl Watcher {
     }
 }
 
+/// The greatest age of a job that was not there at the last look. If the clock on the wall has jumped since, ages are not
+/// known, and the job counts as new: a person is rather told late than of paper that has not waited.
+fn age_at_most(looked: (Instant, Timestamp), now: (Instant, Timestamp)) -> Duration {
+    let elapsed = now.0 - looked.0;
+    let by_the_wall = now.1.duration_since(looked.1);
+    let drift = SignedDuration::try_from(elapsed).map_or(SignedDuration::MAX, |elapsed| by_the_wall - elapsed);
+    if drift.abs() > JUMP { Duration::ZERO } else { elapsed }
+}
+
 fn why(job: &SpooledJob) -> String {
     match (job.state, &job.printer, &job.error) {
         (JobState::Printing, Some(printer), _) => format!("{printer} has not finished printing it"),
@@ -125,5 +133,7 @@ fn why(job: &SpooledJob) -> String {
     }
 }
 
+/// A clock that differs by more has been set.
+const JUMP: SignedDuration = SignedDuration::from_secs(5);
 /// Delay before a look that failed is repeated, at most.
 const TRY_AGAIN: Duration = Duration::from_secs(60);

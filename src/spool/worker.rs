@@ -3,8 +3,8 @@
 //! | the first printer | the job |
 //! |---|---|
 //! | is free | goes there |
-//! | is printing another job, of whichever route | waits, at most the route's `stall` |
-//! | has been printing another job for longer, or reports that it cannot print | goes to the next printer |
+//! | is printing other jobs, of whichever route | waits, at most the route's `stall` |
+//! | has been printing one other job for longer, or reports that it cannot print | goes to the next printer |
 //! | is away, or failed without printing anything | goes to the next printer |
 //! | is back, but the route does not fail back yet | goes to the next printer, if that can print |
 //!
@@ -248,8 +248,10 @@ impl Worker {
                     Held::WhileJobsWait => continue,
                 }
             }
-            if let Some(since) = *seen.busy.borrow() {
-                let stalled = since + self.lane.rules.stall;
+            let queued = waiting.place.as_ref().filter(|place| place.printer() == printer).map(Place::since);
+            if let Some(busy) = *seen.busy.borrow() {
+                // With one job for too long, or with so many that this one does not get its turn.
+                let stalled = queued.map_or(busy, |queued| queued.min(busy)) + self.lane.rules.stall;
                 if hindered.is_none() && now < stalled {
                     later(stalled);
                     return Choice::Later { why: None, at: due, behind: Some(printer) };

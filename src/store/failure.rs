@@ -7,7 +7,7 @@ use tresen_hal::{Error, Kind, Retry};
 
 /// Why work on the database failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// SQLite returned an error.
     Sql(rusqlite::Error),
     /// A row has content that this version cannot read.

@@ -373,6 +373,15 @@ impl Store {
     }
 }
 
+/// Parks the waiting jobs of a restored backup, which may have been printed since it was made; returns their number.
+pub(super) fn doubt_waiting(db: &Connection, at: &str) -> rusqlite::Result<usize> {
+    db.execute(
+        "UPDATE jobs SET state = 'unknown', error = 'a backup was restored: it may have been printed since',
+         changed_at = ?1 WHERE state IN ('queued', 'printing')",
+        [at],
+    )
+}
+
 /// Queues a job and its copies inside the caller's transaction. If the job exists, no copy is added.
 pub(super) fn queue(db: &Connection, job: &NewJob, at: &str) -> Result<(), Failure> {
     let NewJob { id, route, content, copies, origin } = job;
@@ -469,7 +478,7 @@ struct Version {
     v: u32,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "seq, id, route, state, attempt, copy, printer, proof, error, queued_at, changed_at, station, source, operator, sheet,
      sheets";
 /// The column of `content`, when selected after [`COLUMNS`].

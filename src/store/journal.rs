@@ -26,7 +26,8 @@ pub struct JournalEntry {
     /// When it was written.
     pub at: Timestamp,
     /// Its kind: for a payment `intent`, `approved`, `charged`, `partial`, `not-charged`, `unknown`, `settled`; for a
-    /// sale `sale`, `tender`, `signed`, `closed`, `voided`; `lease` for a sale, a payment or a device; `epoch`, `pruned`.
+    /// sale `sale`, `tender`, `signed`, `parked`, `resumed`, `ordered`, `closed`, `voided`, `copied`, and `account` for a
+    /// tender on a customer's account; `lease` for a sale, a payment or a device; `epoch`, `pruned`, `quarantined`.
     pub kind: String,
     /// The id of the payment or sale.
     pub key: String,
@@ -101,6 +102,10 @@ impl Store {
             allowed(&was.entry)?;
             let mut now = was.entry.clone();
             change(&mut now);
+            // A terminal that is asked again and says the same.
+            if now == was.entry {
+                return Ok(now);
+            }
             let key = now.holds().and_then(|reference| reference.key());
             if let (Some(key), Some(reference)) = (&key, now.holds())
                 && let Some(other) = holder(db, key)?.filter(|other| *other != id)

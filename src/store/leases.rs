@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
 use tresen_hal::{Error, Kind, Result};
 
 use super::failure::Failure;
@@ -19,7 +18,9 @@ pub(super) const SCHEMA: &str = "
         until         TEXT,
         -- When it has to be looked at next.
         due           TEXT,
-        slot          TEXT NOT NULL
+        slot          TEXT NOT NULL,
+        -- Changes that are journalled, but not yet published as events.
+        told          TEXT
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX leases_due ON leases (due) WHERE due IS NOT NULL;
 ";
@@ -61,7 +62,7 @@ pub(crate) struct LeaseNote {
 #[cfg(test)]
 impl Basis {
     /// A change by somebody without a name.
-    pub(super) fn nameless(rev: i64, store: &Store) -> Self {
+    pub(crate) fn nameless(rev: i64, store: &Store) -> Self {
         Self { rev, name: None, token: None, completes: false, now: store.lease_clock().now() }
     }
 }
@@ -92,11 +93,10 @@ impl Store {
                 let what = state.map_or_else(|| "unknown sale".to_owned(), |state| format!("it is {state}"));
                 return Err(Error::new(Kind::Input, what).at(Target::Sale(sale)).into());
             }
-            let mut slot = read(db, &sale)?.unwrap_or_default();
+            let Stored { mut slot, told } = read(db, &sale)?.unwrap_or_default();
             let answer = change(&mut slot);
-            let changes = slot.take_changes();
-            note(db, &at, &sale, &changes, &origin)?;
-            write(db, &sale, &slot)?;
+            let changes = noted(db, &mut slot, told, &at, &sale, &origin)?;
+            write(db, &sale, &slot, &[])?;
             Ok(Changed { answer, changes, due: slot.deadline() })
         })
         .await
@@ -112,17 +112,16 @@ impl Store {
                 .query_map([stamp(now)], |row| row.get::<_, String>(0))?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             for sale in due {
-                let Some(mut slot) = read(db, &sale)? else { continue };
+                let Some(Stored { mut slot, told }) = read(db, &sale)? else { continue };
                 let open = state(db, &sale)?.as_deref() == Some("open");
                 if open {
-                    slot.tick(now)
+                    slot.tick(now);
                 } else {
-                    slot.close(now)
+                    slot.end_with(End::Closed, now);
                 }
-                let changes = slot.take_changes();
-                note(db, &at, &sale, &changes, &Origin::new())?;
+                let changes = noted(db, &mut slot, told, &at, &sale, &Origin::new())?;
                 if open {
-                    write(db, &sale, &slot)?;
+                    write(db, &sale, &slot, &[])?;
                 } else {
                     db.execute("DELETE FROM leases WHERE sale = ?1", [&sale])?;
                 }
@@ -140,15 +139,11 @@ impl Store {
         }
         self.write(move |db| {
             for (sale, mut slot) in all(db)? {
+                let told = read(db, &sale)?.map(|stored| stored.told).unwrap_or_default();
                 slot.restored(now);
-                write(db, &sale, &slot)?;
+                write(db, &sale, &slot, &told)?;
             }
-            // A till may have been killed between closing a sale and ending its lease.
-            let due = db.execute(
-                "UPDATE leases SET due = ?1 WHERE sale NOT IN (SELECT id FROM sales WHERE state = 'open')",
-                [stamp(now)],
-            )?;
-            if due > 0 { Ok(Some(now)) } else { next(db) }
+            next(db)
         })
         .await
     }
@@ -177,21 +172,33 @@ pub(super) fn admit(db: &Connection, sale: &str, basis: &Basis) -> Result<(), Fa
     if basis.completes || (stored.is_none() && basis.token.is_none()) {
         return Ok(());
     }
-    let mut slot = stored.unwrap_or_default();
+    let Stored { mut slot, told } = stored.unwrap_or_default();
     slot.tick(basis.now);
     let claim = Claim { name: basis.name.as_deref(), token: basis.token };
     let target = || Target::Sale(sale.to_owned());
     slot.check(claim, Use::Call, basis.now).map_err(|refusal| refusal.into_error(&target()))?;
     // What has expired is ended, journalled and published by the task, at this very moment.
     if slot.take_changes().is_empty() && slot.renew(claim, basis.now).is_ok() {
-        write(db, sale, &slot)?;
+        write(db, sale, &slot, &told)?;
     }
     Ok(())
 }
 
-/// The sale is no longer open: its lease is to be ended, if it has one.
-pub(super) fn closed(db: &Connection, sale: &str, now: Timestamp) -> rusqlite::Result<bool> {
-    Ok(db.prepare_cached("UPDATE leases SET due = ?2 WHERE sale = ?1")?.execute([sale, &stamp(now)])? > 0)
+/// Ends the lease of a sale together with a step of the sale: [`End::Closed`] when it is closed or voided,
+/// [`End::Released`] when it is parked. If this returns true, set [`Store::lease_alarm`] once the step is on disk, so that
+/// the end is published.
+pub(super) fn end(
+    db: &Connection,
+    sale: &str,
+    why: End,
+    (at, now): (&str, Timestamp),
+    origin: &Origin,
+) -> Result<bool, Failure> {
+    let Some(Stored { mut slot, told }) = read(db, sale)? else { return Ok(false) };
+    slot.end_with(why, now);
+    let told = noted(db, &mut slot, told, at, sale, origin)?;
+    write(db, sale, &slot, &told)?;
+    Ok(!told.is_empty())
 }
 
 /// Why the leases of a card attempt's terminal ended while it was running.
@@ -209,27 +216,43 @@ pub(super) fn ended_during(db: &Connection, key: &str) -> Result<Option<String>,
     Ok(Some(format!("the lease of `{holder}` ended with it: {why}")))
 }
 
-fn note(db: &Connection, at: &str, sale: &str, changes: &[Change], origin: &Origin) -> Result<(), Failure> {
-    for change in changes.iter().filter(|change| **change != Change::Moved) {
-        journal::append(db, at, KIND, sale, &json(&Note { sale: change })?, origin)?;
+/// Journals who got the sale, and how others lost it. Returns all that is not published yet.
+fn noted(
+    db: &Connection,
+    slot: &mut Slot,
+    mut told: Vec<Change>,
+    at: &str,
+    sale: &str,
+    origin: &Origin,
+) -> Result<Vec<Change>, Failure> {
+    for change in slot.take_changes() {
+        if matches!(change, Change::Leased { .. } | Change::Ended { .. }) {
+            journal::append(db, at, KIND, sale, &json(&change)?, origin)?;
+        }
+        told.push(change);
     }
-    Ok(())
-}
-
-/// The journal's body for the lease of a sale.
-#[derive(Serialize)]
-struct Note<'a> {
-    sale: &'a Change,
+    Ok(told)
 }
 
 fn state(db: &Connection, sale: &str) -> rusqlite::Result<Option<String>> {
     db.prepare_cached("SELECT state FROM sales WHERE id = ?1")?.query_row([sale], |row| row.get(0)).optional()
 }
 
-fn read(db: &Connection, sale: &str) -> Result<Option<Slot>, Failure> {
-    let mut find = db.prepare_cached("SELECT slot FROM leases WHERE sale = ?1")?;
-    let slot: Option<String> = find.query_row([sale], |row| row.get(0)).optional()?;
-    slot.map(|slot| from_json(&slot)).transpose()
+/// The lease of a sale as stored.
+#[derive(Default)]
+struct Stored {
+    slot: Slot,
+    /// Changes that are journalled, but not yet published.
+    told: Vec<Change>,
+}
+
+fn read(db: &Connection, sale: &str) -> Result<Option<Stored>, Failure> {
+    let mut find = db.prepare_cached("SELECT slot, told FROM leases WHERE sale = ?1")?;
+    let stored =
+        find.query_row([sale], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))).optional()?;
+    let Some((slot, told)) = stored else { return Ok(None) };
+    let told = told.map(|told| from_json(&told)).transpose()?.unwrap_or_default();
+    Ok(Some(Stored { slot: from_json(&slot)?, told }))
 }
 
 fn all(db: &Connection) -> Result<Vec<(String, Slot)>, Failure> {
@@ -242,14 +265,16 @@ fn all(db: &Connection) -> Result<Vec<(String, Slot)>, Failure> {
     .collect()
 }
 
-fn write(db: &Connection, sale: &str, slot: &Slot) -> Result<(), Failure> {
+fn write(db: &Connection, sale: &str, slot: &Slot, told: &[Change]) -> Result<(), Failure> {
     let (token, holder, until) = slot.columns();
-    let body = json(slot)?;
+    let (body, news) = (json(slot)?, if told.is_empty() { None } else { Some(json(&told)?) });
+    // What is not published yet is due at once.
+    let due = if told.is_empty() { slot.deadline() } else { Some(Timestamp::UNIX_EPOCH) };
     db.prepare_cached(
-        "INSERT INTO leases (sale, token, holder, until, due, slot) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (sale) DO UPDATE SET token = ?2, holder = ?3, until = ?4, due = ?5, slot = ?6",
+        "INSERT INTO leases (sale, token, holder, until, due, slot, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (sale) DO UPDATE SET token = ?2, holder = ?3, until = ?4, due = ?5, slot = ?6, told = ?7",
     )?
-    .execute(params![sale, token as i64, holder, until.map(stamp), slot.deadline().map(stamp), body])?;
+    .execute(params![sale, token as i64, holder, until.map(stamp), due.map(stamp), body, news])?;
     Ok(())
 }
 

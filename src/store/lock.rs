@@ -25,6 +25,8 @@ pub(super) struct Lock {
 pub(super) struct Witness {
     /// The till's id; empty if unknown.
     pub(super) till: String,
+    /// Its epoch; 0 if unknown.
+    pub(super) epoch: i64,
     /// Ids of the last openings; more than one while an opening is in progress.
     pub(super) openings: Vec<String>,
     /// The number of the journal's last line.
@@ -74,10 +76,12 @@ impl Lock {
         self.write()
     }
 
-    /// Records the end of the journal. Not synced: lagging behind is harmless, and a kill loses nothing.
-    pub(super) fn reached(&mut self, seq: i64) {
+    /// Records the end of the journal, and the epoch, which changes only with a line of the journal. Not synced: lagging
+    /// behind is harmless, and a kill loses nothing.
+    pub(super) fn reached(&mut self, seq: i64, epoch: impl FnOnce() -> rusqlite::Result<i64>) {
         if seq != self.witness.reached {
             self.witness.reached = seq;
+            self.witness.epoch = epoch().unwrap_or(self.witness.epoch);
             if let Err(error) = self.write() {
                 tracing::warn!(%error, "the lock file cannot be written");
             }
@@ -87,9 +91,10 @@ impl Lock {
     /// Overwrites in place and truncates afterwards: a reader never finds it empty.
     fn write(&mut self) -> std::io::Result<()> {
         let text = format!(
-            "{}till = {}\nopenings = {}\nreached = {}\n",
+            "{}till = {}\nepoch = {}\nopenings = {}\nreached = {}\n",
             self.holder,
             self.witness.till,
+            self.witness.epoch,
             self.witness.openings.join(" "),
             self.witness.reached
         );
@@ -145,6 +150,7 @@ impl Witness {
     fn read(text: &str) -> Self {
         Self {
             till: value(text, "till").unwrap_or_default().to_owned(),
+            epoch: value(text, "epoch").and_then(|n| n.parse().ok()).unwrap_or_default(),
             openings: value(text, "openings").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             reached: value(text, "reached").and_then(|n| n.parse().ok()).unwrap_or_default(),
         }

@@ -25,7 +25,8 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Meta> {
 }
 
 /// Writes the id of this opening to the database and to the lock file. A database that is behind the state in the lock
-/// file, or that was opened elsewhere since, begins a new epoch.
+/// file, that was opened elsewhere since, or that is a backup put here without [`super::Store::restore`], begins a new
+/// epoch.
 pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, path: &Path) -> Result<Meta> {
     let sql = |e| sql_error(e, path);
     let file = |e| failure::file(e, path);
@@ -35,17 +36,24 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, pa
     let before = lock.before().clone();
     let moved = last.as_ref().is_some_and(|last| before.till != meta.till || !before.openings.contains(last));
     let behind = before.till == meta.till && reached < before.reached;
+    let copied = get(db, BACKUP).map_err(sql)?.is_some();
+    let above = if before.till == meta.till { before.epoch } else { 0 };
     let opening = opening.to_owned();
     // In this order a kill in between is not mistaken for a restored backup.
     let both = last.clone().into_iter().chain([opening.clone()]).collect();
     let highest = if behind || moved { reached } else { reached.max(before.reached) };
-    lock.note(Witness { till: meta.till.clone(), openings: both, reached: highest }).map_err(file)?;
+    let epoch = above.max(meta.epoch);
+    lock.note(Witness { till: meta.till.clone(), epoch, openings: both, reached: highest }).map_err(file)?;
     let named = db.unchecked_transaction().and_then(|write| {
-        let epoch = match (moved, behind) {
+        let epoch = match (behind || copied, moved) {
             (false, false) => meta.epoch,
-            (true, _) => raise_epoch(&write, at, "it was opened elsewhere, or its lock file is gone")?,
-            (false, true) => raise_epoch(&write, at, "a backup was restored")?,
+            (true, _) => raise_epoch(&write, at, "a backup was restored", above)?,
+            (false, true) => raise_epoch(&write, at, "it was opened elsewhere, or its lock file is gone", above)?,
         };
+        if behind || copied {
+            super::jobs::doubt_waiting(&write, at)?;
+            unset(&write, BACKUP)?;
+        }
         set(&write, "opening", &opening)?;
         let reached = journal_end(&write)?;
         write.commit()?;
@@ -55,12 +63,15 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, pa
     if epoch != meta.epoch {
         tracing::warn!(epoch, "the database was restored or moved: a new epoch");
     }
-    lock.note(Witness { till: meta.till.clone(), openings: vec![opening.clone()], reached }).map_err(file)?;
+    let openings = vec![opening.clone()];
+    lock.note(Witness { till: meta.till.clone(), epoch, openings, reached }).map_err(file)?;
     Ok(Meta { epoch, opening, ..meta })
 }
 
-pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str) -> rusqlite::Result<i64> {
-    let epoch = super::outbox::last_epoch(db)?.max(read(db)?.epoch) + 1;
+/// Begins a new epoch, above that of the database and above `above`: an earlier restore of the same backup may have
+/// begun one already.
+pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str, above: i64) -> rusqlite::Result<i64> {
+    let epoch = super::outbox::last_epoch(db)?.max(read(db)?.epoch).max(above) + 1;
     set(db, "epoch", &epoch.to_string())?;
     super::outbox::begin_epoch(db, epoch, journal_end(db)? + 1)?;
     let body = serde_json::json!({ "epoch": epoch, "why": why }).to_string();
@@ -79,6 +90,13 @@ pub(super) fn set(db: &Connection, key: &str, value: &str) -> rusqlite::Result<(
         .map(|_| ())
 }
 
+pub(super) fn unset(db: &Connection, key: &str) -> rusqlite::Result<()> {
+    db.execute("DELETE FROM meta WHERE key = ?1", [key]).map(|_| ())
+}
+
 pub(super) fn get(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
 }
+
+/// In a backup: when it was made.
+pub(super) const BACKUP: &str = "backup";

@@ -8,7 +8,9 @@
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
 pub(crate) mod accounts;
+mod backup;
 mod chain;
+mod closing;
 pub(crate) mod failure;
 mod health;
 mod jobs;
@@ -20,8 +22,15 @@ mod meta;
 mod orders;
 mod origin;
 pub(crate) mod outbox;
+mod parked;
+mod pending;
+mod read_back;
+pub(crate) mod records;
 pub(crate) mod reference;
+mod remembered;
+mod restore;
 mod retention;
+mod returns;
 mod sales;
 mod schema;
 mod tenders;
@@ -38,7 +47,9 @@ use rusqlite::Connection;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
 pub use accounts::{BookingState, StoredBooking};
+pub use backup::{Backup, Extent, Progress};
 pub use chain::Hash;
+pub(crate) use closing::Closing;
 pub(crate) use jobs::{JobEnd, NewJob, no_job};
 pub use jobs::{JobState, NextJob, SpooledJob};
 pub use journal::{JournalEntry, StoredPayment};
@@ -48,9 +59,14 @@ pub use listing::{Listing, Query, Unreadable};
 pub(crate) use orders::OrderPlan;
 pub use origin::Origin;
 pub use outbox::OutboxEntry;
+pub use parked::Parked;
+pub(crate) use pending::OpenPayment;
+pub use read_back::{SaleFilter, SaleNumber, SalePage};
 pub use reference::{ReferencePage, ReferenceRow, ReferenceTable};
+pub(crate) use remembered::Remembered;
+pub use restore::Restored;
 pub use retention::Pruned;
-pub(crate) use sales::{Closing, NewTender, changed};
+pub(crate) use sales::{NewTender, changed};
 pub use sales::{SaleState, SaleView, StoredTicket};
 
 use crate::lease::{Alarm, SteadyClock};
@@ -157,9 +173,10 @@ impl Store {
     /// The epoch of this database, from 1. It is incremented when a backup has replaced a file that had continued: a
     /// number assigned afterwards may have been assigned before, and only the epoch distinguishes the two.
     ///
-    /// A restored backup is recognised by the lock file, which records the state of the database beside it: a database
-    /// that is behind it, or that was moved here without it, begins a new epoch. A backup that restores its lock file
-    /// too cannot be recognised; call [`Store::new_epoch`] after restoring one.
+    /// [`Store::restore`] begins one. A backup that was put here otherwise is recognised by a mark that
+    /// [`Store::backup`] leaves in it, or by the lock file, which records the state of the database beside it: a database
+    /// that is behind it, or that was moved here without it, begins a new epoch. A copy that was made by other means and
+    /// restored together with its lock file cannot be recognised; call [`Store::new_epoch`] after restoring one.
     pub fn epoch(&self) -> i64 {
         self.0.epoch.load(Ordering::Relaxed)
     }
@@ -170,7 +187,7 @@ impl Store {
     /// [`Kind::Storage`].
     pub async fn new_epoch(&self) -> Result<i64> {
         let at = self.now();
-        let epoch = self.write(move |db| Ok(meta::raise_epoch(db, &at, "asked for")?)).await?;
+        let epoch = self.write(move |db| Ok(meta::raise_epoch(db, &at, "asked for", 0)?)).await?;
         self.0.epoch.store(epoch, Ordering::Relaxed);
         Ok(epoch)
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::failure::Failure;
 use super::{Hash, Origin, SaleView, Store, chain, journal, json, meta, time};
-use crate::sale::{Signing, Tender, Ticket};
+use crate::sale::{Signing, Tender, Ticket, VatRow};
 
 /// Epochs and where they begin. The lines of an epoch end where the next one begins.
 pub(super) const SCHEMA: &str = "
@@ -88,6 +88,16 @@ impl Store {
             let end = meta::journal_end(db)?;
             let oldest = db.query_row("SELECT min(seq) FROM journal", [], |row| row.get::<_, Option<i64>>(0))?;
             Ok(Outbox { acknowledged: acknowledged(db)?, end, oldest: oldest.unwrap_or(end + 1), epochs: epochs(db)? })
+        })
+        .await
+    }
+
+    /// When the line after `after` was written.
+    pub(crate) async fn written_after(&self, after: i64) -> Result<Option<Timestamp>> {
+        self.read(move |db| {
+            let mut next = db.prepare_cached("SELECT at FROM journal WHERE seq > ?1 ORDER BY seq LIMIT 1")?;
+            let at = next.query_row([after], |row| row.get::<_, String>(0)).optional()?;
+            at.map(|at| time(&at)).transpose()
         })
         .await
     }
@@ -225,6 +235,8 @@ fn epochs(db: &Connection) -> Result<Vec<EpochRange>, Failure> {
 struct Whole<'a> {
     ticket: &'a Ticket,
     tenders: &'a [Tender],
+    /// The totals per tax, as they stand on the receipt.
+    vat: Vec<VatRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signing: Option<&'a Signing>,
     /// Who opened it.
@@ -238,6 +250,7 @@ pub(super) fn whole(sale: &SaleView, why: Option<&str>) -> Result<String> {
     json(&Whole {
         ticket: &sale.ticket,
         tenders: &sale.tenders,
+        vat: sale.ticket.vat(),
         signing: sale.signing.as_ref(),
         opened_by: &sale.origin,
         why,

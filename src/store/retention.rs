@@ -23,7 +23,7 @@ pub struct Pruned {
 
 impl Store {
     /// Removes records completed before `before`: print jobs that are printed, accepted, cancelled or unreadable,
-    /// closed and voided sales, and decided payments that belong to no remaining sale. Open records are never removed,
+    /// closed and voided sales, unless an open refund refers to them, and decided payments that belong to no remaining sale. Open records are never removed,
     /// however old; nor is the last charge of each terminal, which recovery needs as evidence. A journal line stays as
     /// long as its payment or sale, and the last line always; the chain of hashes begins at it. What a configured
     /// server has not acknowledged yet stays with everything it belongs to. Numbering continues.
@@ -50,6 +50,7 @@ impl Store {
                 )?,
                 sales: db.execute(
                     "DELETE FROM sales WHERE state IN ('closed', 'voided') AND changed_at < ?1
+                     AND id NOT IN (SELECT original FROM sales WHERE state = 'open' AND original IS NOT NULL)
                      AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.key = sales.id AND journal.seq > ?2)
                      AND NOT EXISTS (SELECT 1 FROM bookings WHERE bookings.sale = sales.id AND bookings.open)",
                     params![before, acknowledged],

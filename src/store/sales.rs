@@ -10,13 +10,12 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Currency, Error, Kind, Result, Retry};
 
 use super::failure::Failure;
-use super::jobs::NewJob;
 use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
-use super::orders::{self, OrderPlan};
+use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, accounts, from_json, jobs, journal, json, outbox, time};
-use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket};
+use super::{Origin, Store, accounts, from_json, journal, json, returns, time};
+use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +35,12 @@ pub struct StoredTicket {
     pub epoch: Option<i64>,
     /// The sale that it refunds.
     pub original: Option<String>,
-    /// Its total; negative where the customer gets money back.
+    /// Its total, tips included; negative where the customer gets money back.
     pub total: Amount,
+    /// The tips in it.
+    pub tip: Amount,
+    /// The name under which it is parked.
+    pub parked: Option<String>,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When it was closed.
@@ -82,6 +85,9 @@ pub struct SaleView {
     pub signing: Option<Signing>,
     /// The result of opening the drawer: `asked`, `opened`, or why it did not open.
     pub drawer: Option<String>,
+    /// While it is parked: under which name, since when and by whom.
+    #[serde(default)]
+    pub parked: Option<Parked>,
     /// Who opened it.
     pub origin: Origin,
 }
@@ -97,22 +103,6 @@ pub(crate) struct NewTender {
     pub(crate) reference: Option<String>,
     /// No device is involved: the tender is taken as soon as it is written.
     pub(crate) taken: bool,
-}
-
-/// The data written on closing.
-pub(crate) struct Closing {
-    pub(crate) number: NextNumber,
-    pub(crate) at: Timestamp,
-    pub(crate) paper: Option<NewJob>,
-    /// Orders what is new in the same commit, on behalf of somebody.
-    pub(crate) order: Option<(OrderPlan, Origin)>,
-}
-
-/// The number of the next sale to be closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NextNumber {
-    pub(crate) epoch: i64,
-    pub(crate) number: i64,
 }
 
 impl Store {
@@ -139,30 +129,10 @@ impl Store {
         id: &str,
         opened_at: Timestamp,
         currency: Currency,
-        original: Option<&str>,
         origin: &Origin,
     ) -> Result<SaleView> {
-        let mut ticket = Ticket::new(id.to_owned(), opened_at, currency);
-        ticket.original = original.map(str::to_owned);
-        let (body, origin) = (Body::of(&ticket)?, origin.clone());
-        self.write(move |db| {
-            db.execute(
-                "INSERT INTO sales (id, state, original, minor, currency, body, opened_at, changed_at, station, source,
-                 operator) VALUES (?1, 'open', ?2, 0, ?3, ?4, ?5, ?5, ?6, ?7, ?8)",
-                params![
-                    ticket.id(),
-                    ticket.original,
-                    currency.code(),
-                    body,
-                    super::stamp(opened_at),
-                    origin.station,
-                    origin.source,
-                    origin.operator
-                ],
-            )?;
-            known(db, ticket.id())
-        })
-        .await
+        let (ticket, origin) = (Ticket::new(id.to_owned(), opened_at, currency), origin.clone());
+        self.write(move |db| insert(db, &ticket, &origin)).await
     }
 
     /// One sale with its lines and tenders.
@@ -171,31 +141,10 @@ impl Store {
         self.read(move |db| record(db, &id)).await
     }
 
-    /// Closed sales with their lines, in order of number.
-    pub(crate) async fn closed_sales(&self, after: i64, limit: u32) -> Result<Vec<SaleView>> {
-        self.list(move |db| {
-            let mut closed = db.prepare_cached(
-                "SELECT id FROM sales WHERE number > ?1 AND number IS NOT NULL ORDER BY number LIMIT ?2",
-            )?;
-            let ids = closed.query_map([after, i64::from(limit)], |row| row.get::<_, String>(0))?;
-            ids.map(|id| known(db, &id?)).collect()
-        })
-        .await
-    }
-
-    /// Writes the lines and the note of an open sale.
+    /// Writes the lines, the tips and the note of an open sale.
     pub(crate) async fn change_sale(&self, basis: Basis, ticket: &Ticket) -> Result<SaleView> {
-        let (id, total, body, at) = (ticket.id().to_owned(), ticket.total(), Body::of(ticket)?, self.now());
-        self.write(move |db| {
-            leases::admit(db, &id, &basis)?;
-            let changed = db.execute(
-                "UPDATE sales SET body = ?3, minor = ?4, rev = rev + 1, changed_at = ?5
-                 WHERE id = ?1 AND rev = ?2 AND state = 'open'",
-                params![id, basis.rev, body, total.minor(), at],
-            )?;
-            if changed == 1 { known(db, &id) } else { Err(overtaken(db, &id, basis.rev)?.into()) }
-        })
-        .await
+        let (ticket, at) = (ticket.clone(), self.now());
+        self.write(move |db| update(db, &basis, &ticket, &at)).await
     }
 
     /// Writes the next attempt to pay; also returns its key.
@@ -319,90 +268,6 @@ impl Store {
         })
         .await
     }
-
-    /// Held while the number is determined, the receipt composed and the sale closed.
-    pub(crate) async fn closing(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.closing.lock().await
-    }
-
-    /// The number of the next sale to be closed.
-    pub(crate) async fn next_number(&self) -> Result<NextNumber> {
-        self.read(next_number).await
-    }
-
-    /// Closes a paid sale under its number, and queues its receipt, in one commit.
-    pub(crate) async fn close_sale(&self, id: &str, basis: Basis, closing: Closing) -> Result<SaleView> {
-        let (id, at, now) = (id.to_owned(), self.now(), basis.now);
-        self.write(move |db| {
-            if next_number(db)? != closing.number {
-                return Err(Error::new(Kind::Busy, "the number was assigned to another sale").into());
-            }
-            step(db, &id, &basis, &at)?;
-            db.execute(
-                "UPDATE sales SET state = 'closed', closed_at = ?2, epoch = ?3, number = ?4 WHERE id = ?1",
-                params![id, super::stamp(closing.at), closing.number.epoch, closing.number.number],
-            )?;
-            let record = known(db, &id)?;
-            if record.due.minor() != 0 || record.pending {
-                return Err(Error::new(Kind::Input, format!("sale `{id}` is not paid")).into());
-            }
-            accounts::book_sale(db, &id, &at)?;
-            journal::append(db, &at, "closed", &id, &outbox::whole(&record, None)?, &record.origin)?;
-            if let Some(job) = &closing.paper {
-                jobs::queue(db, job, &at)?;
-            }
-            if let Some((plan, origin)) = closing.order {
-                orders::order(db, &record, &origin, &at, plan)?;
-            }
-            let leased = leases::closed(db, &id, basis.now)?;
-            Ok((record, leased))
-        })
-        .await
-        .map(|(record, leased)| self.end_lease(record, leased, now))
-    }
-
-    /// Voids an open sale.
-    pub(crate) async fn void_sale(&self, id: &str, basis: Basis, why: &str, origin: &Origin) -> Result<SaleView> {
-        let (id, at, now, origin) = (id.to_owned(), self.now(), basis.now, origin.clone());
-        let why = why.to_owned();
-        self.write(move |db| {
-            step(db, &id, &basis, &at)?;
-            db.execute("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
-            let record = known(db, &id)?;
-            journal::append(db, &at, "voided", &id, &outbox::whole(&record, Some(&why))?, &origin)?;
-            let leased = leases::closed(db, &id, basis.now)?;
-            Ok((record, leased))
-        })
-        .await
-        .map(|(record, leased)| self.end_lease(record, leased, now))
-    }
-
-    fn end_lease(&self, record: SaleView, leased: bool, now: Timestamp) -> SaleView {
-        if leased {
-            self.lease_alarm().set(now);
-        }
-        record
-    }
-
-    /// Records that the drawer is about to be opened for this sale; false if that was done before.
-    pub(crate) async fn ask_for_drawer(&self, id: &str) -> Result<bool> {
-        let id = id.to_owned();
-        self.write(move |db| {
-            let asked = db.execute("UPDATE sales SET drawer = 'asked' WHERE id = ?1 AND drawer IS NULL", [&id])?;
-            Ok(asked == 1)
-        })
-        .await
-    }
-
-    /// Records the result of opening the drawer.
-    pub(crate) async fn drawer_ended(&self, id: &str, how: &str) -> Result<()> {
-        let (id, how) = (id.to_owned(), how.to_owned());
-        self.write(move |db| {
-            db.execute("UPDATE sales SET drawer = ?2 WHERE id = ?1 AND drawer = 'asked'", [&id, &how])?;
-            Ok(())
-        })
-        .await
-    }
 }
 
 /// The amount not covered by tenders taken or pending.
@@ -412,28 +277,66 @@ fn due(ticket: &Ticket, tenders: &[Tender]) -> Amount {
     Amount::new(due.clamp(i64::MIN.into(), i64::MAX.into()) as i64, ticket.total().currency())
 }
 
-/// Increments the revision of an open sale, if it is the one known to the caller and nobody else has it.
-fn step(db: &Connection, id: &str, basis: &Basis, at: &str) -> Result<(), Failure> {
+/// Writes a new sale.
+pub(super) fn insert(db: &Connection, ticket: &Ticket, origin: &Origin) -> Result<SaleView, Failure> {
+    db.execute(
+        "INSERT INTO sales (id, state, original, minor, tip, currency, body, opened_at, changed_at, station, source,
+         operator) VALUES (?1, 'open', ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10)",
+        params![
+            ticket.id(),
+            ticket.original,
+            ticket.total().minor(),
+            ticket.tip().minor(),
+            ticket.total().currency().code(),
+            Body::of(ticket)?,
+            super::stamp(ticket.opened_at()),
+            origin.station,
+            origin.source,
+            origin.operator
+        ],
+    )?;
+    known(db, ticket.id())
+}
+
+/// Writes the lines, the tips and the note of an open sale, if it is at the revision known to the caller.
+pub(super) fn update(db: &Connection, basis: &Basis, ticket: &Ticket, at: &str) -> Result<SaleView, Failure> {
+    step(db, ticket.id(), basis, at)?;
+    returns::check(db, ticket)?;
+    db.execute(
+        "UPDATE sales SET body = ?2, minor = ?3, tip = ?4 WHERE id = ?1",
+        params![ticket.id(), Body::of(ticket)?, ticket.total().minor(), ticket.tip().minor()],
+    )?;
+    known(db, ticket.id())
+}
+
+/// Increments the revision of an open sale that is not parked, if it is the one known to the caller and nobody else has
+/// the sale.
+pub(super) fn step(db: &Connection, id: &str, basis: &Basis, at: &str) -> Result<(), Failure> {
     leases::admit(db, id, basis)?;
     let rev = basis.rev;
     let applied = db.execute(
-        "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2 AND state = 'open'",
+        "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2 AND state = 'open'
+         AND parked IS NULL",
         params![id, rev, at],
     )?;
     if applied == 1 { Ok(()) } else { Err(overtaken(db, id, rev)?.into()) }
 }
 
 /// Why a change was not applied.
-fn overtaken(db: &Connection, id: &str, rev: i64) -> rusqlite::Result<Error> {
+pub(super) fn overtaken(db: &Connection, id: &str, rev: i64) -> rusqlite::Result<Error> {
     let row = db
-        .query_row("SELECT rev, state, operator, station FROM sales WHERE id = ?1", [id], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        .query_row("SELECT rev, state, parked ->> 'name' FROM sales WHERE id = ?1", [id], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
         })
         .optional()?;
     Ok(match row {
         None => Error::new(Kind::Input, format!("unknown sale `{id}`")),
-        Some((_, state)) if state != "open" => Error::new(Kind::Input, format!("sale `{id}` is {state}")),
-        Some((now, _)) => changed(id, now, rev),
+        Some((_, state, _)) if state != "open" => Error::new(Kind::Input, format!("sale `{id}` is {state}")),
+        Some((now, ..)) if now != rev => changed(id, now, rev),
+        Some((.., Some(name))) => {
+            Error::new(Kind::Input, format!("sale `{id}` is parked as `{name}`")).hint("resume it first")
+        }
+        Some((now, ..)) => changed(id, now, rev),
     })
 }
 
@@ -443,25 +346,14 @@ pub(crate) fn changed(id: &str, now: i64, known: i64) -> Error {
     Error::new(Kind::Busy, what).with_retry(Retry::Now).hint("read it again")
 }
 
-fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
-    let epoch = super::meta::read(db)?.epoch;
-    let number = db.query_row(
-        "SELECT max(coalesce((SELECT max(number) FROM sales), 0),
-        coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'number'), 0)) + 1",
-        [],
-        |row| row.get(0),
-    )?;
-    Ok(NextNumber { epoch, number })
-}
-
 pub(super) fn known(db: &Connection, id: &str) -> Result<SaleView, Failure> {
     record(db, id)?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")).into())
 }
 
-fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
+pub(super) fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
     let mut find = db.prepare_cached(
         "SELECT rev, state, epoch, number, original, minor, currency, body, signature, drawer, opened_at, closed_at,
-         station, source, operator FROM sales WHERE id = ?1",
+         station, source, operator, parked FROM sales WHERE id = ?1",
     )?;
     let mut rows = find.query([id])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -477,6 +369,9 @@ fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
     }
     for line in body.lines {
         ticket.add(line).map_err(|e| Failure::row(e.to_string()))?;
+    }
+    for tip in body.tips {
+        ticket.add_tip(tip).map_err(|e| Failure::row(e.to_string()))?;
     }
     if let Some(note) = body.note {
         ticket.set_note(note);
@@ -496,6 +391,7 @@ fn record(db: &Connection, id: &str) -> Result<Option<SaleView>, Failure> {
         tenders,
         signing: row.get::<_, Option<String>>(8)?.map(|text| from_json(&text)).transpose()?,
         drawer: row.get(9)?,
+        parked: row.get::<_, Option<String>>(15)?.map(|text| from_json(&text)).transpose()?,
         origin: Origin::read(row, 12)?,
     }))
 }
@@ -509,20 +405,23 @@ fn currency(code: &str) -> Result<Currency, Failure> {
 struct Body {
     v: u32,
     lines: Vec<Line>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tips: Vec<Tip>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
 
 impl Body {
     fn of(ticket: &Ticket) -> Result<String> {
-        json(&Self { v: VERSION, lines: ticket.lines().to_vec(), note: ticket.note().map(str::to_owned) })
+        let (lines, tips) = (ticket.lines().to_vec(), ticket.tips().to_vec());
+        json(&Self { v: VERSION, lines, tips, note: ticket.note().map(str::to_owned) })
     }
 }
 
 impl Listed for StoredTicket {
     const SQL: &'static str =
         "SELECT seq, id, rev, state, number, epoch, original, minor, currency, opened_at, closed_at,
-        station, source, operator FROM sales WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+        station, source, operator, tip, parked ->> 'name' FROM sales WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
     fn read(row: &Row<'_>) -> std::result::Result<Self, String> {
         let ticket = || {
@@ -535,6 +434,8 @@ impl Listed for StoredTicket {
                 epoch: row.get(5)?,
                 original: row.get(6)?,
                 total: Amount::new(row.get(7)?, currency(&row.get::<_, String>(8)?)?),
+                tip: Amount::new(row.get(14)?, currency(&row.get::<_, String>(8)?)?),
+                parked: row.get(15)?,
                 opened_at: time(&row.get::<_, String>(9)?)?,
                 closed_at: row.get::<_, Option<String>>(10)?.map(|at| time(&at)).transpose()?,
                 origin: Origin::read(row, 11)?,

@@ -21,6 +21,7 @@ const MIGRATIONS: [&[&str]; 1] = [&[
     super::outbox::SCHEMA,
     super::reference::SCHEMA,
     super::accounts::SCHEMA,
+    super::remembered::SCHEMA,
 ]];
 
 /// Payments, journal, print jobs, sales.
@@ -116,13 +117,17 @@ const CORE: &str = "
         state         TEXT NOT NULL CHECK (state IN ('open', 'closed', 'voided')),
         -- The sale that this one refunds, in full or in part.
         original      TEXT,
+        -- The total, and the tips in it.
         minor         INTEGER NOT NULL,
+        tip           INTEGER NOT NULL DEFAULT 0,
         currency      TEXT NOT NULL,
         -- The ticket: {\"v\":1,\"lines\":...}
         body          TEXT NOT NULL,
         -- The fiscal device's signature, or the record of its outage.
         signature     TEXT,
         drawer        TEXT,
+        -- While it is parked: {\"name\":...,\"at\":...,\"by\":...}
+        parked        TEXT,
         opened_at     TEXT NOT NULL,
         changed_at    TEXT NOT NULL,
         closed_at     TEXT,
@@ -131,8 +136,10 @@ const CORE: &str = "
         station       TEXT,
         source        TEXT,
         operator      TEXT,
-        CHECK ((state = 'closed') = (number IS NOT NULL))
+        CHECK ((state = 'closed') = (number IS NOT NULL)),
+        CHECK (parked IS NULL OR state = 'open')
     ) STRICT;
+    CREATE INDEX sales_closed ON sales (closed_at, number) WHERE number IS NOT NULL;
     CREATE INDEX sales_open ON sales (seq) WHERE state = 'open';
     CREATE INDEX sales_original ON sales (original) WHERE original IS NOT NULL;
 
@@ -164,6 +171,7 @@ const CORE: &str = "
         operator      TEXT,
         UNIQUE (sale, attempt)
     ) STRICT;
+    CREATE INDEX tenders_pending ON tenders (sale) WHERE state IN ('begun', 'unknown');
 ";
 
 /// Opens the database, creating or migrating it as needed.
@@ -171,7 +179,10 @@ pub(super) fn open(path: &Path, till: &str) -> Result<Connection> {
     let fault = |what: &str| Error::new(Kind::Storage, what).at(path.display());
     look(path)?;
     let failed = |e: rusqlite::Error| sql_error(e, path);
-    make(path).map_err(|e| file(e, path))?;
+    match create(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(file(e, path)),
+        _ => {}
+    }
     let mut db = Connection::open(path).map_err(failed)?;
     let (application, version) = versions(&db).map_err(failed)?;
     if version > 0 {
@@ -228,16 +239,13 @@ pub(super) fn look(path: &Path) -> Result<Option<(i32, i32)>> {
     Ok(known)
 }
 
-/// Creates the file, so that it is accessible to its owner only before it has any content.
-fn make(path: &Path) -> std::io::Result<()> {
+/// Creates a new file that is accessible to its owner only before it has any content.
+pub(super) fn create(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, super::lock::OWNER_ONLY);
-    match options.open(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
-    }
+    options.open(path).map(|_| ())
 }
 
 fn migrate(db: &mut Connection, till: &str) -> rusqlite::Result<()> {
@@ -304,7 +312,7 @@ fn header(path: &Path) -> std::io::Result<Option<(i32, i32)>> {
 /// Identifies the file as ours, in SQLite's `application_id`: "tres".
 const APPLICATION: i32 = 0x7472_6573;
 /// How long to wait for another program that reads the file.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -474,7 +474,7 @@ fn times_sort_as_text() {
 /// A sale of 10.00 with a card attempt that is about to be sent.
 async fn about_to_pay(store: &Store) -> (String, String) {
     let line = crate::sale::Line::pieces("Tea", 1, Amount::eur(10_00), crate::sale::Vat::percent(19)).expect("fits");
-    let record = store.new_sale("sale", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, None, &Origin::new()).await;
+    let record = store.new_sale("sale", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, &Origin::new()).await;
     let mut record = record.expect("opened");
     record.ticket.add(line).expect("euro");
     let record = store.change_sale(Basis::nameless(record.rev, store), &record.ticket).await.expect("kept");
@@ -550,8 +550,7 @@ async fn numbers_go_on_after_everything_was_thrown_away() {
     let store =
         Store::open(&dir.path().join("till.db"), Arc::new(SystemRuntime::with_clock(clock))).await.expect("opens");
     let origin = Origin::new();
-    let new =
-        store.new_sale("free", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, None, &origin).await.expect("new");
+    let new = store.new_sale("free", Timestamp::UNIX_EPOCH, tresen_hal::Currency::EUR, &origin).await.expect("new");
     let number = store.next_number().await.expect("read");
     assert_eq!((number.epoch, number.number), (1, 1));
     let closing = Closing { number, at: store.time(), paper: None, order: None };

@@ -259,7 +259,7 @@ fn commit_all(db: &Connection, batch: &mut VecDeque<Box<dyn Work>>, lock: &mut L
         if ended.is_ok()
             && let Ok(seq) = meta::journal_end(db)
         {
-            lock.reached(seq);
+            lock.reached(seq, || meta::read(db).map(|meta| meta.epoch));
             shared.end.send_if_modified(|end| std::mem::replace(end, seq) != seq);
         }
         done.into_iter().for_each(|work| work.answer(ended.as_ref().err()));

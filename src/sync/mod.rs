@@ -22,7 +22,7 @@ mod till;
 mod timeline;
 mod upstream;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,12 +34,13 @@ use tresen_hal::{Amount, Effect, Error, Kind, Result, Retry};
 
 use crate::config::Server;
 use crate::event::Bus;
+use crate::health::ClockOffset;
 use crate::manager::lock;
 use crate::store::Store;
 
 pub use accounts::Accounts;
 pub use reference::Refreshed;
-pub use upstream::{Ack, Balance, Booked, Booking, EpochStart, Hello, Pushed, Reserved, Table, Upstream};
+pub use upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 
 /// Whether the till is connected to its server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,16 @@ pub enum SyncState {
 }
 
 impl SyncState {
+    /// Its name, as serialised: `catching-up`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Connected => "connected",
+            Self::CatchingUp { .. } => "catching-up",
+            Self::Local { .. } => "local",
+        }
+    }
+
     /// Whether the server can be asked.
     pub fn is_connected(&self) -> bool {
         matches!(self, Self::Connected | Self::CatchingUp { .. })
@@ -91,10 +102,19 @@ pub struct SyncStatus {
 pub(crate) struct Exchange {
     upstream: Arc<dyn Upstream>,
     state: watch::Sender<SyncState>,
+    heard: Arc<Mutex<Heard>>,
     account_limit: Option<Amount>,
     wishes: mpsc::Sender<Wish>,
     closing: watch::Sender<bool>,
-    task: std::sync::Mutex<Option<JoinHandle<()>>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What was last heard of the server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heard {
+    /// When it last acknowledged an entry.
+    pub(crate) acknowledged_at: Option<Timestamp>,
+    pub(crate) clock: Option<ClockOffset>,
 }
 
 /// Asks the task to refresh tables and balances; answered when that is done or the server cannot be reached.
@@ -112,6 +132,7 @@ impl Exchange {
         store.doubt_asked().await?;
         let since = store.time();
         let state = watch::Sender::new(SyncState::Local { since, why: "not connected yet".into() });
+        let heard = Arc::new(Mutex::new(Heard::default()));
         let (wishes, wished) = mpsc::channel(16);
         let closing = watch::Sender::new(false);
         let task = task::Task {
@@ -122,19 +143,25 @@ impl Exchange {
             tables: settings.reference.clone(),
             balances: settings.account_limit.is_some(),
             state: state.clone(),
+            heard: heard.clone(),
             end: store.journal_end()?,
             wishes: wished,
             waiting: Vec::new(),
             closing: closing.subscribe(),
             told: Default::default(),
         };
-        let task = std::sync::Mutex::new(Some(tokio::spawn(task.run())));
-        Ok(Self { upstream, state, account_limit: settings.account_limit, wishes, closing, task })
+        let task = Mutex::new(Some(tokio::spawn(task.run())));
+        Ok(Self { upstream, state, heard, account_limit: settings.account_limit, wishes, closing, task })
     }
 
     /// The mode; changes can be awaited.
     pub(crate) fn state(&self) -> watch::Receiver<SyncState> {
         self.state.subscribe()
+    }
+
+    /// What was last heard of the server.
+    pub(crate) fn heard(&self) -> Heard {
+        lock(&self.heard).clone()
     }
 
     /// Asks for the tables and balances, and waits until they are there or it is clear that they do not come.
@@ -158,6 +185,14 @@ impl Exchange {
         {
             task.abort();
             task.await.ok();
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(task) = lock(&self.task).take() {
+            task.abort();
         }
     }
 }

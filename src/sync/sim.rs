@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tresen_hal::{Amount, BoxFuture, Effect, Error, Kind, Result};
 
-use super::upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream};
+use super::upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 use crate::manager::lock;
 use crate::store::{Hash, OutboxEntry, ReferenceRow};
 
@@ -265,13 +265,8 @@ impl Epoch {
 }
 
 impl Upstream for Server {
-    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Vec<Ack>>> {
-        self.call(move |data| {
-            for start in &hello.epochs {
-                data.epoch(&hello.till, start.epoch, start.first);
-            }
-            Ok(data.acks(&hello.till))
-        })
+    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Welcome>> {
+        self.call(move |data| Ok(Welcome { acks: data.acks(&hello.till), clock: None }))
     }
 
     fn hash_at<'a>(&'a self, till: &'a str, epoch: i64, seq: i64) -> BoxFuture<'a, Result<Option<Hash>>> {

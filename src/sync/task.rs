@@ -1,7 +1,7 @@
 //! The task that sends the journal to the server.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -9,8 +9,9 @@ use tokio::time::sleep;
 use tresen_hal::{Backoff, Error, Result};
 
 use super::upstream::Upstream;
-use super::{SyncState, Wish, bounded};
+use super::{Heard, SyncState, Wish, bounded};
 use crate::event::{Bus, EventKind, Source};
+use crate::manager::lock;
 use crate::store::{OutboxEntry, Store};
 
 pub(super) struct Task {
@@ -24,12 +25,13 @@ pub(super) struct Task {
     /// Whether to fetch the accounts' balances.
     pub(super) balances: bool,
     pub(super) state: watch::Sender<SyncState>,
+    pub(super) heard: Arc<Mutex<Heard>>,
     /// The end of the journal.
     pub(super) end: watch::Receiver<i64>,
     pub(super) wishes: mpsc::Receiver<Wish>,
     /// Wishes that are not answered yet.
     pub(super) waiting: Vec<Wish>,
-    /// True, or its sender gone: the till is closing.
+    /// Whether the till is closing.
     pub(super) closing: watch::Receiver<bool>,
     /// What a person was told about, so that a repeated answer is not reported twice.
     pub(super) told: BTreeSet<(i64, i64)>,
@@ -75,8 +77,7 @@ impl Task {
             self.settle().await?;
             sent = self.send_all(sent).await?;
             self.show(SyncState::Connected);
-            let closing = *self.closing.borrow();
-            if closing && *self.end.borrow() == sent {
+            if *self.closing.borrow() && *self.end.borrow() == sent {
                 return Ok(());
             }
             match self.woken(HEARTBEAT, true).await {
@@ -117,6 +118,7 @@ impl Task {
         }
         if through == seq {
             self.store.acknowledge(seq).await?;
+            lock(&self.heard).acknowledged_at = Some(self.store.time());
         }
         Ok(seq)
     }
@@ -158,9 +160,11 @@ impl Task {
     }
 }
 
-/// Waits until the till is closing.
+/// Waits until the till is closing. A till that is dropped aborts the task instead.
 async fn closing(signal: &mut watch::Receiver<bool>) {
-    signal.wait_for(|closing| *closing).await.ok();
+    if signal.wait_for(|closing| *closing).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// How often an idle connection is checked.

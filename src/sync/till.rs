@@ -5,6 +5,7 @@ use tresen_hal::Result;
 
 use super::accounts::LISTED;
 use super::{Accounts, Refreshed, SyncState, SyncStatus, no_server};
+use crate::health::OutboxHealth;
 use crate::store::{BookingState, ReferencePage, ReferenceRow, StoredBooking};
 use crate::tresen::Tresen;
 
@@ -25,6 +26,15 @@ impl Tresen {
             behind: outbox.end - outbox.acknowledged,
             unbooked,
         })
+    }
+
+    /// The outbox for the till's health; `None` without a server, or if the database cannot be read.
+    pub(crate) async fn outbox_health(&self) -> Option<OutboxHealth> {
+        let sync = self.0.sync.as_ref()?;
+        let status = self.sync().await.ok()?;
+        let oldest = self.store().written_after(status.acknowledged).await.ok()?;
+        let heard = sync.heard();
+        Some(OutboxHealth { status, oldest, acknowledged_at: heard.acknowledged_at, clock: heard.clock })
     }
 
     /// Connected or local mode; changes can be awaited. Without a server it stays [`SyncState::Off`].

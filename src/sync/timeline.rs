@@ -4,8 +4,10 @@ use tresen_hal::{Error, Kind, Result, Retry};
 
 use super::bounded;
 use super::task::{ANSWER, Task};
-use super::upstream::{Ack, EpochStart, Hello};
+use super::upstream::{Ack, Hello, Welcome};
 use crate::event::{EventKind, Source};
+use crate::health::ClockOffset;
+use crate::manager::lock;
 use crate::store::outbox::{EpochRange, Outbox};
 
 /// An epoch in which the server has lines that this till does not have.
@@ -24,10 +26,13 @@ impl Task {
                 till: self.store.till().to_owned(),
                 name: self.name.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                epochs: outbox.epochs.iter().map(|range| start(range, outbox.oldest)).collect(),
                 at: self.store.time(),
             };
-            let acks = bounded(ANSWER, self.upstream.hello(&hello)).await?;
+            let Welcome { acks, clock } = bounded(ANSWER, self.upstream.hello(&hello)).await?;
+            if let Some(clock) = clock {
+                let at = self.store.time();
+                lock(&self.heard).clock = Some(ClockOffset { seconds: clock.duration_since(at).as_secs(), at });
+            }
             let Some(fork) = self.fork(&outbox, &acks).await? else {
                 return self.resume(&outbox, &acks).await;
             };
@@ -77,14 +82,17 @@ impl Task {
         for (i, &range) in outbox.epochs.iter().enumerate() {
             let Some(ack) = acks.iter().find(|ack| ack.epoch == range.epoch) else { continue };
             let current = i + 1 == outbox.epochs.len();
-            if ack.first < range.first {
+            if !current && range.last <= outbox.acknowledged.min(ack.through) {
+                continue;
+            }
+            // It begins with the first line sent of it: the first one, or the oldest that was left.
+            if ack.first < range.first || ack.first > range.first.max(outbox.oldest) {
                 return Ok(Some(Fork { range, common: range.first - 1 }));
             }
             // After a restore that was announced, the server has more of the epoch before it.
             let ahead = current && ack.through > range.last;
             let at = ack.through.min(range.last);
-            let checked = at < range.first || at < outbox.oldest || ack.through < ack.first;
-            if !checked && !self.same(ack, at).await? {
+            if at >= range.first.max(outbox.oldest) && !self.same(ack, at).await? {
                 return Ok(Some(Fork { range, common: self.last_common(outbox, range, ack, at).await? }));
             }
             if ahead {
@@ -113,11 +121,6 @@ impl Task {
         };
         Ok(theirs.is_some() && theirs == self.store.hash_at(seq).await?)
     }
-}
-
-/// An epoch as told to a server that does not know it yet: lines that were removed are not announced.
-fn start(range: &EpochRange, oldest: i64) -> EpochStart {
-    EpochStart { epoch: range.epoch, first: range.first.max(oldest.min(range.last + 1)) }
 }
 
 /// How often the histories may turn out to differ in a row: each time resolves one epoch.

@@ -14,12 +14,12 @@ use crate::store::{Hash, OutboxEntry, ReferenceRow};
 /// Errors of kind [`Kind::Config`](tresen_hal::Kind::Config) and [`Kind::Permission`](tresen_hal::Kind::Permission) mean
 /// that a person has to change something; the till tries again all the same.
 pub trait Upstream: Send + Sync {
-    /// Identifies a till and its epochs; a new epoch begins at its first sequence number. Returns what the server has
-    /// of every epoch of this till, including epochs that the till does not know.
+    /// Identifies a till. The answer covers every epoch that the server has of it, including those that the till does not
+    /// know. An epoch begins with the first entry that arrives of it.
     ///
     /// # Errors
     /// The server cannot be reached, refuses the login, or has another schema.
-    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Vec<Ack>>>;
+    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Welcome>>;
 
     /// The hash of a stored entry.
     ///
@@ -82,19 +82,18 @@ pub struct Hello {
     pub name: String,
     /// The version of this library.
     pub version: String,
-    /// Its epochs, in order of their entries.
-    pub epochs: Vec<EpochStart>,
     /// Its clock.
     pub at: jiff::Timestamp,
 }
 
-/// An epoch of a till and its first sequence number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EpochStart {
-    /// The epoch.
-    pub epoch: i64,
-    /// Its first sequence number.
-    pub first: i64,
+/// The result of [`Upstream::hello`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// What the server has of the till's epochs.
+    pub acks: Vec<Ack>,
+    /// The server's clock, if it tells.
+    #[serde(default)]
+    pub clock: Option<jiff::Timestamp>,
 }
 
 /// What a server has of an epoch.
@@ -102,11 +101,11 @@ pub struct EpochStart {
 pub struct Ack {
     /// The epoch.
     pub epoch: i64,
-    /// Its first sequence number, as first heard.
+    /// Its first sequence number.
     pub first: i64,
-    /// The highest sequence number without gaps; `first - 1` if there is none.
+    /// The highest sequence number without gaps.
     pub through: i64,
-    /// The hash stored there; `None` if there is none.
+    /// The hash stored there.
     pub hash: Option<Hash>,
 }
 

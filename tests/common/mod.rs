@@ -1,6 +1,8 @@
 //! A counter of simulated devices on loopback, and a till that stands on it.
 #![allow(dead_code)]
 
+pub(crate) mod desk;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

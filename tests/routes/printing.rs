@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tresen::config::PaperKind;
+use tresen::printers::escpos::sim::Line as Slow;
 use tresen::sale::{Line, Sold, Vat};
 use tresen::{Amount, JobState, Print, Receipt, Tresen};
 
@@ -227,4 +228,23 @@ async fn a_receipt_is_printed_where_its_sale_is_closed() {
     let sold = handheld.checkout("receipt").expect("a route").close(&mut sale).await.expect("closed");
     let Sold::Closed { print, .. } = sold else { panic!("{sold:?}") };
     assert_eq!((on(&print), shop.times("WORD")), ("belt 7", vec![1, 0, 0, 0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_waits_its_turn_no_longer_than_the_stall() {
+    let shop =
+        Shop::new(&["one", "two"], "[routes]\na = ['one']\n[routes.b]\nprinters = ['one', 'two']\nstall = '5s'\n");
+    let till = shop.open().await;
+    // Each of these takes more than a second on this line, none of them as long as the stall.
+    shop.printer("one").operate(|p| p.faults.line = Some(Slow { bytes_per_second: 400, buffer: 4096 }));
+    let long = (0..20).fold(Receipt::new(), |paper, n| paper.row(format!("Article {n}"), "1.00")).cut();
+    for n in 0..30 {
+        till.printer("a").expect("a route").submit_as(&format!("a{n}"), &long).await.expect("stored");
+    }
+    let began = Instant::now();
+    assert_eq!(on(&print(&till, "b", "WORD").await), "two");
+    assert!((5..7).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    let last = till.print_job("a29").outcome(Duration::from_secs(600)).await.expect("stored");
+    assert_eq!(on(&last), "one");
+    assert!(began.elapsed() > Duration::from_secs(30), "{:?}", began.elapsed());
 }

@@ -13,7 +13,7 @@ use tresen::hal::sim::{self, Action, Device, Shared};
 use tresen::hal::{BoxFuture, Link, SimulatedRuntime};
 use tresen::printers::escpos::sim::Simulator;
 use tresen::printers::{Profile, escpos};
-use tresen::{Drivers, Error, Event, EventKind, Kind, Phase, Plan, Printers, Protocol, Result, Tresen};
+use tresen::{Drivers, Error, Event, EventKind, Kind, Phase, Plan, Printers, Protocol, Result, Runtime, Tresen};
 
 /// The printers and the folder of a till.
 pub(crate) struct Shop {
@@ -107,12 +107,20 @@ impl Shop {
 
     /// Opens the till. Its printers that are there are connected.
     pub(crate) async fn open(&self) -> Tresen {
-        let path = self.write();
+        let runtime = self.runtime();
+        self.open_on(Arc::new(runtime)).await
+    }
+
+    /// Time, ids and random numbers for the next life of the till, an hour after the last one began.
+    pub(crate) fn runtime(&self) -> SimulatedRuntime {
         let seed = self.opened.fetch_add(1, Ordering::SeqCst);
         let wall = "2026-01-02T08:00:00Z".parse::<jiff::Timestamp>().expect("a time");
         let wall = wall + Duration::from_secs(3600 * seed);
-        let runtime = SimulatedRuntime::new(seed, wall);
-        let till = Tresen::builder().drivers(self.drivers()).runtime(Arc::new(runtime)).open(path).await;
+        SimulatedRuntime::new(seed, wall)
+    }
+
+    pub(crate) async fn open_on(&self, runtime: Arc<dyn Runtime>) -> Tresen {
+        let till = Tresen::builder().drivers(self.drivers()).runtime(runtime).open(self.write()).await;
         let till = till.unwrap_or_else(|error| panic!("{error}"));
         for (name, printer) in &self.printers {
             if !printer.away.load(Ordering::SeqCst) {

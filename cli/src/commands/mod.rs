@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod backup;
 pub(crate) mod cancel;
 pub(crate) mod check_config;
 pub(crate) mod completions;
@@ -8,6 +9,7 @@ mod diagnose;
 pub(crate) mod doctor;
 pub(crate) mod drawer;
 pub(crate) mod end_of_day;
+pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod jobs;
 pub(crate) mod journal;
@@ -24,9 +26,12 @@ pub(crate) mod render;
 pub(crate) mod repeat_receipt;
 pub(crate) mod replay;
 pub(crate) mod reprint;
+pub(crate) mod restore;
 pub(crate) mod reverse;
 mod running;
 pub(crate) mod scan;
+#[cfg(feature = "postgres")]
+pub(crate) mod server;
 pub(crate) mod settle;
 pub(crate) mod sim;
 pub(crate) mod status;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tresen::api::{Client, listing, till};
 use tresen::health::{DeviceHealth, Health, StoreHealth};
+use tresen::sync::SyncState;
 use tresen::{DeviceState, Error, Kind, Phase, Result};
 
 use super::listed::word;
@@ -130,8 +131,15 @@ pub(super) fn text(health: &Health) -> String {
         writeln!(lines, "           last failure {at:.0}: {why}").ok();
     }
     if let Some(outbox) = &till.outbox {
+        let state = match &outbox.status.state {
+            SyncState::Connected => "connected".to_owned(),
+            SyncState::CatchingUp { .. } => "catching up".to_owned(),
+            SyncState::Local { since, why } => format!("local since {since:.0}: {why}"),
+            _ => "off".to_owned(),
+        };
+        let behind = outbox.status.behind.unsigned_abs();
         let oldest = outbox.oldest.map_or(String::new(), |at| format!(", the oldest of {at:.0}"));
-        writeln!(lines, "server     {}, {} entries to send{oldest}", outbox.state, outbox.waiting).ok();
+        writeln!(lines, "server     {state}; {behind} journal lines to send{oldest}").ok();
     }
     for alert in &health.alerts {
         writeln!(lines, "ALERT      {}: {} (since {:.0})", alert.source, alert.why, alert.since).ok();
@@ -182,16 +190,16 @@ fn past(device: &DeviceHealth, lines: &mut String) {
         facts.push(format!("connected since {since:.0}"));
     }
     if device.reconnects > 0 {
-        facts.push(format!("{} reconnects", device.reconnects));
+        facts.push(counted(device.reconnects, "reconnect"));
     }
     if device.waiting > 0 {
-        facts.push(format!("{} calls waiting", device.waiting));
+        facts.push(format!("{} waiting", counted(device.waiting, "call")));
     }
     if let Some(paper) = device.paper {
         facts.push(format!("paper {}", word(&paper)));
     }
     if device.scans > 0 {
-        facts.push(format!("{} scans", device.scans));
+        facts.push(counted(device.scans, "scan"));
     }
     if let Some(clock) = device.clock.filter(|clock| clock.seconds != 0) {
         facts.push(format!("clock {:+} s", clock.seconds));
@@ -202,11 +210,21 @@ fn past(device: &DeviceHealth, lines: &mut String) {
     for call in &device.calls {
         let failed = if call.failed > 0 { format!(", {} failed", call.failed) } else { String::new() };
         let (p50, p99) = (long(call.p50), long(call.p99));
-        writeln!(lines, "           {} {}: half within {p50}, 99 % within {p99}{failed}", call.count, call.call).ok();
+        let calls = counted(call.count, &call.call);
+        writeln!(lines, "           {calls}: half within {p50}, 99 % within {p99}{failed}").ok();
     }
     if let Some(error) = device.errors.last() {
-        let times = if error.times > 1 { format!(", {} times", error.times) } else { String::new() };
+        let times = if error.times > 1 { format!(", {}", counted(error.times, "time")) } else { String::new() };
         writeln!(lines, "           last error {:.0}{times}: {}", error.at, error.what).ok();
+    }
+}
+
+/// `1 scan`, `2 scans`, `2 recoveries`
+pub(super) fn counted(n: u64, what: &str) -> String {
+    match what.strip_suffix('y') {
+        _ if n == 1 => format!("1 {what}"),
+        Some(stem) if !what.ends_with("ay") => format!("{n} {stem}ies"),
+        _ => format!("{n} {what}s"),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tresen::export::{Export, Format, What};
 use tresen::payment::Charge;
 use tresen::payment::zvt::sim::State;
-use tresen::sale::{Sold, append_csv};
+use tresen::sale::Sold;
 use tresen::{Error, Kind, Payment, Print, Result, Tresen};
 
 use super::Fault;
@@ -41,8 +42,8 @@ pub(super) async fn tell(
         _ => return Err(wrong("the payment should have been declined")),
     };
     let tickets = dir.join("tickets.csv");
-    if let Some(charge) = charge {
-        append_csv(&tickets, ended.sale.ticket(), Some(charge))?;
+    if charge.is_some() {
+        till.export_file(Export::new(What::Lines, Format::Csv), &tickets).await?;
     }
     agree(till, counter, ended, charge).await?;
     paper(counter, ended, fault)?;

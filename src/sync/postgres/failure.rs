@@ -13,7 +13,8 @@ pub(super) fn of_connect(error: &tokio_postgres::Error, target: &Target) -> Erro
         return failure;
     }
     let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    // An I/O error does not tell of the error it wraps as its source.
+    let tls = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let (kind, what, hint) = match (tls, io.map(std::io::Error::kind)) {
         (Some(rustls::Error::InvalidCertificate(_)), _) => (
             Kind::Permission,

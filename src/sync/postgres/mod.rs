@@ -22,7 +22,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 use tresen_hal::{BoxFuture, Effect, Error, Kind, Result};
 
-use super::upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream};
+use super::upstream::{Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 use crate::config::Server;
 use crate::manager::lock;
 use crate::store::{Hash, OutboxEntry};
@@ -99,7 +99,7 @@ impl Drop for Connection<'_> {
 }
 
 impl Upstream for Postgres {
-    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Vec<Ack>>> {
+    fn hello<'a>(&'a self, hello: &'a Hello) -> BoxFuture<'a, Result<Welcome>> {
         Box::pin(self.call("hello", hello))
     }
 

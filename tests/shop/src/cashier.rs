@@ -10,6 +10,7 @@ use tresen::{Amount, Origin, Payment, Print, Receipt, SaleState};
 
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
+use crate::invariants::server::ACCOUNTS;
 use crate::invariants::{foot, head};
 use crate::notebook::SaleNote;
 use crate::world::TERMINALS;
@@ -92,12 +93,18 @@ impl Cashier {
     async fn scan(&mut self, counter: &Counter) -> Option<String> {
         let place = counter.world.scanners.iter().find(|place| place.name() == self.scanner)?;
         let code = format!("{}{:05}", self.name, self.articles);
+        counter.world.notebook().scans.insert(code.clone(), false);
         place.with(|device| device.scan(&code, Symbology::Code128));
         let scanner = counter.till.scanner(self.scanner).ok()?;
         let scan = tokio::time::timeout(Duration::from_secs(4), scanner.next()).await.ok();
         counter.world.alive().await;
         let scan = scan?;
         let text = scan.text;
+        let before = counter.world.notebook().scans.insert(text.clone(), true);
+        if before != Some(false) {
+            let what = if before.is_some() { "was handed out before" } else { "was never in front of a scanner" };
+            counter.world.violated(format!("{text:?} {what}"));
+        }
         counter.world.story.tell(&self.name, format_args!("scans {text:?}"));
         Some(format!("Scanned {text} as {}", self.articles))
     }
@@ -191,7 +198,8 @@ impl Cashier {
     async fn pay(&mut self, counter: &Counter, sale: &mut Sale) {
         let open = sale.open_amount().minor();
         let part = Amount::eur(1 + self.dice.below(open as u64) as i64);
-        match self.dice.below(10) {
+        match self.dice.below(11) {
+            10 => self.pay_on_account(counter, sale, part).await,
             0..=4 => self.pay_by_card(counter, sale, Amount::eur(open)).await,
             5 | 6 => self.pay_by_card(counter, sale, part).await,
             7 => self.pay_by_voucher(counter, sale, part).await,
@@ -250,6 +258,17 @@ impl Cashier {
         if taken.is_ok() {
             note_tender(counter, sale);
         }
+    }
+
+    /// A customer with an account at the server, in local mode against the balance last seen.
+    async fn pay_on_account(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
+        let Ok(accounts) = counter.till.accounts() else { return };
+        let account = ACCOUNTS[self.dice.index(ACCOUNTS.len())];
+        offered(counter, sale.id());
+        counter.world.notebook().count("on account");
+        let what = format!("takes {amount} from the account of {account}");
+        let call = sale.pay_account(&accounts, account, amount);
+        counter.call(&self.name, what, SECONDS_61, call).await.ok();
     }
 
     /// The customer wants another way: what was taken goes back.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tresen::sale::{Line, Vat};
+use tresen::sync::SyncState;
 use tresen::{Amount, JobState, Payment, Receipt, SaleState};
 
 use crate::cashier::{AT_ONCE, PAYMENT, PRINT, close, note_print, pay_cash, pay_out};
@@ -30,7 +31,12 @@ pub async fn close_the_shop(counter: &Counter) {
         }
     }
     serve_new_customers(counter).await;
-    counter.pause(Duration::from_secs(60)).await;
+    for _ in 0..5 {
+        counter.pause(Duration::from_secs(60)).await;
+        if is_quiet(counter).await {
+            break;
+        }
+    }
     if let Err(violation) = invariants::at_the_end(counter).await {
         counter.world.violated(violation);
     }
@@ -50,7 +56,9 @@ async fn is_quiet(counter: &Counter) -> bool {
     let settled = books.open.is_empty();
     let printed = books.jobs.values().all(|j| matches!(j.state, JobState::Printed | JobState::Accepted));
     drop(books);
-    settled && printed && counter.till.open_sales().await.is_ok_and(|open| open.is_empty())
+    let sync = counter.till.sync().await;
+    let server_has_it = sync.is_ok_and(|sync| sync.state == SyncState::Connected && sync.behind == 0);
+    settled && printed && server_has_it && counter.till.open_sales().await.is_ok_and(|open| open.is_empty())
 }
 
 /// Goes on with every sale that is open: what is due is paid in cash.

@@ -6,19 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tresen::api::{Command, printer, sale};
+use tresen::api::{Command, lease, printer, sale};
+use tresen::lease::{Grant, Key, Target, Turn};
 use tresen::payment::Payment;
 use tresen::printers::Content;
 use tresen::sale::{Line, Sold, Vat};
-use tresen::{Amount, Kind, Receipt, SaleState, SaleView};
+use tresen::{Amount, Class, DeviceId, Kind, Receipt, SaleState, SaleView};
 
-use crate::cashier::{AT_ONCE, PAYMENT, PRINT, note_line, note_print, offered};
+use crate::cashier::{AT_ONCE, PAYMENT, PRINT, SECONDS_61, note_line, note_print, offered};
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
 use crate::invariants::{foot, head};
-use crate::notebook::SaleNote;
+use crate::notebook::{LeaseNote, SaleNote};
+use crate::plan::Plan;
 use crate::radio::{Answer, Radio};
-use crate::world::TERMINALS;
+use crate::world::{LEASE, TERMINALS};
 
 /// Somebody with a handheld.
 pub struct Handheld {
@@ -26,6 +28,12 @@ pub struct Handheld {
     dice: Dice,
     /// The terminal that it uses.
     terminal: &'static str,
+    /// It queues for the terminal; others try until it is free.
+    queues: bool,
+    /// The last lease of it that it has heard of.
+    lease: Option<Key>,
+    /// One that it has let go, and the till knows.
+    old: Option<Key>,
     /// The sale that it is at.
     mine: Option<String>,
     articles: u32,
@@ -34,9 +42,9 @@ pub struct Handheld {
 
 impl Handheld {
     /// The `n`th handheld; it uses the terminals in turn.
-    pub fn new(n: usize, radio: Arc<Radio>, dice: Dice) -> Self {
-        let terminal = TERMINALS[n % TERMINALS.len()];
-        Self { radio, dice, terminal, mine: None, articles: 0, jobs: 0 }
+    pub fn new(n: usize, radio: Arc<Radio>, plan: &Plan, mut dice: Dice) -> Self {
+        let (terminal, queues) = (TERMINALS[n % TERMINALS.len()], !plan.has_faults() || dice.percent(70));
+        Self { radio, dice, terminal, queues, lease: None, old: None, mine: None, articles: 0, jobs: 0 }
     }
 
     async fn work(&mut self, counter: &Counter) {
@@ -57,6 +65,9 @@ impl Handheld {
                 if parked.is_some() {
                     self.mine = parked;
                     continue;
+                }
+                if self.dice.percent(30) {
+                    self.comes_late(counter).await;
                 }
                 let due = world.customers.due().unwrap_or(world.plan.length).saturating_sub(world.story.time());
                 let pause = due.clamp(Duration::from_secs(1), Duration::from_secs(300)) + self.dice.millis(0, 3_000);
@@ -163,20 +174,27 @@ impl Handheld {
         match self.dice.below(10) {
             0..=5 => {
                 let amount = if self.dice.percent(20) { Some(part) } else { None };
-                let terminal = self.terminal.to_owned();
-                let began = counter.world.story.time();
-                let pay = sale::PayCard { sale: id, rev, by: None, terminal, amount };
-                if let Answer::Reply(paid) = self.ask(counter, pay, PAYMENT).await {
-                    let took = counter.world.story.time() - began;
-                    let mut notebook = counter.world.notebook();
-                    notebook.waits.entry(self.radio.name().to_owned()).or_default().push(took);
-                    notebook.count(match paid.payment {
-                        Payment::Charged(_) => "charged",
-                        Payment::Partial(_) => "charged in part",
-                        Payment::NotCharged(_) => "not charged",
-                        _ => "unknown",
-                    });
+                if self.queues && !self.wait_for_terminal(counter).await {
+                    return;
                 }
+                let terminal = self.terminal.to_owned();
+                let pay = sale::PayCard { sale: id, rev, by: None, terminal, amount };
+                let sent = counter.world.story.time();
+                let answer = self.radio.ask(counter, self.lease.clone(), pay, PAYMENT).await;
+                match answer {
+                    Answer::Reply(paid) => {
+                        note_use(counter, self.terminal, self.radio.name(), sent);
+                        counter.world.notebook().count(match paid.payment {
+                            Payment::Charged(_) => "charged",
+                            Payment::Partial(_) => "charged in part",
+                            Payment::NotCharged(_) => "not charged",
+                            _ => "unknown",
+                        });
+                    }
+                    Answer::Refused(_) => counter.pause(self.dice.millis(1_000, 8_000)).await,
+                    Answer::Silence => {}
+                }
+                self.leave_terminal(counter).await;
             }
             6 => {
                 offered(counter, &id);
@@ -194,6 +212,76 @@ impl Handheld {
                     note_tender(counter, &paid.sale);
                 }
             }
+        }
+    }
+
+    /// Queues for the terminal; false if that comes to nothing.
+    async fn wait_for_terminal(&mut self, counter: &Counter) -> bool {
+        let (target, name) = (terminal(self.terminal), self.radio.name().to_owned());
+        let came = counter.world.story.time();
+        let mut within = None;
+        for _ in 0..40 {
+            let queue = lease::Queue { target: target.clone(), within };
+            match self.ask(counter, queue, QUEUE + AT_ONCE).await {
+                Answer::Reply(Turn::Granted(grant)) => {
+                    note_grant(counter, self.terminal, &grant, came);
+                    let waited = counter.world.story.time() - came;
+                    counter.world.notebook().waits.entry(name).or_default().push(waited);
+                    self.lease = Some(grant.key);
+                    return true;
+                }
+                Answer::Reply(_) => {
+                    let now = counter.world.story.time();
+                    let mut notebook = counter.world.notebook();
+                    let queue = notebook.queues.entry(self.terminal.to_owned()).or_default();
+                    if !queue.iter().any(|(waiting, _)| *waiting == name) {
+                        queue.push((name.clone(), now));
+                    }
+                }
+                Answer::Refused(_) => counter.pause(Duration::from_secs(5)).await,
+                Answer::Silence => {}
+            }
+            within = Some(QUEUE);
+        }
+        self.ask(counter, lease::Leave { target }, AT_ONCE).await;
+        self.leaves_queue(counter);
+        false
+    }
+
+    fn leaves_queue(&self, counter: &Counter) {
+        let mut notebook = counter.world.notebook();
+        notebook.queues.values_mut().for_each(|queue| queue.retain(|(waiting, _)| waiting != self.radio.name()));
+    }
+
+    async fn leave_terminal(&mut self, counter: &Counter) {
+        let Some(key) = self.lease.take() else { return };
+        {
+            let mut notebook = counter.world.notebook();
+            let note = notebook.leases.get_mut(self.terminal).filter(|note| note.token == key.token);
+            note.into_iter().for_each(|note| note.released = true);
+        }
+        let release = lease::Release { target: key.target.clone() };
+        if let Answer::Reply(_) = self.radio.ask(counter, Some(key.clone()), release, AT_ONCE).await {
+            self.old = Some(key);
+        }
+    }
+
+    /// A call that the dropped handheld had begun comes late, under its old lease.
+    async fn comes_late(&mut self, counter: &Counter) {
+        let (key, released) = match (self.lease.take(), self.old.take()) {
+            (Some(key), _) => (key, false),
+            (None, Some(key)) => (key, true),
+            _ => return,
+        };
+        let newer = |counter: &Counter| {
+            counter.world.notebook().leases.get(self.terminal).is_some_and(|note| note.token > key.token)
+        };
+        let overtaken = released || newer(counter);
+        let status = tresen::api::terminal::Status { terminal: self.terminal.to_owned() };
+        let answer = self.radio.ask(counter, Some(key.clone()), status, SECONDS_61).await;
+        counter.world.notebook().count("late calls");
+        if overtaken && matches!(answer, Answer::Reply(_)) {
+            counter.world.violated(format!("a late call under lease {} of {} was served", key.token, self.terminal));
         }
     }
 
@@ -255,7 +343,7 @@ impl Handheld {
         command: C,
         bound: Duration,
     ) -> Answer<C::Reply> {
-        self.radio.ask(counter, command, bound).await
+        self.radio.ask(counter, None, command, bound).await
     }
 }
 
@@ -263,6 +351,9 @@ impl Actor for Handheld {
     fn shift<'a>(&'a mut self, counter: &'a Counter) -> Shift<'a> {
         Box::pin(async move {
             let radio = self.radio.clone();
+            // A lease of a device ends with the till.
+            (self.lease, self.old) = (None, None);
+            self.leaves_queue(counter);
             // It was dropped just before the till died.
             radio.replaced(counter).await;
             loop {
@@ -273,10 +364,52 @@ impl Actor for Handheld {
                 }
                 // Whoever finds the sale goes on with it.
                 self.give_up(counter);
+                self.leaves_queue(counter);
                 radio.replaced(counter).await;
+                self.comes_late(counter).await;
             }
         })
     }
+}
+
+fn terminal(name: &str) -> Target {
+    Target::Device(DeviceId::new(Class::Terminal, name))
+}
+
+fn note_use(counter: &Counter, terminal: &str, holder: &str, sent: Duration) {
+    if let Some(note) = counter.world.notebook().leases.get_mut(terminal).filter(|note| note.holder == holder) {
+        note.used = note.used.max(sent);
+    }
+}
+
+/// A lease was granted to somebody who came at this time: nobody else has it, its number is new, and, where nothing goes
+/// wrong, nobody who came earlier still waits.
+fn note_grant(counter: &Counter, terminal: &str, grant: &Grant, came: Duration) {
+    let world = &counter.world;
+    let (now, mut notebook) = (world.story.time(), world.notebook());
+    let mut wrong = None;
+    if let Some(before) = notebook.leases.get(terminal).filter(|before| before.token != grant.key.token) {
+        if before.token > grant.key.token {
+            wrong = Some(format!("lease {} of {terminal} came after lease {}", grant.key.token, before.token));
+        } else if !before.released && before.holder != grant.holder && now < before.used + LEASE {
+            wrong = Some(format!("{} got {terminal} while {} had leased it", grant.holder, before.holder));
+        }
+    }
+    let queue = notebook.queues.entry(terminal.to_owned()).or_default();
+    queue.retain(|(name, _)| *name != grant.holder);
+    if let Some((other, since)) = queue.iter().find(|(_, since)| *since < came)
+        && !world.plan.has_faults()
+    {
+        wrong = Some(format!(
+            "{} came at {came:?} and got {terminal} before {other}, who waits since {since:?}",
+            grant.holder
+        ));
+    }
+    let note = LeaseNote { holder: grant.holder.clone(), token: grant.key.token, used: came, released: false };
+    notebook.leases.insert(terminal.to_owned(), note);
+    notebook.count("leases");
+    drop(notebook);
+    wrong.into_iter().for_each(|wrong| world.violated(wrong));
 }
 
 fn note_tender(counter: &Counter, view: &SaleView) {
@@ -285,3 +418,6 @@ fn note_tender(counter: &Counter, view: &SaleView) {
         note.taken.insert(last.key.clone(), last.taken.minor());
     }
 }
+
+/// How long a handheld waits for its turn before it asks again.
+const QUEUE: Duration = Duration::from_secs(20);

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use tresen_shop::{Plan, Run, run};
 
 const USAGE: &str = "\
-usage: tresen-shop [--seeds N] [--from N] [--jobs N] [--day | --short] [--first]
-       tresen-shop --seed N [--day | --short] [--trace]
+usage: tresen-shop [--seeds N] [--from N] [--jobs N] [--day | --short | --queues] [--first]
+       tresen-shop --seed N [--day | --short | --queues] [--trace]
 
   --seeds N   how many seeds, default 20
   --from N    the first of them, default 1
   --jobs N    how many at the same time, default as many as there are processors
   --day       a day of 16 hours with 2,000 sales instead of 20 minutes
   --short     4 minutes, as `cargo test` runs them
+  --queues    2 hours without faults: 22 handhelds queue for 3 terminals, and how long they wait
   --first     end at the first seed that fails
   --seed N    one seed, twice, and whether both runs are the same
   --trace     print every line of it
@@ -63,8 +64,10 @@ fn arguments() -> Result<Arguments, String> {
             "--seed" => told.seed = Some(number()?),
             "--day" => told.plan = Plan::day(),
             "--short" => told.plan = Plan::short(),
+            "--queues" => told.plan = Plan::queues(),
             "--first" => told.first = true,
             "--trace" => trace = true,
+            "--help" => return Err("Runs shops by their seeds.".into()),
             _ => return Err(format!("unknown option `{word}`")),
         }
     }
@@ -125,6 +128,8 @@ struct Sum {
     runs: u64,
     took: Duration,
     counts: BTreeMap<&'static str, u64>,
+    /// How long handhelds waited for a terminal: on average, and at most; by seed and handheld.
+    waits: Vec<(Duration, Duration)>,
     failed: Vec<u64>,
 }
 
@@ -133,6 +138,11 @@ impl Sum {
         self.runs += 1;
         self.took += run.took;
         run.counts.iter().for_each(|(what, n)| *self.counts.entry(what).or_default() += n);
+        let averages = run.waits.values().filter_map(|waits| {
+            let sum: Duration = waits.iter().sum();
+            Some((sum / waits.len() as u32, *waits.iter().max()?))
+        });
+        self.waits.extend(averages);
         if run.violation.is_some() {
             println!("{run}\n");
             self.failed.push(run.seed);
@@ -154,6 +164,15 @@ impl Sum {
             hours / minutes.max(f64::MIN_POSITIVE),
         );
         println!("{:?}", self.counts);
+        let averages = || self.waits.iter().map(|(average, _)| *average);
+        if let (Some(shortest), Some(longest)) = (averages().min(), averages().max()) {
+            let most = self.waits.iter().map(|(_, most)| *most).max().unwrap_or_default();
+            println!(
+                "waiting for a terminal: {} handhelds, on average between {shortest:.1?} and {longest:.1?} each, {most:.1?} \
+                 at most",
+                self.waits.len()
+            );
+        }
         if !self.failed.is_empty() {
             let mut failed = self.failed.clone();
             failed.sort_unstable();

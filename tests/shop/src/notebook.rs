@@ -25,6 +25,12 @@ pub struct Notebook {
     pub drawers: u64,
     /// Sales that were left open for anybody to go on with: parked, or their handheld was dropped.
     pub parked: VecDeque<String>,
+    /// Codes that were held in front of a scanner, and whether anybody has got the scan.
+    pub scans: BTreeMap<String, bool>,
+    /// Who has leased which terminal, as far as handhelds have heard.
+    pub leases: BTreeMap<String, LeaseNote>,
+    /// Who queues for which terminal, and since when they know it.
+    pub queues: BTreeMap<String, Vec<(String, Duration)>>,
     /// How long handhelds waited for a terminal, by handheld.
     pub waits: BTreeMap<String, Vec<Duration>>,
     /// What happened how often, for the summary.
@@ -50,6 +56,19 @@ pub struct SaleNote {
     pub number: Option<i64>,
     /// The till said that it was given up.
     pub voided: bool,
+}
+
+/// A lease of which a handheld has heard.
+#[derive(Debug)]
+pub struct LeaseNote {
+    /// Who has it.
+    pub holder: String,
+    /// Its number.
+    pub token: u64,
+    /// When its holder last sent a command that was answered.
+    pub used: Duration,
+    /// Its holder has let it go, or is going to.
+    pub released: bool,
 }
 
 impl SaleNote {

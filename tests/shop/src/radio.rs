@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tresen::Error;
 use tresen::api::Command;
+use tresen::lease::Key;
 
 use crate::counter::Counter;
 use crate::dice::Dice;
@@ -31,6 +32,10 @@ struct State {
     away_until: Duration,
     /// Broken until this time of the run, when another device is taken from the drawer.
     broken_until: Duration,
+    /// Commands that the till is carrying out.
+    running: u32,
+    /// When the last one ended.
+    ended: Duration,
 }
 
 /// What a handheld hears.
@@ -57,7 +62,8 @@ impl<T> Answer<T> {
 impl Radio {
     /// In range.
     pub fn new(name: String, dice: Dice) -> Arc<Self> {
-        let state = State { dice, away_until: Duration::ZERO, broken_until: Duration::ZERO };
+        let (never, running) = (Duration::ZERO, 0);
+        let state = State { dice, away_until: never, broken_until: never, running, ended: never };
         let (breaks, drops) = (watch::Sender::new(0), watch::Sender::new(0));
         Arc::new(Self { name, state: Mutex::new(state), breaks, drops })
     }
@@ -82,7 +88,14 @@ impl Radio {
 
     /// A life of the till begins: whoever was connected is not any more.
     pub fn begin(&self) {
+        self.state().running = 0;
         self.breaks.send_modify(|n| *n += 1);
+    }
+
+    /// When the till last carried out a command of this handheld: now, if it does.
+    pub fn active(&self, now: Duration) -> Duration {
+        let state = self.state();
+        if state.running > 0 { now } else { state.ended }
     }
 
     /// Returns once the handheld is dropped.
@@ -96,10 +109,12 @@ impl Radio {
         counter.pause(until.saturating_sub(counter.world.story.time())).await;
     }
 
-    /// Sends a command on behalf of this handheld. The till has to answer within `bound`, whether that is heard or not.
+    /// Sends a command on behalf of this handheld, which depends on `lease`. The till has to answer within `bound`,
+    /// whether that is heard or not.
     pub async fn ask<C: Command + fmt::Debug>(
-        &self,
+        self: &Arc<Self>,
         counter: &Counter,
+        lease: Option<Key>,
         command: C,
         bound: Duration,
     ) -> Answer<C::Reply> {
@@ -116,14 +131,20 @@ impl Radio {
         }
         let mut breaks = self.breaks.subscribe();
         let (sender, reply) = oneshot::channel();
-        let (at, name) = (counter.clone(), self.name.clone());
+        let (at, radio, name) = (counter.clone(), self.clone(), self.name.clone());
         tokio::spawn(async move {
-            let till = at.till.on_behalf_of(name.as_str());
-            let Ok(result) = tokio::time::timeout(bound, till.ask_json(C::NAME, with)).await else {
+            let mut till = at.till.on_behalf_of(name.as_str());
+            if let Some(key) = &lease {
+                till = till.with_lease(key);
+            }
+            radio.state().running += 1;
+            let result = tokio::time::timeout(bound, till.ask_json(C::NAME, with)).await;
+            at.world.alive().await;
+            radio.ended(&at.world);
+            let Ok(result) = result else {
                 at.world.violated(format!("a command did not return within {bound:?}: {name} {said}"));
                 return;
             };
-            at.world.alive().await;
             if let Err(error) = &result {
                 at.world.story.tell(&name, format_args!("{}: error: {error}", C::NAME));
             }
@@ -161,6 +182,12 @@ impl Radio {
             // The task was dropped: the till is dying, or something is violated.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    fn ended(&self, world: &World) {
+        let mut state = self.state();
+        state.running = state.running.saturating_sub(1);
+        state.ended = world.story.time();
     }
 
     async fn until_in_range(&self, counter: &Counter) {

@@ -14,7 +14,7 @@ use crate::closing::close_the_shop;
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
 use crate::handheld::Handheld;
-use crate::invariants::{Books, events};
+use crate::invariants::{Books, events, leases};
 use crate::manager::Manager;
 use crate::plan::Plan;
 use crate::till;
@@ -26,6 +26,8 @@ use crate::world::{Fuse, World};
 pub struct Run {
     /// What it was made of.
     pub seed: u64,
+    /// The option of the command that means its plan.
+    pub option: &'static str,
     /// What happened, a line each, if the plan keeps them.
     pub lines: Vec<String>,
     /// How many lines there were, and their digest: two runs that differ in a byte differ in it.
@@ -46,7 +48,7 @@ pub struct Run {
 pub fn run(seed: u64, plan: &Plan) -> Run {
     let mut dice = Dice::new(seed);
     let world = World::new(plan, &mut dice);
-    let trouble = [0, 20, 60][dice.index(3)];
+    let trouble = if plan.has_faults() { [0, 20, 60][dice.index(3)] } else { 0 };
     world.printers.iter().for_each(|place| place.trouble(trouble));
     world.terminals.iter().for_each(|place| place.trouble(trouble));
     world.scanners.iter().for_each(|place| place.trouble(trouble));
@@ -54,10 +56,12 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
         Box::new(Cashier::new("anna", "hand", dice.fork())),
         Box::new(Cashier::new("ben", "belt", dice.fork())),
         Box::new(Manager::new(dice.fork())),
-        Box::new(Weather::new(plan, dice.fork())),
     ];
+    if plan.has_faults() {
+        actors.push(Box::new(Weather::new(plan, dice.fork())));
+    }
     for (n, radio) in world.radios.iter().enumerate() {
-        actors.push(Box::new(Handheld::new(n, radio.clone(), dice.fork())));
+        actors.push(Box::new(Handheld::new(n, radio.clone(), plan, dice.fork())));
     }
     let lives = dice.below(u64::from(plan.lives) + 1);
     let share = (plan.length / (lives as u32 + 1)).as_millis() as u64;
@@ -82,6 +86,7 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
     notebook.counts.insert("sales", closed as u64);
     Run {
         seed,
+        option: plan.option,
         lines: world.story.lines(),
         digest: world.story.digest(),
         violation: world.violation(),
@@ -131,6 +136,8 @@ async fn life(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn A
         }
     };
     let counter = Counter { world: world.clone(), till, books };
+    let watched = counter.clone();
+    tokio::spawn(async move { leases::end_in_time(&watched).await });
     counter.check().await;
     resume(&counter).await;
     let mut shifts: Vec<Option<Shift<'_>>> = actors.iter_mut().map(|actor| Some(actor.shift(&counter))).collect();
@@ -176,7 +183,11 @@ impl fmt::Display for Run {
         };
         writeln!(f, "seed {}: {violation}\n\nthe last steps:", self.seed)?;
         self.story.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
-        write!(f, "\nits digest is {:016x} after {} lines", self.digest.1, self.digest.0)
+        write!(
+            f,
+            "\nits digest is {:016x}; run it again: cargo run --release -p tresen-shop -- {}--seed {} --trace",
+            self.digest.1, self.option, self.seed
+        )
     }
 }
 

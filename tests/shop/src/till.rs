@@ -12,7 +12,8 @@ use tresen::{Drivers, Error, Kind, Plan, Printers, Protocol, Result, Scanners, T
 
 use crate::cashier::receipt;
 use crate::place::Place;
-use crate::world::{Mortal, World};
+use crate::server::Distant;
+use crate::world::{LEASE, Mortal, World};
 
 /// Opens the till on its file and its database, as a program does when it starts.
 ///
@@ -21,6 +22,7 @@ use crate::world::{Mortal, World};
 pub async fn open(world: &Arc<World>, seed: u64) -> Result<Tresen> {
     configure(world, Setup::Whole);
     let builder = Tresen::builder().drivers(drivers(world)?).runtime(Mortal::new(seed, world));
+    let builder = builder.server(Distant(world.clone()));
     let builder = builder.checkout(|checkout| checkout.compose(receipt));
     builder.open(world.folder().join("till.toml")).await
 }
@@ -43,6 +45,8 @@ pub fn configure(world: &World, setup: Setup) {
     let mut text = "[till]\nname = \"Corner shop\"\nstore = \"till.db\"\n".to_owned();
     // A socket is the kernel's, which no seed repeats.
     text += "socket = false\n";
+    text += &format!("lease = \"{}s\"\n", LEASE.as_secs());
+    text += "[server]\naccount-limit = \"20.00\"\n";
     let mut device = |section: &str, address: &str| text += &format!("[{section}]\naddress = '{address}'\n");
     for name in ["front", "back", "kitchen", "belt"] {
         if setup != Setup::NoKitchen || name != "kitchen" {

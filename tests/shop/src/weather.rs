@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tresen::Amount;
 use tresen::payment::zvt::sim::{Misbehaviour, Side};
+use tresen::sync::sim::Fault;
 
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
@@ -32,7 +33,7 @@ impl Weather {
         let printer = &world.printers[dice.index(world.printers.len())];
         let terminal = &world.terminals[dice.index(world.terminals.len())];
         world.notebook().count("faults");
-        match dice.below(if world.radios.is_empty() { 12 } else { 16 }) {
+        match dice.below(if world.radios.is_empty() { 14 } else { 18 }) {
             0 => {
                 let lines = dice.below(20) as u32;
                 tell(world, format_args!("leaves {lines} lines of paper in {}", printer.name()));
@@ -91,12 +92,22 @@ impl Weather {
                 tell(world, format_args!("fills the disk ({how})"));
                 fill_disk(world, how);
             }
-            12..=14 => {
+            12 => {
+                let reachable = dice.percent(40);
+                tell(world, format_args!("{} the server", if reachable { "brings back" } else { "takes away" }));
+                world.server.set_reachable(reachable);
+            }
+            13 => {
+                let faults: Vec<_> = (0..=dice.below(4)).map(|_| server_fault(dice)).collect();
+                tell(world, format_args!("has the server misbehave: {faults:?}"));
+                world.server.add_faults(faults);
+            }
+            14..=16 => {
                 let (radio, long) = (&world.radios[dice.index(world.radios.len())], dice.millis(500, 60_000));
                 tell(world, format_args!("carries {} out of range for {long:?}", radio.name()));
                 radio.carry_away(world.story.time() + long);
             }
-            15 => {
+            17 => {
                 let radio = &world.radios[dice.index(world.radios.len())];
                 tell(world, format_args!("drops {}", radio.name()));
                 world.notebook().count("handhelds dropped");
@@ -158,6 +169,7 @@ pub fn clear_up(world: &World) {
         place.trouble(0);
         place.cut();
     }
+    world.server.set_reachable(true);
     world.radios.iter().for_each(|radio| radio.carry_away(Duration::ZERO));
     free_disk(world);
 }
@@ -187,6 +199,15 @@ fn beside(world: &World, script: &str) {
     }
     let db = Connection::open(world.database()).expect("the database is there");
     db.execute_batch(script).expect("nobody else writes at this moment");
+}
+
+fn server_fault(dice: &mut Dice) -> Fault {
+    match dice.below(4) {
+        0 => Fault::Lost,
+        1 => Fault::AnswerLost,
+        2 => Fault::Late(dice.millis(100, 30_000)),
+        _ => Fault::Twice,
+    }
 }
 
 fn misbehaviour(dice: &mut Dice) -> Misbehaviour {

@@ -12,11 +12,13 @@ use tresen::hal::runtime::{SimulatedRuntime, Work, Worker};
 use tresen::payment::zvt;
 use tresen::printers::{self, escpos};
 use tresen::scanners::serial;
-use tresen::{Clock, Result, Runtime};
+use tresen::sync::sim::Server;
+use tresen::{Amount, Clock, Result, Runtime};
 
 use crate::customers::Customers;
 use crate::dice::Dice;
 use crate::invariants::paper::Rolls;
+use crate::invariants::server::ACCOUNTS;
 use crate::notebook::Notebook;
 use crate::place::Place;
 use crate::plan::Plan;
@@ -44,6 +46,8 @@ pub struct World {
     pub scanners: Vec<Arc<ScannerPlace>>,
     /// The ways from the handhelds to the till.
     pub radios: Vec<Arc<Radio>>,
+    /// The server, which keeps what it has.
+    pub server: Server,
     /// Who is still to be served.
     pub customers: Customers,
     /// What people know.
@@ -84,6 +88,7 @@ impl World {
     pub fn new(plan: &Plan, dice: &mut Dice) -> Arc<Self> {
         let folder = tempfile::tempdir_in(fast_folder()).expect("a temporary folder");
         let handhelds = match dice.below(4) {
+            _ if !plan.has_faults() => plan.handhelds,
             0 => 0,
             1 => plan.handhelds,
             _ => dice.below(u64::from(plan.handhelds / 3) + 1) as u32,
@@ -95,6 +100,7 @@ impl World {
             terminals: terminals(dice),
             scanners: ["hand", "belt"].into_iter().map(|name| scanner(name, dice)).collect(),
             radios: (0..handhelds).map(|n| Radio::new(format!("handheld {}", n + 1), dice.fork())).collect(),
+            server: server(dice),
             customers: Customers::of(plan, dice),
             notebook: Mutex::default(),
             rolls: Mutex::default(),
@@ -155,6 +161,7 @@ impl World {
         self.terminals.iter().for_each(|place| place.begin(past));
         self.scanners.iter().for_each(|place| place.begin(past));
         self.radios.iter().for_each(|radio| radio.begin());
+        self.notebook().leases.clear();
     }
 
     /// Has the till die at `fuse`, from now on.
@@ -244,6 +251,14 @@ impl World {
     fn death(&self) -> MutexGuard<'_, Death> {
         self.death.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn server(dice: &mut Dice) -> Server {
+    let server = Server::new();
+    for account in ACCOUNTS {
+        server.set_balance(account, Amount::eur(dice.below(500_00) as i64));
+    }
+    server
 }
 
 fn printers(dice: &mut Dice) -> Vec<Arc<PrinterPlace>> {
@@ -354,5 +369,7 @@ fn fast_folder() -> PathBuf {
 const NAMES: [&str; 4] = ["till.db", "till.db-wal", "till.db-shm", "till.db.lock"];
 /// The payment terminals by name. Only that at the bar is used by others, too.
 pub const TERMINALS: [&str; 3] = ["counter", "bar", "terrace"];
+/// How long a lease lasts without a call of its holder.
+pub const LEASE: Duration = Duration::from_secs(60);
 /// When the shop opens.
 const OPENED: &str = "2026-03-02T07:00:00Z";

@@ -9,7 +9,7 @@ use tresen::api::{Client, listing};
 use tresen::config::Severity;
 use tresen::hal::address::LinkKind;
 use tresen::health::{DeviceHealth, Health};
-use tresen::{Address, Attention, Class, Config, DeviceId, Error, Kind, Phase, Store, SystemRuntime};
+use tresen::{Address, Attention, Class, Config, DeviceId, Kind, Phase, Store, SystemRuntime};
 
 use super::finding::Finding;
 use super::{clock, device, reach, scanner, store};
@@ -177,11 +177,10 @@ async fn known(device: &DeviceHealth, config: &Config) -> Finding {
     let mut finding = match &state.phase {
         Phase::Ready => ready(device, subject, &place),
         Phase::Away { why, since } => {
-            let error = Error::new(Kind::Closed, why.clone());
-            let mut finding = Finding::of(&subject, &error).seen(format!("away since {since:.0}"));
-            if let Some(last) = device.errors.last() {
-                finding.hint.clone_from(&last.hint);
-            }
+            let last = device.errors.last();
+            let what = last.map_or(why, |last| &last.what);
+            let mut finding = Finding::failed(&subject, what).seen(format!("away since {since:.0}"));
+            finding.hint = last.and_then(|last| last.hint.clone());
             return probed(&state.id, config, finding).await;
         }
         Phase::Faulted { why } => {

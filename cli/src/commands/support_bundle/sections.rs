@@ -12,7 +12,8 @@ use tresen::{Config, Error, Event, EventKind, JobState, Store};
 use super::redact::{REMOVED, is_secret};
 use crate::commands::listed::word;
 use crate::commands::payments::operation;
-use crate::commands::status;
+use crate::commands::status::{self, counted};
+use crate::commands::when::long;
 use crate::devices;
 
 /// How many of the last rows of each listing are shown.
@@ -34,7 +35,7 @@ pub(super) fn system() -> String {
         writeln!(text, "memory        {}", line(&read("/proc/meminfo"), "MemTotal:")).ok();
         writeln!(text, "free          {}", line(&read("/proc/meminfo"), "MemAvailable:")).ok();
         let up = read("/proc/uptime").split('.').next().and_then(|s| s.parse().ok()).unwrap_or_default();
-        writeln!(text, "switched on   {} ago", crate::commands::when::long(std::time::Duration::from_secs(up))).ok();
+        writeln!(text, "switched on   {} ago", long(std::time::Duration::from_secs(up))).ok();
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     writeln!(text, "processors    {processors}").ok();
@@ -69,7 +70,20 @@ pub(super) fn configuration(config: &Config, problems: &[Problem]) -> String {
     if !config.in_store.is_empty() {
         writeln!(text, "\nin-store = {:?}", config.in_store).ok();
     }
-    writeln!(text, "\n[health]\n{:?}", config.health).ok();
+    if !config.routes.is_empty() {
+        writeln!(text, "\n[routes]").ok();
+    }
+    for (name, route) in &config.routes {
+        let (printers, prints, groups) = (&route.printers, &route.prints, &route.groups);
+        writeln!(text, "{name:?} = {printers:?}, prints {prints:?}, groups {groups:?}, copies {}", route.copies).ok();
+    }
+    for (name, station) in &config.stations {
+        writeln!(text, "\n[stations.{name:?}]\n{station:?}").ok();
+    }
+    let health = &config.health;
+    let (low, off) = (status::bytes(health.disk_low), long(health.clock_off));
+    let (overdue, every) = (long(health.payment_overdue), long(health.look_every));
+    writeln!(text, "\n[health]\ndisk-low {low}, clock-off {off}, payment-overdue {overdue}, look-every {every}").ok();
     for problem in problems {
         writeln!(text, "\n{problem}").ok();
     }
@@ -138,8 +152,8 @@ fn errors(health: &tresen::health::Health) -> String {
     let mut text = String::new();
     for device in &health.devices {
         for error in &device.errors {
-            let (at, times, kind) = (error.at, error.times, word(&error.kind));
-            writeln!(text, "{at:.0}  {}  {kind}, {times} times: {}", device.state.id, error.what).ok();
+            let (at, kind, times) = (error.at, word(&error.kind), counted(error.times, "time"));
+            writeln!(text, "{at:.0}  {}  {kind}, {times}: {}", device.state.id, error.what).ok();
         }
     }
     if text.is_empty() { "none\n".to_owned() } else { text }
@@ -174,13 +188,11 @@ async fn jobs(store: &Store) -> String {
         for job in &page.rows {
             let why = job.error.as_ref().map_or(String::new(), |why| format!(": {why}"));
             let on = job.printer.as_ref().map_or(String::new(), |on| format!(" on {on}"));
-            let (state, tries) = (word(&job.state), job.attempt);
+            let (state, tries) = (word(&job.state), counted(job.attempt.unsigned_abs(), "attempt"));
             let undone = !matches!(job.state, JobState::Printed | JobState::Accepted | JobState::Cancelled);
             let mark = if undone { '*' } else { ' ' };
             let (id, route, queued, changed) = (&job.id, &job.route, job.queued_at, job.changed_at);
-            last.push(format!(
-                "{mark} {id}  {state}  for {route}{on}, {tries} attempts, {queued:.0} to {changed:.0}{why}"
-            ));
+            last.push(format!("{mark} {id}  {state}  for {route}{on}, {tries}, {queued:.0} to {changed:.0}{why}"));
         }
         after = page.next;
     }

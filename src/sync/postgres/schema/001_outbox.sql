@@ -105,7 +105,7 @@ BEGIN
 END
 $$;
 
--- {"till", "name", "version", "at", "epochs": [{"epoch", "first"}]} → acks
+-- {"till", "name", "version", "at"} → {"acks", "clock"}
 CREATE FUNCTION tresen.hello(hello jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -119,11 +119,7 @@ BEGIN
             seen_at = excluded.seen_at
         WHERE r.login = session_user;
     PERFORM tresen.check_login(who);
-    INSERT INTO tresen.epochs (till, epoch, first, through)
-    SELECT who, e.epoch, e.first, e.first - 1
-    FROM jsonb_to_recordset(hello -> 'epochs') AS e (epoch bigint, first bigint)
-    ON CONFLICT DO NOTHING;
-    RETURN tresen.acks(who);
+    RETURN jsonb_build_object('acks', tresen.acks(who), 'clock', clock_timestamp());
 END
 $$;
 

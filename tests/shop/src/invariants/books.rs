@@ -15,7 +15,7 @@ use crate::world::World;
 /// What the database holds, as of the last check. One for each life of the till.
 pub struct Books {
     /// A connection of its own, for what changed.
-    pub(super) db: Mutex<Connection>,
+    db: Mutex<Connection>,
     /// All payments, by key.
     pub payments: BTreeMap<String, StoredPayment>,
     /// Those that are not decided.
@@ -34,6 +34,8 @@ pub struct Books {
     last_job: i64,
     /// The number of the last closed sale.
     pub(super) last_number: i64,
+    /// Calls of the server when it was last compared.
+    pub(super) server_calls: u64,
     /// SQLite's number of the database's last change.
     version: Option<i64>,
     /// Checks since everything was read.
@@ -73,6 +75,7 @@ impl Books {
             last_payment: 0,
             last_job: 0,
             last_number: 0,
+            server_calls: 0,
             version: None,
             checks: 0,
         })
@@ -81,6 +84,11 @@ impl Books {
     /// Has the next check read everything.
     pub fn forget(&mut self) {
         self.checks = 0;
+    }
+
+    /// The database, for what no interface of the till lists.
+    pub(super) fn db(&mut self) -> &mut Connection {
+        self.db.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn read(&mut self, counter: &Counter) -> Result<News, String> {
@@ -112,8 +120,7 @@ impl Books {
 
     /// Whether anybody has written since the last time.
     fn has_changed(&mut self) -> rusqlite::Result<bool> {
-        let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let version = db.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        let version = self.db().pragma_query_value(None, "data_version", |row| row.get(0))?;
         Ok(std::mem::replace(&mut self.version, Some(version)) != Some(version))
     }
 

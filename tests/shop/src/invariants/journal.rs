@@ -1,7 +1,6 @@
 //! The journal: it grows at its end only and without gaps, and what it says is what the tables hold.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
 
 use serde_json::Value;
 use tresen::Amount;
@@ -28,28 +27,39 @@ pub(super) struct Replay {
 /// # Errors
 /// What does not hold.
 pub(super) fn grows(books: &mut Books) -> Held {
-    let Books { db, replay, .. } = books;
-    let db = db.get_mut().unwrap_or_else(PoisonError::into_inner);
-    let mut find = db
-        .prepare_cached("SELECT seq, kind, key, body FROM journal WHERE seq > ?1 ORDER BY seq")
-        .map_err(unreadable)?;
-    let mut rows = find.query([replay.last]).map_err(unreadable)?;
-    while let Some(row) = rows.next().map_err(unreadable)? {
-        let entry = || -> rusqlite::Result<(i64, String, String, String)> {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        };
-        let (seq, kind, key, body) = entry().map_err(unreadable)?;
-        if seq != replay.last + 1 {
-            return Err(format!("entry {seq} of the journal follows entry {}", replay.last));
-        }
-        replay.last = seq;
-        let body: Value = serde_json::from_str(&body).map_err(|e| format!("entry {seq} of the journal: {e}"))?;
-        replay.take(&kind, key, &body).map_err(|what| format!("entry {seq} of the journal: {what}"))?;
-    }
-    Ok(())
+    let mut replay = std::mem::take(&mut books.replay);
+    let grown = replay.read(books);
+    books.replay = replay;
+    grown
 }
 
 impl Replay {
+    /// The number of the last entry.
+    pub(super) fn last(&self) -> i64 {
+        self.last
+    }
+
+    fn read(&mut self, books: &mut Books) -> Held {
+        let db = books.db();
+        let mut find = db
+            .prepare_cached("SELECT seq, kind, key, body FROM journal WHERE seq > ?1 ORDER BY seq")
+            .map_err(unreadable)?;
+        let mut rows = find.query([self.last]).map_err(unreadable)?;
+        while let Some(row) = rows.next().map_err(unreadable)? {
+            let entry = || -> rusqlite::Result<(i64, String, String, String)> {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            };
+            let (seq, kind, key, body) = entry().map_err(unreadable)?;
+            if seq != self.last + 1 {
+                return Err(format!("entry {seq} of the journal follows entry {}", self.last));
+            }
+            self.last = seq;
+            let body: Value = serde_json::from_str(&body).map_err(|e| format!("entry {seq} of the journal: {e}"))?;
+            self.take(&kind, key, &body).map_err(|what| format!("entry {seq} of the journal: {what}"))?;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, kind: &str, key: String, body: &Value) -> Held {
         match kind {
             "intent" => {
@@ -79,17 +89,27 @@ impl Replay {
                 self.tenders.entry(key).or_default().insert(tender.to_owned(), taken);
             }
             "closed" => {
-                let taken: i64 = self.tenders.get(&key).map_or(0, |tenders| tenders.values().sum());
-                let Some(total) = minor(&body["total"]) else {
+                let (ticket, mut sum) = (&body["ticket"], 0);
+                let Some(total) = minor(&ticket["total"]) else {
                     return Err(format!("a sale without a total: {body}"));
                 };
-                if taken != total {
-                    return Err(format!("sale {key} is closed with a total of {total}, of which {taken} is taken"));
+                let told = self.tenders.get(&key);
+                for tender in body["tenders"].as_array().into_iter().flatten() {
+                    let taken =
+                        if tender["state"] == "taken" { minor(&tender["taken"]).unwrap_or_default() } else { 0 };
+                    let before = told.and_then(|told| told.get(tender["key"].as_str()?)).copied().unwrap_or_default();
+                    if taken != before && tender["tender"] != "account" {
+                        return Err(format!("sale {key} is closed with {tender}, of which the journal had {before}"));
+                    }
+                    sum += taken;
+                }
+                if sum != total {
+                    return Err(format!("sale {key} is closed with a total of {total}, of which {sum} is taken"));
                 }
                 if self.voided.contains(&key) || self.closed.contains_key(&key) {
                     return Err(format!("sale {key} is closed after its end"));
                 }
-                self.closed.insert(key, (body["number"].as_i64(), total));
+                self.closed.insert(key, (ticket["number"].as_i64(), total));
             }
             "voided" => {
                 if self.closed.contains_key(&key) || !self.voided.insert(key.clone()) {
@@ -108,13 +128,13 @@ impl Replay {
 /// What does not hold.
 pub(super) fn agrees_with_the_tables(books: &mut Books) -> Held {
     grows(books)?;
-    let db = books.db.get_mut().unwrap_or_else(PoisonError::into_inner);
     let mut find =
-        db.prepare("SELECT id, state, number, minor FROM sales WHERE state <> 'open'").map_err(unreadable)?;
+        books.db().prepare("SELECT id, state, number, minor FROM sales WHERE state <> 'open'").map_err(unreadable)?;
     let ended = find
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .and_then(Iterator::collect::<rusqlite::Result<Vec<(String, String, Option<i64>, i64)>>>)
         .map_err(unreadable)?;
+    drop(find);
     let (mut closed, mut voided) = (0, 0);
     for (id, state, number, minor) in ended {
         let told = books.replay.closed.get(&id);

@@ -6,9 +6,11 @@
 mod books;
 pub mod events;
 pub mod journal;
+pub mod leases;
 pub mod money;
 pub mod paper;
 pub mod sales;
+pub mod server;
 
 pub use books::Books;
 pub use paper::{foot, head};
@@ -26,6 +28,7 @@ pub async fn at_any_time(counter: &Counter) -> Held {
     let mut books = counter.books.lock().await;
     let news = books.read(counter).await?;
     journal::grows(&mut books)?;
+    server::has_what_was_journalled(counter, &mut books)?;
     money::hold(counter, &mut books, &news)?;
     paper::hold(counter, &books, &news)?;
     sales::hold(counter, &mut books, &news).await
@@ -43,6 +46,7 @@ pub async fn at_the_end(counter: &Counter) -> Held {
     money::ledger_and_journal_agree(counter, &books)?;
     paper::nothing_waits(&books)?;
     journal::agrees_with_the_tables(&mut books)?;
+    server::has_everything(counter, &mut books)?;
     sales::tenders_and_journal_agree(counter, &books).await?;
     sales::nothing_is_left(counter).await
 }

@@ -1,0 +1,38 @@
+//! Tips.
+
+use serde::{Deserialize, Serialize};
+use tresen_hal::Amount;
+
+/// A tip for the staff: an amount of its own on the ticket, payable by every tender. It is no turnover and bears no
+/// tax. A tip that belongs to the shop is turnover: add a [`Line`](super::Line) with its tax key instead.
+///
+/// Add it before the payment that includes it: a card is then charged turnover and tip in one amount, and of 50 in cash
+/// for 47.50 that "may be kept" nothing is change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Tip {
+    /// The amount; negative only in a refund that gives it back.
+    pub amount: Amount,
+    /// Who receives it, in the vendor's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+}
+
+impl Tip {
+    /// A tip without a recipient.
+    pub fn new(amount: Amount) -> Self {
+        Self { amount, recipient: None }
+    }
+
+    /// Sets who receives it.
+    #[must_use]
+    pub fn recipient(self, recipient: impl Into<String>) -> Self {
+        Self { recipient: Some(recipient.into()), ..self }
+    }
+}
+
+impl From<Amount> for Tip {
+    fn from(amount: Amount) -> Self {
+        Self::new(amount)
+    }
+}
