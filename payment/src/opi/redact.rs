@@ -163,8 +163,8 @@ const LINES: &[&str] = &["TextLine", "ErrorText"];
 fn content(name: &[u8], prefix: &[u8]) -> Content {
     let is = |known: &&str| known.as_bytes().eq_ignore_ascii_case(name);
     match () {
-        () if prefix == b"xmlns" || OPEN.iter().any(|known| is(known)) => Content::Open,
-        () if LINES.iter().any(|known| is(known)) => Content::Line,
+        () if prefix == b"xmlns" || OPEN.iter().any(is) => Content::Open,
+        () if LINES.iter().any(is) => Content::Line,
         () => Content::Secret,
     }
 }
