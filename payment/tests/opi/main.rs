@@ -1,6 +1,7 @@
 //! OPI against its simulator, over both channels, on tokio's paused clock: whatever breaks, the journal says what the
 //! terminal's ledger says, or unknown and why; nothing that moves money is sent twice.
 
+mod any_bytes;
 mod channel;
 mod counter;
 mod doubt;
