@@ -151,7 +151,7 @@ async fn parts_declines_and_other_amounts() {
     let busy = pay(&mut terminal, "busy").await.expect("an outcome");
     assert!(matches!(&busy, Payment::NotCharged(n) if n.reason == Reason::Unavailable), "{busy:?}");
     counter.sim.with(|s| {
-        s.profile_mut().approves = Some(tresen_hal::Amount::new(12_50, "CHF".parse::<Currency>().expect("known")))
+        s.profile_mut().approves = Some(tresen_hal::Amount::new(12_50, "CHF".parse::<Currency>().expect("known")));
     });
     let francs = pay(&mut terminal, "francs").await.expect("an outcome");
     assert!(super::counter::why(&francs).contains("12.50 CHF"), "{francs:?}");
