@@ -112,17 +112,17 @@ impl Counter {
                 Class::Printer => {
                     let profile = profile(device)?;
                     devices.printers.insert(id.name.clone(), Simulated::new(escpos::sim::Simulator::new(profile)));
-                    (PRINTER, &escpos::Options::NAMES[..])
+                    (PRINTER, escpos::Options::NAMES)
                 }
                 Class::Terminal => {
                     let terminal = zvt::sim::Simulator::new(zvt::sim::Profile::default());
                     devices.terminals.insert(id.name.clone(), Simulated::new(terminal));
-                    (TERMINAL, &zvt::Options::NAMES[..])
+                    (TERMINAL, zvt::Options::NAMES)
                 }
                 Class::Scanner => {
                     let scanner = serial::sim::Simulator::new(serial::sim::Settings::default());
                     devices.scanners.insert(id.name.clone(), Simulated::new(scanner));
-                    (SCANNER, &serial::Options::NAMES[..])
+                    (SCANNER, serial::Options::NAMES)
                 }
                 _ => continue,
             };

@@ -194,7 +194,7 @@ async fn paper_is_known_as_soon_as_a_printer_is_connected() {
     let mut desk = Desk::new();
     let mut empty = epson();
     empty.remove_paper();
-    let empty = desk.printer("empty", "", empty);
+    desk.printer("empty", "", empty);
     let mut asked = epson();
     asked.faults.no_automatic_status = true;
     asked.near_end(true);
@@ -202,9 +202,6 @@ async fn paper_is_known_as_soon_as_a_printer_is_connected() {
     let mut mute = Printer::new(PrinterProfile::generic_80());
     mute.faults.mute = true;
     desk.printer("mute", "?profile=generic-80mm&status=no", mute);
-    let mut held = epson();
-    held.faults.mute = true;
-    desk.printer("held", "", held);
     desk.configure("[routes]\nboth = ['empty', 'asked']\nquiet = ['empty', 'mute']\nnone = ['empty']");
     let till = desk.open().await;
     let mut events = till.events();
@@ -226,11 +223,30 @@ async fn paper_is_known_as_soon_as_a_printer_is_connected() {
     says(&quiet.print, Known::Unknown, Known::Yes, "mute does not report its state");
     assert_eq!((quiet.on.as_deref(), quiet.printers[1].paper), (Some("mute"), Paper::Unknown));
     says(&all.route("none").expect("configured").print, Known::No, Known::Yes, "out of paper");
-    // One that should answer and does not is held by another host: nothing would come out.
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_printer_that_should_answer_and_does_not_is_held_by_another_host() {
+    let mut desk = Desk::new();
+    let mut held = epson();
+    held.faults.mute = true;
+    desk.printer("held", "", held);
+    let till = desk.open().await;
     let all = until(&till, |all| all.route("held").is_some_and(|r| r.print.now.is_no())).await;
     says(&all.route("held").expect("a route of its own").print, Known::No, Known::Yes, "does not answer");
+}
 
-    empty.with(Printer::load_paper);
-    let all = until(&till, |all| all.route("none").is_some_and(|r| r.print.now.is_yes())).await;
-    assert_eq!(all.route("both").expect("configured").on.as_deref(), Some("empty"));
+#[tokio::test(start_paused = true)]
+async fn paper_that_is_put_in_is_noticed_without_a_print_job() {
+    let mut desk = Desk::new();
+    let printer = desk.printer("receipt", "", epson());
+    let till = desk.open().await;
+    ready(&till, Class::Printer, "receipt").await;
+    let prints = |all: &TillCapabilities| all.route("receipt").is_some_and(|route| route.print.now.is_yes());
+    until(&till, prints).await;
+    printer.with(Printer::remove_paper);
+    let all = until(&till, |all| !prints(all)).await;
+    says(&all.route("receipt").expect("configured").print, Known::No, Known::Yes, "receipt: out of paper");
+    printer.with(Printer::load_paper);
+    until(&till, prints).await;
 }

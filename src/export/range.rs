@@ -7,7 +7,7 @@ use tresen_hal::{Error, Kind, Result};
 
 /// The beginning of a date, or the time itself.
 pub(super) fn start(text: &str, zone: &TimeZone) -> Result<Timestamp> {
-    read(text, zone, |date| Ok(date))
+    read(text, zone, Ok)
 }
 
 /// The end of a date, or the time itself.

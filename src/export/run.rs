@@ -44,7 +44,7 @@ impl Store {
     /// As [`Store::export`]; nothing is written then.
     pub async fn export_file(&self, export: Export, path: impl Into<PathBuf>) -> Result<Exported> {
         let (till, path) = (self.till().to_owned(), path.into());
-        self.snapshot(move |db| Ok(to_file(db, &export, till, &path)?)).await
+        self.snapshot(move |db| to_file(db, &export, till, &path)).await
     }
 
     /// One page of an export as text: about `limit` records after the position `after` of the page before, fewer if the
@@ -55,7 +55,7 @@ impl Store {
     /// As [`Store::export`]. [`Kind::Input`]: columns of fixed width without `width`, or an invalid position.
     pub async fn export_page(&self, export: Export, after: Option<&str>, limit: u32) -> Result<Page> {
         let (till, after) = (self.till().to_owned(), after.map(str::to_owned));
-        self.page(move |db| Ok(page(db, &export, till, after.as_deref(), limit.clamp(1, PAGE))?)).await
+        self.page(move |db| page(db, &export, till, after.as_deref(), limit.clamp(1, PAGE))).await
     }
 }
 

@@ -16,7 +16,7 @@ use crate::manager::lock;
 pub enum Alert {
     /// The disk of the database is nearly full.
     DiskLow,
-    /// The clock of a terminal differs from that of this machine.
+    /// The clock of a terminal or of the server differs from that of this machine.
     ClockOff,
     /// Paper of a route has been waiting for longer than its `warn-after`. [`EventKind::PaperOverdue`] tells of each job;
     /// this tells of the route, and when it is over.

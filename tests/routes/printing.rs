@@ -169,7 +169,9 @@ async fn submitted_jobs_return_at_once_and_are_followed_by_their_id() {
     assert_eq!(began.elapsed(), Duration::from_secs(7));
     shop.printer("one").away(false);
     let followed = till.print_job(job.id());
-    assert_eq!(on(&followed.outcome(Duration::from_secs(60)).await.expect("stored")), "one");
+    for job in [followed, till.print_job("WORD-2")] {
+        assert_eq!(on(&job.outcome(Duration::from_secs(60)).await.expect("stored")), "one");
+    }
     assert_eq!(shop.times("WORD"), [2]);
 }
 

@@ -67,7 +67,7 @@ pub(super) use layout::{Field, Layout, Origin};
 ///
 /// Every key is optional; an unknown key, column or value is an error that names line, key and what is expected.
 /// `examples/mapping.toml` in the repository shows all keys.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Mapping {
     what: Option<What>,
     format: Option<Format>,
@@ -119,22 +119,6 @@ impl Mapping {
     /// The time zone of times in the output.
     pub(super) fn zone_or_utc(&self) -> TimeZone {
         self.zone.clone().unwrap_or(TimeZone::UTC)
-    }
-}
-
-impl Default for Mapping {
-    fn default() -> Self {
-        Self {
-            what: None,
-            format: None,
-            csv: Csv::default(),
-            txt: Txt::default(),
-            zone: None,
-            time: None,
-            columns: Vec::new(),
-            filters: Vec::new(),
-            text: String::new(),
-        }
     }
 }
 

@@ -121,7 +121,7 @@ impl Books {
     /// Whether anybody has written since the last time.
     fn has_changed(&mut self) -> rusqlite::Result<bool> {
         let version = self.db().pragma_query_value(None, "data_version", |row| row.get(0))?;
-        Ok(std::mem::replace(&mut self.version, Some(version)) != Some(version))
+        Ok(self.version.replace(version) != Some(version))
     }
 
     async fn read_payments(&mut self, counter: &Counter, news: &mut News) -> tresen::Result<()> {

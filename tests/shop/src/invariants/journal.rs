@@ -62,10 +62,8 @@ impl Replay {
 
     fn take(&mut self, kind: &str, key: String, body: &Value) -> Held {
         match kind {
-            "intent" => {
-                if self.payments.insert(key.clone(), None).is_some() {
-                    return Err(format!("payment {key} is intended twice"));
-                }
+            "intent" if self.payments.insert(key.clone(), None).is_some() => {
+                return Err(format!("payment {key} is intended twice"));
             }
             "approved" | "unknown" | "charged" | "partial" | "not-charged" | "settled" => {
                 let Some(decided) = self.payments.get_mut(&key) else {
@@ -111,10 +109,8 @@ impl Replay {
                 }
                 self.closed.insert(key, (ticket["number"].as_i64(), total));
             }
-            "voided" => {
-                if self.closed.contains_key(&key) || !self.voided.insert(key.clone()) {
-                    return Err(format!("sale {key} is voided after its end"));
-                }
+            "voided" if self.closed.contains_key(&key) || !self.voided.insert(key.clone()) => {
+                return Err(format!("sale {key} is voided after its end"));
             }
             _ => {}
         }
