@@ -35,6 +35,7 @@ An address names a device's protocol, link and location:
   escpos+serial:///dev/ttyUSB0?baud=38400        serial printer
   escpos+usb://04b8:0e15/SERIAL                  USB printer
   zvt+tcp://10.0.0.30:20007?password=000000      payment terminal
+  opi+tcp://10.0.0.31?listen=usual               payment terminal that speaks OPI
   scanner+serial:///dev/ttyACM0                  barcode scanner
   camera+file:///var/frames                      folder of images
 

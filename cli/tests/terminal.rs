@@ -38,6 +38,32 @@ fn a_payment_is_taken_back_money_is_given_back_and_the_day_is_closed() {
 }
 
 #[test]
+fn a_terminal_that_speaks_opi_pays_and_prints_over_its_own_channel() {
+    let (_dir, journal) = journal();
+    let till = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").to_string();
+    let mut sim = Sim::start(&["terminal", "--protocol", "opi", "--dialect", "ifsf", "--pace", "0", "--till", &till]);
+    let address = format!("{}&listen={till}", sim.address);
+    assert!(address.starts_with("opi+tcp://127.0.0.1:") && address.contains("dialect=ifsf"), "{address}");
+    let run = |args: &[&str]| tresen([args, &["--journal", &journal]].concat());
+    let said = run(&["pay", &address, "12.50", "--key", "a"]).well();
+    assert!(said.out.contains("charged 12.50 EUR, receipt 0417") && said.out.contains("Bitte Karte"), "{said:?}");
+    assert!(run(&["repeat-receipt", &address]).well().out.contains("Kundenbeleg"));
+    assert!(
+        run(&["pay", &address, "12.50", "--key", "a"]).well().out.contains("charged 12.50 EUR"),
+        "the same payment"
+    );
+    assert!(run(&["reverse", &address, "000417", "12.50"]).well().out.contains("reversed 12.50 EUR"));
+    assert_eq!(sim.line()["state"], "Stored");
+    let said = run(&["reverse", &address, "000417", "12.50"]);
+    assert_eq!(said.code, Some(3), "it is reversed already: {said:?}");
+    sim.type_in("decline");
+    while sim.line()["fault"] != "decline" {}
+    assert_eq!(run(&["pay", &address, "1.00"]).code, Some(3));
+    assert!(run(&["end-of-day", &address]).well().out.contains("the day is closed"));
+    sim.quit();
+}
+
+#[test]
 fn a_partial_approval_has_an_exit_status_of_its_own() {
     let (_dir, journal) = journal();
     let mut sim = Sim::start(&["terminal", "--pace", "0"]);

@@ -1,4 +1,4 @@
-//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], and ZVT.
+//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], with ZVT and OPI.
 //!
 //! A payment is [`Charged`](Payment::Charged), [`NotCharged`](Payment::NotCharged) or
 //! [`Unknown`](Payment::Unknown), and [`Partial`](Payment::Partial) at terminals that may approve less than was
@@ -35,11 +35,17 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod books;
 pub mod journal;
+mod ledger;
 mod memory;
+pub mod opi;
 pub mod outcome;
+mod pan;
+mod slips;
 pub mod terminal;
 pub mod testing;
+mod waiting;
 pub mod zvt;
 
 pub use journal::{Decision, Entry, Intent, Journal, Operation, Reference};

@@ -42,7 +42,7 @@ impl Default for Drivers {
 }
 
 impl Drivers {
-    /// The protocols of this crate: `escpos`, `zvt`, `scanner`, `camera`.
+    /// The protocols of this crate: `escpos`, `zvt`, `opi`, `scanner`, `camera`.
     pub fn standard() -> Self {
         Self(standard::protocols())
     }
@@ -93,7 +93,7 @@ impl Drivers {
     /// The address with the default port of its protocol, if it has none.
     #[must_use]
     pub fn resolve(&self, address: &Address) -> Address {
-        let usual = self.0.iter().find(|p| p.name() == address.protocol()).and_then(Protocol::usual_port);
+        let usual = self.0.iter().find(|p| p.name() == address.protocol()).and_then(|p| p.usual_port(address));
         usual.map_or_else(|| address.clone(), |port| address.clone().or_port(port))
     }
 

@@ -15,6 +15,7 @@ use crate::class::Class;
 use crate::manager::DeviceClass;
 
 type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
+type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
@@ -37,7 +38,7 @@ type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 pub struct Protocol {
     name: String,
     class: Class,
-    port: Option<u16>,
+    port: Port,
     options: Options,
     redactor: RedactorMaker,
     finds: fn(&Found) -> bool,
@@ -57,7 +58,7 @@ impl Protocol {
         Self {
             name: name.into(),
             class: C::CLASS,
-            port: None,
+            port: Arc::new(|_| None),
             options: Arc::new(|_| Vec::new()),
             redactor: Arc::new(|| Box::new(link::record::Plain)),
             finds: |_| false,
@@ -68,9 +69,14 @@ impl Protocol {
 
     /// The default TCP port.
     #[must_use]
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = Some(port);
-        self
+    pub fn port(self, port: u16) -> Self {
+        self.port_by(move |_| port)
+    }
+
+    /// The default TCP port, where it depends on the options of an address.
+    #[must_use]
+    pub fn port_by(self, port: impl Fn(&Address) -> u16 + Send + Sync + 'static) -> Self {
+        Self { port: Arc::new(move |address| Some(port(address))), ..self }
     }
 
     /// The options allowed for an address on the given link, besides those of the link itself.
@@ -104,9 +110,9 @@ impl Protocol {
         self.class
     }
 
-    /// The default TCP port.
-    pub fn usual_port(&self) -> Option<u16> {
-        self.port
+    /// The default TCP port of this address.
+    pub fn usual_port(&self, address: &Address) -> Option<u16> {
+        (self.port)(address)
     }
 
     /// Its options on this link, besides those of the link itself.

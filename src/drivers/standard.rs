@@ -1,12 +1,13 @@
 //! The protocols of this crate, one row each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::{Address, Error, Kind, Link, Result, link};
-use tresen_payment::{Terminal, zvt};
+use tresen_payment::{Terminal, opi, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -14,6 +15,7 @@ use super::{Context, Plan, Protocol};
 use crate::manager::{Cameras, Printers, Scanners, Terminals};
 
 pub(super) fn protocols() -> Vec<Protocol> {
+    let listeners = opi::Listeners::default();
     vec![
         Protocol::new::<Printers>("escpos", escpos)
             .port(9100)
@@ -23,6 +25,10 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .port(20007)
             .options(|_| zvt::Options::NAMES.to_vec())
             .redactor(|| Box::<zvt::Redactor>::default()),
+        Protocol::new::<Terminals>("opi", move |address| opi(address, &listeners))
+            .port_by(opi_port)
+            .options(|_| opi::Options::NAMES.to_vec())
+            .redactor(|| Box::<opi::Redactor>::default()),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
@@ -65,6 +71,36 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
         }
     });
     Ok(plan.within(OPEN_TERMINAL))
+}
+
+/// Connects for each request, and shares the listeners of channel 1.
+fn opi(address: &Address, listeners: &opi::Listeners) -> Result<Plan<dyn Terminal>> {
+    let options = opi::Options::from_address(address)?;
+    let (reached, listeners) = (link::Reached::new(address.clone()).redacted(opi_redactor), listeners.clone());
+    let plan = Plan::new(address.label(), move |context: Context| {
+        let (mut options, reached, listeners) = (options.clone(), reached.clone(), listeners.clone());
+        options.name = context.name.clone();
+        async move {
+            let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
+            let listener = match &options.listen {
+                Some(place) => Some(listeners.at(place).await?),
+                None => None,
+            };
+            let terminal = opi::open(Arc::new(reached), listener, options, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn Terminal>)
+        }
+    });
+    Ok(plan.reached_at(address).within(OPEN_TERMINAL))
+}
+
+fn opi_redactor() -> Box<dyn link::record::Redactor> {
+    Box::<opi::Redactor>::default()
+}
+
+/// The port of the dialect that the address names.
+fn opi_port(address: &Address) -> u16 {
+    let named = address.option("dialect").and_then(opi::Dialect::named);
+    named.unwrap_or(opi::dialect::GERMAN).port
 }
 
 fn scanner(address: &Address) -> Result<Plan<dyn Scanner>> {

@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use tresen::payment::{Request, zvt};
+use tresen::payment::{Request, opi, zvt};
 use tresen::{Amount, Result};
 
 use super::terminal::{At, Desk, EXIT, Texts};
@@ -15,7 +15,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     at: At,
 
-    /// The receipt number that the terminal assigned to the payment, such as 0417
+    /// The receipt number that the terminal assigned to the payment, such as 0417; of an OPI terminal its trace
+    /// number (STAN, TA-Nr.)
     receipt: String,
 
     /// The amount paid, such as 12.50 or "12.50 CHF"
@@ -29,9 +30,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let Args { at, receipt, amount, key } = args;
     let key = key.unwrap_or_else(tresen::new_key);
+    // OPI names a transaction by its trace number.
+    let paid = match at.address.protocol() {
+        "opi" => opi::reference(None, &receipt),
+        _ => zvt::reference(None, &receipt, None),
+    };
     let desk = Desk::open(at, *out).await?;
     out.say(format_args!("reversal of receipt {receipt}, {amount}, at {}", desk.name));
-    let paid = zvt::reference(None, &receipt, None);
     let texts = Texts { done: "reversed", not_done: "not reversed", unknown: "not known whether reversed" };
     let request = Request::new(key.clone(), amount);
     desk.transact(key, amount, &texts, async |terminal, abort| terminal.reverse_as(&paid, request.clone(), abort).await)

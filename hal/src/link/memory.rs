@@ -5,9 +5,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
-use crate::{BoxFuture, Error, Kind, Link, Result};
+use super::connect::{Connect, Incoming, Listen};
+use crate::{BoxFuture, Effect, Error, Kind, Link, Result};
 
 /// One end of a pair. Dropping or closing it ends the other end's `recv`, after that has received everything sent.
 #[derive(Debug)]
@@ -142,6 +143,45 @@ impl Drop for Memory {
     }
 }
 
+/// A port in this process and how it is reached: each link that the [`Dialer`] opens comes out of the [`Port`].
+pub fn port() -> (Dialer, Port) {
+    let (to, links) = mpsc::unbounded_channel();
+    (Dialer { to }, Port { links: tokio::sync::Mutex::new(links) })
+}
+
+/// Opens links to a [`Port`]. Clones reach the same one.
+#[derive(Debug, Clone)]
+pub struct Dialer {
+    to: mpsc::UnboundedSender<Memory>,
+}
+
+/// Where the links of a [`Dialer`] arrive.
+#[derive(Debug)]
+pub struct Port {
+    links: tokio::sync::Mutex<mpsc::UnboundedReceiver<Memory>>,
+}
+
+impl Connect for Dialer {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Link>>> {
+        Box::pin(async move {
+            let (near, far) = pair();
+            let refused = |_| Error::new(Kind::Refused, "nobody listens there").with_effect(Effect::None);
+            self.to.send(far).map_err(refused)?;
+            Ok(Box::new(near) as Box<dyn Link>)
+        })
+    }
+}
+
+impl Listen for Port {
+    fn accept(&self) -> BoxFuture<'_, Result<Incoming>> {
+        Box::pin(async move {
+            let link = self.links.lock().await.recv().await;
+            let link = link.ok_or_else(|| Error::new(Kind::Closed, "everybody who could connect is gone"))?;
+            Ok(Incoming { link: Box::new(link), from: None })
+        })
+    }
+}
+
 fn closed() -> Error {
     Error::new(Kind::Closed, "the other end closed the link")
 }
@@ -201,6 +241,20 @@ mod tests {
         });
         sent.expect("open");
         assert_eq!(got, b"0123456789");
+    }
+
+    #[tokio::test]
+    async fn each_link_that_is_dialled_comes_out_of_the_port() {
+        let (dialer, port) = port();
+        let near = dialer.connect().await.expect("somebody listens");
+        let far = port.accept().await.expect("a link");
+        near.send(b"hello").await.expect("open");
+        let mut got = Vec::new();
+        far.link.recv(&mut got).await.expect("open");
+        assert_eq!((got.as_slice(), far.from), (&b"hello"[..], None));
+        drop(port);
+        let refused = dialer.connect().await.expect_err("nobody listens");
+        assert_eq!((refused.kind(), refused.effect()), (Kind::Refused, Effect::None));
     }
 
     #[tokio::test(start_paused = true)]

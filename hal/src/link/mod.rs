@@ -28,6 +28,7 @@ pub mod adapter;
 #[cfg(feature = "ble")]
 pub mod ble;
 pub(crate) mod choose;
+mod connect;
 #[cfg(any(feature = "serial", feature = "tls", all(feature = "spp", target_os = "linux")))]
 mod duplex;
 pub mod evdev;
@@ -52,6 +53,7 @@ pub mod tls;
 #[cfg(any(feature = "usb", feature = "usb-libusb"))]
 pub mod usb;
 
+pub use connect::{Connect, Incoming, Listen, Reached};
 pub use relay::relay;
 
 /// A two-way connection to one device.

@@ -13,8 +13,9 @@ use std::io;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
+use super::connect::{Incoming, Listen};
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
 /// The default deadline for connecting.
@@ -165,6 +166,30 @@ impl Tcp {
     pub fn new(stream: TcpStream) -> Result<Self> {
         prepare(&stream)?;
         Ok(Self { stream })
+    }
+}
+
+/// Listens at `HOST:PORT`, for devices that connect to the host. Port 0 takes a free one.
+///
+/// # Errors
+/// [`Kind::Busy`]: another program listens there. Each error names the place and the next step.
+pub async fn listen(at: &str) -> Result<TcpListener> {
+    TcpListener::bind(at).await.map_err(|e| {
+        let taken = e.kind() == io::ErrorKind::AddrInUse;
+        Error::from(e).with_effect(Effect::None).at(at).hint(if taken {
+            "another program listens there: choose another port, also at the device"
+        } else {
+            "write HOST:PORT with an address of this computer, such as 0.0.0.0:20007"
+        })
+    })
+}
+
+impl Listen for TcpListener {
+    fn accept(&self) -> BoxFuture<'_, Result<Incoming>> {
+        Box::pin(async move {
+            let (stream, from) = TcpListener::accept(self).await?;
+            Ok(Incoming { link: Box::new(Tcp::new(stream)?), from: Some(from.ip()) })
+        })
     }
 }
 

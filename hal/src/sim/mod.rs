@@ -80,6 +80,16 @@ impl<D> Shared<D> {
         self.0.touched.notify_one();
         result
     }
+
+    /// As [`Shared::with`], for what serves the device: it does not wake itself.
+    pub fn serve<T>(&self, operate: impl FnOnce(&mut D) -> T) -> T {
+        operate(&mut self.0.device.lock().expect("no operator of a simulator panics while holding it"))
+    }
+
+    /// Waits until the device has been operated. Cancel-safe.
+    pub async fn operated(&self) {
+        self.0.touched.notified().await;
+    }
 }
 
 impl<D> Clone for Shared<D> {

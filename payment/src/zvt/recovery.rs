@@ -162,7 +162,7 @@ enum Verdict {
 
 impl Case<'_> {
     fn fits(&self, charge: &Charge) -> bool {
-        fits(self.intent, charge.amount, self.partial)
+        self.intent.allows(charge.amount, self.partial)
     }
 }
 
@@ -281,16 +281,8 @@ fn unproven(case: Case<'_>, shown: &Charge, info: &StatusInfo<'_>, reading: Read
 /// What was charged and not asked for, or not allowed. What the terminal leaves out is as asked.
 fn different(intent: &Intent, info: &StatusInfo<'_>, partial: bool) -> Option<String> {
     let part = info.minor().map(|minor| Amount::new(minor, intent.amount.currency()));
-    let expected = part.filter(|part| fits(intent, *part, partial)).unwrap_or(intent.amount);
+    let expected = part.filter(|part| intent.allows(*part, partial)).unwrap_or(intent.amount);
     differs(expected, info)
-}
-
-/// The amount was asked for, or is a part of it where parts are allowed. Nobody asks for a part of a refund
-/// or reversal.
-fn fits(intent: &Intent, amount: Amount, partial: bool) -> bool {
-    let asked = intent.amount;
-    let part = amount.currency() == asked.currency() && (1..asked.minor()).contains(&amount.minor());
-    amount == asked || partial && intent.operation == Operation::Payment && part
 }
 
 /// How what is shown differs from `asked`.

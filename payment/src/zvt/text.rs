@@ -59,7 +59,7 @@ impl Charset {
     pub fn shown(self, bytes: &[u8]) -> String {
         let lines = bytes.split(|b| matches!(b, b'\r' | b'\n')).map(|line| self.decode(line).trim().to_owned());
         let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
-        super::pan::mask_lines(&lines, &[]).join(" ")
+        crate::pan::mask_lines(&lines, &[]).join(" ")
     }
 
     /// Text as bytes; `?` for what the set does not have.

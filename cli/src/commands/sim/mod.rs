@@ -1,5 +1,7 @@
 //! Simulated devices for other software.
 
+mod opi;
+mod panel;
 mod printer;
 mod scanner;
 mod terminal;

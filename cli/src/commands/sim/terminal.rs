@@ -6,8 +6,9 @@ use tresen::payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, Transact
 use tresen::payment::zvt::{Commit, Password};
 use tresen::{Address, Result};
 
+use super::bind;
+use super::panel::{Panel, operate};
 use super::traced::Traced;
-use super::{bind, commands, next};
 use crate::out::Out;
 
 /// A payment terminal on a TCP port
@@ -21,16 +22,24 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The protocol to speak
-    #[arg(long, default_value = "zvt", value_parser = ["zvt"])]
+    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi"])]
     protocol: String,
 
-    /// Where to listen
-    #[arg(long, default_value = "127.0.0.1:20007", value_name = "HOST:PORT")]
-    listen: String,
+    /// Where to listen; by default at the protocol's usual port of 127.0.0.1
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) listen: Option<String>,
+
+    /// OPI: where the till listens for channel 1; without it nothing is printed or shown
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) till: Option<String>,
+
+    /// OPI: the dialect
+    #[arg(long, default_value = "german", value_parser = ["german", "swiss", "ifsf"])]
+    pub(super) dialect: String,
 
     /// Duration of each step, in milliseconds
     #[arg(long, default_value_t = 400, value_name = "MS")]
-    pace: u64,
+    pub(super) pace: u64,
 
     /// What happens to an approval that the till does not acknowledge
     #[arg(long, default_value = "reverses", value_parser = ["reverses", "keeps"])]
@@ -40,67 +49,62 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PASSWORD")]
     password: Option<Password>,
 
-    /// Decline every payment with this result code
+    /// Decline every payment, with ZVT with this result code
     #[arg(long, value_name = "CODE")]
-    decline: Option<u8>,
+    pub(super) decline: Option<u8>,
 }
 
-const HELP: &str = "decline [CODE] | part AMOUNT | busy | cut | mute | hang up | garbage | wrong length | late SECONDS | \
-     behave | ledger | quit";
-
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
+    if args.protocol == "opi" {
+        return super::opi::run(args, out).await;
+    }
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
     let password = args.password;
     let profile = Profile { pace: Duration::from_millis(args.pace), commit, password, ..Profile::default() };
     let traced = Traced::new(Simulator::new(profile), Address::tcp(&args.protocol, "localhost", 1));
     let device = sim::Shared::new(traced);
-    let (_server, at) = sim::tcp(bind(&args.listen).await?, device.clone())?;
+    let listen = args.listen.as_deref().unwrap_or("127.0.0.1:20007");
+    let (_server, at) = sim::tcp(bind(listen).await?, device.clone())?;
     let address = format!("{}+tcp://{at}", args.protocol);
     out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
-    let misbehave = |how| device.with(|d| d.device.misbehave(how));
-    if let Some(code) = args.decline {
-        misbehave(Misbehaviour::Decline(code));
+    let terminal = Terminal { device, decline: args.decline };
+    terminal.keep_declining();
+    operate(terminal, out).await
+}
+
+struct Terminal {
+    device: sim::Shared<Traced<Simulator>>,
+    decline: Option<u8>,
+}
+
+impl Panel for Terminal {
+    const HELP: &'static str = "decline [CODE] | part AMOUNT | busy | cut | mute | hang up | garbage | wrong length | \
+        late SECONDS | behave | ledger | quit";
+
+    fn ledger(&self) -> Vec<Transaction> {
+        self.device.with(|d| d.device.ledger().entries().to_vec())
     }
-    let mut lines = commands();
-    let mut look = tokio::time::interval(Duration::from_millis(100));
-    let mut seen: Vec<Transaction> = Vec::new();
-    loop {
-        tokio::select! {
-            _ = look.tick() => {
-                let ledger = device.with(|d| d.device.ledger().entries().to_vec());
-                for (at, entry) in ledger.iter().enumerate().filter(|(at, entry)| seen.get(*at) != Some(entry)) {
-                    tell(at, entry, out);
-                    // A fault applies to one payment; `--decline` applies to all.
-                    if let Some(code) = args.decline.filter(|_| at >= seen.len()) {
-                        misbehave(Misbehaviour::Decline(code));
-                    }
-                }
-                seen = ledger;
-            }
-            line = next(&mut lines) => {
-                match line.as_str() {
-                    "" => {}
-                    "quit" => return Ok(()),
-                    "ledger" => seen.iter().enumerate().for_each(|(at, entry)| tell(at, entry, out)),
-                    "behave" => device.with(|d| d.device.behave()),
-                    other => match fault(other) {
-                        Some(how) => {
-                            misbehave(how);
-                            out.answer(&json!({ "fault": other }), format_args!("once: {other}"));
-                        }
-                        None => out.say(HELP),
-                    },
-                }
-            }
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+
+    fn command(&self, words: &[&str]) -> bool {
+        let fault = fault(words);
+        fault.into_iter().for_each(|fault| self.device.with(|d| d.device.misbehave(fault)));
+        fault.is_some()
+    }
+
+    fn keep_declining(&self) {
+        if let Some(code) = self.decline {
+            self.device.with(|d| d.device.misbehave(Misbehaviour::Decline(code)));
         }
+    }
+
+    fn behave(&self) {
+        self.device.with(|d| d.device.behave());
     }
 }
 
 /// The fault named by the operator, if there is one of that name.
-fn fault(words: &str) -> Option<Misbehaviour> {
-    let words: Vec<_> = words.split_whitespace().collect();
-    Some(match words[..] {
+fn fault(words: &[&str]) -> Option<Misbehaviour> {
+    Some(match words {
         ["busy"] => Misbehaviour::Busy,
         ["cut"] => Misbehaviour::HangUpAfterApproval,
         ["mute"] => Misbehaviour::MuteAfterApproval,
@@ -116,15 +120,4 @@ fn fault(words: &str) -> Option<Misbehaviour> {
         }
         _ => return None,
     })
-}
-
-fn tell(at: usize, entry: &Transaction, out: Out) {
-    let value = json!({
-        "entry": at, "kind": format!("{:?}", entry.kind), "amount": entry.amount,
-        "receipt": entry.receipt, "trace": entry.trace, "state": format!("{:?}", entry.state), "code": entry.code,
-    });
-    out.answer(
-        &value,
-        format_args!("receipt {:04}: {:?} of {}, {:?}", entry.receipt, entry.kind, entry.amount, entry.state),
-    );
 }

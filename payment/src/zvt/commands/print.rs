@@ -2,20 +2,10 @@
 
 use super::super::text::Charset;
 use super::super::{bmp, tlv, wire};
-
-/// Whose slip it is (tag 1F07).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slip {
-    /// `01`
-    Merchant,
-    /// `02`
-    Customer,
-    /// `03`: of an administrative function.
-    Admin,
-}
+pub use crate::slips::Slip;
 
 impl Slip {
-    /// What tag 1F07 in a container says, wherever it stands.
+    /// What tag 1F07 in a container says, wherever it stands: `01` merchant, `02` customer, `03` administration.
     fn named_in(container: &[u8]) -> Option<Self> {
         match tlv::find(container, 0x1f07) {
             Some([0x01]) => Some(Self::Merchant),

@@ -9,11 +9,13 @@ use super::super::commands::status_info::StatusInfo;
 use super::super::options::Options;
 use super::super::recovery::{self, Case, Last};
 use super::super::session::{Data, Flow};
-use super::dialog::{End, Task, abort_wanted};
+use super::dialog::{End, Task};
 use super::{ASK_AGAIN, Terminal};
+use crate::books::{self, LOOKS};
 use crate::journal::{Entry, Intent, Reference};
 use crate::outcome::{Charge, IntentId, Payment};
 use crate::terminal::{Due, Settled, TerminalStatus, Watch};
+use crate::waiting::abort_wanted;
 
 /// What the terminal answers to 06 20.
 enum Answer {
@@ -31,15 +33,12 @@ enum Rest {
 impl Terminal {
     /// Settles what is open. What stays unknown is concluded so.
     pub(super) async fn settle(&mut self) -> Result<Vec<Settled>> {
-        let mut open = Vec::new();
-        for intent in self.journal.open(&self.options.name).await? {
-            open.extend(self.journal.find(&intent.id).await?);
-        }
+        let open = books::open(&*self.journal, &self.options.name).await?;
         if open.is_empty() {
             return Ok(Vec::new());
         }
-        if open.iter().all(|entry| unanswered(entry) >= LOOKS) {
-            return Ok(open.into_iter().filter_map(left_alone).collect());
+        if open.iter().all(|entry| books::unanswered(entry) >= LOOKS) {
+            return Ok(open.into_iter().filter_map(books::left_alone).collect());
         }
         // Wait for a busy terminal the first time only. Whether it is idle matters only before a payment is
         // concluded as not charged, and some terminals never answer that question.
@@ -54,11 +53,11 @@ impl Terminal {
         let mut settled = Vec::new();
         for (entry, (mut payment, evidence)) in open.into_iter().zip(verdicts) {
             if let (Payment::Unknown(unknown), Last::Silent) = (&mut payment, &last) {
-                unknown.unanswered = unanswered(&entry).saturating_add(1);
+                unknown.unanswered = books::unanswered(&entry).saturating_add(1);
             }
             let payment = match self.journal.conclude(&entry.intent.id, &payment).await {
                 Ok(()) => payment,
-                Err(error) if error.kind() == Kind::Input => self.conclude(payment).await?,
+                Err(error) if error.kind() == Kind::Input => books::conclude(&*self.journal, payment).await?,
                 Err(error) => return Err(error),
             };
             tracing::info!(intent = entry.intent.id.0, evidence, ?payment, "settled");
@@ -66,16 +65,6 @@ impl Terminal {
         }
         self.leave_if_doubtful();
         Ok(settled)
-    }
-
-    /// Something is open about which the terminal has not been asked.
-    pub(super) async fn unasked(&self) -> Result<bool> {
-        for intent in self.journal.open(&self.options.name).await? {
-            if self.journal.find(&intent.id).await?.is_some_and(|e| e.is_unasked()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     fn verdicts(&self, open: &[Entry], last: &Last) -> Vec<(Payment, String)> {
@@ -215,7 +204,7 @@ impl Terminal {
     /// It has left questions about an open payment unanswered so often that it is not asked again.
     async fn leaves_alone(&self) -> Result<bool> {
         for intent in self.journal.open(&self.options.name).await? {
-            if self.journal.find(&intent.id).await?.is_some_and(|entry| unanswered(&entry) >= LOOKS) {
+            if self.journal.find(&intent.id).await?.is_some_and(|entry| books::unanswered(&entry) >= LOOKS) {
                 return Ok(true);
             }
         }
@@ -314,22 +303,3 @@ impl Terminal {
         Error::new(Kind::Busy, what).at(&self.options.name)
     }
 }
-
-/// How often the terminal was asked about this one and did not answer.
-fn unanswered(entry: &Entry) -> u8 {
-    match &entry.payment {
-        Some(Payment::Unknown(unknown)) => unknown.unanswered,
-        _ => 0,
-    }
-}
-
-/// What is not asked about any more, as it stands.
-fn left_alone(entry: Entry) -> Option<Settled> {
-    let Some(Payment::Unknown(unknown)) = &entry.payment else { return None };
-    let evidence = format!("{}; it is not asked again", unknown.why);
-    let payment = Payment::Unknown(unknown.clone());
-    Some(Settled::new(entry.intent, payment, evidence))
-}
-
-/// How often a terminal that does not answer is asked about one payment. Each time costs a connection.
-const LOOKS: u8 = 3;

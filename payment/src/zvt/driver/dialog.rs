@@ -15,11 +15,12 @@ use super::super::recovery::{self, Last, Objection};
 use super::super::redact::Redactor;
 use super::super::reference::name;
 use super::super::session::{Event, Failure, Flow};
-use super::super::slips::Slips;
 use super::Terminal;
 use crate::journal::Intent;
 use crate::outcome::Charge;
+use crate::slips::Slips;
 use crate::terminal::{Progress, Watch};
+use crate::waiting::{abort_wanted, reached};
 
 /// A running command and its results so far.
 #[derive(Default)]
@@ -368,25 +369,6 @@ pub(super) fn failed(failure: Failure) -> Error {
             .hint("is this the terminal's ZVT port? often it is 20007 or 22000"),
         _ => Error::new(Kind::Timeout, failure.to_string()).hint("is the terminal switched on and idle?"),
     }
-}
-
-/// Waits for a deadline and returns it.
-async fn reached(deadline: Option<Instant>) -> Instant {
-    let Some(at) = deadline else { return std::future::pending().await };
-    tokio::time::sleep_until(at.into()).await;
-    at
-}
-
-/// The caller wants to abort: the first time, or, after `so_far` times, once more.
-pub(super) async fn abort_wanted(watch: &mut Option<Watch>, so_far: u32) {
-    if let Some(watch) = watch {
-        let abort = &mut watch.abort;
-        let again = so_far == 0 || abort.changed().await.is_ok();
-        if again && abort.wait_for(|wanted| *wanted).await.is_ok() {
-            return;
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
 /// Traces what passes, masked. Everything goes through the redactor even while tracing is off, so that it stays in step

@@ -23,14 +23,15 @@ use super::commands::registration::{self, Registration};
 use super::commands::status_info::StatusInfo;
 use super::framing::Framing;
 use super::options::Options;
-use super::pan;
 use super::recovery::{Last, Reading};
 use super::redact::Redactor;
 use super::reference;
 use super::session::{Event, Flow, Session};
 use super::text::Charset;
+use crate::books;
 use crate::journal::{Journal, Operation, Reference};
 use crate::outcome::{Charge, IntentId, Payment};
+use crate::pan;
 use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Request, Settled, TerminalStatus, Watch};
 use dialog::{End, Task, failed, refused};
 use transaction::irreversible;
@@ -172,7 +173,7 @@ impl Terminal {
     async fn close_day(&mut self, watch: Watch) -> Result<EndOfDay> {
         self.usable()?;
         // Open payments cannot be looked up any more once the turnover has been handed in.
-        if self.unasked().await? {
+        if books::unasked(&*self.journal, &self.options.name).await? {
             self.settle().await?;
         }
         self.owe_nothing().await?;

@@ -7,31 +7,27 @@ use super::super::commands::transaction::{self, Mirror};
 use super::super::recovery::{self, Last};
 use super::super::reference::{self, name};
 use super::super::session::Flow;
-use super::super::slips::Slips;
 use super::Terminal;
 use super::dialog::{End, Task};
+use crate::books;
 use crate::journal::{Intent, Operation, Reference};
 use crate::outcome::{Charge, NotCharged, Payment, Reason};
+use crate::slips::Slips;
 use crate::terminal::{Request, Watch};
 
 impl Terminal {
     pub(super) async fn transact(&mut self, operation: Operation, request: Request, watch: Watch) -> Result<Payment> {
         let name = self.options.name.clone();
-        let Request { intent: id, amount } = request;
-        if let Some(error) = unpayable(amount) {
+        let amount = request.amount;
+        if let Some(error) = books::unpayable(amount) {
             return Err(error.at(name));
         }
-        if let Some(entry) = self.journal.find(&id).await? {
-            if entry.intent.amount != amount || entry.intent.operation != operation || entry.intent.terminal != name {
-                let what = format!("`{}` is already the key of another transaction: {}", id.0, entry.intent.amount);
-                return Err(Error::new(Kind::Input, what).at(name).hint("use a new key"));
-            }
-            let begun = || Payment::unknown(&id, "it was begun, and the terminal has not been asked about it yet");
-            return Ok(entry.outcome().unwrap_or_else(begun));
+        if let Some(payment) = books::already(&*self.journal, &name, &request, &operation).await? {
+            return Ok(payment);
         }
         self.usable()?;
         let mut watch = Some(watch);
-        if self.unasked().await? {
+        if books::unasked(&*self.journal, &name).await? {
             self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
         }
         let last_before = self.last_before(&mut watch).await.map_err(|e| e.with_effect(Effect::None))?;
@@ -40,7 +36,7 @@ impl Terminal {
         // From here on every answer must belong to this command.
         self.owe_nothing().await?;
         let command = self.command(&operation, amount, last_before.as_ref());
-        let intent = Intent::new(id, name, operation, amount, self.clock.wall(), last_before);
+        let intent = Intent::new(request.intent, name, operation, amount, self.clock.wall(), last_before);
         self.journal.intend(&intent).await?;
         let mut task = Task { intent: Some(intent.clone()), watch, certain_before, ..Task::default() };
         let payment = match self.exchange(command, Flow::Completed, &mut task).await {
@@ -51,29 +47,9 @@ impl Terminal {
             }
         };
         self.last = None;
-        let payment = self.conclude(payment).await;
+        let payment = books::conclude(&*self.journal, payment).await;
         self.leave_if_doubtful();
         payment
-    }
-
-    /// Writes how it ended. If the journal has another end by now, that one is returned.
-    pub(super) async fn conclude(&mut self, payment: Payment) -> Result<Payment> {
-        let id = payment.intent().clone();
-        let Err(error) = self.journal.conclude(&id, &payment).await else { return Ok(payment) };
-        tracing::error!(%error, intent = id.0, "the outcome could not be written");
-        if error.kind() == Kind::Input
-            && let Ok(Some(entry)) = self.journal.find(&id).await
-        {
-            if !entry.is_open() {
-                return Ok(entry.outcome().expect("what is not open has an outcome"));
-            }
-            let payment = Payment::unknown(&id, error.to_string());
-            if self.journal.conclude(&id, &payment).await.is_ok() {
-                return Ok(payment);
-            }
-        }
-        // The journal still has it open.
-        Ok(Payment::unknown(&id, format!("the outcome could not be written: {error}")))
     }
 
     fn command(&self, operation: &Operation, amount: Amount, last: Option<&Reference>) -> Vec<u8> {
@@ -175,16 +151,6 @@ impl Terminal {
     }
 }
 
-/// Why an amount cannot be asked of a terminal.
-fn unpayable(amount: Amount) -> Option<Error> {
-    let hint = match amount.minor() {
-        1..=MOST => return None,
-        ..1 => "it takes amounts above zero".to_owned(),
-        _ => format!("it takes at most {}", Amount::new(MOST, amount.currency())),
-    };
-    Some(Error::new(Kind::Input, format!("{amount} cannot be paid at a terminal")).hint(hint))
-}
-
 /// Why this terminal cannot take back what `reference` names.
 pub(super) fn irreversible(reference: &Reference, terminal: Option<&str>) -> Option<Error> {
     let receipt = reference::receipt(reference).unwrap_or_default();
@@ -209,6 +175,3 @@ fn not_charged(intent: &Intent, code: Option<u8>, words: Option<String>, slips: 
     not.slip = slips.all();
     Payment::NotCharged(not)
 }
-
-/// The largest amount that six bytes BCD hold.
-const MOST: i64 = 999_999_999_999;

@@ -10,8 +10,8 @@ use super::super::commands::registration::Registration;
 use super::super::commands::transaction::Asked;
 use super::super::wire::{self, Apdu};
 use super::fault::Misbehaviour;
-use super::ledger::{Kind, State, Transaction};
 use super::profile::{OnRepeat, Repeats};
+use super::{Kind, State, Transaction};
 use super::{Simulator, Step, messages};
 
 impl Simulator {

@@ -11,7 +11,7 @@ use super::super::commands::{completion, encode_amount, encode_currency, encode_
 use super::super::text::Charset;
 use super::super::{tlv, wire};
 use super::Profile;
-use super::ledger::{Kind, Transaction};
+use super::{Kind, Transaction};
 
 pub(super) fn done() -> Vec<u8> {
     let mut out = Vec::new();

@@ -6,7 +6,6 @@
 
 mod commands;
 mod fault;
-mod ledger;
 mod messages;
 mod profile;
 mod run;
@@ -22,9 +21,9 @@ use tresen_hal::sim::{Action, Device};
 use super::commands::registration::Registration;
 use super::framing::Framing;
 pub use super::recovery::Commit;
+pub use crate::ledger::{Kind, Ledger, State, Transaction};
 use fault::Faults;
 pub use fault::{Misbehaviour, Side};
-pub use ledger::{Kind, Ledger, State, Transaction};
 pub use profile::{OnAbort, OnRepeat, Profile, Repeats};
 
 /// One message that passed, without card data.

@@ -7,9 +7,8 @@ use tresen_hal::sim::Action;
 
 use super::super::{redact, wire};
 use super::fault::{Delivery, Misbehaviour};
-use super::ledger::{Kind, State};
 use super::profile::OnAbort;
-use super::{ANSWER, Commit, Job, LOG, Logged, Simulator, Step, messages};
+use super::{ANSWER, Commit, Job, Kind, LOG, Logged, Simulator, State, Step, messages};
 
 impl Simulator {
     /// Acknowledges a command and starts on it.

@@ -7,12 +7,12 @@
 use std::ops::Range;
 
 /// Masks the card numbers in one line. `known` are numbers that are none, such as the merchant's.
-pub(super) fn mask_line(line: &str, known: &[String]) -> String {
+pub(crate) fn mask_line(line: &str, known: &[String]) -> String {
     mask_lines(&[line.to_owned()], known).swap_remove(0)
 }
 
 /// Masks the card numbers in the lines of one receipt, also those that run over several lines.
-pub(super) fn mask_lines(lines: &[String], known: &[String]) -> Vec<String> {
+pub(crate) fn mask_lines(lines: &[String], known: &[String]) -> Vec<String> {
     if lines.is_empty() {
         return Vec::new();
     }

@@ -58,7 +58,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn starting_after(receipt: u16) -> Self {
+    pub(crate) fn starting_after(receipt: u16) -> Self {
         Self { receipts: receipt, traces: u32::from(receipt), ..Self::default() }
     }
 
@@ -82,7 +82,7 @@ impl Ledger {
         self.stored().filter(|t| !t.closed).map(signed).sum()
     }
 
-    pub(super) fn add(&mut self, kind: Kind, amount: Amount, decline: Option<u8>) -> usize {
+    pub(crate) fn add(&mut self, kind: Kind, amount: Amount, decline: Option<u8>) -> usize {
         self.receipts = self.receipts % 9999 + 1;
         self.traces = self.traces % 999_999 + 1;
         let state = if decline.is_some() { State::Declined } else { State::Authorised };
@@ -92,7 +92,7 @@ impl Ledger {
     }
 
     /// The transaction stands; the payment it reverses does not any more.
-    pub(super) fn store(&mut self, index: usize) {
+    pub(crate) fn store(&mut self, index: usize) {
         self.entries[index].state = State::Stored;
         if let Kind::Reversal(of) = self.entries[index].kind {
             self.entries[of].state = State::Reversed;
@@ -100,22 +100,22 @@ impl Ledger {
     }
 
     /// The terminal takes the transaction back.
-    pub(super) fn undo(&mut self, index: usize) {
+    pub(crate) fn undo(&mut self, index: usize) {
         self.entries[index].state = State::Reversed;
         self.entries[index].code = 0xb4;
     }
 
-    pub(super) fn close_day(&mut self) {
+    pub(crate) fn close_day(&mut self) {
         self.entries.iter_mut().for_each(|t| t.closed = true);
     }
 
     /// The newest payment with this receipt number.
-    pub(super) fn payment(&self, receipt: u16) -> Option<usize> {
+    pub(crate) fn payment(&self, receipt: u16) -> Option<usize> {
         self.entries.iter().rposition(|t| t.receipt == receipt && t.kind == Kind::Payment)
     }
 
     /// The newest transaction that stands.
-    pub(super) fn last_stored(&self) -> Option<usize> {
+    pub(crate) fn last_stored(&self) -> Option<usize> {
         self.entries.iter().rposition(|t| t.state == State::Stored)
     }
 }

@@ -3,14 +3,24 @@
 //! At most [`MAX_LINES`] lines and [`MAX_BYTES`] bytes of text are kept of one command: ten times the longest
 //! receipt. What a terminal sends beyond that is dropped, and a last line `…` says so.
 
-use super::commands::print::Slip;
-use super::pan;
 use crate::outcome::Charge;
+use crate::pan;
+
+/// Whose receipt it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slip {
+    /// The merchant keeps it.
+    Merchant,
+    /// The customer gets it.
+    Customer,
+    /// An administrative function's.
+    Admin,
+}
 
 /// What has come of receipts in one command. The lines that go in may hold whole card numbers; those that come out
 /// do not.
 #[derive(Default)]
-pub(super) struct Slips {
+pub(crate) struct Slips {
     /// Whole receipts, in the order they came.
     receipts: Vec<Receipt>,
     /// One that has not ended.
@@ -36,8 +46,8 @@ impl std::fmt::Debug for Slips {
 }
 
 impl Slips {
-    /// A line of 06 D1. Another name than that of the lines before begins another receipt.
-    pub(super) fn line(&mut self, slip: Option<Slip>, text: String) {
+    /// A line of a receipt that comes line by line. Another name than that of the lines before begins another receipt.
+    pub(crate) fn line(&mut self, slip: Option<Slip>, text: String) {
         if slip.is_some() && self.open.slip.is_some() && slip != self.open.slip {
             self.end();
         }
@@ -48,15 +58,15 @@ impl Slips {
     }
 
     /// The lines so far are a whole receipt.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let receipt = std::mem::take(&mut self.open);
         if !receipt.lines.is_empty() {
             self.receipts.push(receipt);
         }
     }
 
-    /// A receipt of 06 D3, or a part of one.
-    pub(super) fn block(&mut self, slip: Option<Slip>, lines: impl IntoIterator<Item = String>) {
+    /// A receipt that comes as a block, or a part of one.
+    pub(crate) fn block(&mut self, slip: Option<Slip>, lines: impl IntoIterator<Item = String>) {
         self.end();
         for line in lines {
             match self.admit(line) {
@@ -69,13 +79,13 @@ impl Slips {
     }
 
     /// A number that stands on receipts and is no card's.
-    pub(super) fn know(&mut self, number: Option<String>) {
+    pub(crate) fn know(&mut self, number: Option<String>) {
         self.known.extend(number.filter(|number| !self.known.contains(number)));
     }
 
     /// The lines of receipts that have ended since the last call. A line alone cannot be shown: a card number may go
     /// on in the next.
-    pub(super) fn tell(&mut self) -> Vec<String> {
+    pub(crate) fn tell(&mut self) -> Vec<String> {
         let new = &self.receipts[self.told..];
         let lines = new.iter().flat_map(|receipt| pan::mask_lines(&receipt.lines, &self.known)).collect();
         self.told = self.receipts.len();
@@ -84,7 +94,7 @@ impl Slips {
 
     /// Puts the slips into a charge. Their names decide. Without names the merchant's comes first, and a single one
     /// is the customer's.
-    pub(super) fn fill(&self, charge: &mut Charge) {
+    pub(crate) fn fill(&self, charge: &mut Charge) {
         let named = |slip| self.receipts().filter(move |receipt| receipt.slip == Some(slip)).flat_map(Receipt::lines);
         let mut merchant: Vec<String> = named(Slip::Merchant).collect();
         let mut customer: Vec<String> = named(Slip::Customer).collect();
@@ -101,7 +111,7 @@ impl Slips {
     }
 
     /// All lines: the merchant's, the customer's, those of administrative functions, and the nameless.
-    pub(super) fn all(self) -> Vec<String> {
+    pub(crate) fn all(self) -> Vec<String> {
         let order = [Some(Slip::Merchant), Some(Slip::Customer), Some(Slip::Admin), None];
         let sorted = order.into_iter().flat_map(|slip| self.receipts().filter(move |receipt| receipt.slip == slip));
         let lines: Vec<String> = sorted.flat_map(Receipt::lines).collect();
@@ -135,9 +145,9 @@ impl Receipt {
 }
 
 /// Lines that are kept of one command.
-pub(super) const MAX_LINES: usize = 2_000;
+pub(crate) const MAX_LINES: usize = 2_000;
 /// Bytes of text that are kept of one command.
-pub(super) const MAX_BYTES: usize = 128 * 1024;
+pub(crate) const MAX_BYTES: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests {

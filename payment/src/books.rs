@@ -1,0 +1,98 @@
+//! What drivers of all protocols do with the journal.
+
+use tresen_hal::{Amount, Error, Kind, Result};
+
+use crate::journal::{Entry, Journal, Operation};
+use crate::outcome::Payment;
+use crate::terminal::{Request, Settled};
+
+/// How the transaction with this key stands, if the journal has it. The same key is the same transaction.
+///
+/// # Errors
+/// The journal cannot be read, or the key is another transaction's.
+pub(crate) async fn already(
+    journal: &dyn Journal,
+    terminal: &str,
+    request: &Request,
+    operation: &Operation,
+) -> Result<Option<Payment>> {
+    let id = &request.intent;
+    let Some(entry) = journal.find(id).await? else { return Ok(None) };
+    let intent = &entry.intent;
+    if intent.amount != request.amount || intent.operation != *operation || intent.terminal != terminal {
+        let what = format!("`{}` is already the key of another transaction: {}", id.0, intent.amount);
+        return Err(Error::new(Kind::Input, what).at(terminal).hint("use a new key"));
+    }
+    let begun = || Payment::unknown(id, "it was begun, and the terminal has not been asked about it yet");
+    Ok(Some(entry.outcome().unwrap_or_else(begun)))
+}
+
+/// Something is open about which the terminal has not been asked.
+pub(crate) async fn unasked(journal: &dyn Journal, terminal: &str) -> Result<bool> {
+    for intent in journal.open(terminal).await? {
+        if journal.find(&intent.id).await?.is_some_and(|e| e.is_unasked()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is open at this terminal, oldest first.
+pub(crate) async fn open(journal: &dyn Journal, terminal: &str) -> Result<Vec<Entry>> {
+    let mut open = Vec::new();
+    for intent in journal.open(terminal).await? {
+        open.extend(journal.find(&intent.id).await?);
+    }
+    Ok(open)
+}
+
+/// Writes how it ended. If the journal has another end by now, that one is returned.
+pub(crate) async fn conclude(journal: &dyn Journal, payment: Payment) -> Result<Payment> {
+    let id = payment.intent().clone();
+    let Err(error) = journal.conclude(&id, &payment).await else { return Ok(payment) };
+    tracing::error!(%error, intent = id.0, "the outcome could not be written");
+    if error.kind() == Kind::Input
+        && let Ok(Some(entry)) = journal.find(&id).await
+    {
+        if !entry.is_open() {
+            return Ok(entry.outcome().expect("what is not open has an outcome"));
+        }
+        let payment = Payment::unknown(&id, error.to_string());
+        if journal.conclude(&id, &payment).await.is_ok() {
+            return Ok(payment);
+        }
+    }
+    // The journal still has it open.
+    Ok(Payment::unknown(&id, format!("the outcome could not be written: {error}")))
+}
+
+/// How often the terminal was asked about this one and did not answer.
+pub(crate) fn unanswered(entry: &Entry) -> u8 {
+    match &entry.payment {
+        Some(Payment::Unknown(unknown)) => unknown.unanswered,
+        _ => 0,
+    }
+}
+
+/// What is not asked about any more, as it stands.
+pub(crate) fn left_alone(entry: Entry) -> Option<Settled> {
+    let Some(Payment::Unknown(unknown)) = &entry.payment else { return None };
+    let evidence = format!("{}; it is not asked again", unknown.why);
+    let payment = Payment::Unknown(unknown.clone());
+    Some(Settled::new(entry.intent, payment, evidence))
+}
+
+/// Why an amount cannot be asked of a terminal.
+pub(crate) fn unpayable(amount: Amount) -> Option<Error> {
+    let hint = match amount.minor() {
+        1..=MOST => return None,
+        ..1 => "it takes amounts above zero".to_owned(),
+        _ => format!("it takes at most {}", Amount::new(MOST, amount.currency())),
+    };
+    Some(Error::new(Kind::Input, format!("{amount} cannot be paid at a terminal")).hint(hint))
+}
+
+/// How often a terminal that does not answer is asked about one payment. Each time costs a connection.
+pub(crate) const LOOKS: u8 = 3;
+/// The largest amount that terminals take: twelve digits.
+const MOST: i64 = 999_999_999_999;

@@ -1,0 +1,339 @@
+//! The till's side of channel 1: one listener for all terminals that are told to connect to one port.
+//!
+//! A request is given to the terminal that it names: by the id of the request that runs there, the terminal's id,
+//! `POPID` and `WorkstationID`. Where it came from decides only between equals, since several terminals may sit behind one
+//! address and one terminal may have two. A request that could be two terminals' is answered
+//! `DeviceUnavailable`: no receipt is put with another customer's.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+use tresen_hal::link::{Incoming, Listen, tcp};
+use tresen_hal::{Clock, Kind, Link, Result, SystemClock};
+
+use super::framing::{Framing, frame};
+use super::host::unavailable;
+use super::options::Options;
+use super::redact;
+use super::results::OverallResult;
+use super::wire::device::{DeviceRequest, DeviceResponse};
+use super::wire::{Message, OriginalHeader};
+use super::xml::Encoding;
+use crate::waiting::reached;
+
+/// The open listeners of a program, by the place where they listen. Clones share them. Each is closed when the last
+/// terminal at it has gone.
+#[derive(Debug, Clone, Default)]
+pub struct Listeners(Arc<tokio::sync::Mutex<BTreeMap<String, Slot>>>);
+
+#[derive(Debug)]
+struct Slot {
+    listener: Weak<Listener>,
+    /// Ends with the task that holds the port.
+    ended: watch::Receiver<()>,
+}
+
+impl Listeners {
+    /// The listener at `HOST:PORT`; opened if it is not yet.
+    ///
+    /// # Errors
+    /// The port cannot be taken.
+    pub async fn at(&self, place: &str) -> Result<Arc<Listener>> {
+        let mut open = self.0.lock().await;
+        if let Some(slot) = open.get_mut(place) {
+            if let Some(listener) = slot.listener.upgrade() {
+                return Ok(listener);
+            }
+            // The last terminal has just gone: its task gives the port back.
+            while slot.ended.changed().await.is_ok() {}
+        }
+        let socket: TcpListener = tcp::listen(place).await?;
+        let (listener, ended) = Listener::serve(Box::new(socket));
+        open.insert(place.to_owned(), Slot { listener: Arc::downgrade(&listener), ended });
+        Ok(listener)
+    }
+}
+
+/// Takes the connections of terminals and gives their requests to the drivers.
+#[derive(Debug)]
+pub struct Listener {
+    members: Arc<Members>,
+    task: AbortHandle,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Listener {
+    /// Serves what comes in at `listen`, in a task of its own. Call it within a tokio runtime.
+    pub fn new(listen: Box<dyn Listen>) -> Arc<Self> {
+        Self::serve(listen).0
+    }
+
+    fn serve(listen: Box<dyn Listen>) -> (Arc<Self>, watch::Receiver<()>) {
+        let members = Arc::new(Members::default());
+        let (holds, ended) = watch::channel(());
+        let task = tokio::spawn(accept(listen, members.clone(), holds)).abort_handle();
+        (Arc::new(Self { members, task }), ended)
+    }
+
+    /// Requests of the terminal with these options go to the returned end. It leaves when it is dropped.
+    pub(super) fn attach(self: &Arc<Self>, options: &Options) -> Attached {
+        let (to, asked) = mpsc::channel(WAITING);
+        let member = Arc::new(Member {
+            workstation: options.workstation.clone(),
+            pop: options.pop.clone(),
+            from: options.from,
+            encoding: options.dialect.encoding,
+            to,
+            state: Mutex::default(),
+        });
+        self.members.lock().push(member.clone());
+        Attached { listener: self.clone(), member, asked }
+    }
+}
+
+/// One terminal's end of a listener.
+#[derive(Debug)]
+pub(super) struct Attached {
+    listener: Arc<Listener>,
+    member: Arc<Member>,
+    asked: mpsc::Receiver<Asked>,
+}
+
+/// A request of a terminal that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) request: DeviceRequest,
+    pub(super) answer: oneshot::Sender<DeviceResponse>,
+}
+
+impl Attached {
+    /// The next request. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Asked {
+        match self.asked.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A request that has arrived already.
+    pub(super) fn try_next(&mut self) -> Option<Asked> {
+        self.asked.try_recv().ok()
+    }
+
+    /// The id of the request that runs at this terminal: its device requests bear it.
+    pub(super) fn runs(&self, request_id: &str) {
+        self.member.state().runs = Some(request_id.to_owned());
+    }
+
+    /// The terminal's own id, as it has told it.
+    pub(super) fn is_terminal(&self, terminal_id: &str) {
+        self.member.state().terminal_id = Some(terminal_id.to_owned());
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.listener.members.lock().retain(|member| !Arc::ptr_eq(member, &self.member));
+    }
+}
+
+/// The terminals at one listener.
+#[derive(Debug, Default)]
+struct Members(Mutex<Vec<Arc<Member>>>);
+
+#[derive(Debug)]
+struct Member {
+    workstation: String,
+    pop: String,
+    from: Option<IpAddr>,
+    encoding: Encoding,
+    to: mpsc::Sender<Asked>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    runs: Option<String>,
+    terminal_id: Option<String>,
+    /// The last request that was answered, and how: for repeated ones and for `RepeatLastMessage`.
+    last: Option<(DeviceRequest, DeviceResponse)>,
+}
+
+impl Members {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose request this is; `None` if it could be two terminals' or nobody's.
+    fn find(&self, request: &DeviceRequest, from: Option<IpAddr>) -> Option<Arc<Member>> {
+        let members = self.lock();
+        let rated = members.iter().filter_map(|member| Some((member.rate(request, from)?, member)));
+        let best = rated.clone().map(|(rating, _)| rating).max()?;
+        let mut all = rated.filter(|(rating, _)| *rating == best);
+        let (_, found) = all.next()?;
+        all.next().is_none().then(|| found.clone())
+    }
+}
+
+impl Member {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How well a request fits this terminal: the id of the request that runs, what both name, where it comes from.
+    /// `None` if it is another's.
+    fn rate(&self, request: &DeviceRequest, from: Option<IpAddr>) -> Option<(bool, u8, bool)> {
+        let state = self.state();
+        let runs = state.runs.as_deref() == Some(request.header.request_id.as_str());
+        let mut named = 0;
+        for (ours, theirs) in [
+            (state.terminal_id.as_deref(), request.terminal_id.as_deref()),
+            (Some(self.pop.as_str()), request.header.pop.as_deref()),
+            (Some(self.workstation.as_str()), request.header.workstation.as_deref()),
+        ] {
+            match (ours, theirs) {
+                (Some(ours), Some(theirs)) if ours == theirs => named += 1,
+                (Some(ours), Some(_)) if !ours.is_empty() => return None,
+                _ => {}
+            }
+        }
+        Some((runs, named, from.is_some() && from == self.from))
+    }
+}
+
+/// Accepts for as long as it is not aborted. `_holds` ends after the port has been given back.
+async fn accept(listen: Box<dyn Listen>, members: Arc<Members>, holds: watch::Sender<()>) {
+    let _holds = holds;
+    let listen = listen;
+    let mut links = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = links.join_next(), if !links.is_empty() => {}
+            accepted = listen.accept() => match accepted {
+                Ok(incoming) if links.len() < MOST_LINKS => {
+                    links.spawn(serve(incoming, members.clone()));
+                }
+                Ok(incoming) => tracing::warn!(from = ?incoming.from, "too many connections of terminals; one is refused"),
+                Err(error) if error.kind() == Kind::Closed => break,
+                Err(error) => {
+                    tracing::warn!(%error, "a terminal's connection could not be taken");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    }
+    while links.join_next().await.is_some() {}
+}
+
+/// Serves one connection of a terminal until it ends, says nonsense, or is idle for too long.
+async fn serve(incoming: Incoming, members: Arc<Members>) {
+    let Incoming { link, from } = incoming;
+    let mut framing = Framing::default();
+    let mut input = Vec::new();
+    let now = || SystemClock.now();
+    loop {
+        let message = match framing.next_message() {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                let begun = framing.deadline();
+                let until = begun.unwrap_or_else(|| now() + IDLE);
+                tokio::select! {
+                    biased;
+                    got = link.recv(&mut input) => if got.is_err() { return },
+                    _ = reached(Some(until)) => {
+                        tracing::debug!(?from, in_message = begun.is_some(), "a terminal's connection is left");
+                        return link.close().await;
+                    }
+                }
+                framing.feed(&std::mem::take(&mut input), now());
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(?from, announced = error.0, "what connects to the till speaks no OPI");
+                return link.close().await;
+            }
+        };
+        tracing::trace!(?from, message = %redact::shown(&message), "asked by a terminal");
+        match Message::parse(&message) {
+            Ok(Message::DeviceRequest(request)) => {
+                let (response, encoding) = answer(request, from, &members).await;
+                let bytes = frame(&response.to_bytes(encoding));
+                if !matches!(timeout(SEND_WITHIN, link.send(&bytes)).await, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            Ok(other) => tracing::warn!(?from, ?other, "a terminal sent something else than a device request"),
+            Err(invalid) => tracing::warn!(?from, %invalid, "a terminal's request cannot be read"),
+        }
+    }
+}
+
+async fn answer(request: DeviceRequest, from: Option<IpAddr>, members: &Members) -> (DeviceResponse, Encoding) {
+    let Some(member) = members.find(&request, from) else {
+        tracing::warn!(?from, header = ?request.header, "no terminal of this till is certainly meant; do `pop` and `workstation` differ?");
+        return (unavailable(&request), Encoding::Utf8);
+    };
+    if request.header.is("RepeatLastMessage") {
+        return (repeated(&request, &member), member.encoding);
+    }
+    {
+        let state = member.state();
+        let again = |(last, _): &&(DeviceRequest, DeviceResponse)| last.sequence.is_some() && *last == request;
+        if let Some((_, response)) = state.last.as_ref().filter(again) {
+            return (response.clone(), member.encoding);
+        }
+    }
+    let (answer, answered) = oneshot::channel();
+    let given = async {
+        member.to.send(Asked { request: request.clone(), answer }).await.ok()?;
+        answered.await.ok()
+    };
+    let Ok(Some(response)) = timeout(ANSWER_WITHIN, given).await else {
+        return (unavailable(&request), member.encoding);
+    };
+    member.state().last = Some((request, response.clone()));
+    (response, member.encoding)
+}
+
+fn repeated(request: &DeviceRequest, member: &Member) -> DeviceResponse {
+    let mut response = unavailable(request);
+    response.result = OverallResult::Failure;
+    if let Some((asked, last)) = &member.state().last {
+        response.outputs.clone_from(&last.outputs);
+        response.input.clone_from(&last.input);
+        response.result = OverallResult::Success;
+        response.original = Some(OriginalHeader {
+            request_type: asked.header.request_type.clone(),
+            request_id: asked.header.request_id.clone(),
+            result: last.result.clone(),
+        });
+    }
+    response
+}
+
+/// Requests of one terminal that may wait.
+const WAITING: usize = 16;
+/// Connections of terminals at the same time.
+const MOST_LINKS: usize = 64;
+/// A connection on which nothing is asked is left after this time.
+const IDLE: Duration = Duration::from_secs(3600);
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// How long a driver may take to answer: it writes to the journal in between.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+#[path = "listener_tests.rs"]
+mod tests;

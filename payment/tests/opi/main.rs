@@ -1,0 +1,11 @@
+//! OPI against its simulator, over both channels, on tokio's paused clock: whatever breaks, the journal says what the
+//! terminal's ledger says, or unknown and why; nothing that moves money is sent twice.
+
+mod any_bytes;
+mod channel;
+mod counter;
+mod doubt;
+mod dying;
+mod peer;
+mod plain;
+mod sweep;

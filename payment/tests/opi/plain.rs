@@ -1,0 +1,186 @@
+//! Nothing breaks.
+
+use tokio::sync::watch;
+use tresen_hal::{Currency, Driver, Known};
+use tresen_payment::opi::dialect::{ALL, GERMAN};
+use tresen_payment::opi::sim::{Misbehaviour, OnAbort, Profile, When};
+use tresen_payment::opi::{Options, reference};
+use tresen_payment::{Notice, Payment, Progress, Reason, Request, Terminal, Watch};
+
+use super::counter::{Counter, PRICE, is_charged, pay};
+
+#[tokio::test(start_paused = true)]
+async fn pays_reverses_refunds_and_closes_the_day_in_every_dialect() {
+    for dialect in ALL {
+        let time = Some(jiff::civil::date(2026, 1, 2).at(8, 0, 0, 0));
+        let counter = Counter::new(Profile { dialect: *dialect, time, ..Profile::default() });
+        let mut terminal = counter.open().await.expect("logs in");
+        assert_eq!(counter.received(dialect.login), 1, "{}", dialect.name);
+        assert!(terminal.recover().await.expect("nothing is open").is_empty());
+        let Payment::Charged(charge) = pay(&mut terminal, "sale").await.expect("an outcome") else { panic!("charged") };
+        assert_eq!((charge.amount, charge.card_name.as_deref()), (PRICE, Some("girocard")));
+        assert_eq!((charge.trace.as_deref(), charge.terminal_id.as_deref()), (Some("000417"), Some("60000001")));
+        assert_eq!((charge.receipt_number.as_deref(), charge.at), (Some("0417"), time));
+        assert_eq!(charge.merchant_slip.first().map(String::as_str), Some("Händlerbeleg"), "{}", dialect.name);
+        assert_eq!(charge.customer_slip.first().map(String::as_str), Some("Kundenbeleg"));
+        assert_eq!(terminal.terminal_id(), Some("60000001"));
+        assert_eq!(
+            terminal.repeat_receipt().await.expect("it has one").first().map(String::as_str),
+            Some("Kundenbeleg")
+        );
+        let status = terminal.status().await.expect("answers");
+        assert_eq!((status.ready, status.text.as_str()), (true, "ready"));
+        let sale = charge.reference.clone().expect("it names it");
+        let again = terminal.pay(Request::new("sale", PRICE), Watch::none()).await.expect("the same");
+        assert_eq!(
+            (again, counter.received("CardPayment")),
+            (Payment::Charged(charge), 1),
+            "the same key is the same payment"
+        );
+        let refund = terminal.refund(Request::new("refund", PRICE), Watch::none()).await.expect("an outcome");
+        assert!(is_charged(&refund), "{refund:?}");
+        assert!(is_charged(&pay(&mut terminal, "second").await.expect("an outcome")));
+        let back =
+            terminal.reverse(sale.clone(), Request::new("back", PRICE), Watch::none()).await.expect("an outcome");
+        assert!(is_charged(&back), "{back:?}");
+        let twice = terminal.reverse(sale, Request::new("twice", PRICE), Watch::none()).await.expect("an outcome");
+        assert!(matches!(twice, Payment::NotCharged(not) if not.reason == Reason::Declined));
+        assert_eq!(terminal.end_of_day(Watch::none()).await.expect("closes").total, Some(PRICE), "one payment stands");
+        terminal.close().await;
+        assert_eq!(counter.received(dialect.logoff), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_terminal_shows_and_prints_is_told_and_receipts_may_come_whenever() {
+    for when in [When::Before, When::After, When::Crossing] {
+        for keeps_device_link in [false, true] {
+            let counter = Counter::new(Profile { receipts: Some(when), keeps_device_link, ..Profile::default() });
+            let mut terminal = counter.open().await.expect("logs in");
+            let (_abort, wanted) = watch::channel(false);
+            let (watch, mut steps) = Watch::new(wanted);
+            let paid = terminal.pay(Request::new("sale", PRICE), watch).await.expect("an outcome");
+            assert!(is_charged(&paid), "{when:?}");
+            assert_eq!(steps.recv().await, Some(Progress::Display("Bitte Karte".into())));
+            // Late ones come while nothing runs.
+            let idle = std::time::Duration::from_secs(5);
+            let waited = tokio::time::timeout(idle, terminal.event()).await;
+            assert!(waited.is_err(), "{when:?}: {waited:?}");
+            let charge =
+                counter.entry("sale").and_then(|e| e.outcome()).and_then(Payment::into_charge).expect("charged");
+            let heads = (charge.merchant_slip.first(), charge.customer_slip.first());
+            assert_eq!(heads, (Some(&"Händlerbeleg".to_owned()), Some(&"Kundenbeleg".to_owned())), "{when:?}");
+            assert!(counter.sim.with(|s| s.answers().len()) == 3, "{when:?}: all are answered");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_belongs_to_nothing_is_told() {
+    let counter = Counter::new(Profile { receipts: Some(When::After), ..Profile::default() });
+    let mut terminal = counter.open().await.expect("logs in");
+    counter.sim.with(|s| s.misbehave(Misbehaviour::Late { message: 7, by: std::time::Duration::from_secs(30) }));
+    assert!(is_charged(&pay(&mut terminal, "sale").await.expect("an outcome")));
+    tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+    let mut told = Vec::new();
+    while let Ok(Ok(Notice::Text(line))) =
+        tokio::time::timeout(std::time::Duration::from_secs(60), terminal.event()).await
+    {
+        told.push(line);
+    }
+    assert!(told.iter().any(|line| line.contains("beleg")), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_answered_as_declared_and_no_declines() {
+    for confirm in [false, true] {
+        let mut counter = Counter::new(Profile { asks: Some("Unterschrift richtig?".into()), ..Profile::default() });
+        counter.options.confirm = confirm;
+        let mut terminal = counter.open().await.expect("logs in");
+        let paid = pay(&mut terminal, "sale").await.expect("an outcome");
+        assert_eq!(
+            (is_charged(&paid), counter.sim.with(|s| s.ledger().stored().count() == 1)),
+            (confirm, confirm),
+            "{paid:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cashier_aborts() {
+    for dialect in ALL {
+        for (on_abort, charged) in [(OnAbort::Ends, false), (OnAbort::GoesOn, true), (OnAbort::Refuses, true)] {
+            let pace = std::time::Duration::from_secs(20);
+            let counter = Counter::new(Profile { dialect: *dialect, on_abort, pace, ..Profile::default() });
+            let mut terminal = counter.open().await.expect("logs in");
+            let (abort, wanted) = watch::channel(false);
+            let asks = async {
+                tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+                abort.send_replace(true);
+                std::future::pending::<()>().await;
+            };
+            let watch = Watch::with(tokio::sync::mpsc::channel(1).0, wanted);
+            let paid = tokio::select! {
+                paid = terminal.pay(Request::new("sale", PRICE), watch) => paid.expect("an outcome"),
+                () = asks => unreachable!("it waits"),
+            };
+            assert_eq!(is_charged(&paid), charged, "{} {on_abort:?}: {paid:?}", dialect.name);
+            if let Payment::NotCharged(not) = &paid {
+                assert_eq!(not.reason, Reason::Aborted);
+            }
+            assert_eq!((counter.received("AbortRequest"), counter.stored()), (1, usize::from(charged)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_declines_and_other_amounts() {
+    let mut counter = Counter::new(Profile::default());
+    counter.options.partial = true;
+    let mut terminal = counter.open().await.expect("logs in");
+    counter.sim.with(|s| s.misbehave(Misbehaviour::Part(tresen_hal::Amount::eur(5_00))));
+    let part = pay(&mut terminal, "part").await.expect("an outcome");
+    assert!(matches!(&part, Payment::Partial(c) if c.amount.minor() == 5_00), "{part:?}");
+    counter.sim.with(|s| s.misbehave(Misbehaviour::Decline));
+    let declined = pay(&mut terminal, "declined").await.expect("an outcome");
+    assert!(
+        matches!(&declined, Payment::NotCharged(n) if n.reason == Reason::Declined && n.text.contains("issuer")),
+        "{declined:?}"
+    );
+    counter.sim.with(|s| s.misbehave(Misbehaviour::Busy));
+    let busy = pay(&mut terminal, "busy").await.expect("an outcome");
+    assert!(matches!(&busy, Payment::NotCharged(n) if n.reason == Reason::Unavailable), "{busy:?}");
+    counter.sim.with(|s| {
+        s.profile_mut().approves = Some(tresen_hal::Amount::new(12_50, "CHF".parse::<Currency>().expect("known")));
+    });
+    let francs = pay(&mut terminal, "francs").await.expect("an outcome");
+    assert!(super::counter::why(&francs).contains("12.50 CHF"), "{francs:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_terminals_payment_is_not_reversed_here() {
+    let counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("logs in");
+    for named in [reference(Some("60000002"), "000417"), tresen_payment::Reference::new("zvt").with("stan", "1")] {
+        let refused = terminal.reverse(named, Request::new("back", PRICE), Watch::none()).await.expect_err("refused");
+        assert_eq!(refused.kind(), tresen_hal::Kind::Input);
+    }
+    assert_eq!((counter.received("PaymentReversal"), counter.entry("back")), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_for_what_cannot_be_paid_and_a_terminal_that_is_away_is_said() {
+    let counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("logs in");
+    let zero =
+        terminal.pay(Request::new("zero", tresen_hal::Amount::eur(0)), Watch::none()).await.expect_err("refused");
+    assert_eq!(zero.kind(), tresen_hal::Kind::Input);
+    assert_eq!(terminal.capabilities().reversal, Known::Yes);
+    let (away, _) = tresen_hal::link::memory::port();
+    let options = Options::new("away");
+    let clock = std::sync::Arc::new(counter.clock.clone());
+    let opened =
+        tresen_payment::opi::open(std::sync::Arc::new(away), None, options, counter.journal.clone(), clock).await;
+    assert_eq!(opened.expect_err("nobody is there").kind(), tresen_hal::Kind::Refused);
+    assert_eq!(GERMAN.port, 20002);
+}
