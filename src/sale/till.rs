@@ -200,7 +200,7 @@ impl Tresen {
     }
 
     /// Everything after the basket, in order: pay, sign, close, print, with receipts at `printer`. Starts with the
-    /// setup of [`Builder::checkout`].
+    /// setup of [`Builder::checkout`](crate::Builder::checkout).
     ///
     /// # Errors
     /// Unknown printer.

@@ -101,7 +101,11 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
 fn live(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn Actor>], last: bool) {
     let mut builder = Builder::new_current_thread();
     // After each task the main future is polled: so the till dies between two of them.
-    let runtime = builder.enable_time().start_paused(true).event_interval(1).build().expect("a runtime");
+    builder.enable_time().start_paused(true).event_interval(1);
+    // Chance within tokio: the order in which the receivers of one `watch` wake.
+    #[cfg(tokio_unstable)]
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
+    let runtime = builder.build().expect("a runtime");
     let lived = runtime.block_on(async {
         let began = tokio::time::Instant::now();
         world.begin();
