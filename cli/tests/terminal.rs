@@ -47,13 +47,13 @@ fn a_terminal_that_speaks_opi_pays_and_prints_over_its_own_channel() {
     let run = |args: &[&str]| tresen([args, &["--journal", &journal]].concat());
     let said = run(&["pay", &address, "12.50", "--key", "a"]).well();
     assert!(said.out.contains("charged 12.50 EUR, receipt 0417") && said.out.contains("Bitte Karte"), "{said:?}");
+    assert_eq!(sim.line()["state"], "Stored");
     assert!(run(&["repeat-receipt", &address]).well().out.contains("Kundenbeleg"));
     assert!(
         run(&["pay", &address, "12.50", "--key", "a"]).well().out.contains("charged 12.50 EUR"),
         "the same payment"
     );
     assert!(run(&["reverse", &address, "000417", "12.50"]).well().out.contains("reversed 12.50 EUR"));
-    assert_eq!(sim.line()["state"], "Stored");
     let said = run(&["reverse", &address, "000417", "12.50"]);
     assert_eq!(said.code, Some(3), "it is reversed already: {said:?}");
     sim.type_in("decline");
