@@ -35,7 +35,7 @@ async fn main() -> Result<()> {
     mode.wait_for(|state| state.is_connected()).await.ok();
     // The start of a service: guests and balances come down.
     let fresh = till.refresh_reference().await?;
-    println!("{:?}; {} tables", fresh.state, fresh.tables.len());
+    println!("{}; reference tables: {}", fresh.state.name(), fresh.tables.len());
 
     lunch(&till, "guest 17", 6_80).await?;
     server.set_reachable(false);
@@ -44,7 +44,7 @@ async fn main() -> Result<()> {
     }
     mode.wait_for(|state| !state.is_connected()).await.ok();
     let status = till.sync().await?;
-    println!("{:?}: the server lacks {} entries", status.state, status.behind);
+    println!("{}: the server lacks {} entries", status.state.name(), status.behind);
 
     server.set_reachable(true);
     mode.wait_for(|state| state.is_connected()).await.ok();
@@ -53,9 +53,11 @@ async fn main() -> Result<()> {
     }
     let entries = server.entries(till.store().till());
     let tickets = entries.iter().filter(|entry| entry.kind == "closed").count();
-    println!("the server has {tickets} tickets, each once: {:?}", till.sync().await?.state);
+    println!("{}: the server has {tickets} tickets, each once", till.sync().await?.state.name());
     till.refresh_reference().await?;
-    println!("balance: {:?}; not booked: {}", server.balance("guest 17"), till.unbooked().await?.len());
+    if let Some((free, balance)) = server.balance("guest 17") {
+        println!("balance {balance}, {free} of it free; not booked: {}", till.unbooked().await?.len());
+    }
     assert_eq!(tickets, 3);
     till.close(Duration::from_secs(5)).await
 }

@@ -186,7 +186,7 @@ impl Tresen {
     /// ```
     ///
     /// # Errors
-    /// [`Kind::Config`]: no route prints it, or none of the route's printers is attached.
+    /// [`Kind::Config`](tresen_hal::Kind::Config): no route prints it, or none of the route's printers is attached.
     pub fn printer_for(&self, kind: PaperKind) -> Result<Printer> {
         self.printer(&self.config().route_for(kind)?)
     }
@@ -271,7 +271,7 @@ impl Tresen {
     /// nobody hears when that is done. Closing what is closed does nothing.
     ///
     /// # Errors
-    /// [`Kind::Storage`]: the database cannot be written.
+    /// [`Kind::Storage`](tresen_hal::Kind::Storage): the database cannot be written.
     pub async fn close(&self, within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         let till = &self.0;
