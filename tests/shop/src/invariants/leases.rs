@@ -27,12 +27,14 @@ pub async fn end_in_time(counter: &Counter) {
                 counter.world.violated(format!("{what} is over and still listed"));
             }
             let Some(radio) = counter.world.radios.iter().find(|radio| radio.name() == view.holder) else { continue };
-            let latest = (radio.active(now) + LEASE).saturating_sub(now) + Duration::from_secs(1);
+            // Whoever waited and has left has it from when it was passed on.
+            let granted = now.saturating_sub(Duration::try_from(wall.duration_since(view.since)).unwrap_or_default());
+            let active = radio.active(now).max(granted);
+            let latest = (active + LEASE).saturating_sub(now) + Duration::from_secs(1);
             if Duration::try_from(left).unwrap_or_default() > latest {
-                let active = radio.active(now);
-                counter
-                    .world
-                    .violated(format!("{what} lasts {left:?} longer, its holder did nothing since {active:?}"));
+                counter.world.violated(format!(
+                    "{what} lasts {left:?} longer, its holder did nothing, and was given nothing, since {active:?}"
+                ));
             }
         }
     }
