@@ -86,11 +86,11 @@ pub(super) fn again(error: &Error) -> Error {
 pub(crate) fn file(error: std::io::Error, path: &Path) -> Error {
     use std::io::ErrorKind as K;
     let (what, hint) = match error.kind() {
-        K::NotFound => ("no such file or folder", "create the folder, or set another file in `store`"),
+        K::NotFound => ("no such file or folder", "create the folder, or choose another file"),
         K::PermissionDenied => ("permission denied", "give the user of the till write permission"),
         K::StorageFull | K::QuotaExceeded => ("the disk is full", "free some space"),
-        K::ReadOnlyFilesystem => ("the medium is read-only", "set a file on another medium in `store`"),
-        K::IsADirectory => ("is a folder", "set a file in `store`"),
+        K::ReadOnlyFilesystem => ("the medium is read-only", "choose a file on another medium"),
+        K::IsADirectory => ("is a folder", "choose a file"),
         _ => ("cannot be used", "check the medium"),
     };
     Error::new(Kind::Storage, what).at(path.display()).because(error).hint(hint)

@@ -1,11 +1,10 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde_json::json;
 use tresen::api::listing;
-use tresen::{JobState, Result};
+use tresen::{JobState, Result, SpooledJob};
 
-use super::listed::{unreadable, word};
+use super::listed::{pages, word};
 use super::running;
 use super::when::when;
 use crate::out::Out;
@@ -57,29 +56,19 @@ fn state(text: &str) -> std::result::Result<JobState, String> {
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let till = running::open(&running::store(&args.file)?, *out).await?;
     let undone = || vec![JobState::Queued, JobState::Printing, JobState::Unknown, JobState::Unreadable];
-    let states = if args.all || !args.state.is_empty() { args.state } else { undone() };
-    let (route, since) = (args.route, args.since);
-    let (mut seen, mut after) = (0, Some(args.after));
-    while let Some(from) = after {
-        let (states, route) = (states.clone(), route.clone());
-        let page = till.jobs(listing::Jobs { after: from, limit: args.limit, states, route, since }).await?;
-        for job in &page.rows {
-            seen += 1;
-            let why = job.error.as_ref().map_or(String::new(), |why| format!(": {why}"));
-            let on = job.printer.as_ref().map_or(String::new(), |printer| format!(" on {printer}"));
-            let line =
-                format!("{}  {}  for {}{on}, queued {:.0}{why}", job.id, word(&job.state), job.route, job.queued_at);
-            out.answer(job, line);
-        }
-        unreadable(&page.unreadable, *out);
-        after = page.next;
-        if let Some(next) = after.filter(|_| args.limit.is_some()) {
-            out.answer(&json!({ "next": next }), format_args!("more with --after {next}"));
-            return Ok(());
-        }
-    }
-    if seen == 0 {
-        out.say(if args.all { "no jobs" } else { "no job is waiting or unknown" });
-    }
-    Ok(())
+    let (states, none) = match (args.all, args.state.is_empty()) {
+        (false, true) => (undone(), "no job is waiting or unknown"),
+        (false, false) => (args.state, "no job is in such a state"),
+        (true, _) => (args.state, "no jobs"),
+    };
+    let page = async |after| {
+        let (states, route) = (states.clone(), args.route.clone());
+        till.jobs(listing::Jobs { after, limit: args.limit, states, route, since: args.since }).await
+    };
+    let line = |job: &SpooledJob| {
+        let why = job.error.as_ref().map_or(String::new(), |why| format!(": {why}"));
+        let on = job.printer.as_ref().map_or(String::new(), |printer| format!(" on {printer}"));
+        format!("{}  {}  for {}{on}, queued {:.0}{why}", job.id, word(&job.state), job.route, job.queued_at)
+    };
+    pages(*out, args.after, args.limit, none, page, line).await
 }

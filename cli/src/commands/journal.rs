@@ -1,11 +1,10 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde_json::json;
-use tresen::Result;
 use tresen::api::listing;
+use tresen::{JournalEntry, Result};
 
-use super::listed::unreadable;
+use super::listed::pages;
 use super::running;
 use super::when::when;
 use crate::out::Out;
@@ -41,19 +40,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let till = running::open(&running::store(&args.file)?, *out).await?;
-    let mut after = Some(args.after);
-    while let Some(from) = after {
+    let page = async |after| {
         let (limit, key, since) = (args.limit, args.key.clone(), args.since);
-        let page = till.journal(listing::Journal { after: from, limit, key, since }).await?;
-        for line in &page.rows {
-            out.answer(line, format_args!("{:>6}  {:.0}  {:<12} {}", line.seq, line.at, line.kind, line.key));
-        }
-        unreadable(&page.unreadable, *out);
-        after = page.next;
-        if let Some(next) = after.filter(|_| args.limit.is_some()) {
-            out.answer(&json!({ "next": next }), format_args!("more with --after {next}"));
-            return Ok(());
-        }
-    }
-    Ok(())
+        till.journal(listing::Journal { after, limit, key, since }).await
+    };
+    let line = |line: &JournalEntry| format!("{:>6}  {:.0}  {:<12} {}", line.seq, line.at, line.kind, line.key);
+    pages(*out, args.after, args.limit, "no entries", page, line).await
 }

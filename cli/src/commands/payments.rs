@@ -1,12 +1,11 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde_json::json;
 use tresen::api::listing;
 use tresen::payment::{Operation, Payment};
 use tresen::{Result, StoredPayment};
 
-use super::listed::unreadable;
+use super::listed::pages;
 use super::running;
 use super::when::when;
 use crate::out::Out;
@@ -47,26 +46,12 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let till = running::open(&running::store(&args.file)?, *out).await?;
-    let (mut seen, mut after) = (0, Some(args.after));
-    while let Some(from) = after {
-        let (open, limit, since) = (args.open, args.limit, args.since);
-        let terminal = args.terminal.clone();
-        let page = till.payments(listing::Payments { after: from, limit, open, terminal, since }).await?;
-        for payment in &page.rows {
-            seen += 1;
-            out.answer(payment, line(payment));
-        }
-        unreadable(&page.unreadable, *out);
-        after = page.next;
-        if let Some(next) = after.filter(|_| args.limit.is_some()) {
-            out.answer(&json!({ "next": next }), format_args!("more with --after {next}"));
-            return Ok(());
-        }
-    }
-    if seen == 0 {
-        out.say(if args.open { "no payment is open" } else { "no payments" });
-    }
-    Ok(())
+    let none = if args.open { "no payment is open" } else { "no payments" };
+    let page = async |after| {
+        let (open, limit, since, terminal) = (args.open, args.limit, args.since, args.terminal.clone());
+        till.payments(listing::Payments { after, limit, open, terminal, since }).await
+    };
+    pages(*out, args.after, args.limit, none, page, line).await
 }
 
 fn line(payment: &StoredPayment) -> String {
