@@ -13,7 +13,7 @@ use tresen_payment::{
 };
 
 use super::device::{Common, Device, DeviceClass, Setup, Shared};
-use super::owner::{Hooks, LossReason};
+use super::owner::{Hooks, LossReason, Tended};
 use super::phase::Phase;
 use super::possible::Ability;
 use super::state::{Attention, DeviceCapabilities};
@@ -573,11 +573,11 @@ impl Hooks<AnyTerminal> for SharedTerminal {
     fn connected(&self, _driver: &mut AnyTerminal, address: &str) {
         self.common.reporter.connected(address);
     }
-    fn tend<'a>(&'a self, driver: &'a mut AnyTerminal) -> BoxFuture<'a, (Option<Duration>, After)> {
+    fn tend<'a>(&'a self, driver: &'a mut AnyTerminal) -> BoxFuture<'a, Tended> {
         Box::pin(async move {
             match self.recover(driver).await {
-                Ok(again) => (again, After::Keep),
-                Err(error) => (None, After::Reopen(error)),
+                Ok(again) => Tended { again, failed: again.is_some(), after: After::Keep },
+                Err(error) => Tended { again: None, failed: true, after: After::Reopen(error) },
             }
         })
     }
