@@ -119,9 +119,10 @@ impl Hooks<AnyPrinter> for SharedPrinter {
                 return Tended { again: None, failed: false, after: After::Keep };
             }
             let looked = self.look(driver).await;
-            let again = match self.hindered() && !reports {
-                true => pause(lock(&self.watching).looks),
-                false => LOOK,
+            let again = match (self.hindered(), reports) {
+                (true, true) => LOOK_AT_LEAST_EVERY,
+                (true, false) => pause(lock(&self.watching).looks),
+                (false, _) => LOOK,
             };
             let after = looked.as_ref().err().map_or(After::Keep, After::of);
             Tended { again: Some(again), failed: looked.is_err(), after }
@@ -444,14 +445,15 @@ fn nothing(error: &Error) -> bool {
 /// a buffer of 4 KiB is not filled within eight hours. A job that is being printed is not disturbed.
 fn pause(looks: u32) -> Duration {
     let doubled = looks.saturating_sub(SOON).min(8);
-    (LOOK_WHILE_HINDERED * (1 << doubled)).min(LOOK)
+    (LOOK_WHILE_HINDERED * (1 << doubled)).min(LOOK_AT_LEAST_EVERY)
 }
 
-/// The first pause, and how often it is made.
+/// The first pause, how often it is made, and the longest one.
 const LOOK_WHILE_HINDERED: Duration = Duration::from_secs(2);
 const SOON: u32 = 150;
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 /// Every so many times it is asked for all statuses: the reason may be another one by now.
 const FULL_LOOK: u32 = 10;
-/// The longest pause. A printer that can print is asked this often, too, as its cover may be opened; and one that reports
-/// changes but cannot print, as a report may be lost. A printer that reports changes and can print is not asked.
+/// How often a printer that can print is asked, as its cover may be opened. One that reports changes is asked only while it
+/// cannot print, as a report may be lost, and with the longest pause.
 const LOOK: Duration = Duration::from_secs(30);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use tresen_hal::{Effect, Kind};
+use tresen_hal::{Effect, Kind, Known};
 use tresen_printers::document::Receipt;
 use tresen_printers::escpos::sim::Simulator;
-use tresen_printers::{Job, Outcome, Printer, Proof};
+use tresen_printers::escpos::{self, Options};
+use tresen_printers::{Content, Job, Outcome, Paper, Printer, Profile, Proof};
 
-use crate::common::{epson, faults, job, open, serve, text};
+use crate::common::{count, epson, faults, job, open, serve, text};
 
 #[tokio::test(start_paused = true)]
 async fn without_paper_nothing_is_sent() {
@@ -93,4 +94,60 @@ async fn reset_discards_and_checks() {
     assert!(!text(&device).contains("left over"));
     device.with(Simulator::remove_paper);
     assert_eq!(printer.reset().await.expect_err("no paper").kind(), Kind::Operator);
+}
+
+/// One that is asked for a whole service while it has no paper: the requests stay in its buffer.
+#[tokio::test(start_paused = true)]
+async fn a_stopped_printer_is_asked_one_thing_only() {
+    for few_statuses in [false, true] {
+        let (device, link) = serve(epson().with_faults(faults(|f| {
+            (f.few_statuses, f.no_automatic_status) = (few_statuses, true);
+        })));
+        let mut printer = open(link).await;
+        device.with(Simulator::remove_paper);
+        assert_eq!(printer.recheck().await.expect("answers").paper, Paper::Out, "all statuses, as it was not stopped");
+        let before = device.with(|d| d.raw().len());
+        for _ in 0..10 {
+            assert_eq!(printer.recheck().await.expect("answers").paper, Paper::Out);
+        }
+        // Epson, DLE EOT n = 1: bit 3 is set while the printer is offline.
+        device.with(|d| assert_eq!(d.raw()[before..], *b"\x10\x04\x01".repeat(10)));
+        device.with(Simulator::load_paper);
+        assert_eq!(printer.recheck().await.expect("answers").paper, Paper::Ok, "asked for the rest");
+        // A printer that falls silent is noticed here, too.
+        device.with(Simulator::remove_paper);
+        printer.status().await.expect("answers");
+        device.with(|d| d.faults.mute = true);
+        assert_eq!(printer.recheck().await.expect_err("silent").kind(), Kind::Timeout);
+    }
+}
+
+/// Epson: ESC @, ESC R 0, GS a 15, and GS V 66 0 feeds to the cutter and cuts; without one, ESC d 4 feeds.
+#[tokio::test(start_paused = true)]
+async fn a_job_on_a_fresh_sheet_begins_with_a_cut_or_a_feed() {
+    const BEGIN: &[u8] = b"\x1b@\x1bR\x00\x1da\x0f";
+    for (cutter, command) in [(Known::Yes, &b"\x1dV\x42\x00"[..]), (Known::No, b"\x1bd\x04")] {
+        let profile = Profile { cutter, ..Profile::epson_tm_m30() };
+        let (device, link) = serve(Simulator::new(profile.clone()));
+        let options = Options { profile: Some(profile), ..Options::default() };
+        let mut printer = escpos::open(link, options).await.expect("opens");
+        let begin = [BEGIN, command].concat();
+        let contents = [Content::from(Receipt::new().text("Total")), Content::escpos(*b"Total\n")];
+        for (n, content) in contents.into_iter().enumerate() {
+            let job = Job::new(n.to_string(), content);
+            let plain = printer.print(&job).await;
+            assert!(matches!(plain, Outcome::Printed(_)), "{plain:?}");
+            assert_eq!(count(&device, &begin), n, "a job begins without it");
+            let copy = printer.print(&job.as_copy().on_fresh_sheet()).await;
+            assert!(matches!(copy, Outcome::Printed(_)), "{copy:?}");
+            assert_eq!(count(&device, &begin), n + 1);
+        }
+        let after = device.with(|d| {
+            let all = d.sheets().iter().map(|sheet| sheet.text()).chain([d.uncut().text()]);
+            all.map(str::to_owned).collect::<Vec<_>>()
+        });
+        if cutter.is_yes() {
+            assert!(after[1].contains("COPY") && after[2].contains("COPY"), "the mark stands below the cut: {after:?}");
+        }
+    }
 }
