@@ -559,13 +559,15 @@ async fn each_scan_goes_to_one_and_to_the_right_one() {
     assert!(lease.release().await.expect("his"));
     assert_eq!(next(&anna).await.as_deref(), Some("B-2"), "what nobody took is not lost");
     // A listener who stops makes room.
-    let start = Instant::now();
-    scan("B-3");
-    while next(&bo).await.as_deref() != Some("B-3") {
+    let (start, his) = (Instant::now(), bo.scanner("hand").expect("attached"));
+    while let Ok(asked) = tokio::time::timeout(SECOND, his.next()).await {
+        assert_eq!(asked.expect_err("nothing was scanned").kind(), Kind::Busy);
         tokio::time::sleep(SECOND).await;
         assert!(start.elapsed() < TTL + 2 * SECOND);
     }
     assert!(start.elapsed() >= TTL - 2 * SECOND, "{:?}", start.elapsed());
+    scan("B-3");
+    assert_eq!(next(&bo).await.as_deref(), Some("B-3"));
 }
 
 /// Whoever is waiting for a scan is told as soon as the scans go to somebody else, and loses none that came before.

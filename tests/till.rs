@@ -106,7 +106,11 @@ async fn a_folder_of_pictures_is_a_camera() {
     assert_eq!((scan.text.as_str(), scan.device.as_str()), ("VOUCHER-1", "voucher"));
     assert_eq!(scan.symbology, Symbology::Qr);
     save(&picture("VOUCHER-2"), &frames.path().join("2.png"));
-    assert_eq!(within("seen", camera.next()).await.expect("ours").text, "VOUCHER-2", "a broken picture does not end it");
+    assert_eq!(
+        within("seen", camera.next()).await.expect("ours").text,
+        "VOUCHER-2",
+        "a broken picture does not end it"
+    );
 }
 
 #[tokio::test]
@@ -128,7 +132,10 @@ async fn what_a_camera_sees_can_be_looked_at() {
     save(&second, &pictures.path().join("2.png"));
     let shown = |frame: &Option<tresen::cameras::Frame>| frame.as_ref().is_some_and(|f| f.data() == second.1);
     within("the live picture", frames.wait_for(shown)).await.expect("the till is open");
-    let codes = [within("seen", camera.next()).await.expect("ours").text, within("seen", camera.next()).await.expect("ours").text];
+    let codes = [
+        within("seen", camera.next()).await.expect("ours").text,
+        within("seen", camera.next()).await.expect("ours").text,
+    ];
     assert_eq!(codes, ["FIRST", "SECOND-AND-LONGER-BY-FAR"], "who looks takes no code away");
 }
 

@@ -139,7 +139,8 @@ async fn a_printer_that_stops_reading_within_a_job_keeps_that_job_only() {
     }
     printer.operate(|p| p.faults.held = true);
     let began = Instant::now();
-    let jobs = [submit(&till, "a", "WORD-1").await, submit(&till, "a", "WORD-2").await, submit(&till, "b", "WORD-3").await];
+    let jobs =
+        [submit(&till, "a", "WORD-1").await, submit(&till, "a", "WORD-2").await, submit(&till, "b", "WORD-3").await];
     for job in &jobs {
         assert_eq!(on(job).await, "two");
     }

@@ -84,7 +84,11 @@ async fn a_printer_that_connects_out_of_order_is_offered_again_as_soon_as_it_is_
             assert!(told.iter().all(|status| status.paper == Paper::Ok && status.online.is_yes()), "{told:?}");
             assert_eq!((told.is_empty(), offered(&till).as_deref()), (false, Some("kitchen")));
             let known = till.printer("kitchen").expect("a route").capabilities().expect("connected");
-            assert_eq!((known.process_id, known.automatic_status.is_yes()), (Known::Yes, reports), "it told what it is");
+            assert_eq!(
+                (known.process_id, known.automatic_status.is_yes()),
+                (Known::Yes, reports),
+                "it told what it is"
+            );
             let printed = till.printer("kitchen").expect("a route").print(&receipt("WORD")).await.expect("stored");
             assert!(matches!(&printed, Print::Printed { on, .. } if on == "kitchen"), "{printed:?}");
             assert_eq!(shop.printer("kitchen").attempts(), 1, "over the same connection");
@@ -248,7 +252,8 @@ async fn what_a_broken_off_job_has_left_is_cut_off_before_the_next_one() {
             let (_, text) = sheet_of(printer, &next);
             assert!(!text.contains("COPY") && !text.contains("WORD"), "{next}: {text}");
         }
-        let (next, last) = (sheet_of(printer, &format!("NEXT-{bytes}")).0, sheet_of(printer, &format!("LAST-{bytes}")).0);
+        let (next, last) =
+            (sheet_of(printer, &format!("NEXT-{bytes}")).0, sheet_of(printer, &format!("LAST-{bytes}")).0);
         assert!(next <= sheets + 1, "one cut before it at most");
         assert_eq!(last, next + 1, "the one behind it needs none");
         till.printer("one").expect("a printer").cancel(&word).await.expect("parked");

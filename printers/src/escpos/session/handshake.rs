@@ -116,8 +116,7 @@ impl Session {
             tracing::debug!(printer = %self.options.label, profile = %profile.name, "recognised");
             self.profile = self.options.apply(profile);
             let automatic_status = self.capabilities.automatic_status;
-            self.capabilities =
-                Capabilities { status: Known::Yes, automatic_status, ..self.profile.capabilities() };
+            self.capabilities = Capabilities { status: Known::Yes, automatic_status, ..self.profile.capabilities() };
         }
         if self.profile.process_id == Known::No || self.options.proof.is_some() {
             return self.first(&[Step::BufferStatus, Step::ChooseProof { probed: false }, Step::Recognised]);
