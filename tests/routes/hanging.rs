@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tresen::hal::{BoxFuture, Dots, Known};
 use tresen::printers::escpos::sim::Line as Slow;
-use tresen::{Class, DeviceId, Print, PrintJob, Receipt, Tresen};
+use tresen::printers::{Capabilities, Job, Outcome, Paper, Status};
+use tresen::{Class, DeviceId, Plan, Print, PrintJob, Printers, Receipt, Result, Tresen};
 
 use super::shop::{Shop, printed, ready};
 
@@ -200,4 +202,64 @@ async fn a_reload_that_changes_the_route_takes_the_waiting_jobs_along() {
     shop.printer("one").hang(false);
     assert_eq!(on(&hung).await, "one");
     assert_eq!(shop.times("WORD"), [1, 6], "each once");
+}
+
+/// A driver of a program's own, which tells that its printer has no paper and then hangs whenever it is asked.
+struct Deaf {
+    capabilities: Capabilities,
+    asked: u32,
+}
+
+impl tresen::hal::Driver for Deaf {
+    type Event = Status;
+
+    fn event(&mut self) -> BoxFuture<'_, Result<Status>> {
+        Box::pin(std::future::pending())
+    }
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl tresen::printers::Printer for Deaf {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+    fn status(&mut self) -> BoxFuture<'_, Result<Status>> {
+        self.asked += 1;
+        let mut status = Status::default();
+        status.paper = Paper::Out;
+        if self.asked > 1 { Box::pin(std::future::pending()) } else { Box::pin(std::future::ready(Ok(status))) }
+    }
+    fn print<'a>(&'a mut self, _: &'a Job) -> BoxFuture<'a, Outcome> {
+        panic!("nothing is printed without paper");
+    }
+}
+
+/// Looking after a printer is bounded: one that hangs in it counts as away, and is opened again.
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_hangs_when_it_is_asked_keeps_no_job_for_long() {
+    let shop = Shop::new(&["two"], "");
+    let till = shop.open().await;
+    let plan: Plan<dyn tresen::printers::Printer> = Plan::new("deaf", |_| async {
+        let mut capabilities = Capabilities::new(Dots(384), 32);
+        capabilities.status = Known::Yes;
+        Ok(Box::new(Deaf { capabilities, asked: 0 }) as Box<dyn tresen::printers::Printer>)
+    });
+    till.attach::<Printers>("deaf", vec![plan]).await.expect("a new name");
+    ready(&till, "deaf").await;
+    let id = DeviceId::new(Class::Printer, "deaf");
+    let phase = till.phase(&id).expect("attached");
+    // Asked after 2 s, given up after 15 s more, and closed within 5 s: it is opened and asked again and again.
+    let mut away = 0;
+    for n in 0..60 {
+        away += usize::from(!phase.borrow().is_ready());
+        seconds(1).await;
+        // Meanwhile the jobs of a printer beside it go on.
+        assert_eq!(on(&submit(&till, "two", &format!("WORD-{n}")).await).await, "two");
+    }
+    assert!(away > 0, "it was never given up");
+    let began = Instant::now();
+    till.detach(&id, Duration::from_secs(1)).await.expect("attached");
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
 }
