@@ -130,7 +130,7 @@ impl SharedPrinter {
     /// switches its own reports on.
     async fn look(&self, driver: &mut AnyPrinter) -> Result<()> {
         let looks = lock(&self.watching).looks;
-        let status = if looks % FULL_LOOK == 0 { driver.status().await? } else { driver.recheck().await? };
+        let status = if looks.is_multiple_of(FULL_LOOK) { driver.status().await? } else { driver.recheck().await? };
         self.status.set(status);
         lock(&self.watching).looks = if hindrance(&status).is_some() { looks + 1 } else { 0 };
         if hindrance(&status).is_none() && lock(&self.watching).unrecognised {
