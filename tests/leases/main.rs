@@ -1,5 +1,6 @@
 //! Leases of terminals, scanners and sales: real drivers on simulators over links in memory, on a virtual clock.
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::collections::BTreeMap;
