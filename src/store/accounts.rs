@@ -238,6 +238,9 @@ impl Store {
                 return Ok(false);
             }
             end(db, &key, to, why.as_deref(), &at)?;
+            if to == BookingState::Booked {
+                spend(db, &key)?;
+            }
             Ok(true)
         })
         .await
@@ -342,6 +345,15 @@ fn see(db: &Connection, account: &str, balance: Amount, at: &str) -> Result<(), 
         params![account, balance.minor(), balance.currency().code(), at],
     )?;
     Ok(())
+}
+
+/// Takes a booking that the server has not reserved before off the balance last seen, until the next one is seen:
+/// otherwise the same money could be spent again in local mode.
+fn spend(db: &Connection, key: &str) -> rusqlite::Result<()> {
+    let spend = "UPDATE balances SET minor = balances.minor - bookings.minor FROM bookings
+        WHERE bookings.key = ?1 AND NOT bookings.reserved AND balances.account = bookings.account
+        AND balances.currency = bookings.currency";
+    db.execute(spend, [key]).map(drop)
 }
 
 fn seen(db: &Connection, account: &str) -> Result<Option<(Amount, Timestamp)>, Failure> {

@@ -81,8 +81,13 @@ pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str, above: i64) -> r
 
 /// The number of the journal's last line, even if it was removed.
 pub(super) fn journal_end(db: &Connection) -> rusqlite::Result<i64> {
-    let mut end = db.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")?;
-    Ok(end.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+    last_seq(db, "journal")
+}
+
+/// The number of a table's last row, even if it was removed; 0 before the first.
+pub(super) fn last_seq(db: &Connection, table: &str) -> rusqlite::Result<i64> {
+    let mut end = db.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = ?1")?;
+    Ok(end.query_row([table], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 pub(super) fn set(db: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {

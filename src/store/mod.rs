@@ -56,6 +56,7 @@ pub use journal::{JournalEntry, StoredPayment};
 pub(crate) use leases::{Basis, LeaseNote};
 pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
+pub(crate) use lock::real;
 pub(crate) use orders::OrderPlan;
 pub use origin::Origin;
 pub use outbox::OutboxEntry;
@@ -113,7 +114,7 @@ impl Store {
     /// [`Kind::Busy`]: another till has it open; the error names it. [`Kind::Storage`]: not readable, not a tresen
     /// database, or written by a newer version; such a file is left unchanged.
     pub async fn open(path: &Path, runtime: Arc<dyn Runtime>) -> Result<Self> {
-        let path: Arc<Path> = path.into();
+        let path: Arc<Path> = real(path).into();
         let opening = Opening { at: stamp(runtime.wall()), ids: [runtime.new_id(), runtime.new_id()] };
         let (writer, meta) = Writer::start(&*runtime, path.clone(), opening).await?;
         Self::with(path, runtime, Some(writer), meta).await
@@ -124,7 +125,7 @@ impl Store {
     /// # Errors
     /// [`Kind::Storage`]: not a tresen database of this version.
     pub async fn open_read_only(path: &Path, runtime: Arc<dyn Runtime>) -> Result<Self> {
-        let path: Arc<Path> = path.into();
+        let path: Arc<Path> = real(path).into();
         let place = path.clone();
         let read = move || {
             schema::open_read_only(&place).and_then(|db| meta::read(&db).map_err(|e| failure::sql_error(e, &place)))

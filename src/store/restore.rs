@@ -57,7 +57,7 @@ impl Store {
     /// itself. [`Kind::Storage`]: the backup is damaged or of a newer version, the disk is full, or no permission. The
     /// database is unchanged then.
     pub async fn restore(backup: &Path, to: &Path, runtime: Arc<dyn Runtime>) -> Result<Restored> {
-        let (backup, to, at) = (backup.to_owned(), to.to_owned(), runtime.wall());
+        let (backup, to, at) = (backup.to_owned(), super::real(to), runtime.wall());
         runtime.run_blocking(move || restore(&backup, &to, at)).await?
     }
 }

@@ -159,6 +159,7 @@ impl Store {
         let opening = self.0.opening.clone();
         self.write(move |db| {
             step(db, &id, &basis, &at)?;
+            db.execute("UPDATE sales SET signature = NULL WHERE id = ?1 AND signature IS NOT NULL", [&id])?;
             let attempt: i64 =
                 db.query_row("SELECT coalesce(max(attempt), 0) + 1 FROM tenders WHERE sale = ?1", [&id], |row| {
                     row.get(0)
@@ -298,12 +299,13 @@ pub(super) fn insert(db: &Connection, ticket: &Ticket, origin: &Origin) -> Resul
     known(db, ticket.id())
 }
 
-/// Writes the lines, the tips and the note of an open sale, if it is at the revision known to the caller.
+/// Writes the lines, the tips and the note of an open sale, if it is at the revision known to the caller. A signature
+/// that it has already got was of something else.
 pub(super) fn update(db: &Connection, basis: &Basis, ticket: &Ticket, at: &str) -> Result<SaleView, Failure> {
     step(db, ticket.id(), basis, at)?;
     returns::check(db, ticket)?;
     db.execute(
-        "UPDATE sales SET body = ?2, minor = ?3, tip = ?4 WHERE id = ?1",
+        "UPDATE sales SET body = ?2, minor = ?3, tip = ?4, signature = NULL WHERE id = ?1",
         params![ticket.id(), Body::of(ticket)?, ticket.total().minor(), ticket.tip().minor()],
     )?;
     known(db, ticket.id())

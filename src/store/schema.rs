@@ -293,6 +293,10 @@ fn check(path: &Path, application: i32, version: i32) -> Result<()> {
 /// empty file.
 fn header(path: &Path) -> std::io::Result<Option<(i32, i32)>> {
     let mut head = [0; 100];
+    // Opening a pipe would wait for a writer, and a device is nobody's database.
+    if std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no file"));
+    }
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -22,7 +22,11 @@ mod till;
 mod timeline;
 mod upstream;
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -199,10 +203,23 @@ impl Drop for Exchange {
 
 /// Waits for the server, at most `within`.
 async fn bounded<T>(within: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(within, call).await.unwrap_or_else(|_| {
+    tokio::time::timeout(within, unpanicked(call)).await.unwrap_or_else(|_| {
         let error = Error::new(Kind::Timeout, format!("the server did not answer within {within:?}"));
         Err(error.with_effect(Effect::Unknown).with_retry(Retry::Now))
     })
+}
+
+/// An error instead of a panic: a vendor's server must not end the exchange.
+async fn unpanicked<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut call = pin!(call);
+    let caught = poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            let error = Error::new(Kind::Protocol, "the call of the server panicked").with_effect(Effect::Unknown);
+            Poll::Ready(Err(error.hint("this is a defect, please report it")))
+        })
+    });
+    caught.await
 }
 
 /// The server to use: the program's own, or the one that is configured.

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tresen_hal::{Backoff, Error, Result};
 
 use super::upstream::Upstream;
-use super::{Heard, SyncState, Wish, bounded};
+use super::{Heard, SyncState, Wish, bounded, unpanicked};
 use crate::event::{Bus, EventKind, Source};
 use crate::manager::lock;
 use crate::store::{OutboxEntry, Store};
@@ -49,7 +49,7 @@ impl Task {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(self.store.random());
         loop {
-            match self.online(&mut backoff).await {
+            match unpanicked(self.online(&mut backoff)).await {
                 Ok(()) => return,
                 Err(error) => self.local(&error),
             }

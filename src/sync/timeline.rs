@@ -29,6 +29,10 @@ impl Task {
                 at: self.store.time(),
             };
             let Welcome { acks, clock } = bounded(ANSWER, self.upstream.hello(&hello)).await?;
+            if let Some(ack) = acks.iter().find(|ack| !ack.is_possible()) {
+                let what = format!("the server's answer is not possible: {ack:?}");
+                return Err(Error::new(Kind::Protocol, what).with_retry(Retry::AfterOperator));
+            }
             if let Some(clock) = clock {
                 let at = self.store.time();
                 lock(&self.heard).clock = Some(ClockOffset { seconds: clock.duration_since(at).as_secs(), at });

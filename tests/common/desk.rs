@@ -145,8 +145,20 @@ impl Desk {
     }
 
     pub(crate) async fn open(&self) -> Tresen {
-        let wall: Timestamp = "2026-01-02T08:00:00Z".parse().expect("a time");
-        let inner = SimulatedRuntime::new(7, wall + self.began.elapsed());
+        self.open_on(SimulatedRuntime::new(7, self.wall())).await
+    }
+
+    /// Opens it on a runtime that suspends whoever waits for the database, as threads do.
+    pub(crate) async fn open_in_turns(&self) -> Tresen {
+        self.open_on(SimulatedRuntime::in_turns(7, self.wall())).await
+    }
+
+    fn wall(&self) -> Timestamp {
+        let began: Timestamp = "2026-01-02T08:00:00Z".parse().expect("a time");
+        began + self.began.elapsed()
+    }
+
+    async fn open_on(&self, inner: SimulatedRuntime) -> Tresen {
         let runtime = Jumping { inner, ahead: self.ahead.clone() };
         let builder = Tresen::builder().drivers(self.drivers()).runtime(Arc::new(runtime));
         builder.with(self.config()).await.expect("opens")

@@ -76,6 +76,9 @@ pub(super) fn store(file: &Path) -> Result<PathBuf> {
     if data.is_dir() {
         return Err(Error::new(Kind::Input, "this is a folder").at(file.display()).hint(NAME));
     }
+    if !data.is_file() {
+        return Err(Error::new(Kind::Input, "this is a device or a pipe").at(file.display()).hint(NAME));
+    }
     if is_toml {
         let checked = Config::check_file(file, devices::drivers())?;
         return Ok(checked.into_config()?.till.store);

@@ -92,9 +92,10 @@ async fn follow(till: &Client, out: Out) -> Result<()> {
     let redraws = std::io::stdout().is_terminal() && !out.is_json();
     loop {
         let (value, text) = running_till(till).await?;
-        // ECMA-48: cursor to the first line, erase the screen.
-        let clear = if redraws { "\x1b[H\x1b[2J" } else { "" };
-        out.answer(&value, format_args!("{clear}{text}"));
+        if redraws {
+            out.clear();
+        }
+        out.answer(&value, text);
         loop {
             let event = tokio::select! {
                 event = following.next() => event?,
