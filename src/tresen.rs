@@ -20,7 +20,8 @@ use crate::health::Vitals;
 use crate::language::Language;
 use crate::lease::{self, Asker, Leases};
 use crate::manager::{
-    Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, after, lock, no_device,
+    Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, after, lock,
+    no_device,
 };
 use crate::sale::Checkout;
 use crate::spool::{OverduePaper, PrintJob, Spool};

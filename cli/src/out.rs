@@ -69,7 +69,8 @@ impl Out {
 
     /// Prints an error on standard error.
     pub(crate) fn failed(self, error: &Error) {
-        let line = if self.json { value(error).to_string() } else { format!("tresen: {}", plain(sentence(error), false)) };
+        let line =
+            if self.json { value(error).to_string() } else { format!("tresen: {}", plain(sentence(error), false)) };
         writeln!(std::io::stderr().lock(), "{line}").ok();
     }
 

@@ -26,8 +26,8 @@ use tresen_printers::{Content, Proof};
 
 use crate::event::{Bus, EventKind, Source};
 use crate::language::Language;
-use crate::manager::{after, lock};
 use crate::manager::printer::PrinterDevice;
+use crate::manager::{after, lock};
 use crate::registry::to_its_end;
 use crate::store::{JobState, NewJob, Origin, SpooledJob, Store, no_job};
 pub(crate) use attempt::without_drawer;

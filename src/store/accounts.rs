@@ -140,6 +140,18 @@ impl Store {
         .await
     }
 
+    /// The tender of this key is in doubt if its reservation is still being asked for.
+    pub(crate) async fn account_doubted(&self, key: &str) -> Result<()> {
+        let (key, at) = (key.to_owned(), self.now());
+        self.write(move |db| {
+            if find(db, &key)?.state == BookingState::Asked {
+                end(db, &key, BookingState::Doubt, Some("the server's answer could not be written"), &at)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// One booking.
     pub(crate) async fn booking(&self, key: &str) -> Result<StoredBooking> {
         let key = key.to_owned();

@@ -37,7 +37,7 @@ async fn a_sale_whose_caller_leaves_anywhere_is_charged_once_printed_once_and_ca
         }
         if let Some(whole) = whole {
             whole.expect("nothing goes wrong");
-            assert!(polls > 20, "it is suspended at each step");
+            assert!(polls > 10, "it is suspended at each step");
             break;
         }
     }
@@ -202,7 +202,7 @@ async fn paper_whose_caller_leaves_anywhere_is_printed_once_or_never() {
     counter.sheets();
     let mut copies = 0;
     for polls in 0.. {
-        let copy = async { checkout.reprint(&sale).await?.outcome(Duration::from_secs(30)).await };
+        let copy = async { checkout.reprint(&sale).await?.outcome(Duration::MAX).await };
         let whole = Polled::new(copy, polls).await;
         pass(Duration::from_secs(30)).await;
         let [sheets, _] = counter.sheets();

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod places;
 
 use std::collections::BTreeMap;
 use std::path::Path;
