@@ -116,7 +116,11 @@ impl Builder {
                 let settings = config.server.clone().unwrap_or_default();
                 Some(Exchange::start(upstream, &settings, &config.till.name, &store, &bus).await?)
             }
-            None => None,
+            None => {
+                // It was configured when they began: they show what they wait for.
+                store.doubt_asked().await?;
+                None
+            }
         };
         let serve = config.till.socket;
         let config = Mutex::new(Arc::new(config));

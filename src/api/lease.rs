@@ -50,6 +50,9 @@ impl Command for Queue {
     async fn run(self, till: &Tresen) -> Result<Turn> {
         let deadline = after(patience(self.within, Duration::ZERO));
         let leases = &till.0.leases;
+        if let Target::Device(id) = &self.target {
+            till.0.registry.any(id)?;
+        }
         let (moved, renew) = (leases.moved(&self.target), RENEW_EVERY.min(leases.ttl() / 3));
         loop {
             let news = moved.notified();
