@@ -86,7 +86,7 @@ impl Builder {
         let language = config.till.language;
         let (capabilities, declared) = (Kept::new(store.remembered().await?), Declarations::default());
         declared.replace(config.declared.clone());
-        let (changes, outcomes) = (bus.follow().1, bus.follow().1);
+        let (changes, outcomes) = (bus.overhear(), bus.overhear());
         let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
         let name: Arc<str> = config.till.name.as_str().into();
         store.name(name.clone());

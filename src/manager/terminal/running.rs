@@ -172,7 +172,10 @@ fn words(kind: OperationKind) -> &'static str {
         OperationKind::Refund => "a refund",
         OperationKind::Reversal => "a reversal",
         OperationKind::Reprint => "a receipt request",
+        OperationKind::Totals => "a request for totals",
         OperationKind::EndOfDay => "an end of day",
+        OperationKind::Diagnosis => "a diagnosis",
+        OperationKind::Initialisation => "an initialisation",
         _ => "an operation",
     }
 }
