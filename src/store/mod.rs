@@ -33,6 +33,7 @@ mod retention;
 mod returns;
 mod sales;
 mod schema;
+mod sheets;
 mod tenders;
 mod threads;
 

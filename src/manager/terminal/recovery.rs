@@ -9,7 +9,7 @@ use tresen_payment::{Decision, Entry, IntentId, Journal, Notice, Payment, Settle
 use super::{Open, SharedTerminal, Terminals};
 use crate::event::EventKind;
 use crate::manager::device::Device;
-use crate::manager::owner::{Hooks, LossReason};
+use crate::manager::owner::{Hooks, LossReason, Tended};
 use crate::manager::state::DeviceCapabilities;
 use crate::manager::{After, AnyTerminal, Terms, lock};
 
@@ -145,11 +145,11 @@ impl Hooks<AnyTerminal> for SharedTerminal {
     fn connected(&self, _driver: &mut AnyTerminal, address: &str) {
         self.common.reporter.connected(address);
     }
-    fn tend<'a>(&'a self, driver: &'a mut AnyTerminal) -> BoxFuture<'a, (Option<Duration>, After)> {
+    fn tend<'a>(&'a self, driver: &'a mut AnyTerminal) -> BoxFuture<'a, Tended> {
         Box::pin(async move {
             match self.recover(driver).await {
-                Ok(again) => (again, After::Keep),
-                Err(error) => (None, After::Reopen(error)),
+                Ok(again) => Tended { again, failed: again.is_some(), after: After::Keep },
+                Err(error) => Tended { again: None, failed: true, after: After::Reopen(error) },
             }
         })
     }

@@ -96,7 +96,7 @@ impl Cashier {
         counter.world.notebook().scans.insert(code.clone(), false);
         place.with(|device| device.scan(&code, Symbology::Code128));
         let scanner = counter.till.scanner(self.scanner).ok()?;
-        let scan = tokio::time::timeout(Duration::from_secs(4), scanner.next()).await.ok();
+        let scan = tokio::time::timeout(Duration::from_secs(4), scanner.next()).await.ok().and_then(Result::ok);
         counter.world.alive().await;
         let scan = scan?;
         let text = scan.text;
