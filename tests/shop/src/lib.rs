@@ -16,6 +16,7 @@
 //! the next job, since the till cannot know what hangs out of a printer; the next job then counts as marked.
 
 pub mod cashier;
+pub mod checkout;
 pub mod closing;
 pub mod counter;
 pub mod customers;
@@ -29,6 +30,7 @@ pub mod plan;
 pub mod radio;
 pub mod run;
 pub mod server;
+pub mod setup;
 pub mod story;
 pub mod till;
 pub mod weather;

@@ -7,11 +7,11 @@ use tresen::payment::zvt::{self, sim};
 use tresen::payment::{Decision, Intent, Operation};
 use tresen::{Amount, Class, DeviceId, JobState};
 
-use crate::cashier::{AT_ONCE, PRINT, SECONDS_61, note_print};
+use crate::checkout::{AT_ONCE, PRINT, SECONDS_61, note_print};
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
 use crate::invariants;
-use crate::till::{Setup, configure};
+use crate::setup::{Setup, configure};
 
 /// The manager.
 pub struct Manager {
@@ -29,17 +29,18 @@ impl Manager {
             0..=3 => reprint(counter).await,
             4..=6 => settle(counter).await,
             7 => {
-                let setup = [Setup::Whole, Setup::NoKitchen, Setup::Swapped, Setup::NoBar][self.dice.index(4)];
+                let setup = [Setup::Whole, Setup::NoStove, Setup::Swapped, Setup::NoBar][self.dice.index(4)];
                 reload(counter, setup).await;
             }
             8 => {
                 let id = [
-                    DeviceId::new(Class::Printer, "kitchen"),
+                    DeviceId::new(Class::Printer, "stove"),
                     DeviceId::new(Class::Printer, "front"),
                     DeviceId::new(Class::Terminal, "bar"),
                     DeviceId::new(Class::Scanner, "belt"),
                 ][self.dice.index(4)]
                 .clone();
+                counter.world.notebook().detached.insert(id.name.clone());
                 let call = counter.till.detach(&id, CHANGE);
                 counter.call(WHO, format_args!("detaches {id}"), CHANGED, call).await.ok();
             }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::setup::Setup;
+
 /// The notes of all people.
 #[derive(Debug, Default)]
 pub struct Notebook {
@@ -21,8 +23,12 @@ pub struct Notebook {
     pub copies: BTreeMap<String, u32>,
     /// What people typed in at a terminal: its place, and the receipt.
     pub by_hand: BTreeSet<(usize, u16)>,
-    /// How often somebody had a drawer opened besides at a checkout.
+    /// How often somebody wanted a drawer opened besides at a checkout.
     pub drawers: u64,
+    /// How often the till said that it did.
+    pub opened: u64,
+    /// Drawer pulses of sales that a lost disk has taken with it.
+    pub earlier_kicks: u64,
     /// Sales that were left open for anybody to go on with: parked, or their handheld was dropped.
     pub parked: VecDeque<String>,
     /// Codes that were held in front of a scanner, and whether anybody has got the scan.
@@ -33,6 +39,14 @@ pub struct Notebook {
     pub queues: BTreeMap<String, Vec<(String, Duration)>>,
     /// How long handhelds waited for a terminal, by handheld.
     pub waits: BTreeMap<String, Vec<Duration>>,
+    /// Configurations that were in force at some time.
+    pub setups: BTreeSet<Setup>,
+    /// Devices that were detached at some time.
+    pub detached: BTreeSet<String>,
+    /// The group of each article that has one; names are unique.
+    pub groups: BTreeMap<String, &'static str>,
+    /// Sales that were closed at a checkout that opens a drawer.
+    pub drawer_sales: BTreeSet<String>,
     /// What happened how often, for the summary.
     pub counts: BTreeMap<&'static str, u64>,
 }
@@ -48,6 +62,10 @@ pub struct SaleNote {
     pub lines: BTreeMap<String, bool>,
     /// Lines of which the till said that they were taken out.
     pub removed: BTreeSet<String>,
+    /// Lines of which the till said that they were ordered.
+    pub ordered: BTreeSet<String>,
+    /// Lines of which it said so, and that were taken out before it ordered again.
+    pub cancelled: BTreeSet<String>,
     /// Cash and vouchers by the tender's key, in minor units, of which the till said that it took them.
     pub taken: BTreeMap<String, i64>,
     /// Cash and vouchers that were handed over, whatever was answered.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use crate::cashier::{Cashier, resume};
+use crate::cashier::Cashier;
+use crate::checkout::resume;
 use crate::closing::close_the_shop;
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;

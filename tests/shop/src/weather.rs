@@ -105,7 +105,7 @@ impl Weather {
             14..=16 => {
                 let (radio, long) = (&world.radios[dice.index(world.radios.len())], dice.millis(500, 60_000));
                 tell(world, format_args!("carries {} out of range for {long:?}", radio.name()));
-                radio.carry_away(world.story.time() + long);
+                world.carry_away(radio, world.story.time() + long);
             }
             17 => {
                 let radio = &world.radios[dice.index(world.radios.len())];

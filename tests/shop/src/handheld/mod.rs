@@ -6,21 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tresen::api::{Command, lease, printer, sale};
-use tresen::lease::{Grant, Key, Target, Turn};
+use tresen::api::{Command, sale};
+use tresen::lease::Key;
 use tresen::payment::Payment;
-use tresen::printers::Content;
-use tresen::sale::{Line, Sold, Vat};
-use tresen::{Amount, Class, DeviceId, Kind, Receipt, SaleState, SaleView};
+use tresen::sale::Sold;
+use tresen::{Amount, Kind, SaleState, SaleView};
 
-use crate::cashier::{AT_ONCE, PAYMENT, PRINT, SECONDS_61, note_line, note_print, offered};
+use crate::checkout::{AT_ONCE, PAYMENT, PRINT, note_print, offered, with_drawer};
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
-use crate::invariants::{foot, head};
-use crate::notebook::{LeaseNote, SaleNote};
 use crate::plan::Plan;
 use crate::radio::{Answer, Radio};
-use crate::world::{LEASE, TERMINALS};
+use crate::world::TERMINALS;
+
+mod queue;
+mod table;
 
 /// Somebody with a handheld.
 pub struct Handheld {
@@ -76,71 +76,6 @@ impl Handheld {
         }
     }
 
-    /// A table: a new sale, from the first article on.
-    async fn serve(&mut self, counter: &Counter) {
-        let Some(view) = self.ask(counter, sale::Open::default(), AT_ONCE).await.reply() else { return };
-        let id = view.ticket.id().to_owned();
-        counter.world.notebook().begun(SaleNote::of(&id));
-        self.mine = Some(id);
-        let mut view = view;
-        for _ in 0..=self.dice.below(3) {
-            let Some(next) = self.add(counter, view).await else { return };
-            view = next;
-            counter.pause(self.dice.millis(200, 6_000)).await;
-        }
-        if self.dice.percent(40) {
-            self.order(counter).await;
-        }
-        if self.dice.percent(15) {
-            counter.world.story.tell(self.radio.name(), "leaves the sale to others");
-            counter.world.notebook().parked.extend(self.mine.take());
-            return;
-        }
-        self.finish(counter, view).await;
-    }
-
-    async fn add(&mut self, counter: &Counter, view: SaleView) -> Option<SaleView> {
-        self.articles += 1;
-        let name = format!("Dish {}-{}", self.radio.name(), self.articles);
-        let (pieces, price) = (1 + self.dice.below(3) as i64, Amount::eur(1 + self.dice.below(30_00) as i64));
-        let line = Line::pieces(&*name, pieces, price, Vat::percent(19)).expect("it fits");
-        let id = view.ticket.id().to_owned();
-        for _ in 0..3 {
-            note_line(counter, &id, &name, false);
-            let add = sale::Add { sale: id.clone(), rev: Some(view.rev), by: None, line: line.clone() };
-            let answer = self.ask(counter, add, AT_ONCE).await;
-            let heard = matches!(answer, Answer::Silence);
-            if let Some(view) = answer.reply() {
-                note_line(counter, &id, &name, true);
-                return Some(view);
-            }
-            let view = self.find(counter, &id).await?;
-            let has_it = view.ticket.lines().iter().any(|line| line.name == name);
-            if has_it || !heard || view.state != SaleState::Open {
-                return Some(view);
-            }
-        }
-        self.find(counter, &id).await
-    }
-
-    /// Paper for the kitchen or the bar; said again under the same key until it is heard.
-    async fn order(&mut self, counter: &Counter) {
-        self.jobs += 1;
-        let id = format!("order-{}-{}", self.radio.name().replace(' ', "-"), self.jobs);
-        let dishes = (0..self.dice.below(30)).fold(Receipt::new().text(head(&id)), |r, n| r.text(format!("{n} Soup")));
-        let content = Content::Receipt(dishes.text(foot(&id)).cut());
-        let printer = ["bons", "belt", "front"][self.dice.index(3)].to_owned();
-        for _ in 0..3 {
-            counter.world.notebook().job(&id, false);
-            let submit = printer::Submit { printer: printer.clone(), content: content.clone(), id: Some(id.clone()) };
-            match self.ask(counter, submit, AT_ONCE).await {
-                Answer::Reply(_) => return counter.world.notebook().job(&id, true),
-                Answer::Refused(_) => return,
-                Answer::Silence => {}
-            }
-        }
-    }
-
     /// Takes the money and closes.
     async fn finish(&mut self, counter: &Counter, mut view: SaleView) {
         for _ in 0..8 {
@@ -183,7 +118,7 @@ impl Handheld {
                 let answer = self.radio.ask(counter, self.lease.clone(), pay, PAYMENT).await;
                 match answer {
                     Answer::Reply(paid) => {
-                        note_use(counter, self.terminal, self.radio.name(), sent);
+                        queue::note_use(counter, self.terminal, self.radio.name(), sent);
                         counter.world.notebook().count(match paid.payment {
                             Payment::Charged(_) => "charged",
                             Payment::Partial(_) => "charged in part",
@@ -215,76 +150,6 @@ impl Handheld {
         }
     }
 
-    /// Queues for the terminal; false if that comes to nothing.
-    async fn wait_for_terminal(&mut self, counter: &Counter) -> bool {
-        let (target, name) = (terminal(self.terminal), self.radio.name().to_owned());
-        let came = counter.world.story.time();
-        let mut within = None;
-        for _ in 0..40 {
-            let queue = lease::Queue { target: target.clone(), within };
-            match self.ask(counter, queue, QUEUE + AT_ONCE).await {
-                Answer::Reply(Turn::Granted(grant)) => {
-                    note_grant(counter, self.terminal, &grant, came);
-                    let waited = counter.world.story.time() - came;
-                    counter.world.notebook().waits.entry(name).or_default().push(waited);
-                    self.lease = Some(grant.key);
-                    return true;
-                }
-                Answer::Reply(_) => {
-                    let now = counter.world.story.time();
-                    let mut notebook = counter.world.notebook();
-                    let queue = notebook.queues.entry(self.terminal.to_owned()).or_default();
-                    if !queue.iter().any(|(waiting, _)| *waiting == name) {
-                        queue.push((name.clone(), now));
-                    }
-                }
-                Answer::Refused(_) => counter.pause(Duration::from_secs(5)).await,
-                Answer::Silence => {}
-            }
-            within = Some(QUEUE);
-        }
-        self.ask(counter, lease::Leave { target }, AT_ONCE).await;
-        self.leaves_queue(counter);
-        false
-    }
-
-    fn leaves_queue(&self, counter: &Counter) {
-        let mut notebook = counter.world.notebook();
-        notebook.queues.values_mut().for_each(|queue| queue.retain(|(waiting, _)| waiting != self.radio.name()));
-    }
-
-    async fn leave_terminal(&mut self, counter: &Counter) {
-        let Some(key) = self.lease.take() else { return };
-        {
-            let mut notebook = counter.world.notebook();
-            let note = notebook.leases.get_mut(self.terminal).filter(|note| note.token == key.token);
-            note.into_iter().for_each(|note| note.released = true);
-        }
-        let release = lease::Release { target: key.target.clone() };
-        if let Answer::Reply(_) = self.radio.ask(counter, Some(key.clone()), release, AT_ONCE).await {
-            self.old = Some(key);
-        }
-    }
-
-    /// A call that the dropped handheld had begun comes late, under its old lease.
-    async fn comes_late(&mut self, counter: &Counter) {
-        let (key, released) = match (self.lease.take(), self.old.take()) {
-            (Some(key), _) => (key, false),
-            (None, Some(key)) => (key, true),
-            _ => return,
-        };
-        let newer = |counter: &Counter| {
-            counter.world.notebook().leases.get(self.terminal).is_some_and(|note| note.token > key.token)
-        };
-        let overtaken = released || newer(counter);
-        let status = tresen::api::terminal::Status { terminal: self.terminal.to_owned() };
-        let answer = self.radio.ask(counter, Some(key.clone()), status, SECONDS_61).await;
-        counter.world.notebook().count("late calls");
-        if overtaken && matches!(answer, Answer::Reply(_)) {
-            counter.world.violated(format!("a late call under lease {} of {} was served", key.token, self.terminal));
-        }
-    }
-
     async fn close(&mut self, counter: &Counter, view: &SaleView) {
         let sale = view.ticket.id().to_owned();
         if view.ticket.lines().is_empty() {
@@ -297,7 +162,8 @@ impl Handheld {
             return;
         }
         let printer = if self.dice.percent(30) { "belt" } else { "receipt" };
-        let close = sale::Close { sale: sale.clone(), rev: None, by: None, printer: printer.into(), drawer: None };
+        let drawer = with_drawer(counter, &sale, &view.tenders);
+        let close = sale::Close { sale: sale.clone(), rev: None, by: None, printer: printer.into(), drawer };
         if let Answer::Reply(closed) = self.ask(counter, close, PRINT).await
             && let Sold::Closed { print, .. } = &closed.sold
         {
@@ -372,52 +238,9 @@ impl Actor for Handheld {
     }
 }
 
-fn terminal(name: &str) -> Target {
-    Target::Device(DeviceId::new(Class::Terminal, name))
-}
-
-fn note_use(counter: &Counter, terminal: &str, holder: &str, sent: Duration) {
-    if let Some(note) = counter.world.notebook().leases.get_mut(terminal).filter(|note| note.holder == holder) {
-        note.used = note.used.max(sent);
-    }
-}
-
-/// A lease was granted to somebody who came at this time: nobody else has it, its number is new, and, where nothing goes
-/// wrong, nobody who came earlier still waits.
-fn note_grant(counter: &Counter, terminal: &str, grant: &Grant, came: Duration) {
-    let world = &counter.world;
-    let (now, mut notebook) = (world.story.time(), world.notebook());
-    let mut wrong = None;
-    if let Some(before) = notebook.leases.get(terminal).filter(|before| before.token != grant.key.token) {
-        if before.token > grant.key.token {
-            wrong = Some(format!("lease {} of {terminal} came after lease {}", grant.key.token, before.token));
-        } else if !before.released && before.holder != grant.holder && now < before.used + LEASE {
-            wrong = Some(format!("{} got {terminal} while {} had leased it", grant.holder, before.holder));
-        }
-    }
-    let queue = notebook.queues.entry(terminal.to_owned()).or_default();
-    queue.retain(|(name, _)| *name != grant.holder);
-    if let Some((other, since)) = queue.iter().find(|(_, since)| *since < came)
-        && !world.plan.has_faults()
-    {
-        wrong = Some(format!(
-            "{} came at {came:?} and got {terminal} before {other}, who waits since {since:?}",
-            grant.holder
-        ));
-    }
-    let note = LeaseNote { holder: grant.holder.clone(), token: grant.key.token, used: came, released: false };
-    notebook.leases.insert(terminal.to_owned(), note);
-    notebook.count("leases");
-    drop(notebook);
-    wrong.into_iter().for_each(|wrong| world.violated(wrong));
-}
-
 fn note_tender(counter: &Counter, view: &SaleView) {
     let Some(last) = view.tenders.last() else { return };
     if let Some(note) = counter.world.notebook().sale(view.ticket.id()) {
         note.taken.insert(last.key.clone(), last.taken.minor());
     }
 }
-
-/// How long a handheld waits for its turn before it asks again.
-const QUEUE: Duration = Duration::from_secs(20);
