@@ -17,7 +17,7 @@ use crate::dice::Dice;
 use crate::invariants::server::ACCOUNTS;
 use crate::invariants::{foot, head};
 use crate::notebook::SaleNote;
-use crate::world::TERMINALS;
+use crate::offers::{self, Want};
 
 /// One cashier. Two at one till have two customers at the same time.
 pub struct Cashier {
@@ -122,6 +122,7 @@ impl Cashier {
                 self.mine = Some(id.to_owned());
                 self.finish(counter, sale).await;
             }
+            Ok(None) if counter.world.notebook().lost.contains(id) => self.mine = None,
             Ok(None) => counter.world.violated(format!("sale {id} was begun and is not found again")),
             Err(_) => self.park(counter),
         }
@@ -214,46 +215,49 @@ impl Cashier {
     }
 
     async fn pay_by_card(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
-        let at = TERMINALS[self.dice.index(TERMINALS.len())];
+        let at = counter.world.terminals[self.dice.index(counter.world.terminals.len())].name();
         let Ok(terminal) = counter.till.terminal(at) else { return };
         let what = format!("takes {amount} by card at the {at}");
+        let want = if amount.minor() < 0 { Want::Refund } else { Want::Payment };
+        let offer = offers::of_terminal(counter, at, want);
         let (stop, abort) = watch::channel(false);
-        match self.dice.below(10) {
-            // The customer, or the cashier, leaves.
-            0 | 1 => {
-                let patience = self.dice.millis(0, 12_000);
-                let call = sale.pay_card_part(&terminal, amount, abort);
-                counter.call_briefly(&self.name, what, patience, call).await;
-            }
-            2 => {
-                let after = self.dice.millis(0, 15_000);
-                tokio::spawn(async move {
-                    tokio::time::sleep(after).await;
-                    stop.send(true).ok();
-                });
-                let what = format!("{what}, aborting after {after:?}");
-                self.heard(
-                    counter,
-                    counter.call(&self.name, what, PAYMENT, sale.pay_card_part(&terminal, amount, abort)).await,
-                );
-            }
-            _ => self.heard(
-                counter,
-                counter.call(&self.name, what, PAYMENT, sale.pay_card_part(&terminal, amount, abort)).await,
-            ),
+        let choice = self.dice.below(10);
+        // The customer, or the cashier, leaves.
+        if choice < 2 {
+            let patience = self.dice.millis(0, 12_000);
+            let call = sale.pay_card_part(&terminal, amount, abort);
+            counter.call_briefly(&self.name, what, patience, call).await;
+            return;
         }
-        drop(terminal);
+        let mut what = what;
+        if choice == 2 {
+            let after = self.dice.millis(0, 15_000);
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                stop.send(true).ok();
+            });
+            what = format!("{what}, aborting after {after:?}");
+        }
+        let ended = counter.call(&self.name, what, PAYMENT, sale.pay_card_part(&terminal, amount, abort)).await;
+        self.heard(counter, sale, &ended);
+        offer.came_to(counter, &ended).await;
     }
 
-    fn heard(&self, counter: &Counter, ended: tresen::Result<Payment>) {
-        let word = match &ended {
+    fn heard(&self, counter: &Counter, sale: &Sale, ended: &tresen::Result<Payment>) {
+        let word = match ended {
             Ok(Payment::Charged(_)) => "charged",
             Ok(Payment::Partial(_)) => "charged in part",
             Ok(Payment::NotCharged(_)) => "not charged",
             Ok(_) => "unknown",
             Err(_) => "refused",
         };
-        counter.world.notebook().count(word);
+        let mut notebook = counter.world.notebook();
+        notebook.count(word);
+        if matches!(ended, Ok(Payment::Unknown(_)))
+            && let Some(tender) = sale.tenders().last()
+        {
+            notebook.doubts.insert(tender.key.clone(), counter.world.story.time());
+        }
     }
 
     async fn pay_by_voucher(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
@@ -286,11 +290,11 @@ impl Cashier {
             let tresen::sale::TenderKind::Card { terminal } = &tender.kind else { return };
             let Ok(terminal) = counter.till.terminal(terminal) else { return };
             let (_keep, abort) = watch::channel(false);
+            let offer = offers::of_terminal(counter, terminal.name(), Want::Reversal);
             let call = sale.reverse_card(&terminal, attempt, abort);
-            self.heard(
-                counter,
-                counter.call(&self.name, format_args!("reverses attempt {attempt}"), PAYMENT, call).await,
-            );
+            let ended = counter.call(&self.name, format_args!("reverses attempt {attempt}"), PAYMENT, call).await;
+            self.heard(counter, sale, &ended);
+            offer.came_to(counter, &ended).await;
         } else {
             offered(counter, sale.id());
             let call = sale.give_back(attempt);
@@ -329,9 +333,11 @@ impl Cashier {
             return;
         }
         let what = format!("prints {id} at {route}");
+        let offer = offers::of_route(counter, route);
         if let Ok(print) = counter.call(&self.name, what, PRINT, printer.print_as(&id, &receipt)).await {
             counter.world.notebook().job(&id, true);
             note_print(counter, &id, &print);
+            offer.printed(counter, &print).await;
         }
     }
 

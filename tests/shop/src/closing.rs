@@ -12,6 +12,7 @@ use crate::counter::Counter;
 use crate::invariants::{self, foot, head};
 use crate::manager::{OLD, reload, reprint, settle};
 use crate::notebook::SaleNote;
+use crate::offers::{self, Want};
 use crate::setup::{Setup, lane, routes};
 use crate::weather::clear_up;
 
@@ -100,6 +101,7 @@ async fn serve_new_customers(counter: &Counter) {
             return counter.world.violated(format!("the terminal at the {terminal} is gone"));
         };
         let (_keep, abort) = watch::channel(false);
+        offers::asked(counter, terminal, Want::Payment);
         let what = format!("takes the new customer's card at the {terminal}");
         let paid = counter.call(WHO, what, PAYMENT, sale.pay_card(&at, abort)).await;
         if !matches!(paid, Ok(Payment::Charged(_))) {

@@ -10,6 +10,7 @@ use tresen::{Amount, Class, DeviceId, JobState};
 use crate::checkout::{AT_ONCE, PRINT, SECONDS_61, note_print};
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
+use crate::disaster::back_up;
 use crate::invariants;
 use crate::setup::{Setup, configure};
 
@@ -25,7 +26,7 @@ impl Manager {
     }
 
     async fn step(&mut self, counter: &Counter) {
-        match self.dice.below(12) {
+        match self.dice.below(14) {
             0..=3 => reprint(counter).await,
             4..=6 => settle(counter).await,
             7 => {
@@ -57,6 +58,7 @@ impl Manager {
                     counter.call(WHO, "asks for a recovery", Duration::from_secs(906), terminal.recover()).await.ok();
                 }
             }
+            11 | 12 => back_up(counter, WHO).await,
             _ => {
                 if let Ok(terminal) = counter.till.terminal("counter") {
                     counter.call(WHO, "wants the receipt again", SECONDS_61, terminal.repeat_receipt()).await.ok();

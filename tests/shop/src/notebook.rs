@@ -1,8 +1,10 @@
 //! What people at the counter know: what they did, and what the till told them. The invariants hold the till to it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::disaster::Line;
 use crate::setup::Setup;
 
 /// The notes of all people.
@@ -47,6 +49,31 @@ pub struct Notebook {
     pub groups: BTreeMap<String, &'static str>,
     /// Sales that were closed at a checkout that opens a drawer.
     pub drawer_sales: BTreeSet<String>,
+    /// Payments of which people heard that they are in doubt, and when.
+    pub doubts: BTreeMap<String, Duration>,
+    /// Those of which the till has told a person in this life.
+    pub told: BTreeSet<String>,
+    /// How often people asked each terminal for payments, reversals and refunds.
+    pub asked: BTreeMap<String, [u64; 3]>,
+    /// How many events of each source were heard.
+    pub heard: BTreeMap<String, u64>,
+    /// Backups, oldest first.
+    pub backups: Vec<PathBuf>,
+    /// Sales that were lost with the disk.
+    pub lost: BTreeSet<String>,
+    /// Lines of the journal that were lost with the disk, and of these the keys of those that the server had acknowledged.
+    pub lost_lines: BTreeSet<Line>,
+    /// See above: epoch and sequence number.
+    pub acknowledged: BTreeSet<(i64, i64)>,
+    /// Where numbers of sales go on after a gap: the number before, and the one that counts as the one before.
+    pub number_after: BTreeMap<i64, i64>,
+    /// A backup was put back, and nothing was compared since: what the terminals have stored that nobody claims is lost,
+    /// and pulses of drawers are as well.
+    pub forgotten: bool,
+    /// See above.
+    pub forgotten_kicks: bool,
+    /// Receipts of terminals whose payments were lost, or that were taken back by a reversal that was lost.
+    pub orphans: BTreeSet<(usize, u16)>,
     /// What happened how often, for the summary.
     pub counts: BTreeMap<&'static str, u64>,
 }
@@ -126,6 +153,24 @@ impl Notebook {
         let at = *self.places.get(id)?;
         self.touched_sales.insert(id.to_owned());
         self.sales.get_mut(at)
+    }
+
+    /// From now on these sales and these print jobs with their state are what there is.
+    pub fn know(&mut self, sales: Vec<SaleNote>, jobs: &[(String, String)]) {
+        let before = std::mem::take(&mut self.sales);
+        self.places.clear();
+        self.touched_sales.clear();
+        sales.into_iter().for_each(|note| self.begun(note));
+        self.lost.extend(before.into_iter().map(|note| note.id).filter(|id| !self.places.contains_key(id)));
+        let is_there = |id: &String| jobs.iter().any(|(there, _)| there == id);
+        self.jobs.retain(|id, _| is_there(id));
+        self.copies.retain(|id, _| is_there(id));
+        self.touched_jobs.retain(is_there);
+        self.printed.retain(|id| jobs.iter().any(|(there, state)| there == id && state == "printed"));
+        self.parked.retain(|id| self.places.contains_key(id));
+        self.doubts.clear();
+        (self.opened, self.drawers) = (0, 0);
+        (self.forgotten, self.forgotten_kicks) = (true, true);
     }
 
     /// A print job that is handed in, or of which the till says that it has it.

@@ -94,6 +94,11 @@ pub fn configure(world: &World, setup: Setup) {
             device(&format!("terminals.{name}"), &format!("shop-terminal+tcp://{name}{options}"));
         }
     }
+    // No protocol tells what the contract of this one excludes.
+    if world.terminals.iter().any(|place| place.name() == "terrace") {
+        text += "[terminals.terrace.can]\nrefund = false\nreversal = false\n";
+    }
+    let mut device = |section: &str, address: &str| text += &format!("[{section}]\naddress = '{address}'\n");
     for place in &world.scanners {
         device(&format!("scanners.{}", place.name()), &format!("shop-scanner+tcp://{}", place.name()));
     }

@@ -34,8 +34,8 @@ pub type ScannerPlace = Place<serial::sim::Simulator>;
 
 /// Everything of a shop besides the till.
 pub struct World {
-    /// What happens.
-    pub story: Story,
+    /// What happens; of all tills.
+    pub story: Arc<Story>,
     /// How long the run is and how much happens.
     pub plan: Plan,
     /// Four printers of the counter, of which the last is one that people wear at their belt, and then those of single
@@ -98,7 +98,7 @@ impl World {
         let mut printers = printers(dice);
         printers.extend(own.map(|n| belt_printer(n, dice)));
         Arc::new(Self {
-            story: Story::hiding(folder.path().display().to_string(), plan.keeps_lines),
+            story: Arc::new(Story::hiding(folder.path().display().to_string(), plan.keeps_lines)),
             plan: plan.clone(),
             printers,
             terminals: terminals(dice),
@@ -113,6 +113,40 @@ impl World {
             death: Mutex::default(),
             violation: Mutex::default(),
         })
+    }
+
+    /// On some seeds, the world of a second till with a file, printers and a terminal of its own, at the same server.
+    pub fn branch(main: &Arc<Self>, dice: &mut Dice) -> Option<Arc<Self>> {
+        if !main.plan.has_faults() || dice.percent(50) {
+            return None;
+        }
+        // Customers are fewer, and so are mishaps.
+        let plan = Plan { sales: main.plan.sales / 5, faults: main.plan.faults / 4, handhelds: 0, ..main.plan.clone() };
+        let folder = tempfile::tempdir_in(fast_folder()).expect("a temporary folder");
+        main.story.hide(folder.path().display().to_string());
+        Some(Arc::new(Self {
+            story: main.story.clone(),
+            printers: printers(dice),
+            terminals: terminals(dice).into_iter().take(1).collect(),
+            scanners: vec![scanner("hand", dice)],
+            radios: Vec::new(),
+            server: main.server.clone(),
+            customers: Customers::of(&plan, dice),
+            plan,
+            notebook: Mutex::default(),
+            rolls: Mutex::default(),
+            folder,
+            dead: AtomicBool::new(false),
+            death: Mutex::default(),
+            violation: Mutex::default(),
+        }))
+    }
+
+    /// Of a hundred connections to any device this many have a fault.
+    pub fn all_trouble(&self, percent: u64) {
+        self.printers.iter().for_each(|place| place.trouble(percent));
+        self.terminals.iter().for_each(|place| place.trouble(percent));
+        self.scanners.iter().for_each(|place| place.trouble(percent));
     }
 
     /// The till's folder.
@@ -173,17 +207,18 @@ impl World {
         self.violation.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A life begins. Call it within its runtime.
-    pub fn begin(&self) {
-        let past = self.story.time();
+    /// A life begins after this time of the run. Call it within its runtime.
+    pub fn begin(&self, past: Duration) {
         self.dead.store(false, Ordering::Release);
         *self.death() = Death::default();
-        self.story.begin();
         self.printers.iter().for_each(|place| place.begin(past));
         self.terminals.iter().for_each(|place| place.begin(past));
         self.scanners.iter().for_each(|place| place.begin(past));
         self.radios.iter().for_each(|radio| radio.begin());
-        self.notebook().leases.clear();
+        let mut notebook = self.notebook();
+        notebook.leases.clear();
+        notebook.told.clear();
+        notebook.doubts.values_mut().for_each(|since| *since = past);
     }
 
     /// Has the till die at `fuse`, from now on.
@@ -395,7 +430,7 @@ fn fast_folder() -> PathBuf {
 }
 
 /// The files of the database that matter; `-shm` is harmless.
-const NAMES: [&str; 4] = ["till.db", "till.db-wal", "till.db-shm", "till.db.lock"];
+pub const NAMES: [&str; 4] = ["till.db", "till.db-wal", "till.db-shm", "till.db.lock"];
 /// The payment terminals by name. Only that at the bar is used by others, too.
 pub const TERMINALS: [&str; 3] = ["counter", "bar", "terrace"];
 /// How long a lease lasts without a call of its holder.

@@ -15,6 +15,7 @@ use tresen::{Amount, Kind, SaleState, SaleView};
 use crate::checkout::{AT_ONCE, PAYMENT, PRINT, note_print, offered, with_drawer};
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
+use crate::offers::{self, Want};
 use crate::plan::Plan;
 use crate::radio::{Answer, Radio};
 use crate::world::TERMINALS;
@@ -113,13 +114,18 @@ impl Handheld {
                     return;
                 }
                 let terminal = self.terminal.to_owned();
+                offers::asked(counter, &terminal, Want::Payment);
                 let pay = sale::PayCard { sale: id, rev, by: None, terminal, amount };
                 let sent = counter.world.story.time();
                 let answer = self.radio.ask(counter, self.lease.clone(), pay, PAYMENT).await;
                 match answer {
                     Answer::Reply(paid) => {
                         queue::note_use(counter, self.terminal, self.radio.name(), sent);
-                        counter.world.notebook().count(match paid.payment {
+                        let mut notebook = counter.world.notebook();
+                        if let (Payment::Unknown(_), Some(tender)) = (&paid.payment, paid.sale.tenders.last()) {
+                            notebook.doubts.insert(tender.key.clone(), counter.world.story.time());
+                        }
+                        notebook.count(match paid.payment {
                             Payment::Charged(_) => "charged",
                             Payment::Partial(_) => "charged in part",
                             Payment::NotCharged(_) => "not charged",
@@ -181,7 +187,7 @@ impl Handheld {
 
     async fn find(&self, counter: &Counter, id: &str) -> Option<SaleView> {
         let found = self.repeatedly(counter, || sale::Find { sale: id.to_owned() }).await?;
-        if found.is_none() {
+        if found.is_none() && !counter.world.notebook().lost.contains(id) {
             counter.world.violated(format!("sale {id} was begun and is not found again"));
         }
         found

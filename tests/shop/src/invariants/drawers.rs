@@ -31,7 +31,13 @@ pub(super) fn open_for_cash_only(counter: &Counter, books: &mut Books, news: &Ne
     if std::mem::replace(&mut books.kicks, kicks) == kicks && !news.all {
         return Ok(());
     }
-    between(counter, &expected(counter, books, false)?)
+    let expected = expected(counter, books, false)?;
+    let mut notebook = counter.world.notebook();
+    if std::mem::take(&mut notebook.forgotten_kicks) {
+        notebook.earlier_kicks = kicks.saturating_sub(expected.least);
+    }
+    drop(notebook);
+    between(counter, &expected)
 }
 
 /// Every drawer that was opened has had its pulse.
@@ -52,14 +58,6 @@ fn between(counter: &Counter, expected: &Pulses) -> Held {
         ));
     }
     Ok(())
-}
-
-/// The pulses that the books account for with certainty.
-///
-/// # Errors
-/// The books cannot be read.
-pub(crate) fn certain(counter: &Counter, books: &mut Books) -> Result<u64, String> {
-    Ok(expected(counter, books, false)?.least)
 }
 
 fn expected(counter: &Counter, books: &mut Books, told: bool) -> Result<Pulses, String> {

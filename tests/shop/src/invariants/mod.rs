@@ -4,7 +4,8 @@
 //! at the end, everything is read and checked from the beginning.
 
 mod books;
-pub(crate) mod drawers;
+pub mod doubts;
+mod drawers;
 pub mod events;
 pub mod journal;
 mod kitchen;
@@ -33,6 +34,9 @@ pub async fn at_any_time(counter: &Counter) -> Held {
     journal::grows(&mut books)?;
     server::has_what_was_journalled(counter, &mut books)?;
     money::hold(counter, &mut books, &news)?;
+    if news.all {
+        doubts::nobody_else_moves_money(counter)?;
+    }
     kitchen::grows(counter, &mut books)?;
     paper::hold(counter, &books, &news)?;
     drawers::open_for_cash_only(counter, &mut books, &news)?;

@@ -44,7 +44,9 @@ pub(super) fn hold(counter: &Counter, books: &Books, news: &News) -> Held {
         proven_is_on_paper(counter, books, &rolls, job)?;
         if job.state == JobState::Queued
             && !job.copy
-            && let Some(piece) = rolls.of(&books.kitchen.key(job)).find(|piece| is_of(piece, job))
+            && let Some(piece) = rolls
+                .of(&books.kitchen.key(job))
+                .find(|piece| is_of(piece, job) && piece.number.is_some() == job.id.contains("/copy-"))
         {
             return Err(format!("`{id}` waits to be printed, and on paper is {piece:?}"));
         }

@@ -16,7 +16,7 @@ pub fn foot(key: &str) -> String {
 }
 
 /// The key of a kitchen ticket: no route prints a dish on two tickets, or on two cancellations.
-pub(super) fn kitchen_key(cancels: bool, route: &str, first: &str) -> String {
+pub fn kitchen_key(cancels: bool, route: &str, first: &str) -> String {
     format!("{} {route} {first}", if cancels { "cancel" } else { "order" })
 }
 
@@ -89,13 +89,17 @@ impl Rolls {
         self.cut.keys().cloned().chain(uncut).collect()
     }
 
-    /// Throws away what hangs in the printers, and all other paper but that of these keys.
+    /// Throws away what hangs in the printers, and all other paper but that of these keys; numbered copies have keys of
+    /// their own: that of the receipt, `/copy-` and the number.
     pub fn keep(&mut self, printers: &[Arc<PrinterPlace>], keys: &BTreeSet<String>) {
         for place in printers {
             place.with(|device| device.tear_off());
         }
         self.look(printers);
         self.cut.retain(|key, _| keys.contains(key));
+        for (key, pieces) in &mut self.cut {
+            pieces.retain(|piece| piece.number.is_none_or(|n| keys.contains(&format!("{key}/copy-{n}"))));
+        }
     }
 }
 

@@ -31,14 +31,16 @@ pub(super) async fn hold(counter: &Counter, books: &mut Books, news: &News) -> H
         }
     }
     for sale in books.closed(counter).await? {
-        if sale.ticket().number() != Some(books.last_number + 1) {
+        let before = counter.world.notebook().number_after.get(&books.last_number).copied();
+        let number = before.unwrap_or(books.last_number) + 1;
+        if sale.ticket().number() != Some(number) {
             return Err(format!(
                 "the sale after number {} has the number {:?}",
                 books.last_number,
                 sale.ticket().number()
             ));
         }
-        books.last_number += 1;
+        books.last_number = number;
     }
     Ok(())
 }
