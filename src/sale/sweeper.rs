@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tresen_hal::Result;
-use tresen_payment::IntentId;
+use tresen_payment::{Intent, IntentId};
 
 use super::tender::TenderState;
 use crate::class::{Class, DeviceId};
 use crate::event::{EventKind, Events, Source};
-use crate::manager::Terminals;
+use crate::manager::{Phase, Terminals};
 use crate::store::{OpenPayment, SaleState};
 use crate::tresen::{Caller, Inner, Tresen};
 
@@ -46,7 +46,9 @@ pub(crate) async fn run(till: Weak<Inner>, mut events: Events) {
                 biased;
                 () = tokio::time::sleep_until(due) => break,
                 event = events.next() => match event.map(|event| event.kind) {
-                    Some(EventKind::Settled(_) | EventKind::Unsettled { .. }) => break,
+                    Some(
+                        EventKind::Settled(_) | EventKind::Unsettled { .. } | EventKind::RestoreFound { .. }
+                    ) => break,
                     Some(_) => {}
                     None => return,
                 },
@@ -106,6 +108,15 @@ fn runs(till: &Tresen, intent: &IntentId) -> bool {
     terminals.iter().filter_map(|name| till.0.registry.find::<Terminals>(name)).any(|terminal| terminal.runs(intent))
 }
 
+/// Has a terminal that is connected asked about a payment that it does not know to be open: a restored journal brought
+/// it. One that is not connected is asked as soon as it is.
+fn ask_about(till: &Tresen, intent: &Intent) {
+    let Some(terminal) = till.0.registry.find::<Terminals>(&intent.terminal) else { return };
+    if *terminal.phase().borrow() == Phase::Ready && !terminal.knows_open(&intent.id) {
+        tokio::spawn(async move { terminal.ask_again().await });
+    }
+}
+
 /// What is in doubt.
 #[derive(Default)]
 struct Doubts {
@@ -130,6 +141,9 @@ impl Doubts {
         let mut next = LOOK_AGAIN;
         for payment in open {
             let intent = payment.intent;
+            if !self.payments.contains_key(&intent.id) {
+                ask_about(till, &intent);
+            }
             let doubt = self.payments.entry(intent.id.clone()).or_insert_with(|| {
                 // The wall clock may have been set meanwhile: from here on the monotonic one counts. After a restart the
                 // terminal gets a moment to say what it knows.

@@ -14,7 +14,7 @@ use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
 use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, accounts, from_json, journal, json, returns, time};
+use super::{Origin, Store, accounts, doubt, from_json, journal, json, returns, time};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -224,9 +224,7 @@ impl Store {
                     None if tender.state != TenderState::Begun => continue,
                     None => match never_sent.get(&tender.key) {
                         Some(why) => TenderEnd::refused(why),
-                        None if began_in(db, &tender.key)? != opening => {
-                            TenderEnd::refused("the till stopped before anything was sent")
-                        }
+                        None if began_in(db, &tender.key)? != opening => TenderEnd::refused(doubt::NEVER_SENT),
                         None => continue,
                     },
                 };
