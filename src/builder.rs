@@ -142,7 +142,8 @@ impl Builder {
         let till = Tresen(inner, Caller::default());
         till.capabilities_changed();
         tokio::spawn(capabilities::keep(Arc::downgrade(&till.0), changes));
-        tokio::spawn(sweeper::run(Arc::downgrade(&till.0), outcomes));
+        let doubts = sweeper::first_look(&till).await;
+        tokio::spawn(sweeper::run(Arc::downgrade(&till.0), outcomes, doubts));
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))
     }

@@ -245,3 +245,39 @@ async fn a_clock_that_is_set_neither_hurries_nor_delays_the_alarm() {
         assert!((300..=335).contains(&told), "set by {seconds} s: told after {told} s");
     }
 }
+
+/// A screen that lists the sales while a customer is at the terminal.
+#[tokio::test(start_paused = true)]
+async fn reading_the_sales_changes_none_whose_payment_is_running() {
+    let mut desk = Desk::new();
+    desk.printer("receipt", "", epson());
+    desk.terminal("counter", slow());
+    let till = open(&desk).await;
+    ready(&till, Class::Terminal, "counter").await;
+    let mut sale = basket(&till).await;
+    let id = sale.id().to_owned();
+    let card = till.terminal("counter").expect("configured");
+    let paying = tokio::spawn(async move {
+        let paid = sale.pay_card(&card, no_abort()).await.expect("sent");
+        (sale, paid)
+    });
+    pass(Duration::from_millis(100)).await;
+    let begun = till.sale(&id).await.expect("read").expect("there");
+    let lines = async || till.store().journal().limit(10_000).await.expect("readable").len();
+    let mut journalled = 0;
+    while !paying.is_finished() {
+        let before = lines().await;
+        let [listed] = &till.open_sales().await.expect("read")[..] else { panic!("one sale") };
+        let mut again = listed.clone();
+        again.refresh().await.expect("read");
+        if lines().await == before && listed.tenders()[0].state == TenderState::Begun {
+            assert_eq!((listed.rev(), again.rev()), (begun.rev(), begun.rev()));
+            journalled = journalled.max(before);
+        }
+        pass(Duration::from_millis(500)).await;
+    }
+    assert!(journalled >= 1, "the intent was in the journal meanwhile");
+    let (sale, paid) = paying.await.expect("no panic");
+    assert!(matches!(paid, Payment::Charged(_)), "{paid:?}");
+    assert_eq!((sale.rev(), sale.tenders()[0].state), (begun.rev() + 1, TenderState::Taken), "begun, then taken");
+}

@@ -448,8 +448,10 @@ impl Sale {
         call: impl Future<Output = Result<Payment>> + Send + 'static,
     ) -> Result<Payment> {
         let (store, id, intent) = (self.store.clone(), self.id().to_owned(), IntentId(key.clone()));
+        let running = store.run_attempt(&key);
         let attempt = tokio::spawn(async move {
             let ended = call.await;
+            drop(running);
             if let Err(error) = &ended
                 && error.effect() == Effect::None
             {

@@ -19,9 +19,17 @@ use crate::manager::{Phase, Terminals};
 use crate::store::{OpenPayment, SaleState};
 use crate::tresen::{Caller, Inner, Tresen};
 
-/// Runs until the till is gone or closed.
-pub(crate) async fn run(till: Weak<Inner>, mut events: Events) {
+/// Records what is known of the payments that an earlier run of the till had begun, before anybody reads its sales.
+pub(crate) async fn first_look(till: &Tresen) -> Doubts {
     let mut doubts = Doubts::default();
+    if let Err(error) = settle_sales(till, &mut doubts.sales).await {
+        tracing::warn!(%error, "the payments of an earlier run could not be looked after");
+    }
+    doubts
+}
+
+/// Runs until the till is gone or closed.
+pub(crate) async fn run(till: Weak<Inner>, mut events: Events, mut doubts: Doubts) {
     let mut failed = false;
     loop {
         let next = {
@@ -119,7 +127,7 @@ fn ask_about(till: &Tresen, intent: &Intent) {
 
 /// What is in doubt.
 #[derive(Default)]
-struct Doubts {
+pub(crate) struct Doubts {
     /// Sales whose payments are undecided.
     sales: BTreeSet<String>,
     /// The undecided payments and when a person is told about each.

@@ -37,7 +37,7 @@ mod schema;
 mod tenders;
 mod threads;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -101,6 +101,8 @@ struct Inner {
     lease_alarm: Arc<Alarm>,
     /// Attempts to pay that certainly never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
+    /// Attempts to pay that this program is at.
+    running: Arc<Mutex<BTreeSet<String>>>,
     writes: health::Writes,
 }
 
@@ -159,6 +161,7 @@ impl Store {
             closing: tokio::sync::Mutex::new(()),
             asked_by: Mutex::default(),
             never_sent: Mutex::default(),
+            running: Arc::default(),
             writes: health::Writes::default(),
         })))
     }
