@@ -102,14 +102,14 @@ impl Builder {
             leases: leases.clone(),
             reconnect,
             name,
-            alerts,
+            alerts: alerts.clone(),
             declared,
         };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device, false)?;
         }
-        let spool = Spool::start(store.clone(), bus.clone(), routes(&config, &registry), language).await?;
+        let spool = Spool::start(store.clone(), bus.clone(), alerts, routes(&config, &registry), language).await?;
         store.set_server(server.is_some()).await?;
         let sync = match server {
             Some(upstream) => {

@@ -15,6 +15,7 @@ use tresen_payment::{Intent, IntentId};
 use super::tender::TenderState;
 use crate::class::{Class, DeviceId};
 use crate::event::{EventKind, Events, Source};
+use crate::health::Alert;
 use crate::manager::{Phase, Terminals};
 use crate::store::{OpenPayment, SaleState};
 use crate::tresen::{Caller, Inner, Tresen};
@@ -145,12 +146,12 @@ impl Doubts {
         let (now, wall, tell_after) = (Instant::now(), till.0.runtime.wall(), till.config().till.tell_after);
         let open: Vec<_> = open.into_iter().filter(|payment| !runs(till, &payment.intent.id)).collect();
         self.payments.retain(|id, _| open.iter().any(|payment| payment.intent.id == *id));
-        let mut shown: BTreeMap<String, BTreeSet<IntentId>> = BTreeMap::new();
+        let mut shown: BTreeMap<String, Vec<OpenPayment>> = BTreeMap::new();
         let mut next = LOOK_AGAIN;
         for payment in open {
-            let intent = payment.intent;
+            let intent = &payment.intent;
             if !self.payments.contains_key(&intent.id) {
-                ask_about(till, &intent);
+                ask_about(till, intent);
             }
             let doubt = self.payments.entry(intent.id.clone()).or_insert_with(|| {
                 // The wall clock may have been set meanwhile: from here on the monotonic one counts. After a restart the
@@ -163,26 +164,48 @@ impl Doubts {
                 next = next.min(doubt.tell_at - now);
                 continue;
             }
-            shown.entry(intent.terminal.clone()).or_default().insert(intent.id.clone());
-            if std::mem::replace(&mut doubt.told, true) {
-                continue;
+            if !std::mem::replace(&mut doubt.told, true) {
+                tell(till, &payment);
             }
-            let (amount, since) = (intent.amount, intent.at);
-            let kind =
-                EventKind::PaymentInDoubt { intent: intent.id, sale: payment.sale, amount, since, why: payment.why };
-            let source = match till.0.registry.find::<Terminals>(&intent.terminal) {
-                Some(_) => Source::Device(DeviceId::new(Class::Terminal, intent.terminal)),
-                None => Source::Till,
-            };
-            till.0.bus.publish(source, kind);
+            shown.entry(intent.terminal.clone()).or_default().push(payment);
         }
+        alert(till, &shown);
         for name in till.0.registry.names(Class::Terminal) {
             if let Some(terminal) = till.0.registry.find::<Terminals>(&name) {
-                terminal.doubt(shown.remove(&name).unwrap_or_default());
+                let shown = shown.get(&name).into_iter().flatten();
+                terminal.doubt(shown.map(|payment| payment.intent.id.clone()).collect());
             }
         }
         next
     }
+}
+
+/// Tells a person about one.
+fn tell(till: &Tresen, payment: &OpenPayment) {
+    let OpenPayment { intent, sale, why } = payment.clone();
+    let source = match till.0.registry.find::<Terminals>(&intent.terminal) {
+        Some(_) => Source::Device(DeviceId::new(Class::Terminal, intent.terminal)),
+        None => Source::Till,
+    };
+    let (amount, since) = (intent.amount, intent.at);
+    till.0.bus.publish(source, EventKind::PaymentInDoubt { intent: intent.id, sale, amount, since, why });
+}
+
+/// Raises an alert for each terminal with payments in doubt, and clears those of the others.
+fn alert(till: &Tresen, doubtful: &BTreeMap<String, Vec<OpenPayment>>) {
+    let (alerts, now) = (&till.0.vitals.alerts, till.0.runtime.wall());
+    let mut concerned = Vec::new();
+    for (terminal, payments) in doubtful {
+        let Some(oldest) = payments.iter().min_by_key(|payment| payment.intent.at) else { continue };
+        let source = Source::Device(DeviceId::new(Class::Terminal, terminal));
+        let count = payments.len();
+        let count = if count == 1 { "1 payment is".to_owned() } else { format!("{count} payments are") };
+        let (id, at) = (&oldest.intent.id.0, oldest.intent.at);
+        let why = format!("{count} undecided, the oldest, {id}, since {at:.0}: {}", oldest.why);
+        alerts.set(&source, Alert::PaymentInDoubt, Some(why), now);
+        concerned.push(source);
+    }
+    alerts.keep(Alert::PaymentInDoubt, &concerned, now);
 }
 
 /// How often the till looks by itself; two lookups by an index.
