@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{tresen, until};
-use tresen::payment::{Intent, IntentId, Journal, Operation};
+use tresen::payment::{Intent, IntentId, Journal, Transaction};
 use tresen::{Amount, Clock, Receipt, SystemClock, Tresen};
 
 #[test]
@@ -22,7 +22,7 @@ fn what_is_overdue_is_said_with_the_next_step() {
         let till = Tresen::open(&file).await.expect("opens");
         till.printer("slips").expect("a route").submit_as("slip-1", &Receipt::new().text("Tea")).await.expect("queued");
         let (key, amount) = (IntentId("a-17".into()), Amount::eur(5_00));
-        let intent = Intent::new(key, "counter", Operation::Payment, amount, SystemClock.wall(), None);
+        let intent = Intent::new(key, "counter", Transaction::Payment, amount, SystemClock.wall(), None);
         till.store().intend(&intent).await.expect("journalled");
         till.close(Duration::from_secs(5)).await.expect("closes");
         drop(till);

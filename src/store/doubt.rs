@@ -8,7 +8,7 @@
 
 use rusqlite::{Connection, params};
 use tresen_hal::{Amount, Currency};
-use tresen_payment::{Intent, IntentId, Operation, Payment};
+use tresen_payment::{Intent, IntentId, Payment, Transaction};
 
 use super::failure::Failure;
 use super::{Origin, journal, json, time};
@@ -116,16 +116,16 @@ impl Attempt {
         Ok(journal::append(db, at, "tender", &self.sale, &body, &self.origin)?)
     }
 
-    fn operation(&self, db: &Connection) -> Result<Operation, Failure> {
+    fn operation(&self, db: &Connection) -> Result<Transaction, Failure> {
         Ok(match (self.operation.as_str(), &self.reference) {
-            ("payment", _) => Operation::Payment,
+            ("payment", _) => Transaction::Payment,
             ("reversal", Some(reversed)) => {
                 let paid = journal::find(db, reversed)?.and_then(|stored| stored.entry.outcome()?.into_charge());
                 let reference = paid.and_then(|charge| charge.reference);
                 let reference = reference.ok_or_else(|| Failure::row(format!("`{reversed}` names no charge")))?;
-                Operation::Reversal { reference }
+                Transaction::Reversal { reference }
             }
-            _ => Operation::Refund,
+            _ => Transaction::Refund,
         })
     }
 }
