@@ -26,6 +26,9 @@ pub struct Intent {
     pub at: Timestamp,
     /// The last transaction that the terminal had stored before this one, as evidence for recovery.
     pub last_before: Option<Reference>,
+    /// A backup of the journal was restored since: other transactions may have followed that it does not know of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
 }
 
 impl Intent {
@@ -38,7 +41,7 @@ impl Intent {
         at: Timestamp,
         last_before: Option<Reference>,
     ) -> Self {
-        Self { id, terminal: terminal.into(), operation, amount, at, last_before }
+        Self { id, terminal: terminal.into(), operation, amount, at, last_before, restored: false }
     }
 
     /// The amount was asked for, or is a part of it where parts are allowed. Nobody asks for a part of a refund or

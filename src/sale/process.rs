@@ -451,8 +451,10 @@ impl Sale {
         let begun = to_its_end(async move {
             let key = sale.begin(new).await?;
             let (store, id, intent) = (sale.store.clone(), sale.id().to_owned(), IntentId(key.clone()));
+            let running = store.run_attempt(&key);
             let attempt = tokio::spawn(async move {
                 let ended = call(key.clone()).await;
+                drop(running);
                 if let Err(error) = &ended
                     && error.effect() == Effect::None
                 {

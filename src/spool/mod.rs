@@ -25,6 +25,7 @@ use tresen_hal::{Error, Kind, Result, Retry};
 use tresen_printers::{Content, Proof};
 
 use crate::event::{Bus, EventKind, Source};
+use crate::health::Alerts;
 use crate::language::Language;
 use crate::manager::printer::PrinterDevice;
 use crate::manager::{after, lock};
@@ -134,6 +135,7 @@ impl std::fmt::Debug for PrintJob {
 pub(crate) struct Spool {
     store: Store,
     bus: Bus,
+    alerts: Arc<Alerts>,
     language: Language,
     routes: Arc<Routes>,
     desks: Desks,
@@ -205,7 +207,13 @@ impl Drop for Routes {
 
 impl Spool {
     /// Parks jobs interrupted by a crash, starts a worker per route, and reports jobs without a route.
-    pub(crate) async fn start(store: Store, bus: Bus, routes: Vec<Route>, language: Language) -> Result<Self> {
+    pub(crate) async fn start(
+        store: Store,
+        bus: Bus,
+        alerts: Arc<Alerts>,
+        routes: Vec<Route>,
+        language: Language,
+    ) -> Result<Self> {
         for job in store.park_interrupted_jobs().await? {
             let why = "the till stopped while it was printing".to_owned();
             bus.publish(Source::Till, EventKind::PrintUnknown { job, why });
@@ -213,6 +221,7 @@ impl Spool {
         let spool = Self {
             store,
             bus,
+            alerts,
             language,
             routes: Arc::new(Routes {
                 routes: Mutex::default(),

@@ -215,13 +215,7 @@ impl Journal for Store {
     fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
         Box::pin(async move {
             let terminal = terminal.to_owned();
-            self.read(move |db| {
-                let mut last = db.prepare_cached(&format!("SELECT {COLUMNS} {LAST}"))?;
-                let mut rows = last.query([terminal])?;
-                let stored = rows.next()?.map(stored).transpose()?;
-                Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
-            })
-            .await
+            self.read(move |db| last(db, &terminal)).await
         })
     }
 }
@@ -252,7 +246,13 @@ impl Drop for AskedBy<'_> {
     }
 }
 
-fn intend(db: &Connection, intent: &Intent, asked_by: Option<Origin>, at: &str, body: &str) -> Result<(), Failure> {
+pub(super) fn intend(
+    db: &Connection,
+    intent: &Intent,
+    asked_by: Option<Origin>,
+    at: &str,
+    body: &str,
+) -> Result<(), Failure> {
     let (operation, sign) = operation(&intent.operation);
     let original = match &intent.operation {
         Transaction::Reversal { reference } => original(db, &intent.terminal, reference)?,
@@ -287,6 +287,14 @@ fn intend(db: &Connection, intent: &Intent, asked_by: Option<Origin>, at: &str, 
         return Err(Error::new(Kind::Input, what).hint("each payment needs a key of its own").into());
     }
     Ok(append(db, at, "intent", &intent.id.0, body, &origin)?)
+}
+
+/// The reference of the terminal's last charge that stands.
+pub(super) fn last(db: &Connection, terminal: &str) -> Result<Option<Reference>, Failure> {
+    let mut last = db.prepare_cached(&format!("SELECT {COLUMNS} {LAST}"))?;
+    let mut rows = last.query([terminal])?;
+    let stored = rows.next()?.map(stored).transpose()?;
+    Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
 }
 
 /// The latest valid payment of a terminal with this receipt number.

@@ -7,6 +7,7 @@ use tresen_hal::{Error, Kind, Result};
 
 use jiff::Timestamp;
 
+use super::doubt::{Since, doubt_attempts};
 use super::failure::Failure;
 use super::{Hash, Origin, SaleView, Store, chain, journal, json, meta, time};
 use crate::sale::{Signing, Tender, Ticket, VatRow};
@@ -157,9 +158,10 @@ impl Store {
     }
 
     /// Assigns the lines of `range` after `common` to the new epoch `epoch`, and with them the numbers of the sales
-    /// they close; if that includes the end of the journal, it becomes the current epoch. A journal line says why.
+    /// they close; if that includes the end of the journal, it becomes the current epoch. A journal line says why. Card
+    /// payments whose end was on the other branch are in doubt.
     pub(crate) async fn rekey(&self, range: EpochRange, common: i64, epoch: i64, why: &str) -> Result<()> {
-        let (at, why) = (self.now(), why.to_owned());
+        let (at, why, opening) = (self.now(), why.to_owned(), self.0.opening.clone());
         let current = self.write(move |db| {
             let last = epochs(db)?
                 .into_iter()
@@ -183,6 +185,7 @@ impl Store {
             }
             let body = json(&serde_json::json!({ "epoch": epoch, "why": why, "after": common, "was": range.epoch }))?;
             journal::append(db, &at, "epoch", &epoch.to_string(), &body, &Origin::new())?;
+            doubt_attempts(db, &at, Since { opening: Some(&opening), line: common })?;
             Ok(chain::end(db)?.0)
         });
         self.0.epoch.store(current.await?, std::sync::atomic::Ordering::Relaxed);

@@ -14,7 +14,7 @@ use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
 use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, accounts, from_json, journal, json, returns, time};
+use super::{Origin, Store, accounts, doubt, from_json, journal, json, returns, time};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -206,11 +206,12 @@ impl Store {
         self.0.never_sent.lock().expect("no holder of this lock panics").insert(key.to_owned(), why.to_owned());
     }
 
-    /// Updates the card attempts of an open sale from the journal. An attempt missing from the journal was never sent
-    /// if it began in an earlier opening, or if that was recorded.
+    /// Updates the card attempts of an open sale from the journal, except those that are running. An attempt missing from
+    /// the journal was never sent if it began in an earlier opening, or if that was recorded.
     pub(crate) async fn follow_tenders(&self, id: &str) -> Result<SaleView> {
         let (id, at, opening) = (id.to_owned(), self.now(), self.0.opening.clone());
         let never_sent = self.0.never_sent.lock().expect("no holder of this lock panics").clone();
+        let running = self.running_attempts();
         let noted: Vec<String> = never_sent.keys().filter(|key| key.starts_with(&format!("{id}/"))).cloned().collect();
         let record = self.write(move |db| {
             let before = known(db, &id)?;
@@ -220,14 +221,15 @@ impl Store {
             let mut changed = false;
             for tender in &before.tenders {
                 let TenderKind::Card { .. } = tender.kind else { continue };
+                if tender.state == TenderState::Begun && running.contains(&tender.key) {
+                    continue;
+                }
                 let end = match journal::find(db, &tender.key)? {
                     Some(stored) => TenderEnd::of(stored.entry.outcome().as_ref(), tender.operation),
                     None if tender.state != TenderState::Begun => continue,
                     None => match never_sent.get(&tender.key) {
                         Some(why) => TenderEnd::refused(why),
-                        None if began_in(db, &tender.key)? != opening => {
-                            TenderEnd::refused("the till stopped before anything was sent")
-                        }
+                        None if began_in(db, &tender.key)? != opening => TenderEnd::refused(doubt::NEVER_SENT),
                         None => continue,
                     },
                 };

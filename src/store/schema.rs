@@ -22,6 +22,7 @@ const MIGRATIONS: [&[&str]; 1] = [&[
     super::reference::SCHEMA,
     super::accounts::SCHEMA,
     super::remembered::SCHEMA,
+    super::sheets::SCHEMA,
 ]];
 
 /// Payments, journal, print jobs, sales.

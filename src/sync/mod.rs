@@ -256,7 +256,7 @@ pub(crate) fn check_url(_url: &str, _ca: bool) -> Result<()> {
 #[cfg(not(feature = "postgres"))]
 fn without_postgres() -> Error {
     let error = Error::new(Kind::Config, "this program was built without the feature `postgres`");
-    error.hint("build it with `--features postgres`, or remove `[server]`")
+    error.hint("install the command with `cargo install tresen-cli --features postgres`, or remove `[server]`")
 }
 
 /// The error for what needs a server.
