@@ -90,15 +90,20 @@ async fn one_receipt_stands_for_one_intent(journal: &dyn Journal) {
     let entry = journal.find(&second).await.expect("read").expect("there");
     assert_eq!((entry.approved, entry.payment), (None, None), "nothing of it was written");
     conclude(journal, &charged("second", 31)).await.expect("another receipt");
+    // Another terminal with the same id counts by itself.
+    journal.intend(&intent("elsewhere", "terrace")).await.expect("a new intent");
+    conclude(journal, &charged("elsewhere", 30)).await.expect("another terminal's receipt");
+    let there = journal.holder("terrace", &reference(30)).await.expect("read").map(|id| id.0);
+    assert_eq!((there.as_deref(), holder(journal, 30).await.as_deref()), (Some("elsewhere"), Some("first")));
     // Without a trace number two receipts cannot be told apart, so neither holds anything.
     let nameless = Reference::new("zvt").with("receipt", "0032");
-    assert_eq!(journal.holder(&nameless).await.expect("read"), None);
+    assert_eq!(journal.holder("counter", &nameless).await.expect("read"), None);
     for id in ["nameless-1", "nameless-2"] {
         let mut charge = charge(id, 32);
         charge.reference = Some(nameless.clone());
         conclude(journal, &Payment::Charged(Box::new(charge))).await.expect("concluded");
     }
-    assert_eq!(journal.holder(&nameless).await.expect("read"), None);
+    assert_eq!(journal.holder("counter", &nameless).await.expect("read"), None);
     assert!(open(journal, "counter").await.is_empty());
 }
 
@@ -215,7 +220,7 @@ async fn open(journal: &dyn Journal, terminal: &str) -> Vec<String> {
 }
 
 async fn holder(journal: &dyn Journal, receipt: u16) -> Option<String> {
-    journal.holder(&reference(receipt)).await.expect("read").map(|id| id.0)
+    journal.holder("counter", &reference(receipt)).await.expect("read").map(|id| id.0)
 }
 
 /// The journal says no with [`Kind::Input`], and its words contain `part`.
