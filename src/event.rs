@@ -270,7 +270,8 @@ pub enum EventKind {
         /// The last line that both have.
         after: i64,
     },
-    /// The server was set back and lacks lines that this till has removed since.
+    /// The server was set back and lacks lines that this till has removed since: a newer backup of the server supplies
+    /// them, or a person [accepts the gap](crate::Tresen::accept_gap).
     ServerLacks {
         /// The last line that the server has.
         after: i64,

@@ -365,7 +365,9 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
 
     /// Which intent holds this reference: stands as charged under it, or is open and approved under
     /// it. `None` for a reference without a [key](Reference::key).
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>>;
+    /// References are compared among those of one terminal, by its logical name: two terminals may have one terminal id,
+    /// and then their numbers mean different transactions.
+    fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>>;
 
     /// What is known of one intent.
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>>;

@@ -25,6 +25,8 @@ pub enum Alert {
     /// [`tell_after`](crate::config::Till::tell_after). [`EventKind::PaymentInDoubt`] tells of each payment as it comes;
     /// no other event does.
     PaymentInDoubt,
+    /// The server was set back and lacks entries that this till has removed since: [`EventKind::ServerLacks`].
+    ServerLacks,
 }
 
 impl Alert {
@@ -33,6 +35,9 @@ impl Alert {
         match self {
             Self::DiskLow => "free some space on that disk",
             Self::ClockOff => "set the clock that is wrong",
+            Self::ServerLacks => {
+                "restore a newer backup of the server; if there is none, `tresen server accept-gap` goes on without them"
+            }
             Self::PaperOverdue => {
                 "look after the printers of the route; `tresen jobs` lists what waits, `tresen cancel` gives a job up"
             }
@@ -44,7 +49,7 @@ impl Alert {
 
     /// Whether another event tells when it comes up.
     fn is_told_by_item(self) -> bool {
-        matches!(self, Self::PaperOverdue | Self::PaymentInDoubt)
+        matches!(self, Self::PaperOverdue | Self::PaymentInDoubt | Self::ServerLacks)
     }
 }
 

@@ -74,6 +74,11 @@ fn look(till: &Tresen, health: &Health) {
         let off = outbox.clock.filter(|offset| offset.distance() >= limits.clock_off);
         let why = off.map(|offset| format!("the server: {}", clock::said(offset)));
         alerts.set(&Source::Till, Alert::ClockOff, why, now);
+        let lacks = outbox.status.lacks.map(|gap| {
+            let (after, before) = (gap.after, gap.before);
+            format!("the server lacks the journal entries after {after} and before {before}, which are removed here")
+        });
+        alerts.set(&Source::Till, Alert::ServerLacks, lacks, now);
     }
     // What could not be read is neither good nor bad.
     if store.error.is_some() {

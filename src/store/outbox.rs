@@ -9,8 +9,9 @@ use jiff::Timestamp;
 
 use super::doubt::{Since, doubt_attempts};
 use super::failure::Failure;
-use super::{Hash, Origin, SaleView, Store, chain, journal, json, meta, time};
+use super::{Hash, Origin, SaleView, Store, chain, from_json, journal, json, meta, time};
 use crate::sale::{Signing, Tender, Ticket, VatRow};
+use crate::sync::Gap;
 
 /// Epochs and where they begin. The lines of an epoch end where the next one begins.
 pub(super) const SCHEMA: &str = "
@@ -63,6 +64,8 @@ pub(crate) struct Outbox {
     pub(crate) oldest: i64,
     /// In order of their lines.
     pub(crate) epochs: Vec<EpochRange>,
+    /// The gap at the server that a person has accepted last.
+    pub(crate) gap: Option<Gap>,
 }
 
 impl Store {
@@ -88,7 +91,9 @@ impl Store {
         self.read(|db| {
             let end = meta::journal_end(db)?;
             let oldest = db.query_row("SELECT min(seq) FROM journal", [], |row| row.get::<_, Option<i64>>(0))?;
-            Ok(Outbox { acknowledged: acknowledged(db)?, end, oldest: oldest.unwrap_or(end + 1), epochs: epochs(db)? })
+            let (oldest, epochs) = (oldest.unwrap_or(end + 1), epochs(db)?);
+            let gap = meta::get(db, GAP)?.map(|gap| from_json(&gap)).transpose()?;
+            Ok(Outbox { acknowledged: acknowledged(db)?, end, oldest, epochs, gap })
         })
         .await
     }
@@ -192,6 +197,19 @@ impl Store {
         Ok(())
     }
 
+    /// Records that a person goes on without entries that the server lacks; a journal line tells it.
+    pub(crate) async fn accept_gap(&self, gap: Gap) -> Result<()> {
+        let (body, at) = (json(&gap)?, self.now());
+        self.write(move |db| {
+            if meta::get(db, GAP)?.as_ref() == Some(&body) {
+                return Ok(());
+            }
+            meta::set(db, GAP, &body)?;
+            Ok(journal::append(db, &at, "gap", &gap.epoch.to_string(), &body, &Origin::new())?)
+        })
+        .await
+    }
+
     /// Writes a journal line about the exchange with the server.
     pub(crate) async fn note(&self, kind: &'static str, key: &str, body: serde_json::Value) -> Result<()> {
         let (key, body, at) = (key.to_owned(), json(&body)?, self.now());
@@ -260,5 +278,7 @@ pub(super) fn whole(sale: &SaleView, why: Option<&str>) -> Result<String> {
     })
 }
 
+/// The property that holds the accepted gap.
+const GAP: &str = "gap";
 /// Bytes counted for the other fields of a line.
 const OVERHEAD: usize = 200;

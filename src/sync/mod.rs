@@ -13,6 +13,7 @@
 //! (`Builder::server`). [`sim::Server`] is one in memory, for tests.
 
 mod accounts;
+mod gap;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod reference;
@@ -43,6 +44,7 @@ use crate::manager::lock;
 use crate::store::Store;
 
 pub use accounts::Accounts;
+pub use gap::Gap;
 pub use reference::Refreshed;
 pub use upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 
@@ -100,6 +102,10 @@ pub struct SyncStatus {
     pub behind: i64,
     /// Tenders that were taken in local mode and did not fit the balance afterwards.
     pub unbooked: u32,
+    /// Entries that the server lacks, because it was set back, and that this till has removed since: a person decides
+    /// with [`Tresen::accept_gap`](crate::Tresen::accept_gap).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<Gap>,
 }
 
 /// The exchange with the server. Dropping it ends the task.
@@ -119,6 +125,8 @@ pub(crate) struct Heard {
     /// When it last acknowledged an entry.
     pub(crate) acknowledged_at: Option<Timestamp>,
     pub(crate) clock: Option<ClockOffset>,
+    /// What the server lacks and cannot get any more.
+    pub(crate) lacks: Option<Gap>,
 }
 
 /// Asks the task to refresh tables and balances; answered when that is done or the server cannot be reached.
@@ -153,6 +161,7 @@ impl Exchange {
             waiting: Vec::new(),
             closing: closing.subscribe(),
             told: Default::default(),
+            gap: None,
         };
         let task = Mutex::new(Some(tokio::spawn(task.run())));
         Ok(Self { upstream, state, heard, account_limit: settings.account_limit, wishes, closing, task })

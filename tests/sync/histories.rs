@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::time::Instant;
+use tresen::health::Alert;
 use tresen::sync::SyncState;
 use tresen::sync::sim::Server;
 use tresen::{EventKind, Tresen};
@@ -202,4 +203,30 @@ async fn what_the_server_does_not_have_is_not_removed() {
     let third = sell(&till, 300).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(tickets(&server.entries(till.store().till())).contains(&third.as_str()), "the exchange goes on");
+
+    // A person is told what to do, and until then nothing counts as acknowledged beyond the gap.
+    let gap = till.sync().await.expect("read").lacks.expect("known");
+    let alerts = till.health().await.alerts;
+    assert_eq!(alerts.iter().filter(|alert| alert.alert == Alert::ServerLacks).count(), 1, "{alerts:?}");
+    assert!(till.sync().await.expect("read").acknowledged == gap.after && gap.after + 1 < gap.before);
+    assert_eq!(till.store().prune(ever).await.expect("pruned").sales, 0);
+    assert_eq!(till.accept_gap().await.expect("there is one"), gap);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let status = till.sync().await.expect("read");
+    assert_eq!((status.behind, status.lacks), (0, None), "{status:?}");
+    assert!(till.health().await.alerts.iter().all(|alert| alert.alert != Alert::ServerLacks));
+    let there = server.entries(till.store().till());
+    assert_eq!(there.iter().filter(|entry| entry.kind == "gap").count(), 1, "the server knows of it, once");
+    assert_eq!(till.store().prune(ever).await.expect("pruned").sales, 1, "the exchange is not stuck");
+    till.accept_gap().await.expect_err("nothing lacks any more");
+
+    // It goes on after a restart, and the same entries are not sent again.
+    quit(till).await;
+    let till = open(dir.path(), &server).await;
+    let fourth = sell(&till, 400).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(till.sync().await.expect("read").behind, 0);
+    let there = server.entries(till.store().till());
+    assert_eq!(tickets(&there).iter().filter(|id| **id == fourth || **id == third).count(), 2, "each once");
+    assert_eq!(till.store().epoch(), 1);
 }
