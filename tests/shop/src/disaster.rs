@@ -13,8 +13,9 @@ use crate::checkout::AT_ONCE;
 use crate::counter::Counter;
 use crate::dice::Dice;
 use crate::invariants::rolls::kitchen_key;
+use crate::mortal::Mortal;
 use crate::notebook::{Notebook, SaleNote};
-use crate::world::{Mortal, NAMES, World};
+use crate::world::{NAMES, World};
 
 /// How a backup is put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,6 +26,7 @@ pub mod disaster;
 pub mod handheld;
 pub mod invariants;
 pub mod manager;
+pub mod mortal;
 pub mod notebook;
 pub mod offers;
 pub mod place;

@@ -11,10 +11,11 @@ use tresen::scanners::{Scanner, serial};
 use tresen::{Drivers, Error, Kind, Plan, Printers, Protocol, Result, Scanners, Terminals, Tresen};
 
 use crate::checkout::receipt;
+use crate::mortal::Mortal;
 use crate::place::Place;
 use crate::server::Distant;
 use crate::setup::{Setup, configure};
-use crate::world::{Mortal, World};
+use crate::world::World;
 
 /// Opens the till on its file and its database, as a program does when it starts.
 ///

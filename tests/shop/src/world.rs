@@ -1,19 +1,16 @@
 //! What outlives the till: the devices, the disk, the people's notebook; and the moment at which the till dies.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
-use tresen::hal::runtime::{SimulatedRuntime, Work, Worker};
+use tresen::Amount;
 use tresen::payment::zvt;
 use tresen::printers::{self, escpos};
 use tresen::scanners::serial;
 use tresen::sync::sim::Server;
-use tresen::{Amount, Clock, Result, Runtime};
 
 use crate::customers::Customers;
 use crate::dice::Dice;
@@ -293,7 +290,8 @@ impl World {
         }
     }
 
-    fn called(&self) {
+    /// The till asks for the time, an id or a random number.
+    pub fn called(&self) {
         if burns(&mut self.death().calls) {
             self.kill();
         }
@@ -376,53 +374,6 @@ fn burns(left: &mut Option<u64>) -> bool {
     }
 }
 
-/// A simulated runtime under which the till may die at any call. Its time goes on from one life to the next.
-pub struct Mortal {
-    inner: SimulatedRuntime,
-    world: Arc<World>,
-}
-
-impl Mortal {
-    /// For a life that begins now; its ids and random numbers come from `seed`.
-    pub fn new(seed: u64, world: &Arc<World>) -> Arc<Self> {
-        let wall: Timestamp = OPENED.parse().expect("a time");
-        Arc::new(Self { inner: SimulatedRuntime::new(seed, wall + world.story.time()), world: world.clone() })
-    }
-}
-
-impl Clock for Mortal {
-    fn now(&self) -> Instant {
-        self.inner.now()
-    }
-    fn wall(&self) -> Timestamp {
-        self.world.called();
-        self.inner.wall()
-    }
-}
-
-impl fmt::Debug for Mortal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl Runtime for Mortal {
-    fn random(&self) -> u64 {
-        self.world.called();
-        self.inner.random()
-    }
-    fn new_id(&self) -> String {
-        self.world.called();
-        self.inner.new_id()
-    }
-    fn offload(&self, work: Work) {
-        self.inner.offload(work);
-    }
-    fn worker(&self, name: &str) -> Result<Worker> {
-        self.inner.worker(name)
-    }
-}
-
 /// Where `fsync` costs nothing, if there is such a place: a kill of the till loses no write either way.
 fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
@@ -437,5 +388,3 @@ pub const TERMINALS: [&str; 3] = ["counter", "bar", "terrace"];
 pub const LEASE: Duration = Duration::from_secs(60);
 /// Every fifth handheld has a printer of its own.
 const EVERY_FIFTH: usize = 5;
-/// When the shop opens.
-const OPENED: &str = "2026-03-02T07:00:00Z";

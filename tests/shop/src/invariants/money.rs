@@ -182,6 +182,10 @@ fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
     for (at, place) in counter.world.terminals.iter().enumerate() {
         let mut unclaimed: Vec<_> =
             books.ledgers.unclaimed[at].iter().map(|i| &books.ledgers.entries[at][*i]).collect();
+        // What was lost takes no open payment from what is not.
+        let notebook = counter.world.notebook();
+        unclaimed.retain(|t| !notebook.orphans.contains(&(at, t.receipt)));
+        drop(notebook);
         if unclaimed.is_empty() {
             continue;
         }
@@ -193,9 +197,6 @@ fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
             // The smallest open payment that it may be.
             let found = open.iter().enumerate().filter(|(_, p)| may_be(p, transaction));
             let Some((found, _)) = found.min_by_key(|(_, p)| p.entry.intent.amount.minor()) else {
-                if counter.world.notebook().orphans.contains(&(at, transaction.receipt)) {
-                    continue;
-                }
                 let same = |p: &&StoredPayment| {
                     p.entry.intent.amount == transaction.amount && p.entry.intent.terminal == place.name()
                 };
