@@ -32,6 +32,10 @@ fn a_payment_is_taken_back_money_is_given_back_and_the_day_is_closed() {
     assert!(said.out.contains("not reversed"), "{said:?}");
     let said = run(&["--json", "refund", &sim.address, "5.00"]).well();
     assert!(said.json()["charged"].is_object(), "{said:?}");
+    let said = run(&["totals", &sim.address]).well();
+    assert!(said.out.contains("girocard: ") && said.out.contains("total "), "{said:?}");
+    assert!(run(&["diagnosis", &sim.address]).well().out.contains("the diagnosis is done"));
+    assert!(run(&["initialise", &sim.address]).well().out.contains("the terminal is initialised"));
     let said = run(&["end-of-day", &sim.address]).well();
     assert!(said.out.contains("the day is closed"), "{said:?}");
     sim.quit();
@@ -59,6 +63,8 @@ fn a_terminal_that_speaks_opi_pays_and_prints_over_its_own_channel() {
     sim.type_in("decline");
     while sim.line()["fault"] != "decline" {}
     assert_eq!(run(&["pay", &address, "1.00"]).code, Some(3));
+    let said = run(&["totals", &address]);
+    assert!(said.code == Some(1) && said.err.contains("cannot tell its turnover"), "{said:?}");
     assert!(run(&["end-of-day", &address]).well().out.contains("the day is closed"));
     sim.quit();
 }

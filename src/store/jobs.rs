@@ -3,6 +3,8 @@
 //! Every mark names the state and the attempt it follows (compare and set): a mark that comes too late, after a
 //! person's decision or another attempt, changes nothing and reports that.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use tresen_printers::{Content, Proof};
 
 use super::failure::Failure;
 use super::listing::{Listed, Query};
+use super::threads::Queued;
 use super::{Origin, Store, from_json, json, sheets, time};
 use crate::spool::Jobs;
 
@@ -173,6 +176,11 @@ impl Store {
     pub(crate) async fn queue(&self, job: NewJob) -> Result<()> {
         let at = self.now();
         self.write(move |db| queue(db, &job, &at)).await
+    }
+
+    /// The routes that get print jobs from now on.
+    pub(crate) fn queued_jobs(&self) -> Result<Arc<Queued>> {
+        Ok(self.writer()?.queued())
     }
 
     /// Queues a single copy of a job.

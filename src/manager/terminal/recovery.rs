@@ -6,6 +6,7 @@ use std::time::Duration;
 use tresen_hal::{BoxFuture, Driver, Error, Kind, Result};
 use tresen_payment::{Decision, Entry, IntentId, Journal, Notice, Payment, Settled};
 
+use super::running::in_doubt;
 use super::{Open, SharedTerminal, Terminals};
 use crate::event::EventKind;
 use crate::manager::device::Device;
@@ -30,6 +31,21 @@ impl Device<Terminals> {
         })?;
         self.shared.settled(&settled);
         Ok(settled)
+    }
+
+    /// Whether recovery looks after this payment.
+    pub(crate) fn knows_open(&self, intent: &IntentId) -> bool {
+        lock(&self.shared.state).unsettled.iter().any(|(of, _)| of.as_ref().is_none_or(|of| of == intent))
+    }
+
+    /// Has the terminal asked about its open payments on a new connection, once it is idle, and again until they are
+    /// decided.
+    pub(crate) async fn ask_again(&self) {
+        let terms = Terms::normal("a recovery", Self::TRANSACTION);
+        let reopened = self.owned.call(terms, |_| Box::pin(std::future::ready(((), After::Reopen(in_doubt())))));
+        if reopened.await.is_err() {
+            tracing::debug!(terminal = self.owned.name(), "it is asked about open payments when it is connected again");
+        }
     }
 
     /// Settles an open payment by hand; the journal records who decided what, and why. This needs no terminal, and is

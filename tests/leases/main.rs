@@ -1,6 +1,8 @@
 //! Leases of terminals, scanners and sales: real drivers on simulators over links in memory, on a virtual clock.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod places;
 
 use std::collections::BTreeMap;
 use std::path::Path;
