@@ -270,7 +270,8 @@ pub enum EventKind {
         /// The last line that both have.
         after: i64,
     },
-    /// The server was set back and lacks lines that this till has removed since.
+    /// The server was set back and lacks lines that this till has removed since: a newer backup of the server supplies
+    /// them, or a person [accepts the gap](crate::Tresen::accept_gap).
     ServerLacks {
         /// The last line that the server has.
         after: i64,
@@ -296,14 +297,15 @@ pub enum EventKind {
         /// Why.
         why: String,
     },
-    /// A condition that a person should know of has come up; reported once, until it is cleared.
+    /// A condition that a person should know of has come up; reported once, until it is cleared. Of overdue paper and of
+    /// payments in doubt [`EventKind::PaperOverdue`] and [`EventKind::PaymentInDoubt`] tell instead, one by one.
     AlertRaised {
         /// Which one.
         alert: Alert,
         /// The reason.
         why: String,
     },
-    /// The condition is gone.
+    /// The condition is gone, for all jobs of the route, or all payments of the terminal, that it concerned.
     AlertCleared {
         /// Which one.
         alert: Alert,

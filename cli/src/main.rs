@@ -83,8 +83,7 @@ enum Command {
     Replay(commands::replay::Args),
     #[command(subcommand)]
     Sim(commands::sim::Args),
-    #[cfg(feature = "postgres")]
-    #[command(subcommand)]
+    #[cfg_attr(feature = "postgres", command(subcommand))]
     Server(commands::server::Args),
     CheckConfig(commands::check_config::Args),
     SupportBundle(commands::support_bundle::Args),
@@ -150,7 +149,6 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Record(args) => commands::record::run(args, out).await?,
         Command::Replay(args) => commands::replay::run(args, out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
-        #[cfg(feature = "postgres")]
         Command::Server(args) => commands::server::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),
         Command::SupportBundle(args) => commands::support_bundle::run(args, out).await?,

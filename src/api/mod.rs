@@ -271,6 +271,7 @@ const ROWS: &[Row] = &[
     Row::of::<listing::Payments>(),
     Row::of::<listing::Journal>(),
     Row::of::<server::Sync>(),
+    Row::of::<server::AcceptGap>(),
     Row::of::<server::RefreshReference>(),
     Row::of::<server::Reference>(),
     Row::of::<server::FindReference>(),

@@ -266,6 +266,7 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<listing::Journal>(page, listing::Journal::default().of(till.store()).await.expect("listed"));
 
     seen.both::<server::Sync>(json!({}), till.sync().await.expect("read"));
+    seen.both::<server::AcceptGap>(json!({}), of(json!({ "epoch": 1, "after": 17, "before": 40 })));
     let local = json!({ "state": { "local": { "since": at, "why": "refused" } }, "tables": [] });
     seen.both::<server::RefreshReference>(json!({}), of(local));
     let row = json!({ "id": "17", "body": { "price": 380 } });

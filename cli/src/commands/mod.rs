@@ -33,7 +33,7 @@ pub(crate) mod restore;
 pub(crate) mod reverse;
 mod running;
 pub(crate) mod scan;
-#[cfg(feature = "postgres")]
+#[cfg_attr(not(feature = "postgres"), path = "server/missing.rs")]
 pub(crate) mod server;
 pub(crate) mod settle;
 pub(crate) mod sim;

@@ -157,7 +157,7 @@ impl Device<Terminals> {
 }
 
 /// Why the link is reopened after a transaction with an unknown outcome.
-fn in_doubt() -> Error {
+pub(super) fn in_doubt() -> Error {
     Error::new(
         Kind::Closed,
         "the end of a transaction was not received; the terminal is asked again on a new connection",
