@@ -3,6 +3,7 @@
 mod commands;
 mod demo;
 mod devices;
+mod interrupts;
 mod out;
 
 use std::io::IsTerminal;
