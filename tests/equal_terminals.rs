@@ -92,8 +92,9 @@ async fn two_equal_opi_terminals_are_told_apart_by_their_names() {
                 t.misbehave(opi::sim::Misbehaviour::Decline);
             }
         });
-        let lost = format!("lost-{n}");
-        let (lost, heard) = tokio::join!(pay(&till, NAMES[n], &lost), pay(&till, NAMES[1 - n], &format!("heard-{n}")));
+        let keys = ["lost", "heard"].map(|word| format!("{word}-{n}"));
+        let lost = pay(&till, NAMES[n], &keys[0]);
+        let (lost, heard) = tokio::join!(biased; lost, pay(&till, NAMES[1 - n], &keys[1]));
         assert!(matches!(heard, Payment::Charged(_)), "{heard:?}");
         match lost {
             Payment::Charged(_) => assert!(approved),
