@@ -276,6 +276,8 @@ const ROWS: &[Row] = &[
     Row::of::<server::Reference>(),
     Row::of::<server::FindReference>(),
     Row::of::<server::Unbooked>(),
+    Row::of::<server::AccountsInDoubt>(),
+    Row::of::<server::SettleAccount>(),
 ];
 
 #[cfg(test)]

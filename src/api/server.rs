@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
+use tresen_payment::Decision;
 
 use super::Command;
 use crate::store::{ReferencePage, ReferenceRow, StoredBooking};
@@ -102,5 +103,38 @@ impl Command for Unbooked {
 
     async fn run(self, till: &Tresen) -> Result<Vec<StoredBooking>> {
         till.unbooked().await
+    }
+}
+
+/// Tenders on customers' accounts that are in doubt: [`Tresen::accounts_in_doubt`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountsInDoubt {}
+
+impl Command for AccountsInDoubt {
+    const NAME: &'static str = "till.accounts-in-doubt";
+    type Reply = Vec<StoredBooking>;
+
+    async fn run(self, till: &Tresen) -> Result<Vec<StoredBooking>> {
+        till.accounts_in_doubt().await
+    }
+}
+
+/// Settles a tender on a customer's account by hand: [`Tresen::settle_account`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettleAccount {
+    /// The tender's key.
+    pub key: String,
+    /// Whether it was taken, who decided it, and the reason.
+    pub decision: Decision,
+}
+
+impl Command for SettleAccount {
+    const NAME: &'static str = "till.settle-account";
+    type Reply = StoredBooking;
+
+    async fn run(self, till: &Tresen) -> Result<StoredBooking> {
+        till.settle_account(&self.key, self.decision).await
     }
 }

@@ -275,10 +275,13 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<server::Reference>(json!({ "table": "articles", "after": "16", "limit": 1 }), of(page));
     seen.both::<server::FindReference>(json!({ "table": "articles", "id": "17" }), of(row));
     let unbooked = json!({
-        "key": "s/1", "sale": "s", "account": "4711", "amount": "5.00 EUR", "state": "unbooked", "reserved": false,
+        "key": "s/1", "server_key": "s/1/o", "sale": "s", "account": "4711", "amount": "5.00 EUR", "state": "unbooked", "reserved": false,
         "why": "the balance is 1.00 EUR", "at": at,
     });
     seen.both::<server::Unbooked>(json!({}), of(json!([unbooked])));
+    seen.both::<server::AccountsInDoubt>(json!({}), of(json!([unbooked])));
+    let decision = json!({ "charged": "5.00 EUR", "reference": null, "by": "Anna", "reason": "the statement" });
+    seen.both::<server::SettleAccount>(json!({ "key": "s/1", "decision": decision }), of(unbooked));
 
     let mut known: Vec<_> = commands().collect();
     known.sort_unstable();

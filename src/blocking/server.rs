@@ -1,6 +1,7 @@
 //! The till's server.
 
 use tresen_hal::Result;
+use tresen_payment::Decision;
 
 use super::Tresen;
 use crate::api::server as api;
@@ -67,5 +68,21 @@ impl Tresen {
     /// As [`crate::Tresen::unbooked`].
     pub fn unbooked(&self) -> Result<Vec<StoredBooking>> {
         self.ask(api::Unbooked {})
+    }
+
+    /// Tenders on customers' accounts that are in doubt.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::accounts_in_doubt`].
+    pub fn accounts_in_doubt(&self) -> Result<Vec<StoredBooking>> {
+        self.ask(api::AccountsInDoubt {})
+    }
+
+    /// Settles a tender on a customer's account that is in doubt by hand.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::settle_account`].
+    pub fn settle_account(&self, key: &str, decision: Decision) -> Result<StoredBooking> {
+        self.wait(self.inner().settle_account(key, decision))
     }
 }

@@ -3,7 +3,7 @@
 //! | state | meaning | next |
 //! |---|---|---|
 //! | `asked` | a reservation is being asked for | `held`, `refused`, `doubt` |
-//! | `doubt` | it may exist at the server | `held` or `refused`, once the server has been asked by key |
+//! | `doubt` | it may exist at the server | `held` or `refused`, once the server has been asked by key; `held` or `release`, if a person decides |
 //! | `held` | the tender is taken: reserved at the server, or owed locally | `book` when the sale closes, `release` |
 //! | `book`, `release` | to be told to the server | `booked` or `unbooked`, `released` |
 //!
@@ -22,9 +22,11 @@ use crate::sync::{Balance, Booking};
 
 /// Bookings and balances.
 pub(super) const SCHEMA: &str = "
-    -- Tenders on customers' accounts; the key is the tender's.
+    -- Tenders on customers' accounts; the key is the tender's. At the server it has another one, which no till that is
+    -- restored from a backup uses again.
     CREATE TABLE bookings (
         key           TEXT PRIMARY KEY,
+        server_key    TEXT NOT NULL,
         sale          TEXT NOT NULL REFERENCES sales (id) ON DELETE CASCADE,
         account       TEXT NOT NULL,
         minor         INTEGER NOT NULL,
@@ -56,6 +58,8 @@ pub(super) const SCHEMA: &str = "
 pub struct StoredBooking {
     /// Its key, that of the tender.
     pub key: String,
+    /// Its key at the server: that of the tender, and the opening of the database in which the tender began.
+    pub server_key: String,
     /// The sale.
     pub sale: String,
     /// The account.
@@ -98,7 +102,7 @@ pub enum BookingState {
 }
 
 impl BookingState {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Asked => "asked",
             Self::Doubt => "doubt",
@@ -116,8 +120,8 @@ impl BookingState {
 impl StoredBooking {
     /// As the server is asked for it.
     pub(crate) fn request(&self, till: &str) -> Booking {
-        let Self { key, account, amount, .. } = self;
-        Booking { till: till.to_owned(), key: key.clone(), account: account.clone(), amount: *amount }
+        let Self { server_key, account, amount, .. } = self;
+        Booking { till: till.to_owned(), key: server_key.clone(), account: account.clone(), amount: *amount }
     }
 }
 
@@ -269,8 +273,15 @@ impl Store {
     }
 }
 
-/// Writes the booking of a tender that begins, or the release of the one that it reverses.
-pub(super) fn begin(db: &Connection, sale: &str, key: &str, new: &NewTender, at: &str) -> Result<(), Failure> {
+/// Writes the booking of a tender that begins in this opening, or the release of the one that it reverses.
+pub(super) fn begin(
+    db: &Connection,
+    sale: &str,
+    key: &str,
+    new: &NewTender,
+    opening: &str,
+    at: &str,
+) -> Result<(), Failure> {
     let TenderKind::Account { account } = &new.kind else { return Ok(()) };
     if new.operation == TenderOperation::Reversal {
         let Some(original) = &new.reference else { return Ok(()) };
@@ -282,9 +293,18 @@ pub(super) fn begin(db: &Connection, sale: &str, key: &str, new: &NewTender, at:
     }
     let state = if new.taken { BookingState::Held } else { BookingState::Asked };
     db.execute(
-        "INSERT INTO bookings (key, sale, account, minor, currency, state, at, changed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
-        params![key, sale, account, new.asked.minor(), new.asked.currency().code(), state.word(), at],
+        "INSERT INTO bookings (key, sale, account, minor, currency, state, at, changed_at, server_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
+        params![
+            key,
+            sale,
+            account,
+            new.asked.minor(),
+            new.asked.currency().code(),
+            state.word(),
+            at,
+            format!("{key}/{opening}")
+        ],
     )?;
     Ok(())
 }
@@ -296,7 +316,13 @@ pub(super) fn book_sale(db: &Connection, sale: &str, at: &str) -> rusqlite::Resu
 }
 
 /// Moves a booking to `state`, its tender to the state that belongs to it, and writes a journal line.
-fn end(db: &Connection, key: &str, state: BookingState, why: Option<&str>, at: &str) -> Result<SaleView, Failure> {
+pub(super) fn end(
+    db: &Connection,
+    key: &str,
+    state: BookingState,
+    why: Option<&str>,
+    at: &str,
+) -> Result<SaleView, Failure> {
     db.execute(
         "UPDATE bookings SET state = ?2, why = ?3, changed_at = ?4 WHERE key = ?1",
         params![key, state.word(), why, at],
@@ -309,16 +335,28 @@ fn end(db: &Connection, key: &str, state: BookingState, why: Option<&str>, at: &
         _ => None,
     };
     if let Some((word, taken)) = tender {
-        db.execute(
-            "UPDATE tenders SET state = ?2, taken = ?3, why = ?4, changed_at = ?5 WHERE key = ?1",
-            params![key, word, taken, why, at],
-        )?;
-        db.execute("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&booking.sale, at])?;
+        end_tender(db, &booking, word, taken, why, at)?;
     }
     let origin = "SELECT station, source, operator FROM tenders WHERE key = ?1";
     let origin = db.prepare_cached(origin)?.query_row([key], |row| Origin::read(row, 0)).optional()?;
     journal::append(db, at, "account", &booking.sale, &json(&booking)?, &origin.unwrap_or_default())?;
     known(db, &booking.sale)
+}
+
+/// Moves the tender of a booking to the state `word`.
+pub(super) fn end_tender(
+    db: &Connection,
+    booking: &StoredBooking,
+    word: &str,
+    taken: i64,
+    why: Option<&str>,
+    at: &str,
+) -> rusqlite::Result<()> {
+    db.execute(
+        "UPDATE tenders SET state = ?2, taken = ?3, why = ?4, changed_at = ?5 WHERE key = ?1",
+        params![booking.key, word, taken, why, at],
+    )?;
+    db.execute("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&booking.sale, at]).map(drop)
 }
 
 /// The balance last seen, if the tender fits; otherwise why not.
@@ -376,10 +414,13 @@ fn seen(db: &Connection, account: &str) -> Result<Option<(Amount, Timestamp)>, F
 }
 
 fn find(db: &Connection, key: &str) -> Result<StoredBooking, Failure> {
+    known_booking(db, key)?.ok_or_else(|| Failure::row(format!("there is no booking `{key}`")))
+}
+
+pub(super) fn known_booking(db: &Connection, key: &str) -> Result<Option<StoredBooking>, Failure> {
     let mut find = db.prepare_cached(&format!("SELECT {COLUMNS} FROM bookings WHERE key = ?1"))?;
     let mut rows = find.query([key])?;
-    let row = rows.next()?.ok_or_else(|| Failure::row(format!("there is no booking `{key}`")))?;
-    booking(row)
+    rows.next()?.map(booking).transpose()
 }
 
 fn booking(row: &Row<'_>) -> Result<StoredBooking, Failure> {
@@ -392,6 +433,7 @@ fn booking(row: &Row<'_>) -> Result<StoredBooking, Failure> {
         reserved: row.get(6)?,
         why: row.get(7)?,
         at: time(&row.get::<_, String>(8)?)?,
+        server_key: row.get(9)?,
     })
 }
 
@@ -401,4 +443,4 @@ fn amount(row: &Row<'_>, at: usize) -> Result<Amount, Failure> {
     Ok(Amount::new(row.get(at)?, currency))
 }
 
-const COLUMNS: &str = "key, sale, account, minor, currency, state, reserved, why, at";
+const COLUMNS: &str = "key, sale, account, minor, currency, state, reserved, why, at, server_key";

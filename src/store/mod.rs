@@ -7,6 +7,7 @@
 //!
 //! Only one process at a time writes: see [`Store::open`]. Tools read with [`Store::open_read_only`].
 
+mod account_doubt;
 pub(crate) mod accounts;
 mod backup;
 mod chain;

@@ -189,7 +189,7 @@ impl Store {
                     origin.operator
                 ],
             )?;
-            accounts::begin(db, &id, &key, &new, &at)?;
+            accounts::begin(db, &id, &key, &new, &opening, &at)?;
             let record = known(db, &id)?;
             if new.taken {
                 let body = json(&record.tenders.last())?;

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
 use super::no_server;
-use crate::store::Store;
 use crate::tresen::Tresen;
 
 /// Entries that the server lacks and this till no longer has: those between the two.
@@ -40,18 +39,4 @@ impl Tresen {
         self.store().accept_gap(gap).await?;
         Ok(gap)
     }
-}
-
-/// The line after which to continue in spite of an accepted gap.
-pub(super) async fn continue_after(
-    store: &Store,
-    oldest: i64,
-    acknowledged: i64,
-    has: impl AsyncFnOnce(i64) -> Result<bool>,
-) -> Result<i64> {
-    let last = acknowledged.max(oldest - 1);
-    // It may have been set back to the same place once more: then everything left goes up again.
-    let sent = if last < oldest || has(last).await? { last } else { oldest - 1 };
-    store.acknowledge(sent).await?;
-    Ok(sent)
 }

@@ -162,6 +162,7 @@ impl Exchange {
             closing: closing.subscribe(),
             told: Default::default(),
             gap: None,
+            sent: 0,
         };
         let task = Mutex::new(Some(tokio::spawn(task.run())));
         Ok(Self { upstream, state, heard, account_limit: settings.account_limit, wishes, closing, task })

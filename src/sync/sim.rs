@@ -37,6 +37,7 @@ struct State {
     away: bool,
     faults: VecDeque<Fault>,
     calls: u64,
+    received: u64,
     data: Data,
 }
 
@@ -48,6 +49,8 @@ pub struct Data {
     tables: BTreeMap<String, (i64, BTreeMap<String, Value>)>,
     accounts: BTreeMap<String, Amount>,
     bookings: BTreeMap<(String, String), (Booking, Hold)>,
+    /// Bookings under keys that stand for others.
+    disputed: Vec<Booking>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -83,6 +86,11 @@ impl Server {
     /// The number of calls so far.
     pub fn calls(&self) -> u64 {
         self.state().calls
+    }
+
+    /// The number of journal entries that were sent to it so far, those that it had already included.
+    pub fn received(&self) -> u64 {
+        self.state().received
     }
 
     /// A backup of everything it has.
@@ -140,7 +148,8 @@ impl Server {
     pub fn unbooked(&self) -> Vec<String> {
         let state = self.state();
         let unbooked = state.data.bookings.iter().filter(|(_, (_, hold))| *hold == Hold::Unbooked);
-        unbooked.map(|((_, key), _)| key.clone()).collect()
+        let disputed = state.data.disputed.iter().map(|booking| booking.key.clone());
+        unbooked.map(|((_, key), _)| key.clone()).chain(disputed).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -180,6 +189,12 @@ impl Server {
 }
 
 impl Data {
+    /// The last entry of a till: its sequence number.
+    pub fn last(&self, till: &str) -> Option<i64> {
+        let epochs = self.epochs.iter().filter(|((of, _), _)| of == till);
+        epochs.filter_map(|(_, epoch)| epoch.entries.keys().last()).max().copied()
+    }
+
     fn epoch(&mut self, till: &str, epoch: i64, first: i64) -> &mut Epoch {
         let new = || Epoch { first, entries: BTreeMap::new() };
         self.epochs.entry((till.to_owned(), epoch)).or_insert_with(new)
@@ -215,6 +230,7 @@ impl Data {
     fn reserve(&mut self, booking: &Booking) -> Reserved {
         let key = (booking.till.clone(), booking.key.clone());
         let refused = match (self.bookings.get(&key), self.available(&booking.account)) {
+            (Some((other, _)), _) if other != booking => Some(ANOTHER.to_owned()),
             (Some((_, Hold::Released)), _) => Some("it was released before".to_owned()),
             (Some(_), _) => None,
             (None, None) => Some(format!("there is no account `{}`", booking.account)),
@@ -231,6 +247,12 @@ impl Data {
 
     fn book(&mut self, booking: &Booking) -> Booked {
         let key = (booking.till.clone(), booking.key.clone());
+        if self.bookings.get(&key).is_some_and(|(other, _)| other != booking) {
+            if !self.disputed.contains(booking) {
+                self.disputed.push(booking.clone());
+            }
+            return Booked::Unbooked { why: ANOTHER.to_owned() };
+        }
         let hold = self.bookings.get(&key).map(|(_, hold)| *hold);
         let why = match (hold, self.available(&booking.account)) {
             (Some(Hold::Booked), _) => return Booked::Booked,
@@ -277,7 +299,10 @@ impl Upstream for Server {
     }
 
     fn push<'a>(&'a self, till: &'a str, entries: &'a [OutboxEntry]) -> BoxFuture<'a, Result<Pushed>> {
-        self.call(move |data| Ok(data.push(till, entries)))
+        Box::pin(async move {
+            self.state().received += entries.len() as u64;
+            self.call(move |data| Ok(data.push(till, entries))).await
+        })
     }
 
     fn reference<'a>(&'a self, table: &'a str, known: Option<i64>) -> BoxFuture<'a, Result<Option<Table>>> {
@@ -308,8 +333,8 @@ impl Upstream for Server {
     fn decide<'a>(&'a self, booking: &'a Booking) -> BoxFuture<'a, Result<bool>> {
         self.call(move |data| {
             let key = (booking.till.clone(), booking.key.clone());
-            let (_, hold) = data.bookings.entry(key).or_insert_with(|| (booking.clone(), Hold::Released));
-            Ok(*hold != Hold::Released)
+            let (known, hold) = data.bookings.entry(key).or_insert_with(|| (booking.clone(), Hold::Released));
+            Ok(known == booking && *hold != Hold::Released)
         })
     }
 
@@ -320,11 +345,14 @@ impl Upstream for Server {
     fn release<'a>(&'a self, booking: &'a Booking) -> BoxFuture<'a, Result<()>> {
         self.call(move |data| {
             let key = (booking.till.clone(), booking.key.clone());
-            let (_, hold) = data.bookings.entry(key).or_insert_with(|| (booking.clone(), Hold::Released));
-            if *hold != Hold::Booked {
+            let (known, hold) = data.bookings.entry(key).or_insert_with(|| (booking.clone(), Hold::Released));
+            if known == booking && *hold != Hold::Booked {
                 *hold = Hold::Released;
             }
             Ok(())
         })
     }
 }
+
+/// Why a booking is refused whose key was used for another account or amount.
+const ANOTHER: &str = "its key stands for another booking";

@@ -38,6 +38,8 @@ pub(super) struct Task {
     pub(super) told: BTreeSet<(i64, i64)>,
     /// The gap at the server that a person has accepted.
     pub(super) gap: Option<Gap>,
+    /// The last line that the server has stored in this run, even if it lacks some before.
+    pub(super) sent: i64,
 }
 
 /// What ends a wait.
@@ -103,6 +105,7 @@ impl Task {
     /// Sends a batch that ends with this line; returns the line after which to continue.
     async fn send(&mut self, epoch: i64, seq: i64, batch: &[OutboxEntry]) -> Result<i64> {
         let pushed = bounded(PUSH, self.upstream.push(self.store.till(), batch)).await?;
+        self.sent = seq;
         let mut disputed = false;
         for key in pushed.quarantined {
             if self.told.insert(key) {

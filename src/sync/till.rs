@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 use tresen_hal::Result;
+use tresen_payment::Decision;
 
 use super::accounts::LISTED;
 use super::{Accounts, Refreshed, SyncState, SyncStatus, no_server};
@@ -82,6 +83,30 @@ impl Tresen {
     /// No server is configured.
     pub fn accounts(&self) -> Result<Accounts> {
         Ok(self.0.sync.as_ref().ok_or_else(no_server)?.accounts(self.store()))
+    }
+
+    /// Tenders on customers' accounts of which it is not known whether the server has reserved them, oldest first, at
+    /// most 10,000. The server is asked as soon as it is there; if it will not come back, a person decides with
+    /// [`Tresen::settle_account`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn accounts_in_doubt(&self) -> Result<Vec<StoredBooking>> {
+        self.store().accounts_in_doubt(LISTED).await
+    }
+
+    /// Settles a tender on a customer's account that is in doubt by hand, by the tender's key; needs no server. The
+    /// journal records who decided what, and why. If it was taken, it is booked when the sale closes, as soon as there is
+    /// a server; if not, it is released there.
+    ///
+    /// Dropping the future discards the answer, not the decision.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`](tresen_hal::Kind::NotFound): there is no such tender.
+    /// [`Kind::Input`](tresen_hal::Kind::Input): it is not in doubt, the amount is not that of the tender, or the
+    /// decision lacks a name or a reason. [`Kind::Storage`](tresen_hal::Kind::Storage).
+    pub async fn settle_account(&self, key: &str, decision: Decision) -> Result<StoredBooking> {
+        self.store().settle_account(key, &decision).await
     }
 
     /// Tenders taken from accounts in local mode that did not fit the balance afterwards, oldest first, at most 10,000.

@@ -3,7 +3,7 @@
 use tresen_hal::{Error, Kind, Result, Retry};
 
 use super::bounded;
-use super::gap::{Gap, continue_after};
+use super::gap::Gap;
 use super::task::{ANSWER, Task};
 use super::upstream::{Ack, Hello, Welcome};
 use crate::event::{EventKind, Source};
@@ -74,8 +74,9 @@ impl Task {
         self.gap = outbox.gap.filter(|gap| Some(gap.epoch) == at && gap.after == sent && sent + 1 < outbox.oldest);
         if self.gap.is_some() {
             lock(&self.heard).lacks = None;
-            let has = async |seq| self.has(outbox, seq).await;
-            return continue_after(&self.store, outbox.oldest, outbox.acknowledged, has).await;
+            let sent = self.beyond(outbox).await?;
+            self.store.acknowledge(sent).await?;
+            return Ok(sent);
         }
         self.store.acknowledge(sent).await?;
         let lacks = sent + 1 < outbox.oldest;
@@ -88,16 +89,38 @@ impl Task {
                 tracing::error!(after, before, "the server lacks entries that this till no longer has");
                 self.bus.publish(Source::Till, EventKind::ServerLacks { after, before });
             }
-            return Ok(outbox.oldest - 1);
+            return self.beyond(outbox).await;
         }
         Ok(sent)
     }
 
-    /// Whether the server has this line of ours.
+    /// The last line that the server has after a gap that it cannot count across; the line before the oldest if it has
+    /// none there. Lines go up in order: what is between the two was sent and is not sent again.
+    async fn beyond(&self, outbox: &Outbox) -> Result<i64> {
+        let (mut has, mut lacks) = (outbox.oldest - 1, outbox.end + 1);
+        let last_sent = self.sent.max(outbox.acknowledged).min(outbox.end);
+        if last_sent > has {
+            if self.has(outbox, last_sent).await? {
+                return Ok(last_sent);
+            }
+            // It was set back once more.
+            lacks = last_sent;
+        }
+        while has + 1 < lacks {
+            let middle = has + (lacks - has) / 2;
+            if self.has(outbox, middle).await? { has = middle } else { lacks = middle }
+        }
+        Ok(has)
+    }
+
+    /// Whether the server has this line of ours, stored or put aside.
     async fn has(&self, outbox: &Outbox, seq: i64) -> Result<bool> {
         let Some(range) = outbox.epochs.iter().find(|range| (range.first..=range.last).contains(&seq)) else {
             return Ok(false);
         };
+        if self.told.contains(&(range.epoch, seq)) {
+            return Ok(true);
+        }
         let theirs = bounded(ANSWER, self.upstream.hash_at(self.store.till(), range.epoch, seq)).await?;
         Ok(theirs.is_some() && theirs == self.store.hash_at(seq).await?)
     }

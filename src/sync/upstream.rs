@@ -9,7 +9,8 @@ use crate::store::{Hash, OutboxEntry, ReferenceRow};
 ///
 /// Each call is bounded by the caller: its future is dropped when the time is over, and the next call may come on a new
 /// connection. A call may therefore arrive although its caller never heard the answer, and it may arrive again: calls
-/// with the same key have the effect of one.
+/// with the same key have the effect of one. A booking whose key stands for another account or amount is refused: it
+/// changes nothing of the other one, and what is to be booked of it is listed.
 ///
 /// Errors of kind [`Kind::Config`](tresen_hal::Kind::Config) and [`Kind::Permission`](tresen_hal::Kind::Permission) mean
 /// that a person has to change something; the till tries again all the same.
@@ -151,7 +152,8 @@ pub struct Balance {
 pub struct Booking {
     /// The till's id.
     pub till: String,
-    /// The tender's key: with the till's id it is unique.
+    /// With the till's id it is unique: the tender's key, and the opening of the till's database in which the tender
+    /// began. A restored till does not use the keys again that it has forgotten.
     pub key: String,
     /// The account.
     pub account: String,

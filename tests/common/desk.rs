@@ -17,7 +17,7 @@ use tresen::hal::runtime::{Work, Worker};
 use tresen::hal::sim::{self, Device, Shared};
 use tresen::hal::{Address, BoxFuture, Clock, Link, Runtime, SimulatedRuntime};
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator as TerminalSimulator};
-use tresen::payment::{Terminal, zvt};
+use tresen::payment::{Terminal, opi, zvt};
 use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::printers::{Printer, escpos};
 use tresen::scanners::serial::sim::{Settings, Simulator as ScannerSimulator};
@@ -84,6 +84,8 @@ pub(crate) struct Desk {
     printers: Places<PrinterSimulator>,
     terminals: Places<TerminalSimulator>,
     scanners: Places<ScannerSimulator>,
+    /// Terminals that are connected to for each request.
+    opi: Vec<(String, memory::Dialer)>,
 }
 
 impl Desk {
@@ -92,8 +94,19 @@ impl Desk {
         let (dir, began) = (tempfile::tempdir().expect("a folder"), Instant::now());
         // A socket is the kernel's, and its time is real.
         let till = "[till]\nsocket = false\n".to_owned();
-        let server = None;
-        Self { dir, began, ahead: Arc::default(), till, toml: String::new(), server, printers, terminals, scanners }
+        let (server, opi) = (None, Vec::new());
+        Self {
+            dir,
+            began,
+            ahead: Arc::default(),
+            till,
+            toml: String::new(),
+            server,
+            printers,
+            terminals,
+            scanners,
+            opi,
+        }
     }
 
     pub(crate) fn db(&self) -> PathBuf {
@@ -138,6 +151,20 @@ impl Desk {
         let options = "?exclusive=true&commit=keeps&partial=true";
         self.configure(&format!("[terminals.{name}]\naddress = 'desk-terminal+tcp://{name}{options}'"));
         add(&mut self.terminals, name, TerminalSimulator::new(profile))
+    }
+
+    /// A terminal that speaks OPI; `options` such as `?grace=60`. Call it within a tokio runtime.
+    pub(crate) fn opi_terminal(
+        &mut self,
+        name: &str,
+        options: &str,
+        profile: opi::sim::Profile,
+    ) -> Shared<opi::sim::Simulator> {
+        self.configure(&format!("[terminals.{name}]\naddress = 'desk-opi+tcp://{name}{options}'"));
+        let ((dialer, port), device) = (memory::port(), Shared::new(opi::sim::Simulator::new(profile)));
+        tokio::spawn(opi::sim::serve(Box::new(port), None, device.clone()));
+        self.opi.push((name.to_owned(), dialer));
+        device
     }
 
     pub(crate) fn scanner(&mut self, name: &str) -> Arc<Place<ScannerSimulator>> {
@@ -213,6 +240,20 @@ impl Desk {
             );
             Ok(plan.within(Duration::from_secs(200)))
         });
+        let dialers = self.opi.clone();
+        let opi = Protocol::new::<Terminals>("desk-opi", move |address| {
+            let (dialer, options) = (named(&dialers, address)?, opi::Options::from_address(address)?);
+            let plan = Plan::new(address.label(), move |context| {
+                let (mut options, dialer) = (options.clone(), Arc::new(dialer.clone()));
+                options.name = context.name.clone();
+                async move {
+                    let journal = context.journal.expect("a till has one");
+                    let terminal = opi::open(dialer, None, options, journal, context.runtime).await?;
+                    Ok(Box::new(terminal) as Box<dyn Terminal>)
+                }
+            });
+            Ok(plan.within(Duration::from_secs(200)))
+        });
         let scanners = self.scanners.clone();
         let scanner = Protocol::new::<Scanners>("desk-scanner", move |address| {
             let place = named(&scanners, address)?;
@@ -228,6 +269,7 @@ impl Desk {
         for protocol in [
             printer.port(9100).options(|_| escpos::Options::NAMES.to_vec()),
             terminal.port(20007).options(|_| zvt::Options::NAMES.to_vec()),
+            opi.port(20002).options(|_| opi::Options::NAMES.to_vec()),
             scanner.port(4001),
         ] {
             drivers.register(protocol).expect("a free name");
@@ -273,7 +315,7 @@ fn add<D: Device + 'static>(places: &mut Places<D>, name: &str, device: D) -> Ar
     place
 }
 
-fn named<D>(places: &Places<D>, address: &Address) -> Result<Arc<Place<D>>> {
+fn named<T: Clone>(places: &[(String, T)], address: &Address) -> Result<T> {
     let LinkKind::Tcp { host, .. } = address.link() else {
         return Err(Error::new(Kind::Address, "the desk has links over tcp only"));
     };

@@ -13,7 +13,7 @@ use shop::{basket, close, count, local, open, prepare, sell, texts, up, within};
 use tempfile::TempDir;
 use tresen::config::Server;
 use tresen::sale::OnAccount;
-use tresen::sync::{SyncState, postgres};
+use tresen::sync::{Booked, Booking, SyncState, Upstream as _, postgres};
 use tresen::{Amount, EventKind, Tresen};
 
 fn folder() -> TempDir {
@@ -428,4 +428,45 @@ async fn over_tls_the_certificate_must_be_signed_by_the_authority_and_name_the_h
         .await,
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_account_or_amount_under_a_known_key_is_refused_and_listed() {
+    let cluster = Cluster::start().await;
+    let admin = prepare(&cluster).await;
+    admin
+        .batch_execute("INSERT INTO tresen.accounts (account, balance, credit) VALUES ('a', 20, 0), ('b', 20, 0)")
+        .await
+        .expect("written");
+    let dir = folder();
+    let till = open(dir.path(), Server::at(cluster.url("till", "shop"))).await;
+    up(&till).await;
+    let server = postgres::Postgres::new(&Server::at(cluster.url("till", "shop"))).expect("right");
+    let booking = |account: &str, cents| Booking {
+        till: till.store().till().to_owned(),
+        key: "s/1/o".into(),
+        account: account.into(),
+        amount: Amount::eur(cents),
+    };
+    let ours = booking("a", 5_00);
+    assert_eq!(server.reserve(&ours).await.expect("reachable").refused, None);
+    assert_eq!(server.reserve(&ours).await.expect("reachable").refused, None, "asked again");
+    for other in [booking("a", 6_00), booking("b", 5_00)] {
+        let refused = server.reserve(&other).await.expect("reachable").refused.expect("it is another");
+        assert!(refused.contains("another booking"), "{refused}");
+        assert!(!server.decide(&other).await.expect("reachable"));
+        server.release(&other).await.expect("reachable");
+        for _ in 0..2 {
+            let booked = server.book(&other).await.expect("reachable");
+            assert!(matches!(&booked, Booked::Unbooked { why } if why.contains("another booking")), "{booked:?}");
+        }
+    }
+    let listed = texts(&admin, "SELECT account || ' ' || amount FROM tresen.unbooked ORDER BY account, amount").await;
+    assert_eq!(listed, ["a 6.00", "b 5.00"]);
+    assert!(server.decide(&ours).await.expect("reachable"), "ours is still reserved");
+    for _ in 0..2 {
+        assert_eq!(server.book(&ours).await.expect("reachable"), Booked::Booked);
+    }
+    let balances = texts(&admin, "SELECT account || ' ' || balance FROM tresen.accounts ORDER BY account").await;
+    assert_eq!(balances, ["a 15.00", "b 20"], "once");
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
+use tresen::payment::Decision;
 use tresen::sale::{OnAccount, Sale, TenderState};
 use tresen::sync::sim::{Fault, Server};
-use tresen::{Amount, BookingState, EventKind, SaleState, Tresen};
+use tresen::sync::{Booked, Booking, Upstream as _};
+use tresen::{Amount, BookingState, EventKind, Kind, SaleState, Tresen};
 
-use crate::{basket, close, folder, heard, open_with, sell, up};
+use crate::{backup, basket, close, copy, folder, heard, open_alone, open_with, quit, sell, up};
 
 /// A canteen: accounts `a` with 20.00 EUR, a limit of 10.00 EUR in local mode.
 async fn canteen(dir: &Path, server: &Server) -> Tresen {
@@ -94,7 +96,7 @@ async fn local_mode_takes_up_to_the_limit_and_lists_what_does_not_fit() {
     let listed = till.unbooked().await.expect("read");
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert_eq!((listed[0].amount, listed[0].state), (Amount::eur(4_00), BookingState::Unbooked));
-    assert_eq!((server.unbooked(), listed[0].sale.as_str()), (vec![listed[0].key.clone()], second.id()));
+    assert_eq!((server.unbooked(), listed[0].sale.as_str()), (vec![listed[0].server_key.clone()], second.id()));
     assert_eq!(till.sync().await.expect("read").unbooked, 1);
     let told = heard(&mut events);
     assert_eq!(told.iter().filter(|k| matches!(k, EventKind::AccountUnbooked { .. })).count(), 1, "{told:?}");
@@ -183,5 +185,139 @@ async fn a_till_killed_while_it_reserves_finds_out_at_its_next_start() {
         up(&till, &server).await;
         let left = if state == TenderState::Taken { Amount::eur(8_00) } else { Amount::eur(20_00) };
         assert_eq!(server.balance("a"), Some((left, left)), "{fault:?}");
+    }
+}
+
+/// A till is restored to before an attempt: it opens the same attempt of the same sale again.
+#[tokio::test(start_paused = true)]
+async fn a_restored_till_never_asks_under_a_key_that_stands_for_something_else() {
+    for (cents, left) in [(5_00, 10_00), (3_00, 12_00)] {
+        let (dir, server) = (folder(), Server::new());
+        let till = canteen(dir.path(), &server).await;
+        up(&till, &server).await;
+        let sale = basket(&till, 5_00).await;
+        let id = sale.id().to_owned();
+        drop(sale);
+        quit(till).await;
+        let saved = backup(&dir);
+        let till = canteen(dir.path(), &server).await;
+        up(&till, &server).await;
+        let mut sale = till.sale(&id).await.expect("read").expect("there");
+        assert!(matches!(on_account(&till, &mut sale, 5_00).await, OnAccount::Reserved { .. }));
+        let first = sale.tenders()[0].key.clone();
+        close(&till, &mut sale).await;
+        up(&till, &server).await;
+        assert_eq!(server.balance("a"), Some((Amount::eur(15_00), Amount::eur(15_00))));
+        drop(sale);
+        quit(till).await;
+
+        // Nothing tells the till that it was restored.
+        copy(saved.path(), dir.path(), true);
+        let till = canteen(dir.path(), &server).await;
+        up(&till, &server).await;
+        let mut sale = till.sale(&id).await.expect("read").expect("there");
+        let paid = on_account(&till, &mut sale, cents).await;
+        assert_eq!(
+            paid,
+            OnAccount::Reserved { balance: Some(Amount::eur(left)) },
+            "{cents}: taken, not taken for paid"
+        );
+        assert_eq!(sale.tenders()[0].key, first, "the till itself counts its attempts as before");
+        if cents < 5_00 {
+            sale.pay_cash(Amount::eur(5_00 - cents)).await.expect("taken");
+        }
+        close(&till, &mut sale).await;
+        up(&till, &server).await;
+        assert_eq!(server.balance("a"), Some((Amount::eur(left), Amount::eur(left))), "both are booked");
+        assert_eq!((till.unbooked().await.expect("read"), server.unbooked()), (vec![], vec![]));
+    }
+}
+
+/// A vendor's own till, or a copied database: another content comes under a key that is known.
+#[tokio::test(start_paused = true)]
+async fn the_server_refuses_another_account_or_amount_under_a_known_key() {
+    let server = Server::new();
+    server.set_balance("a", Amount::eur(20_00));
+    server.set_balance("b", Amount::eur(20_00));
+    let booking = |account: &str, cents| Booking {
+        till: "till".into(),
+        key: "s/1/o".into(),
+        account: account.into(),
+        amount: Amount::eur(cents),
+    };
+    let ours = booking("a", 5_00);
+    assert_eq!(server.reserve(&ours).await.expect("reachable").refused, None);
+    for other in [booking("a", 6_00), booking("b", 5_00)] {
+        let refused = server.reserve(&other).await.expect("reachable").refused.expect("it is another");
+        assert!(refused.contains("another booking"), "{refused}");
+        assert!(!server.decide(&other).await.expect("reachable"));
+        server.release(&other).await.expect("reachable");
+        let booked = server.book(&other).await.expect("reachable");
+        assert!(matches!(&booked, Booked::Unbooked { why } if why.contains("another booking")), "{booked:?}");
+        assert_eq!(server.book(&other).await.expect("reachable"), booked, "listed once");
+    }
+    assert_eq!(server.unbooked(), ["s/1/o", "s/1/o"], "a person sees both");
+    assert!(server.decide(&ours).await.expect("reachable"), "ours is still reserved");
+    assert_eq!(server.book(&ours).await.expect("reachable"), Booked::Booked);
+    assert_eq!(server.balance("a"), Some((Amount::eur(15_00), Amount::eur(15_00))));
+    assert_eq!(server.balance("b"), Some((Amount::eur(20_00), Amount::eur(20_00))));
+}
+
+/// The server was removed from the configuration while it was being asked: a person decides, and the sale ends. Should
+/// the server come back, it learns what was decided.
+#[tokio::test(start_paused = true)]
+async fn what_only_a_server_could_tell_that_is_gone_is_settled_by_a_person() {
+    for (reached, taken) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (dir, server) = (folder(), Server::new());
+        let till = canteen(dir.path(), &server).await;
+        up(&till, &server).await;
+        let mut sale = basket(&till, 12_00).await;
+        let id = sale.id().to_owned();
+        // The till asks again at once; that does not get through.
+        server.add_faults([if reached { Fault::AnswerLost } else { Fault::Lost }, Fault::Lost, Fault::Lost]);
+        assert!(matches!(on_account(&till, &mut sale, 12_00).await, OnAccount::Unknown { .. }));
+        server.set_reachable(false);
+        drop(sale);
+        quit(till).await;
+        let till = open_alone(dir.path()).await;
+        let doubts = till.accounts_in_doubt().await.expect("read");
+        assert_eq!(doubts.len(), 1, "{doubts:?}");
+        let (key, amount) = (doubts[0].key.clone(), doubts[0].amount);
+        let nobody = Decision::not_charged("", "gone");
+        assert_eq!(till.settle_account(&key, nobody).await.expect_err("who?").kind(), Kind::Input);
+        let half = Decision::charged(Amount::eur(6_00), "Anna", "the statement");
+        assert_eq!(till.settle_account(&key, half).await.expect_err("all or nothing").kind(), Kind::Input);
+        let other = Decision::not_charged("Anna", "the statement");
+        assert_eq!(till.settle_account("x/1", other).await.expect_err("unknown").kind(), Kind::NotFound);
+        let decision = match taken {
+            true => Decision::charged(amount, "Anna", "the server's last statement"),
+            false => Decision::not_charged("Anna", "the server's last statement"),
+        };
+        till.settle_account(&key, decision.clone()).await.expect("settled");
+        assert_eq!(till.accounts_in_doubt().await.expect("read"), []);
+        assert_eq!(till.settle_account(&key, decision).await.expect_err("decided").kind(), Kind::Input);
+        let lines = till.store().journal().await.expect("read").rows;
+        assert!(lines.iter().any(|line| line.kind == "account" && line.key == id), "the journal tells");
+        let mut sale = till.sale(&id).await.expect("read").expect("there");
+        let tender = &sale.tenders()[0];
+        assert!(
+            tender.why.as_deref().is_some_and(|why| why.contains("Anna") && why.contains("statement")),
+            "{tender:?}"
+        );
+        let (state, due) = if taken { (TenderState::Taken, 0) } else { (TenderState::Refused, 12_00) };
+        assert_eq!((tender.state, sale.open_amount(), sale.is_pending()), (state, Amount::eur(due), false));
+        if !taken {
+            sale.pay_cash(Amount::eur(12_00)).await.expect("taken");
+        }
+        close(&till, &mut sale).await;
+        drop(sale);
+        quit(till).await;
+
+        server.set_reachable(true);
+        let till = canteen(dir.path(), &server).await;
+        up(&till, &server).await;
+        let left = Amount::eur(if taken { 8_00 } else { 20_00 });
+        assert_eq!(server.balance("a"), Some((left, left)), "{reached} {taken}: booked once, or released");
+        assert_eq!(till.unbooked().await.expect("read"), []);
     }
 }

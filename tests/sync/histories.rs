@@ -203,6 +203,9 @@ async fn what_the_server_does_not_have_is_not_removed() {
     let third = sell(&till, 300).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(tickets(&server.entries(till.store().till())).contains(&third.as_str()), "the exchange goes on");
+    let received = server.received();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(server.received(), received, "what is there is not sent again while a person decides");
 
     // A person is told what to do, and until then nothing counts as acknowledged beyond the gap.
     let gap = till.sync().await.expect("read").lacks.expect("known");
@@ -217,16 +220,63 @@ async fn what_the_server_does_not_have_is_not_removed() {
     assert!(till.health().await.alerts.iter().all(|alert| alert.alert != Alert::ServerLacks));
     let there = server.entries(till.store().till());
     assert_eq!(there.iter().filter(|entry| entry.kind == "gap").count(), 1, "the server knows of it, once");
+    assert_eq!(server.received(), received + 1, "only the line about the gap was sent");
     assert_eq!(till.store().prune(ever).await.expect("pruned").sales, 1, "the exchange is not stuck");
     till.accept_gap().await.expect_err("nothing lacks any more");
 
+    let id = till.store().till().to_owned();
     // It goes on after a restart, and the same entries are not sent again.
     quit(till).await;
+    let (received, end) = (server.received(), server.entries(&id).last().expect("there").seq);
     let till = open(dir.path(), &server).await;
     let fourth = sell(&till, 400).await;
     tokio::time::sleep(Duration::from_secs(120)).await;
-    assert_eq!(till.sync().await.expect("read").behind, 0);
+    let status = till.sync().await.expect("read");
+    assert_eq!(status.behind, 0);
+    assert_eq!(server.received() - received, (status.end - end) as u64, "only what is new was sent");
     let there = server.entries(till.store().till());
     assert_eq!(tickets(&there).iter().filter(|id| **id == fourth || **id == third).count(), 2, "each once");
     assert_eq!(till.store().epoch(), 1);
+}
+
+/// A till that has removed what its server lacks is opened again, and the server is set back a second time, before a
+/// person has decided: it gets what it misses after the gap, and nothing twice.
+#[tokio::test(start_paused = true)]
+async fn after_a_gap_each_entry_is_sent_once_until_the_server_loses_it_again() {
+    let (dir, server) = (folder(), Server::new());
+    let till = open(dir.path(), &server).await;
+    let id = till.store().till().to_owned();
+    sell(&till, 100).await;
+    up(&till, &server).await;
+    let first = server.backup();
+    sell(&till, 200).await;
+    up(&till, &server).await;
+    till.store().prune("2100-01-01T00:00:00Z".parse().expect("a time")).await.expect("pruned");
+    server.restore(first);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let gap = till.sync().await.expect("read").lacks.expect("known");
+    sell(&till, 300).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let second = server.backup();
+
+    quit(till).await;
+    let received = server.received();
+    let till = open(dir.path(), &server).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(server.received(), received, "a till that was opened again finds out what is there");
+    let last = sell(&till, 400).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let status = till.sync().await.expect("read");
+    let there = server.entries(&id).last().expect("there").seq;
+    assert_eq!((status.lacks, there), (Some(gap), status.end));
+
+    let received = server.received();
+    let lost = status.end - second.last(&id).expect("there");
+    assert!(lost > 0);
+    server.restore(second);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(tickets(&server.entries(&id)).contains(&last.as_str()));
+    assert_eq!(server.received() - received, lost as u64, "only what it lost");
+    assert_eq!(till.sync().await.expect("read").lacks, Some(gap));
+    assert!(server.quarantine().is_empty());
 }

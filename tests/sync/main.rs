@@ -33,6 +33,15 @@ async fn open_with(dir: &Path, server: &Server, settings: impl FnOnce(&mut Setti
     till.with(config).await.expect("opens")
 }
 
+/// The same till after its server was removed from the configuration.
+async fn open_alone(dir: &Path) -> Tresen {
+    let printer = Device::at("escpos+tcp://127.0.0.1:9".parse().expect("an address"));
+    let mut config = Config::default().with(Class::Printer, "receipt", printer);
+    config.till.store = dir.join("till.db");
+    config.till.socket = false;
+    Tresen::builder().runtime(Arc::new(runtime())).with(config).await.expect("opens")
+}
+
 /// The runtime of a test: a till that is opened again goes on with it.
 fn runtime() -> SimulatedRuntime {
     thread_local! {

@@ -4,8 +4,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tresen::api::{Client, listing, socket};
-use tresen::{Config, Error, JournalEntry, Kind, Listing, Result, SpooledJob, Store, StoredPayment, SystemRuntime};
+use tresen::api::{Client, listing, server, socket};
+use tresen::{
+    Config, Error, JournalEntry, Kind, Listing, Result, SpooledJob, Store, StoredBooking, StoredPayment, SystemRuntime,
+};
 
 use crate::devices;
 use crate::out::Out;
@@ -54,6 +56,14 @@ impl Till {
         match self {
             Self::Running(client) => client.call(which).await,
             Self::Closed(store) => which.of(store).await,
+        }
+    }
+
+    /// Payments from customers' accounts in doubt, at most 10,000.
+    pub(super) async fn accounts_in_doubt(&self) -> Result<Vec<StoredBooking>> {
+        match self {
+            Self::Running(client) => client.call(server::AccountsInDoubt {}).await,
+            Self::Closed(store) => store.accounts_in_doubt(10_000).await,
         }
     }
 

@@ -3,9 +3,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::json;
-use tresen::api::{listing, terminal};
+use tresen::api::{listing, server, terminal};
 use tresen::payment::{Decision, Entry, IntentId, Journal as _, Payment};
-use tresen::{Amount, Error, Kind, Result, Store, SystemRuntime};
+use tresen::{Amount, Error, Kind, Result, Store, StoredBooking, SystemRuntime};
 
 use super::listed::unreadable;
 use super::payments::operation;
@@ -18,7 +18,8 @@ use crate::out::Out;
 /// First ask the terminal: `tresen pay --recover ADDRESS`. If it cannot tell, because it was replaced or its
 /// end of day has passed, check its slips or ask the acquirer, then record the outcome, who decided and why.
 /// The decision is final: it is written to the journal, and nothing is sent to a terminal. If a till has the
-/// database open, it is asked to do it. Exit status: 0 nothing is open; 1 failed; 2 wrong usage; 4 something
+/// database open, it is asked to do it. A payment from a customer's account is decided the same way when the
+/// server that could tell is gone. Exit status: 0 nothing is open; 1 failed; 2 wrong usage; 4 something
 /// is open.
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("outcome").args(["charged", "not_charged"]))]
@@ -79,7 +80,11 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let entry = match running::till(&file).await? {
         Some(till) => {
             let find = || terminal::Find { key: id.clone() };
-            till.call(find()).await?.ok_or_else(unknown)?;
+            if till.call(find()).await?.is_none() {
+                let settle = server::SettleAccount { key: id.0.clone(), decision: decision.clone() };
+                let settled = till.call(settle).await.map_err(|error| unless_missing(error, unknown));
+                return settled.map(|booking| tell_account_settled(&booking, &decision, *out));
+            }
             let settle = terminal::Settle { key: id.clone(), decision: decision.clone(), terminal: None };
             // Taken from the journal, with everything known before.
             let _ = till.call(settle).await?;
@@ -87,7 +92,11 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
         }
         None => {
             let store = Store::open(&file, clock).await?;
-            store.find(&id).await?.ok_or_else(unknown)?;
+            if store.find(&id).await?.is_none() {
+                let settled = store.settle_account(&id.0, &decision).await;
+                let settled = settled.map_err(|error| unless_missing(error, unknown));
+                return settled.map(|booking| tell_account_settled(&booking, &decision, *out));
+            }
             store.settle(&id, &decision).await?
         }
     };
@@ -115,12 +124,31 @@ async fn list(till: &Till, out: Out) -> Result<ExitCode> {
         unreadable(&page.unreadable, out);
         after = page.next;
     }
+    for booking in till.accounts_in_doubt().await? {
+        open += 1;
+        let StoredBooking { key, account, amount, at, why, .. } = &booking;
+        let why = why.as_deref().unwrap_or("the server's answer is not known");
+        out.answer(&booking, format_args!("{key}  {amount} from account {account}, {at:.0}\n  {why}"));
+    }
     if open == 0 {
         out.say("nothing is open");
         return Ok(ExitCode::SUCCESS);
     }
     out.say("decide one with: tresen settle KEY --charged AMOUNT|--not-charged --by NAME --reason TEXT");
     Ok(ExitCode::from(4))
+}
+
+/// `unknown`, if neither a terminal nor an account has such a payment.
+fn unless_missing(error: Error, unknown: impl Fn() -> Error) -> Error {
+    if error.kind() == Kind::NotFound { unknown() } else { error }
+}
+
+fn tell_account_settled(booking: &StoredBooking, decision: &Decision, out: Out) -> ExitCode {
+    let how = if decision.charged.is_some() { "charged" } else { "not charged" };
+    let StoredBooking { amount, account, .. } = booking;
+    let line = format!("settled: {amount} from account {account} is {how}, by {}: {}", decision.by, decision.reason);
+    out.answer(&json!({ "settled": booking }), line);
+    ExitCode::SUCCESS
 }
 
 fn tell(entry: &Entry, out: Out) {

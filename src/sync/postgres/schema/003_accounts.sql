@@ -2,7 +2,7 @@
 -- below by its own, with the same names, arguments and answers.
 --
 -- A booking is {"till", "key", "account", "amount": "12.50 EUR"}; till and key identify it, and asking again has no
--- further effect. A negative amount credits the account.
+-- further effect. A negative amount credits the account. Another account or amount under a key that is known is refused.
 
 CREATE TABLE tresen.accounts (
     account       text PRIMARY KEY,
@@ -26,9 +26,26 @@ CREATE TABLE tresen.bookings (
 );
 CREATE INDEX bookings_account ON tresen.bookings (account) WHERE state = 'reserved';
 
--- What was taken in local mode and did not fit the balance: for a person to settle with the customer.
+-- Bookings whose key stands for another account or amount.
+CREATE TABLE tresen.disputed_bookings (
+    till          text NOT NULL,
+    key           text NOT NULL,
+    account       text NOT NULL,
+    amount        numeric NOT NULL,
+    currency      text NOT NULL,
+    at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (till, key, account, amount, currency)
+);
+
+-- What was taken in local mode and did not fit the balance, or could not be booked under its key: for a person to settle
+-- with the customer.
 CREATE VIEW tresen.unbooked AS
-SELECT b.*, a.balance FROM tresen.bookings b LEFT JOIN tresen.accounts a USING (account) WHERE b.state = 'unbooked';
+SELECT b.*, a.balance
+FROM (
+    SELECT till, key, account, amount, currency, why, at FROM tresen.bookings WHERE state = 'unbooked'
+    UNION ALL
+    SELECT till, key, account, amount, currency, 'its key stands for another booking', at FROM tresen.disputed_bookings
+) b LEFT JOIN tresen.accounts a USING (account);
 
 -- The balance less what is reserved.
 CREATE FUNCTION tresen.available(of text) RETURNS numeric
@@ -79,14 +96,20 @@ AS $$
     ON CONFLICT (till, key) DO UPDATE SET state = to_state, why = because, changed_at = clock_timestamp()
 $$;
 
--- The state of a booking, with one caller per key at a time.
+-- The state of a booking, with one caller per key at a time; 'another' if its key stands for another account or amount.
 CREATE FUNCTION tresen.booking_state(booking jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM tresen.check_login(booking ->> 'till');
     PERFORM pg_advisory_xact_lock(hashtextextended((booking ->> 'till') || '/' || (booking ->> 'key'), 0));
-    RETURN (SELECT b.state FROM tresen.bookings b WHERE b.till = booking ->> 'till' AND b.key = booking ->> 'key');
+    RETURN (
+        SELECT CASE
+            WHEN b.account = booking ->> 'account' AND b.amount = split_part(booking ->> 'amount', ' ', 1)::numeric
+                AND b.currency = split_part(booking ->> 'amount', ' ', 2) THEN b.state
+            ELSE 'another'
+        END
+        FROM tresen.bookings b WHERE b.till = booking ->> 'till' AND b.key = booking ->> 'key');
 END
 $$;
 
@@ -100,6 +123,8 @@ DECLARE
 BEGIN
     IF state = 'released' THEN
         why := 'it was released before';
+    ELSIF state = 'another' THEN
+        why := 'its key stands for another booking';
     ELSIF state IS NULL THEN
         why := tresen.refusal(booking);
         IF why IS NULL THEN
@@ -122,7 +147,7 @@ BEGIN
     IF state IS NULL THEN
         PERFORM tresen.set_booking(booking, 'released', NULL);
     END IF;
-    RETURN to_jsonb(coalesce(state, 'released') <> 'released');
+    RETURN to_jsonb(coalesce(state, 'released') NOT IN ('released', 'another'));
 END
 $$;
 
@@ -136,6 +161,12 @@ DECLARE
 BEGIN
     IF state = 'booked' THEN
         RETURN '"booked"';
+    ELSIF state = 'another' THEN
+        INSERT INTO tresen.disputed_bookings (till, key, account, amount, currency)
+        VALUES (booking ->> 'till', booking ->> 'key', booking ->> 'account',
+                split_part(booking ->> 'amount', ' ', 1)::numeric, split_part(booking ->> 'amount', ' ', 2))
+        ON CONFLICT DO NOTHING;
+        RETURN jsonb_build_object('unbooked', jsonb_build_object('why', 'its key stands for another booking'));
     ELSIF state = 'released' THEN
         why := 'it was released before';
     ELSIF state IS NULL OR state = 'unbooked' THEN
@@ -157,7 +188,7 @@ CREATE FUNCTION tresen.release(booking jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF coalesce(tresen.booking_state(booking), 'reserved') <> 'booked' THEN
+    IF coalesce(tresen.booking_state(booking), 'reserved') NOT IN ('booked', 'another') THEN
         PERFORM tresen.set_booking(booking, 'released', NULL);
     END IF;
     RETURN 'true';
