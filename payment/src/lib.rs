@@ -35,10 +35,12 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod amount;
 mod books;
 pub mod journal;
 mod ledger;
 mod memory;
+pub mod nexo;
 pub mod opi;
 pub mod outcome;
 mod pan;
