@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tresen::hal::sim;
 use tresen::payment::zvt::sim::{Profile, Simulator};
-use tresen::payment::{MemoryJournal, Request, Watch};
+use tresen::payment::{Host, MemoryJournal, Request};
 use tresen::{Address, Amount, Context, Drivers, Result, Terminals, new_key};
 
 #[tokio::main]
@@ -30,14 +30,14 @@ async fn main() -> Result<()> {
     let mut terminal = Drivers::standard().open::<Terminals>(&address, context).await?;
     terminal.recover().await?;
 
-    let (progress, mut steps) = tokio::sync::mpsc::channel(Watch::KEPT);
+    let (progress, mut steps) = tokio::sync::mpsc::channel(Host::KEPT);
     let (_stop, abort) = tokio::sync::watch::channel(false);
     let watcher = tokio::spawn(async move {
         while let Some(step) = steps.recv().await {
             println!("  {step:?}");
         }
     });
-    let payment = terminal.pay(Request::new(new_key(), amount), Watch::with(progress, abort)).await?;
+    let payment = terminal.pay(Request::new(new_key(), amount), Host::with(progress, abort)).await?;
     watcher.await.ok();
     println!("{payment:#?}");
     terminal.close().await;

@@ -15,7 +15,7 @@ use tresen_scanners::Scan;
 use crate::class::{Class, DeviceId};
 use crate::health::{Activity, Alert};
 use crate::lease::{End, Target};
-use crate::manager::lock;
+use crate::manager::{OpenQuestion, lock};
 use crate::sync::SyncState;
 
 /// An event and its source.
@@ -114,6 +114,14 @@ pub enum EventKind {
     ScanLost(Box<Scan>),
     /// A transaction made progress.
     Payment(Progress),
+    /// The terminal asks something, and a customer waits:
+    /// [`Terminal::answer`](crate::Terminal::answer).
+    Question(Box<OpenQuestion>),
+    /// A question is not open any more: it was answered, its time is over, or the terminal withdrew it.
+    QuestionClosed {
+        /// Its id.
+        id: String,
+    },
     /// A transaction is waiting for the terminal, which is serving another one.
     PaymentWaits {
         /// The waiting transaction.
@@ -316,6 +324,8 @@ impl EventKind {
             Self::Scanned(_) => "scanned",
             Self::ScanLost(_) => "scan-lost",
             Self::Payment(_) => "payment",
+            Self::Question(_) => "question",
+            Self::QuestionClosed { .. } => "question-closed",
             Self::PaymentWaits { .. } => "payment-waits",
             Self::Notice(_) => "notice",
             Self::Settled(_) => "settled",
@@ -518,6 +528,10 @@ impl Reporter {
     pub(crate) fn publish(&self, kind: EventKind) {
         self.activity.heard(&kind, self.bus.clock.wall());
         self.bus.publish(Source::Device(self.device.clone()), kind);
+    }
+    /// Somebody follows the till's events.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.bus.events.receiver_count() > 0
     }
     pub(crate) fn connected(&self, address: &str) {
         self.publish(EventKind::Connected { address: address.to_owned() });

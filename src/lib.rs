@@ -62,8 +62,8 @@ pub use find::find_bluetooth;
 #[cfg(feature = "mdns")]
 pub use find::find_printers;
 pub use manager::{
-    Attention, Camera, CameraScans, Cameras, Device, DeviceCapabilities, DeviceClass, DeviceState, Phase, Printer,
-    Printers, Scanner, Scanners, Terminal, Terminals,
+    Attention, Camera, CameraScans, Cameras, Device, DeviceCapabilities, DeviceClass, DeviceState, OpenQuestion, Phase,
+    Printer, Printers, Scanner, Scanners, Terminal, Terminals,
 };
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};

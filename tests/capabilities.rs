@@ -8,8 +8,8 @@ use common::desk::{Desk, event, pass, ready};
 use common::epson;
 use tokio::sync::watch;
 use tresen::capabilities::{Answer, TillCapabilities};
-use tresen::payment::Request;
 use tresen::payment::zvt::sim::Profile;
+use tresen::payment::{OperationKind, Request};
 use tresen::printers::escpos::sim::Simulator as Printer;
 use tresen::printers::{Paper, Profile as PrinterProfile};
 use tresen::sale::{Line, TenderState, Vat};
@@ -169,7 +169,7 @@ async fn what_is_excluded_is_refused_before_anything_is_sent() {
     // The contract ends while the till is open: no reopening, and what was paid stays known under its key.
     let mut config = desk.config();
     let can = &mut config.declared.get_mut("counter").expect("declared").can;
-    (can.pay, can.refund) = (Some(Known::No), Some(Known::No));
+    can.operations.extend([OperationKind::Pay, OperationKind::Refund].map(|kind| (kind, Known::No)));
     let reloaded = till.reload_with(config, Duration::from_secs(1)).await.expect("right");
     assert!(reloaded.replaced.is_empty(), "{reloaded:?}");
     until(&till, |all| all.terminal("counter").is_some_and(|t| t.pay.can.is_no())).await;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use common::{Running, Said, Sim, command, start, tresen, until};
 use serde_json::Value;
-use tresen::payment::{Charge, Intent, IntentId, Journal, Operation, Payment};
+use tresen::payment::{Charge, Intent, IntentId, Journal, Payment, Transaction};
 use tresen::{Amount, Clock, Config, Drivers, Store, SystemClock, SystemRuntime, Tresen};
 
 /// The doctor's findings about `what`, and its exit status.
@@ -265,7 +265,7 @@ fn a_terminals_clock_is_read_off_its_last_payment() {
         let now = SystemClock.wall();
         for (key, terminal, ahead) in [("a", "bar", -3600), ("b", "bar", 3600), ("c", "counter", 40)] {
             let (key, amount) = (IntentId(key.into()), Amount::eur(1_00));
-            let intent = Intent::new(key, terminal, Operation::Payment, amount, now, None);
+            let intent = Intent::new(key, terminal, Transaction::Payment, amount, now, None);
             store.intend(&intent).await.expect("journalled");
             let mut charge = Charge::new(intent.id.clone(), amount);
             let local = now.to_zoned(jiff::tz::TimeZone::system()).datetime();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Said, start, tresen};
 use serde_json::Value;
-use tresen::payment::{Charge, Intent, IntentId, Journal, Operation, Payment};
+use tresen::payment::{Charge, Intent, IntentId, Journal, Payment, Transaction};
 use tresen::{Amount, Clock, Receipt, SystemClock, Tresen};
 
 /// A till with ten jobs that wait and three payments, one of them open.
@@ -38,7 +38,7 @@ impl Till {
             }
             for (key, terminal, charged) in [("a", "one", true), ("b", "two", false), ("c", "one", true)] {
                 let (key, amount) = (IntentId(key.into()), Amount::eur(5_00));
-                let intent = Intent::new(key, terminal, Operation::Payment, amount, SystemClock.wall(), None);
+                let intent = Intent::new(key, terminal, Transaction::Payment, amount, SystemClock.wall(), None);
                 till.store().intend(&intent).await.expect("journalled");
                 if charged {
                     let paid = Payment::Charged(Box::new(Charge::new(intent.id.clone(), amount)));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use common::{tresen, until};
 use tresen::api::socket;
-use tresen::payment::{Intent, IntentId, Journal, Operation};
+use tresen::payment::{Intent, IntentId, Journal, Transaction};
 use tresen::sale::{Line, Vat};
 use tresen::{Amount, Clock, Config, Drivers, JobState, Receipt, Store, SystemClock, SystemRuntime, Tresen};
 
@@ -72,7 +72,7 @@ impl Till {
             let receipt = Receipt::new().text("Tea");
             till.printer("receipt").expect("configured").submit_as("slip", &receipt).await.expect("queued");
             let (id, amount) = (IntentId("a".into()), Amount::eur(12_50));
-            let intent = Intent::new(id, "old", Operation::Payment, amount, SystemClock.wall(), None);
+            let intent = Intent::new(id, "old", Transaction::Payment, amount, SystemClock.wall(), None);
             till.store().intend(&intent).await.expect("written");
             till.on_behalf_of("handheld 7").lease(&till.terminal("bar").expect("configured")).await.expect("free");
             let mut sale = till.open_sale().await.expect("opens");

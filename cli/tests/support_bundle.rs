@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Sim, tresen};
-use tresen::payment::{Decision, Intent, IntentId, Journal, Operation, Request};
+use tresen::payment::{Decision, Intent, IntentId, Journal, Request, Transaction};
 use tresen::{Amount, Clock, Config, Drivers, Origin, Receipt, SystemClock, Tresen};
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -95,7 +95,7 @@ fn a_bundle_of_a_running_till_tells_everything_but_its_secrets() {
         let paid = till.terminal("counter").expect("configured").pay_as(request, abort).await.expect("paid");
         assert!(paid.is_decided());
         let (key, amount) = (IntentId("a-18".into()), Amount::eur(7_00));
-        let intent = Intent::new(key, "old", Operation::Payment, amount, SystemClock.wall(), None);
+        let intent = Intent::new(key, "old", Transaction::Payment, amount, SystemClock.wall(), None);
         till.store().intend(&intent).await.expect("journalled");
         let why = "Max Mustermann showed 5500000000000004";
         let _ = till.settle(&intent.id, Decision::not_charged("Erika", why)).await.expect("settled");

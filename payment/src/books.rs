@@ -2,9 +2,10 @@
 
 use tresen_hal::{Amount, Error, Kind, Result};
 
-use crate::journal::{Entry, Journal, Operation};
+use crate::journal::{Entry, Journal, Transaction};
+use crate::operation::Request;
 use crate::outcome::Payment;
-use crate::terminal::{Request, Settled};
+use crate::terminal::Settled;
 
 /// How the transaction with this key stands, if the journal has it. The same key is the same transaction.
 ///
@@ -14,7 +15,7 @@ pub(crate) async fn already(
     journal: &dyn Journal,
     terminal: &str,
     request: &Request,
-    operation: &Operation,
+    operation: &Transaction,
 ) -> Result<Option<Payment>> {
     let id = &request.intent;
     let Some(entry) = journal.find(id).await? else { return Ok(None) };

@@ -19,7 +19,7 @@ pub struct Intent {
     /// The terminal, by its logical name.
     pub terminal: String,
     /// What kind of transaction.
-    pub operation: Operation,
+    pub operation: Transaction,
     /// How much.
     pub amount: Amount,
     /// When it was written.
@@ -33,7 +33,7 @@ impl Intent {
     pub fn new(
         id: IntentId,
         terminal: impl Into<String>,
-        operation: Operation,
+        operation: Transaction,
         amount: Amount,
         at: Timestamp,
         last_before: Option<Reference>,
@@ -46,7 +46,7 @@ impl Intent {
     pub(crate) fn allows(&self, amount: Amount, partial: bool) -> bool {
         let asked = self.amount;
         let part = amount.currency() == asked.currency() && (1..asked.minor()).contains(&amount.minor());
-        amount == asked || partial && self.operation == Operation::Payment && part
+        amount == asked || partial && self.operation == Transaction::Payment && part
     }
 }
 
@@ -70,7 +70,7 @@ impl Intent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
-pub enum Operation {
+pub enum Transaction {
     /// The customer pays.
     Payment,
     /// A payment is taken back.

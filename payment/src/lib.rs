@@ -13,7 +13,7 @@
 //! use std::sync::Arc;
 //! use tresen_hal::{Amount, SystemClock, link::memory, sim};
 //! use tresen_payment::zvt::{self, sim::{Profile, Simulator}};
-//! use tresen_payment::{MemoryJournal, Payment, Request, Terminal, Watch};
+//! use tresen_payment::{Host, MemoryJournal, Payment, Request, Terminal};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> tresen_hal::Result<()> {
@@ -25,7 +25,7 @@
 //! let (options, journal) = (zvt::Options::new("counter"), Arc::new(MemoryJournal::new()));
 //! let mut terminal = zvt::open(Box::new(near), options, journal, Arc::new(SystemClock)).await?;
 //! terminal.recover().await?;
-//! match terminal.pay(Request::new("sale 1", Amount::eur(12_50)), Watch::none()).await? {
+//! match terminal.pay(Request::new("sale 1", Amount::eur(12_50)), Host::none()).await? {
 //!     Payment::Charged(charge) => assert_eq!(charge.receipt_number.as_deref(), Some("0417")),
 //!     other => panic!("{other:?}"),
 //! }
@@ -37,10 +37,12 @@
 
 mod amount;
 mod books;
+pub mod host;
 pub mod journal;
 mod ledger;
 mod memory;
 pub mod nexo;
+pub mod operation;
 pub mod opi;
 pub mod outcome;
 mod pan;
@@ -50,7 +52,10 @@ pub mod testing;
 mod waiting;
 pub mod zvt;
 
-pub use journal::{Decision, Entry, Intent, Journal, Operation, Reference};
+pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted};
+pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
 pub use memory::MemoryJournal;
+pub use operation::{Operation, OperationKind, Outcome, Request};
 pub use outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
-pub use terminal::{Capabilities, Due, EndOfDay, Notice, Progress, Request, Settled, Terminal, TerminalStatus, Watch};
+pub use slips::Slip;
+pub use terminal::{Capabilities, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus};

@@ -11,7 +11,7 @@ use crate::journal::Reference;
 #[serde(transparent)]
 pub struct IntentId(pub String);
 
-/// How a payment, or another [operation](crate::Operation), ended.
+/// How a payment, or another [operation](crate::Transaction), ended.
 ///
 /// Each variant serialises under its own name (`{"partial": …}`), so that outcomes of later operations,
 /// such as an amount that is held and not yet taken, can be added without touching what is stored.

@@ -3,11 +3,16 @@
 //! At most [`MAX_LINES`] lines and [`MAX_BYTES`] bytes of text are kept of one command: ten times the longest
 //! receipt. What a terminal sends beyond that is dropped, and a last line `…` says so.
 
+use serde::{Deserialize, Serialize};
+
+use crate::host::Progress;
 use crate::outcome::Charge;
 use crate::pan;
 
 /// Whose receipt it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
 pub enum Slip {
     /// The merchant keeps it.
     Merchant,
@@ -83,13 +88,17 @@ impl Slips {
         self.known.extend(number.filter(|number| !self.known.contains(number)));
     }
 
-    /// The lines of receipts that have ended since the last call. A line alone cannot be shown: a card number may go
+    /// The receipts that have ended since the last call. A line alone cannot be shown: a card number may go
     /// on in the next.
-    pub(crate) fn tell(&mut self) -> Vec<String> {
+    pub(crate) fn tell(&mut self) -> Vec<Progress> {
         let new = &self.receipts[self.told..];
-        let lines = new.iter().flat_map(|receipt| pan::mask_lines(&receipt.lines, &self.known)).collect();
+        let whole = |receipt: &Receipt| Progress::Receipt {
+            slip: receipt.slip,
+            lines: pan::mask_lines(&receipt.lines, &self.known),
+        };
+        let receipts = new.iter().map(whole).collect();
         self.told = self.receipts.len();
-        lines
+        receipts
     }
 
     /// Puts the slips into a charge. Their names decide. Without names the merchant's comes first, and a single one
@@ -202,13 +211,14 @@ mod tests {
         let mut slips = Slips::default();
         slips.know(Some("455600012345678".into()));
         slips.line(Some(Slip::Customer), "Karte 4111 1111".into());
-        assert_eq!(slips.tell(), [""; 0], "it may go on");
+        assert_eq!(slips.tell(), [], "it may go on");
         slips.line(None, "1111 1111".into());
         slips.line(None, "VU 455600012345678".into());
         slips.end();
         let shown = ["Karte **** ****", "**** 1111", "VU 455600012345678"];
-        assert_eq!(slips.tell(), shown);
-        assert_eq!(slips.tell(), [""; 0], "once");
+        let lines = shown.map(str::to_owned).to_vec();
+        assert_eq!(slips.tell(), [Progress::Receipt { slip: Some(Slip::Customer), lines }]);
+        assert_eq!(slips.tell(), [], "once");
         assert_eq!(filled(&slips).1, shown);
         assert!(!format!("{slips:?}").contains("1111"));
         assert_eq!(slips.all(), shown);

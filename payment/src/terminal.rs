@@ -1,53 +1,48 @@
 //! What a vendor codes against: any payment terminal.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
 use tresen_hal::{Amount, BoxFuture, Driver, Known, Result};
 
+use crate::host::Host;
 use crate::journal::{Intent, Reference};
-use crate::outcome::{IntentId, Payment};
+use crate::operation::{Operation, OperationKind, Outcome, Request};
+use crate::outcome::Payment;
 
 /// A payment terminal, whatever its protocol and link.
 ///
-/// Call [`Terminal::recover`] after opening one: it returns what was settled, with the evidence. Open
+/// A protocol implements [`transact`](Terminal::transact) and its neighbours; the verbs for single operations are
+/// provided. Call [`Terminal::recover`] after opening one: it returns what was settled, with the evidence. Open
 /// payments that the terminal has not been asked about are looked up before the next payment at the latest.
 /// One that stays unknown does not block others.
 pub trait Terminal: Driver<Event = Notice> {
     /// What this terminal can do; known after opening.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Takes a payment. Returns when it is decided: charged, or less than was asked for
-    /// ([`Payment::Partial`]) where the terminal may approve a part, or not charged; or `Unknown`, with the reason, when the link is
-    /// lost, an answer stays away, or the terminal tells of something else than was asked; then this
-    /// driver may be spent, and the next one's `recover` may settle it.
+    /// Logs in again and asks anew what the terminal can do. A driver has done this when it was opened; call it
+    /// after an initialisation or a change at the terminal. Sends nothing that moves money.
     ///
-    /// The same intent asked again is answered from the journal; nothing is sent for it.
+    /// # Errors
+    /// The link is lost, or the terminal refuses.
+    fn login(&mut self) -> BoxFuture<'_, Result<()>>;
+
+    /// Runs one operation to its end.
+    ///
+    /// One that moves money is journalled before anything is sent, and ends as [`Outcome::Payment`]: charged, or less
+    /// than was asked for ([`Payment::Partial`]) where the terminal may approve a part, or not charged; or `Unknown`,
+    /// with the reason, when the link is lost, an answer stays away, or the terminal tells of something else than
+    /// was asked; then this driver may be spent, and the next one's `recover` may settle it. The same intent asked
+    /// again is answered from the journal; nothing is sent for it.
     ///
     /// # Errors
     /// Nothing was sent that moves money: the journal could not be read or written, the amount is not
     /// payable, the link is lost or was left because answers are missing on it
-    /// ([`tresen_hal::Kind::Closed`]; the next driver takes the payment), or the terminal stays busy ([`tresen_hal::Kind::Busy`]).
-    fn pay<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>>;
-
-    /// Takes a payment back: that of a charge's [`reference`](crate::Charge::reference). Where only the
-    /// number on the slip is known, the protocol makes a reference of it:
-    /// [`zvt::reference`](crate::zvt::reference).
-    ///
-    /// # Errors
-    /// As [`Terminal::pay`]; [`tresen_hal::Kind::Input`]: the reference is another protocol's or another
-    /// terminal's.
-    fn reverse<'a>(
-        &'a mut self,
-        reference: Reference,
-        request: Request,
-        watch: Watch,
-    ) -> BoxFuture<'a, Result<Payment>>;
-
-    /// Gives money back without reference to a payment.
-    ///
-    /// # Errors
-    /// As [`Terminal::pay`].
-    fn refund<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>>;
+    /// ([`tresen_hal::Kind::Closed`]; the next driver takes the payment), or the terminal stays busy
+    /// ([`tresen_hal::Kind::Busy`]). [`tresen_hal::Kind::Unsupported`]: neither protocol nor terminal can do this.
+    /// [`tresen_hal::Kind::Input`]: a reference is another protocol's or another terminal's. An operation that moves
+    /// no money also ends as an error if the terminal refuses it.
+    fn transact<'a>(&'a mut self, operation: Operation, host: Host) -> BoxFuture<'a, Result<Outcome>>;
 
     /// Settles the open intents of this terminal by asking it what it has stored. Sends nothing that
     /// moves money. What the terminal cannot settle is concluded as unknown with the reason; it stays
@@ -59,103 +54,57 @@ pub trait Terminal: Driver<Event = Notice> {
     /// The link is lost or the journal cannot be read or written; what is open stays open.
     fn recover(&mut self) -> BoxFuture<'_, Result<Vec<Settled>>>;
 
-    /// Closes the day: the terminal hands its turnover to the acquirer.
-    ///
-    /// # Errors
-    /// The link is lost, or the terminal refuses.
-    fn end_of_day<'a>(&'a mut self, watch: Watch) -> BoxFuture<'a, Result<EndOfDay>>;
-
-    /// The last receipt once more, as the terminal has it: its lines.
-    ///
-    /// # Errors
-    /// The link is lost, or the terminal has none.
-    fn repeat_receipt(&mut self) -> BoxFuture<'_, Result<Vec<String>>>;
-
     /// Asks the terminal how it is.
     ///
     /// # Errors
     /// The link is lost or the terminal does not answer.
     fn status(&mut self) -> BoxFuture<'_, Result<TerminalStatus>>;
-}
 
-/// What to pay, and under which key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Request {
-    /// The caller's key: the same key is the same payment.
-    pub intent: IntentId,
-    /// How much.
-    pub amount: Amount,
-}
-
-impl Request {
-    /// `amount` under the key `intent`.
-    pub fn new(intent: impl Into<String>, amount: Amount) -> Self {
-        Self { intent: IntentId(intent.into()), amount }
-    }
-}
-
-/// How a caller follows and aborts a running transaction.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Watch {
-    /// Where progress goes. What does not fit into the channel is dropped; the outcome has the slips.
-    pub progress: mpsc::Sender<Progress>,
-    /// Becomes `true` when the caller wants to abort. A request only: the outcome tells. Sent as
-    /// `true` once more, it asks the terminal again; the third time a terminal that has fallen silent
-    /// is left after a few seconds, with an unknown outcome.
-    pub abort: watch::Receiver<bool>,
-}
-
-impl Watch {
-    /// A watch whose progress goes to `progress` and which aborts when `abort` says so.
-    pub fn with(progress: mpsc::Sender<Progress>, abort: watch::Receiver<bool>) -> Self {
-        Self { progress, abort }
+    /// Takes a payment: [`Operation::Pay`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn pay<'a>(&'a mut self, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Pay(request), host);
+        Box::pin(async move { ended.await?.payment() })
     }
 
-    /// A watch without a listener that never aborts.
-    pub fn none() -> Self {
-        Self { progress: mpsc::channel(1).0, abort: watch::channel(false).1 }
+    /// Takes a payment back: that of a charge's [`reference`](crate::Charge::reference). Where only the
+    /// number on the slip is known, the protocol makes a reference of it:
+    /// [`zvt::reference`](crate::zvt::reference). [`Operation::Reverse`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn reverse<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Reverse { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
     }
 
-    /// A watch and the other end of its progress, which keeps up to [`Watch::KEPT`] steps for a listener.
-    pub fn new(abort: watch::Receiver<bool>) -> (Self, mpsc::Receiver<Progress>) {
-        let (progress, steps) = mpsc::channel(Self::KEPT);
-        (Self { progress, abort }, steps)
+    /// Gives money back without reference to a payment: [`Operation::Refund`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn refund<'a>(&'a mut self, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Refund(request), host);
+        Box::pin(async move { ended.await?.payment() })
     }
 
-    /// Steps that wait for a slow listener: more than the lines of the longest receipts.
-    pub const KEPT: usize = 1024;
-}
+    /// Closes the day: [`Operation::EndOfDay`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn end_of_day<'a>(&'a mut self, host: Host) -> BoxFuture<'a, Result<EndOfDay>> {
+        let ended = self.transact(Operation::EndOfDay, host);
+        Box::pin(async move { ended.await?.day() })
+    }
 
-/// What happens while a transaction runs. `Debug` does not show what is printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-#[serde(rename_all = "kebab-case")]
-pub enum Progress {
-    /// What the terminal shows or wants shown: its code, and the text in words.
-    Status {
-        /// The protocol's code.
-        code: u8,
-        /// In words.
-        text: String,
-    },
-    /// A text that the terminal wants shown, in its own words.
-    Display(String),
-    /// The terminal has an approval; it stands once acknowledged.
-    Approved,
-    /// A line of a receipt, once the receipt is complete; card numbers in it are masked.
-    ReceiptLine(String),
-}
-
-impl std::fmt::Debug for Progress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Status { code, text } => write!(f, "Status({code:02x}, {text:?})"),
-            Self::Display(text) => write!(f, "Display({} characters)", text.chars().count()),
-            Self::Approved => f.write_str("Approved"),
-            Self::ReceiptLine(line) => write!(f, "ReceiptLine({} characters)", line.chars().count()),
-        }
+    /// The last receipt once more, line by line: [`Operation::Reprint`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`]; the terminal has none.
+    fn repeat_receipt(&mut self) -> BoxFuture<'_, Result<Vec<String>>> {
+        let ended = self.transact(Operation::Reprint, Host::none());
+        Box::pin(async move { ended.await?.receipt() })
     }
 }
 
@@ -231,16 +180,59 @@ pub enum Due {
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Capabilities {
-    /// Payments can be reversed. If that is not known, try: a terminal that cannot says so, and nothing moves.
-    pub reversal: Known,
-    /// Refunds without reference. If that is not known, as for reversals.
-    pub refund: Known,
+    /// What is known of each operation. What is not known may be tried: a terminal that cannot says so, and nothing
+    /// moves.
+    pub operations: Operations,
     /// The till can abort a running payment. If that is not known, it may ask for it.
     pub abort: Known,
     /// A payment may end as [`Payment::Partial`].
     pub partial: Known,
     /// The terminal hands its receipts to the till: [`Charge::customer_slip`](crate::Charge::customer_slip).
     pub receipt_text: Known,
+}
+
+impl Capabilities {
+    /// Whether the terminal can do this.
+    pub fn of(&self, kind: OperationKind) -> Known {
+        self.operations.of(kind)
+    }
+}
+
+/// What is known of each kind of operation; [`Known::Unknown`] of all that are not [set](Operations::set).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Operations(BTreeMap<OperationKind, Known>);
+
+impl Operations {
+    /// Those of a protocol that can do these, as far as it goes, and no others.
+    pub fn only(known: impl IntoIterator<Item = (OperationKind, Known)>) -> Self {
+        let mut operations: BTreeMap<_, _> = OperationKind::ALL.iter().map(|kind| (*kind, Known::No)).collect();
+        operations.extend(known);
+        Self(operations)
+    }
+
+    /// Whether operations of this kind are possible.
+    pub fn of(&self, kind: OperationKind) -> Known {
+        self.0.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// Declares whether operations of this kind are possible.
+    pub fn set(&mut self, kind: OperationKind, known: Known) {
+        self.0.insert(kind, known);
+    }
+
+    /// All that is known, by kind.
+    pub fn iter(&self) -> impl Iterator<Item = (OperationKind, Known)> {
+        self.0.iter().map(|(kind, known)| (*kind, *known))
+    }
+}
+
+impl<'de> Deserialize<'de> for Operations {
+    /// Kinds that this version does not know are left out.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let named = BTreeMap::<String, Known>::deserialize(deserializer)?;
+        Ok(Self(named.iter().filter_map(|(name, known)| Some((OperationKind::named(name)?, *known))).collect()))
+    }
 }
 
 #[cfg(test)]
@@ -250,8 +242,11 @@ mod tests {
     #[test]
     fn capabilities_that_an_older_or_newer_version_does_not_name_are_not_known() {
         let read = |text: &str| serde_json::from_str::<Capabilities>(text).expect("reads");
-        let can = read(r#"{"refund":"no","receipt-text":"yes","later":"yes"}"#);
-        assert_eq!((can.refund, can.receipt_text, can.reversal), (Known::No, Known::Yes, Known::Unknown));
+        let can = read(r#"{"operations":{"refund":"no","later":"yes"},"receipt-text":"yes","later":"yes"}"#);
+        assert_eq!((can.of(OperationKind::Refund), can.receipt_text), (Known::No, Known::Yes));
+        assert_eq!(can.of(OperationKind::Reversal), Known::Unknown);
         assert_eq!(read(&serde_json::to_string(&can).expect("serialises")), can);
+        let only = Operations::only([(OperationKind::Pay, Known::Yes)]);
+        assert_eq!((only.of(OperationKind::Pay), only.of(OperationKind::Refund)), (Known::Yes, Known::No));
     }
 }

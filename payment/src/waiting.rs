@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::terminal::Watch;
+use crate::host::Host;
 
 /// Waits for a deadline and returns it.
 pub(crate) async fn reached(deadline: Option<Instant>) -> Instant {
@@ -12,9 +12,9 @@ pub(crate) async fn reached(deadline: Option<Instant>) -> Instant {
 }
 
 /// The caller wants to abort: the first time, or, after `so_far` times, once more.
-pub(crate) async fn abort_wanted(watch: &mut Option<Watch>, so_far: u32) {
-    if let Some(watch) = watch {
-        let abort = &mut watch.abort;
+pub(crate) async fn abort_wanted(host: &mut Option<Host>, so_far: u32) {
+    if let Some(host) = host {
+        let abort = &mut host.abort;
         let again = so_far == 0 || abort.changed().await.is_ok();
         if again && abort.wait_for(|wanted| *wanted).await.is_ok() {
             return;

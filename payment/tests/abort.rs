@@ -8,7 +8,7 @@ use common::{APPROVAL, Counter, PRICE, is_charged, pay, why};
 use tokio::sync::{mpsc, watch};
 use tresen_hal::{Amount, Effect};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile};
-use tresen_payment::{Payment, Request, Terminal, Watch};
+use tresen_payment::{Host, Payment, Request, Terminal};
 
 #[tokio::test(start_paused = true)]
 async fn an_abort_that_belongs_to_nothing_does_not_make_a_payment_not_charged() {
@@ -43,7 +43,7 @@ async fn a_late_answer_to_an_abort_is_never_taken_for_the_next_commands() {
                     }
                 });
                 let (abort, wanted) = watch::channel(false);
-                let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
+                let watch = Host::with(mpsc::channel(Host::KEPT).0, wanted);
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(tenth * 100)).await;
                     abort.send(true).ok();
@@ -53,7 +53,7 @@ async fn a_late_answer_to_an_abort_is_never_taken_for_the_next_commands() {
                 assert_eq!(is_charged(&first), counter.stored() == 1, "{tenth} {others} {decline}: {first:?}");
                 let stored = counter.stored();
                 let second = Request::new("second", Amount::eur(25_00));
-                match terminal.pay(second, Watch::none()).await {
+                match terminal.pay(second, Host::none()).await {
                     Ok(Payment::Charged(charge)) => {
                         assert_eq!(charge.amount, Amount::eur(25_00));
                         assert_eq!(counter.stored(), stored + 1);
@@ -83,7 +83,7 @@ async fn whoever_asks_three_times_to_abort_leaves_a_silent_terminal_soon() {
         counter.sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
         counter.sim.with(|s| s.misbehave(Misbehaviour::NoAnswer { message: APPROVAL }));
         let (abort, wanted) = watch::channel(false);
-        let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
+        let watch = Host::with(mpsc::channel(Host::KEPT).0, wanted);
         tokio::spawn(async move {
             for _ in 0..presses {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -119,7 +119,7 @@ async fn a_terminal_that_never_pauses_hears_the_abort_all_the_same() {
     // 04 0F declined by key, 06 1E; the abort itself is acknowledged in between.
     far.send(&[0x80, 0, 0, 0x04, 0x0f, 0x02, 0x27, 0x6c, 0x06, 0x1e, 0x01, 0x6c]).await.expect("open");
     let (_abort, wanted) = watch::channel(true);
-    let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
+    let watch = Host::with(mpsc::channel(Host::KEPT).0, wanted);
     let payment = terminal.pay(Request::new("sale", PRICE), watch).await.expect("an outcome");
     assert!(matches!(payment, Payment::NotCharged(_)), "{payment:?}");
     drop(terminal);

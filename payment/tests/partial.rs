@@ -6,7 +6,7 @@ use common::{APPROVAL, Counter, PRICE, cut_before, is_charged, pay};
 use tresen_hal::Amount;
 use tresen_payment::zvt;
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, Profile, Simulator};
-use tresen_payment::{Payment, Reason, Request, Terminal, Watch};
+use tresen_payment::{Host, Payment, Reason, Request, Terminal};
 
 const PART: Amount = Amount::eur(2_50);
 /// What follows the approval where there are no slips.
@@ -50,7 +50,7 @@ async fn a_partial_approval_is_an_outcome_of_its_own_and_the_rest_is_another_pay
     assert_eq!(counter.entry("sale").expect("journalled").payment.as_ref(), Some(&payment));
     assert_eq!(pay(&mut terminal, "sale").await.expect("from the journal"), payment);
     assert_eq!(counter.received(0x0601), 1);
-    let rest = terminal.pay(Request::new("rest", Amount::eur(10_00)), Watch::none()).await.expect("an outcome");
+    let rest = terminal.pay(Request::new("rest", Amount::eur(10_00)), Host::none()).await.expect("an outcome");
     assert!(is_charged(&rest), "{rest:?}");
     assert_eq!(counter.sim.with(|s| s.ledger().turnover()), PRICE.minor());
 }

@@ -11,7 +11,9 @@ use tresen_hal::{Amount, Driver, Effect, Kind, Known, Link, SystemClock};
 use tresen_payment::testing::{FaultyJournal, Write};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, State};
 use tresen_payment::zvt::{self, Charset, Config};
-use tresen_payment::{Charge, MemoryJournal, Notice, Payment, Progress, Reason, Reference, Request, Terminal, Watch};
+use tresen_payment::{
+    Charge, Host, MemoryJournal, Notice, OperationKind, Payment, Progress, Reason, Reference, Request, Terminal,
+};
 
 fn reason(payment: &Payment) -> Option<(Reason, Option<u8>)> {
     match payment {
@@ -38,9 +40,9 @@ async fn a_payment_tells_its_progress_and_hands_over_both_slips() {
         counter.options.text_blocks = text_blocks;
         counter.options.config = Config(config);
         let mut terminal = counter.open().await.expect("registers");
-        let (progress, mut told) = mpsc::channel(Watch::KEPT);
+        let (progress, mut told) = mpsc::channel(Host::KEPT);
         let (_abort, abort) = watch::channel(false);
-        let watch = Watch::with(progress, abort);
+        let watch = Host::with(progress, abort);
         let charge = charge(terminal.pay(Request::new("a", PRICE), watch).await.expect("pays"));
         assert_eq!((charge.amount, charge.card_name.as_deref()), (PRICE, Some("girocard")));
         assert_eq!((charge.receipt_number.as_deref(), charge.trace.as_deref()), (Some("0417"), Some("000417")));
@@ -101,7 +103,7 @@ async fn an_abort_is_a_wish_and_the_outcome_tells() {
                 Counter::new(Profile { on_abort, pace: Duration::from_millis(500), ..Profile::default() });
             let mut terminal = counter.open().await.expect("registers");
             let (abort, wanted) = watch::channel(false);
-            let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
+            let watch = Host::with(mpsc::channel(Host::KEPT).0, wanted);
             let press = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(tenth * 100)).await;
                 abort.send(true).ok();
@@ -127,10 +129,10 @@ async fn a_payment_is_taken_back_by_its_receipt_number_once() {
     let mut terminal = counter.open().await.expect("registers");
     let paid = charge(pay(&mut terminal, "a").await.expect("pays"));
     let receipt = paid.reference.expect("named");
-    let back = terminal.reverse(receipt.clone(), Request::new("b", PRICE), Watch::none()).await.expect("reverses");
+    let back = terminal.reverse(receipt.clone(), Request::new("b", PRICE), Host::none()).await.expect("reverses");
     assert_eq!(charge(back).receipt_number.as_deref(), Some("0418"));
     assert_eq!(counter.sim.with(|s| s.ledger().entries()[0].state), State::Reversed);
-    let twice = terminal.reverse(receipt, Request::new("c", PRICE), Watch::none()).await.expect("an outcome");
+    let twice = terminal.reverse(receipt, Request::new("c", PRICE), Host::none()).await.expect("an outcome");
     assert_eq!(reason(&twice), Some((Reason::Declined, Some(0xb4))));
     for wrong in [
         zvt::reference(None, "12345", None),
@@ -138,7 +140,7 @@ async fn a_payment_is_taken_back_by_its_receipt_number_once() {
         zvt::reference(Some("60000002"), "417", None),
         Reference::new("opi").with("receipt", "0417"),
     ] {
-        let refused = terminal.reverse(wrong, Request::new("d", PRICE), Watch::none()).await;
+        let refused = terminal.reverse(wrong, Request::new("d", PRICE), Host::none()).await;
         assert_eq!(refused.expect_err("not this terminal's").kind(), Kind::Input);
     }
     assert_eq!(counter.received(0x0630), 2);
@@ -154,7 +156,7 @@ async fn a_lost_reversal_is_settled_too() {
         counter.sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
         // The approval is acknowledged, the receipts never come.
         let back = terminal
-            .reverse(zvt::reference(None, "417", None), Request::new("b", PRICE), Watch::none())
+            .reverse(zvt::reference(None, "417", None), Request::new("b", PRICE), Host::none())
             .await
             .expect("an outcome");
         assert!(matches!(back, Payment::Unknown(_)), "{back:?}");
@@ -226,11 +228,11 @@ async fn the_day_is_closed_with_its_total_after_what_is_open_was_asked_about() {
     for id in ["a", "b"] {
         assert!(is_charged(&pay(&mut terminal, id).await.expect("pays")));
     }
-    let refund = terminal.refund(Request::new("c", Amount::eur(5_00)), Watch::none()).await.expect("refunds");
+    let refund = terminal.refund(Request::new("c", Amount::eur(5_00)), Host::none()).await.expect("refunds");
     assert!(is_charged(&refund));
     let receipt = terminal.repeat_receipt().await.expect("has one");
     assert!(receipt.iter().any(|l| l == "Betrag 5,00 EUR"), "{receipt:?}");
-    let day = terminal.end_of_day(Watch::none()).await.expect("closes");
+    let day = terminal.end_of_day(Host::none()).await.expect("closes");
     assert_eq!(day.total, Some(Amount::eur(20_00)));
     assert!(day.receipt.iter().any(|l| l == "Gesamt 20,00 EUR"), "{day:?}");
     counter.sim.with(|s| s.misbehave(Misbehaviour::MuteAfterApproval));
@@ -238,7 +240,7 @@ async fn the_day_is_closed_with_its_total_after_what_is_open_was_asked_about() {
     drop(terminal);
     let mut terminal = counter.open().await.expect("registers again");
     // It is asked about before the storage is emptied.
-    terminal.end_of_day(Watch::none()).await.expect("closes");
+    terminal.end_of_day(Host::none()).await.expect("closes");
     assert_eq!(
         reason(&counter.entry("d").expect("journalled").payment.expect("settled")),
         Some((Reason::Reversed, None))
@@ -270,11 +272,11 @@ async fn amounts_and_keys_that_cannot_be_are_refused_before_anything_is_sent() {
     let mut counter = Counter::new(Profile::default());
     let mut terminal = counter.open().await.expect("registers");
     for amount in [Amount::eur(0), Amount::eur(-1), Amount::eur(1_000_000_000_000)] {
-        let error = terminal.pay(Request::new("a", amount), Watch::none()).await.expect_err("not payable");
+        let error = terminal.pay(Request::new("a", amount), Host::none()).await.expect_err("not payable");
         assert_eq!(error.kind(), Kind::Input, "{amount}");
     }
     assert!(is_charged(&pay(&mut terminal, "a").await.expect("pays")));
-    let other = terminal.pay(Request::new("a", Amount::eur(1)), Watch::none()).await;
+    let other = terminal.pay(Request::new("a", Amount::eur(1)), Host::none()).await;
     assert_eq!(other.expect_err("another amount").kind(), Kind::Input);
     assert_eq!(counter.received(0x0601), 1);
 }
@@ -383,7 +385,7 @@ async fn what_a_terminal_can_do_is_known_from_its_registration_and_the_options()
         let journal = Arc::new(MemoryJournal::new());
         let terminal = zvt::open(Box::new(near), options, journal, Arc::new(SystemClock)).await.expect("registers");
         let can = terminal.capabilities();
-        assert_eq!((can.reversal, can.refund), (reversal, refund));
+        assert_eq!((can.of(OperationKind::Reversal), can.of(OperationKind::Refund)), (reversal, refund));
         assert_eq!((can.partial, can.receipt_text), (Known::Yes, Known::No));
     }
 }
@@ -393,7 +395,7 @@ async fn a_wrong_password_is_refused_in_every_command_that_has_one() {
     let mut counter = Counter::new(Profile::default());
     let mut terminal = counter.open().await.expect("registers");
     counter.sim.with(|s| s.profile_mut().password = Some("123456".parse().expect("six digits")));
-    let refused = terminal.end_of_day(Watch::none()).await.expect_err("another password");
+    let refused = terminal.end_of_day(Host::none()).await.expect_err("another password");
     assert_eq!(refused.kind(), Kind::Refused);
 }
 
@@ -402,6 +404,6 @@ async fn the_largest_amount_is_named_where_it_is_exceeded() {
     let mut counter = Counter::new(Profile::default());
     let mut terminal = counter.open().await.expect("registers");
     let much = Request::new("sale", Amount::eur(1_000_000_000_000));
-    let error = terminal.pay(much, Watch::none()).await.expect_err("too much").to_string();
+    let error = terminal.pay(much, Host::none()).await.expect_err("too much").to_string();
     assert!(error.contains("at most 9999999999.99 EUR"), "{error}");
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tresen_payment::zvt::sim::Profile;
 use tresen_payment::zvt::{self, Charset};
-use tresen_payment::{Payment, Progress, Reason, Request, Terminal, Watch};
+use tresen_payment::{Host, Payment, Progress, Reason, Request, Terminal};
 
 /// A terminal of another make, message by message: what it wants shown is progress, and why it
 /// refuses stands in the data (`84 1E 01 7D`, as seen in the field).
@@ -44,9 +44,9 @@ async fn display_texts_are_progress_and_a_refusal_reads_its_reason() {
             .expect("registers");
     let status = terminal.status().await.expect("answers");
     assert!(status.ready && status.text.contains("its day has to be closed"), "{status:?}");
-    let (progress, mut told) = mpsc::channel(Watch::KEPT);
+    let (progress, mut told) = mpsc::channel(Host::KEPT);
     let (_abort, abort) = watch::channel(false);
-    let payment = terminal.pay(Request::new("a", PRICE), Watch::with(progress, abort)).await.expect("an outcome");
+    let payment = terminal.pay(Request::new("a", PRICE), Host::with(progress, abort)).await.expect("an outcome");
     assert_eq!(reason(&payment), Reason::Declined);
     assert_eq!(told.try_recv().expect("told"), Progress::Display("Bitte".into()));
     let payment = pay(&mut terminal, "b").await.expect("an outcome");

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tresen_hal::link::fault::{Damage, Plan};
 use tresen_hal::{Effect, Kind};
 use tresen_payment::zvt::sim::{Misbehaviour, Profile};
-use tresen_payment::{Reason, Request, Terminal, Watch};
+use tresen_payment::{Host, Reason, Request, Terminal};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_that_moves_no_money_waits_for_three_minutes() {
@@ -40,7 +40,7 @@ async fn a_terminal_that_is_busy_for_a_moment_is_waited_for() {
     // Whoever aborts while it is busy has paid nothing, and nothing was sent.
     counter.sim.with(|s| s.misbehave(Misbehaviour::BusyFor(Duration::from_secs(60))));
     let (_abort, wanted) = watch::channel(true);
-    let watch = Watch::with(mpsc::channel(Watch::KEPT).0, wanted);
+    let watch = Host::with(mpsc::channel(Host::KEPT).0, wanted);
     let error = terminal.pay(Request::new("left", PRICE), watch).await.expect_err("not begun");
     assert_eq!((error.kind(), error.effect()), (Kind::Cancelled, Effect::None));
     assert_eq!(counter.entry("left"), None);

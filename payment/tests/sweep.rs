@@ -16,7 +16,7 @@ use tresen_hal::link::fault::Plan;
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, Repeats, Side};
 use tresen_payment::zvt::{Config, Timeouts};
-use tresen_payment::{Payment, Request, Terminal, Watch};
+use tresen_payment::{Host, Payment, Request, Terminal};
 
 /// Every kind of terminal and of receipt.
 fn counters() -> Vec<(String, Counter)> {
@@ -104,7 +104,7 @@ async fn settle_and_check(counter: &mut Counter, name: &str, told: Option<&Payme
     assert_eq!(again, payment, "{name}");
     assert_eq!(counter.received(0x0601), sent, "{name}: asked again");
     // The terminal is not stuck: the next payment works.
-    let next = terminal.pay(Request::new("next", PRICE), Watch::none()).await;
+    let next = terminal.pay(Request::new("next", PRICE), Host::none()).await;
     assert!(is_charged(&next.unwrap_or_else(|e| panic!("{name}: {e}"))), "{name}");
     assert_eq!(counter.stored(), stored + 1, "{name}");
     terminal_gone(terminal).await;
@@ -309,7 +309,7 @@ async fn the_cashier_aborts_at_every_step() {
                 });
                 let mut terminal = counter.open().await.expect("registers");
                 let (abort, wanted) = tokio::sync::watch::channel(false);
-                let watch = Watch::with(tokio::sync::mpsc::channel(Watch::KEPT).0, wanted);
+                let watch = Host::with(tokio::sync::mpsc::channel(Host::KEPT).0, wanted);
                 let mut left: usize = step;
                 let told = {
                     let mut payment = std::pin::pin!(terminal.pay(Request::new("sale", PRICE), watch));
@@ -327,7 +327,7 @@ async fn the_cashier_aborts_at_every_step() {
                 assert_eq!(is_charged(&told), counter.stored() == 1, "{name}: {told:?}");
                 let stored = counter.stored();
                 let other = tresen_hal::Amount::eur(25_00);
-                match terminal.pay(Request::new("other", other), Watch::none()).await {
+                match terminal.pay(Request::new("other", other), Host::none()).await {
                     Ok(Payment::Charged(charge)) => {
                         assert_eq!((charge.amount, counter.stored()), (other, stored + 1), "{name}");
                     }

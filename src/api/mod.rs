@@ -189,6 +189,8 @@ const ROWS: &[Row] = &[
     Row::of::<terminal::Reverse>(),
     Row::of::<terminal::Abort>(),
     Row::of::<terminal::Serving>(),
+    Row::of::<terminal::Questions>(),
+    Row::of::<terminal::Answer>(),
     Row::of::<terminal::Find>(),
     Row::of::<terminal::Open>(),
     Row::of::<terminal::Recover>(),

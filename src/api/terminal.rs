@@ -5,7 +5,7 @@ use tresen_hal::{Amount, Result};
 use tresen_payment::{self as payment, Decision, Intent, IntentId, Payment, Reference, Request, Settled};
 
 use super::Command;
-use crate::manager::Terminal;
+use crate::manager::{OpenQuestion, Terminal};
 use crate::store::StoredPayment;
 use crate::tresen::Tresen;
 
@@ -89,6 +89,27 @@ impl Command for Abort {
 
     async fn run(self, till: &Tresen) -> Result<bool> {
         Ok(till.terminal(&self.terminal)?.abort(&self.key))
+    }
+}
+
+/// Answers a question of the terminal: [`Terminal::answer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The terminal's name.
+    pub terminal: String,
+    /// The question's id.
+    pub question: String,
+    /// The answer.
+    pub answer: payment::Answer,
+}
+
+impl Command for Answer {
+    const NAME: &'static str = "terminal.answer";
+    type Reply = ();
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.terminal(&self.terminal)?.answer(&self.question, self.answer)
     }
 }
 
@@ -178,6 +199,8 @@ macro_rules! asks {
 asks! {
     /// The transaction being served: [`Terminal::serving`].
     Serving "terminal.serving" Option<IntentId>, |terminal| async move { Ok(terminal.serving()) };
+    /// The terminal's questions that wait for an answer: [`Terminal::questions`].
+    Questions "terminal.questions" Vec<OpenQuestion>, |terminal| async move { Ok(terminal.questions()) };
     /// Settles open payments by asking the terminal: [`Terminal::recover`].
     Recover "terminal.recover" Vec<Settled>, |terminal| async move { terminal.recover().await };
     /// Runs the end of day: [`Terminal::end_of_day`].

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use serde_json::json;
 use tempfile::TempDir;
 use tresen_hal::{Amount, Effect, Retry, SimulatedRuntime};
-use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Operation, Payment, Reference, Settled};
+use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Payment, Reference, Settled, Transaction};
 use tresen_printers::{Content, Receipt};
 use tresen_scanners::Scan;
 
@@ -66,7 +66,7 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     sale.pay_cash(Amount::eur(10_00)).await.expect("paid");
     let view = sale.view().clone();
     let at: jiff::Timestamp = "2026-01-02T08:00:00Z".parse().expect("a time");
-    let intent = Intent::new(IntentId("a/1".into()), "counter", Operation::Payment, Amount::eur(12_50), at, None);
+    let intent = Intent::new(IntentId("a/1".into()), "counter", Transaction::Payment, Amount::eur(12_50), at, None);
     let reference = Reference::new("zvt").with("receipt", "0417");
     let mut charge = Charge::new(intent.id.clone(), Amount::eur(12_50));
     charge.reference = Some(reference.clone());
@@ -125,6 +125,10 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<terminal::Reverse>(reverse, payment.clone());
     seen.both::<terminal::Abort>(json!({ "terminal": "counter", "key": "a/1" }), true);
     seen.both::<terminal::Serving>(json!({ "terminal": "counter" }), Some(intent.id.clone()));
+    let question = json!({ "text": "Unterschrift ok?", "wanted": "signature", "default": "no", "within": "30s" });
+    let question = of(json!({ "id": "q", "intent": "a/1", "question": question }));
+    seen.both::<terminal::Questions>(json!({ "terminal": "counter" }), vec![question]);
+    seen.both::<terminal::Answer>(json!({ "terminal": "counter", "question": "q", "answer": "yes" }), ());
     seen.both::<terminal::Find>(json!({ "key": "a/1" }), Some(stored));
     seen.both::<terminal::Open>(json!({ "terminal": "counter" }), vec![intent.clone()]);
     seen.both::<terminal::Recover>(json!({ "terminal": "counter" }), vec![settled]);

@@ -2,12 +2,12 @@
 
 use tresen_hal::{Amount, Result};
 use tresen_payment::{
-    Capabilities, Decision, EndOfDay, IntentId, Payment, Reference, Request, Settled, TerminalStatus,
+    Answer, Capabilities, Decision, EndOfDay, IntentId, Payment, Reference, Request, Settled, TerminalStatus,
 };
 
 use super::{Abort, Device};
 use crate::api::terminal;
-use crate::manager::Terminals;
+use crate::manager::{OpenQuestion, Terminals};
 
 /// A payment terminal, as [`crate::Terminal`].
 pub type Terminal = Device<Terminals>;
@@ -77,6 +77,19 @@ impl Device<Terminals> {
     /// Requests the transaction with this key to abort, whoever started it; false if there is none.
     pub fn abort(&self, key: &IntentId) -> bool {
         self.0.inner.abort(key)
+    }
+
+    /// The terminal's questions that wait for an answer.
+    pub fn questions(&self) -> Vec<OpenQuestion> {
+        self.0.inner.questions()
+    }
+
+    /// Answers a question of the terminal.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::answer`].
+    pub fn answer(&self, question: &str, answer: Answer) -> Result<()> {
+        self.0.inner.answer(question, answer)
     }
 
     /// Settles open payments by asking the terminal.

@@ -49,8 +49,14 @@ fn each_handle_can_do_what_its_async_one_can() {
     covers("PrintJob", &[include_str!("../spool/mod.rs")], &[include_str!("printer.rs")], &["is_done"]);
     let lease = include_str!("../lease/handle.rs");
     covers("Lease and Place", &[lease], &[include_str!("lease.rs")], &[]);
-    let terminal = include_str!("../manager/terminal.rs");
-    covers("Terminal", &[device, terminal], &[on, include_str!("terminal.rs")], &[]);
+    let terminal = [
+        device,
+        include_str!("../manager/terminal/mod.rs"),
+        include_str!("../manager/terminal/questions.rs"),
+        include_str!("../manager/terminal/recovery.rs"),
+        include_str!("../manager/terminal/verbs.rs"),
+    ];
+    covers("Terminal", &terminal, &[on, include_str!("terminal.rs")], &[]);
     covers("Scanner", &[device, include_str!("../manager/scanner.rs")], &[on, include_str!("scanner.rs")], &[]);
     covers("Camera", &[device, include_str!("../manager/camera/mod.rs")], &[on, include_str!("camera.rs")], &[]);
     // Accessors of a sale, available through `Deref`.

@@ -1,6 +1,9 @@
 //! The capabilities of a till, from its devices' states and its configuration.
 
+use std::collections::BTreeMap;
+
 use tresen_hal::Known;
+use tresen_payment::OperationKind;
 use tresen_printers::Paper;
 
 use super::{
@@ -9,7 +12,7 @@ use super::{
 };
 use crate::class::Class;
 use crate::config::Can;
-use crate::manager::possible::{Ability, source};
+use crate::manager::possible::source;
 use crate::manager::printer::PrinterDevice;
 use crate::manager::{DeviceCapabilities, DeviceState, Phase, hindrance, lock};
 use crate::sync::SyncState;
@@ -103,14 +106,15 @@ impl Tresen {
         let answer = |declared: Option<Known>, told: Known, cannot: &str| {
             Answer::of(Answer::declared(declared, told, || by_configuration(&state.id.name, all, cannot)), &reach)
         };
-        let ability = |ability: Ability, told: Known| answer(ability.declared(all), told, ability.verb());
-        let (pay, refund) = (ability(Ability::Pay, Known::Yes), ability(Ability::Refund, told.refund));
-        let reversal = ability(Ability::Reversal, told.reversal);
+        let able = |kind: OperationKind, told: Known| answer(all.of(kind), told, kind.verb());
+        let pay = able(OperationKind::Pay, Known::Yes);
+        let [refund, reversal] = [OperationKind::Refund, OperationKind::Reversal].map(|kind| able(kind, told.of(kind)));
+        let others = OperationKind::ALL.iter().filter(|kind| !kind.is_tender());
         let methods = declared.methods.iter().map(|method| {
             // What the whole terminal cannot do, none of its methods can.
-            let answer = |ability: Ability, all: &Answer| match ability.declared(&method.can) {
+            let answer = |kind: OperationKind, all: &Answer| match method.can.of(kind) {
                 Some(declared) if !all.can.is_no() => {
-                    let not = || by_configuration(&method.name, &method.can, ability.verb());
+                    let not = || by_configuration(&method.name, &method.can, kind.verb());
                     Answer::of(Answer::declared(Some(declared), Known::Unknown, not), &reach)
                 }
                 _ => all.clone(),
@@ -119,13 +123,14 @@ impl Tresen {
                 name: method.name.clone(),
                 provider: method.can.provider.clone().or_else(|| all.provider.clone()),
                 integration: method.can.integration.clone().or_else(|| all.integration.clone()),
-                pay: answer(Ability::Pay, &pay),
-                refund: answer(Ability::Refund, &refund),
-                reversal: answer(Ability::Reversal, &reversal),
+                pay: answer(OperationKind::Pay, &pay),
+                refund: answer(OperationKind::Refund, &refund),
+                reversal: answer(OperationKind::Reversal, &reversal),
             }
         });
         TenderCapabilities {
             methods: methods.collect(),
+            others: others.map(|kind| (*kind, able(*kind, told.of(*kind)))).collect(),
             tender: TenderName::Terminal(state.id.name.clone()),
             tip: answer(all.tip, Known::Yes, "pay tips"),
             partial: answer(all.partial, told.partial, "pay a part"),
@@ -180,15 +185,16 @@ impl Tresen {
             let declared = Answer::declared(declared, Known::Yes, || by_configuration(name, can, cannot));
             Answer::of(declared, &reach)
         };
-        let ability = |ability: Ability| answer(ability.declared(can), ability.verb());
+        let able = |kind: OperationKind| answer(can.of(kind), kind.verb());
         TenderCapabilities {
             tender,
-            pay: ability(Ability::Pay),
-            refund: ability(Ability::Refund),
-            reversal: ability(Ability::Reversal),
+            pay: able(OperationKind::Pay),
+            refund: able(OperationKind::Refund),
+            reversal: able(OperationKind::Reversal),
             tip: answer(can.tip, "pay tips"),
             partial: answer(can.partial, "pay a part"),
             methods: Vec::new(),
+            others: BTreeMap::new(),
             remembered: false,
         }
     }

@@ -24,6 +24,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::Known;
+use tresen_payment::OperationKind;
 use tresen_printers::Paper;
 
 use crate::class::DeviceId;
@@ -67,6 +68,8 @@ pub struct TenderCapabilities {
     pub refund: Answer,
     /// It takes a payment back.
     pub reversal: Answer,
+    /// What else a terminal can do; empty for tenders without one.
+    pub others: BTreeMap<OperationKind, Answer>,
     /// It pays a tip that is part of the sale.
     pub tip: Answer,
     /// It may pay less than was asked for, and the rest stays open.

@@ -1,9 +1,12 @@
 //! What payment terminals and the vendor's own tenders can do beyond what a protocol tells: `[terminals.NAME.can]`,
 //! `[terminals.NAME.methods.METHOD]`, `[tenders.NAME]`.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tresen_hal::Known;
+use tresen_payment::OperationKind;
 
 use super::problem::{Fault, Path};
 use super::read::{Reader, kind, quoted};
@@ -39,12 +42,8 @@ pub struct Method {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Can {
-    /// It takes payments.
-    pub pay: Option<Known>,
-    /// It gives money back without reference to a payment.
-    pub refund: Option<Known>,
-    /// It takes a payment back.
-    pub reversal: Option<Known>,
+    /// Which operations are possible: [`Can::of`].
+    pub operations: BTreeMap<OperationKind, Known>,
     /// It can pay a tip that is part of the sale.
     pub tip: Option<Known>,
     /// It can pay a part of what is open.
@@ -55,19 +54,13 @@ pub struct Can {
     pub integration: Option<String>,
 }
 
-/// All keys of [`Can`].
-const KEYS: [&str; 7] = ["pay", "refund", "reversal", "tip", "partial", "provider", "integration"];
+/// The keys of [`Can`] besides the names of operations.
+const KEYS: [&str; 4] = ["tip", "partial", "provider", "integration"];
 
 impl Can {
-    fn answer(&mut self, key: &str) -> Option<&mut Option<Known>> {
-        Some(match key {
-            "pay" => &mut self.pay,
-            "refund" => &mut self.refund,
-            "reversal" => &mut self.reversal,
-            "tip" => &mut self.tip,
-            "partial" => &mut self.partial,
-            _ => return None,
-        })
+    /// What is declared about operations of this kind.
+    pub fn of(&self, kind: OperationKind) -> Option<Known> {
+        self.operations.get(&kind).copied()
     }
 }
 
@@ -127,15 +120,18 @@ impl Reader {
     }
 
     fn can(&mut self, path: &Path, key: &str, value: &Spanned<DeValue<'_>>, can: &mut Can, others: &[&str]) {
-        if let Some(answer) = can.answer(key) {
-            *answer = self.known(path, value);
+        if let Some(kind) = OperationKind::named(key) {
+            can.operations.extend(self.known(path, value).map(|known| (kind, known)));
             return;
         }
         match key {
+            "tip" => can.tip = self.known(path, value),
+            "partial" => can.partial = self.known(path, value),
             "provider" => can.provider = self.filled(path, value),
             "integration" => can.integration = self.filled(path, value),
             _ => {
-                let keys = [&KEYS[..], others].concat();
+                let operations = OperationKind::ALL.iter().map(|kind| kind.name());
+                let keys: Vec<_> = operations.chain(KEYS).chain(others.iter().copied()).collect();
                 self.fault(Fault::error(path.clone(), format!("unknown key; expected one of {}", quoted(&keys))));
             }
         }
@@ -187,11 +183,12 @@ mod tests {
         );
         let config = config(&text);
         let declared = &config.declared["counter"];
-        assert_eq!((declared.can.refund, declared.can.reversal), (Some(Known::Unknown), Some(Known::Yes)));
-        assert_eq!((declared.can.pay, declared.can.provider.as_deref()), (None, Some("Bank")));
+        let (refund, reversal) = (OperationKind::Refund, OperationKind::Reversal);
+        assert_eq!((declared.can.of(refund), declared.can.of(reversal)), (Some(Known::Unknown), Some(Known::Yes)));
+        assert_eq!((declared.can.of(OperationKind::Pay), declared.can.provider.as_deref()), (None, Some("Bank")));
         assert_eq!(declared.methods.iter().map(|m| &*m.name).collect::<Vec<_>>(), ["girocard", "giropay"]);
-        assert_eq!(declared.method("GIROPAY ").expect("there").can.reversal, Some(Known::No));
-        assert_eq!(config.tenders["voucher"].refund, Some(Known::No));
+        assert_eq!(declared.method("GIROPAY ").expect("there").can.of(reversal), Some(Known::No));
+        assert_eq!(config.tenders["voucher"].of(refund), Some(Known::No));
         let options = &config.device(crate::Class::Terminal, "counter").expect("there").options;
         assert_eq!(options.keys().collect::<Vec<_>>(), ["password"], "no option of the protocol");
         assert!(self::config(TERMINAL).declared.is_empty());

@@ -131,7 +131,7 @@ async fn a_plan_opens_again_and_again_over_a_link_of_the_callers() {
         let mut terminal = plan.open(context).await.expect("opens");
         terminal.recover().await.expect("answers");
         let request = tresen_payment::Request::new(format!("sale {round}"), Amount::eur(1_00));
-        let payment = terminal.pay(request, tresen_payment::Watch::none()).await.expect("decided");
+        let payment = terminal.pay(request, tresen_payment::Host::none()).await.expect("decided");
         assert!(matches!(payment, tresen_payment::Payment::Charged(_)), "{payment:?}");
         terminal.close().await;
     }

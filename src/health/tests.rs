@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tresen_hal::{Amount, Clock, ManualClock, SimulatedRuntime};
-use tresen_payment::{Charge, IntentId, Journal, MemoryJournal, Operation};
+use tresen_payment::{Charge, IntentId, Journal, MemoryJournal, Transaction};
 use tresen_printers::Receipt;
 
 use super::*;
@@ -126,7 +126,7 @@ async fn the_clock_of_a_terminal_is_compared_with_each_first_approval() {
     };
     let approve = async |id: &str, ahead: i64| {
         let (key, amount) = (IntentId(id.into()), Amount::eur(1_00));
-        let intent = tresen_payment::Intent::new(key, "counter", Operation::Payment, amount, clock.wall(), None);
+        let intent = tresen_payment::Intent::new(key, "counter", Transaction::Payment, amount, clock.wall(), None);
         journal.intend(&intent).await.ok();
         let mut charge = Charge::new(intent.id.clone(), amount);
         let local = clock.wall().to_zoned(jiff::tz::TimeZone::system()).datetime();

@@ -23,7 +23,7 @@ pub use phase::Phase;
 pub use printer::{Printer, Printers};
 pub use scanner::{Scanner, Scanners};
 pub use state::{Attention, DeviceCapabilities, DeviceState};
-pub use terminal::{Terminal, Terminals};
+pub use terminal::{OpenQuestion, Terminal, Terminals};
 
 pub(crate) use calls::{After, Failure, Terms};
 pub(crate) use device::{Declarations, Till};

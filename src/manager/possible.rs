@@ -2,43 +2,17 @@
 //! terminal or the configuration excludes.
 
 use tresen_hal::{Effect, Error, Kind, Known, Result, Retry};
-use tresen_payment::{IntentId, Journal, Reference};
+use tresen_payment::{IntentId, Journal, OperationKind, Reference};
 
-use super::terminal::Terminal;
+use super::Terminal;
 use crate::config::Can;
 
-/// What a transaction needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ability {
-    Pay,
-    Refund,
-    Reversal,
-}
-
-impl Ability {
-    /// In words: `cannot …`.
-    pub(crate) fn verb(self) -> &'static str {
-        match self {
-            Self::Pay => "take payments",
-            Self::Refund => "give money back without reference to a payment",
-            Self::Reversal => "reverse payments",
-        }
-    }
-
-    /// What is declared about it.
-    pub(crate) fn declared(self, can: &Can) -> Option<Known> {
-        match self {
-            Self::Pay => can.pay,
-            Self::Refund => can.refund,
-            Self::Reversal => can.reversal,
-        }
-    }
-
-    fn hint(self) -> &'static str {
-        match self {
-            Self::Pay => "offer another tender",
-            Self::Refund | Self::Reversal => "give the money back by another tender, or ask the provider",
-        }
+/// What to do about an operation that is not possible.
+fn hint(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Pay => "offer another tender",
+        OperationKind::Refund | OperationKind::Reversal => "give the money back by another tender, or ask the provider",
+        _ => "do it at the terminal, or ask the provider",
     }
 }
 
@@ -51,40 +25,42 @@ pub(crate) fn source(can: &Can) -> String {
 }
 
 impl Terminal {
-    /// Checks that neither configuration nor terminal exclude a transaction. One that the journal knows already is
+    /// Checks that neither configuration nor terminal exclude an operation. A transaction that the journal knows already is
     /// answered from there as ever.
     ///
     /// # Errors
     /// [`Kind::Unsupported`]: it is excluded; nothing was sent.
     pub(super) async fn check_possible(
         &self,
-        intent: &IntentId,
-        ability: Ability,
+        intent: Option<&IntentId>,
+        kind: OperationKind,
         of: Option<&Reference>,
     ) -> Result<()> {
-        let Some(why) = self.impossible(ability, of).await? else { return Ok(()) };
-        if self.till.store.find(intent).await?.is_some() {
+        let Some(why) = self.impossible(kind, of).await? else { return Ok(()) };
+        if let Some(intent) = intent
+            && self.till.store.find(intent).await?.is_some()
+        {
             return Ok(());
         }
         let error = Error::new(Kind::Unsupported, why).with_effect(Effect::None).with_retry(Retry::Never);
-        Err(error.at(self.name()).hint(ability.hint()))
+        Err(error.at(self.name()).hint(hint(kind)))
     }
 
-    /// Why a transaction is excluded.
-    async fn impossible(&self, ability: Ability, of: Option<&Reference>) -> Result<Option<String>> {
+    /// Why an operation is excluded.
+    async fn impossible(&self, kind: OperationKind, of: Option<&Reference>) -> Result<Option<String>> {
         let declared = self.till.declared.of(self.name());
         let by_configuration = |who: &str, can: &Can| {
             let source = source(can);
-            format!("declared by configuration: {who}{source} cannot {}", ability.verb())
+            format!("declared by configuration: {who}{source} cannot {}", kind.verb())
         };
-        match ability.declared(&declared.can) {
+        match declared.can.of(kind) {
             Some(Known::No) => return Ok(Some(by_configuration("it", &declared.can))),
-            None if self.told(ability).is_no() => {
-                return Ok(Some(format!("it told at its login that it cannot {}", ability.verb())));
+            None if self.told(kind).is_no() => {
+                return Ok(Some(format!("it told at its login that it cannot {}", kind.verb())));
             }
             _ => {}
         }
-        let excluded = |method: &crate::config::Method| ability.declared(&method.can) == Some(Known::No);
+        let excluded = |method: &crate::config::Method| method.can.of(kind) == Some(Known::No);
         let Some(reference) = of.filter(|_| declared.methods.iter().any(excluded)) else { return Ok(None) };
         let Some(paid) = self.till.store.holder(reference).await? else { return Ok(None) };
         let charge = self.till.store.find(&paid).await?.and_then(|entry| entry.outcome()?.into_charge());
@@ -95,13 +71,11 @@ impl Terminal {
         }))
     }
 
-    /// What the terminal told about an ability when it was last connected.
-    fn told(&self, ability: Ability) -> Known {
-        let told = self.capabilities().unwrap_or_default();
-        match ability {
-            Ability::Pay => Known::Yes,
-            Ability::Refund => told.refund,
-            Ability::Reversal => told.reversal,
+    /// What the terminal told about an operation when it was last connected.
+    fn told(&self, kind: OperationKind) -> Known {
+        match kind {
+            OperationKind::Pay => Known::Yes,
+            _ => self.capabilities().unwrap_or_default().of(kind),
         }
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 use tresen_payment::journal::held;
-use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Operation, Payment, Reference};
+use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Payment, Reference, Transaction};
 
 use super::failure::Failure;
 use super::listing::{Listed, Query};
@@ -255,7 +255,7 @@ impl Drop for AskedBy<'_> {
 fn intend(db: &Connection, intent: &Intent, asked_by: Option<Origin>, at: &str, body: &str) -> Result<(), Failure> {
     let (operation, sign) = operation(&intent.operation);
     let original = match &intent.operation {
-        Operation::Reversal { reference } => original(db, &intent.terminal, reference)?,
+        Transaction::Reversal { reference } => original(db, &intent.terminal, reference)?,
         _ => None,
     };
     // A sale's attempt has the same key and records who requested it.
@@ -400,11 +400,11 @@ fn stored(row: &Row<'_>) -> Result<StoredPayment, Failure> {
 }
 
 /// The operation's name, and the direction of its money.
-fn operation(operation: &Operation) -> (&'static str, i64) {
+fn operation(operation: &Transaction) -> (&'static str, i64) {
     match operation {
-        Operation::Payment => ("payment", 1),
-        Operation::Reversal { .. } => ("reversal", -1),
-        Operation::Refund => ("refund", -1),
+        Transaction::Payment => ("payment", 1),
+        Transaction::Reversal { .. } => ("reversal", -1),
+        Transaction::Refund => ("refund", -1),
         _ => ("other", 1),
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::spool::Jobs;
 use tempfile::TempDir;
 use tresen_hal::{Amount, ManualClock, SystemRuntime};
-use tresen_payment::{Charge, Intent, IntentId, Journal, NotCharged, Operation, Payment, Reason, zvt};
+use tresen_payment::{Charge, Intent, IntentId, Journal, NotCharged, Payment, Reason, Transaction, zvt};
 use tresen_printers::{Content, Proof, Receipt};
 
 struct Till {
@@ -35,7 +35,7 @@ fn content(word: &str) -> Content {
     Content::Receipt(Receipt::new().text(word).cut())
 }
 
-fn intent(id: &str, operation: Operation) -> Intent {
+fn intent(id: &str, operation: Transaction) -> Intent {
     Intent::new(IntentId(id.into()), "counter", operation, Amount::eur(10_00), Timestamp::UNIX_EPOCH, None)
 }
 
@@ -82,7 +82,7 @@ async fn a_listing_that_hangs_delays_neither_a_payment_nor_a_print() {
         }
     });
     reached.await.expect("it is in the middle");
-    store.intend(&intent("sale", Operation::Payment)).await.expect("written");
+    store.intend(&intent("sale", Transaction::Payment)).await.expect("written");
     store.conclude(&IntentId("sale".into()), &charged("sale", "0417")).await.expect("written");
     let (job, _) = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits");
     assert!(store.begin_job(&job, "kitchen").await.expect("written"));
@@ -305,14 +305,14 @@ async fn a_mark_that_comes_too_late_changes_nothing() {
 async fn a_payment_that_was_taken_back_says_so_and_money_that_goes_back_is_negative() {
     let till = Till::new();
     let store = till.open().await;
-    store.intend(&intent("sale", Operation::Payment)).await.expect("written");
+    store.intend(&intent("sale", Transaction::Payment)).await.expect("written");
     store.conclude(&IntentId("sale".into()), &charged("sale", "0417")).await.expect("written");
     store
-        .intend(&intent("back", Operation::Reversal { reference: zvt::reference(None, "417", None) }))
+        .intend(&intent("back", Transaction::Reversal { reference: zvt::reference(None, "417", None) }))
         .await
         .expect("written");
     store.conclude(&IntentId("back".into()), &charged("back", "0418")).await.expect("written");
-    store.intend(&intent("refund", Operation::Refund)).await.expect("written");
+    store.intend(&intent("refund", Transaction::Refund)).await.expect("written");
     let row = |id: &str| -> (String, i64, Option<i64>, String) {
         let find = "SELECT state, minor, moved, operation FROM intents WHERE id = ?1";
         till.beside().query_row(find, [id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).expect("there")
@@ -344,7 +344,7 @@ async fn what_is_done_and_old_is_thrown_away_and_what_is_open_never() {
     store.begin_job(&done, "kitchen").await.expect("written");
     store.end_job("done", 1, &JobEnd::Accepted).await.expect("written");
     for (id, end) in [("old", true), ("open", false), ("newest", true)] {
-        store.intend(&intent(id, Operation::Payment)).await.expect("written");
+        store.intend(&intent(id, Transaction::Payment)).await.expect("written");
         if end {
             store.conclude(&IntentId(id.into()), &charged(id, id)).await.expect("written");
         }
@@ -390,7 +390,7 @@ async fn a_backup_that_is_put_back_begins_a_new_epoch_and_a_restart_does_not() {
     let id = {
         let store = till.open().await;
         assert_eq!(store.epoch(), 1);
-        store.intend(&intent("before", Operation::Payment)).await.expect("written");
+        store.intend(&intent("before", Transaction::Payment)).await.expect("written");
         store.checkpoint().await.expect("in the file");
         store.till().to_owned()
     };
@@ -401,7 +401,7 @@ async fn a_backup_that_is_put_back_begins_a_new_epoch_and_a_restart_does_not() {
         store.checkpoint().await.expect("in the file");
         // While it is open: the usual backup of a till that runs for weeks.
         std::fs::copy(till.db(), &backup).expect("copied");
-        store.intend(&intent("after", Operation::Payment)).await.expect("written");
+        store.intend(&intent("after", Transaction::Payment)).await.expect("written");
     }
     drop(till.open().await);
     let restore = || {
@@ -498,7 +498,7 @@ async fn a_partial_approval_leaves_the_rest_open() {
     let till = Till::new();
     let store = till.open().await;
     let (sale, key) = about_to_pay(&store).await;
-    store.intend(&intent(&key, Operation::Payment)).await.expect("written");
+    store.intend(&intent(&key, Transaction::Payment)).await.expect("written");
     let id = IntentId(key.clone());
     let part = Payment::charged(Charge::new(id.clone(), Amount::eur(6_00)), Amount::eur(10_00));
     assert!(matches!(part, Payment::Partial(_)));
@@ -537,7 +537,7 @@ async fn an_attempt_that_was_never_sent_is_refused_and_one_that_may_have_been_is
     {
         let store = till.open().await;
         let (_, key) = about_to_pay(&store).await;
-        store.intend(&intent(&key, Operation::Payment)).await.expect("written");
+        store.intend(&intent(&key, Transaction::Payment)).await.expect("written");
     }
     let record = till.open().await.follow_tenders(&sale).await.expect("followed");
     assert_eq!((record.due, record.pending), (Amount::eur(0), true), "the journal has it open");

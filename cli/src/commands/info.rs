@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tresen::hal::{Error, Kind, Known};
-use tresen::payment::MemoryJournal;
+use tresen::payment::{MemoryJournal, OperationKind};
 use tresen::printers::{Identity, Paper, Profile, Status};
 use tresen::{Address, Cameras, Class, Context, Printers, Result, Retry, Scanners, Terminals};
 
@@ -145,8 +145,8 @@ pub(super) async fn terminal(address: &Address) -> Result<Answers> {
         format!("id         {}", status.terminal_id.clone().unwrap_or_else(|| "not reported".into())),
         format!("software   {}", status.software.clone().unwrap_or_else(|| "not reported".into())),
         format!("ready      {}, {}", yes(status.ready), status.text),
-        format!("reversal   {}", known(can.reversal)),
-        format!("refund     {}", known(can.refund)),
+        format!("reversal   {}", known(can.of(OperationKind::Reversal))),
+        format!("refund     {}", known(can.of(OperationKind::Refund))),
         format!("abort      {}", known(can.abort)),
         format!("partial    {}", known(can.partial)),
         format!("slip text  {}", known(can.receipt_text)),

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod cancel;
 pub(crate) mod check_config;
 pub(crate) mod completions;
+mod console;
 pub(crate) mod decode;
 mod diagnose;
 pub(crate) mod doctor;

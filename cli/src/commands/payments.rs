@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tresen::api::listing;
-use tresen::payment::{Operation, Payment};
+use tresen::payment::{Payment, Transaction};
 use tresen::{Result, StoredPayment};
 
 use super::listed::pages;
@@ -78,10 +78,10 @@ fn line(payment: &StoredPayment) -> String {
 }
 
 /// The kind of a transaction, in words.
-pub(super) fn operation(operation: &Operation) -> &'static str {
+pub(super) fn operation(operation: &Transaction) -> &'static str {
     match operation {
-        Operation::Payment => "payment",
-        Operation::Refund => "refund",
+        Transaction::Payment => "payment",
+        Transaction::Refund => "refund",
         _ => "reversal",
     }
 }

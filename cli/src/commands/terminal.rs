@@ -12,6 +12,7 @@ use tresen::config::Device;
 use tresen::payment::{IntentId, Progress, Settled, Unknown};
 use tresen::{Address, Amount, Class, Config, Effect, Error, EventKind, Kind, Payment, Phase, Result, Tresen};
 
+use super::console::Console;
 use super::diagnose::diagnosed;
 use crate::devices;
 use crate::out::Out;
@@ -70,8 +71,8 @@ impl Desk {
         let mut config = Config::default().with(Class::Terminal, &name, Device::at(at.address));
         config.till.store = journal.clone();
         let till = Tresen::with(config).await?;
-        let events = follow(&till, out);
         let terminal = till.terminal(&name)?;
+        let events = follow(&till, terminal.clone(), out);
         out.say(format_args!("journal: {}", journal.display()));
         Ok(Self { till, terminal, name, address, events, out })
     }
@@ -199,11 +200,23 @@ fn report(payment: &Payment, asked: Amount, words: &Texts, out: Out) -> ExitCode
 }
 
 /// Prints events as they happen, until the till closes or the task is aborted.
-fn follow(till: &Tresen, out: Out) -> JoinHandle<()> {
+fn follow(till: &Tresen, terminal: tresen::Terminal, out: Out) -> JoinHandle<()> {
     let mut events = till.events();
+    let mut console = Console::new(terminal, out);
     tokio::spawn(async move {
-        while let Some(event) = events.next().await {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = events.next() => event,
+                line = console.typed() => {
+                    console.take(&line);
+                    continue;
+                }
+            };
+            let Some(event) = event else { return };
             match event.kind {
+                EventKind::Question(asked) => console.ask(*asked),
+                EventKind::QuestionClosed { id } => console.closed(&id),
                 EventKind::Payment(Progress::Status { text, .. } | Progress::Display(text)) => {
                     out.say(format_args!("  {text}"));
                 }

@@ -183,7 +183,9 @@ fn told(device: &str, what: &EventKind, out: Out) {
             out.say(format_args!("  {device}  04 FF {code:02X}  {text}"));
         }
         EventKind::Payment(Progress::Approved) => out.say(format_args!("  {device}  04 0F     approved")),
-        EventKind::Payment(Progress::ReceiptLine(line)) => out.say(format_args!("  {device}  slip      {line}")),
+        EventKind::Payment(Progress::Receipt { lines, .. }) => {
+            lines.iter().for_each(|line| out.say(format_args!("  {device}  slip      {line}")));
+        }
         EventKind::Disconnected { why } => out.say(format_args!("  {device}  lost: {why}")),
         EventKind::Connected { address } => out.say(format_args!("  {device}  reconnected: {address}")),
         EventKind::Settled(settled) => {

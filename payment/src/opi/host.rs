@@ -1,28 +1,21 @@
-//! Where what a terminal asks of the till is decided: the one place, until an application can answer itself.
+//! What the till does and answers when a terminal asks something of it.
 
+use super::recovery::clean;
 use super::results::OverallResult;
 use super::wire::Header;
 use super::wire::device::{DeviceRequest, DeviceResponse, Entered, Output, Target};
+use crate::host::{Answer, Question, Wanted};
 use crate::slips::Slip;
 
-/// Answers a terminal's requests.
-pub(super) trait Host: Send + Sync + std::fmt::Debug {
-    /// The answer to a question with yes and no.
-    fn confirm(&mut self, question: &str) -> bool;
-}
-
-/// Answers as the options say.
+/// What becomes of a request.
 #[derive(Debug)]
-pub(super) struct Declared {
-    pub(super) confirm: bool,
-}
-
-impl Host for Declared {
-    fn confirm(&mut self, question: &str) -> bool {
-        let question = crate::pan::mask_line(question, &[]);
-        tracing::info!(question, answer = self.confirm, "the terminal's question is answered as declared");
-        self.confirm
-    }
+pub(super) struct Decision {
+    /// The till's answer. If there is a question it holds the question's default, until [`Decision::enter`].
+    pub(super) response: DeviceResponse,
+    /// What the till has to do.
+    pub(super) wishes: Vec<Wish>,
+    /// What somebody has to answer first.
+    pub(super) question: Option<Question>,
 }
 
 /// What a request means for the till.
@@ -34,38 +27,69 @@ pub(super) enum Wish {
     Print { slip: Slip, text: String, ends: bool },
 }
 
-/// What the till answers, and what it has to do for it.
-pub(super) fn decide(request: &DeviceRequest, host: &mut dyn Host) -> (DeviceResponse, Vec<Wish>) {
-    let mut wishes = Vec::new();
+/// What the till answers, and what it has to do for it. `confirm` is the answer to a question with yes and no that
+/// nobody answers.
+///
+/// Left out: inputs of numbers, texts and choices (`GetDecimals`, `GetChar`, `GetAmount`, `GetMenu`). No public source
+/// shows the shape of their answers, so they are answered `DeviceUnavailable`.
+pub(super) fn decide(request: &DeviceRequest, confirm: bool) -> Decision {
     let header = Header { sender: None, ..request.header.clone() };
-    let mut response =
+    let response =
         DeviceResponse { header, result: OverallResult::Success, outputs: Vec::new(), input: None, original: None };
+    let mut decision = Decision { response, wishes: Vec::new(), question: None };
+    let Decision { response, wishes, question } = &mut decision;
     // Nothing can be shown, asked or entered in secret here.
     if request.header.is("SecureInput") || request.header.is("SecureOutput") {
         response.result = OverallResult::DeviceUnavailable;
-        return (response, wishes);
+        return decision;
     }
     for output in &request.outputs {
-        let result = put(output, &mut wishes);
+        let result = put(output, wishes);
         if result != OverallResult::Success {
             response.result = result.clone();
         }
         response.outputs.push((output.target.clone(), result));
     }
     if let Some(input) = request.input.as_ref().filter(|_| request.header.is("Input") || request.header.is("Output")) {
-        let question = request.outputs.iter().map(text).collect::<Vec<_>>().join(" ");
-        let (result, yes) = match input.command.to_ascii_lowercase().as_str() {
-            "getconfirmation" => (OverallResult::Success, Some(host.confirm(&question))),
-            "getanykey" => (OverallResult::Success, None),
-            // Nobody can type or choose.
+        let text = clean(&request.outputs.iter().map(text).collect::<Vec<_>>().join(" "));
+        *question = match input.command.to_ascii_lowercase().as_str() {
+            "getconfirmation" => Some(Question::new(text, Wanted::Confirmation, confirm.into())),
+            "getanykey" => Some(Question::new(text, Wanted::Acknowledgement, Answer::Yes)),
+            _ => None,
+        };
+        let (target, result) = (input.target.clone(), OverallResult::Success);
+        response.input = Some(Entered { target, result, yes: None });
+        let answer = question.as_ref().map_or(Answer::Declined, |question| question.default.clone());
+        decision.enter(&answer);
+    }
+    decision
+}
+
+impl Decision {
+    /// Puts the answer to the question into the response.
+    pub(super) fn enter(&mut self, answer: &Answer) {
+        let confirms = self.question.as_ref().is_some_and(|question| question.wanted == Wanted::Confirmation);
+        let (result, yes) = match answer {
+            Answer::Yes => (OverallResult::Success, confirms.then_some(true)),
+            Answer::No => (OverallResult::Success, confirms.then_some(false)),
             _ => (OverallResult::DeviceUnavailable, None),
         };
-        if result != OverallResult::Success {
-            response.result = result.clone();
-        }
-        response.input = Some(Entered { target: input.target.clone(), result, yes });
+        self.end_input(result, yes);
     }
-    (response, wishes)
+
+    /// The terminal does not want the answer any more.
+    pub(super) fn abort(&mut self) {
+        self.end_input(OverallResult::Aborted, None);
+    }
+
+    fn end_input(&mut self, result: OverallResult, yes: Option<bool>) {
+        if let Some(input) = &mut self.response.input {
+            let output = self.response.outputs.iter().find(|(_, put)| *put != OverallResult::Success);
+            let worst = output.map_or(OverallResult::Success, |(_, put)| put.clone());
+            self.response.result = if result == OverallResult::Success { worst } else { result.clone() };
+            (input.result, input.yes) = (result, yes);
+        }
+    }
 }
 
 /// The answer of a till at which nobody is there for this request.

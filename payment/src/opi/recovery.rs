@@ -19,7 +19,7 @@ use super::options::Options;
 use super::reference::{self, name};
 use super::results::{Ending, OverallResult};
 use super::wire::Response;
-use crate::journal::{Entry, Intent, Operation, Reference};
+use crate::journal::{Entry, Intent, Reference, Transaction};
 use crate::outcome::{Charge, NotCharged, Payment, Reason};
 use crate::pan;
 
@@ -46,11 +46,11 @@ pub(super) enum Verdict {
 }
 
 /// The type of the request for an operation.
-pub(super) fn request_type(operation: &Operation) -> &'static str {
+pub(super) fn request_type(operation: &Transaction) -> &'static str {
     match operation {
-        Operation::Payment => "CardPayment",
-        Operation::Reversal { .. } => "PaymentReversal",
-        Operation::Refund => "PaymentRefund",
+        Transaction::Payment => "CardPayment",
+        Transaction::Reversal { .. } => "PaymentReversal",
+        Transaction::Refund => "PaymentRefund",
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn decide(
             return (Verdict::Unsure, format!("{why}: {told}"));
         }
         let charged = original.result.ending() == Ending::Done;
-        if charged && response.total.is_none() && !matches!(intent.operation, Operation::Reversal { .. }) {
+        if charged && response.total.is_none() && !matches!(intent.operation, Transaction::Reversal { .. }) {
             return (Verdict::Unsure, format!("the terminal tells no amount: {told}"));
         }
         return match judge(intent, response, &original.result, options, usual) {

@@ -5,7 +5,7 @@ mod faulty;
 use jiff::Timestamp;
 use tresen_hal::{Amount, Kind, Result};
 
-use crate::journal::{Decision, Intent, Journal, Operation, Reference};
+use crate::journal::{Decision, Intent, Journal, Reference, Transaction};
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason};
 
 pub use faulty::{FaultyJournal, Write};
@@ -184,7 +184,7 @@ async fn a_part_is_never_taken_for_the_whole(journal: &dyn Journal) {
 
 fn intent(id: &str, terminal: &str) -> Intent {
     let at = Timestamp::from_second(1_767_340_800).expect("in range");
-    Intent::new(IntentId(id.into()), terminal, Operation::Payment, Amount::eur(100), at, None)
+    Intent::new(IntentId(id.into()), terminal, Transaction::Payment, Amount::eur(100), at, None)
 }
 
 fn reference(receipt: u16) -> Reference {

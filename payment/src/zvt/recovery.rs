@@ -27,7 +27,7 @@ use super::commands::status_info::StatusInfo;
 use super::reference::{self as zvt, name, reference};
 use super::session::Data;
 use super::text::Charset;
-use crate::journal::{Intent, Operation, Reference};
+use crate::journal::{Intent, Reference, Transaction};
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
 
 /// What becomes of an approval that the till does not acknowledge. The specification says both, in
@@ -118,7 +118,7 @@ pub(super) fn objection(intent: &Intent, charge: &Charge, info: &StatusInfo<'_>,
     {
         return Some(Objection::Another(format!("the terminal repeated the transaction before: {told}")));
     }
-    if intent.operation == Operation::Payment && info.original_trace.is_some() {
+    if intent.operation == Transaction::Payment && info.original_trace.is_some() {
         return Some(Objection::Another(format!("the terminal told of a reversal: {told}")));
     }
     different(intent, info, partial).map(|why| Objection::Different(format!("{why}: {told}")))
@@ -262,7 +262,7 @@ fn unproven(case: Case<'_>, shown: &Charge, info: &StatusInfo<'_>, reading: Read
     if !follows {
         return Some(format!("more than one transaction came since {}", name(before)));
     }
-    if intent.operation == Operation::Payment && info.original_trace.is_some() {
+    if intent.operation == Transaction::Payment && info.original_trace.is_some() {
         return Some("it is a reversal".into());
     }
     if info.minor().is_none() {

@@ -1,7 +1,7 @@
 //! Every way to decide, on messages laid out by hand after the table of BMPs.
 
 use super::*;
-use crate::journal::Operation;
+use crate::journal::Transaction;
 
 const READING: Reading = Reading { charset: Charset::Cp437, now: jiff::civil::date(2026, 1, 2).at(8, 1, 0, 0) };
 
@@ -12,7 +12,7 @@ fn reference(receipt: &str) -> Reference {
 fn intent(before: Option<&str>) -> Intent {
     let at = "2026-01-02T08:00:00Z".parse().expect("a timestamp");
     let last = before.map(reference);
-    Intent::new(IntentId("a".into()), "counter", Operation::Payment, Amount::eur(25_00), at, last)
+    Intent::new(IntentId("a".into()), "counter", Transaction::Payment, Amount::eur(25_00), at, last)
 }
 
 /// 27 result, 04 EUR 25.00, 87 receipt, 0B trace, 29 terminal id.
@@ -256,6 +256,6 @@ fn only_a_payment_is_approved_in_part_and_never_for_nothing() {
     for wrong in [with_amount(0x00), with_amount(0x26), [&part(0x17)[..], &[0x49, 0x07, 0x56]].concat()] {
         assert!(matches!(objection(&payment, &wrong), Some(Objection::Different(_))), "{wrong:02x?}");
     }
-    let refund = Intent { operation: Operation::Refund, ..payment };
+    let refund = Intent { operation: Transaction::Refund, ..payment };
     assert!(matches!(objection(&refund, &part(0x17)), Some(Objection::Different(_))));
 }

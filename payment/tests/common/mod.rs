@@ -11,7 +11,7 @@ use tresen_hal::{Amount, Effect, Kind, Link, Result, SimulatedRuntime};
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, State};
 use tresen_payment::zvt::{self, Options};
-use tresen_payment::{Entry, IntentId, Journal, MemoryJournal, Payment, Reason, Request, Terminal, Watch};
+use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Reason, Request, Terminal};
 
 /// What every payment of these tests costs.
 pub(crate) const PRICE: Amount = Amount::eur(12_50);
@@ -92,7 +92,7 @@ impl Counter {
 }
 
 pub(crate) async fn pay(terminal: &mut zvt::Terminal, id: &str) -> Result<Payment> {
-    terminal.pay(Request::new(id, PRICE), Watch::none()).await
+    terminal.pay(Request::new(id, PRICE), Host::none()).await
 }
 
 pub(crate) fn is_charged(payment: &Payment) -> bool {
@@ -126,7 +126,7 @@ pub(crate) fn reason(payment: &Payment) -> Reason {
 pub(crate) async fn next_customer_pays(counter: &mut Counter, mut terminal: zvt::Terminal) {
     let sent = counter.received(0x0601);
     for _ in 0..4 {
-        match terminal.pay(Request::new("next", Amount::eur(3_00)), Watch::none()).await {
+        match terminal.pay(Request::new("next", Amount::eur(3_00)), Host::none()).await {
             Ok(next) => {
                 assert!(is_charged(&next), "{next:?}");
                 assert_eq!(counter.received(0x0601), sent + 1);

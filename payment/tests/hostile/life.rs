@@ -12,7 +12,7 @@ use tresen_hal::link::memory::{self, Memory};
 use tresen_hal::{Amount, Clock, Link, Result};
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::{self, Commit, Options};
-use tresen_payment::{Charge, Decision, Entry, Journal, Payment, Request, Terminal as _, Watch};
+use tresen_payment::{Charge, Decision, Entry, Host, Journal, Payment, Request, Terminal as _};
 use tresen_peers::zvt::{Quirks, Terminal};
 use tresen_peers::{Channel, Shared};
 
@@ -253,7 +253,7 @@ impl Counter {
         self.peer.with(|t| t.customer("K1"));
         let mut driver = self.driver.take().expect("opened");
         let (stop, abort) = tokio::sync::watch::channel(false);
-        let watch = Watch::with(Watch::none().progress, abort);
+        let watch = Host::with(Host::none().progress, abort);
         let aborting = case.abort_after.map(|n| tokio::spawn(abort_after(self.peer.clone(), n, stop)));
         let mut left = case.dies_after.unwrap_or(usize::MAX);
         let result = {
@@ -303,7 +303,7 @@ impl Counter {
         tokio::select! {
             biased;
             _ = approved => {}
-            _ = driver.pay(Request::new(key, PRICE), Watch::none()) => {}
+            _ = driver.pay(Request::new(key, PRICE), Host::none()) => {}
         }
         drop(driver);
         self.hang_up().await;
@@ -337,7 +337,7 @@ impl Counter {
                 continue;
             }
             let mut driver = self.driver.take().expect("opened");
-            let result = self.bounded(driver.pay(Request::new(key, PRICE), Watch::none())).await;
+            let result = self.bounded(driver.pay(Request::new(key, PRICE), Host::none())).await;
             self.said.push(format!("{key}: {result:?}"));
             let Some(result) = result else { continue };
             self.keep(driver, &result).await;

@@ -11,7 +11,7 @@ use tresen_hal::{Amount, BoxFuture, Error, Kind, Link, Result, SimulatedRuntime}
 use tresen_payment::opi::sim::{Profile, Simulator, State, serve};
 use tresen_payment::opi::{self, Listener, Options, Terminal};
 use tresen_payment::testing::FaultyJournal;
-use tresen_payment::{Entry, IntentId, Journal, MemoryJournal, Payment, Request, Terminal as _, Watch};
+use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal as _};
 
 /// What every payment of these tests costs.
 pub(crate) const PRICE: Amount = Amount::eur(12_50);
@@ -86,7 +86,7 @@ impl Counter {
 }
 
 pub(crate) async fn pay(terminal: &mut Terminal, id: &str) -> Result<Payment> {
-    terminal.pay(Request::new(id, PRICE), Watch::none()).await
+    terminal.pay(Request::new(id, PRICE), Host::none()).await
 }
 
 pub(crate) fn is_charged(payment: &Payment) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tresen_payment::opi::sim::{Kind, Misbehaviour, OnLoss, OnRepeat, Profile, Side};
-use tresen_payment::{Decision, IntentId, Journal, Payment, Reason, Request, Terminal as _, Watch};
+use tresen_payment::{Decision, Host, IntentId, Journal, Payment, Reason, Request, Terminal as _};
 
 use super::counter::{Break, Counter, PRICE, is_charged, pay, why};
 
@@ -108,7 +108,7 @@ async fn a_cashier_who_asks_three_times_leaves_a_silent_terminal() {
         std::future::pending::<()>().await;
     };
     let begun = tokio::time::Instant::now();
-    let watch = Watch::with(tokio::sync::mpsc::channel(1).0, wanted);
+    let watch = Host::with(tokio::sync::mpsc::channel(1).0, wanted);
     let paid = tokio::select! {
         paid = terminal.pay(Request::new("sale", PRICE), watch) => paid.expect("an outcome"),
         () = asks => unreachable!("it waits"),

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tresen_hal::link::Reached;
 use tresen_hal::{Address, Amount, Driver, SystemRuntime};
 use tresen_payment::opi::{self, Listener, Options};
-use tresen_payment::{MemoryJournal, Payment, Progress, Reason, Request, Terminal as _, Watch};
+use tresen_payment::{Host, MemoryJournal, Payment, Progress, Reason, Request, Slip, Terminal as _};
 use tresen_peers::opi::{Fault, Terminal as Peer};
 
 const PRICE: Amount = Amount::eur(39_50);
@@ -45,7 +45,7 @@ async fn pays_prints_refunds_reverses_and_closes_the_day() {
     let shop = Shop::new().await;
     let mut terminal = shop.open().await;
     let (_abort, wanted) = tokio::sync::watch::channel(false);
-    let (watch, mut steps) = Watch::new(wanted);
+    let (watch, mut steps) = Host::new(wanted);
     shop.peer.fault(Fault::Trickle);
     let Ok(Payment::Charged(charge)) = terminal.pay(request("sale"), watch).await else { panic!("charged") };
     assert_eq!((charge.amount, charge.trace.as_deref()), (PRICE, Some("021601")));
@@ -58,24 +58,25 @@ async fn pays_prints_refunds_reverses_and_closes_the_day() {
     while let Ok(step) = steps.try_recv() {
         told.push(step);
     }
-    assert!(told.contains(&Progress::ReceiptLine("Karte ***************4747".into())), "{}", told.len());
+    let lines = ["K-U-N-D-E-N-B-E-L-E-G", "Karte ***************4747", "Grüße"].map(str::to_owned).to_vec();
+    assert!(told.contains(&Progress::Receipt { slip: Some(Slip::Customer), lines }), "{told:?}");
     let answers = shop.peer.answers();
     assert!(
         answers.len() == 1
             && answers[0].contains("OverallResult=\"Success\"")
             && answers[0].contains("OutResult=\"Success\"")
     );
-    assert!(matches!(terminal.refund(request("refund"), Watch::none()).await, Ok(Payment::Charged(_))));
+    assert!(matches!(terminal.refund(request("refund"), Host::none()).await, Ok(Payment::Charged(_))));
     let sale = charge.reference.expect("it is named");
-    assert!(matches!(terminal.reverse(sale, request("back"), Watch::none()).await, Ok(Payment::Charged(_))));
+    assert!(matches!(terminal.reverse(sale, request("back"), Host::none()).await, Ok(Payment::Charged(_))));
     shop.peer.fault(Fault::Decline);
-    let declined = terminal.pay(request("declined"), Watch::none()).await.expect("an outcome");
+    let declined = terminal.pay(request("declined"), Host::none()).await.expect("an outcome");
     assert!(
         matches!(&declined, Payment::NotCharged(n) if n.reason == Reason::Declined && n.text.starts_with("Nicht möglich")),
         "{declined:?}"
     );
     assert!(terminal.status().await.expect("answers").ready);
-    assert_eq!(terminal.end_of_day(Watch::none()).await.expect("closes").total, Some(Amount::eur(338_00)));
+    assert_eq!(terminal.end_of_day(Host::none()).await.expect("closes").total, Some(Amount::eur(338_00)));
     terminal.close().await;
     let entries = shop.journal.entries();
     let everything = format!("{entries:?} {} {told:?}", serde_json::to_string(&entries).expect("serialises"));
@@ -91,10 +92,10 @@ async fn pays_prints_refunds_reverses_and_closes_the_day() {
 async fn what_was_lost_is_settled_by_the_last_message() {
     let shop = Shop::new().await;
     let mut terminal = shop.open().await;
-    assert!(matches!(terminal.pay(request("before"), Watch::none()).await, Ok(Payment::Charged(_))));
+    assert!(matches!(terminal.pay(request("before"), Host::none()).await, Ok(Payment::Charged(_))));
     shop.peer.fault(Fault::LoseAnswer);
     // The question before the payment loses its answer first; the payment goes on without it.
-    assert!(matches!(terminal.pay(request("asked"), Watch::none()).await, Ok(Payment::Charged(_))));
+    assert!(matches!(terminal.pay(request("asked"), Host::none()).await, Ok(Payment::Charged(_))));
     drop(terminal);
     let lost = {
         let mut options = Options::new("counter");
@@ -104,7 +105,7 @@ async fn what_was_lost_is_settled_by_the_last_message() {
         let runtime = Arc::new(SystemRuntime::new());
         let mut other = opi::open(connect, None, options, shop.journal.clone(), runtime).await.expect("logs in");
         shop.peer.fault(Fault::LoseAnswer);
-        other.pay(request("sale"), Watch::none()).await.expect("an outcome")
+        other.pay(request("sale"), Host::none()).await.expect("an outcome")
     };
     assert!(matches!(lost, Payment::Unknown(_)), "{lost:?}");
     let settled = shop.open().await.recover().await.expect("asks");

@@ -5,7 +5,7 @@ use tresen_hal::{Currency, Driver, Known};
 use tresen_payment::opi::dialect::{ALL, GERMAN};
 use tresen_payment::opi::sim::{Misbehaviour, OnAbort, Profile, When};
 use tresen_payment::opi::{Options, reference};
-use tresen_payment::{Notice, Payment, Progress, Reason, Request, Terminal, Watch};
+use tresen_payment::{Host, Notice, OperationKind, Payment, Progress, Reason, Request, Terminal};
 
 use super::counter::{Counter, PRICE, is_charged, pay};
 
@@ -31,21 +31,20 @@ async fn pays_reverses_refunds_and_closes_the_day_in_every_dialect() {
         let status = terminal.status().await.expect("answers");
         assert_eq!((status.ready, status.text.as_str()), (true, "ready"));
         let sale = charge.reference.clone().expect("it names it");
-        let again = terminal.pay(Request::new("sale", PRICE), Watch::none()).await.expect("the same");
+        let again = terminal.pay(Request::new("sale", PRICE), Host::none()).await.expect("the same");
         assert_eq!(
             (again, counter.received("CardPayment")),
             (Payment::Charged(charge), 1),
             "the same key is the same payment"
         );
-        let refund = terminal.refund(Request::new("refund", PRICE), Watch::none()).await.expect("an outcome");
+        let refund = terminal.refund(Request::new("refund", PRICE), Host::none()).await.expect("an outcome");
         assert!(is_charged(&refund), "{refund:?}");
         assert!(is_charged(&pay(&mut terminal, "second").await.expect("an outcome")));
-        let back =
-            terminal.reverse(sale.clone(), Request::new("back", PRICE), Watch::none()).await.expect("an outcome");
+        let back = terminal.reverse(sale.clone(), Request::new("back", PRICE), Host::none()).await.expect("an outcome");
         assert!(is_charged(&back), "{back:?}");
-        let twice = terminal.reverse(sale, Request::new("twice", PRICE), Watch::none()).await.expect("an outcome");
+        let twice = terminal.reverse(sale, Request::new("twice", PRICE), Host::none()).await.expect("an outcome");
         assert!(matches!(twice, Payment::NotCharged(not) if not.reason == Reason::Declined));
-        assert_eq!(terminal.end_of_day(Watch::none()).await.expect("closes").total, Some(PRICE), "one payment stands");
+        assert_eq!(terminal.end_of_day(Host::none()).await.expect("closes").total, Some(PRICE), "one payment stands");
         terminal.close().await;
         assert_eq!(counter.received(dialect.logoff), 1);
     }
@@ -58,7 +57,7 @@ async fn what_the_terminal_shows_and_prints_is_told_and_receipts_may_come_whenev
             let counter = Counter::new(Profile { receipts: Some(when), keeps_device_link, ..Profile::default() });
             let mut terminal = counter.open().await.expect("logs in");
             let (_abort, wanted) = watch::channel(false);
-            let (watch, mut steps) = Watch::new(wanted);
+            let (watch, mut steps) = Host::new(wanted);
             let paid = terminal.pay(Request::new("sale", PRICE), watch).await.expect("an outcome");
             assert!(is_charged(&paid), "{when:?}");
             assert_eq!(steps.recv().await, Some(Progress::Display("Bitte Karte".into())));
@@ -119,7 +118,7 @@ async fn the_cashier_aborts() {
                 abort.send_replace(true);
                 std::future::pending::<()>().await;
             };
-            let watch = Watch::with(tokio::sync::mpsc::channel(1).0, wanted);
+            let watch = Host::with(tokio::sync::mpsc::channel(1).0, wanted);
             let paid = tokio::select! {
                 paid = terminal.pay(Request::new("sale", PRICE), watch) => paid.expect("an outcome"),
                 () = asks => unreachable!("it waits"),
@@ -162,7 +161,7 @@ async fn another_terminals_payment_is_not_reversed_here() {
     let counter = Counter::new(Profile::default());
     let mut terminal = counter.open().await.expect("logs in");
     for named in [reference(Some("60000002"), "000417"), tresen_payment::Reference::new("zvt").with("stan", "1")] {
-        let refused = terminal.reverse(named, Request::new("back", PRICE), Watch::none()).await.expect_err("refused");
+        let refused = terminal.reverse(named, Request::new("back", PRICE), Host::none()).await.expect_err("refused");
         assert_eq!(refused.kind(), tresen_hal::Kind::Input);
     }
     assert_eq!((counter.received("PaymentReversal"), counter.entry("back")), (0, None));
@@ -172,10 +171,9 @@ async fn another_terminals_payment_is_not_reversed_here() {
 async fn nothing_is_sent_for_what_cannot_be_paid_and_a_terminal_that_is_away_is_said() {
     let counter = Counter::new(Profile::default());
     let mut terminal = counter.open().await.expect("logs in");
-    let zero =
-        terminal.pay(Request::new("zero", tresen_hal::Amount::eur(0)), Watch::none()).await.expect_err("refused");
+    let zero = terminal.pay(Request::new("zero", tresen_hal::Amount::eur(0)), Host::none()).await.expect_err("refused");
     assert_eq!(zero.kind(), tresen_hal::Kind::Input);
-    assert_eq!(terminal.capabilities().reversal, Known::Yes);
+    assert_eq!(terminal.capabilities().of(OperationKind::Reversal), Known::Yes);
     let (away, _) = tresen_hal::link::memory::port();
     let options = Options::new("away");
     let clock = std::sync::Arc::new(counter.clock.clone());

@@ -11,7 +11,7 @@ use tresen_payment::opi::Terminal;
 use tresen_payment::opi::dialect::ALL;
 use tresen_payment::opi::sim::{Misbehaviour, OnLoss, OnRepeat, Profile, Side, When};
 use tresen_payment::testing::FaultyJournal;
-use tresen_payment::{Payment, Request, Terminal as _, Watch};
+use tresen_payment::{Host, Payment, Request, Terminal as _};
 
 use super::counter::{Break, Counter, PRICE, is_charged, pay};
 
@@ -72,12 +72,12 @@ impl Operation {
     async fn run(self, counter: &Counter, terminal: &mut Terminal) -> Result<Payment> {
         let request = Request::new("sale", PRICE);
         match self {
-            Self::Payment => terminal.pay(request, Watch::none()).await,
-            Self::Refund => terminal.refund(request, Watch::none()).await,
+            Self::Payment => terminal.pay(request, Host::none()).await,
+            Self::Refund => terminal.refund(request, Host::none()).await,
             Self::Reversal => {
                 let first = counter.entry("first").and_then(|e| e.outcome()).and_then(Payment::into_charge);
                 let reference = first.and_then(|charge| charge.reference).expect("it is named");
-                terminal.reverse(reference, request, Watch::none()).await
+                terminal.reverse(reference, request, Host::none()).await
             }
         }
     }
@@ -154,7 +154,7 @@ async fn settle_and_check(
     }
     // The terminal is not stuck: the next payment works.
     let before = counter.stored();
-    let next = terminal.pay(Request::new("next", PRICE), Watch::none()).await;
+    let next = terminal.pay(Request::new("next", PRICE), Host::none()).await;
     assert!(is_charged(&next.unwrap_or_else(|e| panic!("{name}: {e}"))), "{name}");
     assert_eq!(counter.stored(), before + 1, "{name}");
 }

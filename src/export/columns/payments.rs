@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tresen_hal::Amount;
-use tresen_payment::{Charge, Operation, Payment};
+use tresen_payment::{Charge, Payment, Transaction};
 
 use super::{Column, OPERATOR, SOURCE, STATION, TILL, column, operator, source, station, word};
 use crate::export::cell::ColumnKind::{LocalTime, Money, Number, Text, Time};
@@ -59,9 +59,9 @@ impl PaymentRow {
     pub(in crate::export) fn alone(stored: StoredPayment) -> Self {
         let intent = &stored.entry.intent;
         let operation = match intent.operation {
-            Operation::Payment => Some(TenderOperation::Payment),
-            Operation::Refund => Some(TenderOperation::Refund),
-            Operation::Reversal { .. } => Some(TenderOperation::Reversal),
+            Transaction::Payment => Some(TenderOperation::Payment),
+            Transaction::Refund => Some(TenderOperation::Refund),
+            Transaction::Reversal { .. } => Some(TenderOperation::Reversal),
             _ => None,
         };
         let sign = operation.map_or(1, TenderOperation::sign);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tresen::payment::zvt::{self, sim};
-use tresen::payment::{Decision, Intent, Operation};
+use tresen::payment::{Decision, Intent, journal};
 use tresen::{Amount, Class, DeviceId, JobState};
 
 use crate::cashier::{AT_ONCE, PRINT, SECONDS_61, note_print};
@@ -134,9 +134,9 @@ async fn decide(counter: &Counter, at: usize, intent: &Intent) -> Option<Decisio
     let place = &counter.world.terminals[at];
     let unclaimed = invariants::money::unclaimed(counter, at).await.ok()?;
     let fits = |t: &&sim::Transaction| match (&intent.operation, t.kind) {
-        (Operation::Payment, sim::Kind::Payment) => t.amount.minor() <= intent.amount.minor(),
-        (Operation::Reversal { .. }, sim::Kind::Reversal(_)) => t.amount == intent.amount,
-        (Operation::Refund, sim::Kind::Refund) => t.amount == intent.amount,
+        (journal::Transaction::Payment, sim::Kind::Payment) => t.amount.minor() <= intent.amount.minor(),
+        (journal::Transaction::Reversal { .. }, sim::Kind::Reversal(_)) => t.amount == intent.amount,
+        (journal::Transaction::Refund, sim::Kind::Refund) => t.amount == intent.amount,
         _ => false,
     };
     // The whole amount before a part of it.

@@ -156,7 +156,7 @@ impl Terminal {
             }
             tokio::select! {
                 biased;
-                () = abort_wanted(&mut task.watch, 0) => {
+                () = abort_wanted(&mut task.host, 0) => {
                     let what = "the terminal was busy, and the payment was not begun";
                     return Err(Error::new(Kind::Cancelled, what).at(&self.options.name));
                 }

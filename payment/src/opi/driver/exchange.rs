@@ -3,31 +3,49 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tresen_hal::link::Connect;
 use tresen_hal::{BoxFuture, Effect, Error, Kind, Link, Result, Runtime};
 
-use super::super::host::{self, Wish};
+use super::super::host::{Decision, Wish};
 use super::super::listener::Asked;
 use super::super::recovery::clean;
 use super::super::redact;
 use super::super::session::{Event, Session};
-use super::super::wire::device::{DeviceRequest, DeviceResponse};
+use super::super::wire::device::DeviceResponse;
 use super::super::wire::{Request, Response};
 use super::Terminal;
+use crate::host::{Answer, Host, Pending, Progress};
 use crate::slips::Slips;
-use crate::terminal::{Progress, Watch};
 use crate::waiting::{abort_wanted, reached};
 
 /// A running request and what has come with it.
 #[derive(Default)]
 pub(super) struct Task {
-    pub(super) watch: Option<Watch>,
+    pub(super) host: Option<Host>,
+    /// The terminal's question that waits for its answer.
+    open: Option<Open>,
     /// How often the caller has asked to abort.
     aborts_wanted: u32,
     /// An answer to something else ends it: nobody's money depends on it.
     pub(super) enquiry: bool,
     pub(super) slips: Slips,
+}
+
+/// A question of the terminal that somebody is answering.
+struct Open {
+    pending: Pending,
+    decision: Decision,
+    to: To,
+}
+
+/// Where the answer to a request of the terminal goes.
+enum To {
+    /// To the listener's connection.
+    Listener(oneshot::Sender<DeviceResponse>),
+    /// To the connection of the running request.
+    Connection,
 }
 
 /// How a request ended.
@@ -38,14 +56,13 @@ pub(super) enum End {
 }
 
 impl Task {
-    pub(super) fn watched(watch: Watch) -> Self {
-        Self { watch: Some(watch), ..Self::default() }
+    pub(super) fn of(host: Host) -> Self {
+        Self { host: Some(host), ..Self::default() }
     }
 
     fn tell(&self, progress: Progress) {
-        if let Some(watch) = &self.watch {
-            // A missing or slow listener does not hold up the payment.
-            watch.progress.try_send(progress).ok();
+        if let Some(host) = &self.host {
+            host.tell(progress);
         }
     }
 
@@ -67,9 +84,61 @@ impl Task {
     /// Nothing more will be printed on this receipt.
     fn end_slips(&mut self) {
         self.slips.end();
-        for line in self.slips.tell() {
-            self.tell(Progress::ReceiptLine(line));
+        for receipt in self.slips.tell() {
+            self.tell(receipt);
         }
+    }
+
+    /// Does what the terminal asks, and answers it, unless somebody has to answer a question first.
+    fn serve(&mut self, decision: Decision, to: To, aborts_input: bool, connection: Option<&mut Session>) {
+        let mut decision = decision;
+        self.fulfil(std::mem::take(&mut decision.wishes));
+        let mut connection = connection;
+        if aborts_input && let Some(mut open) = self.open.take() {
+            open.decision.abort();
+            reply(open.decision.response, open.to, connection.as_deref_mut());
+        }
+        match (&decision.question, &self.host) {
+            // Only one question at a time: the default of a second one stands.
+            (Some(question), Some(host)) if self.open.is_none() => {
+                let pending = host.ask(question.clone());
+                self.open = Some(Open { pending, decision, to });
+            }
+            _ => reply(decision.response, to, connection),
+        }
+    }
+
+    /// Answers the open question.
+    fn answer(&mut self, answer: &Answer, connection: Option<&mut Session>) {
+        if let Some(mut open) = self.open.take() {
+            open.decision.enter(answer);
+            reply(open.decision.response, open.to, connection);
+        }
+    }
+
+    /// Leaves the open question with its default.
+    fn close_question(&mut self, connection: Option<&mut Session>) {
+        if let Some(open) = &self.open {
+            let default = open.pending.default().clone();
+            self.answer(&default, connection);
+        }
+    }
+}
+
+fn reply(response: DeviceResponse, to: To, connection: Option<&mut Session>) {
+    match (to, connection) {
+        // A terminal that has left needs no answer.
+        (To::Listener(answer), _) => _ = answer.send(response),
+        (To::Connection, Some(session)) => session.answer(&response),
+        (To::Connection, None) => {}
+    }
+}
+
+/// The answer to the open question.
+async fn answered(open: &mut Option<Open>) -> Answer {
+    match open {
+        Some(open) => open.pending.answer().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -126,9 +195,9 @@ impl Terminal {
                     }
                     continue;
                 }
-                Some(Event::Device(asked)) => {
-                    let response = self.decide(&asked, task);
-                    session.answer(&response);
+                Some(Event::Device(request)) => {
+                    let aborts = request.header.is("AbortInput");
+                    task.serve(self.decide(&request), To::Connection, aborts, Some(&mut session));
                     continue;
                 }
                 Some(Event::AbortAnswered(response)) => {
@@ -152,7 +221,7 @@ impl Terminal {
             let deadline = session.poll_timeout();
             tokio::select! {
                 biased;
-                () = abort_wanted(&mut task.watch, task.aborts_wanted) => {
+                () = abort_wanted(&mut task.host, task.aborts_wanted) => {
                     task.aborts_wanted += 1;
                     if task.aborts_wanted >= LEAVE {
                         session.hurry(LEAVE_WITHIN, self.runtime.now());
@@ -160,7 +229,8 @@ impl Terminal {
                         aborting = self.abort(&mut session).or(aborting);
                     }
                 }
-                asked = next(&mut self.device) => self.serve(asked, task),
+                asked = next(&mut self.device) => self.serve(asked, task, Some(&mut session)),
+                answer = answered(&mut task.open) => task.answer(&answer, Some(&mut session)),
                 () = running(&mut aborting) => aborting = None,
                 got = link.recv(&mut input) => match got {
                     Ok(_) => {
@@ -174,8 +244,9 @@ impl Terminal {
         };
         // What the terminal has asked before it answered.
         while let Some(asked) = self.device.as_mut().and_then(|device| device.try_next()) {
-            self.serve(asked, task);
+            self.serve(asked, task, None);
         }
+        task.close_question(None);
         task.end_slips();
         match answer {
             Ok(response) => {
@@ -204,30 +275,18 @@ impl Terminal {
         while self.device.is_some() && self.now() < until {
             tokio::select! {
                 biased;
-                asked = next(&mut self.device) => self.serve(asked, task),
+                asked = next(&mut self.device) => self.serve(asked, task, None),
+                answer = answered(&mut task.open) => task.answer(&answer, None),
                 _ = reached(Some(until)) => {}
             }
         }
+        task.close_question(None);
         task.end_slips();
     }
 
-    fn serve(&mut self, asked: Asked, task: &mut Task) {
-        let response = self.decide(&asked.request, task);
-        // A terminal that has left needs no answer.
-        asked.answer.send(response).ok();
-    }
-
-    fn decide(&mut self, request: &DeviceRequest, task: &mut Task) -> DeviceResponse {
-        let (response, wishes) = self.decided(request);
-        task.fulfil(wishes);
-        response
-    }
-
-    /// What the terminal's request is answered with, and what it wishes.
-    pub(super) fn decided(&mut self, request: &DeviceRequest) -> (DeviceResponse, Vec<Wish>) {
-        let (mut response, wishes) = host::decide(request, &mut *self.host);
-        response.header.sender = Some(self.options.sender.clone()).filter(|sender| !sender.is_empty());
-        (response, wishes)
+    fn serve(&mut self, asked: Asked, task: &mut Task, connection: Option<&mut Session>) {
+        let aborts = asked.request.header.is("AbortInput");
+        task.serve(self.decide(&asked.request), To::Listener(asked.answer), aborts, connection);
     }
 
     pub(super) fn now(&self) -> Instant {

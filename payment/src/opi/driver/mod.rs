@@ -16,16 +16,18 @@ use jiff::tz::TimeZone;
 use tresen_hal::link::Connect;
 use tresen_hal::{Amount, BoxFuture, Driver, Error, Kind, Known, Result, Runtime};
 
-use super::host::{Declared, Host};
+use super::host::{self, Decision};
 use super::listener::{Attached, Listener};
 use super::options::Options;
 use super::recovery::Usual;
 use super::results::OverallResult;
+use super::wire::device::DeviceRequest;
 use super::wire::{Family, Request as Message, Response};
 use crate::books;
-use crate::journal::{Journal, Operation, Reference};
-use crate::outcome::Payment;
-use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Request, Settled, TerminalStatus, Watch};
+use crate::host::Host;
+use crate::journal::{Journal, Transaction};
+use crate::operation::{Operation, OperationKind, Outcome};
+use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Operations, Settled, TerminalStatus};
 use exchange::Task;
 use transaction::{Ended, Late};
 
@@ -38,7 +40,6 @@ pub struct Terminal {
     options: Options,
     journal: Arc<dyn Journal>,
     runtime: Arc<dyn Runtime>,
-    host: Box<dyn Host>,
     capabilities: Capabilities,
     usual: Usual,
     logged_in: bool,
@@ -53,6 +54,15 @@ pub struct Terminal {
 
 /// How often a busy terminal is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is known of terminals that speak OPI. None says what it can do.
+const OPERATIONS: &[(OperationKind, Known)] = &[
+    (OperationKind::Pay, Known::Yes),
+    (OperationKind::Refund, Known::Unknown),
+    (OperationKind::Reversal, Known::Yes),
+    (OperationKind::Reprint, Known::Unknown),
+    (OperationKind::EndOfDay, Known::Unknown),
+];
 
 /// Logs in at the terminal that `connect` reaches. What it asks of the till comes over `listener`. Nothing that moves money
 /// is sent.
@@ -72,8 +82,11 @@ pub async fn open(
     let mut terminal = Terminal {
         connect,
         device: listener.map(|listener| listener.attach(&options)),
-        host: Box::new(Declared { confirm: options.confirm }),
-        capabilities: Capabilities { reversal: Known::Yes, partial: options.partial.into(), ..Capabilities::default() },
+        capabilities: Capabilities {
+            operations: Operations::only(OPERATIONS.iter().copied()),
+            partial: options.partial.into(),
+            ..Capabilities::default()
+        },
         usual: Usual::default(),
         logged_in: false,
         repeats_nothing: false,
@@ -119,6 +132,13 @@ impl Terminal {
         now.with().subsec_nanosecond(0).build().expect("a whole second exists")
     }
 
+    /// What becomes of a request of the terminal.
+    fn decide(&self, request: &DeviceRequest) -> Decision {
+        let mut decision = host::decide(request, self.options.confirm);
+        decision.response.header.sender = Some(self.options.sender.clone()).filter(|sender| !sender.is_empty());
+        decision
+    }
+
     fn learn(&mut self, response: &Response) {
         if let Some(id) = &response.terminal_id {
             if let Some(device) = &self.device {
@@ -131,12 +151,27 @@ impl Terminal {
         }
     }
 
-    async fn close_day(&mut self, watch: Watch) -> Result<EndOfDay> {
+    async fn operate(&mut self, operation: Operation, host: Host) -> Result<Outcome> {
+        let (transaction, request) = match operation.into_transaction() {
+            Ok(transaction) => transaction,
+            Err(Operation::Reprint) => return self.receipt_again(host).await.map(Outcome::Receipt),
+            Err(Operation::EndOfDay) => return self.close_day(host).await.map(Outcome::Day),
+            Err(other) => return Err(other.kind().unsupported().at(&self.options.name)),
+        };
+        if let Transaction::Reversal { reference } = &transaction
+            && let Some(error) = self.irreversible(reference)
+        {
+            return Err(error.at(&self.options.name));
+        }
+        self.pay(transaction, request, host).await.map(Outcome::Payment)
+    }
+
+    async fn close_day(&mut self, host: Host) -> Result<EndOfDay> {
         // What is open cannot be looked up any more once the turnover has been handed in.
         if books::unasked(&*self.journal, &self.options.name).await? {
             self.settle().await?;
         }
-        let mut task = Task::watched(watch);
+        let mut task = Task::of(host);
         let (kind, within) = (self.options.dialect.end_of_day, self.options.limit);
         let response = self.ask_in_session(Family::Service, kind, within, &mut task).await?;
         match response.result {
@@ -146,8 +181,8 @@ impl Terminal {
         Ok(EndOfDay { total: total(&response, &self.options), receipt: task.slips.all() })
     }
 
-    async fn receipt_again(&mut self) -> Result<Vec<String>> {
-        let mut task = Task::default();
+    async fn receipt_again(&mut self, host: Host) -> Result<Vec<String>> {
+        let mut task = Task::of(host);
         let response = self.ask_in_session(Family::Card, "TicketReprint", self.options.answer, &mut task).await?;
         if response.result != OverallResult::Success {
             return Err(self.refused("the receipt", &response));
@@ -212,38 +247,19 @@ impl class::Terminal for Terminal {
         &self.capabilities
     }
 
-    fn pay<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>> {
-        Box::pin(self.transact(Operation::Payment, request, watch))
-    }
-
-    fn reverse<'a>(
-        &'a mut self,
-        reference: Reference,
-        request: Request,
-        watch: Watch,
-    ) -> BoxFuture<'a, Result<Payment>> {
+    fn login(&mut self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            if let Some(error) = self.irreversible(&reference) {
-                return Err(error.at(&self.options.name));
-            }
-            self.transact(Operation::Reversal { reference }, request, watch).await
+            self.logged_in = false;
+            self.log_in().await
         })
     }
 
-    fn refund<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>> {
-        Box::pin(self.transact(Operation::Refund, request, watch))
+    fn transact<'a>(&'a mut self, operation: Operation, host: Host) -> BoxFuture<'a, Result<Outcome>> {
+        Box::pin(self.operate(operation, host))
     }
 
     fn recover(&mut self) -> BoxFuture<'_, Result<Vec<Settled>>> {
         Box::pin(self.settle())
-    }
-
-    fn end_of_day<'a>(&'a mut self, watch: Watch) -> BoxFuture<'a, Result<EndOfDay>> {
-        Box::pin(self.close_day(watch))
-    }
-
-    fn repeat_receipt(&mut self) -> BoxFuture<'_, Result<Vec<String>>> {
-        Box::pin(self.receipt_again())
     }
 
     fn status(&mut self) -> BoxFuture<'_, Result<TerminalStatus>> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 
-use super::super::host::Wish;
+use super::super::host::{Decision, Wish};
 use super::super::listener::Asked;
 use super::super::recovery::{self, Last, clean};
 use super::super::reference::{self, name};
@@ -14,11 +14,13 @@ use super::super::wire::{Family, Request as Message};
 use super::Terminal;
 use super::exchange::{End, Task, leave};
 use crate::books;
-use crate::journal::{Intent, Operation, Reference};
+use crate::host::Host;
+use crate::journal::{Intent, Reference, Transaction};
+use crate::operation::Request;
 use crate::outcome::{Charge, Payment};
 use crate::pan;
 use crate::slips::Slips;
-use crate::terminal::{Notice, Request, Watch};
+use crate::terminal::Notice;
 
 /// A charge whose receipts may still come.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ pub(super) struct Late {
 }
 
 impl Terminal {
-    pub(super) async fn transact(&mut self, operation: Operation, request: Request, watch: Watch) -> Result<Payment> {
+    pub(super) async fn pay(&mut self, operation: Transaction, request: Request, host: Host) -> Result<Payment> {
         let terminal = self.options.name.clone();
         if let Some(error) = books::unpayable(request.amount) {
             return Err(error.at(terminal));
@@ -52,7 +54,7 @@ impl Terminal {
         if books::unasked(&*self.journal, &terminal).await? {
             self.settle().await.map_err(nothing_sent)?;
         }
-        let mut task = Task::watched(watch);
+        let mut task = Task::of(host);
         self.log_in().await.map_err(nothing_sent)?;
         let last_before = self.last_before(&mut task).await.map_err(nothing_sent)?;
         let Request { intent: id, amount } = request;
@@ -106,7 +108,7 @@ impl Terminal {
         let request_type = recovery::request_type(&intent.operation);
         let mut request = self.addressed(Message::new(Family::Card, request_type, recovery::request_id(intent)));
         match &intent.operation {
-            Operation::Reversal { reference } => {
+            Transaction::Reversal { reference } => {
                 request.original = reference::original(reference, &self.options.dialect);
             }
             _ => request.amount = Some(intent.amount),
@@ -144,7 +146,8 @@ impl Terminal {
 
     /// Does what the terminal asks between transactions: late receipts go to the charge, the rest is told.
     pub(super) fn serve_idle(&mut self, asked: Asked) {
-        let (response, wishes) = self.decided(&asked.request);
+        // Nobody is there for questions: their defaults stand.
+        let Decision { response, wishes, .. } = self.decide(&asked.request);
         let now = self.now();
         let mut ended = self.ended.take().filter(|ended| now < ended.until);
         let mut lines = Vec::new();

@@ -12,9 +12,10 @@ use super::super::session::{Data, Flow};
 use super::dialog::{End, Task};
 use super::{ASK_AGAIN, Terminal};
 use crate::books::{self, LOOKS};
+use crate::host::Host;
 use crate::journal::{Entry, Intent, Reference};
 use crate::outcome::{Charge, IntentId, Payment};
-use crate::terminal::{Due, Settled, TerminalStatus, Watch};
+use crate::terminal::{Due, Settled, TerminalStatus};
 use crate::waiting::abort_wanted;
 
 /// What the terminal answers to 06 20.
@@ -119,7 +120,7 @@ impl Terminal {
     }
 
     /// The last transaction before a new one: what the terminal shows, else what the journal has.
-    pub(super) async fn last_before(&mut self, watch: &mut Option<Watch>) -> Result<Option<Reference>> {
+    pub(super) async fn last_before(&mut self, host: &mut Option<Host>) -> Result<Option<Reference>> {
         self.last = None;
         if !self.options.ask_before || self.leaves_alone().await? {
             return self.journal.last(&self.options.name).await;
@@ -148,7 +149,7 @@ impl Terminal {
                     }
                     tokio::select! {
                         biased;
-                        () = abort_wanted(watch, 0) => {
+                        () = abort_wanted(host, 0) => {
                             let what = "the terminal was busy, and the payment was not begun";
                             return Err(Error::new(Kind::Cancelled, what).at(&self.options.name));
                         }

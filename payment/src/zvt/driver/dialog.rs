@@ -16,17 +16,17 @@ use super::super::redact::Redactor;
 use super::super::reference::name;
 use super::super::session::{Event, Failure, Flow};
 use super::Terminal;
+use crate::host::{Host, Progress};
 use crate::journal::Intent;
 use crate::outcome::Charge;
 use crate::slips::Slips;
-use crate::terminal::{Progress, Watch};
 use crate::waiting::{abort_wanted, reached};
 
 /// A running command and its results so far.
 #[derive(Default)]
 pub(super) struct Task {
     pub(super) intent: Option<Intent>,
-    pub(super) watch: Option<Watch>,
+    pub(super) host: Option<Host>,
     /// The transaction before this one is known, not only the last one that the journal has.
     pub(super) certain_before: bool,
     /// How often the caller has asked to abort.
@@ -59,16 +59,15 @@ pub(super) enum End {
 
 impl Task {
     pub(super) fn tell(&self, progress: Progress) {
-        if let Some(watch) = &self.watch {
-            // A missing or slow listener does not hold up the payment.
-            watch.progress.try_send(progress).ok();
+        if let Some(host) = &self.host {
+            host.tell(progress);
         }
     }
 
     /// Tells the receipts that are complete.
     fn tell_slips(&mut self) {
-        for line in self.slips.tell() {
-            self.tell(Progress::ReceiptLine(line));
+        for receipt in self.slips.tell() {
+            self.tell(receipt);
         }
     }
 
@@ -173,7 +172,7 @@ impl Terminal {
             tokio::select! {
                 biased;
                 // First, so that a terminal that never pauses does not keep it from being heard.
-                () = abort_wanted(&mut task.watch, task.aborts_wanted) => {
+                () = abort_wanted(&mut task.host, task.aborts_wanted) => {
                     task.aborts_wanted += 1;
                     if task.aborts_wanted >= LEAVE {
                         let now = self.now();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Link, Result};
+use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Known, Link, Result};
 
 use super::commands::admin;
 use super::commands::completion::Registered;
@@ -29,10 +29,12 @@ use super::reference;
 use super::session::{Event, Flow, Session};
 use super::text::Charset;
 use crate::books;
-use crate::journal::{Journal, Operation, Reference};
-use crate::outcome::{Charge, IntentId, Payment};
+use crate::host::Host;
+use crate::journal::{Journal, Transaction};
+use crate::operation::{Operation, OperationKind, Outcome};
+use crate::outcome::{Charge, IntentId};
 use crate::pan;
-use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Request, Settled, TerminalStatus, Watch};
+use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Operations, Settled, TerminalStatus};
 use dialog::{End, Task, failed, refused};
 use transaction::irreversible;
 
@@ -65,6 +67,16 @@ pub struct Terminal {
 
 /// How often a busy terminal is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The command of each operation: the terminal's list of commands says which it takes (chapter "Registration", tag 26).
+const COMMANDS: &[(OperationKind, [u8; 2])] = &[
+    (OperationKind::Pay, [0x06, 0x01]),
+    (OperationKind::Refund, [0x06, 0x31]),
+    (OperationKind::Reversal, [0x06, 0x30]),
+    (OperationKind::Reprint, [0x06, 0x20]),
+    (OperationKind::EndOfDay, [0x06, 0x50]),
+];
+
 /// Registers at the terminal on `link`. Nothing that moves money is sent.
 ///
 /// Call [`recover`](class::Terminal::recover) next. `clock` is what deadlines are counted by; tokio's timers wait
@@ -85,6 +97,7 @@ pub async fn open(
         charset: Charset::default(),
         terminal_id: None,
         capabilities: Capabilities {
+            operations: Operations::only(COMMANDS.iter().map(|(kind, _)| (*kind, Known::Unknown))),
             partial: options.partial.into(),
             receipt_text: options.hands_over_receipts().into(),
             ..Capabilities::default()
@@ -120,8 +133,9 @@ impl Terminal {
             match self.exchange(command.clone(), Flow::Enquiry, &mut Task::default()).await? {
                 End::Completed(data) => {
                     let registered = Registered::parse(&data);
-                    self.capabilities.reversal = registered.takes([0x06, 0x30]);
-                    self.capabilities.refund = registered.takes([0x06, 0x31]);
+                    for (kind, command) in COMMANDS {
+                        self.capabilities.operations.set(*kind, registered.takes(*command));
+                    }
                     self.capabilities.abort = registered.takes([0x06, 0xb0]);
                     self.terminal_id = registered.terminal_id;
                     self.due = registered.status.unwrap_or(0);
@@ -170,7 +184,22 @@ impl Terminal {
         charge
     }
 
-    async fn close_day(&mut self, watch: Watch) -> Result<EndOfDay> {
+    async fn operate(&mut self, operation: Operation, host: Host) -> Result<Outcome> {
+        let (transaction, request) = match operation.into_transaction() {
+            Ok(transaction) => transaction,
+            Err(Operation::Reprint) => return self.receipt_again(host).await.map(Outcome::Receipt),
+            Err(Operation::EndOfDay) => return self.close_day(host).await.map(Outcome::Day),
+            Err(other) => return Err(other.kind().unsupported().at(&self.options.name)),
+        };
+        if let Transaction::Reversal { reference } = &transaction
+            && let Some(error) = irreversible(reference, self.terminal_id.as_deref())
+        {
+            return Err(error.at(&self.options.name));
+        }
+        self.pay(transaction, request, host).await.map(Outcome::Payment)
+    }
+
+    async fn close_day(&mut self, host: Host) -> Result<EndOfDay> {
         self.usable()?;
         // Open payments cannot be looked up any more once the turnover has been handed in.
         if books::unasked(&*self.journal, &self.options.name).await? {
@@ -179,7 +208,7 @@ impl Terminal {
         self.owe_nothing().await?;
         let mut command = Vec::new();
         admin::end_of_day(&mut command, self.options.password);
-        let mut task = Task { watch: Some(watch), ..Task::default() };
+        let mut task = Task { host: Some(host), ..Task::default() };
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
         let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.options.name)) };
         let data = task.result.unwrap_or_default();
@@ -191,10 +220,10 @@ impl Terminal {
         Ok(EndOfDay { total: info.minor().map(|m| Amount::new(m, currency)), receipt: task.slips.all() })
     }
 
-    async fn receipt_again(&mut self) -> Result<Vec<String>> {
+    async fn receipt_again(&mut self, host: Host) -> Result<Vec<String>> {
         let mut command = Vec::new();
         admin::repeat_receipt(&mut command, self.options.password, 0x00);
-        let mut task = Task::default();
+        let mut task = Task { host: Some(host), ..Task::default() };
         self.owe_nothing().await?;
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
         let lines = task.slips.all();
@@ -261,38 +290,16 @@ impl class::Terminal for Terminal {
         &self.capabilities
     }
 
-    fn pay<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>> {
-        Box::pin(self.transact(Operation::Payment, request, watch))
+    fn login(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.register())
     }
 
-    fn reverse<'a>(
-        &'a mut self,
-        reference: Reference,
-        request: Request,
-        watch: Watch,
-    ) -> BoxFuture<'a, Result<Payment>> {
-        Box::pin(async move {
-            if let Some(error) = irreversible(&reference, self.terminal_id.as_deref()) {
-                return Err(error.at(&self.options.name));
-            }
-            self.transact(Operation::Reversal { reference }, request, watch).await
-        })
-    }
-
-    fn refund<'a>(&'a mut self, request: Request, watch: Watch) -> BoxFuture<'a, Result<Payment>> {
-        Box::pin(self.transact(Operation::Refund, request, watch))
+    fn transact<'a>(&'a mut self, operation: Operation, host: Host) -> BoxFuture<'a, Result<Outcome>> {
+        Box::pin(self.operate(operation, host))
     }
 
     fn recover(&mut self) -> BoxFuture<'_, Result<Vec<Settled>>> {
         Box::pin(self.settle())
-    }
-
-    fn end_of_day<'a>(&'a mut self, watch: Watch) -> BoxFuture<'a, Result<EndOfDay>> {
-        Box::pin(self.close_day(watch))
-    }
-
-    fn repeat_receipt(&mut self) -> BoxFuture<'_, Result<Vec<String>>> {
-        Box::pin(self.receipt_again())
     }
 
     fn status(&mut self) -> BoxFuture<'_, Result<TerminalStatus>> {

@@ -10,13 +10,14 @@ use super::super::session::Flow;
 use super::Terminal;
 use super::dialog::{End, Task};
 use crate::books;
-use crate::journal::{Intent, Operation, Reference};
+use crate::host::Host;
+use crate::journal::{Intent, Reference, Transaction};
+use crate::operation::Request;
 use crate::outcome::{Charge, NotCharged, Payment, Reason};
 use crate::slips::Slips;
-use crate::terminal::{Request, Watch};
 
 impl Terminal {
-    pub(super) async fn transact(&mut self, operation: Operation, request: Request, watch: Watch) -> Result<Payment> {
+    pub(super) async fn pay(&mut self, operation: Transaction, request: Request, host: Host) -> Result<Payment> {
         let name = self.options.name.clone();
         let amount = request.amount;
         if let Some(error) = books::unpayable(amount) {
@@ -26,11 +27,11 @@ impl Terminal {
             return Ok(payment);
         }
         self.usable()?;
-        let mut watch = Some(watch);
+        let mut host = Some(host);
         if books::unasked(&*self.journal, &name).await? {
             self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
         }
-        let last_before = self.last_before(&mut watch).await.map_err(|e| e.with_effect(Effect::None))?;
+        let last_before = self.last_before(&mut host).await.map_err(|e| e.with_effect(Effect::None))?;
         // With something open the journal's last charge may not be the terminal's last transaction.
         let certain_before = matches!(self.last, Some(Last::Shown(_))) || self.journal.open(&name).await?.is_empty();
         // From here on every answer must belong to this command.
@@ -38,7 +39,7 @@ impl Terminal {
         let command = self.command(&operation, amount, last_before.as_ref());
         let intent = Intent::new(request.intent, name, operation, amount, self.clock.wall(), last_before);
         self.journal.intend(&intent).await?;
-        let mut task = Task { intent: Some(intent.clone()), watch, certain_before, ..Task::default() };
+        let mut task = Task { intent: Some(intent.clone()), host, certain_before, ..Task::default() };
         let payment = match self.exchange(command, Flow::Completed, &mut task).await {
             Ok(end) => self.outcome(&intent, end, &mut task).await,
             Err(error) => {
@@ -52,7 +53,7 @@ impl Terminal {
         payment
     }
 
-    fn command(&self, operation: &Operation, amount: Amount, last: Option<&Reference>) -> Vec<u8> {
+    fn command(&self, operation: &Transaction, amount: Amount, last: Option<&Reference>) -> Vec<u8> {
         let mirror = self.options.mirror.then(|| match last {
             Some(last) => Mirror::Last(reference::receipt(last).unwrap_or_default()),
             None => Mirror::Unknown,
@@ -60,12 +61,12 @@ impl Terminal {
         let password = self.options.password;
         let mut out = Vec::new();
         match operation {
-            Operation::Payment => transaction::authorisation(&mut out, amount, mirror),
-            Operation::Reversal { reference } => {
+            Transaction::Payment => transaction::authorisation(&mut out, amount, mirror),
+            Transaction::Reversal { reference } => {
                 let receipt = reference::receipt(reference).unwrap_or_default();
                 transaction::reversal(&mut out, password, receipt, amount, mirror);
             }
-            Operation::Refund => transaction::refund(&mut out, password, amount, mirror),
+            Transaction::Refund => transaction::refund(&mut out, password, amount, mirror),
         }
         out
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tresen::payment::Operation;
+use tresen::payment::journal;
 use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Kind, State, Transaction};
 use tresen::{Payment, StoredPayment};
@@ -107,7 +107,7 @@ fn claim(
         if let Some(receipt) = told.and_then(|receipt| receipt.parse().ok()) {
             ledgers.approved.entry((at, receipt)).or_default().insert(key.clone());
         }
-        if let Operation::Reversal { reference } = &payment.entry.intent.operation
+        if let journal::Transaction::Reversal { reference } = &payment.entry.intent.operation
             && let Some(receipt) = reference.field("receipt").and_then(|receipt| receipt.parse().ok())
         {
             let reversals = ledgers.reversals.entry((at, receipt)).or_default();
@@ -199,8 +199,8 @@ fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
 fn may_be(open: &StoredPayment, transaction: &Transaction) -> bool {
     let asked = open.entry.intent.amount;
     match (&open.entry.intent.operation, transaction.kind) {
-        (Operation::Payment, Kind::Payment) => transaction.amount.minor() <= asked.minor(),
-        (Operation::Reversal { .. }, Kind::Reversal(_)) | (Operation::Refund, Kind::Refund) => {
+        (journal::Transaction::Payment, Kind::Payment) => transaction.amount.minor() <= asked.minor(),
+        (journal::Transaction::Reversal { .. }, Kind::Reversal(_)) | (journal::Transaction::Refund, Kind::Refund) => {
             transaction.amount == asked
         }
         _ => false,

@@ -1,0 +1,137 @@
+//! The verbs: each makes an operation and takes its outcome.
+
+use tokio::sync::watch;
+use tresen_hal::{Amount, Effect, Error, Kind, Result};
+use tresen_payment::{EndOfDay, IntentId, Operation, Payment, Reference, Request, TerminalStatus};
+
+use super::Terminals;
+use crate::manager::device::Device;
+use crate::manager::{Terms, lock};
+
+impl Device<Terminals> {
+    /// Takes a payment under a new key and waits for its outcome.
+    ///
+    /// Refused at once while the terminal is away, and within 5 s while it is opened for the first time. Refused at once
+    /// while somebody else has the terminal's [lease](crate::lease), or another named caller's transaction is waiting or
+    /// running. Otherwise a payment that waits behind another one is reported as [`EventKind::PaymentWaits`];
+    /// [`Terminal::try_pay_as`] refuses instead.
+    /// Otherwise it takes as long as the customer does, at most [`Terminal::TRANSACTION`].
+    ///
+    /// If the connection is lost, the terminal is asked for the outcome as soon as it is back; only if that takes
+    /// longer than [`Terminal::SETTLE`] does this return [`Payment::Unknown`], and recovery continues.
+    ///
+    /// Dropping the future discards the answer, not the payment, unless it has not begun: see [`Terminal::pay_as`] for
+    /// how to abort.
+    ///
+    /// # Errors
+    /// Nothing was sent to the terminal: it cannot be reached, somebody else has it ([`Kind::Busy`]; the error says who),
+    /// the caller's lease has ended ([`Kind::Cancelled`]), the journal cannot be written, or the terminal or the
+    /// configuration says that this is not possible ([`Kind::Unsupported`]).
+    pub async fn pay(&self, amount: Amount) -> Result<Payment> {
+        let (_keep, abort) = watch::channel(false);
+        self.pay_as(Request::new(self.till.runtime.new_id(), amount), abort).await
+    }
+
+    /// Takes a payment under the caller's key; calling again with the same key is the same payment. Set `abort` to
+    /// request an abort; the payment may still succeed, check its outcome.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub async fn pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
+        self.transact(Operation::Pay(request), None, abort).await
+    }
+
+    /// As [`Terminal::pay_as`], but refused instead of queued while the terminal is busy.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`]; [`Kind::Busy`] names the payment being served.
+    pub async fn try_pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
+        if let Some(serving) = self.serving().filter(|serving| *serving != request.intent) {
+            let what = format!("it is serving payment `{}`", serving.0);
+            return Err(Error::new(Kind::Busy, what).with_effect(Effect::None).at(self.owned.name()));
+        }
+        self.pay_as(request, abort).await
+    }
+
+    /// Requests the transaction with this key to abort, whoever started it, and even if that caller was dropped. As
+    /// with `abort` of [`Terminal::pay_as`], the transaction may still succeed. False if no such transaction is running
+    /// or waiting here.
+    pub fn abort(&self, key: &IntentId) -> bool {
+        let aborts: Vec<_> = {
+            let state = lock(&self.shared.state);
+            state.aborts.iter().filter(|(intent, _)| intent == key).map(|(_, abort)| abort.clone()).collect()
+        };
+        aborts.iter().for_each(|abort| _ = abort.send_replace(true));
+        !aborts.is_empty()
+    }
+
+    /// Reverses a payment by the [reference](tresen_payment::Charge::reference) of its charge, under a new key.
+    /// [`tresen_payment::zvt::reference`] makes a reference from the number on the slip.
+    ///
+    /// The key is lost after a crash or an error: use [`Terminal::reverse_as`] to be able to repeat the same reversal.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub async fn reverse(&self, reference: &Reference, amount: Amount) -> Result<Payment> {
+        let (_keep, abort) = watch::channel(false);
+        self.reverse_as(reference, Request::new(self.till.runtime.new_id(), amount), abort).await
+    }
+
+    /// Reverses a payment under the caller's key; calling again with the same key is the same reversal, and nothing is
+    /// sent.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub async fn reverse_as(
+        &self,
+        reference: &Reference,
+        request: Request,
+        abort: watch::Receiver<bool>,
+    ) -> Result<Payment> {
+        self.transact(Operation::Reverse { request, of: reference.clone() }, Some(reference), abort).await
+    }
+
+    /// Refunds an amount without reference to a payment, under a new key.
+    ///
+    /// The key is lost after a crash or an error: use [`Terminal::refund_as`] to be able to repeat the same refund.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub async fn refund(&self, amount: Amount) -> Result<Payment> {
+        let (_keep, abort) = watch::channel(false);
+        self.refund_as(Request::new(self.till.runtime.new_id(), amount), abort).await
+    }
+
+    /// Refunds an amount under the caller's key; calling again with the same key is the same refund, and nothing is
+    /// sent.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub async fn refund_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
+        self.transact(Operation::Refund(request), None, abort).await
+    }
+
+    /// Runs the terminal's end of day. Takes as long as the terminal does, at most [`Terminal::TRANSACTION`].
+    ///
+    /// # Errors
+    /// It cannot be reached or refuses.
+    pub async fn end_of_day(&self) -> Result<EndOfDay> {
+        self.operate(Operation::EndOfDay).await?.day()
+    }
+
+    /// Repeats the last receipt.
+    ///
+    /// # Errors
+    /// It cannot be reached, has none, or does not answer within [`Terminal::ANSWER`].
+    pub async fn repeat_receipt(&self) -> Result<Vec<String>> {
+        self.enquire(Operation::Reprint, Self::ANSWER).await?.receipt()
+    }
+
+    /// Queries the terminal's status.
+    ///
+    /// # Errors
+    /// It cannot be reached, is serving a customer, or does not answer within [`Terminal::ANSWER`].
+    pub async fn status(&self) -> Result<TerminalStatus> {
+        self.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
+    }
+}
