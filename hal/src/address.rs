@@ -310,7 +310,9 @@ impl FromStr for Address {
         }
         // The query of a URL belongs to the URL; that of any other link holds our options.
         let (place, query) = match link {
-            "https" if !is_url(rest) => rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query))),
+            "https" if !is_url(rest) => {
+                rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)))
+            }
             "http" | "https" | "rtsp" => (rest, None),
             _ => rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query))),
         };
@@ -323,9 +325,7 @@ impl FromStr for Address {
         }
         let link = match link {
             "tcp" => tcp(place).map(|(host, port)| LinkKind::Tcp { host, port }).map_err(&bad)?,
-            "https" if !is_url(rest) => {
-                tcp(place).map(|(host, port)| LinkKind::Https { host, port }).map_err(&bad)?
-            }
+            "https" if !is_url(rest) => tcp(place).map(|(host, port)| LinkKind::Https { host, port }).map_err(&bad)?,
             "serial" => LinkKind::Serial { path: decode(place).map_err(&bad)? },
             "usb" => LinkKind::Usb(usb(place).map_err(&bad)?),
             "hid" => LinkKind::Hid(usb(place).map_err(&bad)?),

@@ -1,4 +1,4 @@
-//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], with ZVT and OPI.
+//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], with ZVT, OPI and nexo.
 //!
 //! A payment is [`Charged`](Payment::Charged), [`NotCharged`](Payment::NotCharged) or
 //! [`Unknown`](Payment::Unknown), and [`Partial`](Payment::Partial) at terminals that may approve less than was
@@ -46,6 +46,7 @@ pub mod operation;
 pub mod opi;
 pub mod outcome;
 mod pan;
+mod serving;
 mod slips;
 pub mod terminal;
 pub mod testing;

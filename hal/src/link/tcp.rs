@@ -62,7 +62,9 @@ impl Settings {
             return Err(super::missing("tls").with_option("tls").at(address.label()));
         }
         if !tls
-            && let Some(name) = ["ca", "fingerprint", "certificate"].into_iter().find(|name| address.option(name).is_some()) {
+            && let Some(name) =
+                ["ca", "fingerprint", "certificate"].into_iter().find(|name| address.option(name).is_some())
+        {
             let what = format!("option `{name}` has no effect without `tls=true`");
             return Err(Error::new(Kind::Address, what).with_option(name).at(address.label()).hint("add `tls=true`"));
         }

@@ -22,8 +22,8 @@ use std::{fmt, io};
 
 use ring::digest;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -36,8 +36,8 @@ use tokio_rustls::TlsStream;
 
 use super::duplex::Duplex;
 use super::tcp::{self, CHUNK, CLOSE_TIMEOUT};
-use name::common_name;
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
+use name::common_name;
 
 pub use server::{Identity, Listener, listen};
 
@@ -256,9 +256,14 @@ impl ServerCertVerifier for Verifier {
                 let own = common_name(device);
                 let vouched = names.iter().any(|name| {
                     own.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name))
-                        || ServerName::try_from(name.as_str()).is_ok_and(|n| verify_server_name(&certificate, &n).is_ok())
+                        || ServerName::try_from(name.as_str())
+                            .is_ok_and(|n| verify_server_name(&certificate, &n).is_ok())
                 });
-                if vouched { Ok(ServerCertVerified::assertion()) } else { Err(CertificateError::NotValidForName.into()) }
+                if vouched {
+                    Ok(ServerCertVerified::assertion())
+                } else {
+                    Err(CertificateError::NotValidForName.into())
+                }
             }
         }
     }
@@ -453,7 +458,8 @@ mod tests {
             params.distinguished_name.push(DnType::OrganizationName, "Körner & Co");
             params.distinguished_name.push(DnType::CommonName, if alternative { other } else { name });
             let certificate = params.signed_by(&key, &authority).expect("signed").der().clone();
-            let identity = Identity::new(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).expect("PKCS #8"));
+            let identity =
+                Identity::new(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).expect("PKCS #8"));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let listener = listen(listener, &identity).expect("a certificate with its key");
             let port = listener.local_addr().port();
@@ -476,13 +482,16 @@ mod tests {
                 link.recv(&mut back).await.expect("open");
             }
             assert_eq!(back, b"hello");
-            for wrong in ["", "&certificate=M400-43.test.example", "&certificate=test.example", "&certificate=Körner"] {
+            for wrong in ["", "&certificate=M400-43.test.example", "&certificate=test.example", "&certificate=Körner"]
+            {
                 let error = open(wrong).await.expect_err(wrong);
                 assert_eq!((error.kind(), error.effect()), (Kind::Refused, Effect::None), "{wrong}: {error}");
             }
             let stranger = device().await;
-            let untrusted = format!("nexo+https://127.0.0.1:{port}?certificate={name}&ca={}", stranger.ca.path().display());
-            let error = crate::link::open(&untrusted.parse().expect("an address")).await.expect_err("not its authority");
+            let untrusted =
+                format!("nexo+https://127.0.0.1:{port}?certificate={name}&ca={}", stranger.ca.path().display());
+            let error =
+                crate::link::open(&untrusted.parse().expect("an address")).await.expect_err("not its authority");
             assert_eq!(error.kind(), Kind::Refused, "{error}");
         }
     }

@@ -126,6 +126,14 @@ impl Key {
         Ok(clear)
     }
 
+    /// A key of the same name that opens nothing of this one: for simulators.
+    pub(super) fn with_other_secret(&self) -> Self {
+        let mut other = self.clone();
+        other.encryption[0] ^= 1;
+        other.signing[0] ^= 1;
+        other
+    }
+
     fn start_with(&self, nonce: &[u8; 16]) -> [u8; 16] {
         std::array::from_fn(|n| self.start[n] ^ nonce[n])
     }

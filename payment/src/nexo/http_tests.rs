@@ -56,7 +56,10 @@ fn what_has_no_clear_length_is_refused() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\n{}", Invalid::Length),
         ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n{}", Invalid::Length),
         ("HTTP/1.1 200 OK\r\nContent-Length: 262145\r\n\r\n{}", Invalid::TooLong),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", Invalid::Length),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            Invalid::Length,
+        ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", Invalid::Length),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n", Invalid::Length),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n{}", Invalid::TooLong),

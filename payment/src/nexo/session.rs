@@ -57,13 +57,7 @@ pub enum Unusable {
 impl Session {
     /// The request `message`, sealed with `key` and `nonce` if there is one, to the terminal at `host`. Its answer has
     /// to come within `within`.
-    pub fn new(
-        message: &Message,
-        key: Option<(&Key, [u8; 16])>,
-        host: &str,
-        within: Duration,
-        now: Instant,
-    ) -> Self {
+    pub fn new(message: &Message, key: Option<(&Key, [u8; 16])>, host: &str, within: Duration, now: Instant) -> Self {
         Self {
             out: Some(http::request(host, &message.to_json(key))),
             expects: message.header.clone(),

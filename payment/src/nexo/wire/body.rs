@@ -6,11 +6,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::form;
 use super::header::{Category, Header};
 use super::number::Number;
+use crate::pan;
 
-/// `Response`: how it went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `Response`: how it went. `Debug` shows no additional words.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Answer {
     /// `Success`, `Partial`, `Failure`.
@@ -34,8 +36,8 @@ pub struct Identification {
     pub time_stamp: String,
 }
 
-/// `SaleData`: the till's side of a transaction.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// `SaleData`: the till's side of a transaction. `Debug` shows no settings.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct SaleData {
     /// The till's number and time for it.
@@ -115,8 +117,8 @@ pub struct PaymentRequest {
     pub payment_data: Option<PaymentData>,
 }
 
-/// `CardData`, without the card's number and tracks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// `CardData`, without the card's number and tracks. `Debug` shows no digits of it.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CardData {
     /// The card's brand: `mc`.
@@ -392,6 +394,58 @@ pub struct DiagnosisResponse {
     /// How it is.
     #[serde(rename = "POIStatus", default, skip_serializing_if = "Option::is_none")]
     pub poi_status: Option<PoiStatus>,
+}
+
+/// `EventNotification`: what a terminal tells unasked, also instead of an answer.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EventNotification {
+    /// `Reject` and others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_to_notify: Option<String>,
+    /// More words: `message=…`, form-encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_details: Option<String>,
+}
+
+impl EventNotification {
+    /// In words, as the terminal says it.
+    pub fn text(&self) -> String {
+        let details = self.event_details.as_deref().unwrap_or_default();
+        let words = form::value(details, "message").unwrap_or(details.into());
+        let what = self.event_to_notify.as_deref().unwrap_or("an event");
+        if words.is_empty() { what.to_owned() } else { format!("{what}, {words}") }
+    }
+}
+
+impl fmt::Debug for EventNotification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventNotification").field("event", &self.event_to_notify.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (result, condition) = (shown(&self.result), self.error_condition.as_deref().map(shown));
+        f.debug_struct("Answer").field("result", &result).field("condition", &condition).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SaleData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SaleData").field("transaction", &self.sale_transaction_id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CardData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CardData").field("brand", &self.payment_brand.as_deref().map(shown)).finish_non_exhaustive()
+    }
+}
+
+/// Words of a terminal, which may hide a card number anywhere.
+pub(super) fn shown(text: &str) -> String {
+    pan::mask_line(text, &[])
 }
 
 impl fmt::Debug for OutputText {

@@ -75,6 +75,8 @@ word! {
         Input,
         /// Something to print.
         Print,
+        /// Something has happened, such as that a message was rejected.
+        Event,
     }
 }
 

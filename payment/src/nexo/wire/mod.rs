@@ -13,17 +13,18 @@ use serde::{Deserialize, Serialize};
 
 pub use body::{
     Abort, AcquirerData, AmountsRequested, AmountsResponded, Answer, CardData, DiagnosisRequest, DiagnosisResponse,
-    Identification, InstrumentData, MessageReference, Original, OutputContent, OutputText, PaymentData, PaymentRequest,
-    PaymentResponse, PaymentResult, PaymentTransaction, PoiData, PoiStatus, Receipt, Repeated, RepeatedBody,
-    ReversalRequest, ReversalResponse, SaleData, TransactionStatusRequest, TransactionStatusResponse,
+    EventNotification, Identification, InstrumentData, MessageReference, Original, OutputContent, OutputText,
+    PaymentData, PaymentRequest, PaymentResponse, PaymentResult, PaymentTransaction, PoiData, PoiStatus, Receipt,
+    Repeated, RepeatedBody, ReversalRequest, ReversalResponse, SaleData, TransactionStatusRequest,
+    TransactionStatusResponse,
 };
 pub use header::{Category, Class, Direction, Header};
 pub use number::Number;
 
 use super::crypto::{Key, Sealed, Trailer, Unopened};
 
-/// A message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A message. `Debug` shows no card number, wherever one stands.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// Who asks whom, and under which number.
     pub header: Header,
@@ -53,6 +54,8 @@ pub enum Body {
     Diagnosis(DiagnosisRequest),
     /// `DiagnosisResponse`.
     Diagnosed(DiagnosisResponse),
+    /// `EventNotification`, which is not answered.
+    Event(EventNotification),
     /// None of these.
     Other,
 }
@@ -106,6 +109,12 @@ impl Message {
     }
 }
 
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&body::shown(&format!("Message {{ {:?}, {:?} }}", self.header, self.body)))
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -154,6 +163,8 @@ struct Inner {
     diagnosis_request: Option<DiagnosisRequest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     diagnosis_response: Option<DiagnosisResponse>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event_notification: Option<EventNotification>,
 }
 
 impl Inner {
@@ -171,6 +182,7 @@ impl Inner {
             abort_request: None,
             diagnosis_request: None,
             diagnosis_response: None,
+            event_notification: None,
         }
     }
 
@@ -186,6 +198,7 @@ impl Inner {
             Body::Abort(body) => inner.abort_request = Some(body),
             Body::Diagnosis(body) => inner.diagnosis_request = Some(body),
             Body::Diagnosed(body) => inner.diagnosis_response = Some(body),
+            Body::Event(body) => inner.event_notification = Some(body),
             Body::Other => {}
         }
         inner
@@ -204,6 +217,7 @@ impl Inner {
             self.abort_request.map(Body::Abort),
             self.diagnosis_request.map(Body::Diagnosis),
             self.diagnosis_response.map(Body::Diagnosed),
+            self.event_notification.map(Body::Event),
         ]
         .into_iter()
         .flatten();
@@ -231,6 +245,7 @@ impl Body {
             Self::Abort(_) => (Category::Abort, Direction::Request),
             Self::Diagnosis(_) => (Category::Diagnosis, Direction::Request),
             Self::Diagnosed(_) => (Category::Diagnosis, Direction::Response),
+            Self::Event(_) => (Category::Event, Direction::Notification),
             Self::Other => return None,
         })
     }
