@@ -19,7 +19,8 @@ fn decode(text: &str) -> Cow<'_, str> {
             b'+' => b' ',
             b'%' => {
                 let digits: Vec<u8> = bytes.clone().take(2).collect();
-                let code = std::str::from_utf8(&digits).ok().filter(|digits| digits.len() == 2);
+                let whole = digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit);
+                let code = std::str::from_utf8(&digits).ok().filter(|_| whole);
                 match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
                     Some(byte) => {
                         bytes.nth(1);

@@ -36,7 +36,7 @@ fn bodies_come_by_length_in_chunks_and_until_the_end() {
     assert_eq!(responses("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), one(200, "{}"));
     assert_eq!(responses("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-length:  2 \r\n\r\n{}"), one(200, "{}"));
     // RFC 9112, section 7.1: an extension and a trailer.
-    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n4;a=b\r\nWiki\r\n6\r\npedia \r\nB\r\nin \r\n\r\nchunk\r\n0\r\n\
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n4;a=b\r\nWiki\r\n6\r\npedia \r\nC\r\nin \r\n\r\nchunk\r\n0\r\n\
                    Expires: never\r\n\r\n";
     assert_eq!(responses(chunked), one(200, "Wikipedia in \r\n\r\nchunk"));
     assert_eq!(responses("HTTP/1.0 200\r\nContent-Type: application/json\r\n\r\n{\"a\":1}"), one(200, "{\"a\":1}"));

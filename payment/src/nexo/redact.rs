@@ -206,7 +206,9 @@ fn head(bytes: &[u8]) -> Vec<u8> {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default().to_ascii_lowercase();
         let known = at == 0 || FIELDS.iter().any(|field| field.as_bytes() == name);
         if known {
-            out.extend(value(line));
+            let end = line.trim_ascii_end().len();
+            out.extend(value(&line[..end]));
+            out.extend_from_slice(&line[end..]);
         } else {
             out.extend(line.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { *byte } else { MASK }));
         }

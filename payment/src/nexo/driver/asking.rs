@@ -99,8 +99,10 @@ impl Terminal {
     }
 
     async fn settle_one(&mut self, entry: Entry) -> Result<Settled> {
-        // A transaction that still runs is waited for the first time only.
-        let patience = if entry.is_unasked() { self.options.patience } else { Duration::ZERO };
+        // A transaction that may still run is waited for, so that it does not block others for ever.
+        let since = self.runtime.wall().duration_since(entry.intent.at);
+        let young = Duration::try_from(since).is_ok_and(|since| since < self.options.patience);
+        let patience = if young || entry.is_unasked() { self.options.patience } else { Duration::ZERO };
         let begun = self.now();
         let mut looks = 0;
         let (verdict, evidence, silent) = loop {
@@ -121,7 +123,7 @@ impl Terminal {
             Verdict::Ended(payment) => payment,
             Verdict::NotYet | Verdict::Unsure => {
                 let mut unknown = Unknown::new(entry.intent.id.clone(), &*evidence);
-                unknown.asked = verdict == Verdict::Unsure;
+                unknown.asked = true;
                 if silent {
                     unknown.unanswered = books::unanswered(&entry).saturating_add(1);
                 }
