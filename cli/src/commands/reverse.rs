@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
-use tresen::payment::{Request, nexo, opi, zvt};
 use tresen::hal::{Error, Kind};
+use tresen::payment::{Request, nexo, opi, zvt};
 use tresen::{Amount, Result};
 
 use super::terminal::{At, Desk, EXIT, Texts};
