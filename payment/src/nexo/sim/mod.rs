@@ -184,8 +184,9 @@ impl Simulator {
     fn handle(&mut self, conn: Conn, request: &http::Message, now: Instant) {
         let Start::Request { method, target } = &request.start else { return };
         let refused = match (&**method, &**target) {
-            ("POST", "/nexo") => None,
-            (_, "/nexo") => Some(405),
+            // The vendor's own library posts to the second.
+            ("POST", "/nexo" | "/nexo/") => None,
+            (_, "/nexo" | "/nexo/") => Some(405),
             _ => Some(404),
         };
         if let Some(status) = refused {
