@@ -35,8 +35,9 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {
-        0..0x80 => (usize::from(first), rest),
-        0x81..=0x84 => {
+        0..=0x7f => (usize::from(first), rest),
+        // Longer than four bytes, or without an end.
+        0x81..0x85 => {
             let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
             (digits.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
         }
