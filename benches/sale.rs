@@ -13,7 +13,9 @@ use tresen::{Amount, Kind, Payment, Plan, Print, Printers, Receipt, Result, Syst
 const SALES: usize = 200;
 const CALLS: usize = 2_000;
 const DEVICES: usize = 500;
-const IDLE: Duration = Duration::from_secs(10);
+const JOBS: usize = 45_000;
+const SETTLED: Duration = Duration::from_secs(35);
+const IDLE: Duration = Duration::from_secs(20);
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
@@ -28,7 +30,10 @@ async fn main() -> Result<()> {
     sales(&folder.path().join("card"), 1, true).await?;
     sales(&folder.path().join("cards"), 8, true).await?;
     calls(&folder.path().join("calls")).await?;
-    idle(&folder.path().join("idle")).await
+    waiting(&folder.path().join("waiting")).await?;
+    idle(&folder.path().join("idle"), 4, 2, 0).await?;
+    idle(&folder.path().join("away"), 4, 2, DEVICES).await?;
+    idle(&folder.path().join("many"), DEVICES, 2, 0).await
 }
 
 /// A counter with this many printers and terminals, on the system's time.
@@ -99,11 +104,7 @@ async fn sell(till: &Tresen, seller: usize, by_card: bool) -> Result<()> {
 async fn calls(folder: &Path) -> Result<()> {
     let counter = counter(folder, 1, 1)?;
     let till = open(&counter).await?;
-    for n in 0..DEVICES {
-        let away: Plan<dyn tresen::printers::Printer> =
-            Plan::new("away", |_| async { Err(tresen::Error::new(Kind::NotFound, "switched off")) });
-        till.attach::<Printers>(&format!("away {n}"), vec![away]).await?;
-    }
+    attach_away(&till, DEVICES).await?;
     let mut sale = till.open_sale().await?;
     let (mut lines, mut prints, mut payments, mut reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (printer, terminal) = (till.printer("p0")?, till.terminal("t0")?);
@@ -149,18 +150,83 @@ async fn timed<T>(took: &mut Vec<Duration>, call: impl Future<Output = Result<T>
     done
 }
 
-/// Four printers, two terminals, and nothing to do.
-async fn idle(folder: &Path) -> Result<()> {
-    let counter = counter(folder, 4, 2)?;
+/// Printers that are switched off.
+async fn attach_away(till: &Tresen, number: usize) -> Result<()> {
+    for n in 0..number {
+        let away: Plan<dyn tresen::printers::Printer> =
+            Plan::new("away", |_| async { Err(tresen::Error::new(Kind::NotFound, "switched off")) });
+        till.attach::<Printers>(&format!("away {n}"), vec![away]).await?;
+    }
+    Ok(())
+}
+
+/// Paper that waits for a printer that is away: what it costs to queue one more, to open the till on it, and until the
+/// first is printed.
+async fn waiting(folder: &Path) -> Result<()> {
+    let counter = counter(folder, 1, 0)?;
+    counter.printer("p0")?.unplug();
+    let till = counter.builder().runtime(std::sync::Arc::new(SystemRuntime::new())).with(counter.config()).await?;
+    let receipt = Receipt::new().text("Table 4").row("2 Flat white", "7.60").cut();
+    let began = Instant::now();
+    let mut handhelds = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (printer, receipt) = (till.printer("p0")?, receipt.clone());
+        handhelds.spawn(async move {
+            for _ in 0..JOBS / 100 {
+                printer.submit(&receipt).await?;
+            }
+            Ok::<_, tresen::Error>(())
+        });
+    }
+    while let Some(done) = handhelds.join_next().await {
+        done.map_err(|e| tresen::Error::new(Kind::Cancelled, "a handheld panicked").because(e))??;
+    }
+    println!("{JOBS} jobs queued by 100 handhelds: {:.1?}", began.elapsed());
+    let (printer, mut took) = (till.printer("p0")?, Vec::new());
+    for _ in 0..SALES {
+        timed(&mut took, printer.submit(&receipt)).await?;
+    }
+    tell(&format!("behind {JOBS} waiting jobs: one more queued"), took);
+    till.close(Duration::from_secs(5)).await?;
+    drop((printer, till));
+
+    let began = Instant::now();
+    let till = counter.builder().runtime(std::sync::Arc::new(SystemRuntime::new())).with(counter.config()).await?;
+    println!("a till opened on {JOBS} waiting jobs: {:.1?}", began.elapsed());
+    let mut events = till.events();
+    counter.printer("p0")?.plug_in();
+    let began = Instant::now();
+    till.printer("p0")?.reset().await?;
+    let mut printed = Vec::new();
+    let mut before = Instant::now();
+    while printed.len() < SALES {
+        let Some(event) = events.next().await else { break };
+        if event.kind.name() == "printed" {
+            if printed.is_empty() {
+                println!("the first of {JOBS} is printed {:.1?} after the printer is back", began.elapsed());
+            }
+            printed.push(before.elapsed());
+            before = Instant::now();
+        }
+    }
+    tell(&format!("of {JOBS} waiting jobs: from one to the next"), printed.split_off(1));
+    till.close(Duration::from_secs(5)).await
+}
+
+/// Nothing to do, beside printers that are switched off.
+async fn idle(folder: &Path, printers: usize, terminals: usize, away: usize) -> Result<()> {
+    let counter = counter(folder, printers, terminals)?;
     let till = open(&counter).await?;
-    // What follows the start, such as logging in, is not idling.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    attach_away(&till, away).await?;
+    // What follows the start, such as logging in, is not idling; nor is the first look at each printer, after 30 s.
+    tokio::time::sleep(SETTLED).await;
     let before = used();
     tokio::time::sleep(IDLE).await;
     match before.zip(used()) {
         Some((before, after)) => {
             let share = (after - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
-            println!("idle, 4 printers and 2 terminals with their simulators: {share:.2} % of one CPU");
+            let devices = format!("{printers} printers and {terminals} terminals with their simulators, {away} away");
+            println!("idle, {devices}: {share:.2} % of one CPU");
         }
         None => println!("idle: this system does not tell the CPU time of a process in /proc"),
     }

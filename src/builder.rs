@@ -86,7 +86,7 @@ impl Builder {
         let language = config.till.language;
         let (capabilities, declared) = (Kept::new(store.remembered().await?), Declarations::default());
         declared.replace(config.declared.clone());
-        let (changes, outcomes) = (bus.follow().1, bus.follow().1);
+        let (changes, outcomes) = (bus.overhear(), bus.overhear());
         let leases = Leases::start(store.clone(), bus.clone(), config.till.lease).await?;
         let name: Arc<str> = config.till.name.as_str().into();
         store.name(name.clone());
@@ -102,21 +102,25 @@ impl Builder {
             leases: leases.clone(),
             reconnect,
             name,
-            alerts,
+            alerts: alerts.clone(),
             declared,
         };
         let registry = Registry::new(self.drivers, shared);
         for (id, device) in &config.devices {
             registry.attach_configured(id, device, false)?;
         }
-        let spool = Spool::start(store.clone(), bus.clone(), routes(&config, &registry), language).await?;
+        let spool = Spool::start(store.clone(), bus.clone(), alerts, routes(&config, &registry), language).await?;
         store.set_server(server.is_some()).await?;
         let sync = match server {
             Some(upstream) => {
                 let settings = config.server.clone().unwrap_or_default();
                 Some(Exchange::start(upstream, &settings, &config.till.name, &store, &bus).await?)
             }
-            None => None,
+            None => {
+                // It was configured when they began: they show what they wait for.
+                store.doubt_asked().await?;
+                None
+            }
         };
         let serve = config.till.socket;
         let config = Mutex::new(Arc::new(config));
@@ -142,7 +146,8 @@ impl Builder {
         let till = Tresen(inner, Caller::default());
         till.capabilities_changed();
         tokio::spawn(capabilities::keep(Arc::downgrade(&till.0), changes));
-        tokio::spawn(sweeper::run(Arc::downgrade(&till.0), outcomes));
+        let doubts = sweeper::first_look(&till).await;
+        tokio::spawn(sweeper::run(Arc::downgrade(&till.0), outcomes, doubts));
         let socket = if serve { Socket::open(&till).await } else { None };
         Ok(Tresen(till.0, Caller { socket, ..till.1 }))
     }

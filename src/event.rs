@@ -270,7 +270,8 @@ pub enum EventKind {
         /// The last line that both have.
         after: i64,
     },
-    /// The server was set back and lacks lines that this till has removed since.
+    /// The server was set back and lacks lines that this till has removed since: a newer backup of the server supplies
+    /// them, or a person [accepts the gap](crate::Tresen::accept_gap).
     ServerLacks {
         /// The last line that the server has.
         after: i64,
@@ -296,14 +297,15 @@ pub enum EventKind {
         /// Why.
         why: String,
     },
-    /// A condition that a person should know of has come up; reported once, until it is cleared.
+    /// A condition that a person should know of has come up; reported once, until it is cleared. Of overdue paper and of
+    /// payments in doubt [`EventKind::PaperOverdue`] and [`EventKind::PaymentInDoubt`] tell instead, one by one.
     AlertRaised {
         /// Which one.
         alert: Alert,
         /// The reason.
         why: String,
     },
-    /// The condition is gone.
+    /// The condition is gone, for all jobs of the route, or all payments of the terminal, that it concerned.
     AlertCleared {
         /// Which one.
         alert: Alert,
@@ -403,6 +405,8 @@ impl EventKind {
 pub struct Events {
     early: VecDeque<Event>,
     live: broadcast::Receiver<Event>,
+    /// Counts the listeners of the application; `None` for the till's own.
+    _follower: Option<Arc<()>>,
 }
 
 impl Events {
@@ -454,11 +458,13 @@ struct State {
     early: Option<VecDeque<Event>>,
     /// The last events, but for scans and progress.
     recent: VecDeque<Event>,
+    /// Held once more by each listener of the application.
+    followers: Arc<()>,
 }
 
 impl Bus {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State { seq: 0, early: Some(VecDeque::new()), recent: VecDeque::new() };
+        let state = State { seq: 0, early: Some(VecDeque::new()), recent: VecDeque::new(), followers: Arc::new(()) };
         let (state, events, storage_failed) =
             (Arc::new(Mutex::new(state)), broadcast::Sender::new(KEPT), Arc::default());
         Self { state, events, clock, storage_failed }
@@ -503,12 +509,24 @@ impl Bus {
     /// The number of the last event so far, and a listener for those after it.
     pub(crate) fn follow(&self) -> (u64, Events) {
         let state = lock(&self.state);
-        (state.seq, Events { early: VecDeque::new(), live: self.events.subscribe() })
+        let follower = Some(state.followers.clone());
+        (state.seq, Events { early: VecDeque::new(), live: self.events.subscribe(), _follower: follower })
+    }
+
+    /// A listener of the till's own: nobody sits behind it.
+    pub(crate) fn overhear(&self) -> Events {
+        Events { early: VecDeque::new(), live: self.events.subscribe(), _follower: None }
+    }
+
+    /// Whether the application follows the events.
+    fn is_followed(&self) -> bool {
+        Arc::strong_count(&lock(&self.state).followers) > 1
     }
 
     pub(crate) fn listen(&self) -> Events {
         let mut state = lock(&self.state);
-        Events { early: state.early.take().unwrap_or_default(), live: self.events.subscribe() }
+        let follower = Some(state.followers.clone());
+        Events { early: state.early.take().unwrap_or_default(), live: self.events.subscribe(), _follower: follower }
     }
 }
 
@@ -531,7 +549,7 @@ impl Reporter {
     }
     /// Somebody follows the till's events.
     pub(crate) fn is_followed(&self) -> bool {
-        self.bus.events.receiver_count() > 0
+        self.bus.is_followed()
     }
     pub(crate) fn connected(&self, address: &str) {
         self.publish(EventKind::Connected { address: address.to_owned() });

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tresen_hal::{Error, Kind, Result};
 
 use crate::class::{Class, DeviceId};
 use crate::config::{self, Config};
 use crate::drivers::Plan;
 use crate::event::{EventKind, Source};
-use crate::manager::{DeviceClass, Printers, Registry, lock};
+use crate::manager::{DeviceClass, Printers, Registry, after, lock};
 use crate::spool::{Route, Rules};
 use crate::tresen::Tresen;
 
@@ -57,7 +56,7 @@ impl Tresen {
     }
 
     async fn remove(&self, device: &DeviceId, within: Duration) {
-        if self.0.registry.detach(device, Instant::now() + within).await {
+        if self.0.registry.detach(device, after(within)).await {
             self.0.bus.publish(Source::Device(device.clone()), EventKind::Detached);
         }
     }

@@ -115,7 +115,10 @@ impl Counter {
                     (PRINTER, escpos::Options::NAMES)
                 }
                 Class::Terminal => {
-                    let terminal = zvt::sim::Simulator::new(zvt::sim::Profile::default());
+                    // A receipt number is unique at its terminal, whose id is part of a payment's reference.
+                    let terminal_id = format!("{}", FIRST_TERMINAL + devices.terminals.len());
+                    let terminal =
+                        zvt::sim::Simulator::new(zvt::sim::Profile { terminal_id, ..zvt::sim::Profile::default() });
                     devices.terminals.insert(id.name.clone(), Simulated::new(terminal));
                     (TERMINAL, zvt::Options::NAMES)
                 }
@@ -352,6 +355,8 @@ fn find<D>(class: &str, all: &BTreeMap<String, Simulated<D>>, name: &str) -> Res
     })
 }
 
+/// The id of the first terminal; the others follow it.
+const FIRST_TERMINAL: usize = 60_000_001;
 const PRINTER: &str = "simulated-printer";
 const TERMINAL: &str = "simulated-terminal";
 const SCANNER: &str = "simulated-scanner";

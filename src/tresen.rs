@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tresen_hal::{Result, Runtime};
 use tresen_payment::{Decision, Intent, IntentId, Journal, Payment};
 
@@ -21,7 +20,8 @@ use crate::health::Vitals;
 use crate::language::Language;
 use crate::lease::{self, Asker, Leases};
 use crate::manager::{
-    Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, lock, no_device,
+    Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, after, lock,
+    no_device,
 };
 use crate::sale::Checkout;
 use crate::spool::{OverduePaper, PrintJob, Spool};
@@ -273,7 +273,7 @@ impl Tresen {
     /// # Errors
     /// [`Kind::Storage`](tresen_hal::Kind::Storage): the database cannot be written.
     pub async fn close(&self, within: Duration) -> Result<()> {
-        let deadline = Instant::now() + within;
+        let deadline = after(within);
         let till = &self.0;
         let socket = self.1.socket.as_ref();
         if let Some(socket) = socket {

@@ -289,7 +289,7 @@ async fn handles_to_a_device_that_is_replaced_serve_the_new_one() {
     within("it changes", phase.changed()).await.expect("a till");
     ready(phase).await;
     scanner.with(|s| s.scan("4006381333931", tresen::scanners::Symbology::Ean13));
-    let scan: Scan = within("scanned", waits).await.expect("runs");
+    let scan: Scan = within("scanned", waits).await.expect("runs").expect("ours");
     assert_eq!(scan.text, "4006381333931");
     let asked = hand.beep(true).await;
     assert!(!asked.is_err_and(|e| e.kind() == Kind::Cancelled), "the handle reaches the new device");
@@ -306,7 +306,7 @@ async fn handles_to_a_device_that_is_replaced_serve_the_new_one() {
     till.attach::<tresen::Scanners>("hand", vec![plan]).await.expect("free again");
     ready(hand.phase()).await;
     scanner.with(|s| s.scan("96385074", tresen::scanners::Symbology::Ean8));
-    assert_eq!(within("scanned", hand.next()).await.text, "96385074");
+    assert_eq!(within("scanned", hand.next()).await.expect("ours").text, "96385074");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::desk::{Desk, Place, event, pass, ready};
 use common::epson;
 use tokio::sync::watch;
+use tresen::health::Alert;
 use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{OnRepeat, Profile, Simulator};
 use tresen::payment::{Decision, Request};
@@ -75,6 +76,7 @@ fn moved_once(terminal: &Arc<Place<Simulator>>) {
 async fn a_sale_in_doubt_blocks_nothing_is_told_about_once_and_settles_itself() {
     let mut desk = Desk::new();
     desk.till("tell-after = '5m'");
+    desk.configure("[health]\ndisk-low = '0 MB'");
     desk.printer("receipt", "", epson());
     let bar = Profile { terminal_id: "60000002".into(), ..Profile::default() };
     let (terminal, bar) = (desk.terminal("counter", slow()), desk.terminal("bar", bar));
@@ -112,6 +114,13 @@ async fn a_sale_in_doubt_blocks_nothing_is_told_about_once_and_settles_itself() 
     assert!((300..=330).contains(&waited.as_secs()), "told after {waited:?}");
     assert!(since >= began && of.as_deref() == Some(sale.id()) && intent.0 == sale.tenders()[0].key);
     assert!(attention(&till).contains(&Attention::PaymentInDoubt), "{:?}", attention(&till));
+    let health = till.health().await;
+    let [alert] = &health.alerts[..] else { panic!("one alert: {:?}", health.alerts) };
+    assert_eq!((alert.alert, alert.source.name()), (Alert::PaymentInDoubt, "counter"));
+    assert!(alert.why.starts_with(&format!("1 payment is undecided, the oldest, {}", intent.0)), "{}", alert.why);
+    let told: Vec<_> = std::iter::from_fn(|| events.try_next()).map(|event| event.kind.name()).collect();
+    let told: Vec<_> = told.into_iter().filter(|name| name.starts_with("alert") || name.contains("doubt")).collect();
+    assert_eq!(told, [""; 0], "once");
     pass(Duration::from_secs(900)).await;
     assert_eq!(in_doubt(&mut events), 0, "once");
     assert_eq!(terminal.with(|t| t.received(0x0620)), asked, "nobody can ask it");
@@ -127,6 +136,11 @@ async fn a_sale_in_doubt_blocks_nothing_is_told_about_once_and_settles_itself() 
     let mut stored = till.sale(sale.id()).await.expect("readable").expect("there");
     assert_eq!((stored.tenders()[0].state, stored.is_pending()), (TenderState::Taken, false));
     assert_eq!(attention(&till), []);
+    pass(Duration::from_secs(1)).await;
+    let cleared = EventKind::AlertCleared { alert: Alert::PaymentInDoubt };
+    let events: Vec<_> = till.recent_events().into_iter().map(|event| event.kind).collect();
+    assert_eq!(events.iter().filter(|kind| kind.name().starts_with("alert")).collect::<Vec<_>>(), [&cleared]);
+    assert_eq!(till.health().await.alerts, []);
     let sold = checkout.close(&mut stored).await.expect("stored");
     assert!(matches!(sold, Sold::Closed { print: Print::Printed { .. }, .. }), "{sold:?}");
     moved_once(&terminal);
@@ -244,4 +258,40 @@ async fn a_clock_that_is_set_neither_hurries_nor_delays_the_alarm() {
         let told = began.elapsed().as_secs();
         assert!((300..=335).contains(&told), "set by {seconds} s: told after {told} s");
     }
+}
+
+/// A screen that lists the sales while a customer is at the terminal.
+#[tokio::test(start_paused = true)]
+async fn reading_the_sales_changes_none_whose_payment_is_running() {
+    let mut desk = Desk::new();
+    desk.printer("receipt", "", epson());
+    desk.terminal("counter", slow());
+    let till = open(&desk).await;
+    ready(&till, Class::Terminal, "counter").await;
+    let mut sale = basket(&till).await;
+    let id = sale.id().to_owned();
+    let card = till.terminal("counter").expect("configured");
+    let paying = tokio::spawn(async move {
+        let paid = sale.pay_card(&card, no_abort()).await.expect("sent");
+        (sale, paid)
+    });
+    pass(Duration::from_millis(100)).await;
+    let begun = till.sale(&id).await.expect("read").expect("there");
+    let lines = async || till.store().journal().limit(10_000).await.expect("readable").len();
+    let mut journalled = 0;
+    while !paying.is_finished() {
+        let before = lines().await;
+        let [listed] = &till.open_sales().await.expect("read")[..] else { panic!("one sale") };
+        let mut again = listed.clone();
+        again.refresh().await.expect("read");
+        if lines().await == before && listed.tenders()[0].state == TenderState::Begun {
+            assert_eq!((listed.rev(), again.rev()), (begun.rev(), begun.rev()));
+            journalled = journalled.max(before);
+        }
+        pass(Duration::from_millis(500)).await;
+    }
+    assert!(journalled >= 1, "the intent was in the journal meanwhile");
+    let (sale, paid) = paying.await.expect("no panic");
+    assert!(matches!(paid, Payment::Charged(_)), "{paid:?}");
+    assert_eq!((sale.rev(), sale.tenders()[0].state), (begun.rev() + 1, TenderState::Taken), "begun, then taken");
 }

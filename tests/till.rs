@@ -16,7 +16,7 @@ use tresen::scanners::serial::sim::{Settings, Simulator as ScannerSim};
 use tresen::{Amount, EventKind, Kind, Payment, Phase, Print, Receipt, Tresen, blocking};
 
 async fn next(till: &Tresen, scanner: &str) -> String {
-    within("a scan", till.scanner(scanner).expect("configured").next()).await.text
+    within("a scan", till.scanner(scanner).expect("configured").next()).await.expect("ours").text
 }
 
 #[tokio::test]
@@ -102,11 +102,15 @@ async fn a_folder_of_pictures_is_a_camera() {
     counter.configure("cameras.voucher", &format!("camera+file://{}?fps=50", frames.path().display()));
     let till = counter.open_ready(&["voucher"]).await;
     let camera = till.camera("voucher").expect("configured");
-    let scan = within("seen", camera.next()).await;
+    let scan = within("seen", camera.next()).await.expect("ours");
     assert_eq!((scan.text.as_str(), scan.device.as_str()), ("VOUCHER-1", "voucher"));
     assert_eq!(scan.symbology, Symbology::Qr);
     save(&picture("VOUCHER-2"), &frames.path().join("2.png"));
-    assert_eq!(within("seen", camera.next()).await.text, "VOUCHER-2", "a broken picture does not end it");
+    assert_eq!(
+        within("seen", camera.next()).await.expect("ours").text,
+        "VOUCHER-2",
+        "a broken picture does not end it"
+    );
 }
 
 #[tokio::test]
@@ -128,7 +132,10 @@ async fn what_a_camera_sees_can_be_looked_at() {
     save(&second, &pictures.path().join("2.png"));
     let shown = |frame: &Option<tresen::cameras::Frame>| frame.as_ref().is_some_and(|f| f.data() == second.1);
     within("the live picture", frames.wait_for(shown)).await.expect("the till is open");
-    let codes = [within("seen", camera.next()).await.text, within("seen", camera.next()).await.text];
+    let codes = [
+        within("seen", camera.next()).await.expect("ours").text,
+        within("seen", camera.next()).await.expect("ours").text,
+    ];
     assert_eq!(codes, ["FIRST", "SECOND-AND-LONGER-BY-FAR"], "who looks takes no code away");
 }
 
@@ -278,9 +285,9 @@ fn the_blocking_face_sells_on_a_plain_thread() {
             let till = blocking::Tresen::open(&path).expect("opens");
             let events = till.events();
             let hand = till.scanner("hand").expect("configured");
-            assert!(hand.next(Duration::from_millis(1)).is_none(), "nothing was scanned");
+            assert!(matches!(hand.next(Duration::from_millis(1)), Ok(None)), "nothing was scanned");
             scanner.with(|s| s.scan("4006381333931", Symbology::Ean13));
-            let scan = hand.next(DEADLINE).expect("was scanned");
+            let scan = hand.next(DEADLINE).expect("ours").expect("was scanned");
             let mut sale = till.open_sale().expect("opens");
             sale.add(Line::pieces(scan.text, 1, Amount::eur(3_90), Vat::percent(19)).expect("fits")).expect("stored");
             let counter = till.terminal("counter").expect("configured");

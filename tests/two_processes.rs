@@ -78,3 +78,20 @@ async fn a_second_till_is_refused_and_hears_who_has_it_open() {
     let job = till.store().job("a").await.expect("readable").expect("there");
     assert_eq!(job.state, JobState::Unknown);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_database_is_locked_under_each_of_its_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = |name: &str| folder.path().join(name);
+    let runtime = || Arc::new(SystemRuntime::new());
+    // The second link is relative, and what it points to is made by the first till.
+    std::os::unix::fs::symlink(name("till.db"), name("one.db")).expect("linked");
+    std::os::unix::fs::symlink("one.db", name("two.db")).expect("linked");
+    let first = Store::open(&name("two.db"), runtime()).await.expect("makes it");
+    let locks = ["till.db.lock", "one.db.lock", "two.db.lock"].map(|lock| name(lock).exists());
+    assert_eq!(locks, [true, false, false], "one lock, whatever name it is opened by");
+    assert_eq!(first.path(), name("till.db"));
+    let socket = tresen::api::socket::path;
+    assert_eq!(socket(&name("two.db")), socket(&name("till.db")), "and it is found under each");
+}

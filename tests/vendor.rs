@@ -149,7 +149,7 @@ async fn a_scan_arrives_and_ids_repeat_themselves() {
         let till = counter.open().await.expect("opens");
         let scanner = counter.scanner("hand").expect("there");
         scanner.with(|scanner| scanner.scan("4006381333931", Symbology::Ean13));
-        let scan = till.scanner("hand").expect("configured").next().await;
+        let scan = till.scanner("hand").expect("configured").next().await.expect("its scans are ours");
         (scan.text.clone(), till.new_id())
     };
     let first = ids().await;

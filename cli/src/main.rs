@@ -63,6 +63,9 @@ enum Command {
     Refund(commands::refund::Args),
     Settle(commands::settle::Args),
     EndOfDay(commands::end_of_day::Args),
+    Totals(commands::totals::Args),
+    Diagnosis(commands::diagnosis::Args),
+    Initialise(commands::initialise::Args),
     RepeatReceipt(commands::repeat_receipt::Args),
     Status(commands::status::Args),
     Watch(commands::watch::Args),
@@ -81,8 +84,7 @@ enum Command {
     Replay(commands::replay::Args),
     #[command(subcommand)]
     Sim(commands::sim::Args),
-    #[cfg(feature = "postgres")]
-    #[command(subcommand)]
+    #[cfg_attr(feature = "postgres", command(subcommand))]
     Server(commands::server::Args),
     CheckConfig(commands::check_config::Args),
     SupportBundle(commands::support_bundle::Args),
@@ -128,6 +130,9 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Refund(args) => return commands::refund::run(args, out).await,
         Command::Settle(args) => return commands::settle::run(args, out).await,
         Command::EndOfDay(args) => commands::end_of_day::run(args, out).await?,
+        Command::Totals(args) => commands::totals::run(args, out).await?,
+        Command::Diagnosis(args) => commands::diagnosis::run(args, out).await?,
+        Command::Initialise(args) => commands::initialise::run(args, out).await?,
         Command::RepeatReceipt(args) => commands::repeat_receipt::run(args, out).await?,
         Command::Status(args) => commands::status::run(args, out).await?,
         Command::Watch(args) => commands::watch::run(args, out).await?,
@@ -145,7 +150,6 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Record(args) => commands::record::run(args, out).await?,
         Command::Replay(args) => commands::replay::run(args, out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
-        #[cfg(feature = "postgres")]
         Command::Server(args) => commands::server::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),
         Command::SupportBundle(args) => commands::support_bundle::run(args, out).await?,

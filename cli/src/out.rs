@@ -27,14 +27,25 @@ impl Out {
     /// Prints a line of text; nothing with `--json`.
     pub(crate) fn say(self, line: impl Display) {
         if !self.json {
-            write(line);
+            write(plain(line, false));
         }
+    }
+
+    /// Erases the screen of a terminal.
+    pub(crate) fn clear(self) {
+        // ECMA-48: cursor to the first line, erase the screen.
+        write!(std::io::stdout().lock(), "\x1b[H\x1b[2J").ok();
+    }
+
+    /// As [`Out::answer`], for one of many: `line` stays one line, whatever names are in it.
+    pub(crate) fn row(self, value: &impl Serialize, line: impl Display) {
+        self.answer(value, plain(line, true));
     }
 
     /// Prints a result: `line` as text, or `value` as JSON.
     pub(crate) fn answer(self, value: &impl Serialize, line: impl Display) {
         if !self.json {
-            return write(line);
+            return write(plain(line, false));
         }
         match serde_json::to_string(value) {
             Ok(text) => write(text),
@@ -52,13 +63,14 @@ impl Out {
     /// Prints additional information on standard error; nothing with `--json`.
     pub(crate) fn note(self, line: impl Display) {
         if !self.json {
-            writeln!(std::io::stderr().lock(), "tresen: {line}").ok();
+            writeln!(std::io::stderr().lock(), "tresen: {}", plain(line, false)).ok();
         }
     }
 
     /// Prints an error on standard error.
     pub(crate) fn failed(self, error: &Error) {
-        let line = if self.json { value(error).to_string() } else { format!("tresen: {}", sentence(error)) };
+        let line =
+            if self.json { value(error).to_string() } else { format!("tresen: {}", plain(sentence(error), false)) };
         writeln!(std::io::stderr().lock(), "{line}").ok();
     }
 
@@ -77,10 +89,24 @@ impl Out {
             }
             all.to_string()
         } else {
-            format!("tresen: {problem}")
+            plain(format_args!("tresen: {problem}"), false)
         };
         writeln!(std::io::stderr().lock(), "{line}").ok();
     }
+}
+
+/// A text without control characters: names and errors come from elsewhere, and must neither operate the terminal nor,
+/// in a row, begin another line.
+fn plain(text: impl Display, row: bool) -> String {
+    let mut plain = String::new();
+    for c in text.to_string().chars() {
+        match c {
+            '\n' | '\t' if !row => plain.push(c),
+            c if c.is_control() => plain.extend(c.escape_default()),
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// The full message, with its causes unless the message already contains them.

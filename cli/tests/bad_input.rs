@@ -249,3 +249,39 @@ fn errors_are_json_for_scripts() {
         assert!(error["device"].as_str().is_some_and(|e| !e.is_empty()), "{error}");
     }
 }
+
+/// Opening a pipe would wait for whoever writes to it, for ever.
+#[cfg(unix)]
+#[test]
+fn a_pipe_and_a_device_are_no_database_and_no_file_of_an_export() {
+    let dir = folder();
+    let pipe = path(&dir, "pipe.db");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("coreutils");
+    assert!(made.success());
+    for args in [vec!["status", &pipe], vec!["backup", &pipe, "copy.db"], vec!["export", &pipe, "--what", "tickets"]] {
+        fails(&tresen(args), &["pipe.db", "a device or a pipe"]);
+    }
+    let db = path(&dir, "till.db");
+    let store = tresen::Store::open(db.as_ref(), std::sync::Arc::new(tresen::SystemRuntime::new()));
+    let threads = tokio::runtime::Runtime::new().expect("threads");
+    threads.block_on(async { drop(store.await.expect("made")) });
+    fails(&tresen(["export", &db, "--what", "tickets", "-o", &pipe]), &["pipe.db", "no regular file"]);
+    // A link stays a link to the file.
+    let (link, to) = (path(&dir, "link.csv"), path(&dir, "tickets.csv"));
+    std::os::unix::fs::symlink("tickets.csv", &link).expect("linked");
+    tresen(["export", &db, "--what", "tickets", "-o", &link]).well();
+    let is_link = std::fs::symlink_metadata(&link).expect("there").is_symlink();
+    assert!(is_link && std::fs::read_to_string(to).expect("written").starts_with("till,"));
+}
+
+#[test]
+fn names_do_not_operate_the_terminal() {
+    let dir = folder();
+    let file = path(&dir, "names.toml");
+    let text = "[till]\nname = \"a\\u001b[2Jb\"\n[printers.\"x\\ny\"]\naddress = \"escpos+tcp://127.0.0.1:9\"\n";
+    std::fs::write(&file, text).expect("written");
+    let said = tresen(["check-config", &file]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(said.err.matches("must not contain control characters").count(), 2, "{}", said.err);
+    assert!(!said.err.contains('\u{1b}') && !said.out.contains('\u{1b}'), "{said:?}");
+}

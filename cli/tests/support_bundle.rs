@@ -100,7 +100,7 @@ fn a_bundle_of_a_running_till_tells_everything_but_its_secrets() {
         let why = "Max Mustermann showed 5500000000000004";
         let _ = till.settle(&intent.id, Decision::not_charged("Erika", why)).await.expect("settled");
         scanner.type_in("scan GUTSCHEIN");
-        till.scanner("hand").expect("configured").next().await;
+        till.scanner("hand").expect("configured").next().await.expect("scanned");
         till
     });
     let planted = dir.path().join("planted.capture");

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::random::splitmix;
@@ -59,6 +60,11 @@ enum Queue {
     },
     /// Runs on the caller's thread.
     Inline(Mutex<()>),
+    /// Runs in a task, one piece a turn.
+    Turns {
+        work: Option<UnboundedSender<Work>>,
+        ended: Mutex<Option<oneshot::Receiver<()>>>,
+    },
 }
 
 impl Worker {
@@ -67,6 +73,7 @@ impl Worker {
         match &self.0 {
             // The thread outlives this handle.
             Queue::Thread { work: queue, .. } => _ = queue.as_ref().map(|queue| queue.send(work)),
+            Queue::Turns { work: queue, .. } => _ = queue.as_ref().map(|queue| queue.send(work)),
             Queue::Inline(turn) => {
                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
                 guarded(work);
@@ -76,13 +83,34 @@ impl Worker {
 
     /// Waits until all queued work is done and the thread has ended.
     pub async fn close(mut self) {
-        if let Queue::Thread { work, ended } = &mut self.0 {
-            *work = None;
-            let ended = ended.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(ended) = ended {
-                ended.await.ok();
+        let ended = match &mut self.0 {
+            Queue::Inline(_) => return,
+            Queue::Thread { work, ended } => {
+                *work = None;
+                ended
             }
+            Queue::Turns { work, ended } => {
+                *work = None;
+                ended
+            }
+        };
+        let ended = ended.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ended) = ended {
+            ended.await.ok();
         }
+    }
+
+    fn turns() -> Self {
+        let (work, mut queue) = unbounded_channel::<Work>();
+        let (end, ended) = oneshot::channel();
+        tokio::spawn(async move {
+            let _end: oneshot::Sender<()> = end;
+            while let Some(work) = queue.recv().await {
+                tokio::task::yield_now().await;
+                guarded(work);
+            }
+        });
+        Self(Queue::Turns { work: Some(work), ended: Mutex::new(Some(ended)) })
     }
 
     fn thread(name: &str) -> Result<Self> {
@@ -167,13 +195,24 @@ struct Simulated {
     start: (tokio::time::Instant, Timestamp),
     seed: Mutex<u64>,
     ids: AtomicU64,
+    in_turns: bool,
 }
 
 impl SimulatedRuntime {
     /// A runtime whose time starts at `wall` now. Call it within a tokio runtime.
     pub fn new(seed: u64, wall: Timestamp) -> Self {
+        Self::start(seed, wall, false)
+    }
+
+    /// As [`SimulatedRuntime::new`], with work in turns of its own: whoever waits for it is suspended, as by a thread.
+    /// For tests that drop a future at each of its suspensions.
+    pub fn in_turns(seed: u64, wall: Timestamp) -> Self {
+        Self::start(seed, wall, true)
+    }
+
+    fn start(seed: u64, wall: Timestamp, in_turns: bool) -> Self {
         let start = (tokio::time::Instant::now(), wall);
-        Self(Arc::new(Simulated { start, seed: Mutex::new(seed), ids: AtomicU64::new(0) }))
+        Self(Arc::new(Simulated { start, seed: Mutex::new(seed), ids: AtomicU64::new(0), in_turns }))
     }
 
     fn elapsed(&self) -> Duration {
@@ -209,10 +248,16 @@ impl Runtime for SimulatedRuntime {
     }
 
     fn offload(&self, work: Work) {
-        guarded(work);
+        match self.0.in_turns {
+            true => _ = tokio::spawn(async { guarded(work) }),
+            false => guarded(work),
+        }
     }
 
     fn worker(&self, _name: &str) -> Result<Worker> {
+        if self.0.in_turns {
+            return Ok(Worker::turns());
+        }
         Ok(Worker(Queue::Inline(Mutex::new(()))))
     }
 }

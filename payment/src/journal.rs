@@ -26,6 +26,9 @@ pub struct Intent {
     pub at: Timestamp,
     /// The last transaction that the terminal had stored before this one, as evidence for recovery.
     pub last_before: Option<Reference>,
+    /// A backup of the journal was restored since: other transactions may have followed that it does not know of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
 }
 
 impl Intent {
@@ -38,7 +41,7 @@ impl Intent {
         at: Timestamp,
         last_before: Option<Reference>,
     ) -> Self {
-        Self { id, terminal: terminal.into(), operation, amount, at, last_before }
+        Self { id, terminal: terminal.into(), operation, amount, at, last_before, restored: false }
     }
 
     /// The amount was asked for, or is a part of it where parts are allowed. Nobody asks for a part of a refund or
@@ -362,7 +365,9 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
 
     /// Which intent holds this reference: stands as charged under it, or is open and approved under
     /// it. `None` for a reference without a [key](Reference::key).
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>>;
+    /// References are compared among those of one terminal, by its logical name: two terminals may have one terminal id,
+    /// and then their numbers mean different transactions.
+    fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>>;
 
     /// What is known of one intent.
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>>;

@@ -59,4 +59,6 @@ pub use memory::MemoryJournal;
 pub use operation::{Operation, OperationKind, Outcome, Request};
 pub use outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
 pub use slips::Slip;
-pub use terminal::{Capabilities, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus};
+pub use terminal::{
+    Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,
+};

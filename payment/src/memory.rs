@@ -43,7 +43,7 @@ impl MemoryJournal {
         let mut changed = entries[at].clone();
         change(&mut changed);
         if let Some(reference) = changed.holds()
-            && let Some(other) = holder(&entries, &reference).filter(|other| other != id)
+            && let Some(other) = holder(&entries, &changed.intent.terminal, &reference).filter(|other| other != id)
         {
             return Err(held(&reference, &other));
         }
@@ -52,9 +52,9 @@ impl MemoryJournal {
     }
 }
 
-fn holder(entries: &[Entry], reference: &Reference) -> Option<IntentId> {
+fn holder(entries: &[Entry], terminal: &str, reference: &Reference) -> Option<IntentId> {
     let key = reference.key()?;
-    let holds = |e: &&Entry| e.holds().and_then(|r| r.key()).is_some_and(|k| k == key);
+    let holds = |e: &&Entry| e.intent.terminal == terminal && e.holds().and_then(|r| r.key()).is_some_and(|k| k == key);
     entries.iter().find(holds).map(|e| e.intent.id.clone())
 }
 
@@ -87,8 +87,8 @@ impl Journal for MemoryJournal {
         Box::pin(async move { self.change(id, |e| e.may_settle(decision), |e| e.decision = Some(decision.clone())) })
     }
 
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
-        Box::pin(async move { Ok(holder(&self.lock(), reference)) })
+    fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
+        Box::pin(async move { Ok(holder(&self.lock(), terminal, reference)) })
     }
 
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {

@@ -5,7 +5,7 @@ use tresen_hal::{Amount, Error, Kind, Result, Retry};
 
 use crate::journal::{Reference, Transaction};
 use crate::outcome::{IntentId, Payment};
-use crate::terminal::EndOfDay;
+use crate::terminal::{EndOfDay, Totals};
 
 /// What a till asks of a terminal: [`Terminal::transact`](crate::Terminal::transact).
 ///
@@ -27,8 +27,14 @@ pub enum Operation {
     },
     /// The terminal hands over the last receipt once more. Ends as [`Outcome::Receipt`].
     Reprint,
+    /// The terminal tells its turnover since the last end of day. Ends as [`Outcome::Totals`].
+    Totals,
     /// The terminal hands its turnover to the acquirer and begins a new day. Ends as [`Outcome::Day`].
     EndOfDay,
+    /// The terminal calls its network operator. Ends as [`Outcome::Done`].
+    Diagnosis,
+    /// The terminal is initialised at its host. Ends as [`Outcome::Done`].
+    Initialise,
 }
 
 /// What to pay, and under which key.
@@ -56,7 +62,10 @@ impl Operation {
             Self::Refund(_) => OperationKind::Refund,
             Self::Reverse { .. } => OperationKind::Reversal,
             Self::Reprint => OperationKind::Reprint,
+            Self::Totals => OperationKind::Totals,
             Self::EndOfDay => OperationKind::EndOfDay,
+            Self::Diagnosis => OperationKind::Diagnosis,
+            Self::Initialise => OperationKind::Initialisation,
         }
     }
 
@@ -88,13 +97,28 @@ pub enum OperationKind {
     Reversal,
     /// [`Operation::Reprint`].
     Reprint,
+    /// [`Operation::Totals`].
+    Totals,
     /// [`Operation::EndOfDay`].
     EndOfDay,
+    /// [`Operation::Diagnosis`].
+    Diagnosis,
+    /// [`Operation::Initialise`].
+    Initialisation,
 }
 
 impl OperationKind {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Pay, Self::Refund, Self::Reversal, Self::Reprint, Self::EndOfDay];
+    pub const ALL: &[Self] = &[
+        Self::Pay,
+        Self::Refund,
+        Self::Reversal,
+        Self::Reprint,
+        Self::Totals,
+        Self::EndOfDay,
+        Self::Diagnosis,
+        Self::Initialisation,
+    ];
 
     /// Its name, as serialised.
     pub fn name(self) -> &'static str {
@@ -103,7 +127,10 @@ impl OperationKind {
             Self::Refund => "refund",
             Self::Reversal => "reversal",
             Self::Reprint => "reprint",
+            Self::Totals => "totals",
             Self::EndOfDay => "end-of-day",
+            Self::Diagnosis => "diagnosis",
+            Self::Initialisation => "initialisation",
         }
     }
 
@@ -119,7 +146,10 @@ impl OperationKind {
             Self::Refund => "give money back without reference to a payment",
             Self::Reversal => "reverse payments",
             Self::Reprint => "repeat a receipt",
+            Self::Totals => "tell its turnover",
             Self::EndOfDay => "close its day",
+            Self::Diagnosis => "run a diagnosis",
+            Self::Initialisation => "be initialised",
         }
     }
 
@@ -148,8 +178,12 @@ pub enum Outcome {
     Payment(Payment),
     /// A receipt, line by line.
     Receipt(Vec<String>),
+    /// The turnover since the last end of day.
+    Totals(Totals),
     /// The day is closed.
     Day(EndOfDay),
+    /// It is done; what the terminal printed about it, line by line.
+    Done(Vec<String>),
 }
 
 impl Outcome {
@@ -177,11 +211,29 @@ impl Outcome {
         if let Self::Day(day) = self { Ok(day) } else { Err(self.mistaken()) }
     }
 
+    /// The turnover.
+    ///
+    /// # Errors
+    /// As [`Outcome::payment`].
+    pub fn totals(self) -> Result<Totals> {
+        if let Self::Totals(totals) = self { Ok(totals) } else { Err(self.mistaken()) }
+    }
+
+    /// What the terminal printed about what it has done.
+    ///
+    /// # Errors
+    /// As [`Outcome::payment`].
+    pub fn done(self) -> Result<Vec<String>> {
+        if let Self::Done(lines) = self { Ok(lines) } else { Err(self.mistaken()) }
+    }
+
     fn mistaken(&self) -> Error {
         let name = match self {
             Self::Payment(_) => "a payment",
             Self::Receipt(_) => "a receipt",
+            Self::Totals(_) => "totals",
             Self::Day(_) => "an end of day",
+            Self::Done(_) => "an administrative function",
         };
         Error::new(Kind::Protocol, format!("the driver answered with the outcome of {name}"))
     }
@@ -209,7 +261,10 @@ mod tests {
             Operation::Refund(request.clone()),
             Operation::Reverse { request: request.clone(), of },
             Operation::Reprint,
+            Operation::Totals,
             Operation::EndOfDay,
+            Operation::Diagnosis,
+            Operation::Initialise,
         ] {
             let moves = operation.kind().moves_money();
             match operation.into_transaction() {

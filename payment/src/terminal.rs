@@ -145,6 +145,39 @@ pub struct EndOfDay {
     pub receipt: Vec<String>,
 }
 
+/// The turnover of a terminal since its last end of day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Totals {
+    /// All of it, where the terminal gives a total.
+    pub total: Option<Amount>,
+    /// The first and the last receipt number, where the terminal gives them.
+    pub receipts: Option<(String, String)>,
+    /// By kind of card, where the terminal tells them apart; kinds without a transaction are left out.
+    pub cards: Vec<CardTotal>,
+    /// The terminal's receipt about it, line by line.
+    pub receipt: Vec<String>,
+}
+
+/// The turnover with one kind of card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CardTotal {
+    /// The kind of card, as the protocol names it: `girocard`.
+    pub card: String,
+    /// How many transactions.
+    pub count: u32,
+    /// Their sum.
+    pub total: Amount,
+}
+
+impl CardTotal {
+    /// `count` transactions with `card`: `total`.
+    pub fn new(card: impl Into<String>, count: u32, total: Amount) -> Self {
+        Self { card: card.into(), count, total }
+    }
+}
+
 /// How a terminal is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -12,7 +12,8 @@ use tresen_payment::testing::{FaultyJournal, Write};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, State};
 use tresen_payment::zvt::{self, Charset, Config};
 use tresen_payment::{
-    Charge, Host, MemoryJournal, Notice, OperationKind, Payment, Progress, Reason, Reference, Request, Terminal,
+    Charge, Host, MemoryJournal, Notice, Operation, OperationKind, Outcome, Payment, Progress, Reason, Reference,
+    Request, Terminal,
 };
 
 fn reason(payment: &Payment) -> Option<(Reason, Option<u8>)> {
@@ -395,8 +396,10 @@ async fn a_wrong_password_is_refused_in_every_command_that_has_one() {
     let mut counter = Counter::new(Profile::default());
     let mut terminal = counter.open().await.expect("registers");
     counter.sim.with(|s| s.profile_mut().password = Some("123456".parse().expect("six digits")));
-    let refused = terminal.end_of_day(Host::none()).await.expect_err("another password");
-    assert_eq!(refused.kind(), Kind::Refused);
+    for operation in [Operation::EndOfDay, Operation::Totals, Operation::Initialise] {
+        let refused = terminal.transact(operation, Host::none()).await.expect_err("another password");
+        assert_eq!(refused.kind(), Kind::Refused);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -406,4 +409,29 @@ async fn the_largest_amount_is_named_where_it_is_exceeded() {
     let much = Request::new("sale", Amount::eur(1_000_000_000_000));
     let error = terminal.pay(much, Host::none()).await.expect_err("too much").to_string();
     assert!(error.contains("at most 9999999999.99 EUR"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn totals_diagnosis_and_initialisation_move_nothing() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    for id in ["a", "b"] {
+        assert!(is_charged(&pay(&mut terminal, id).await.expect("pays")));
+    }
+    let ledger = counter.sim.with(|s| s.ledger().entries().to_vec());
+    let totals = terminal.transact(Operation::Totals, Host::none()).await.and_then(Outcome::totals).expect("tells");
+    assert_eq!(totals.total, Some(Amount::eur(25_00)));
+    assert_eq!(totals.receipts, Some(("0417".into(), "0418".into())));
+    let cards: Vec<_> = totals.cards.iter().map(|c| (c.card.as_str(), c.count, c.total)).collect();
+    assert_eq!(cards, [("girocard", 2, Amount::eur(25_00))]);
+    for operation in [Operation::Diagnosis, Operation::Initialise] {
+        let (_abort, wanted) = watch::channel(false);
+        let (host, mut steps) = Host::new(wanted);
+        let done = terminal.transact(operation, host).await.and_then(Outcome::done);
+        assert_eq!(done.expect("is done"), [""; 0], "the simulator prints nothing about it");
+        assert!(matches!(steps.try_recv(), Ok(Progress::Status { .. })), "progress is told");
+    }
+    terminal.login().await.expect("registers again");
+    assert_eq!(counter.sim.with(|s| s.ledger().entries().to_vec()), ledger, "nothing moved");
+    assert_eq!([0x0610, 0x0670, 0x0693, 0x0650].map(|code| counter.received(code)), [1, 1, 1, 0]);
 }

@@ -24,6 +24,15 @@ pub trait Printer: Driver<Event = Status> {
         Box::pin(async { Ok(Status::default()) })
     }
 
+    /// As [`Printer::status`], for one that is asked again and again while it cannot print: asks as little as tells
+    /// whether it can print now. While it cannot, the reason may be an earlier one.
+    ///
+    /// # Errors
+    /// As [`Printer::status`].
+    fn recheck(&mut self) -> BoxFuture<'_, Result<Status>> {
+        self.status()
+    }
+
     /// Its maker, model, firmware and serial number, as far as it reports them.
     ///
     /// # Errors
@@ -85,18 +94,27 @@ pub struct Job {
     pub copy: bool,
     /// A line above the content, for example that the job was meant for another printer.
     pub remark: Option<String>,
+    /// The sheet in the printer may hold part of an earlier job that broke off: this one begins with a cut, or with a
+    /// feed where there is no cutter.
+    pub fresh_sheet: bool,
 }
 
 impl Job {
-    /// A job that is not a copy and has no remark.
+    /// A job that is not a copy, has no remark, and goes on where the paper is.
     pub fn new(id: impl Into<String>, content: impl Into<Content>) -> Self {
-        Self { id: id.into(), content: content.into(), copy: false, remark: None }
+        Self { id: id.into(), content: content.into(), copy: false, remark: None, fresh_sheet: false }
     }
 
     /// The same, marked as a copy.
     #[must_use]
     pub fn as_copy(self) -> Self {
         Self { copy: true, ..self }
+    }
+
+    /// The same on a sheet of its own, below whatever an earlier job has left.
+    #[must_use]
+    pub fn on_fresh_sheet(self) -> Self {
+        Self { fresh_sheet: true, ..self }
     }
 }
 
@@ -144,6 +162,10 @@ pub struct Capabilities {
     pub drawer: Known,
     /// Answers status requests.
     pub status: Known,
+    /// Reports changes of its status unasked: ESC/POS Automatic Status Back. Unknown until it has done so on this
+    /// connection.
+    #[serde(default)]
+    pub automatic_status: Known,
     /// Confirms a job by number when it is on paper.
     pub process_id: Known,
     /// Opens the drawer even while it is stopped or a job is waiting ([`Panel::kick_drawer`]).
@@ -164,6 +186,7 @@ impl Capabilities {
             cutter: Known::Unknown,
             drawer: Known::Unknown,
             status: Known::Unknown,
+            automatic_status: Known::Unknown,
             process_id: Known::Unknown,
             urgent_drawer: Known::Unknown,
             qr: Known::Unknown,

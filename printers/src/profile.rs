@@ -191,6 +191,7 @@ impl Profile {
             cutter: self.cutter,
             drawer: self.drawer,
             status: self.status,
+            automatic_status: Known::Unknown,
             process_id: self.process_id,
             urgent_drawer: self.urgent_drawer,
             qr: self.qr,

@@ -12,7 +12,7 @@ use super::millis::{self, patience};
 use super::scanner::NEXT;
 use crate::tresen::Tresen;
 
-/// The next code: [`Camera::next`](crate::Camera::next). `None` on timeout.
+/// The next code: [`Camera::next`](crate::Camera::next). `None` on timeout; an error if the codes go to somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Next {
@@ -30,7 +30,7 @@ impl Command for Next {
 
     async fn run(self, till: &Tresen) -> Result<Option<Scan>> {
         let camera = till.camera(&self.camera)?;
-        Ok(tokio::time::timeout(patience(self.within, NEXT), camera.next()).await.ok())
+        tokio::time::timeout(patience(self.within, NEXT), camera.next()).await.ok().transpose()
     }
 }
 

@@ -10,6 +10,7 @@ use tresen_hal::Result;
 use super::Command;
 use super::millis::{self, patience};
 use crate::lease::{Grant, RENEW_EVERY, Target, Turn, View};
+use crate::manager::after;
 use crate::tresen::Tresen;
 
 /// Leases a device or an open sale, or renews the caller's own lease: [`Tresen::lease`].
@@ -47,8 +48,11 @@ impl Command for Queue {
     type Reply = Turn;
 
     async fn run(self, till: &Tresen) -> Result<Turn> {
-        let deadline = Instant::now() + patience(self.within, Duration::ZERO);
+        let deadline = after(patience(self.within, Duration::ZERO));
         let leases = &till.0.leases;
+        if let Target::Device(id) = &self.target {
+            till.0.registry.any(id)?;
+        }
         let (moved, renew) = (leases.moved(&self.target), RENEW_EVERY.min(leases.ttl() / 3));
         loop {
             let news = moved.notified();

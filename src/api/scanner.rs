@@ -11,8 +11,8 @@ use super::millis::{self, patience};
 use crate::manager::Scanner;
 use crate::tresen::Tresen;
 
-/// The next scan: [`Scanner::next`]. `None` on timeout. Each scan is handed out once, no matter how many callers wait;
-/// to see all scans, follow the till's events.
+/// The next scan: [`Scanner::next`]. `None` on timeout; an error if the scans go to somebody else. Each scan is handed out
+/// once, no matter how many callers wait; to see all scans, follow the till's events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Next {
@@ -30,7 +30,7 @@ impl Command for Next {
 
     async fn run(self, till: &Tresen) -> Result<Option<Scan>> {
         let scanner = till.scanner(&self.scanner)?;
-        Ok(tokio::time::timeout(patience(self.within, NEXT), scanner.next()).await.ok())
+        tokio::time::timeout(patience(self.within, NEXT), scanner.next()).await.ok().transpose()
     }
 }
 

@@ -5,7 +5,7 @@ use tresen_hal::Result;
 
 use super::Command;
 use crate::store::{ReferencePage, ReferenceRow, StoredBooking};
-use crate::sync::{Refreshed, SyncStatus};
+use crate::sync::{Gap, Refreshed, SyncStatus};
 use crate::tresen::Tresen;
 
 /// The state of the exchange with the server: [`Tresen::sync`].
@@ -19,6 +19,20 @@ impl Command for Sync {
 
     async fn run(self, till: &Tresen) -> Result<SyncStatus> {
         till.sync().await
+    }
+}
+
+/// Goes on without entries that the server lacks and that this till has removed: [`Tresen::accept_gap`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptGap {}
+
+impl Command for AcceptGap {
+    const NAME: &'static str = "till.accept-gap";
+    type Reply = Gap;
+
+    async fn run(self, till: &Tresen) -> Result<Gap> {
+        till.accept_gap().await
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// The socket of the till whose database is at `store`: `till.db.sock` beside `till.db`.
+/// The socket of the till whose database is at `store`: `till.db.sock` beside `till.db`, also where `store` is a link
+/// to it.
 pub fn path(store: &Path) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
+    let mut name = crate::store::real(store).into_os_string();
     name.push(".sock");
     name.into()
 }

@@ -205,6 +205,12 @@ asks! {
     Recover "terminal.recover" Vec<Settled>, |terminal| async move { terminal.recover().await };
     /// Runs the end of day: [`Terminal::end_of_day`].
     EndOfDay "terminal.end-of-day" payment::EndOfDay, |terminal| async move { terminal.end_of_day().await };
+    /// Its turnover since the last end of day: [`Terminal::totals`].
+    Totals "terminal.totals" payment::Totals, |terminal| async move { terminal.totals().await };
+    /// Has it call its network operator: [`Terminal::diagnose`].
+    Diagnose "terminal.diagnose" Vec<String>, |terminal| async move { terminal.diagnose().await };
+    /// Has it initialised at its host: [`Terminal::initialise`].
+    Initialise "terminal.initialise" Vec<String>, |terminal| async move { terminal.initialise().await };
     /// Repeats the last receipt: [`Terminal::repeat_receipt`].
     RepeatReceipt "terminal.repeat-receipt" Vec<String>, |terminal| async move { terminal.repeat_receipt().await };
     /// Queries its status: [`Terminal::status`].

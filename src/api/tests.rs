@@ -142,6 +142,11 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
         json!({ "terminal": "counter" }),
         of(json!({ "total": "1.00 EUR", "receipt": ["a"] })),
     );
+    let cards = json!([{ "card": "girocard", "count": 1, "total": "1.00 EUR" }]);
+    let totals = json!({ "total": "1.00 EUR", "receipts": ["0001", "0002"], "cards": cards, "receipt": ["a"] });
+    seen.both::<terminal::Totals>(json!({ "terminal": "counter" }), of(totals));
+    seen.both::<terminal::Diagnose>(json!({ "terminal": "counter" }), vec!["a".into()]);
+    seen.both::<terminal::Initialise>(json!({ "terminal": "counter" }), Vec::new());
     seen.both::<terminal::RepeatReceipt>(json!({ "terminal": "counter" }), vec!["a".into()]);
     seen.both::<terminal::Status>(json!({ "terminal": "counter" }), Default::default());
     seen.both::<terminal::Capabilities>(json!({ "terminal": "counter" }), Some(Default::default()));
@@ -261,6 +266,7 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<listing::Journal>(page, listing::Journal::default().of(till.store()).await.expect("listed"));
 
     seen.both::<server::Sync>(json!({}), till.sync().await.expect("read"));
+    seen.both::<server::AcceptGap>(json!({}), of(json!({ "epoch": 1, "after": 17, "before": 40 })));
     let local = json!({ "state": { "local": { "since": at, "why": "refused" } }, "tables": [] });
     seen.both::<server::RefreshReference>(json!({}), of(local));
     let row = json!({ "id": "17", "body": { "price": 380 } });

@@ -15,9 +15,12 @@ use crate::manager::Cameras;
 pub type Camera = Device<Cameras>;
 
 impl Device<Cameras> {
-    /// The next code read, or `None` after `within` (at most a day) or if the camera was detached.
-    pub fn next(&self, within: Duration) -> Option<Scan> {
-        self.0.ask(camera::Next { camera: self.name().to_owned(), within: Some(within) }).ok().flatten()
+    /// The next code read, or `None` after `within` (at most a day).
+    ///
+    /// # Errors
+    /// As [`crate::Camera::next`]; or the camera was detached.
+    pub fn next(&self, within: Duration) -> Result<Option<Scan>> {
+        self.0.ask(camera::Next { camera: self.name().to_owned(), within: Some(within) })
     }
 
     /// Drops queued codes and returns their number.

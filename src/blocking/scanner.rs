@@ -13,9 +13,12 @@ use crate::manager::Scanners;
 pub type Scanner = Device<Scanners>;
 
 impl Device<Scanners> {
-    /// The next scan, or `None` after `within` (at most a day) or if the scanner was detached.
-    pub fn next(&self, within: Duration) -> Option<Scan> {
-        self.0.ask(scanner::Next { scanner: self.scanner(), within: Some(within) }).ok().flatten()
+    /// The next scan, or `None` after `within` (at most a day).
+    ///
+    /// # Errors
+    /// As [`crate::Scanner::next`]; or the scanner was detached.
+    pub fn next(&self, within: Duration) -> Result<Option<Scan>> {
+        self.0.ask(scanner::Next { scanner: self.scanner(), within: Some(within) })
     }
 
     /// Drops queued scans and returns their number.

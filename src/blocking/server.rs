@@ -5,7 +5,7 @@ use tresen_hal::Result;
 use super::Tresen;
 use crate::api::server as api;
 use crate::store::{ReferencePage, ReferenceRow, StoredBooking};
-use crate::sync::{Accounts, Refreshed, SyncState, SyncStatus};
+use crate::sync::{Accounts, Gap, Refreshed, SyncState, SyncStatus};
 
 impl Tresen {
     /// The state of the exchange with the server.
@@ -19,6 +19,14 @@ impl Tresen {
     /// Connected or local mode.
     pub fn sync_state(&self) -> SyncState {
         self.inner().sync_state().borrow().clone()
+    }
+
+    /// Goes on without the entries that the server lacks and that this till has removed since.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::accept_gap`].
+    pub fn accept_gap(&self) -> Result<Gap> {
+        self.ask(api::AcceptGap {})
     }
 
     /// Fetches the reference tables and balances that have changed.

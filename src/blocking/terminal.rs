@@ -2,7 +2,7 @@
 
 use tresen_hal::{Amount, Result};
 use tresen_payment::{
-    Answer, Capabilities, Decision, EndOfDay, IntentId, Payment, Reference, Request, Settled, TerminalStatus,
+    Answer, Capabilities, Decision, EndOfDay, IntentId, Payment, Reference, Request, Settled, TerminalStatus, Totals,
 };
 
 use super::{Abort, Device};
@@ -119,6 +119,30 @@ impl Device<Terminals> {
     /// The terminal cannot be reached or refuses.
     pub fn end_of_day(&self) -> Result<EndOfDay> {
         self.0.ask(terminal::EndOfDay { terminal: self.terminal() })
+    }
+
+    /// The terminal's turnover since the last end of day.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::totals`].
+    pub fn totals(&self) -> Result<Totals> {
+        self.0.ask(terminal::Totals { terminal: self.terminal() })
+    }
+
+    /// Has the terminal call its network operator.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::diagnose`].
+    pub fn diagnose(&self) -> Result<Vec<String>> {
+        self.0.ask(terminal::Diagnose { terminal: self.terminal() })
+    }
+
+    /// Has the terminal initialised at its host.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::initialise`].
+    pub fn initialise(&self) -> Result<Vec<String>> {
+        self.0.ask(terminal::Initialise { terminal: self.terminal() })
     }
 
     /// Repeats the last receipt.

@@ -43,7 +43,7 @@ fn each_handle_can_do_what_its_async_one_can() {
     let blocking = [include_str!("till.rs"), include_str!("export.rs"), include_str!("server.rs")];
     // The events tell when capabilities change.
     covers("Tresen", &till, &blocking, &["watch_capabilities"]);
-    let printer = include_str!("../manager/printer.rs");
+    let printer = include_str!("../manager/printer/mod.rs");
     covers("Printer", &[printer], &[include_str!("printer.rs")], &[]);
     // Accessors of a print's state.
     covers("PrintJob", &[include_str!("../spool/mod.rs")], &[include_str!("printer.rs")], &["is_done"]);

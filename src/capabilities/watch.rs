@@ -18,7 +18,9 @@ pub(crate) async fn keep(till: Weak<Inner>, mut events: Events) {
         }
         let Some(inner) = till.upgrade() else { return };
         let till = Tresen(inner, Caller::default());
-        if let (Source::Device(device), EventKind::Connected { .. }) = (&event.source, &event.kind) {
+        // A printer that was opened without paper tells what it is once it has some.
+        let tells = matches!(event.kind, EventKind::Connected { .. } | EventKind::Printer(_));
+        if let (Source::Device(device), true) = (&event.source, tells) {
             till.remember(device).await;
         }
         till.capabilities_changed();

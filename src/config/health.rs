@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::problem::{Fault, Path};
 use super::read::{Reader, quoted};
 
-const KEYS: [&str; 4] = ["disk-low", "clock-off", "payment-overdue", "look-every"];
+const KEYS: [&str; 3] = ["disk-low", "clock-off", "look-every"];
 
 impl Reader {
     pub(super) fn health(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
@@ -34,7 +34,6 @@ impl Reader {
             let limits = &mut self.config.health;
             match key {
                 "clock-off" => limits.clock_off = time,
-                "payment-overdue" => limits.payment_overdue = time,
                 _ if time < LEAST => self.fault(Fault::error(path, "expected at least 1s")),
                 _ => limits.look_every = time,
             }
@@ -69,11 +68,10 @@ mod tests {
 
     #[test]
     fn limits_are_sizes_and_times_with_units() {
-        let text = "[health]\ndisk-low = \"2 GiB\"\nclock-off = \"90s\"\npayment-overdue = \"1h 30m\"\n";
+        let text = "[health]\ndisk-low = \"2 GiB\"\nclock-off = \"1h 30m\"\n";
         let config = Config::parse(text, "till.toml", &Drivers::standard()).expect("right");
         assert_eq!(config.health.disk_low, 2 << 30);
-        assert_eq!(config.health.clock_off, Duration::from_secs(90));
-        assert_eq!(config.health.payment_overdue, Duration::from_secs(5400));
+        assert_eq!(config.health.clock_off, Duration::from_secs(5400));
         assert_eq!(config.health.look_every, Duration::from_secs(60), "the default");
     }
 

@@ -238,7 +238,10 @@ impl Reader {
             }
             let Some(text) = self.filled(&path, value) else { continue };
             match key {
-                "name" => self.config.till.name = text,
+                "name" => {
+                    self.named(&path, &text);
+                    self.config.till.name = text;
+                }
                 "store" => self.config.till.store = text.into(),
                 "currency" => match text.parse() {
                     Ok(currency) => self.config.till.currency = currency,
@@ -260,6 +263,7 @@ impl Reader {
         let Some(table) = self.table(path, value, &format!("`[{path}.NAME]`")) else { return };
         for (name, value) in table {
             let path = path.key(name.get_ref());
+            self.named(&path, name.get_ref());
             let like = "`{ address = \"…\" }` or a section of its own";
             let device = match self.table(&path, value, like) {
                 Some(table) => {
@@ -273,6 +277,13 @@ impl Reader {
                 None => Device::default(),
             };
             self.config.devices.insert(DeviceId::new(class, name.get_ref().to_string()), device);
+        }
+    }
+
+    /// A name is shown on screens and in lists, in one line.
+    pub(super) fn named(&mut self, path: &Path, name: &str) {
+        if name.chars().any(char::is_control) {
+            self.fault(Fault::error(path.clone(), "a name must not contain control characters"));
         }
     }
 

@@ -22,6 +22,7 @@ impl Reader {
         let Some(table) = self.table(path, value, "`[routes]`") else { return };
         for (name, value) in table {
             let path = path.key(name.get_ref());
+            self.named(&path, name.get_ref());
             let route = match value.get_ref() {
                 DeValue::Table(table) => self.route(&path, table),
                 DeValue::Array(_) => Route::of(self.names(&path, value)),

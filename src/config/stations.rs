@@ -39,6 +39,7 @@ impl Reader {
         let Some(table) = self.table(path, value, "`[stations.NAME]`") else { return };
         for (name, value) in table {
             let path = path.key(name.get_ref());
+            self.named(&path, name.get_ref());
             let Some(table) = self.table(&path, value, "`{ terminal = \"…\" }` or a section of its own") else {
                 continue;
             };

@@ -15,7 +15,7 @@ use super::sheet::Sheet;
 use super::{Export, Exported, Page, What};
 use crate::store::failure::Failure;
 use crate::store::records::{self, Selection};
-use crate::store::{SaleView, Store, Unreadable};
+use crate::store::{SaleView, Store, Unreadable, real};
 
 impl Store {
     /// Writes an export to `to`, which is returned with the result. The output shows the database as it is now, also
@@ -60,6 +60,12 @@ impl Store {
 }
 
 fn to_file(db: &Connection, export: &Export, till: String, path: &Path) -> Result<Exported, Failure> {
+    // What a link points to is replaced, not the link; a device is not replaced at all.
+    let path = &real(path);
+    if path.metadata().is_ok_and(|file| !file.is_file()) {
+        let error = Error::new(Kind::Input, "is no regular file; it was left unchanged").at(path.display());
+        return Err(error.hint("name another file").into());
+    }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);

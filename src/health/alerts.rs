@@ -18,11 +18,39 @@ pub enum Alert {
     DiskLow,
     /// The clock of a terminal or of the server differs from that of this machine.
     ClockOff,
-    /// Paper of a route has been waiting for longer than its `warn-after`. [`EventKind::PaperOverdue`] tells of each job;
-    /// this tells of the route, and when it is over.
-    QueueOverdue,
-    /// A payment has been undecided for too long.
-    PaymentOverdue,
+    /// Paper of a route has been waiting for longer than its `warn-after`. [`EventKind::PaperOverdue`] tells of each job
+    /// as it comes; no other event does.
+    PaperOverdue,
+    /// Payments of a terminal have been undecided for longer than
+    /// [`tell_after`](crate::config::Till::tell_after). [`EventKind::PaymentInDoubt`] tells of each payment as it comes;
+    /// no other event does.
+    PaymentInDoubt,
+    /// The server was set back and lacks entries that this till has removed since: [`EventKind::ServerLacks`].
+    ServerLacks,
+}
+
+impl Alert {
+    /// What a person should do.
+    pub fn next_step(self) -> &'static str {
+        match self {
+            Self::DiskLow => "free some space on that disk",
+            Self::ClockOff => "set the clock that is wrong",
+            Self::ServerLacks => {
+                "restore a newer backup of the server; if there is none, `tresen server accept-gap` goes on without them"
+            }
+            Self::PaperOverdue => {
+                "look after the printers of the route; `tresen jobs` lists what waits, `tresen cancel` gives a job up"
+            }
+            Self::PaymentInDoubt => {
+                "look at the slips of the terminal; `tresen payments --open` lists the payments, `tresen settle` decides"
+            }
+        }
+    }
+
+    /// Whether another event tells when it comes up.
+    fn is_told_by_item(self) -> bool {
+        matches!(self, Self::PaperOverdue | Self::PaymentInDoubt | Self::ServerLacks)
+    }
 }
 
 /// An alert that was raised and is not cleared.
@@ -39,6 +67,13 @@ pub struct ActiveAlert {
     pub why: String,
 }
 
+impl ActiveAlert {
+    /// A new alert.
+    pub fn new(source: Source, alert: Alert, since: Timestamp, why: impl Into<String>) -> Self {
+        Self { source, alert, since, why: why.into() }
+    }
+}
+
 /// When alerts are raised: the section `[health]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -47,20 +82,13 @@ pub struct Limits {
     pub disk_low: u64,
     /// From this difference on a clock is off; 2 min.
     pub clock_off: Duration,
-    /// How long a payment may stay undecided; 15 min. A customer may take that long.
-    pub payment_overdue: Duration,
     /// How often disk, queues and payments are looked at; 60 s.
     pub look_every: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            disk_low: 500_000_000,
-            clock_off: Duration::from_secs(120),
-            payment_overdue: Duration::from_secs(900),
-            look_every: Duration::from_secs(60),
-        }
+        Self { disk_low: 500_000_000, clock_off: Duration::from_secs(120), look_every: Duration::from_secs(60) }
     }
 }
 
@@ -92,7 +120,8 @@ impl Alerts {
         lock(&self.state).active.clone()
     }
 
-    /// Raises an alert, or clears it if there is no reason any more. An event tells of a change only.
+    /// Raises an alert, or clears it if there is no reason any more. An event tells of a change only, and of what comes
+    /// up only if no other event does.
     pub(crate) fn set(&self, source: &Source, alert: Alert, why: Option<String>, now: Timestamp) {
         let event = {
             let mut state = lock(&self.state);
@@ -105,6 +134,9 @@ impl Alerts {
                 }
                 (None, Some(why)) => {
                     state.active.push(ActiveAlert { source: source.clone(), alert, since: now, why: why.clone() });
+                    if alert.is_told_by_item() {
+                        return;
+                    }
                     EventKind::AlertRaised { alert, why }
                 }
                 (Some(at), None) => {
@@ -142,16 +174,30 @@ mod tests {
         let mut events = bus.listen();
         let alerts = Alerts::new(bus, Limits::default());
         let (bar, now) = (Source::Route("bar".into()), Timestamp::UNIX_EPOCH);
-        alerts.set(&bar, Alert::QueueOverdue, None, now);
-        for minutes in 5..50 {
-            alerts.set(&bar, Alert::QueueOverdue, Some(format!("waits for {minutes} min")), now);
+        for alert in [Alert::PaperOverdue, Alert::ClockOff] {
+            alerts.set(&bar, alert, None, now);
+            for minutes in 5..50 {
+                alerts.set(&bar, alert, Some(format!("for {minutes} min")), now);
+            }
         }
         alerts.set(&Source::Till, Alert::DiskLow, Some("12 MB left".into()), now);
-        assert_eq!(alerts.active()[0].why, "waits for 49 min", "the reason is current");
-        alerts.keep(Alert::QueueOverdue, &[], now);
-        alerts.keep(Alert::QueueOverdue, &[], now);
-        let told: Vec<_> = std::iter::from_fn(|| events.try_next()).map(|e| (e.source, e.kind.name())).collect();
-        assert_eq!(told, [(bar.clone(), "alert-raised"), (Source::Till, "alert-raised"), (bar, "alert-cleared")]);
+        assert_eq!(alerts.active()[0].why, "for 49 min", "the reason is current");
+        for alert in [Alert::PaperOverdue, Alert::ClockOff] {
+            alerts.keep(alert, &[], now);
+            alerts.keep(alert, &[], now);
+        }
+        let told = std::iter::from_fn(|| events.try_next()).map(|e| match e.kind {
+            EventKind::AlertRaised { alert, .. } => (e.source, alert, true),
+            EventKind::AlertCleared { alert } => (e.source, alert, false),
+            other => panic!("{other:?}"),
+        });
+        let wanted = [
+            (bar.clone(), Alert::ClockOff, true),
+            (Source::Till, Alert::DiskLow, true),
+            (bar.clone(), Alert::PaperOverdue, false),
+            (bar, Alert::ClockOff, false),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), wanted, "each job told that it was overdue");
         assert_eq!(alerts.active().len(), 1);
     }
 }

@@ -65,8 +65,8 @@ impl Journal for Observed {
     fn settle<'a>(&'a self, id: &'a IntentId, decision: &'a Decision) -> BoxFuture<'a, Result<Entry>> {
         self.journal.settle(id, decision)
     }
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
-        self.journal.holder(reference)
+    fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
+        self.journal.holder(terminal, reference)
     }
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
         self.journal.find(id)

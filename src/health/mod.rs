@@ -75,6 +75,7 @@ impl Tresen {
             },
             devices: till.registry.health(),
             alerts: till.vitals.alerts.active(),
+            overdue: till.spool.overdue(),
         }
     }
 

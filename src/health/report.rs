@@ -11,6 +11,7 @@ use super::activity::{CallHealth, ClockOffset, PastError};
 use super::alerts::ActiveAlert;
 use super::time::{micros, millis};
 use crate::manager::DeviceState;
+use crate::spool::OverduePaper;
 use crate::sync::SyncStatus;
 
 /// The health of a till and its devices at one moment: [`Tresen::health`](crate::Tresen::health).
@@ -25,6 +26,8 @@ pub struct Health {
     pub devices: Vec<DeviceHealth>,
     /// What a person should know of, oldest first.
     pub alerts: Vec<ActiveAlert>,
+    /// Paper that has waited longer than its route's `warn-after`, by job.
+    pub overdue: Vec<OverduePaper>,
 }
 
 /// The health of the till itself.

@@ -33,7 +33,9 @@ fn limits() -> Limits {
 /// The alerts among the events so far.
 fn alerts(events: &mut Events) -> Vec<(Source, &'static str)> {
     let all = std::iter::from_fn(|| events.try_next());
-    all.filter(|e| e.kind.name().starts_with("alert-")).map(|e| (e.source, e.kind.name())).collect()
+    all.filter(|e| e.kind.name().starts_with("alert-") || e.kind.name() == "paper-overdue")
+        .map(|e| (e.source, e.kind.name()))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,14 +47,19 @@ async fn a_job_that_waits_too_long_is_told_once_and_again_when_it_is_gone() {
     assert_eq!(alerts(&mut events), [], "it may still wait");
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let bar = Source::Route("bar".into());
-    assert_eq!(alerts(&mut events), [(bar.clone(), "alert-raised")], "once, however long it waits");
+    assert_eq!(alerts(&mut events), [(bar.clone(), "paper-overdue")], "once, however long it waits");
     let health = till.health().await;
     let [queue] = health.till.store.queues.as_slice() else { panic!("one route: {:?}", health.till.store.queues) };
     assert_eq!((queue.route.as_str(), queue.waiting, queue.printing, queue.parked), ("bar", 1, 0, 0));
     assert_eq!(queue.oldest, Some("2026-01-02T08:00:00Z".parse().expect("a time")));
     let [alert] = health.alerts.as_slice() else { panic!("one alert: {:?}", health.alerts) };
-    assert_eq!((alert.alert, &alert.source), (Alert::QueueOverdue, &bar));
-    assert!(alert.why.contains("1 print job wait") && alert.why.contains("min"), "{}", alert.why);
+    assert_eq!((alert.alert, &alert.source), (Alert::PaperOverdue, &bar));
+    assert!(
+        alert.why.contains("1 print job waits, the oldest, slip, since 2026-01-02T08:00:00Z: bar"),
+        "{}",
+        alert.why
+    );
+    assert_eq!(health.overdue.iter().map(|paper| paper.job.as_str()).collect::<Vec<_>>(), ["slip"]);
 
     till.printer("bar").expect("configured").cancel("slip").await.expect("waits");
     tokio::time::sleep(Duration::from_secs(120)).await;

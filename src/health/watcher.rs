@@ -1,4 +1,5 @@
-//! Looks at disk, queues and payments now and then, and raises alerts.
+//! Looks at disk, clocks, queues and payments now and then: alerts and metrics. Overdue paper and payments in doubt are
+//! found where they are looked after, in the spool and by the sweeper.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -8,8 +9,7 @@ use tokio::task::AbortHandle;
 
 use super::alerts::Alert;
 use super::{Health, clock, metrics};
-use crate::class::{Class, DeviceId};
-use crate::config::Route;
+use crate::class::Class;
 use crate::event::Source;
 use crate::manager::lock;
 use crate::tresen::{Caller, Inner, Tresen};
@@ -74,41 +74,24 @@ fn look(till: &Tresen, health: &Health) {
         let off = outbox.clock.filter(|offset| offset.distance() >= limits.clock_off);
         let why = off.map(|offset| format!("the server: {}", clock::said(offset)));
         alerts.set(&Source::Till, Alert::ClockOff, why, now);
+        let lacks = outbox.status.lacks.map(|gap| {
+            let (after, before) = (gap.after, gap.before);
+            format!("the server lacks the journal entries after {after} and before {before}, which are removed here")
+        });
+        alerts.set(&Source::Till, Alert::ServerLacks, lacks, now);
     }
     // What could not be read is neither good nor bad.
     if store.error.is_some() {
         return;
     }
     let config = till.config();
-    let (routes, mut concerned) = (&config.routes, Vec::new());
     for queue in &health.till.store.queues {
         let waits = queue.oldest.map_or(Duration::ZERO, |oldest| since(oldest, now));
         metrics::queue(name, &queue.route, queue.waiting + queue.printing, waits);
-        let limit = match routes.get(&queue.route) {
-            Some(route) => route.warn_after,
-            // A printer that is its own route.
-            None => Some(Route::WARN_AFTER),
-        };
-        if limit.is_some_and(|limit| waits >= limit) {
-            let source = Source::Route(queue.route.clone());
-            let why = format!("{} wait, the oldest for {} min", jobs(queue.waiting), waits.as_secs() / 60);
-            alerts.set(&source, Alert::QueueOverdue, Some(why), now);
-            concerned.push(source);
-        }
     }
-    alerts.keep(Alert::QueueOverdue, &concerned, now);
-    concerned.clear();
     for open in &health.till.store.payments {
         metrics::payments(name, &open.terminal, open.open);
-        let waits = since(open.oldest, now);
-        if waits >= limits.payment_overdue {
-            let source = Source::Device(DeviceId::new(Class::Terminal, &open.terminal));
-            let why = format!("{} undecided, the oldest for {} min", payments(open.open), waits.as_secs() / 60);
-            alerts.set(&source, Alert::PaymentOverdue, Some(why), now);
-            concerned.push(source);
-        }
     }
-    alerts.keep(Alert::PaymentOverdue, &concerned, now);
     for terminal in config.names(Class::Terminal) {
         if health.till.store.payments.iter().all(|open| open.terminal != terminal) {
             metrics::payments(name, terminal, 0);
@@ -118,14 +101,6 @@ fn look(till: &Tresen, health: &Health) {
 
 fn since(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
-}
-
-fn jobs(n: u64) -> String {
-    if n == 1 { "1 print job".to_owned() } else { format!("{n} print jobs") }
-}
-
-fn payments(n: u64) -> String {
-    if n == 1 { "1 payment is".to_owned() } else { format!("{n} payments are") }
 }
 
 /// `480 MB`

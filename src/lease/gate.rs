@@ -118,13 +118,18 @@ impl Gate {
         Ok(Running { gate: self.clone(), token, transaction: transaction.to_owned() })
     }
 
-    /// Whether the caller gets the scans of the device now. While `listening` is held, it is the listener.
-    pub(crate) fn listens(&self, listening: &mut Option<Present>) -> bool {
+    /// The caller gets the scans of the device now. While `listening` is held, it is the listener.
+    ///
+    /// # Errors
+    /// Somebody else gets them, or the caller's lease has ended.
+    pub(crate) fn listen(&self, listening: &mut Option<Present>) -> Result<()> {
         if listening.is_some() && self.may_listen() {
-            return true;
+            return Ok(());
         }
-        *listening = self.enter(Use::Listen).ok();
-        listening.is_some()
+        // Given up first: a caller is not its own obstacle.
+        *listening = None;
+        *listening = Some(self.enter(Use::Listen)?);
+        Ok(())
     }
 
     /// Whether the caller would get the scans of the device now.

@@ -1,6 +1,7 @@
 //! The handles: a lease, and a place in the queue for one.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -84,15 +85,18 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// A place in the queue for a lease. Dropping it leaves the queue.
+/// A place in the queue for a lease. Dropping it leaves the queue; once [`Place::turn`] has returned the lease, dropping
+/// it changes nothing.
 ///
 /// It is kept while [`Place::wait`] waits, and otherwise for the time to live after each [`Place::turn`].
 #[must_use = "dropping a place leaves the queue"]
 pub struct Place {
     till: Tresen,
     target: Target,
-    /// Who has to leave the queue when this is dropped; `None` once that is done, or was never needed.
+    /// Who has to leave the queue when this is dropped; `None` if that was never needed.
     waits: Option<String>,
+    /// The caller knows that the lease is its own: dropping the place does not end it any more.
+    settled: AtomicBool,
     since: Timestamp,
 }
 
@@ -102,7 +106,7 @@ impl Place {
             Turn::Granted(grant) => (None, grant.since),
             Turn::Waiting { since, .. } => (Some(name.to_owned()), *since),
         };
-        Self { till: till.clone(), target, waits, since }
+        Self { till: till.clone(), target, waits, settled: AtomicBool::new(false), since }
     }
 
     /// The target.
@@ -120,7 +124,9 @@ impl Place {
     /// # Errors
     /// The sale is no longer open, or the database cannot be used.
     pub async fn turn(&self) -> Result<Turn> {
-        self.till.queue_turn(&self.target).await
+        let turn = self.till.queue_turn(&self.target).await?;
+        self.settled.store(matches!(turn, Turn::Granted(_)), Ordering::Relaxed);
+        Ok(turn)
     }
 
     /// The place in the queue, from 1; 0 once the lease is the caller's.
@@ -149,13 +155,12 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::turn`].
-    pub async fn wait(mut self) -> Result<Lease> {
+    pub async fn wait(self) -> Result<Lease> {
         let moved = self.leases().moved(&self.target);
         let renew = RENEW_EVERY.min(self.leases().ttl() / 3).max(Duration::from_millis(1));
         loop {
             let news = moved.notified();
             if let Turn::Granted(grant) = self.turn().await? {
-                self.waits = None;
                 return Ok(Lease::new(&self.till, grant));
             }
             tokio::time::timeout(renew, news).await.ok();
@@ -178,7 +183,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(name) = self.waits.take() else { return };
+        let Some(name) = self.waits.take().filter(|_| !*self.settled.get_mut()) else { return };
         let (leases, target) = (self.leases().clone(), self.target.clone());
         leases.abandon(target, name);
     }

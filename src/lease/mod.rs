@@ -40,7 +40,8 @@
 //!
 //! **Scans** go to the holder of the scanner's lease. Without one, the first named caller of
 //! [`next`](crate::Scanner::next) becomes its listener, until it has not called `next` for the time to live, or another
-//! leases the scanner. The other callers wait. Scans that nobody takes stay queued, oldest first.
+//! leases the scanner. The other callers are refused, and told who gets the scans. Scans that nobody takes stay queued,
+//! oldest first.
 //!
 //! Leases of devices are in memory and end with the till. Those of sales are in the database: they survive a restart,
 //! with at most their time to live left. All run on the monotonic clock, so a wall clock that jumps changes none.

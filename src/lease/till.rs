@@ -65,7 +65,7 @@ impl Tresen {
     /// [`Kind::Input`]: the caller has no name. [`Kind::Storage`], for a sale.
     pub async fn leave_queue(&self, target: &Target) -> Result<bool> {
         let name = self.holder()?;
-        self.at(target, move |slot, now| slot.leave(&name, now)).await
+        over_with_its_sale(target, self.at(target, move |slot, now| slot.leave(&name, now)).await)
     }
 
     /// Takes a lease from whoever has it, before all who queue for it; `why` is in the journal and in what the former
@@ -129,7 +129,7 @@ impl Tresen {
     pub async fn release_lease(&self, target: &Target) -> Result<bool> {
         let (asker, asks) = (self.asker(), target.clone());
         self.holder()?;
-        self.at(target, move |slot, now| slot.release(asker.claim(&asks), now)).await
+        over_with_its_sale(target, self.at(target, move |slot, now| slot.release(asker.claim(&asks), now)).await)
     }
 
     /// All leases: of devices, by class and name, then of sales, oldest sale first.
@@ -238,6 +238,14 @@ impl Tresen {
     /// The name of the caller.
     fn holder(&self) -> Result<String> {
         self.asker().name().map(str::to_owned).ok_or_else(nameless)
+    }
+}
+
+/// The lease of a sale ends with it, and so does its queue.
+fn over_with_its_sale(target: &Target, ended: Result<bool>) -> Result<bool> {
+    match ended {
+        Err(error) if error.kind() == Kind::Input && matches!(target, Target::Sale(_)) => Ok(false),
+        ended => ended,
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) type Run<D> = Box<dyn for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, Afte
 
 /// Whether the link can still be used after a call.
 #[derive(Debug)]
-pub enum After {
+pub(crate) enum After {
     Keep,
     /// It can, but the call has failed.
     Failed(Error),

@@ -121,6 +121,11 @@ impl Common {
         *lock(&self.last) = Last { address: Some(address.to_owned()), capabilities };
     }
 
+    /// Records what has become known of its capabilities since it was opened.
+    pub(crate) fn learned(&self, capabilities: DeviceCapabilities) {
+        lock(&self.last).capabilities = Some(capabilities);
+    }
+
     pub(crate) fn capabilities(&self) -> Option<DeviceCapabilities> {
         lock(&self.last).capabilities.clone()
     }

@@ -16,6 +16,9 @@ mod task;
 mod terminal;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 pub use camera::{Camera, CameraScans, Cameras};
 pub use device::{Device, DeviceClass};
@@ -27,6 +30,7 @@ pub use terminal::{OpenQuestion, Terminal, Terminals};
 
 pub(crate) use calls::{After, Failure, Terms};
 pub(crate) use device::{Declarations, Till};
+pub(crate) use owner::FIRST_OPENING;
 pub(crate) use registry::{Registry, no_device};
 pub(crate) use state::hindrance;
 
@@ -34,6 +38,14 @@ pub(crate) use state::hindrance;
 pub(crate) type AnyPrinter = dyn tresen_printers::Printer;
 pub(crate) type AnyTerminal = dyn tresen_payment::Terminal;
 pub(crate) type AnyScanner = dyn tresen_scanners::Scanner;
+
+/// The end of a wait that begins now; one for ever ends in a century.
+pub(crate) fn after(wait: Duration) -> Instant {
+    Instant::now() + wait.min(FOR_EVER)
+}
+
+/// Clocks hold this much on every platform.
+const FOR_EVER: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// Locks state that is valid even if a holder panics.
 pub(crate) fn lock<T: ?Sized>(state: &Mutex<T>) -> MutexGuard<'_, T> {

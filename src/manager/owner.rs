@@ -39,15 +39,32 @@ pub trait Hooks<D: Driver + ?Sized>: Send + Sync + 'static {
     /// Called after [`Hooks::opened`], once the phase says that the device is ready: who hears of it here and looks at
     /// the phase finds it so.
     fn connected(&self, driver: &mut D, address: &str);
-    /// What was left to do after opening; called between calls. Returns when it is wanted again.
-    fn tend<'a>(&'a self, driver: &'a mut D) -> BoxFuture<'a, (Option<Duration>, After)> {
+    /// What [`Hooks::tend`] does, for the messages of calls that wait behind it.
+    const TENDING: &'static str = "a recovery";
+    /// The delay until [`Hooks::tend`] should be called, for what calls and events have changed since. It is never put
+    /// off by this.
+    fn wants_tending(&self) -> Option<Duration> {
+        None
+    }
+    /// Looks after the device between calls, when it is wanted.
+    fn tend<'a>(&'a self, driver: &'a mut D) -> BoxFuture<'a, Tended> {
         let _ = driver;
-        Box::pin(async { (None, After::Keep) })
+        Box::pin(async { Tended { again: None, failed: false, after: After::Keep } })
     }
     /// Handles an unsolicited event of the device.
     fn event(&self, event: D::Event);
     /// The device can no longer be used; called once per reason.
     fn lost(&self, reason: LossReason<'_>);
+}
+
+/// The result of [`Hooks::tend`].
+pub struct Tended {
+    /// The delay until it is wanted again, if at all.
+    pub(crate) again: Option<Duration>,
+    /// Whether it counts as failed.
+    pub(crate) failed: bool,
+    /// Whether the link can still be used.
+    pub(crate) after: After,
 }
 
 /// Why a device can no longer be used.

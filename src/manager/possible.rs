@@ -62,7 +62,7 @@ impl Terminal {
         }
         let excluded = |method: &crate::config::Method| method.can.of(kind) == Some(Known::No);
         let Some(reference) = of.filter(|_| declared.methods.iter().any(excluded)) else { return Ok(None) };
-        let Some(paid) = self.till.store.holder(reference).await? else { return Ok(None) };
+        let Some(paid) = self.till.store.holder(self.name(), reference).await? else { return Ok(None) };
         let charge = self.till.store.find(&paid).await?.and_then(|entry| entry.outcome()?.into_charge());
         let method = charge.and_then(|charge| charge.card_name).and_then(|name| declared.method(&name).cloned());
         Ok(method.filter(excluded).map(|method| {

@@ -61,12 +61,19 @@ impl Device<Scanners> {
     /// Time limit of [`Scanner::set_enabled`], [`Scanner::beep`] and [`Scanner::trigger`]: 5 s.
     pub const ANSWER: Duration = Duration::from_secs(5);
 
-    /// The next scan, in the order they were made; each is handed out once. Waits while another caller gets the scans:
-    /// the holder of the scanner's lease, or else its [listener](crate::lease), which a named caller becomes with the
-    /// first call. A caller whose own lease has ended waits like all others.
+    /// The next scan, in the order they were made; each is handed out once. Waits for it as long as it takes, also while
+    /// the scanner is away or is replaced.
+    ///
+    /// Scans go to the holder of the scanner's lease, or else to its [listener](crate::lease), which a named caller
+    /// becomes with the first call. Whoever else asks is refused at once, and a caller who is waiting is refused as soon
+    /// as another one gets the scans: lease the scanner to have them, or queue for it.
     ///
     /// Cancel-safe: dropping the future loses no scan.
-    pub async fn next(&self) -> Scan {
+    ///
+    /// # Errors
+    /// No scan was taken: they go to somebody else ([`Kind::Busy`](crate::Kind::Busy); the error says who), or the
+    /// caller's own lease has ended ([`Kind::Cancelled`](crate::Kind::Cancelled)).
+    pub async fn next(&self) -> Result<Scan> {
         self.shared.next(&self.gate()).await
     }
 

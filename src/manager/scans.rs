@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tresen_hal::Result;
 use tresen_scanners::Scan;
 
 use super::device::Common;
@@ -29,8 +30,11 @@ impl Scans {
         &self.common
     }
 
-    /// The next scan for the caller at `gate`, once it gets the scans.
-    pub(super) async fn next(&self, gate: &Gate) -> Scan {
+    /// The next scan for the caller at `gate`.
+    ///
+    /// # Errors
+    /// The scans go to somebody else, from the beginning or from now on.
+    pub(super) async fn next(&self, gate: &Gate) -> Result<Scan> {
         self.queue.taken.store(true, Ordering::Relaxed);
         let moved = gate.moved();
         let mut listening = None;
@@ -38,10 +42,9 @@ impl Scans {
             // Made before looking: neither a scan nor a lease that comes in between is missed.
             let (arrived, changed) = (self.queue.arrived.notified(), moved.notified());
             self.report(self.queue.drop_old());
-            if gate.listens(&mut listening)
-                && let Some((_, scan)) = lock(&self.queue.scans).pop_front()
-            {
-                return scan;
+            gate.listen(&mut listening)?;
+            if let Some((_, scan)) = lock(&self.queue.scans).pop_front() {
+                return Ok(scan);
             }
             tokio::select! {
                 biased;

@@ -190,6 +190,8 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
         let lost = |error| if recording { Left::Played(error) } else { Left::Lost(error) };
         let mut tend = tend.map(|after| Instant::now() + after);
         loop {
+            let wanted = self.hooks.wants_tending().map(|after| Instant::now() + after);
+            tend = tend.into_iter().chain(wanted).min();
             let after = tokio::select! {
                 biased;
                 next = self.calls.next() => match next {
@@ -219,15 +221,16 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
                     }
                 },
                 () = until(tend) => {
-                    self.calls.running(Some(Running::now("a recovery", None)));
+                    self.calls.running(Some(Running::now(H::TENDING, None)));
                     let began = Instant::now();
                     let tended = self.unless_broken_off(self.hooks.tend(&mut driver)).await;
                     self.calls.running(None);
-                    self.activity.called("a recovery", began.elapsed(), !matches!(tended, Ok((None, After::Keep))));
+                    let failed = tended.as_ref().map_or(true, |tended| tended.failed);
+                    self.activity.called(H::TENDING, began.elapsed(), failed);
                     match tended {
-                        Ok((again, after)) => {
-                            tend = again.map(|after| Instant::now() + after);
-                            after
+                        Ok(tended) => {
+                            tend = tended.again.map(|after| Instant::now() + after);
+                            tended.after
                         }
                         Err(_) if self.calls.is_closing() => return Left::Ended,
                         Err(_) => return Left::Reset,

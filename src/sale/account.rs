@@ -72,7 +72,11 @@ impl Sale {
         // Goes on if the caller leaves: a tender that has begun gets its outcome.
         let attempt = tokio::spawn(async move {
             let key = sale.begin(new).await?;
-            accounts.take(&sale.store().booking(&key).await?).await
+            let taken = async { accounts.take(&sale.store().booking(&key).await?).await }.await;
+            if taken.is_err() {
+                accounts.ask_later(key);
+            }
+            taken
         });
         match attempt.await {
             Ok(ended) => {

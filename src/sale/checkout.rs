@@ -257,7 +257,7 @@ impl Checkout {
         Ok(printer.follow(&job))
     }
 
-    /// Signs once: the result is stored, even if signing failed.
+    /// Signs once, unless the sale changes afterwards: the result is stored, even if signing failed.
     async fn sign(&self, sale: &mut Sale) -> Result<()> {
         let Some(signer) = self.signer.as_ref().filter(|_| sale.signing().is_none()) else { return Ok(()) };
         let signing = tokio::time::timeout(self.sign_within, signer.sign(sale.ticket(), sale.tenders())).await;

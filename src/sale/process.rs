@@ -15,6 +15,7 @@ use super::tip::Tip;
 use crate::config::Config;
 use crate::lease::{Asker, Target};
 use crate::manager::Terminal;
+use crate::registry::to_its_end;
 use crate::store::{Basis, Closing, NewJob, NewTender, OrderPlan, Origin, Parked, SaleState, SaleView, Store};
 
 /// A sale, stored in the database from its first line. Each method writes before it returns, so a till that stops
@@ -276,16 +277,15 @@ impl Sale {
         self.fits(amount)?;
         let operation = if amount.minor() < 0 { TenderOperation::Refund } else { TenderOperation::Payment };
         let kind = TenderKind::Card { terminal: terminal.name().to_owned() };
-        let key = self.begin(NewTender { operation, ..card(kind, amount) }).await?;
-        let request = Request::new(key.clone(), positive(amount)?);
-        let terminal = terminal.clone();
-        let call = async move {
+        let (terminal, charged) = (terminal.clone(), positive(amount)?);
+        let call = move |key: String| async move {
+            let request = Request::new(key, charged);
             match operation {
                 TenderOperation::Refund => terminal.refund_as(request, abort).await,
                 _ => terminal.pay_as(request, abort).await,
             }
         };
-        self.ended(key, call).await
+        self.attempt(NewTender { operation, ..card(kind, amount) }, call).await
     }
 
     /// Reverses a card payment of this sale at its terminal, by its attempt.
@@ -308,9 +308,9 @@ impl Sale {
         let kind = TenderKind::Card { terminal: terminal.name().to_owned() };
         let reference = Some(tender.key);
         let new = NewTender { operation: TenderOperation::Reversal, reference, ..card(kind, back) };
-        let key = self.begin(new).await?;
-        let (terminal, request) = (terminal.clone(), Request::new(key.clone(), amount));
-        self.ended(key, async move { terminal.reverse_as(&paid, request, abort).await }).await
+        let terminal = terminal.clone();
+        let call = move |key: String| async move { terminal.reverse_as(&paid, Request::new(key, amount), abort).await };
+        self.attempt(new, call).await
     }
 
     /// Records cash handed over by the customer; returns the change. Less than the open amount is a part payment.
@@ -441,22 +441,31 @@ impl Sale {
         Ok(key)
     }
 
-    /// Runs a card attempt and records its outcome from the journal; both complete even if the caller is dropped.
-    async fn ended(
-        &mut self,
-        key: String,
-        call: impl Future<Output = Result<Payment>> + Send + 'static,
-    ) -> Result<Payment> {
-        let (store, id, intent) = (self.store.clone(), self.id().to_owned(), IntentId(key.clone()));
-        let attempt = tokio::spawn(async move {
-            let ended = call.await;
-            if let Err(error) = &ended
-                && error.effect() == Effect::None
-            {
-                store.never_sent(&key, &error.to_string());
-            }
-            (ended, store.follow_tenders(&id).await)
+    /// Begins a card attempt, runs it with its key and records its outcome from the journal. All of that completes even
+    /// if the caller is dropped: an attempt that has begun gets its outcome.
+    async fn attempt<C>(&mut self, new: NewTender, call: impl FnOnce(String) -> C + Send + 'static) -> Result<Payment>
+    where
+        C: Future<Output = Result<Payment>> + Send + 'static,
+    {
+        let mut sale = self.clone();
+        let begun = to_its_end(async move {
+            let key = sale.begin(new).await?;
+            let (store, id, intent) = (sale.store.clone(), sale.id().to_owned(), IntentId(key.clone()));
+            let running = store.run_attempt(&key);
+            let attempt = tokio::spawn(async move {
+                let ended = call(key.clone()).await;
+                drop(running);
+                if let Err(error) = &ended
+                    && error.effect() == Effect::None
+                {
+                    store.never_sent(&key, &error.to_string());
+                }
+                (ended, store.follow_tenders(&id).await)
+            });
+            Ok((sale.record, intent, attempt))
         });
+        let (record, intent, attempt) = begun.await?;
+        self.record = record;
         let unknown = |why: String| Payment::unknown(&intent, why);
         match attempt.await {
             Ok((ended, Ok(record))) => {

@@ -14,7 +14,7 @@ use super::ticket::Ticket;
 /// and the sale continues: a customer who has paid gets a receipt.
 pub trait Signer: Send + Sync {
     /// Signs a sale. After a crash it may be called again for a sale that was already signed: use the ticket's id as
-    /// the key.
+    /// the key. If a signed sale is changed before it is closed, it is called again with the changed one.
     ///
     /// # Errors
     /// The device or service is out of order.

@@ -10,18 +10,27 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tresen_hal::Result;
-use tresen_payment::IntentId;
+use tresen_payment::{Intent, IntentId};
 
 use super::tender::TenderState;
 use crate::class::{Class, DeviceId};
 use crate::event::{EventKind, Events, Source};
-use crate::manager::Terminals;
+use crate::health::Alert;
+use crate::manager::{Phase, Terminals};
 use crate::store::{OpenPayment, SaleState};
 use crate::tresen::{Caller, Inner, Tresen};
 
-/// Runs until the till is gone or closed.
-pub(crate) async fn run(till: Weak<Inner>, mut events: Events) {
+/// Records what is known of the payments that an earlier run of the till had begun, before anybody reads its sales.
+pub(crate) async fn first_look(till: &Tresen) -> Doubts {
     let mut doubts = Doubts::default();
+    if let Err(error) = settle_sales(till, &mut doubts.sales).await {
+        tracing::warn!(%error, "the payments of an earlier run could not be looked after");
+    }
+    doubts
+}
+
+/// Runs until the till is gone or closed.
+pub(crate) async fn run(till: Weak<Inner>, mut events: Events, mut doubts: Doubts) {
     let mut failed = false;
     loop {
         let next = {
@@ -46,7 +55,9 @@ pub(crate) async fn run(till: Weak<Inner>, mut events: Events) {
                 biased;
                 () = tokio::time::sleep_until(due) => break,
                 event = events.next() => match event.map(|event| event.kind) {
-                    Some(EventKind::Settled(_) | EventKind::Unsettled { .. }) => break,
+                    Some(
+                        EventKind::Settled(_) | EventKind::Unsettled { .. } | EventKind::RestoreFound { .. }
+                    ) => break,
                     Some(_) => {}
                     None => return,
                 },
@@ -106,9 +117,18 @@ fn runs(till: &Tresen, intent: &IntentId) -> bool {
     terminals.iter().filter_map(|name| till.0.registry.find::<Terminals>(name)).any(|terminal| terminal.runs(intent))
 }
 
+/// Has a terminal that is connected asked about a payment that it does not know to be open: a restored journal brought
+/// it. One that is not connected is asked as soon as it is.
+fn ask_about(till: &Tresen, intent: &Intent) {
+    let Some(terminal) = till.0.registry.find::<Terminals>(&intent.terminal) else { return };
+    if *terminal.phase().borrow() == Phase::Ready && !terminal.knows_open(&intent.id) {
+        tokio::spawn(async move { terminal.ask_again().await });
+    }
+}
+
 /// What is in doubt.
 #[derive(Default)]
-struct Doubts {
+pub(crate) struct Doubts {
     /// Sales whose payments are undecided.
     sales: BTreeSet<String>,
     /// The undecided payments and when a person is told about each.
@@ -126,10 +146,13 @@ impl Doubts {
         let (now, wall, tell_after) = (Instant::now(), till.0.runtime.wall(), till.config().till.tell_after);
         let open: Vec<_> = open.into_iter().filter(|payment| !runs(till, &payment.intent.id)).collect();
         self.payments.retain(|id, _| open.iter().any(|payment| payment.intent.id == *id));
-        let mut shown: BTreeMap<String, BTreeSet<IntentId>> = BTreeMap::new();
+        let mut shown: BTreeMap<String, Vec<OpenPayment>> = BTreeMap::new();
         let mut next = LOOK_AGAIN;
         for payment in open {
-            let intent = payment.intent;
+            let intent = &payment.intent;
+            if !self.payments.contains_key(&intent.id) {
+                ask_about(till, intent);
+            }
             let doubt = self.payments.entry(intent.id.clone()).or_insert_with(|| {
                 // The wall clock may have been set meanwhile: from here on the monotonic one counts. After a restart the
                 // terminal gets a moment to say what it knows.
@@ -141,26 +164,48 @@ impl Doubts {
                 next = next.min(doubt.tell_at - now);
                 continue;
             }
-            shown.entry(intent.terminal.clone()).or_default().insert(intent.id.clone());
-            if std::mem::replace(&mut doubt.told, true) {
-                continue;
+            if !std::mem::replace(&mut doubt.told, true) {
+                tell(till, &payment);
             }
-            let (amount, since) = (intent.amount, intent.at);
-            let kind =
-                EventKind::PaymentInDoubt { intent: intent.id, sale: payment.sale, amount, since, why: payment.why };
-            let source = match till.0.registry.find::<Terminals>(&intent.terminal) {
-                Some(_) => Source::Device(DeviceId::new(Class::Terminal, intent.terminal)),
-                None => Source::Till,
-            };
-            till.0.bus.publish(source, kind);
+            shown.entry(intent.terminal.clone()).or_default().push(payment);
         }
+        alert(till, &shown);
         for name in till.0.registry.names(Class::Terminal) {
             if let Some(terminal) = till.0.registry.find::<Terminals>(&name) {
-                terminal.doubt(shown.remove(&name).unwrap_or_default());
+                let shown = shown.get(&name).into_iter().flatten();
+                terminal.doubt(shown.map(|payment| payment.intent.id.clone()).collect());
             }
         }
         next
     }
+}
+
+/// Tells a person about one.
+fn tell(till: &Tresen, payment: &OpenPayment) {
+    let OpenPayment { intent, sale, why } = payment.clone();
+    let source = match till.0.registry.find::<Terminals>(&intent.terminal) {
+        Some(_) => Source::Device(DeviceId::new(Class::Terminal, intent.terminal)),
+        None => Source::Till,
+    };
+    let (amount, since) = (intent.amount, intent.at);
+    till.0.bus.publish(source, EventKind::PaymentInDoubt { intent: intent.id, sale, amount, since, why });
+}
+
+/// Raises an alert for each terminal with payments in doubt, and clears those of the others.
+fn alert(till: &Tresen, doubtful: &BTreeMap<String, Vec<OpenPayment>>) {
+    let (alerts, now) = (&till.0.vitals.alerts, till.0.runtime.wall());
+    let mut concerned = Vec::new();
+    for (terminal, payments) in doubtful {
+        let Some(oldest) = payments.iter().min_by_key(|payment| payment.intent.at) else { continue };
+        let source = Source::Device(DeviceId::new(Class::Terminal, terminal));
+        let count = payments.len();
+        let count = if count == 1 { "1 payment is".to_owned() } else { format!("{count} payments are") };
+        let (id, at) = (&oldest.intent.id.0, oldest.intent.at);
+        let why = format!("{count} undecided, the oldest, {id}, since {at:.0}: {}", oldest.why);
+        alerts.set(&source, Alert::PaymentInDoubt, Some(why), now);
+        concerned.push(source);
+    }
+    alerts.keep(Alert::PaymentInDoubt, &concerned, now);
 }
 
 /// How often the till looks by itself; two lookups by an index.

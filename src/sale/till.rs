@@ -6,7 +6,7 @@ use super::checkout::Checkout;
 use super::line::{ReturnLine, Returnable};
 use super::order::KitchenTicket;
 use super::process::Sale;
-use crate::store::{Origin, SaleFilter, SaleNumber, SalePage, SaleView};
+use crate::store::{Origin, SaleFilter, SaleNumber, SalePage, SaleState, SaleView};
 use crate::tresen::Tresen;
 
 impl Tresen {
@@ -130,16 +130,19 @@ impl Tresen {
         Ok(parked)
     }
 
-    /// Open sales, oldest first: baskets, and sales not fully paid. Payments of an earlier run of this till that
-    /// certainly never reached a terminal count as refused.
+    /// Open sales, oldest first: baskets, and sales not fully paid. This only reads. Payments of an earlier run of this
+    /// till that certainly never reached a terminal count as refused since the till was opened.
     ///
     /// # Errors
-    /// The database cannot be used.
+    /// The database cannot be read.
     pub async fn open_sales(&self) -> Result<Vec<Sale>> {
         let mut open = Vec::new();
         for id in self.0.store.open_sales().await? {
-            match self.0.store.follow_tenders(&id).await {
-                Ok(record) => open.push(self.known(record)),
+            match self.0.store.sale(&id).await {
+                // It may have been closed meanwhile.
+                Ok(record) => {
+                    open.extend(record.filter(|r| r.state == SaleState::Open).map(|record| self.known(record)));
+                }
                 Err(error) => tracing::error!(sale = %id, %error, "an open sale cannot be read"),
             }
         }

@@ -64,14 +64,15 @@ impl PrintTask {
             self.device.owned.call(terms, move |driver| {
                 Box::pin(async move {
                     if ask_first
-                        && let Ok(status) = driver.status().await
+                        && let Ok(status) = driver.recheck().await
                         && let Some(why) = hindrance(&status)
                     {
                         return (Sent::Hindered(why), After::Keep);
                     }
+                    let mut paper = paper;
                     match store.begin_job(&row, &name).await {
-                        Ok(true) => {}
-                        Ok(false) => return (Sent::NotQueued, After::Keep),
+                        Ok(Some(begun)) => paper.fresh_sheet = begun.fresh_sheet,
+                        Ok(None) => return (Sent::NotQueued, After::Keep),
                         Err(error) => return (Sent::NotMarked(error), After::Keep),
                     }
                     marked.store(true, Ordering::Release);

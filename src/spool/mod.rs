@@ -19,14 +19,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tresen_hal::{Error, Kind, Result, Retry};
 use tresen_printers::{Content, Proof};
 
 use crate::event::{Bus, EventKind, Source};
+use crate::health::Alerts;
 use crate::language::Language;
-use crate::manager::lock;
 use crate::manager::printer::PrinterDevice;
+use crate::manager::{after, lock};
+use crate::registry::to_its_end;
 use crate::store::{JobState, NewJob, Origin, SpooledJob, Store, no_job};
 pub(crate) use attempt::without_drawer;
 use desk::Desks;
@@ -132,6 +135,7 @@ impl std::fmt::Debug for PrintJob {
 pub(crate) struct Spool {
     store: Store,
     bus: Bus,
+    alerts: Arc<Alerts>,
     language: Language,
     routes: Arc<Routes>,
     desks: Desks,
@@ -149,6 +153,8 @@ struct Routes {
     overdue: Mutex<BTreeMap<String, OverduePaper>>,
     /// Wakes the watcher of paper that waits.
     watcher: Arc<Notify>,
+    /// Has the workers look at what is queued, whoever has queued it.
+    told: Mutex<Option<AbortHandle>>,
 }
 
 /// A route and the signals to the workers of its lanes.
@@ -192,13 +198,22 @@ impl Routes {
 impl Drop for Routes {
     /// Wakes the workers so that they notice and exit.
     fn drop(&mut self) {
+        if let Some(told) = lock(&self.told).take() {
+            told.abort();
+        }
         self.wake_all();
     }
 }
 
 impl Spool {
     /// Parks jobs interrupted by a crash, starts a worker per route, and reports jobs without a route.
-    pub(crate) async fn start(store: Store, bus: Bus, routes: Vec<Route>, language: Language) -> Result<Self> {
+    pub(crate) async fn start(
+        store: Store,
+        bus: Bus,
+        alerts: Arc<Alerts>,
+        routes: Vec<Route>,
+        language: Language,
+    ) -> Result<Self> {
         for job in store.park_interrupted_jobs().await? {
             let why = "the till stopped while it was printing".to_owned();
             bus.publish(Source::Till, EventKind::PrintUnknown { job, why });
@@ -206,12 +221,14 @@ impl Spool {
         let spool = Self {
             store,
             bus,
+            alerts,
             language,
             routes: Arc::new(Routes {
                 routes: Mutex::default(),
                 closing: AtomicBool::new(false),
                 overdue: Mutex::default(),
                 watcher: Arc::default(),
+                told: Mutex::default(),
             }),
             desks: Desks::default(),
             changed: watch::Sender::new(0),
@@ -219,6 +236,15 @@ impl Spool {
         };
         spool.set_routes(routes).await?;
         tokio::spawn(Watcher::new(&spool).run());
+        let (queued, routes) = (spool.store.queued_jobs()?, Arc::downgrade(&spool.routes));
+        let told = tokio::spawn(async move {
+            loop {
+                let new = queued.next().await;
+                let Some(routes) = routes.upgrade() else { return };
+                new.iter().for_each(|route| _ = routes.wake(route));
+            }
+        });
+        *lock(&spool.routes.told) = Some(told.abort_handle());
         Ok(spool)
     }
 
@@ -333,27 +359,41 @@ impl Spool {
                 .with_retry(Retry::AfterOperator)
                 .hint("move it to a printer or route that is, then reprint it"));
         }
-        self.store.reprint_job(id).await?;
-        self.routes.wake(&job.route);
+        let (spool, job) = (self.clone(), id.to_owned());
+        to_its_end(async move {
+            let job = spool.store.reprint_job(&job).await?;
+            spool.routes.wake(&job.route);
+            Ok(())
+        })
+        .await?;
         Ok(self.follow(id))
     }
 
     /// Moves a waiting or parked job to another route.
     pub(crate) async fn adopt(&self, id: &str, route: &str) -> Result<PrintJob> {
         let job = self.store.job(id).await?.ok_or_else(|| no_job(id))?;
-        if job.route != route && !self.store.move_job(&job, route).await? {
-            return Err(Error::new(Kind::Input, format!("print job `{id}` cannot be moved, it is {:?}", job.state)));
-        }
-        self.routes.wake(&job.route);
-        Ok(self.queued(id, route))
+        let (spool, route) = (self.clone(), route.to_owned());
+        to_its_end(async move {
+            if job.route != route && !spool.store.move_job(&job, &route).await? {
+                let what = format!("print job `{}` cannot be moved, it is {:?}", job.id, job.state);
+                return Err(Error::new(Kind::Input, what));
+            }
+            spool.routes.wake(&job.route);
+            Ok(spool.queued(&job.id, &route))
+        })
+        .await
     }
 
     /// Cancels a waiting or parked job.
     pub(crate) async fn cancel(&self, id: &str) -> Result<()> {
-        let job = self.store.cancel_job(id).await?;
-        self.changed.send_modify(|n| *n += 1);
-        self.routes.wake(&job.route);
-        Ok(())
+        let (spool, id) = (self.clone(), id.to_owned());
+        to_its_end(async move {
+            let job = spool.store.cancel_job(&id).await?;
+            spool.changed.send_modify(|n| *n += 1);
+            spool.routes.wake(&job.route);
+            Ok(())
+        })
+        .await
     }
 
     /// Stops beginning jobs, and waits until the outcomes of running ones are recorded, at most until `deadline`.
@@ -377,7 +417,7 @@ impl Spool {
 
     /// Waits at most `patience`, of which at most `hindered` while no printer can print it.
     async fn wait(&self, id: &str, patience: Duration, hindered: Duration) -> Result<Print> {
-        let mut deadline = Instant::now() + patience;
+        let mut deadline = after(patience);
         let mut changed = self.changed.subscribe();
         let mut was_hindered = false;
         loop {
@@ -387,7 +427,7 @@ impl Spool {
             }
             let is_hindered = job.state == JobState::Queued && job.error.is_some();
             if is_hindered && !was_hindered {
-                deadline = deadline.min(Instant::now() + hindered);
+                deadline = deadline.min(after(hindered));
                 was_hindered = true;
             }
             match tokio::time::timeout_at(deadline, changed.changed()).await {

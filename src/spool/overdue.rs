@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::worker::until;
 use super::{Routes, Spool};
 use crate::event::{Bus, EventKind, Source};
+use crate::health::{Alert, Alerts};
 use crate::manager::lock;
 use crate::store::{JobState, SpooledJob, Store};
 
@@ -35,6 +36,7 @@ pub struct OverduePaper {
 pub(super) struct Watcher {
     store: Store,
     bus: Bus,
+    alerts: Arc<Alerts>,
     routes: Weak<Routes>,
     woken: Arc<Notify>,
     changed: watch::Receiver<u64>,
@@ -49,6 +51,7 @@ impl Watcher {
         Self {
             store: spool.store.clone(),
             bus: spool.bus.clone(),
+            alerts: spool.alerts.clone(),
             routes: Arc::downgrade(&spool.routes),
             woken: spool.routes.watcher.clone(),
             changed: spool.changed.subscribe(),
@@ -81,6 +84,7 @@ impl Watcher {
         let limits = routes.limits();
         let Some(often) = limits.values().min().copied() else {
             lock(&routes.overdue).clear();
+            self.alerts.keep(Alert::PaperOverdue, &[], self.store.time());
             return None;
         };
         self.changed.borrow_and_update();
@@ -111,8 +115,30 @@ impl Watcher {
             }
             overdue.insert(job.id.clone(), OverduePaper { job: job.id, route: job.route, since: job.queued_at, why });
         }
+        self.alert(overdue.values(), wall);
         self.due = due;
         self.due.values().filter(|at| **at > now).copied().chain([now + often]).min()
+    }
+}
+
+impl Watcher {
+    /// Raises an alert for each route with overdue paper, and clears those of the others.
+    fn alert<'a>(&self, overdue: impl Iterator<Item = &'a OverduePaper>, now: Timestamp) {
+        let mut routes: BTreeMap<&str, (usize, &OverduePaper)> = BTreeMap::new();
+        for paper in overdue {
+            let (jobs, oldest) = routes.entry(&paper.route).or_insert((0, paper));
+            *jobs += 1;
+            if paper.since < oldest.since {
+                *oldest = paper;
+            }
+        }
+        let concerned: Vec<_> = routes.keys().map(|route| Source::Route((*route).to_owned())).collect();
+        for (source, (jobs, oldest)) in concerned.iter().zip(routes.values()) {
+            let jobs = if *jobs == 1 { "1 print job waits".to_owned() } else { format!("{jobs} print jobs wait") };
+            let why = format!("{jobs}, the oldest, {}, since {:.0}: {}", oldest.job, oldest.since, oldest.why);
+            self.alerts.set(source, Alert::PaperOverdue, Some(why), now);
+        }
+        self.alerts.keep(Alert::PaperOverdue, &concerned, now);
     }
 }
 

@@ -7,6 +7,7 @@
 //! | has been printing one other job for longer, or reports that it cannot print | goes to the next printer |
 //! | is away, or failed without printing anything | goes to the next printer |
 //! | is back, but the route does not fail back yet | goes to the next printer, if that can print |
+//! | is being opened for the first time | waits, at most 5 s, then goes to the next printer |
 //!
 //! A job that no printer can take waits, and nothing is written for it unless the reason changes. It is marked as
 //! printing once the printer's driver is available, and its outcome is kept in memory until it could be written.
@@ -30,7 +31,7 @@ use super::route::Lane;
 use super::{Routes, Signal, Spool};
 use crate::event::{Bus, EventKind, Source};
 use crate::language::Language;
-use crate::manager::{Phase, hindrance};
+use crate::manager::{FIRST_OPENING, Phase, hindrance};
 use crate::store::{SpooledJob, Store};
 
 pub(super) struct Worker {
@@ -54,6 +55,8 @@ pub(super) struct Worker {
 /// What is known of a printer.
 struct Seen {
     phase: watch::Receiver<Phase>,
+    /// Since when it has been seen being opened.
+    opening: Option<Instant>,
     status: watch::Receiver<Option<Status>>,
     /// Since when it has been busy with a job of any route.
     busy: watch::Receiver<Option<Instant>>,
@@ -91,6 +94,7 @@ impl Worker {
     pub(super) fn new(spool: &Spool, lane: Lane) -> Self {
         let seen = lane.printers.iter().map(|p| Seen {
             phase: p.phase(),
+            opening: None,
             status: p.last_status(),
             busy: spool.desks.watch(p.name()),
         });
@@ -199,7 +203,9 @@ impl Worker {
     /// Hands the next job to a printer, if one can take it.
     async fn begin(&mut self, attempts: &mut JoinSet<Attempt>) -> Next {
         let now = Instant::now();
-        for (printer, seen) in self.seen.iter().enumerate() {
+        for (printer, seen) in self.seen.iter_mut().enumerate() {
+            let since = *seen.opening.get_or_insert(now);
+            seen.opening = (*seen.phase.borrow() == Phase::Opening).then_some(since);
             self.takeover.note(printer, seen.is_good(now, self.lane.rules.stall), now);
         }
         let Some(at) = self.waiting.iter().position(|w| !w.never()) else { return Next::At(None) };
@@ -262,6 +268,16 @@ impl Worker {
             }
             if let Some(why) = seen.phase.borrow().why() {
                 reasons.push(format!("{name}: not connected: {why}"));
+                continue;
+            }
+            if let Some(since) = seen.opening {
+                // The next printer does not print what this one can in a moment, nor waits until it has been given up.
+                let opened_by = since + FIRST_OPENING;
+                if now < opened_by {
+                    later(opened_by);
+                    return Choice::Later { why: None, at: due, behind: None };
+                }
+                reasons.push(format!("{name}: it is still being opened"));
                 continue;
             }
             match &waiting.failures[printer] {
@@ -387,7 +403,7 @@ impl Seen {
     /// Whether it is able to print, or does.
     fn is_good(&self, now: Instant, stall: Duration) -> bool {
         let stalled = self.busy.borrow().is_some_and(|since| since + stall <= now);
-        self.phase.borrow().why().is_none() && self.hindered().is_none() && !stalled
+        self.phase.borrow().is_ready() && self.hindered().is_none() && !stalled
     }
 }
 
@@ -423,7 +439,7 @@ enum Choice {
 /// able to print what it could not. Changes since the last read count.
 async fn changed(seen: &mut [Seen]) -> (usize, bool) {
     let mut changes: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = Vec::with_capacity(3 * seen.len());
-    for Seen { phase, status, busy } in seen {
+    for Seen { phase, status, busy, .. } in seen {
         changes.push(Box::pin(change(phase)));
         changes.push(Box::pin(change(status)));
         changes.push(Box::pin(change(busy)));

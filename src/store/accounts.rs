@@ -140,6 +140,18 @@ impl Store {
         .await
     }
 
+    /// The tender of this key is in doubt if its reservation is still being asked for.
+    pub(crate) async fn account_doubted(&self, key: &str) -> Result<()> {
+        let (key, at) = (key.to_owned(), self.now());
+        self.write(move |db| {
+            if find(db, &key)?.state == BookingState::Asked {
+                end(db, &key, BookingState::Doubt, Some("the server's answer could not be written"), &at)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// One booking.
     pub(crate) async fn booking(&self, key: &str) -> Result<StoredBooking> {
         let key = key.to_owned();
@@ -238,6 +250,9 @@ impl Store {
                 return Ok(false);
             }
             end(db, &key, to, why.as_deref(), &at)?;
+            if to == BookingState::Booked {
+                spend(db, &key)?;
+            }
             Ok(true)
         })
         .await
@@ -342,6 +357,15 @@ fn see(db: &Connection, account: &str, balance: Amount, at: &str) -> Result<(), 
         params![account, balance.minor(), balance.currency().code(), at],
     )?;
     Ok(())
+}
+
+/// Takes a booking that the server has not reserved before off the balance last seen, until the next one is seen:
+/// otherwise the same money could be spent again in local mode.
+fn spend(db: &Connection, key: &str) -> rusqlite::Result<()> {
+    let spend = "UPDATE balances SET minor = balances.minor - bookings.minor FROM bookings
+        WHERE bookings.key = ?1 AND NOT bookings.reserved AND balances.account = bookings.account
+        AND balances.currency = bookings.currency";
+    db.execute(spend, [key]).map(drop)
 }
 
 fn seen(db: &Connection, account: &str) -> Result<Option<(Amount, Timestamp)>, Failure> {

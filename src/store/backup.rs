@@ -14,7 +14,7 @@ use rusqlite::backup::{self, StepResult};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result, Retry};
 
-use super::failure::{self, sql_error};
+use super::failure::{self, Failure, sql_error};
 use super::lock::beside;
 use super::{Store, meta, schema};
 
@@ -117,7 +117,7 @@ fn back_up(from: &Path, to: PathBuf, at: Timestamp, progress: &mut dyn FnMut(Pro
     absent(&to)?;
     let source = schema::open_read_only(from)?;
     let part = Part::create(part)?;
-    let mark = |copy: &Connection| meta::set(copy, meta::BACKUP, &super::stamp(at));
+    let mark = |copy: &Connection| Ok(meta::set(copy, meta::BACKUP, &super::stamp(at))?);
     let extent = copy(&source, from, &part, progress, mark)?;
     let bytes = part.finish(&to)?;
     Ok(Backup { path: to, taken_at: at, extent, bytes })
@@ -130,7 +130,7 @@ pub(super) fn copy(
     from: &Path,
     part: &Part,
     progress: &mut dyn FnMut(Progress),
-    change: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    change: impl FnOnce(&Connection) -> Result<(), Failure>,
 ) -> Result<Extent> {
     let (reading, writing) = (|e| sql_error(e, from), |e| sql_error(e, &part.0));
     let mut copy = part.open().map_err(writing)?;
@@ -162,7 +162,7 @@ pub(super) fn copy(
         return Err(damaged("the copy differs from the database", from));
     }
     sound(&copy, from)?;
-    change(&copy).map_err(writing)?;
+    change(&copy).map_err(|failure| failure.into_error(&part.0))?;
     copy.close().map_err(|(_, e)| writing(e))?;
     schema::look(&part.0)?;
     Ok(extent)

@@ -3,6 +3,8 @@
 //! Every mark names the state and the attempt it follows (compare and set): a mark that comes too late, after a
 //! person's decision or another attempt, changes nothing and reports that.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,8 @@ use tresen_printers::{Content, Proof};
 
 use super::failure::Failure;
 use super::listing::{Listed, Query};
-use super::{Origin, Store, from_json, json, time};
+use super::threads::Queued;
+use super::{Origin, Store, from_json, json, sheets, time};
 use crate::spool::Jobs;
 
 /// A print job and its state; the content is read with [`Store::job_content`].
@@ -98,6 +101,13 @@ impl NewJob {
     }
 }
 
+/// An attempt that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// An earlier job broke off at this printer and may have left something on the sheet.
+    pub(crate) fresh_sheet: bool,
+}
+
 /// The result of an attempt at a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum JobEnd {
@@ -168,6 +178,11 @@ impl Store {
         self.write(move |db| queue(db, &job, &at)).await
     }
 
+    /// The routes that get print jobs from now on.
+    pub(crate) fn queued_jobs(&self) -> Result<Arc<Queued>> {
+        Ok(self.writer()?.queued())
+    }
+
     /// Queues a single copy of a job.
     #[cfg(test)]
     pub(crate) async fn queue_job(&self, id: &str, route: &str, content: &Content, origin: &Origin) -> Result<()> {
@@ -220,9 +235,9 @@ impl Store {
         Ok(next)
     }
 
-    /// Begins the next attempt at a queued job, at a printer; false if it is no longer queued, or was begun elsewhere.
+    /// Begins the next attempt at a queued job, at a printer; `None` if it is no longer queued, or was begun elsewhere.
     /// The attempt's number is then `job.attempt + 1`. The reason it was waiting is kept.
-    pub(crate) async fn begin_job(&self, job: &SpooledJob, printer: &str) -> Result<bool> {
+    pub(crate) async fn begin_job(&self, job: &SpooledJob, printer: &str) -> Result<Option<Begun>> {
         let (id, attempt, printer, at) = (job.id.clone(), job.attempt, printer.to_owned(), self.now());
         self.write(move |db| {
             let begun = db.execute(
@@ -230,7 +245,7 @@ impl Store {
                  WHERE id = ?1 AND state = 'queued' AND attempt = ?2",
                 params![id, attempt, printer, at],
             )?;
-            Ok(begun == 1)
+            Ok(if begun == 1 { Some(Begun { fresh_sheet: sheets::is_begun(db, &printer)? }) } else { None })
         })
         .await
     }
@@ -251,6 +266,12 @@ impl Store {
                  WHERE id = ?1 AND state = 'printing' AND attempt = ?2",
                 params![id, attempt, state.text(), proof, error, at],
             )?;
+            match state {
+                _ if ended == 0 => {}
+                JobState::Unknown => sheets::broken_off(db, &id)?,
+                JobState::Queued => {}
+                _ => sheets::ended(db, &id)?,
+            }
             Ok(ended == 1)
         })
         .await
@@ -362,6 +383,7 @@ impl Store {
     pub(crate) async fn park_interrupted_jobs(&self) -> Result<Vec<String>> {
         let at = self.now();
         self.write(move |db| {
+            sheets::all_broken_off(db)?;
             let mut park = db.prepare(
                 "UPDATE jobs SET state = 'unknown', error = 'the till stopped while it was printing', changed_at = ?1
                  WHERE state = 'printing' RETURNING id",
@@ -375,6 +397,7 @@ impl Store {
 
 /// Parks the waiting jobs of a restored backup, which may have been printed since it was made; returns their number.
 pub(super) fn doubt_waiting(db: &Connection, at: &str) -> rusqlite::Result<usize> {
+    sheets::all_broken_off(db)?;
     db.execute(
         "UPDATE jobs SET state = 'unknown', error = 'a backup was restored: it may have been printed since',
          changed_at = ?1 WHERE state IN ('queued', 'printing')",

@@ -27,7 +27,8 @@ pub struct JournalEntry {
     pub at: Timestamp,
     /// Its kind: for a payment `intent`, `approved`, `charged`, `partial`, `not-charged`, `unknown`, `settled`; for a
     /// sale `sale`, `tender`, `signed`, `parked`, `resumed`, `ordered`, `closed`, `voided`, `copied`, and `account` for a
-    /// tender on a customer's account; `lease` for a sale, a payment or a device; `epoch`, `pruned`, `quarantined`.
+    /// tender on a customer's account; `lease` for a sale, a payment or a device; `epoch`, `gap`, `pruned`,
+    /// `quarantined`.
     pub kind: String,
     /// The id of the payment or sale.
     pub key: String,
@@ -108,7 +109,7 @@ impl Store {
             }
             let key = now.holds().and_then(|reference| reference.key());
             if let (Some(key), Some(reference)) = (&key, now.holds())
-                && let Some(other) = holder(db, key)?.filter(|other| *other != id)
+                && let Some(other) = holder(db, &now.intent.terminal, key)?.filter(|other| *other != id)
             {
                 return Err(held(&reference, &other).into());
             }
@@ -180,10 +181,11 @@ impl Journal for Store {
         })
     }
 
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
+    fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
         Box::pin(async move {
             let Some(key) = reference.key() else { return Ok(None) };
-            self.read(move |db| holder(db, &key)).await
+            let terminal = terminal.to_owned();
+            self.read(move |db| holder(db, &terminal, &key)).await
         })
     }
 
@@ -215,13 +217,7 @@ impl Journal for Store {
     fn last<'a>(&'a self, terminal: &'a str) -> BoxFuture<'a, Result<Option<Reference>>> {
         Box::pin(async move {
             let terminal = terminal.to_owned();
-            self.read(move |db| {
-                let mut last = db.prepare_cached(&format!("SELECT {COLUMNS} {LAST}"))?;
-                let mut rows = last.query([terminal])?;
-                let stored = rows.next()?.map(stored).transpose()?;
-                Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
-            })
-            .await
+            self.read(move |db| last(db, &terminal)).await
         })
     }
 }
@@ -252,7 +248,13 @@ impl Drop for AskedBy<'_> {
     }
 }
 
-fn intend(db: &Connection, intent: &Intent, asked_by: Option<Origin>, at: &str, body: &str) -> Result<(), Failure> {
+pub(super) fn intend(
+    db: &Connection,
+    intent: &Intent,
+    asked_by: Option<Origin>,
+    at: &str,
+    body: &str,
+) -> Result<(), Failure> {
     let (operation, sign) = operation(&intent.operation);
     let original = match &intent.operation {
         Transaction::Reversal { reference } => original(db, &intent.terminal, reference)?,
@@ -287,6 +289,14 @@ fn intend(db: &Connection, intent: &Intent, asked_by: Option<Origin>, at: &str, 
         return Err(Error::new(Kind::Input, what).hint("each payment needs a key of its own").into());
     }
     Ok(append(db, at, "intent", &intent.id.0, body, &origin)?)
+}
+
+/// The reference of the terminal's last charge that stands.
+pub(super) fn last(db: &Connection, terminal: &str) -> Result<Option<Reference>, Failure> {
+    let mut last = db.prepare_cached(&format!("SELECT {COLUMNS} {LAST}"))?;
+    let mut rows = last.query([terminal])?;
+    let stored = rows.next()?.map(stored).transpose()?;
+    Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
 }
 
 /// The latest valid payment of a terminal with this receipt number.
@@ -324,10 +334,11 @@ fn take_back(db: &Connection, reversal: &StoredPayment, stands: bool) -> rusqlit
     Ok(())
 }
 
-/// The intent that holds the reference of this key.
-fn holder(db: &Connection, key: &str) -> Result<Option<IntentId>, Failure> {
-    let mut holder = db.prepare_cached("SELECT id FROM intents WHERE held = ?1 AND held IS NOT NULL")?;
-    Ok(holder.query_row([key], |row| row.get(0)).optional()?.map(IntentId))
+/// The intent of a terminal that holds the reference of this key.
+fn holder(db: &Connection, terminal: &str, key: &str) -> Result<Option<IntentId>, Failure> {
+    let mut holder =
+        db.prepare_cached("SELECT id FROM intents WHERE terminal = ?1 AND held = ?2 AND held IS NOT NULL")?;
+    Ok(holder.query_row([terminal, key], |row| row.get(0)).optional()?.map(IntentId))
 }
 
 pub(super) fn find(db: &Connection, id: &str) -> Result<Option<StoredPayment>, Failure> {

@@ -157,6 +157,18 @@ impl Witness {
     }
 }
 
+/// The file behind a symbolic link, which may not be there yet: its companions stand beside it, so that a till finds its
+/// database locked whatever name another one has opened it by.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        let Ok(to) = std::fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(to);
+    }
+    path
+}
+
 /// A file beside the database.
 pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -5,7 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 use tresen_hal::Result;
 
-use super::failure::{self, sql_error};
+use super::doubt::{Since, doubt_attempts};
+use super::failure::{self, Failure, sql_error};
 use super::lock::{Lock, Witness};
 
 /// The till's id and epoch.
@@ -15,13 +16,15 @@ pub(super) struct Meta {
     pub(super) epoch: i64,
     /// The id of this opening.
     pub(super) opening: String,
+    /// The end of the journal when it was opened.
+    pub(super) reached: i64,
 }
 
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Meta> {
     let till = get(db, "till")?.unwrap_or_default();
     let epoch = get(db, "epoch")?.and_then(|n| n.parse().ok()).unwrap_or(1);
     let opening = get(db, "opening")?.unwrap_or_default();
-    Ok(Meta { till, epoch, opening })
+    Ok(Meta { till, epoch, opening, reached: journal_end(db)? })
 }
 
 /// Writes the id of this opening to the database and to the lock file. A database that is behind the state in the lock
@@ -32,7 +35,7 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, pa
     let file = |e| failure::file(e, path);
     let meta = read(db).map_err(sql)?;
     let last = Some(meta.opening.clone()).filter(|opening| !opening.is_empty());
-    let reached = journal_end(db).map_err(sql)?;
+    let reached = meta.reached;
     let before = lock.before().clone();
     let moved = last.as_ref().is_some_and(|last| before.till != meta.till || !before.openings.contains(last));
     let behind = before.till == meta.till && reached < before.reached;
@@ -44,7 +47,8 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, pa
     let highest = if behind || moved { reached } else { reached.max(before.reached) };
     let epoch = above.max(meta.epoch);
     lock.note(Witness { till: meta.till.clone(), epoch, openings: both, reached: highest }).map_err(file)?;
-    let named = db.unchecked_transaction().and_then(|write| {
+    let named = || -> Result<_, Failure> {
+        let write = db.unchecked_transaction()?;
         let epoch = match (behind || copied, moved) {
             (false, false) => meta.epoch,
             (true, _) => raise_epoch(&write, at, "a backup was restored", above)?,
@@ -54,12 +58,15 @@ pub(super) fn open(db: &Connection, lock: &mut Lock, at: &str, opening: &str, pa
             super::jobs::doubt_waiting(&write, at)?;
             unset(&write, BACKUP)?;
         }
+        if epoch != meta.epoch {
+            doubt_attempts(&write, at, Since { opening: None, line: i64::MAX })?;
+        }
         set(&write, "opening", &opening)?;
         let reached = journal_end(&write)?;
         write.commit()?;
         Ok((epoch, reached))
-    });
-    let (epoch, reached) = named.map_err(sql)?;
+    };
+    let (epoch, reached) = named().map_err(|failure| failure.into_error(path))?;
     if epoch != meta.epoch {
         tracing::warn!(epoch, "the database was restored or moved: a new epoch");
     }
@@ -81,8 +88,13 @@ pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str, above: i64) -> r
 
 /// The number of the journal's last line, even if it was removed.
 pub(super) fn journal_end(db: &Connection) -> rusqlite::Result<i64> {
-    let mut end = db.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")?;
-    Ok(end.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+    last_seq(db, "journal")
+}
+
+/// The number of a table's last row, even if it was removed; 0 before the first.
+pub(super) fn last_seq(db: &Connection, table: &str) -> rusqlite::Result<i64> {
+    let mut end = db.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = ?1")?;
+    Ok(end.query_row([table], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 pub(super) fn set(db: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {

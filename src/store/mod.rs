@@ -11,6 +11,7 @@ pub(crate) mod accounts;
 mod backup;
 mod chain;
 mod closing;
+mod doubt;
 pub(crate) mod failure;
 mod health;
 mod jobs;
@@ -33,10 +34,11 @@ mod retention;
 mod returns;
 mod sales;
 mod schema;
+mod sheets;
 mod tenders;
 mod threads;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -56,6 +58,7 @@ pub use journal::{JournalEntry, StoredPayment};
 pub(crate) use leases::{Basis, LeaseNote};
 pub(crate) use listing::Listed;
 pub use listing::{Listing, Query, Unreadable};
+pub(crate) use lock::real;
 pub(crate) use orders::OrderPlan;
 pub use origin::Origin;
 pub use outbox::OutboxEntry;
@@ -83,6 +86,8 @@ struct Inner {
     till: String,
     /// The id of this opening.
     opening: String,
+    /// The end of the journal when it was opened.
+    opened_after: i64,
     epoch: AtomicI64,
     /// `None` if the file was opened read-only.
     writer: Option<Writer>,
@@ -98,6 +103,8 @@ struct Inner {
     lease_alarm: Arc<Alarm>,
     /// Attempts to pay that certainly never reached their terminal, and why, until that is written.
     never_sent: Mutex<HashMap<String, String>>,
+    /// Attempts to pay that this program is at.
+    running: Arc<Mutex<BTreeSet<String>>>,
     writes: health::Writes,
 }
 
@@ -113,7 +120,7 @@ impl Store {
     /// [`Kind::Busy`]: another till has it open; the error names it. [`Kind::Storage`]: not readable, not a tresen
     /// database, or written by a newer version; such a file is left unchanged.
     pub async fn open(path: &Path, runtime: Arc<dyn Runtime>) -> Result<Self> {
-        let path: Arc<Path> = path.into();
+        let path: Arc<Path> = real(path).into();
         let opening = Opening { at: stamp(runtime.wall()), ids: [runtime.new_id(), runtime.new_id()] };
         let (writer, meta) = Writer::start(&*runtime, path.clone(), opening).await?;
         Self::with(path, runtime, Some(writer), meta).await
@@ -124,7 +131,7 @@ impl Store {
     /// # Errors
     /// [`Kind::Storage`]: not a tresen database of this version.
     pub async fn open_read_only(path: &Path, runtime: Arc<dyn Runtime>) -> Result<Self> {
-        let path: Arc<Path> = path.into();
+        let path: Arc<Path> = real(path).into();
         let place = path.clone();
         let read = move || {
             schema::open_read_only(&place).and_then(|db| meta::read(&db).map_err(|e| failure::sql_error(e, &place)))
@@ -148,6 +155,7 @@ impl Store {
             runtime,
             till: meta.till,
             opening: meta.opening,
+            opened_after: meta.reached,
             epoch: AtomicI64::new(meta.epoch),
             writer,
             lookups,
@@ -155,6 +163,7 @@ impl Store {
             closing: tokio::sync::Mutex::new(()),
             asked_by: Mutex::default(),
             never_sent: Mutex::default(),
+            running: Arc::default(),
             writes: health::Writes::default(),
         })))
     }
@@ -176,18 +185,25 @@ impl Store {
     /// [`Store::restore`] begins one. A backup that was put here otherwise is recognised by a mark that
     /// [`Store::backup`] leaves in it, or by the lock file, which records the state of the database beside it: a database
     /// that is behind it, or that was moved here without it, begins a new epoch. A copy that was made by other means and
-    /// restored together with its lock file cannot be recognised; call [`Store::new_epoch`] after restoring one.
+    /// restored together with its lock file cannot be recognised; call [`Store::new_epoch`] after restoring one. So does
+    /// the exchange with a server that has more of this till than the database.
     pub fn epoch(&self) -> i64 {
         self.0.epoch.load(Ordering::Relaxed)
     }
 
-    /// Begins a new epoch and returns it.
+    /// Begins a new epoch and returns it: call it at once after opening a database that was restored unnoticed. Card
+    /// payments that had begun, and whose end the journal does not know, are in doubt then: their terminals are asked.
     ///
     /// # Errors
     /// [`Kind::Storage`].
     pub async fn new_epoch(&self) -> Result<i64> {
-        let at = self.now();
-        let epoch = self.write(move |db| Ok(meta::raise_epoch(db, &at, "asked for", 0)?)).await?;
+        let (at, opening, line) = (self.now(), self.0.opening.clone(), self.0.opened_after);
+        let epoch = self.write(move |db| {
+            let epoch = meta::raise_epoch(db, &at, "asked for", 0)?;
+            doubt::doubt_attempts(db, &at, doubt::Since { opening: Some(&opening), line })?;
+            Ok(epoch)
+        });
+        let epoch = epoch.await?;
         self.0.epoch.store(epoch, Ordering::Relaxed);
         Ok(epoch)
     }

@@ -5,7 +5,7 @@ use tresen_hal::Result;
 
 use super::failure::Failure;
 use super::leases::{self, Basis};
-use super::sales::{changed, known};
+use super::sales::{changed, known, overtaken};
 use super::{Origin, SaleView, Store, from_json, jobs, journal, json};
 use crate::sale::{KitchenTicket, NewTicket};
 
@@ -50,6 +50,9 @@ impl Store {
             let (record, rev) = (known(db, &id)?, basis.rev);
             if record.rev != rev {
                 return Err(changed(&id, record.rev, rev).into());
+            }
+            if record.parked.is_some() {
+                return Err(overtaken(db, &id, rev)?.into());
             }
             let new = order(db, &record, &origin, &at, plan)?;
             if new.is_empty() {

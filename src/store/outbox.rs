@@ -7,9 +7,11 @@ use tresen_hal::{Error, Kind, Result};
 
 use jiff::Timestamp;
 
+use super::doubt::{Since, doubt_attempts};
 use super::failure::Failure;
-use super::{Hash, Origin, SaleView, Store, chain, journal, json, meta, time};
+use super::{Hash, Origin, SaleView, Store, chain, from_json, journal, json, meta, time};
 use crate::sale::{Signing, Tender, Ticket, VatRow};
+use crate::sync::Gap;
 
 /// Epochs and where they begin. The lines of an epoch end where the next one begins.
 pub(super) const SCHEMA: &str = "
@@ -62,6 +64,8 @@ pub(crate) struct Outbox {
     pub(crate) oldest: i64,
     /// In order of their lines.
     pub(crate) epochs: Vec<EpochRange>,
+    /// The gap at the server that a person has accepted last.
+    pub(crate) gap: Option<Gap>,
 }
 
 impl Store {
@@ -87,7 +91,9 @@ impl Store {
         self.read(|db| {
             let end = meta::journal_end(db)?;
             let oldest = db.query_row("SELECT min(seq) FROM journal", [], |row| row.get::<_, Option<i64>>(0))?;
-            Ok(Outbox { acknowledged: acknowledged(db)?, end, oldest: oldest.unwrap_or(end + 1), epochs: epochs(db)? })
+            let (oldest, epochs) = (oldest.unwrap_or(end + 1), epochs(db)?);
+            let gap = meta::get(db, GAP)?.map(|gap| from_json(&gap)).transpose()?;
+            Ok(Outbox { acknowledged: acknowledged(db)?, end, oldest, epochs, gap })
         })
         .await
     }
@@ -157,9 +163,10 @@ impl Store {
     }
 
     /// Assigns the lines of `range` after `common` to the new epoch `epoch`, and with them the numbers of the sales
-    /// they close; if that includes the end of the journal, it becomes the current epoch. A journal line says why.
+    /// they close; if that includes the end of the journal, it becomes the current epoch. A journal line says why. Card
+    /// payments whose end was on the other branch are in doubt.
     pub(crate) async fn rekey(&self, range: EpochRange, common: i64, epoch: i64, why: &str) -> Result<()> {
-        let (at, why) = (self.now(), why.to_owned());
+        let (at, why, opening) = (self.now(), why.to_owned(), self.0.opening.clone());
         let current = self.write(move |db| {
             let last = epochs(db)?
                 .into_iter()
@@ -183,10 +190,24 @@ impl Store {
             }
             let body = json(&serde_json::json!({ "epoch": epoch, "why": why, "after": common, "was": range.epoch }))?;
             journal::append(db, &at, "epoch", &epoch.to_string(), &body, &Origin::new())?;
+            doubt_attempts(db, &at, Since { opening: Some(&opening), line: common })?;
             Ok(chain::end(db)?.0)
         });
         self.0.epoch.store(current.await?, std::sync::atomic::Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Records that a person goes on without entries that the server lacks; a journal line tells it.
+    pub(crate) async fn accept_gap(&self, gap: Gap) -> Result<()> {
+        let (body, at) = (json(&gap)?, self.now());
+        self.write(move |db| {
+            if meta::get(db, GAP)?.as_ref() == Some(&body) {
+                return Ok(());
+            }
+            meta::set(db, GAP, &body)?;
+            Ok(journal::append(db, &at, "gap", &gap.epoch.to_string(), &body, &Origin::new())?)
+        })
+        .await
     }
 
     /// Writes a journal line about the exchange with the server.
@@ -257,5 +278,7 @@ pub(super) fn whole(sale: &SaleView, why: Option<&str>) -> Result<String> {
     })
 }
 
+/// The property that holds the accepted gap.
+const GAP: &str = "gap";
 /// Bytes counted for the other fields of a line.
 const OVERHEAD: usize = 200;

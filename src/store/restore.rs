@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result, Runtime};
 
 use super::backup::{Extent, IN_USE, Part, copy, sound, sync_folder};
+use super::doubt::{Since, doubt_attempts};
 use super::failure::{self, sql_error};
 use super::lock::{Lock, Wait, Witness, beside};
 use super::{Store, jobs, meta, schema};
@@ -25,6 +26,11 @@ pub struct Restored {
     pub backup: Extent,
     /// Print jobs that were waiting in the backup. They may have been printed since: a person decides.
     pub parked: usize,
+    /// Until when it knows what happened: when the backup was taken, or if it was copied by other means, when its last
+    /// journal entry was written. Payments that began later are listed at the terminals only.
+    pub known_until: Option<Timestamp>,
+    /// Card payments of which it does not know how they ended: the terminals are asked, and otherwise a person decides.
+    pub in_doubt: usize,
     /// The file that was there before, under its new name.
     pub kept: Option<PathBuf>,
     /// What that file holds; `None` if there was none, or it cannot be read.
@@ -52,12 +58,17 @@ impl Store {
     /// made are parked: they may have been printed since. Killed at any moment, this leaves the old database or the
     /// restored one.
     ///
+    /// Card payments that had begun, and whose end the backup does not have, are in doubt: the terminals are asked about
+    /// them, and nothing is charged again. A payment that began after the backup was taken has left no trace in it: its
+    /// sale is open and unpaid, or not there at all. Compare the slips of that time at the terminals with the replaced
+    /// file, or with the server's entries, before anyone pays again.
+    ///
     /// # Errors
     /// [`Kind::Busy`]: a till has the database open. [`Kind::Input`]: the backup is of another till, or is the database
     /// itself. [`Kind::Storage`]: the backup is damaged or of a newer version, the disk is full, or no permission. The
     /// database is unchanged then.
     pub async fn restore(backup: &Path, to: &Path, runtime: Arc<dyn Runtime>) -> Result<Restored> {
-        let (backup, to, at) = (backup.to_owned(), to.to_owned(), runtime.wall());
+        let (backup, to, at) = (backup.to_owned(), super::real(to), runtime.wall());
         runtime.run_blocking(move || restore(&backup, &to, at)).await?
     }
 }
@@ -90,14 +101,17 @@ fn restore(backup: &Path, to: &Path, at: Timestamp) -> Result<Restored> {
     let part = Part::create(beside(to, ".restoring"))?;
     let mut parked = 0;
     let mut now = (0, 0, String::new());
+    let known_until = known_until(&source).map_err(|e| sql_error(e, backup))?;
+    let mut in_doubt = 0;
     let change = |db: &Connection| {
         let write = db.unchecked_transaction()?;
         let epoch = meta::raise_epoch(&write, &super::stamp(at), "a backup was restored", epoch)?;
         meta::set(&write, "number", &number.to_string())?;
         parked = jobs::doubt_waiting(&write, &super::stamp(at))?;
+        in_doubt = doubt_attempts(&write, &super::stamp(at), Since { opening: None, line: i64::MAX })?;
         meta::unset(&write, meta::BACKUP)?;
         now = (epoch, meta::journal_end(&write)?, meta::read(&write)?.opening);
-        write.commit()
+        Ok(write.commit()?)
     };
     let backup = copy(&source, backup, &part, &mut |_| (), change)?;
     part.sync()?;
@@ -110,7 +124,17 @@ fn restore(backup: &Path, to: &Path, at: Timestamp) -> Result<Restored> {
     // The next start finds a restore that was announced.
     let witness = Witness { till: backup.till.clone(), epoch, openings: vec![opening], reached };
     lock.note(witness).map_err(|e| failure::file(e, to))?;
-    Ok(Restored { path: to.to_owned(), epoch, backup, parked, kept, replaced })
+    Ok(Restored { path: to.to_owned(), epoch, backup, parked, known_until, in_doubt, kept, replaced })
+}
+
+/// When the backup was taken, or its last journal entry written.
+fn known_until(source: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let last = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1";
+    let at = match meta::get(source, meta::BACKUP)? {
+        Some(at) => Some(at),
+        None => source.query_row(last, [], |row| row.get::<_, String>(0)).optional()?,
+    };
+    Ok(at.and_then(|at| at.parse().ok()))
 }
 
 /// How far the old database came; `None` if it is damaged.

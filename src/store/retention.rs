@@ -1,7 +1,7 @@
 //! Removal of completed records.
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::Serialize;
 use tresen_hal::Result;
 
@@ -23,8 +23,8 @@ pub struct Pruned {
 
 impl Store {
     /// Removes records completed before `before`: print jobs that are printed, accepted, cancelled or unreadable,
-    /// closed and voided sales, unless an open refund refers to them, and decided payments that belong to no remaining sale. Open records are never removed,
-    /// however old; nor is the last charge of each terminal, which recovery needs as evidence. A journal line stays as
+    /// closed and voided sales, unless an open refund refers to them, refunds together with the sale that they refund, and
+    /// decided payments that belong to no remaining sale. Open records are never removed, however old; nor is the last charge of each terminal, which recovery needs as evidence. A journal line stays as
     /// long as its payment or sale, and the last line always; the chain of hashes begins at it. What a configured
     /// server has not acknowledged yet stays with everything it belongs to. Numbering continues.
     ///
@@ -48,13 +48,7 @@ impl Store {
                      AND changed_at < ?1",
                     [&before],
                 )?,
-                sales: db.execute(
-                    "DELETE FROM sales WHERE state IN ('closed', 'voided') AND changed_at < ?1
-                     AND id NOT IN (SELECT original FROM sales WHERE state = 'open' AND original IS NOT NULL)
-                     AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.key = sales.id AND journal.seq > ?2)
-                     AND NOT EXISTS (SELECT 1 FROM bookings WHERE bookings.sale = sales.id AND bookings.open)",
-                    params![before, acknowledged],
-                )?,
+                sales: sales(db, &before, acknowledged)?,
                 payments: db.execute(
                     "DELETE FROM intents WHERE state IN ('charged', 'not-charged', 'reversed') AND at < ?1
                      AND NOT EXISTS (SELECT 1 FROM tenders WHERE tenders.key = intents.id)
@@ -77,5 +71,25 @@ impl Store {
             Ok(pruned)
         })
         .await
+    }
+}
+
+/// Removes completed sales. A refund stays as long as the sale that it refunds: what was given back must not be given
+/// back again.
+fn sales(db: &Connection, before: &str, acknowledged: i64) -> rusqlite::Result<usize> {
+    let mut remove = db.prepare(
+        "DELETE FROM sales WHERE state IN ('closed', 'voided') AND changed_at < ?1
+         AND id NOT IN (SELECT original FROM sales WHERE state = 'open' AND original IS NOT NULL)
+         AND (state = 'voided' OR original IS NULL OR original NOT IN (SELECT id FROM sales))
+         AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.key = sales.id AND journal.seq > ?2)
+         AND NOT EXISTS (SELECT 1 FROM bookings WHERE bookings.sale = sales.id AND bookings.open)",
+    )?;
+    let mut removed = 0;
+    // The refunds of what is removed go next.
+    loop {
+        match remove.execute(params![before, acknowledged])? {
+            0 => return Ok(removed),
+            some => removed += some,
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
 use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, accounts, from_json, journal, json, returns, time};
+use super::{Origin, Store, accounts, doubt, from_json, journal, json, returns, time};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -159,6 +159,7 @@ impl Store {
         let opening = self.0.opening.clone();
         self.write(move |db| {
             step(db, &id, &basis, &at)?;
+            db.execute("UPDATE sales SET signature = NULL WHERE id = ?1 AND signature IS NOT NULL", [&id])?;
             let attempt: i64 =
                 db.query_row("SELECT coalesce(max(attempt), 0) + 1 FROM tenders WHERE sale = ?1", [&id], |row| {
                     row.get(0)
@@ -205,11 +206,12 @@ impl Store {
         self.0.never_sent.lock().expect("no holder of this lock panics").insert(key.to_owned(), why.to_owned());
     }
 
-    /// Updates the card attempts of an open sale from the journal. An attempt missing from the journal was never sent
-    /// if it began in an earlier opening, or if that was recorded.
+    /// Updates the card attempts of an open sale from the journal, except those that are running. An attempt missing from
+    /// the journal was never sent if it began in an earlier opening, or if that was recorded.
     pub(crate) async fn follow_tenders(&self, id: &str) -> Result<SaleView> {
         let (id, at, opening) = (id.to_owned(), self.now(), self.0.opening.clone());
         let never_sent = self.0.never_sent.lock().expect("no holder of this lock panics").clone();
+        let running = self.running_attempts();
         let noted: Vec<String> = never_sent.keys().filter(|key| key.starts_with(&format!("{id}/"))).cloned().collect();
         let record = self.write(move |db| {
             let before = known(db, &id)?;
@@ -219,14 +221,15 @@ impl Store {
             let mut changed = false;
             for tender in &before.tenders {
                 let TenderKind::Card { .. } = tender.kind else { continue };
+                if tender.state == TenderState::Begun && running.contains(&tender.key) {
+                    continue;
+                }
                 let end = match journal::find(db, &tender.key)? {
                     Some(stored) => TenderEnd::of(stored.entry.outcome().as_ref(), tender.operation),
                     None if tender.state != TenderState::Begun => continue,
                     None => match never_sent.get(&tender.key) {
                         Some(why) => TenderEnd::refused(why),
-                        None if began_in(db, &tender.key)? != opening => {
-                            TenderEnd::refused("the till stopped before anything was sent")
-                        }
+                        None if began_in(db, &tender.key)? != opening => TenderEnd::refused(doubt::NEVER_SENT),
                         None => continue,
                     },
                 };
@@ -298,12 +301,13 @@ pub(super) fn insert(db: &Connection, ticket: &Ticket, origin: &Origin) -> Resul
     known(db, ticket.id())
 }
 
-/// Writes the lines, the tips and the note of an open sale, if it is at the revision known to the caller.
+/// Writes the lines, the tips and the note of an open sale, if it is at the revision known to the caller. A signature
+/// that it has already got was of something else.
 pub(super) fn update(db: &Connection, basis: &Basis, ticket: &Ticket, at: &str) -> Result<SaleView, Failure> {
     step(db, ticket.id(), basis, at)?;
     returns::check(db, ticket)?;
     db.execute(
-        "UPDATE sales SET body = ?2, minor = ?3, tip = ?4 WHERE id = ?1",
+        "UPDATE sales SET body = ?2, minor = ?3, tip = ?4, signature = NULL WHERE id = ?1",
         params![ticket.id(), Body::of(ticket)?, ticket.total().minor(), ticket.tip().minor()],
     )?;
     known(db, ticket.id())

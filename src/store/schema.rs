@@ -22,6 +22,7 @@ const MIGRATIONS: [&[&str]; 1] = [&[
     super::reference::SCHEMA,
     super::accounts::SCHEMA,
     super::remembered::SCHEMA,
+    super::sheets::SCHEMA,
 ]];
 
 /// Payments, journal, print jobs, sales.
@@ -63,8 +64,8 @@ const CORE: &str = "
     CREATE INDEX intents_open ON intents (terminal, seq) WHERE state IN ('open', 'approved', 'unknown');
     CREATE INDEX intents_stand ON intents (terminal, seq) WHERE state = 'charged';
     CREATE INDEX intents_receipt ON intents (terminal, receipt) WHERE receipt IS NOT NULL;
-    -- A transaction of a terminal belongs to one intent only.
-    CREATE UNIQUE INDEX intents_held ON intents (held) WHERE held IS NOT NULL;
+    -- A transaction of a terminal belongs to one intent only. Two terminals may have one terminal id.
+    CREATE UNIQUE INDEX intents_held ON intents (terminal, held) WHERE held IS NOT NULL;
 
     -- Append-only, in order of events.
     CREATE TABLE journal (
@@ -293,6 +294,10 @@ fn check(path: &Path, application: i32, version: i32) -> Result<()> {
 /// empty file.
 fn header(path: &Path) -> std::io::Result<Option<(i32, i32)>> {
     let mut head = [0; 100];
+    // Opening a pipe would wait for a writer, and a device is nobody's database.
+    if std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no file"));
+    }
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,12 +1,44 @@
 //! The tenders of a sale in the database, and how a card payment ends one.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
 use rusqlite::Connection;
 use tresen_hal::{Amount, Currency};
 use tresen_payment::{IntentId, Payment};
 
 use super::failure::Failure;
-use super::{Origin, from_json, journal, leases, time};
+use super::{Origin, Store, from_json, journal, leases, time};
+use crate::manager::lock;
 use crate::sale::{Tender, TenderKind, TenderOperation, TenderState};
+
+/// An attempt to pay that this program is at, for as long as it is held: its state is that of its call, not that of
+/// the journal.
+#[must_use]
+pub(crate) struct Running {
+    all: Arc<Mutex<BTreeSet<String>>>,
+    key: String,
+}
+
+impl Store {
+    /// Marks an attempt as running.
+    pub(crate) fn run_attempt(&self, key: &str) -> Running {
+        let all = self.0.running.clone();
+        lock(&all).insert(key.to_owned());
+        Running { all, key: key.to_owned() }
+    }
+
+    /// The attempts that run now.
+    pub(super) fn running_attempts(&self) -> BTreeSet<String> {
+        lock(&self.0.running).clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        lock(&self.all).remove(&self.key);
+    }
+}
 
 /// The state of an attempt according to the journal.
 pub(super) struct TenderEnd {

@@ -85,7 +85,7 @@ async fn a_listing_that_hangs_delays_neither_a_payment_nor_a_print() {
     store.intend(&intent("sale", Transaction::Payment)).await.expect("written");
     store.conclude(&IntentId("sale".into()), &charged("sale", "0417")).await.expect("written");
     let (job, _) = store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits");
-    assert!(store.begin_job(&job, "kitchen").await.expect("written"));
+    assert!(store.begin_job(&job, "kitchen").await.expect("written").is_some());
     assert_eq!(store.job("a").await.expect("read").expect("there").state, JobState::Printing);
     assert!(!listing.is_finished());
     go_on.send(()).expect("it waits");
@@ -285,14 +285,14 @@ async fn a_mark_that_comes_too_late_changes_nothing() {
     store.queue_job("a", "kitchen", &content("A"), &Origin::new()).await.expect("queued");
     let job = async || store.next_job("kitchen", &Jobs::all(), 0).await.expect("read").job.expect("waits").0;
     let first = job().await;
-    assert!(store.begin_job(&first, "one").await.expect("written"));
-    assert!(!store.begin_job(&first, "two").await.expect("written"), "it is begun already");
+    assert!(store.begin_job(&first, "one").await.expect("written").is_some());
+    assert!(store.begin_job(&first, "two").await.expect("written").is_none(), "it is begun already");
     assert!(store.end_job("a", 1, &JobEnd::Waits("no paper".into())).await.expect("written"));
     let second = job().await;
     assert_eq!((second.attempt, second.error.as_deref()), (1, Some("no paper")));
     assert!(!store.note_waiting(&second, "no paper").await.expect("read"), "the same reason is not written again");
     assert!(store.note_waiting(&second, "cover open").await.expect("written"));
-    assert!(store.begin_job(&second, "two").await.expect("written"));
+    assert!(store.begin_job(&second, "two").await.expect("written").is_some());
     // The first attempt's printer answers now.
     assert!(!store.end_job("a", 1, &JobEnd::Printed(Proof::ProcessId("0001".into()))).await.expect("written"));
     assert!(store.end_job("a", 2, &JobEnd::Accepted).await.expect("written"));

@@ -1,12 +1,12 @@
 //! The threads of the store: one writer with group commit, and the readers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tresen_hal::runtime::Worker;
 use tresen_hal::{Error, Kind, Result, Runtime};
 
@@ -35,6 +35,45 @@ struct Writing {
     path: Arc<Path>,
     /// The journal's last sequence number on disk.
     end: watch::Sender<i64>,
+    queued: Arc<Queued>,
+}
+
+/// The routes that have got print jobs: whoever queued them may have left before the spool was told.
+#[derive(Debug, Default)]
+pub(crate) struct Queued {
+    /// The routes that the spool was not told of, and the last job that was looked at.
+    routes: Mutex<(BTreeSet<String>, i64)>,
+    told: Notify,
+}
+
+impl Queued {
+    /// Waits for jobs on disk, and returns their routes. Cancel-safe.
+    pub(crate) async fn next(&self) -> BTreeSet<String> {
+        loop {
+            let routes = std::mem::take(&mut lock(&self.routes).0);
+            if !routes.is_empty() {
+                return routes;
+            }
+            self.told.notified().await;
+        }
+    }
+
+    /// Looks for jobs that the last commit has queued.
+    fn look(&self, db: &Connection) -> rusqlite::Result<()> {
+        let mut routes = lock(&self.routes);
+        let end = meta::last_seq(db, "jobs")?;
+        if end == routes.1 {
+            return Ok(());
+        }
+        let mut new = db.prepare_cached("SELECT DISTINCT route FROM jobs WHERE seq > ?1")?;
+        for route in new.query_map([routes.1], |row| row.get(0))? {
+            routes.0.insert(route?);
+        }
+        routes.1 = end;
+        drop(routes);
+        self.told.notify_one();
+        Ok(())
+    }
 }
 
 /// The values needed to open a database.
@@ -122,9 +161,11 @@ impl Writer {
             Ok((db, lock, meta))
         });
         let (db, lock, meta) = opened.await??;
+        let last_job = meta::last_seq(&db, "jobs").map_err(|e| sql_error(e, &path))?;
         let open = Mutex::new(Some((db, lock)));
         let end = watch::Sender::new(0);
-        let shared = Arc::new(Writing { calls: Mutex::default(), open, path, end });
+        let queued = Arc::new(Queued { routes: Mutex::new((BTreeSet::new(), last_job)), told: Notify::new() });
+        let shared = Arc::new(Writing { calls: Mutex::default(), open, path, end, queued });
         Ok((Self { worker, shared }, meta))
     }
 
@@ -155,6 +196,11 @@ impl Writer {
     /// The journal's last sequence number on disk, as of the last commit; 0 before the first.
     pub(super) fn journal_end(&self) -> watch::Receiver<i64> {
         self.shared.end.subscribe()
+    }
+
+    /// The routes that get print jobs.
+    pub(super) fn queued(&self) -> Arc<Queued> {
+        self.shared.queued.clone()
     }
 
     /// Closes the database after all earlier requests. Every later call is refused.
@@ -261,6 +307,9 @@ fn commit_all(db: &Connection, batch: &mut VecDeque<Box<dyn Work>>, lock: &mut L
         {
             lock.reached(seq, || meta::read(db).map(|meta| meta.epoch));
             shared.end.send_if_modified(|end| std::mem::replace(end, seq) != seq);
+            if let Err(error) = shared.queued.look(db) {
+                tracing::warn!(%error, "the print jobs that were queued cannot be read");
+            }
         }
         done.into_iter().for_each(|work| work.answer(ended.as_ref().err()));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_hal::{Amount, Effect, Result};
+use tresen_hal::{Amount, Backoff, Effect, Result};
 
 use super::task::{ANSWER, Task};
 use super::upstream::{Booked, Upstream};
@@ -55,6 +55,26 @@ impl Accounts {
                 self.store.account_locally(key, self.limit, sent, &error.to_string()).await
             }
         }
+    }
+
+    /// The answer to a tender that has begun could not be written: as soon as the database can be written again, it is in
+    /// doubt, and the server is asked.
+    pub(crate) fn ask_later(&self, key: String) {
+        let (store, mut state) = (self.store.clone(), self.state.clone());
+        tokio::spawn(async move {
+            let mut backoff = Backoff::new(store.random());
+            while store.account_doubted(&key).await.is_err() {
+                let due = tokio::time::Instant::now() + backoff.next_delay();
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = tokio::time::sleep_until(due) => break,
+                        // The till is gone; with the next start everything in doubt is asked for.
+                        there = state.changed() => if there.is_err() { return },
+                    }
+                }
+            }
+        });
     }
 }
 

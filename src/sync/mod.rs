@@ -13,6 +13,7 @@
 //! (`Builder::server`). [`sim::Server`] is one in memory, for tests.
 
 mod accounts;
+mod gap;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod reference;
@@ -22,7 +23,11 @@ mod till;
 mod timeline;
 mod upstream;
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -39,6 +44,7 @@ use crate::manager::lock;
 use crate::store::Store;
 
 pub use accounts::Accounts;
+pub use gap::Gap;
 pub use reference::Refreshed;
 pub use upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table, Upstream, Welcome};
 
@@ -96,6 +102,10 @@ pub struct SyncStatus {
     pub behind: i64,
     /// Tenders that were taken in local mode and did not fit the balance afterwards.
     pub unbooked: u32,
+    /// Entries that the server lacks, because it was set back, and that this till has removed since: a person decides
+    /// with [`Tresen::accept_gap`](crate::Tresen::accept_gap).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<Gap>,
 }
 
 /// The exchange with the server. Dropping it ends the task.
@@ -115,6 +125,8 @@ pub(crate) struct Heard {
     /// When it last acknowledged an entry.
     pub(crate) acknowledged_at: Option<Timestamp>,
     pub(crate) clock: Option<ClockOffset>,
+    /// What the server lacks and cannot get any more.
+    pub(crate) lacks: Option<Gap>,
 }
 
 /// Asks the task to refresh tables and balances; answered when that is done or the server cannot be reached.
@@ -149,6 +161,7 @@ impl Exchange {
             waiting: Vec::new(),
             closing: closing.subscribe(),
             told: Default::default(),
+            gap: None,
         };
         let task = Mutex::new(Some(tokio::spawn(task.run())));
         Ok(Self { upstream, state, heard, account_limit: settings.account_limit, wishes, closing, task })
@@ -199,10 +212,23 @@ impl Drop for Exchange {
 
 /// Waits for the server, at most `within`.
 async fn bounded<T>(within: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(within, call).await.unwrap_or_else(|_| {
+    tokio::time::timeout(within, unpanicked(call)).await.unwrap_or_else(|_| {
         let error = Error::new(Kind::Timeout, format!("the server did not answer within {within:?}"));
         Err(error.with_effect(Effect::Unknown).with_retry(Retry::Now))
     })
+}
+
+/// An error instead of a panic: a vendor's server must not end the exchange.
+async fn unpanicked<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut call = pin!(call);
+    let caught = poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            let error = Error::new(Kind::Protocol, "the call of the server panicked").with_effect(Effect::Unknown);
+            Poll::Ready(Err(error.hint("this is a defect, please report it")))
+        })
+    });
+    caught.await
 }
 
 /// The server to use: the program's own, or the one that is configured.
@@ -239,7 +265,7 @@ pub(crate) fn check_url(_url: &str, _ca: bool) -> Result<()> {
 #[cfg(not(feature = "postgres"))]
 fn without_postgres() -> Error {
     let error = Error::new(Kind::Config, "this program was built without the feature `postgres`");
-    error.hint("build it with `--features postgres`, or remove `[server]`")
+    error.hint("install the command with `cargo install tresen-cli --features postgres`, or remove `[server]`")
 }
 
 /// The error for what needs a server.

@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tresen_hal::{Backoff, Error, Result};
 
+use super::gap::Gap;
 use super::upstream::Upstream;
-use super::{Heard, SyncState, Wish, bounded};
+use super::{Heard, SyncState, Wish, bounded, unpanicked};
 use crate::event::{Bus, EventKind, Source};
 use crate::manager::lock;
 use crate::store::{OutboxEntry, Store};
@@ -35,6 +36,8 @@ pub(super) struct Task {
     pub(super) closing: watch::Receiver<bool>,
     /// What a person was told about, so that a repeated answer is not reported twice.
     pub(super) told: BTreeSet<(i64, i64)>,
+    /// The gap at the server that a person has accepted.
+    pub(super) gap: Option<Gap>,
 }
 
 /// What ends a wait.
@@ -49,7 +52,7 @@ impl Task {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(self.store.random());
         loop {
-            match self.online(&mut backoff).await {
+            match unpanicked(self.online(&mut backoff)).await {
                 Ok(()) => return,
                 Err(error) => self.local(&error),
             }
@@ -112,6 +115,9 @@ impl Task {
             }
         }
         let through = pushed.acks.iter().find(|ack| ack.epoch == epoch).map_or(0, |ack| ack.through);
+        // Beyond an accepted gap the server cannot count; what it has stored is there.
+        let beyond = self.gap.is_some_and(|gap| gap.epoch == epoch && gap.after == through && gap.before <= seq);
+        let through = if beyond && !disputed { seq } else { through };
         if disputed || through > seq {
             // Somebody else writes under this till's id and epoch.
             return self.agree().await;

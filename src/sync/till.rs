@@ -25,6 +25,7 @@ impl Tresen {
             end: outbox.end,
             behind: outbox.end - outbox.acknowledged,
             unbooked,
+            lacks: self.0.sync.as_ref().and_then(|sync| sync.heard().lacks),
         })
     }
 

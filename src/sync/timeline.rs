@@ -3,6 +3,7 @@
 use tresen_hal::{Error, Kind, Result, Retry};
 
 use super::bounded;
+use super::gap::{Gap, continue_after};
 use super::task::{ANSWER, Task};
 use super::upstream::{Ack, Hello, Welcome};
 use crate::event::{EventKind, Source};
@@ -29,6 +30,10 @@ impl Task {
                 at: self.store.time(),
             };
             let Welcome { acks, clock } = bounded(ANSWER, self.upstream.hello(&hello)).await?;
+            if let Some(ack) = acks.iter().find(|ack| !ack.is_possible()) {
+                let what = format!("the server's answer is not possible: {ack:?}");
+                return Err(Error::new(Kind::Protocol, what).with_retry(Retry::AfterOperator));
+            }
             if let Some(clock) = clock {
                 let at = self.store.time();
                 lock(&self.heard).clock = Some(ClockOffset { seconds: clock.duration_since(at).as_secs(), at });
@@ -47,7 +52,8 @@ impl Task {
     async fn leave(&mut self, outbox: &Outbox, acks: &[Ack], fork: Fork) -> Result<()> {
         let known = outbox.epochs.iter().map(|range| range.epoch).chain(acks.iter().map(|ack| ack.epoch));
         let epoch = known.max().unwrap_or(0) + 1;
-        let why = "the server has entries that this database does not have: a backup was restored, or it was copied";
+        let why = "the server has entries that this database does not have: a backup was restored, the database was \
+                   copied, or something else wrote under this till's id";
         self.store.rekey(fork.range, fork.common, epoch, why).await?;
         tracing::warn!(epoch, after = fork.common, "{why}");
         self.bus.publish(Source::Till, EventKind::RestoreFound { epoch, after: fork.common });
@@ -56,16 +62,26 @@ impl Task {
 
     /// The line after which to send: the end of what the server has without gaps.
     async fn resume(&mut self, outbox: &Outbox, acks: &[Ack]) -> Result<i64> {
-        let mut sent = 0;
+        let (mut sent, mut at) = (0, None);
         for range in &outbox.epochs {
             let through = acks.iter().find(|ack| ack.epoch == range.epoch).map_or(0, |ack| ack.through);
             sent = through.clamp(range.first - 1, range.last.max(range.first - 1));
+            at = Some(range.epoch);
             if through < range.last {
                 break;
             }
         }
+        self.gap = outbox.gap.filter(|gap| Some(gap.epoch) == at && gap.after == sent && sent + 1 < outbox.oldest);
+        if self.gap.is_some() {
+            lock(&self.heard).lacks = None;
+            let has = async |seq| self.has(outbox, seq).await;
+            return continue_after(&self.store, outbox.oldest, outbox.acknowledged, has).await;
+        }
         self.store.acknowledge(sent).await?;
-        if sent + 1 < outbox.oldest {
+        let lacks = sent + 1 < outbox.oldest;
+        let gap = |epoch| Gap { epoch, after: sent, before: outbox.oldest };
+        lock(&self.heard).lacks = at.filter(|_| lacks).map(gap);
+        if lacks {
             // The server was set back to before lines that this till has removed since.
             let (after, before) = (sent, outbox.oldest);
             if self.told.insert((after, before)) {
@@ -75,6 +91,15 @@ impl Task {
             return Ok(outbox.oldest - 1);
         }
         Ok(sent)
+    }
+
+    /// Whether the server has this line of ours.
+    async fn has(&self, outbox: &Outbox, seq: i64) -> Result<bool> {
+        let Some(range) = outbox.epochs.iter().find(|range| (range.first..=range.last).contains(&seq)) else {
+            return Ok(false);
+        };
+        let theirs = bounded(ANSWER, self.upstream.hash_at(self.store.till(), range.epoch, seq)).await?;
+        Ok(theirs.is_some() && theirs == self.store.hash_at(seq).await?)
     }
 
     /// The first epoch in which the server has something else than this till.

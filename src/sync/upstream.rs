@@ -109,6 +109,16 @@ pub struct Ack {
     pub hash: Option<Hash>,
 }
 
+impl Ack {
+    /// Whether a server can have this: numbers begin with 1, and none is near the end of their range.
+    pub(super) fn is_possible(&self) -> bool {
+        const LAST: i64 = i64::MAX >> 8;
+        (1..LAST).contains(&self.epoch)
+            && (1..LAST).contains(&self.first)
+            && (self.first - 1..LAST).contains(&self.through)
+    }
+}
+
 /// The result of [`Upstream::push`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pushed {

@@ -22,6 +22,7 @@ use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::printers::{Printer, escpos};
 use tresen::scanners::serial::sim::{Settings, Simulator as ScannerSimulator};
 use tresen::scanners::{Scanner, serial};
+use tresen::sync::sim::Server;
 use tresen::{
     Class, Config, DeviceId, Drivers, Effect, Error, EventKind, Events, Kind, Plan, Printers, Protocol, Result,
     Scanners, Terminals, Tresen,
@@ -79,6 +80,7 @@ pub(crate) struct Desk {
     ahead: Arc<AtomicI64>,
     till: String,
     toml: String,
+    server: Option<Server>,
     printers: Places<PrinterSimulator>,
     terminals: Places<TerminalSimulator>,
     scanners: Places<ScannerSimulator>,
@@ -90,7 +92,8 @@ impl Desk {
         let (dir, began) = (tempfile::tempdir().expect("a folder"), Instant::now());
         // A socket is the kernel's, and its time is real.
         let till = "[till]\nsocket = false\n".to_owned();
-        Self { dir, began, ahead: Arc::default(), till, toml: String::new(), printers, terminals, scanners }
+        let server = None;
+        Self { dir, began, ahead: Arc::default(), till, toml: String::new(), server, printers, terminals, scanners }
     }
 
     pub(crate) fn db(&self) -> PathBuf {
@@ -112,6 +115,11 @@ impl Desk {
     pub(crate) fn configure(&mut self, toml: &str) {
         self.toml += toml;
         self.toml += "\n";
+    }
+
+    /// The till sends its journal there.
+    pub(crate) fn server(&mut self, server: &Server) {
+        self.server = Some(server.clone());
     }
 
     /// `options` such as `?profile=generic-80mm`.
@@ -145,11 +153,31 @@ impl Desk {
     }
 
     pub(crate) async fn open(&self) -> Tresen {
-        let wall: Timestamp = "2026-01-02T08:00:00Z".parse().expect("a time");
-        let inner = SimulatedRuntime::new(7, wall + self.began.elapsed());
+        self.open_on(SimulatedRuntime::new(7, self.wall())).await
+    }
+
+    /// Opens it on a runtime that suspends whoever waits for the database, as threads do.
+    pub(crate) async fn open_in_turns(&self) -> Tresen {
+        self.open_on(SimulatedRuntime::in_turns(7, self.wall())).await
+    }
+
+    fn wall(&self) -> Timestamp {
+        let began: Timestamp = "2026-01-02T08:00:00Z".parse().expect("a time");
+        began + self.began.elapsed()
+    }
+
+    async fn open_on(&self, inner: SimulatedRuntime) -> Tresen {
         let runtime = Jumping { inner, ahead: self.ahead.clone() };
         let builder = Tresen::builder().drivers(self.drivers()).runtime(Arc::new(runtime));
-        builder.with(self.config()).await.expect("opens")
+        let mut config = self.config();
+        let builder = match &self.server {
+            Some(server) => {
+                config.server = Some(tresen::config::Server::default());
+                builder.server(server.clone())
+            }
+            None => builder,
+        };
+        builder.with(config).await.expect("opens")
     }
 
     fn drivers(&self) -> Drivers {

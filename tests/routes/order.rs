@@ -251,3 +251,16 @@ fn a_sale_that_is_ordered_when_it_is_closed_loses_no_ticket_in_a_crash() {
         assert_eq!(error.kind(), Kind::Config, "{error}");
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_sale_is_ordered_once_it_is_resumed() {
+    let shop = shop();
+    let till = shop.open().await;
+    let mut sale = till.open_sale().await.expect("opens");
+    sale.add(line("Soup", 1, "kitchen")).await.expect("kept");
+    sale.park("table 7").await.expect("parked");
+    let error = till.order(&mut sale).await.expect_err("no other step is taken");
+    assert_eq!((error.kind(), error.effect()), (Kind::Input, Effect::None), "{error}");
+    sale.resume().await.expect("resumed");
+    assert_eq!(order(&till, &mut sale).await, ["kitchen: 1 Soup"]);
+}

@@ -28,6 +28,8 @@ pub(crate) struct Shop {
 pub(crate) struct Printer {
     device: Shared<Gate>,
     away: AtomicBool,
+    /// Neither accepts nor refuses a connection, as one behind a firewall.
+    unreachable: AtomicBool,
     cuts: watch::Sender<u64>,
     attempts: AtomicU64,
     serving: tokio::sync::Mutex<()>,
@@ -123,7 +125,7 @@ impl Shop {
         let till = Tresen::builder().drivers(self.drivers()).runtime(runtime).open(self.write()).await;
         let till = till.unwrap_or_else(|error| panic!("{error}"));
         for (name, printer) in &self.printers {
-            if !printer.away.load(Ordering::SeqCst) {
+            if !printer.away.load(Ordering::SeqCst) && !printer.unreachable.load(Ordering::SeqCst) {
                 ready(&till, name).await;
             }
         }
@@ -179,6 +181,7 @@ impl Printer {
         Arc::new(Self {
             device: Shared::new(gate),
             away: AtomicBool::new(false),
+            unreachable: AtomicBool::new(false),
             cuts: watch::Sender::new(0),
             attempts: AtomicU64::new(0),
             serving: tokio::sync::Mutex::default(),
@@ -207,6 +210,16 @@ impl Printer {
         self.cuts.send_modify(|n| *n += 1);
     }
 
+    /// Swallows attempts to connect, or answers them again.
+    pub(crate) fn unreachable(&self, is: bool) {
+        self.unreachable.store(is, Ordering::SeqCst);
+    }
+
+    /// How often the till has asked for a status in real time: DLE EOT 1.
+    pub(crate) fn asked(&self) -> usize {
+        self.operate(|p| p.raw().windows(3).filter(|bytes| *bytes == [0x10, 0x04, 1]).count())
+    }
+
     /// How often the till has tried to connect.
     pub(crate) fn attempts(&self) -> u64 {
         self.attempts.load(Ordering::SeqCst)
@@ -216,6 +229,9 @@ impl Printer {
         let printer = self.clone();
         Box::pin(async move {
             printer.attempts.fetch_add(1, Ordering::SeqCst);
+            if printer.unreachable.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             if printer.away.load(Ordering::SeqCst) {
                 return Err(Error::new(Kind::Closed, "connection refused"));
             }
@@ -240,6 +256,12 @@ pub(crate) async fn ready(till: &Tresen, name: &str) {
     let mut phase = till.phase(&id).expect("configured");
     let ready = tokio::time::timeout(Duration::from_secs(300), phase.wait_for(|p| *p == Phase::Ready));
     ready.await.unwrap_or_else(|_| panic!("{name} does not connect")).expect("the till is open");
+}
+
+/// What a person should look at at a printer.
+pub(crate) fn attention(till: &Tresen, name: &str) -> Vec<tresen::Attention> {
+    let state = till.devices().into_iter().find(|state| state.id.name == name);
+    state.expect("configured").attention
 }
 
 /// The events so far of one name.

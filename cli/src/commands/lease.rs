@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let leases = client.call(lease::List {}).await?;
     let (Some(wanted), Some(why)) = (&args.take_over, &args.why) else {
         for lease in &leases {
-            out.answer(lease, line(lease));
+            out.row(lease, line(lease));
         }
         if leases.is_empty() {
             out.say("nothing is leased");

@@ -20,7 +20,7 @@ pub(super) async fn pages<T: Serialize>(
     while let Some(from) = after {
         let listing = page(from).await?;
         seen += listing.rows.len() + listing.unreadable.len();
-        listing.rows.iter().for_each(|row| out.answer(row, line(row)));
+        listing.rows.iter().for_each(|row| out.row(row, line(row)));
         unreadable(&listing.unreadable, out);
         after = listing.next;
         if let Some(next) = after.filter(|_| limit.is_some()) {

@@ -12,7 +12,8 @@ use crate::out::Out;
 /// The till must not be running. The database that is there is kept beside it, with the time in its name. The
 /// restored till begins a new epoch and continues after the highest ticket number of both files. What only the
 /// replaced file has is not in the restored one: the numbers are shown. Print jobs that were waiting in the
-/// backup are parked, since they may have been printed.
+/// backup are parked, since they may have been printed. Card payments that had begun are in doubt, and the terminals are
+/// asked about them. Payments that began after the backup was taken are listed at the terminals only.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The backup
@@ -53,6 +54,17 @@ fn told(done: &Restored) -> String {
         )),
         (None, ..) if done.kept.is_some() => lines.push("the replaced file cannot be read".into()),
         _ => {}
+    }
+    if done.in_doubt > 0 {
+        lines.push(format!(
+            "{} card payments are in doubt: the till asks the terminals; decide the rest with `tresen settle`",
+            done.in_doubt
+        ));
+    }
+    if let Some(until) = done.known_until {
+        lines.push(format!(
+            "it knows nothing of payments since {until:.0}: compare them at the terminals before a sale is paid again"
+        ));
     }
     if done.parked > 0 {
         lines.push(format!(

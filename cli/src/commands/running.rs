@@ -72,13 +72,15 @@ impl Till {
 pub(super) fn store(file: &Path) -> Result<PathBuf> {
     let mut head = [0; 16];
     let data = std::fs::metadata(file).map_err(|error| Error::file(file, error))?;
-    let is_toml = file.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"));
+    let is_toml = is_toml(file);
     if data.is_dir() {
         return Err(Error::new(Kind::Input, "this is a folder").at(file.display()).hint(NAME));
     }
+    if !data.is_file() {
+        return Err(Error::new(Kind::Input, "this is a device or a pipe").at(file.display()).hint(NAME));
+    }
     if is_toml {
-        let checked = Config::check_file(file, devices::drivers())?;
-        return Ok(checked.into_config()?.till.store);
+        return Ok(config(file)?.till.store);
     }
     let read = std::fs::File::open(file).and_then(|file| file.take(16).read(&mut head));
     let read = read.map_err(|error| Error::file(file, error))?;
@@ -87,6 +89,18 @@ pub(super) fn store(file: &Path) -> Result<PathBuf> {
     }
     let what = if read == 0 { "the file is empty" } else { "this is neither a till's database nor its configuration" };
     Err(Error::new(Kind::Input, what).at(file.display()).hint(NAME))
+}
+
+/// The configuration that `file` is; the defaults for a database.
+///
+/// # Errors
+/// The configuration has an error.
+pub(super) fn config(file: &Path) -> Result<Config> {
+    if is_toml(file) { Config::check_file(file, devices::drivers())?.into_config() } else { Ok(Config::default()) }
+}
+
+fn is_toml(file: &Path) -> bool {
+    file.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"))
 }
 
 const NAME: &str = "name the till's configuration or database, such as till.toml or till.db";

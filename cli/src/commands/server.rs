@@ -1,10 +1,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use tresen::api;
 use tresen::config::Server;
 use tresen::sync::postgres;
 use tresen::{Error, Kind, Result};
 
+use super::{running, status};
 use crate::out::Out;
 
 /// Set up the PostgreSQL server of a shop's tills, and show what they sent
@@ -18,6 +20,11 @@ pub(crate) enum Args {
     Migrate(At),
     /// Show what each till sent and when, its gaps, and what lies in quarantine
     Status(At),
+    /// Have a running till go on without journal entries that the server lacks and that the till has removed since
+    AcceptGap {
+        /// The till's configuration or database, such as till.toml or till.db
+        file: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]
@@ -57,6 +64,17 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
                 false => format!("applied {}", applied.join(", ")),
             };
             out.answer(&serde_json::json!({ "applied": applied }), text);
+            Ok(())
+        }
+        Args::AcceptGap { file } => {
+            let place = running::store(&file)?;
+            let Some(till) = running::till(&place).await? else { return Err(status::nobody(&place)) };
+            let gap = till.call(api::server::AcceptGap {}).await?;
+            let (after, before) = (gap.after, gap.before);
+            out.answer(
+                &gap,
+                format!("the exchange goes on; the entries after {after} and before {before} are recorded as a gap"),
+            );
             Ok(())
         }
         Args::Status(at) => {

@@ -3,11 +3,13 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 use tresen::api::{Client, listing, till};
-use tresen::health::{DeviceHealth, Health, StoreHealth};
+use tresen::config::Route;
+use tresen::health::{ActiveAlert, Alert, DeviceHealth, Health, StoreHealth};
 use tresen::sync::SyncState;
-use tresen::{DeviceState, Error, Kind, Phase, Result};
+use tresen::{Class, Clock, Config, DeviceId, DeviceState, Error, Kind, Phase, Result, Source, SystemClock};
 
 use super::listed::word;
 use super::running::{self, Till};
@@ -54,16 +56,41 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
             let mut lines = format!("till       {}, epoch {}\n", store.till(), store.epoch());
             writeln!(lines, "read from  {}: no till is running", place.display()).ok();
             self::store(&health, &mut lines);
+            let overdue = overdue(&health, &running::config(&args.file)?, SystemClock.wall());
+            alerts(&overdue, &mut lines);
             let devices: Option<&[DeviceHealth]> = None;
             let open: u64 = health.payments.iter().map(|at| at.open).sum();
             let value = json!({
                 "running": false, "till": store.till(), "epoch": store.epoch(), "open": open, "store": health,
-                "devices": devices,
+                "devices": devices, "alerts": overdue,
             });
             out.answer(&value, lines.trim_end());
             Ok(())
         }
     }
+}
+
+/// What has waited too long in the database of a till that is not running.
+fn overdue(health: &StoreHealth, config: &Config, now: Timestamp) -> Vec<ActiveAlert> {
+    let age = |since: Timestamp| Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    let mut alerts = Vec::new();
+    for queue in &health.queues {
+        let limit = config.routes.get(&queue.route).map_or(Some(Route::WARN_AFTER), |route| route.warn_after);
+        let (Some(oldest), Some(limit)) = (queue.oldest, limit) else { continue };
+        if age(oldest) >= limit {
+            let waiting = queue.waiting;
+            let jobs = if waiting == 1 { "1 print job waits".to_owned() } else { format!("{waiting} print jobs wait") };
+            let why = format!("{jobs}, the oldest since {oldest:.0}: no till is running");
+            alerts.push(ActiveAlert::new(Source::Route(queue.route.clone()), Alert::PaperOverdue, oldest, why));
+        }
+    }
+    for at in health.payments.iter().filter(|at| age(at.oldest) >= config.till.tell_after) {
+        let payments = if at.open == 1 { "1 payment is".to_owned() } else { format!("{} payments are", at.open) };
+        let why = format!("{payments} undecided, the oldest since {:.0}: no till is running to ask", at.oldest);
+        let source = Source::Device(DeviceId::new(Class::Terminal, &at.terminal));
+        alerts.push(ActiveAlert::new(source, Alert::PaymentInDoubt, at.oldest, why));
+    }
+    alerts
 }
 
 /// No till is running at this database, although the command needs one.
@@ -92,9 +119,10 @@ async fn follow(till: &Client, out: Out) -> Result<()> {
     let redraws = std::io::stdout().is_terminal() && !out.is_json();
     loop {
         let (value, text) = running_till(till).await?;
-        // ECMA-48: cursor to the first line, erase the screen.
-        let clear = if redraws { "\x1b[H\x1b[2J" } else { "" };
-        out.answer(&value, format_args!("{clear}{text}"));
+        if redraws {
+            out.clear();
+        }
+        out.answer(&value, text);
         loop {
             let event = tokio::select! {
                 event = following.next() => event?,
@@ -141,9 +169,7 @@ pub(super) fn text(health: &Health) -> String {
         let oldest = outbox.oldest.map_or(String::new(), |at| format!(", the oldest of {at:.0}"));
         writeln!(lines, "server     {state}; {behind} journal lines to send{oldest}").ok();
     }
-    for alert in &health.alerts {
-        writeln!(lines, "ALERT      {}: {} (since {:.0})", alert.source, alert.why, alert.since).ok();
-    }
+    alerts(&health.alerts, &mut lines);
     if health.devices.is_empty() {
         writeln!(lines, "devices    none").ok();
     }
@@ -152,6 +178,14 @@ pub(super) fn text(health: &Health) -> String {
         past(device, &mut lines);
     }
     lines
+}
+
+/// What a person should know of, and what to do.
+fn alerts(alerts: &[ActiveAlert], lines: &mut String) {
+    for alert in alerts {
+        writeln!(lines, "ALERT      {}: {} (since {:.0})", alert.source, alert.why, alert.since).ok();
+        writeln!(lines, "           next: {}", alert.alert.next_step()).ok();
+    }
 }
 
 /// What waits in the database, and its disk.

@@ -92,12 +92,12 @@ async fn scan(till: &Tresen, counter: &Counter, sale: &mut Sale, out: Out) -> Re
     let label = format!("{label}{}", check_digit(label.as_bytes()));
     for code in [DRINK, &label] {
         counter.scanner.with(|s| s.scan(code, Symbology::Ean13));
-        let scan = within(till.scanner("hand")?.next(), "scanner").await?;
+        let scan = within(till.scanner("hand")?.next(), "scanner").await??;
         let line = look_up(&scan, &templates)?;
         tell_scan(&scan, &line, out);
         sale.add(line).await?;
     }
-    let seen = within(till.camera("voucher")?.next(), "camera").await?;
+    let seen = within(till.camera("voucher")?.next(), "camera").await??;
     let customer = seen.text.strip_prefix("TRESEN-CUSTOMER:").ok_or_else(|| {
         Error::new(Kind::Input, format!("the camera saw `{}`, which is not a customer's voucher", seen.text))
     })?;

@@ -1,5 +1,6 @@
 //! What the till does and answers when a terminal asks something of it.
 
+use super::options::Options;
 use super::recovery::clean;
 use super::results::OverallResult;
 use super::wire::Header;
@@ -27,12 +28,11 @@ pub(super) enum Wish {
     Print { slip: Slip, text: String, ends: bool },
 }
 
-/// What the till answers, and what it has to do for it. `confirm` is the answer to a question with yes and no that
-/// nobody answers.
+/// What the till answers, and what it has to do for it.
 ///
 /// Left out: inputs of numbers, texts and choices (`GetDecimals`, `GetChar`, `GetAmount`, `GetMenu`). No public source
 /// shows the shape of their answers, so they are answered `DeviceUnavailable`.
-pub(super) fn decide(request: &DeviceRequest, confirm: bool) -> Decision {
+pub(super) fn decide(request: &DeviceRequest, options: &Options) -> Decision {
     let header = Header { sender: None, ..request.header.clone() };
     let response =
         DeviceResponse { header, result: OverallResult::Success, outputs: Vec::new(), input: None, original: None };
@@ -53,10 +53,13 @@ pub(super) fn decide(request: &DeviceRequest, confirm: bool) -> Decision {
     if let Some(input) = request.input.as_ref().filter(|_| request.header.is("Input") || request.header.is("Output")) {
         let text = clean(&request.outputs.iter().map(text).collect::<Vec<_>>().join(" "));
         *question = match input.command.to_ascii_lowercase().as_str() {
-            "getconfirmation" => Some(Question::new(text, Wanted::Confirmation, confirm.into())),
+            "getconfirmation" => Some(Question::new(text, Wanted::Confirmation, options.confirm.into())),
             "getanykey" => Some(Question::new(text, Wanted::Acknowledgement, Answer::Yes)),
             _ => None,
         };
+        if let Some(question) = question {
+            question.within = options.confirm_within;
+        }
         let (target, result) = (input.target.clone(), OverallResult::Success);
         response.input = Some(Entered { target, result, yes: None });
         let answer = question.as_ref().map_or(Answer::Declined, |question| question.default.clone());

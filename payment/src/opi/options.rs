@@ -32,8 +32,10 @@ pub struct Options {
     pub language: Option<String>,
     /// The currency of amounts for which the terminal names none. Default euro.
     pub currency: Currency,
-    /// What a question with yes and no is answered with. Default as the dialect: no.
+    /// What a question with yes and no is answered with if nobody answers it. Default as the dialect: no.
     pub confirm: bool,
+    /// How long an answer to a question is waited for: less than the terminal waits. Default 10 s.
+    pub confirm_within: Duration,
     /// The terminal may approve less than was asked for: then the payment is [`Payment::Partial`]. Otherwise such an
     /// approval is unknown and says why. Default false.
     ///
@@ -75,6 +77,7 @@ impl Options {
             language: None,
             currency: Currency::EUR,
             confirm: dialect.confirm,
+            confirm_within: Duration::from_secs(10),
             partial: false,
             timed_out_is_final: false,
             ask_before: true,
@@ -97,6 +100,7 @@ impl Options {
         "language",
         "currency",
         "confirm",
+        "confirm-within",
         "partial",
         "timed-out",
         "ask-before",
@@ -117,12 +121,12 @@ impl Options {
     /// | `workstation`, `pop`, `sender` | as the terminal is configured; terminals that share a listener need different ones, unless their addresses differ |
     /// | `language` | `de` |
     /// | `currency` | `CHF` |
-    /// | `confirm` | `true`: questions are answered with yes |
+    /// | `confirm` | `true`: questions that nobody answers are answered with yes |
     /// | `partial` | `true`: it may approve less than was asked for |
     /// | `timed-out` | `not-charged`, `unknown`: what `TimedOut` says of a payment |
     /// | `ask-before` | `false`: no `RepeatLastMessage` before each payment |
     /// | `login` | `false`: no session |
-    /// | `limit`, `answer`, `patience`, `grace`, `linger` | seconds, 1 to 3600 (`grace` and `linger` from 0) |
+    /// | `confirm-within`, `limit`, `answer`, `patience`, `grace`, `linger` | seconds, 1 to 3600 (`grace` and `linger` from 0) |
     ///
     /// The terminal is named by its address; a logical name in the journal is for the caller to set.
     ///
@@ -178,6 +182,7 @@ impl Options {
             Some(other) => return Err(wrong("timed-out", other, "not-charged, unknown")),
         };
         let times = [
+            ("confirm-within", 1, &mut options.confirm_within),
             ("limit", 1, &mut options.limit),
             ("answer", 1, &mut options.answer),
             ("patience", 1, &mut options.patience),

@@ -121,8 +121,8 @@ impl Journal for FaultyJournal {
         Box::pin(self.write(Write::Settle, self.inner.settle(id, decision)))
     }
 
-    fn holder<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
-        self.inner.holder(reference)
+    fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
+        self.inner.holder(terminal, reference)
     }
 
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {

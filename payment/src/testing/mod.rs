@@ -60,10 +60,10 @@ async fn the_outcome_follows_the_approval(journal: &dyn Journal) {
     let entry = journal.find(&with_slip.intent).await.expect("read").expect("there");
     assert_eq!(entry.payment, Some(Payment::Charged(Box::new(with_slip.clone()))));
     assert_eq!(entry.approved, Some(with_slip));
-    assert_eq!(holder(journal, 10).await.as_deref(), Some("approved"));
+    assert_eq!(holder(journal, "counter", 10).await.as_deref(), Some("approved"));
     conclude(journal, &not_charged("approved", Reason::Reversed)).await.expect("the terminal reversed it");
     refused(conclude(journal, &charged("approved", 10)).await, "not charged");
-    assert_eq!(holder(journal, 10).await, None, "what was reversed holds nothing");
+    assert_eq!(holder(journal, "counter", 10).await, None, "what was reversed holds nothing");
 }
 
 async fn a_late_unknown_changes_nothing(journal: &dyn Journal) {
@@ -81,7 +81,7 @@ async fn one_receipt_stands_for_one_intent(journal: &dyn Journal) {
         journal.intend(&intent(id, "counter")).await.expect("a new intent");
     }
     journal.approve(&IntentId("first".into()), &charge("first", 30)).await.expect("approved");
-    assert_eq!(holder(journal, 30).await.as_deref(), Some("first"), "an open approval holds its receipt");
+    assert_eq!(holder(journal, "counter", 30).await.as_deref(), Some("first"), "an open approval holds its receipt");
     let second = IntentId("second".into());
     refused(journal.approve(&second, &charge("second", 30)).await, "`first`");
     refused(conclude(journal, &charged("second", 30)).await, "`first`");
@@ -90,15 +90,20 @@ async fn one_receipt_stands_for_one_intent(journal: &dyn Journal) {
     let entry = journal.find(&second).await.expect("read").expect("there");
     assert_eq!((entry.approved, entry.payment), (None, None), "nothing of it was written");
     conclude(journal, &charged("second", 31)).await.expect("another receipt");
+    // Another terminal with the same id counts by itself.
+    journal.intend(&intent("elsewhere", "terrace")).await.expect("a new intent");
+    conclude(journal, &charged("elsewhere", 30)).await.expect("another terminal's receipt");
+    let there = journal.holder("terrace", &reference(30)).await.expect("read").map(|id| id.0);
+    assert_eq!((there.as_deref(), holder(journal, "counter", 30).await.as_deref()), (Some("elsewhere"), Some("first")));
     // Without a trace number two receipts cannot be told apart, so neither holds anything.
     let nameless = Reference::new("zvt").with("receipt", "0032");
-    assert_eq!(journal.holder(&nameless).await.expect("read"), None);
+    assert_eq!(journal.holder("counter", &nameless).await.expect("read"), None);
     for id in ["nameless-1", "nameless-2"] {
         let mut charge = charge(id, 32);
         charge.reference = Some(nameless.clone());
         conclude(journal, &Payment::Charged(Box::new(charge))).await.expect("concluded");
     }
-    assert_eq!(journal.holder(&nameless).await.expect("read"), None);
+    assert_eq!(journal.holder("counter", &nameless).await.expect("read"), None);
     assert!(open(journal, "counter").await.is_empty());
 }
 
@@ -122,7 +127,7 @@ async fn a_person_settles_what_is_open_and_only_that(journal: &dyn Journal) {
     assert!(matches!(settled.outcome(), Some(Payment::Charged(c)) if c.amount == Amount::eur(100)));
     assert_eq!(journal.find(&one).await.expect("read"), Some(settled));
     assert_eq!(open(journal, "counter").await, ["by-hand-2", "by-hand-3"]);
-    assert_eq!(holder(journal, 40).await.as_deref(), Some("by-hand-1"));
+    assert_eq!(holder(journal, "counter", 40).await.as_deref(), Some("by-hand-1"));
     refused(journal.settle(&one, &no).await.map(drop), "settled by Ada");
     // Recovery never overwrites a person.
     refused(conclude(journal, &not_charged("by-hand-1", Reason::NotFound)).await, "settled by Ada");
@@ -133,7 +138,7 @@ async fn a_person_settles_what_is_open_and_only_that(journal: &dyn Journal) {
     journal.approve(&two, &charge("by-hand-2", 42)).await.expect("approved");
     let settled = journal.settle(&two, &no).await.expect("settled");
     assert!(matches!(settled.outcome(), Some(Payment::NotCharged(n)) if n.reason == Reason::Settled));
-    assert_eq!(holder(journal, 42).await, None, "what is settled as not charged holds nothing");
+    assert_eq!(holder(journal, "counter", 42).await, None, "what is settled as not charged holds nothing");
     journal.settle(&three, &Decision::charged(Amount::eur(50), "Ada", "half of it")).await.expect("settled");
     assert!(open(journal, "counter").await.is_empty());
     let missing = journal.settle(&IntentId("nobody".into()), &no).await.expect_err("no such intent");
@@ -172,10 +177,10 @@ async fn a_part_is_never_taken_for_the_whole(journal: &dyn Journal) {
     refused(conclude(journal, &Payment::Partial(part("part", 98))).await, "charged 0.99 EUR");
     let entry = journal.find(&IntentId("part".into())).await.expect("read").expect("there");
     assert_eq!((entry.is_open(), entry.outcome()), (false, Some(partial)));
-    assert_eq!(holder(journal, 60).await.as_deref(), Some("part"), "it holds its receipt");
+    assert_eq!(holder(journal, "bar", 60).await.as_deref(), Some("part"), "it holds its receipt");
     assert_eq!(journal.last("bar").await.expect("read"), Some(reference(60)), "and is the last charge");
     conclude(journal, &not_charged("part", Reason::Reversed)).await.expect("the terminal reversed it");
-    assert_eq!(holder(journal, 60).await, None);
+    assert_eq!(holder(journal, "bar", 60).await, None);
     journal.intend(&intent("part by hand", "bar")).await.expect("a new intent");
     let decision = Decision::charged(Amount::eur(40), "Ada", "the slip says 0.40");
     let settled = journal.settle(&IntentId("part by hand".into()), &decision).await.expect("settled");
@@ -214,8 +219,8 @@ async fn open(journal: &dyn Journal, terminal: &str) -> Vec<String> {
     journal.open(terminal).await.expect("read").into_iter().map(|intent| intent.id.0).collect()
 }
 
-async fn holder(journal: &dyn Journal, receipt: u16) -> Option<String> {
-    journal.holder(&reference(receipt)).await.expect("read").map(|id| id.0)
+async fn holder(journal: &dyn Journal, terminal: &str, receipt: u16) -> Option<String> {
+    journal.holder(terminal, &reference(receipt)).await.expect("read").map(|id| id.0)
 }
 
 /// The journal says no with [`Kind::Input`], and its words contain `part`.

@@ -174,6 +174,10 @@ fn judge(case: Case<'_>, last: &Last, reading: Reading) -> (Verdict, String) {
         Last::Shown(data) => &data.0,
         Last::Nothing => {
             return match before {
+                // Its storage may have been cleared in the time that was lost.
+                None if intent.restored => {
+                    unsure("the terminal has no transaction stored, and the journal is incomplete".into())
+                }
                 None => not_stored(case, "the terminal has no transaction stored"),
                 Some(before) => unsure(format!(
                     "the terminal had {} before and shows nothing now; its storage was cleared since",

@@ -50,6 +50,12 @@ impl Net {
         (state.broken, state.plan) = (false, Some((state.messages + message, how)));
     }
 
+    /// Cuts every connection now.
+    #[allow(dead_code, reason = "not all tests cut all")]
+    pub(crate) fn cut(&self) {
+        self.cut.send_modify(|n| *n += 1);
+    }
+
     /// Whether the planned message was sent; nothing breaks any more.
     pub(crate) fn mended(&self) -> bool {
         let mut state = self.state.lock().expect("whole");

@@ -169,7 +169,8 @@ async fn a_number_that_is_another_payments_settles_nothing() {
     assert!(is_charged(&pay(&mut terminal, "first").await.expect("an outcome")));
     let first = counter.entry("first").and_then(|e| e.outcome()).and_then(Payment::into_charge).expect("charged");
     let reference = first.reference.expect("named");
-    assert_eq!(counter.journal.holder(&reference).await.expect("reads"), Some(IntentId("first".into())));
+    let holder = counter.journal.holder("counter", &reference).await.expect("reads");
+    assert_eq!(holder, Some(IntentId("first".into())));
     let key = Payment::Charged(Box::new({
         let mut other = tresen_payment::Charge::new(IntentId("second".into()), PRICE);
         other.reference = Some(reference);

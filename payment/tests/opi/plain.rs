@@ -5,7 +5,7 @@ use tresen_hal::{Currency, Driver, Known};
 use tresen_payment::opi::dialect::{ALL, GERMAN};
 use tresen_payment::opi::sim::{Misbehaviour, OnAbort, Profile, When};
 use tresen_payment::opi::{Options, reference};
-use tresen_payment::{Host, Notice, OperationKind, Payment, Progress, Reason, Request, Terminal};
+use tresen_payment::{Answer, Host, Notice, OperationKind, Payment, Progress, Reason, Request, Terminal, Wanted};
 
 use super::counter::{Counter, PRICE, is_charged, pay};
 
@@ -181,4 +181,68 @@ async fn nothing_is_sent_for_what_cannot_be_paid_and_a_terminal_that_is_away_is_
         tresen_payment::opi::open(std::sync::Arc::new(away), None, options, counter.journal.clone(), clock).await;
     assert_eq!(opened.expect_err("nobody is there").kind(), tresen_hal::Kind::Refused);
     assert_eq!(GERMAN.port, 20002);
+}
+
+/// What the terminal asks is put to whoever answers; else its default stands, in time for the terminal.
+#[tokio::test(start_paused = true)]
+async fn a_question_is_answered_by_the_application() {
+    for (answers, confirm, charged) in [
+        (Some(Answer::Yes), false, true),
+        (Some(Answer::No), true, false),
+        // Nobody decides for ten seconds; nobody is there at all.
+        (Some(Answer::Declined), true, true),
+        (None, false, false),
+        (None, true, true),
+    ] {
+        let mut counter = Counter::new(Profile { asks: Some("Unterschrift ok?".into()), ..Profile::default() });
+        counter.options.confirm = confirm;
+        let mut terminal = counter.open().await.expect("logs in");
+        let mut host = Host::none();
+        let (questions, mut asked) = tokio::sync::mpsc::channel(1);
+        if answers.is_some() {
+            host = host.answered_by(questions);
+        }
+        let begun = tokio::time::Instant::now();
+        let cashier = async {
+            let Some(answer) = &answers else { return };
+            let question = asked.recv().await.expect("asked");
+            assert_eq!(question.question.text, "Unterschrift ok?");
+            assert_eq!(
+                (&question.question.wanted, &question.question.default),
+                (&Wanted::Confirmation, &confirm.into())
+            );
+            match answer {
+                Answer::Declined => {
+                    let mut question = question;
+                    question.withdrawn().await;
+                    assert!(begun.elapsed() >= counter.options.confirm_within, "its time was over");
+                }
+                answer => assert!(question.answer(answer.clone())),
+            }
+        };
+        let (paid, ()) = tokio::join!(terminal.pay(Request::new("sale", PRICE), host), cashier);
+        let paid = paid.expect("an outcome");
+        assert_eq!(is_charged(&paid), charged, "{answers:?} {confirm}: {paid:?}");
+        assert_eq!(counter.stored(), usize::from(charged));
+    }
+}
+
+/// The link is cut while a question is open: the question is closed, and the payment is settled by asking.
+#[tokio::test(start_paused = true)]
+async fn an_open_question_ends_with_its_payment() {
+    let counter = Counter::new(Profile { asks: Some("Weiter?".into()), ..Profile::default() });
+    let mut terminal = counter.open().await.expect("logs in");
+    let (questions, mut asked) = tokio::sync::mpsc::channel(1);
+    let host = Host::none().answered_by(questions);
+    let cashier = async {
+        let mut question = asked.recv().await.expect("asked");
+        counter.net.cut();
+        question.withdrawn().await;
+        assert!(!question.answer(Answer::Yes), "nobody waits for it");
+    };
+    let (paid, ()) = tokio::join!(terminal.pay(Request::new("sale", PRICE), host), cashier);
+    assert!(matches!(paid, Ok(Payment::Unknown(_))), "{paid:?}");
+    let settled = terminal.recover().await.expect("asks");
+    assert!(matches!(settled[0].payment, Payment::NotCharged(_)), "{:?}", settled[0]);
+    assert_eq!(counter.stored(), 0);
 }

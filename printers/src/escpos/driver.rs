@@ -204,6 +204,13 @@ impl crate::printer::Printer for Printer {
         })
     }
 
+    fn recheck(&mut self) -> BoxFuture<'_, Result<Status>> {
+        Box::pin(async move {
+            self.call(Call::Recheck).await.map_err(|e| self.here(e))?;
+            Ok(self.session.status())
+        })
+    }
+
     fn identity(&mut self) -> BoxFuture<'_, Result<Identity>> {
         Box::pin(async move {
             self.call(Call::Identity).await.map_err(|e| self.here(e))?;

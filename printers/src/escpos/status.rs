@@ -173,6 +173,11 @@ impl Fault {
     }
 }
 
+/// Whether the answer to `DLE EOT` 1 says that the printer does not print: bit 3 is offline, bit 5 waiting for recovery.
+pub(super) fn is_stopped(first: u8) -> bool {
+    first & 0x28 != 0
+}
+
 impl Condition {
     /// What an Automatic Status Back says: all of it at once.
     pub fn from_automatic(bytes: [u8; 4]) -> Self {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tresen_hal::{Effect, Kind};
+use tresen_hal::{Effect, Kind, Known};
 use tresen_printers::document::Receipt;
 use tresen_printers::escpos::sim::Simulator;
-use tresen_printers::{Job, Outcome, Printer, Proof};
+use tresen_printers::escpos::{self, Options};
+use tresen_printers::{Content, Job, Outcome, Paper, Printer, Profile, Proof};
 
 use crate::common::{epson, faults, job, open, serve, text};
 
@@ -93,4 +94,62 @@ async fn reset_discards_and_checks() {
     assert!(!text(&device).contains("left over"));
     device.with(Simulator::remove_paper);
     assert_eq!(printer.reset().await.expect_err("no paper").kind(), Kind::Operator);
+}
+
+/// One that is asked for a whole service while it has no paper: the requests stay in its buffer.
+#[tokio::test(start_paused = true)]
+async fn a_stopped_printer_is_asked_one_thing_only() {
+    for few_statuses in [false, true] {
+        let (device, link) = serve(epson().with_faults(faults(|f| {
+            (f.few_statuses, f.no_automatic_status) = (few_statuses, true);
+        })));
+        let mut printer = open(link).await;
+        device.with(Simulator::remove_paper);
+        assert_eq!(printer.recheck().await.expect("answers").paper, Paper::Out, "all statuses, as it was not stopped");
+        let before = device.with(|d| d.raw().len());
+        for _ in 0..10 {
+            assert_eq!(printer.recheck().await.expect("answers").paper, Paper::Out);
+        }
+        // Epson, DLE EOT n = 1: bit 3 is set while the printer is offline.
+        device.with(|d| assert_eq!(d.raw()[before..], *b"\x10\x04\x01".repeat(10)));
+        device.with(Simulator::load_paper);
+        assert_eq!(printer.recheck().await.expect("answers").paper, Paper::Ok, "asked for the rest");
+        // A printer that falls silent is noticed here, too.
+        device.with(Simulator::remove_paper);
+        printer.status().await.expect("answers");
+        device.with(|d| d.faults.mute = true);
+        assert_eq!(printer.recheck().await.expect_err("silent").kind(), Kind::Timeout);
+    }
+}
+
+/// Epson: GS V 66 0 feeds to the cutter and cuts; without one, ESC d 4 feeds four lines.
+#[tokio::test(start_paused = true)]
+async fn a_job_on_a_fresh_sheet_begins_with_a_cut_or_a_feed() {
+    for (cutter, command) in [(Known::Yes, &b"\x1dV\x42\x00"[..]), (Known::No, b"\x1bd\x04")] {
+        let mut profile = Profile::epson_tm_m30();
+        profile.cutter = cutter;
+        let (device, link) = serve(Simulator::new(profile.clone()));
+        let options = Options { profile: Some(profile), ..Options::default() };
+        let mut printer = escpos::open(link, options).await.expect("opens");
+        let before_the_total = |from: usize| {
+            let sent = device.with(|d| d.raw()[from..].to_vec());
+            let total = sent.windows(5).position(|w| w == b"Total").expect("sent");
+            sent[..total].windows(command.len()).filter(|w| *w == command).count()
+        };
+        let contents = [Content::from(Receipt::new().text("Total")), Content::escpos(*b"Total\n")];
+        for (n, content) in contents.into_iter().enumerate() {
+            let job = Job::new(n.to_string(), content);
+            for (job, cuts) in [(job.clone(), 0), (job.as_copy().on_fresh_sheet(), 1)] {
+                let from = device.with(|d| d.raw().len());
+                let outcome = printer.print(&job).await;
+                assert!(matches!(outcome, Outcome::Printed(_)), "{outcome:?}");
+                assert_eq!(before_the_total(from), cuts, "{job:?}, cutter: {cutter:?}");
+            }
+        }
+        if cutter.is_yes() {
+            let sheets = device.with(|d| d.sheets().iter().map(|sheet| sheet.text().to_owned()).collect::<Vec<_>>());
+            assert_eq!(sheets.len(), 2);
+            assert!(!sheets[0].contains("COPY") && sheets[1].contains("COPY"), "the mark is below the cut: {sheets:?}");
+        }
+    }
 }

@@ -72,7 +72,10 @@ impl Device<Cameras> {
     /// as long as those of a [`Scanner`](super::Scanner).
     ///
     /// Cancel-safe: dropping the future loses no code.
-    pub async fn next(&self) -> Scan {
+    ///
+    /// # Errors
+    /// As [`Scanner::next`](super::Scanner::next): the codes go to somebody else.
+    pub async fn next(&self) -> Result<Scan> {
         self.shared.scans.next(&self.gate()).await
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tresen_hal::{BoxFuture, Driver, Error, Kind, Result};
 use tresen_payment::{Decision, Entry, IntentId, Journal, Notice, Payment, Settled};
 
+use super::running::in_doubt;
 use super::{Open, SharedTerminal, Terminals};
 use crate::event::EventKind;
 use crate::manager::device::Device;
-use crate::manager::owner::{Hooks, LossReason};
+use crate::manager::owner::{Hooks, LossReason, Tended};
 use crate::manager::state::DeviceCapabilities;
 use crate::manager::{After, AnyTerminal, Terms, lock};
 
@@ -30,6 +31,21 @@ impl Device<Terminals> {
         })?;
         self.shared.settled(&settled);
         Ok(settled)
+    }
+
+    /// Whether recovery looks after this payment.
+    pub(crate) fn knows_open(&self, intent: &IntentId) -> bool {
+        lock(&self.shared.state).unsettled.iter().any(|(of, _)| of.as_ref().is_none_or(|of| of == intent))
+    }
+
+    /// Has the terminal asked about its open payments on a new connection, once it is idle, and again until they are
+    /// decided.
+    pub(crate) async fn ask_again(&self) {
+        let terms = Terms::normal("a recovery", Self::TRANSACTION);
+        let reopened = self.owned.call(terms, |_| Box::pin(std::future::ready(((), After::Reopen(in_doubt())))));
+        if reopened.await.is_err() {
+            tracing::debug!(terminal = self.owned.name(), "it is asked about open payments when it is connected again");
+        }
     }
 
     /// Settles an open payment by hand; the journal records who decided what, and why. This needs no terminal, and is
@@ -145,11 +161,11 @@ impl Hooks<AnyTerminal> for SharedTerminal {
     fn connected(&self, _driver: &mut AnyTerminal, address: &str) {
         self.common.reporter.connected(address);
     }
-    fn tend<'a>(&'a self, driver: &'a mut AnyTerminal) -> BoxFuture<'a, (Option<Duration>, After)> {
+    fn tend<'a>(&'a self, driver: &'a mut AnyTerminal) -> BoxFuture<'a, Tended> {
         Box::pin(async move {
             match self.recover(driver).await {
-                Ok(again) => (again, After::Keep),
-                Err(error) => (None, After::Reopen(error)),
+                Ok(again) => Tended { again, failed: again.is_some(), after: After::Keep },
+                Err(error) => Tended { again: None, failed: true, after: After::Reopen(error) },
             }
         })
     }

@@ -157,7 +157,7 @@ impl Device<Terminals> {
 }
 
 /// Why the link is reopened after a transaction with an unknown outcome.
-fn in_doubt() -> Error {
+pub(super) fn in_doubt() -> Error {
     Error::new(
         Kind::Closed,
         "the end of a transaction was not received; the terminal is asked again on a new connection",
@@ -172,7 +172,10 @@ fn words(kind: OperationKind) -> &'static str {
         OperationKind::Refund => "a refund",
         OperationKind::Reversal => "a reversal",
         OperationKind::Reprint => "a receipt request",
+        OperationKind::Totals => "a request for totals",
         OperationKind::EndOfDay => "an end of day",
+        OperationKind::Diagnosis => "a diagnosis",
+        OperationKind::Initialisation => "an initialisation",
         _ => "an operation",
     }
 }

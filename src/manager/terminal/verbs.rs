@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
-use tresen_payment::{EndOfDay, IntentId, Operation, Payment, Reference, Request, TerminalStatus};
+use tresen_payment::{EndOfDay, IntentId, Operation, Payment, Reference, Request, TerminalStatus, Totals};
 
 use super::Terminals;
 use crate::manager::device::Device;
@@ -117,6 +117,32 @@ impl Device<Terminals> {
     /// It cannot be reached or refuses.
     pub async fn end_of_day(&self) -> Result<EndOfDay> {
         self.operate(Operation::EndOfDay).await?.day()
+    }
+
+    /// The terminal's turnover since the last end of day.
+    ///
+    /// # Errors
+    /// It cannot be reached, cannot tell, or does not answer within [`Terminal::ANSWER`].
+    pub async fn totals(&self) -> Result<Totals> {
+        self.enquire(Operation::Totals, Self::ANSWER).await?.totals()
+    }
+
+    /// Has the terminal call its network operator, and returns what it printed about it. Takes as long as the terminal
+    /// does, at most [`Terminal::TRANSACTION`].
+    ///
+    /// # Errors
+    /// It cannot be reached or refuses.
+    pub async fn diagnose(&self) -> Result<Vec<String>> {
+        self.operate(Operation::Diagnosis).await?.done()
+    }
+
+    /// Has the terminal initialised at its host, and returns what it printed about it. Takes as long as the terminal
+    /// does, at most [`Terminal::TRANSACTION`].
+    ///
+    /// # Errors
+    /// It cannot be reached or refuses.
+    pub async fn initialise(&self) -> Result<Vec<String>> {
+        self.operate(Operation::Initialise).await?.done()
     }
 
     /// Repeats the last receipt.

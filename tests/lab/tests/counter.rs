@@ -327,14 +327,14 @@ impl Counter {
                         port.expect("our end").write_all(format!("{line}\r").as_bytes()).expect("taken");
                     }
                 }
-                let scan = within(&format!("the scan by {part:?}"), self.scanner(part).next()).await;
+                let scan = within(&format!("the scan by {part:?}"), self.scanner(part).next()).await.expect("ours");
                 assert_eq!(scan.text, line);
             }
             Part::Camera => {
                 self.feed = None;
                 self.feed = Some(Loopback::load().feed(b"YUYV", picture::yuyv(&line)));
                 let camera = self.till.camera("desk").expect("named");
-                within("the code", async { while camera.next().await.text != line {} }).await;
+                within("the code", async { while camera.next().await.expect("ours").text != line {} }).await;
             }
         }
     }

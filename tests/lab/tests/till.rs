@@ -98,7 +98,7 @@ async fn prints_with_proof_and_scans_over_the_kernels_buses() {
             assert_eq!(p.unsupported(), []);
         });
         counter.scan("4006381333931");
-        let scan = within("the scan", scanner.next()).await;
+        let scan = within("the scan", scanner.next()).await.expect("ours");
         assert_eq!((&*scan.text, &*scan.device), ("4006381333931", "hand"));
     }
 }
@@ -115,7 +115,7 @@ async fn devices_are_pulled_and_put_back_while_it_works() {
         away(printer.phase()).await;
         // The scanner does not mind.
         counter.scan("96385074");
-        assert_eq!(within("the scan", scanner.next()).await.text, "96385074");
+        assert_eq!(within("the scan", scanner.next()).await.expect("ours").text, "96385074");
         // A job for a printer that is away waits and comes out once it is back.
         let job = {
             let (printer, line) = (printer.clone(), format!("round {round}"));

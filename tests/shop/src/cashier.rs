@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tresen::printers::DrawerPin;
-use tresen::sale::{Checkout, Line, Sale, Sold, TenderState, Vat};
+use tresen::sale::{Line, Sale, TenderState, Vat};
 use tresen::scanners::Symbology;
-use tresen::{Amount, Origin, Payment, Print, Receipt, SaleState};
+use tresen::{Amount, Origin, Payment, Receipt, SaleState};
 
+use crate::checkout::{
+    AT_ONCE, PAYMENT, PRINT, SECONDS_61, close, note_line, note_print, note_tender, note_voided, offered, pay_cash,
+    pay_out,
+};
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
 use crate::invariants::server::ACCOUNTS;
 use crate::invariants::{foot, head};
 use crate::notebook::SaleNote;
-use crate::world::TERMINALS;
+use crate::offers::{self, Want};
 
 /// One cashier. Two at one till have two customers at the same time.
 pub struct Cashier {
@@ -34,7 +38,7 @@ impl Cashier {
 
     /// What there is to do besides customers who wait.
     async fn step(&mut self, counter: &Counter) {
-        match self.dice.below(6) {
+        match self.dice.below(7) {
             0 => {
                 let parked = counter.world.notebook().parked.pop_front();
                 match parked {
@@ -44,6 +48,7 @@ impl Cashier {
             }
             1 | 2 => self.print(counter).await,
             3 => self.give_back_articles(counter).await,
+            4 => self.reprint_receipt(counter).await,
             _ => self.look(counter).await,
         }
     }
@@ -96,7 +101,7 @@ impl Cashier {
         counter.world.notebook().scans.insert(code.clone(), false);
         place.with(|device| device.scan(&code, Symbology::Code128));
         let scanner = counter.till.scanner(self.scanner).ok()?;
-        let scan = tokio::time::timeout(Duration::from_secs(4), scanner.next()).await.ok();
+        let scan = tokio::time::timeout(Duration::from_secs(4), scanner.next()).await.ok().and_then(Result::ok);
         counter.world.alive().await;
         let scan = scan?;
         let text = scan.text;
@@ -117,6 +122,7 @@ impl Cashier {
                 self.mine = Some(id.to_owned());
                 self.finish(counter, sale).await;
             }
+            Ok(None) if counter.world.notebook().lost.contains(id) => self.mine = None,
             Ok(None) => counter.world.violated(format!("sale {id} was begun and is not found again")),
             Err(_) => self.park(counter),
         }
@@ -209,46 +215,49 @@ impl Cashier {
     }
 
     async fn pay_by_card(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
-        let at = TERMINALS[self.dice.index(TERMINALS.len())];
+        let at = counter.world.terminals[self.dice.index(counter.world.terminals.len())].name();
         let Ok(terminal) = counter.till.terminal(at) else { return };
         let what = format!("takes {amount} by card at the {at}");
+        let want = if amount.minor() < 0 { Want::Refund } else { Want::Payment };
+        let offer = offers::of_terminal(counter, at, want);
         let (stop, abort) = watch::channel(false);
-        match self.dice.below(10) {
-            // The customer, or the cashier, leaves.
-            0 | 1 => {
-                let patience = self.dice.millis(0, 12_000);
-                let call = sale.pay_card_part(&terminal, amount, abort);
-                counter.call_briefly(&self.name, what, patience, call).await;
-            }
-            2 => {
-                let after = self.dice.millis(0, 15_000);
-                tokio::spawn(async move {
-                    tokio::time::sleep(after).await;
-                    stop.send(true).ok();
-                });
-                let what = format!("{what}, aborting after {after:?}");
-                self.heard(
-                    counter,
-                    counter.call(&self.name, what, PAYMENT, sale.pay_card_part(&terminal, amount, abort)).await,
-                );
-            }
-            _ => self.heard(
-                counter,
-                counter.call(&self.name, what, PAYMENT, sale.pay_card_part(&terminal, amount, abort)).await,
-            ),
+        let choice = self.dice.below(10);
+        // The customer, or the cashier, leaves.
+        if choice < 2 {
+            let patience = self.dice.millis(0, 12_000);
+            let call = sale.pay_card_part(&terminal, amount, abort);
+            counter.call_briefly(&self.name, what, patience, call).await;
+            return;
         }
-        drop(terminal);
+        let mut what = what;
+        if choice == 2 {
+            let after = self.dice.millis(0, 15_000);
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                stop.send(true).ok();
+            });
+            what = format!("{what}, aborting after {after:?}");
+        }
+        let ended = counter.call(&self.name, what, PAYMENT, sale.pay_card_part(&terminal, amount, abort)).await;
+        self.heard(counter, sale, &ended);
+        offer.came_to(counter, &ended).await;
     }
 
-    fn heard(&self, counter: &Counter, ended: tresen::Result<Payment>) {
-        let word = match &ended {
+    fn heard(&self, counter: &Counter, sale: &Sale, ended: &tresen::Result<Payment>) {
+        let word = match ended {
             Ok(Payment::Charged(_)) => "charged",
             Ok(Payment::Partial(_)) => "charged in part",
             Ok(Payment::NotCharged(_)) => "not charged",
             Ok(_) => "unknown",
             Err(_) => "refused",
         };
-        counter.world.notebook().count(word);
+        let mut notebook = counter.world.notebook();
+        notebook.count(word);
+        if matches!(ended, Ok(Payment::Unknown(_)))
+            && let Some(tender) = sale.tenders().last()
+        {
+            notebook.doubts.insert(tender.key.clone(), counter.world.story.time());
+        }
     }
 
     async fn pay_by_voucher(&mut self, counter: &Counter, sale: &mut Sale, amount: Amount) {
@@ -281,11 +290,11 @@ impl Cashier {
             let tresen::sale::TenderKind::Card { terminal } = &tender.kind else { return };
             let Ok(terminal) = counter.till.terminal(terminal) else { return };
             let (_keep, abort) = watch::channel(false);
+            let offer = offers::of_terminal(counter, terminal.name(), Want::Reversal);
             let call = sale.reverse_card(&terminal, attempt, abort);
-            self.heard(
-                counter,
-                counter.call(&self.name, format_args!("reverses attempt {attempt}"), PAYMENT, call).await,
-            );
+            let ended = counter.call(&self.name, format_args!("reverses attempt {attempt}"), PAYMENT, call).await;
+            self.heard(counter, sale, &ended);
+            offer.came_to(counter, &ended).await;
         } else {
             offered(counter, sale.id());
             let call = sale.give_back(attempt);
@@ -324,9 +333,32 @@ impl Cashier {
             return;
         }
         let what = format!("prints {id} at {route}");
+        let offer = offers::of_route(counter, route);
         if let Ok(print) = counter.call(&self.name, what, PRINT, printer.print_as(&id, &receipt)).await {
             counter.world.notebook().job(&id, true);
             note_print(counter, &id, &print);
+            offer.printed(counter, &print).await;
+        }
+    }
+
+    /// A customer wants the receipt of a closed sale once more.
+    async fn reprint_receipt(&mut self, counter: &Counter) {
+        let closed: Vec<String> = {
+            let notebook = counter.world.notebook();
+            notebook.sales().iter().filter(|note| note.number.is_some()).map(|note| note.id.clone()).collect()
+        };
+        if closed.is_empty() {
+            return;
+        }
+        let id = &closed[self.dice.index(closed.len())];
+        let Ok(Some(sale)) = counter.till.sale(id).await else { return };
+        let Ok(checkout) = counter.till.checkout("receipt") else { return };
+        *counter.world.notebook().copies.entry(format!("receipt-{id}")).or_default() += 1;
+        let what = format!("prints a copy of the receipt of {id}");
+        if let Ok(job) = counter.call(&self.name, what, AT_ONCE, checkout.reprint(&sale)).await {
+            let mut notebook = counter.world.notebook();
+            notebook.count("receipts copied");
+            notebook.job(job.id(), true);
         }
     }
 
@@ -346,7 +378,9 @@ impl Cashier {
                 if let Ok(printer) = counter.till.printer("front") {
                     counter.world.notebook().drawers += 1;
                     let kick = printer.kick_drawer(DrawerPin::default());
-                    counter.call(&self.name, "opens the drawer", SECONDS_61, kick).await.ok();
+                    if counter.call(&self.name, "opens the drawer", SECONDS_61, kick).await.is_ok() {
+                        counter.world.notebook().opened += 1;
+                    }
                 }
             }
             _ => {
@@ -379,113 +413,3 @@ impl Actor for Cashier {
         })
     }
 }
-
-/// Signs, closes and prints a sale, and notes what the till said.
-pub async fn close(counter: &Counter, who: &str, sale: &mut Sale) {
-    if sale.ticket().lines().is_empty() {
-        if counter.call(who, "gives the empty sale up", AT_ONCE, sale.void("nothing was sold")).await.is_ok() {
-            note_voided(counter, sale.id());
-        }
-        return;
-    }
-    let Some(checkout) = checkout(counter) else { return };
-    let sold = counter.call(who, format!("closes {}", sale.id()), PRINT, checkout.close(sale)).await;
-    if let Ok(sold) = sold {
-        note_sold(counter, sale, &sold);
-    }
-}
-
-/// What a till does once after it has started: it goes on with the sales that were being paid.
-pub async fn resume(counter: &Counter) {
-    let Some(checkout) = checkout(counter) else { return };
-    let sales = counter.world.notebook().sales().len() as u32 + 1;
-    let resumed = counter.call("THE TILL", "resumes", PRINT * sales, checkout.resume()).await;
-    for (sale, sold) in resumed.into_iter().flatten() {
-        if let Ok(sold) = sold {
-            note_sold(counter, &sale, &sold);
-        }
-    }
-}
-
-fn checkout(counter: &Counter) -> Option<Checkout> {
-    counter.till.checkout("receipt").ok()
-}
-
-/// How the receipts of this shop look.
-pub fn receipt(sale: &Sale) -> Receipt {
-    let total = sale.ticket().total().to_string();
-    Receipt::new().text(head(sale.id())).row("Total", total).text(foot(sale.id())).cut()
-}
-
-fn note_voided(counter: &Counter, sale: &str) {
-    if let Some(note) = counter.world.notebook().sale(sale) {
-        note.voided = true;
-    }
-}
-
-fn note_sold(counter: &Counter, sale: &Sale, sold: &Sold) {
-    let Sold::Closed { print, .. } = sold else { return };
-    note_print(counter, &format!("receipt-{}", sale.id()), print);
-    if let Some(note) = counter.world.notebook().sale(sale.id()) {
-        note.number = sale.ticket().number();
-    }
-}
-
-/// Takes cash, and notes what the till said.
-pub async fn pay_cash(counter: &Counter, who: &str, sale: &mut Sale, given: Amount) {
-    offered(counter, sale.id());
-    if counter.call(who, format_args!("takes {given} in cash"), AT_ONCE, sale.pay_cash(given)).await.is_ok() {
-        note_tender(counter, sale);
-    }
-}
-
-/// Pays out what is open, in cash, and notes what the till said.
-pub async fn pay_out(counter: &Counter, who: &str, sale: &mut Sale) {
-    offered(counter, sale.id());
-    if counter.call(who, "pays out", AT_ONCE, sale.pay_out()).await.is_ok() {
-        note_tender(counter, sale);
-    }
-}
-
-/// Notes what the till said about a print job.
-pub fn note_print(counter: &Counter, id: &str, print: &Print) {
-    let mut notebook = counter.world.notebook();
-    match print {
-        Print::Printed { .. } => {
-            notebook.count("printed");
-            notebook.printed(id);
-        }
-        Print::Unknown { .. } => notebook.count("parked"),
-        _ => notebook.count("printing or waiting"),
-    }
-}
-
-/// Notes a line of a sale, and whether the till said that it is there.
-pub fn note_line(counter: &Counter, sale: &str, name: &str, sure: bool) {
-    if let Some(note) = counter.world.notebook().sale(sale) {
-        note.lines.insert(name.to_owned(), sure);
-    }
-}
-
-/// Notes that money was handed over, whatever is answered.
-pub fn offered(counter: &Counter, sale: &str) {
-    if let Some(note) = counter.world.notebook().sale(sale) {
-        note.offered += 1;
-    }
-}
-
-fn note_tender(counter: &Counter, sale: &Sale) {
-    let Some(last) = sale.tenders().last() else { return };
-    if let Some(note) = counter.world.notebook().sale(sale.id()) {
-        note.taken.insert(last.key.clone(), last.taken.minor());
-    }
-}
-
-/// Calls that only touch the database.
-pub const AT_ONCE: Duration = Duration::from_secs(1);
-/// [`tresen::Terminal`]: 5 s for the first opening, 900 s for the transaction, 60 s for its settlement.
-pub const PAYMENT: Duration = Duration::from_secs(966);
-/// [`tresen::Printer`]: its patience.
-pub const PRINT: Duration = Duration::from_secs(61);
-/// A question to a device.
-pub const SECONDS_61: Duration = Duration::from_secs(61);

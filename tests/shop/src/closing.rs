@@ -5,16 +5,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tresen::sale::{Line, Vat};
 use tresen::sync::SyncState;
-use tresen::{Amount, JobState, Payment, Receipt, SaleState};
+use tresen::{Amount, JobState, Payment, Print, Receipt, SaleState};
 
-use crate::cashier::{AT_ONCE, PAYMENT, PRINT, close, note_print, pay_cash, pay_out};
+use crate::checkout::{AT_ONCE, PAYMENT, PRINT, close, note_print, pay_cash, pay_out};
 use crate::counter::Counter;
 use crate::invariants::{self, foot, head};
 use crate::manager::{OLD, reload, reprint, settle};
 use crate::notebook::SaleNote;
-use crate::till::Setup;
+use crate::offers::{self, Want};
+use crate::setup::{Setup, lane, routes};
 use crate::weather::clear_up;
-use crate::world::TERMINALS;
 
 /// Brings the shop to rest and checks the books; closes the till.
 pub async fn close_the_shop(counter: &Counter) {
@@ -88,7 +88,7 @@ async fn finish_sales(counter: &Counter) {
 
 /// After all that happened, a customer can pay at each terminal and gets paper on each route.
 async fn serve_new_customers(counter: &Counter) {
-    for terminal in TERMINALS {
+    for terminal in counter.world.terminals.iter().map(|place| place.name()) {
         let Ok(mut sale) = counter.call(WHO, "opens a sale", AT_ONCE, counter.till.open_sale()).await else {
             return counter.world.violated("a new customer cannot be served: no sale opens".into());
         };
@@ -101,6 +101,7 @@ async fn serve_new_customers(counter: &Counter) {
             return counter.world.violated(format!("the terminal at the {terminal} is gone"));
         };
         let (_keep, abort) = watch::channel(false);
+        offers::asked(counter, terminal, Want::Payment);
         let what = format!("takes the new customer's card at the {terminal}");
         let paid = counter.call(WHO, what, PAYMENT, sale.pay_card(&at, abort)).await;
         if !matches!(paid, Ok(Payment::Charged(_))) {
@@ -108,17 +109,36 @@ async fn serve_new_customers(counter: &Counter) {
         }
         close(counter, WHO, &mut sale).await;
     }
-    for route in ["receipt", "bons", "front", "back", "kitchen", "belt"] {
-        let (id, receipt) = (format!("last-{route}"), Receipt::new());
-        let receipt = receipt.text(head(&id)).text(foot(&id)).cut();
-        let Ok(printer) = counter.till.printer(route) else {
-            return counter.world.violated(format!("the route {route} is gone"));
-        };
-        counter.world.notebook().job(&id, false);
-        let print = counter.call(WHO, format_args!("prints {id}"), PRINT, printer.print_as(&id, &receipt)).await;
-        match &print {
-            Ok(print) if print.is_done() => note_print(counter, &id, print),
-            other => return counter.world.violated(format!("a new customer gets no paper at {route}: {other:?}")),
+    let mut routes: Vec<_> = routes(Setup::Whole).into_iter().map(|route| (route.name.to_owned(), None)).collect();
+    routes.extend(counter.world.printers.iter().map(|place| (place.name().to_owned(), None)));
+    for radio in &counter.world.radios {
+        if counter.world.own_printer(radio.name()).is_some() {
+            routes.push(("receipt".into(), Some(radio.name())));
+        }
+    }
+    for (route, station) in routes {
+        print_at(counter, &route, station).await;
+    }
+}
+
+/// Everything works: paper comes out at the first printer of its route, also where others stood in for it before.
+async fn print_at(counter: &Counter, route: &str, station: Option<&str>) {
+    let id = format!("last-{route}{}", station.unwrap_or_default().replace(' ', "-"));
+    let receipt = Receipt::new().text(head(&id)).text(foot(&id)).cut();
+    let till = station.map_or_else(|| counter.till.clone(), |station| counter.till.on_behalf_of(station));
+    let Ok(printer) = till.printer(route) else {
+        return counter.world.violated(format!("the route {route} is gone"));
+    };
+    counter.world.notebook().job(&id, false);
+    let print = counter.call(WHO, format_args!("prints {id}"), PRINT, printer.print_as(&id, &receipt)).await;
+    let first = lane(&counter.world, Setup::Whole, route, station).into_iter().next();
+    match &print {
+        Ok(Print::Printed { on, .. } | Print::Accepted { on }) if Some(on) == first.as_ref() => {
+            note_print(counter, &id, print.as_ref().expect("it is printed"));
+        }
+        other => {
+            let what = format!("paper of {route} for {station:?} comes out at {other:?}, not at {first:?}");
+            counter.world.violated(what);
         }
     }
 }

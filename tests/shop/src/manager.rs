@@ -7,11 +7,12 @@ use tresen::payment::zvt::{self, sim};
 use tresen::payment::{Decision, Intent, journal};
 use tresen::{Amount, Class, DeviceId, JobState};
 
-use crate::cashier::{AT_ONCE, PRINT, SECONDS_61, note_print};
+use crate::checkout::{AT_ONCE, PRINT, SECONDS_61, note_print};
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
+use crate::disaster::back_up;
 use crate::invariants;
-use crate::till::{Setup, configure};
+use crate::setup::{Setup, configure};
 
 /// The manager.
 pub struct Manager {
@@ -25,21 +26,22 @@ impl Manager {
     }
 
     async fn step(&mut self, counter: &Counter) {
-        match self.dice.below(12) {
+        match self.dice.below(14) {
             0..=3 => reprint(counter).await,
             4..=6 => settle(counter).await,
             7 => {
-                let setup = [Setup::Whole, Setup::NoKitchen, Setup::Swapped, Setup::NoBar][self.dice.index(4)];
+                let setup = [Setup::Whole, Setup::NoStove, Setup::Swapped, Setup::NoBar][self.dice.index(4)];
                 reload(counter, setup).await;
             }
             8 => {
                 let id = [
-                    DeviceId::new(Class::Printer, "kitchen"),
+                    DeviceId::new(Class::Printer, "stove"),
                     DeviceId::new(Class::Printer, "front"),
                     DeviceId::new(Class::Terminal, "bar"),
                     DeviceId::new(Class::Scanner, "belt"),
                 ][self.dice.index(4)]
                 .clone();
+                counter.world.notebook().detached.insert(id.name.clone());
                 let call = counter.till.detach(&id, CHANGE);
                 counter.call(WHO, format_args!("detaches {id}"), CHANGED, call).await.ok();
             }
@@ -56,6 +58,7 @@ impl Manager {
                     counter.call(WHO, "asks for a recovery", Duration::from_secs(906), terminal.recover()).await.ok();
                 }
             }
+            11 | 12 => back_up(counter, WHO).await,
             _ => {
                 if let Ok(terminal) = counter.till.terminal("counter") {
                     counter.call(WHO, "wants the receipt again", SECONDS_61, terminal.repeat_receipt()).await.ok();

@@ -1,7 +1,11 @@
 //! What people at the counter know: what they did, and what the till told them. The invariants hold the till to it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::disaster::Line;
+use crate::setup::Setup;
 
 /// The notes of all people.
 #[derive(Debug, Default)]
@@ -21,8 +25,12 @@ pub struct Notebook {
     pub copies: BTreeMap<String, u32>,
     /// What people typed in at a terminal: its place, and the receipt.
     pub by_hand: BTreeSet<(usize, u16)>,
-    /// How often somebody had a drawer opened besides at a checkout.
+    /// How often somebody wanted a drawer opened besides at a checkout.
     pub drawers: u64,
+    /// How often the till said that it did.
+    pub opened: u64,
+    /// Drawer pulses of sales that a lost disk has taken with it.
+    pub earlier_kicks: u64,
     /// Sales that were left open for anybody to go on with: parked, or their handheld was dropped.
     pub parked: VecDeque<String>,
     /// Codes that were held in front of a scanner, and whether anybody has got the scan.
@@ -33,6 +41,39 @@ pub struct Notebook {
     pub queues: BTreeMap<String, Vec<(String, Duration)>>,
     /// How long handhelds waited for a terminal, by handheld.
     pub waits: BTreeMap<String, Vec<Duration>>,
+    /// Configurations that were in force at some time.
+    pub setups: BTreeSet<Setup>,
+    /// Devices that were detached at some time.
+    pub detached: BTreeSet<String>,
+    /// The group of each article that has one; names are unique.
+    pub groups: BTreeMap<String, &'static str>,
+    /// Sales that were closed at a checkout that opens a drawer.
+    pub drawer_sales: BTreeSet<String>,
+    /// Payments of which people heard that they are in doubt, and when.
+    pub doubts: BTreeMap<String, Duration>,
+    /// Those of which the till has told a person in this life.
+    pub told: BTreeSet<String>,
+    /// How often people asked each terminal for payments, reversals and refunds.
+    pub asked: BTreeMap<String, [u64; 3]>,
+    /// How many events of each source were heard.
+    pub heard: BTreeMap<String, u64>,
+    /// Backups, oldest first.
+    pub backups: Vec<PathBuf>,
+    /// Sales that were lost with the disk.
+    pub lost: BTreeSet<String>,
+    /// Lines of the journal that were lost with the disk, and of these the keys of those that the server had acknowledged.
+    pub lost_lines: BTreeSet<Line>,
+    /// See above: epoch and sequence number.
+    pub acknowledged: BTreeSet<(i64, i64)>,
+    /// Where numbers of sales go on after a gap: the number before, and the one that counts as the one before.
+    pub number_after: BTreeMap<i64, i64>,
+    /// A backup was put back, and nothing was compared since: what the terminals have stored that nobody claims is lost,
+    /// and pulses of drawers are as well.
+    pub forgotten: bool,
+    /// See above.
+    pub forgotten_kicks: bool,
+    /// Receipts of terminals whose payments were lost, or that were taken back by a reversal that was lost.
+    pub orphans: BTreeSet<(usize, u16)>,
     /// What happened how often, for the summary.
     pub counts: BTreeMap<&'static str, u64>,
 }
@@ -48,6 +89,10 @@ pub struct SaleNote {
     pub lines: BTreeMap<String, bool>,
     /// Lines of which the till said that they were taken out.
     pub removed: BTreeSet<String>,
+    /// Lines of which the till said that they were ordered.
+    pub ordered: BTreeSet<String>,
+    /// Lines of which it said so, and that were taken out before it ordered again.
+    pub cancelled: BTreeSet<String>,
     /// Cash and vouchers by the tender's key, in minor units, of which the till said that it took them.
     pub taken: BTreeMap<String, i64>,
     /// Cash and vouchers that were handed over, whatever was answered.
@@ -108,6 +153,24 @@ impl Notebook {
         let at = *self.places.get(id)?;
         self.touched_sales.insert(id.to_owned());
         self.sales.get_mut(at)
+    }
+
+    /// From now on these sales and these print jobs with their state are what there is.
+    pub fn know(&mut self, sales: Vec<SaleNote>, jobs: &[(String, String)]) {
+        let before = std::mem::take(&mut self.sales);
+        self.places.clear();
+        self.touched_sales.clear();
+        sales.into_iter().for_each(|note| self.begun(note));
+        self.lost.extend(before.into_iter().map(|note| note.id).filter(|id| !self.places.contains_key(id)));
+        let is_there = |id: &String| jobs.iter().any(|(there, _)| there == id);
+        self.jobs.retain(|id, _| is_there(id));
+        self.copies.retain(|id, _| is_there(id));
+        self.touched_jobs.retain(is_there);
+        self.printed.retain(|id| jobs.iter().any(|(there, state)| there == id && state == "printed"));
+        self.parked.retain(|id| self.places.contains_key(id));
+        self.doubts.clear();
+        (self.opened, self.drawers) = (0, 0);
+        (self.forgotten, self.forgotten_kicks) = (true, true);
     }
 
     /// A print job that is handed in, or of which the till says that it has it.

@@ -96,6 +96,17 @@ impl<D: Device + 'static> Place<D> {
         });
     }
 
+    /// Waits until the device has done what it had begun. Call it while nothing is connected.
+    pub async fn rest(&self) {
+        while let Some(due) = self.device.with(|timed| timed.deadline()) {
+            tokio::time::sleep_until(due.into()).await;
+            self.device.with(|timed| {
+                timed.timeout(tokio::time::Instant::now().into_std());
+                while timed.next_action().is_some() {}
+            });
+        }
+    }
+
     /// Connects to the device.
     ///
     /// # Errors

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use crate::cashier::{Cashier, resume};
+use crate::cashier::Cashier;
+use crate::checkout::resume;
 use crate::closing::close_the_shop;
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
+use crate::disaster;
 use crate::handheld::Handheld;
-use crate::invariants::{Books, events, leases};
+use crate::invariants::{self, Books, doubts, events, leases};
 use crate::manager::Manager;
 use crate::plan::Plan;
 use crate::till;
@@ -49,9 +51,7 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
     let mut dice = Dice::new(seed);
     let world = World::new(plan, &mut dice);
     let trouble = if plan.has_faults() { [0, 20, 60][dice.index(3)] } else { 0 };
-    world.printers.iter().for_each(|place| place.trouble(trouble));
-    world.terminals.iter().for_each(|place| place.trouble(trouble));
-    world.scanners.iter().for_each(|place| place.trouble(trouble));
+    world.all_trouble(trouble);
     let mut actors: Vec<Box<dyn Actor>> = vec![
         Box::new(Cashier::new("anna", "hand", dice.fork())),
         Box::new(Cashier::new("ben", "belt", dice.fork())),
@@ -63,6 +63,16 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
     for (n, radio) in world.radios.iter().enumerate() {
         actors.push(Box::new(Handheld::new(n, radio.clone(), plan, dice.fork())));
     }
+    let branch = World::branch(&world, &mut dice);
+    let mut branch_actors: Vec<Box<dyn Actor>> = Vec::new();
+    if let Some(branch) = &branch {
+        branch_actors.push(Box::new(Cashier::new("dora", "hand", dice.fork())));
+        if plan.has_faults() {
+            branch.all_trouble(trouble);
+            branch_actors.push(Box::new(Weather::new(&branch.plan, dice.fork())));
+        }
+    }
+    let mut shop = Shop { world: world.clone(), branch, actors, branch_actors };
     let lives = dice.below(u64::from(plan.lives) + 1);
     let share = (plan.length / (lives as u32 + 1)).as_millis() as u64;
     for _ in 0..lives {
@@ -72,24 +82,31 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
             1 => Fuse::Chunk(after, dice.below(250)),
             _ => Fuse::Time(after),
         };
-        live(&world, dice.bits(), fuse, &mut actors, false);
-        if world.violation().is_some() {
+        shop.live(dice.bits(), fuse, false);
+        if shop.violation().is_some() {
             break;
         }
         world.notebook().count("lives");
+        if plan.has_faults() && dice.percent(25) && !world.notebook().backups.is_empty() {
+            shop.lose_the_disk(&mut dice);
+        }
     }
-    if world.violation().is_none() {
-        live(&world, dice.bits(), Fuse::Never, &mut actors, true);
+    if shop.violation().is_none() {
+        shop.live(dice.bits(), Fuse::Never, true);
     }
+    let violation = shop.violation();
+    let closed = |world: &World| world.notebook().sales().iter().filter(|note| note.number.is_some()).count() as u64;
+    let branch_sales = shop.branch.as_deref().map_or(0, closed);
+    let sales = closed(&world) + branch_sales;
     let mut notebook = world.notebook();
-    let closed = notebook.sales().iter().filter(|note| note.number.is_some()).count();
-    notebook.counts.insert("sales", closed as u64);
+    notebook.counts.insert("sales", sales);
+    notebook.counts.insert("sales at the second till", branch_sales);
     Run {
         seed,
         option: plan.option,
         lines: world.story.lines(),
         digest: world.story.digest(),
-        violation: world.violation(),
+        violation,
         story: world.story.last(STORY),
         counts: std::mem::take(&mut notebook.counts),
         waits: std::mem::take(&mut notebook.waits),
@@ -97,51 +114,120 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
     }
 }
 
-/// One life of the till, on a runtime of its own, which is dropped with all that is left of it.
-fn live(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn Actor>], last: bool) {
-    let mut builder = Builder::new_current_thread();
-    // After each task the main future is polled: so the till dies between two of them.
-    builder.enable_time().start_paused(true).event_interval(1);
-    // Chance within tokio: the order in which the receivers of one `watch` wake.
-    #[cfg(tokio_unstable)]
-    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
-    let runtime = builder.build().expect("a runtime");
-    let lived = runtime.block_on(async {
-        let began = tokio::time::Instant::now();
-        world.begin();
-        free_disk(world);
-        world.story.tell("THE TILL", format_args!("starts, {fuse:?}"));
-        until_dead(world, life(world, seed, fuse, actors, last)).await;
-        let lived = began.elapsed();
-        world.story.end();
-        lived
-    });
-    drop(runtime);
-    world.bury(lived);
+/// A till with what is around it, and on some seeds a second one with a file, printers and a terminal of its own at the
+/// same server. Both are killed at once, as by a power cut.
+struct Shop {
+    world: Arc<World>,
+    branch: Option<Arc<World>>,
+    actors: Vec<Box<dyn Actor>>,
+    branch_actors: Vec<Box<dyn Actor>>,
 }
 
-async fn life(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn Actor>], last: bool) {
+impl Shop {
+    fn worlds(&self) -> impl Iterator<Item = &Arc<World>> {
+        std::iter::once(&self.world).chain(&self.branch)
+    }
+
+    fn violation(&self) -> Option<String> {
+        self.worlds().find_map(|world| world.violation())
+    }
+
+    /// One life of the tills, on a runtime of its own, which is dropped with all that is left of it.
+    fn live(&mut self, seed: u64, fuse: Fuse, last: bool) {
+        let mut builder = Builder::new_current_thread();
+        // After each task the main future is polled: so the till dies between two of them.
+        builder.enable_time().start_paused(true).event_interval(1);
+        // Chance within tokio: the order in which the receivers of one `watch` wake.
+        #[cfg(tokio_unstable)]
+        builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
+        let runtime = builder.build().expect("a runtime");
+        let worlds: Vec<_> = self.worlds().cloned().collect();
+        let lived = runtime.block_on(async {
+            let began = tokio::time::Instant::now();
+            // The worlds tell one story.
+            let past = self.world.story.time();
+            self.world.story.begin();
+            for world in &worlds {
+                world.begin(past);
+                free_disk(world);
+            }
+            self.world.story.tell("THE TILL", format_args!("starts, {fuse:?}"));
+            until_dead(&worlds, self.work(seed, fuse, last)).await;
+            let lived = began.elapsed();
+            // What the weather does to one of them is no reason for the other to go on.
+            if worlds.iter().any(|world| world.is_dead()) {
+                worlds.iter().for_each(|world| world.kill());
+            }
+            self.world.story.end();
+            lived
+        });
+        drop(runtime);
+        worlds.iter().for_each(|world| world.bury(lived));
+    }
+
+    fn lose_the_disk(&self, dice: &mut Dice) {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+        let lasted = runtime.block_on(async {
+            let began = tokio::time::Instant::now();
+            let past = self.world.story.time();
+            self.world.story.begin();
+            self.world.begin(past);
+            disaster::strike(&self.world, dice).await;
+            self.world.story.end();
+            began.elapsed()
+        });
+        drop(runtime);
+        self.world.bury(lasted);
+    }
+
+    async fn work(&mut self, seed: u64, fuse: Fuse, last: bool) {
+        let main = life(&self.world, seed, fuse, &mut self.actors);
+        let Some(branch) = &self.branch else {
+            if let Some(counter) = main.await
+                && last
+            {
+                close_the_shop(&counter).await;
+                accounts_are_settled(&counter);
+            }
+            return;
+        };
+        let other = life(branch, seed ^ OTHER, Fuse::Never, &mut self.branch_actors);
+        let (main, other) = tokio::join!(biased; main, other);
+        if let (Some(main), Some(other)) = (main, other)
+            && last
+        {
+            close_the_shop(&other).await;
+            close_the_shop(&main).await;
+            accounts_are_settled(&main);
+        }
+    }
+}
+
+/// What people do in one life of a till.
+async fn life(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn Actor>]) -> Option<Counter> {
     let burning = world.clone();
     tokio::spawn(async move { burning.light(fuse).await });
     let till = match till::open(world, seed).await {
         Ok(till) => till,
         Err(error) => {
             world.violated(format!("the till does not open: {error}"));
-            return;
+            return None;
         }
     };
     tokio::spawn(events::are_heard_without_gaps(world.clone(), till.events()));
     let books = match Books::open(world) {
         Ok(books) => Arc::new(tokio::sync::Mutex::new(books)),
-        Err(_) if world.is_dead() => return,
+        Err(_) if world.is_dead() => return None,
         Err(error) => {
             world.violated(format!("the books cannot be opened: {error}"));
-            return;
+            return None;
         }
     };
     let counter = Counter { world: world.clone(), till, books };
     let watched = counter.clone();
     tokio::spawn(async move { leases::end_in_time(&watched).await });
+    let watched = counter.clone();
+    tokio::spawn(async move { doubts::are_told(&watched).await });
     counter.check().await;
     resume(&counter).await;
     let mut shifts: Vec<Option<Shift<'_>>> = actors.iter_mut().map(|actor| Some(actor.shift(&counter))).collect();
@@ -160,17 +246,15 @@ async fn life(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn A
     })
     .await;
     drop(shifts);
-    if last {
-        close_the_shop(&counter).await;
-    }
+    Some(counter)
 }
 
-/// Polls `life` until it ends, the till dies or something is violated.
-async fn until_dead(world: &World, life: impl Future<Output = ()>) {
+/// Polls `life` until it ends, a till dies or something is violated.
+async fn until_dead(worlds: &[Arc<World>], life: impl Future<Output = ()>) {
     let mut life = std::pin::pin!(life);
     poll_fn(|cx| {
-        world.wakes(cx.waker());
-        let over = || world.is_dead() || world.violation().is_some();
+        worlds.iter().for_each(|world| world.wakes(cx.waker()));
+        let over = || worlds.iter().any(|world| world.is_dead() || world.violation().is_some());
         if over() {
             return Poll::Ready(());
         }
@@ -178,6 +262,13 @@ async fn until_dead(world: &World, life: impl Future<Output = ()>) {
         if over() { Poll::Ready(()) } else { ended }
     })
     .await;
+}
+
+/// Once all tills are at rest, nothing of an account is reserved.
+fn accounts_are_settled(counter: &Counter) {
+    if let Err(violation) = invariants::server::accounts_are_settled(counter) {
+        counter.world.violated(violation);
+    }
 }
 
 impl fmt::Display for Run {
@@ -197,3 +288,5 @@ impl fmt::Display for Run {
 
 /// How many steps are told of a run that failed.
 const STORY: usize = 40;
+/// Tells the ids of the second till from those of the first.
+const OTHER: u64 = 0x9e37_79b9_7f4a_7c15;

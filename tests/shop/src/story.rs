@@ -26,7 +26,7 @@ struct State {
     began: Option<Instant>,
     /// Nothing is noted: the till is dead, and what its tasks still do until they are dropped does not count.
     silent: bool,
-    hidden: String,
+    hidden: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -49,8 +49,13 @@ impl Story {
             past: Duration::ZERO,
             began: None,
             silent: false,
-            hidden: hidden.into(),
+            hidden: vec![hidden.into()],
         }))
+    }
+
+    /// Does not mention this either.
+    pub fn hide(&self, hidden: String) {
+        self.state().hidden.push(hidden);
     }
 
     /// A step, for people.
@@ -112,7 +117,8 @@ impl Story {
         if state.silent {
             return;
         }
-        let text = if text.contains(&state.hidden) { text.replace(&state.hidden, "…") } else { text };
+        let hidden = state.hidden.iter().filter(|hidden| text.contains(*hidden));
+        let text = hidden.fold(text.clone(), |text, hidden| text.replace(hidden, "…"));
         let at = state.time();
         state.count += 1;
         (at, &text).hash(&mut state.digest);

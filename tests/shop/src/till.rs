@@ -1,4 +1,4 @@
-//! How the till of a shop is opened: its file, and the protocols over links in memory.
+//! How the till of a shop is opened, and the protocols over links in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,12 @@ use tresen::printers::{Printer, escpos};
 use tresen::scanners::{Scanner, serial};
 use tresen::{Drivers, Error, Kind, Plan, Printers, Protocol, Result, Scanners, Terminals, Tresen};
 
-use crate::cashier::receipt;
+use crate::checkout::receipt;
+use crate::mortal::Mortal;
 use crate::place::Place;
 use crate::server::Distant;
-use crate::world::{LEASE, Mortal, World};
+use crate::setup::{Setup, configure};
+use crate::world::World;
 
 /// Opens the till on its file and its database, as a program does when it starts.
 ///
@@ -23,47 +25,8 @@ pub async fn open(world: &Arc<World>, seed: u64) -> Result<Tresen> {
     configure(world, Setup::Whole);
     let builder = Tresen::builder().drivers(drivers(world)?).runtime(Mortal::new(seed, world));
     let builder = builder.server(Distant(world.clone()));
-    let builder = builder.checkout(|checkout| checkout.compose(receipt));
+    let builder = builder.checkout(|checkout| checkout.compose(receipt).order());
     builder.open(world.folder().join("till.toml")).await
-}
-
-/// What the configuration names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setup {
-    /// Everything.
-    Whole,
-    /// The kitchen's printer is gone, and its route prints at the back.
-    NoKitchen,
-    /// The receipt's route has its printers the other way round.
-    Swapped,
-    /// The terminal at the bar is gone.
-    NoBar,
-}
-
-/// Writes the configuration file.
-pub fn configure(world: &World, setup: Setup) {
-    let mut text = "[till]\nname = \"Corner shop\"\nstore = \"till.db\"\n".to_owned();
-    // A socket is the kernel's, which no seed repeats.
-    text += "socket = false\n";
-    text += &format!("lease = \"{}s\"\n", LEASE.as_secs());
-    text += "[server]\naccount-limit = \"20.00\"\n";
-    let mut device = |section: &str, address: &str| text += &format!("[{section}]\naddress = '{address}'\n");
-    for name in ["front", "back", "kitchen", "belt"] {
-        if setup != Setup::NoKitchen || name != "kitchen" {
-            device(&format!("printers.{name}"), &format!("shop-printer+tcp://{name}"));
-        }
-    }
-    device("terminals.counter", "shop-terminal+tcp://counter?commit=keeps&exclusive=true&partial=true");
-    if setup != Setup::NoBar {
-        device("terminals.bar", "shop-terminal+tcp://bar");
-    }
-    device("terminals.terrace", "shop-terminal+tcp://terrace?commit=keeps&partial=true");
-    device("scanners.hand", "shop-scanner+tcp://hand");
-    device("scanners.belt", "shop-scanner+tcp://belt");
-    let receipt = if setup == Setup::Swapped { "[\"back\", \"front\"]" } else { "[\"front\", \"back\"]" };
-    let bons = if setup == Setup::NoKitchen { "[\"back\"]" } else { "[\"kitchen\", \"back\"]" };
-    text += &format!("[routes]\nreceipt = {receipt}\nbons = {bons}\n");
-    std::fs::write(world.folder().join("till.toml"), text).expect("the temporary folder can be written");
 }
 
 /// The library's drivers on links in memory.

@@ -82,7 +82,7 @@ impl Weather {
                 terminal.cut();
             }
             9 => {
-                let scanner = &world.scanners[dice.index(2)];
+                let scanner = &world.scanners[dice.index(world.scanners.len())];
                 tell(world, format_args!("pulls the cables of {} and {}", printer.name(), scanner.name()));
                 printer.cut();
                 scanner.cut();
@@ -105,7 +105,7 @@ impl Weather {
             14..=16 => {
                 let (radio, long) = (&world.radios[dice.index(world.radios.len())], dice.millis(500, 60_000));
                 tell(world, format_args!("carries {} out of range for {long:?}", radio.name()));
-                radio.carry_away(world.story.time() + long);
+                world.carry_away(radio, world.story.time() + long);
             }
             17 => {
                 let radio = &world.radios[dice.index(world.radios.len())];
@@ -116,11 +116,14 @@ impl Weather {
             _ => {
                 // Only the bar's terminal is used by others, too.
                 let amount = Amount::eur(90_00 + dice.below(1_000) as i64);
-                let bar = &world.terminals[1];
-                if bar.is_idle() {
+                if let Some(bar) = world.terminals.get(1)
+                    && bar.is_idle()
+                {
                     tell(world, format_args!("has somebody type {amount} in at the bar"));
                     let receipt = bar.with(|t| t.by_hand(tresen::payment::zvt::sim::Kind::Payment, amount).receipt);
-                    world.notebook().by_hand.insert((1, receipt));
+                    let mut notebook = world.notebook();
+                    notebook.by_hand.insert((1, receipt));
+                    notebook.asked.entry(bar.name().to_owned()).or_default()[0] += 1;
                 }
             }
         }

@@ -1,23 +1,20 @@
 //! What outlives the till: the devices, the disk, the people's notebook; and the moment at which the till dies.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
-use tresen::hal::runtime::{SimulatedRuntime, Work, Worker};
+use tresen::Amount;
 use tresen::payment::zvt;
 use tresen::printers::{self, escpos};
 use tresen::scanners::serial;
 use tresen::sync::sim::Server;
-use tresen::{Amount, Clock, Result, Runtime};
 
 use crate::customers::Customers;
 use crate::dice::Dice;
-use crate::invariants::paper::Rolls;
+use crate::invariants::rolls::Rolls;
 use crate::invariants::server::ACCOUNTS;
 use crate::notebook::Notebook;
 use crate::place::Place;
@@ -34,11 +31,12 @@ pub type ScannerPlace = Place<serial::sim::Simulator>;
 
 /// Everything of a shop besides the till.
 pub struct World {
-    /// What happens.
-    pub story: Story,
+    /// What happens; of all tills.
+    pub story: Arc<Story>,
     /// How long the run is and how much happens.
     pub plan: Plan,
-    /// Four printers, of which the last is one that people wear at their belt.
+    /// Four printers of the counter, of which the last is one that people wear at their belt, and then those of single
+    /// handhelds.
     pub printers: Vec<Arc<PrinterPlace>>,
     /// Three payment terminals.
     pub terminals: Vec<Arc<TerminalPlace>>,
@@ -93,10 +91,13 @@ impl World {
             1 => plan.handhelds,
             _ => dice.below(u64::from(plan.handhelds / 3) + 1) as u32,
         };
+        let own = (0..handhelds).step_by(EVERY_FIFTH);
+        let mut printers = printers(dice);
+        printers.extend(own.map(|n| belt_printer(n, dice)));
         Arc::new(Self {
-            story: Story::hiding(folder.path().display().to_string(), plan.keeps_lines),
+            story: Arc::new(Story::hiding(folder.path().display().to_string(), plan.keeps_lines)),
             plan: plan.clone(),
-            printers: printers(dice),
+            printers,
             terminals: terminals(dice),
             scanners: ["hand", "belt"].into_iter().map(|name| scanner(name, dice)).collect(),
             radios: (0..handhelds).map(|n| Radio::new(format!("handheld {}", n + 1), dice.fork())).collect(),
@@ -111,6 +112,40 @@ impl World {
         })
     }
 
+    /// On some seeds, the world of a second till with a file, printers and a terminal of its own, at the same server.
+    pub fn branch(main: &Arc<Self>, dice: &mut Dice) -> Option<Arc<Self>> {
+        if !main.plan.has_faults() || dice.percent(50) {
+            return None;
+        }
+        // Customers are fewer, and so are mishaps.
+        let plan = Plan { sales: main.plan.sales / 5, faults: main.plan.faults / 4, handhelds: 0, ..main.plan.clone() };
+        let folder = tempfile::tempdir_in(fast_folder()).expect("a temporary folder");
+        main.story.hide(folder.path().display().to_string());
+        Some(Arc::new(Self {
+            story: main.story.clone(),
+            printers: printers(dice),
+            terminals: terminals(dice).into_iter().take(1).collect(),
+            scanners: vec![scanner("hand", dice)],
+            radios: Vec::new(),
+            server: main.server.clone(),
+            customers: Customers::of(&plan, dice),
+            plan,
+            notebook: Mutex::default(),
+            rolls: Mutex::default(),
+            folder,
+            dead: AtomicBool::new(false),
+            death: Mutex::default(),
+            violation: Mutex::default(),
+        }))
+    }
+
+    /// Of a hundred connections to any device this many have a fault.
+    pub fn all_trouble(&self, percent: u64) {
+        self.printers.iter().for_each(|place| place.trouble(percent));
+        self.terminals.iter().for_each(|place| place.trouble(percent));
+        self.scanners.iter().for_each(|place| place.trouble(percent));
+    }
+
     /// The till's folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -119,6 +154,24 @@ impl World {
     /// The till's database.
     pub fn database(&self) -> PathBuf {
         self.folder().join("till.db")
+    }
+
+    /// The printer of its own that a handheld has.
+    pub fn own_printer(&self, station: &str) -> Option<String> {
+        let n: usize = station.strip_prefix("handheld ")?.parse().ok()?;
+        let name = format!("belt-{n}");
+        self.printers.iter().any(|place| place.name() == name).then_some(name)
+    }
+
+    /// Carries a handheld out of range, and its own printer with it, until this time of the run.
+    pub fn carry_away(&self, radio: &Radio, until: Duration) {
+        if let Some(own) = self.own_printer(radio.name())
+            && let Some(place) = self.printers.iter().find(|place| place.name() == own)
+        {
+            place.refuse_until(until);
+            place.cut();
+        }
+        radio.carry_away(until);
     }
 
     /// What people know.
@@ -151,17 +204,18 @@ impl World {
         self.violation.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A life begins. Call it within its runtime.
-    pub fn begin(&self) {
-        let past = self.story.time();
+    /// A life begins after this time of the run. Call it within its runtime.
+    pub fn begin(&self, past: Duration) {
         self.dead.store(false, Ordering::Release);
         *self.death() = Death::default();
-        self.story.begin();
         self.printers.iter().for_each(|place| place.begin(past));
         self.terminals.iter().for_each(|place| place.begin(past));
         self.scanners.iter().for_each(|place| place.begin(past));
         self.radios.iter().for_each(|radio| radio.begin());
-        self.notebook().leases.clear();
+        let mut notebook = self.notebook();
+        notebook.leases.clear();
+        notebook.told.clear();
+        notebook.doubts.values_mut().for_each(|since| *since = past);
     }
 
     /// Has the till die at `fuse`, from now on.
@@ -236,7 +290,8 @@ impl World {
         }
     }
 
-    fn called(&self) {
+    /// The till asks for the time, an id or a random number.
+    pub fn called(&self) {
         if burns(&mut self.death().calls) {
             self.kill();
         }
@@ -261,6 +316,13 @@ fn server(dice: &mut Dice) -> Server {
     server
 }
 
+fn belt_printer(handheld: u32, dice: &mut Dice) -> Arc<PrinterPlace> {
+    let mut slow = escpos::sim::Faults::default();
+    slow.line = Some(escpos::sim::Line { bytes_per_second: 3_840, buffer: 256 });
+    let device = escpos::sim::Simulator::new(printers::Profile::epson_tm_m30()).with_faults(slow);
+    Place::new(&format!("belt-{}", handheld + 1), device, dice.fork(), true)
+}
+
 fn printers(dice: &mut Dice) -> Vec<Arc<PrinterPlace>> {
     let mut place = |name: &str, faults: escpos::sim::Faults| {
         let device = escpos::sim::Simulator::new(printers::Profile::epson_tm_m30()).with_faults(faults);
@@ -275,7 +337,7 @@ fn printers(dice: &mut Dice) -> Vec<Arc<PrinterPlace>> {
     (simple.no_clear, simple.no_process_id) = (true, true);
     let front = place("front", Default::default());
     front.with(|printer| printer.attach_drawer(true));
-    vec![front, place("back", slow(1_920)), place("kitchen", simple), place("belt", slow(3_840))]
+    vec![front, place("back", slow(1_920)), place("stove", simple), place("belt", slow(3_840))]
 }
 
 fn terminals(dice: &mut Dice) -> Vec<Arc<TerminalPlace>> {
@@ -312,53 +374,6 @@ fn burns(left: &mut Option<u64>) -> bool {
     }
 }
 
-/// A simulated runtime under which the till may die at any call. Its time goes on from one life to the next.
-pub struct Mortal {
-    inner: SimulatedRuntime,
-    world: Arc<World>,
-}
-
-impl Mortal {
-    /// For a life that begins now; its ids and random numbers come from `seed`.
-    pub fn new(seed: u64, world: &Arc<World>) -> Arc<Self> {
-        let wall: Timestamp = OPENED.parse().expect("a time");
-        Arc::new(Self { inner: SimulatedRuntime::new(seed, wall + world.story.time()), world: world.clone() })
-    }
-}
-
-impl Clock for Mortal {
-    fn now(&self) -> Instant {
-        self.inner.now()
-    }
-    fn wall(&self) -> Timestamp {
-        self.world.called();
-        self.inner.wall()
-    }
-}
-
-impl fmt::Debug for Mortal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl Runtime for Mortal {
-    fn random(&self) -> u64 {
-        self.world.called();
-        self.inner.random()
-    }
-    fn new_id(&self) -> String {
-        self.world.called();
-        self.inner.new_id()
-    }
-    fn offload(&self, work: Work) {
-        self.inner.offload(work);
-    }
-    fn worker(&self, name: &str) -> Result<Worker> {
-        self.inner.worker(name)
-    }
-}
-
 /// Where `fsync` costs nothing, if there is such a place: a kill of the till loses no write either way.
 fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
@@ -366,10 +381,10 @@ fn fast_folder() -> PathBuf {
 }
 
 /// The files of the database that matter; `-shm` is harmless.
-const NAMES: [&str; 4] = ["till.db", "till.db-wal", "till.db-shm", "till.db.lock"];
+pub const NAMES: [&str; 4] = ["till.db", "till.db-wal", "till.db-shm", "till.db.lock"];
 /// The payment terminals by name. Only that at the bar is used by others, too.
 pub const TERMINALS: [&str; 3] = ["counter", "bar", "terrace"];
 /// How long a lease lasts without a call of its holder.
 pub const LEASE: Duration = Duration::from_secs(60);
-/// When the shop opens.
-const OPENED: &str = "2026-03-02T07:00:00Z";
+/// Every fifth handheld has a printer of its own.
+const EVERY_FIFTH: usize = 5;

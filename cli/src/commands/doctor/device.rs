@@ -118,7 +118,10 @@ fn is_printer(address: &Address) -> bool {
 fn held(finding: Finding, by: Option<String>) -> Finding {
     match by {
         Some(by) => finding.seen(format!("{by} has it open")).hint("end that program, or let it have the device"),
-        None => finding,
+        // The system tells one's own programs only.
+        None => finding
+            .seen("a program of another user has it open")
+            .hint("run this with `sudo` to learn which one; end that program, or let it have the device"),
     }
 }
 

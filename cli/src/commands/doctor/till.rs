@@ -157,7 +157,8 @@ async fn asked(till: &Client, config: &Config, findings: &mut Vec<Finding>) -> t
     let what = format!("running as process {}, for {}; it was asked", about.process, long(about.uptime));
     findings.push(Finding::ok("till", what));
     for alert in &health.alerts {
-        findings.push(Finding::warning(alert.source.to_string(), &alert.why).seen(format!("since {:.0}", alert.since)));
+        let finding = Finding::warning(alert.source.to_string(), &alert.why).seen(format!("since {:.0}", alert.since));
+        findings.push(finding.hint(alert.alert.next_step()));
     }
     if let Some((at, why)) = &about.store.last_failure {
         let what = format!("{} writes failed, the last at {at:.0}: {why}", about.store.failed);

@@ -82,8 +82,8 @@ pub(super) fn configuration(config: &Config, problems: &[Problem]) -> String {
     }
     let health = &config.health;
     let (low, off) = (status::bytes(health.disk_low), long(health.clock_off));
-    let (overdue, every) = (long(health.payment_overdue), long(health.look_every));
-    writeln!(text, "\n[health]\ndisk-low {low}, clock-off {off}, payment-overdue {overdue}, look-every {every}").ok();
+    let every = long(health.look_every);
+    writeln!(text, "\n[health]\ndisk-low {low}, clock-off {off}, look-every {every}").ok();
     for problem in problems {
         writeln!(text, "\n{problem}").ok();
     }

@@ -21,9 +21,9 @@ use crate::slips::Slips;
 use crate::terminal::{Settled, TerminalStatus};
 
 impl Terminal {
-    /// Asks the terminal how it is.
-    pub(super) async fn diagnose(&mut self) -> Result<DiagnosisResponse> {
-        let body = Body::Diagnosis(DiagnosisRequest { host_diagnosis_flag: None });
+    /// Asks the terminal how it is, and to try its host.
+    pub(super) async fn diagnose(&mut self, host: bool) -> Result<DiagnosisResponse> {
+        let body = Body::Diagnosis(DiagnosisRequest { host_diagnosis_flag: host.then_some(true) });
         let request = self.message(Category::Diagnosis, None, body);
         match self.ask(&request).await?.body {
             Body::Diagnosed(told) => Ok(told),
@@ -32,7 +32,11 @@ impl Terminal {
     }
 
     pub(super) async fn how_it_is(&mut self) -> Result<TerminalStatus> {
-        let told = self.diagnose().await?;
+        let told = self.diagnose(false).await?;
+        Ok(self.state(told))
+    }
+
+    fn state(&self, told: DiagnosisResponse) -> TerminalStatus {
         let outcome = Outcome::of(&told.response.result, told.response.error_condition.as_deref());
         let state = told.poi_status.unwrap_or_default();
         let text = match (&outcome, state.global_status.as_deref(), state.communication_ok_flag) {
@@ -46,12 +50,23 @@ impl Terminal {
         };
         let paper = state.printer_status.as_deref().filter(|paper| *paper != "OK").map(clean);
         let ready = text == "ready";
-        Ok(TerminalStatus {
+        TerminalStatus {
             ready,
             text: paper.map_or(text.clone(), |paper| format!("{text}; its printer says {paper}")),
             terminal_id: Some(self.options.poi.clone()),
             ..TerminalStatus::default()
-        })
+        }
+    }
+
+    /// The terminal tries to reach its host.
+    pub(super) async fn try_host(&mut self) -> Result<()> {
+        let told = self.diagnose(true).await?;
+        let state = self.state(told);
+        if state.ready {
+            return Ok(());
+        }
+        let what = format!("the terminal's diagnosis failed: {}", state.text);
+        Err(Error::new(Kind::Refused, what).with_effect(Effect::None).at(&self.options.name))
     }
 
     /// The receipts of the last transaction.

@@ -39,6 +39,7 @@ const OPERATIONS: &[(OperationKind, Known)] = &[
     (OperationKind::Refund, Known::Unknown),
     (OperationKind::Reversal, Known::Yes),
     (OperationKind::Reprint, Known::Yes),
+    (OperationKind::Diagnosis, Known::Unknown),
 ];
 
 /// Asks the terminal that `connect` reaches how it is: this proves that it has the key and is the one with the `POIID`
@@ -62,7 +63,7 @@ pub async fn open(
         receipt_text: Known::Yes,
     };
     let mut terminal = Terminal { connect, options, journal, runtime, capabilities };
-    terminal.diagnose().await?;
+    terminal.diagnose(false).await?;
     Ok(terminal)
 }
 
@@ -100,6 +101,7 @@ impl Terminal {
         match operation.into_transaction() {
             Ok((transaction, request)) => self.pay(transaction, request, host).await.map(Outcome::Payment),
             Err(Operation::Reprint) => self.receipt_again().await.map(Outcome::Receipt),
+            Err(Operation::Diagnosis) => self.try_host().await.map(|()| Outcome::Done(Vec::new())),
             Err(other) => Err(other.kind().unsupported().at(&self.options.name)),
         }
     }
@@ -124,7 +126,7 @@ impl class::Terminal for Terminal {
     }
 
     fn login(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { self.diagnose().await.map(drop) })
+        Box::pin(async move { self.diagnose(false).await.map(drop) })
     }
 
     fn transact<'a>(&'a mut self, operation: Operation, host: Host) -> BoxFuture<'a, Result<Outcome>> {

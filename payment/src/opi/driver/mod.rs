@@ -134,7 +134,7 @@ impl Terminal {
 
     /// What becomes of a request of the terminal.
     fn decide(&self, request: &DeviceRequest) -> Decision {
-        let mut decision = host::decide(request, self.options.confirm);
+        let mut decision = host::decide(request, &self.options);
         decision.response.header.sender = Some(self.options.sender.clone()).filter(|sender| !sender.is_empty());
         decision
     }

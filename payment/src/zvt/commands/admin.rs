@@ -1,5 +1,5 @@
-//! 06 50 end-of-day, 06 20 repeat receipt, 06 70 diagnosis, 06 B0 abort (PA00P015, chapters of these
-//! names).
+//! 06 10 send turnover totals, 06 50 end-of-day, 06 20 repeat receipt, 06 70 diagnosis, 06 93 initialisation, 06 B0
+//! abort (PA00P015, chapters of these names).
 
 use super::super::wire;
 use super::Password;
@@ -7,6 +7,16 @@ use super::Password;
 /// Appends 06 50: the terminal hands its turnover to the network operator.
 pub fn end_of_day(out: &mut Vec<u8>, password: Password) {
     wire::encode(out, 0x06, 0x50, |out| out.extend(password.bytes()));
+}
+
+/// Appends 06 10: the terminal tells its turnover in a 04 0F.
+pub fn totals(out: &mut Vec<u8>, password: Password) {
+    wire::encode(out, 0x06, 0x10, |out| out.extend(password.bytes()));
+}
+
+/// Appends 06 93: the terminal is initialised at its host.
+pub fn initialisation(out: &mut Vec<u8>, password: Password) {
+    wire::encode(out, 0x06, 0x93, |out| out.extend(password.bytes()));
 }
 
 /// Appends 06 20: the last receipt once more.
@@ -50,5 +60,9 @@ mod tests {
         diagnosis(&mut out);
         abort(&mut out);
         assert_eq!(out, [0x06, 0x50, 0x03, 0x12, 0x34, 0x56, 0x06, 0x70, 0x00, 0x06, 0xb0, 0x00]);
+        out.clear();
+        totals(&mut out, password);
+        initialisation(&mut out, password);
+        assert_eq!(out, [0x06, 0x10, 0x03, 0x12, 0x34, 0x56, 0x06, 0x93, 0x03, 0x12, 0x34, 0x56]);
     }
 }

@@ -2,7 +2,8 @@
 //! back for the simulator.
 //!
 //! Left out: reservations (06 22 to 06 25), tips, prepaid, card reading, input requests, software
-//! update. A terminal that starts one of them is answered `84 83`, "cannot do this".
+//! update. A terminal that starts one of them is answered `84 83`, "cannot do this". The amount of 06 23 is what is
+//! released of the reservation, not what is booked: so the crate `zvt` and its users send it.
 
 pub mod admin;
 pub mod completion;
@@ -12,6 +13,7 @@ pub mod intermediate;
 pub mod print;
 pub mod registration;
 pub mod status_info;
+pub mod totals;
 pub mod transaction;
 
 use std::fmt;

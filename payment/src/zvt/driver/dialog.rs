@@ -321,7 +321,7 @@ impl Terminal {
     async fn take_approval(&mut self, charge: Charge, objection: Option<Objection>, task: &mut Task) -> Result<()> {
         let id = charge.intent.clone();
         if let Some(reference) = &charge.reference
-            && let Some(other) = self.journal.holder(reference).await?.filter(|other| *other != id)
+            && let Some(other) = self.journal.holder(&self.options.name, reference).await?.filter(|other| *other != id)
         {
             task.doubt(format!("the terminal told of {}, which is the payment `{}`", name(reference), other.0));
             return Ok(());

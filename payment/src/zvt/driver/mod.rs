@@ -3,6 +3,7 @@
 //! [`open`] registers; call `recover` next. Open payments that the terminal has not been asked about are
 //! looked up before the next payment at the latest.
 
+mod admin;
 mod asking;
 mod dialog;
 mod transaction;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Known, Link, Result};
 
-use super::commands::admin;
 use super::commands::completion::Registered;
 use super::commands::display;
 use super::commands::intermediate::Intermediate;
@@ -28,13 +28,12 @@ use super::redact::Redactor;
 use super::reference;
 use super::session::{Event, Flow, Session};
 use super::text::Charset;
-use crate::books;
 use crate::host::Host;
 use crate::journal::{Journal, Transaction};
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::outcome::{Charge, IntentId};
 use crate::pan;
-use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Operations, Settled, TerminalStatus};
+use crate::terminal::{self as class, Capabilities, Notice, Operations, Settled, TerminalStatus};
 use dialog::{End, Task, failed, refused};
 use transaction::irreversible;
 
@@ -74,7 +73,10 @@ const COMMANDS: &[(OperationKind, [u8; 2])] = &[
     (OperationKind::Refund, [0x06, 0x31]),
     (OperationKind::Reversal, [0x06, 0x30]),
     (OperationKind::Reprint, [0x06, 0x20]),
+    (OperationKind::Totals, [0x06, 0x10]),
     (OperationKind::EndOfDay, [0x06, 0x50]),
+    (OperationKind::Diagnosis, [0x06, 0x70]),
+    (OperationKind::Initialisation, [0x06, 0x93]),
 ];
 
 /// Registers at the terminal on `link`. Nothing that moves money is sent.
@@ -189,6 +191,10 @@ impl Terminal {
             Ok(transaction) => transaction,
             Err(Operation::Reprint) => return self.receipt_again(host).await.map(Outcome::Receipt),
             Err(Operation::EndOfDay) => return self.close_day(host).await.map(Outcome::Day),
+            Err(Operation::Totals) => return self.tell_totals(host).await.map(Outcome::Totals),
+            Err(operation @ (Operation::Diagnosis | Operation::Initialise)) => {
+                return self.administer(&operation, host).await.map(Outcome::Done);
+            }
             Err(other) => return Err(other.kind().unsupported().at(&self.options.name)),
         };
         if let Transaction::Reversal { reference } = &transaction
@@ -197,44 +203,6 @@ impl Terminal {
             return Err(error.at(&self.options.name));
         }
         self.pay(transaction, request, host).await.map(Outcome::Payment)
-    }
-
-    async fn close_day(&mut self, host: Host) -> Result<EndOfDay> {
-        self.usable()?;
-        // Open payments cannot be looked up any more once the turnover has been handed in.
-        if books::unasked(&*self.journal, &self.options.name).await? {
-            self.settle().await?;
-        }
-        self.owe_nothing().await?;
-        let mut command = Vec::new();
-        admin::end_of_day(&mut command, self.options.password);
-        let mut task = Task { host: Some(host), ..Task::default() };
-        let end = self.exchange(command, Flow::Completed, &mut task).await?;
-        let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.options.name)) };
-        let data = task.result.unwrap_or_default();
-        let info = StatusInfo::parse(&data);
-        if let Some(code) = info.result.filter(|code| *code != 0) {
-            return Err(refused("the end of day", &End::Refused(code)).at(&self.options.name));
-        }
-        let currency = info.currency().unwrap_or(self.options.currency);
-        Ok(EndOfDay { total: info.minor().map(|m| Amount::new(m, currency)), receipt: task.slips.all() })
-    }
-
-    async fn receipt_again(&mut self, host: Host) -> Result<Vec<String>> {
-        let mut command = Vec::new();
-        admin::repeat_receipt(&mut command, self.options.password, 0x00);
-        let mut task = Task { host: Some(host), ..Task::default() };
-        self.owe_nothing().await?;
-        let end = self.exchange(command, Flow::Completed, &mut task).await?;
-        let lines = task.slips.all();
-        match end {
-            End::Completed(_) if !lines.is_empty() => Ok(lines),
-            End::Completed(_) => {
-                let what = "the terminal handed over no receipt";
-                Err(Error::new(Kind::NotFound, what).at(&self.options.name).hint("does it print by itself?"))
-            }
-            end => Err(refused("the receipt", &end).at(&self.options.name)),
-        }
     }
 
     async fn next_notice(&mut self) -> Result<Notice> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tresen_hal::{Amount, Currency};
 
-use super::super::bmp;
+use super::super::bmp::{self, encode_bcd};
 use super::super::commands::print::Slip;
 use super::super::commands::registration::Registration;
 use super::super::commands::transaction::Asked;
@@ -38,7 +38,7 @@ impl Simulator {
             self.muted = true;
             return;
         }
-        let with_password = matches!(apdu.code(), 0x0501 | 0x0620 | 0x0630 | 0x0631 | 0x0650);
+        let with_password = matches!(apdu.code(), 0x0501 | 0x0610 | 0x0620 | 0x0630 | 0x0631 | 0x0650 | 0x0693);
         if with_password && self.profile.password.is_some_and(|p| data.get(..3) != Some(&p.bytes()[..])) {
             return self.send(wire::nak(0x83).to_vec(), now);
         }
@@ -56,10 +56,12 @@ impl Simulator {
                 let status = if engaged { 0x9c } else { 0x00 };
                 self.begin([Step::Tell(messages::state(&self.profile, status))], now);
             }
+            0x0610 if self.alone.is_none() => self.tell_totals(now),
+            0x0693 => self.begin([Step::Tell(messages::intermediate(0xd2)), Step::Tell(messages::done())], now),
             0x0670 => self.begin([Step::Tell(messages::intermediate(0xd2)), Step::Tell(messages::done())], now),
             0x06d1 | 0x06d3 | 0x06e0 => self.begin([Step::Tell(messages::done())], now),
             0x0620 if !engaged => self.repeat(after_password, now),
-            0x0601 | 0x0622 | 0x0620 | 0x0630 | 0x0631 | 0x0650 if self.alone.is_some() => {
+            0x0601 | 0x0610 | 0x0622 | 0x0620 | 0x0630 | 0x0631 | 0x0650 if self.alone.is_some() => {
                 self.send(wire::nak(0x9c).to_vec(), now);
             }
             0x0650 => self.close_day(now),
@@ -188,7 +190,7 @@ impl Simulator {
     fn close_day(&mut self, now: Instant) {
         let (count, total) = (self.ledger.stored().filter(|t| !t.closed).count(), self.ledger.turnover());
         self.ledger.close_day();
-        let mut steps = vec![Step::Tell(messages::totals(total))];
+        let mut steps = vec![Step::Tell(messages::totals(total, &[]))];
         if self.has(0x04) {
             let lines = messages::day_receipt(&self.profile, count, total);
             let slip = Slip::Admin;
@@ -196,6 +198,23 @@ impl Simulator {
         }
         steps.push(Step::Tell(messages::done()));
         self.begin(steps, now);
+    }
+
+    /// 06 10: the turnover so far, by kind of card. All cards are girocards here.
+    fn tell_totals(&mut self, now: Instant) {
+        let open: Vec<_> = self.ledger.stored().filter(|t| !t.closed).map(|t| t.receipt).collect();
+        let total = self.ledger.turnover();
+        let mut amounts = Vec::new();
+        for receipt in [open.first(), open.last()] {
+            encode_bcd(&mut amounts, u64::from(receipt.copied().unwrap_or_default()), 2);
+        }
+        for kind in 0..7 {
+            let (count, sum) = if kind == 0 { (open.len(), total) } else { (0, 0) };
+            amounts.push(u8::try_from(count).unwrap_or(u8::MAX));
+            encode_bcd(&mut amounts, u64::try_from(sum).unwrap_or_default(), 6);
+        }
+        let told = messages::totals(total, &amounts);
+        self.begin([Step::Tell(told), Step::Tell(messages::done())], now);
     }
 
     fn has(&self, bits: u8) -> bool {

@@ -105,11 +105,17 @@ pub(super) fn result(
     out
 }
 
-pub(super) fn totals(minor: i64) -> Vec<u8> {
+/// The 04 0F of a turnover; `amounts` is the data of its BMP 60, if it has one.
+pub(super) fn totals(minor: i64, amounts: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     wire::encode(&mut out, 0x04, 0x0f, |out| {
         out.extend([0x27, 0x00]);
         encode_amount(out, Amount::eur(minor));
+        if !amounts.is_empty() {
+            // LLLVAR: at most 99 bytes here.
+            out.extend([0x60, 0xf0, 0xf0 | (amounts.len() / 10) as u8, 0xf0 | (amounts.len() % 10) as u8]);
+            out.extend(amounts);
+        }
     });
     out
 }

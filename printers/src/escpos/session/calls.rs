@@ -19,6 +19,8 @@ impl Session {
         let steps = match call {
             Call::Open => asks(Step::Greet),
             Call::Status => asks(Step::Answered),
+            Call::Recheck if self.condition.fault.is_some() => vec![Step::Peek, Step::Answered],
+            Call::Recheck => asks(Step::Answered),
             Call::Identity => vec![Step::RecogniseUnlessStopped, Step::Details, Step::Finish],
             Call::Print(job) => {
                 if let Content::Raw(raw) = &job.content

@@ -115,7 +115,8 @@ impl Session {
         if let Some(profile) = known.filter(|_| self.options.profile.is_none()) {
             tracing::debug!(printer = %self.options.label, profile = %profile.name, "recognised");
             self.profile = self.options.apply(profile);
-            self.capabilities = Capabilities { status: Known::Yes, ..self.profile.capabilities() };
+            let automatic_status = self.capabilities.automatic_status;
+            self.capabilities = Capabilities { status: Known::Yes, automatic_status, ..self.profile.capabilities() };
         }
         if self.profile.process_id == Known::No || self.options.proof.is_some() {
             return self.first(&[Step::BufferStatus, Step::ChooseProof { probed: false }, Step::Recognised]);

@@ -76,6 +76,9 @@ impl Session {
         let style = Style::new().bold().centre();
         let head = job.remark.as_ref().map(|remark| Receipt::new().styled(remark, style));
         let (profile, mut out) = (&self.profile, Vec::with_capacity(4096));
+        if job.fresh_sheet {
+            wire::encode_into(&Receipt::new().cut(), profile, None, &mut out);
+        }
         match &job.content {
             Content::Receipt(receipt) => match head {
                 Some(head) => wire::encode_into(&head.append(receipt.clone()), profile, mark, &mut out),

@@ -42,6 +42,9 @@ pub enum Call<'a> {
     Open,
     /// Request the status. Ends with [`Event::Done`]; see [`Session::status`].
     Status,
+    /// Request the status, but of a printer that is stopped only whether it still is: while a printer is stopped it reads
+    /// nothing, and requests fill its buffer. Ends with [`Event::Done`]; see [`Session::status`].
+    Recheck,
     /// Request the identity. Ends with [`Event::Done`]; see [`Session::identity`].
     Identity,
     /// Print a job. Ends with [`Event::Printed`].

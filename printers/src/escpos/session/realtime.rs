@@ -75,6 +75,11 @@ impl Realtime {
         self.round = Some(Round { left, ..Round::default() });
     }
 
+    /// Begins a round of status 1 alone.
+    pub(super) fn start_with_first(&mut self) {
+        self.round = Some(Round { left: [1].into(), ..Round::default() });
+    }
+
     /// A request outside a round was sent.
     pub(super) fn asked(&mut self, n: u8, now: Instant) {
         self.open.push_back((n, now));

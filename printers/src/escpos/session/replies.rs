@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use tresen_hal::Known;
+
 use super::Session;
 use super::steps::Step;
 use crate::escpos::status::{Condition, Reply};
@@ -31,11 +33,14 @@ impl Session {
     pub(super) fn reply(&mut self, reply: Reply, now: Instant) {
         self.received.latest = Some(now);
         match reply {
-            Reply::Automatic(bytes) => self.set_condition(Condition::from_automatic(bytes), now),
+            Reply::Automatic(bytes) => {
+                self.capabilities.automatic_status = Known::Yes;
+                self.set_condition(Condition::from_automatic(bytes), now);
+            }
             Reply::Realtime(byte) => {
                 if self.realtime.handle_answer(byte, now) {
                     self.received.realtime = true;
-                } else if !matches!(self.active, Some(Step::Condition)) {
+                } else if !matches!(self.active, Some(Step::Condition | Step::Peek)) {
                     self.recheck = true;
                 }
             }

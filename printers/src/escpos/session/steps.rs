@@ -6,7 +6,7 @@ use super::realtime::Turn;
 use super::replies::Received;
 use super::{Event, Purpose, Session, calls};
 use crate::escpos::ProofBy;
-use crate::escpos::status::{Condition, Fault};
+use crate::escpos::status::{self, Condition, Fault};
 use crate::escpos::wire;
 use crate::printer::DrawerPin;
 
@@ -18,6 +18,8 @@ const RECOVERY: Duration = Duration::from_millis(500);
 pub(super) enum Step {
     /// Requests the real-time statuses.
     Condition,
+    /// Requests the first one, and the others unless it says that the printer is still stopped.
+    Peek,
     /// Continues opening, or fails if the printer did not answer.
     Greet,
     /// The status was requested: done, or failed if the printer did not answer.
@@ -94,6 +96,7 @@ impl Step {
         matches!(
             self,
             Self::Condition
+                | Self::Peek
                 | Self::Pause(_)
                 | Self::Identify(_)
                 | Self::Flush { .. }
@@ -136,7 +139,7 @@ impl Session {
             return self.recheck_at();
         };
         Some(match step {
-            Step::Condition => self.wait_until?,
+            Step::Condition | Step::Peek => self.wait_until?,
             Step::Pause(time) => from + time,
             Step::Probe(_) => match self.received.byte {
                 Some(at) => at + self.grace(),
@@ -192,6 +195,10 @@ impl Session {
                 self.realtime.start(now);
                 self.wait_until = None;
             }
+            Step::Peek => {
+                self.realtime.start_with_first();
+                self.wait_until = None;
+            }
             Step::Identify(n) => self.send(|out| wire::printer_id(n, out)),
             Step::Probe(id) => {
                 self.unanswered.push_back(0);
@@ -217,7 +224,7 @@ impl Session {
         let Some(step) = self.active else { return true };
         let late = self.deadline().is_some_and(|at| now >= at);
         let over = match step {
-            Step::Condition => return self.condition_round(now),
+            Step::Condition | Step::Peek => return self.condition_round(step, now),
             Step::Pause(_) => late,
             Step::Identify(n) => self.identified(n) || late,
             Step::Probe(id) => self.received.done == Some(id) || late,
@@ -259,7 +266,7 @@ impl Session {
         over
     }
 
-    fn condition_round(&mut self, now: Instant) -> bool {
+    fn condition_round(&mut self, step: Step, now: Instant) -> bool {
         match self.realtime.turn(self.options.timing.answer, now) {
             Turn::Ask(n) => {
                 if self.wait_until.take().is_some_and(|at| now >= at) {
@@ -275,10 +282,13 @@ impl Session {
             Turn::Over(answers) => {
                 self.answered = answers.is_some();
                 self.asked_at = Some(now);
-                if let Some(answers) = answers {
-                    self.set_condition(Condition::from_realtime(answers), now);
-                }
                 self.active = None;
+                match answers {
+                    Some([Some(first), ..]) if step == Step::Peek && status::is_stopped(first) => {}
+                    Some(_) if step == Step::Peek => self.first(&[Step::Condition]),
+                    Some(answers) => self.set_condition(Condition::from_realtime(answers), now),
+                    None => {}
+                }
                 true
             }
         }

@@ -8,6 +8,7 @@ use tresen::sale::Sale;
 use tresen::{JobState, SpooledJob, StoredPayment};
 
 use super::journal::Replay;
+use super::kitchen::Kitchen;
 use super::money::Ledgers;
 use crate::counter::Counter;
 use crate::world::World;
@@ -26,6 +27,10 @@ pub struct Books {
     pub(super) ledgers: Ledgers,
     /// The journal.
     pub(super) replay: Replay,
+    /// What was ordered.
+    pub(super) kitchen: Kitchen,
+    /// Drawer pulses when they were last compared.
+    pub(super) kicks: u64,
     /// Jobs that may change.
     moving: BTreeSet<String>,
     /// Open sales with the revision that was checked.
@@ -70,6 +75,8 @@ impl Books {
             jobs: BTreeMap::new(),
             ledgers: Ledgers::default(),
             replay: Replay::default(),
+            kitchen: Kitchen::default(),
+            kicks: 0,
             moving: BTreeSet::new(),
             revisions: BTreeMap::new(),
             last_payment: 0,
@@ -102,6 +109,7 @@ impl Books {
             self.revisions.clear();
             self.ledgers = Ledgers::default();
             self.replay = Replay::default();
+            self.kitchen = Kitchen::default();
             (self.last_payment, self.last_job, self.last_number) = (0, 0, 0);
             let notebook = counter.world.notebook();
             news.sales.extend(notebook.sales().iter().map(|note| note.id.clone()));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tresen::Events;
+use tresen::{EventKind, Events};
 
 use crate::world::World;
 
@@ -17,5 +17,11 @@ pub async fn are_heard_without_gaps(world: Arc<World>, mut events: Events) {
             world.violated(format!("event {} came after event {last}", event.seq));
         }
         last = Some(event.seq);
+        let mut notebook = world.notebook();
+        *notebook.heard.entry(event.source.to_string()).or_default() += 1;
+        if let EventKind::PaymentInDoubt { intent, .. } = event.kind {
+            notebook.count("people told of a doubt");
+            notebook.told.insert(intent.0);
+        }
     }
 }

@@ -4,16 +4,20 @@
 //! at the end, everything is read and checked from the beginning.
 
 mod books;
+pub mod doubts;
+mod drawers;
 pub mod events;
 pub mod journal;
+mod kitchen;
 pub mod leases;
 pub mod money;
 pub mod paper;
+pub mod rolls;
 pub mod sales;
 pub mod server;
 
 pub use books::Books;
-pub use paper::{foot, head};
+pub use rolls::{foot, head};
 
 use crate::counter::Counter;
 
@@ -30,7 +34,12 @@ pub async fn at_any_time(counter: &Counter) -> Held {
     journal::grows(&mut books)?;
     server::has_what_was_journalled(counter, &mut books)?;
     money::hold(counter, &mut books, &news)?;
+    if news.all {
+        doubts::nobody_else_moves_money(counter)?;
+    }
+    kitchen::grows(counter, &mut books)?;
     paper::hold(counter, &books, &news)?;
+    drawers::open_for_cash_only(counter, &mut books, &news)?;
     sales::hold(counter, &mut books, &news).await
 }
 
@@ -45,6 +54,7 @@ pub async fn at_the_end(counter: &Counter) -> Held {
     money::nothing_is_open(&books)?;
     money::ledger_and_journal_agree(counter, &books)?;
     paper::nothing_waits(&books)?;
+    drawers::opened_when_told(counter, &mut books)?;
     journal::agrees_with_the_tables(&mut books)?;
     server::has_everything(counter, &mut books)?;
     sales::tenders_and_journal_agree(counter, &books).await?;

@@ -38,6 +38,9 @@ pub(super) struct Ledgers {
 pub(super) fn hold(counter: &Counter, books: &mut Books, news: &News) -> Held {
     let mut changed = books.ledgers.look(counter);
     let mut due = claim(counter, books, news, &mut changed)?;
+    if std::mem::take(&mut counter.world.notebook().forgotten) {
+        abandon(counter, &books.ledgers);
+    }
     for &(at, index) in &changed {
         due.extend(books.ledgers.claimed.get(&(at, books.ledgers.entries[at][index].receipt)).cloned());
     }
@@ -61,6 +64,16 @@ pub(super) fn hold(counter: &Counter, books: &mut Books, news: &News) -> Held {
         acknowledged_is_journalled(counter, books, (at, index), &by_hand)?;
     }
     stored_is_in_the_journal(counter, books)
+}
+
+/// A backup was put back: what is on the terminals and not in it is lost, and so is who took it back.
+fn abandon(counter: &Counter, ledgers: &Ledgers) {
+    let mut notebook = counter.world.notebook();
+    for (at, entries) in ledgers.entries.iter().enumerate() {
+        let slips = entries.iter().map(|t| ((at, t.receipt), t.state == State::Reversed));
+        let lost = slips.filter(|(slip, reversed)| *reversed || !ledgers.claimed.contains_key(slip));
+        notebook.orphans.extend(lost.map(|(slip, _)| slip));
+    }
 }
 
 impl Ledgers {
@@ -157,7 +170,8 @@ fn stands_once(counter: &Counter, books: &Books, key: &str) -> Held {
         return Err(format!("payment {key} is charged with {charge}, the ledger of {terminal} has {found:?}"));
     }
     let reversed = ledgers.reversals.get(&(at, receipt)).is_some_and(|reversals| !reversals.is_empty());
-    if found.state == State::Reversed && !reversed {
+    let lost = counter.world.notebook().orphans.contains(&(at, receipt));
+    if found.state == State::Reversed && !reversed && !lost {
         return Err(format!("payment {key} is charged, the terminal {terminal} has taken it back: {found:?}"));
     }
     Ok(())
@@ -168,6 +182,10 @@ fn stored_is_in_the_journal(counter: &Counter, books: &Books) -> Held {
     for (at, place) in counter.world.terminals.iter().enumerate() {
         let mut unclaimed: Vec<_> =
             books.ledgers.unclaimed[at].iter().map(|i| &books.ledgers.entries[at][*i]).collect();
+        // What was lost takes no open payment from what is not.
+        let notebook = counter.world.notebook();
+        unclaimed.retain(|t| !notebook.orphans.contains(&(at, t.receipt)));
+        drop(notebook);
         if unclaimed.is_empty() {
             continue;
         }
@@ -220,6 +238,7 @@ fn acknowledged_is_journalled(
     let slip = (at, stored.receipt);
     if stored.state != State::Stored
         || by_hand.contains(&slip)
+        || counter.world.notebook().orphans.contains(&slip)
         || place.with(|t| t.profile_mut().commit) != Commit::Reverses
     {
         return Ok(());
@@ -247,8 +266,9 @@ pub(super) fn nothing_is_open(books: &Books) -> Held {
 /// One is not.
 pub(super) fn ledger_and_journal_agree(counter: &Counter, books: &Books) -> Held {
     for (at, place) in counter.world.terminals.iter().enumerate() {
-        if let Some(left) = books.ledgers.unclaimed[at].first() {
-            let left = &books.ledgers.entries[at][*left];
+        let left = books.ledgers.unclaimed[at].iter().map(|index| &books.ledgers.entries[at][*index]);
+        let notebook = counter.world.notebook();
+        if let Some(left) = left.into_iter().find(|left| !notebook.orphans.contains(&(at, left.receipt))) {
             return Err(format!("{} has {left:?}, which no payment in the journal claims", place.name()));
         }
     }

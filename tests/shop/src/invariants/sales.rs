@@ -6,7 +6,7 @@ use tresen::sale::{Sale, TenderKind, TenderState};
 use tresen::{Payment, SaleState};
 
 use super::books::{News, unreadable};
-use super::{Books, Held};
+use super::{Books, Held, kitchen};
 use crate::counter::Counter;
 use crate::notebook::SaleNote;
 
@@ -22,20 +22,25 @@ pub(super) async fn hold(counter: &Counter, books: &mut Books, news: &News) -> H
         if let Some(note) = notebook.note(id) {
             is_as_noted(&sale, note)?;
         }
+        let note = notebook.note(id).map(|note| (note.ordered.clone(), note.cancelled.clone()));
         drop(notebook);
+        let (ordered, cancelled) = note.unwrap_or_default();
+        kitchen::is_ordered(counter, books, &sale, &ordered, &cancelled)?;
         if sale.state() == SaleState::Closed {
             is_paid_and_has_its_receipt(books, &sale)?;
         }
     }
     for sale in books.closed(counter).await? {
-        if sale.ticket().number() != Some(books.last_number + 1) {
+        let before = counter.world.notebook().number_after.get(&books.last_number).copied();
+        let number = before.unwrap_or(books.last_number) + 1;
+        if sale.ticket().number() != Some(number) {
             return Err(format!(
                 "the sale after number {} has the number {:?}",
                 books.last_number,
                 sale.ticket().number()
             ));
         }
-        books.last_number += 1;
+        books.last_number = number;
     }
     Ok(())
 }

@@ -1,23 +1,25 @@
 //! The printer handle: print through the spool, query the printer, open the drawer.
 
-use std::sync::{Arc, Mutex};
+mod shared;
+
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_hal::{BoxFuture, Error, Kind, Result};
+use tokio::time::timeout;
+use tresen_hal::{Error, Kind, Result};
 use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Panel, Receipt, Status};
 
-use super::device::{Common, Device, DeviceClass, Setup, Shared};
-use super::owner::{Hooks, LossReason};
+use super::device::{Device, DeviceClass};
 use super::phase::Phase;
-use super::state::{self, Attention, DeviceCapabilities};
-use super::{After, AnyPrinter, Terms, lock};
+use super::state::DeviceCapabilities;
+use super::{AnyPrinter, Terms, lock};
 use crate::class::Class;
-use crate::event::{EventKind, Reporter};
-use crate::health::DeviceHealth;
+use crate::event::EventKind;
 use crate::lease::Asker;
 use crate::spool::{Print, PrintJob, Spool};
 use crate::store::Origin;
+
+use shared::SharedPrinter;
 
 /// One printer; [`Printer`] may be a route of several.
 pub(crate) type PrinterDevice = Device<Printers>;
@@ -30,69 +32,6 @@ impl DeviceClass for Printers {
     const CLASS: Class = Class::Printer;
     type Driver = AnyPrinter;
     type Shared = SharedPrinter;
-}
-
-/// Shared between the owner of a printer and its handles.
-pub struct SharedPrinter {
-    common: Common,
-    status: StatusOf,
-    /// The open driver's panel: functions that work while the printer is busy.
-    panel: Mutex<Option<Panel>>,
-}
-
-impl Shared<AnyPrinter> for SharedPrinter {
-    fn new(setup: Setup) -> Self {
-        let status = StatusOf { reporter: setup.common.reporter.clone(), status: Arc::new(watch::Sender::new(None)) };
-        Self { common: setup.common, status, panel: Mutex::default() }
-    }
-    fn common(&self) -> &Common {
-        &self.common
-    }
-    fn attention(&self) -> Vec<Attention> {
-        self.status.status.borrow().as_ref().map(state::attention).unwrap_or_default()
-    }
-    fn health(&self, health: &mut DeviceHealth) {
-        health.paper = self.status.status.borrow().map(|status| status.paper);
-    }
-}
-
-impl Hooks<AnyPrinter> for SharedPrinter {
-    fn opened<'a>(&'a self, driver: &'a mut AnyPrinter, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
-        Box::pin(async move {
-            let capabilities = driver.capabilities().clone();
-            let answers = capabilities.status.is_yes();
-            let panel = driver.panel();
-            self.common.found(address, Some(DeviceCapabilities::Printer(capabilities)));
-            *lock(&self.panel) = Some(panel);
-            // One that says nothing is not asked: that would only take its time.
-            let status = if answers { Some(driver.status().await) } else { None };
-            if let Some(Err(error)) = &status
-                && let After::Reopen(error) = After::of(error)
-            {
-                return Err(error);
-            }
-            if let Some(Ok(status)) = status {
-                self.status.status.send_replace(Some(status));
-            }
-            Ok(None)
-        })
-    }
-    fn connected(&self, driver: &mut AnyPrinter, address: &str) {
-        self.common.reporter.connected(address);
-        let found = *self.status.status.borrow();
-        if let Some(status) = found {
-            self.common.reporter.publish(EventKind::Printer(status));
-        }
-        self.status.follow(&driver.panel());
-    }
-    fn event(&self, status: Status) {
-        self.status.set(status);
-    }
-    fn lost(&self, reason: LossReason<'_>) {
-        self.status.unknown();
-        *lock(&self.panel) = None;
-        self.common.lost(reason);
-    }
 }
 
 impl PrinterDevice {
@@ -116,37 +55,6 @@ impl PrinterDevice {
             Some(DeviceCapabilities::Printer(capabilities)) => Some(capabilities),
             _ => None,
         }
-    }
-}
-
-/// Publishes a printer's status: to its watchers, and to the event bus if it has changed.
-#[derive(Clone)]
-struct StatusOf {
-    reporter: Reporter,
-    status: Arc<watch::Sender<Option<Status>>>,
-}
-
-impl StatusOf {
-    fn set(&self, status: Status) {
-        let news = self.status.send_if_modified(|last| last.replace(status) != Some(status));
-        if news {
-            self.reporter.publish(EventKind::Printer(status));
-        }
-    }
-
-    fn unknown(&self) {
-        self.status.send_replace(None);
-    }
-
-    /// Follows a driver's panel, which changes during print jobs too. Ends with the driver.
-    fn follow(&self, panel: &Panel) {
-        let (mut seen, this) = (panel.watch(), self.clone());
-        tokio::spawn(async move {
-            while seen.changed().await.is_ok() {
-                let status = *seen.borrow_and_update();
-                this.set(status);
-            }
-        });
     }
 }
 
@@ -337,7 +245,7 @@ impl Printer {
         let device = self.device();
         device.gate().pass()?;
         if let Some(panel) = device.panel_while_busy() {
-            match tokio::time::timeout(Self::ANSWER, panel.kick_drawer(pin)).await {
+            match timeout(Self::ANSWER, panel.kick_drawer(pin)).await {
                 Ok(Ok(())) => return Ok(()),
                 // No effect yet: queue it like other calls.
                 Ok(Err(error)) if matches!(error.kind(), Kind::Busy | Kind::Cancelled) && nothing(&error) => {}

@@ -1,0 +1,103 @@
+//! Operations that move no money: end of day, totals, receipts, diagnosis, initialisation.
+
+use tresen_hal::{Amount, Error, Kind, Result};
+
+use super::super::commands::admin;
+use super::super::commands::status_info::StatusInfo;
+use super::super::commands::totals::SingleAmounts;
+use super::super::session::Flow;
+use super::Terminal;
+use super::dialog::{End, Task, refused};
+use crate::books;
+use crate::host::Host;
+use crate::operation::Operation;
+use crate::terminal::{CardTotal, EndOfDay, Totals};
+
+impl Terminal {
+    pub(super) async fn close_day(&mut self, host: Host) -> Result<EndOfDay> {
+        self.usable()?;
+        // Open payments cannot be looked up any more once the turnover has been handed in.
+        if books::unasked(&*self.journal, &self.options.name).await? {
+            self.settle().await?;
+        }
+        self.owe_nothing().await?;
+        let mut command = Vec::new();
+        admin::end_of_day(&mut command, self.options.password);
+        let mut task = Task { host: Some(host), ..Task::default() };
+        let end = self.exchange(command, Flow::Completed, &mut task).await?;
+        let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.options.name)) };
+        let data = task.result.unwrap_or_default();
+        let info = StatusInfo::parse(&data);
+        if let Some(code) = info.result.filter(|code| *code != 0) {
+            return Err(refused("the end of day", &End::Refused(code)).at(&self.options.name));
+        }
+        let currency = info.currency().unwrap_or(self.options.currency);
+        Ok(EndOfDay { total: info.minor().map(|m| Amount::new(m, currency)), receipt: task.slips.all() })
+    }
+
+    pub(super) async fn receipt_again(&mut self, host: Host) -> Result<Vec<String>> {
+        let mut command = Vec::new();
+        admin::repeat_receipt(&mut command, self.options.password, 0x00);
+        let mut task = Task { host: Some(host), ..Task::default() };
+        self.owe_nothing().await?;
+        let end = self.exchange(command, Flow::Completed, &mut task).await?;
+        let lines = task.slips.all();
+        match end {
+            End::Completed(_) if !lines.is_empty() => Ok(lines),
+            End::Completed(_) => {
+                let what = "the terminal handed over no receipt";
+                Err(Error::new(Kind::NotFound, what).at(&self.options.name).hint("does it print by itself?"))
+            }
+            end => Err(refused("the receipt", &end).at(&self.options.name)),
+        }
+    }
+
+    /// 06 10: the turnover without closing the day.
+    pub(super) async fn tell_totals(&mut self, host: Host) -> Result<Totals> {
+        let mut command = Vec::new();
+        admin::totals(&mut command, self.options.password);
+        let mut task = self.completed("the totals", command, host).await?;
+        let data = task.result.take().unwrap_or_default();
+        let info = StatusInfo::parse(&data);
+        let currency = info.currency().unwrap_or(self.options.currency);
+        let mut totals = Totals { total: info.minor().map(|m| Amount::new(m, currency)), ..Totals::default() };
+        if let Some(amounts) = info.fields().find(|field| field.id == 0x60).and_then(|f| SingleAmounts::parse(f.data)) {
+            totals.receipts = Some((amounts.first.to_string(), amounts.last.to_string()));
+            let used = amounts.cards().filter(|(_, count, _)| *count > 0);
+            let card = |(card, count, minor)| CardTotal::new(card, u32::from(count), Amount::new(minor, currency));
+            totals.cards = used.map(card).collect();
+        }
+        totals.receipt = task.slips.all();
+        Ok(totals)
+    }
+
+    /// 06 70 and 06 93. What the terminal prints about it is returned.
+    pub(super) async fn administer(&mut self, operation: &Operation, host: Host) -> Result<Vec<String>> {
+        let mut command = Vec::new();
+        let what = match operation {
+            Operation::Diagnosis => {
+                admin::diagnosis(&mut command);
+                "the diagnosis"
+            }
+            _ => {
+                admin::initialisation(&mut command, self.options.password);
+                "the initialisation"
+            }
+        };
+        let task = self.completed(what, command, host).await?;
+        Ok(task.slips.all())
+    }
+
+    /// Runs a command that moves no money to its completion. A result that does not say success is an error.
+    async fn completed(&mut self, what: &str, command: Vec<u8>, host: Host) -> Result<Task> {
+        self.owe_nothing().await?;
+        let mut task = Task { host: Some(host), ..Task::default() };
+        let end = self.exchange(command, Flow::Completed, &mut task).await?;
+        let End::Completed(_) = end else { return Err(refused(what, &end).at(&self.options.name)) };
+        let result = task.result.as_deref().and_then(|data| StatusInfo::parse(data).result);
+        match result.filter(|code| *code != 0) {
+            Some(code) => Err(refused(what, &End::Refused(code)).at(&self.options.name)),
+            None => Ok(task),
+        }
+    }
+}
