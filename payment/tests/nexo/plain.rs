@@ -6,7 +6,9 @@ use tokio::sync::watch;
 use tresen_hal::{Amount, Driver as _, Effect, Kind, Known};
 use tresen_payment::nexo::crypto::Key;
 use tresen_payment::nexo::sim::{Fault, Misbehaviour, OnAbort, Profile, Side};
-use tresen_payment::{Host, OperationKind, Payment, Progress, Reason, Reference, Request, Slip, Terminal as _};
+use tresen_payment::{
+    Host, Operation, OperationKind, Outcome, Payment, Progress, Reason, Reference, Request, Slip, Terminal as _,
+};
 
 use super::counter::{Counter, PRICE, is_charged, key, pay, profile, why};
 
@@ -46,6 +48,8 @@ async fn pays_refunds_reverses_and_repeats_a_receipt() {
         assert!(is_charged(&pay(&mut terminal, "next").await.expect("an outcome")));
         assert!(terminal.repeat_receipt().await.expect("a receipt").contains(&"CARDHOLDER COPY".to_owned()));
         assert!(terminal.status().await.expect("answers").ready);
+        let tried = terminal.transact(Operation::Diagnosis, Host::none()).await.expect("its host answers");
+        assert_eq!(tried, Outcome::Done(Vec::new()));
         let day = terminal.end_of_day(Host::none()).await.expect_err("there is none");
         assert_eq!(day.kind(), Kind::Unsupported);
         let can = terminal.capabilities();
@@ -162,7 +166,8 @@ async fn a_cashier_who_asks_three_times_leaves_a_silent_terminal() {
 
 #[tokio::test(start_paused = true)]
 async fn a_terminal_with_another_key_name_or_none_is_not_opened_and_says_what_to_do() {
-    let cases: [(&str, fn(&mut Counter), Kind, &str); 4] = [
+    type Change = fn(&mut Counter);
+    let cases: [(&str, Change, Kind, &str); 4] = [
         ("another passphrase", |c| c.options.key = Key::derive("shop", 1, "test124").ok(), Kind::Refused, "passphrase"),
         ("another version", |c| c.options.key = Key::derive("shop", 2, "test123").ok(), Kind::Refused, "version"),
         ("no key", |c| c.options.key = None, Kind::Refused, "key"),
