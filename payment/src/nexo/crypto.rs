@@ -221,7 +221,8 @@ mod tests {
         other.trailer.adyen_crypto_version = 0;
         assert_eq!(key.open(&other), Err(Unopened::OtherCrypto));
 
-        let parts: [(&str, fn(&mut Sealed) -> &mut String); 3] = [
+        type Part = fn(&mut Sealed) -> &mut String;
+        let parts: [(&str, Part); 3] = [
             ("blob", |sealed| &mut sealed.blob),
             ("hmac", |sealed| &mut sealed.trailer.hmac),
             ("nonce", |sealed| &mut sealed.trailer.nonce),

@@ -53,7 +53,7 @@ fn a_card_number_stays_nowhere() {
     let mut bodies: Vec<String> =
         OPEN.iter().flat_map(|key| [format!(r#"{{"{key}":"{CARD}"}}"#), format!(r#"{{"{key}":{CARD}}}"#)]).collect();
     bodies.push(format!(r#"{{"{CARD}":1}}"#));
-    bodies.push(format!(r#"{{"SaleID":"4111\u0031 11111111111"}}"#));
+    bodies.push(r#"{"SaleID":"4111\u0031 11111111111"}"#.to_owned());
     bodies.push(format!(r#"{{"SaleID":["{CARD}",{{"a":"{CARD}"}}]}}"#));
     bodies.push(format!("4111 1111{CARD}"));
     bodies.push(format!(r#"{{"a":"b"}}{CARD}"#));
