@@ -32,7 +32,12 @@ enum Way {
 
 /// Takes a backup while the till sells.
 pub async fn back_up(counter: &Counter, who: &str) {
-    let n = counter.world.notebook().backups.len();
+    // Each under a name of its own: one may be there although the till died before it said so.
+    let n = {
+        let mut notebook = counter.world.notebook();
+        notebook.count("backups tried");
+        notebook.counts["backups tried"]
+    };
     let to = counter.world.folder().join(format!("backup-{n}.db"));
     let what = format!("takes backup {n}");
     if let Ok(backup) = counter.call(who, what, AT_ONCE, counter.till.backup(to)).await {
@@ -46,7 +51,9 @@ pub async fn back_up(counter: &Counter, who: &str) {
 /// lives.
 pub async fn strike(world: &Arc<World>, dice: &mut Dice) {
     let backups = world.notebook().backups.clone();
-    let Some(backup) = backups.iter().rev().nth(dice.index(backups.len().clamp(1, 2))) else { return };
+    let older = dice.index(backups.len().clamp(1, 2));
+    let Some(chosen) = backups.len().checked_sub(1 + older) else { return };
+    let backup = &backups[chosen];
     let way = [Way::NewDisk, Way::Over, Way::CopiedToNewDisk, Way::Copied][dice.index(4)];
     world.story.tell("THE DISK", format_args!("is lost; {} is put back: {way:?}", backup.display()));
     // Meanwhile the terminals finish what they had begun.
@@ -78,6 +85,8 @@ pub async fn strike(world: &Arc<World>, dice: &mut Dice) {
     let kept: BTreeSet<Line> = lines(backup).into_iter().collect();
     let mut notebook = world.notebook();
     notebook.count("backups put back");
+    // Later ones hold what people know nothing of any more, and paper that was thrown away.
+    notebook.backups.truncate(chosen + 1);
     for line in lost.into_iter().filter(|line| !kept.contains(line)) {
         if line.1 <= acknowledged {
             notebook.acknowledged.insert((line.0, line.1));

@@ -132,10 +132,10 @@ pub async fn settle(counter: &Counter) {
     }
 }
 
-/// What the ledger says of an open payment: the transaction that no other payment has claimed.
+/// What the ledger says of an open payment: the largest transaction that may be this one.
 async fn decide(counter: &Counter, at: usize, intent: &Intent) -> Option<Decision> {
     let place = &counter.world.terminals[at];
-    let unclaimed = invariants::money::unclaimed(counter, at).await.ok()?;
+    let candidates = invariants::money::candidates(counter, at, intent).await.ok()?;
     let fits = |t: &&sim::Transaction| match (&intent.operation, t.kind) {
         (journal::Transaction::Payment, sim::Kind::Payment) => t.amount.minor() <= intent.amount.minor(),
         (journal::Transaction::Reversal { .. }, sim::Kind::Reversal(_)) => t.amount == intent.amount,
@@ -143,7 +143,7 @@ async fn decide(counter: &Counter, at: usize, intent: &Intent) -> Option<Decisio
         _ => false,
     };
     // The whole amount before a part of it.
-    let found = unclaimed.iter().filter(fits).max_by_key(|t| t.amount.minor());
+    let found = candidates.iter().filter(fits).max_by_key(|t| t.amount.minor());
     let terminal = place.with(|device| device.profile_mut().terminal_id.clone());
     Some(match found {
         Some(found) => {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tresen::payment::journal;
 use tresen::payment::zvt::Commit;
 use tresen::payment::zvt::sim::{Kind, State, Transaction};
+use tresen::payment::{Intent, journal};
 use tresen::{Payment, StoredPayment};
 
 use super::books::News;
@@ -275,14 +275,18 @@ pub(super) fn ledger_and_journal_agree(counter: &Counter, books: &Books) -> Held
     Ok(())
 }
 
-/// What stands at a terminal and no payment in the journal claims.
+/// What stands at a terminal and may be this payment: no payment in the journal claims it, and it was lost with a disk only
+/// if the payment comes from a backup. What was lost and is of the same amount is nobody else's.
 ///
 /// # Errors
 /// Something does not hold.
-pub async fn unclaimed(counter: &Counter, at: usize) -> Result<Vec<Transaction>, String> {
+pub async fn candidates(counter: &Counter, at: usize, intent: &Intent) -> Result<Vec<Transaction>, String> {
     super::at_any_time(counter).await?;
     let books = counter.books.lock().await;
-    Ok(books.ledgers.unclaimed[at].iter().map(|index| books.ledgers.entries[at][*index].clone()).collect())
+    let unclaimed = books.ledgers.unclaimed[at].iter().map(|index| &books.ledgers.entries[at][*index]);
+    let notebook = counter.world.notebook();
+    let is_lost = |t: &Transaction| notebook.orphans.contains(&(at, t.receipt));
+    Ok(unclaimed.filter(|t| is_lost(t) == intent.restored).cloned().collect())
 }
 
 fn charge(payment: &StoredPayment) -> Option<tresen::Amount> {
