@@ -171,3 +171,43 @@ async fn an_exchanged_opi_terminal_with_the_old_numbers_is_never_mistaken_for_th
     let exchange = || terminal.with(|old| *old = opi::sim::Simulator::new(quiet()));
     exchanged(&till, exchange, || terminal.with(|t| t.ledger().turnover())).await;
 }
+
+/// The old terminal has charged, and nobody has heard it. The new one has counted as far as the old one had before.
+#[tokio::test(start_paused = true)]
+async fn a_terminal_exchanged_while_a_payment_is_open_does_not_say_that_nothing_was_charged() {
+    for hours in [0, 24] {
+        let at = |hours: i64| {
+            let began: jiff::Timestamp = "2026-01-02T08:00:00Z".parse().expect("a time");
+            let at = began + jiff::SignedDuration::from_hours(hours);
+            Some(at.to_zoned(jiff::tz::TimeZone::system()).datetime())
+        };
+        let pace = Duration::from_secs(1);
+        let old = zvt::sim::Profile { finishes_alone: true, pace, time: at(0), ..keeps() };
+        let mut desk = Desk::new();
+        let terminal = desk.terminal("bar", old);
+        desk.terminal("counter", keeps());
+        let till = open(&desk).await;
+        reference(&pay(&till, "bar", "heard").await);
+        let unheard = async {
+            pass(Duration::from_millis(2_500)).await;
+            terminal.plugged_in(false);
+            pass(Duration::from_secs(30)).await;
+            assert_eq!(terminal.with(|t| t.ledger().turnover()), 2 * 12_50, "the old one has charged both");
+            terminal.with(|old| {
+                *old = zvt::sim::Simulator::new(zvt::sim::Profile { time: at(hours), ..keeps() });
+                old.by_hand(zvt::sim::Kind::Payment, PRICE);
+            });
+            if hours == 0 {
+                // It has gone on selling since.
+                terminal.with(|t| t.by_hand(zvt::sim::Kind::Payment, Amount::eur(1_00)).amount);
+            }
+            terminal.plugged_in(true);
+        };
+        let (payment, ()) = tokio::join!(biased; pay(&till, "bar", "unheard"), unheard);
+        assert!(matches!(payment, Payment::Unknown(_)), "{hours}: {payment:?}");
+        pass(Duration::from_secs(600)).await;
+        let open = till.open_payments("bar").await.expect("read");
+        assert_eq!(open.len(), 1, "{hours}: a person decides: {open:?}");
+        reference(&pay(&till, "counter", "next").await);
+    }
+}
