@@ -3,6 +3,7 @@
 mod commands;
 mod demo;
 mod devices;
+mod interrupts;
 mod out;
 
 use std::io::IsTerminal;
@@ -36,6 +37,8 @@ An address names a device's protocol, link and location:
   escpos+usb://04b8:0e15/SERIAL                  USB printer
   zvt+tcp://10.0.0.30:20007?password=000000      payment terminal
   opi+tcp://10.0.0.31?listen=usual               payment terminal that speaks OPI
+  nexo+https://10.0.0.32?poi=V400m-1&key=shop&passphrase=…
+                                                 payment terminal that speaks nexo
   scanner+serial:///dev/ttyACM0                  barcode scanner
   camera+file:///var/frames                      folder of images
 

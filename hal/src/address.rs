@@ -10,6 +10,7 @@
 //! | `zvt+tcp://10.0.0.30:20007` | a payment terminal |
 //! | `scanner+hid://05e0:1900` | an HID device |
 //! | `scanner+evdev://05e0:1200` | a scanner in keyboard mode, as an input device of Linux |
+//! | `nexo+https://10.0.0.31` | a payment terminal over TLS: `https` without a path |
 //! | `camera+v4l2:///dev/video0` | a camera |
 //! | `camera+http://10.0.0.40/stream` | a network camera; `rtsp` alike |
 //! | `camera+file:///var/frames` | a file or a folder of files |
@@ -55,6 +56,13 @@ pub struct Address {
 pub enum LinkKind {
     /// A TCP server: host name or IP address, and port.
     Tcp {
+        /// Name, IPv4 or IPv6 address, without brackets.
+        host: String,
+        /// Port; none means the usual one of the protocol, which the driver table knows.
+        port: Option<u16>,
+    },
+    /// A server that speaks TLS over TCP: `https` without a path. With a path it is a [`LinkKind::Url`].
+    Https {
         /// Name, IPv4 or IPv6 address, without brackets.
         host: String,
         /// Port; none means the usual one of the protocol, which the driver table knows.
@@ -116,6 +124,7 @@ impl LinkKind {
     pub fn scheme(&self) -> &str {
         match self {
             Self::Tcp { .. } => "tcp",
+            Self::Https { .. } => "https",
             Self::Serial { .. } => "serial",
             Self::Usb(_) => "usb",
             Self::Hid(_) => "hid",
@@ -126,6 +135,14 @@ impl LinkKind {
             Self::Url(url) => url.split(':').next().unwrap_or("http"),
             Self::File { .. } => "file",
             Self::Replay { .. } => "replay",
+        }
+    }
+
+    /// Host and port of a server on a network, with TLS or without.
+    pub fn server(&self) -> Option<(&str, Option<u16>)> {
+        match self {
+            Self::Tcp { host, port } | Self::Https { host, port } => Some((host, *port)),
+            _ => None,
         }
     }
 }
@@ -144,10 +161,10 @@ impl Address {
         Self::new(protocol, LinkKind::Tcp { host: host.into(), port: Some(port) })
     }
 
-    /// The same address with this port, if it is one of TCP that names none.
+    /// The same address with this port, if it is a server's that names none.
     #[must_use]
     pub fn or_port(mut self, usual: u16) -> Self {
-        if let LinkKind::Tcp { port, .. } = &mut self.link {
+        if let LinkKind::Tcp { port, .. } | LinkKind::Https { port, .. } = &mut self.link {
             port.get_or_insert(usual);
         }
         self
@@ -257,7 +274,7 @@ impl fmt::Display for Where<'_> {
             link => write!(f, "+{}://", link.scheme())?,
         }
         match self.link {
-            LinkKind::Tcp { host, port } => {
+            LinkKind::Tcp { host, port } | LinkKind::Https { host, port } => {
                 if host.contains(':') { write!(f, "[{host}]") } else { f.write_str(host) }?;
                 port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
@@ -293,6 +310,9 @@ impl FromStr for Address {
         }
         // The query of a URL belongs to the URL; that of any other link holds our options.
         let (place, query) = match link {
+            "https" if !is_url(rest) => {
+                rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)))
+            }
             "http" | "https" | "rtsp" => (rest, None),
             _ => rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query))),
         };
@@ -304,7 +324,8 @@ impl FromStr for Address {
             return Err(bad(format!("an address over `{link}` cannot have a user or password")));
         }
         let link = match link {
-            "tcp" => tcp(place).map_err(&bad)?,
+            "tcp" => tcp(place).map(|(host, port)| LinkKind::Tcp { host, port }).map_err(&bad)?,
+            "https" if !is_url(rest) => tcp(place).map(|(host, port)| LinkKind::Https { host, port }).map_err(&bad)?,
             "serial" => LinkKind::Serial { path: decode(place).map_err(&bad)? },
             "usb" => LinkKind::Usb(usb(place).map_err(&bad)?),
             "hid" => LinkKind::Hid(usb(place).map_err(&bad)?),
@@ -347,7 +368,12 @@ impl<'de> serde::Deserialize<'de> for Address {
     }
 }
 
-fn tcp(place: &str) -> Result<LinkKind, String> {
+/// What follows `https://` has a path, or a user: it is a URL of its own.
+fn is_url(rest: &str) -> bool {
+    rest.split('?').next().is_some_and(|place| place.contains(['/', '@']))
+}
+
+fn tcp(place: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match place.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("`[` without `]`")?;
@@ -365,7 +391,7 @@ fn tcp(place: &str) -> Result<LinkKind, String> {
         }
         None => None,
     };
-    Ok(LinkKind::Tcp { host: host.to_owned(), port })
+    Ok((host.to_owned(), port))
 }
 
 fn usb(place: &str) -> Result<UsbId, String> {
@@ -424,6 +450,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn https_without_a_path_is_a_server_with_options_of_its_own() {
+        let address = |text: &str| text.parse::<Address>().expect(text);
+        let server = address("nexo+https://10.0.0.9?passphrase=secret");
+        assert_eq!(server.link().server(), Some(("10.0.0.9", None)));
+        assert_eq!(server.option("passphrase"), Some("secret"));
+        assert_eq!(server.clone().or_port(8443).label(), "nexo+https://10.0.0.9:8443");
+        assert_eq!(address("nexo+https://t:1").or_port(8443).label(), "nexo+https://t:1");
+        for url in ["camera+https://10.0.0.9/?a=b", "camera+https://user:pw@10.0.0.9"] {
+            assert!(matches!(address(url).link(), LinkKind::Url(_)), "{url}");
+        }
+        for wrong in ["nexo+https://", "nexo+https://:1", "nexo+https://t:0", "nexo+https://t?a"] {
+            assert_eq!(wrong.parse::<Address>().expect_err(wrong).kind(), Kind::Address);
+        }
+    }
+
+    #[test]
     fn prints_what_it_reads() {
         for text in [
             "escpos+tcp://10.0.0.20:9100",
@@ -440,6 +482,9 @@ mod tests {
             "scanner+hid://05e0:1900",
             "scanner+evdev://05e0:1200/S%20123?grab=false",
             "camera+v4l2:///dev/video0",
+            "nexo+https://10.0.0.9",
+            "nexo+https://[fe80::1]:8443?key=shop&passphrase=a%26b",
+            "camera+https://10.0.0.40/stream?fps=5",
             "camera+http://10.0.0.40/stream?fps=5",
             "camera+rtsp://10.0.0.41/live",
             "camera+file:///var/my%20frames",

@@ -1,4 +1,4 @@
-//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], with ZVT and OPI.
+//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], with ZVT, OPI and nexo.
 //!
 //! A payment is [`Charged`](Payment::Charged), [`NotCharged`](Payment::NotCharged) or
 //! [`Unknown`](Payment::Unknown), and [`Partial`](Payment::Partial) at terminals that may approve less than was
@@ -35,15 +35,18 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod amount;
 mod books;
 pub mod host;
 pub mod journal;
 mod ledger;
 mod memory;
+pub mod nexo;
 pub mod operation;
 pub mod opi;
 pub mod outcome;
 mod pan;
+mod serving;
 mod slips;
 pub mod terminal;
 pub mod testing;

@@ -13,7 +13,10 @@ use tresen_hal::address::LinkKind;
 pub(crate) fn place(link: &LinkKind) -> Option<LinkKind> {
     Some(match link {
         LinkKind::File { .. } | LinkKind::Replay { .. } | LinkKind::Url(_) => return None,
-        LinkKind::Tcp { host, port } => LinkKind::Tcp { host: name(host), port: *port },
+        // With TLS or without, it is one place.
+        LinkKind::Tcp { host, port } | LinkKind::Https { host, port } => {
+            LinkKind::Tcp { host: name(host), port: *port }
+        }
         LinkKind::Serial { path } => LinkKind::Serial { path: port(path) },
         LinkKind::V4l2 { path } => LinkKind::V4l2 { path: file(path) },
         LinkKind::Ble { device } => LinkKind::Ble { device: bluetooth(device) },

@@ -7,7 +7,7 @@ use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::{Address, Error, Kind, Link, Result, link};
-use tresen_payment::{Terminal, opi, zvt};
+use tresen_payment::{Terminal, nexo, opi, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -29,6 +29,10 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .port_by(opi_port)
             .options(|_| opi::Options::NAMES.to_vec())
             .redactor(|| Box::<opi::Redactor>::default()),
+        Protocol::new::<Terminals>("nexo", nexo)
+            .port(8443)
+            .options(|_| nexo::Options::NAMES.to_vec())
+            .redactor(nexo_redactor),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
@@ -95,6 +99,26 @@ fn opi(address: &Address, listeners: &opi::Listeners) -> Result<Plan<dyn Termina
 
 fn opi_redactor() -> Box<dyn link::record::Redactor> {
     Box::<opi::Redactor>::default()
+}
+
+/// Connects for each request; the certificate names the terminal, not its host.
+fn nexo(address: &Address) -> Result<Plan<dyn Terminal>> {
+    let options = nexo::Options::from_address(address)?;
+    let reached = link::Reached::new(options.named_by(address.clone())).redacted(nexo_redactor);
+    let plan = Plan::new(address.label(), move |context: Context| {
+        let (mut options, reached) = (options.clone(), reached.clone());
+        options.name = context.name.clone();
+        async move {
+            let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
+            let terminal = nexo::open(Arc::new(reached), options, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn Terminal>)
+        }
+    });
+    Ok(plan.reached_at(address).within(OPEN_TERMINAL))
+}
+
+fn nexo_redactor() -> Box<dyn link::record::Redactor> {
+    Box::<nexo::Redactor>::default()
 }
 
 /// The port of the dialect that the address names.

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
-use tresen::payment::{Request, opi, zvt};
+use tresen::hal::{Error, Kind};
+use tresen::payment::{Request, nexo, opi, zvt};
 use tresen::{Amount, Result};
 
 use super::terminal::{At, Desk, EXIT, Texts};
@@ -16,7 +17,7 @@ pub(crate) struct Args {
     at: At,
 
     /// The receipt number that the terminal assigned to the payment, such as 0417; of an OPI terminal its trace
-    /// number (STAN, TA-Nr.)
+    /// number (STAN, TA-Nr.), of a nexo terminal number and time of its transaction, TRANSACTION@TIME
     receipt: String,
 
     /// The amount paid, such as 12.50 or "12.50 CHF"
@@ -30,9 +31,16 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let Args { at, receipt, amount, key } = args;
     let key = key.unwrap_or_else(tresen::new_key);
-    // OPI names a transaction by its trace number.
+    // OPI names a transaction by its trace number, nexo by its number and time.
     let paid = match at.address.protocol() {
         "opi" => opi::reference(None, &receipt),
+        "nexo" => {
+            let (transaction, time) = receipt.split_once('@').ok_or_else(|| {
+                Error::new(Kind::Input, format!("`{receipt}` names no transaction of a nexo terminal"))
+                    .hint("write TRANSACTION@TIME, as the journal has them: oLkO001.8828@2026-01-02T03:04:05.000Z")
+            })?;
+            nexo::reference(transaction, time)
+        }
         _ => zvt::reference(None, &receipt, None),
     };
     let desk = Desk::open(at, *out).await?;

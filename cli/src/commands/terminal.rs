@@ -15,6 +15,7 @@ use tresen::{Address, Amount, Class, Config, Effect, Error, EventKind, Kind, Pay
 use super::console::Console;
 use super::diagnose::diagnosed;
 use crate::devices;
+use crate::interrupts::Interrupts;
 use crate::out::Out;
 
 /// The terminal, and where its transactions are journalled.
@@ -95,13 +96,14 @@ impl Desk {
         begin: impl AsyncFn(&tresen::Terminal, watch::Receiver<bool>) -> Result<Payment>,
     ) -> Result<ExitCode> {
         let (stop, abort) = watch::channel(false);
+        let mut interrupts = Interrupts::new();
         let ended = {
             let begin = async || begin(&self.terminal, abort.clone()).await;
             let mut transaction = std::pin::pin!(self.reopened(|| !*abort.borrow(), begin));
             loop {
                 tokio::select! {
                     ended = &mut transaction => break ended,
-                    _ = tokio::signal::ctrl_c() => {
+                    () = interrupts.next() => {
                         if stop.send_replace(true) {
                             // The transaction may be in any state: only the journal and the terminal know.
                             let why = "the command was interrupted before the terminal had answered";

@@ -1,7 +1,7 @@
 //! TCP: network printers, terminals, simulators.
 //!
 //! Options in an address: `connect-timeout` (seconds, 5; 0.1 to 60) and, with feature `tls`, those of
-//! `tls`: `tls` (`true`, `false`), `ca`, `fingerprint`.
+//! `tls`: `tls` (`true`, `false`), `ca`, `fingerprint`, `certificate`. An `https` address has TLS always.
 //!
 //! **Stalls.** A printer without paper keeps the connection open and accepts no bytes: `send` then waits for as long as
 //! that lasts. Callers that do not want to wait use `tokio::time::timeout`. A device that vanishes silently is detected
@@ -16,6 +16,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connect::{Incoming, Listen};
+use crate::address::LinkKind;
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 
 /// The default deadline for connecting.
@@ -29,7 +30,7 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const CHUNK: usize = 16 * 1024;
 
 /// The options that a TCP address may have, on any protocol.
-pub const OPTIONS: [&str; 4] = super::options::TCP;
+pub const OPTIONS: [&str; 5] = super::options::TCP;
 
 /// An open TCP connection.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ impl Settings {
             Some(_) => return Err(address.refuse("connect-timeout", "expected 0.1 to 60 seconds")),
         };
         let tls = match address.option("tls") {
+            _ if matches!(address.link(), LinkKind::Https { .. }) => true,
             None | Some("false") => false,
             Some("true") => true,
             Some(_) => return Err(address.refuse("tls", "expected true or false")),
@@ -59,7 +61,10 @@ impl Settings {
         if tls && cfg!(not(feature = "tls")) {
             return Err(super::missing("tls").with_option("tls").at(address.label()));
         }
-        if !tls && let Some(name) = ["ca", "fingerprint"].into_iter().find(|name| address.option(name).is_some()) {
+        if !tls
+            && let Some(name) =
+                ["ca", "fingerprint", "certificate"].into_iter().find(|name| address.option(name).is_some())
+        {
             let what = format!("option `{name}` has no effect without `tls=true`");
             return Err(Error::new(Kind::Address, what).with_option(name).at(address.label()).hint("add `tls=true`"));
         }

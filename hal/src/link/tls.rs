@@ -4,12 +4,17 @@
 //! - `fingerprint=` SHA-256 of the device's certificate, 64 hex digits, colons allowed. For the
 //!   self-signed certificates that devices come with; host name and dates are not checked.
 //! - `ca=` file with the authorities (PEM) that may have signed it. The certificate must then name the
-//!   host of the address and be valid today.
+//!   host of the address and be valid today. Where devices have names that the network does not know,
+//!   `certificate=NAME,…` says which names it may have instead of the host's: as an alternative name, or as the
+//!   common name of its subject.
 //!
 //! With neither, connecting fails and names the device's fingerprint, for a person to compare with the device's own
 //! screen or printout. Public authorities are not trusted, since they do not sign devices on a shop's network.
 //!
 //! Left out: client certificates, certificates of X.509 version 1.
+
+mod name;
+mod server;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,18 +23,23 @@ use std::{fmt, io};
 use ring::digest;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
 use super::duplex::Duplex;
 use super::tcp::{self, CHUNK, CLOSE_TIMEOUT};
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
+use name::common_name;
+
+pub use server::{Identity, Listener, listen};
 
 /// Which certificates to trust.
 #[derive(Debug, Clone)]
@@ -38,27 +48,37 @@ pub enum Trust {
     Fingerprint([u8; 32]),
     /// Any certificate that one of these authorities has signed for the host.
     Authorities(Arc<RootCertStore>),
+    /// Any certificate that one of these authorities has signed for one of these names.
+    Named(Arc<RootCertStore>, Vec<String>),
     /// None yet: connecting fails and names the device's fingerprint.
     Nobody,
 }
 
-/// The options `fingerprint` and `ca` of an address, before a file is read.
+/// The options `fingerprint`, `ca` and `certificate` of an address, before a file is read.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// The one certificate with this SHA-256.
     Fingerprint([u8; 32]),
-    /// The authorities in this file.
-    File(String),
+    /// The authorities in this file, and the names that they may have signed instead of the host's.
+    File(String, Option<Vec<String>>),
     /// Neither was given.
     Nobody,
 }
 
 impl Source {
-    /// Reads the options `fingerprint` and `ca`; opens no file.
+    /// Reads the options `fingerprint`, `ca` and `certificate`; opens no file.
     ///
     /// # Errors
     /// [`Kind::Address`] if they are invalid or both are given.
     pub fn from_address(address: &Address) -> Result<Self> {
+        let names = address.option("certificate").map(|names| names.split(',').map(str::to_owned).collect::<Vec<_>>());
+        if names.as_ref().is_some_and(|names| names.iter().any(String::is_empty)) {
+            return Err(address.refuse("certificate", "expected names with commas between them"));
+        }
+        if names.is_some() && address.option("ca").is_none() {
+            let error = Error::new(Kind::Address, "option `certificate` has no effect without `ca`");
+            return Err(error.with_option("certificate").at(address.label()).hint("add `ca=FILE`"));
+        }
         match (address.option("fingerprint"), address.option("ca")) {
             (Some(_), Some(_)) => {
                 let error = Error::new(Kind::Address, "options `ca` and `fingerprint` are mutually exclusive");
@@ -68,7 +88,7 @@ impl Source {
                 .map(Self::Fingerprint)
                 .ok_or_else(|| address.refuse("fingerprint", "expected a SHA-256, 64 hex digits")),
             (None, Some("")) => Err(address.refuse("ca", "name a file")),
-            (None, Some(file)) => Ok(Self::File(file.to_owned())),
+            (None, Some(file)) => Ok(Self::File(file.to_owned(), names)),
             (None, None) => Ok(Self::Nobody),
         }
     }
@@ -80,7 +100,10 @@ impl Source {
     pub fn read(&self) -> Result<Trust> {
         match self {
             Self::Fingerprint(print) => Ok(Trust::Fingerprint(*print)),
-            Self::File(file) => authorities(file).map(|roots| Trust::Authorities(Arc::new(roots))),
+            Self::File(file, None) => authorities(file).map(|roots| Trust::Authorities(Arc::new(roots))),
+            Self::File(file, Some(names)) => {
+                authorities(file).map(|roots| Trust::Named(Arc::new(roots), names.clone()))
+            }
             Self::Nobody => Ok(Trust::Nobody),
         }
     }
@@ -116,6 +139,12 @@ pub struct Tls {
     stream: Mutex<TlsStream<TcpStream>>,
 }
 
+impl Tls {
+    pub(super) fn over(stream: impl Into<TlsStream<TcpStream>>) -> Self {
+        Self { stream: Mutex::new(stream.into()) }
+    }
+}
+
 /// Connects and performs the handshake, each within `limit`.
 ///
 /// # Errors
@@ -130,6 +159,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Re
         trust: match trust {
             Trust::Fingerprint(print) => Check::Fingerprint(Some(print)),
             Trust::Nobody => Check::Fingerprint(None),
+            Trust::Named(roots, names) => Check::Named(roots, names),
             Trust::Authorities(roots) => Check::Signed(
                 WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
                     .build()
@@ -149,7 +179,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Re
     tcp::prepare(&stream)?;
     let shaken = tokio::time::timeout(limit, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
     match shaken {
-        Ok(Ok(stream)) => Ok(Tls { stream: Mutex::new(stream) }),
+        Ok(Ok(stream)) => Ok(Tls::over(stream)),
         Ok(Err(error)) => Err(explain(error, &verifier)),
         Err(_) => Err(Error::new(Kind::Timeout, format!("no TLS handshake within {} s", limit.as_secs_f32()))
             .with_effect(Effect::None)
@@ -177,6 +207,11 @@ fn explain(error: io::Error, verifier: &Verifier) -> Error {
     }
 }
 
+fn sha256(certificate: &[u8]) -> [u8; 32] {
+    let hash = digest::digest(&digest::SHA256, certificate);
+    hash.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
 struct Fingerprint([u8; 32]);
 
 impl fmt::Display for Fingerprint {
@@ -197,6 +232,7 @@ struct Verifier {
 enum Check {
     Fingerprint(Option<[u8; 32]>),
     Signed(Arc<WebPkiServerVerifier>),
+    Named(Arc<RootCertStore>, Vec<String>),
 }
 
 impl ServerCertVerifier for Verifier {
@@ -208,13 +244,27 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let hash = digest::digest(&digest::SHA256, device);
-        let shown: [u8; 32] = hash.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        let shown = sha256(device);
         *self.shown.lock().expect("no holder of this lock panics") = Some(shown);
         match &self.trust {
             Check::Fingerprint(Some(expected)) if *expected == shown => Ok(ServerCertVerified::assertion()),
             Check::Fingerprint(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
             Check::Signed(verifier) => verifier.verify_server_cert(device, chain, name, ocsp, now),
+            Check::Named(roots, names) => {
+                let certificate = ParsedCertificate::try_from(device)?;
+                verify_server_cert_signed_by_trust_anchor(&certificate, roots, chain, now, self.algorithms.all)?;
+                let own = common_name(device);
+                let vouched = names.iter().any(|name| {
+                    own.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+                        || ServerName::try_from(name.as_str())
+                            .is_ok_and(|n| verify_server_name(&certificate, &n).is_ok())
+                });
+                if vouched {
+                    Ok(ServerCertVerified::assertion())
+                } else {
+                    Err(CertificateError::NotValidForName.into())
+                }
+            }
         }
     }
 
@@ -281,7 +331,7 @@ impl Link for Tls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
     use rustls::pki_types::PrivateKeyDer;
     use tokio::net::TcpListener;
 
@@ -389,6 +439,61 @@ mod tests {
         // "localhost" resolves to the device, but its certificate names 127.0.0.1 and printer.test.
         let error = connect("localhost", device.port, Duration::from_secs(5), trust).await.expect_err("another name");
         assert_eq!(error.kind(), Kind::Refused, "{error}");
+    }
+
+    /// Payment terminals whose certificates name the device, not its place on the network.
+    #[tokio::test]
+    async fn an_authority_may_vouch_for_another_name_than_the_hosts() {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("signed");
+        let ca = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&ca, authority.pem()).expect("written");
+        // The name stands in the subject only, or among the alternative names only.
+        for alternative in [false, true] {
+            let key = KeyPair::generate().expect("a key");
+            let (name, other) = ("M400-42.test.example", "somebody");
+            let names = if alternative { vec![name.to_owned()] } else { Vec::new() };
+            let mut params = CertificateParams::new(names).expect("names");
+            params.distinguished_name.push(DnType::OrganizationName, "Körner & Co");
+            params.distinguished_name.push(DnType::CommonName, if alternative { other } else { name });
+            let certificate = params.signed_by(&key, &authority).expect("signed").der().clone();
+            let identity =
+                Identity::new(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).expect("PKCS #8"));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let listener = listen(listener, &identity).expect("a certificate with its key");
+            let port = listener.local_addr().port();
+            tokio::spawn(async move {
+                while let Ok(incoming) = crate::link::Listen::accept(&listener).await {
+                    let mut got = Vec::new();
+                    if incoming.link.recv(&mut got).await.is_ok() {
+                        incoming.link.send(&got).await.ok();
+                    }
+                }
+            });
+            let open = async |names: &str| {
+                let text = format!("nexo+https://127.0.0.1:{port}?ca={}{names}", ca.path().display());
+                crate::link::open(&text.parse().expect("an address")).await
+            };
+            let link = open("&certificate=other.test,m400-42.TEST.example").await.expect("one of the names");
+            link.send(b"hello").await.expect("open");
+            let mut back = Vec::new();
+            while back.len() < 5 {
+                link.recv(&mut back).await.expect("open");
+            }
+            assert_eq!(back, b"hello");
+            for wrong in ["", "&certificate=M400-43.test.example", "&certificate=test.example", "&certificate=Körner"]
+            {
+                let error = open(wrong).await.expect_err(wrong);
+                assert_eq!((error.kind(), error.effect()), (Kind::Refused, Effect::None), "{wrong}: {error}");
+            }
+            let stranger = device().await;
+            let untrusted =
+                format!("nexo+https://127.0.0.1:{port}?certificate={name}&ca={}", stranger.ca.path().display());
+            let error =
+                crate::link::open(&untrusted.parse().expect("an address")).await.expect_err("not its authority");
+            assert_eq!(error.kind(), Kind::Refused, "{error}");
+        }
     }
 
     #[tokio::test]

@@ -27,6 +27,12 @@ pub struct Dialect {
     pub status: &'static str,
     /// The service that closes the day.
     pub end_of_day: &'static str,
+    /// The service that tells the turnover and leaves the day open, where it is known.
+    pub totals: Option<&'static str>,
+    /// The service by which the terminal calls its host, where it is known.
+    pub diagnosis: Option<&'static str>,
+    /// The service that initialises the terminal, where it is known.
+    pub initialisation: Option<&'static str>,
     /// How a running transaction is aborted.
     pub abort: Abort,
     /// How a reversal names the transaction.
@@ -56,7 +62,7 @@ pub enum Naming {
 /// O.P.I., as Thales and others speak it in Germany.
 pub const GERMAN: Dialect = Dialect {
     name: "german",
-    source: "tillhub/payment-engine-android (ports, login, reversal by STAN, closure); the abort's service is unproven",
+    source: "tillhub/payment-engine-android (ports, login, reversal by STAN, closure); the services of abort, totals and initialisation are unproven",
     port: 20002,
     device_port: Some(20007),
     encoding: Encoding::Utf8,
@@ -64,6 +70,9 @@ pub const GERMAN: Dialect = Dialect {
     logoff: "Logoff",
     status: "Diagnosis",
     end_of_day: "ReconciliationWithClosure",
+    totals: Some("Reconciliation"),
+    diagnosis: Some("Diagnosis"),
+    initialisation: Some("Initialisation"),
     abort: Abort { family: Family::Card, same_connection: false },
     naming: Naming::Stan,
     confirm: false,
@@ -80,6 +89,9 @@ pub const SWISS: Dialect = Dialect {
     logoff: "DeactivateTerminal",
     status: "GetStatus",
     end_of_day: "CloseDay",
+    totals: None,
+    diagnosis: None,
+    initialisation: None,
     abort: Abort { family: Family::Card, same_connection: true },
     naming: Naming::Stan,
     confirm: false,
@@ -96,6 +108,9 @@ pub const IFSF: Dialect = Dialect {
     logoff: "Logoff",
     status: "Diagnosis",
     end_of_day: "ReconciliationWithClosure",
+    totals: Some("Reconciliation"),
+    diagnosis: Some("Diagnosis"),
+    initialisation: Some("Initialisation"),
     abort: Abort { family: Family::Card, same_connection: false },
     naming: Naming::Full,
     confirm: false,

@@ -32,7 +32,6 @@
 //!
 //! Left out: pre-authorisation, tips, loyalty, stored value, fuel, card reading, and answers typed by a person.
 
-mod amount;
 pub mod dialect;
 mod driver;
 pub mod framing;

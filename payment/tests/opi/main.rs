@@ -6,6 +6,8 @@ mod channel;
 mod counter;
 mod doubt;
 mod dying;
+#[path = "../common/net.rs"]
+mod net;
 mod peer;
 mod plain;
 mod sweep;

@@ -5,7 +5,9 @@ use tresen_hal::{Currency, Driver, Known};
 use tresen_payment::opi::dialect::{ALL, GERMAN};
 use tresen_payment::opi::sim::{Misbehaviour, OnAbort, Profile, When};
 use tresen_payment::opi::{Options, reference};
-use tresen_payment::{Answer, Host, Notice, OperationKind, Payment, Progress, Reason, Request, Terminal, Wanted};
+use tresen_payment::{
+    Answer, Host, Notice, Operation, OperationKind, Outcome, Payment, Progress, Reason, Request, Terminal, Wanted,
+};
 
 use super::counter::{Counter, PRICE, is_charged, pay};
 
@@ -245,4 +247,31 @@ async fn an_open_question_ends_with_its_payment() {
     let settled = terminal.recover().await.expect("asks");
     assert!(matches!(settled[0].payment, Payment::NotCharged(_)), "{:?}", settled[0]);
     assert_eq!(counter.stored(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn totals_and_administration_where_the_dialect_has_a_service() {
+    for dialect in ALL {
+        let counter = Counter::new(Profile { dialect: *dialect, ..Profile::default() });
+        let mut terminal = counter.open().await.expect("logs in");
+        assert!(is_charged(&pay(&mut terminal, "sale").await.expect("an outcome")));
+        for operation in [Operation::Totals, Operation::Diagnosis, Operation::Initialise] {
+            let kind = operation.kind();
+            let known = if dialect.totals.is_some() { Known::Unknown } else { Known::No };
+            assert_eq!(terminal.capabilities().of(kind), known, "{} {kind:?}", dialect.name);
+            let ended = terminal.transact(operation, Host::none()).await;
+            match (dialect.totals, ended) {
+                (Some(_), Ok(Outcome::Totals(totals))) => {
+                    let cards: Vec<_> = totals.cards.iter().map(|card| (card.count, card.total)).collect();
+                    assert_eq!((totals.total, cards), (Some(PRICE), vec![(1, PRICE)]));
+                }
+                (Some(_), Ok(Outcome::Done(lines))) => assert_eq!(lines, [""; 0]),
+                (None, Err(error)) => assert_eq!(error.kind(), tresen_hal::Kind::Unsupported, "{error}"),
+                (_, ended) => panic!("{} {kind:?}: {ended:?}", dialect.name),
+            }
+        }
+        let asked = ["Reconciliation", "Initialisation"].map(|name| counter.received(name));
+        assert_eq!(asked, if dialect.totals.is_some() { [1, 1] } else { [0, 0] }, "{}", dialect.name);
+        assert_eq!(terminal.end_of_day(Host::none()).await.expect("closes").total, Some(PRICE), "the day was open");
+    }
 }

@@ -80,7 +80,7 @@ impl Device<Terminals> {
     pub const TRANSACTION: Duration = Duration::from_secs(900);
     /// How long a caller whose payment is unknown waits for recovery before `Unknown` is returned: 60 s.
     pub const SETTLE: Duration = Duration::from_secs(60);
-    /// Time limit of [`Terminal::status`] and [`Terminal::repeat_receipt`]: 60 s.
+    /// Time limit of [`Self::status`] and [`Self::repeat_receipt`]: 60 s.
     pub const ANSWER: Duration = Duration::from_secs(60);
 
     /// Whether this transaction is running, waiting for its turn, or awaited.

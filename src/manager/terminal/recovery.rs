@@ -19,7 +19,7 @@ impl Device<Terminals> {
     /// terminal reconnects, and again after 5 s to 60 s while a payment stays open and no customer is served.
     ///
     /// Payments that the terminal cannot tell are returned as [`Payment::Unknown`]; a person settles them with
-    /// [`Terminal::settle`].
+    /// [`Self::settle`].
     ///
     /// # Errors
     /// The terminal cannot be reached, or the journal cannot be read; the payments stay open.

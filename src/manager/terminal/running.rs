@@ -21,7 +21,7 @@ impl Device<Terminals> {
     /// Runs an operation that moves money. `of` is the payment that it takes back.
     ///
     /// # Errors
-    /// As [`Terminal::pay`](super::Terminal).
+    /// As [`Self::pay`].
     pub(super) async fn transact(
         &self,
         operation: Operation,
@@ -85,7 +85,7 @@ impl Device<Terminals> {
         .inspect(|payment| tracing::info!(intent = %payment.intent().0, outcome = word(payment), "transaction ended"))
     }
 
-    /// Waits until recovery has settled `intent`, or [`Terminal::SETTLE`] has passed. If the journal cannot be read the
+    /// Waits until recovery has settled `intent`, or [`Self::SETTLE`] has passed. If the journal cannot be read the
     /// payment stays unknown.
     async fn settled(&self, intent: &IntentId, why: String, recovered: &mut watch::Receiver<u64>) -> Payment {
         let deadline = Instant::now() + Self::SETTLE;

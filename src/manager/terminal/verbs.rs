@@ -13,14 +13,14 @@ impl Device<Terminals> {
     ///
     /// Refused at once while the terminal is away, and within 5 s while it is opened for the first time. Refused at once
     /// while somebody else has the terminal's [lease](crate::lease), or another named caller's transaction is waiting or
-    /// running. Otherwise a payment that waits behind another one is reported as [`EventKind::PaymentWaits`];
-    /// [`Terminal::try_pay_as`] refuses instead.
-    /// Otherwise it takes as long as the customer does, at most [`Terminal::TRANSACTION`].
+    /// running. Otherwise a payment that waits behind another one is reported as [`EventKind::PaymentWaits`](crate::EventKind::PaymentWaits);
+    /// [`Self::try_pay_as`] refuses instead.
+    /// Otherwise it takes as long as the customer does, at most [`Self::TRANSACTION`].
     ///
     /// If the connection is lost, the terminal is asked for the outcome as soon as it is back; only if that takes
-    /// longer than [`Terminal::SETTLE`] does this return [`Payment::Unknown`], and recovery continues.
+    /// longer than [`Self::SETTLE`] does this return [`Payment::Unknown`], and recovery continues.
     ///
-    /// Dropping the future discards the answer, not the payment, unless it has not begun: see [`Terminal::pay_as`] for
+    /// Dropping the future discards the answer, not the payment, unless it has not begun: see [`Self::pay_as`] for
     /// how to abort.
     ///
     /// # Errors
@@ -36,15 +36,15 @@ impl Device<Terminals> {
     /// request an abort; the payment may still succeed, check its outcome.
     ///
     /// # Errors
-    /// As [`Terminal::pay`].
+    /// As [`Self::pay`].
     pub async fn pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         self.transact(Operation::Pay(request), None, abort).await
     }
 
-    /// As [`Terminal::pay_as`], but refused instead of queued while the terminal is busy.
+    /// As [`Self::pay_as`], but refused instead of queued while the terminal is busy.
     ///
     /// # Errors
-    /// As [`Terminal::pay`]; [`Kind::Busy`] names the payment being served.
+    /// As [`Self::pay`]; [`Kind::Busy`] names the payment being served.
     pub async fn try_pay_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         if let Some(serving) = self.serving().filter(|serving| *serving != request.intent) {
             let what = format!("it is serving payment `{}`", serving.0);
@@ -54,7 +54,7 @@ impl Device<Terminals> {
     }
 
     /// Requests the transaction with this key to abort, whoever started it, and even if that caller was dropped. As
-    /// with `abort` of [`Terminal::pay_as`], the transaction may still succeed. False if no such transaction is running
+    /// with `abort` of [`Self::pay_as`], the transaction may still succeed. False if no such transaction is running
     /// or waiting here.
     pub fn abort(&self, key: &IntentId) -> bool {
         let aborts: Vec<_> = {
@@ -68,10 +68,10 @@ impl Device<Terminals> {
     /// Reverses a payment by the [reference](tresen_payment::Charge::reference) of its charge, under a new key.
     /// [`tresen_payment::zvt::reference`] makes a reference from the number on the slip.
     ///
-    /// The key is lost after a crash or an error: use [`Terminal::reverse_as`] to be able to repeat the same reversal.
+    /// The key is lost after a crash or an error: use [`Self::reverse_as`] to be able to repeat the same reversal.
     ///
     /// # Errors
-    /// As [`Terminal::pay`].
+    /// As [`Self::pay`].
     pub async fn reverse(&self, reference: &Reference, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
         self.reverse_as(reference, Request::new(self.till.runtime.new_id(), amount), abort).await
@@ -81,7 +81,7 @@ impl Device<Terminals> {
     /// sent.
     ///
     /// # Errors
-    /// As [`Terminal::pay`].
+    /// As [`Self::pay`].
     pub async fn reverse_as(
         &self,
         reference: &Reference,
@@ -93,10 +93,10 @@ impl Device<Terminals> {
 
     /// Refunds an amount without reference to a payment, under a new key.
     ///
-    /// The key is lost after a crash or an error: use [`Terminal::refund_as`] to be able to repeat the same refund.
+    /// The key is lost after a crash or an error: use [`Self::refund_as`] to be able to repeat the same refund.
     ///
     /// # Errors
-    /// As [`Terminal::pay`].
+    /// As [`Self::pay`].
     pub async fn refund(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
         self.refund_as(Request::new(self.till.runtime.new_id(), amount), abort).await
@@ -106,12 +106,12 @@ impl Device<Terminals> {
     /// sent.
     ///
     /// # Errors
-    /// As [`Terminal::pay`].
+    /// As [`Self::pay`].
     pub async fn refund_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         self.transact(Operation::Refund(request), None, abort).await
     }
 
-    /// Runs the terminal's end of day. Takes as long as the terminal does, at most [`Terminal::TRANSACTION`].
+    /// Runs the terminal's end of day. Takes as long as the terminal does, at most [`Self::TRANSACTION`].
     ///
     /// # Errors
     /// It cannot be reached or refuses.
@@ -122,13 +122,13 @@ impl Device<Terminals> {
     /// The terminal's turnover since the last end of day.
     ///
     /// # Errors
-    /// It cannot be reached, cannot tell, or does not answer within [`Terminal::ANSWER`].
+    /// It cannot be reached, cannot tell, or does not answer within [`Self::ANSWER`].
     pub async fn totals(&self) -> Result<Totals> {
         self.enquire(Operation::Totals, Self::ANSWER).await?.totals()
     }
 
     /// Has the terminal call its network operator, and returns what it printed about it. Takes as long as the terminal
-    /// does, at most [`Terminal::TRANSACTION`].
+    /// does, at most [`Self::TRANSACTION`].
     ///
     /// # Errors
     /// It cannot be reached or refuses.
@@ -137,7 +137,7 @@ impl Device<Terminals> {
     }
 
     /// Has the terminal initialised at its host, and returns what it printed about it. Takes as long as the terminal
-    /// does, at most [`Terminal::TRANSACTION`].
+    /// does, at most [`Self::TRANSACTION`].
     ///
     /// # Errors
     /// It cannot be reached or refuses.
@@ -148,7 +148,7 @@ impl Device<Terminals> {
     /// Repeats the last receipt.
     ///
     /// # Errors
-    /// It cannot be reached, has none, or does not answer within [`Terminal::ANSWER`].
+    /// It cannot be reached, has none, or does not answer within [`Self::ANSWER`].
     pub async fn repeat_receipt(&self) -> Result<Vec<String>> {
         self.enquire(Operation::Reprint, Self::ANSWER).await?.receipt()
     }
@@ -156,7 +156,7 @@ impl Device<Terminals> {
     /// Queries the terminal's status.
     ///
     /// # Errors
-    /// It cannot be reached, is serving a customer, or does not answer within [`Terminal::ANSWER`].
+    /// It cannot be reached, is serving a customer, or does not answer within [`Self::ANSWER`].
     pub async fn status(&self) -> Result<TerminalStatus> {
         self.ask(Terms::urgent("a status request", Self::ANSWER), |driver| driver.status()).await
     }

@@ -1,13 +1,14 @@
-//! Devices written by hand, as test peers: payment terminals that speak ZVT and OPI with ledgers of their own,
-//! and an ESC/POS printer.
+//! Devices written by hand, as test peers: payment terminals that speak ZVT, OPI and nexo with ledgers of their
+//! own, and an ESC/POS printer.
 //!
 //! They share no code with tresen. Their bytes stand in tables and come from the specifications and
 //! from captures, so an error in tresen's encoders cannot cancel out against the same error here.
 //!
-//! Each device but the [OPI terminal](opi), which has two channels, is a sans-IO [`Peer`]: bytes in, bytes out, time as an argument. [`Shared`] serves one
+//! Each device but the terminals of [OPI](opi) and [nexo], which have many connections, is a sans-IO [`Peer`]: bytes in, bytes out, time as an argument. [`Shared`] serves one
 //! over TCP or over any other byte [`Channel`], and lets a test look into it while it is served.
 #![forbid(unsafe_code)]
 
+pub mod nexo;
 pub mod opi;
 pub mod printer;
 mod serve;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
-use tresen::hal::address::LinkKind;
 use tresen::{Address, Class, Kind};
 
 use super::finding::Finding;
@@ -33,8 +32,8 @@ const LOOKUP: Duration = Duration::from_secs(5);
 
 /// Adds what the network says of a device that could not be opened.
 pub(super) async fn explained(address: &Address, kind: Kind, mut finding: Finding) -> Finding {
-    let LinkKind::Tcp { host, port: Some(port) } = address.link() else { return finding };
-    let found = match timeout(LOOKUP, lookup_host((host.as_str(), *port))).await {
+    let Some((host, Some(port))) = address.link().server() else { return finding };
+    let found = match timeout(LOOKUP, lookup_host((host, port))).await {
         Ok(Ok(found)) => found.collect::<Vec<_>>(),
         Ok(Err(error)) => return unresolved(host, &error.to_string(), finding),
         Err(_) => return unresolved(host, "no answer within 5 s", finding),

@@ -1,5 +1,6 @@
 //! Simulated devices for other software.
 
+mod nexo;
 mod opi;
 mod panel;
 mod printer;

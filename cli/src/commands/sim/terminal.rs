@@ -22,7 +22,7 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The protocol to speak
-    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi"])]
+    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi", "nexo"])]
     protocol: String,
 
     /// Where to listen; by default at the protocol's usual port of 127.0.0.1
@@ -36,6 +36,14 @@ pub(crate) struct Args {
     /// OPI: the dialect
     #[arg(long, default_value = "german", value_parser = ["german", "swiss", "ifsf"])]
     pub(super) dialect: String,
+
+    /// nexo: its POIID
+    #[arg(long, default_value = "V400m-123456789")]
+    pub(super) poi: String,
+
+    /// nexo: the passphrase of its key, which is called `sim`
+    #[arg(long, default_value = "simulated", value_name = "PASSPHRASE")]
+    pub(super) passphrase: String,
 
     /// Duration of each step, in milliseconds
     #[arg(long, default_value_t = 400, value_name = "MS")]
@@ -55,8 +63,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
-    if args.protocol == "opi" {
-        return super::opi::run(args, out).await;
+    match &*args.protocol {
+        "opi" => return super::opi::run(args, out).await,
+        "nexo" => return super::nexo::run(args, out).await,
+        _ => {}
     }
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
     let password = args.password;

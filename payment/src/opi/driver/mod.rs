@@ -16,18 +16,21 @@ use jiff::tz::TimeZone;
 use tresen_hal::link::Connect;
 use tresen_hal::{Amount, BoxFuture, Driver, Error, Kind, Known, Result, Runtime};
 
+use super::dialect::Dialect;
 use super::host::{self, Decision};
 use super::listener::{Attached, Listener};
 use super::options::Options;
-use super::recovery::Usual;
+use super::recovery::{Usual, clean};
 use super::results::OverallResult;
 use super::wire::device::DeviceRequest;
-use super::wire::{Family, Request as Message, Response};
+use super::wire::{Family, Request as Message, Response, Total};
 use crate::books;
 use crate::host::Host;
 use crate::journal::{Journal, Transaction};
 use crate::operation::{Operation, OperationKind, Outcome};
-use crate::terminal::{self as class, Capabilities, EndOfDay, Notice, Operations, Settled, TerminalStatus};
+use crate::terminal::{
+    self as class, Capabilities, CardTotal, EndOfDay, Notice, Operations, Settled, TerminalStatus, Totals,
+};
 use exchange::Task;
 use transaction::{Ended, Late};
 
@@ -83,7 +86,7 @@ pub async fn open(
         connect,
         device: listener.map(|listener| listener.attach(&options)),
         capabilities: Capabilities {
-            operations: Operations::only(OPERATIONS.iter().copied()),
+            operations: Operations::only(OPERATIONS.iter().copied().chain(services(&options.dialect))),
             partial: options.partial.into(),
             ..Capabilities::default()
         },
@@ -156,6 +159,9 @@ impl Terminal {
             Ok(transaction) => transaction,
             Err(Operation::Reprint) => return self.receipt_again(host).await.map(Outcome::Receipt),
             Err(Operation::EndOfDay) => return self.close_day(host).await.map(Outcome::Day),
+            Err(operation) if self.service(operation.kind()).is_some() => {
+                return self.administer(&operation, host).await;
+            }
             Err(other) => return Err(other.kind().unsupported().at(&self.options.name)),
         };
         if let Transaction::Reversal { reference } = &transaction
@@ -179,6 +185,39 @@ impl Terminal {
             _ => return Err(self.refused("the end of day", &response)),
         }
         Ok(EndOfDay { total: total(&response, &self.options), receipt: task.slips.all() })
+    }
+
+    /// The dialect's service for an operation that moves no money.
+    fn service(&self, kind: OperationKind) -> Option<&'static str> {
+        let dialect = &self.options.dialect;
+        match kind {
+            OperationKind::Totals => dialect.totals,
+            OperationKind::Diagnosis => dialect.diagnosis,
+            OperationKind::Initialisation => dialect.initialisation,
+            _ => None,
+        }
+    }
+
+    /// Totals, diagnosis, initialisation.
+    async fn administer(&mut self, operation: &Operation, host: Host) -> Result<Outcome> {
+        let kind = operation.kind();
+        let Some(service) = self.service(kind) else { return Err(kind.unsupported().at(&self.options.name)) };
+        let mut task = Task::of(host);
+        let response = self.ask_in_session(Family::Service, service, self.options.limit, &mut task).await?;
+        match response.result {
+            OverallResult::Success => {}
+            _ => return Err(self.refused(service, &response)),
+        }
+        let receipt = task.slips.all();
+        if kind != OperationKind::Totals {
+            return Ok(Outcome::Done(receipt));
+        }
+        let card = |told: &Total| {
+            let (card, amount) = (told.circuit.as_deref().map(clean)?, told.amount(self.options.currency)?);
+            Some(CardTotal::new(card, told.number?, amount)).filter(|card| card.count > 0)
+        };
+        let cards = response.totals.iter().filter_map(card).collect();
+        Ok(Outcome::Totals(Totals { total: total(&response, &self.options), cards, receipt, ..Totals::default() }))
     }
 
     async fn receipt_again(&mut self, host: Host) -> Result<Vec<String>> {
@@ -211,6 +250,16 @@ impl Terminal {
             }
         }
     }
+}
+
+/// What the dialect has a service for can be tried.
+fn services(dialect: &Dialect) -> impl Iterator<Item = (OperationKind, Known)> {
+    let services = [
+        (OperationKind::Totals, dialect.totals),
+        (OperationKind::Diagnosis, dialect.diagnosis),
+        (OperationKind::Initialisation, dialect.initialisation),
+    ];
+    services.into_iter().filter(|(_, service)| service.is_some()).map(|(kind, _)| (kind, Known::Unknown))
 }
 
 /// The turnover, if all of it is payments of one currency.

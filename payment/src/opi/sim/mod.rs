@@ -21,26 +21,12 @@ use super::results::OverallResult;
 use super::wire::{Family, Header, Message, Response};
 use super::xml::Encoding;
 pub use crate::ledger::{Kind, Ledger, State, Transaction};
+pub use crate::serving::{Action, Conn};
 use fault::{Delivery, Faults};
 pub use fault::{Misbehaviour, Side};
 pub use profile::{OnAbort, OnLoss, OnRepeat, Profile, When};
 use run::Job;
 pub use serve::{Server, serve, tcp};
-
-/// A connection of the simulator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Conn(u64);
-
-/// What the simulator wants done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Send these bytes.
-    Send(Conn, Vec<u8>),
-    /// End the connection.
-    HangUp(Conn),
-    /// Connect to the till: channel 1. [`Simulator::dialled`] tells how that ended.
-    Dial(Conn),
-}
 
 /// The terminal.
 pub struct Simulator {

@@ -33,7 +33,9 @@ impl Simulator {
             _ if self.profile.needs_login && !self.logged_in => OverallResult::LoggedOut,
             _ if self.job.is_some() || self.faults.once(Misbehaviour::Busy) => OverallResult::Busy,
             Family::Service if is(dialect.status) => OverallResult::Success,
-            Family::Service if is(dialect.end_of_day) => return self.close_day(conn, &request, now),
+            Family::Service if is(dialect.end_of_day) => return self.tell_totals(conn, &request, true, now),
+            Family::Service if dialect.totals.is_some_and(is) => return self.tell_totals(conn, &request, false, now),
+            Family::Service if dialect.initialisation.is_some_and(is) => OverallResult::Success,
             Family::Card if is("CardPayment") => return self.begin(conn, request, Kind::Payment, now),
             Family::Card if is("PaymentRefund") => return self.begin(conn, request, Kind::Refund, now),
             Family::Card if is("PaymentReversal") => match self.reversed(&request) {
@@ -105,7 +107,7 @@ impl Simulator {
         self.ledger.entries().iter().rposition(stands).map(Kind::Reversal)
     }
 
-    fn close_day(&mut self, conn: Conn, request: &Request, now: Instant) {
+    fn tell_totals(&mut self, conn: Conn, request: &Request, closes: bool, now: Instant) {
         let mut answer = self.response(request, OverallResult::Success);
         let payments: Vec<Amount> =
             self.ledger.stored().filter(|t| t.kind == Kind::Payment && !t.closed).map(|t| t.amount).collect();
@@ -116,7 +118,9 @@ impl Simulator {
             let circuit = Some(self.profile.card_name.clone());
             answer.totals = vec![Total { number, payment_type: Some("Debit".into()), circuit, ..Total::of(sum) }];
         }
-        self.ledger.close_day();
+        if closes {
+            self.ledger.close_day();
+        }
         self.reply(conn, answer, now);
     }
 

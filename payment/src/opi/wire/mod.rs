@@ -10,9 +10,9 @@ use std::fmt;
 use jiff::civil::DateTime;
 use tresen_hal::{Amount, Currency};
 
-use super::amount;
 use super::results::OverallResult;
 use super::xml::{Element, Encoding, Invalid};
+use crate::amount;
 use device::{DeviceRequest, DeviceResponse};
 
 /// Which service a message belongs to.

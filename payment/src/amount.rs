@@ -4,7 +4,7 @@ use tresen_hal::{Amount, Currency};
 
 /// The amount that `text` says: `39.50`, `39.5`, `39`, `3.95E1`. More decimals than the currency has must be zeros.
 /// `None` if it is none, or too large.
-pub(super) fn parse(text: &str, currency: Currency) -> Option<Amount> {
+pub(crate) fn parse(text: &str, currency: Currency) -> Option<Amount> {
     let text = text.trim();
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok().filter(|e| e.abs() <= 30)?),
@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str, currency: Currency) -> Option<Amount> {
 }
 
 /// A currency by its letters or its ISO number.
-pub(super) fn currency(text: &str) -> Option<Currency> {
+pub(crate) fn currency(text: &str) -> Option<Currency> {
     match text.parse::<u16>() {
         Ok(number) => Currency::from_number(number),
         Err(_) => text.parse().ok(),

@@ -1,0 +1,126 @@
+//! A simulated terminal that speaks nexo: with TLS where this build has it, under a certificate made for the occasion.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use tresen::Result;
+use tresen::hal::sim::Shared;
+use tresen::hal::{Clock as _, SystemClock};
+use tresen::payment::nexo::crypto::Key;
+use tresen::payment::nexo::sim::{Fault, Misbehaviour, Profile, Server, Side, Simulator, Transaction};
+
+use super::bind;
+use super::panel::{Panel, operate};
+use super::terminal::Args;
+use crate::out::Out;
+
+pub(super) async fn run(args: Args, out: Out) -> Result<()> {
+    let key = Key::derive("sim", 1, &args.passphrase)?;
+    let profile = Profile {
+        poi: args.poi.clone(),
+        key: Some(key),
+        pace: Duration::from_millis(args.pace),
+        time: SystemClock.wall(),
+        ..Profile::default()
+    };
+    let device = Shared::new(Simulator::new(profile));
+    let listener = bind(args.listen.as_deref().unwrap_or("127.0.0.1:8443")).await?;
+    let at = listener.local_addr()?;
+    let (_server, scheme, trust) = served(listener, &args.poi, device.clone())?;
+    let Args { poi, passphrase, .. } = &args;
+    let address = format!("nexo+{scheme}://{at}?poi={poi}&key=sim&passphrase={passphrase}{trust}");
+    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
+    let terminal = Terminal { device, declines: args.decline.is_some() };
+    terminal.keep_declining();
+    operate(terminal, out).await
+}
+
+/// With TLS, and the fingerprint that a till has to trust.
+#[cfg(feature = "tls")]
+fn served(listener: TcpListener, poi: &str, device: Shared<Simulator>) -> Result<(Server, &'static str, String)> {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+    use rustls::pki_types::PrivateKeyDer;
+    use tresen::hal::link::tls::{Identity, listen};
+    use tresen::hal::{Error, Kind};
+
+    let bad = |e: rcgen::Error| Error::new(Kind::Config, "no certificate can be made").because(e);
+    let key = KeyPair::generate().map_err(bad)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, format!("{poi}.test.terminal.adyen.com"));
+    let certificate = params.self_signed(&key).map_err(bad)?.der().clone();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| Error::new(Kind::Config, e))?;
+    let identity = Identity::new(vec![certificate], key);
+    let trust = identity.fingerprint().map(|print| format!("&fingerprint={print}")).unwrap_or_default();
+    let listener = listen(listener, &identity)?;
+    Ok((tresen::payment::nexo::sim::over(Box::new(listener), device), "https", trust))
+}
+
+/// This build has no TLS.
+#[cfg(not(feature = "tls"))]
+fn served(listener: TcpListener, _: &str, device: Shared<Simulator>) -> Result<(Server, &'static str, String)> {
+    let (server, _) = tresen::payment::nexo::sim::tcp(listener, device)?;
+    Ok((server, "tcp", String::new()))
+}
+
+struct Terminal {
+    device: Shared<Simulator>,
+    declines: bool,
+}
+
+impl Panel for Terminal {
+    const HELP: &'static str = "decline | cancel | part AMOUNT | tip AMOUNT | busy | unreachable | hang up | lose answer | \
+        restart | drop | garbage | unsealed | other key | foreign | reject | status CODE | half | split | chunked | \
+        late SECONDS | behave | ledger | quit";
+
+    fn ledger(&self) -> Vec<Transaction> {
+        self.device.with(|d| d.ledger().entries().to_vec())
+    }
+
+    fn command(&self, words: &[&str]) -> bool {
+        let fault = fault(words);
+        fault.into_iter().for_each(|fault| self.device.with(|d| d.misbehave(fault)));
+        fault.is_some()
+    }
+
+    fn keep_declining(&self) {
+        if self.declines {
+            self.device.with(|d| d.misbehave(Misbehaviour::Decline));
+        }
+    }
+
+    fn behave(&self) {
+        self.device.with(Simulator::behave);
+    }
+}
+
+/// The fault named by the operator, if there is one of that name.
+fn fault(words: &[&str]) -> Option<Misbehaviour> {
+    let answer = |how| Some(Misbehaviour::At { side: Side::ToTill, message: 0, how });
+    match words {
+        ["decline"] => Some(Misbehaviour::Decline),
+        ["cancel"] => Some(Misbehaviour::Cancel),
+        ["busy"] => Some(Misbehaviour::Busy),
+        ["part", amount] => Some(Misbehaviour::Part(amount.parse().ok()?)),
+        ["tip", amount] => Some(Misbehaviour::Tip(amount.parse().ok()?)),
+        ["unreachable"] => Some(Misbehaviour::Unreachable { charged: false }),
+        ["hang", "up"] => Some(Misbehaviour::At { side: Side::FromTill, message: 0, how: Fault::HangUp }),
+        ["lose", "answer"] => answer(Fault::HangUp),
+        ["restart"] => answer(Fault::Restart),
+        ["drop"] => answer(Fault::Drop),
+        ["garbage"] => answer(Fault::Garbage),
+        ["unsealed"] => answer(Fault::Unsealed),
+        ["other", "key"] => answer(Fault::OtherKey),
+        ["foreign"] => answer(Fault::Foreign),
+        ["reject"] => answer(Fault::Reject),
+        ["status", code] => answer(Fault::Status(code.parse().ok()?)),
+        ["half"] => answer(Fault::Half),
+        ["split"] => answer(Fault::Split),
+        ["chunked"] => answer(Fault::Chunked),
+        ["late", seconds] => {
+            let seconds: u16 = seconds.parse().ok()?;
+            answer(Fault::Late(Duration::from_secs(seconds.into())))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,54 @@
+//! nexo retailer over HTTPS, as Adyen's terminals speak it on the local network.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`crypto`] | what protects a message on its way |
+//! | [`wire`] | messages to values and back |
+//! | [`results`] | what a terminal's result says about money |
+//! | [`http`] | HTTP messages of a stream |
+//! | [`session`] | one request and its answer, sans-IO |
+//! | [`open`] and [`Terminal`] | the driver |
+//! | [`sim`] | the terminal's side |
+//!
+//! The address is `nexo+https://10.0.0.31?poi=V400m-123456789&key=shop&passphrase=…&ca=FILE`, port 8443; `FILE` holds the
+//! root certificate of Adyen's terminal fleet, which the till's integrator gets from Adyen. The certificate's name is
+//! compared with those that such terminals have ([`Options::named_by`]). Messages are encrypted besides, with a key that
+//! till and terminal share. `nexo+tcp://…` is the same without TLS, for simulators.
+//!
+//! # When the till does not hear the answer
+//! A transaction stands once the terminal has done it. `SaleID`, `POIID` and time of an intent are journalled before
+//! anything is sent, and its `ServiceID` follows from them, so after a crash the driver asks what became of it
+//! (`TransactionStatus`) and compares what the terminal repeats: see [`Terminal::recover`](crate::Terminal::recover).
+//! Nothing that moves money is sent twice.
+//!
+//! A reversal is charged when the terminal has taken it on; the acquirer carries it out later, and may still refuse.
+//!
+//! # What is unproven
+//! Nothing was tried with a terminal. Names and shapes are those of Adyen's documentation; encryption and key derivation
+//! are proven both ways with the vendor's npm library (`tests/foreign`). How long a terminal remembers a transaction is
+//! not documented: a missing one counts for a day. `tenderOption=AllowPartialAuthorisation` and several options at once
+//! are taken from descriptions without an example.
+//!
+//! # Left out
+//! Notices of a terminal (`EventNotification`, `DisplayRequest` to the till) need a server at the till. `Display`, `Input`
+//! and `Print` requests to the terminal, card acquisition, stored value, loyalty, referenced refunds of a part, and the
+//! cloud.
+
+pub mod crypto;
+mod driver;
+mod form;
+pub mod http;
+mod options;
+mod receipt;
+mod recovery;
+mod redact;
+mod reference;
+pub mod results;
+pub mod session;
+pub mod sim;
+pub mod wire;
+
+pub use driver::{Terminal, open};
+pub use options::Options;
+pub use redact::Redactor;
+pub use reference::reference;

@@ -1,0 +1,111 @@
+//! A counter with one simulated terminal, and a network between them that breaks at a chosen message.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::task::JoinHandle;
+use tresen_hal::link::Connect;
+use tresen_hal::link::memory::{self, Dialer};
+use tresen_hal::sim::Shared;
+use tresen_hal::{Amount, Result, SimulatedRuntime};
+use tresen_payment::nexo::crypto::Key;
+use tresen_payment::nexo::sim::{Profile, Simulator, State, serve};
+use tresen_payment::nexo::{self, Options, Terminal};
+use tresen_payment::testing::FaultyJournal;
+use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal as _};
+
+pub(crate) use super::net::{Break, Net, Wired};
+
+/// What every payment of these tests costs.
+pub(crate) const PRICE: Amount = Amount::eur(12_50);
+
+/// When the terminal and the till start.
+pub(crate) const START: &str = "2026-01-02T08:00:00Z";
+
+/// The key of all counters: deriving one takes long without optimisation.
+pub(crate) fn key() -> Key {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    KEY.get_or_init(|| Key::derive("shop", 1, "test123").expect("ASCII")).clone()
+}
+
+pub(crate) fn profile() -> Profile {
+    Profile { key: Some(key()), time: START.parse().expect("a time"), ..Profile::default() }
+}
+
+pub(crate) struct Counter {
+    pub(crate) sim: Shared<Simulator>,
+    pub(crate) journal: Arc<MemoryJournal>,
+    pub(crate) clock: SimulatedRuntime,
+    pub(crate) options: Options,
+    pub(crate) net: Arc<Net>,
+    to_terminal: Dialer,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Counter {
+    pub(crate) fn new(profile: Profile) -> Self {
+        let mut options = Options::new("counter", &*profile.poi);
+        options.key = profile.key.clone();
+        let sim = Shared::new(Simulator::new(profile));
+        let net = Arc::new(Net::default());
+        let (to_terminal, terminal) = memory::port();
+        let at_terminal = Box::new(Wired { inner: terminal, net: net.clone() });
+        let serving = tokio::spawn(serve(at_terminal, sim.clone()));
+        Self {
+            sim,
+            journal: Arc::new(MemoryJournal::new()),
+            clock: SimulatedRuntime::new(0, START.parse().expect("a timestamp")),
+            options,
+            net,
+            to_terminal,
+            serving,
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Arc<dyn Connect> {
+        Arc::new(Wired { inner: self.to_terminal.clone(), net: self.net.clone() })
+    }
+
+    pub(crate) async fn open(&self) -> Result<Terminal> {
+        self.open_with(Arc::new(FaultyJournal::over(self.journal.clone()).slow())).await
+    }
+
+    /// Opens with another journal than the counter's own.
+    pub(crate) async fn open_with(&self, journal: Arc<dyn Journal>) -> Result<Terminal> {
+        nexo::open(self.connect(), self.options.clone(), journal, Arc::new(self.clock.clone())).await
+    }
+
+    pub(crate) fn entry(&self, id: &str) -> Option<Entry> {
+        self.journal.entries().into_iter().find(|e| e.intent.id == IntentId(id.into()))
+    }
+
+    /// How many transactions the terminal has stored, also those that were taken back later.
+    pub(crate) fn stored(&self) -> usize {
+        let counts = |state: State| matches!(state, State::Stored | State::Reversed);
+        self.sim.with(|s| s.ledger().entries().iter().filter(|t| counts(t.state)).count())
+    }
+
+    pub(crate) fn received(&self, category: &str) -> usize {
+        self.sim.with(|s| s.received(category))
+    }
+}
+
+pub(crate) async fn pay(terminal: &mut Terminal, id: &str) -> Result<Payment> {
+    terminal.pay(Request::new(id, PRICE), Host::none()).await
+}
+
+pub(crate) fn is_charged(payment: &Payment) -> bool {
+    matches!(payment, Payment::Charged(_))
+}
+
+pub(crate) fn why(payment: &Payment) -> &str {
+    match payment {
+        Payment::Unknown(unknown) => &unknown.why,
+        other => panic!("{other:?}"),
+    }
+}
