@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::desk::{Desk, pass, ready};
+use tresen::hal::sim::Device;
 use tresen::payment::{Decision, IntentId, Reference, Request, opi, zvt};
 use tresen::{Amount, Class, Payment, StoredPayment, Tresen};
 
@@ -191,7 +192,12 @@ async fn a_terminal_exchanged_while_a_payment_is_open_does_not_say_that_nothing_
         let unheard = async {
             pass(Duration::from_millis(2_500)).await;
             terminal.plugged_in(false);
-            pass(Duration::from_secs(30)).await;
+            // It goes on with the customer.
+            let now = tokio::time::Instant::now().into_std();
+            terminal.with(|t| Device::disconnected(t, now));
+            for second in 1..30 {
+                terminal.with(|t| Device::timeout(t, now + Duration::from_secs(second)));
+            }
             assert_eq!(terminal.with(|t| t.ledger().turnover()), 2 * 12_50, "the old one has charged both");
             terminal.with(|old| {
                 *old = zvt::sim::Simulator::new(zvt::sim::Profile { time: at(hours), ..keeps() });
