@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::desk::{Desk, pass, ready};
+use tresen::hal::sim::Device;
 use tresen::payment::{Decision, IntentId, Reference, Request, opi, zvt};
 use tresen::{Amount, Class, Payment, StoredPayment, Tresen};
 
@@ -170,4 +171,48 @@ async fn an_exchanged_opi_terminal_with_the_old_numbers_is_never_mistaken_for_th
     let till = open(&desk).await;
     let exchange = || terminal.with(|old| *old = opi::sim::Simulator::new(quiet()));
     exchanged(&till, exchange, || terminal.with(|t| t.ledger().turnover())).await;
+}
+
+/// The old terminal has charged, and nobody has heard it. The new one counts as far as the old one had before, a day later.
+#[tokio::test(start_paused = true)]
+async fn a_terminal_exchanged_while_a_payment_is_open_does_not_say_that_nothing_was_charged() {
+    let on_day = |day: &str| {
+        let at: jiff::Timestamp = day.parse().expect("a time");
+        Some(at.to_zoned(jiff::tz::TimeZone::system()).datetime())
+    };
+    let old = zvt::sim::Profile {
+        finishes_alone: true,
+        pace: Duration::from_secs(1),
+        time: on_day("2026-01-02T08:00:00Z"),
+        ..keeps()
+    };
+    let mut desk = Desk::new();
+    let terminal = desk.terminal("bar", old);
+    desk.terminal("counter", keeps());
+    let till = open(&desk).await;
+    reference(&pay(&till, "bar", "heard").await);
+    let unheard = async {
+        pass(Duration::from_millis(2_500)).await;
+        terminal.plugged_in(false);
+        // It goes on with the customer.
+        let now = tokio::time::Instant::now().into_std();
+        terminal.with(|t| Device::disconnected(t, now));
+        for second in 1..30 {
+            terminal.with(|t| Device::timeout(t, now + Duration::from_secs(second)));
+        }
+        assert_eq!(terminal.with(|t| t.ledger().turnover()), 2 * 12_50, "the old one has charged both");
+        let new = zvt::sim::Profile { time: on_day("2026-01-03T08:00:00Z"), ..keeps() };
+        terminal.with(|t| {
+            *t = zvt::sim::Simulator::new(new);
+            t.by_hand(zvt::sim::Kind::Payment, PRICE);
+        });
+        terminal.plugged_in(true);
+    };
+    let (payment, ()) = tokio::join!(biased; pay(&till, "bar", "unheard"), unheard);
+    let Payment::Unknown(unknown) = &payment else { panic!("{payment:?}") };
+    assert!(unknown.why.contains("after the attempt"), "{}", unknown.why);
+    pass(Duration::from_secs(600)).await;
+    let open = till.open_payments("bar").await.expect("read");
+    assert_eq!(open.len(), 1, "a person decides: {open:?}");
+    reference(&pay(&till, "bar", "next").await);
 }

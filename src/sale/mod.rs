@@ -5,6 +5,7 @@ mod account;
 mod checkout;
 mod line;
 mod order;
+mod pay;
 mod process;
 mod receipt;
 mod sign;

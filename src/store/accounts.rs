@@ -9,6 +9,7 @@
 //!
 //! Each change is written with the tender's state and a journal line, in one transaction.
 
+use super::cached::Cached;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -199,7 +200,7 @@ impl Store {
             match refused {
                 Some(why) => end(db, &key, BookingState::Refused, Some(&why), &at),
                 None => {
-                    db.execute("UPDATE bookings SET reserved = 1 WHERE key = ?1", [&key])?;
+                    db.run("UPDATE bookings SET reserved = 1 WHERE key = ?1", [&key])?;
                     end(db, &key, BookingState::Held, None, &at)
                 }
             }
@@ -266,7 +267,7 @@ impl Store {
     pub(crate) async fn set_balances(&self, balances: Vec<Balance>) -> Result<()> {
         let at = self.now();
         self.write(move |db| {
-            db.execute("DELETE FROM balances", [])?;
+            db.run("DELETE FROM balances", [])?;
             balances.iter().try_for_each(|balance| see(db, &balance.account, balance.amount, &at))
         })
         .await
@@ -285,14 +286,14 @@ pub(super) fn begin(
     let TenderKind::Account { account } = &new.kind else { return Ok(()) };
     if new.operation == TenderOperation::Reversal {
         let Some(original) = &new.reference else { return Ok(()) };
-        db.execute(
+        db.run(
             "UPDATE bookings SET state = 'release', changed_at = ?2 WHERE key = ?1 AND state = 'held'",
             [original.as_str(), at],
         )?;
         return Ok(());
     }
     let state = if new.taken { BookingState::Held } else { BookingState::Asked };
-    db.execute(
+    db.run(
         "INSERT INTO bookings (key, sale, account, minor, currency, state, at, changed_at, server_key)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
         params![
@@ -312,7 +313,7 @@ pub(super) fn begin(
 /// The sale is closed: what it holds is to be booked.
 pub(super) fn book_sale(db: &Connection, sale: &str, at: &str) -> rusqlite::Result<()> {
     let book = "UPDATE bookings SET state = 'book', changed_at = ?2 WHERE sale = ?1 AND state = 'held'";
-    db.execute(book, [sale, at]).map(|_| ())
+    db.run(book, [sale, at]).map(|_| ())
 }
 
 /// Moves a booking to `state`, its tender to the state that belongs to it, and writes a journal line.
@@ -323,7 +324,7 @@ pub(super) fn end(
     why: Option<&str>,
     at: &str,
 ) -> Result<SaleView, Failure> {
-    db.execute(
+    db.run(
         "UPDATE bookings SET state = ?2, why = ?3, changed_at = ?4 WHERE key = ?1",
         params![key, state.word(), why, at],
     )?;
@@ -352,11 +353,11 @@ pub(super) fn end_tender(
     why: Option<&str>,
     at: &str,
 ) -> rusqlite::Result<()> {
-    db.execute(
+    db.run(
         "UPDATE tenders SET state = ?2, taken = ?3, why = ?4, changed_at = ?5 WHERE key = ?1",
         params![booking.key, word, taken, why, at],
     )?;
-    db.execute("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&booking.sale, at]).map(drop)
+    db.run("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&booking.sale, at]).map(drop)
 }
 
 /// The balance last seen, if the tender fits; otherwise why not.
@@ -372,7 +373,7 @@ fn fits(
     if balance.currency() != asked.amount.currency() {
         return Ok(Err(format!("account `{}` is in {}", asked.account, balance.currency().code())));
     }
-    let owed: i64 = db.query_row(
+    let owed: i64 = db.one(
         "SELECT coalesce(sum(minor), 0) FROM bookings WHERE account = ?1 AND key <> ?2 AND NOT reserved
          AND state IN ('asked', 'doubt', 'held', 'book') AND minor > 0",
         [&asked.account, &asked.key],
@@ -390,7 +391,7 @@ fn fits(
 }
 
 fn see(db: &Connection, account: &str, balance: Amount, at: &str) -> Result<(), Failure> {
-    db.execute(
+    db.run(
         "INSERT OR REPLACE INTO balances (account, minor, currency, seen_at) VALUES (?1, ?2, ?3, ?4)",
         params![account, balance.minor(), balance.currency().code(), at],
     )?;
@@ -403,7 +404,7 @@ fn spend(db: &Connection, key: &str) -> rusqlite::Result<()> {
     let spend = "UPDATE balances SET minor = balances.minor - bookings.minor FROM bookings
         WHERE bookings.key = ?1 AND NOT bookings.reserved AND balances.account = bookings.account
         AND balances.currency = bookings.currency";
-    db.execute(spend, [key]).map(drop)
+    db.run(spend, [key]).map(drop)
 }
 
 fn seen(db: &Connection, account: &str) -> Result<Option<(Amount, Timestamp)>, Failure> {

@@ -1,5 +1,6 @@
 //! The end of a sale: its number and its receipt in one commit, voiding, the drawer, copies of the receipt.
 
+use super::cached::Cached;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use tresen_hal::{Error, Kind, Result};
@@ -48,7 +49,7 @@ impl Store {
                 return Err(Error::new(Kind::Busy, "the number was assigned to another sale").into());
             }
             step(db, &id, &basis, &at)?;
-            db.execute(
+            db.run(
                 "UPDATE sales SET state = 'closed', closed_at = ?2, epoch = ?3, number = ?4 WHERE id = ?1",
                 params![id, super::stamp(closing.at), closing.number.epoch, closing.number.number],
             )?;
@@ -77,7 +78,7 @@ impl Store {
         let why = why.to_owned();
         self.write(move |db| {
             step(db, &id, &basis, &at)?;
-            db.execute("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
+            db.run("UPDATE sales SET state = 'voided', closed_at = ?2 WHERE id = ?1", [&id, &at])?;
             let record = known(db, &id)?;
             journal::append(db, &at, "voided", &id, &outbox::whole(&record, Some(&why))?, &origin)?;
             let leased = leases::end(db, &id, End::Closed, (&at, basis.now), &record.origin)?;
@@ -105,9 +106,7 @@ impl Store {
         let (id, route, at, origin) = (id.to_owned(), route.to_owned(), self.now(), origin.clone());
         self.write(move |db| {
             let number: i64 =
-                db.query_row("SELECT count(*) + 1 FROM journal WHERE key = ?1 AND kind = 'copied'", [&id], |row| {
-                    row.get(0)
-                })?;
+                db.one("SELECT count(*) + 1 FROM journal WHERE key = ?1 AND kind = 'copied'", [&id], |row| row.get(0))?;
             let job = format!("receipt-{id}/copy-{number}");
             // One sheet, however many of each job the route prints.
             jobs::queue(db, &NewJob::new(&job, &route, &content(number), 1, &origin)?, &at)?;
@@ -122,7 +121,7 @@ impl Store {
     pub(crate) async fn ask_for_drawer(&self, id: &str) -> Result<bool> {
         let id = id.to_owned();
         self.write(move |db| {
-            let asked = db.execute("UPDATE sales SET drawer = 'asked' WHERE id = ?1 AND drawer IS NULL", [&id])?;
+            let asked = db.run("UPDATE sales SET drawer = 'asked' WHERE id = ?1 AND drawer IS NULL", [&id])?;
             Ok(asked == 1)
         })
         .await
@@ -132,7 +131,7 @@ impl Store {
     pub(crate) async fn drawer_ended(&self, id: &str, how: &str) -> Result<()> {
         let (id, how) = (id.to_owned(), how.to_owned());
         self.write(move |db| {
-            db.execute("UPDATE sales SET drawer = ?2 WHERE id = ?1 AND drawer = 'asked'", [&id, &how])?;
+            db.run("UPDATE sales SET drawer = ?2 WHERE id = ?1 AND drawer = 'asked'", [&id, &how])?;
             Ok(())
         })
         .await
@@ -141,7 +140,7 @@ impl Store {
 
 fn next_number(db: &Connection) -> Result<NextNumber, Failure> {
     let epoch = super::meta::read(db)?.epoch;
-    let number = db.query_row(
+    let number = db.one(
         "SELECT max(coalesce((SELECT max(number) FROM sales), 0),
         coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'number'), 0)) + 1",
         [],

@@ -6,6 +6,7 @@
 //! journal gets an intent for it, the terminal is asked, and otherwise a person decides. Nothing is sent that moves
 //! money. A payment that began wholly after the backup has left no trace in it: only the terminal lists it.
 
+use super::cached::Cached;
 use rusqlite::{Connection, params};
 use tresen_hal::{Amount, Currency};
 use tresen_payment::{Intent, IntentId, Payment, Transaction};
@@ -26,7 +27,7 @@ pub(super) struct Since<'a> {
 /// has undecided.
 pub(super) fn doubt_attempts(db: &Connection, at: &str, since: Since<'_>) -> Result<usize, Failure> {
     // Evidence that rests on the journal's knowledge of all that came before does not hold for them any more.
-    db.execute(
+    db.run(
         "UPDATE intents SET intent = json_set(intent, '$.restored', json('true'))
          WHERE state IN ('open', 'approved', 'unknown') AND json_valid(intent)",
         [],
@@ -42,7 +43,7 @@ pub(super) fn doubt_attempts(db: &Connection, at: &str, since: Since<'_>) -> Res
         }
     }
     let open = "SELECT count(*) FROM intents WHERE state IN ('open', 'approved', 'unknown')";
-    Ok(db.query_row(open, [], |row| row.get::<_, i64>(0))?.unsigned_abs() as usize)
+    Ok(db.one(open, [], |row| row.get::<_, i64>(0))?.unsigned_abs() as usize)
 }
 
 /// A card attempt without an intent.
@@ -101,17 +102,17 @@ impl Attempt {
         intent.restored = true;
         let (body, unknown) = (json(&intent)?, json(&Payment::unknown(&id, WHY))?);
         journal::intend(db, &intent, Some(self.origin.clone()), at, &body)?;
-        db.execute("UPDATE intents SET state = 'unknown', result = ?2 WHERE id = ?1", [&self.key, &unknown])?;
+        db.run("UPDATE intents SET state = 'unknown', result = ?2 WHERE id = ?1", [&self.key, &unknown])?;
         journal::append(db, at, "unknown", &self.key, &unknown, &self.origin)?;
         // A closed sale stays as it was signed and printed.
         if !self.is_open {
             return Ok(());
         }
-        db.execute(
+        db.run(
             "UPDATE tenders SET state = 'unknown', taken = 0, why = ?2, changed_at = ?3 WHERE key = ?1",
             [&self.key, WHY, at],
         )?;
-        db.execute("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&self.sale, at])?;
+        db.run("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&self.sale, at])?;
         let body = json(&serde_json::json!({ "key": self.key, "state": "unknown", "taken": 0, "why": WHY }))?;
         Ok(journal::append(db, at, "tender", &self.sale, &body, &self.origin)?)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tresen_hal::{Error, Kind, Result};
 
+use super::cached::Cached;
 use super::failure::Failure;
 use super::lock::beside;
 use super::{Store, time};
@@ -137,7 +138,7 @@ impl Store {
             let mut sales = db.prepare_cached("SELECT count(*), min(opened_at) FROM sales WHERE state = 'open'")?;
             let (open, oldest): (u64, Option<String>) = sales.query_row([], |row| Ok((count(row, 0)?, row.get(1)?)))?;
             work.sales = oldest.map(|oldest| Ok::<_, Failure>((open, time(&oldest)?))).transpose()?;
-            work.tickets = db.query_row("SELECT coalesce(max(number), 0) FROM sales", [], |row| count(row, 0))?;
+            work.tickets = db.one("SELECT coalesce(max(number), 0) FROM sales", [], |row| count(row, 0))?;
             let number = |pragma: &str| db.query_row(&format!("PRAGMA {pragma}"), [], |row| count(row, 0));
             let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
             work.used = pages * number("page_size")?;

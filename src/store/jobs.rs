@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 use tresen_printers::{Content, Proof};
 
+use super::cached::Cached;
 use super::failure::Failure;
 use super::listing::{Listed, Query};
 use super::threads::Queued;
@@ -149,7 +150,7 @@ impl Store {
         let id = id.to_owned();
         self.read(move |db| {
             let text: Option<String> =
-                db.query_row("SELECT content FROM jobs WHERE id = ?1", [id], |r| r.get(0)).optional()?;
+                db.one("SELECT content FROM jobs WHERE id = ?1", [id], |r| r.get(0)).optional()?;
             text.map(|text| read(&text)).transpose()
         })
         .await

@@ -12,6 +12,7 @@ use tresen_hal::{BoxFuture, Error, Kind, Result};
 use tresen_payment::journal::held;
 use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Payment, Reference, Transaction};
 
+use super::cached::Cached;
 use super::failure::Failure;
 use super::listing::{Listed, Query};
 use super::{Origin, Store, chain, from_json, json, time};
@@ -126,7 +127,7 @@ impl Store {
                 None => ("open", None, None),
             };
             let text = |value: Option<String>| value;
-            db.execute(
+            db.run(
                 "UPDATE intents SET state = ?2, moved = ?3, receipt = ?4, held = ?5, approved = ?6, result = ?7,
                  decision = ?8 WHERE id = ?1",
                 params![
@@ -267,7 +268,7 @@ pub(super) fn intend(
         .optional()?
         .or(asked_by)
         .unwrap_or_default();
-    let new = db.execute(
+    let new = db.run(
         "INSERT INTO intents (id, terminal, operation, minor, currency, at, state, original, station, source, operator,
          intent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
         params![
@@ -303,11 +304,11 @@ pub(super) fn last(db: &Connection, terminal: &str) -> Result<Option<Reference>,
 fn original(db: &Connection, terminal: &str, reference: &Reference) -> rusqlite::Result<Option<String>> {
     if let Some(key) = reference.key() {
         let find = "SELECT id FROM intents WHERE held = ?1 AND terminal = ?2 AND operation = 'payment'";
-        return db.query_row(find, [key.as_str(), terminal], |row| row.get(0)).optional();
+        return db.one(find, [key.as_str(), terminal], |row| row.get(0)).optional();
     }
     // A reference made from the number on the slip.
     let Some(receipt) = reference.field("receipt") else { return Ok(None) };
-    db.query_row(
+    db.one(
         "SELECT id FROM intents WHERE terminal = ?1 AND receipt = ?2 AND receipt IS NOT NULL
          AND operation = 'payment' ORDER BY seq DESC LIMIT 1",
         [terminal, digits(receipt)],
@@ -321,12 +322,12 @@ fn take_back(db: &Connection, reversal: &StoredPayment, stands: bool) -> rusqlit
     let Some(original) = &reversal.original else { return Ok(()) };
     let id = &reversal.entry.intent.id.0;
     if stands {
-        db.execute(
+        db.run(
             "UPDATE intents SET state = 'reversed', reversed_by = ?2 WHERE id = ?1 AND state = 'charged'",
             [&original.0, id],
         )?;
     } else {
-        db.execute(
+        db.run(
             "UPDATE intents SET state = 'charged', reversed_by = NULL WHERE id = ?1 AND reversed_by = ?2",
             [&original.0, id],
         )?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::cached::Cached;
 use rusqlite::{Connection, OptionalExtension};
 use tresen_hal::Result;
 
@@ -98,16 +99,16 @@ pub(super) fn last_seq(db: &Connection, table: &str) -> rusqlite::Result<i64> {
 }
 
 pub(super) fn set(db: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
-    db.execute("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", [key, value])
+    db.run("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", [key, value])
         .map(|_| ())
 }
 
 pub(super) fn unset(db: &Connection, key: &str) -> rusqlite::Result<()> {
-    db.execute("DELETE FROM meta WHERE key = ?1", [key]).map(|_| ())
+    db.run("DELETE FROM meta WHERE key = ?1", [key]).map(|_| ())
 }
 
 pub(super) fn get(db: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+    db.one("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
 }
 
 /// In a backup: when it was made.

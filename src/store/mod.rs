@@ -10,6 +10,7 @@
 mod account_doubt;
 pub(crate) mod accounts;
 mod backup;
+mod cached;
 mod chain;
 mod closing;
 mod doubt;

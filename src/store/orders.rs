@@ -1,5 +1,6 @@
 //! Orders in the database: what was sent to the kitchen, stored with its print jobs in one commit.
 
+use super::cached::Cached;
 use rusqlite::{Connection, params};
 use tresen_hal::Result;
 
@@ -58,7 +59,7 @@ impl Store {
             if new.is_empty() {
                 return Ok((record, new));
             }
-            db.execute("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", params![id, at])?;
+            db.run("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", params![id, at])?;
             Ok((known(db, &id)?, new))
         })
         .await

@@ -1,5 +1,6 @@
 //! The journal as the outbox to a server: what was not acknowledged yet, and under which epochs.
 
+use super::cached::Cached;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -90,7 +91,7 @@ impl Store {
     pub(crate) async fn outbox(&self) -> Result<Outbox> {
         self.read(|db| {
             let end = meta::journal_end(db)?;
-            let oldest = db.query_row("SELECT min(seq) FROM journal", [], |row| row.get::<_, Option<i64>>(0))?;
+            let oldest = db.one("SELECT min(seq) FROM journal", [], |row| row.get::<_, Option<i64>>(0))?;
             let (oldest, epochs) = (oldest.unwrap_or(end + 1), epochs(db)?);
             let gap = meta::get(db, GAP)?.map(|gap| from_json(&gap)).transpose()?;
             Ok(Outbox { acknowledged: acknowledged(db)?, end, oldest, epochs, gap })
@@ -175,14 +176,14 @@ impl Store {
             // Lines may have been added since.
             let (common, last) = (common.max(range.first - 1), last.last);
             let is_last = last == meta::journal_end(db)?;
-            db.execute("UPDATE journal SET epoch = ?1 WHERE seq > ?2 AND seq <= ?3", [epoch, common, last])?;
-            db.execute(
+            db.run("UPDATE journal SET epoch = ?1 WHERE seq > ?2 AND seq <= ?3", [epoch, common, last])?;
+            db.run(
                 "UPDATE sales SET epoch = ?1 WHERE number IS NOT NULL AND id IN
                  (SELECT key FROM journal WHERE kind = 'closed' AND seq > ?2 AND seq <= ?3)",
                 [epoch, common, last],
             )?;
             if common < range.first {
-                db.execute("DELETE FROM epochs WHERE epoch = ?1", [range.epoch])?;
+                db.run("DELETE FROM epochs WHERE epoch = ?1", [range.epoch])?;
             }
             begin_epoch(db, epoch, common + 1)?;
             if is_last {
@@ -220,13 +221,13 @@ impl Store {
 /// Records where an epoch begins.
 pub(super) fn begin_epoch(db: &Connection, epoch: i64, first: i64) -> rusqlite::Result<()> {
     // An epoch that never got a line is replaced.
-    db.execute("DELETE FROM epochs WHERE first = ?1", [first])?;
-    db.execute("INSERT INTO epochs (epoch, first) VALUES (?1, ?2)", [epoch, first]).map(|_| ())
+    db.run("DELETE FROM epochs WHERE first = ?1", [first])?;
+    db.run("INSERT INTO epochs (epoch, first) VALUES (?1, ?2)", [epoch, first]).map(|_| ())
 }
 
 /// The highest epoch so far.
 pub(super) fn last_epoch(db: &Connection) -> rusqlite::Result<i64> {
-    db.query_row("SELECT coalesce(max(epoch), 1) FROM epochs", [], |row| row.get(0))
+    db.one("SELECT coalesce(max(epoch), 1) FROM epochs", [], |row| row.get(0))
 }
 
 /// The last line that may be removed.

@@ -5,6 +5,7 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
+use super::cached::Cached;
 use super::leases::{self, Basis};
 use super::sales::{known, overtaken, step};
 use super::{Origin, SaleView, Store, journal, json};
@@ -33,7 +34,7 @@ impl Store {
         let parked = json(&Parked { name: name.to_owned(), at: self.time(), by: origin.clone() })?;
         self.write(move |db| {
             step(db, &id, &basis, &at)?;
-            db.execute("UPDATE sales SET parked = ?2 WHERE id = ?1", [&id, &parked])?;
+            db.run("UPDATE sales SET parked = ?2 WHERE id = ?1", [&id, &parked])?;
             journal::append(db, &at, "parked", &id, &parked, &origin)?;
             let leased = leases::end(db, &id, End::Released, (&at, now), &origin)?;
             Ok((known(db, &id)?, leased))
@@ -48,7 +49,7 @@ impl Store {
         self.write(move |db| {
             leases::admit(db, &id, &basis)?;
             let (before, rev) = (known(db, &id)?, basis.rev);
-            let resumed = db.execute(
+            let resumed = db.run(
                 "UPDATE sales SET parked = NULL, rev = rev + 1, changed_at = ?3
                  WHERE id = ?1 AND rev = ?2 AND state = 'open' AND parked IS NOT NULL",
                 params![id, rev, at],

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tresen_hal::Result;
 
+use super::cached::Cached;
 use super::failure::Failure;
 use super::{Store, from_json, json, time};
 use crate::sync::Table;
@@ -72,17 +73,17 @@ impl Store {
         };
         self.write(move |db| {
             let Some((version, rows)) = received else {
-                db.execute("UPDATE reference_tables SET received_at = ?2 WHERE name = ?1", [&name, &at])?;
+                db.run("UPDATE reference_tables SET received_at = ?2 WHERE name = ?1", [&name, &at])?;
                 return Ok(());
             };
-            db.execute("DELETE FROM reference_rows WHERE name = ?1", [&name])?;
+            db.run("DELETE FROM reference_rows WHERE name = ?1", [&name])?;
             // A row that comes twice is the last one.
             let mut row =
                 db.prepare_cached("INSERT OR REPLACE INTO reference_rows (name, id, body) VALUES (?1, ?2, ?3)")?;
             for (id, body) in rows {
                 row.execute([&name, &id, &body])?;
             }
-            db.execute(
+            db.run(
                 "INSERT OR REPLACE INTO reference_tables (name, version, received_at) VALUES (?1, ?2, ?3)",
                 params![name, version, at],
             )?;

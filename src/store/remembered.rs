@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cached::Cached;
 use rusqlite::params;
 use tresen_hal::Result;
 
@@ -30,7 +31,7 @@ impl Store {
     pub(crate) async fn remember(&self, device: &DeviceId, capabilities: &DeviceCapabilities) -> Result<()> {
         let (device, body, at) = (column(device), json(capabilities)?, self.now());
         self.write(move |db| {
-            db.execute(
+            db.run(
                 "INSERT INTO capabilities (device, at, body) VALUES (?1, ?2, ?3)
                  ON CONFLICT (device) DO UPDATE SET at = excluded.at, body = excluded.body",
                 params![device, at, body],

@@ -1,5 +1,6 @@
 //! Removal of completed records.
 
+use super::cached::Cached;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -37,26 +38,26 @@ impl Store {
         self.write(move |db| {
             let acknowledged = outbox::may_go(db)?;
             // Numbering continues even if every closed sale is removed.
-            db.execute(
+            db.run(
                 "INSERT INTO meta (key, value) SELECT 'number', CAST(max(number) AS TEXT) FROM sales WHERE number IS NOT NULL
                  HAVING max(number) IS NOT NULL ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 [],
             )?;
             let pruned = Pruned {
-                jobs: db.execute(
+                jobs: db.run(
                     "DELETE FROM jobs WHERE state IN ('printed', 'accepted', 'cancelled', 'unreadable')
                      AND changed_at < ?1",
                     [&before],
                 )?,
                 sales: sales(db, &before, acknowledged)?,
-                payments: db.execute(
+                payments: db.run(
                     "DELETE FROM intents WHERE state IN ('charged', 'not-charged', 'reversed') AND at < ?1
                      AND NOT EXISTS (SELECT 1 FROM tenders WHERE tenders.key = intents.id)
                      AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.key = intents.id AND journal.seq > ?2)
                      AND seq NOT IN (SELECT max(seq) FROM intents WHERE state = 'charged' GROUP BY terminal)",
                     params![before, acknowledged],
                 )?,
-                journal: db.execute(
+                journal: db.run(
                     "DELETE FROM journal WHERE at < ?1 AND seq <= ?2
                      AND seq < (SELECT max(seq) FROM journal)
                      AND NOT EXISTS (SELECT 1 FROM intents WHERE intents.id = journal.key)

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Currency, Error, Kind, Result, Retry};
 
+use super::cached::Cached;
 use super::failure::Failure;
 use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
@@ -159,14 +160,12 @@ impl Store {
         let opening = self.0.opening.clone();
         self.write(move |db| {
             step(db, &id, &basis, &at)?;
-            db.execute("UPDATE sales SET signature = NULL WHERE id = ?1 AND signature IS NOT NULL", [&id])?;
+            db.run("UPDATE sales SET signature = NULL WHERE id = ?1 AND signature IS NOT NULL", [&id])?;
             let attempt: i64 =
-                db.query_row("SELECT coalesce(max(attempt), 0) + 1 FROM tenders WHERE sale = ?1", [&id], |row| {
-                    row.get(0)
-                })?;
+                db.one("SELECT coalesce(max(attempt), 0) + 1 FROM tenders WHERE sale = ?1", [&id], |row| row.get(0))?;
             let key = format!("{id}/{attempt}");
             let (kind, name) = new.kind.columns();
-            db.execute(
+            db.run(
                 "INSERT INTO tenders (key, sale, attempt, kind, name, operation, asked, taken, given, reference, state,
                  opening, at, changed_at, station, source, operator)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16)",
@@ -237,7 +236,7 @@ impl Store {
                     continue;
                 }
                 changed = true;
-                db.execute(
+                db.run(
                     "UPDATE tenders SET state = ?2, taken = ?3, why = ?4, changed_at = ?5 WHERE key = ?1",
                     params![tender.key, end.state.word(), end.taken, end.why, at],
                 )?;
@@ -249,7 +248,7 @@ impl Store {
                 }
             }
             if changed {
-                db.execute("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&id, &at])?;
+                db.run("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&id, &at])?;
             }
             known(db, &id)
         });
@@ -264,7 +263,7 @@ impl Store {
         let (id, body, at) = (id.to_owned(), json(signing)?, self.now());
         self.write(move |db| {
             step(db, &id, &basis, &at)?;
-            db.execute("UPDATE sales SET signature = ?2 WHERE id = ?1", [&id, &body])?;
+            db.run("UPDATE sales SET signature = ?2 WHERE id = ?1", [&id, &body])?;
             let record = known(db, &id)?;
             journal::append(db, &at, "signed", &id, &body, &record.origin)?;
             Ok(record)
@@ -282,7 +281,7 @@ fn due(ticket: &Ticket, tenders: &[Tender]) -> Amount {
 
 /// Writes a new sale.
 pub(super) fn insert(db: &Connection, ticket: &Ticket, origin: &Origin) -> Result<SaleView, Failure> {
-    db.execute(
+    db.run(
         "INSERT INTO sales (id, state, original, minor, tip, currency, body, opened_at, changed_at, station, source,
          operator) VALUES (?1, 'open', ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10)",
         params![
@@ -306,7 +305,7 @@ pub(super) fn insert(db: &Connection, ticket: &Ticket, origin: &Origin) -> Resul
 pub(super) fn update(db: &Connection, basis: &Basis, ticket: &Ticket, at: &str) -> Result<SaleView, Failure> {
     step(db, ticket.id(), basis, at)?;
     returns::check(db, ticket)?;
-    db.execute(
+    db.run(
         "UPDATE sales SET body = ?2, minor = ?3, tip = ?4, signature = NULL WHERE id = ?1",
         params![ticket.id(), Body::of(ticket)?, ticket.total().minor(), ticket.tip().minor()],
     )?;
@@ -318,7 +317,7 @@ pub(super) fn update(db: &Connection, basis: &Basis, ticket: &Ticket, at: &str) 
 pub(super) fn step(db: &Connection, id: &str, basis: &Basis, at: &str) -> Result<(), Failure> {
     leases::admit(db, id, basis)?;
     let rev = basis.rev;
-    let applied = db.execute(
+    let applied = db.run(
         "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2 AND state = 'open'
          AND parked IS NULL",
         params![id, rev, at],

@@ -4,9 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tresen_hal::{Error, Kind, Result};
 
+use super::cached::STATEMENTS;
 use super::failure::{file, sql_error};
 use super::lock::{beside, own};
 
@@ -202,8 +204,15 @@ pub(super) fn open(path: &Path, till: &str) -> Result<Connection> {
             _ => {}
         }
     }
-    db.set_prepared_statement_cache_capacity(64);
+    keep_statements(&db).map_err(failed)?;
     Ok(db)
+}
+
+/// Statements stay compiled. Without the guarantee, SQLite compiles a statement again for each new value that it compares
+/// with a partial index's condition.
+fn keep_statements(db: &Connection) -> rusqlite::Result<()> {
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Opens a database of this version read-only.
@@ -221,7 +230,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection> {
         return Err(Error::new(Kind::Storage, what).at(path.display()));
     }
     db.busy_timeout(BUSY).map_err(failed)?;
-    db.set_prepared_statement_cache_capacity(64);
+    keep_statements(&db).map_err(failed)?;
     Ok(db)
 }
 

@@ -3,6 +3,7 @@
 //! The paper stays in the printer while the link is cut, while the printer is off and while the till is closed, so this
 //! is kept until a job has ended there. It concerns the paper, not the job, which may be reprinted elsewhere.
 
+use super::cached::Cached;
 use rusqlite::Connection;
 
 /// The table, part of the first migration.
@@ -29,7 +30,7 @@ pub(super) fn broken_off(db: &Connection, job: &str) -> rusqlite::Result<()> {
 pub(super) fn all_broken_off(db: &Connection) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO begun_sheets
                SELECT printer FROM jobs WHERE state = 'printing' AND printer IS NOT NULL";
-    db.execute(sql, []).map(drop)
+    db.run(sql, []).map(drop)
 }
 
 /// A job has ended at its printer.

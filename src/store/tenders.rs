@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tresen_hal::{Amount, Currency};
 use tresen_payment::{IntentId, Payment};
 
+use super::cached::Cached;
 use super::failure::Failure;
 use super::{Origin, Store, from_json, journal, leases, time};
 use crate::manager::lock;
@@ -114,5 +115,5 @@ pub(super) fn tenders(db: &Connection, sale: &str, currency: Currency) -> Result
 }
 
 pub(super) fn began_in(db: &Connection, key: &str) -> rusqlite::Result<String> {
-    db.query_row("SELECT opening FROM tenders WHERE key = ?1", [key], |row| row.get(0))
+    db.one("SELECT opening FROM tenders WHERE key = ?1", [key], |row| row.get(0))
 }

@@ -3,6 +3,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::spool::Jobs;
+use rusqlite::StatementStatus;
 use tempfile::TempDir;
 use tresen_hal::{Amount, ManualClock, SystemRuntime};
 use tresen_payment::{Charge, Intent, IntentId, Journal, NotCharged, Payment, Reason, Transaction, zvt};
@@ -558,4 +559,36 @@ async fn numbers_go_on_after_everything_was_thrown_away() {
     let pruned = store.prune("2027-01-01T00:00:00Z".parse().expect("a time")).await.expect("pruned");
     assert_eq!(pruned.sales, 1);
     assert_eq!(store.next_number().await.expect("read").number, 2);
+}
+
+/// SQLite counts how often a compiled statement has run, and how often it had to be compiled again.
+#[tokio::test]
+async fn a_statement_is_compiled_once_for_all_its_runs() {
+    let till = Till::new();
+    let store = till.open().await;
+    let counted = |sql: &'static str| {
+        move |db: &Connection| {
+            let statement = db.prepare_cached(sql)?;
+            Ok((statement.get_status(StatementStatus::Run), statement.get_status(StatementStatus::RePrepare)))
+        }
+    };
+    for n in 0..5 {
+        store.outbox().await.expect("read");
+        store.outbox_entries(n, 10 + n as u32, 1000).await.expect("read");
+        store.queue_job(&n.to_string(), "kitchen", &content("A"), &Origin::new()).await.expect("queued");
+    }
+    let oldest = store.read(counted("SELECT min(seq) FROM journal")).await.expect("read");
+    assert_eq!(oldest, (5, 0));
+    // A value that is compared with a column of a partial index's condition.
+    for opened in [true, false] {
+        let compare = move |db: &Connection| {
+            let mut find = db.prepare_cached("SELECT count(*) FROM jobs WHERE route = 'kitchen' AND state = ?1")?;
+            for state in ["queued", "printed", "queued"] {
+                find.query_row([state], |row| row.get::<_, i64>(0))?;
+            }
+            Ok((find.get_status(StatementStatus::Run), find.get_status(StatementStatus::RePrepare)))
+        };
+        let runs = if opened { store.write(compare).await } else { store.read(compare).await };
+        assert_eq!(runs.expect("run"), (3, 0), "by whom writes: {opened}");
+    }
 }

@@ -4,7 +4,7 @@
 //! | the terminal shows | approval heard | not heard |
 //! |---|---|---|
 //! | the approved transaction | charged, or taken back, by its result | |
-//! | still the one before | taken back | not charged |
+//! | still the one before, and no later one with its numbers | taken back | not charged |
 //! | the next one after it | unknown | charged or declined if the terminal is [ours alone](Options::exclusive) and amount, currency, kind and time fit, else unknown |
 //! | anything else, or nothing | unknown | unknown |
 //!
@@ -209,6 +209,11 @@ fn judge(case: Case<'_>, last: &Last, reading: Reading) -> (Verdict, String) {
         return judge_approved(case, approved, &info, told);
     }
     if before.is_some_and(|before| same(before, &reference)) {
+        // Another terminal with the same id, which has got as far by now.
+        let meant = local(intent);
+        if shown.at.is_some_and(|at| at > meant.saturating_add(CLOCKS)) {
+            return unsure(format!("what has the number of the one before came after the attempt of {meant}: {told}"));
+        }
         return not_stored(case, &format!("the terminal's last transaction is still the one before: {told}"));
     }
     if let Some(approved) = case.approved {

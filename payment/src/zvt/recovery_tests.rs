@@ -139,6 +139,21 @@ fn the_receipt_before_with_another_trace_number_proves_nothing() {
     assert!(matches!(decide(case, &Last::Shown(data(0, 0x17)), READING).0, Payment::Unknown(_)));
 }
 
+/// A terminal that was exchanged for another with the same id, which has counted as far.
+#[test]
+fn the_numbers_before_with_a_time_after_the_attempt_prove_nothing() {
+    let at = |hour: u8, minute: u8| {
+        // BMP 0C and 0D: time and date of the transaction.
+        let time = [0x0c, hour, minute, 0x00, 0x0d, 0x01, 0x02];
+        decided(Some("0416"), None, Last::Shown(Data([&shown(0, 0x16)[..], &time].concat())))
+    };
+    for (hour, minute) in [(0x07, 0x00), (0x08, 0x00), (0x08, 0x09)] {
+        assert_eq!(reason(&at(hour, minute).0), Some(Reason::NotFound), "{hour:02x}:{minute:02x}");
+    }
+    let (payment, words) = at(0x08, 0x30);
+    assert!(matches!(payment, Payment::Unknown(_)) && words.contains("after the attempt"), "{words}");
+}
+
 #[test]
 fn a_newer_transaction_proves_nothing_at_a_terminal_that_others_use() {
     let intent = intent(Some("0416"));
