@@ -1,11 +1,11 @@
-//! ZVT over TCP, the protocol of card terminals in Germany, Austria and around (specification
+//! ZVT over TCP, TLS and serial lines, the protocol of card terminals in Germany, Austria and around (specification
 //! PA00P015, 13.08 and 13.11).
 //!
 //! | module | is |
 //! |---|---|
 //! | [`wire`], [`bmp`], [`tlv`], [`text`], [`codes`] | bytes to values and back |
 //! | [`commands`] | one family of commands per file |
-//! | [`framing`] | bytes of a link to APDUs and back |
+//! | [`transport`] | bytes of a link to APDUs and back: [`framing`] of a stream, or [`serial`] frames with their timers |
 //! | [`session`] | the dialogue, sans-IO |
 //! | [`open`] and [`Terminal`] | the driver |
 //! | [`sim`] | the terminal's side |
@@ -16,7 +16,7 @@
 //! acknowledges, never sends a payment twice, and afterwards asks the terminal for its last
 //! transaction and compares: see [`Terminal`](crate::Terminal::recover).
 //!
-//! Left out: serial framing, reservations, tips, card reading, menus, file transfer, tag 1F73.
+//! Left out: reservations, tips, card reading, menus, file transfer, tag 1F73.
 
 pub mod bmp;
 pub mod codes;
@@ -27,10 +27,12 @@ mod options;
 mod recovery;
 mod redact;
 mod reference;
+pub mod serial;
 pub mod session;
 pub mod sim;
 pub mod text;
 pub mod tlv;
+pub mod transport;
 pub mod wire;
 
 pub use commands::Password;
@@ -38,7 +40,8 @@ pub use commands::registration::Config;
 pub use driver::{Terminal, open};
 pub use options::Options;
 pub use recovery::Commit;
-pub use redact::Redactor;
+pub use redact::{Redactor, redactor};
 pub use reference::reference;
 pub use session::Timeouts;
 pub use text::Charset;
+pub use transport::Framed;
