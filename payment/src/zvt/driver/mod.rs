@@ -197,6 +197,9 @@ impl Terminal {
             }
             Err(other) => return Err(other.kind().unsupported().at(&self.options.name)),
         };
+        if !COMMANDS.iter().any(|(kind, _)| *kind == transaction.kind()) {
+            return Err(transaction.kind().unsupported().at(&self.options.name));
+        }
         if let Transaction::Reversal { reference } = &transaction
             && let Some(error) = irreversible(reference, self.terminal_id.as_deref())
         {

@@ -36,7 +36,7 @@ impl Terminal {
         let certain_before = matches!(self.last, Some(Last::Shown(_))) || self.journal.open(&name).await?.is_empty();
         // From here on every answer must belong to this command.
         self.owe_nothing().await?;
-        let command = self.command(&operation, amount, last_before.as_ref());
+        let command = self.command(&operation, amount, last_before.as_ref())?;
         let intent = Intent::new(request.intent, name, operation, amount, self.clock.wall(), last_before);
         self.journal.intend(&intent).await?;
         let mut task = Task { intent: Some(intent.clone()), host, certain_before, ..Task::default() };
@@ -53,7 +53,7 @@ impl Terminal {
         payment
     }
 
-    fn command(&self, operation: &Transaction, amount: Amount, last: Option<&Reference>) -> Vec<u8> {
+    fn command(&self, operation: &Transaction, amount: Amount, last: Option<&Reference>) -> Result<Vec<u8>> {
         let mirror = self.options.mirror.then(|| match last {
             Some(last) => Mirror::Last(reference::receipt(last).unwrap_or_default()),
             None => Mirror::Unknown,
@@ -67,8 +67,9 @@ impl Terminal {
                 transaction::reversal(&mut out, password, receipt, amount, mirror);
             }
             Transaction::Refund => transaction::refund(&mut out, password, amount, mirror),
+            other => return Err(other.kind().unsupported().at(&self.options.name)),
         }
-        out
+        Ok(out)
     }
 
     async fn outcome(&mut self, intent: &Intent, end: End, task: &mut Task) -> Payment {
