@@ -37,6 +37,7 @@
 
 mod amount;
 mod books;
+mod card;
 pub mod host;
 pub mod journal;
 mod ledger;
@@ -50,9 +51,11 @@ mod serving;
 mod slips;
 pub mod terminal;
 pub mod testing;
+mod transaction;
 mod waiting;
 pub mod zvt;
 
+pub use card::Card;
 pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted};
 pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
 pub use memory::MemoryJournal;
@@ -62,3 +65,4 @@ pub use slips::Slip;
 pub use terminal::{
     Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,
 };
+pub use transaction::Flow;
