@@ -9,6 +9,7 @@ mod commands;
 mod ledger;
 mod program;
 mod quirks;
+pub mod serial;
 
 use std::collections::{HashMap, VecDeque};
 
