@@ -39,21 +39,9 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
 /// With TLS, and the fingerprint that a till has to trust.
 #[cfg(feature = "tls")]
 fn served(listener: TcpListener, poi: &str, device: Shared<Simulator>) -> Result<(Server, &'static str, String)> {
-    use rcgen::{CertificateParams, DnType, KeyPair};
-    use rustls::pki_types::PrivateKeyDer;
-    use tresen::hal::link::tls::{Identity, listen};
-    use tresen::hal::{Error, Kind};
-
-    let bad = |e: rcgen::Error| Error::new(Kind::Config, "no certificate can be made").because(e);
-    let key = KeyPair::generate().map_err(bad)?;
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, format!("{poi}.test.terminal.adyen.com"));
-    let certificate = params.self_signed(&key).map_err(bad)?.der().clone();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| Error::new(Kind::Config, e))?;
-    let identity = Identity::new(vec![certificate], key);
-    let trust = identity.fingerprint().map(|print| format!("&fingerprint={print}")).unwrap_or_default();
-    let listener = listen(listener, &identity)?;
-    Ok((tresen::payment::nexo::sim::over(Box::new(listener), device), "https", trust))
+    let (listener, fingerprint) = super::certificate::listen(listener, &format!("{poi}.test.terminal.adyen.com"))?;
+    let trust = format!("&fingerprint={fingerprint}");
+    Ok((tresen::payment::nexo::sim::over(listener, device), "https", trust))
 }
 
 /// This build has no TLS.
