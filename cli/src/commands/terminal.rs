@@ -158,6 +158,19 @@ impl Desk {
     }
 }
 
+/// Runs an administrative function, and shows what the terminal printed about it.
+pub(super) async fn administer(
+    at: At,
+    out: &Out,
+    done: &str,
+    asked: impl AsyncFn(&tresen::Terminal) -> Result<Vec<String>>,
+) -> Result<()> {
+    let lines = Desk::open(at, *out).await?.ask(asked).await?;
+    out.receipt(&lines);
+    out.answer(&json!({ "receipt": lines }), done);
+    Ok(())
+}
+
 /// The texts for a kind of transaction.
 pub(super) struct Texts {
     pub(super) done: &'static str,
@@ -166,9 +179,7 @@ pub(super) struct Texts {
 }
 
 fn report(payment: &Payment, asked: Amount, words: &Texts, out: Out) -> ExitCode {
-    for line in payment.charge().iter().flat_map(|charge| &charge.customer_slip) {
-        out.say(format_args!("  | {line}"));
-    }
+    out.receipt(payment.charge().iter().flat_map(|charge| &charge.customer_slip));
     match payment {
         Payment::Charged(charge) => {
             let number = charge.receipt_number.as_deref().unwrap_or("-");

@@ -302,14 +302,8 @@ impl Link for Tls {
     }
 
     fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
-        Box::pin(async move {
-            into.reserve(CHUNK);
-            match Duplex(&self.stream).read_buf(into).await {
-                Ok(0) => Err(Error::new(Kind::Closed, "the device closed the connection")),
-                Ok(n) => Ok(n),
-                Err(e) => Err(tcp::lost(e)),
-            }
-        })
+        let closed = || Error::new(Kind::Closed, "the device closed the connection");
+        Box::pin(async move { Duplex(&self.stream).recv(into, closed, tcp::lost).await })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -9,37 +9,14 @@
 
 use std::ops::Range;
 
-use tresen_hal::link::record::{self, Direction};
+use tresen_hal::link::record::{self, BothWays, Mask as _};
 
 use super::framing::Framing;
 use super::tables::{self, Sensitivity};
 use super::{bmp, tlv};
 
-/// Masks one connection's stream; keeps what it needs to know of each direction.
-#[derive(Debug, Default)]
-pub struct Redactor {
-    sent: Stream,
-    received: Stream,
-}
-
-impl record::Redactor for Redactor {
-    fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
-        self.stream(direction).feed(bytes)
-    }
-
-    fn finish(&mut self, direction: Direction) -> Vec<u8> {
-        self.stream(direction).finish()
-    }
-}
-
-impl Redactor {
-    fn stream(&mut self, direction: Direction) -> &mut Stream {
-        match direction {
-            Direction::Sent => &mut self.sent,
-            Direction::Received => &mut self.received,
-        }
-    }
-}
+/// Masks one connection's stream.
+pub type Redactor = BothWays<Stream>;
 
 /// Whole messages, masked.
 pub(super) fn messages(bytes: &[u8]) -> Vec<u8> {
@@ -51,7 +28,7 @@ pub(super) fn messages(bytes: &[u8]) -> Vec<u8> {
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Stream {
+pub struct Stream {
     framing: Framing,
     /// What came is not ZVT, or the stream has ended: nothing tells where the next APDU begins.
     lost: bool,
@@ -65,7 +42,7 @@ struct Mask {
     carried: usize,
 }
 
-impl Stream {
+impl record::Mask for Stream {
     fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         if self.lost {
             return vec![MASK; bytes.len()];
