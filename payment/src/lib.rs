@@ -37,8 +37,10 @@
 
 mod amount;
 mod books;
+mod card;
 pub mod host;
 pub mod journal;
+mod language;
 mod ledger;
 mod memory;
 pub mod nexo;
@@ -53,8 +55,10 @@ pub mod testing;
 mod waiting;
 pub mod zvt;
 
+pub use card::{AgeCheck, CardEntry, Cvm};
 pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted};
 pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
+pub use language::Language;
 pub use memory::MemoryJournal;
 pub use operation::{Operation, OperationKind, Outcome, Request};
 pub use outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
