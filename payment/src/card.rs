@@ -1,63 +1,40 @@
-//! What a terminal tells of the card and its holder, without card data.
+//! A card that was read without a payment.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How the card was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a terminal tells of a card: [`Operation::ReadCard`](crate::Operation::ReadCard).
+///
+/// Nothing that a payment could be made with: no full number, no track, no expiry date. `Debug` shows its type only.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-#[serde(rename_all = "kebab-case")]
-pub enum CardEntry {
-    /// The magnetic stripe was swiped.
-    MagneticStripe,
-    /// The chip was inserted.
-    Chip,
-    /// Held to the reader: a card, a telephone, a watch.
-    Contactless,
+pub struct Card {
+    /// The type of the card, as the terminal names it: `girocard`, `VISA`.
+    pub name: Option<String>,
+    /// The card number, masked.
+    pub masked_pan: Option<String>,
+    /// What stands for the card at the provider, if the protocol has such a thing. The same card has the same token.
+    pub token: Option<String>,
 }
 
-/// How the cardholder was verified (cardholder verification method).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-#[serde(rename_all = "kebab-case")]
-pub enum Cvm {
-    /// Not at all.
-    None,
-    /// By signature on the merchant's slip.
-    Signature,
-    /// By a PIN that the issuer checked.
-    OnlinePin,
-    /// By a PIN that the chip checked, encrypted on its way.
-    EncryptedOfflinePin,
-    /// By a PIN that the chip checked, not encrypted on its way.
-    PlainOfflinePin,
-    /// [`Cvm::EncryptedOfflinePin`] and signature.
-    EncryptedOfflinePinAndSignature,
-    /// [`Cvm::PlainOfflinePin`] and signature.
-    PlainOfflinePinAndSignature,
-    /// [`Cvm::OnlinePin`] and signature.
-    OnlinePinAndSignature,
-}
-
-impl Cvm {
-    /// The merchant's slip has to be signed.
-    pub fn wants_signature(self) -> bool {
-        use Cvm::{EncryptedOfflinePinAndSignature, OnlinePinAndSignature, PlainOfflinePinAndSignature, Signature};
-        matches!(
-            self,
-            Signature | EncryptedOfflinePinAndSignature | PlainOfflinePinAndSignature | OnlinePinAndSignature
-        )
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Card").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-/// What a terminal found out about the age of the cardholder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-#[serde(rename_all = "kebab-case")]
-pub enum AgeCheck {
-    /// The cardholder has not reached it.
-    Below,
-    /// The cardholder has reached it.
-    Reached,
-    /// Card or terminal cannot tell.
-    Unsupported,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_type_only() {
+        let card = Card {
+            name: Some("girocard".into()),
+            masked_pan: Some("672676******2002".into()),
+            token: Some("8ae7e8c1".into()),
+        };
+        assert_eq!(format!("{card:?}"), r#"Card { name: Some("girocard"), .. }"#);
+    }
 }

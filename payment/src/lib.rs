@@ -52,10 +52,12 @@ mod serving;
 mod slips;
 pub mod terminal;
 pub mod testing;
+mod transaction;
+mod verification;
 mod waiting;
 pub mod zvt;
 
-pub use card::{AgeCheck, CardEntry, Cvm};
+pub use card::Card;
 pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted};
 pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
 pub use language::Language;
@@ -66,3 +68,5 @@ pub use slips::Slip;
 pub use terminal::{
     Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,
 };
+pub use transaction::Flow;
+pub use verification::{AgeCheck, CardEntry, Cvm};

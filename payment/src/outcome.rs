@@ -4,8 +4,8 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use tresen_hal::Amount;
 
-use crate::card::{AgeCheck, CardEntry, Cvm};
 use crate::journal::Reference;
+use crate::verification::{AgeCheck, CardEntry, Cvm};
 
 /// The key under which a payment is journalled before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use tresen_hal::Currency;
 use super::super::bmp::{self, Bcd, Field, Fields};
 use super::super::text::Charset;
 use super::super::tlv;
-use crate::card::{AgeCheck, CardEntry, Cvm};
+use crate::verification::{AgeCheck, CardEntry, Cvm};
 
 /// A view of the data of 04 0F. Card number and tracks are not shown by `Debug`.
 #[derive(Clone, Copy, Default)]
