@@ -4,6 +4,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`wire`], [`bmp`], [`tlv`], [`text`], [`codes`] | bytes to values and back |
+//! | [`tables`] | bitmaps, tags, commands and kinds of card as data |
 //! | [`commands`] | one family of commands per file |
 //! | [`framing`] | bytes of a link to APDUs and back |
 //! | [`session`] | the dialogue, sans-IO |
@@ -35,6 +36,7 @@ mod redact;
 mod reference;
 pub mod session;
 pub mod sim;
+pub mod tables;
 pub mod text;
 pub mod tlv;
 pub mod wire;
