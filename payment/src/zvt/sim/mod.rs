@@ -1,8 +1,8 @@
 //! A ZVT terminal, simulated: with a ledger of its own, and misbehaving on request.
 //!
 //! Sans-IO like all simulators; serve it with [`tresen_hal::sim`]. It takes any till that speaks ZVT
-//! over TCP, with or without TLV, BMPs in any order. Reservations (06 22) are stored and can be neither
-//! booked nor released. Left out: everything a till can do without money and receipts, such as card reading and menus.
+//! over TCP, with or without TLV, BMPs in any order. Reservations are booked (06 23, 06 24) and released (06 25) by their
+//! receipt number, and listed (06 23 with FFFF). Left out: menus, file transfer, software update.
 
 mod commands;
 mod fault;

@@ -54,6 +54,8 @@ pub struct Profile {
     pub acknowledges_after: Duration,
     /// A registration outlives the connection: for tills that connect for each command.
     pub keeps_registration: bool,
+    /// The 04 0F of a booking by 06 23 tells what was released, not what was booked.
+    pub tells_released: bool,
     /// It knows tag 1F1F: a till that is one receipt behind has its last transaction reversed.
     pub mirrors: bool,
 }
@@ -82,6 +84,7 @@ impl Default for Profile {
             approves: None,
             acknowledges_after: Duration::ZERO,
             keeps_registration: false,
+            tells_released: false,
             mirrors: false,
         }
     }
