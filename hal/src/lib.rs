@@ -38,6 +38,7 @@ mod driver;
 mod error;
 mod known;
 pub mod link;
+pub mod probe;
 mod random;
 pub mod runtime;
 pub mod sim;

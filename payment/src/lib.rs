@@ -46,6 +46,8 @@ pub mod operation;
 pub mod opi;
 pub mod outcome;
 mod pan;
+pub mod probe;
+pub mod profiles;
 mod serving;
 mod slips;
 pub mod terminal;

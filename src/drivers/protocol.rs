@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
+use tresen_hal::probe::Probe;
 use tresen_hal::{Address, Result};
 
 use super::Drivers;
@@ -42,6 +43,10 @@ pub struct Protocol {
     options: Options,
     redactor: RedactorMaker,
     finds: fn(&Found) -> bool,
+    /// Further usual ports; the flag says whether they speak TLS.
+    other_ports: Vec<(u16, bool)>,
+    probe: Option<Arc<dyn Probe>>,
+    over_tls: bool,
     /// A [`Parse`] for the driver trait of the class.
     parse: Arc<dyn Any + Send + Sync>,
     check: Check,
@@ -62,6 +67,9 @@ impl Protocol {
             options: Arc::new(|_| Vec::new()),
             redactor: Arc::new(|| Box::new(link::record::Plain)),
             finds: |_| false,
+            other_ports: Vec::new(),
+            probe: None,
+            over_tls: false,
             parse: Arc::new(parse),
             check: Arc::new(|drivers, address| drivers.plan::<C>(address).map(drop)),
         }
@@ -100,6 +108,26 @@ impl Protocol {
         self
     }
 
+    /// Further TCP ports at which such devices usually listen, in plain and with TLS.
+    #[must_use]
+    pub fn other_ports(mut self, plain: &[u16], tls: &[u16]) -> Self {
+        let (plain, tls) = (plain.iter().map(|port| (*port, false)), tls.iter().map(|port| (*port, true)));
+        self.other_ports = plain.chain(tls).collect();
+        self
+    }
+
+    /// Its default port speaks TLS: its addresses are `https`.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { over_tls: true, ..self }
+    }
+
+    /// How such a device is recognised at a port: see [`Drivers::probe`].
+    #[must_use]
+    pub fn probe(self, probe: impl Probe + 'static) -> Self {
+        Self { probe: Some(Arc::new(probe)), ..self }
+    }
+
     /// Its name, as used in addresses.
     pub fn name(&self) -> &str {
         &self.name
@@ -118,6 +146,22 @@ impl Protocol {
     /// Its options on this link, besides those of the link itself.
     pub fn options_over(&self, link: &LinkKind) -> Vec<&'static str> {
         (self.options)(link)
+    }
+
+    /// The TCP ports at which such devices usually listen, the default one first; the flag says whether they speak TLS.
+    pub fn usual_ports(&self) -> Vec<(u16, bool)> {
+        let plain = Address::new(&*self.name, LinkKind::Tcp { host: "host".into(), port: None });
+        let default = self.usual_port(&plain).map(|port| (port, self.over_tls));
+        default.into_iter().chain(self.other_ports.iter().copied()).collect()
+    }
+
+    pub(crate) fn recogniser(&self) -> Option<&Arc<dyn Probe>> {
+        self.probe.as_ref()
+    }
+
+    /// Whether its default port speaks TLS.
+    pub(crate) fn is_over_tls(&self) -> bool {
+        self.over_tls
     }
 
     pub(super) fn parse<C: DeviceClass>(&self, address: &Address) -> Option<Result<Plan<C::Driver>>> {

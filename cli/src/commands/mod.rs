@@ -23,6 +23,7 @@ pub(crate) mod manual;
 pub(crate) mod pay;
 pub(crate) mod payments;
 pub(crate) mod print;
+pub(crate) mod probe;
 pub(crate) mod record;
 pub(crate) mod refund;
 pub(crate) mod render;
@@ -42,5 +43,6 @@ pub(crate) mod support_bundle;
 mod terminal;
 pub(crate) mod test_page;
 pub(crate) mod totals;
+
 pub(crate) mod watch;
 mod when;
