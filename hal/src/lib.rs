@@ -44,6 +44,7 @@ pub mod runtime;
 pub mod sim;
 #[cfg(target_os = "linux")]
 mod sys;
+pub mod trace;
 mod units;
 
 pub use address::Address;

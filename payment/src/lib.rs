@@ -52,6 +52,7 @@ mod serving;
 mod slips;
 pub mod terminal;
 pub mod testing;
+pub mod trace;
 mod waiting;
 pub mod zvt;
 

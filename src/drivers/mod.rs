@@ -12,7 +12,7 @@ pub(crate) use standard::OPEN_TERMINAL;
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
-use tresen_hal::{Address, Error, Kind, Result};
+use tresen_hal::{Address, Error, Kind, Result, trace};
 use tresen_payment::profiles::{self, Profile};
 
 pub use plan::{Context, Plan};
@@ -159,6 +159,12 @@ impl Drivers {
     pub fn redactor(&self, address: &Address) -> Box<dyn Redactor> {
         let protocol = self.0.iter().find(|p| p.name() == address.protocol());
         protocol.map_or_else(|| Box::new(link::record::Plain) as _, Protocol::new_redactor)
+    }
+
+    /// What makes words of the traffic of this protocol; one per link. Protocols without words are shown as bytes.
+    pub fn tracer(&self, protocol: &str, language: trace::Language) -> Box<dyn trace::Tracer> {
+        let row = self.0.iter().find(|p| p.name() == protocol);
+        row.map_or_else(|| Box::new(trace::Bytes) as _, |row| row.new_tracer(language))
     }
 
     /// A plan from elsewhere, with the redactor of the protocol that its address names, if it has none of its own.

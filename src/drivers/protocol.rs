@@ -8,6 +8,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
 use tresen_hal::probe::Probe;
+use tresen_hal::trace;
 use tresen_hal::{Address, Result};
 
 use super::Drivers;
@@ -18,6 +19,7 @@ use crate::manager::DeviceClass;
 type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
+type TracerMaker = fn(trace::Language) -> Box<dyn trace::Tracer>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
 /// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
@@ -47,6 +49,7 @@ pub struct Protocol {
     other_ports: Vec<(u16, bool)>,
     probe: Option<Arc<dyn Probe>>,
     over_tls: bool,
+    tracer: TracerMaker,
     /// A [`Parse`] for the driver trait of the class.
     parse: Arc<dyn Any + Send + Sync>,
     check: Check,
@@ -70,6 +73,7 @@ impl Protocol {
             other_ports: Vec::new(),
             probe: None,
             over_tls: false,
+            tracer: |_| Box::new(trace::Bytes),
             parse: Arc::new(parse),
             check: Arc::new(|drivers, address| drivers.plan::<C>(address).map(drop)),
         }
@@ -99,6 +103,12 @@ impl Protocol {
     pub fn redactor(mut self, redactor: impl Fn() -> Box<dyn Redactor> + Send + Sync + 'static) -> Self {
         self.redactor = Arc::new(redactor);
         self
+    }
+
+    /// Makes words of a recording; one per link. It masks card data and passwords itself.
+    #[must_use]
+    pub fn tracer(self, tracer: fn(trace::Language) -> Box<dyn trace::Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Decides from discovery data whether a device most likely uses this protocol.
@@ -180,6 +190,10 @@ impl Protocol {
 
     pub(super) fn new_redactor(&self) -> Box<dyn Redactor> {
         (self.redactor)()
+    }
+
+    pub(super) fn new_tracer(&self, language: trace::Language) -> Box<dyn trace::Tracer> {
+        (self.tracer)(language)
     }
 
     pub(super) fn may_be(&self, found: &Found) -> bool {

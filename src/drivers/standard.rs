@@ -7,7 +7,7 @@ use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::{Address, Error, Kind, Link, Result, link};
-use tresen_payment::{Terminal, nexo, opi, probe, zvt};
+use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -30,19 +30,22 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .other_ports(&[22000], &[22001])
             .probe(probe::Zvt)
             .options(|_| zvt::Options::NAMES.to_vec())
-            .redactor(|| Box::<zvt::Redactor>::default()),
+            .redactor(|| Box::<zvt::Redactor>::default())
+            .tracer(|language| Box::new(trace::Zvt::new(language))),
         Protocol::new::<Terminals>("opi", move |address| opi(address, &listeners))
             .port_by(opi_port)
             .other_ports(&[opi::dialect::SWISS.port, INGENICO_OPI], &[])
             .probe(probe::Opi)
             .options(|_| opi::Options::NAMES.to_vec())
-            .redactor(|| Box::<opi::Redactor>::default()),
+            .redactor(|| Box::<opi::Redactor>::default())
+            .tracer(|language| Box::new(trace::Opi::new(language))),
         Protocol::new::<Terminals>("nexo", nexo)
             .port(8443)
             .over_tls()
             .probe(probe::Nexo)
             .options(|_| nexo::Options::NAMES.to_vec())
-            .redactor(nexo_redactor),
+            .redactor(nexo_redactor)
+            .tracer(|language| Box::new(trace::Nexo::new(language))),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),

@@ -23,7 +23,7 @@ use tresen_hal::{Address, Error, Kind, Result};
 
 use crate::class::Class;
 use crate::drivers::Drivers;
-use network::{Host, Network};
+use network::Host;
 
 /// What answers at one port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

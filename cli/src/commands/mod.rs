@@ -43,6 +43,7 @@ pub(crate) mod support_bundle;
 mod terminal;
 pub(crate) mod test_page;
 pub(crate) mod totals;
+pub(crate) mod trace;
 
 pub(crate) mod watch;
 mod when;
