@@ -46,7 +46,7 @@ No device at hand? Simulate one: `tresen sim printer`, `tresen sim terminal`.
 A whole sale on simulated devices: `tresen demo`. If something does not work: `tresen doctor`.
 
 Exit status: 0 done; 1 failed, with the reason on standard error; 2 wrong usage;
-for `pay`, `reverse` and `refund` also 3 not done by the terminal, 4 unknown whether it was done, 5 done in part;
+for commands that move or hold money (`pay`, `reverse`, `refund`, `preauth`, `book`, …) also 3 not done by the terminal, 4 unknown whether it was done, 5 done in part;
 for `settle` also 4 something is open.";
 
 #[derive(Subcommand)]
@@ -63,6 +63,13 @@ enum Command {
     Pay(commands::pay::Args),
     Reverse(commands::reverse::Args),
     Refund(commands::refund::Args),
+    Preauth(commands::preauth::Args),
+    Increment(commands::increment::Args),
+    Book(commands::book::Args),
+    Release(commands::release::Args),
+    Tip(commands::tip::Args),
+    Topup(commands::topup::Args),
+    ReadCard(commands::read_card::Args),
     Settle(commands::settle::Args),
     EndOfDay(commands::end_of_day::Args),
     Totals(commands::totals::Args),
@@ -132,6 +139,13 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Pay(args) => return commands::pay::run(args, out).await,
         Command::Reverse(args) => return commands::reverse::run(args, out).await,
         Command::Refund(args) => return commands::refund::run(args, out).await,
+        Command::Preauth(args) => return commands::preauth::run(args, out).await,
+        Command::Increment(args) => return commands::increment::run(args, out).await,
+        Command::Book(args) => return commands::book::run(args, out).await,
+        Command::Release(args) => return commands::release::run(args, out).await,
+        Command::Tip(args) => return commands::tip::run(args, out).await,
+        Command::Topup(args) => return commands::topup::run(args, out).await,
+        Command::ReadCard(args) => commands::read_card::run(args, out).await?,
         Command::Settle(args) => return commands::settle::run(args, out).await,
         Command::EndOfDay(args) => commands::end_of_day::run(args, out).await?,
         Command::Totals(args) => commands::totals::run(args, out).await?,

@@ -37,6 +37,7 @@
 
 mod amount;
 mod books;
+mod card;
 pub mod host;
 pub mod journal;
 mod ledger;
@@ -53,9 +54,11 @@ mod slips;
 pub mod terminal;
 pub mod testing;
 pub mod trace;
+mod transaction;
 mod waiting;
 pub mod zvt;
 
+pub use card::Card;
 pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted};
 pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
 pub use memory::MemoryJournal;
@@ -65,3 +68,4 @@ pub use slips::Slip;
 pub use terminal::{
     Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,
 };
+pub use transaction::Flow;

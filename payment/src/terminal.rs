@@ -1,10 +1,12 @@
 //! What a vendor codes against: any payment terminal.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, BoxFuture, Driver, Known, Result};
 
+use crate::card::Card;
 use crate::host::Host;
 use crate::journal::{Intent, Reference};
 use crate::operation::{Operation, OperationKind, Outcome, Request};
@@ -87,6 +89,74 @@ pub trait Terminal: Driver<Event = Notice> {
     fn refund<'a>(&'a mut self, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
         let ended = self.transact(Operation::Refund(request), host);
         Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Holds an amount: [`Operation::PreAuthorise`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn pre_authorise<'a>(&'a mut self, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::PreAuthorise(request), host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Adds to what is held: [`Operation::Increment`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn increment<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Increment { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Charges what is held, or a part of it: [`Operation::Book`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn book<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Book { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Releases what is held: [`Operation::Release`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn release<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Release { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Adds a tip to a payment: [`Operation::Tip`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn tip<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Tip { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Loads a prepaid card or account: [`Operation::TopUp`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn top_up<'a>(
+        &'a mut self,
+        product: Option<String>,
+        request: Request,
+        host: Host,
+    ) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::TopUp { request, product }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Reads a card without a payment: [`Operation::ReadCard`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`]; no card was presented.
+    fn read_card<'a>(&'a mut self, within: Duration, host: Host) -> BoxFuture<'a, Result<Card>> {
+        let ended = self.transact(Operation::ReadCard { within }, host);
+        Box::pin(async move { ended.await?.card() })
     }
 
     /// Closes the day: [`Operation::EndOfDay`].

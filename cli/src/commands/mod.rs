@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod backup;
+pub(crate) mod book;
 pub(crate) mod cancel;
 pub(crate) mod check_config;
 pub(crate) mod completions;
@@ -12,6 +13,7 @@ pub(crate) mod doctor;
 pub(crate) mod drawer;
 pub(crate) mod end_of_day;
 pub(crate) mod export;
+pub(crate) mod increment;
 pub(crate) mod info;
 pub(crate) mod initialise;
 pub(crate) mod jobs;
@@ -22,10 +24,13 @@ mod listed;
 pub(crate) mod manual;
 pub(crate) mod pay;
 pub(crate) mod payments;
+pub(crate) mod preauth;
 pub(crate) mod print;
 pub(crate) mod probe;
+pub(crate) mod read_card;
 pub(crate) mod record;
 pub(crate) mod refund;
+pub(crate) mod release;
 pub(crate) mod render;
 pub(crate) mod repeat_receipt;
 pub(crate) mod replay;
@@ -42,8 +47,9 @@ pub(crate) mod status;
 pub(crate) mod support_bundle;
 mod terminal;
 pub(crate) mod test_page;
+pub(crate) mod tip;
+pub(crate) mod topup;
 pub(crate) mod totals;
 pub(crate) mod trace;
-
 pub(crate) mod watch;
 mod when;

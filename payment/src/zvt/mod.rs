@@ -16,7 +16,13 @@
 //! acknowledges, never sends a payment twice, and afterwards asks the terminal for its last
 //! transaction and compares: see [`Terminal`](crate::Terminal::recover).
 //!
-//! Left out: serial framing, reservations, tips, card reading, menus, file transfer, tag 1F73.
+//! # Reservations
+//! A pre-authorisation is 06 22, its booking 06 23 with what is *released* of it, its release 06 25. What is held stands in
+//! the reference of the charge, so a till that was restarted books by it. 06 0C (tip), 06 09 (prepaid) and 06 24 (book total,
+//! option `booking=total`) are laid out after the specification's tables; no terminal has proven them here. There is no
+//! increment: nothing known here says how a terminal would take one.
+//!
+//! Left out: serial framing, menus, file transfer, tag 1F73.
 
 pub mod bmp;
 pub mod codes;
@@ -36,9 +42,9 @@ pub mod wire;
 pub use commands::Password;
 pub use commands::registration::Config;
 pub use driver::{Terminal, open};
-pub use options::Options;
+pub use options::{Booking, Options};
 pub use recovery::Commit;
 pub use redact::Redactor;
-pub use reference::reference;
+pub use reference::{held, reference};
 pub use session::Timeouts;
 pub use text::Charset;

@@ -11,6 +11,17 @@ use super::recovery::Commit;
 use super::session::Timeouts;
 use super::text::Charset;
 
+/// How a reservation is booked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Booking {
+    /// 06 23 with what is released of it, zero if all is booked. So tills have been seen to book.
+    #[default]
+    PartialReversal,
+    /// 06 24 with what is booked. Its layout is unproven; for terminals that take 06 23 for nothing but a release.
+    Total,
+}
+
 /// How to talk to one terminal.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -53,6 +64,8 @@ pub struct Options {
     /// How long to wait before the second look that "not charged" needs: a terminal may go on with a
     /// customer and say that it is idle. Default 10 s.
     pub grace: Duration,
+    /// How a reservation is booked. Default by partial reversal, 06 23.
+    pub booking: Booking,
     /// Sends the last receipt number along (tag 1F1F). Only for terminals that know it. Default false.
     pub mirror: bool,
     /// Result codes with which this terminal says that it has no last receipt. Default none, since the
@@ -78,6 +91,7 @@ impl Options {
             partial: false,
             ask_before: true,
             grace: Duration::from_secs(10),
+            booking: Booking::default(),
             mirror: false,
             nothing_stored: Vec::new(),
         }
@@ -94,6 +108,7 @@ impl Options {
         "password",
         "currency",
         "mirror",
+        "booking",
         "commit",
         "nothing-stored",
         "exclusive",
@@ -120,6 +135,7 @@ impl Options {
     /// | `exclusive` | `true`: this till alone uses the terminal |
     /// | `partial` | `true`: it may approve less than was asked for |
     /// | `commit` | `reverses`, `keeps`: what becomes of an approval that is not acknowledged |
+    /// | `booking` | `partial-reversal`, `total`: how a reservation is booked |
     /// | `mirror` | `true`: tag 1F1F |
     /// | `nothing-stored` | a result code, 0 to 255 |
     /// | `ask-before` | `false`: no 06 20 before each payment |
@@ -183,6 +199,12 @@ impl Options {
             Some("keeps") => Some(Commit::Keeps),
             Some(other) => return Err(wrong("commit", other, "reverses, keeps")),
         };
+        options.booking = match address.option("booking") {
+            None => options.booking,
+            Some("partial-reversal") => Booking::PartialReversal,
+            Some("total") => Booking::Total,
+            Some(other) => return Err(wrong("booking", other, "partial-reversal, total")),
+        };
         options.charset = match address.option("charset") {
             None => None,
             Some(name) => {
@@ -211,7 +233,7 @@ mod tests {
     #[test]
     fn every_option_can_be_reached_by_an_address() {
         let text = "zvt+tcp://t?exclusive=true&partial=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
-            &service=03&text-blocks=false&charset=iso-8859-15&limit=600";
+            &service=03&booking=total&text-blocks=false&charset=iso-8859-15&limit=600";
         let address: Address = text.parse().expect("an address");
         address.check_options(Options::NAMES).expect("all are listed");
         let options = Options::from_address(&address).expect("right");
@@ -221,7 +243,7 @@ mod tests {
         assert_eq!((options.ask_before, options.text_blocks), (false, false));
         assert_eq!((options.timeouts, options.grace, options.patience), (timeouts, seconds(0), seconds(30)));
         assert_eq!((options.config, options.service), (Config(0xae), 3));
-        assert_eq!(options.charset, Some(Charset::Iso8859(15)));
+        assert_eq!((options.charset, options.booking), (Some(Charset::Iso8859(15)), Booking::Total));
     }
 
     #[test]
@@ -239,6 +261,7 @@ mod tests {
             ("currency=Mark", "EUR"),
             ("mirror=maybe", "mirror"),
             ("commit=perhaps", "reverses, keeps"),
+            ("booking=half", "partial-reversal, total"),
             ("nothing-stored=999", "nothing-stored"),
             ("t3=0", "1 to 3600 seconds"),
             ("grace=soon", "0 to 3600 seconds"),

@@ -18,7 +18,8 @@ use crate::manager::phase::Phase;
 use crate::manager::{After, Failure, Terms, lock};
 
 impl Device<Terminals> {
-    /// Runs an operation that moves money. `of` is the payment that it takes back.
+    /// Runs an operation that moves or holds money. `of` is the earlier payment that it takes back, books, releases or
+    /// adds to.
     ///
     /// # Errors
     /// As [`Self::pay`].
@@ -171,6 +172,13 @@ fn words(kind: OperationKind) -> &'static str {
         OperationKind::Pay => "a payment",
         OperationKind::Refund => "a refund",
         OperationKind::Reversal => "a reversal",
+        OperationKind::PreAuthorisation => "a pre-authorisation",
+        OperationKind::Increment => "an increment",
+        OperationKind::Booking => "a booking",
+        OperationKind::Release => "a release",
+        OperationKind::Tip => "a tip",
+        OperationKind::TopUp => "a top-up",
+        OperationKind::ReadCard => "a card that is read",
         OperationKind::Reprint => "a receipt request",
         OperationKind::Totals => "a request for totals",
         OperationKind::EndOfDay => "an end of day",

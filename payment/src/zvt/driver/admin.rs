@@ -1,14 +1,18 @@
 //! Operations that move no money: end of day, totals, receipts, diagnosis, initialisation.
 
+use std::time::Duration;
+
 use tresen_hal::{Amount, Error, Kind, Result};
 
 use super::super::commands::admin;
+use super::super::commands::card;
 use super::super::commands::status_info::StatusInfo;
 use super::super::commands::totals::SingleAmounts;
 use super::super::session::Flow;
 use super::Terminal;
 use super::dialog::{End, Task, refused};
 use crate::books;
+use crate::card::Card;
 use crate::host::Host;
 use crate::operation::Operation;
 use crate::terminal::{CardTotal, EndOfDay, Totals};
@@ -86,6 +90,30 @@ impl Terminal {
         };
         let task = self.completed(what, command, host).await?;
         Ok(task.slips.all())
+    }
+
+    /// 06 C0. The terminal counts whole seconds, at most 255.
+    pub(super) async fn read_card(&mut self, within: Duration, host: Host) -> Result<Card> {
+        let mut command = Vec::new();
+        let seconds = within.as_millis().div_ceil(1000).clamp(1, 255);
+        card::read(&mut command, u8::try_from(seconds).expect("at most 255"));
+        self.owe_nothing().await?;
+        let mut task = Task { host: Some(host), ..Task::default() };
+        let end = self.exchange(command, Flow::Completed, &mut task).await?;
+        let data = task.result.unwrap_or_default();
+        let info = StatusInfo::parse(&data);
+        let code = info.result.filter(|code| *code != 0);
+        match (end, code) {
+            (End::Completed(_), None) if !data.is_empty() => Ok(card::card(&info, self.charset)),
+            (End::Completed(_), None) => {
+                Err(Error::new(Kind::Protocol, "the terminal told of no card").at(&self.options.name))
+            }
+            // 6C: nobody has presented a card, or somebody has aborted.
+            (End::Aborted { code: Some(0x6c), .. }, _) | (_, Some(0x6c)) => {
+                Err(Error::new(Kind::Timeout, "no card was presented").at(&self.options.name))
+            }
+            (end, code) => Err(refused("the card", &code.map_or(end, End::Refused)).at(&self.options.name)),
+        }
     }
 
     /// Runs a command that moves no money to its completion. A result that does not say success is an error.

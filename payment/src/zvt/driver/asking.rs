@@ -110,7 +110,7 @@ impl Terminal {
         let last = self.ask_at_rest(true).await?;
         let Last::Shown(data) = &last else { return Ok(None) };
         let info = StatusInfo::parse(&data.0);
-        let shown = self.charge(&intent.id, intent.amount, &info);
+        let shown = recovery::as_meant(intent, &info, self.charge(&intent.id, intent.amount, &info));
         let (Some(before), Some(now)) = (&intent.last_before, &shown.reference) else { return Ok(None) };
         if recovery::same(before, now) || info.result != Some(0) {
             return Ok(None);

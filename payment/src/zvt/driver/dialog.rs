@@ -302,7 +302,7 @@ impl Terminal {
         if let Some((offset, rest)) = info.rest() {
             tracing::warn!(offset, length = rest.len(), "a part of the result cannot be read; it is kept unread");
         }
-        let charge = self.charge(&intent.id, intent.amount, &info);
+        let charge = recovery::as_meant(intent, &info, self.charge(&intent.id, intent.amount, &info));
         // The same bytes as before the payment: the previous transaction.
         let repeated = matches!(&self.last, Some(Last::Shown(before)) if before.0 == data);
         let objection = match recovery::objection(intent, &charge, &info, self.options.partial) {

@@ -29,13 +29,13 @@ use super::reference;
 use super::session::{Event, Flow, Session};
 use super::text::Charset;
 use crate::host::Host;
-use crate::journal::{Journal, Transaction};
+use crate::journal::Journal;
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::outcome::{Charge, IntentId};
 use crate::pan;
 use crate::terminal::{self as class, Capabilities, Notice, Operations, Settled, TerminalStatus};
 use dialog::{End, Task, failed, refused};
-use transaction::irreversible;
+use transaction::not_of_here;
 
 /// A ZVT terminal over an open link.
 #[derive(Debug)]
@@ -72,6 +72,12 @@ const COMMANDS: &[(OperationKind, [u8; 2])] = &[
     (OperationKind::Pay, [0x06, 0x01]),
     (OperationKind::Refund, [0x06, 0x31]),
     (OperationKind::Reversal, [0x06, 0x30]),
+    (OperationKind::PreAuthorisation, [0x06, 0x22]),
+    (OperationKind::Booking, [0x06, 0x23]),
+    (OperationKind::Release, [0x06, 0x25]),
+    (OperationKind::Tip, [0x06, 0x0c]),
+    (OperationKind::TopUp, [0x06, 0x09]),
+    (OperationKind::ReadCard, [0x06, 0xc0]),
     (OperationKind::Reprint, [0x06, 0x20]),
     (OperationKind::Totals, [0x06, 0x10]),
     (OperationKind::EndOfDay, [0x06, 0x50]),
@@ -190,6 +196,7 @@ impl Terminal {
         let (transaction, request) = match operation.into_transaction() {
             Ok(transaction) => transaction,
             Err(Operation::Reprint) => return self.receipt_again(host).await.map(Outcome::Receipt),
+            Err(Operation::ReadCard { within }) => return self.read_card(within, host).await.map(Outcome::Card),
             Err(Operation::EndOfDay) => return self.close_day(host).await.map(Outcome::Day),
             Err(Operation::Totals) => return self.tell_totals(host).await.map(Outcome::Totals),
             Err(operation @ (Operation::Diagnosis | Operation::Initialise)) => {
@@ -197,11 +204,13 @@ impl Terminal {
             }
             Err(other) => return Err(other.kind().unsupported().at(&self.options.name)),
         };
-        if let Transaction::Reversal { reference } = &transaction
-            && let Some(error) = irreversible(reference, self.terminal_id.as_deref())
-        {
+        if !COMMANDS.iter().any(|(kind, _)| *kind == transaction.kind()) {
+            return Err(transaction.kind().unsupported().at(&self.options.name));
+        }
+        if let Some(error) = transaction.of().and_then(|of| not_of_here(of, self.terminal_id.as_deref())) {
             return Err(error.at(&self.options.name));
         }
+        let transaction = self.with_held(transaction, &request).await.map_err(|e| e.at(&self.options.name))?;
         self.pay(transaction, request, host).await.map(Outcome::Payment)
     }
 
