@@ -147,7 +147,7 @@ impl<'a> Seeker<'a> {
         }
         let patience = if own { self.limits.answer * 3 } else { self.limits.answer };
         let speaks = question.speaks_within.filter(|_| own && alone).unwrap_or_default();
-        let until = Instant::now() + patience.max(speaks);
+        let mut until = Instant::now() + patience.max(speaks);
         let mut replied = 0;
         let mut found: Option<(usize, Sighting)> = None;
         loop {
@@ -164,6 +164,10 @@ impl<'a> Seeker<'a> {
                         if let Some(new) = replies.get(replied..).filter(|new| !new.is_empty()) {
                             replied = replies.len();
                             closed |= link.send(new).await.is_err();
+                        }
+                        if found.is_none() {
+                            // Its dialogue should end in order.
+                            until = until.max(Instant::now() + self.limits.answer * 2);
                         }
                         (found, done) = (Some((row, sighting)), over);
                         break;

@@ -99,7 +99,14 @@ impl Fake {
     }
 
     async fn probed(&self, port: u16) -> Probed {
-        port::probe(&Drivers::standard(), self, port, Limits::default(), Asked::default()).await
+        self.probed_by(&Drivers::standard(), port, Asked::default()).await
+    }
+
+    /// What was said last has arrived by the end.
+    async fn probed_by(&self, drivers: &Drivers, port: u16, asked: Asked<'_>) -> Probed {
+        let probed = port::probe(drivers, self, port, Limits::default(), asked).await;
+        sleep(Duration::from_millis(10)).await;
+        probed
     }
 }
 
@@ -167,7 +174,7 @@ async fn nothing_readable_is_sent_where_printers_listen() {
     }
     let asked = Asked { printer: true, ..Asked::default() };
     let fake = Fake::new(|link| async move { while link.recv(&mut Vec::new()).await.is_ok() {} });
-    port::probe(&Drivers::standard(), &fake, 4711, Limits::default(), asked).await;
+    fake.probed_by(&Drivers::standard(), 4711, asked).await;
     assert!(fake.heard().iter().flatten().all(|byte| *byte < 0x20));
 }
 
@@ -239,7 +246,7 @@ async fn a_paytec_terminal_may_take_its_time_to_say_hello() {
         let mut heard = Vec::new();
         while link.recv(&mut heard).await.is_ok() {}
     });
-    let probed = port::probe(&drivers, &fake, 8307, Limits::default(), Asked::default()).await;
+    let probed = fake.probed_by(&drivers, 8307, Asked::default()).await;
     assert_eq!(device(&probed), ("paytec", true, "paytec+tcp://10.0.0.30:8307"));
     assert!(fake.heard()[0].ends_with(b"{\"HeartbeatResponse\":{}}\n"));
 }

@@ -47,7 +47,7 @@ impl Probe for Opi {
 
     /// The dialect with this usual port, and a listener for what the terminal prints and asks.
     fn options_at(&self, port: u16) -> Vec<(&'static str, String)> {
-        let usual = [dialect::SWISS, dialect::IFSF].into_iter().find(|dialect| dialect.port == port);
+        let usual = Some(dialect::SWISS).filter(|dialect| dialect.port == port);
         let named = usual.map(|dialect| ("dialect", dialect.name.to_owned()));
         named.into_iter().chain([("listen", "usual".to_owned())]).collect()
     }

@@ -14,7 +14,8 @@ const HEARTBEAT: Duration = Duration::from_secs(12);
 
 impl Probe for PayTec {
     fn question(&self, _: &str) -> Question {
-        let question = Question::new("{\"HeartbeatRequest\":{}}\n").printable();
+        // With blanks, to tell an echo from a terminal's own heartbeat.
+        let question = Question::new("{ \"HeartbeatRequest\": {} }\n").printable();
         Question { speaks_within: Some(HEARTBEAT), ..question }
     }
 
