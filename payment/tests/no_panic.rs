@@ -18,6 +18,7 @@ use tresen_payment::zvt::session::{Event, Flow, Session, Timeouts};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, Profile, Side, Simulator};
 use tresen_payment::zvt::wire;
 use tresen_payment::zvt::{Charset, Redactor, bmp, tlv};
+use tresen_payment::Language;
 
 /// Bytes that look like ZVT more often than chance would have it.
 fn likely() -> impl Strategy<Value = Vec<u8>> {
@@ -103,7 +104,7 @@ proptest! {
             let _ = (info.card_name(charset), info.text(charset), info.masked_pan(), info.trace(), info.currency());
             let _ = (info.merchant_id(), info.authorisation(), info.at(jiff::civil::date(2024, 2, 29)), format!("{info:?}"));
             let _ = Block::parse(&bytes).lines(charset).count();
-            let _ = (Line::parse(&bytes).lines(charset), Intermediate::parse(&bytes).text(charset));
+            let _ = (Line::parse(&bytes).lines(charset), Intermediate::parse(&bytes).text(charset, Language::German));
             let _ = (Abort::parse(&bytes).text(charset), Registered::parse(&bytes), State::parse(&bytes));
         }
         let _ = (Registration::parse(&bytes), Asked::parse(&bytes), tlv::find(&bytes, 0x1f07));

@@ -81,6 +81,7 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
     let plan = Plan::at(address, move |link, context: Context| {
         let mut options = options.clone();
         options.name = context.name.clone();
+        options.language.get_or_insert(context.language.at_the_counter());
         async move {
             let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
             let terminal = zvt::open(link, options, journal, context.runtime).await?;

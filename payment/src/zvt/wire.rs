@@ -18,7 +18,14 @@ pub struct Apdu<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Apdu<'_> {
+impl<'a> Apdu<'a> {
+    /// The APDU that `bytes` are, and nothing else.
+    pub fn whole(bytes: &'a [u8]) -> Option<Self> {
+        let (header, length) = measure(bytes)?;
+        let is = is_class(bytes[0]) && bytes.len() == header + length;
+        is.then(|| Self { class: bytes[0], instr: bytes[1], data: &bytes[header..], bytes })
+    }
+
     /// Class and instruction as one number: `0x040f`.
     pub fn code(&self) -> u16 {
         u16::from_be_bytes([self.class, self.instr])
