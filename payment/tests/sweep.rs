@@ -14,8 +14,8 @@ use std::time::Duration;
 use common::{Counter, PRICE, is_charged, next_customer_pays, pay};
 use tresen_hal::link::fault::Plan;
 use tresen_payment::testing::FaultyJournal;
-use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, Repeats, Side};
 use tresen_payment::zvt::serial::Timing;
+use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, Repeats, Side};
 use tresen_payment::zvt::{Config, Framed, Timeouts};
 use tresen_payment::{Host, Payment, Request, Terminal};
 
@@ -50,7 +50,8 @@ fn counters_over(framing: Framed, link: &str) -> Vec<(String, Counter)> {
                         counter.options.text_blocks = text_blocks;
                         counter.options.timeouts = Timeouts::default();
                         counter.options.exclusive = true;
-                        let name = format!("{link}{commit:?} alone={finishes_alone} {repeats:?} {receipts} pace={pace}");
+                        let name =
+                            format!("{link}{commit:?} alone={finishes_alone} {repeats:?} {receipts} pace={pace}");
                         all.push((name, counter));
                     }
                 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
+use tresen_hal::probe::Probe;
+use tresen_hal::trace;
 use tresen_hal::{Address, Result};
 
 use super::Drivers;
@@ -18,6 +20,7 @@ type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
 type RedactorBy = Arc<dyn Fn(&Address) -> Box<dyn Redactor> + Send + Sync>;
+type TracerMaker = fn(trace::Language) -> Box<dyn trace::Tracer>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
 /// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
@@ -43,6 +46,11 @@ pub struct Protocol {
     options: Options,
     redactor: RedactorBy,
     finds: fn(&Found) -> bool,
+    /// Further usual ports; the flag says whether they speak TLS.
+    other_ports: Vec<(u16, bool)>,
+    probe: Option<Arc<dyn Probe>>,
+    over_tls: bool,
+    tracer: TracerMaker,
     /// A [`Parse`] for the driver trait of the class.
     parse: Arc<dyn Any + Send + Sync>,
     check: Check,
@@ -63,6 +71,10 @@ impl Protocol {
             options: Arc::new(|_| Vec::new()),
             redactor: Arc::new(|_| Box::new(link::record::Plain)),
             finds: |_| false,
+            other_ports: Vec::new(),
+            probe: None,
+            over_tls: false,
+            tracer: |_| Box::new(trace::Bytes),
             parse: Arc::new(parse),
             check: Arc::new(|drivers, address| drivers.plan::<C>(address).map(drop)),
         }
@@ -103,11 +115,37 @@ impl Protocol {
         self
     }
 
+    /// Makes words of a recording; one per link. It masks card data and passwords itself.
+    #[must_use]
+    pub fn tracer(self, tracer: fn(trace::Language) -> Box<dyn trace::Tracer>) -> Self {
+        Self { tracer, ..self }
+    }
+
     /// Decides from discovery data whether a device most likely uses this protocol.
     #[must_use]
     pub fn finds(mut self, finds: fn(&Found) -> bool) -> Self {
         self.finds = finds;
         self
+    }
+
+    /// Further TCP ports at which such devices usually listen, in plain and with TLS.
+    #[must_use]
+    pub fn other_ports(mut self, plain: &[u16], tls: &[u16]) -> Self {
+        let (plain, tls) = (plain.iter().map(|port| (*port, false)), tls.iter().map(|port| (*port, true)));
+        self.other_ports = plain.chain(tls).collect();
+        self
+    }
+
+    /// Its default port speaks TLS: its addresses are `https`.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { over_tls: true, ..self }
+    }
+
+    /// How such a device is recognised at a port: see [`Drivers::probe`].
+    #[must_use]
+    pub fn probe(self, probe: impl Probe + 'static) -> Self {
+        Self { probe: Some(Arc::new(probe)), ..self }
     }
 
     /// Its name, as used in addresses.
@@ -130,6 +168,22 @@ impl Protocol {
         (self.options)(link)
     }
 
+    /// The TCP ports at which such devices usually listen, the default one first; the flag says whether they speak TLS.
+    pub fn usual_ports(&self) -> Vec<(u16, bool)> {
+        let plain = Address::new(&*self.name, LinkKind::Tcp { host: "host".into(), port: None });
+        let default = self.usual_port(&plain).map(|port| (port, self.over_tls));
+        default.into_iter().chain(self.other_ports.iter().copied()).collect()
+    }
+
+    pub(crate) fn recogniser(&self) -> Option<&Arc<dyn Probe>> {
+        self.probe.as_ref()
+    }
+
+    /// Whether its default port speaks TLS.
+    pub(crate) fn is_over_tls(&self) -> bool {
+        self.over_tls
+    }
+
     pub(super) fn parse<C: DeviceClass>(&self, address: &Address) -> Option<Result<Plan<C::Driver>>> {
         let parse = self.parse.downcast_ref::<Parse<C::Driver>>()?;
         Some(parse(address).map(|plan| self.redacted(plan, address)))
@@ -148,6 +202,10 @@ impl Protocol {
 
     pub(super) fn new_redactor(&self, address: &Address) -> Box<dyn Redactor> {
         (self.redactor)(address)
+    }
+
+    pub(super) fn new_tracer(&self, language: trace::Language) -> Box<dyn trace::Tracer> {
+        (self.tracer)(language)
     }
 
     pub(super) fn may_be(&self, found: &Found) -> bool {

@@ -4,6 +4,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`wire`], [`bmp`], [`tlv`], [`text`], [`codes`] | bytes to values and back |
+//! | [`tables`] | bitmaps, tags, commands and kinds of card as data |
 //! | [`commands`] | one family of commands per file |
 //! | [`transport`] | bytes of a link to APDUs and back: [`framing`] of a stream, or [`serial`] frames with their timers |
 //! | [`session`] | the dialogue, sans-IO |
@@ -36,6 +37,7 @@ mod reference;
 pub mod serial;
 pub mod session;
 pub mod sim;
+pub mod tables;
 pub mod text;
 pub mod tlv;
 pub mod transport;
@@ -46,6 +48,7 @@ pub use commands::registration::Config;
 pub use driver::{Terminal, open};
 pub use options::{Booking, Options};
 pub use recovery::Commit;
+pub(crate) use redact::Frames;
 pub use redact::{Redactor, redactor};
 pub use reference::{held, reference};
 pub use session::Timeouts;

@@ -8,10 +8,11 @@ use tresen_hal::{Address, Currency, Error, Kind, Result};
 use super::commands::Password;
 use super::commands::registration::Config;
 use super::recovery::Commit;
-use super::session::Timeouts;
 use super::serial::Timing;
+use super::session::Timeouts;
 use super::text::Charset;
 use super::transport::Framed;
+use crate::language::Language;
 
 /// How a reservation is booked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +45,9 @@ pub struct Options {
     /// with another one that counts, and without an answer this one does, since some terminals send ISO
     /// 8859-1 unasked. Default none: code page 437.
     pub charset: Option<Charset>,
+    /// The language of texts for the cashier: states, reasons, advice. The terminal's own words come as it writes them.
+    /// Default none: English, or what the till is configured with.
+    pub language: Option<Language>,
     /// How APDUs are framed on the link. Default as over TCP, by their length.
     pub framing: Framed,
     /// T3, T4, and how long a transaction may take.
@@ -88,6 +92,7 @@ impl Options {
             service: 0x01,
             text_blocks: true,
             charset: None,
+            language: None,
             framing: Framed::ByLength,
             timeouts: Timeouts::default(),
             patience: Duration::from_secs(180),
@@ -132,6 +137,7 @@ impl Options {
         "service",
         "text-blocks",
         "charset",
+        "language",
     ];
 
     /// The options of an address:
@@ -154,6 +160,7 @@ impl Options {
     /// | `config`, `service` | a byte in hex: `BE` |
     /// | `text-blocks` | `false`: receipts line by line |
     /// | `charset` | `ascii`, `cp437`, `utf-8`, `iso-8859-1`, `iso-8859-15` |
+    /// | `language` | `en`, `de`: of texts for the cashier |
     ///
     /// The terminal is named by its address; a logical name in the journal is for the caller to set.
     ///
@@ -163,7 +170,9 @@ impl Options {
     pub fn from_address(address: &Address) -> Result<Self> {
         let at = || address.label();
         let link = address.link();
-        if !matches!(link, LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Replay { .. }) && link.server().is_none() {
+        if !matches!(link, LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Replay { .. })
+            && link.server().is_none()
+        {
             return Err(Error::new(Kind::Unsupported, format!("ZVT over {} is not supported", link.scheme()))
                 .at(at())
                 .hint("write zvt+tcp://HOST, zvt+tls://HOST or zvt+serial:///dev/ttyUSB0"));
@@ -224,6 +233,10 @@ impl Options {
                 Some(known.map_err(|_| wrong("charset", name, "ascii, cp437, utf-8, iso-8859-1, iso-8859-15"))?)
             }
         };
+        options.language = match address.option("language") {
+            None => None,
+            Some(code) => Some(code.parse().map_err(|_| wrong("language", code, "en, de"))?),
+        };
         options.nothing_stored = address.option_as("nothing-stored")?.into_iter().collect();
         Ok(options)
     }
@@ -274,7 +287,7 @@ mod tests {
     #[test]
     fn every_option_can_be_reached_by_an_address() {
         let text = "zvt+tcp://t?exclusive=true&partial=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
-            &service=03&booking=total&text-blocks=false&charset=iso-8859-15&limit=600&framing=serial&t1=300&t2=4";
+            &service=03&booking=total&text-blocks=false&charset=iso-8859-15&language=de&limit=600&framing=serial&t1=300&t2=4";
         let address: Address = text.parse().expect("an address");
         address.check_options(Options::NAMES).expect("all are listed");
         let options = Options::from_address(&address).expect("right");
@@ -285,6 +298,7 @@ mod tests {
         assert_eq!((options.timeouts, options.grace, options.patience), (timeouts, seconds(0), seconds(30)));
         assert_eq!((options.config, options.service), (Config(0xae), 3));
         assert_eq!((options.charset, options.booking), (Some(Charset::Iso8859(15)), Booking::Total));
+        assert_eq!(options.language, Some(Language::German));
     }
 
     #[test]
@@ -331,6 +345,7 @@ mod tests {
             ("grace=soon", "0 to 3600 seconds"),
             ("config=BEE", "two hex digits"),
             ("charset=ebcdic", "utf-8"),
+            ("language=fr", "en, de"),
         ] {
             let address = format!("zvt+tcp://t?{option}").parse().expect("an address");
             let error = Options::from_address(&address).expect_err(option).to_string();

@@ -53,12 +53,9 @@ impl Transport {
     /// A transport over which nothing has passed.
     pub fn new(framed: Framed) -> Self {
         Self(match framed {
-            Framed::ByLength => Way::Stream {
-                framing: Framing::tcp(),
-                failed: false,
-                out: VecDeque::new(),
-                sent: VecDeque::new(),
-            },
+            Framed::ByLength => {
+                Way::Stream { framing: Framing::tcp(), failed: false, out: VecDeque::new(), sent: VecDeque::new() }
+            }
             Framed::Serial(timing) => Way::Serial { line: Line::new(timing), received: Vec::new(), passed: 0 },
         })
     }

@@ -49,7 +49,7 @@ impl fmt::Debug for Apdu<'_> {
 }
 
 /// Length of header and of data of the APDU that `bytes` begins with, once both are known.
-pub(super) fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
+pub(crate) fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
     match bytes {
         [_, _, 0xff, lo, hi, ..] => Some((5, usize::from(u16::from_le_bytes([*lo, *hi])))),
         [_, _, 0xff, ..] => None,

@@ -120,7 +120,7 @@ pub struct Asked {
     pub amount: Option<u64>,
     /// BMP 49.
     pub currency: Option<Currency>,
-    /// BMP 87.
+    /// BMP 87; FFFF is no number.
     pub receipt: Option<u16>,
     /// Tag 1F1F: `Some(None)` is an empty tag.
     pub mirror: Option<Option<u16>>,
@@ -186,9 +186,10 @@ mod tests {
         let (mut tipped, mut reversed) = (Vec::new(), Vec::new());
         let password: Password = "123456".parse().expect("six digits");
         tip(&mut tipped, password, "0417", Amount::eur(2_50));
-        assert_eq!(tipped, [
-            0x06, 0x0c, 0x10, 0x12, 0x34, 0x56, 0x87, 0x04, 0x17, 0x04, 0, 0, 0, 0, 0x02, 0x50, 0x49, 0x09, 0x78
-        ]);
+        assert_eq!(
+            tipped,
+            [0x06, 0x0c, 0x10, 0x12, 0x34, 0x56, 0x87, 0x04, 0x17, 0x04, 0, 0, 0, 0, 0x02, 0x50, 0x49, 0x09, 0x78]
+        );
         reversal(&mut reversed, password, "0417", Amount::eur(2_50), None);
         assert_eq!(tipped[2..], reversed[2..]);
     }

@@ -259,7 +259,7 @@ impl Terminal {
             Event::Unanswered => return Ok(Some(End::Unanswered)),
             Event::Intermediate(data) => {
                 let status = Intermediate::parse(&data.0);
-                task.tell(Progress::Status { code: status.status, text: status.text(self.charset) });
+                task.tell(Progress::Status { code: status.status, text: status.text(self.charset, self.language()) });
             }
             Event::Result(data) => {
                 task.results += u32::from(task.result.as_ref() != Some(&data.0));

@@ -30,6 +30,7 @@ use super::text::Charset;
 use super::transport::Transport;
 use crate::host::Host;
 use crate::journal::Journal;
+use crate::language::Language;
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::outcome::{Charge, IntentId};
 use crate::pan;
@@ -176,8 +177,14 @@ impl Terminal {
         command
     }
 
+    /// Of texts for the cashier.
+    fn language(&self) -> Language {
+        self.options.language.unwrap_or_default()
+    }
+
     fn reading(&self) -> Reading {
-        Reading { charset: self.charset, now: self.clock.wall().to_zoned(TimeZone::system()).datetime() }
+        let now = self.clock.wall().to_zoned(TimeZone::system()).datetime();
+        Reading { charset: self.charset, now, language: self.language() }
     }
 
     /// A charge as the terminal tells it. A terminal that leaves out its id means the one of the registration.
@@ -224,11 +231,11 @@ impl Terminal {
             // Dropped while sending, the driver stays spent.
             self.spent = true;
             while let Some(event) = self.session.poll_event() {
-                let charset = self.charset;
+                let (charset, language) = (self.charset, self.language());
                 let texts = match event {
                     Event::PrintLine(data) => Line::parse(&data.0).lines(charset),
                     Event::PrintBlock(data) => Block::parse(&data.0).lines(charset).collect(),
-                    Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset)],
+                    Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset, language)],
                     Event::Other { code, data, .. } => display::text(code, &data.0, charset).into_iter().collect(),
                     Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
                     _ => Vec::new(),

@@ -79,7 +79,10 @@ enum State {
     /// After a DLE between frames.
     Opening,
     /// What comes makes no sense; a frame was begun, if `broken`.
-    Skipping { broken: bool, escaped: bool },
+    Skipping {
+        broken: bool,
+        escaped: bool,
+    },
     Body,
     /// After a DLE in a frame.
     Escaped,
