@@ -467,6 +467,9 @@ mod tests {
         assert_eq!(server.option("passphrase"), Some("secret"));
         assert_eq!(server.clone().or_port(8443).label(), "nexo+https://10.0.0.9:8443");
         assert_eq!(address("nexo+https://t:1").or_port(8443).label(), "nexo+https://t:1");
+        let tls = address("zvt+tls://[fe80::1]?fingerprint=ab").or_port(22001);
+        assert_eq!((tls.link().scheme(), tls.link().server()), ("tls", Some(("fe80::1", Some(22001)))));
+        assert_eq!(tls.to_string(), "zvt+tls://[fe80::1]:22001?fingerprint=ab");
         for url in ["camera+https://10.0.0.9/?a=b", "camera+https://user:pw@10.0.0.9"] {
             assert!(matches!(address(url).link(), LinkKind::Url(_)), "{url}");
         }

@@ -107,10 +107,7 @@ impl Protocol {
 
     /// The same, where it depends on the link or the options of an address.
     #[must_use]
-    pub fn redactor_by(
-        mut self,
-        redactor: impl Fn(&Address) -> Box<dyn Redactor> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn redactor_by(mut self, redactor: impl Fn(&Address) -> Box<dyn Redactor> + Send + Sync + 'static) -> Self {
         self.redactor = Arc::new(redactor);
         self
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tresen_hal::link::fault::{Damage, Fault, Plan};
 use tresen_hal::link::record::Direction;
 use tresen_hal::{Error, Result};
-use tresen_payment::zvt::sim::{Commit, Kind, Profile};
 use tresen_payment::zvt::serial::Timing;
+use tresen_payment::zvt::sim::{Commit, Kind, Profile};
 use tresen_payment::zvt::{Config, Framed};
 use tresen_payment::{Host, Payment, Reference, Request, Terminal};
 
@@ -105,7 +105,8 @@ async fn settle_and_check(setting: Setting, left: Left, name: &str) -> &'static 
     terminal.recover().await.unwrap_or_else(|e| panic!("{name}: {e}"));
     assert_eq!(counter.undecided(), 0, "{name}: the terminal has decided");
     let begins = [&[0x10, 0x02][..], &doing.code().to_be_bytes()].concat();
-    let count = |is: &dyn Fn(&(Direction, Vec<u8>)) -> bool| passed.lock().expect("whole").iter().filter(|p| is(p)).count();
+    let count =
+        |is: &dyn Fn(&(Direction, Vec<u8>)) -> bool| passed.lock().expect("whole").iter().filter(|p| is(p)).count();
     let frames = count(&|(direction, piece)| *direction == Direction::Sent && piece.starts_with(&begins));
     let naks = count(&|(direction, piece)| *direction == Direction::Received && piece[..] == [0x15]);
     assert!(frames <= 1 + naks, "{name}: {frames} frames with money, {naks} NAK");
@@ -120,7 +121,10 @@ async fn settle_and_check(setting: Setting, left: Left, name: &str) -> &'static 
     let payment = entry.payment.clone().unwrap_or_else(|| panic!("{name}: no outcome"));
     match &payment {
         Payment::Unknown(unknown) => {
-            assert!(entry.intent.last_before.is_none() && unknown.asked && !unknown.why.is_empty(), "{name}: {payment:?}");
+            assert!(
+                entry.intent.last_before.is_none() && unknown.asked && !unknown.why.is_empty(),
+                "{name}: {payment:?}"
+            );
         }
         payment => assert_eq!(usize::from(is_charged(payment)), stands, "{name}: {payment:?}"),
     }
@@ -129,7 +133,10 @@ async fn settle_and_check(setting: Setting, left: Left, name: &str) -> &'static 
     }
     next_customer_pays(&mut counter, terminal).await;
     let next = usize::from(doing == Doing::Pay);
-    assert!(counter.received(doing.code()) <= frames.min(1) + next, "{name}: a frame that came again was a new command");
+    assert!(
+        counter.received(doing.code()) <= frames.min(1) + next,
+        "{name}: a frame that came again was a new command"
+    );
     payment.word()
 }
 

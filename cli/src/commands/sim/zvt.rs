@@ -39,9 +39,13 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
 
 /// Keeps the simulator served.
 enum Served {
-    Tcp { _server: Server },
+    Tcp {
+        _server: Server,
+    },
     #[cfg(all(unix, feature = "serial"))]
-    Pty { _pty: sim::Pty },
+    Pty {
+        _pty: sim::Pty,
+    },
     #[cfg(feature = "serial")]
     Port(JoinHandle<()>),
 }
@@ -95,7 +99,9 @@ async fn line(listen: &str, device: &sim::Shared<Simulator>) -> Result<(Served, 
     }
     let address: Address = format!("zvt+{listen}").parse()?;
     let LinkKind::Serial { .. } = address.link() else {
-        return Err(Error::new(Kind::Address, format!("cannot listen at `{listen}`")).hint("write serial:///dev/ttyUSB0"));
+        return Err(
+            Error::new(Kind::Address, format!("cannot listen at `{listen}`")).hint("write serial:///dev/ttyUSB0")
+        );
     };
     address.check_options(&link::options(address.link()).collect::<Vec<_>>())?;
     let two = if address.option("stop").is_none() { address.clone().with("stop", "2") } else { address.clone() };
