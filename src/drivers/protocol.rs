@@ -8,8 +8,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
 use tresen_hal::probe::Probe;
-use tresen_hal::trace;
-use tresen_hal::{Address, Result};
+use tresen_hal::{Address, Language, Result, trace};
 
 use super::Drivers;
 use super::plan::{Plan, RedactorMaker};
@@ -20,7 +19,7 @@ type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
 type RedactorBy = Arc<dyn Fn(&Address) -> Box<dyn Redactor> + Send + Sync>;
-type TracerMaker = fn(trace::Language) -> Box<dyn trace::Tracer>;
+type TracerMaker = fn(Language) -> Box<dyn trace::Tracer>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
 /// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
@@ -114,7 +113,7 @@ impl Protocol {
 
     /// Makes words of a recording; one per link. It masks card data and passwords itself.
     #[must_use]
-    pub fn tracer(self, tracer: fn(trace::Language) -> Box<dyn trace::Tracer>) -> Self {
+    pub fn tracer(self, tracer: fn(Language) -> Box<dyn trace::Tracer>) -> Self {
         Self { tracer, ..self }
     }
 
@@ -201,7 +200,7 @@ impl Protocol {
         (self.redactor)(address)
     }
 
-    pub(super) fn new_tracer(&self, language: trace::Language) -> Box<dyn trace::Tracer> {
+    pub(super) fn new_tracer(&self, language: Language) -> Box<dyn trace::Tracer> {
         (self.tracer)(language)
     }
 

@@ -1,11 +1,10 @@
 //! ZVT in words.
 
-use tresen_hal::Amount;
 use tresen_hal::link::record::{Direction, Redactor as _};
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
+use tresen_hal::{Amount, Language};
 
 use super::{incomplete, shown, veiled, zvt_words as words};
-use crate::language::Language as Counter;
 use crate::zvt::bmp::{self, Bcd};
 use crate::zvt::commands::enquiry::State;
 use crate::zvt::commands::{currency, intermediate::Intermediate};
@@ -131,7 +130,7 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
         0x849c => language.pick("repeat the status information", "Statusinformation wiederholen").to_owned(),
         0x849d => language.pick("another amount", "anderer Betrag").to_owned(),
         code @ 0x8401..=0x84ff => {
-            format!("{}: {}", language.pick("refused", "abgelehnt"), codes::result(code as u8))
+            format!("{}: {}", language.pick("refused", "abgelehnt"), codes::words(code as u8, language))
         }
         code => words::command(code, language)
             .unwrap_or(language.pick("unknown command", "unbekanntes Kommando"))
@@ -163,11 +162,7 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
         }
         (0x04ff, _) => {
             let state = Intermediate::parse(data);
-            details.push(format!(
-                "{:02X}: {}",
-                state.status,
-                codes::intermediate(state.status, language.pick(Counter::English, Counter::German))
-            ));
+            details.push(format!("{:02X}: {}", state.status, codes::intermediate(state.status, language)));
             details.extend(
                 state
                     .timeout
@@ -176,13 +171,14 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
             fields_in_words(data.get(2..).unwrap_or_default(), language, &mut details);
         }
         (0x061e, [code, rest @ ..]) => {
-            details.push(format!("{code:02X}: {}", codes::result(*code)));
+            details.push(format!("{code:02X}: {}", codes::words(*code, language)));
             fields_in_words(rest, language, &mut details);
         }
         (0x060f, _) if enquired && !data.is_empty() => {
             let state = State::parse(data);
             details.extend(state.software.map(|software| format!("Software {software}")));
-            details.extend(state.status.map(|status| format!("Status {status:02X}: {}", codes::result(status))));
+            details
+                .extend(state.status.map(|status| format!("Status {status:02X}: {}", codes::words(status, language))));
         }
         (0x06d1, [attribute, text @ ..]) => {
             details.push(format!("{attribute:02X} | {}", Charset::default().shown(text)));
@@ -235,7 +231,10 @@ fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {
                 }
             }
             0x49 => currency_text(field.data),
-            0x27 => field.data.first().map_or(String::new(), |code| format!("{code:02X}: {}", codes::result(*code))),
+            0x27 => field
+                .data
+                .first()
+                .map_or(String::new(), |code| format!("{code:02X}: {}", codes::words(*code, language))),
             0x0c => grouped(field.data, ':'),
             0x0d => grouped(field.data, '-'),
             0x22 | 0x23 | 0x24 | 0x2d | 0x2e => hidden(field.data),
