@@ -84,7 +84,7 @@ fn secured(_: tokio::net::TcpListener, _: sim::Shared<Simulator>) -> Result<(Ser
     Err(Error::new(Kind::Unsupported, "this build has no TLS").hint("build with feature `tls`"))
 }
 
-/// A pseudo-terminal, or one end of a null-modem cable.
+/// A pseudo-terminal, or one end of a null-modem cable: then the address is that of this end.
 #[cfg(feature = "serial")]
 async fn line(listen: &str, device: &sim::Shared<Simulator>) -> Result<(Served, String)> {
     use tresen::Address;
@@ -110,7 +110,7 @@ async fn line(listen: &str, device: &sim::Shared<Simulator>) -> Result<(Served, 
         sim::link(&*port, &device).await;
         tracing::warn!("the serial port is gone");
     });
-    Ok((Served::Port(task), format!("serves {address}")))
+    Ok((Served::Port(task), address.to_string()))
 }
 
 #[cfg(not(feature = "serial"))]
