@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use tresen_hal::link::record::Direction;
-use tresen_hal::trace::{Language, Told, Tracer};
-use tresen_payment::trace;
+use tresen_hal::trace::{Told, Tracer};
+use tresen_payment::{Language, trace};
 
 /// Passes the check digit, as a card number does.
 const CARD: &str = "4532015112830366";
