@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::sim::{Action, Device};
+use tresen_payment::Language;
 use tresen_payment::zvt::commands::completion::{Abort, Registered};
 use tresen_payment::zvt::commands::enquiry::State;
 use tresen_payment::zvt::commands::intermediate::Intermediate;
@@ -18,7 +19,6 @@ use tresen_payment::zvt::session::{Event, Flow, Session, Timeouts};
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, Profile, Side, Simulator};
 use tresen_payment::zvt::wire;
 use tresen_payment::zvt::{Charset, Redactor, bmp, tlv};
-use tresen_payment::Language;
 
 /// Bytes that look like ZVT more often than chance would have it.
 fn likely() -> impl Strategy<Value = Vec<u8>> {

@@ -174,6 +174,10 @@ impl Mask {
             // Answers: nothing, a reason, or fields.
             (0x8000 | 0x8400..=0x84ff, [] | [_]) => {}
             (0x8000 | 0x8400..=0x84ff, _) => mask_fields(data),
+            // The prepaid card's id and the mode of payment come first.
+            (0x0609, [a, b, _, 0x04, ..]) if [*a, *b].iter().all(|byte| byte & 0x0f < 10 && byte >> 4 < 10) => {
+                mask_fields(&mut data[3..]);
+            }
             (0x040f | 0x0401 | 0x0601 | 0x0604 | 0x0609 | 0x0621 | 0x0622 | 0x0670 | 0x06e0..=0x06e2, _) => {
                 mask_fields(data);
             }

@@ -2,8 +2,8 @@
 //!
 //! Sans-IO like all simulators. Serve it with [`tcp`] or [`over`], for any number of tills, or with
 //! [`tresen_hal::sim`], for one link, such as a serial line. It takes any till that speaks ZVT, with or without TLV,
-//! BMPs in any order. Reservations (06 22) are stored and can be neither
-//! booked nor released. Left out: everything a till can do without money and receipts, such as card reading and menus.
+//! BMPs in any order. Reservations are booked (06 23, 06 24) and released (06 25) by their receipt number, and listed
+//! (06 23 with FFFF). Left out: menus, file transfer, software update.
 
 mod commands;
 mod fault;

@@ -57,6 +57,8 @@ pub struct Profile {
     pub keeps_registration: bool,
     /// How APDUs are framed on its links.
     pub framing: Framed,
+    /// The 04 0F of a booking by 06 23 tells what was released, not what was booked.
+    pub tells_released: bool,
     /// It knows tag 1F1F: a till that is one receipt behind has its last transaction reversed.
     pub mirrors: bool,
 }
@@ -86,6 +88,7 @@ impl Default for Profile {
             acknowledges_after: Duration::ZERO,
             keeps_registration: true,
             framing: Framed::ByLength,
+            tells_released: false,
             mirrors: false,
         }
     }
