@@ -60,7 +60,9 @@ fn a_recording_is_told_in_words() {
     let path = file.to_str().expect("text");
     std::fs::write(&file, RECORDING).expect("written");
     let said = tresen(["trace", path]).well().out;
-    for part in ["0.000 > till    06 00 registration", "password ••••••", "config byte BE", "0.030 < device  06 0F completion"] {
+    for part in
+        ["0.000 > till    06 00 registration", "password ••••••", "config byte BE", "0.030 < device  06 0F completion"]
+    {
         assert!(said.contains(part), "{said} lacks {part}");
     }
     assert!(!said.contains("123456"), "{said}");
@@ -110,12 +112,17 @@ fn a_growing_recording_is_followed_to_its_end() {
 fn simulated_terminals_tell_their_traffic_in_words() {
     for (protocol, options, said) in [
         ("zvt", "", ["06 00 registration", "80 00 positive answer", "05 01 status enquiry"]),
-        ("opi", "", ["ServiceRequest Login (log-in) #", "ServiceResponse Login (log-in) #", "ServiceRequest Diagnosis"]),
+        (
+            "opi",
+            "",
+            ["ServiceRequest Login (log-in) #", "ServiceResponse Login (log-in) #", "ServiceRequest Diagnosis"],
+        ),
     ] {
         let mut sim = Sim::start(&["terminal", "--trace", "--protocol", protocol]);
         tresen(["info", &format!("{}{options}", sim.address)]).well();
         for part in said {
-            let told = |line: &serde_json::Value| line["message"].as_str().is_some_and(|message| message.starts_with(part));
+            let told =
+                |line: &serde_json::Value| line["message"].as_str().is_some_and(|message| message.starts_with(part));
             while !told(&sim.line()) {}
         }
         sim.quit();

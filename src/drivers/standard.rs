@@ -6,8 +6,8 @@ use std::time::Duration;
 use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
-use tresen_hal::{Address, Error, Kind, Link, Result, link};
 use tresen_hal::trace::Tracer;
+use tresen_hal::{Address, Error, Kind, Link, Result, link};
 use tresen_payment::{Language, Terminal, nexo, opi, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
@@ -94,7 +94,9 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
 
 fn zvt_tracer(link: &LinkKind, language: Language) -> Box<dyn Tracer> {
     match link {
-        LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Ble { .. } => Box::new(trace::Zvt::of_serial(language)),
+        LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Ble { .. } => {
+            Box::new(trace::Zvt::of_serial(language))
+        }
         _ => Box::new(trace::Zvt::new(language)),
     }
 }

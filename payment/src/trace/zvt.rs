@@ -10,10 +10,10 @@ use crate::zvt::bmp::{self, Bcd};
 use crate::zvt::commands::enquiry::State;
 use crate::zvt::commands::{currency, intermediate::Intermediate};
 use crate::zvt::framing::Framing;
-use crate::zvt::wire::Apdu;
-use crate::zvt::serial::frame::{Decoder, Item};
 use crate::zvt::serial::Timing;
+use crate::zvt::serial::frame::{Decoder, Item};
 use crate::zvt::tables::{self, Encoding, Sensitivity};
+use crate::zvt::wire::Apdu;
 use crate::zvt::{Charset, Config, Framed, codes, redactor, tlv};
 
 /// Makes words of ZVT.
@@ -174,13 +174,19 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
         code @ 0x8401..=0x84ff => {
             format!("{}: {}", language.of("refused", "abgelehnt"), codes::words(code as u8, language))
         }
-        code => words::command(code, language).unwrap_or(language.of("unknown command", "unbekanntes Kommando")).to_owned(),
+        code => {
+            words::command(code, language).unwrap_or(language.of("unknown command", "unbekanntes Kommando")).to_owned()
+        }
     };
     let mut details = Vec::new();
     match (apdu.code(), data) {
         (0x0600, [_, _, _, config, rest @ ..]) => {
             details.push(password(language));
-            details.push(format!("{} {config:02X}: {}", language.of("config byte", "Konfigurationsbyte"), settings(*config, language)));
+            details.push(format!(
+                "{} {config:02X}: {}",
+                language.of("config byte", "Konfigurationsbyte"),
+                settings(*config, language)
+            ));
             match rest {
                 [a, b, fields @ ..] if currency(&[*a, *b]).is_some() => {
                     details.push(format!("{} {}", language.of("currency", "Währung"), currency_text(&[*a, *b])));
@@ -189,16 +195,21 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
                 fields => fields_in_words(fields, language, &mut details),
             }
         }
-        (0x0501 | 0x060c | 0x0610 | 0x0612 | 0x061b | 0x0620 | 0x0630 | 0x0631 | 0x0650 | 0x0693, [_, _, _, rest @ ..]) => {
+        (
+            0x0501 | 0x060c | 0x0610 | 0x0612 | 0x061b | 0x0620 | 0x0630 | 0x0631 | 0x0650 | 0x0693,
+            [_, _, _, rest @ ..],
+        ) => {
             details.push(password(language));
             fields_in_words(rest, language, &mut details);
         }
         (0x04ff, _) => {
             let state = Intermediate::parse(data);
             details.push(format!("{:02X}: {}", state.status, codes::intermediate(state.status, language)));
-            details.extend(state.timeout.map(|time| {
-                format!("{} {} min", language.of("timeout", "Zeitlimit"), time.as_secs() / 60)
-            }));
+            details.extend(
+                state
+                    .timeout
+                    .map(|time| format!("{} {} min", language.of("timeout", "Zeitlimit"), time.as_secs() / 60)),
+            );
             fields_in_words(data.get(2..).unwrap_or_default(), language, &mut details);
         }
         (0x061e, [code, rest @ ..]) => {
@@ -208,7 +219,8 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
         (0x060f, _) if enquired && !data.is_empty() => {
             let state = State::parse(data);
             details.extend(state.software.map(|software| format!("Software {software}")));
-            details.extend(state.status.map(|status| format!("Status {status:02X}: {}", codes::words(status, language))));
+            details
+                .extend(state.status.map(|status| format!("Status {status:02X}: {}", codes::words(status, language))));
         }
         (0x06d1, [attribute, text @ ..]) => {
             details.push(format!("{attribute:02X} | {}", Charset::default().shown(text)));
@@ -261,7 +273,10 @@ fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {
                 }
             }
             0x49 => currency_text(field.data),
-            0x27 => field.data.first().map_or(String::new(), |code| format!("{code:02X}: {}", codes::words(*code, language))),
+            0x27 => field
+                .data
+                .first()
+                .map_or(String::new(), |code| format!("{code:02X}: {}", codes::words(*code, language))),
             0x0c => grouped(field.data, ':'),
             0x0d => grouped(field.data, '-'),
             id => match tables::bmp(id).map(|entry| (entry.encoding, entry.sensitivity)) {
@@ -347,7 +362,9 @@ mod tests {
         let english = told(Language::English, Direction::Sent, &registration);
         assert_eq!(english[0].title, "06 00 registration");
         let all = english[0].details.join("\n");
-        for part in ["password ••••••", "config byte BE: the till prints payments", "currency EUR", "03 service byte: 01"] {
+        for part in
+            ["password ••••••", "config byte BE: the till prints payments", "currency EUR", "03 service byte: 01"]
+        {
             assert!(all.contains(part), "{all} lacks {part}");
         }
         assert!(all.contains("    0A command: 06 D3 print text block") && !all.contains("123456"), "{all}");
@@ -361,7 +378,13 @@ mod tests {
         let mut status = status.to_vec();
         status[2] = (status.len() - 3) as u8;
         let all = told(Language::English, Direction::Received, &status)[0].details.join("\n");
-        for part in ["27 result code: 00: no error", "1.54 EUR", "time, HHMMSS: 22:51:47", "date, MMDD: 04-16", "8B card name: VISA"] {
+        for part in [
+            "27 result code: 00: no error",
+            "1.54 EUR",
+            "time, HHMMSS: 22:51:47",
+            "date, MMDD: 04-16",
+            "8B card name: VISA",
+        ] {
             assert!(all.contains(part), "{all} lacks {part}");
         }
     }

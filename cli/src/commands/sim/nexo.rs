@@ -28,7 +28,8 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
     let device = Shared::new(Simulator::new(profile));
     let listener = bind(args.listen.as_deref().unwrap_or("127.0.0.1:8443")).await?;
     let at = listener.local_addr()?;
-    let (_server, scheme, trust) = served(listener, &args.poi, args.teller("nexo+tcp://localhost", out), device.clone())?;
+    let (_server, scheme, trust) =
+        served(listener, &args.poi, args.teller("nexo+tcp://localhost", out), device.clone())?;
     let Args { poi, passphrase, .. } = &args;
     let address = format!("nexo+{scheme}://{at}?poi={poi}&key=sim&passphrase={passphrase}{trust}");
     out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
