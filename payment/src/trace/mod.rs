@@ -14,9 +14,8 @@ pub use opi::Opi;
 pub use paytec::PayTec;
 pub use zvt::Zvt;
 
+use tresen_hal::Language;
 use tresen_hal::trace::Told;
-
-use crate::Language;
 
 /// Masks runs of digits that may be a card number, whatever they are, in every line.
 fn veiled(told: Told) -> Told {
@@ -45,7 +44,7 @@ fn veil(line: &str) -> String {
 
 /// `12 bytes of a message that is not complete`
 fn incomplete(count: usize, language: Language) -> Vec<Told> {
-    let told = language.of("bytes of a message that is not complete", "Bytes einer unvollständigen Nachricht");
+    let told = language.pick("bytes of a message that is not complete", "Bytes einer unvollständigen Nachricht");
     if count == 0 { Vec::new() } else { vec![Told::new(format!("{count} {told}"))] }
 }
 

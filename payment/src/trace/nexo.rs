@@ -1,11 +1,11 @@
 //! nexo in words.
 
 use serde_json::Value;
+use tresen_hal::Language;
 use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, veiled};
-use crate::Language;
 use crate::nexo::Redactor;
 use crate::nexo::crypto::{Key, Sealed};
 use crate::nexo::http::{Message, Reader, Start};
@@ -72,7 +72,7 @@ impl Nexo {
                     }
                 }
                 Err(_) => {
-                    let told = self.language.of("a body that is no JSON", "ein Inhalt, der kein JSON ist");
+                    let told = self.language.pick("a body that is no JSON", "ein Inhalt, der kein JSON ist");
                     details.push(format!("{told}, {} bytes", message.body.len()));
                 }
             }
@@ -119,7 +119,7 @@ impl Tracer for Nexo {
         side.lost = invalid;
         let mut all: Vec<Told> = messages.iter().map(|message| self.told(message)).collect();
         if invalid {
-            all.push(Told::new(language.of("no HTTP any more", "ab hier kein HTTP mehr")));
+            all.push(Told::new(language.pick("no HTTP any more", "ab hier kein HTTP mehr")));
         }
         all
     }
@@ -161,7 +161,7 @@ fn envelope(body: &Value, language: Language) -> String {
     let text = |field: &str| header[field].as_str().unwrap_or_default().to_owned();
     let category = text("MessageCategory");
     let word = CATEGORIES.iter().find(|(known, ..)| *known == category);
-    let word = word.map_or(String::new(), |(_, english, german)| format!(" ({})", language.of(english, german)));
+    let word = word.map_or(String::new(), |(_, english, german)| format!(" ({})", language.pick(*english, *german)));
     format!(" {name} {category}{word}, {} → {}, #{}", text("SaleID"), text("POIID"), text("ServiceID"))
 }
 

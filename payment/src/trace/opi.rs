@@ -1,10 +1,10 @@
 //! OPI in words.
 
+use tresen_hal::Language;
 use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, veiled};
-use crate::Language;
 use crate::opi::Redactor;
 use crate::opi::framing::MAX_MESSAGE;
 use crate::opi::xml::Element;
@@ -47,7 +47,7 @@ impl Tracer for Opi {
             let length = u32::from_be_bytes(*length) as usize;
             if length > MAX_MESSAGE {
                 side.lost = true;
-                all.push(Told::new(language.of("no OPI any more", "ab hier kein OPI mehr")));
+                all.push(Told::new(language.pick("no OPI any more", "ab hier kein OPI mehr")));
                 break;
             }
             if rest.len() < length {
@@ -73,7 +73,7 @@ fn message_in_words(message: &[u8], language: Language) -> Told {
     let root = match Element::parse(message) {
         Ok(root) => root,
         Err(why) => {
-            let told = language.of("a message that is no XML", "eine Nachricht, die kein XML ist");
+            let told = language.pick("a message that is no XML", "eine Nachricht, die kein XML ist");
             return Told::new(format!("{told}: {why}"));
         }
     };
@@ -109,12 +109,12 @@ fn element(element: &Element, depth: usize, details: &mut Vec<String>) {
 
 fn request(kind: &str, language: Language) -> Option<&'static str> {
     let known = WORDS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(kind));
-    known.map(|(_, english, german)| language.of(english, german))
+    known.map(|(_, english, german)| language.pick(*english, *german))
 }
 
 fn ended(result: &str, language: Language) -> String {
     let known = RESULTS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(result));
-    known.map_or(result.to_owned(), |(name, english, german)| format!("{name}, {}", language.of(english, german)))
+    known.map_or(result.to_owned(), |(name, english, german)| format!("{name}, {}", language.pick(*english, *german)))
 }
 
 /// Requests in words.

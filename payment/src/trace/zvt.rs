@@ -1,11 +1,11 @@
 //! ZVT in words.
 
 use tresen_hal::Amount;
+use tresen_hal::Language;
 use tresen_hal::link::record::{Direction, Redactor};
 use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, shown, veiled, zvt_words as words};
-use crate::Language;
 use crate::zvt::bmp::{self, Bcd};
 use crate::zvt::commands::enquiry::State;
 use crate::zvt::commands::{currency, intermediate::Intermediate};
@@ -70,7 +70,7 @@ impl Zvt {
                 let mut framing = Framing::tcp();
                 framing.feed(&bytes);
                 let Ok(Some(apdu)) = framing.next_apdu() else {
-                    return Some(Told::new(language.of("a frame without a message", "ein Rahmen ohne Nachricht")));
+                    return Some(Told::new(language.pick("a frame without a message", "ein Rahmen ohne Nachricht")));
                 };
                 match apdu.code() {
                     0x0501 => self.enquired = true,
@@ -79,9 +79,9 @@ impl Zvt {
                 }
                 veiled(apdu_in_words(&apdu, self.enquired, language))
             }
-            Piece::Ack => Told::new(language.of("ACK, arrived", "ACK, angekommen")),
-            Piece::Nak => Told::new(language.of("NAK, once more", "NAK, noch einmal")),
-            Piece::Broken => Told::new(language.of("a frame that cannot be read", "ein nicht lesbarer Rahmen")),
+            Piece::Ack => Told::new(language.pick("ACK, arrived", "ACK, angekommen")),
+            Piece::Nak => Told::new(language.pick("NAK, once more", "NAK, noch einmal")),
+            Piece::Broken => Told::new(language.pick("a frame that cannot be read", "ein nicht lesbarer Rahmen")),
             Piece::Lost(at) => Told::new(match language {
                 Language::German => format!("ab Byte {at} kein ZVT mehr"),
                 Language::English => format!("no ZVT any more from byte {at} on"),
@@ -168,15 +168,15 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
     let (class, instr) = (apdu.class, apdu.instr);
     let data = apdu.data;
     let title = match apdu.code() {
-        0x8000 | 0x8400 => language.of("positive answer", "positive Antwort").to_owned(),
-        0x849c => language.of("repeat the status information", "Statusinformation wiederholen").to_owned(),
-        0x849d => language.of("another amount", "anderer Betrag").to_owned(),
+        0x8000 | 0x8400 => language.pick("positive answer", "positive Antwort").to_owned(),
+        0x849c => language.pick("repeat the status information", "Statusinformation wiederholen").to_owned(),
+        0x849d => language.pick("another amount", "anderer Betrag").to_owned(),
         code @ 0x8401..=0x84ff => {
-            format!("{}: {}", language.of("refused", "abgelehnt"), codes::words(code as u8, language))
+            format!("{}: {}", language.pick("refused", "abgelehnt"), codes::words(code as u8, language))
         }
-        code => {
-            words::command(code, language).unwrap_or(language.of("unknown command", "unbekanntes Kommando")).to_owned()
-        }
+        code => words::command(code, language)
+            .unwrap_or(language.pick("unknown command", "unbekanntes Kommando"))
+            .to_owned(),
     };
     let mut details = Vec::new();
     match (apdu.code(), data) {
@@ -184,12 +184,12 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
             details.push(password(language));
             details.push(format!(
                 "{} {config:02X}: {}",
-                language.of("config byte", "Konfigurationsbyte"),
+                language.pick("config byte", "Konfigurationsbyte"),
                 settings(*config, language)
             ));
             match rest {
                 [a, b, fields @ ..] if currency(&[*a, *b]).is_some() => {
-                    details.push(format!("{} {}", language.of("currency", "Währung"), currency_text(&[*a, *b])));
+                    details.push(format!("{} {}", language.pick("currency", "Währung"), currency_text(&[*a, *b])));
                     fields_in_words(fields, language, &mut details);
                 }
                 fields => fields_in_words(fields, language, &mut details),
@@ -208,7 +208,7 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
             details.extend(
                 state
                     .timeout
-                    .map(|time| format!("{} {} min", language.of("timeout", "Zeitlimit"), time.as_secs() / 60)),
+                    .map(|time| format!("{} {} min", language.pick("timeout", "Zeitlimit"), time.as_secs() / 60)),
             );
             fields_in_words(data.get(2..).unwrap_or_default(), language, &mut details);
         }
@@ -227,7 +227,7 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
         }
         (0x06b0 | 0x0602, _) => {}
         (0x06c0, [timeout, rest @ ..]) => {
-            details.push(format!("{} {timeout:02X}", language.of("timeout", "Zeitlimit")));
+            details.push(format!("{} {timeout:02X}", language.pick("timeout", "Zeitlimit")));
             fields_in_words(rest, language, &mut details);
         }
         (0x8000 | 0x8400..=0x84ff, [_]) => details.push(shown(data)),
@@ -237,7 +237,7 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
 }
 
 fn password(language: Language) -> String {
-    language.of("password ••••••", "Passwort ••••••").to_owned()
+    language.pick("password ••••••", "Passwort ••••••").to_owned()
 }
 
 /// PA00P015, "Registration", config byte.
@@ -251,7 +251,7 @@ fn settings(config: u8, language: Language) -> String {
         (Config::PRINT_LINES, "finished receipts", "fertige Belege"),
     ];
     let set = bits.iter().filter(|(bit, ..)| config & bit != 0);
-    set.map(|(_, english, german)| language.of(english, german)).collect::<Vec<_>>().join(", ")
+    set.map(|(_, english, german)| language.pick(*english, *german)).collect::<Vec<_>>().join(", ")
 }
 
 fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {
@@ -290,7 +290,7 @@ fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {
         details.push(format!("{:02X} {name}: {value}", field.id));
     }
     if let Some((_, rest)) = fields.rest() {
-        details.push(format!("{}: {}", language.of("unknown", "unbekannt"), shown(rest)));
+        details.push(format!("{}: {}", language.pick("unknown", "unbekannt"), shown(rest)));
     }
 }
 
@@ -320,9 +320,9 @@ fn tags_in_words(data: &[u8], depth: usize, language: Language, details: &mut Ve
         }
         let value = match (tag.tag, tag.value) {
             (0x1f07, [kind]) => match kind {
-                1 => language.of("merchant's", "Händlerbeleg").to_owned(),
-                2 => language.of("customer's", "Kundenbeleg").to_owned(),
-                3 => language.of("administration", "Verwaltung").to_owned(),
+                1 => language.pick("merchant's", "Händlerbeleg").to_owned(),
+                2 => language.pick("customer's", "Kundenbeleg").to_owned(),
+                3 => language.pick("administration", "Verwaltung").to_owned(),
                 other => format!("{other:02X}"),
             },
             (0x0a, [class, instr]) => {
@@ -339,7 +339,7 @@ fn tags_in_words(data: &[u8], depth: usize, language: Language, details: &mut Ve
         details.push(format!("{indent}{:02X} {name}: {value}", tag.tag));
     }
     if let Some((_, rest)) = tags.rest() {
-        details.push(format!("{indent}{}: {}", language.of("unknown", "unbekannt"), shown(rest)));
+        details.push(format!("{indent}{}: {}", language.pick("unknown", "unbekannt"), shown(rest)));
     }
 }
 

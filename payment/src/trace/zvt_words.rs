@@ -1,24 +1,25 @@
 //! ZVT's commands, fields and tags by name: in English as in [`tables`], in German here.
 
-use crate::Language;
+use tresen_hal::Language;
+
 use crate::zvt::tables;
 
 /// A command by class and instruction; `None` if it is not known.
 pub(super) fn command(code: u16, language: Language) -> Option<&'static str> {
     let english = tables::command(code).map(|(_, name, _)| *name);
-    Some(language.of(english?, named(COMMANDS, code).or(english)?))
+    Some(language.pick(english?, named(COMMANDS, code).or(english)?))
 }
 
 /// A BMP by its id.
 pub(super) fn field(id: u8, language: Language) -> &'static str {
     let english = tables::bmp(id).map_or("field", |entry| entry.name);
-    language.of(english, named(FIELDS, id).unwrap_or(english))
+    language.pick(english, named(FIELDS, id).unwrap_or(english))
 }
 
 /// A tag of a TLV container.
 pub(super) fn tag(tag: u32, language: Language) -> &'static str {
     let english = tables::tag(tag).map_or("tag", |entry| entry.name);
-    language.of(english, named(TAGS, tag).unwrap_or(english))
+    language.pick(english, named(TAGS, tag).unwrap_or(english))
 }
 
 fn named<T: Copy + PartialEq>(names: &[(T, &'static str)], id: T) -> Option<&'static str> {
