@@ -2,10 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use tresen_hal::Language;
 use tresen_hal::link::record::Direction;
 use tresen_hal::probe::{Heard, Probe, foreign};
 use tresen_hal::trace::Tracer;
-use tresen_payment::{Language, probe, trace};
+use tresen_payment::{probe, trace};
 
 fuzz_target!(|pieces: Vec<(bool, Vec<u8>)>| {
     let tracers: [Box<dyn Tracer>; 5] = [

@@ -1,9 +1,10 @@
 //! A card number in any field, at any split, in any protocol: no trace shows it, nor the half of it that hex could hide.
 
 use proptest::prelude::*;
+use tresen_hal::Language;
 use tresen_hal::link::record::Direction;
 use tresen_hal::trace::{Told, Tracer};
-use tresen_payment::{Language, trace};
+use tresen_payment::trace;
 
 /// Passes the check digit, as a card number does.
 const CARD: &str = "4532015112830366";

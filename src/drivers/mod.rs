@@ -12,8 +12,7 @@ pub(crate) use standard::OPEN_TERMINAL;
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
-use tresen_hal::{Address, Error, Kind, Result, trace};
-use tresen_payment::Language;
+use tresen_hal::{Address, Error, Kind, Language, Result, trace};
 use tresen_payment::profiles::{self, Profile};
 
 pub use plan::{Context, Plan};

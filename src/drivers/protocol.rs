@@ -9,8 +9,7 @@ use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
 use tresen_hal::probe::Probe;
 use tresen_hal::trace;
-use tresen_hal::{Address, Result};
-use tresen_payment::Language;
+use tresen_hal::{Address, Language, Result};
 
 use super::Drivers;
 use super::plan::{Plan, RedactorMaker};

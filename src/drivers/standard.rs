@@ -7,8 +7,8 @@ use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::trace::Tracer;
-use tresen_hal::{Address, Error, Kind, Link, Result, link};
-use tresen_payment::{Language, Terminal, nexo, opi, probe, trace, zvt};
+use tresen_hal::{Address, Error, Kind, Language, Link, Result, link};
+use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 

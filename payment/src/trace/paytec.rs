@@ -1,11 +1,11 @@
 //! PayTec's JSON lines in words.
 
 use serde_json::Value;
+use tresen_hal::Language;
 use tresen_hal::link::record::Direction;
 use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, veiled};
-use crate::Language;
 
 /// Makes words of PayTec's lines.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ fn line_in_words(line: &[u8], language: Language) -> Told {
         return no_message();
     }
     let word = WORDS.iter().find(|(known, ..)| known == name);
-    let word = word.map_or(String::new(), |(_, english, german)| format!(" ({})", language.pick(english, german)));
+    let word = word.map_or(String::new(), |(_, english, german)| format!(" ({})", language.pick(*english, *german)));
     let mut details = Vec::new();
     fields_in_words(body, "", &mut details);
     Told { title: format!("{name}{word}"), details }

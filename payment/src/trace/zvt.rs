@@ -1,11 +1,11 @@
 //! ZVT in words.
 
 use tresen_hal::Amount;
+use tresen_hal::Language;
 use tresen_hal::link::record::{Direction, Redactor};
 use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, shown, veiled, zvt_words as words};
-use crate::Language;
 use crate::zvt::bmp::{self, Bcd};
 use crate::zvt::commands::enquiry::State;
 use crate::zvt::commands::{currency, intermediate::Intermediate};
@@ -251,7 +251,7 @@ fn settings(config: u8, language: Language) -> String {
         (Config::PRINT_LINES, "finished receipts", "fertige Belege"),
     ];
     let set = bits.iter().filter(|(bit, ..)| config & bit != 0);
-    set.map(|(_, english, german)| language.pick(english, german)).collect::<Vec<_>>().join(", ")
+    set.map(|(_, english, german)| language.pick(*english, *german)).collect::<Vec<_>>().join(", ")
 }
 
 fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {

@@ -1,6 +1,7 @@
 //! ZVT's commands, fields and tags by name: in English as in [`tables`], in German here.
 
-use crate::Language;
+use tresen_hal::Language;
+
 use crate::zvt::tables;
 
 /// A command by class and instruction; `None` if it is not known.
