@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, BoxFuture, Driver, Known, Result};
 
@@ -206,11 +207,17 @@ impl Settled {
 }
 
 /// The result of closing the day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EndOfDay {
     /// The total, where the terminal gives one.
     pub total: Option<Amount>,
+    /// The first and the last receipt number, where the terminal gives them.
+    #[serde(default)]
+    pub receipts: Option<(String, String)>,
+    /// By kind of card, where the terminal tells them apart; kinds without a transaction are left out.
+    #[serde(default)]
+    pub cards: Vec<CardTotal>,
     /// The terminal's receipt, line by line.
     pub receipt: Vec<String>,
 }
@@ -260,6 +267,15 @@ pub struct TerminalStatus {
     pub terminal_id: Option<String>,
     /// Software version.
     pub software: Option<String>,
+    /// The device's name.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// The device's serial number.
+    #[serde(default)]
+    pub serial_number: Option<String>,
+    /// Date and time by its clock.
+    #[serde(default)]
+    pub at: Option<DateTime>,
     /// What somebody should do at the terminal.
     pub due: Vec<Due>,
 }

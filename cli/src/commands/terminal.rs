@@ -282,7 +282,8 @@ fn report(payment: &Payment, asked: Amount, words: &Texts, out: Out) -> ExitCode
             ExitCode::from(5)
         }
         Payment::NotCharged(why) => {
-            out.answer(payment, format_args!("{}: {}", words.not_done, why.text));
+            let advice = why.advice.as_ref().map_or(String::new(), |advice| format!(". {advice}"));
+            out.answer(payment, format_args!("{}: {}{advice}", words.not_done, why.text));
             ExitCode::from(3)
         }
         Payment::Unknown(unknown) => {

@@ -24,10 +24,13 @@ use tresen_hal::Amount;
 
 use super::codes;
 use super::commands::status_info::StatusInfo;
+use super::redact;
 use super::reference::{self as zvt, name, reference};
 use super::session::Data;
 use super::text::Charset;
+use super::wire;
 use crate::journal::{Intent, Reference, Transaction};
+use crate::language::Language;
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
 
 /// What becomes of an approval that the till does not acknowledge. The specification says both, in
@@ -61,6 +64,8 @@ pub(super) struct Reading {
     pub(super) charset: Charset,
     /// The till's clock, in the terminal's time zone.
     pub(super) now: DateTime,
+    /// Of texts for the cashier.
+    pub(super) language: Language,
 }
 
 impl Reading {
@@ -78,11 +83,22 @@ impl Reading {
         charge.card_name = info.card_name(self.charset);
         charge.masked_pan = info.masked_pan();
         charge.at = info.at(self.now.date());
+        (charge.card_type, charge.network_card_type) = (info.card_kind(), info.network_card_type());
+        (charge.aid, charge.entry, charge.cvm, charge.age) = (info.aid(), info.entry(), info.cvm(), info.age());
+        charge.turnover_number = info.turnover.map(|number| number.to_string());
+        charge.raw = Some(raw(info));
         let receipt = charge.receipt_number.as_deref();
         charge.reference =
             receipt.map(|receipt| reference(charge.terminal_id.as_deref(), receipt, charge.trace.as_deref()));
         charge
     }
+}
+
+/// The 04 0F in hex, masked.
+fn raw(info: &StatusInfo<'_>) -> String {
+    let mut apdu = Vec::new();
+    wire::encode(&mut apdu, 0x04, 0x0f, |out| out.extend(info.data()));
+    redact::messages(&apdu).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One open intent and what is known of it.
@@ -221,7 +237,7 @@ fn judge(case: Case<'_>, last: &Last, reading: Reading) -> (Verdict, String) {
     }
     match unproven(case, &shown, &info, reading) {
         Some(why) => unsure(format!("{why}; the terminal's last transaction is {told}")),
-        None => judge_result(intent, shown, info.result, told),
+        None => judge_result(intent, shown, info.result, told, reading.language),
     }
 }
 
@@ -241,13 +257,21 @@ fn judge_approved(case: Case<'_>, approved: &Charge, info: &StatusInfo<'_>, told
     }
 }
 
-fn judge_result(intent: &Intent, shown: Charge, result: Option<u8>, told: String) -> (Verdict, String) {
+fn judge_result(
+    intent: &Intent,
+    shown: Charge,
+    result: Option<u8>,
+    told: String,
+    language: Language,
+) -> (Verdict, String) {
     match result {
         Some(0) => (Verdict::Ended(Payment::charged(shown, intent.amount)), told),
         Some(code) => {
             let text = codes::result(code);
             let words = format!("{told}: {text}");
-            let not = NotCharged::new(intent.id.clone(), codes::reason(code), Some(code), text);
+            let told = codes::words(code, language);
+            let mut not = NotCharged::new(intent.id.clone(), codes::reason(code), Some(code), told);
+            not.advice = codes::advice(code, language).map(str::to_owned);
             (Verdict::Ended(Payment::NotCharged(not)), words)
         }
         None => (Verdict::Unsure, format!("{told}, without a result that can be read")),

@@ -31,12 +31,11 @@ impl Terminal {
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
         let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.options.name)) };
         let data = task.result.unwrap_or_default();
-        let info = StatusInfo::parse(&data);
-        if let Some(code) = info.result.filter(|code| *code != 0) {
+        if let Some(code) = StatusInfo::parse(&data).result.filter(|code| *code != 0) {
             return Err(refused("the end of day", &End::Refused(code)).at(&self.options.name));
         }
-        let currency = info.currency().unwrap_or(self.options.currency);
-        Ok(EndOfDay { total: info.minor().map(|m| Amount::new(m, currency)), receipt: task.slips.all() })
+        let Totals { total, receipts, cards, .. } = self.turnover(&data);
+        Ok(EndOfDay { total, receipts, cards, receipt: task.slips.all() })
     }
 
     pub(super) async fn receipt_again(&mut self, host: Host) -> Result<Vec<String>> {
@@ -62,7 +61,12 @@ impl Terminal {
         admin::totals(&mut command, self.options.password);
         let mut task = self.completed("the totals", command, host).await?;
         let data = task.result.take().unwrap_or_default();
-        let info = StatusInfo::parse(&data);
+        Ok(Totals { receipt: task.slips.all(), ..self.turnover(&data) })
+    }
+
+    /// What the 04 0F of an end of day or of totals tells.
+    fn turnover(&self, data: &[u8]) -> Totals {
+        let info = StatusInfo::parse(data);
         let currency = info.currency().unwrap_or(self.options.currency);
         let mut totals = Totals { total: info.minor().map(|m| Amount::new(m, currency)), ..Totals::default() };
         if let Some(amounts) = info.fields().find(|field| field.id == 0x60).and_then(|f| SingleAmounts::parse(f.data)) {
@@ -71,8 +75,7 @@ impl Terminal {
             let card = |(card, count, minor)| CardTotal::new(card, u32::from(count), Amount::new(minor, currency));
             totals.cards = used.map(card).collect();
         }
-        totals.receipt = task.slips.all();
-        Ok(totals)
+        totals
     }
 
     /// 06 70 and 06 93. What the terminal prints about it is returned.

@@ -21,15 +21,16 @@ use super::commands::intermediate::Intermediate;
 use super::commands::print::{Block, Line};
 use super::commands::registration::{self, Registration};
 use super::commands::status_info::StatusInfo;
-use super::framing::Framing;
 use super::options::Options;
 use super::recovery::{Last, Reading};
-use super::redact::Redactor;
+use super::redact::Frames;
 use super::reference;
 use super::session::{Event, Flow, Session};
 use super::text::Charset;
+use super::transport::Transport;
 use crate::host::Host;
 use crate::journal::Journal;
+use crate::language::Language;
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::outcome::{Charge, IntentId};
 use crate::pan;
@@ -44,7 +45,7 @@ pub struct Terminal {
     options: Options,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
-    framing: Framing,
+    transport: Transport,
     session: Session,
     charset: Charset,
     terminal_id: Option<String>,
@@ -55,7 +56,7 @@ pub struct Terminal {
     due: u8,
     notices: VecDeque<Notice>,
     /// Masks what is traced.
-    frames: Redactor,
+    frames: Frames,
     /// The last enquiry was not answered.
     silent: bool,
     /// It answers 06 20 with busy and did so for the whole of [`Options::patience`].
@@ -100,8 +101,8 @@ pub async fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Terminal> {
     let mut terminal = Terminal {
-        framing: Framing::tcp(),
-        session: Session::new(options.timeouts),
+        transport: Transport::new(options.framing),
+        session: Session::new(options.timeouts).with_delivery(options.framing.delivery()),
         charset: Charset::default(),
         terminal_id: None,
         capabilities: Capabilities {
@@ -113,7 +114,7 @@ pub async fn open(
         last: None,
         due: 0,
         notices: VecDeque::new(),
-        frames: Redactor::default(),
+        frames: Frames::new(options.framing),
         silent: false,
         refuses_last: false,
         spent: false,
@@ -176,8 +177,14 @@ impl Terminal {
         command
     }
 
+    /// Of texts for the cashier.
+    fn language(&self) -> Language {
+        self.options.language.unwrap_or_default()
+    }
+
     fn reading(&self) -> Reading {
-        Reading { charset: self.charset, now: self.clock.wall().to_zoned(TimeZone::system()).datetime() }
+        let now = self.clock.wall().to_zoned(TimeZone::system()).datetime();
+        Reading { charset: self.charset, now, language: self.language() }
     }
 
     /// A charge as the terminal tells it. A terminal that leaves out its id means the one of the registration.
@@ -224,11 +231,11 @@ impl Terminal {
             // Dropped while sending, the driver stays spent.
             self.spent = true;
             while let Some(event) = self.session.poll_event() {
-                let charset = self.charset;
+                let (charset, language) = (self.charset, self.language());
                 let texts = match event {
                     Event::PrintLine(data) => Line::parse(&data.0).lines(charset),
                     Event::PrintBlock(data) => Block::parse(&data.0).lines(charset).collect(),
-                    Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset)],
+                    Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset, language)],
                     Event::Other { code, data, .. } => display::text(code, &data.0, charset).into_iter().collect(),
                     Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
                     _ => Vec::new(),

@@ -137,14 +137,14 @@ impl Terminal {
                 slips.fill(&mut charge);
                 Payment::charged(charge, intent.amount)
             }
-            (End::Completed(_), None, Some((code, text)), None) => not_charged(intent, Some(code), text, slips),
+            (End::Completed(_), None, Some((code, text)), None) => self.not_charged(intent, Some(code), text, slips),
             (End::Aborted { code, text }, None, Some((declined, words)), None) => {
-                not_charged(intent, Some(declined).or(code), words.or(text), slips)
+                self.not_charged(intent, Some(declined).or(code), words.or(text), slips)
             }
-            (End::Refused(code), None, None, None) => not_charged(intent, Some(code), None, slips),
+            (End::Refused(code), None, None, None) => self.not_charged(intent, Some(code), None, slips),
             // An abort without any result: a stray one would leave the payment running.
             (End::Aborted { code, text }, None, None, None) => match self.still_runs(intent).await {
-                Ok(None) => not_charged(intent, code, text, slips),
+                Ok(None) => self.not_charged(intent, code, text, slips),
                 Ok(Some(payment)) => payment,
                 Err(error) => {
                     Payment::unknown(&intent.id, format!("after its abort the terminal could not be asked: {error}"))
@@ -205,6 +205,18 @@ impl Terminal {
             self.spent = true;
         }
     }
+
+    fn not_charged(&self, intent: &Intent, code: Option<u8>, words: Option<String>, slips: Slips) -> Payment {
+        let language = self.language();
+        let code = code.filter(|c| *c != 0);
+        let reason = code.map_or(Reason::Declined, codes::reason);
+        let text = words.or_else(|| Some(codes::words(code?, language).into_owned()));
+        let text = text.unwrap_or_else(|| "the terminal ended the payment without a reason".into());
+        let mut not = NotCharged::new(intent.id.clone(), reason, code, text);
+        not.advice = code.and_then(|code| codes::advice(code, language)).map(str::to_owned);
+        not.slip = slips.all();
+        Payment::NotCharged(not)
+    }
 }
 
 /// Why `reference` names no transaction of this terminal.
@@ -220,14 +232,4 @@ pub(super) fn not_of_here(reference: &Reference, terminal: Option<&str>) -> Opti
     }
     let what = format!("{} is of another terminal: this is terminal {ours}", name(reference));
     Some(Error::new(Kind::Input, what).hint("do it at the terminal where it was paid"))
-}
-
-fn not_charged(intent: &Intent, code: Option<u8>, words: Option<String>, slips: Slips) -> Payment {
-    let code = code.filter(|c| *c != 0);
-    let reason = code.map_or(Reason::Declined, codes::reason);
-    let text = words.or_else(|| Some(codes::result(code?).into_owned()));
-    let text = text.unwrap_or_else(|| "the terminal ended the payment without a reason".into());
-    let mut not = NotCharged::new(intent.id.clone(), reason, code, text);
-    not.slip = slips.all();
-    Payment::NotCharged(not)
 }

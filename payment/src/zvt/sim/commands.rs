@@ -23,7 +23,8 @@ impl Simulator {
         if apdu.is_answer() {
             return self.answered(apdu.class == 0x80 || apdu.instr == 0, now);
         }
-        if apdu.code() == 0x06b0 {
+        let of_another = self.dialog.as_ref().is_some_and(|job| job.till != self.front);
+        if apdu.code() == 0x06b0 && !of_another {
             return self.asked_to_abort(now);
         }
         if self.dialog.is_some() {
@@ -42,7 +43,7 @@ impl Simulator {
         }
         if apdu.code() != 0x0600 && self.faults.once(Misbehaviour::HangAfterAcknowledgement) {
             self.send(wire::ACK.to_vec(), now);
-            self.muted = true;
+            self.mute();
             return;
         }
         let with_password =
@@ -54,7 +55,7 @@ impl Simulator {
         match apdu.code() {
             0x0600 => self.register(data, now),
             0x0602 => {
-                self.registration = None;
+                self.set_registration(None);
                 self.send(wire::ACK.to_vec(), now);
             }
             0x0501 => {
@@ -104,7 +105,7 @@ impl Simulator {
         match Registration::parse(data).filter(|r| wanted.is_none_or(|p| p == r.password)) {
             Some(registration) => {
                 let done = messages::registered(&self.profile, &registration);
-                self.registration = Some(registration);
+                self.set_registration(Some(registration));
                 self.begin([Step::Tell(done)], now);
             }
             None => self.send(wire::nak(0x83).to_vec(), now),
@@ -167,7 +168,7 @@ impl Simulator {
     }
 
     fn transact(&mut self, asked: Asked, meant: impl Fn(&Self, &Asked) -> Meant, now: Instant) {
-        if self.registration.is_none() {
+        if self.registration().is_none() {
             return self.send(wire::nak(0x6b).to_vec(), now);
         }
         if self.faults.once(Misbehaviour::Busy) {
@@ -182,7 +183,7 @@ impl Simulator {
         };
         let minor = minor.and_then(|minor| i64::try_from(minor).ok()).filter(|minor| *minor > 0);
         let Some(minor) = minor else { return self.send(wire::nak(0x83).to_vec(), now) };
-        let registered = self.registration.as_ref().and_then(|r| r.currency);
+        let registered = self.registration().and_then(|r| r.currency);
         let amount = Amount::new(minor, asked.currency.or(registered).unwrap_or(Currency::EUR));
         let amount = self.profile.approves.unwrap_or(amount);
         let part = if kind == Kind::Payment { self.faults.part() } else { None };
@@ -262,7 +263,7 @@ impl Simulator {
         if self.has(0x04) {
             let lines = messages::day_receipt(&self.profile, count, total);
             let slip = Slip::Admin;
-            steps.extend(messages::slip(self.registration.as_ref(), slip, &lines).into_iter().map(Step::Tell));
+            steps.extend(messages::slip(self.registration(), slip, &lines).into_iter().map(Step::Tell));
         }
         steps.push(Step::Tell(messages::done()));
         self.begin(steps, now);
@@ -286,7 +287,7 @@ impl Simulator {
     }
 
     fn has(&self, bits: u8) -> bool {
-        self.registration.as_ref().is_some_and(|r| r.config.has(bits))
+        self.registration().is_some_and(|r| r.config.has(bits))
     }
 
     pub(super) fn result(&mut self, transaction: &Transaction, now: Instant) -> Vec<u8> {
@@ -321,6 +322,6 @@ impl Simulator {
         if !self.has(0x02) {
             return Vec::new();
         }
-        messages::receipts(&self.profile, self.registration.as_ref(), transaction)
+        messages::receipts(&self.profile, self.registration(), transaction)
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn intermediate(code: u8) -> Vec<u8> {
 }
 
 pub(super) fn state(profile: &Profile, status: u8) -> Vec<u8> {
-    let state = State { software: Some(profile.software.clone()), status: Some(status) };
+    let state = State { software: Some(profile.software.clone()), status: Some(status), ..State::default() };
     let mut out = Vec::new();
     completion::completion(&mut out, |out| state.encode(out));
     out
