@@ -36,8 +36,12 @@ fn bcd(digits: &str) -> Vec<u8> {
 
 /// One field with the card number: as BCD and as text, in known fields and in unknown ones.
 fn zvt_field() -> impl Strategy<Value = Vec<u8>> {
-    let ll = |id: u8, data: Vec<u8>| [&[id, 0xf0 | (data.len() / 10) as u8, 0xf0 | (data.len() % 10) as u8], &data[..]].concat();
-    let lll = |id: u8, data: Vec<u8>| [&[id, 0xf0, 0xf0 | (data.len() / 10) as u8, 0xf0 | (data.len() % 10) as u8], &data[..]].concat();
+    let ll = |id: u8, data: Vec<u8>| {
+        [&[id, 0xf0 | (data.len() / 10) as u8, 0xf0 | (data.len() % 10) as u8], &data[..]].concat()
+    };
+    let lll = |id: u8, data: Vec<u8>| {
+        [&[id, 0xf0, 0xf0 | (data.len() / 10) as u8, 0xf0 | (data.len() % 10) as u8], &data[..]].concat()
+    };
     let tlv = |tag: &[u8], data: Vec<u8>| {
         let inner = [tag, &[data.len() as u8], &data].concat();
         [&[0x06, inner.len() as u8], &inner[..]].concat()

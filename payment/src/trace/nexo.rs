@@ -223,7 +223,9 @@ mod tests {
             let mut told = tracer.feed(Direction::Sent, &bytes[..at]);
             told.extend(tracer.feed(Direction::Sent, &bytes[at..]));
             assert_eq!(told[0].title, "POST /nexo SaleToPOIRequest Payment (Zahlung), till → V400m-1, #12");
-            assert!(told[0].details.contains(&"PaymentRequest.PaymentTransaction.AmountsReq.RequestedAmount: 10.99".into()));
+            assert!(
+                told[0].details.contains(&"PaymentRequest.PaymentTransaction.AmountsReq.RequestedAmount: 10.99".into())
+            );
         }
     }
 

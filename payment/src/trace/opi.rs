@@ -88,7 +88,9 @@ fn message_in_words(message: &[u8], language: Language) -> Told {
 }
 
 fn in_title(name: &str) -> bool {
-    ["RequestType", "RequestID", "OverallResult", "ApplicationSender"].iter().any(|known| known.eq_ignore_ascii_case(name))
+    ["RequestType", "RequestID", "OverallResult", "ApplicationSender"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn element(element: &Element, depth: usize, details: &mut Vec<String>) {

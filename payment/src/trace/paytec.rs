@@ -168,7 +168,8 @@ mod tests {
     /// The shape of a recorded approval (shared facts of the interface, own values).
     #[test]
     fn lines_are_told_without_card_data() {
-        let line = b"{\"TransactionResponse\":{\"TrxResult\":0,\"TrxSeqCnt\":42,\"AmtAuth\":1290,\"AppPAN\":\"QRERERERERE=\",\
+        let line =
+            b"{\"TransactionResponse\":{\"TrxResult\":0,\"TrxSeqCnt\":42,\"AmtAuth\":1290,\"AppPAN\":\"QRERERERERE=\",\
                      \"AppPANPrtCardholder\":\"XXXXXXXXXXXX1234\",\"Brand\":\"Visa\"}}\n";
         for at in 0..line.len() {
             let mut tracer = PayTec::new(Language::German);
