@@ -343,14 +343,6 @@ fn tags_in_words(data: &[u8], depth: usize, language: Language, details: &mut Ve
     }
 }
 
-/// The language of the tables of codes.
-fn words_in(language: Language) -> crate::Language {
-    match language {
-        Language::German => crate::Language::German,
-        _ => crate::Language::English,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
