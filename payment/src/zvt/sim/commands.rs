@@ -5,9 +5,11 @@ use std::time::Instant;
 use tresen_hal::{Amount, Currency};
 
 use super::super::bmp::{self, encode_bcd};
+use super::super::commands::display;
 use super::super::commands::print::Slip;
 use super::super::commands::registration::Registration;
 use super::super::commands::transaction::Asked;
+use super::super::text::Charset;
 use super::super::wire::{self, Apdu};
 use super::fault::Misbehaviour;
 use super::profile::{OnRepeat, Repeats};
@@ -17,7 +19,7 @@ use super::{Simulator, Step, messages};
 impl Simulator {
     pub(super) fn handle(&mut self, apdu: Apdu<'_>, now: Instant) {
         if apdu.is_answer() {
-            return self.answered(apdu.class == 0x80 || apdu.instr == 0, now);
+            return self.answered(apdu.class == 0x80 || apdu.instr == 0, apdu.data, now);
         }
         if apdu.code() == 0x06b0 {
             return self.asked_to_abort(now);
@@ -59,7 +61,15 @@ impl Simulator {
             0x0610 if self.alone.is_none() => self.tell_totals(now),
             0x0693 => self.begin([Step::Tell(messages::intermediate(0xd2)), Step::Tell(messages::done())], now),
             0x0670 => self.begin([Step::Tell(messages::intermediate(0xd2)), Step::Tell(messages::done())], now),
-            0x06d1 | 0x06d3 | 0x06e0 => self.begin([Step::Tell(messages::done())], now),
+            0x06e0 => {
+                self.shown.extend(display::text(0x06e0, data, Charset::default()));
+                self.begin([Step::Tell(messages::done())], now);
+            }
+            0x06d1 | 0x06d3 => self.begin([Step::Tell(messages::done())], now),
+            0x06e2 => {
+                let end = self.profile.enters.as_deref().map_or(messages::abort(0x6c), messages::input);
+                self.begin([Step::Tell(end)], now);
+            }
             0x0620 if !engaged => self.repeat(after_password, now),
             0x0601 | 0x0610 | 0x0622 | 0x0620 | 0x0630 | 0x0631 | 0x0650 if self.alone.is_some() => {
                 self.send(wire::nak(0x9c).to_vec(), now);
@@ -121,6 +131,8 @@ impl Simulator {
         let amount = part.filter(|part| part.minor() < amount.minor()).unwrap_or(amount);
         let steps = if self.has(0x08) { &[0x0a, 0x01, 0x04][..] } else { &[] };
         let mut steps: Vec<_> = steps.iter().map(|code| Step::Tell(messages::intermediate(*code))).collect();
+        steps.extend(self.profile.shows.as_deref().map(|text| Step::Tell(messages::shown(text))));
+        steps.extend(self.profile.asks.as_ref().map(|asks| Step::Ask(messages::asked(asks))));
         if self.faults.once(Misbehaviour::StrayAbort) {
             steps.insert(0, Step::Tell(messages::abort(0x6c)));
         }
