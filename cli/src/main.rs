@@ -55,6 +55,7 @@ enum Command {
     Doctor(commands::doctor::Args),
     List(commands::list::Args),
     Info(commands::info::Args),
+    Probe(commands::probe::Args),
     Print(commands::print::Args),
     TestPage(commands::test_page::Args),
     Drawer(commands::drawer::Args),
@@ -90,6 +91,7 @@ enum Command {
     Decode(commands::decode::Args),
     Record(commands::record::Args),
     Replay(commands::replay::Args),
+    Trace(commands::trace::Args),
     #[command(subcommand)]
     Sim(commands::sim::Args),
     #[cfg_attr(feature = "postgres", command(subcommand))]
@@ -129,6 +131,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Doctor(args) => commands::doctor::run(args, out).await?,
         Command::List(args) => commands::list::run(args, out).await?,
         Command::Info(args) => commands::info::run(args, out).await?,
+        Command::Probe(args) => return commands::probe::run(args, *out).await,
         Command::Print(args) => commands::print::run(args, out).await?,
         Command::TestPage(args) => commands::test_page::run(args, out).await?,
         Command::Drawer(args) => commands::drawer::run(args, out).await?,
@@ -164,6 +167,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Decode(args) => return Ok(commands::decode::run(&args, out)),
         Command::Record(args) => commands::record::run(args, out).await?,
         Command::Replay(args) => commands::replay::run(args, out).await?,
+        Command::Trace(args) => commands::trace::run(args, *out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
         Command::Server(args) => commands::server::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),

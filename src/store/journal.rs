@@ -86,6 +86,26 @@ impl Store {
         .await
     }
 
+    /// The reference of the latest pre-authorisation of a terminal with the receipt number of `reference`, if that is all
+    /// that `reference` tells.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub(crate) async fn pre_authorised(&self, terminal: &str, reference: &Reference) -> Result<Option<Reference>> {
+        let Some(receipt) = reference.field("receipt").filter(|_| reference.key().is_none()) else { return Ok(None) };
+        let (terminal, receipt) = (terminal.to_owned(), digits(receipt).to_owned());
+        self.read(move |db| {
+            let mut find = db.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM intents WHERE terminal = ?1 AND receipt = ?2 AND receipt IS NOT NULL
+                 AND operation = 'pre-authorisation' ORDER BY seq DESC LIMIT 1"
+            ))?;
+            let mut rows = find.query([terminal, receipt])?;
+            let stored = rows.next()?.map(stored).transpose()?;
+            Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
+        })
+        .await
+    }
+
     /// Changes an intent if `allowed`, and if no other intent holds the reference it would hold then, and writes a
     /// journal line.
     async fn change<T: Serialize>(

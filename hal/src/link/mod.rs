@@ -33,7 +33,7 @@ mod connect;
 mod duplex;
 pub mod evdev;
 pub mod fault;
-mod hex;
+pub(crate) mod hex;
 pub mod hid;
 #[cfg(target_os = "linux")]
 mod interface;

@@ -30,8 +30,8 @@ use super::session::Data;
 use super::text::Charset;
 use super::wire;
 use crate::journal::{Intent, Reference, Transaction};
-use crate::language::Language;
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
+use tresen_hal::trace::Language;
 
 /// What becomes of an approval that the till does not acknowledge. The specification says both, in
 /// different sections.

@@ -9,14 +9,54 @@
 
 use std::ops::Range;
 
-use tresen_hal::link::record::{self, BothWays, Mask as _};
+use tresen_hal::link::record::{self, BothWays, Direction, Mask as _};
 
 use super::framing::Framing;
+use super::serial::frame::{self, Decoder, Item};
 use super::tables::{self, Sensitivity};
+use super::transport::Framed;
+use super::wire::Apdu;
 use super::{bmp, tlv};
 
-/// Masks one connection's stream.
+/// Masks one connection's stream over TCP.
 pub type Redactor = BothWays<Stream>;
+
+/// Masks what passes over a link on which APDUs are framed so.
+pub fn redactor(framed: Framed) -> Box<dyn record::Redactor> {
+    Box::new(Frames::new(framed))
+}
+
+/// Masks one connection's stream, whatever its frames.
+#[derive(Debug)]
+pub(super) enum Frames {
+    ByLength(Redactor),
+    Serial(BothWays<SerialStream>),
+}
+
+impl Frames {
+    pub(super) fn new(framed: Framed) -> Self {
+        match framed {
+            Framed::ByLength => Self::ByLength(BothWays::default()),
+            Framed::Serial(_) => Self::Serial(BothWays::default()),
+        }
+    }
+}
+
+impl record::Redactor for Frames {
+    fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::ByLength(redactor) => redactor.feed(direction, bytes),
+            Self::Serial(redactor) => redactor.feed(direction, bytes),
+        }
+    }
+
+    fn finish(&mut self, direction: Direction) -> Vec<u8> {
+        match self {
+            Self::ByLength(redactor) => redactor.finish(direction),
+            Self::Serial(redactor) => redactor.finish(direction),
+        }
+    }
+}
 
 /// Whole messages, masked.
 pub(super) fn messages(bytes: &[u8]) -> Vec<u8> {
@@ -73,6 +113,60 @@ impl record::Mask for Stream {
     }
 }
 
+/// One direction of a serial line. What stands in its frames is masked, and they are written anew: with doubled DLEs
+/// and a checksum of their own, which would tell of masked digits. A frame that gets shorter so follows bytes that
+/// every reader skips. Everything else but ACK and NAK is masked.
+#[derive(Debug, Default)]
+pub(super) struct SerialStream {
+    decoder: Decoder,
+    /// How many characters the frame that has begun has so far.
+    held: usize,
+    lost: bool,
+    mask: Mask,
+}
+
+impl record::Mask for SerialStream {
+    fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+        if self.lost {
+            return vec![MASK; bytes.len()];
+        }
+        let mut out = Vec::new();
+        for byte in bytes {
+            self.held += 1;
+            let item = self.decoder.feed(*byte);
+            let known = match &item {
+                Some(Item::Frame(apdu)) => self.frame(apdu),
+                Some(Item::Ack | Item::Nak) => vec![*byte],
+                Some(Item::Broken) => Vec::new(),
+                None if self.decoder.is_skipping() => Vec::new(),
+                None => continue,
+            };
+            out.resize(out.len() + std::mem::take(&mut self.held) - known.len(), MASK);
+            out.extend(known);
+        }
+        out
+    }
+
+    fn finish(&mut self) -> Vec<u8> {
+        self.lost = true;
+        vec![MASK; std::mem::take(&mut self.held)]
+    }
+}
+
+impl SerialStream {
+    fn frame(&mut self, apdu: &[u8]) -> Vec<u8> {
+        let mut masked = apdu.to_vec();
+        match Apdu::whole(apdu) {
+            Some(whole) => {
+                let header = apdu.len() - whole.data.len();
+                self.mask.apdu(whole.code(), &mut masked[header..]);
+            }
+            None => masked.fill(MASK),
+        }
+        frame::encode(&masked)
+    }
+}
+
 impl Mask {
     /// Masks the data of one APDU.
     fn apdu(&mut self, code: u16, data: &mut [u8]) {
@@ -80,6 +174,10 @@ impl Mask {
             // Answers: nothing, a reason, or fields.
             (0x8000 | 0x8400..=0x84ff, [] | [_]) => {}
             (0x8000 | 0x8400..=0x84ff, _) => mask_fields(data),
+            // The prepaid card's id and the mode of payment come first.
+            (0x0609, [a, b, _, 0x04, ..]) if [*a, *b].iter().all(|byte| byte & 0x0f < 10 && byte >> 4 < 10) => {
+                mask_fields(&mut data[3..]);
+            }
             (0x040f | 0x0401 | 0x0601 | 0x0604 | 0x0609 | 0x0621 | 0x0622 | 0x0670 | 0x06e0..=0x06e2, _) => {
                 mask_fields(data);
             }

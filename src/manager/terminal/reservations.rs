@@ -76,7 +76,10 @@ impl Device<Terminals> {
         request: Request,
         abort: watch::Receiver<bool>,
     ) -> Result<Payment> {
-        self.transact(Operation::Book { request, of: reference.clone() }, Some(reference), abort).await
+        // The number on a slip does not say what is held; the journal's reference does.
+        let known = self.till.store.pre_authorised(self.name(), reference).await?;
+        let of = known.unwrap_or_else(|| reference.clone());
+        self.transact(Operation::Book { request, of: of.clone() }, Some(&of), abort).await
     }
 
     /// Releases what a pre-authorisation holds, `amount`, under a new key. Nothing is charged, and the

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::text::Charset;
 use super::super::{bmp, codes, tlv, wire};
-use crate::language::Language;
+use tresen_hal::trace::Language;
 
 /// What the terminal is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

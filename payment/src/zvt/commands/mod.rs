@@ -78,7 +78,7 @@ pub(super) fn encode_currency(out: &mut Vec<u8>, currency: Currency) {
 }
 
 /// A currency number as two bytes BCD.
-pub(super) fn currency(bytes: &[u8]) -> Option<Currency> {
+pub(crate) fn currency(bytes: &[u8]) -> Option<Currency> {
     Currency::from_number(u16::try_from(Bcd(bytes).number()?).ok()?)
 }
 

@@ -120,7 +120,7 @@ pub struct Asked {
     pub amount: Option<u64>,
     /// BMP 49.
     pub currency: Option<Currency>,
-    /// BMP 87.
+    /// BMP 87; FFFF is no number.
     pub receipt: Option<u16>,
     /// Tag 1F1F: `Some(None)` is an empty tag.
     pub mirror: Option<Option<u16>>,

@@ -29,7 +29,7 @@ impl Terminal {
 
     async fn input(&self, code: u16, data: &[u8], prompt: Prompt, task: &mut Task) -> Option<String> {
         let words = display::text(code, data, self.charset).map(|text| pan::mask_line(&text, &[]));
-        let none = self.language().of("the terminal asks for an input", "das Terminal verlangt eine Eingabe");
+        let none = self.language().pick("the terminal asks for an input", "das Terminal verlangt eine Eingabe");
         let wanted = if prompt.digits { Wanted::Number(prompt.length) } else { Wanted::Text(prompt.length) };
         let mut question = Question::new(words.unwrap_or_else(|| none.to_owned()), wanted, Answer::Declined);
         question.within = prompt.within.unwrap_or(Question::WITHIN).min(Question::WITHIN);

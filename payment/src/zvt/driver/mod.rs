@@ -22,22 +22,22 @@ use super::commands::intermediate::Intermediate;
 use super::commands::print::{Block, Line};
 use super::commands::registration::{self, Registration};
 use super::commands::status_info::StatusInfo;
-use super::framing::Framing;
 use super::options::Options;
 use super::recovery::{Last, Reading};
-use super::redact::Redactor;
+use super::redact::Frames;
 use super::reference;
 use super::session::{Event, Flow, Session};
 use super::text::Charset;
+use super::transport::Transport;
 use crate::host::Host;
 use crate::journal::Journal;
-use crate::language::Language;
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::outcome::{Charge, IntentId};
 use crate::pan;
 use crate::terminal::{self as class, Capabilities, Notice, Operations, Settled, TerminalStatus};
 use dialog::{End, Task, failed, refused};
 use transaction::not_of_here;
+use tresen_hal::trace::Language;
 
 /// A ZVT terminal over an open link.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct Terminal {
     options: Options,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
-    framing: Framing,
+    transport: Transport,
     session: Session,
     charset: Charset,
     terminal_id: Option<String>,
@@ -57,7 +57,7 @@ pub struct Terminal {
     due: u8,
     notices: VecDeque<Notice>,
     /// Masks what is traced.
-    frames: Redactor,
+    frames: Frames,
     /// The last enquiry was not answered.
     silent: bool,
     /// It answers 06 20 with busy and did so for the whole of [`Options::patience`].
@@ -104,8 +104,8 @@ pub async fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Terminal> {
     let mut terminal = Terminal {
-        framing: Framing::tcp(),
-        session: Session::new(options.timeouts),
+        transport: Transport::new(options.framing),
+        session: Session::new(options.timeouts).with_delivery(options.framing.delivery()),
         charset: Charset::default(),
         terminal_id: None,
         capabilities: Capabilities {
@@ -117,7 +117,7 @@ pub async fn open(
         last: None,
         due: 0,
         notices: VecDeque::new(),
-        frames: Redactor::default(),
+        frames: Frames::new(options.framing),
         silent: false,
         refuses_last: false,
         spent: false,
