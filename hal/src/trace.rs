@@ -2,45 +2,8 @@
 //!
 //! A protocol implements [`Tracer`]. It masks card data itself, before anything else, so a trace never shows any.
 
-use std::str::FromStr;
-
 use crate::link::hex::hex;
 use crate::link::record::Direction;
-use crate::{Error, Kind};
-
-/// The language of the words.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Language {
-    /// English.
-    #[default]
-    English,
-    /// German.
-    German,
-}
-
-impl Language {
-    /// One of two texts.
-    pub fn pick<T>(self, english: T, german: T) -> T {
-        match self {
-            Self::English => english,
-            Self::German => german,
-        }
-    }
-}
-
-/// As an option writes it: `en`, `de`.
-impl FromStr for Language {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text.to_ascii_lowercase().as_str() {
-            "en" => Ok(Self::English),
-            "de" => Ok(Self::German),
-            _ => Err(Error::new(Kind::Config, format!("unknown language `{text}`; expected one of en, de"))),
-        }
-    }
-}
 
 /// One message, in words. Texts of a device may hold control characters: whoever prints them escapes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

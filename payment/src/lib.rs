@@ -70,5 +70,5 @@ pub use terminal::{
     Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,
 };
 pub use transaction::Flow;
-pub use tresen_hal::trace::Language;
+pub use tresen_hal::Language;
 pub use verification::{AgeCheck, CardEntry, Cvm};

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use tresen_hal::link::record::Direction;
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
+
+use tresen_hal::Language;
 
 use super::{incomplete, veiled};
 

@@ -1,8 +1,8 @@
 //! ZVT in words.
 
-use tresen_hal::Amount;
 use tresen_hal::link::record::{Direction, Redactor as _};
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
+use tresen_hal::{Amount, Language};
 
 use super::{incomplete, shown, veiled, zvt_words as words};
 use crate::zvt::bmp::{self, Bcd};

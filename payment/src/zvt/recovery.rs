@@ -20,7 +20,7 @@
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use tresen_hal::Amount;
+use tresen_hal::{Amount, Language};
 
 use super::codes;
 use super::commands::status_info::StatusInfo;
@@ -31,7 +31,6 @@ use super::text::Charset;
 use super::wire;
 use crate::journal::{Intent, Reference, Transaction};
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
-use tresen_hal::trace::Language;
 
 /// What becomes of an approval that the till does not acknowledge. The specification says both, in
 /// different sections.

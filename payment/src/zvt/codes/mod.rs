@@ -8,10 +8,11 @@ mod states;
 
 use std::borrow::Cow;
 
+use tresen_hal::Language;
+
 use crate::outcome::Reason;
 pub use results::{Advice, RESULTS, ResultCode};
 pub use states::STATES;
-use tresen_hal::trace::Language;
 
 /// A result code in English.
 pub fn result(code: u8) -> Cow<'static, str> {

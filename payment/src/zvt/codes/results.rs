@@ -1,6 +1,6 @@
 //! The result codes in words, with what to do about them.
 
-use tresen_hal::trace::Language;
+use tresen_hal::Language;
 
 /// A result code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The intermediate status codes (04 FF) in words.
 
-use tresen_hal::trace::Language;
+use tresen_hal::Language;
 
 /// The code and that it is at the same time asked to take the card out: 41 to 5D say so of 01 to 1D, 66 and 67 of 26
 /// and 27.

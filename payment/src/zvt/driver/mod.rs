@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Known, Link, Result};
+use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Known, Language, Link, Result};
 
 use super::commands::completion::Registered;
 use super::commands::display;
@@ -37,7 +37,6 @@ use crate::pan;
 use crate::terminal::{self as class, Capabilities, Notice, Operations, Settled, TerminalStatus};
 use dialog::{End, Task, failed, refused};
 use transaction::not_of_here;
-use tresen_hal::trace::Language;
 
 /// A ZVT terminal over an open link.
 #[derive(Debug)]
