@@ -23,8 +23,9 @@
 //! option `booking=total`) are laid out after the specification's tables; no terminal has proven them here. There is no
 //! increment: nothing known here says how a terminal would take one.
 //!
-//! What rests on captures, what on lists of the specification and what on neither, [`tables`] and
-//! [`commands::display`] say: how an input is answered is unproven. No public source tells what the till answers to a
+//! # What is proven
+//! [`tables`] and [`commands::display`] say what rests on captures, what on lists of the specification and what on
+//! neither: how an input is answered is unproven. No public source tells what the till answers to a
 //! receipt with a signature (the slip is acknowledged; [`Charge::cvm`](crate::Charge::cvm) says that it has to be signed)
 //! or what tag 1F6B asks with (an age check's answer, 1F6C, is read).
 //!
