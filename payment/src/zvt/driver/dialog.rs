@@ -289,6 +289,7 @@ impl Terminal {
                 task.tell_slips();
                 self.confirm();
             }
+            Event::Asked { code, data } => self.pass_on(code, &data.0, task).await,
             Event::Other { code, acknowledged, data } => match display::text(code, &data.0, self.charset) {
                 Some(text) => task.tell(Progress::Display(text)),
                 None => tracing::debug!(code = format_args!("{code:04x}"), acknowledged, "a command not known here"),
