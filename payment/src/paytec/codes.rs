@@ -101,14 +101,11 @@ pub fn status_text(bits: Int) -> Cow<'static, str> {
         None if bits & status::SHIFT_OPEN == 0 => "no shift is open",
         None => "ready",
     };
-    let also: Vec<&str> = [
-        (status::SLOT, "a card is in the slot"),
-        (status::NO_PRINTER, "no printer"),
-        (status::NO_PAPER, "no paper"),
-    ]
-    .iter()
-    .filter_map(|(bit, words)| (bits & bit != 0).then_some(*words))
-    .collect();
+    let also: Vec<&str> =
+        [(status::SLOT, "a card is in the slot"), (status::NO_PRINTER, "no printer"), (status::NO_PAPER, "no paper")]
+            .iter()
+            .filter_map(|(bit, words)| (bits & bit != 0).then_some(*words))
+            .collect();
     if also.is_empty() { what.into() } else { format!("{what}; {}", also.join("; ")).into() }
 }
 

@@ -107,7 +107,9 @@ impl Options {
         }
         if address.option_as::<bool>("tls")? == Some(true) {
             let what = "PayTec's terminals speak TLS on their WebSocket port only, which is not supported";
-            return Err(Error::new(Kind::Unsupported, what).at(at()).hint("use paytec+tcp://HOST:8307 on a network of its own"));
+            return Err(Error::new(Kind::Unsupported, what)
+                .at(at())
+                .hint("use paytec+tcp://HOST:8307 on a network of its own"));
         }
         let wrong = |name: &str, given: &str, allowed: &str| {
             let what = format!("option `{name}={given}`: allowed are {allowed}");

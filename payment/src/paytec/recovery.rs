@@ -177,9 +177,8 @@ pub(super) fn decide(case: Case<'_>, now: Option<&Counters>) -> (Payment, String
                 let not = NotCharged::new(intent.id.clone(), Reason::NotFound, None, text);
                 (Payment::NotCharged(not), told)
             }
-            Counted::Unsure(why) => {
-                unconfirmed(case, now, format!("no approval was heard, and none confirmed; {why}")).unwrap_or_else(unknown)
-            }
+            Counted::Unsure(why) => unconfirmed(case, now, format!("no approval was heard, and none confirmed; {why}"))
+                .unwrap_or_else(unknown),
         },
     }
 }

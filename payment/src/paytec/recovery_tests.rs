@@ -98,7 +98,8 @@ fn other_answers_are_told_apart() {
     let result = |result, extended| {
         let (trx_result, trx_result_extended) = (result, extended);
         let trm_id = Some("90000001".into());
-        let response = TransactionResponse { trx_result, trx_result_extended, trm_id, ..TransactionResponse::default() };
+        let response =
+            TransactionResponse { trx_result, trx_result_extended, trm_id, ..TransactionResponse::default() };
         read(&intent(), &before(), &response, false)
     };
     assert_eq!(result(Some(1), Some(1_002_200)), Answer::Not(Reason::Declined, "declined (1002200)".into()));

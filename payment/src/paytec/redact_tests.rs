@@ -79,7 +79,8 @@ fn a_card_number_stays_nowhere() {
     for line in lines {
         for size in [1, 2, 5, 11, 4096] {
             let ended = format!("{line}\n");
-            for bytes in [line.as_bytes().to_vec(), ended.as_bytes().to_vec(), serial::frame(1, 0x91, ended.as_bytes())] {
+            for bytes in [line.as_bytes().to_vec(), ended.as_bytes().to_vec(), serial::frame(1, 0x91, ended.as_bytes())]
+            {
                 assert!(is_clean(&masked(&bytes, size)), "{line} in pieces of {size}");
             }
         }

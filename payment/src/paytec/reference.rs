@@ -114,8 +114,11 @@ mod tests {
 
     #[test]
     fn all_five_name_one_transaction() {
-        let response =
-            TransactionResponse { trx_seq_cnt: Some(42), trx_date: Some("260511".into()), ..TransactionResponse::default() };
+        let response = TransactionResponse {
+            trx_seq_cnt: Some(42),
+            trx_date: Some("260511".into()),
+            ..TransactionResponse::default()
+        };
         let whole = counters().name(&response).expect("it has a number");
         let key = "paytec date=260511 number=42 period=3 shift=13 terminal=90000001";
         assert_eq!((whole.key().as_deref(), name(&whole).as_str()), (Some(key), "transaction 42 on terminal 90000001"));

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
+use tresen_hal::SystemClock;
 use tresen_hal::link::memory;
 use tresen_hal::link::record::Record;
 use tresen_hal::sim::{self, Shared};
-use tresen_hal::SystemClock;
 use tresen_payment::paytec::sim::{Misbehaviour, Profile, Simulator};
 use tresen_payment::paytec::{self, Options, Redactor};
 use tresen_payment::{Host, MemoryJournal, Request, Terminal as _};
@@ -62,7 +62,8 @@ async fn no_card_number_leaves_the_terminal() {
             let record = Record::new(near, Box::new(captures.clone()), "paytec+tcp://t", Box::<Redactor>::default());
             let journal = Arc::new(MemoryJournal::new());
             let link = Box::new(record.expect("a thread"));
-            let mut terminal = paytec::open(link, options, journal.clone(), Arc::new(SystemClock)).await.expect("connects");
+            let mut terminal =
+                paytec::open(link, options, journal.clone(), Arc::new(SystemClock)).await.expect("connects");
             let (host, mut steps) = Host::new(watch::channel(false).1);
             let payment = terminal.pay(Request::new("sale", price()), host).await.expect("an outcome");
             let lines = terminal.repeat_receipt().await.expect("a receipt");

@@ -93,7 +93,8 @@ impl Counter {
     pub(crate) fn stored(&self) -> usize {
         let reversed = |s: &Simulator, at: usize| {
             let by = |t: &tresen_payment::paytec::sim::Transaction| {
-                matches!(t.kind, tresen_payment::paytec::sim::Kind::Reversal(of) if of == at) && t.state == State::Stored
+                matches!(t.kind, tresen_payment::paytec::sim::Kind::Reversal(of) if of == at)
+                    && t.state == State::Stored
             };
             s.ledger().entries().iter().any(by)
         };

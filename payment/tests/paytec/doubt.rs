@@ -80,10 +80,12 @@ async fn a_lost_acknowledgement_is_unknown_whatever_the_terminal_does() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_approval_is_unknown_unless_the_terminal_is_declared_to_undo_it() {
-    for (unconfirmed, reverses) in [(Unconfirmed::Undone, false), (Unconfirmed::Undone, true), (Unconfirmed::Kept, false)] {
+    for (unconfirmed, reverses) in
+        [(Unconfirmed::Undone, false), (Unconfirmed::Undone, true), (Unconfirmed::Kept, false)]
+    {
         let mut counter = Counter::new(Profile { unconfirmed, ..profile() });
         counter.options.reverses = reverses;
-        lose(&mut counter, RESPONSE).await;
+        assert!(!why(&lose(&mut counter, RESPONSE).await).is_empty());
         let payment = recovered(&mut counter).await;
         if reverses {
             assert_eq!(reason(&payment), Reason::Reversed, "{payment:?}");
@@ -102,6 +104,7 @@ async fn anothers_transaction_settles_nothing() {
     let mut terminal = counter.open().await.expect("connects");
     counter.misbehave(Misbehaviour::At { side: Side::FromTill, message: 2, how: Fault::HangUp });
     assert!(why(&pay(&mut terminal, "sale").await.expect("an outcome")).contains("not heard"));
+    drop(terminal);
     counter.sim.with(|s| drop(s.by_hand(Entry::Payment, price()).clone()));
     let payment = recovered(&mut counter).await;
     assert!(why(&payment).contains("begun 1 since"), "{payment:?}");
@@ -113,7 +116,8 @@ async fn a_terminal_that_was_exchanged_or_opened_another_shift_settles_nothing()
         let mut counter = Counter::new(Profile { restart_closes_shift: !exchanged, ..profile() });
         let mut terminal = counter.open().await.expect("connects");
         counter.misbehave(Misbehaviour::At { side: Side::FromTill, message: 2, how: Fault::Restart });
-        pay(&mut terminal, "sale").await.expect("an outcome");
+        assert!(!why(&pay(&mut terminal, "sale").await.expect("an outcome")).is_empty());
+        drop(terminal);
         if exchanged {
             counter.sim.with(|s| s.profile_mut().terminal_id = "90000002".into());
         }
@@ -130,7 +134,8 @@ async fn a_terminal_that_lies_about_being_idle_is_looked_at_twice() {
     let mut counter = Counter::new(Profile { finishes_alone: true, lies_idle: true, pace, ..profile() });
     let mut terminal = counter.open().await.expect("connects");
     counter.misbehave(Misbehaviour::At { side: Side::FromTill, message: 2, how: Fault::HangUpAfter });
-    pay(&mut terminal, "sale").await.expect("an outcome");
+    assert!(!why(&pay(&mut terminal, "sale").await.expect("an outcome")).is_empty());
+    drop(terminal);
     let mut terminal = counter.open().await.expect("connects again");
     let settled = terminal.recover().await.expect("asks");
     assert!(why(&settled[0].payment).contains("begun 1 since"), "the second look found it: {settled:?}");
@@ -173,6 +178,7 @@ async fn an_error_that_names_nothing_ends_nothing_by_itself() {
     assert!(why(&payment).contains("an error instead"), "{payment:?}");
     let closed = pay(&mut terminal, "next").await.expect_err("the answer may still come");
     assert_eq!(closed.kind(), Kind::Closed);
+    drop(terminal);
     assert!(why(&recovered(&mut counter).await).contains("its confirmation was sent"));
 }
 
@@ -189,6 +195,7 @@ async fn a_result_that_is_not_documented_is_unknown() {
     counter.misbehave(Misbehaviour::At { side: Side::ToTill, message: RESPONSE, how: Fault::Unreadable });
     let payment = pay(&mut terminal, "sale").await.expect("an outcome");
     assert!(why(&payment).contains("cannot be read"), "{payment:?}");
+    drop(terminal);
     assert!(why(&recovered(&mut counter).await).contains("none confirmed"));
 }
 
@@ -201,6 +208,7 @@ async fn what_cannot_be_written_is_rolled_back() {
     let payment = pay(&mut terminal, "sale").await.expect("an outcome");
     assert!(matches!(&payment, Payment::NotCharged(not) if not.text.contains("disk is full")), "{payment:?}");
     assert_eq!(counter.stored(), 0);
+    drop(terminal);
     // Intent, approval, confirmation; then the acknowledgement.
     let journal = FaultyJournal::over(counter.journal.clone()).failing(3..4);
     let mut terminal = counter.open_with(std::sync::Arc::new(journal)).await.expect("connects");

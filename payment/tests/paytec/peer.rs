@@ -74,15 +74,14 @@ async fn pays_refunds_reverses_and_shows_no_card() {
         assert!(matches!(&declined, Payment::NotCharged(not) if not.text == "ABGELEHNT"), "{declined:?}");
         shop.peer.with(|p| p.faults.push(Fault::Less));
         assert_eq!(reason(&pay(&mut terminal, "less").await.expect("an outcome")), Reason::Reversed);
-        let (number, state) = (|n| 101 + n, |state| state);
         let ledger = shop.peer.with(|p| p.ledger.clone());
-        let entry = |n, function, amount, name| Entry { number: number(n), function, amount, state: state(name) };
+        let entry = |number, function, amount, state| Entry { number, function, amount, state };
         let expected = [
-            entry(0, 0x8000, 12_90, "reversed"),
-            entry(1, 0x800, 5_00, "confirmed"),
-            entry(2, 0x20, 12_90, "confirmed"),
-            entry(3, 0x8000, 12_90, "declined"),
-            entry(4, 0x8000, 12_90, "rolled back"),
+            entry(101, 0x8000, 12_90, "reversed"),
+            entry(102, 0x800, 5_00, "confirmed"),
+            entry(103, 0x20, 12_90, "confirmed"),
+            entry(104, 0x8000, 12_90, "declined"),
+            entry(105, 0x8000, 12_90, "rolled back"),
         ];
         assert_eq!(ledger, expected);
         let everything = serde_json::to_string(&shop.journal.entries()).expect("serialises");
@@ -145,7 +144,8 @@ async fn the_simulator_serves_a_till_of_another_hand() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let (_server, at) = sim::tcp(listener, device.clone()).expect("listens");
     let mut till = Till::new(TcpStream::connect(at).await.expect("connects"));
-    let hello = json!({"ConnectRequest": {"TrmLng": "de", "PrinterWidth": 40, "UnsolicitedReceipts": 1, "POSID": "K7"}});
+    let hello =
+        json!({"ConnectRequest": {"TrmLng": "de", "PrinterWidth": 40, "UnsolicitedReceipts": 1, "POSID": "K7"}});
     let about = till.ask(hello, "ConnectResponse").await.expect("answers");
     assert_eq!((&about["TrmID"], about["IFDSerialNum"].is_string()), (&json!("90000001"), true));
     let status = till.ask(json!({"StatusRequest": {}}), "StatusResponse").await.expect("answers");
@@ -172,7 +172,9 @@ async fn the_simulator_serves_a_till_of_another_hand() {
     assert_eq!(device.with(|d| d.ledger().turnover()), 0);
     till.say(json!({"HeartbeatRequest": {}})).await.expect("sent");
     till.hear("HeartbeatResponse").await.expect("answers");
-    till.ask(json!({"TransactionConfirmationRequest": {"Confirm": 1}}), "ErrorNotification").await.expect("nothing waits");
+    till.ask(json!({"TransactionConfirmationRequest": {"Confirm": 1}}), "ErrorNotification")
+        .await
+        .expect("nothing waits");
 }
 
 /// The driver over real sockets, by an address.

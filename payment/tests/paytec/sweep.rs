@@ -48,6 +48,13 @@ fn all() -> bool {
     std::env::var("TRESEN_SWEEP").is_ok_and(|sweep| sweep == "all")
 }
 
+/// Every kind of terminal with every operation; unless all are asked for, refunds and reversals at the plainest ones.
+fn lives() -> Vec<((String, Profile, bool), Operation)> {
+    let plain = |kind: &(String, Profile, bool)| kind.0.ends_with("alone=false pace=0");
+    let kinds = kinds().into_iter().flat_map(|kind| OPERATIONS.map(|operation| (kind.clone(), operation)));
+    kinds.filter(|(kind, operation)| all() || *operation == Operation::Payment || plain(kind)).collect()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Payment,
@@ -162,32 +169,30 @@ async fn run_over(counter: &mut Counter, operation: Operation, plan: Plan) -> (O
 #[tokio::test(start_paused = true)]
 async fn one_cut_at_every_message() {
     let (mut cases, mut sums) = (0, Sums::default());
-    for kind in kinds() {
-        for operation in OPERATIONS {
-            for direction in 0..3 {
-                for n in 0.. {
-                    let plan = match direction {
-                        0 => Plan { cut_before_send: Some(n), ..Plan::default() },
-                        1 => Plan { cut_after_send: Some(n), ..Plan::default() },
-                        _ => Plan { cut_before_recv: Some(n), ..Plan::default() },
-                    };
-                    let name = format!("{} {operation:?}: {plan:?}", kind.0);
-                    assert!(n < 80, "{name}: the sweep does not end");
-                    let mut counter = counter(&kind);
-                    operation.prepare(&mut counter).await;
-                    let (told, held) = run_over(&mut counter, operation, plan).await;
-                    settle_and_check(&mut counter, operation, &name, told.as_ref(), &mut sums).await;
-                    cases += 1;
-                    if held {
-                        assert!(n > 4, "{name}: the sweep reached the end");
-                        break;
-                    }
+    for (kind, operation) in lives() {
+        for direction in 0..3 {
+            for n in 0.. {
+                let plan = match direction {
+                    0 => Plan { cut_before_send: Some(n), ..Plan::default() },
+                    1 => Plan { cut_after_send: Some(n), ..Plan::default() },
+                    _ => Plan { cut_before_recv: Some(n), ..Plan::default() },
+                };
+                let name = format!("{} {operation:?}: {plan:?}", kind.0);
+                assert!(n < 80, "{name}: the sweep does not end");
+                let mut counter = counter(&kind);
+                operation.prepare(&mut counter).await;
+                let (told, held) = run_over(&mut counter, operation, plan).await;
+                settle_and_check(&mut counter, operation, &name, told.as_ref(), &mut sums).await;
+                cases += 1;
+                if held {
+                    assert!(n > 4, "{name}: the sweep reached the end");
+                    break;
                 }
             }
         }
     }
     println!("cuts at every message: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 1_500 && sums.0.iter().all(|sum| *sum > 50), "{cases} {sums:?}");
+    assert!(cases > 800 && sums.0.iter().all(|sum| *sum > 30), "{cases} {sums:?}");
 }
 
 /// A link that ends after so many received bytes.
@@ -237,8 +242,8 @@ async fn one_cut_at_every_byte() {
                 // Prime, so that different kinds meet different bytes.
                 let step = match (all(), operation) {
                     (true, _) => 1,
-                    (_, Operation::Payment) => 5,
-                    _ => 23,
+                    (_, Operation::Payment) => 7,
+                    _ => 41,
                 };
                 for at in (1..).step_by(step) {
                     let name = format!("{} {operation:?}: cut after {at} bytes, received={received}", kind.0);
@@ -273,7 +278,7 @@ async fn one_cut_at_every_byte() {
         }
     }
     println!("cuts at every byte: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 1_500, "{cases} {sums:?}");
+    assert!(cases > 1_000, "{cases} {sums:?}");
 }
 
 /// Damage to every chunk of a serial line: it is repaired where that is safe.
@@ -291,9 +296,11 @@ async fn damage_at_every_frame() {
         Damage::Stall,
     ];
     let (mut cases, mut sums, mut repaired) = (0, Sums::default(), 0);
-    let kinds: Vec<_> = kinds().into_iter().filter(|kind| kind.0.contains("serial") && kind.0.contains("pace=0")).collect();
+    let kinds: Vec<_> =
+        kinds().into_iter().filter(|kind| kind.0.contains("serial") && kind.0.ends_with("pace=0")).collect();
     for kind in kinds {
-        for operation in OPERATIONS {
+        let operations = if all() { &OPERATIONS[..] } else { &OPERATIONS[..1] };
+        for &operation in operations {
             for damage in damages {
                 for sent in [false, true] {
                     for n in 0..34 {
@@ -312,7 +319,7 @@ async fn damage_at_every_frame() {
         }
     }
     println!("damage to frames: {cases} cases, {repaired} repaired at once: {:?}", sums.0);
-    assert!(cases > 3_000 && repaired > cases / 3 && sums.0[2] > 20, "{cases} {repaired} {sums:?}");
+    assert!(cases > 2_000 && repaired > cases / 3 && sums.0[2] > 20, "{cases} {repaired} {sums:?}");
 }
 
 /// What a terminal can do wrong at a message.
@@ -344,73 +351,69 @@ const MESSAGES: usize = 10;
 #[tokio::test(start_paused = true)]
 async fn the_terminal_errs_at_every_message() {
     let (mut cases, mut sums) = (0, Sums::default());
-    for kind in kinds() {
-        for operation in OPERATIONS {
-            for (side, how) in FAULTS {
-                for message in 0..if side == Side::FromTill { 5 } else { MESSAGES } {
-                    let name = format!("{} {operation:?}: {how:?} of {side:?} at {message}", kind.0);
-                    let mut counter = counter(&kind);
-                    operation.prepare(&mut counter).await;
-                    let mut terminal = counter.open().await.expect("connects");
-                    counter.misbehave(Misbehaviour::At { side, message, how });
-                    let told = operation.run(&counter, &mut terminal, Host::none()).await;
-                    if let Err(error) = &told {
-                        assert_eq!(error.effect(), Effect::None, "{name}: {error}");
-                    }
-                    drop(terminal);
-                    settle_and_check(&mut counter, operation, &name, told.as_ref().ok(), &mut sums).await;
-                    cases += 1;
+    for (kind, operation) in lives() {
+        for (side, how) in FAULTS {
+            for message in 0..if side == Side::FromTill { 5 } else { MESSAGES } {
+                let name = format!("{} {operation:?}: {how:?} of {side:?} at {message}", kind.0);
+                let mut counter = counter(&kind);
+                operation.prepare(&mut counter).await;
+                let mut terminal = counter.open().await.expect("connects");
+                counter.misbehave(Misbehaviour::At { side, message, how });
+                let told = operation.run(&counter, &mut terminal, Host::none()).await;
+                if let Err(error) = &told {
+                    assert_eq!(error.effect(), Effect::None, "{name}: {error}");
                 }
+                drop(terminal);
+                settle_and_check(&mut counter, operation, &name, told.as_ref().ok(), &mut sums).await;
+                cases += 1;
             }
         }
     }
     println!("faults of the terminal: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 10_000 && sums.0.iter().all(|sum| *sum > 100), "{cases} {sums:?}");
+    assert!(cases > 5_000 && sums.0.iter().all(|sum| *sum > 100), "{cases} {sums:?}");
 }
 
 /// The cashier aborts at every step; the terminal ends, ends without a word, or goes on.
 #[tokio::test(start_paused = true)]
 async fn the_cashier_aborts_at_every_step() {
     let (mut cases, mut sums) = (0, Sums::default());
-    for kind in kinds().into_iter().filter(|kind| kind.0.contains("alone=false")) {
-        for operation in OPERATIONS {
-            for on_abort in [OnAbort::Ends, OnAbort::EndsSilently, OnAbort::GoesOn] {
-                for step in 0.. {
-                    let name = format!("{} {operation:?}: {on_abort:?} at step {step}", kind.0);
-                    let mut counter = counter(&kind);
-                    operation.prepare(&mut counter).await;
-                    counter.sim.with(|s| s.profile_mut().on_abort = on_abort);
-                    let mut terminal = counter.open().await.expect("connects");
-                    let (abort, wanted) = watch::channel(false);
-                    let host = Host::with(tokio::sync::mpsc::channel(Host::KEPT).0, wanted);
-                    let mut left: usize = step;
-                    let told = {
-                        let mut life = std::pin::pin!(operation.run(&counter, &mut terminal, host));
-                        std::future::poll_fn(|cx| {
-                            if left == 0 && !*abort.borrow() {
-                                abort.send_replace(true);
-                            }
-                            left = left.saturating_sub(1);
-                            life.as_mut().poll(cx)
-                        })
-                        .await
-                    };
-                    drop(terminal);
-                    match &told {
-                        Err(error) => assert_eq!((error.kind(), error.effect()), (Kind::Cancelled, Effect::None), "{name}"),
-                        Ok(told) => assert!(!matches!(told, Payment::Unknown(_)), "{name}: {told:?}"),
-                    }
-                    settle_and_check(&mut counter, operation, &name, told.as_ref().ok(), &mut sums).await;
-                    cases += 1;
-                    if left > 0 {
-                        break;
-                    }
+    for (kind, operation) in lives().into_iter().filter(|(kind, _)| kind.0.contains("alone=false")) {
+        for on_abort in [OnAbort::Ends, OnAbort::EndsSilently, OnAbort::GoesOn] {
+            for step in 0.. {
+                let name = format!("{} {operation:?}: {on_abort:?} at step {step}", kind.0);
+                let mut counter = counter(&kind);
+                operation.prepare(&mut counter).await;
+                counter.sim.with(|s| s.profile_mut().on_abort = on_abort);
+                let mut terminal = counter.open().await.expect("connects");
+                let (abort, wanted) = watch::channel(false);
+                let host = Host::with(tokio::sync::mpsc::channel(Host::KEPT).0, wanted);
+                let mut left: usize = step;
+                let told = {
+                    let mut life = std::pin::pin!(operation.run(&counter, &mut terminal, host));
+                    std::future::poll_fn(|cx| {
+                        if left == 0 && !*abort.borrow() {
+                            abort.send_replace(true);
+                        }
+                        left = left.saturating_sub(1);
+                        life.as_mut().poll(cx)
+                    })
+                    .await
+                };
+                drop(terminal);
+                match &told {
+                    Err(error) => assert_eq!((error.kind(), error.effect()), (Kind::Cancelled, Effect::None), "{name}"),
+                    Ok(told) => assert!(!matches!(told, Payment::Unknown(_)), "{name}: {told:?}"),
+                }
+                settle_and_check(&mut counter, operation, &name, told.as_ref().ok(), &mut sums).await;
+                cases += 1;
+                if left > 0 {
+                    break;
                 }
             }
         }
     }
     println!("aborts: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 500 && sums.0[0] > 100 && sums.0[1] > 50, "{cases} {sums:?}");
+    assert!(cases > 300 && sums.0[0] > 50 && sums.0[1] > 50, "{cases} {sums:?}");
 }
 
 /// The storage fails at every write, once or from then on: nothing is sent without an intent, nothing is confirmed
@@ -418,67 +421,63 @@ async fn the_cashier_aborts_at_every_step() {
 #[tokio::test(start_paused = true)]
 async fn the_storage_fails_at_every_write() {
     let (mut cases, mut sums) = (0, Sums::default());
-    for kind in kinds() {
-        for operation in OPERATIONS {
-            for lasting in [false, true] {
-                for n in 0.. {
-                    let name = format!("{} {operation:?}: write {n} fails, lasting={lasting}", kind.0);
-                    let mut counter = counter(&kind);
-                    operation.prepare(&mut counter).await;
-                    let to = if lasting { usize::MAX } else { n + 1 };
-                    let journal = Arc::new(FaultyJournal::over(counter.journal.clone()).failing(n..to).slow());
-                    let mut terminal = counter.open_with(journal.clone()).await.expect("connects");
-                    let told = operation.run(&counter, &mut terminal, Host::none()).await;
-                    drop(terminal);
-                    settle_and_check(&mut counter, operation, &name, told.as_ref().ok(), &mut sums).await;
-                    cases += 1;
-                    if journal.writes().len() <= n {
-                        assert!(n >= 5, "{name}: intent, approval, confirmation, acknowledgement, outcome");
-                        break;
-                    }
+    for (kind, operation) in lives() {
+        for lasting in [false, true] {
+            for n in 0.. {
+                let name = format!("{} {operation:?}: write {n} fails, lasting={lasting}", kind.0);
+                let mut counter = counter(&kind);
+                operation.prepare(&mut counter).await;
+                let to = if lasting { usize::MAX } else { n + 1 };
+                let journal = Arc::new(FaultyJournal::over(counter.journal.clone()).failing(n..to).slow());
+                let mut terminal = counter.open_with(journal.clone()).await.expect("connects");
+                let told = operation.run(&counter, &mut terminal, Host::none()).await;
+                drop(terminal);
+                settle_and_check(&mut counter, operation, &name, told.as_ref().ok(), &mut sums).await;
+                cases += 1;
+                if journal.writes().len() <= n {
+                    assert!(n >= 5, "{name}: intent, approval, confirmation, acknowledgement, outcome");
+                    break;
                 }
             }
         }
     }
     println!("failing storage: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 800 && sums.0[0] > 100 && sums.0[3] > 50, "{cases} {sums:?}");
+    assert!(cases > 400 && sums.0[0] > 50 && sums.0[3] > 30, "{cases} {sums:?}");
 }
 
 /// The till's process dies at any of its steps: what it had not written is gone.
 #[tokio::test(start_paused = true)]
 async fn the_till_dies_at_every_step() {
     let (mut cases, mut sums) = (0, Sums::default());
-    for kind in kinds() {
-        for operation in OPERATIONS {
-            for steps in 0.. {
-                let name = format!("{} {operation:?}: dies at step {steps}", kind.0);
-                let mut counter = counter(&kind);
-                operation.prepare(&mut counter).await;
-                let mut terminal = counter.open().await.expect("connects");
-                let lived = {
-                    let mut life = std::pin::pin!(operation.run(&counter, &mut terminal, Host::none()));
-                    let mut left = steps;
-                    std::future::poll_fn(|cx| {
-                        if left == 0 {
-                            return std::task::Poll::Ready(false);
-                        }
-                        left -= 1;
-                        life.as_mut().poll(cx).map(|_| true)
-                    })
-                    .await
-                };
-                drop(terminal);
-                settle_and_check(&mut counter, operation, &name, None, &mut sums).await;
-                cases += 1;
-                if lived {
-                    assert!(steps > 10, "{name}: the sweep reached the end");
-                    break;
-                }
+    for (kind, operation) in lives() {
+        for steps in 0.. {
+            let name = format!("{} {operation:?}: dies at step {steps}", kind.0);
+            let mut counter = counter(&kind);
+            operation.prepare(&mut counter).await;
+            let mut terminal = counter.open().await.expect("connects");
+            let lived = {
+                let mut life = std::pin::pin!(operation.run(&counter, &mut terminal, Host::none()));
+                let mut left = steps;
+                std::future::poll_fn(|cx| {
+                    if left == 0 {
+                        return std::task::Poll::Ready(false);
+                    }
+                    left -= 1;
+                    life.as_mut().poll(cx).map(|_| true)
+                })
+                .await
+            };
+            drop(terminal);
+            settle_and_check(&mut counter, operation, &name, None, &mut sums).await;
+            cases += 1;
+            if lived {
+                assert!(steps > 10, "{name}: the sweep reached the end");
+                break;
             }
         }
     }
     println!("dying tills: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 1_000 && sums.0.iter().all(|sum| *sum > 50), "{cases} {sums:?}");
+    assert!(cases > 800 && sums.0.iter().all(|sum| *sum > 30), "{cases} {sums:?}");
 }
 
 /// Two faults: of the terminal in the operation, and of the terminal or the link in the recovery.
@@ -495,7 +494,7 @@ async fn pairs_of_faults() {
             let next = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             Some(next & (usize::MAX >> 1))
         };
-        Box::new(std::iter::successors(Some(2026), next).map(move |n| (n >> 20) % total).take(1_500))
+        Box::new(std::iter::successors(Some(2026), next).map(move |n| (n >> 20) % total).take(800))
     };
     let (mut cases, mut sums) = (0, Sums::default());
     for number in numbers {

@@ -233,8 +233,10 @@ impl Terminal {
         self.status(5);
         if self.once(Fault::Decline) {
             self.ledger.push(Entry { number, function, amount, state: "declined" });
-            self.say(&json!({"TransactionResponse": {"TrxResult": "1", "TrxResultExtended": "1002200", "AuthReslt": "0",
-                "TrmID": "TERM1234", "TrxSeqCnt": number.to_string(), "CardholderText": "ABGELEHNT"}}));
+            self.say(
+                &json!({"TransactionResponse": {"TrxResult": "1", "TrxResultExtended": "1002200", "AuthReslt": "0",
+                "TrmID": "TERM1234", "TrxSeqCnt": number.to_string(), "CardholderText": "ABGELEHNT"}}),
+            );
             return self.status(1);
         }
         self.ledger.push(Entry { number, function, amount, state: "approved" });
@@ -262,7 +264,8 @@ impl Terminal {
         self.ledger[at].state = if keep { "confirmed" } else { "rolled back" };
         if keep && self.ledger[at].function == 0x20 {
             let amount = self.ledger[at].amount;
-            let of = self.ledger.iter_mut().rfind(|e| e.function == 0x8000 && e.amount == amount && e.state == "confirmed");
+            let of =
+                self.ledger.iter_mut().rfind(|e| e.function == 0x8000 && e.amount == amount && e.state == "confirmed");
             of.expect("it was confirmed").state = "reversed";
         }
         if self.once(Fault::LoseAcknowledgement) {

@@ -89,7 +89,9 @@ fn totals(figures: &[Figure]) -> Totals {
     let mut sum: Option<Option<Amount>> = None;
     for figure in figures {
         let number = figure.trx_curr_c.and_then(|number| u16::try_from(number).ok());
-        let (Some(currency), Some(minor)) = (number.and_then(Currency::from_number), figure.total_amount) else { continue };
+        let (Some(currency), Some(minor)) = (number.and_then(Currency::from_number), figure.total_amount) else {
+            continue;
+        };
         let (sign, words) = match CounterType::of(figure.financial_counter_type) {
             CounterType::Debit => (1, ""),
             CounterType::Credit => (-1, ", refunds"),

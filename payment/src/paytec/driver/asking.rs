@@ -92,9 +92,8 @@ impl Terminal {
     async fn verdicts(&mut self, open: &[Entry], patient: bool) -> Result<Vec<(Payment, String)>> {
         let counters = self.counters(patient, &mut None).await?;
         self.usable()?;
-        let decide = |entry: &Entry| {
-            recovery::decide(self.case(&entry.intent, entry.approved.as_ref()), counters.as_ref())
-        };
+        let decide =
+            |entry: &Entry| recovery::decide(self.case(&entry.intent, entry.approved.as_ref()), counters.as_ref());
         let mut verdicts: Vec<_> = open.iter().map(decide).collect();
         if self.reverses_soon() {
             let more = "; the terminal is about to reverse a transaction by itself";
@@ -125,7 +124,8 @@ impl Terminal {
             Ok(Payment::NotCharged(_)) if strayed => Payment::unknown(&intent.id, format!("{why}; one came too late")),
             Ok(Payment::NotCharged(mut not)) => {
                 if not.reason == Reason::NotFound {
-                    not.reason = if task.aborted { Reason::Aborted } else { Reason::Unavailable };
+                    let aborted = task.aborted && task.error.is_none();
+                    not.reason = if aborted { Reason::Aborted } else { Reason::Unavailable };
                     not.text = why;
                 }
                 Payment::NotCharged(not)

@@ -10,6 +10,7 @@ mod receipts;
 mod transaction;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,7 @@ use crate::operation::{Operation, OperationKind, Outcome};
 use crate::terminal::{self as class, Capabilities, Notice, Operations, Settled, TerminalStatus};
 use exchange::{End, Task, failed};
 
-/// A PayTec terminal over an open link.
-#[derive(Debug)]
+/// A PayTec terminal over an open link. `Debug` does not show what the terminal has said.
 pub struct Terminal {
     link: Box<dyn Link>,
     options: Options,
@@ -203,6 +203,16 @@ impl Terminal {
     fn stays_busy(&self) -> Error {
         let what = format!("the terminal stays busy: {}", codes::status_text(self.status.trm_status.unwrap_or(0)));
         Error::new(Kind::Busy, what).at(&self.options.name)
+    }
+}
+
+impl fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terminal")
+            .field("options", &self.options)
+            .field("link", &self.link)
+            .field("spent", &self.spent)
+            .finish_non_exhaustive()
     }
 }
 

@@ -64,7 +64,8 @@ impl Terminal {
             Transaction::Refund => OperationKind::Refund,
             Transaction::Reversal { .. } => OperationKind::Reversal,
         };
-        let mut request = TransactionRequest { trx_function: codes::function_of(kind), ..TransactionRequest::default() };
+        let mut request =
+            TransactionRequest { trx_function: codes::function_of(kind), ..TransactionRequest::default() };
         if let Transaction::Reversal { reference } = &intent.operation {
             request.trx_seq_cnt_ori = reference::number(reference);
             return request;
@@ -191,9 +192,11 @@ impl Terminal {
         let told = evidence(charge);
         tracing::warn!(why, intent = id.0, "an approval is rolled back");
         match self.confirm(false, &mut Task::enquiry()).await {
-            Ok(()) => {
-                Payment::NotCharged(recovery::not_charged(id, Reason::Reversed, format!("{told} was rolled back: {why}")))
-            }
+            Ok(()) => Payment::NotCharged(recovery::not_charged(
+                id,
+                Reason::Reversed,
+                format!("{told} was rolled back: {why}"),
+            )),
             Err(unheard) => {
                 let why = format!("{why}: {told} was to be rolled back, and no acknowledgement was heard: {unheard}");
                 Payment::unknown(id, why)

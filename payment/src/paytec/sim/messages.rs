@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::super::codes::receipt::{COPY, FIRST, MORE, TRANSACTION};
 use super::super::codes::result;
-use super::super::wire::{Activation, Connected, ErrorNotification, Figure, Message, Receipt, Report, Status, TransactionResponse};
+use super::super::wire::{
+    Activation, Connected, ErrorNotification, Figure, Message, Receipt, Report, Status, TransactionResponse,
+};
 use super::{Kind, Ledger, Profile, Simulator, State, Transaction};
 
 pub(super) fn connected(sim: &Simulator) -> Message {
@@ -21,7 +23,12 @@ pub(super) fn connected(sim: &Simulator) -> Message {
 
 pub(super) fn status(bits: i64) -> Message {
     let e_sig_ind = Some(0);
-    Message::StatusResponse(Status { trm_status: Some(bits), trm_lng: Some("de".into()), e_sig_ind, ..Status::default() })
+    Message::StatusResponse(Status {
+        trm_status: Some(bits),
+        trm_lng: Some("de".into()),
+        e_sig_ind,
+        ..Status::default()
+    })
 }
 
 pub(super) fn activated(sim: &Simulator) -> Message {
@@ -94,7 +101,10 @@ pub(super) fn approved(
 
 /// The merchant's and the customer's receipt of a transaction.
 pub(super) fn receipts(profile: &Profile, entry: &Transaction) -> Vec<Message> {
-    [TRANSACTION, COPY].into_iter().flat_map(|kind| receipt(profile, kind, &receipt_text(profile, kind, entry))).collect()
+    [TRANSACTION, COPY]
+        .into_iter()
+        .flat_map(|kind| receipt(profile, kind, &receipt_text(profile, kind, entry)))
+        .collect()
 }
 
 pub(super) fn receipt_text(profile: &Profile, kind: i64, entry: &Transaction) -> String {
@@ -136,7 +146,8 @@ pub(super) fn report(profile: &Profile, ledger: &Ledger, kind: i64) -> Vec<Messa
         let stands = |wanted: fn(Kind) -> bool| {
             let entries = ledger.entries().iter().filter(here);
             // A payment that was reversed counts as a payment, and its reversal against it.
-            let counts = entries.filter(|e| wanted(e.kind) && matches!(e.state, State::Stored | State::Reversed) && e.code == 0);
+            let counts =
+                entries.filter(|e| wanted(e.kind) && matches!(e.state, State::Stored | State::Reversed) && e.code == 0);
             counts.fold((0, 0), |(count, sum), entry| (count + 1, sum + entry.amount.minor()))
         };
         let kinds = [

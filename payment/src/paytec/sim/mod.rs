@@ -22,10 +22,10 @@ use tresen_hal::sim::{Action, Device};
 use super::framing::Framing;
 use super::redact::Redactor;
 use super::serial::{BAUD, End, Frames};
-use super::wire::{ConnectRequest, Message, TransactionRequest};
+use super::wire::{ConnectRequest, Message, ReceiptRequest, TransactionRequest};
 pub use crate::ledger::{Kind, Ledger, State, Transaction};
-pub use fault::{Difference, Fault, Misbehaviour, Side};
 use fault::Faults;
+pub use fault::{Difference, Fault, Misbehaviour, Side};
 pub use profile::{OnAbort, Profile, Unconfirmed};
 
 /// One message that passed, without card data.
@@ -57,6 +57,8 @@ pub struct Simulator {
     busy_until: Option<Instant>,
     /// The last answer to a transaction.
     last: Option<Message>,
+    /// How many parts of a receipt have been told, and by which request.
+    told_parts: Option<(ReceiptRequest, usize)>,
     out: VecDeque<Action>,
     late: Vec<(Instant, Message)>,
     /// Messages that wait until this many others have been sent.
@@ -113,6 +115,7 @@ impl Simulator {
             job: None,
             busy_until: None,
             last: None,
+            told_parts: None,
             out: VecDeque::new(),
             late: Vec::new(),
             behind: Vec::new(),

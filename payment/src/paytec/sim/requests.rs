@@ -167,7 +167,7 @@ impl Simulator {
         let words = (!keep).then(|| "zurückgesetzt".to_owned());
         self.send(Message::TransactionConfirmationResponse(Confirmed { attendant_text: words }), now);
         let by_itself = self.till.as_ref().is_some_and(|till| till.unsolicited_receipts == Some(1));
-        if keep && self.profile.receipts && by_itself && self.profile.software >= 170_005 {
+        if keep && self.profile.receipts && by_itself && self.profile.software >= UNSOLICITED {
             let entry = self.ledger.entries()[at].clone();
             for part in messages::receipts(&self.profile, &entry) {
                 self.send(part, now);
@@ -186,7 +186,15 @@ impl Simulator {
             return self.send(messages::error("no such receipt"), now);
         };
         let text = messages::receipt_text(&self.profile, kind, &entry);
-        for part in messages::receipt(&self.profile, kind, &text) {
+        let mut parts = messages::receipt(&self.profile, kind, &text);
+        if self.profile.software < UNSOLICITED {
+            // One part for each request.
+            let part = self.told_parts.take().filter(|(of, _)| of == request).map_or(0, |(_, part)| part);
+            let last = part + 1 == parts.len();
+            self.told_parts = (!last).then(|| (request.clone(), part + 1));
+            parts = vec![parts.swap_remove(part)];
+        }
+        for part in parts {
             self.send(part, now);
         }
     }
@@ -198,3 +206,6 @@ impl Simulator {
         }
     }
 }
+
+/// From this software on receipts come by themselves, and their parts as well.
+const UNSOLICITED: i64 = 170_005;

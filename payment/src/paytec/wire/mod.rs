@@ -19,7 +19,7 @@ pub use report::{CounterType, Figure, Report, ReportRequest};
 pub use terminal::{
     Activation, ActivationRequest, ConnectRequest, Connected, ErrorNotification, Receipt, ReceiptRequest, Status, Task,
 };
-pub use transaction::{Confirmed, Confirmation, OrderReference, TransactionRequest, TransactionResponse};
+pub use transaction::{Confirmation, Confirmed, OrderReference, TransactionRequest, TransactionResponse};
 
 /// A message, in either direction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +106,8 @@ impl Message {
             let name = object.into_keys().find(|key| key.len() <= 64 && key.bytes().all(|b| b.is_ascii_alphabetic()));
             return Err(Unreadable::Unknown(name.unwrap_or_default()));
         };
-        if known.next().is_some() {
+        // A list would be taken for the fields in their order.
+        if known.next().is_some() || !value.get().starts_with('{') {
             return Err(Unreadable::Bad(name));
         }
         serde_json::from_str(&format!("{{\"{name}\":{value}}}")).map_err(|_| Unreadable::Bad(name))

@@ -58,6 +58,7 @@ fn what_is_no_message_says_why() {
     assert_eq!(bad(r#"{"RFIDStatusNotification":{}}"#), Unreadable::Unknown("RFIDStatusNotification".into()));
     assert_eq!(bad(r#"{"4111111111111111":{}}"#), Unreadable::Unknown(String::new()));
     assert_eq!(bad(r#"{"TransactionResponse":7}"#), Unreadable::Bad("TransactionResponse"));
+    assert_eq!(bad(r#"{"TransactionResponse":[0,0,"90000001",42]}"#), Unreadable::Bad("TransactionResponse"));
     assert_eq!(bad(r#"{"StatusRequest":{},"HeartbeatRequest":{}}"#), Unreadable::Bad("HeartbeatRequest"));
     let deep = format!("{{\"StatusRequest\":{}{}}}", "[".repeat(9_000), "]".repeat(9_000));
     assert_eq!(bad(&deep), Unreadable::NotJson);
