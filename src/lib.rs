@@ -37,6 +37,7 @@ pub mod health;
 mod language;
 pub mod lease;
 mod manager;
+pub mod probe;
 mod registry;
 pub mod sale;
 mod spool;

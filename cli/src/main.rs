@@ -46,7 +46,7 @@ No device at hand? Simulate one: `tresen sim printer`, `tresen sim terminal`.
 A whole sale on simulated devices: `tresen demo`. If something does not work: `tresen doctor`.
 
 Exit status: 0 done; 1 failed, with the reason on standard error; 2 wrong usage;
-for `pay`, `reverse` and `refund` also 3 not done by the terminal, 4 unknown whether it was done, 5 done in part;
+for commands that move or hold money (`pay`, `reverse`, `refund`, `preauth`, `book`, …) also 3 not done by the terminal, 4 unknown whether it was done, 5 done in part;
 for `settle` also 4 something is open.";
 
 #[derive(Subcommand)]
@@ -55,6 +55,7 @@ enum Command {
     Doctor(commands::doctor::Args),
     List(commands::list::Args),
     Info(commands::info::Args),
+    Probe(commands::probe::Args),
     Print(commands::print::Args),
     TestPage(commands::test_page::Args),
     Drawer(commands::drawer::Args),
@@ -62,6 +63,13 @@ enum Command {
     Pay(commands::pay::Args),
     Reverse(commands::reverse::Args),
     Refund(commands::refund::Args),
+    Preauth(commands::preauth::Args),
+    Increment(commands::increment::Args),
+    Book(commands::book::Args),
+    Release(commands::release::Args),
+    Tip(commands::tip::Args),
+    Topup(commands::topup::Args),
+    ReadCard(commands::read_card::Args),
     Settle(commands::settle::Args),
     EndOfDay(commands::end_of_day::Args),
     Totals(commands::totals::Args),
@@ -83,6 +91,7 @@ enum Command {
     Decode(commands::decode::Args),
     Record(commands::record::Args),
     Replay(commands::replay::Args),
+    Trace(commands::trace::Args),
     #[command(subcommand)]
     Sim(commands::sim::Args),
     #[cfg_attr(feature = "postgres", command(subcommand))]
@@ -122,6 +131,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Doctor(args) => commands::doctor::run(args, out).await?,
         Command::List(args) => commands::list::run(args, out).await?,
         Command::Info(args) => commands::info::run(args, out).await?,
+        Command::Probe(args) => return commands::probe::run(args, *out).await,
         Command::Print(args) => commands::print::run(args, out).await?,
         Command::TestPage(args) => commands::test_page::run(args, out).await?,
         Command::Drawer(args) => commands::drawer::run(args, out).await?,
@@ -129,6 +139,13 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Pay(args) => return commands::pay::run(args, out).await,
         Command::Reverse(args) => return commands::reverse::run(args, out).await,
         Command::Refund(args) => return commands::refund::run(args, out).await,
+        Command::Preauth(args) => return commands::preauth::run(args, out).await,
+        Command::Increment(args) => return commands::increment::run(args, out).await,
+        Command::Book(args) => return commands::book::run(args, out).await,
+        Command::Release(args) => return commands::release::run(args, out).await,
+        Command::Tip(args) => return commands::tip::run(args, out).await,
+        Command::Topup(args) => return commands::topup::run(args, out).await,
+        Command::ReadCard(args) => commands::read_card::run(args, out).await?,
         Command::Settle(args) => return commands::settle::run(args, out).await,
         Command::EndOfDay(args) => commands::end_of_day::run(args, out).await?,
         Command::Totals(args) => commands::totals::run(args, out).await?,
@@ -150,6 +167,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Decode(args) => return Ok(commands::decode::run(&args, out)),
         Command::Record(args) => commands::record::run(args, out).await?,
         Command::Replay(args) => commands::replay::run(args, out).await?,
+        Command::Trace(args) => commands::trace::run(args, *out).await?,
         Command::Sim(args) => commands::sim::run(args, out).await?,
         Command::Server(args) => commands::server::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),

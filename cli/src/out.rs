@@ -31,6 +31,13 @@ impl Out {
         }
     }
 
+    /// Prints a receipt of a terminal; nothing with `--json`.
+    pub(crate) fn receipt<'a>(self, lines: impl IntoIterator<Item = &'a String>) {
+        for line in lines {
+            self.say(format_args!("  | {line}"));
+        }
+    }
+
     /// Erases the screen of a terminal.
     pub(crate) fn clear(self) {
         // ECMA-48: cursor to the first line, erase the screen.

@@ -42,6 +42,42 @@ fn a_payment_is_taken_back_money_is_given_back_and_the_day_is_closed() {
 }
 
 #[test]
+fn an_amount_is_held_and_booked_or_released_and_a_tip_is_added() {
+    let (_dir, journal) = journal();
+    let sim = Sim::start(&["terminal", "--pace", "0"]);
+    let run = |args: &[&str]| tresen([args, &["--journal", &journal]].concat());
+    let said = run(&["preauth", &sim.address, "50.00", "--key", "room"]).well();
+    assert!(said.out.contains("held 50.00 EUR, receipt 0417"), "{said:?}");
+    assert!(run(&["preauth", &sim.address, "30.00"]).well().out.contains("receipt 0418"));
+    // The number on the slip suffices: the journal knows what is held.
+    let said = run(&["book", &sim.address, "0417", "51.00"]);
+    assert!(said.code == Some(1) && said.err.contains("holds 50.00 EUR"), "{said:?}");
+    let said = run(&["book", &sim.address, "0417", "42.00", "--key", "check-out"]).well();
+    assert!(said.out.contains("charged 42.00 EUR, receipt 0419"), "{said:?}");
+    let again = run(&["--json", "book", &sim.address, "0417", "42.00", "--key", "check-out"]).well();
+    assert_eq!(again.json()["charged"]["receipt_number"], "0419", "{again:?}");
+    let twice = run(&["book", &sim.address, "0417", "42.00"]);
+    assert_eq!((twice.code, twice.err.as_str()), (Some(3), ""), "{twice:?}");
+    assert!(run(&["release", &sim.address, "418", "30.00"]).well().out.contains("released 30.00 EUR"));
+    assert!(run(&["tip", &sim.address, "0419", "3.00"]).well().out.contains("charged 3.00 EUR"));
+    let said = run(&["topup", &sim.address, "15.00"]);
+    assert!(said.code == Some(1) && said.err.contains("0012"), "{said:?}");
+    assert!(run(&["topup", &sim.address, "15.00", "--product", "0012"]).well().out.contains("loaded 15.00 EUR"));
+    let said = run(&["increment", &sim.address, "0417", "5.00"]);
+    assert!(said.code == Some(1) && said.err.contains("cannot hold more"), "{said:?}");
+    let card = run(&["--json", "read-card", &sim.address, "--within", "5"]).well().json();
+    assert_eq!((&card["name"], &card["masked_pan"]), (&"girocard".into(), &"67259000******0123".into()));
+    // Only what was charged is turnover.
+    let totals = run(&["--json", "totals", &sim.address]).well().json();
+    assert_eq!(totals["total"], "45.00 EUR", "{totals}");
+    let listed = tresen(["--json", "payments", &journal]).well();
+    let rows: Vec<_> = lines(&listed.out).into_iter().filter(|row| row.get("intent").is_some()).collect();
+    assert_eq!(rows.len(), 7, "{listed:?}");
+    assert_eq!((&rows[0]["reversed_by"], &rows[2]["original"]), (&"check-out".into(), &"room".into()), "{listed:?}");
+    sim.quit();
+}
+
+#[test]
 fn a_terminal_that_speaks_nexo_pays_and_a_lost_answer_is_found() {
     let (_dir, journal) = journal();
     let mut sim = Sim::start(&["terminal", "--protocol", "nexo", "--pace", "0", "--passphrase", "a-secret"]);

@@ -38,11 +38,13 @@ mod driver;
 mod error;
 mod known;
 pub mod link;
+pub mod probe;
 mod random;
 pub mod runtime;
 pub mod sim;
 #[cfg(target_os = "linux")]
 mod sys;
+pub mod trace;
 mod units;
 
 pub use address::Address;

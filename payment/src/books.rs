@@ -2,7 +2,7 @@
 
 use tresen_hal::{Amount, Error, Kind, Result};
 
-use crate::journal::{Entry, Journal, Transaction};
+use crate::journal::{Entry, Journal, Reference, Transaction};
 use crate::operation::Request;
 use crate::outcome::Payment;
 use crate::terminal::Settled;
@@ -26,6 +26,13 @@ pub(crate) async fn already(
     }
     let begun = || Payment::unknown(id, "it was begun, and the terminal has not been asked about it yet");
     Ok(Some(entry.outcome().unwrap_or_else(begun)))
+}
+
+/// What the pre-authorisation with this reference holds, if the journal has it.
+pub(crate) async fn held(journal: &dyn Journal, terminal: &str, reference: &Reference) -> Result<Option<Amount>> {
+    let Some(holder) = journal.holder(terminal, reference).await? else { return Ok(None) };
+    let entry = journal.find(&holder).await?.filter(|e| e.intent.operation == Transaction::PreAuthorisation);
+    Ok(entry.and_then(|entry| entry.outcome()?.into_charge()).map(|charge| charge.amount))
 }
 
 /// Something is open about which the terminal has not been asked.

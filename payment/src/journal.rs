@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, BoxFuture, Error, Kind, Result};
 
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason};
+pub use crate::transaction::Transaction;
 
 /// What is about to be asked of a terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,44 +54,15 @@ impl Intent {
     }
 }
 
-/// Transactions that move money.
-///
-/// What is to come fits these types, and what journals have stored stays readable:
-///
-/// | operation | names | amount of the intent | how it ends |
-/// |---|---|---|---|
-/// | payment, refund | nothing | what moves | [charged](Payment::Charged), [in part](Payment::Partial), not charged |
-/// | reversal | the payment | what the payment was | charged or not |
-/// | reservation (pre-authorisation; ZVT 06 22) | nothing | what is held | a new outcome, held: no money moves |
-/// | increment | the reservation | what is added to what is held | held |
-/// | booking (06 24, partial 06 23) | the reservation | what is taken of it | charged |
-/// | release (06 25) | the reservation | zero | not held any more |
-/// | tip (06 0C) | the payment | what is added to it | charged |
-///
-/// So an operation names at most one earlier transaction, by its [`Reference`]; [`Intent::amount`] is what
-/// this operation asks for, not a running total; and it ends as one [`Payment`]. Operations and outcomes are
-/// added as variants, each stored under its own name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-#[serde(rename_all = "kebab-case")]
-pub enum Transaction {
-    /// The customer pays.
-    Payment,
-    /// A payment is taken back.
-    Reversal {
-        /// The payment, as the terminal named it: [`Charge::reference`].
-        reference: Reference,
-    },
-    /// The customer gets money back without reference to a payment.
-    Refund,
-}
-
 /// How a protocol names one transaction of one terminal. Opaque: the protocol defines the fields; they are
 /// stored and returned unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     protocol: String,
     fields: BTreeMap<String, String>,
+    /// What is known of the transaction besides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<String, String>,
     #[serde(default)]
     unique: bool,
 }
@@ -98,13 +70,21 @@ pub struct Reference {
 impl Reference {
     /// An empty reference of `protocol`: `zvt`.
     pub fn new(protocol: impl Into<String>) -> Self {
-        Self { protocol: protocol.into(), fields: BTreeMap::new(), unique: false }
+        Self { protocol: protocol.into(), fields: BTreeMap::new(), facts: BTreeMap::new(), unique: false }
     }
 
     /// With one field more: `with("receipt", "0417")`.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.fields.insert(name.into(), value.into());
+        self
+    }
+
+    /// With a fact about the transaction that does not name it, and is no part of its [key](Self::key): the amount of
+    /// a reservation.
+    #[must_use]
+    pub fn with_fact(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.facts.insert(name.into(), value.into());
         self
     }
 
@@ -123,6 +103,11 @@ impl Reference {
     /// One field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(String::as_str)
+    }
+
+    /// One fact.
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        self.facts.get(name).map(String::as_str)
     }
 
     /// All fields by name.

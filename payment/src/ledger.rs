@@ -31,8 +31,26 @@ pub enum Kind {
     Reversal(usize),
     /// The customer got money.
     Refund,
-    /// An amount was reserved and not paid.
+    /// An amount was reserved and not paid. Its state says what became of it.
     Reservation,
+    /// The reservation at this place of the ledger was charged with the amount of this transaction; the rest was released.
+    Booking(usize),
+    /// The reservation at this place of the ledger was released.
+    Release(usize),
+    /// A tip was added to the payment at this place of the ledger.
+    Tip(usize),
+    /// A prepaid card or account was loaded.
+    TopUp,
+}
+
+impl Kind {
+    /// The earlier transaction that it names, by its place in the ledger.
+    pub fn of(self) -> Option<usize> {
+        match self {
+            Self::Reversal(of) | Self::Booking(of) | Self::Release(of) | Self::Tip(of) => Some(of),
+            Self::Payment | Self::Refund | Self::Reservation | Self::TopUp => None,
+        }
+    }
 }
 
 /// Where a transaction stands.
@@ -41,8 +59,12 @@ pub enum Kind {
 pub enum State {
     /// Approved, and not yet past the commit point.
     Authorised,
-    /// It stands.
+    /// It stands. A reservation is open.
     Stored,
+    /// A reservation was charged with this amount.
+    Booked(Amount),
+    /// A reservation was released.
+    Released,
     /// It was taken back: by the terminal itself, or by a reversal.
     Reversed,
     /// It was never approved.
@@ -72,12 +94,12 @@ impl Ledger {
         self.entries.iter().filter(|t| t.state == State::Stored)
     }
 
-    /// The sum in minor units of payments that stand, minus refunds.
+    /// The sum in minor units of payments, bookings and tips that stand, minus refunds.
     pub fn turnover(&self) -> i64 {
         let signed = |t: &Transaction| match t.kind {
-            Kind::Payment => t.amount.minor(),
+            Kind::Payment | Kind::Booking(_) | Kind::Tip(_) => t.amount.minor(),
             Kind::Refund => -t.amount.minor(),
-            Kind::Reversal(_) | Kind::Reservation => 0,
+            Kind::Reversal(_) | Kind::Reservation | Kind::Release(_) | Kind::TopUp => 0,
         };
         self.stored().filter(|t| !t.closed).map(signed).sum()
     }
@@ -91,12 +113,16 @@ impl Ledger {
         self.entries.len() - 1
     }
 
-    /// The transaction stands; the payment it reverses does not any more.
+    /// The transaction stands; what it reverses, books or releases has ended.
     pub(crate) fn store(&mut self, index: usize) {
         self.entries[index].state = State::Stored;
-        if let Kind::Reversal(of) = self.entries[index].kind {
-            self.entries[of].state = State::Reversed;
-        }
+        let (of, ended) = match self.entries[index].kind {
+            Kind::Reversal(of) => (of, State::Reversed),
+            Kind::Booking(of) => (of, State::Booked(self.entries[index].amount)),
+            Kind::Release(of) => (of, State::Released),
+            Kind::Payment | Kind::Refund | Kind::Reservation | Kind::Tip(_) | Kind::TopUp => return,
+        };
+        self.entries[of].state = ended;
     }
 
     /// The terminal takes the transaction back.
@@ -109,9 +135,21 @@ impl Ledger {
         self.entries.iter_mut().for_each(|t| t.closed = true);
     }
 
-    /// The newest payment with this receipt number.
+    /// The newest payment with this receipt number, or booking, which can be reversed as one.
     pub(crate) fn payment(&self, receipt: u16) -> Option<usize> {
-        self.entries.iter().rposition(|t| t.receipt == receipt && t.kind == Kind::Payment)
+        let charged = |t: &Transaction| matches!(t.kind, Kind::Payment | Kind::Booking(_));
+        self.entries.iter().rposition(|t| t.receipt == receipt && charged(t))
+    }
+
+    /// The newest reservation with this receipt number, if it is open.
+    pub(crate) fn open_reservation(&self, receipt: u16) -> Option<usize> {
+        let at = self.entries.iter().rposition(|t| t.receipt == receipt && t.kind == Kind::Reservation)?;
+        (self.entries[at].state == State::Stored).then_some(at)
+    }
+
+    /// The open reservations, oldest first.
+    pub(crate) fn open_reservations(&self) -> impl Iterator<Item = &Transaction> {
+        self.stored().filter(|t| t.kind == Kind::Reservation)
     }
 
     /// The newest transaction that stands.
@@ -123,6 +161,28 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reservation_is_turnover_only_once_it_is_booked() {
+        let mut ledger = Ledger::starting_after(0);
+        let [booked, released] = [5000, 3000].map(|held| {
+            let at = ledger.add(Kind::Reservation, Amount::eur(held), None);
+            ledger.store(at);
+            at
+        });
+        assert_eq!((ledger.turnover(), ledger.open_reservations().count()), (0, 2));
+        let booking = ledger.add(Kind::Booking(booked), Amount::eur(4200), None);
+        assert_eq!(ledger.open_reservation(1), Some(booked), "authorised is not stored");
+        ledger.store(booking);
+        let release = ledger.add(Kind::Release(released), Amount::eur(3000), None);
+        ledger.store(release);
+        let tip = ledger.add(Kind::Tip(booking), Amount::eur(300), None);
+        ledger.store(tip);
+        assert_eq!((ledger.turnover(), ledger.open_reservations().count()), (4500, 0));
+        assert_eq!(ledger.entries()[booked].state, State::Booked(Amount::eur(4200)));
+        assert_eq!(ledger.entries()[released].state, State::Released);
+        assert_eq!((ledger.open_reservation(1), ledger.payment(3)), (None, Some(booking)));
+    }
 
     #[test]
     fn counts_what_stands() {

@@ -37,8 +37,10 @@
 
 mod amount;
 mod books;
+mod card;
 pub mod host;
 pub mod journal;
+mod language;
 mod ledger;
 mod memory;
 pub mod nexo;
@@ -47,15 +49,22 @@ pub mod opi;
 pub mod outcome;
 mod pan;
 pub mod paytec;
+pub mod probe;
+pub mod profiles;
 mod serving;
 mod slips;
 pub mod terminal;
 pub mod testing;
+pub mod trace;
+mod transaction;
+mod verification;
 mod waiting;
 pub mod zvt;
 
+pub use card::Card;
 pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted};
 pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
+pub use language::Language;
 pub use memory::MemoryJournal;
 pub use operation::{Operation, OperationKind, Outcome, Request};
 pub use outcome::{Charge, Confirmation, IntentId, NotCharged, Payment, Reason, Unknown};
@@ -63,3 +72,5 @@ pub use slips::Slip;
 pub use terminal::{
     Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,
 };
+pub use transaction::Flow;
+pub use verification::{AgeCheck, CardEntry, Cvm};

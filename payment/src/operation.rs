@@ -1,16 +1,19 @@
 //! What a till can ask of a terminal: one [`Operation`] for each, its [kind](OperationKind), and how it ends.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Error, Kind, Result, Retry};
 
+use crate::card::Card;
 use crate::journal::{Reference, Transaction};
 use crate::outcome::{IntentId, Payment};
 use crate::terminal::{EndOfDay, Totals};
 
 /// What a till asks of a terminal: [`Terminal::transact`](crate::Terminal::transact).
 ///
-/// What moves money carries a [`Request`] with its key, is journalled under it, and ends as
-/// [`Outcome::Payment`].
+/// What moves or holds money carries a [`Request`] with its key, is journalled under it, and ends as
+/// [`Outcome::Payment`]. [`Transaction`] says for each what its amount is and whether it is turnover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
@@ -24,6 +27,49 @@ pub enum Operation {
         request: Request,
         /// The payment: its charge's [`reference`](crate::Charge::reference).
         of: Reference,
+    },
+    /// An amount is held on the customer's card, to be charged later: a hotel, a rental, a tab. `Charged` means held.
+    PreAuthorise(Request),
+    /// More is held.
+    Increment {
+        /// The key of the increment, and what is added to what is held.
+        request: Request,
+        /// The pre-authorisation: its charge's [`reference`](crate::Charge::reference).
+        of: Reference,
+    },
+    /// What was held is charged, all of it or a part. The rest is released, and the pre-authorisation has ended.
+    Book {
+        /// The key of the booking, and what is finally charged: at most what is held.
+        request: Request,
+        /// The pre-authorisation: its charge's [`reference`](crate::Charge::reference).
+        of: Reference,
+    },
+    /// What was held is released. Nothing is charged, and the pre-authorisation has ended.
+    Release {
+        /// The key of the release, and what is held.
+        request: Request,
+        /// The pre-authorisation: its charge's [`reference`](crate::Charge::reference).
+        of: Reference,
+    },
+    /// A tip is added to a payment that stands.
+    Tip {
+        /// The key of the tip, and the tip alone.
+        request: Request,
+        /// The payment: its charge's [`reference`](crate::Charge::reference).
+        of: Reference,
+    },
+    /// A prepaid card or account is loaded. The till sells this and takes the money by another tender.
+    TopUp {
+        /// The key of the top-up, and what is loaded.
+        request: Request,
+        /// Which product, as the protocol names it; `None` where the terminal asks.
+        product: Option<String>,
+    },
+    /// The terminal reads a card; no money moves. Ends as [`Outcome::Card`], or as an error with
+    /// [`Kind::Timeout`] if no card is presented.
+    ReadCard {
+        /// How long the terminal waits for a card. Protocols that count seconds round up.
+        within: Duration,
     },
     /// The terminal hands over the last receipt once more. Ends as [`Outcome::Receipt`].
     Reprint,
@@ -61,6 +107,13 @@ impl Operation {
             Self::Pay(_) => OperationKind::Pay,
             Self::Refund(_) => OperationKind::Refund,
             Self::Reverse { .. } => OperationKind::Reversal,
+            Self::PreAuthorise(_) => OperationKind::PreAuthorisation,
+            Self::Increment { .. } => OperationKind::Increment,
+            Self::Book { .. } => OperationKind::Booking,
+            Self::Release { .. } => OperationKind::Release,
+            Self::Tip { .. } => OperationKind::Tip,
+            Self::TopUp { .. } => OperationKind::TopUp,
+            Self::ReadCard { .. } => OperationKind::ReadCard,
             Self::Reprint => OperationKind::Reprint,
             Self::Totals => OperationKind::Totals,
             Self::EndOfDay => OperationKind::EndOfDay,
@@ -69,16 +122,22 @@ impl Operation {
         }
     }
 
-    /// What is journalled of an operation that moves money, and its key and amount; the operation itself if it
-    /// moves none.
+    /// What is journalled of an operation that moves or holds money, and its key and amount; the operation itself if it
+    /// does neither.
     ///
     /// # Errors
-    /// It moves no money.
+    /// It neither moves nor holds money.
     pub fn into_transaction(self) -> std::result::Result<(Transaction, Request), Self> {
         match self {
             Self::Pay(request) => Ok((Transaction::Payment, request)),
             Self::Refund(request) => Ok((Transaction::Refund, request)),
             Self::Reverse { request, of } => Ok((Transaction::Reversal { reference: of }, request)),
+            Self::PreAuthorise(request) => Ok((Transaction::PreAuthorisation, request)),
+            Self::Increment { request, of } => Ok((Transaction::Increment { reference: of }, request)),
+            Self::Book { request, of } => Ok((Transaction::Booking { reference: of }, request)),
+            Self::Release { request, of } => Ok((Transaction::Release { reference: of }, request)),
+            Self::Tip { request, of } => Ok((Transaction::Tip { reference: of }, request)),
+            Self::TopUp { request, product } => Ok((Transaction::TopUp { product }, request)),
             other => Err(other),
         }
     }
@@ -95,6 +154,20 @@ pub enum OperationKind {
     Refund,
     /// [`Operation::Reverse`].
     Reversal,
+    /// [`Operation::PreAuthorise`].
+    PreAuthorisation,
+    /// [`Operation::Increment`].
+    Increment,
+    /// [`Operation::Book`].
+    Booking,
+    /// [`Operation::Release`].
+    Release,
+    /// [`Operation::Tip`].
+    Tip,
+    /// [`Operation::TopUp`].
+    TopUp,
+    /// [`Operation::ReadCard`].
+    ReadCard,
     /// [`Operation::Reprint`].
     Reprint,
     /// [`Operation::Totals`].
@@ -113,6 +186,13 @@ impl OperationKind {
         Self::Pay,
         Self::Refund,
         Self::Reversal,
+        Self::PreAuthorisation,
+        Self::Increment,
+        Self::Booking,
+        Self::Release,
+        Self::Tip,
+        Self::TopUp,
+        Self::ReadCard,
         Self::Reprint,
         Self::Totals,
         Self::EndOfDay,
@@ -126,6 +206,13 @@ impl OperationKind {
             Self::Pay => "pay",
             Self::Refund => "refund",
             Self::Reversal => "reversal",
+            Self::PreAuthorisation => "pre-authorisation",
+            Self::Increment => "increment",
+            Self::Booking => "booking",
+            Self::Release => "release",
+            Self::Tip => "tip",
+            Self::TopUp => "top-up",
+            Self::ReadCard => "read-card",
             Self::Reprint => "reprint",
             Self::Totals => "totals",
             Self::EndOfDay => "end-of-day",
@@ -145,6 +232,13 @@ impl OperationKind {
             Self::Pay => "take payments",
             Self::Refund => "give money back without reference to a payment",
             Self::Reversal => "reverse payments",
+            Self::PreAuthorisation => "hold an amount",
+            Self::Increment => "hold more than it holds already",
+            Self::Booking => "charge what it holds",
+            Self::Release => "release what it holds",
+            Self::Tip => "add a tip to a payment",
+            Self::TopUp => "load a prepaid card or account",
+            Self::ReadCard => "read a card without a payment",
             Self::Reprint => "repeat a receipt",
             Self::Totals => "tell its turnover",
             Self::EndOfDay => "close its day",
@@ -158,9 +252,22 @@ impl OperationKind {
         matches!(self, Self::Pay | Self::Refund | Self::Reversal)
     }
 
-    /// It moves money, or may.
+    /// It moves or holds money, or may: it is journalled.
     pub fn moves_money(self) -> bool {
-        matches!(self, Self::Pay | Self::Refund | Self::Reversal)
+        match self {
+            Self::Pay
+            | Self::Refund
+            | Self::Reversal
+            | Self::PreAuthorisation
+            | Self::Increment
+            | Self::Booking
+            | Self::Release
+            | Self::Tip
+            | Self::TopUp => true,
+            Self::ReadCard | Self::Reprint | Self::Totals | Self::EndOfDay | Self::Diagnosis | Self::Initialisation => {
+                false
+            }
+        }
     }
 
     /// The error of a driver or terminal that cannot do it: [`Kind::Unsupported`]; nothing was sent.
@@ -174,8 +281,10 @@ impl OperationKind {
 #[non_exhaustive]
 #[must_use]
 pub enum Outcome {
-    /// What moves money ended so.
+    /// What moves or holds money ended so.
     Payment(Payment),
+    /// A card was read.
+    Card(Card),
     /// A receipt, line by line.
     Receipt(Vec<String>),
     /// The turnover since the last end of day.
@@ -201,6 +310,14 @@ impl Outcome {
     /// As [`Outcome::payment`].
     pub fn receipt(self) -> Result<Vec<String>> {
         if let Self::Receipt(lines) = self { Ok(lines) } else { Err(self.mistaken()) }
+    }
+
+    /// The card.
+    ///
+    /// # Errors
+    /// As [`Outcome::payment`].
+    pub fn card(self) -> Result<Card> {
+        if let Self::Card(card) = self { Ok(card) } else { Err(self.mistaken()) }
     }
 
     /// The closed day.
@@ -230,6 +347,7 @@ impl Outcome {
     fn mistaken(&self) -> Error {
         let name = match self {
             Self::Payment(_) => "a payment",
+            Self::Card(_) => "a card",
             Self::Receipt(_) => "a receipt",
             Self::Totals(_) => "totals",
             Self::Day(_) => "an end of day",
@@ -249,7 +367,7 @@ mod tests {
             assert_eq!(serde_json::to_value(kind).expect("serialises"), kind.name());
             assert_eq!(OperationKind::named(kind.name()), Some(*kind));
         }
-        assert_eq!(OperationKind::named("tips"), None);
+        assert_eq!(OperationKind::named("tipping"), None);
     }
 
     #[test]
@@ -259,16 +377,23 @@ mod tests {
         for operation in [
             Operation::Pay(request.clone()),
             Operation::Refund(request.clone()),
-            Operation::Reverse { request: request.clone(), of },
+            Operation::Reverse { request: request.clone(), of: of.clone() },
+            Operation::PreAuthorise(request.clone()),
+            Operation::Increment { request: request.clone(), of: of.clone() },
+            Operation::Book { request: request.clone(), of: of.clone() },
+            Operation::Release { request: request.clone(), of: of.clone() },
+            Operation::Tip { request: request.clone(), of },
+            Operation::TopUp { request: request.clone(), product: Some("0012".into()) },
+            Operation::ReadCard { within: Duration::from_secs(30) },
             Operation::Reprint,
             Operation::Totals,
             Operation::EndOfDay,
             Operation::Diagnosis,
             Operation::Initialise,
         ] {
-            let moves = operation.kind().moves_money();
+            let (moves, kind) = (operation.kind().moves_money(), operation.kind());
             match operation.into_transaction() {
-                Ok((_, named)) => assert!(moves && named == request),
+                Ok((transaction, named)) => assert!(moves && named == request && transaction.kind() == kind),
                 Err(operation) => assert!(!moves, "{operation:?}"),
             }
         }

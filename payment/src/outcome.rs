@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::Amount;
 
 use crate::journal::Reference;
+use crate::verification::{AgeCheck, CardEntry, Cvm};
 
 /// The key under which a payment is journalled before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,6 +62,30 @@ pub struct Charge {
     pub card_name: Option<String>,
     /// Card number, masked.
     pub masked_pan: Option<String>,
+    /// Kind of card by the protocol's own number: ZVT's are in [`zvt::tables`](crate::zvt::tables).
+    #[serde(default)]
+    pub card_type: Option<u16>,
+    /// Kind of card by the network operator's number.
+    #[serde(default)]
+    pub network_card_type: Option<u16>,
+    /// Id of the application on the card that was used (AID), in hex.
+    #[serde(default)]
+    pub aid: Option<String>,
+    /// How the card was read.
+    #[serde(default)]
+    pub entry: Option<CardEntry>,
+    /// How the cardholder was verified.
+    #[serde(default)]
+    pub cvm: Option<Cvm>,
+    /// What an age check found, where one was made.
+    #[serde(default)]
+    pub age: Option<AgeCheck>,
+    /// Number of the turnover record.
+    #[serde(default)]
+    pub turnover_number: Option<String>,
+    /// The terminal's message about it, in hex, with card data masked. ZVT: the whole 04 0F.
+    #[serde(default)]
+    pub raw: Option<String>,
     /// Date and time by the terminal's clock.
     pub at: Option<DateTime>,
     /// The customer's slip, as the terminal wrote it, line by line.
@@ -96,6 +121,9 @@ pub struct NotCharged {
     pub code: Option<u8>,
     /// In words, for the cashier.
     pub text: String,
+    /// What to do about it, for the cashier, where that is known.
+    #[serde(default)]
+    pub advice: Option<String>,
     /// The slip that the terminal printed about it, if any.
     pub slip: Vec<String>,
 }
@@ -215,6 +243,14 @@ impl Charge {
             authorisation: None,
             card_name: None,
             masked_pan: None,
+            card_type: None,
+            network_card_type: None,
+            aid: None,
+            entry: None,
+            cvm: None,
+            age: None,
+            turnover_number: None,
+            raw: None,
             at: None,
             customer_slip: Vec::new(),
             merchant_slip: Vec::new(),
@@ -226,7 +262,7 @@ impl Charge {
 impl NotCharged {
     /// `intent` was not fulfilled because of `reason`, which `text` tells the cashier.
     pub fn new(intent: IntentId, reason: Reason, code: Option<u8>, text: impl Into<String>) -> Self {
-        Self { intent, reason, code, text: text.into(), slip: Vec::new() }
+        Self { intent, reason, code, text: text.into(), advice: None, slip: Vec::new() }
     }
 }
 

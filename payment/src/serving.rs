@@ -1,6 +1,7 @@
 //! Gives a simulated terminal its connections: accepts tills, and connects to one where the protocol has that.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,11 @@ pub enum Action {
 pub(crate) trait Device: Send + 'static {
     /// A till has connected.
     fn accepted(&mut self) -> Conn;
+    /// The same, from this host of a network.
+    fn accepted_from(&mut self, from: Option<IpAddr>) -> Conn {
+        let _ = from;
+        self.accepted()
+    }
     /// Whether [`Action::Dial`] has reached the till.
     fn dialled(&mut self, conn: Conn, reached: bool, now: Instant) {
         let _ = (conn, reached, now);
@@ -123,7 +129,7 @@ pub(crate) async fn serve<D: Device>(listen: Box<dyn Listen>, till: Option<Arc<d
             Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
             accepted = listen.accept(), if listening => match accepted {
                 Ok(incoming) => {
-                    let conn = device.serve(D::accepted);
+                    let conn = device.serve(|d| d.accepted_from(incoming.from));
                     open(conn, incoming.link, &mut tasks);
                 }
                 Err(error) if error.kind() == Kind::Closed => listening = false,

@@ -1,10 +1,13 @@
 //! What a vendor codes against: any payment terminal.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, BoxFuture, Driver, Known, Result};
 
+use crate::card::Card;
 use crate::host::Host;
 use crate::journal::{Intent, Reference};
 use crate::operation::{Operation, OperationKind, Outcome, Request};
@@ -89,6 +92,74 @@ pub trait Terminal: Driver<Event = Notice> {
         Box::pin(async move { ended.await?.payment() })
     }
 
+    /// Holds an amount: [`Operation::PreAuthorise`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn pre_authorise<'a>(&'a mut self, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::PreAuthorise(request), host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Adds to what is held: [`Operation::Increment`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn increment<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Increment { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Charges what is held, or a part of it: [`Operation::Book`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn book<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Book { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Releases what is held: [`Operation::Release`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn release<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Release { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Adds a tip to a payment: [`Operation::Tip`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn tip<'a>(&'a mut self, of: Reference, request: Request, host: Host) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::Tip { request, of }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Loads a prepaid card or account: [`Operation::TopUp`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn top_up<'a>(
+        &'a mut self,
+        product: Option<String>,
+        request: Request,
+        host: Host,
+    ) -> BoxFuture<'a, Result<Payment>> {
+        let ended = self.transact(Operation::TopUp { request, product }, host);
+        Box::pin(async move { ended.await?.payment() })
+    }
+
+    /// Reads a card without a payment: [`Operation::ReadCard`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`]; no card was presented.
+    fn read_card<'a>(&'a mut self, within: Duration, host: Host) -> BoxFuture<'a, Result<Card>> {
+        let ended = self.transact(Operation::ReadCard { within }, host);
+        Box::pin(async move { ended.await?.card() })
+    }
+
     /// Closes the day: [`Operation::EndOfDay`].
     ///
     /// # Errors
@@ -136,11 +207,17 @@ impl Settled {
 }
 
 /// The result of closing the day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EndOfDay {
     /// The total, where the terminal gives one.
     pub total: Option<Amount>,
+    /// The first and the last receipt number, where the terminal gives them.
+    #[serde(default)]
+    pub receipts: Option<(String, String)>,
+    /// By kind of card, where the terminal tells them apart; kinds without a transaction are left out.
+    #[serde(default)]
+    pub cards: Vec<CardTotal>,
     /// The terminal's receipt, line by line.
     pub receipt: Vec<String>,
 }
@@ -190,6 +267,15 @@ pub struct TerminalStatus {
     pub terminal_id: Option<String>,
     /// Software version.
     pub software: Option<String>,
+    /// The device's name.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// The device's serial number.
+    #[serde(default)]
+    pub serial_number: Option<String>,
+    /// Date and time by its clock.
+    #[serde(default)]
+    pub at: Option<DateTime>,
     /// What somebody should do at the terminal.
     pub due: Vec<Due>,
 }

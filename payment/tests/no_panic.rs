@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::sim::{Action, Device};
+use tresen_payment::Language;
 use tresen_payment::zvt::commands::completion::{Abort, Registered};
 use tresen_payment::zvt::commands::enquiry::State;
 use tresen_payment::zvt::commands::intermediate::Intermediate;
@@ -103,7 +104,7 @@ proptest! {
             let _ = (info.card_name(charset), info.text(charset), info.masked_pan(), info.trace(), info.currency());
             let _ = (info.merchant_id(), info.authorisation(), info.at(jiff::civil::date(2024, 2, 29)), format!("{info:?}"));
             let _ = Block::parse(&bytes).lines(charset).count();
-            let _ = (Line::parse(&bytes).lines(charset), Intermediate::parse(&bytes).text(charset));
+            let _ = (Line::parse(&bytes).lines(charset), Intermediate::parse(&bytes).text(charset, Language::German));
             let _ = (Abort::parse(&bytes).text(charset), Registered::parse(&bytes), State::parse(&bytes));
         }
         let _ = (Registration::parse(&bytes), Asked::parse(&bytes), tlv::find(&bytes, 0x1f07));

@@ -14,12 +14,20 @@ use std::time::Duration;
 use common::{Counter, PRICE, is_charged, pay};
 use tresen_hal::link::fault::Plan;
 use tresen_payment::testing::FaultyJournal;
+use tresen_payment::zvt::serial::Timing;
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, Repeats, Side};
-use tresen_payment::zvt::{Config, Timeouts};
+use tresen_payment::zvt::{Config, Framed, Timeouts};
 use tresen_payment::{Host, Payment, Request, Terminal};
 
-/// Every kind of terminal and of receipt.
+/// Every kind of terminal and of receipt, over TCP, and some over a serial line.
 fn counters() -> Vec<(String, Counter)> {
+    let serial = Framed::Serial(Timing::default());
+    let mut all = counters_over(Framed::ByLength, "");
+    all.extend(counters_over(serial, "serial ").into_iter().filter(|(name, _)| name.contains("Stored blocks")));
+    all
+}
+
+fn counters_over(framing: Framed, link: &str) -> Vec<(String, Counter)> {
     let mut all = Vec::new();
     for commit in [Commit::Reverses, Commit::Keeps] {
         for finishes_alone in [false, true] {
@@ -32,6 +40,7 @@ fn counters() -> Vec<(String, Counter)> {
                             commit,
                             finishes_alone,
                             repeats,
+                            framing,
                             pace: std::time::Duration::from_millis(pace),
                             time: Some(jiff::civil::date(2026, 1, 2).at(8, 0, 0, 0)),
                             ..Profile::default()
@@ -41,7 +50,8 @@ fn counters() -> Vec<(String, Counter)> {
                         counter.options.text_blocks = text_blocks;
                         counter.options.timeouts = Timeouts::default();
                         counter.options.exclusive = true;
-                        let name = format!("{commit:?} alone={finishes_alone} {repeats:?} {receipts} pace={pace}");
+                        let name =
+                            format!("{link}{commit:?} alone={finishes_alone} {repeats:?} {receipts} pace={pace}");
                         all.push((name, counter));
                     }
                 }
@@ -142,7 +152,7 @@ async fn one_cut_anywhere() {
                 let (name, mut counter) = counters().swap_remove(kind);
                 let plan = plans(n)[direction].clone();
                 let name = format!("{name}: {plan:?}");
-                assert!(n < 60, "{name}: the sweep does not end");
+                assert!(n < 200, "{name}: the sweep does not end");
                 let (told, held) = pay_over(&mut counter, plan).await;
                 if settle_and_check(&mut counter, &name, told.as_ref()).await {
                     let entry = counter.entry("sale").expect("it was meant");

@@ -1,8 +1,10 @@
 //! Payment terminals.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Result};
-use tresen_payment::{self as payment, Decision, Intent, IntentId, Payment, Reference, Request, Settled};
+use tresen_payment::{self as payment, Card, Decision, Intent, IntentId, Payment, Reference, Request, Settled};
 
 use super::Command;
 use crate::manager::{OpenQuestion, Terminal};
@@ -45,30 +47,96 @@ transactions! {
     TryPay "terminal.try-pay" try_pay_as;
     /// Refunds an amount without reference to a payment: [`Terminal::refund_as`].
     Refund "terminal.refund" refund_as;
+    /// Holds an amount: [`Terminal::pre_authorise_as`].
+    PreAuthorise "terminal.pre-authorise" pre_authorise_as;
 }
 
-/// Reverses a payment: [`Terminal::reverse_as`].
+/// Transactions that name an earlier one.
+macro_rules! follow_ups {
+    ($($(#[$doc:meta])* $command:ident $name:literal $run:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $command {
+            /// The terminal's name.
+            pub terminal: String,
+            /// The reference of the earlier charge.
+            pub reference: Reference,
+            /// The amount.
+            pub amount: Amount,
+            /// The transaction's key, as in [`Pay`].
+            #[serde(default)]
+            pub key: Option<String>,
+        }
+
+        impl Command for $command {
+            const NAME: &'static str = $name;
+            type Reply = Payment;
+
+            async fn run(self, till: &Tresen) -> Result<Payment> {
+                let request = request(till, self.key, self.amount);
+                till.terminal(&self.terminal)?.$run(&self.reference, request, till.abort()).await
+            }
+        }
+    )*};
+}
+
+follow_ups! {
+    /// Reverses a payment: [`Terminal::reverse_as`].
+    Reverse "terminal.reverse" reverse_as;
+    /// Adds to what a pre-authorisation holds: [`Terminal::increment_as`].
+    Increment "terminal.increment" increment_as;
+    /// Charges what a pre-authorisation holds, or a part: [`Terminal::book_as`].
+    Book "terminal.book" book_as;
+    /// Releases what a pre-authorisation holds: [`Terminal::release_as`].
+    Release "terminal.release" release_as;
+    /// Adds a tip to a payment: [`Terminal::tip_as`].
+    Tip "terminal.tip" tip_as;
+}
+
+/// Loads a prepaid card or account: [`Terminal::top_up_as`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reverse {
+pub struct TopUp {
     /// The terminal's name.
     pub terminal: String,
-    /// The reference of the charge.
-    pub reference: Reference,
     /// The amount.
     pub amount: Amount,
+    /// Which product, as the protocol names it; absent where the terminal asks.
+    #[serde(default)]
+    pub product: Option<String>,
     /// The transaction's key, as in [`Pay`].
     #[serde(default)]
     pub key: Option<String>,
 }
 
-impl Command for Reverse {
-    const NAME: &'static str = "terminal.reverse";
+impl Command for TopUp {
+    const NAME: &'static str = "terminal.top-up";
     type Reply = Payment;
 
     async fn run(self, till: &Tresen) -> Result<Payment> {
         let request = request(till, self.key, self.amount);
-        till.terminal(&self.terminal)?.reverse_as(&self.reference, request, till.abort()).await
+        till.terminal(&self.terminal)?.top_up_as(self.product.as_deref(), request, till.abort()).await
+    }
+}
+
+/// Has the terminal read a card; no money moves: [`Terminal::read_card`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadCard {
+    /// The terminal's name.
+    pub terminal: String,
+    /// How long the terminal waits for a card, in milliseconds; default 30 s.
+    #[serde(rename = "within_ms", with = "super::millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for ReadCard {
+    const NAME: &'static str = "terminal.read-card";
+    type Reply = Card;
+
+    async fn run(self, till: &Tresen) -> Result<Card> {
+        till.terminal(&self.terminal)?.read_card(self.within.unwrap_or(CARD)).await
     }
 }
 
@@ -223,3 +291,6 @@ asks! {
 fn request(till: &Tresen, key: Option<String>, amount: Amount) -> Request {
     Request::new(key.unwrap_or_else(|| till.new_id()), amount)
 }
+
+/// How long a terminal waits for a card that it shall read.
+const CARD: Duration = Duration::from_secs(30);

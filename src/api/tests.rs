@@ -122,7 +122,16 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<terminal::TryPay>(pay.clone(), unknown.clone());
     seen.both::<terminal::Refund>(pay.clone(), payment.clone());
     let reverse = json!({ "terminal": "counter", "amount": "12.50 EUR", "reference": reference });
-    seen.both::<terminal::Reverse>(reverse, payment.clone());
+    seen.both::<terminal::Reverse>(reverse.clone(), payment.clone());
+    seen.both::<terminal::PreAuthorise>(pay.clone(), payment.clone());
+    seen.both::<terminal::Increment>(reverse.clone(), payment.clone());
+    seen.both::<terminal::Book>(reverse.clone(), payment.clone());
+    seen.both::<terminal::Release>(reverse.clone(), payment.clone());
+    seen.both::<terminal::Tip>(reverse, payment.clone());
+    let load = json!({ "terminal": "counter", "amount": "15.00 EUR", "product": "0012" });
+    seen.both::<terminal::TopUp>(load, payment.clone());
+    let card = of(json!({ "name": "girocard", "masked_pan": "672676******2002", "token": null }));
+    seen.both::<terminal::ReadCard>(json!({ "terminal": "counter", "within_ms": 1500 }), card);
     seen.both::<terminal::Abort>(json!({ "terminal": "counter", "key": "a/1" }), true);
     seen.both::<terminal::Serving>(json!({ "terminal": "counter" }), Some(intent.id.clone()));
     let question = json!({ "text": "Unterschrift ok?", "wanted": "signature", "default": "no", "within": "30s" });

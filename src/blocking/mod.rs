@@ -22,6 +22,7 @@ mod checkout;
 mod device;
 mod events;
 mod export;
+mod follow_ups;
 mod lease;
 mod printer;
 mod sale;

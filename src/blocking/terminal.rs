@@ -1,8 +1,10 @@
 //! Payment terminals.
 
+use std::time::Duration;
+
 use tresen_hal::{Amount, Result};
 use tresen_payment::{
-    Answer, Capabilities, Decision, EndOfDay, IntentId, Payment, Reference, Request, Settled, TerminalStatus, Totals,
+    Answer, Capabilities, Card, Decision, EndOfDay, IntentId, Payment, Request, Settled, TerminalStatus, Totals,
 };
 
 use super::{Abort, Device};
@@ -39,24 +41,6 @@ impl Device<Terminals> {
         self.0.ask_until(terminal::TryPay { terminal: self.terminal(), amount, key }, abort)
     }
 
-    /// Reverses a payment under a new key.
-    ///
-    /// # Errors
-    /// As [`Terminal::pay`].
-    pub fn reverse(&self, reference: &Reference, amount: Amount) -> Result<Payment> {
-        let reference = reference.clone();
-        self.0.ask(terminal::Reverse { terminal: self.terminal(), reference, amount, key: None })
-    }
-
-    /// Reverses a payment under the caller's key.
-    ///
-    /// # Errors
-    /// As [`Terminal::pay`].
-    pub fn reverse_as(&self, reference: &Reference, request: Request, abort: &Abort) -> Result<Payment> {
-        let (reference, amount, key) = (reference.clone(), request.amount, Some(request.intent.0));
-        self.0.ask_until(terminal::Reverse { terminal: self.terminal(), reference, amount, key }, abort)
-    }
-
     /// Refunds an amount under a new key.
     ///
     /// # Errors
@@ -72,6 +56,49 @@ impl Device<Terminals> {
     pub fn refund_as(&self, request: Request, abort: &Abort) -> Result<Payment> {
         let (amount, key) = (request.amount, Some(request.intent.0));
         self.0.ask_until(terminal::Refund { terminal: self.terminal(), amount, key }, abort)
+    }
+
+    /// Holds an amount under a new key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn pre_authorise(&self, amount: Amount) -> Result<Payment> {
+        self.0.ask(terminal::PreAuthorise { terminal: self.terminal(), amount, key: None })
+    }
+
+    /// Holds an amount under the caller's key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn pre_authorise_as(&self, request: Request, abort: &Abort) -> Result<Payment> {
+        let (amount, key) = (request.amount, Some(request.intent.0));
+        self.0.ask_until(terminal::PreAuthorise { terminal: self.terminal(), amount, key }, abort)
+    }
+
+    /// Loads a prepaid card or account under a new key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn top_up(&self, product: Option<&str>, amount: Amount) -> Result<Payment> {
+        let product = product.map(str::to_owned);
+        self.0.ask(terminal::TopUp { terminal: self.terminal(), amount, product, key: None })
+    }
+
+    /// Loads a prepaid card or account under the caller's key.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay`].
+    pub fn top_up_as(&self, product: Option<&str>, request: Request, abort: &Abort) -> Result<Payment> {
+        let (product, amount, key) = (product.map(str::to_owned), request.amount, Some(request.intent.0));
+        self.0.ask_until(terminal::TopUp { terminal: self.terminal(), amount, product, key }, abort)
+    }
+
+    /// Has the terminal read a card; no money moves.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::read_card`].
+    pub fn read_card(&self, within: Duration) -> Result<Card> {
+        self.0.ask(terminal::ReadCard { terminal: self.terminal(), within: Some(within) })
     }
 
     /// Requests the transaction with this key to abort, whoever started it; false if there is none.

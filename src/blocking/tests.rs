@@ -54,9 +54,10 @@ fn each_handle_can_do_what_its_async_one_can() {
         include_str!("../manager/terminal/mod.rs"),
         include_str!("../manager/terminal/questions.rs"),
         include_str!("../manager/terminal/recovery.rs"),
+        include_str!("../manager/terminal/reservations.rs"),
         include_str!("../manager/terminal/verbs.rs"),
     ];
-    covers("Terminal", &terminal, &[on, include_str!("terminal.rs")], &[]);
+    covers("Terminal", &terminal, &[on, include_str!("terminal.rs"), include_str!("follow_ups.rs")], &[]);
     covers("Scanner", &[device, include_str!("../manager/scanner.rs")], &[on, include_str!("scanner.rs")], &[]);
     covers("Camera", &[device, include_str!("../manager/camera/mod.rs")], &[on, include_str!("camera.rs")], &[]);
     // Accessors of a sale, available through `Deref`.

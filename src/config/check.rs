@@ -20,8 +20,13 @@ pub(super) fn all(text: &str, name: &str, folder: Option<&File>, drivers: &Drive
         Ok(read) => read,
         Err(problems) => return Checked { config: Config::default(), problems },
     };
-    for address in config.devices.values_mut().flat_map(|device| &mut device.address) {
-        *address = drivers.resolve(address);
+    for device in config.devices.values_mut() {
+        let Device { address: addresses, options, .. } = device;
+        for address in addresses {
+            // The usual port may depend on options, wherever they stand.
+            let (_, port) = drivers.resolve(&applied(address, options)).link().server().unwrap_or_default();
+            *address = port.map_or_else(|| address.clone(), |port| address.clone().or_port(port));
+        }
     }
     let unreadable: Vec<Path> = faults.iter().map(|f| f.path.clone()).collect();
     // A key that could not be read is not reported as missing as well.

@@ -120,17 +120,21 @@ impl Reader {
     }
 
     fn can(&mut self, path: &Path, key: &str, value: &Spanned<DeValue<'_>>, can: &mut Can, others: &[&str]) {
-        if let Some(kind) = OperationKind::named(key) {
+        if let Some(kind) = OperationKind::named(key).filter(|kind| *kind != OperationKind::Tip) {
             can.operations.extend(self.known(path, value).map(|known| (kind, known)));
             return;
         }
         match key {
-            "tip" => can.tip = self.known(path, value),
+            // What takes no tips takes none afterwards either.
+            "tip" => {
+                can.tip = self.known(path, value);
+                can.operations.extend(can.tip.filter(|tip| tip.is_no()).map(|no| (OperationKind::Tip, no)));
+            }
             "partial" => can.partial = self.known(path, value),
             "provider" => can.provider = self.filled(path, value),
             "integration" => can.integration = self.filled(path, value),
             _ => {
-                let operations = OperationKind::ALL.iter().map(|kind| kind.name());
+                let operations = OperationKind::ALL.iter().map(|kind| kind.name()).filter(|name| *name != "tip");
                 let keys: Vec<_> = operations.chain(KEYS).chain(others.iter().copied()).collect();
                 self.fault(Fault::error(path.clone(), format!("unknown key; expected one of {}", quoted(&keys))));
             }

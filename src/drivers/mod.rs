@@ -12,7 +12,8 @@ pub(crate) use standard::OPEN_TERMINAL;
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
-use tresen_hal::{Address, Error, Kind, Result};
+use tresen_hal::{Address, Error, Kind, Result, trace};
+use tresen_payment::profiles::{self, Profile};
 
 pub use plan::{Context, Plan};
 pub use protocol::Protocol;
@@ -90,9 +91,11 @@ impl Drivers {
         })
     }
 
-    /// The address with the default port of its protocol, if it has none.
+    /// The address with the port of its profile, or the default one of its protocol, if it has none.
     #[must_use]
     pub fn resolve(&self, address: &Address) -> Address {
+        let of_profile = self.profile(address).ok().flatten().and_then(|profile| profile.port());
+        let address = &of_profile.map_or_else(|| address.clone(), |port| address.clone().or_port(port));
         let usual = self.0.iter().find(|p| p.name() == address.protocol()).and_then(|p| p.usual_port(address));
         usual.map_or_else(|| address.clone(), |port| address.clone().or_port(port))
     }
@@ -112,6 +115,18 @@ impl Drivers {
     /// As [`Drivers::check`].
     pub fn plan<C: DeviceClass>(&self, address: &Address) -> Result<Plan<C::Driver>> {
         let protocol = self.expect(C::CLASS, address)?;
+        let Some(profile) = self.profile(address)? else { return self.planned::<C>(protocol, address) };
+        self.planned::<C>(protocol, &profile.apply(address)?).map_err(|error| match error.option() {
+            Some(option) if address.option(option).is_none() && profile.options.contains_key(option) => {
+                let what = format!("profile `{}`: {}", profile.name, error.what());
+                Error::new(error.kind(), what).with_option(profiles::OPTION).at(address.label())
+            }
+            _ => error,
+        })
+    }
+
+    /// The plan of an address whose profile is filled in.
+    fn planned<C: DeviceClass>(&self, protocol: &Protocol, address: &Address) -> Result<Plan<C::Driver>> {
         let address = &self.resolve(address);
         // A recording takes the options of the recorded device.
         let meant = standard::meant(address);
@@ -146,6 +161,12 @@ impl Drivers {
         protocol.map_or_else(|| Box::new(link::record::Plain) as _, Protocol::new_redactor)
     }
 
+    /// What makes words of the traffic of this protocol; one per link. Protocols without words are shown as bytes.
+    pub fn tracer(&self, protocol: &str, language: trace::Language) -> Box<dyn trace::Tracer> {
+        let row = self.0.iter().find(|p| p.name() == protocol);
+        row.map_or_else(|| Box::new(trace::Bytes) as _, |row| row.new_tracer(language))
+    }
+
     /// A plan from elsewhere, with the redactor of the protocol that its address names, if it has none of its own.
     pub(crate) fn redacted<C: DeviceClass>(&self, plan: Plan<C::Driver>) -> Plan<C::Driver> {
         let protocol = plan.address().and_then(|address| self.protocol(C::CLASS, address.protocol()));
@@ -162,6 +183,18 @@ impl Drivers {
             found.protocol = self.0.iter().find(|p| p.may_be(&found)).map(|p| p.name().to_owned());
         }
         found
+    }
+
+    /// The profile that a terminal's address names, unless its protocol has such an option of its own.
+    fn profile(&self, address: &Address) -> Result<Option<Profile>> {
+        let Some(name) = address.option(profiles::OPTION) else { return Ok(None) };
+        let protocol = self.protocol(Class::Terminal, address.protocol());
+        let fills = protocol.is_some_and(|p| !p.options_over(address.link()).contains(&profiles::OPTION));
+        if !fills {
+            return Ok(None);
+        }
+        let named = profiles::named(name).map_err(|error| error.with_option(profiles::OPTION).at(address.label()))?;
+        Ok(Some(named))
     }
 
     fn expect(&self, class: Class, address: &Address) -> Result<&Protocol> {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
+use tresen_hal::probe::Probe;
+use tresen_hal::trace;
 use tresen_hal::{Address, Result};
 
 use super::Drivers;
@@ -17,6 +19,7 @@ use crate::manager::DeviceClass;
 type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
+type TracerMaker = fn(trace::Language) -> Box<dyn trace::Tracer>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
 /// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
@@ -42,6 +45,11 @@ pub struct Protocol {
     options: Options,
     redactor: RedactorMaker,
     finds: fn(&Found) -> bool,
+    /// Further usual ports; the flag says whether they speak TLS.
+    other_ports: Vec<(u16, bool)>,
+    probe: Option<Arc<dyn Probe>>,
+    over_tls: bool,
+    tracer: TracerMaker,
     /// A [`Parse`] for the driver trait of the class.
     parse: Arc<dyn Any + Send + Sync>,
     check: Check,
@@ -62,6 +70,10 @@ impl Protocol {
             options: Arc::new(|_| Vec::new()),
             redactor: Arc::new(|| Box::new(link::record::Plain)),
             finds: |_| false,
+            other_ports: Vec::new(),
+            probe: None,
+            over_tls: false,
+            tracer: |_| Box::new(trace::Bytes),
             parse: Arc::new(parse),
             check: Arc::new(|drivers, address| drivers.plan::<C>(address).map(drop)),
         }
@@ -93,11 +105,37 @@ impl Protocol {
         self
     }
 
+    /// Makes words of a recording; one per link. It masks card data and passwords itself.
+    #[must_use]
+    pub fn tracer(self, tracer: fn(trace::Language) -> Box<dyn trace::Tracer>) -> Self {
+        Self { tracer, ..self }
+    }
+
     /// Decides from discovery data whether a device most likely uses this protocol.
     #[must_use]
     pub fn finds(mut self, finds: fn(&Found) -> bool) -> Self {
         self.finds = finds;
         self
+    }
+
+    /// Further TCP ports at which such devices usually listen, in plain and with TLS.
+    #[must_use]
+    pub fn other_ports(mut self, plain: &[u16], tls: &[u16]) -> Self {
+        let (plain, tls) = (plain.iter().map(|port| (*port, false)), tls.iter().map(|port| (*port, true)));
+        self.other_ports = plain.chain(tls).collect();
+        self
+    }
+
+    /// Its default port speaks TLS: its addresses are `https`.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { over_tls: true, ..self }
+    }
+
+    /// How such a device is recognised at a port: see [`Drivers::probe`].
+    #[must_use]
+    pub fn probe(self, probe: impl Probe + 'static) -> Self {
+        Self { probe: Some(Arc::new(probe)), ..self }
     }
 
     /// Its name, as used in addresses.
@@ -120,6 +158,22 @@ impl Protocol {
         (self.options)(link)
     }
 
+    /// The TCP ports at which such devices usually listen, the default one first; the flag says whether they speak TLS.
+    pub fn usual_ports(&self) -> Vec<(u16, bool)> {
+        let plain = Address::new(&*self.name, LinkKind::Tcp { host: "host".into(), port: None });
+        let default = self.usual_port(&plain).map(|port| (port, self.over_tls));
+        default.into_iter().chain(self.other_ports.iter().copied()).collect()
+    }
+
+    pub(crate) fn recogniser(&self) -> Option<&Arc<dyn Probe>> {
+        self.probe.as_ref()
+    }
+
+    /// Whether its default port speaks TLS.
+    pub(crate) fn is_over_tls(&self) -> bool {
+        self.over_tls
+    }
+
     pub(super) fn parse<C: DeviceClass>(&self, address: &Address) -> Option<Result<Plan<C::Driver>>> {
         let parse = self.parse.downcast_ref::<Parse<C::Driver>>()?;
         Some(parse(address).map(|plan| self.redacted(plan)))
@@ -136,6 +190,10 @@ impl Protocol {
 
     pub(super) fn new_redactor(&self) -> Box<dyn Redactor> {
         (self.redactor)()
+    }
+
+    pub(super) fn new_tracer(&self, language: trace::Language) -> Box<dyn trace::Tracer> {
+        (self.tracer)(language)
     }
 
     pub(super) fn may_be(&self, found: &Found) -> bool {

@@ -7,7 +7,7 @@ use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::{Address, Error, Kind, Link, Result, link};
-use tresen_payment::{Terminal, nexo, opi, zvt};
+use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -19,20 +19,33 @@ pub(super) fn protocols() -> Vec<Protocol> {
     vec![
         Protocol::new::<Printers>("escpos", escpos)
             .port(9100)
+            // HP JetDirect and after it all receipt printers; servers for several printers have three.
+            .other_ports(&[9101, 9102], &[])
+            .probe(escpos::Probe)
             .options(|_| escpos::Options::NAMES.to_vec())
             .finds(|found| found.kind == Some(DeviceKind::ReceiptPrinter)),
         Protocol::new::<Terminals>("zvt", zvt)
             .port(20007)
+            // FEIG's terminals: Portalum.Zvt, issue 16.
+            .other_ports(&[22000], &[22001])
+            .probe(probe::Zvt)
             .options(|_| zvt::Options::NAMES.to_vec())
-            .redactor(|| Box::<zvt::Redactor>::default()),
+            .redactor(|| Box::<zvt::Redactor>::default())
+            .tracer(|language| Box::new(trace::Zvt::new(language))),
         Protocol::new::<Terminals>("opi", move |address| opi(address, &listeners))
             .port_by(opi_port)
+            .other_ports(&[opi::dialect::SWISS.port, INGENICO_OPI], &[])
+            .probe(probe::Opi)
             .options(|_| opi::Options::NAMES.to_vec())
-            .redactor(|| Box::<opi::Redactor>::default()),
+            .redactor(|| Box::<opi::Redactor>::default())
+            .tracer(|language| Box::new(trace::Opi::new(language))),
         Protocol::new::<Terminals>("nexo", nexo)
             .port(8443)
+            .over_tls()
+            .probe(probe::Nexo)
             .options(|_| nexo::Options::NAMES.to_vec())
-            .redactor(nexo_redactor),
+            .redactor(nexo_redactor)
+            .tracer(|language| Box::new(trace::Nexo::new(language))),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
@@ -68,6 +81,7 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
     let plan = Plan::at(address, move |link, context: Context| {
         let mut options = options.clone();
         options.name = context.name.clone();
+        options.language.get_or_insert(context.language.at_the_counter());
         async move {
             let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
             let terminal = zvt::open(link, options, journal, context.runtime).await?;
@@ -220,6 +234,9 @@ pub(super) fn meant(address: &Address) -> Address {
     let same = Address::new(address.protocol(), recorded.link().clone());
     address.options().fold(same, |same, (name, value)| same.with(name, value))
 }
+
+/// The port of Ingenico's OPI terminals, as tills have it preset.
+const INGENICO_OPI: u16 = 5577;
 
 /// Time limit for opening a terminal, whose protocol has its own timeouts: ZVT's T4 is 180 s.
 pub(crate) const OPEN_TERMINAL: Duration = Duration::from_secs(200);

@@ -25,6 +25,14 @@ impl Language {
         }
     }
 
+    /// The same language in the texts of a terminal's driver.
+    pub(crate) fn at_the_counter(self) -> tresen_payment::Language {
+        match self {
+            Self::English => tresen_payment::Language::English,
+            Self::German => tresen_payment::Language::German,
+        }
+    }
+
     /// The notice at the top of a copy.
     pub fn copy_notice(self) -> &'static str {
         self.texts().copy

@@ -12,6 +12,7 @@ fn hint(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Pay => "offer another tender",
         OperationKind::Refund | OperationKind::Reversal => "give the money back by another tender, or ask the provider",
+        OperationKind::PreAuthorisation | OperationKind::Increment | OperationKind::Tip => "take a payment instead",
         _ => "do it at the terminal, or ask the provider",
     }
 }
@@ -66,8 +67,11 @@ impl Terminal {
         let charge = self.till.store.find(&paid).await?.and_then(|entry| entry.outcome()?.into_charge());
         let method = charge.and_then(|charge| charge.card_name).and_then(|name| declared.method(&name).cloned());
         Ok(method.filter(excluded).map(|method| {
-            let source = source(&method.can);
-            format!("declared by configuration: {}{source} cannot be reversed", method.name)
+            let (name, source) = (&method.name, source(&method.can));
+            match kind {
+                OperationKind::Reversal => format!("declared by configuration: {name}{source} cannot be reversed"),
+                _ => format!("declared by configuration: with {name}{source} it cannot {}", kind.verb()),
+            }
         }))
     }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 use tresen_payment::journal::held;
-use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Payment, Reference, Transaction};
+use tresen_payment::{Charge, Decision, Entry, Flow, Intent, IntentId, Journal, Payment, Reference, Transaction};
 
 use super::cached::Cached;
 use super::failure::Failure;
@@ -46,9 +46,9 @@ pub struct StoredPayment {
     /// Intent, approval, result and decision.
     #[serde(flatten)]
     pub entry: Entry,
-    /// For a reversal: the payment that it reverses.
+    /// The earlier payment that it reverses, books, releases or adds to.
     pub original: Option<IntentId>,
-    /// The reversal that reversed it.
+    /// What ended it: its reversal; of a pre-authorisation its booking or release.
     pub reversed_by: Option<IntentId>,
     /// Who requested it.
     pub origin: Origin,
@@ -82,6 +82,26 @@ impl Store {
             let mut find = db.prepare_cached(&format!("SELECT {COLUMNS} FROM intents WHERE id = ?1"))?;
             let mut rows = find.query([id])?;
             rows.next()?.map(stored).transpose()
+        })
+        .await
+    }
+
+    /// The reference of the latest pre-authorisation of a terminal with the receipt number of `reference`, if that is all
+    /// that `reference` tells.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub(crate) async fn pre_authorised(&self, terminal: &str, reference: &Reference) -> Result<Option<Reference>> {
+        let Some(receipt) = reference.field("receipt").filter(|_| reference.key().is_none()) else { return Ok(None) };
+        let (terminal, receipt) = (terminal.to_owned(), digits(receipt).to_owned());
+        self.read(move |db| {
+            let mut find = db.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM intents WHERE terminal = ?1 AND receipt = ?2 AND receipt IS NOT NULL
+                 AND operation = 'pre-authorisation' ORDER BY seq DESC LIMIT 1"
+            ))?;
+            let mut rows = find.query([terminal, receipt])?;
+            let stored = rows.next()?.map(stored).transpose()?;
+            Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
         })
         .await
     }
@@ -256,10 +276,10 @@ pub(super) fn intend(
     at: &str,
     body: &str,
 ) -> Result<(), Failure> {
-    let (operation, sign) = operation(&intent.operation);
-    let original = match &intent.operation {
-        Transaction::Reversal { reference } => original(db, &intent.terminal, reference)?,
-        _ => None,
+    let (operation, sign) = (intent.operation.name(), sign(&intent.operation));
+    let original = match intent.operation.of() {
+        Some(reference) => original(db, &intent.terminal, reference)?,
+        None => None,
     };
     // A sale's attempt has the same key and records who requested it.
     let origin = db
@@ -300,27 +320,28 @@ pub(super) fn last(db: &Connection, terminal: &str) -> Result<Option<Reference>,
     Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
 }
 
-/// The latest valid payment of a terminal with this receipt number.
+/// The latest transaction of a terminal that stands, with this receipt number.
 fn original(db: &Connection, terminal: &str, reference: &Reference) -> rusqlite::Result<Option<String>> {
     if let Some(key) = reference.key() {
-        let find = "SELECT id FROM intents WHERE held = ?1 AND terminal = ?2 AND operation = 'payment'";
+        let find = "SELECT id FROM intents WHERE held = ?1 AND terminal = ?2
+             AND operation IN ('payment', 'pre-authorisation', 'booking', 'tip')";
         return db.one(find, [key.as_str(), terminal], |row| row.get(0)).optional();
     }
     // A reference made from the number on the slip.
     let Some(receipt) = reference.field("receipt") else { return Ok(None) };
     db.one(
         "SELECT id FROM intents WHERE terminal = ?1 AND receipt = ?2 AND receipt IS NOT NULL
-         AND operation = 'payment' ORDER BY seq DESC LIMIT 1",
+         AND operation IN ('payment', 'pre-authorisation', 'booking') ORDER BY seq DESC LIMIT 1",
         [terminal, digits(receipt)],
         |row| row.get(0),
     )
     .optional()
 }
 
-/// Marks the payment reversed by a reversal, or removes the mark.
-fn take_back(db: &Connection, reversal: &StoredPayment, stands: bool) -> rusqlite::Result<()> {
-    let Some(original) = &reversal.original else { return Ok(()) };
-    let id = &reversal.entry.intent.id.0;
+/// Marks what a reversal, booking or release has ended, or removes the mark.
+fn take_back(db: &Connection, end: &StoredPayment, stands: bool) -> rusqlite::Result<()> {
+    let Some(original) = end.original.as_ref().filter(|_| end.entry.intent.operation.is_end()) else { return Ok(()) };
+    let id = &end.entry.intent.id.0;
     if stands {
         db.run(
             "UPDATE intents SET state = 'reversed', reversed_by = ?2 WHERE id = ?1 AND state = 'charged'",
@@ -411,20 +432,15 @@ fn stored(row: &Row<'_>) -> Result<StoredPayment, Failure> {
     })
 }
 
-/// The operation's name, and the direction of its money.
-fn operation(operation: &Transaction) -> (&'static str, i64) {
-    match operation {
-        Transaction::Payment => ("payment", 1),
-        Transaction::Reversal { .. } => ("reversal", -1),
-        Transaction::Refund => ("refund", -1),
-        _ => ("other", 1),
-    }
+/// The sign of what is asked for: negative where the customer gets money back.
+fn sign(operation: &Transaction) -> i64 {
+    if operation.flow() == Flow::Out { -1 } else { 1 }
 }
 
-/// The amount that moved, with its sign.
+/// The amount that moved, with its sign; zero of what is held, released or loaded.
 fn charged(entry: &Entry) -> Option<i64> {
     let charge = entry.outcome()?.into_charge()?;
-    Some(operation(&entry.intent.operation).1 * charge.amount.minor())
+    Some(entry.intent.operation.flow().sign() * charge.amount.minor())
 }
 
 /// The receipt number of the charge.

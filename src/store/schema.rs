@@ -43,12 +43,12 @@ const CORE: &str = "
         operation     TEXT NOT NULL,
         minor         INTEGER NOT NULL,
         currency      TEXT NOT NULL,
-        -- The amount that moved; null while unknown.
+        -- The amount that moved; null while unknown, zero of what is only held, released or loaded.
         moved         INTEGER,
         at            TEXT NOT NULL,
         state         TEXT NOT NULL
                       CHECK (state IN ('open', 'approved', 'unknown', 'charged', 'not-charged', 'reversed')),
-        -- For a reversal: the intent it reverses. For a reversed intent: its reversal.
+        -- The intent that it reverses, books, releases or adds to. What ended it: its reversal, booking or release.
         original      TEXT,
         reversed_by   TEXT,
         -- The receipt number on the slip.

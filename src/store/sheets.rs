@@ -16,14 +16,13 @@ pub(super) const SCHEMA: &str = "
 
 /// Whether a job broke off at this printer and none has ended since.
 pub(super) fn is_begun(db: &Connection, printer: &str) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM begun_sheets WHERE printer = ?1)")?
-        .query_row([printer], |row| row.get(0))
+    db.one("SELECT EXISTS (SELECT 1 FROM begun_sheets WHERE printer = ?1)", [printer], |row| row.get(0))
 }
 
 /// A job broke off at its printer.
 pub(super) fn broken_off(db: &Connection, job: &str) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO begun_sheets SELECT printer FROM jobs WHERE id = ?1 AND printer IS NOT NULL";
-    db.prepare_cached(sql)?.execute([job]).map(drop)
+    db.run(sql, [job]).map(drop)
 }
 
 /// All jobs that are being printed broke off.
@@ -36,5 +35,5 @@ pub(super) fn all_broken_off(db: &Connection) -> rusqlite::Result<()> {
 /// A job has ended at its printer.
 pub(super) fn ended(db: &Connection, job: &str) -> rusqlite::Result<()> {
     let sql = "DELETE FROM begun_sheets WHERE printer = (SELECT printer FROM jobs WHERE id = ?1)";
-    db.prepare_cached(sql)?.execute([job]).map(drop)
+    db.run(sql, [job]).map(drop)
 }

@@ -1,7 +1,6 @@
-use serde_json::json;
 use tresen::Result;
 
-use super::terminal::{At, Desk};
+use super::terminal::{At, administer};
 use crate::out::Out;
 
 /// Have a terminal call its network operator
@@ -14,11 +13,5 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
-    let desk = Desk::open(args.at, *out).await?;
-    let lines = desk.ask(async |terminal| terminal.diagnose().await).await?;
-    for line in &lines {
-        out.say(format_args!("  | {line}"));
-    }
-    out.answer(&json!({ "receipt": lines }), "the diagnosis is done");
-    Ok(())
+    administer(args.at, out, "the diagnosis is done", async |terminal| terminal.diagnose().await).await
 }

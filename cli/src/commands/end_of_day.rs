@@ -16,9 +16,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let desk = Desk::open(args.at, *out).await?;
     let day = desk.ask(async |terminal| terminal.end_of_day().await).await?;
-    for line in &day.receipt {
-        out.say(format_args!("  | {line}"));
-    }
+    out.receipt(&day.receipt);
     let total = day.total.map_or("the terminal reported no total".to_owned(), |total| format!("total {total}"));
     out.answer(&day, format_args!("the day is closed, {total}"));
     Ok(())

@@ -37,11 +37,11 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
     let Some(amount) = args.amount else { return recover(args.at, *out).await };
     let desk = Desk::open(args.at, *out).await?;
-    let key = args.key.unwrap_or_else(tresen::new_key);
     out.say(format_args!("{amount} at {}", desk.name));
-    let texts = Texts { done: "charged", not_done: "not charged", unknown: "not known whether charged" };
-    let request = Request::new(key.clone(), amount);
-    desk.transact(key, amount, &texts, async |terminal, abort| terminal.pay_as(request.clone(), abort).await).await
+    let texts =
+        Texts { what: "payment", done: "charged", not_done: "not charged", unknown: "not known whether charged" };
+    let request = Request::new(args.key.unwrap_or_else(tresen::new_key), amount);
+    desk.transact(request, &texts, async |terminal, request, abort| terminal.pay_as(request, abort).await).await
 }
 
 /// Settles open payments and reports how, and what stays open.

@@ -56,11 +56,11 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
 
 fn line(payment: &StoredPayment) -> String {
     let intent = &payment.intent;
-    let what = operation(&intent.operation);
+    let what = intent.operation.name();
     let how = match payment.outcome() {
         Some(Payment::Charged(charge) | Payment::Partial(charge)) => {
             let receipt = charge.receipt_number.map_or(String::new(), |number| format!(", receipt {number}"));
-            format!("{} charged{receipt}", charge.amount)
+            format!("{} {}{receipt}", charge.amount, stands(&intent.operation))
         }
         Some(Payment::NotCharged(not)) => format!("not charged: {}", not.text),
         Some(Payment::Unknown(unknown)) => format!("unknown: {}", unknown.why),
@@ -70,18 +70,20 @@ fn line(payment: &StoredPayment) -> String {
         Some(decision) => format!(", settled by {}: {}", decision.by, decision.reason),
         None => String::new(),
     };
-    let reversed = payment.reversed_by.as_ref().map_or(String::new(), |by| format!(", reversed by {}", by.0));
+    let ended = if intent.operation == Transaction::PreAuthorisation { "ended" } else { "reversed" };
+    let reversed = payment.reversed_by.as_ref().map_or(String::new(), |by| format!(", {ended} by {}", by.0));
     format!(
         "{}  {what} of {} at {}, {:.0}  {how}{by}{reversed}",
         intent.id.0, intent.amount, intent.terminal, intent.at
     )
 }
 
-/// The kind of a transaction, in words.
-pub(super) fn operation(operation: &Transaction) -> &'static str {
-    match operation {
-        Transaction::Payment => "payment",
-        Transaction::Refund => "refund",
-        _ => "reversal",
+/// What it means that a transaction stands: only what is charged is turnover.
+fn stands(transaction: &Transaction) -> &'static str {
+    match transaction {
+        Transaction::PreAuthorisation | Transaction::Increment { .. } => "held",
+        Transaction::Release { .. } => "released",
+        Transaction::TopUp { .. } => "loaded",
+        _ => "charged",
     }
 }

@@ -1,9 +1,8 @@
 use std::process::ExitCode;
 
-use tresen::payment::Request;
-use tresen::{Amount, Result};
+use tresen::Result;
 
-use super::terminal::{At, Desk, EXIT, Texts};
+use super::terminal::{EXIT, New, Texts};
 use crate::out::Out;
 
 /// Refund an amount to a card, without reference to a payment
@@ -14,22 +13,11 @@ use crate::out::Out;
 #[command(after_help = EXIT)]
 pub(crate) struct Args {
     #[command(flatten)]
-    at: At,
-
-    /// The amount, such as 12.50 or "12.50 CHF"
-    amount: Amount,
-
-    /// A key of your choice: repeating the command with the same key never refunds twice
-    #[arg(long)]
-    key: Option<String>,
+    new: New,
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<ExitCode> {
-    let Args { at, amount, key } = args;
-    let key = key.unwrap_or_else(tresen::new_key);
-    let desk = Desk::open(at, *out).await?;
-    out.say(format_args!("refund of {amount} at {}", desk.name));
-    let texts = Texts { done: "refunded", not_done: "not refunded", unknown: "not known whether refunded" };
-    let request = Request::new(key.clone(), amount);
-    desk.transact(key, amount, &texts, async |terminal, abort| terminal.refund_as(request.clone(), abort).await).await
+    let texts =
+        Texts { what: "refund", done: "refunded", not_done: "not refunded", unknown: "not known whether refunded" };
+    args.new.run(&texts, out, async |terminal, request, abort| terminal.refund_as(request, abort).await).await
 }

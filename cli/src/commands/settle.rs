@@ -8,7 +8,6 @@ use tresen::payment::{Decision, Entry, IntentId, Journal as _, Payment};
 use tresen::{Amount, Error, Kind, Result, Store, StoredBooking, SystemRuntime};
 
 use super::listed::unreadable;
-use super::payments::operation;
 use super::running::{self, Till};
 use super::terminal::Journal;
 use crate::out::Out;
@@ -153,7 +152,7 @@ fn tell_account_settled(booking: &StoredBooking, decision: &Decision, out: Out) 
 
 fn tell(entry: &Entry, out: Out) {
     let intent = &entry.intent;
-    let what = operation(&intent.operation);
+    let what = intent.operation.name();
     let known = match &entry.approved {
         None => "the terminal's answer is not known".to_owned(),
         Some(charge) => match &charge.reference {

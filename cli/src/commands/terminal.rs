@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tresen::config::Device;
-use tresen::payment::{IntentId, Progress, Settled, Unknown};
+use tresen::payment::{Progress, Reference, Request, Settled, Unknown, nexo, opi, zvt};
 use tresen::{Address, Amount, Class, Config, Effect, Error, EventKind, Kind, Payment, Phase, Result, Tresen};
 
 use super::console::Console;
@@ -35,6 +35,90 @@ pub(crate) struct Journal {
     /// The journal; by default `tresen/journal.db` in the user's state folder
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+}
+
+/// A transaction that names no earlier one.
+#[derive(clap::Args)]
+pub(crate) struct New {
+    #[command(flatten)]
+    at: At,
+
+    /// The amount, such as 12.50 or "12.50 CHF"; euro unless a currency is given
+    amount: Amount,
+
+    /// A key of your choice: repeating the command with the same key is the same transaction
+    #[arg(long)]
+    key: Option<String>,
+}
+
+impl New {
+    /// Runs it.
+    pub(super) async fn run(
+        self,
+        texts: &Texts,
+        out: &Out,
+        begin: impl AsyncFn(&tresen::Terminal, Request, watch::Receiver<bool>) -> Result<Payment>,
+    ) -> Result<ExitCode> {
+        let Self { at, amount, key } = self;
+        let request = Request::new(key.unwrap_or_else(tresen::new_key), amount);
+        let desk = Desk::open(at, *out).await?;
+        out.say(format_args!("{} of {amount} at {}", texts.what, desk.name));
+        desk.transact(request, texts, begin).await
+    }
+}
+
+/// A transaction that names an earlier one.
+#[derive(clap::Args)]
+pub(crate) struct FollowUp {
+    #[command(flatten)]
+    at: At,
+
+    /// The receipt number that the terminal assigned to the earlier transaction, such as 0417; of an OPI terminal its
+    /// trace number (STAN, TA-Nr.), of a nexo terminal number and time of its transaction, TRANSACTION@TIME
+    receipt: String,
+
+    /// The amount, such as 12.50 or "12.50 CHF"
+    amount: Amount,
+
+    /// A key of your choice: repeating the command with the same key is the same transaction
+    #[arg(long)]
+    key: Option<String>,
+}
+
+impl FollowUp {
+    /// Runs it.
+    pub(super) async fn run(
+        self,
+        texts: &Texts,
+        out: &Out,
+        begin: impl AsyncFn(&tresen::Terminal, Reference, Request, watch::Receiver<bool>) -> Result<Payment>,
+    ) -> Result<ExitCode> {
+        let Self { at, receipt, amount, key } = self;
+        let request = Request::new(key.unwrap_or_else(tresen::new_key), amount);
+        let of = named(&at.address, &receipt)?;
+        let desk = Desk::open(at, *out).await?;
+        out.say(format_args!("{} of receipt {receipt}, {amount}, at {}", texts.what, desk.name));
+        desk.transact(request, texts, async |terminal, request, abort| {
+            begin(terminal, of.clone(), request, abort).await
+        })
+        .await
+    }
+}
+
+/// The reference that a slip's number stands for. OPI names a transaction by its trace number, nexo by its number and
+/// time.
+fn named(address: &Address, receipt: &str) -> Result<Reference> {
+    Ok(match address.protocol() {
+        "opi" => opi::reference(None, receipt),
+        "nexo" => {
+            let (transaction, time) = receipt.split_once('@').ok_or_else(|| {
+                Error::new(Kind::Input, format!("`{receipt}` names no transaction of a nexo terminal"))
+                    .hint("write TRANSACTION@TIME, as the journal has them: oLkO001.8828@2026-01-02T03:04:05.000Z")
+            })?;
+            nexo::reference(transaction, time)
+        }
+        _ => zvt::reference(None, receipt, None),
+    })
 }
 
 /// Exit status of every command that moves money, for `--help`.
@@ -90,15 +174,15 @@ impl Desk {
     /// Runs a transaction that moves money. The first Ctrl-C asks the terminal to abort, the second exits at once.
     pub(super) async fn transact(
         self,
-        key: String,
-        asked: Amount,
+        request: Request,
         words: &Texts,
-        begin: impl AsyncFn(&tresen::Terminal, watch::Receiver<bool>) -> Result<Payment>,
+        begin: impl AsyncFn(&tresen::Terminal, Request, watch::Receiver<bool>) -> Result<Payment>,
     ) -> Result<ExitCode> {
+        let Request { intent: key, amount: asked, .. } = request.clone();
         let (stop, abort) = watch::channel(false);
         let mut interrupts = Interrupts::new();
         let ended = {
-            let begin = async || begin(&self.terminal, abort.clone()).await;
+            let begin = async || begin(&self.terminal, request.clone(), abort.clone()).await;
             let mut transaction = std::pin::pin!(self.reopened(|| !*abort.borrow(), begin));
             loop {
                 tokio::select! {
@@ -107,7 +191,7 @@ impl Desk {
                         if stop.send_replace(true) {
                             // The transaction may be in any state: only the journal and the terminal know.
                             let why = "the command was interrupted before the terminal had answered";
-                            break Ok(Payment::Unknown(Unknown::new(IntentId(key), why)));
+                            break Ok(Payment::Unknown(Unknown::new(key, why)));
                         }
                         self.out.note("asking the terminal to abort; press Ctrl-C again to exit without waiting for its answer");
                     }
@@ -158,17 +242,29 @@ impl Desk {
     }
 }
 
+/// Runs an administrative function, and shows what the terminal printed about it.
+pub(super) async fn administer(
+    at: At,
+    out: &Out,
+    done: &str,
+    asked: impl AsyncFn(&tresen::Terminal) -> Result<Vec<String>>,
+) -> Result<()> {
+    let lines = Desk::open(at, *out).await?.ask(asked).await?;
+    out.receipt(&lines);
+    out.answer(&json!({ "receipt": lines }), done);
+    Ok(())
+}
+
 /// The texts for a kind of transaction.
 pub(super) struct Texts {
+    pub(super) what: &'static str,
     pub(super) done: &'static str,
     pub(super) not_done: &'static str,
     pub(super) unknown: &'static str,
 }
 
 fn report(payment: &Payment, asked: Amount, words: &Texts, out: Out) -> ExitCode {
-    for line in payment.charge().iter().flat_map(|charge| &charge.customer_slip) {
-        out.say(format_args!("  | {line}"));
-    }
+    out.receipt(payment.charge().iter().flat_map(|charge| &charge.customer_slip));
     match payment {
         Payment::Charged(charge) => {
             let number = charge.receipt_number.as_deref().unwrap_or("-");
@@ -186,7 +282,8 @@ fn report(payment: &Payment, asked: Amount, words: &Texts, out: Out) -> ExitCode
             ExitCode::from(5)
         }
         Payment::NotCharged(why) => {
-            out.answer(payment, format_args!("{}: {}", words.not_done, why.text));
+            let advice = why.advice.as_ref().map_or(String::new(), |advice| format!(". {advice}"));
+            out.answer(payment, format_args!("{}: {}{advice}", words.not_done, why.text));
             ExitCode::from(3)
         }
         Payment::Unknown(unknown) => {

@@ -15,9 +15,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let desk = Desk::open(args.at, *out).await?;
     let totals = desk.ask(async |terminal| terminal.totals().await).await?;
-    for line in &totals.receipt {
-        out.say(format_args!("  | {line}"));
-    }
+    out.receipt(&totals.receipt);
     for card in &totals.cards {
         out.say(format_args!("{}: {}, {} in all", card.card, card.count, card.total));
     }

@@ -33,7 +33,7 @@ mod connect;
 mod duplex;
 pub mod evdev;
 pub mod fault;
-mod hex;
+pub(crate) mod hex;
 pub mod hid;
 #[cfg(target_os = "linux")]
 mod interface;
@@ -243,8 +243,7 @@ async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> Result<T> + Send + 's
     asked.map_err(|e| Error::new(Kind::Cancelled, "the runtime is shutting down").because(e))?
 }
 
-// Unused if every feature is built in.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "unused where every feature is built in")]
 fn missing(feature: &str) -> Error {
     if feature == "spp" && cfg!(not(target_os = "linux")) {
         return Error::new(Kind::Unsupported, "`spp` links are supported on Linux only")

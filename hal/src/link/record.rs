@@ -50,6 +50,41 @@ pub trait Redactor: Send {
     }
 }
 
+/// Masks secrets in one direction of a stream; [`BothWays`] makes a [`Redactor`] of two.
+pub trait Mask: Send {
+    /// Takes a chunk and returns the bytes that may be recorded now, if any.
+    fn feed(&mut self, bytes: &[u8]) -> Vec<u8>;
+
+    /// The stream has ended: returns the rest, masked unless known to be harmless.
+    fn finish(&mut self) -> Vec<u8>;
+}
+
+/// Masks both directions of a stream alike, each by itself.
+#[derive(Debug, Clone, Default)]
+pub struct BothWays<M> {
+    sent: M,
+    received: M,
+}
+
+impl<M> BothWays<M> {
+    fn of(&mut self, direction: Direction) -> &mut M {
+        match direction {
+            Direction::Sent => &mut self.sent,
+            Direction::Received => &mut self.received,
+        }
+    }
+}
+
+impl<M: Mask> Redactor for BothWays<M> {
+    fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
+        self.of(direction).feed(bytes)
+    }
+
+    fn finish(&mut self, direction: Direction) -> Vec<u8> {
+        self.of(direction).finish()
+    }
+}
+
 /// For protocols without secrets: masks nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Plain;

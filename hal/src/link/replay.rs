@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
 
@@ -37,26 +38,64 @@ impl Capture {
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |line: usize, why: &str| Error::new(Kind::Input, format!("line {}: {why}", line + 1)).at("capture");
         let mut lines = text.lines().enumerate();
-        let label = lines
-            .next()
-            .and_then(|(_, l)| l.strip_prefix("tresen-capture 1 "))
-            .ok_or_else(|| bad(0, "does not begin with `tresen-capture 1`"))?
-            .to_owned();
+        let label = lines.next().and_then(|(_, line)| Entry::label(line)).ok_or_else(|| bad(0, NO_CAPTURE))?.to_owned();
         let mut chunks = Vec::new();
         for (at, line) in lines.filter(|(_, l)| !l.trim().is_empty()) {
-            let mut words = line.split(' ').skip(1);
-            let direction = match words.next() {
-                Some(">") => Direction::Sent,
-                Some("<") => Direction::Received,
-                Some("!") => break,
-                _ => return Err(bad(at, "expected `>`, `<` or `!` after the time")),
-            };
-            let bytes = words.next().and_then(unhex).ok_or_else(|| bad(at, "expected bytes as pairs of hex digits"))?;
-            chunks.push((direction, bytes));
+            match Entry::parse(line).map_err(|why| bad(at, why))? {
+                Entry::Chunk { direction, bytes, .. } => chunks.push((direction, bytes)),
+                Entry::End { .. } => break,
+            }
         }
         Ok(Self { label, chunks })
     }
 }
+
+/// A line of a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// Bytes, and when they passed, since the start.
+    Chunk {
+        /// When.
+        at: Duration,
+        /// Which way.
+        direction: Direction,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// The end of the link.
+    End {
+        /// When.
+        at: Duration,
+    },
+}
+
+impl Entry {
+    /// The address or description in the first line of a capture; `None` if this is none.
+    pub fn label(first: &str) -> Option<&str> {
+        first.strip_prefix("tresen-capture 1 ")
+    }
+
+    /// Reads one of the further lines.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(line: &str) -> Result<Self, &'static str> {
+        let mut words = line.split(' ');
+        let at = words.next().and_then(|seconds| seconds.parse().ok());
+        let at = at.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or("expected seconds")?;
+        let direction = match words.next() {
+            Some(">") => Direction::Sent,
+            Some("<") => Direction::Received,
+            Some("!") => return Ok(Self::End { at }),
+            _ => return Err("expected `>`, `<` or `!` after the time"),
+        };
+        let bytes = words.next().and_then(unhex).ok_or("expected bytes as pairs of hex digits")?;
+        Ok(Self::Chunk { at, direction, bytes })
+    }
+}
+
+/// What is wrong with a file that is no capture.
+const NO_CAPTURE: &str = "does not begin with `tresen-capture 1`";
 
 /// A link that replays a [`Capture`].
 #[derive(Debug)]

@@ -149,25 +149,50 @@ impl Tls {
 ///
 /// # Errors
 /// As [`tcp::connect`]; [`Kind::Refused`] if the certificate is not trusted, with the fingerprint it
-/// has; [`Kind::Protocol`] if the device does not speak a supported TLS.
+/// has; [`Kind::Protocol`] if the device does not speak TLS, [`Kind::Unsupported`] if none of the versions and methods
+/// supported here.
 pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Result<Tls> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let trust = match trust {
+        Trust::Fingerprint(print) => Check::Fingerprint(Some(print)),
+        Trust::Nobody => Check::Fingerprint(None),
+        Trust::Named(roots, names) => Check::Named(roots, names),
+        Trust::Authorities(roots) => Check::Signed(
+            WebPkiServerVerifier::builder_with_provider(roots, provider)
+                .build()
+                .map_err(|e| Error::new(Kind::Config, "invalid certificate authorities").because(e))?,
+        ),
+    };
+    shake(host, port, limit, trust).await.map(|(link, _)| link)
+}
+
+/// The certificate that a device shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its SHA-256, in lowercase hex: the value of the option `fingerprint`.
+    pub fingerprint: String,
+    /// The common name of its subject, if it has one.
+    pub common_name: Option<String>,
+}
+
+/// Connects as [`connect`] does, whatever certificate the device shows, to find out what it is. Nobody vouches for the
+/// device: nothing that is secret or moves money may be sent over this link.
+///
+/// # Errors
+/// As [`connect`], except that no certificate is refused.
+pub async fn look(host: &str, port: u16, limit: Duration) -> Result<(Tls, Certificate)> {
+    let (link, shown) = shake(host, port, limit, Check::Any).await?;
+    let shown = shown.ok_or_else(|| Error::new(Kind::Protocol, "the device showed no certificate"))?;
+    Ok((link, Certificate { fingerprint: Fingerprint(shown.sha256).to_string(), common_name: shown.common_name }))
+}
+
+/// Connects and performs the handshake: the link, and the certificate that was shown.
+async fn shake(host: &str, port: u16, limit: Duration, trust: Check) -> Result<(Tls, Option<Shown>)> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|e| Error::new(Kind::Address, format!("`{host}` cannot be the name in a certificate")).because(e))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(Verifier {
-        algorithms: provider.signature_verification_algorithms,
-        trust: match trust {
-            Trust::Fingerprint(print) => Check::Fingerprint(Some(print)),
-            Trust::Nobody => Check::Fingerprint(None),
-            Trust::Named(roots, names) => Check::Named(roots, names),
-            Trust::Authorities(roots) => Check::Signed(
-                WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
-                    .build()
-                    .map_err(|e| Error::new(Kind::Config, "invalid certificate authorities").because(e))?,
-            ),
-        },
-        shown: Mutex::default(),
-    });
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier = Arc::new(Verifier { algorithms, trust, shown: Mutex::default() });
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Error::new(Kind::Unsupported, "no supported TLS version").because(e))?
@@ -179,7 +204,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Re
     tcp::prepare(&stream)?;
     let shaken = tokio::time::timeout(limit, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
     match shaken {
-        Ok(Ok(stream)) => Ok(Tls::over(stream)),
+        Ok(Ok(stream)) => Ok((Tls::over(stream), verifier.shown())),
         Ok(Err(error)) => Err(explain(error, &verifier)),
         Err(_) => Err(Error::new(Kind::Timeout, format!("no TLS handshake within {} s", limit.as_secs_f32()))
             .with_effect(Effect::None)
@@ -189,7 +214,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration, trust: Trust) -> Re
 
 fn explain(error: io::Error, verifier: &Verifier) -> Error {
     let cause = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-    let shown = verifier.shown.lock().expect("no holder of this lock panics").map(Fingerprint);
+    let shown = verifier.shown().map(|shown| Fingerprint(shown.sha256));
     match (cause, shown) {
         (Some(rustls::Error::InvalidCertificate(_)), Some(shown)) => {
             let what = format!("the device's certificate is not trusted; its SHA-256 is {shown}");
@@ -198,6 +223,12 @@ fn explain(error: io::Error, verifier: &Verifier) -> Error {
                 "if that is what the device itself shows or prints, add the option `fingerprint={shown}`; if not, \
                  something else answers on this address"
             ))
+        }
+        (Some(rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_)), _) => {
+            Error::new(Kind::Unsupported, "the device speaks TLS, but accepts nothing that is supported here")
+                .because(error)
+                .with_effect(Effect::None)
+                .hint("TLS 1.2 and 1.3 without a certificate of the till are supported: check the device's settings")
         }
         (Some(_), _) => Error::new(Kind::Protocol, "the TLS handshake failed")
             .because(error)
@@ -224,12 +255,26 @@ impl fmt::Display for Fingerprint {
 struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
     trust: Check,
-    /// The fingerprint of the device's certificate.
-    shown: Mutex<Option<[u8; 32]>>,
+    /// The device's certificate.
+    shown: Mutex<Option<Shown>>,
+}
+
+#[derive(Debug, Clone)]
+struct Shown {
+    sha256: [u8; 32],
+    common_name: Option<String>,
+}
+
+impl Verifier {
+    fn shown(&self) -> Option<Shown> {
+        self.shown.lock().expect("no holder of this lock panics").clone()
+    }
 }
 
 #[derive(Debug)]
 enum Check {
+    /// Any certificate: see [`look`].
+    Any,
     Fingerprint(Option<[u8; 32]>),
     Signed(Arc<WebPkiServerVerifier>),
     Named(Arc<RootCertStore>, Vec<String>),
@@ -245,8 +290,10 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let shown = sha256(device);
-        *self.shown.lock().expect("no holder of this lock panics") = Some(shown);
+        *self.shown.lock().expect("no holder of this lock panics") =
+            Some(Shown { sha256: shown, common_name: common_name(device) });
         match &self.trust {
+            Check::Any => Ok(ServerCertVerified::assertion()),
             Check::Fingerprint(Some(expected)) if *expected == shown => Ok(ServerCertVerified::assertion()),
             Check::Fingerprint(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
             Check::Signed(verifier) => verifier.verify_server_cert(device, chain, name, ocsp, now),
@@ -302,14 +349,8 @@ impl Link for Tls {
     }
 
     fn recv<'a>(&'a self, into: &'a mut Vec<u8>) -> BoxFuture<'a, Result<usize>> {
-        Box::pin(async move {
-            into.reserve(CHUNK);
-            match Duplex(&self.stream).read_buf(into).await {
-                Ok(0) => Err(Error::new(Kind::Closed, "the device closed the connection")),
-                Ok(n) => Ok(n),
-                Err(e) => Err(tcp::lost(e)),
-            }
-        })
+        let closed = || Error::new(Kind::Closed, "the device closed the connection");
+        Box::pin(async move { Duplex(&self.stream).recv(into, closed, tcp::lost).await })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -429,6 +470,17 @@ mod tests {
             assert_eq!((error.kind(), error.effect()), (Kind::Refused, Effect::None));
             assert!(error.to_string().contains(&format!("fingerprint={print}")), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_can_be_looked_at_before_it_is_trusted() {
+        let device = device().await;
+        let (link, shown) = look("127.0.0.1", device.port, Duration::from_secs(5)).await.expect("TLS");
+        assert_eq!(shown.fingerprint, device.fingerprint.replace(':', "").to_lowercase());
+        link.send(b"who are you").await.expect("open");
+        let mut back = Vec::new();
+        link.recv(&mut back).await.expect("echoed");
+        assert!(b"who are you".starts_with(&back[..]));
     }
 
     #[tokio::test]

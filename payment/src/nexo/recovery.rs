@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tresen_hal::Amount;
 
 use super::options::Options;
-use super::reference::{self, kind, name};
+use super::reference::{self, name};
 use super::results::{Condition, Ending, Outcome};
 use super::session::clean;
 use super::wire::{
@@ -66,8 +66,8 @@ pub(super) struct Elapsed {
 /// The category of the request for an operation.
 pub(super) fn category(operation: &Transaction) -> Category {
     match operation {
-        Transaction::Payment | Transaction::Refund => Category::Payment,
         Transaction::Reversal { .. } => Category::Reversal,
+        _ => Category::Payment,
     }
 }
 
@@ -165,7 +165,7 @@ pub(super) fn payment(intent: &Intent, paid: &PaymentResponse, options: &Options
     }
     let refund = result.and_then(|result| result.payment_type.as_deref()).map(|kind| kind == "Refund");
     if refund.is_some_and(|refund| refund != (intent.operation == Transaction::Refund)) {
-        return Err(format!("the terminal answers for something else than a {}", kind(&intent.operation)));
+        return Err(format!("the terminal answers for something else than a {}", intent.operation.name()));
     }
     let amounts = result.and_then(|result| result.amounts_resp.as_ref());
     let amounts = amounts.ok_or("the terminal approved and tells no amount")?;
@@ -243,7 +243,7 @@ impl Answered<'_> {
             Ending::NotDone(_) => Ok(false),
             Ending::Unsure => {
                 let why = self.text();
-                Err(format!("{why}; that does not say whether the {} was done", kind(&intent.operation)))
+                Err(format!("{why}; that does not say whether the {} was done", intent.operation.name()))
             }
         }
     }
@@ -311,7 +311,7 @@ fn told(intent: &Intent, payment: &Payment) -> String {
     };
     format!(
         "the terminal repeats its response to {} {}: {what}",
-        kind(&intent.operation),
+        intent.operation.name(),
         reference::service_id(intent)
     )
 }

@@ -4,40 +4,17 @@
 //! a card number is masked in those, too. Everything else is masked as a whole. What cannot be followed is masked from
 //! there to its end. Chunking does not matter: a value is held back until it ends.
 
-use tresen_hal::link::record::{self, Direction};
+use tresen_hal::link::record::{BothWays, Mask};
 
 use super::http::MAX_HEAD;
 use crate::pan;
 
 /// Masks one connection's stream.
-#[derive(Debug, Default)]
-pub struct Redactor {
-    sent: Stream,
-    received: Stream,
-}
-
-impl record::Redactor for Redactor {
-    fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
-        self.stream(direction).feed(bytes)
-    }
-
-    fn finish(&mut self, direction: Direction) -> Vec<u8> {
-        self.stream(direction).finish()
-    }
-}
-
-impl Redactor {
-    fn stream(&mut self, direction: Direction) -> &mut Stream {
-        match direction {
-            Direction::Sent => &mut self.sent,
-            Direction::Received => &mut self.received,
-        }
-    }
-}
+pub type Redactor = BothWays<Stream>;
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Stream {
+pub struct Stream {
     place: Place,
     /// Bytes of the head, or of the text or number at hand.
     held: Vec<u8>,
@@ -68,7 +45,7 @@ enum Place {
     Lost,
 }
 
-impl Stream {
+impl Mask for Stream {
     fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(bytes.len());
         bytes.iter().for_each(|byte| self.byte(*byte, &mut out));
@@ -79,7 +56,9 @@ impl Stream {
         self.place = Place::Lost;
         vec![MASK; std::mem::take(&mut self.held).len()]
     }
+}
 
+impl Stream {
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
         match self.place {
             Place::Lost => out.push(MASK),

@@ -1,7 +1,7 @@
 //! A marked number in every field of messages and heads, at every chunking.
 
 use proptest::prelude::*;
-use tresen_hal::link::record::Redactor as _;
+use tresen_hal::link::record::{Direction, Redactor as _};
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! How nexo names a transaction: by the terminal's number and time for it.
 
 use super::wire::{Identification, PoiData};
-use crate::journal::{Intent, Reference, Transaction};
+use crate::journal::{Intent, Reference};
 
 /// The reference of a transaction, with number and time of its `POITransactionID`: to reverse what only a list or a slip
 /// tells. The time is ISO 8601.
@@ -66,15 +66,6 @@ pub(super) fn sale_transaction(intent: &Intent) -> Identification {
     Identification { transaction_id, time_stamp: format!("{:.3}", intent.at) }
 }
 
-/// `MessageCategory` in words of an operation.
-pub(super) fn kind(operation: &Transaction) -> &'static str {
-    match operation {
-        Transaction::Payment => "payment",
-        Transaction::Refund => "refund",
-        Transaction::Reversal { .. } => "reversal",
-    }
-}
-
 /// `transaction oLkO001.8828`
 pub(super) fn name(reference: &Reference) -> String {
     match reference.field(TRANSACTION) {
@@ -99,6 +90,7 @@ mod tests {
     use tresen_hal::Amount;
 
     use super::*;
+    use crate::journal::Transaction;
     use crate::outcome::IntentId;
 
     fn intent(key: &str, at: i64) -> Intent {

@@ -46,11 +46,12 @@ pub(super) enum Verdict {
 }
 
 /// The type of the request for an operation.
-pub(super) fn request_type(operation: &Transaction) -> &'static str {
+pub(super) fn request_type(operation: &Transaction) -> Option<&'static str> {
     match operation {
-        Transaction::Payment => "CardPayment",
-        Transaction::Reversal { .. } => "PaymentReversal",
-        Transaction::Refund => "PaymentRefund",
+        Transaction::Payment => Some("CardPayment"),
+        Transaction::Reversal { .. } => Some("PaymentReversal"),
+        Transaction::Refund => Some("PaymentRefund"),
+        _ => None,
     }
 }
 
@@ -107,7 +108,7 @@ pub(super) fn decide(
         return (Verdict::Unsure, format!("another terminal answers: {told}; before it was terminal {then}"));
     }
     if original.request_id == request_id(intent) {
-        if !original.request_type.eq_ignore_ascii_case(request_type(&intent.operation)) {
+        if !request_type(&intent.operation).is_some_and(|ours| original.request_type.eq_ignore_ascii_case(ours)) {
             let what = format!("the terminal's last message has this payment's id and is a {}", original.request_type);
             return (Verdict::Unsure, what);
         }

@@ -7,35 +7,12 @@
 
 use std::ops::Range;
 
-use tresen_hal::link::record::{self, Direction};
+use tresen_hal::link::record::{BothWays, Mask};
 
 use super::framing::MAX_MESSAGE;
 
 /// Masks one connection's stream.
-#[derive(Debug, Default)]
-pub struct Redactor {
-    sent: Stream,
-    received: Stream,
-}
-
-impl record::Redactor for Redactor {
-    fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
-        self.stream(direction).feed(bytes)
-    }
-
-    fn finish(&mut self, direction: Direction) -> Vec<u8> {
-        self.stream(direction).finish()
-    }
-}
-
-impl Redactor {
-    fn stream(&mut self, direction: Direction) -> &mut Stream {
-        match direction {
-            Direction::Sent => &mut self.sent,
-            Direction::Received => &mut self.received,
-        }
-    }
-}
+pub type Redactor = BothWays<Stream>;
 
 /// A message as it may be shown.
 pub(super) fn shown(message: &[u8]) -> String {
@@ -46,13 +23,13 @@ pub(super) fn shown(message: &[u8]) -> String {
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Stream {
+pub struct Stream {
     held: Vec<u8>,
     /// What came is not OPI: nothing tells where the next message begins.
     lost: bool,
 }
 
-impl Stream {
+impl Mask for Stream {
     fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         if self.lost {
             return vec![MASK; bytes.len()];

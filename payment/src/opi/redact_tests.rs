@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tresen_hal::link::record::Redactor as _;
+use tresen_hal::link::record::{Direction, Redactor as _};
 
 use super::super::framing::frame;
 use super::super::wire::Message;

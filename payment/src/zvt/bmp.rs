@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::tlv;
+use super::{tables, tlv};
 
 /// How long the data of a BMP is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,22 +20,10 @@ pub enum Format {
 
 /// The format of a BMP, or `None` if it is not known here.
 pub const fn format(id: u8) -> Option<Format> {
-    use Format::{Fixed, Ll, Lll, Tlv};
-    Some(match id {
-        0x01 | 0x02 | 0x03 | 0x05 | 0x19 | 0x27 | 0x8a | 0x8c | 0xa0 => Fixed(1),
-        0xd0 | 0xd2 | 0xd3 | 0xe0 | 0xe9 | 0xea | 0xf0 | 0xf9..=0xfc => Fixed(1),
-        0x0d | 0x0e | 0x17 | 0x3a | 0x49 | 0x87 => Fixed(2),
-        0x0b | 0x0c | 0x37 | 0x3d | 0x88 | 0xaa => Fixed(3),
-        0x29 => Fixed(4),
-        0xba => Fixed(5),
-        0x04 => Fixed(6),
-        0x3b | 0xeb => Fixed(8),
-        0x2a => Fixed(15),
-        0x22 | 0x23 | 0x2d | 0x8b | 0x4c | 0xa7 | 0xd1 | 0xe1..=0xe8 | 0xf1..=0xf8 => Ll,
-        0x24 | 0x2e | 0x3c | 0x60 | 0x92 | 0x9a | 0xaf => Lll,
-        0x06 => Tlv,
-        _ => return None,
-    })
+    match tables::bmp(id) {
+        Some(entry) => Some(entry.format),
+        None => None,
+    }
 }
 
 /// One BMP as it came.
@@ -92,7 +80,7 @@ impl<'a> Iterator for Fields<'a> {
 
 /// Length of the data, and of what tells it.
 fn variable(id: u8, after: &[u8]) -> Option<(usize, usize)> {
-    match format(id)? {
+    match FORMATS[usize::from(id)]? {
         Format::Fixed(n) => Some((usize::from(n), 0)),
         Format::Ll => match after {
             [a @ 0xf0..=0xf9, b @ 0xf0..=0xf9, ..] => Some((usize::from(a & 0xf) * 10 + usize::from(b & 0xf), 2)),
@@ -110,12 +98,23 @@ static LENGTHS: [u8; 256] = {
     let mut lengths = [VARIABLE; 256];
     let mut id = 0;
     while id < 256 {
-        if let Some(Format::Fixed(n)) = format(id as u8) {
+        if let Some(Format::Fixed(n)) = FORMATS[id] {
             lengths[id] = n;
         }
         id += 1;
     }
     lengths
+};
+
+/// The format of each BMP, looked up once.
+static FORMATS: [Option<Format>; 256] = {
+    let mut formats = [None; 256];
+    let mut id = 0;
+    while id < 256 {
+        formats[id] = format(id as u8);
+        id += 1;
+    }
+    formats
 };
 
 /// `F1 F2` is 12.

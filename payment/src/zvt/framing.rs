@@ -1,7 +1,7 @@
-//! How APDUs are framed on a link, sans-IO: bytes of the link to whole APDUs and back.
+//! How APDUs follow each other on a stream, sans-IO: bytes of the link to whole APDUs and back.
 //!
-//! Over TCP an APDU frames itself: class, instruction, length, data (PA00P015, chapter 1). Left out: the
-//! serial frame (DLE STX … DLE ETX CRC) with its acknowledgements and repetitions.
+//! Over TCP an APDU frames itself: class, instruction, length, data (PA00P015, chapter 1). A serial line has frames of
+//! its own: [`serial`](super::serial).
 
 use std::fmt;
 

@@ -1,11 +1,12 @@
-//! ZVT over TCP, the protocol of card terminals in Germany, Austria and around (specification
+//! ZVT over TCP, TLS and serial lines, the protocol of card terminals in Germany, Austria and around (specification
 //! PA00P015, 13.08 and 13.11).
 //!
 //! | module | is |
 //! |---|---|
 //! | [`wire`], [`bmp`], [`tlv`], [`text`], [`codes`] | bytes to values and back |
+//! | [`tables`] | bitmaps, tags, commands and kinds of card as data |
 //! | [`commands`] | one family of commands per file |
-//! | [`framing`] | bytes of a link to APDUs and back |
+//! | [`transport`] | bytes of a link to APDUs and back: [`framing`] of a stream, or [`serial`] frames with their timers |
 //! | [`session`] | the dialogue, sans-IO |
 //! | [`open`] and [`Terminal`] | the driver |
 //! | [`sim`] | the terminal's side |
@@ -16,7 +17,13 @@
 //! acknowledges, never sends a payment twice, and afterwards asks the terminal for its last
 //! transaction and compares: see [`Terminal`](crate::Terminal::recover).
 //!
-//! Left out: serial framing, reservations, tips, card reading, menus, file transfer, tag 1F73.
+//! # Reservations
+//! A pre-authorisation is 06 22, its booking 06 23 with what is *released* of it, its release 06 25. What is held stands in
+//! the reference of the charge, so a till that was restarted books by it. 06 0C (tip), 06 09 (prepaid) and 06 24 (book total,
+//! option `booking=total`) are laid out after the specification's tables; no terminal has proven them here. There is no
+//! increment: nothing known here says how a terminal would take one.
+//!
+//! Left out: menus, file transfer, tag 1F73.
 
 pub mod bmp;
 pub mod codes;
@@ -27,18 +34,22 @@ mod options;
 mod recovery;
 mod redact;
 mod reference;
+pub mod serial;
 pub mod session;
 pub mod sim;
+pub mod tables;
 pub mod text;
 pub mod tlv;
+pub mod transport;
 pub mod wire;
 
 pub use commands::Password;
 pub use commands::registration::Config;
 pub use driver::{Terminal, open};
-pub use options::Options;
+pub use options::{Booking, Options};
 pub use recovery::Commit;
-pub use redact::Redactor;
-pub use reference::reference;
+pub use redact::{Redactor, redactor};
+pub use reference::{held, reference};
 pub use session::Timeouts;
 pub use text::Charset;
+pub use transport::Framed;

@@ -8,8 +8,22 @@ use tresen_hal::{Address, Currency, Error, Kind, Result};
 use super::commands::Password;
 use super::commands::registration::Config;
 use super::recovery::Commit;
+use super::serial::Timing;
 use super::session::Timeouts;
 use super::text::Charset;
+use super::transport::Framed;
+use crate::language::Language;
+
+/// How a reservation is booked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Booking {
+    /// 06 23 with what is released of it, zero if all is booked. So tills have been seen to book.
+    #[default]
+    PartialReversal,
+    /// 06 24 with what is booked. Its layout is unproven; for terminals that take 06 23 for nothing but a release.
+    Total,
+}
 
 /// How to talk to one terminal.
 #[derive(Debug, Clone)]
@@ -31,6 +45,11 @@ pub struct Options {
     /// with another one that counts, and without an answer this one does, since some terminals send ISO
     /// 8859-1 unasked. Default none: code page 437.
     pub charset: Option<Charset>,
+    /// The language of texts for the cashier: states, reasons, advice. The terminal's own words come as it writes them.
+    /// Default none: English, or what the till is configured with.
+    pub language: Option<Language>,
+    /// How APDUs are framed on the link. Default as over TCP, by their length.
+    pub framing: Framed,
     /// T3, T4, and how long a transaction may take.
     pub timeouts: Timeouts,
     /// How long to wait for a busy terminal when registering and recovering. Default 180 s.
@@ -53,6 +72,8 @@ pub struct Options {
     /// How long to wait before the second look that "not charged" needs: a terminal may go on with a
     /// customer and say that it is idle. Default 10 s.
     pub grace: Duration,
+    /// How a reservation is booked. Default by partial reversal, 06 23.
+    pub booking: Booking,
     /// Sends the last receipt number along (tag 1F1F). Only for terminals that know it. Default false.
     pub mirror: bool,
     /// Result codes with which this terminal says that it has no last receipt. Default none, since the
@@ -71,6 +92,8 @@ impl Options {
             service: 0x01,
             text_blocks: true,
             charset: None,
+            language: None,
+            framing: Framed::ByLength,
             timeouts: Timeouts::default(),
             patience: Duration::from_secs(180),
             commit: None,
@@ -78,6 +101,7 @@ impl Options {
             partial: false,
             ask_before: true,
             grace: Duration::from_secs(10),
+            booking: Booking::default(),
             mirror: false,
             nothing_stored: Vec::new(),
         }
@@ -94,12 +118,16 @@ impl Options {
         "password",
         "currency",
         "mirror",
+        "booking",
         "commit",
         "nothing-stored",
         "exclusive",
         "partial",
         "ask-before",
         "grace",
+        "framing",
+        "t1",
+        "t2",
         "t3",
         "t4",
         "answer",
@@ -109,6 +137,7 @@ impl Options {
         "service",
         "text-blocks",
         "charset",
+        "language",
     ];
 
     /// The options of an address:
@@ -120,26 +149,33 @@ impl Options {
     /// | `exclusive` | `true`: this till alone uses the terminal |
     /// | `partial` | `true`: it may approve less than was asked for |
     /// | `commit` | `reverses`, `keeps`: what becomes of an approval that is not acknowledged |
+    /// | `booking` | `partial-reversal`, `total`: how a reservation is booked |
     /// | `mirror` | `true`: tag 1F1F |
     /// | `nothing-stored` | a result code, 0 to 255 |
     /// | `ask-before` | `false`: no 06 20 before each payment |
+    /// | `framing` | `serial`: DLE STX … DLE ETX CRC, as serial and Bluetooth ports have it by default, also for those behind a converter to the network; `tcp`: by length |
+    /// | `t1` | milliseconds between two characters of a serial frame, 20 to 10000; 200, or 1000 over a network |
+    /// | `t2` | seconds for the answer to a serial frame |
     /// | `grace`, `t3`, `t4`, `answer`, `limit`, `patience` | seconds, 1 to 3600 (`grace` from 0); `answer` is [`Timeouts::enquiry`], `limit` [`Timeouts::limit`] |
     /// | `config`, `service` | a byte in hex: `BE` |
     /// | `text-blocks` | `false`: receipts line by line |
     /// | `charset` | `ascii`, `cp437`, `utf-8`, `iso-8859-1`, `iso-8859-15` |
+    /// | `language` | `en`, `de`: of texts for the cashier |
     ///
     /// The terminal is named by its address; a logical name in the journal is for the caller to set.
     ///
     /// # Errors
     /// [`Kind::Address`] names the option; a wrong password does not stand in it.
-    /// [`Kind::Unsupported`]: a link that needs ZVT's serial framing, which is missing here.
+    /// [`Kind::Unsupported`]: a link that no ZVT terminal has.
     pub fn from_address(address: &Address) -> Result<Self> {
         let at = || address.label();
-        if matches!(address.link(), LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Ble { .. }) {
-            let what = format!("ZVT over {} needs its serial framing, which is not supported", address.link().scheme());
-            return Err(Error::new(Kind::Unsupported, what)
+        let link = address.link();
+        if !matches!(link, LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Replay { .. })
+            && link.server().is_none()
+        {
+            return Err(Error::new(Kind::Unsupported, format!("ZVT over {} is not supported", link.scheme()))
                 .at(at())
-                .hint("connect the terminal by network: zvt+tcp://HOST"));
+                .hint("write zvt+tcp://HOST, zvt+tls://HOST or zvt+serial:///dev/ttyUSB0"));
         }
         let mut options = Self::new(address.label());
         if let Some(password) = address.option("password") {
@@ -171,6 +207,7 @@ impl Options {
         options.text_blocks = address.option_as("text-blocks")?.unwrap_or(options.text_blocks);
         options.grace = seconds("grace", 0, options.grace)?;
         options.patience = seconds("patience", 1, options.patience)?;
+        options.framing = framing(address)?;
         options.timeouts.t3 = seconds("t3", 1, options.timeouts.t3)?;
         options.timeouts.t4 = seconds("t4", 1, options.timeouts.t4)?;
         options.timeouts.enquiry = seconds("answer", 1, options.timeouts.enquiry)?;
@@ -183,6 +220,12 @@ impl Options {
             Some("keeps") => Some(Commit::Keeps),
             Some(other) => return Err(wrong("commit", other, "reverses, keeps")),
         };
+        options.booking = match address.option("booking") {
+            None => options.booking,
+            Some("partial-reversal") => Booking::PartialReversal,
+            Some("total") => Booking::Total,
+            Some(other) => return Err(wrong("booking", other, "partial-reversal, total")),
+        };
         options.charset = match address.option("charset") {
             None => None,
             Some(name) => {
@@ -190,9 +233,42 @@ impl Options {
                 Some(known.map_err(|_| wrong("charset", name, "ascii, cp437, utf-8, iso-8859-1, iso-8859-15"))?)
             }
         };
+        options.language = match address.option("language") {
+            None => None,
+            Some(code) => Some(code.parse().map_err(|_| wrong("language", code, "en, de"))?),
+        };
         options.nothing_stored = address.option_as("nothing-stored")?.into_iter().collect();
         Ok(options)
     }
+}
+
+/// The options `framing`, `t1` and `t2`.
+pub(super) fn framing(address: &Address) -> Result<Framed> {
+    let serial = match address.option("framing") {
+        None => matches!(address.link(), LinkKind::Serial { .. } | LinkKind::Spp { .. }),
+        Some("serial") => true,
+        Some("tcp") => false,
+        Some(_) => return Err(address.refuse("framing", "expected serial or tcp")),
+    };
+    if !serial {
+        let useless = ["t1", "t2"].into_iter().find(|name| address.option(name).is_some());
+        return match useless {
+            Some(name) => Err(address.refuse(name, "has no effect without serial frames").hint("add `framing=serial`")),
+            None => Ok(Framed::ByLength),
+        };
+    }
+    let mut timing = if address.link().server().is_some() { Timing::over_network() } else { Timing::default() };
+    match address.option_as::<u64>("t1") {
+        Ok(None) => {}
+        Ok(Some(ms)) if (20..=10_000).contains(&ms) => timing.t1 = Duration::from_millis(ms),
+        _ => return Err(address.refuse("t1", "expected 20 to 10000 milliseconds")),
+    }
+    match address.option_as::<u64>("t2") {
+        Ok(None) => {}
+        Ok(Some(seconds)) if (1..=60).contains(&seconds) => timing.t2 = Duration::from_secs(seconds),
+        _ => return Err(address.refuse("t2", "expected 1 to 60 seconds")),
+    }
+    Ok(Framed::Serial(timing))
 }
 
 #[cfg(test)]
@@ -211,7 +287,7 @@ mod tests {
     #[test]
     fn every_option_can_be_reached_by_an_address() {
         let text = "zvt+tcp://t?exclusive=true&partial=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
-            &service=03&text-blocks=false&charset=iso-8859-15&limit=600";
+            &service=03&booking=total&text-blocks=false&charset=iso-8859-15&language=de&limit=600&framing=serial&t1=300&t2=4";
         let address: Address = text.parse().expect("an address");
         address.check_options(Options::NAMES).expect("all are listed");
         let options = Options::from_address(&address).expect("right");
@@ -221,15 +297,39 @@ mod tests {
         assert_eq!((options.ask_before, options.text_blocks), (false, false));
         assert_eq!((options.timeouts, options.grace, options.patience), (timeouts, seconds(0), seconds(30)));
         assert_eq!((options.config, options.service), (Config(0xae), 3));
-        assert_eq!(options.charset, Some(Charset::Iso8859(15)));
+        assert_eq!((options.charset, options.booking), (Some(Charset::Iso8859(15)), Booking::Total));
+        assert_eq!(options.language, Some(Language::German));
     }
 
     #[test]
-    fn a_serial_line_is_refused_until_its_framing_exists() {
-        let address = "zvt+serial:///dev/ttyUSB0".parse().expect("an address");
-        let error = Options::from_address(&address).expect_err("no framing");
+    fn a_serial_port_has_serial_frames_unless_the_address_says_otherwise() {
+        let framing = |text: &str| Options::from_address(&text.parse().expect(text)).map(|options| options.framing);
+        let line = |t1, t2| {
+            let mut timing = Timing::default();
+            (timing.t1, timing.t2) = (Duration::from_millis(t1), Duration::from_secs(t2));
+            Framed::Serial(timing)
+        };
+        for (text, want) in [
+            ("zvt+tcp://t", Framed::ByLength),
+            ("zvt+serial:///dev/ttyUSB0", line(200, 5)),
+            ("zvt+spp://00:11:22:33:44:55", line(200, 5)),
+            ("zvt+serial:///dev/ttyUSB0?t1=50&t2=2", line(50, 2)),
+            ("zvt+serial:///dev/ttyACM0?framing=tcp", Framed::ByLength),
+            ("zvt+tcp://converter:4001?framing=serial", line(1000, 5)),
+        ] {
+            assert_eq!(framing(text).expect(text), want, "{text}");
+        }
+        for (text, part) in [
+            ("zvt+tcp://t?framing=usb", "serial or tcp"),
+            ("zvt+tcp://t?t2=3", "framing=serial"),
+            ("zvt+serial:///dev/x?t1=5", "20 to 10000 milliseconds"),
+            ("zvt+serial:///dev/x?t2=0", "1 to 60 seconds"),
+        ] {
+            let error = framing(text).expect_err(text);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        let error = framing("zvt+usb://04b8:0e15").expect_err("no such terminal");
         assert_eq!(error.kind(), Kind::Unsupported);
-        assert!(error.to_string().contains("serial framing"), "{error}");
     }
 
     #[test]
@@ -239,11 +339,13 @@ mod tests {
             ("currency=Mark", "EUR"),
             ("mirror=maybe", "mirror"),
             ("commit=perhaps", "reverses, keeps"),
+            ("booking=half", "partial-reversal, total"),
             ("nothing-stored=999", "nothing-stored"),
             ("t3=0", "1 to 3600 seconds"),
             ("grace=soon", "0 to 3600 seconds"),
             ("config=BEE", "two hex digits"),
             ("charset=ebcdic", "utf-8"),
+            ("language=fr", "en, de"),
         ] {
             let address = format!("zvt+tcp://t?{option}").parse().expect("an address");
             let error = Options::from_address(&address).expect_err(option).to_string();

@@ -24,10 +24,13 @@ use tresen_hal::Amount;
 
 use super::codes;
 use super::commands::status_info::StatusInfo;
+use super::redact;
 use super::reference::{self as zvt, name, reference};
 use super::session::Data;
 use super::text::Charset;
+use super::wire;
 use crate::journal::{Intent, Reference, Transaction};
+use crate::language::Language;
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
 
 /// What becomes of an approval that the till does not acknowledge. The specification says both, in
@@ -61,6 +64,8 @@ pub(super) struct Reading {
     pub(super) charset: Charset,
     /// The till's clock, in the terminal's time zone.
     pub(super) now: DateTime,
+    /// Of texts for the cashier.
+    pub(super) language: Language,
 }
 
 impl Reading {
@@ -78,11 +83,22 @@ impl Reading {
         charge.card_name = info.card_name(self.charset);
         charge.masked_pan = info.masked_pan();
         charge.at = info.at(self.now.date());
+        (charge.card_type, charge.network_card_type) = (info.card_kind(), info.network_card_type());
+        (charge.aid, charge.entry, charge.cvm, charge.age) = (info.aid(), info.entry(), info.cvm(), info.age());
+        charge.turnover_number = info.turnover.map(|number| number.to_string());
+        charge.raw = Some(raw(info));
         let receipt = charge.receipt_number.as_deref();
         charge.reference =
             receipt.map(|receipt| reference(charge.terminal_id.as_deref(), receipt, charge.trace.as_deref()));
         charge
     }
+}
+
+/// The 04 0F in hex, masked.
+fn raw(info: &StatusInfo<'_>) -> String {
+    let mut apdu = Vec::new();
+    wire::encode(&mut apdu, 0x04, 0x0f, |out| out.extend(info.data()));
+    redact::messages(&apdu).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One open intent and what is known of it.
@@ -118,8 +134,8 @@ pub(super) fn objection(intent: &Intent, charge: &Charge, info: &StatusInfo<'_>,
     {
         return Some(Objection::Another(format!("the terminal repeated the transaction before: {told}")));
     }
-    if intent.operation == Transaction::Payment && info.original_trace.is_some() {
-        return Some(Objection::Another(format!("the terminal told of a reversal: {told}")));
+    if let Some(why) = another_original(intent, info) {
+        return Some(Objection::Another(format!("the terminal told of {why}: {told}")));
     }
     different(intent, info, partial).map(|why| Objection::Different(format!("{why}: {told}")))
 }
@@ -189,7 +205,7 @@ fn judge(case: Case<'_>, last: &Last, reading: Reading) -> (Verdict, String) {
         Last::Silent => return unsure("the terminal does not tell its last transaction: it did not answer".into()),
     };
     let info = StatusInfo::parse(data);
-    let shown = reading.charge(&intent.id, intent.amount, &info);
+    let shown = as_meant(intent, &info, reading.charge(&intent.id, intent.amount, &info));
     let Some(reference) = shown.reference.clone() else {
         return unsure("the terminal shows a transaction without a receipt number".into());
     };
@@ -221,7 +237,7 @@ fn judge(case: Case<'_>, last: &Last, reading: Reading) -> (Verdict, String) {
     }
     match unproven(case, &shown, &info, reading) {
         Some(why) => unsure(format!("{why}; the terminal's last transaction is {told}")),
-        None => judge_result(intent, shown, info.result, told),
+        None => judge_result(intent, shown, info.result, told, reading.language),
     }
 }
 
@@ -232,7 +248,7 @@ fn judge_approved(case: Case<'_>, approved: &Charge, info: &StatusInfo<'_>, told
         Some(0) if !case.fits(approved) => {
             (Verdict::Contradiction, format!("not {} was charged, but {told}", intent.amount))
         }
-        Some(0) => match differs(approved.amount, info) {
+        Some(0) => match differs(intent, approved.amount, info) {
             Some(why) => (Verdict::Contradiction, format!("{why}: {told}")),
             None => (Verdict::Ended(Payment::charged(approved.clone(), intent.amount)), told),
         },
@@ -241,13 +257,21 @@ fn judge_approved(case: Case<'_>, approved: &Charge, info: &StatusInfo<'_>, told
     }
 }
 
-fn judge_result(intent: &Intent, shown: Charge, result: Option<u8>, told: String) -> (Verdict, String) {
+fn judge_result(
+    intent: &Intent,
+    shown: Charge,
+    result: Option<u8>,
+    told: String,
+    language: Language,
+) -> (Verdict, String) {
     match result {
         Some(0) => (Verdict::Ended(Payment::charged(shown, intent.amount)), told),
         Some(code) => {
             let text = codes::result(code);
             let words = format!("{told}: {text}");
-            let not = NotCharged::new(intent.id.clone(), codes::reason(code), Some(code), text);
+            let told = codes::words(code, language);
+            let mut not = NotCharged::new(intent.id.clone(), codes::reason(code), Some(code), told);
+            not.advice = codes::advice(code, language).map(str::to_owned);
             (Verdict::Ended(Payment::NotCharged(not)), words)
         }
         None => (Verdict::Unsure, format!("{told}, without a result that can be read")),
@@ -271,14 +295,18 @@ fn unproven(case: Case<'_>, shown: &Charge, info: &StatusInfo<'_>, reading: Read
     if !follows {
         return Some(format!("more than one transaction came since {}", name(before)));
     }
-    if intent.operation == Transaction::Payment && info.original_trace.is_some() {
-        return Some("it is a reversal".into());
+    if let Some(why) = another_original(intent, info) {
+        return Some(format!("it is {why}"));
     }
     if info.minor().is_none() {
         return Some("it tells no amount".into());
     }
     if let Some(why) = different(intent, info, case.partial) {
         return Some(why);
+    }
+    // It says itself what it follows. Terminals give what ends a reservation the reservation's time.
+    if intent.operation.of().is_some_and(|of| follows_up(of, info)) {
+        return None;
     }
     let at = shown.at?;
     let meant = local(intent);
@@ -289,18 +317,66 @@ fn unproven(case: Case<'_>, shown: &Charge, info: &StatusInfo<'_>, reading: Read
 
 /// What was charged and not asked for, or not allowed. What the terminal leaves out is as asked.
 fn different(intent: &Intent, info: &StatusInfo<'_>, partial: bool) -> Option<String> {
-    let part = info.minor().map(|minor| Amount::new(minor, intent.amount.currency()));
+    let part = minor(intent, info).map(|minor| Amount::new(minor, intent.amount.currency()));
     let expected = part.filter(|part| intent.allows(*part, partial)).unwrap_or(intent.amount);
-    differs(expected, info)
+    differs(intent, expected, info)
+}
+
+/// BMP 37 names another transaction than the one that this intent follows, or one although it follows none. In words,
+/// after "it is".
+fn another_original(intent: &Intent, info: &StatusInfo<'_>) -> Option<&'static str> {
+    match &intent.operation {
+        Transaction::Payment | Transaction::PreAuthorisation | Transaction::TopUp { .. } => {
+            info.original_trace.map(|_| "a reversal")
+        }
+        Transaction::Refund | Transaction::Reversal { .. } => None,
+        Transaction::Increment { reference }
+        | Transaction::Booking { reference }
+        | Transaction::Release { reference }
+        | Transaction::Tip { reference } => {
+            let known = info.original_trace.is_some() && zvt::trace(reference).is_some();
+            (known && !follows_up(reference, info)).then_some("what follows another transaction")
+        }
+    }
+}
+
+/// BMP 37 is the trace number of `of`.
+fn follows_up(of: &Reference, info: &StatusInfo<'_>) -> bool {
+    let theirs = info.original_trace.and_then(|trace| trace.number());
+    theirs.is_some() && theirs == zvt::trace(of).and_then(|trace| trace.parse().ok())
+}
+
+/// The amount of a result as the till counts it. A terminal that released a reservation tells zero, which is what remains
+/// (capture of the crate `zvt` 0.1, `data/1680728215.659492000_pt_ecr.blob`); one that booked a part may tell what it
+/// released, as 06 23 asked for it.
+fn minor(intent: &Intent, info: &StatusInfo<'_>) -> Option<i64> {
+    let asked = intent.amount.minor();
+    let otherwise = match &intent.operation {
+        Transaction::Release { .. } => Some(0),
+        Transaction::Booking { reference } => zvt::amount_held(reference).map(|held| held.minor() - asked),
+        _ => None,
+    };
+    info.minor().map(|minor| if otherwise == Some(minor) { asked } else { minor })
+}
+
+/// The charge as the till counts it.
+pub(super) fn as_meant(intent: &Intent, info: &StatusInfo<'_>, mut charge: Charge) -> Charge {
+    if let Some(minor) = minor(intent, info) {
+        charge.amount = Amount::new(minor, charge.amount.currency());
+    }
+    if intent.operation == Transaction::PreAuthorisation {
+        charge.reference = charge.reference.map(|reference| zvt::with_held(reference, charge.amount));
+    }
+    charge
 }
 
 /// How what is shown differs from `asked`.
-fn differs(asked: Amount, info: &StatusInfo<'_>) -> Option<String> {
+fn differs(intent: &Intent, asked: Amount, info: &StatusInfo<'_>) -> Option<String> {
     let currency = info.currency.and_then(|c| c.number());
     if currency.is_some_and(|number| number != u64::from(asked.currency().number())) {
         return Some(format!("the currency is {}, not {}", currency.unwrap_or_default(), asked.currency()));
     }
-    let amount = info.minor().filter(|minor| *minor != asked.minor())?;
+    let amount = minor(intent, info).filter(|minor| *minor != asked.minor())?;
     Some(format!("the amount is {}, not {asked}", Amount::new(amount, asked.currency())))
 }
 

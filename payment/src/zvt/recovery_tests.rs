@@ -3,7 +3,11 @@
 use super::*;
 use crate::journal::Transaction;
 
-const READING: Reading = Reading { charset: Charset::Cp437, now: jiff::civil::date(2026, 1, 2).at(8, 1, 0, 0) };
+const READING: Reading = Reading {
+    charset: Charset::Cp437,
+    now: jiff::civil::date(2026, 1, 2).at(8, 1, 0, 0),
+    language: crate::Language::English,
+};
 
 fn reference(receipt: &str) -> Reference {
     super::reference(Some("60000001"), receipt, Some(receipt))

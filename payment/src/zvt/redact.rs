@@ -9,33 +9,51 @@
 
 use std::ops::Range;
 
-use tresen_hal::link::record::{self, Direction};
+use tresen_hal::link::record::{self, BothWays, Direction, Mask as _};
 
 use super::framing::Framing;
+use super::serial::frame::{self, Decoder, Item};
+use super::tables::{self, Sensitivity};
+use super::transport::Framed;
+use super::wire::Apdu;
 use super::{bmp, tlv};
 
-/// Masks one connection's stream; keeps what it needs to know of each direction.
-#[derive(Debug, Default)]
-pub struct Redactor {
-    sent: Stream,
-    received: Stream,
+/// Masks one connection's stream over TCP.
+pub type Redactor = BothWays<Stream>;
+
+/// Masks what passes over a link on which APDUs are framed so.
+pub fn redactor(framed: Framed) -> Box<dyn record::Redactor> {
+    Box::new(Frames::new(framed))
 }
 
-impl record::Redactor for Redactor {
+/// Masks one connection's stream, whatever its frames.
+#[derive(Debug)]
+pub(super) enum Frames {
+    ByLength(Redactor),
+    Serial(BothWays<SerialStream>),
+}
+
+impl Frames {
+    pub(super) fn new(framed: Framed) -> Self {
+        match framed {
+            Framed::ByLength => Self::ByLength(BothWays::default()),
+            Framed::Serial(_) => Self::Serial(BothWays::default()),
+        }
+    }
+}
+
+impl record::Redactor for Frames {
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
-        self.stream(direction).feed(bytes)
+        match self {
+            Self::ByLength(redactor) => redactor.feed(direction, bytes),
+            Self::Serial(redactor) => redactor.feed(direction, bytes),
+        }
     }
 
     fn finish(&mut self, direction: Direction) -> Vec<u8> {
-        self.stream(direction).finish()
-    }
-}
-
-impl Redactor {
-    fn stream(&mut self, direction: Direction) -> &mut Stream {
-        match direction {
-            Direction::Sent => &mut self.sent,
-            Direction::Received => &mut self.received,
+        match self {
+            Self::ByLength(redactor) => redactor.finish(direction),
+            Self::Serial(redactor) => redactor.finish(direction),
         }
     }
 }
@@ -50,7 +68,7 @@ pub(super) fn messages(bytes: &[u8]) -> Vec<u8> {
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Stream {
+pub struct Stream {
     framing: Framing,
     /// What came is not ZVT, or the stream has ended: nothing tells where the next APDU begins.
     lost: bool,
@@ -64,7 +82,7 @@ struct Mask {
     carried: usize,
 }
 
-impl Stream {
+impl record::Mask for Stream {
     fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         if self.lost {
             return vec![MASK; bytes.len()];
@@ -95,6 +113,60 @@ impl Stream {
     }
 }
 
+/// One direction of a serial line. What stands in its frames is masked, and they are written anew: with doubled DLEs
+/// and a checksum of their own, which would tell of masked digits. A frame that gets shorter so follows bytes that
+/// every reader skips. Everything else but ACK and NAK is masked.
+#[derive(Debug, Default)]
+pub(super) struct SerialStream {
+    decoder: Decoder,
+    /// How many characters the frame that has begun has so far.
+    held: usize,
+    lost: bool,
+    mask: Mask,
+}
+
+impl record::Mask for SerialStream {
+    fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+        if self.lost {
+            return vec![MASK; bytes.len()];
+        }
+        let mut out = Vec::new();
+        for byte in bytes {
+            self.held += 1;
+            let item = self.decoder.feed(*byte);
+            let known = match &item {
+                Some(Item::Frame(apdu)) => self.frame(apdu),
+                Some(Item::Ack | Item::Nak) => vec![*byte],
+                Some(Item::Broken) => Vec::new(),
+                None if self.decoder.is_skipping() => Vec::new(),
+                None => continue,
+            };
+            out.resize(out.len() + std::mem::take(&mut self.held) - known.len(), MASK);
+            out.extend(known);
+        }
+        out
+    }
+
+    fn finish(&mut self) -> Vec<u8> {
+        self.lost = true;
+        vec![MASK; std::mem::take(&mut self.held)]
+    }
+}
+
+impl SerialStream {
+    fn frame(&mut self, apdu: &[u8]) -> Vec<u8> {
+        let mut masked = apdu.to_vec();
+        match Apdu::whole(apdu) {
+            Some(whole) => {
+                let header = apdu.len() - whole.data.len();
+                self.mask.apdu(whole.code(), &mut masked[header..]);
+            }
+            None => masked.fill(MASK),
+        }
+        frame::encode(&masked)
+    }
+}
+
 impl Mask {
     /// Masks the data of one APDU.
     fn apdu(&mut self, code: u16, data: &mut [u8]) {
@@ -102,7 +174,11 @@ impl Mask {
             // Answers: nothing, a reason, or fields.
             (0x8000 | 0x8400..=0x84ff, [] | [_]) => {}
             (0x8000 | 0x8400..=0x84ff, _) => mask_fields(data),
-            (0x040f | 0x0401 | 0x0601 | 0x0604 | 0x0609 | 0x0621 | 0x0622 | 0x0670 | 0x06e0 | 0x06e1, _) => {
+            // The prepaid card's id and the mode of payment come first.
+            (0x0609, [a, b, _, 0x04, ..]) if [*a, *b].iter().all(|byte| byte & 0x0f < 10 && byte >> 4 < 10) => {
+                mask_fields(&mut data[3..]);
+            }
+            (0x040f | 0x0401 | 0x0601 | 0x0604 | 0x0609 | 0x0621 | 0x0622 | 0x0670 | 0x06e0..=0x06e2, _) => {
                 mask_fields(data);
             }
             // A code, and in 04 FF a time, before the fields.
@@ -204,53 +280,16 @@ fn mask_completion(data: &mut [u8]) {
     }
 }
 
-/// What a field or tag can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    /// Nothing secret.
-    Open,
-    /// Text for people, in which a card number may stand.
-    Text,
-    /// A card number: the issuer's first six digits and the last four may be seen.
-    Number,
-    /// A password.
-    Password,
-    /// Further tags.
-    Tags,
-    /// Card data, or not known.
-    Secret,
+/// What may be shown of a field.
+fn field(id: u8) -> Sensitivity {
+    tables::bmp(id).map_or(Sensitivity::Secret, |entry| entry.sensitivity)
 }
 
-/// PA00P015, chapter "Definition of the data objects".
-fn field(id: u8) -> Content {
-    match id {
-        0x22 => Content::Number,
-        0x3d => Content::Password,
-        0x06 => Content::Tags,
-        0x3c | 0x8b | 0xe1..=0xe8 | 0xf1..=0xf8 => Content::Text,
-        0x01..=0x05 | 0x0b..=0x0d | 0x17 | 0x19 | 0x27 | 0x29 | 0x2a | 0x37 | 0x3b | 0x49 => Content::Open,
-        0x60 | 0x87 | 0x88 | 0x8a | 0x8c | 0xa0 | 0xaa | 0xba => Content::Open,
-        0xd0 | 0xd2 | 0xd3 | 0xe0 | 0xe9 | 0xea | 0xf0 | 0xf9..=0xfc => Content::Open,
-        // Expiry 0E, tracks 23, 24, 2D, chip 2E, 92, 9A, A7, AF, card verification 3A, PIN data D1, and others.
-        _ => Content::Secret,
-    }
-}
-
-/// PA00P015, chapter "TLV container", and EMV Book 3, annex A, for tags that say nothing of a card or its holder.
-fn tag(tag: &tlv::Tlv<'_>) -> Content {
-    match tag.tag {
-        _ if tag.constructed => Content::Tags,
-        // Texts: lines, hints, the application's name.
-        0x07 | 0x15 | 0x44 | 0x46 | 0x47 | 0x50 | 0x1f17 | 0x9f12 => Content::Text,
-        // Attributes, permitted commands, character set, receipt, amounts, ids of terminal and application.
-        0x01..=0x06 | 0x08..=0x0a | 0x14 | 0x16..=0x1e | 0x27 | 0x29 | 0x40..=0x43 | 0x45 => Content::Open,
-        0x1f00..=0x1f16 | 0x1f18..=0x1f44 | 0x1f46..=0x1f4f | 0x1f5b..=0x1f7f => Content::Open,
-        // AID, its label, response code, transaction date, currency, cryptogram and counters.
-        0x4f | 0x84 | 0x82 | 0x8a | 0x95 | 0x9a | 0x9b | 0x9c | 0x5f2a | 0x5f34 => Content::Open,
-        0x9f02 | 0x9f03 | 0x9f06 | 0x9f10 | 0x9f1a | 0x9f26 | 0x9f27 | 0x9f33..=0x9f37 | 0x9f41 => Content::Open,
-        // Card number 5A, tracks 56, 57, 9F1F, 9F20, 9F6B, name 5F20, 9F0B, expiry 5F24, the card's own
-        // identification 4C, 1F45, and others.
-        _ => Content::Secret,
+/// What may be shown of a tag. What is inside a container is looked at by itself, known or not.
+fn tag(tag: &tlv::Tlv<'_>) -> Sensitivity {
+    match tag.constructed {
+        true => Sensitivity::Tags,
+        false => tables::tag(tag.tag).map_or(Sensitivity::Secret, |entry| entry.sensitivity),
     }
 }
 
@@ -261,7 +300,7 @@ fn mask_fields(data: &mut [u8]) {
         let end = fields.rest().map_or(data.len(), |(offset, _)| offset);
         let value = end - one.data.len()..end;
         match field(one.id) {
-            Content::Tags => parts.tags(one.data, value.start, tlv::MAX_DEPTH),
+            Sensitivity::Tags => parts.tags(one.data, value.start, tlv::MAX_DEPTH),
             content => parts.add(content, value),
         }
     }
@@ -288,13 +327,13 @@ struct Parts {
 }
 
 impl Parts {
-    fn add(&mut self, content: Content, at: Range<usize>) {
+    fn add(&mut self, content: Sensitivity, at: Range<usize>) {
         match content {
-            Content::Open => {}
-            Content::Text => self.texts.push(at),
-            Content::Password => self.passwords.push(at),
-            Content::Number if at.len() >= 7 => self.secrets.push(at.start + 3..at.end - 2),
-            Content::Number | Content::Secret | Content::Tags => self.secrets.push(at),
+            Sensitivity::Open => {}
+            Sensitivity::Text => self.texts.push(at),
+            Sensitivity::Password => self.passwords.push(at),
+            Sensitivity::Number if at.len() >= 7 => self.secrets.push(at.start + 3..at.end - 2),
+            Sensitivity::Number | Sensitivity::Secret | Sensitivity::Tags => self.secrets.push(at),
         }
     }
 
@@ -304,7 +343,7 @@ impl Parts {
             let end = tags.rest().map_or(bytes.len(), |(offset, _)| offset);
             let start = end - one.value.len();
             match tag(&one) {
-                Content::Tags if depth > 1 => self.tags(one.value, base + start, depth - 1),
+                Sensitivity::Tags if depth > 1 => self.tags(one.value, base + start, depth - 1),
                 content => self.add(content, base + start..base + end),
             }
         }

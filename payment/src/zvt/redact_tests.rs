@@ -194,7 +194,14 @@ fn masks_every_field_and_tag_that_tells_of_the_card_or_its_holder() {
         &[0x1f, 0x45],
         &[0x9f, 0x0b],
         &[0xdf, 0x01],
-        &[0x11],
+        // Tracks, a card number to be compared, a prepaid PIN, an IBAN.
+        &[0x1f, 0x08],
+        &[0x1f, 0x09],
+        &[0x1f, 0x0a],
+        &[0x1f, 0x1a],
+        &[0x1f, 0x5e],
+        &[0x80],
+        &[0x1f, 0x80, 0x7f],
     ];
     for tag in tags {
         let one = [*tag, &[0x03, b'M', b'A', b'X']].concat();

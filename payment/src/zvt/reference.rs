@@ -3,6 +3,8 @@
 //! Receipt numbers begin anew after 9999 and some terminals begin anew each day, so all three
 //! together name one transaction; fewer do not.
 
+use tresen_hal::Amount;
+
 use crate::journal::Reference;
 
 /// The reference of a transaction. Numbers are digit strings as on the slip; leading zeros do not
@@ -17,6 +19,21 @@ pub fn reference(terminal_id: Option<&str>, receipt_number: &str, trace: Option<
         new = new.with(TERMINAL, padded(terminal, 8));
     }
     if trace.is_some() && terminal_id.is_some() { new.unique() } else { new }
+}
+
+/// The reference of a pre-authorisation of `held`, with its receipt number: to book what only a list or a slip tells.
+pub fn held(terminal_id: Option<&str>, receipt_number: &str, trace: Option<&str>, held: Amount) -> Reference {
+    with_held(reference(terminal_id, receipt_number, trace), held)
+}
+
+/// The same with what it holds.
+pub(super) fn with_held(reference: Reference, held: Amount) -> Reference {
+    reference.with_fact(HELD, held.to_string())
+}
+
+/// What the pre-authorisation holds, if the reference tells.
+pub(super) fn amount_held(reference: &Reference) -> Option<Amount> {
+    reference.fact(HELD)?.parse().ok()
 }
 
 /// The receipt number in a reference, if it is one of ZVT.
@@ -61,6 +78,7 @@ const PROTOCOL: &str = "zvt";
 const RECEIPT: &str = "receipt";
 const TRACE: &str = "trace";
 const TERMINAL: &str = "terminal";
+const HELD: &str = "held";
 
 #[cfg(test)]
 mod tests {
@@ -72,6 +90,16 @@ mod tests {
         assert_eq!(full, reference(Some("60000001"), "417", Some("417")));
         assert_eq!(full.key().as_deref(), Some("zvt receipt=0417 terminal=60000001 trace=000417"));
         assert_eq!(name(&full), "receipt 0417, trace 000417 on terminal 60000001");
+    }
+
+    #[test]
+    fn what_is_held_is_no_part_of_the_name() {
+        let plain = reference(Some("60000001"), "0417", Some("000417"));
+        let held = held(Some("60000001"), "0417", Some("000417"), Amount::eur(50_00));
+        assert_eq!((held.key(), amount_held(&held)), (plain.key(), Some(Amount::eur(50_00))));
+        assert_eq!((name(&held), amount_held(&plain)), (name(&plain), None));
+        let text = serde_json::to_string(&held).expect("serialises");
+        assert_eq!(serde_json::from_str::<Reference>(&text).expect("reads back"), held);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The till's side of a ZVT dialogue, sans-IO (PA00P015, chapters 1 and "Timeouts").
 //!
-//! It takes and gives whole APDUs; [`framing`](super::framing) cuts them from a link's bytes. Feed it with
-//! [`Session::handle_input`] and [`Session::handle_timeout`], send what [`Session::poll_transmit`] gives,
+//! It takes and gives whole APDUs; a [`transport`](super::transport) carries them, and tells which have arrived. Feed it
+//! with [`Session::handle_input`] and [`Session::handle_timeout`], send what [`Session::poll_transmit`] gives,
 //! handle what [`Session::poll_event`] gives, and come back at [`Session::poll_timeout`].
 //!
 //! A status information (04 0F) and a print command are acknowledged only after
@@ -120,6 +120,8 @@ pub enum Event {
 pub enum Failure {
     /// T3: the command was not acknowledged.
     NotAcknowledged,
+    /// The transport does not know whether the terminal has our message.
+    Undelivered,
     /// T4: nothing came any more.
     Silent,
     /// The command did not end within [`Timeouts::limit`], though the terminal went on talking.
@@ -134,6 +136,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAcknowledged => f.write_str("the terminal did not acknowledge the command"),
+            Self::Undelivered => f.write_str("the terminal did not confirm that a message has arrived"),
             Self::Silent => f.write_str("the terminal fell silent"),
             Self::Endless => f.write_str("the terminal went on without coming to an end"),
             Self::Owing => f.write_str("the terminal never answered the wish to abort"),
@@ -170,6 +173,10 @@ enum Input {
 #[derive(Debug)]
 pub struct Session {
     timeouts: Timeouts,
+    /// How long the transport takes at most to know whether a message has arrived.
+    delivery: Duration,
+    /// Class and instruction of the command that was started last.
+    command: u16,
     /// T4 as it is now.
     t4: Duration,
     /// What came and waits for a confirmation of what came before.
@@ -199,6 +206,8 @@ impl Session {
     pub fn new(timeouts: Timeouts) -> Self {
         Self {
             timeouts,
+            delivery: Duration::ZERO,
+            command: 0,
             t4: timeouts.t4,
             inbox: VecDeque::new(),
             phase: Phase::Idle,
@@ -214,6 +223,14 @@ impl Session {
             transmit: VecDeque::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// The same over a transport that takes this long at most to know whether a message has arrived, and says so:
+    /// [`Session::handle_delivered`], [`Session::handle_undelivered`].
+    #[must_use]
+    pub fn with_delivery(mut self, delivery: Duration) -> Self {
+        self.delivery = delivery;
+        self
     }
 
     /// No command runs.
@@ -264,9 +281,10 @@ impl Session {
         if !self.is_idle() || self.owes_abort() || (self.owes() && flow != Flow::Enquiry) {
             return false;
         }
+        self.command = command.first_chunk().map_or(0, |code| u16::from_be_bytes(*code));
         self.transmit.push_back(command);
         self.phase = Phase::Acknowledgement(flow);
-        self.t4 = if flow == Flow::Enquiry { self.timeouts.enquiry } else { self.timeouts.t4 };
+        self.t4 = if flow == Flow::Enquiry { self.timeouts.enquiry + self.delivery } else { self.timeouts.t4 };
         self.limit = Some(
             now + self.timeouts.limit.min(match flow {
                 Flow::Enquiry => Timeouts::ENQUIRY_LIMIT,
@@ -275,7 +293,7 @@ impl Session {
         );
         self.owed = self.owed.saturating_add(1);
         (self.ambiguous, self.hurried) = (false, false);
-        self.deadline = Some(now + self.timeouts.t3);
+        self.deadline = Some(now + self.t3());
         true
     }
 
@@ -297,7 +315,7 @@ impl Session {
     /// heard out.
     pub fn hurry(&mut self, now: Instant) {
         self.hurried = true;
-        self.t4 = self.timeouts.t3;
+        self.t4 = self.t3();
         if let Phase::Running(_) = self.phase {
             self.deadline = Some(self.heard.unwrap_or(now) + self.t4);
         }
@@ -319,6 +337,29 @@ impl Session {
             self.phase = running.map_or(Phase::Idle, Phase::Running);
             self.deadline = running.map(|_| now + self.t4);
             self.work(now);
+        }
+    }
+
+    /// T3, and the time that a message takes.
+    fn t3(&self) -> Duration {
+        self.timeouts.t3 + self.delivery
+    }
+
+    /// A message that begins with `code` has arrived: T3 of a command runs from here on.
+    pub fn handle_delivered(&mut self, code: u16, now: Instant) {
+        if code == self.command && matches!(self.phase, Phase::Acknowledgement(_)) {
+            self.deadline = Some(now + self.timeouts.t3);
+        }
+    }
+
+    /// Nobody knows whether a message that begins with `code` has arrived. A command that it may have started is in
+    /// doubt; an answer that did not arrive ends the dialogue. An abort is answered or not.
+    pub fn handle_undelivered(&mut self, code: u16) {
+        match self.phase {
+            Phase::Acknowledgement(Flow::Enquiry) if code == self.command => self.give_up(),
+            Phase::Acknowledgement(_) if code == self.command => self.fail(Failure::Undelivered),
+            Phase::Running(_) | Phase::Confirmation { .. } if wire::is_answer(code) => self.fail(Failure::Undelivered),
+            _ => tracing::debug!(code = format_args!("{code:04x}"), "nobody knows whether a message has arrived"),
         }
     }
 
@@ -392,7 +433,7 @@ impl Session {
     /// When [`Session::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Idle => self.abort_sent.map(|at| at + self.timeouts.t3),
+            Phase::Idle => self.abort_sent.map(|at| at + self.t3()),
             _ => self.deadline.map(|at| self.limit.map_or(at, |limit| at.min(limit))),
         }
     }

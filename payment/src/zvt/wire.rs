@@ -18,7 +18,14 @@ pub struct Apdu<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Apdu<'_> {
+impl<'a> Apdu<'a> {
+    /// The APDU that `bytes` are, and nothing else.
+    pub fn whole(bytes: &'a [u8]) -> Option<Self> {
+        let (header, length) = measure(bytes)?;
+        let is = is_class(bytes[0]) && bytes.len() == header + length;
+        is.then(|| Self { class: bytes[0], instr: bytes[1], data: &bytes[header..], bytes })
+    }
+
     /// Class and instruction as one number: `0x040f`.
     pub fn code(&self) -> u16 {
         u16::from_be_bytes([self.class, self.instr])
@@ -42,7 +49,7 @@ impl fmt::Debug for Apdu<'_> {
 }
 
 /// Length of header and of data of the APDU that `bytes` begins with, once both are known.
-pub(super) fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
+pub(crate) fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
     match bytes {
         [_, _, 0xff, lo, hi, ..] => Some((5, usize::from(u16::from_le_bytes([*lo, *hi])))),
         [_, _, 0xff, ..] => None,

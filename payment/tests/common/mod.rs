@@ -1,8 +1,11 @@
 //! A counter with one simulated terminal: connect, lose the link, connect again.
 #![allow(dead_code)]
 
+mod cable;
+
 use std::sync::Arc;
 
+use cable::Cable;
 use tokio::task::JoinHandle;
 use tresen_hal::link::fault::{Fault, Plan};
 use tresen_hal::link::memory;
@@ -10,7 +13,7 @@ use tresen_hal::sim::{self, Shared};
 use tresen_hal::{Amount, Effect, Kind, Link, Result, SimulatedRuntime};
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, State};
-use tresen_payment::zvt::{self, Options};
+use tresen_payment::zvt::{self, Framed, Options};
 use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Reason, Request, Terminal};
 
 /// What every payment of these tests costs.
@@ -22,21 +25,29 @@ pub(crate) struct Counter {
     pub(crate) clock: SimulatedRuntime,
     pub(crate) options: Options,
     serving: Option<JoinHandle<()>>,
+    cable: Option<Cable>,
 }
 
 impl Counter {
     pub(crate) fn new(profile: Profile) -> Self {
+        let mut options = Options::new("counter");
+        options.framing = profile.framing;
         Self {
             sim: Shared::new(Simulator::new(profile)),
             journal: Arc::new(MemoryJournal::new()),
             clock: SimulatedRuntime::new(0, "2026-01-02T08:00:00Z".parse().expect("a timestamp")),
-            options: Options::new("counter"),
+            options,
             serving: None,
+            cable: None,
         }
     }
 
-    /// Lets the terminal notice that an earlier link is gone, then makes a new one.
+    /// Lets the terminal notice that an earlier link is gone, then makes a new one. On a serial line it notices
+    /// nothing.
     pub(crate) async fn link(&mut self) -> memory::Memory {
+        if let Framed::Serial(_) = self.options.framing {
+            return self.cable.get_or_insert_with(|| Cable::new(self.sim.clone())).plug_in().await;
+        }
         if let Some(serving) = self.serving.take() {
             serving.await.expect("the simulator does not panic");
         }

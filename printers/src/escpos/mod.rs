@@ -16,6 +16,7 @@
 
 mod driver;
 mod options;
+mod probe;
 pub mod raster;
 pub mod session;
 pub mod sim;
@@ -24,4 +25,5 @@ pub mod wire;
 
 pub use driver::{Printer, open};
 pub use options::{Options, Overrides, ProofBy, Timing};
+pub use probe::Probe;
 pub use wire::encode;

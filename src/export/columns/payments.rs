@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tresen_hal::Amount;
-use tresen_payment::{Charge, Payment, Transaction};
+use tresen_payment::{Charge, Flow, Payment};
 
 use super::{Column, OPERATOR, SOURCE, STATION, TILL, column, operator, source, station, word};
 use crate::export::cell::ColumnKind::{LocalTime, Money, Number, Text, Time};
 use crate::export::cell::Value;
-use crate::sale::{Tender, TenderKind, TenderOperation, TenderState};
+use crate::sale::{Tender, TenderKind, TenderState};
 use crate::store::{Origin, SaleView, StoredPayment};
 
 /// An attempt to pay.
@@ -18,7 +18,7 @@ pub(in crate::export) struct PaymentRow {
     sale: Option<Arc<SaleView>>,
     attempt: Option<i64>,
     kind: TenderKind,
-    operation: Option<TenderOperation>,
+    operation: &'static str,
     asked: Amount,
     taken: Amount,
     given: Option<Amount>,
@@ -40,7 +40,7 @@ impl PaymentRow {
             sale: Some(sale.clone()),
             attempt: Some(tender.attempt),
             kind: tender.kind.clone(),
-            operation: Some(tender.operation),
+            operation: tender.operation.word(),
             asked: tender.asked,
             taken: tender.taken,
             given: tender.given,
@@ -58,14 +58,9 @@ impl PaymentRow {
     /// A transaction that belongs to no sale.
     pub(in crate::export) fn alone(stored: StoredPayment) -> Self {
         let intent = &stored.entry.intent;
-        let operation = match intent.operation {
-            Transaction::Payment => Some(TenderOperation::Payment),
-            Transaction::Refund => Some(TenderOperation::Refund),
-            Transaction::Reversal { .. } => Some(TenderOperation::Reversal),
-            _ => None,
-        };
-        let sign = operation.map_or(1, TenderOperation::sign);
-        let signed = |amount: Amount| Amount::new(sign * amount.minor(), amount.currency());
+        let flow = intent.operation.flow();
+        let signed = |sign: i64, amount: Amount| Amount::new(sign * amount.minor(), amount.currency());
+        let moved = |charge: &Charge| signed(flow.sign(), charge.amount);
         let outcome = stored.entry.outcome();
         let (state, why) = match &outcome {
             None => (TenderState::Begun, None),
@@ -80,9 +75,9 @@ impl PaymentRow {
             sale: None,
             attempt: None,
             kind: TenderKind::Card { terminal: intent.terminal.clone() },
-            operation,
-            asked: signed(intent.amount),
-            taken: charge.as_ref().map_or(Amount::zero(intent.amount.currency()), |charge| signed(charge.amount)),
+            operation: intent.operation.name(),
+            asked: signed(if flow == Flow::Out { -1 } else { 1 }, intent.amount),
+            taken: charge.as_deref().map_or(Amount::zero(intent.amount.currency()), moved),
             given: None,
             change: None,
             reference: stored.original.as_ref().map(|id| id.0.clone()),
@@ -117,9 +112,13 @@ pub(in crate::export) static PAYMENTS: &[Column<PaymentRow>] = &[
     column("name", Text, "the terminal, or the name of the other means", |row, _| {
         Some(row.kind.columns().1).filter(|name| !name.is_empty()).into()
     }),
-    column("operation", Text, "`payment`, `refund` or `reversal`", |row, _| {
-        row.operation.as_ref().map_or(Value::Missing, word)
-    }),
+    column(
+        "operation",
+        Text,
+        "`payment`, `refund` or `reversal`; of no sale also `pre-authorisation`, `increment`, `booking`, `release`, \
+         `tip`, `top-up`",
+        |row, _| row.operation.into(),
+    ),
     column("state", Text, "`taken`, `refused`, `unknown` or `begun`", |row, _| word(&row.state)),
     column("why", Text, "why it was refused or is unknown", |row, _| row.why.as_ref().into()),
     column("at", Time, "when it began", |row, _| row.at.into()),
@@ -129,15 +128,21 @@ pub(in crate::export) static PAYMENTS: &[Column<PaymentRow>] = &[
     column("asked", Money, "the requested amount; negative where the customer gets money back", |row, _| {
         row.asked.into()
     }),
-    column("taken", Money, "the amount that moved; negative where the customer got money back", |row, _| {
-        row.taken.into()
-    }),
+    column(
+        "taken",
+        Money,
+        "the amount that moved; negative where the customer got money back, zero where it is only held",
+        |row, _| row.taken.into(),
+    ),
     column("given", Money, "cash: what the customer handed over", |row, _| row.given.into()),
     column("change", Money, "cash: what the customer got back of it", |row, _| row.change.into()),
-    column("reference", Text, "the attempt that it reverses, or the reference of another means", |row, _| {
-        row.reference.as_ref().into()
-    }),
-    column("reversed_by", Text, "the key of the transaction that reversed it", |row, _| {
+    column(
+        "reference",
+        Text,
+        "the attempt that it reverses, books or releases, or the reference of another means",
+        |row, _| row.reference.as_ref().into(),
+    ),
+    column("reversed_by", Text, "the key of the transaction that reversed, booked or released it", |row, _| {
         row.reversed_by.as_ref().into()
     }),
     column("card", Text, "the name of the card", |row, _| row.charged(|charge| charge.card_name.as_ref())),

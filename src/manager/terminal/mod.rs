@@ -2,6 +2,7 @@
 
 mod questions;
 mod recovery;
+mod reservations;
 mod running;
 mod verbs;
 

@@ -18,7 +18,8 @@ use crate::manager::phase::Phase;
 use crate::manager::{After, Failure, Terms, lock};
 
 impl Device<Terminals> {
-    /// Runs an operation that moves money. `of` is the payment that it takes back.
+    /// Runs an operation that moves or holds money. `of` is the earlier payment that it takes back, books, releases or
+    /// adds to.
     ///
     /// # Errors
     /// As [`Self::pay`].
@@ -40,15 +41,15 @@ impl Device<Terminals> {
         let _asked = Asked::new(&self.shared, &intent);
         let _noted = self.till.store.asked_by(&intent, &self.origin);
         let abortable = Abortable::new(&self.shared, &intent, &mut host);
-        let (begins, key) = (gate.clone(), intent.0.clone());
+        let (begins, key) = (gate.clone(), intent.clone());
         let ended = self.owned.call(Terms::normal(words(kind), Self::TRANSACTION), move |driver| {
-            let running = match begins.begin(&key) {
+            let running = match begins.begin(&key.0) {
                 Ok(running) => running,
                 Err(error) => return Box::pin(std::future::ready((Err(error), After::Keep))),
             };
             let transaction = driver.transact(operation, host);
             Box::pin(async move {
-                let ended = transaction.await.and_then(Outcome::payment);
+                let ended = transaction.await.map(|outcome| answer(&key, outcome));
                 drop((abortable, running));
                 let after = match &ended {
                     Ok(Payment::Unknown(_)) => After::Reopen(in_doubt()),
@@ -171,12 +172,29 @@ fn words(kind: OperationKind) -> &'static str {
         OperationKind::Pay => "a payment",
         OperationKind::Refund => "a refund",
         OperationKind::Reversal => "a reversal",
+        OperationKind::PreAuthorisation => "a pre-authorisation",
+        OperationKind::Increment => "an increment",
+        OperationKind::Booking => "a booking",
+        OperationKind::Release => "a release",
+        OperationKind::Tip => "a tip",
+        OperationKind::TopUp => "a top-up",
+        OperationKind::ReadCard => "a card that is read",
         OperationKind::Reprint => "a receipt request",
         OperationKind::Totals => "a request for totals",
         OperationKind::EndOfDay => "an end of day",
         OperationKind::Diagnosis => "a diagnosis",
         OperationKind::Initialisation => "an initialisation",
         _ => "an operation",
+    }
+}
+
+/// What a driver answered to a transaction. Whatever it is, something was sent: an answer to something else tells
+/// nothing about the money.
+fn answer(intent: &IntentId, outcome: Outcome) -> Payment {
+    match outcome.payment() {
+        Ok(payment) if payment.intent() == intent => payment,
+        Ok(payment) => Payment::unknown(intent, format!("the driver answered for `{}`", payment.intent().0)),
+        Err(error) => Payment::unknown(intent, error.to_string()),
     }
 }
 

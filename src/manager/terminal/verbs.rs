@@ -1,8 +1,10 @@
 //! The verbs: each makes an operation and takes its outcome.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
-use tresen_payment::{EndOfDay, IntentId, Operation, Payment, Reference, Request, TerminalStatus, Totals};
+use tresen_payment::{Card, EndOfDay, IntentId, Operation, Payment, Reference, Request, TerminalStatus, Totals};
 
 use super::Terminals;
 use crate::manager::device::Device;
@@ -29,7 +31,7 @@ impl Device<Terminals> {
     /// configuration says that this is not possible ([`Kind::Unsupported`]).
     pub async fn pay(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
-        self.pay_as(Request::new(self.till.runtime.new_id(), amount), abort).await
+        self.pay_as(self.new_request(amount), abort).await
     }
 
     /// Takes a payment under the caller's key; calling again with the same key is the same payment. Set `abort` to
@@ -74,7 +76,7 @@ impl Device<Terminals> {
     /// As [`Self::pay`].
     pub async fn reverse(&self, reference: &Reference, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
-        self.reverse_as(reference, Request::new(self.till.runtime.new_id(), amount), abort).await
+        self.reverse_as(reference, self.new_request(amount), abort).await
     }
 
     /// Reverses a payment under the caller's key; calling again with the same key is the same reversal, and nothing is
@@ -99,7 +101,7 @@ impl Device<Terminals> {
     /// As [`Self::pay`].
     pub async fn refund(&self, amount: Amount) -> Result<Payment> {
         let (_keep, abort) = watch::channel(false);
-        self.refund_as(Request::new(self.till.runtime.new_id(), amount), abort).await
+        self.refund_as(self.new_request(amount), abort).await
     }
 
     /// Refunds an amount under the caller's key; calling again with the same key is the same refund, and nothing is
@@ -109,6 +111,16 @@ impl Device<Terminals> {
     /// As [`Self::pay`].
     pub async fn refund_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         self.transact(Operation::Refund(request), None, abort).await
+    }
+
+    /// Has the terminal read a card; no money moves. The terminal waits for a card for `within`, in whole seconds; the
+    /// call takes at most [`Self::TRANSACTION`].
+    ///
+    /// # Errors
+    /// It cannot be reached, cannot do it, somebody else has it, or no card was presented
+    /// ([`Kind::Timeout`]).
+    pub async fn read_card(&self, within: Duration) -> Result<Card> {
+        self.operate(Operation::ReadCard { within }).await?.card()
     }
 
     /// Runs the terminal's end of day. Takes as long as the terminal does, at most [`Self::TRANSACTION`].

@@ -155,6 +155,8 @@ fn forget(notebook: &mut Notebook, database: &Path) -> rusqlite::Result<BTreeSet
     keys.extend(papers.collect::<rusqlite::Result<Vec<_>>>()?);
     let last: i64 = db.query_row("SELECT coalesce(max(number), 0) FROM sales", [], |row| row.get(0))?;
     let meta = db.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'number'", [], |row| row.get(0));
+    // Gaps that later lives had are as lost as their sales: their numbers are assigned again.
+    notebook.number_after.retain(|before, _| *before < last);
     notebook.number_after.insert(last, meta.unwrap_or(0).max(last));
     notebook.know(sales, &jobs);
     Ok(keys)

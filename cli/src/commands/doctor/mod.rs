@@ -57,16 +57,19 @@ fn width(findings: &[Finding]) -> usize {
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let mut findings = vec![clock::host().await];
-    if args.what.contains("://") {
-        let address = devices::address(&args.what)?;
-        let checked = device::check(address.label(), vec![address.clone()]).await;
+    let mut what = args.what;
+    if what.contains("://") {
+        let address = devices::address(&what)?;
+        // Without the address's secrets.
+        what = address.label();
+        let checked = device::check(what.clone(), vec![address.clone()]).await;
         let opened = checked.state != State::Failed;
         findings.push(checked);
         if let Some(seconds) = args.scan.filter(|_| opened) {
             findings.push(scanner::scanned(&address, Duration::from_secs(seconds), *out).await);
         }
     } else {
-        till::check(&PathBuf::from(&args.what), &mut findings).await;
+        till::check(&PathBuf::from(&what), &mut findings).await;
     }
     let width = width(&findings);
     for finding in &findings {
@@ -75,8 +78,8 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
     let count = |state| findings.iter().filter(|f| f.state == state).count();
     let (failed, warnings) = (count(State::Failed), count(State::Warning));
     if failed > 0 {
-        let what = format!("{} of {} checks failed", failed, findings.len());
-        return Err(Error::new(Kind::Config, what).at(&args.what));
+        let checked = format!("{} of {} checks failed", failed, findings.len());
+        return Err(Error::new(Kind::Config, checked).at(what));
     }
     match warnings {
         0 => out.say("no problems found"),

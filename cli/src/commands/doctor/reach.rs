@@ -6,26 +6,14 @@ use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+use tresen::probe::Answer;
 use tresen::{Address, Class, Kind};
 
 use super::finding::Finding;
 use super::holder;
-use crate::commands::diagnose::{self, Answer};
+use crate::commands::diagnose;
 use crate::devices;
 
-/// The ports at which such devices usually listen: raw printing (HP JetDirect and after it all receipt printers; some
-/// servers have three), ZVT (PA00P016 names 20007; terminals by Ingenico have 22000), and the services that tell what
-/// the host is.
-const USUAL: [(u16, &str); 8] = [
-    (9100, "escpos"),
-    (9101, "escpos"),
-    (9102, "escpos"),
-    (20007, "zvt"),
-    (22000, "zvt"),
-    (80, "web"),
-    (443, "web over TLS"),
-    (22, "SSH"),
-];
 const CONNECT: Duration = Duration::from_secs(3);
 const KNOCK: Duration = Duration::from_secs(1);
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -94,32 +82,29 @@ fn unresolved(host: &str, why: &str, finding: Finding) -> Finding {
 /// Knocks at the usual ports of the same host, and asks who answers.
 async fn ports(address: &Address, at: SocketAddr, mut finding: Finding) -> Finding {
     let mut knocking = tokio::task::JoinSet::new();
-    for (port, what) in USUAL.into_iter().filter(|(port, _)| *port != at.port()) {
+    let usual = devices::drivers().usual_ports();
+    for (order, (port, whose)) in usual.into_iter().enumerate().filter(|(_, (port, _))| *port != at.port()) {
         knocking.spawn(async move {
             let there = SocketAddr::new(at.ip(), port);
             let open = timeout(KNOCK, TcpStream::connect(there)).await.is_ok_and(|opened| opened.is_ok());
-            open.then_some((port, what))
+            open.then_some((order, port, whose))
         });
     }
     let mut open: Vec<_> = knocking.join_all().await.into_iter().flatten().collect();
-    open.sort_by_key(|(port, _)| USUAL.iter().position(|(usual, _)| usual == port));
+    open.sort();
     let is_printer = devices::drivers().class_of(address).is_ok_and(|class| class == Class::Printer);
-    for (port, what) in open {
-        if !matches!(what, "escpos" | "zvt") {
-            finding = finding.seen(format!("port {port} is open, as for {what}"));
+    let class = devices::drivers().class_of(address);
+    for (_, port, whose) in open {
+        if devices::drivers().protocols().all(|protocol| protocol.name() != whose) {
+            finding = finding.seen(format!("port {port} is open, as for {whose}"));
             continue;
         }
-        let host = at.ip().to_string();
-        let answer = diagnose::guess_at(&host, port, what == "escpos").await;
-        finding = finding.seen(format!("port {port} is open: {}", answer.named()));
-        let right = match answer {
-            Answer::Printer => is_printer,
-            Answer::Terminal => !is_printer,
-            _ => false,
-        };
-        if right {
-            let host = if host.contains(':') { format!("[{host}]") } else { host };
-            let right = format!("{}+tcp://{host}:{port}", address.protocol());
+        let Some(probed) = diagnose::ask(&at.ip().to_string(), port, None, is_printer).await else { continue };
+        finding = finding.seen(format!("port {port} is open: {}", diagnose::sentence(&probed)));
+        if let Answer::Device { address: right, .. } = &probed.answer
+            && let Ok(found) = right.replace('…', "").parse::<Address>()
+            && devices::drivers().class_of(&found).ok() == class.as_ref().ok().copied()
+        {
             return finding.hint(format!("the device answers on port {port}: use {right}"));
         }
     }

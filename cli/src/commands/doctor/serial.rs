@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tresen::Address;
 use tresen::hal::address::LinkKind;
+use tresen::hal::probe::{Heard, Probe as _};
 use tresen::hal::{Link, link};
+use tresen::printers::escpos;
 
 use super::finding::Finding;
-use crate::commands::diagnose::{Answer, PRINTER, name};
 use crate::commands::doctor::device::with;
 
 /// The rates that receipt printers and scanners have, the most frequent first.
@@ -28,12 +29,12 @@ pub(super) async fn rates(address: &Address, finding: Finding) -> Finding {
     for rate in others(address) {
         let other = with(address, "baud", &rate.to_string());
         match asked(&other).await {
-            Some(Answer::Printer) => {
+            Some(true) => {
                 return finding
                     .seen(format!("at {rate} baud it answers like an ESC/POS printer"))
                     .hint(format!("set the rate: {}", shown(&other)));
             }
-            Some(_) => tried.push(format!("{rate}: answers, but not like a printer")),
+            Some(false) => tried.push(format!("{rate}: answers, but not like a printer")),
             None => tried.push(rate.to_string()),
         }
     }
@@ -42,16 +43,17 @@ pub(super) async fn rates(address: &Address, finding: Finding) -> Finding {
         .hint("is it switched on, and is the cable the right one (crossed or straight)? its self-test shows its rate")
 }
 
-/// What a device answers to a request for a printer's status. `None`: nothing, or the port cannot be opened.
-async fn asked(address: &Address) -> Option<Answer> {
+/// Whether a device answers a request for its status like a printer. `None`: it says nothing, or the port cannot be
+/// opened.
+async fn asked(address: &Address) -> Option<bool> {
     let link = link::open(address).await.ok()?;
     let mut heard = Vec::new();
-    let sent = link.send(PRINTER).await;
+    let sent = link.send(&escpos::Probe.question("").bytes).await;
     if sent.is_ok() {
         timeout(ANSWER, link.recv(&mut heard)).await.ok();
     }
     link.close().await;
-    (!heard.is_empty()).then(|| name(&heard))
+    (!heard.is_empty()).then(|| matches!(escpos::Probe.hear(&heard), Heard::Answer { .. }))
 }
 
 /// The address as it is written, without secrets: serial ports have none.

@@ -11,7 +11,6 @@ use tresen::{Config, Error, Event, EventKind, JobState, Store};
 
 use super::redact::{REMOVED, is_secret};
 use crate::commands::listed::word;
-use crate::commands::payments::operation;
 use crate::commands::status::{self, counted};
 use crate::commands::when::long;
 use crate::devices;
@@ -217,7 +216,7 @@ async fn payments(store: &Store) -> String {
             };
             let by = if payment.decision.is_some() { ", decided by a person" } else { "" };
             let mark = if payment.is_open() { '*' } else { ' ' };
-            let (id, what, amount) = (&intent.id.0, operation(&intent.operation), intent.amount);
+            let (id, what, amount) = (&intent.id.0, intent.operation.name(), intent.amount);
             last.push(format!("{mark} {id}  {what} of {amount} at {}, {:.0}  {how}{by}", intent.terminal, intent.at));
         }
         after = page.next;

@@ -99,6 +99,9 @@ impl Terminal {
 
     async fn operate(&mut self, operation: Operation, host: Host) -> Result<Outcome> {
         match operation.into_transaction() {
+            Ok((transaction, _)) if self.capabilities.of(transaction.kind()).is_no() => {
+                Err(transaction.kind().unsupported().at(&self.options.name))
+            }
             Ok((transaction, request)) => self.pay(transaction, request, host).await.map(Outcome::Payment),
             Err(Operation::Reprint) => self.receipt_again().await.map(Outcome::Receipt),
             Err(Operation::Diagnosis) => self.try_host().await.map(|()| Outcome::Done(Vec::new())),

@@ -184,7 +184,7 @@ impl Terminal {
             OverallResult::Success | OverallResult::DayClosed => {}
             _ => return Err(self.refused("the end of day", &response)),
         }
-        Ok(EndOfDay { total: total(&response, &self.options), receipt: task.slips.all() })
+        Ok(EndOfDay { total: total(&response, &self.options), receipt: task.slips.all(), ..EndOfDay::default() })
     }
 
     /// The dialect's service for an operation that moves no money.

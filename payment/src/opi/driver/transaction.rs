@@ -42,6 +42,9 @@ pub(super) struct Late {
 impl Terminal {
     pub(super) async fn pay(&mut self, operation: Transaction, request: Request, host: Host) -> Result<Payment> {
         let terminal = self.options.name.clone();
+        let Some(request_type) = recovery::request_type(&operation) else {
+            return Err(operation.kind().unsupported().at(terminal));
+        };
         if let Some(error) = books::unpayable(request.amount) {
             return Err(error.at(terminal));
         }
@@ -59,13 +62,13 @@ impl Terminal {
         let last_before = self.last_before(&mut task).await.map_err(nothing_sent)?;
         let Request { intent: id, amount } = request;
         let intent = Intent::new(id, terminal, operation, amount, self.runtime.wall(), last_before);
+        let message = self.request(request_type, &intent);
         let link = self.dial().await?;
         if let Err(error) = self.journal.intend(&intent).await {
             leave(link);
             return Err(error);
         }
         task.enquiry = false;
-        let message = self.request(&intent);
         let payment = match self.exchange(&*link, &message, self.options.limit, &mut task).await {
             End::Answered(response) => match recovery::answered(&intent, &response, &self.options, &self.usual) {
                 Ok(payment) => self.with_slips(payment, &intent, &mut task).await,
@@ -104,8 +107,7 @@ impl Terminal {
         }
     }
 
-    fn request(&self, intent: &Intent) -> Message {
-        let request_type = recovery::request_type(&intent.operation);
+    fn request(&self, request_type: &str, intent: &Intent) -> Message {
         let mut request = self.addressed(Message::new(Family::Card, request_type, recovery::request_id(intent)));
         match &intent.operation {
             Transaction::Reversal { reference } => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::text::Charset;
 use super::super::{bmp, codes, tlv, wire};
+use crate::language::Language;
 
 /// What the terminal is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +27,13 @@ impl<'a> Intermediate<'a> {
     }
 
     /// What to show: the terminal's own lines (tag 24, 07) if it sent any, else the code in words.
-    pub fn text(&self, charset: Charset) -> String {
+    pub fn text(&self, charset: Charset, language: Language) -> String {
         let container = self.texts.and_then(|t| tlv::find(t, 0x24)).unwrap_or_default();
         let lines: Vec<_> = tlv::tags(container).filter(|t| t.tag == 0x07).map(|t| charset.shown(t.value)).collect();
-        if lines.is_empty() { codes::intermediate(self.status).into_owned() } else { lines.join(" ").trim().to_owned() }
+        match lines.is_empty() {
+            true => codes::intermediate(self.status, language).into_owned(),
+            false => lines.join(" ").trim().to_owned(),
+        }
     }
 }
 
@@ -61,7 +65,8 @@ mod tests {
     #[test]
     fn shows_the_terminals_own_words_first() {
         let own = [0x0a, 0x01, 0x06, 0x07, 0x24, 0x05, 0x07, 0x03, b'H', b'e', b'y'];
-        assert_eq!(Intermediate::parse(&own).text(Charset::Cp437), "Hey");
-        assert_eq!(Intermediate::parse(&own[..1]).text(Charset::Cp437), "insert the card");
+        assert_eq!(Intermediate::parse(&own).text(Charset::Cp437, Language::German), "Hey");
+        assert_eq!(Intermediate::parse(&own[..1]).text(Charset::Cp437, Language::English), "insert the card");
+        assert_eq!(Intermediate::parse(&own[..1]).text(Charset::Cp437, Language::German), "Karte einstecken");
     }
 }

@@ -1,17 +1,17 @@
 //! One family of commands per file: what the till encodes, what the terminal answers, and the way
 //! back for the simulator.
 //!
-//! Left out: reservations (06 22 to 06 25), tips, prepaid, card reading, input requests, software
-//! update. A terminal that starts one of them is answered `84 83`, "cannot do this". The amount of 06 23 is what is
-//! released of the reservation, not what is booked: so the crate `zvt` and its users send it.
+//! Left out: input requests, software update. A terminal that starts one of them is answered `84 83`, "cannot do this".
 
 pub mod admin;
+pub mod card;
 pub mod completion;
 pub mod display;
 pub mod enquiry;
 pub mod intermediate;
 pub mod print;
 pub mod registration;
+pub mod reservation;
 pub mod status_info;
 pub mod totals;
 pub mod transaction;
@@ -78,7 +78,7 @@ pub(super) fn encode_currency(out: &mut Vec<u8>, currency: Currency) {
 }
 
 /// A currency number as two bytes BCD.
-pub(super) fn currency(bytes: &[u8]) -> Option<Currency> {
+pub(crate) fn currency(bytes: &[u8]) -> Option<Currency> {
     Currency::from_number(u16::try_from(Bcd(bytes).number()?).ok()?)
 }
 

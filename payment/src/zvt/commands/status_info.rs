@@ -11,6 +11,7 @@ use tresen_hal::Currency;
 use super::super::bmp::{self, Bcd, Field, Fields};
 use super::super::text::Charset;
 use super::super::tlv;
+use crate::verification::{AgeCheck, CardEntry, Cvm};
 
 /// A view of the data of 04 0F. Card number and tracks are not shown by `Debug`.
 #[derive(Clone, Copy, Default)]
@@ -34,8 +35,10 @@ pub struct StatusInfo<'a> {
     pub terminal_id: Option<Bcd<'a>>,
     /// BMP 19: type of payment.
     pub payment_type: Option<u8>,
-    /// BMP 8A: type of card.
+    /// BMP 8A: type of card; 255 refers to tag 41. [`StatusInfo::card_kind`] reads both.
     pub card_type: Option<u8>,
+    /// BMP 88, the number of the turnover record.
+    pub turnover: Option<Bcd<'a>>,
     /// BMP A0: result code of the authorisation system.
     pub host_result: Option<u8>,
     /// BMP 37, the trace number of the transaction that this one reverses. Only reversals have it.
@@ -44,6 +47,7 @@ pub struct StatusInfo<'a> {
     pub container: Option<&'a [u8]>,
     trace: Option<Bcd<'a>>,
     merchant: Option<&'a [u8]>,
+    network_card: Option<u8>,
     authorisation: Option<&'a [u8]>,
     card_name: Option<&'a [u8]>,
     text: Option<&'a [u8]>,
@@ -126,11 +130,18 @@ impl<'a> StatusInfo<'a> {
             0x3c => self.text = Some(bytes),
             0x22 => self.pan = Some(bytes),
             0x19 => self.payment_type = bytes.first().copied(),
+            0x88 => self.turnover = Some(Bcd(bytes)),
             0x8a => self.card_type = bytes.first().copied(),
+            0x8c => self.network_card = bytes.first().copied(),
             0xa0 => self.host_result = bytes.first().copied(),
             0x06 => self.container = Some(bytes),
             _ => {}
         }
+    }
+
+    /// The data itself.
+    pub fn data(&self) -> &'a [u8] {
+        self.data
     }
 
     /// All BMPs that could be read, raw, in the order they came.
@@ -160,6 +171,68 @@ impl<'a> StatusInfo<'a> {
             Some(Bcd([0, 0, 0])) => long().or(self.trace),
             Some(trace) => Some(trace),
             None => long(),
+        }
+    }
+
+    fn tag(&self, tag: u32) -> Option<&'a [u8]> {
+        tlv::find(self.container?, tag)
+    }
+
+    /// Kind of card, as the [tables](super::super::tables::CARD_TYPES) number them: BMP 8A, or tag 41 where that
+    /// refers to it or is left out.
+    pub fn card_kind(&self) -> Option<u16> {
+        match self.card_type {
+            None | Some(0xff) => number(self.tag(0x41)?),
+            Some(kind) => Some(kind.into()),
+        }
+    }
+
+    /// Kind of card by the network operator's number: BMP 8C, or tag 49 where that is left out.
+    pub fn network_card_type(&self) -> Option<u16> {
+        self.network_card.map(u16::from).or_else(|| number(self.tag(0x49)?))
+    }
+
+    /// Tag 43 in the container 60: the application that was used, in hex. `None` if several are listed, such as those
+    /// of a card that was only read.
+    pub fn aid(&self) -> Option<String> {
+        let mut listed = tlv::tags(self.container?).filter(|tag| tag.tag == 0x60);
+        let application = listed.next().filter(|_| listed.next().is_none())?;
+        let aid = tlv::find(application.value, 0x43).filter(|aid| (5..=16).contains(&aid.len()))?;
+        Some(aid.iter().map(|byte| format!("{byte:02X}")).collect())
+    }
+
+    /// Tag 1F12: how the card was read.
+    pub fn entry(&self) -> Option<CardEntry> {
+        match self.tag(0x1f12)? {
+            [0x00] => Some(CardEntry::MagneticStripe),
+            [0x01] => Some(CardEntry::Chip),
+            [0x02] => Some(CardEntry::Contactless),
+            _ => None,
+        }
+    }
+
+    /// Tag 1F10: how the cardholder was verified.
+    pub fn cvm(&self) -> Option<Cvm> {
+        match self.tag(0x1f10)? {
+            [0x00] => Some(Cvm::None),
+            [0x01] => Some(Cvm::Signature),
+            [0x02] => Some(Cvm::OnlinePin),
+            [0x03] => Some(Cvm::EncryptedOfflinePin),
+            [0x04] => Some(Cvm::PlainOfflinePin),
+            [0x05] => Some(Cvm::EncryptedOfflinePinAndSignature),
+            [0x06] => Some(Cvm::PlainOfflinePinAndSignature),
+            [0x07] => Some(Cvm::OnlinePinAndSignature),
+            _ => None,
+        }
+    }
+
+    /// Tag 1F6C: the result of an age check.
+    pub fn age(&self) -> Option<AgeCheck> {
+        match self.tag(0x1f6c)? {
+            [0x00] => Some(AgeCheck::Below),
+            [0x01] => Some(AgeCheck::Reached),
+            [0x02 | 0x03] => Some(AgeCheck::Unsupported),
+            _ => None,
         }
     }
 
@@ -206,6 +279,15 @@ impl<'a> StatusInfo<'a> {
         let years = [today.year() - 1, today.year(), today.year() + 1];
         let date = years.into_iter().filter_map(|y| Date::new(y, month, day).ok()).min_by_key(days)?;
         Some(date.to_datetime(time))
+    }
+}
+
+/// A number of one or two bytes.
+fn number(bytes: &[u8]) -> Option<u16> {
+    match bytes {
+        [one] => Some(u16::from(*one)),
+        [high, low] => Some(u16::from_be_bytes([*high, *low])),
+        _ => None,
     }
 }
 

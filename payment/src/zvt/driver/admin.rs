@@ -1,14 +1,18 @@
 //! Operations that move no money: end of day, totals, receipts, diagnosis, initialisation.
 
+use std::time::Duration;
+
 use tresen_hal::{Amount, Error, Kind, Result};
 
 use super::super::commands::admin;
+use super::super::commands::card;
 use super::super::commands::status_info::StatusInfo;
 use super::super::commands::totals::SingleAmounts;
 use super::super::session::Flow;
 use super::Terminal;
 use super::dialog::{End, Task, refused};
 use crate::books;
+use crate::card::Card;
 use crate::host::Host;
 use crate::operation::Operation;
 use crate::terminal::{CardTotal, EndOfDay, Totals};
@@ -27,12 +31,11 @@ impl Terminal {
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
         let End::Completed(_) = end else { return Err(refused("the end of day", &end).at(&self.options.name)) };
         let data = task.result.unwrap_or_default();
-        let info = StatusInfo::parse(&data);
-        if let Some(code) = info.result.filter(|code| *code != 0) {
+        if let Some(code) = StatusInfo::parse(&data).result.filter(|code| *code != 0) {
             return Err(refused("the end of day", &End::Refused(code)).at(&self.options.name));
         }
-        let currency = info.currency().unwrap_or(self.options.currency);
-        Ok(EndOfDay { total: info.minor().map(|m| Amount::new(m, currency)), receipt: task.slips.all() })
+        let Totals { total, receipts, cards, .. } = self.turnover(&data);
+        Ok(EndOfDay { total, receipts, cards, receipt: task.slips.all() })
     }
 
     pub(super) async fn receipt_again(&mut self, host: Host) -> Result<Vec<String>> {
@@ -58,7 +61,12 @@ impl Terminal {
         admin::totals(&mut command, self.options.password);
         let mut task = self.completed("the totals", command, host).await?;
         let data = task.result.take().unwrap_or_default();
-        let info = StatusInfo::parse(&data);
+        Ok(Totals { receipt: task.slips.all(), ..self.turnover(&data) })
+    }
+
+    /// What the 04 0F of an end of day or of totals tells.
+    fn turnover(&self, data: &[u8]) -> Totals {
+        let info = StatusInfo::parse(data);
         let currency = info.currency().unwrap_or(self.options.currency);
         let mut totals = Totals { total: info.minor().map(|m| Amount::new(m, currency)), ..Totals::default() };
         if let Some(amounts) = info.fields().find(|field| field.id == 0x60).and_then(|f| SingleAmounts::parse(f.data)) {
@@ -67,8 +75,7 @@ impl Terminal {
             let card = |(card, count, minor)| CardTotal::new(card, u32::from(count), Amount::new(minor, currency));
             totals.cards = used.map(card).collect();
         }
-        totals.receipt = task.slips.all();
-        Ok(totals)
+        totals
     }
 
     /// 06 70 and 06 93. What the terminal prints about it is returned.
@@ -86,6 +93,30 @@ impl Terminal {
         };
         let task = self.completed(what, command, host).await?;
         Ok(task.slips.all())
+    }
+
+    /// 06 C0. The terminal counts whole seconds, at most 255.
+    pub(super) async fn read_card(&mut self, within: Duration, host: Host) -> Result<Card> {
+        let mut command = Vec::new();
+        let seconds = within.as_millis().div_ceil(1000).clamp(1, 255);
+        card::read(&mut command, u8::try_from(seconds).expect("at most 255"));
+        self.owe_nothing().await?;
+        let mut task = Task { host: Some(host), ..Task::default() };
+        let end = self.exchange(command, Flow::Completed, &mut task).await?;
+        let data = task.result.unwrap_or_default();
+        let info = StatusInfo::parse(&data);
+        let code = info.result.filter(|code| *code != 0);
+        match (end, code) {
+            (End::Completed(_), None) if !data.is_empty() => Ok(card::card(&info, self.charset)),
+            (End::Completed(_), None) => {
+                Err(Error::new(Kind::Protocol, "the terminal told of no card").at(&self.options.name))
+            }
+            // 6C: nobody has presented a card, or somebody has aborted.
+            (End::Aborted { code: Some(0x6c), .. }, _) | (_, Some(0x6c)) => {
+                Err(Error::new(Kind::Timeout, "no card was presented").at(&self.options.name))
+            }
+            (end, code) => Err(refused("the card", &code.map_or(end, End::Refused)).at(&self.options.name)),
+        }
     }
 
     /// Runs a command that moves no money to its completion. A result that does not say success is an error.

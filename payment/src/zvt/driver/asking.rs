@@ -110,7 +110,7 @@ impl Terminal {
         let last = self.ask_at_rest(true).await?;
         let Last::Shown(data) = &last else { return Ok(None) };
         let info = StatusInfo::parse(&data.0);
-        let shown = self.charge(&intent.id, intent.amount, &info);
+        let shown = recovery::as_meant(intent, &info, self.charge(&intent.id, intent.amount, &info));
         let (Some(before), Some(now)) = (&intent.last_before, &shown.reference) else { return Ok(None) };
         if recovery::same(before, now) || info.result != Some(0) {
             return Ok(None);
@@ -260,8 +260,8 @@ impl Terminal {
             End::Completed(data) => State::parse(&data),
             // It does not know this command; if it were busy it would have said so.
             End::Refused(0x83) | End::Acknowledged | End::Unanswered => State::default(),
-            End::Refused(code) => State { software: None, status: Some(code) },
-            End::Aborted { code, .. } => State { software: None, status: code },
+            End::Refused(code) => State { status: Some(code), ..State::default() },
+            End::Aborted { code, .. } => State { status: code, ..State::default() },
         })
     }
 
@@ -280,11 +280,13 @@ impl Terminal {
             _ => None,
         };
         due.extend(told.filter(|told| !due.contains(told)));
-        let mut text = if code == 0 { "ready".into() } else { codes::result(code).into_owned() };
+        let language = self.language();
+        let ready = || language.of("ready", "bereit").to_owned();
+        let mut text = if code == 0 { ready() } else { codes::words(code, language).into_owned() };
         for (needs, words) in [
-            (Due::Initialisation, "it has to be initialised"),
-            (Due::Diagnosis, "a diagnosis is due"),
-            (Due::EndOfDay, "its day has to be closed"),
+            (Due::Initialisation, language.of("it has to be initialised", "es muss initialisiert werden")),
+            (Due::Diagnosis, language.of("a diagnosis is due", "eine Diagnose ist fällig")),
+            (Due::EndOfDay, language.of("its day has to be closed", "der Kassenschnitt ist fällig")),
         ] {
             if code == 0 && due.contains(&needs) {
                 text = format!("{text}; {words}");
@@ -293,8 +295,11 @@ impl Terminal {
         Ok(TerminalStatus {
             ready: code == 0 && !due.contains(&Due::Initialisation),
             text,
-            terminal_id: self.terminal_id.clone(),
+            terminal_id: state.terminal_id.or_else(|| self.terminal_id.clone()),
             software: state.software,
+            device: state.device,
+            serial_number: state.serial_number,
+            at: state.at,
             due,
         })
     }

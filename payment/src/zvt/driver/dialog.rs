@@ -12,9 +12,10 @@ use super::super::commands::intermediate::Intermediate;
 use super::super::commands::print::{Block, Line};
 use super::super::commands::status_info::StatusInfo;
 use super::super::recovery::{self, Last, Objection};
-use super::super::redact::Redactor;
+use super::super::redact::Frames;
 use super::super::reference::name;
 use super::super::session::{Event, Failure, Flow};
+use super::super::transport;
 use super::Terminal;
 use crate::host::{Host, Progress};
 use crate::journal::Intent;
@@ -184,31 +185,38 @@ impl Terminal {
         }
     }
 
-    /// Feeds the session with what comes next: bytes of the link, or its deadline. What has arrived goes
+    /// Feeds the session with what comes next: bytes of the link, or a deadline. What has arrived goes
     /// first. Dropping this loses nothing.
     pub(super) async fn receive(&mut self) -> Result<()> {
         let mut input = Vec::new();
-        let deadline = self.session.poll_timeout();
+        let deadline = self.session.poll_timeout().into_iter().chain(self.transport.poll_timeout()).min();
         tokio::select! {
             biased;
-            got = self.link.recv(&mut input) => drop(got.map_err(|e| e.at(&self.options.name))?),
+            got = self.link.recv(&mut input) => {
+                got.map_err(|e| e.at(&self.options.name))?;
+                trace(&mut self.frames, Direction::Received, &input);
+                let now = self.now();
+                self.transport.handle_input(&input, now);
+                self.hear(now);
+            }
             at = reached(deadline) => {
                 let now = self.now().max(at);
+                self.transport.handle_timeout(now);
+                self.hear(now);
                 self.session.handle_timeout(now);
-                return Ok(());
             }
         }
-        trace(&mut self.frames, Direction::Received, &input);
-        self.framing.feed(&input);
-        let now = self.now();
-        loop {
-            match self.framing.next_apdu() {
-                Ok(Some(apdu)) => self.session.handle_input(apdu, now),
-                Ok(None) => return Ok(()),
-                Err(invalid) => {
-                    self.session.handle_invalid(invalid, now);
-                    return Ok(());
-                }
+        Ok(())
+    }
+
+    /// Hands on what the transport has for the session.
+    fn hear(&mut self, now: Instant) {
+        while let Some(event) = self.transport.poll_event() {
+            match event {
+                transport::Event::Apdu(apdu) => self.session.handle_input(apdu, now),
+                transport::Event::Invalid(invalid) => self.session.handle_invalid(invalid, now),
+                transport::Event::Delivered(code) => self.session.handle_delivered(code, now),
+                transport::Event::Undelivered(code) => self.session.handle_undelivered(code),
             }
         }
     }
@@ -228,14 +236,18 @@ impl Terminal {
     /// # Errors
     /// The link is lost, or takes nothing for [`SEND_WITHIN`]; some of it may have been sent.
     pub(super) async fn flush(&mut self) -> Result<()> {
+        let now = self.now();
         while let Some(apdu) = self.session.poll_transmit() {
-            let mut bytes = Vec::new();
-            self.framing.encode(&mut bytes, &apdu);
+            self.transport.send(apdu, now);
+        }
+        while let Some(bytes) = self.transport.poll_transmit() {
             trace(&mut self.frames, Direction::Sent, &bytes);
             let stuck = |_| Err(Error::new(Kind::Timeout, format!("the link took nothing for {SEND_WITHIN:?}")));
             let sent = tokio::time::timeout(SEND_WITHIN, self.link.send(&bytes)).await;
             sent.unwrap_or_else(stuck).map_err(|e| e.at(&self.options.name))?;
         }
+        let now = self.now();
+        self.hear(now);
         Ok(())
     }
 
@@ -246,7 +258,7 @@ impl Terminal {
             Event::Unanswered => return Ok(Some(End::Unanswered)),
             Event::Intermediate(data) => {
                 let status = Intermediate::parse(&data.0);
-                task.tell(Progress::Status { code: status.status, text: status.text(self.charset) });
+                task.tell(Progress::Status { code: status.status, text: status.text(self.charset, self.language()) });
             }
             Event::Result(data) => {
                 task.results += u32::from(task.result.as_ref() != Some(&data.0));
@@ -302,7 +314,7 @@ impl Terminal {
         if let Some((offset, rest)) = info.rest() {
             tracing::warn!(offset, length = rest.len(), "a part of the result cannot be read; it is kept unread");
         }
-        let charge = self.charge(&intent.id, intent.amount, &info);
+        let charge = recovery::as_meant(intent, &info, self.charge(&intent.id, intent.amount, &info));
         // The same bytes as before the payment: the previous transaction.
         let repeated = matches!(&self.last, Some(Last::Shown(before)) if before.0 == data);
         let objection = match recovery::objection(intent, &charge, &info, self.options.partial) {
@@ -366,13 +378,15 @@ pub(super) fn failed(failure: Failure) -> Error {
     match failure {
         Failure::Invalid(_) => Error::new(Kind::Protocol, failure.to_string())
             .hint("is this the terminal's ZVT port? often it is 20007 or 22000"),
+        Failure::Undelivered => Error::new(Kind::Timeout, failure.to_string())
+            .hint("is the cable in order, and does the terminal use the same baud rate and the serial protocol?"),
         _ => Error::new(Kind::Timeout, failure.to_string()).hint("is the terminal switched on and idle?"),
     }
 }
 
 /// Traces what passes, masked. Everything goes through the redactor even while tracing is off, so that it stays in step
 /// with the APDUs.
-fn trace(frames: &mut Redactor, direction: Direction, bytes: &[u8]) {
+fn trace(frames: &mut Frames, direction: Direction, bytes: &[u8]) {
     let masked = frames.feed(direction, bytes);
     if !masked.is_empty() {
         tracing::trace!(?direction, bytes = %Hex(&masked), "frame");

@@ -21,21 +21,22 @@ use super::commands::intermediate::Intermediate;
 use super::commands::print::{Block, Line};
 use super::commands::registration::{self, Registration};
 use super::commands::status_info::StatusInfo;
-use super::framing::Framing;
 use super::options::Options;
 use super::recovery::{Last, Reading};
-use super::redact::Redactor;
+use super::redact::Frames;
 use super::reference;
 use super::session::{Event, Flow, Session};
 use super::text::Charset;
+use super::transport::Transport;
 use crate::host::Host;
-use crate::journal::{Journal, Transaction};
+use crate::journal::Journal;
+use crate::language::Language;
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::outcome::{Charge, IntentId};
 use crate::pan;
 use crate::terminal::{self as class, Capabilities, Notice, Operations, Settled, TerminalStatus};
 use dialog::{End, Task, failed, refused};
-use transaction::irreversible;
+use transaction::not_of_here;
 
 /// A ZVT terminal over an open link.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub struct Terminal {
     options: Options,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
-    framing: Framing,
+    transport: Transport,
     session: Session,
     charset: Charset,
     terminal_id: Option<String>,
@@ -55,7 +56,7 @@ pub struct Terminal {
     due: u8,
     notices: VecDeque<Notice>,
     /// Masks what is traced.
-    frames: Redactor,
+    frames: Frames,
     /// The last enquiry was not answered.
     silent: bool,
     /// It answers 06 20 with busy and did so for the whole of [`Options::patience`].
@@ -72,6 +73,12 @@ const COMMANDS: &[(OperationKind, [u8; 2])] = &[
     (OperationKind::Pay, [0x06, 0x01]),
     (OperationKind::Refund, [0x06, 0x31]),
     (OperationKind::Reversal, [0x06, 0x30]),
+    (OperationKind::PreAuthorisation, [0x06, 0x22]),
+    (OperationKind::Booking, [0x06, 0x23]),
+    (OperationKind::Release, [0x06, 0x25]),
+    (OperationKind::Tip, [0x06, 0x0c]),
+    (OperationKind::TopUp, [0x06, 0x09]),
+    (OperationKind::ReadCard, [0x06, 0xc0]),
     (OperationKind::Reprint, [0x06, 0x20]),
     (OperationKind::Totals, [0x06, 0x10]),
     (OperationKind::EndOfDay, [0x06, 0x50]),
@@ -94,8 +101,8 @@ pub async fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Terminal> {
     let mut terminal = Terminal {
-        framing: Framing::tcp(),
-        session: Session::new(options.timeouts),
+        transport: Transport::new(options.framing),
+        session: Session::new(options.timeouts).with_delivery(options.framing.delivery()),
         charset: Charset::default(),
         terminal_id: None,
         capabilities: Capabilities {
@@ -107,7 +114,7 @@ pub async fn open(
         last: None,
         due: 0,
         notices: VecDeque::new(),
-        frames: Redactor::default(),
+        frames: Frames::new(options.framing),
         silent: false,
         refuses_last: false,
         spent: false,
@@ -170,8 +177,14 @@ impl Terminal {
         command
     }
 
+    /// Of texts for the cashier.
+    fn language(&self) -> Language {
+        self.options.language.unwrap_or_default()
+    }
+
     fn reading(&self) -> Reading {
-        Reading { charset: self.charset, now: self.clock.wall().to_zoned(TimeZone::system()).datetime() }
+        let now = self.clock.wall().to_zoned(TimeZone::system()).datetime();
+        Reading { charset: self.charset, now, language: self.language() }
     }
 
     /// A charge as the terminal tells it. A terminal that leaves out its id means the one of the registration.
@@ -190,6 +203,7 @@ impl Terminal {
         let (transaction, request) = match operation.into_transaction() {
             Ok(transaction) => transaction,
             Err(Operation::Reprint) => return self.receipt_again(host).await.map(Outcome::Receipt),
+            Err(Operation::ReadCard { within }) => return self.read_card(within, host).await.map(Outcome::Card),
             Err(Operation::EndOfDay) => return self.close_day(host).await.map(Outcome::Day),
             Err(Operation::Totals) => return self.tell_totals(host).await.map(Outcome::Totals),
             Err(operation @ (Operation::Diagnosis | Operation::Initialise)) => {
@@ -197,11 +211,13 @@ impl Terminal {
             }
             Err(other) => return Err(other.kind().unsupported().at(&self.options.name)),
         };
-        if let Transaction::Reversal { reference } = &transaction
-            && let Some(error) = irreversible(reference, self.terminal_id.as_deref())
-        {
+        if !COMMANDS.iter().any(|(kind, _)| *kind == transaction.kind()) {
+            return Err(transaction.kind().unsupported().at(&self.options.name));
+        }
+        if let Some(error) = transaction.of().and_then(|of| not_of_here(of, self.terminal_id.as_deref())) {
             return Err(error.at(&self.options.name));
         }
+        let transaction = self.with_held(transaction, &request).await.map_err(|e| e.at(&self.options.name))?;
         self.pay(transaction, request, host).await.map(Outcome::Payment)
     }
 
@@ -215,11 +231,11 @@ impl Terminal {
             // Dropped while sending, the driver stays spent.
             self.spent = true;
             while let Some(event) = self.session.poll_event() {
-                let charset = self.charset;
+                let (charset, language) = (self.charset, self.language());
                 let texts = match event {
                     Event::PrintLine(data) => Line::parse(&data.0).lines(charset),
                     Event::PrintBlock(data) => Block::parse(&data.0).lines(charset).collect(),
-                    Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset)],
+                    Event::Intermediate(data) => vec![Intermediate::parse(&data.0).text(charset, language)],
                     Event::Other { code, data, .. } => display::text(code, &data.0, charset).into_iter().collect(),
                     Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
                     _ => Vec::new(),

@@ -3,7 +3,9 @@
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 
 use super::super::codes;
-use super::super::commands::transaction::{self, Mirror};
+use super::super::commands::reservation;
+use super::super::commands::transaction::{self, Mirror, Product};
+use super::super::options::Booking;
 use super::super::recovery::{self, Last};
 use super::super::reference::{self, name};
 use super::super::session::Flow;
@@ -36,7 +38,7 @@ impl Terminal {
         let certain_before = matches!(self.last, Some(Last::Shown(_))) || self.journal.open(&name).await?.is_empty();
         // From here on every answer must belong to this command.
         self.owe_nothing().await?;
-        let command = self.command(&operation, amount, last_before.as_ref());
+        let command = self.command(&operation, amount, last_before.as_ref())?;
         let intent = Intent::new(request.intent, name, operation, amount, self.clock.wall(), last_before);
         self.journal.intend(&intent).await?;
         let mut task = Task { intent: Some(intent.clone()), host, certain_before, ..Task::default() };
@@ -53,7 +55,39 @@ impl Terminal {
         payment
     }
 
-    fn command(&self, operation: &Transaction, amount: Amount, last: Option<&Reference>) -> Vec<u8> {
+    /// A booking or release with what its pre-authorisation holds, so that the intent in the journal knows it.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: what is held is not known, or is another amount.
+    pub(super) async fn with_held(&self, operation: Transaction, request: &Request) -> Result<Transaction> {
+        let (Transaction::Booking { reference } | Transaction::Release { reference }) = &operation else {
+            return Ok(operation);
+        };
+        let held = match reference::amount_held(reference) {
+            Some(held) => Some(held),
+            None => books::held(&*self.journal, &self.options.name, reference).await?,
+        };
+        let books = matches!(operation, Transaction::Booking { .. });
+        let Some(held) = held else {
+            // The terminal releases what it holds, and is not told how much that is.
+            if !books {
+                return Ok(operation);
+            }
+            let what = format!("what {} holds is not known", name(reference));
+            return Err(Error::new(Kind::Input, what).hint("book by the reference of the pre-authorisation's charge"));
+        };
+        let amount = request.amount;
+        let fits = if books { amount.minor() <= held.minor() } else { amount == held };
+        if !fits || amount.currency() != held.currency() {
+            let what = format!("{} holds {held}, not {amount}", name(reference));
+            let hint = if books { "book at most what is held" } else { "name what is held" };
+            return Err(Error::new(Kind::Input, what).hint(hint));
+        }
+        let reference = reference::with_held(reference.clone(), held);
+        Ok(if books { Transaction::Booking { reference } } else { Transaction::Release { reference } })
+    }
+
+    fn command(&self, operation: &Transaction, amount: Amount, last: Option<&Reference>) -> Result<Vec<u8>> {
         let mirror = self.options.mirror.then(|| match last {
             Some(last) => Mirror::Last(reference::receipt(last).unwrap_or_default()),
             None => Mirror::Unknown,
@@ -67,8 +101,33 @@ impl Terminal {
                 transaction::reversal(&mut out, password, receipt, amount, mirror);
             }
             Transaction::Refund => transaction::refund(&mut out, password, amount, mirror),
+            Transaction::PreAuthorisation => reservation::reservation(&mut out, amount, mirror),
+            Transaction::Booking { reference } => {
+                let receipt = reference::receipt(reference).unwrap_or_default();
+                let held = reference::amount_held(reference).unwrap_or(amount);
+                match self.options.booking {
+                    Booking::PartialReversal => {
+                        let released = Amount::new(held.minor() - amount.minor(), amount.currency());
+                        reservation::partial_reversal(&mut out, receipt, released, mirror);
+                    }
+                    Booking::Total => reservation::book_total(&mut out, receipt, amount, mirror),
+                }
+            }
+            Transaction::Release { reference } => {
+                let receipt = reference::receipt(reference).unwrap_or_default();
+                reservation::release(&mut out, receipt, amount.currency());
+            }
+            Transaction::Tip { reference } => {
+                let receipt = reference::receipt(reference).unwrap_or_default();
+                transaction::tip(&mut out, password, receipt, amount);
+            }
+            Transaction::TopUp { product } => {
+                let product = product.as_deref().unwrap_or_default().parse::<Product>();
+                transaction::top_up(&mut out, product.map_err(|e| e.at(&self.options.name))?, amount);
+            }
+            Transaction::Increment { .. } => return Err(operation.kind().unsupported().at(&self.options.name)),
         }
-        out
+        Ok(out)
     }
 
     async fn outcome(&mut self, intent: &Intent, end: End, task: &mut Task) -> Payment {
@@ -82,14 +141,14 @@ impl Terminal {
                 slips.fill(&mut charge);
                 Payment::charged(charge, intent.amount)
             }
-            (End::Completed(_), None, Some((code, text)), None) => not_charged(intent, Some(code), text, slips),
+            (End::Completed(_), None, Some((code, text)), None) => self.not_charged(intent, Some(code), text, slips),
             (End::Aborted { code, text }, None, Some((declined, words)), None) => {
-                not_charged(intent, Some(declined).or(code), words.or(text), slips)
+                self.not_charged(intent, Some(declined).or(code), words.or(text), slips)
             }
-            (End::Refused(code), None, None, None) => not_charged(intent, Some(code), None, slips),
+            (End::Refused(code), None, None, None) => self.not_charged(intent, Some(code), None, slips),
             // An abort without any result: a stray one would leave the payment running.
             (End::Aborted { code, text }, None, None, None) => match self.still_runs(intent).await {
-                Ok(None) => not_charged(intent, code, text, slips),
+                Ok(None) => self.not_charged(intent, code, text, slips),
                 Ok(Some(payment)) => payment,
                 Err(error) => {
                     Payment::unknown(&intent.id, format!("after its abort the terminal could not be asked: {error}"))
@@ -150,10 +209,22 @@ impl Terminal {
             self.spent = true;
         }
     }
+
+    fn not_charged(&self, intent: &Intent, code: Option<u8>, words: Option<String>, slips: Slips) -> Payment {
+        let language = self.language();
+        let code = code.filter(|c| *c != 0);
+        let reason = code.map_or(Reason::Declined, codes::reason);
+        let text = words.or_else(|| Some(codes::words(code?, language).into_owned()));
+        let text = text.unwrap_or_else(|| "the terminal ended the payment without a reason".into());
+        let mut not = NotCharged::new(intent.id.clone(), reason, code, text);
+        not.advice = code.and_then(|code| codes::advice(code, language)).map(str::to_owned);
+        not.slip = slips.all();
+        Payment::NotCharged(not)
+    }
 }
 
-/// Why this terminal cannot take back what `reference` names.
-pub(super) fn irreversible(reference: &Reference, terminal: Option<&str>) -> Option<Error> {
+/// Why `reference` names no transaction of this terminal.
+pub(super) fn not_of_here(reference: &Reference, terminal: Option<&str>) -> Option<Error> {
     let receipt = reference::receipt(reference).unwrap_or_default();
     if receipt.len() != 4 || !receipt.bytes().all(|b| b.is_ascii_digit()) {
         let what = format!("`{reference}` names no receipt of a ZVT terminal");
@@ -163,16 +234,6 @@ pub(super) fn irreversible(reference: &Reference, terminal: Option<&str>) -> Opt
     if theirs.trim_start_matches('0') == ours.trim_start_matches('0') {
         return None;
     }
-    let what = format!("{} cannot be taken back here: this is terminal {ours}", name(reference));
-    Some(Error::new(Kind::Input, what).hint("take it back where it was paid"))
-}
-
-fn not_charged(intent: &Intent, code: Option<u8>, words: Option<String>, slips: Slips) -> Payment {
-    let code = code.filter(|c| *c != 0);
-    let reason = code.map_or(Reason::Declined, codes::reason);
-    let text = words.or_else(|| Some(codes::result(code?).into_owned()));
-    let text = text.unwrap_or_else(|| "the terminal ended the payment without a reason".into());
-    let mut not = NotCharged::new(intent.id.clone(), reason, code, text);
-    not.slip = slips.all();
-    Payment::NotCharged(not)
+    let what = format!("{} is of another terminal: this is terminal {ours}", name(reference));
+    Some(Error::new(Kind::Input, what).hint("do it at the terminal where it was paid"))
 }

@@ -77,6 +77,13 @@ pub enum Misbehaviour {
     },
     /// The next 04 0F holds a TLV container with a tag that no table knows, whether permitted or not.
     UnknownTag,
+    /// On a serial line something happens to this frame, ACK or NAK to the till.
+    OnLine {
+        /// Which frame, ACK or NAK.
+        piece: usize,
+        /// What happens to it.
+        how: LineFault,
+    },
     /// After the next approving 04 0F nothing is sent any more on this connection.
     MuteAfterApproval,
     /// After the next approving 04 0F the terminal hangs up, before the till can acknowledge it.
@@ -92,13 +99,28 @@ pub enum Side {
     ToTill,
 }
 
+/// What happens to one frame, ACK or NAK on a serial line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LineFault {
+    /// It does not arrive.
+    Lose,
+    /// Its last character arrives changed: the checksum of a frame is wrong, and an ACK is none.
+    Corrupt,
+    /// It arrives twice.
+    Twice,
+}
+
 /// The faults that are still to come.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     /// With the number of messages, in and out, when it was asked for.
     planned: Vec<(Misbehaviour, usize, usize)>,
+    /// With the number of pieces to the till when it was asked for.
+    on_line: Vec<(usize, LineFault)>,
     received: usize,
     sent: usize,
+    pieces: usize,
 }
 
 /// What to do with a message to the till.
@@ -116,11 +138,15 @@ pub(super) enum Delivery {
 
 impl Faults {
     pub(super) fn plan(&mut self, misbehaviour: Misbehaviour) {
-        self.planned.push((misbehaviour, self.received, self.sent));
+        match misbehaviour {
+            Misbehaviour::OnLine { piece, how } => self.on_line.push((self.pieces + piece, how)),
+            other => self.planned.push((other, self.received, self.sent)),
+        }
     }
 
     pub(super) fn clear(&mut self) {
         self.planned.clear();
+        self.on_line.clear();
     }
 
     fn take<T>(&mut self, matches: impl Fn(Misbehaviour, usize, usize) -> Option<T>) -> Option<T> {
@@ -159,6 +185,14 @@ impl Faults {
             Misbehaviour::HangUp { side: Side::FromTill, message, after } if received + message == now => Some(after),
             _ => None,
         })
+    }
+
+    /// A frame, ACK or NAK is to be sent.
+    pub(super) fn on_piece(&mut self) -> Option<LineFault> {
+        let now = self.pieces;
+        self.pieces += 1;
+        let at = self.on_line.iter().position(|(piece, _)| *piece == now)?;
+        Some(self.on_line.swap_remove(at).1)
     }
 
     /// A message is to be sent.

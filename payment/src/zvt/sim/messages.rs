@@ -38,7 +38,7 @@ pub(super) fn intermediate(code: u8) -> Vec<u8> {
 }
 
 pub(super) fn state(profile: &Profile, status: u8) -> Vec<u8> {
-    let state = State { software: Some(profile.software.clone()), status: Some(status) };
+    let state = State { software: Some(profile.software.clone()), status: Some(status), ..State::default() };
     let mut out = Vec::new();
     completion::completion(&mut out, |out| state.encode(out));
     out
@@ -89,8 +89,7 @@ pub(super) fn result(
     encode_digits(&mut out, &profile.terminal_id, 4);
     out.push(0x87);
     encode_bcd(&mut out, u64::from(transaction.receipt), 2);
-    // 67259000******0123: a made-up number, masked as terminals do.
-    encode_ll(&mut out, 0x22, &[0x67, 0x25, 0x90, 0x00, 0xee, 0xee, 0xee, 0x01, 0x23]);
+    encode_ll(&mut out, 0x22, &PAN);
     out.push(0x2a);
     let mut merchant = [b' '; 15];
     for (to, byte) in merchant.iter_mut().zip(Charset::Ascii.encode(&profile.merchant_id)) {
@@ -104,6 +103,21 @@ pub(super) fn result(
     encode_ll(&mut out, 0x8b, &[&Charset::default().encode(&profile.card_name)[..], &[0]].concat());
     out
 }
+
+/// The 04 0F of a card that was read.
+pub(super) fn card(profile: &Profile) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::encode(&mut out, 0x04, 0x0f, |out| {
+        out.extend([0x27, 0x00]);
+        encode_ll(out, 0x22, &PAN);
+        out.extend([0x8a, 0x05]);
+        encode_ll(out, 0x8b, &[&Charset::default().encode(&profile.card_name)[..], &[0]].concat());
+    });
+    out
+}
+
+/// 67259000******0123: a made-up number, masked as terminals do.
+const PAN: [u8; 9] = [0x67, 0x25, 0x90, 0x00, 0xee, 0xee, 0xee, 0x01, 0x23];
 
 /// The 04 0F of a turnover; `amounts` is the data of its BMP 60, if it has one.
 pub(super) fn totals(minor: i64, amounts: &[u8]) -> Vec<u8> {
@@ -132,6 +146,10 @@ pub(super) fn receipts(
             Kind::Reversal(_) => "Storno",
             Kind::Refund => "Gutschrift",
             Kind::Reservation => "Reservierung",
+            Kind::Booking(_) => "Buchung einer Reservierung",
+            Kind::Release(_) => "Storno einer Reservierung",
+            Kind::Tip(_) => "Trinkgeld",
+            Kind::TopUp => "Aufladung",
         };
         let whose = if slip == Slip::Merchant { "Händlerbeleg" } else { "Kundenbeleg" };
         vec![

@@ -1,30 +1,34 @@
 //! A ZVT terminal, simulated: with a ledger of its own, and misbehaving on request.
 //!
-//! Sans-IO like all simulators; serve it with [`tresen_hal::sim`]. It takes any till that speaks ZVT
-//! over TCP, with or without TLV, BMPs in any order. Reservations (06 22) are stored and can be neither
-//! booked nor released. Left out: everything a till can do without money and receipts, such as card reading and menus.
+//! Sans-IO like all simulators. Serve it with [`tcp`] or [`over`], for any number of tills, or with
+//! [`tresen_hal::sim`], for one link, such as a serial line. It takes any till that speaks ZVT, with or without TLV,
+//! BMPs in any order. Reservations are booked (06 23, 06 24) and released (06 25) by their receipt number, and listed
+//! (06 23 with FFFF). Left out: menus, file transfer, software update.
 
 mod commands;
 mod fault;
 mod messages;
 mod profile;
 mod run;
+mod tills;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tresen_hal::Amount;
 use tresen_hal::link::record::Direction;
-use tresen_hal::sim::{Action, Device};
 
 use super::commands::registration::Registration;
-use super::framing::Framing;
 pub use super::recovery::Commit;
 pub use crate::ledger::{Kind, Ledger, State, Transaction};
+pub use crate::serving::{Action, Conn, Server};
 use fault::Faults;
-pub use fault::{Misbehaviour, Side};
+pub use fault::{LineFault, Misbehaviour, Side};
 pub use profile::{OnAbort, OnRepeat, Profile, Repeats};
+use tills::Till;
+pub use tills::{over, tcp};
 
 /// One message that passed, without card data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,20 +45,19 @@ pub struct Simulator {
     ledger: Ledger,
     faults: Faults,
     log: VecDeque<Logged>,
-    framing: Framing,
-    registration: Option<Registration>,
+    tills: BTreeMap<Conn, Till>,
+    conns_made: u64,
+    /// The till that is spoken with.
+    front: Conn,
+    /// Who is registered, by the host that it came from.
+    known: BTreeMap<Option<IpAddr>, Registration>,
     dialog: Option<Job>,
     /// What goes on without a till. While it does, the terminal is busy.
     alone: Option<Job>,
     out: VecDeque<Action>,
-    late: Vec<(Instant, Vec<u8>)>,
-    /// Messages that wait until this many others have been sent.
-    behind: Vec<(usize, Vec<u8>)>,
     /// The 04 0F that answered 06 20 last.
     repeated: Option<Vec<u8>>,
     busy_until: Option<Instant>,
-    muted: bool,
-    hung_up: bool,
     started: Option<Instant>,
 }
 
@@ -65,6 +68,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// A command that runs.
 struct Job {
+    till: Conn,
     steps: VecDeque<Step>,
     due: Instant,
     /// The till owes an answer until then.
@@ -91,17 +95,15 @@ impl Simulator {
             ledger,
             faults: Faults::default(),
             log: VecDeque::new(),
-            framing: Framing::tcp(),
-            registration: None,
+            tills: BTreeMap::new(),
+            conns_made: 0,
+            front: Conn(0),
+            known: BTreeMap::new(),
             dialog: None,
             alone: None,
             out: VecDeque::new(),
-            late: Vec::new(),
-            behind: Vec::new(),
             repeated: None,
             busy_until: None,
-            muted: false,
-            hung_up: false,
             started: None,
         }
     }
@@ -142,7 +144,7 @@ impl Simulator {
 
     /// A till is registered.
     pub fn is_registered(&self) -> bool {
-        self.registration.is_some()
+        !self.known.is_empty()
     }
 
     /// Changes how it is, from the next command on. The ledger stays.
@@ -151,84 +153,12 @@ impl Simulator {
     }
 }
 
-impl Device for Simulator {
-    fn connected(&mut self, now: Instant) {
-        self.started.get_or_insert(now);
-        self.framing = Framing::tcp();
-        self.out.clear();
-        self.late.clear();
-        self.behind.clear();
-        (self.muted, self.hung_up) = (false, false);
-        self.advance(now);
-    }
-
-    fn input(&mut self, bytes: &[u8], now: Instant) {
-        self.framing.feed(bytes);
-        while !self.hung_up {
-            let mut framing = std::mem::take(&mut self.framing);
-            match framing.next_apdu() {
-                Ok(Some(apdu)) => {
-                    self.note(Direction::Received, apdu.bytes);
-                    match self.faults.on_receive() {
-                        None => self.handle(apdu, now),
-                        Some(after) => {
-                            self.hang_up();
-                            if after {
-                                self.handle(apdu, now);
-                            }
-                        }
-                    }
-                }
-                Ok(None) => {
-                    self.framing = framing;
-                    return;
-                }
-                // This is no till.
-                Err(_) => self.hang_up(),
-            }
-            self.framing = framing;
-        }
-    }
-
-    fn next_action(&mut self) -> Option<Action> {
-        self.out.pop_front()
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let dialog = self.dialog.as_ref().map(|j| j.answer_due.unwrap_or(j.due));
-        let alone = self.alone.as_ref().map(|j| j.due);
-        self.late.iter().map(|(at, _)| *at).chain(dialog).chain(alone).min()
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        while let Some(at) = self.late.iter().position(|(at, _)| *at <= now) {
-            let (_, message) = self.late.remove(at);
-            self.deliver(message);
-        }
-        if self.dialog.as_ref().is_some_and(|j| j.answer_due.is_some_and(|at| at <= now)) {
-            self.lose_till(now);
-        }
-        self.advance(now);
-    }
-
-    fn disconnected(&mut self, now: Instant) {
-        self.hung_up = true;
-        if !self.profile.keeps_registration {
-            self.registration = None;
-        }
-        self.out.clear();
-        self.late.clear();
-        self.behind.clear();
-        self.lose_till(now);
-    }
-}
-
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Simulator")
             .field("profile", &self.profile)
             .field("ledger", &self.ledger)
-            .field("registered", &self.registration.is_some())
+            .field("registered", &self.is_registered())
             .finish_non_exhaustive()
     }
 }

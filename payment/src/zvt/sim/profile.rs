@@ -7,6 +7,7 @@ use tresen_hal::Amount;
 
 use super::super::commands::Password;
 use super::super::recovery::Commit;
+use super::super::transport::Framed;
 
 /// How this terminal is.
 #[derive(Debug, Clone)]
@@ -52,8 +53,12 @@ pub struct Profile {
     pub approves: Option<Amount>,
     /// How long it takes to acknowledge a command.
     pub acknowledges_after: Duration,
-    /// A registration outlives the connection: for tills that connect for each command.
+    /// A registration outlives the connection, until log-off: for tills that connect for each command.
     pub keeps_registration: bool,
+    /// How APDUs are framed on its links.
+    pub framing: Framed,
+    /// The 04 0F of a booking by 06 23 tells what was released, not what was booked.
+    pub tells_released: bool,
     /// It knows tag 1F1F: a till that is one receipt behind has its last transaction reversed.
     pub mirrors: bool,
 }
@@ -81,7 +86,9 @@ impl Default for Profile {
             reverses_with_receipt: false,
             approves: None,
             acknowledges_after: Duration::ZERO,
-            keeps_registration: false,
+            keeps_registration: true,
+            framing: Framed::ByLength,
+            tells_released: false,
             mirrors: false,
         }
     }

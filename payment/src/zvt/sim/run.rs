@@ -3,10 +3,9 @@
 use std::time::Instant;
 
 use tresen_hal::link::record::Direction;
-use tresen_hal::sim::Action;
 
 use super::super::{redact, wire};
-use super::fault::{Delivery, Misbehaviour};
+use super::fault::Misbehaviour;
 use super::profile::OnAbort;
 use super::{ANSWER, Commit, Job, Kind, LOG, Logged, Simulator, State, Step, messages};
 
@@ -17,9 +16,10 @@ impl Simulator {
         if slow.is_zero() {
             self.send(wire::ACK.to_vec(), now);
         } else {
-            self.late.push((now + slow, wire::ACK.to_vec()));
+            self.send_late(now + slow, wire::ACK.to_vec());
         }
         self.dialog = Some(Job {
+            till: self.front,
             steps: steps.into_iter().collect(),
             due: now + self.profile.pace + slow,
             answer_due: None,
@@ -30,7 +30,7 @@ impl Simulator {
     }
 
     pub(super) fn answered(&mut self, positive: bool, now: Instant) {
-        let Some(job) = &mut self.dialog else { return };
+        let Some(job) = self.dialog.as_mut().filter(|job| job.till == self.front) else { return };
         if job.answer_due.take().is_none() {
             return;
         }
@@ -50,8 +50,7 @@ impl Simulator {
 
     pub(super) fn asked_to_abort(&mut self, now: Instant) {
         if let Some(others) = self.faults.abort_answer() {
-            self.behind.push((others, wire::nak(0x83).to_vec()));
-            return;
+            return self.send_behind(others, wire::nak(0x83).to_vec());
         }
         let before_approval =
             self.dialog.as_ref().is_some_and(|j| j.steps.iter().any(|s| matches!(s, Step::Authorise { .. })));
@@ -71,13 +70,14 @@ impl Simulator {
     pub(super) fn advance(&mut self, now: Instant) {
         while let Some(mut job) = self.dialog.take_if(|j| j.answer_due.is_none() && j.due <= now) {
             let Some(step) = job.steps.pop_front() else { continue };
+            self.front = job.till;
             match step {
                 Step::Tell(message) => self.tell(&mut job, message, now),
                 Step::TellResult(message) => {
                     self.tell(&mut job, message, now);
                     job.deciding = true;
                     if self.faults.once(Misbehaviour::MuteAfterApproval) {
-                        self.muted = true;
+                        self.mute();
                     }
                     if self.faults.once(Misbehaviour::HangUpAfterApproval) {
                         self.hang_up();
@@ -101,7 +101,7 @@ impl Simulator {
 
     fn tell(&mut self, job: &mut Job, message: Vec<u8>, now: Instant) {
         self.send(message, now);
-        job.answer_due = Some(now + ANSWER);
+        job.answer_due = Some(now + ANSWER + self.profile.framing.delivery());
     }
 
     fn book(&mut self, job: &mut Job, step: Step, alone: bool, now: Instant) {
@@ -164,49 +164,6 @@ impl Simulator {
             self.alone = Some(job);
         }
         self.advance(now);
-    }
-
-    pub(super) fn send(&mut self, mut message: Vec<u8>, now: Instant) {
-        if self.muted || self.hung_up {
-            return;
-        }
-        match self.faults.on_send() {
-            Delivery::Normal => {}
-            Delivery::Nothing => return,
-            Delivery::Late(by) => return self.late.push((now + by, message)),
-            Delivery::Behind(others) => return self.behind.push((others, message)),
-            Delivery::Twice => self.deliver(message.clone()),
-            Delivery::Garbage => message = b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
-            Delivery::WrongLength => message[2] = message[2].wrapping_add(1),
-            Delivery::HangUp { after } => {
-                if after {
-                    self.deliver(message);
-                }
-                return self.hang_up();
-            }
-        }
-        self.deliver(message);
-    }
-
-    pub(super) fn deliver(&mut self, message: Vec<u8>) {
-        self.put(&message);
-        self.behind.iter_mut().for_each(|(others, _)| *others = others.saturating_sub(1));
-        while let Some(at) = self.behind.iter().position(|(others, _)| *others == 0) {
-            let (_, message) = self.behind.remove(at);
-            self.put(&message);
-        }
-    }
-
-    fn put(&mut self, message: &[u8]) {
-        self.note(Direction::Sent, message);
-        let mut framed = Vec::new();
-        self.framing.encode(&mut framed, message);
-        self.out.push_back(Action::Send(framed));
-    }
-
-    pub(super) fn hang_up(&mut self) {
-        self.hung_up = true;
-        self.out.push_back(Action::HangUp);
     }
 
     pub(super) fn note(&mut self, direction: Direction, bytes: &[u8]) {
