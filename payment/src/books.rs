@@ -35,6 +35,19 @@ pub(crate) async fn held(journal: &dyn Journal, terminal: &str, reference: &Refe
     Ok(entry.and_then(|entry| entry.outcome()?.into_charge()).map(|charge| charge.amount))
 }
 
+/// Whether a booking, or else a release, of `amount` fits what `name` holds.
+///
+/// # Errors
+/// [`Kind::Input`]: it does not.
+pub(crate) fn fits_held(books: bool, amount: Amount, held: Amount, name: &str) -> Result<()> {
+    let fits = if books { amount.minor() <= held.minor() } else { amount == held };
+    if fits && amount.currency() == held.currency() {
+        return Ok(());
+    }
+    let hint = if books { "book at most what is held" } else { "name what is held" };
+    Err(Error::new(Kind::Input, format!("{name} holds {held}, not {amount}")).hint(hint))
+}
+
 /// Something is open about which the terminal has not been asked.
 pub(crate) async fn unasked(journal: &dyn Journal, terminal: &str) -> Result<bool> {
     for intent in journal.open(terminal).await? {

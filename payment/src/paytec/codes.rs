@@ -16,6 +16,12 @@ pub mod function {
     pub const CREDIT: Int = 0x800;
     /// Reversal of a transaction.
     pub const REVERSAL: Int = 0x20;
+    /// Reservation of an amount.
+    pub const RESERVATION: Int = 0x10;
+    /// Purchase of what a reservation holds; named by `TrxRefNum` and `AcqID`.
+    pub const PURCHASE_RESERVATION: Int = 0x4000;
+    /// Cancellation of a reservation; named by `TrxRefNum` and `AcqID`.
+    pub const CANCEL_RESERVATION: Int = 0x200_0000;
 }
 
 /// `TrxResult`.
@@ -132,6 +138,9 @@ pub fn function_of(kind: OperationKind) -> Option<Int> {
         OperationKind::Pay => Some(function::PURCHASE),
         OperationKind::Refund => Some(function::CREDIT),
         OperationKind::Reversal => Some(function::REVERSAL),
+        OperationKind::PreAuthorisation => Some(function::RESERVATION),
+        OperationKind::Booking => Some(function::PURCHASE_RESERVATION),
+        OperationKind::Release => Some(function::CANCEL_RESERVATION),
         _ => None,
     }
 }

@@ -33,11 +33,12 @@
 //! | that a lost link counts as "not confirmed" | a guess: such payments stay unknown, unless `commit=reverses` |
 //! | that `TrxSeqCnt` rises with each transaction and not otherwise | a guess on the vendor's field; "not charged" without an answer rests on it, with unchanged terminal, period and shift |
 //! | that an abort is followed by a result, what an error ends, what ends a status without a result | guesses; the counter decides |
+//! | that a purchase of a reservation may be for less, and releases the rest | a guess: its answer is compared, the rest is not |
 //! | signs and parts of reports, receipt types besides 1 and 2, what follows sequence number 255 | guesses; no money depends on them |
 //!
 //! Left out: the vendor's cloud broker with its pairing (nothing in it authenticates the terminal, and the broker reads
-//! everything), WebSocket and TLS (port 18443: the vendor's private authority is not public), reservations, tips,
-//! cashback, phone orders, manually keyed cards, signatures on the screen, and diagnosis, for which there is no message.
+//! everything), WebSocket and TLS (port 18443: the vendor's private authority is not public), increments of
+//! reservations (whether their amount is the new sum or what is added is not documented), tips, cashback, phone orders, manually keyed cards, signatures on the screen, and diagnosis, for which there is no message.
 
 pub mod codes;
 mod driver;

@@ -108,7 +108,7 @@ fn objection(
     {
         return Some(format!("the currency is {number}, not {}", asked.currency()));
     }
-    let function = codes::function_of(kind(&intent.operation));
+    let function = codes::function_of(intent.operation.kind());
     if response.trx_function.is_some() && response.trx_function != function {
         return Some("it is another kind of transaction".into());
     }
@@ -241,14 +241,6 @@ pub(super) fn clean(text: &str) -> String {
 fn at(response: &TransactionResponse) -> Option<DateTime> {
     let stamp = format!("20{}{}", response.trx_date.as_deref()?, response.trx_time.as_deref()?);
     DateTime::strptime("%Y%m%d%H%M%S", stamp).ok()
-}
-
-fn kind(operation: &Transaction) -> crate::OperationKind {
-    match operation {
-        Transaction::Payment => crate::OperationKind::Pay,
-        Transaction::Refund => crate::OperationKind::Refund,
-        Transaction::Reversal { .. } => crate::OperationKind::Reversal,
-    }
 }
 
 /// The intent was declined or aborted.

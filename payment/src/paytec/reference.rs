@@ -1,7 +1,8 @@
 //! How PayTec names a transaction: terminal, booking period, shift, its number (`TrxSeqCnt`) and its date.
 //!
 //! Whether the number begins anew with a period or a shift is not documented, so all five together name one
-//! transaction; fewer do not.
+//! transaction; fewer do not. Reservations outlive both; they are named by the acquirer (`AcqID`) and its number
+//! (`TrxRefNum`).
 
 use super::wire::{Activation, Int, TransactionResponse};
 use crate::journal::Reference;
@@ -63,6 +64,11 @@ impl Counters {
             Some(date) => new.with(DATE, date),
             None => new,
         };
+        let facts = [(ACQUIRER, &response.acq_id), (ACQUIRERS, &response.trx_ref_num)];
+        let new = facts.into_iter().fold(new, |new, (name, value)| match value {
+            Some(value) => new.with_fact(name, value),
+            None => new,
+        });
         Some(if whole { new.unique() } else { new })
     }
 }
@@ -72,10 +78,20 @@ pub(super) fn number(reference: &Reference) -> Option<Int> {
     field(reference, NUMBER).filter(|number| *number > 0 && reference.protocol() == PROTOCOL)
 }
 
+/// `AcqID` and `TrxRefNum`, by which reservations are named.
+pub(super) fn at_acquirer(reference: &Reference) -> Option<(Int, &str)> {
+    Some((reference.fact(ACQUIRER)?.parse().ok()?, reference.fact(ACQUIRERS)?))
+}
+
+/// It was made at another terminal.
+pub(super) fn is_elsewhere(reference: &Reference, now: &Counters) -> bool {
+    reference.field(TERMINAL).zip(now.terminal.as_deref()).is_some_and(|(then, now)| then != now)
+}
+
 /// Why the terminal may mean another transaction by this number now.
 pub(super) fn outdated(reference: &Reference, now: &Counters) -> Option<&'static str> {
     let differs = |name, now: Option<Int>| field(reference, name).zip(now).is_some_and(|(then, now)| then != now);
-    if reference.field(TERMINAL).zip(now.terminal.as_deref()).is_some_and(|(then, now)| then != now) {
+    if is_elsewhere(reference, now) {
         return Some("it was made at another terminal");
     }
     if differs(PERIOD, now.period) {
@@ -103,6 +119,8 @@ const TERMINAL: &str = "terminal";
 const PERIOD: &str = "period";
 const SHIFT: &str = "shift";
 const DATE: &str = "date";
+const ACQUIRER: &str = "acquirer";
+const ACQUIRERS: &str = "acquirers-number";
 
 #[cfg(test)]
 mod tests {
@@ -122,6 +140,7 @@ mod tests {
         let whole = counters().name(&response).expect("it has a number");
         let key = "paytec date=260511 number=42 period=3 shift=13 terminal=90000001";
         assert_eq!((whole.key().as_deref(), name(&whole).as_str()), (Some(key), "transaction 42 on terminal 90000001"));
+        assert_eq!(at_acquirer(&whole), Some((2, "700000042")));
         let dateless = TransactionResponse { trx_date: None, ..response };
         assert_eq!(counters().name(&dateless).expect("it has a number").key(), None);
         assert_eq!(Counters { shift: None, ..counters() }.name(&dateless).and_then(|r| r.key()), None);

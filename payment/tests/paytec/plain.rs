@@ -238,6 +238,40 @@ async fn what_it_cannot_do_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn holds_books_and_releases() {
+    let mut counter = Counter::new(profile());
+    let mut terminal = counter.open().await.expect("connects");
+    let hold = async |terminal: &mut paytec::Terminal, id: &str| {
+        let held = terminal.transact(Operation::PreAuthorise(Request::new(id, price())), Host::none()).await;
+        let held = held.expect("an outcome").payment().expect("a payment").into_charge().expect("held");
+        held.reference.expect("it is named")
+    };
+    let (a, b) = (hold(&mut terminal, "a").await, hold(&mut terminal, "b").await);
+    let book = |id: &str, minor| Operation::Book { request: Request::new(id, francs(minor)), of: a.clone() };
+    let error = terminal.transact(book("more", 12_91), Host::none()).await.expect_err("more than is held");
+    assert_eq!(error.kind(), Kind::Input, "{error}");
+    // The day may be closed in between: reservations are named by the acquirer.
+    terminal.end_of_day(Host::none()).await.expect("closed");
+    let booked = terminal.transact(book("booked", 10_00), Host::none()).await.expect("an outcome").payment();
+    assert!(matches!(&booked, Ok(Payment::Charged(charge)) if charge.amount == francs(10_00)), "{booked:?}");
+    let release = |id: &str, of| Operation::Release { request: Request::new(id, price()), of };
+    let released = terminal.transact(release("released", b), Host::none()).await.expect("an outcome").payment();
+    assert!(is_charged(released.as_ref().expect("a payment")), "{released:?}");
+    let slip = paytec::reference(Some("90000001"), "42");
+    let error = terminal.transact(release("slip", slip), Host::none()).await.expect_err("not named");
+    assert_eq!(error.kind(), Kind::Input, "{error}");
+    assert_eq!(counter.sim.with(|s| s.ledger().turnover()), 10_00);
+    // What has ended cannot be released, and the terminal says so.
+    let again = terminal.transact(release("again", a), Host::none()).await.expect("an outcome").payment();
+    assert_eq!(reason(&again.expect("a payment")), Reason::Unavailable);
+    let increment = Operation::Increment { request: Request::new("i", price()), of: paytec::reference(None, "1") };
+    drop(terminal);
+    let mut terminal = counter.open().await.expect("connects");
+    let error = terminal.transact(increment, Host::none()).await.expect_err("not documented");
+    assert_eq!(error.kind(), Kind::Unsupported);
+}
+
+#[tokio::test(start_paused = true)]
 async fn how_it_is() {
     let mut counter = Counter::new(Profile { card_first: true, ..profile() });
     let mut terminal = counter.open().await.expect("connects");

@@ -1,7 +1,7 @@
 //! One transaction: the intent is journalled, the request sent, the approval journalled, its confirmation journalled and
 //! sent, the acknowledgement journalled. The till may die between any two of these.
 
-use tresen_hal::{Effect, Error, Kind, Result, Retry};
+use tresen_hal::{Amount, Effect, Error, Kind, Result, Retry};
 
 use super::super::codes;
 use super::super::recovery::{self, Answer, evidence};
@@ -12,7 +12,7 @@ use super::exchange::{End, Task};
 use crate::books;
 use crate::host::{Host, Progress};
 use crate::journal::{Intent, Reference, Transaction};
-use crate::operation::{OperationKind, Request};
+use crate::operation::Request;
 use crate::outcome::{Charge, Confirmation, Payment, Reason};
 use crate::slips::Slips;
 
@@ -38,11 +38,10 @@ impl Terminal {
         }
         let before = self.counters(true, &mut host).await.map_err(|e| e.with_effect(Effect::None))?;
         let before = before.ok_or_else(|| self.stays_busy())?;
-        if let Transaction::Reversal { reference } = &operation
-            && let Some(error) = irreversible(reference, &before)
-        {
+        if let Some(error) = impossible(&operation, &before) {
             return Err(error.at(name));
         }
+        self.holds(&operation, amount).await.map_err(|e| e.at(&self.options.name))?;
         self.usable()?;
         let intent = Intent::new(request.intent, name, operation, amount, self.clock.wall(), before.reference());
         self.journal.intend(&intent).await?;
@@ -58,21 +57,46 @@ impl Terminal {
         payment
     }
 
+    /// Whether what is to be booked or released is held.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: it is not known what is held, or it is another amount; or the journal cannot be read.
+    async fn holds(&self, operation: &Transaction, amount: Amount) -> Result<()> {
+        let (Transaction::Booking { reference } | Transaction::Release { reference }) = operation else { return Ok(()) };
+        let books = matches!(operation, Transaction::Booking { .. });
+        match books::held(&*self.journal, &self.options.name, reference).await? {
+            Some(held) => books::fits_held(books, amount, held, &name(reference)),
+            // The terminal releases what it holds, and is not told how much that is.
+            None if !books => Ok(()),
+            None => {
+                let what = format!("what {} holds is not known", name(reference));
+                Err(Error::new(Kind::Input, what).hint("book by the reference of the pre-authorisation's charge"))
+            }
+        }
+    }
+
     fn request(&self, intent: &Intent) -> TransactionRequest {
-        let kind = match &intent.operation {
-            Transaction::Payment => OperationKind::Pay,
-            Transaction::Refund => OperationKind::Refund,
-            Transaction::Reversal { .. } => OperationKind::Reversal,
-        };
-        let mut request =
-            TransactionRequest { trx_function: codes::function_of(kind), ..TransactionRequest::default() };
-        if let Transaction::Reversal { reference } = &intent.operation {
-            request.trx_seq_cnt_ori = reference::number(reference);
-            return request;
+        let operation = &intent.operation;
+        let trx_function = codes::function_of(operation.kind());
+        let mut request = TransactionRequest { trx_function, ..TransactionRequest::default() };
+        match operation {
+            Transaction::Reversal { reference } => {
+                request.trx_seq_cnt_ori = reference::number(reference);
+                return request;
+            }
+            Transaction::Booking { reference } | Transaction::Release { reference } => {
+                let named = reference::at_acquirer(reference);
+                request.acq_id = named.map(|(acquirer, _)| acquirer);
+                request.trx_ref_num = named.map(|(_, number)| number.to_owned());
+                if matches!(operation, Transaction::Release { .. }) {
+                    return request;
+                }
+            }
+            _ => {}
         }
         request.trx_curr_c = Some(intent.amount.currency().number().into());
         request.amt_auth = Some(intent.amount.minor());
-        request.partial_approval_cap = (self.options.partial && kind == OperationKind::Pay).then_some(1);
+        request.partial_approval_cap = (self.options.partial && *operation == Transaction::Payment).then_some(1);
         let id = &intent.id.0;
         let knows = self.about.software_version.is_some_and(|version| version >= ORDERS);
         if knows && (1..=LONGEST_ORDER).contains(&id.len()) && id.is_ascii() {
@@ -223,15 +247,24 @@ impl Terminal {
     }
 }
 
-/// Why this terminal cannot take back what `reference` names.
-fn irreversible(reference: &Reference, now: &Counters) -> Option<Error> {
-    if reference::number(reference).is_none() {
-        let what = format!("`{reference}` names no transaction of a PayTec terminal");
+/// Why this terminal cannot do this to what the operation names.
+fn impossible(operation: &Transaction, now: &Counters) -> Option<Error> {
+    let of = operation.of()?;
+    if reference::number(of).is_none() {
+        let what = format!("`{of}` names no transaction of a PayTec terminal");
         return Some(Error::new(Kind::Input, what).hint("its number is `TrxSeqCnt`"));
     }
-    let why = reference::outdated(reference, now)?;
-    let what = format!("{} cannot be taken back here: {why}", name(reference));
-    Some(Error::new(Kind::Input, what).with_retry(Retry::Never).hint("give the money back as a refund"))
+    if let Transaction::Reversal { reference } = operation {
+        let why = reference::outdated(reference, now)?;
+        let what = format!("{} cannot be taken back here: {why}", name(reference));
+        return Some(Error::new(Kind::Input, what).with_retry(Retry::Never).hint("give the money back as a refund"));
+    }
+    if reference::is_elsewhere(of, now) {
+        return Some(Error::new(Kind::Input, format!("{} was made at another terminal", name(of))));
+    }
+    let what = format!("of {} the acquirer's number is not known", name(of));
+    let hint = "name it by the reference of the pre-authorisation's charge";
+    reference::at_acquirer(of).is_none().then(|| Error::new(Kind::Input, what).hint(hint))
 }
 
 const RESPONSE: &str = "TransactionResponse";

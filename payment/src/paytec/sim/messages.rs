@@ -85,8 +85,8 @@ pub(super) fn approved(
         trm_id: Some(profile.terminal_id.clone()),
         trx_seq_cnt: Some(entry.trace.into()),
         trx_seq_cnt_ori: original,
-        trx_ref_num: Some(format!("7{:08}", entry.trace)),
-        acq_id: Some("2".into()),
+        trx_ref_num: Some(number_at_acquirer(entry)),
+        acq_id: Some(ACQUIRER.to_string()),
         amt_auth: Some(entry.amount.minor()),
         trx_curr_c: Some(entry.amount.currency().number().into()),
         trx_date: time.map(|at| at.strftime("%y%m%d").to_string()),
@@ -97,6 +97,14 @@ pub(super) fn approved(
         app_pan_prt_cardholder: Some(profile.card_number.clone()),
         ..TransactionResponse::default()
     }
+}
+
+/// Every transaction's acquirer: `AcqID`.
+pub(super) const ACQUIRER: i64 = 2;
+
+/// A transaction's number there: `TrxRefNum`.
+pub(super) fn number_at_acquirer(entry: &Transaction) -> String {
+    format!("7{:08}", entry.trace)
 }
 
 /// The merchant's and the customer's receipt of a transaction.
@@ -113,6 +121,10 @@ pub(super) fn receipt_text(profile: &Profile, kind: i64, entry: &Transaction) ->
         Kind::Reversal(_) => "Storno",
         Kind::Refund => "Gutschrift",
         Kind::Reservation => "Reservation",
+        Kind::Booking(_) => "Buchung Reservation",
+        Kind::Release(_) => "Annullation Reservation",
+        Kind::Tip(_) => "Trinkgeld",
+        Kind::TopUp => "Aufladung",
     };
     let whose = if kind == TRANSACTION { "Händler" } else { "Kunde" };
     let Profile { brand, card_number, terminal_id, .. } = profile;
@@ -151,7 +163,7 @@ pub(super) fn report(profile: &Profile, ledger: &Ledger, kind: i64) -> Vec<Messa
             counts.fold((0, 0), |(count, sum), entry| (count + 1, sum + entry.amount.minor()))
         };
         let kinds = [
-            (0, stands(|kind| kind == Kind::Payment)),
+            (0, stands(|kind| matches!(kind, Kind::Payment | Kind::Booking(_)))),
             (1, stands(|kind| kind == Kind::Refund)),
             (2, stands(|kind| matches!(kind, Kind::Reversal(_)))),
         ];

@@ -3,7 +3,7 @@
 //! Sans-IO like all simulators; serve it with [`tresen_hal::sim`], over TCP or a serial line. How real terminals behave
 //! is known from the till's side of the protocol only; what is guessed is a setting of the [`Profile`]: how long a
 //! terminal waits for a confirmation and what it does then, whether it goes on without a till, what an abort does. Left
-//! out: the vendor's cloud, reservations, and everything besides money, shifts and receipts.
+//! out: the vendor's cloud, and everything besides money, shifts and receipts.
 
 mod fault;
 mod messages;

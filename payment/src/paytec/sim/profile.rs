@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 
-use super::super::codes::function::{CREDIT, PURCHASE, REVERSAL};
+use super::super::codes::function::{CANCEL_RESERVATION, CREDIT, PURCHASE, PURCHASE_RESERVATION, RESERVATION, REVERSAL};
 
 /// How this terminal is.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Default for Profile {
             terminal_id: "90000001".into(),
             merchant_id: "100764992".into(),
             software: 240_406,
-            functions: PURCHASE | CREDIT | REVERSAL,
+            functions: PURCHASE | CREDIT | REVERSAL | RESERVATION | PURCHASE_RESERVATION | CANCEL_RESERVATION,
             currencies: vec![756, 978],
             brand: "Visa".into(),
             card_number: "XXXXXXXXXXXX1234".into(),

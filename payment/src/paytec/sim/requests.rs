@@ -129,6 +129,15 @@ impl Simulator {
         let (kind, amount) = match (wanted, amount) {
             (function::PURCHASE, Some(amount)) => (Kind::Payment, amount),
             (function::CREDIT, Some(amount)) => (Kind::Refund, amount),
+            (function::RESERVATION, Some(amount)) => (Kind::Reservation, amount),
+            (function::PURCHASE_RESERVATION | function::CANCEL_RESERVATION, _) => {
+                let held = self.reservation(&request).map(|of| (of, self.ledger.entries()[of].amount));
+                match (held, amount) {
+                    (Some((of, held)), _) if wanted == function::CANCEL_RESERVATION => (Kind::Release(of), held),
+                    (Some((of, held)), Some(amount)) if amount.minor() <= held.minor() => (Kind::Booking(of), amount),
+                    _ => return self.send(messages::error("no such reservation"), now),
+                }
+            }
             (function::REVERSAL, _) => match self.original(request.trx_seq_cnt_ori) {
                 Some(of) => (Kind::Reversal(of), self.ledger.entries()[of].amount),
                 None => return self.send(messages::error("no such transaction"), now),
@@ -148,8 +157,17 @@ impl Simulator {
         self.ledger.entries().iter().rposition(|entry| {
             entry.state == State::Stored
                 && !entry.closed
-                && matches!(entry.kind, Kind::Payment | Kind::Refund)
+                && matches!(entry.kind, Kind::Payment | Kind::Refund | Kind::Booking(_))
                 && number.is_none_or(|number| number == i64::from(entry.trace))
+        })
+    }
+
+    /// The open reservation that is named by its acquirer and its number there.
+    fn reservation(&self, request: &TransactionRequest) -> Option<usize> {
+        let (number, acquirer) = (request.trx_ref_num.as_deref()?, request.acq_id?);
+        self.ledger.entries().iter().rposition(|entry| {
+            let named = messages::number_at_acquirer(entry) == number && acquirer == messages::ACQUIRER;
+            named && entry.kind == Kind::Reservation && entry.state == State::Stored
         })
     }
 

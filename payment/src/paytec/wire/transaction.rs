@@ -22,6 +22,12 @@ pub struct TransactionRequest {
     /// `TrxSeqCnt` of the transaction to reverse.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
     pub trx_seq_cnt_ori: Option<Int>,
+    /// The acquirer's number of the reservation that this one books or cancels.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
+    pub trx_ref_num: Option<String>,
+    /// Which acquirer.
+    #[serde(rename = "AcqID", skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    pub acq_id: Option<Int>,
     /// 1: it may approve less than was asked for.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
     pub partial_approval_cap: Option<Int>,

@@ -76,13 +76,7 @@ impl Terminal {
             let what = format!("what {} holds is not known", name(reference));
             return Err(Error::new(Kind::Input, what).hint("book by the reference of the pre-authorisation's charge"));
         };
-        let amount = request.amount;
-        let fits = if books { amount.minor() <= held.minor() } else { amount == held };
-        if !fits || amount.currency() != held.currency() {
-            let what = format!("{} holds {held}, not {amount}", name(reference));
-            let hint = if books { "book at most what is held" } else { "name what is held" };
-            return Err(Error::new(Kind::Input, what).hint(hint));
-        }
+        books::fits_held(books, request.amount, held, &name(reference))?;
         let reference = reference::with_held(reference.clone(), held);
         Ok(if books { Transaction::Booking { reference } } else { Transaction::Release { reference } })
     }
