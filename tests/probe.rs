@@ -15,7 +15,8 @@ async fn listener() -> TcpListener {
 }
 
 async fn probed(at: SocketAddr) -> Probed {
-    let mut all = Drivers::standard().probe("127.0.0.1", Some(at.port()), Limits::short(), |_| {}).await.expect("known");
+    let mut all =
+        Drivers::standard().probe("127.0.0.1", Some(at.port()), Limits::short(), |_| {}).await.expect("known");
     assert_eq!(all.len(), 1);
     all.remove(0)
 }

@@ -40,7 +40,6 @@ mod books;
 mod card;
 pub mod host;
 pub mod journal;
-mod language;
 mod ledger;
 mod memory;
 pub mod nexo;
@@ -64,7 +63,6 @@ pub mod zvt;
 pub use card::Card;
 pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted};
 pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
-pub use language::Language;
 pub use memory::MemoryJournal;
 pub use operation::{Operation, OperationKind, Outcome, Request};
 pub use outcome::{Charge, Confirmation, IntentId, NotCharged, Payment, Reason, Unknown};
@@ -73,4 +71,5 @@ pub use terminal::{
     Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,
 };
 pub use transaction::Flow;
+pub use tresen_hal::Language;
 pub use verification::{AgeCheck, CardEntry, Cvm};

@@ -1,8 +1,9 @@
 //! A card number in any field, at any split, in any protocol: no trace shows it, nor the half of it that hex could hide.
 
 use proptest::prelude::*;
+use tresen_hal::Language;
 use tresen_hal::link::record::Direction;
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
 use tresen_payment::trace;
 
 /// Passes the check digit, as a card number does.
@@ -36,8 +37,12 @@ fn bcd(digits: &str) -> Vec<u8> {
 
 /// One field with the card number: as BCD and as text, in known fields and in unknown ones.
 fn zvt_field() -> impl Strategy<Value = Vec<u8>> {
-    let ll = |id: u8, data: Vec<u8>| [&[id, 0xf0 | (data.len() / 10) as u8, 0xf0 | (data.len() % 10) as u8], &data[..]].concat();
-    let lll = |id: u8, data: Vec<u8>| [&[id, 0xf0, 0xf0 | (data.len() / 10) as u8, 0xf0 | (data.len() % 10) as u8], &data[..]].concat();
+    let ll = |id: u8, data: Vec<u8>| {
+        [&[id, 0xf0 | (data.len() / 10) as u8, 0xf0 | (data.len() % 10) as u8], &data[..]].concat()
+    };
+    let lll = |id: u8, data: Vec<u8>| {
+        [&[id, 0xf0, 0xf0 | (data.len() / 10) as u8, 0xf0 | (data.len() % 10) as u8], &data[..]].concat()
+    };
     let tlv = |tag: &[u8], data: Vec<u8>| {
         let inner = [tag, &[data.len() as u8], &data].concat();
         [&[0x06, inner.len() as u8], &inner[..]].concat()

@@ -12,7 +12,7 @@ pub(crate) use standard::OPEN_TERMINAL;
 use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
-use tresen_hal::{Address, Error, Kind, Result, trace};
+use tresen_hal::{Address, Error, Kind, Language, Result, trace};
 use tresen_payment::profiles::{self, Profile};
 
 pub use plan::{Context, Plan};
@@ -162,7 +162,7 @@ impl Drivers {
     }
 
     /// What makes words of the traffic of this protocol; one per link. Protocols without words are shown as bytes.
-    pub fn tracer(&self, protocol: &str, language: trace::Language) -> Box<dyn trace::Tracer> {
+    pub fn tracer(&self, protocol: &str, language: Language) -> Box<dyn trace::Tracer> {
         let row = self.0.iter().find(|p| p.name() == protocol);
         row.map_or_else(|| Box::new(trace::Bytes) as _, |row| row.new_tracer(language))
     }

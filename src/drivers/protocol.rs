@@ -8,8 +8,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
 use tresen_hal::probe::Probe;
-use tresen_hal::trace;
-use tresen_hal::{Address, Result};
+use tresen_hal::{Address, Language, Result, trace};
 
 use super::Drivers;
 use super::plan::{Plan, RedactorMaker};
@@ -19,7 +18,7 @@ use crate::manager::DeviceClass;
 type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
-type TracerMaker = fn(trace::Language) -> Box<dyn trace::Tracer>;
+type TracerMaker = fn(Language) -> Box<dyn trace::Tracer>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
 /// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
@@ -107,7 +106,7 @@ impl Protocol {
 
     /// Makes words of a recording; one per link. It masks card data and passwords itself.
     #[must_use]
-    pub fn tracer(self, tracer: fn(trace::Language) -> Box<dyn trace::Tracer>) -> Self {
+    pub fn tracer(self, tracer: fn(Language) -> Box<dyn trace::Tracer>) -> Self {
         Self { tracer, ..self }
     }
 
@@ -192,7 +191,7 @@ impl Protocol {
         (self.redactor)()
     }
 
-    pub(super) fn new_tracer(&self, language: trace::Language) -> Box<dyn trace::Tracer> {
+    pub(super) fn new_tracer(&self, language: Language) -> Box<dyn trace::Tracer> {
         (self.tracer)(language)
     }
 

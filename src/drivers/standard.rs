@@ -12,6 +12,7 @@ use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
 use super::{Context, Plan, Protocol};
+use crate::language::Printed;
 use crate::manager::{Cameras, Printers, Scanners, Terminals};
 
 pub(super) fn protocols() -> Vec<Protocol> {
@@ -87,7 +88,7 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
     let plan = Plan::at(address, move |link, context: Context| {
         let mut options = options.clone();
         options.name = context.name.clone();
-        options.language.get_or_insert(context.language.at_the_counter());
+        options.language.get_or_insert(context.language);
         async move {
             let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
             let terminal = zvt::open(link, options, journal, context.runtime).await?;

@@ -189,7 +189,8 @@ impl Drivers {
     /// with whose it is.
     pub fn usual_ports(&self) -> Vec<(u16, String)> {
         let mut ports: Vec<(u16, String)> = Vec::new();
-        let rows = self.protocols().flat_map(|p| p.usual_ports().into_iter().map(|(port, _)| (port, p.name().to_owned())));
+        let rows =
+            self.protocols().flat_map(|p| p.usual_ports().into_iter().map(|(port, _)| (port, p.name().to_owned())));
         for (port, whose) in rows.chain(FOREIGN_PORTS.map(|(port, whose)| (port, whose.to_owned()))) {
             if ports.iter().all(|(known, _)| *known != port) {
                 ports.push((port, whose));
@@ -232,12 +233,16 @@ impl Probed {
             Answer::Silence => "another till may be connected (such devices serve one at a time), the device may be \
                  switched to another protocol, or this is none of its ports"
                 .into(),
-            Answer::HangUp => "another till may be connected, or the device admits only the addresses that are set at it".into(),
+            Answer::HangUp => {
+                "another till may be connected, or the device admits only the addresses that are set at it".into()
+            }
             Answer::Device { address, .. } if address.contains('…') => {
                 "fill in what stands as `…`: it is set at the terminal, and known to whoever set it up".into()
             }
             Answer::Device { address, .. } => format!("try it: tresen info '{address}'"),
-            Answer::Tls => "the device expects TLS: add `tls=true` and its fingerprint to the address of its protocol".into(),
+            Answer::Tls => {
+                "the device expects TLS: add `tls=true` and its fingerprint to the address of its protocol".into()
+            }
             Answer::Web { .. } => "a web server is no device; its pages may show the settings of one".into(),
             Answer::Text { .. } | Answer::Bytes { .. } => {
                 "if this is a terminal, ask its provider to switch it to ZVT, OPI or nexo, and for the port".into()
@@ -278,7 +283,13 @@ impl From<Foreign> for Answer {
 }
 
 /// The address of a device that was recognised.
-fn address(host: &str, port: u16, protocol: &crate::Protocol, tls: Option<&Certificate>, options: &[(&str, String)]) -> String {
+fn address(
+    host: &str,
+    port: u16,
+    protocol: &crate::Protocol,
+    tls: Option<&Certificate>,
+    options: &[(&str, String)],
+) -> String {
     let (host, port) = (host.to_owned(), Some(port));
     let link = match tls {
         Some(_) if protocol.is_over_tls() => LinkKind::Https { host, port },
@@ -303,7 +314,10 @@ fn address(host: &str, port: u16, protocol: &crate::Protocol, tls: Option<&Certi
 /// # Errors
 /// [`Kind::Address`]: it is none of these.
 pub fn target(text: &str) -> Result<(String, Option<u16>)> {
-    let bad = || Error::new(Kind::Address, format!("`{text}` is no HOST or HOST:PORT")).hint("such as 10.0.0.30 or 10.0.0.30:20007");
+    let bad = || {
+        Error::new(Kind::Address, format!("`{text}` is no HOST or HOST:PORT"))
+            .hint("such as 10.0.0.30 or 10.0.0.30:20007")
+    };
     // As in an address, whose reader knows brackets and names.
     let address: Address = format!("probe+tcp://{text}").parse().map_err(|_| bad())?;
     match address.link() {
@@ -311,4 +325,3 @@ pub fn target(text: &str) -> Result<(String, Option<u16>)> {
         _ => Err(bad()),
     }
 }
-

@@ -74,7 +74,8 @@ impl<'a> Seeker<'a> {
         let failed = |row: &Row<'_>| asked.failed == Some(row.0.name());
         let printable = |row: &Row<'_>| row.1.question(network.name()).printable;
         let is_tls = rows.iter().any(|row| usual(row, true));
-        let own: Vec<usize> = (0..rows.len()).filter(|at| usual(&rows[*at], false) || usual(&rows[*at], true)).collect();
+        let own: Vec<usize> =
+            (0..rows.len()).filter(|at| usual(&rows[*at], false) || usual(&rows[*at], true)).collect();
         // Lower is earlier.
         let rank = |step: &Step| match *step {
             Step::Tls => (u8::from(!is_tls) * 2, 0),

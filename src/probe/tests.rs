@@ -132,8 +132,10 @@ impl Network for Fake {
             let Some((name, behind)) = &self.tls else {
                 return Some(Err(Error::new(Kind::Protocol, "the TLS handshake failed")));
             };
-            let certificate =
-                Certificate { fingerprint: "ab".repeat(32), common_name: Some((*name).to_owned()).filter(|n| !n.is_empty()) };
+            let certificate = Certificate {
+                fingerprint: "ab".repeat(32),
+                common_name: Some((*name).to_owned()).filter(|n| !n.is_empty()),
+            };
             Some(Ok((self.open(behind), certificate)))
         })
     }
@@ -254,7 +256,10 @@ async fn a_paytec_terminal_may_take_its_time_to_say_hello() {
 #[tokio::test(start_paused = true)]
 async fn other_services_are_named() {
     for (says, answer) in [
-        (&b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"[..], Answer::Web { line: "HTTP/1.1 404 Not Found".into() }),
+        (
+            &b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"[..],
+            Answer::Web { line: "HTTP/1.1 404 Not Found".into() },
+        ),
         (b"hello there\r\n", Answer::Text { line: "hello there".into() }),
         // An Ingenico with another protocol: Portalum.Zvt issue 42.
         (&[0x15, 0x03, 0x69], Answer::Bytes { bytes: "15 03 69".into() }),
@@ -304,7 +309,8 @@ async fn mute_closing_and_flooding_ports_end_in_time() {
     });
     dripping.probed(7777).await;
     assert!(began.elapsed() < Duration::from_secs(150), "{:?}", began.elapsed());
-    let refused = Fake { busy: Some(u64::MAX), ended: Arc::new(Mutex::new(Some(Instant::now()))), ..Fake::new(|_| async {}) };
+    let refused =
+        Fake { busy: Some(u64::MAX), ended: Arc::new(Mutex::new(Some(Instant::now()))), ..Fake::new(|_| async {}) };
     assert_eq!(refused.probed(20007).await.answer, Answer::Nobody { why: "connection refused".into() });
 }
 
@@ -351,9 +357,7 @@ async fn what_is_behind_tls_is_found() {
     let print = "ab".repeat(32);
     let fake = over_tls("V400m-346403161.test.terminal.adyen.com", Fake::new(|_| async {}));
     let probed = fake.probed(8443).await;
-    let address = format!(
-        "nexo+https://10.0.0.30:8443?poi=V400m-346403161&key=…&passphrase=…&fingerprint={print}"
-    );
+    let address = format!("nexo+https://10.0.0.30:8443?poi=V400m-346403161&key=…&passphrase=…&fingerprint={print}");
     assert_eq!(device(&probed), ("nexo", true, &*address));
     assert_eq!(fake.heard().len(), 1, "the certificate says it all");
     assert!(probed.next_step().expect("a step").contains("…"));

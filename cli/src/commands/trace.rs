@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
+use tresen::hal::Language;
 use tresen::hal::link::record::Direction;
 use tresen::hal::link::replay::Entry;
-use tresen::hal::trace::{Language, Told, Tracer};
+use tresen::hal::trace::{Told, Tracer};
 use tresen::payment::trace::Nexo;
 use tresen::{Address, Error, Kind, Result};
 

@@ -56,7 +56,8 @@ impl Probe for Opi {
 fn told(root: &Element) -> Sighting {
     let mut sighting = Sighting::certain("it speaks OPI");
     let terminal = root.child("Terminal").and_then(|t| t.value("TerminalID")).or_else(|| root.value("TerminalID"));
-    let results = root.value("OverallResult").map(|result| format!("answers the question for its last message: {result}"));
+    let results =
+        root.value("OverallResult").map(|result| format!("answers the question for its last message: {result}"));
     let id = terminal.map(|id| format!("terminal {id}"));
     let short = |text: &String| text.len() <= 80 && !text.contains(char::is_control);
     sighting.evidence.extend(results.into_iter().chain(id).filter(short));

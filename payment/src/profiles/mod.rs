@@ -151,7 +151,12 @@ impl Profile {
             .iter()
             .find(|(_, statement)| statement.source.trim().is_empty())
             .map(|(option, _)| format!("option `{option}` has no source"))
-            .or_else(|| facts.iter().find(|fact| fact.source.trim().is_empty()).map(|fact| format!("`{}` has no source", fact.says)));
+            .or_else(|| {
+                facts
+                    .iter()
+                    .find(|fact| fact.source.trim().is_empty())
+                    .map(|fact| format!("`{}` has no source", fact.says))
+            });
         if let Some(why) = unsourced {
             return Err(bad(why));
         }
@@ -189,7 +194,10 @@ impl Profile {
         }
         let stated = self.options.iter().filter(|(name, _)| name.as_str() != "port");
         let filled = stated.fold(link, |address, (name, statement)| address.with(name, &statement.value));
-        Ok(address.options().filter(|(name, _)| *name != OPTION).fold(filled, |filled, (name, value)| filled.with(name, value)))
+        Ok(address
+            .options()
+            .filter(|(name, _)| *name != OPTION)
+            .fold(filled, |filled, (name, value)| filled.with(name, value)))
     }
 }
 
@@ -221,7 +229,8 @@ mod tests {
     fn every_file_is_read_and_in_the_list() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/profiles/data");
         let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-        let mut names: Vec<_> = files.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> =
+            files.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect();
         names.sort();
         assert_eq!(all().iter().map(|profile| profile.name.clone()).collect::<Vec<_>>(), names);
     }

@@ -33,7 +33,9 @@ mod tests {
 
     #[test]
     fn changes_are_counted() {
-        for (a, b, changes) in [("", "abc", 3), ("abc", "", 3), ("hobex", "hobex", 0), ("hobx", "hobex", 1), ("kitten", "sitting", 3)] {
+        for (a, b, changes) in
+            [("", "abc", 3), ("abc", "", 3), ("hobex", "hobex", 0), ("hobx", "hobex", 1), ("kitten", "sitting", 3)]
+        {
             assert_eq!(distance(a, b), changes, "{a} {b}");
         }
     }

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use tresen_hal::link::record::{Direction, Redactor as _};
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
+
+use tresen_hal::Language;
 
 use super::{incomplete, veiled};
 use crate::nexo::Redactor;
@@ -223,7 +225,9 @@ mod tests {
             let mut told = tracer.feed(Direction::Sent, &bytes[..at]);
             told.extend(tracer.feed(Direction::Sent, &bytes[at..]));
             assert_eq!(told[0].title, "POST /nexo SaleToPOIRequest Payment (Zahlung), till → V400m-1, #12");
-            assert!(told[0].details.contains(&"PaymentRequest.PaymentTransaction.AmountsReq.RequestedAmount: 10.99".into()));
+            assert!(
+                told[0].details.contains(&"PaymentRequest.PaymentTransaction.AmountsReq.RequestedAmount: 10.99".into())
+            );
         }
     }
 

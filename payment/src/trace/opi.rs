@@ -1,7 +1,9 @@
 //! OPI in words.
 
 use tresen_hal::link::record::{Direction, Redactor as _};
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
+
+use tresen_hal::Language;
 
 use super::{incomplete, veiled};
 use crate::opi::Redactor;
@@ -88,7 +90,9 @@ fn message_in_words(message: &[u8], language: Language) -> Told {
 }
 
 fn in_title(name: &str) -> bool {
-    ["RequestType", "RequestID", "OverallResult", "ApplicationSender"].iter().any(|known| known.eq_ignore_ascii_case(name))
+    ["RequestType", "RequestID", "OverallResult", "ApplicationSender"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn element(element: &Element, depth: usize, details: &mut Vec<String>) {

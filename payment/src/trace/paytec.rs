@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use tresen_hal::link::record::Direction;
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
+
+use tresen_hal::Language;
 
 use super::{incomplete, veiled};
 
@@ -168,7 +170,8 @@ mod tests {
     /// The shape of a recorded approval (shared facts of the interface, own values).
     #[test]
     fn lines_are_told_without_card_data() {
-        let line = b"{\"TransactionResponse\":{\"TrxResult\":0,\"TrxSeqCnt\":42,\"AmtAuth\":1290,\"AppPAN\":\"QRERERERERE=\",\
+        let line =
+            b"{\"TransactionResponse\":{\"TrxResult\":0,\"TrxSeqCnt\":42,\"AmtAuth\":1290,\"AppPAN\":\"QRERERERERE=\",\
                      \"AppPANPrtCardholder\":\"XXXXXXXXXXXX1234\",\"Brand\":\"Visa\"}}\n";
         for at in 0..line.len() {
             let mut tracer = PayTec::new(Language::German);

@@ -1,8 +1,8 @@
 //! ZVT in words.
 
-use tresen_hal::Amount;
 use tresen_hal::link::record::{Direction, Redactor as _};
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
+use tresen_hal::{Amount, Language};
 
 use super::{incomplete, shown, veiled, zvt_words as words};
 use crate::zvt::bmp::{self, Bcd};
@@ -90,15 +90,21 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
         0x849c => language.pick("repeat the status information", "Statusinformation wiederholen").to_owned(),
         0x849d => language.pick("another amount", "anderer Betrag").to_owned(),
         code @ 0x8401..=0x84ff => {
-            format!("{}: {}", language.pick("refused", "abgelehnt"), codes::result(code as u8))
+            format!("{}: {}", language.pick("refused", "abgelehnt"), codes::words(code as u8, language))
         }
-        code => words::command(code, language).unwrap_or(language.pick("unknown command", "unbekanntes Kommando")).to_owned(),
+        code => words::command(code, language)
+            .unwrap_or(language.pick("unknown command", "unbekanntes Kommando"))
+            .to_owned(),
     };
     let mut details = Vec::new();
     match (apdu.code(), data) {
         (0x0600, [_, _, _, config, rest @ ..]) => {
             details.push(password(language));
-            details.push(format!("{} {config:02X}: {}", language.pick("config byte", "Konfigurationsbyte"), settings(*config, language)));
+            details.push(format!(
+                "{} {config:02X}: {}",
+                language.pick("config byte", "Konfigurationsbyte"),
+                settings(*config, language)
+            ));
             match rest {
                 [a, b, fields @ ..] if currency(&[*a, *b]).is_some() => {
                     details.push(format!("{} {}", language.pick("currency", "Währung"), currency_text(&[*a, *b])));
@@ -107,26 +113,32 @@ fn apdu_in_words(apdu: &Apdu<'_>, enquired: bool, language: Language) -> Told {
                 fields => fields_in_words(fields, language, &mut details),
             }
         }
-        (0x0501 | 0x060c | 0x0610 | 0x0612 | 0x061b | 0x0620 | 0x0630 | 0x0631 | 0x0650 | 0x0693, [_, _, _, rest @ ..]) => {
+        (
+            0x0501 | 0x060c | 0x0610 | 0x0612 | 0x061b | 0x0620 | 0x0630 | 0x0631 | 0x0650 | 0x0693,
+            [_, _, _, rest @ ..],
+        ) => {
             details.push(password(language));
             fields_in_words(rest, language, &mut details);
         }
         (0x04ff, _) => {
             let state = Intermediate::parse(data);
-            details.push(format!("{:02X}: {}", state.status, codes::intermediate(state.status)));
-            details.extend(state.timeout.map(|time| {
-                format!("{} {} min", language.pick("timeout", "Zeitlimit"), time.as_secs() / 60)
-            }));
+            details.push(format!("{:02X}: {}", state.status, codes::intermediate(state.status, language)));
+            details.extend(
+                state
+                    .timeout
+                    .map(|time| format!("{} {} min", language.pick("timeout", "Zeitlimit"), time.as_secs() / 60)),
+            );
             fields_in_words(data.get(2..).unwrap_or_default(), language, &mut details);
         }
         (0x061e, [code, rest @ ..]) => {
-            details.push(format!("{code:02X}: {}", codes::result(*code)));
+            details.push(format!("{code:02X}: {}", codes::words(*code, language)));
             fields_in_words(rest, language, &mut details);
         }
         (0x060f, _) if enquired && !data.is_empty() => {
             let state = State::parse(data);
             details.extend(state.software.map(|software| format!("Software {software}")));
-            details.extend(state.status.map(|status| format!("Status {status:02X}: {}", codes::result(status))));
+            details
+                .extend(state.status.map(|status| format!("Status {status:02X}: {}", codes::words(status, language))));
         }
         (0x06d1, [attribute, text @ ..]) => {
             details.push(format!("{attribute:02X} | {}", Charset::default().shown(text)));
@@ -179,7 +191,10 @@ fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {
                 }
             }
             0x49 => currency_text(field.data),
-            0x27 => field.data.first().map_or(String::new(), |code| format!("{code:02X}: {}", codes::result(*code))),
+            0x27 => field
+                .data
+                .first()
+                .map_or(String::new(), |code| format!("{code:02X}: {}", codes::words(*code, language))),
             0x0c => grouped(field.data, ':'),
             0x0d => grouped(field.data, '-'),
             0x22 | 0x23 | 0x24 | 0x2d | 0x2e => hidden(field.data),
@@ -259,7 +274,9 @@ mod tests {
         let english = told(Language::English, Direction::Sent, &registration);
         assert_eq!(english[0].title, "06 00 registration");
         let all = english[0].details.join("\n");
-        for part in ["password ••••••", "config byte BE: the till prints payments", "currency EUR", "03 service byte: 01"] {
+        for part in
+            ["password ••••••", "config byte BE: the till prints payments", "currency EUR", "03 service byte: 01"]
+        {
             assert!(all.contains(part), "{all} lacks {part}");
         }
         assert!(all.contains("    0A command: 06 D3 print text block") && !all.contains("123456"), "{all}");
@@ -273,7 +290,8 @@ mod tests {
         let mut status = status.to_vec();
         status[2] = (status.len() - 3) as u8;
         let all = told(Language::English, Direction::Received, &status)[0].details.join("\n");
-        for part in ["27 result: 00: no error", "1.54 EUR", "0C time: 22:51:47", "0D date: 04-16", "8B card name: VISA"] {
+        for part in ["27 result: 00: no error", "1.54 EUR", "0C time: 22:51:47", "0D date: 04-16", "8B card name: VISA"]
+        {
             assert!(all.contains(part), "{all} lacks {part}");
         }
     }

@@ -1,6 +1,6 @@
 //! Names of ZVT's commands, fields and tags (PA00P015, chapters "Commands" and "Definition of the data objects").
 
-use tresen_hal::trace::Language;
+use tresen_hal::Language;
 
 /// A command by class and instruction.
 pub(super) fn command(code: u16, language: Language) -> Option<&'static str> {

@@ -36,7 +36,8 @@ mod tests {
     #[test]
     fn one_byte_of_status_is_a_printer() {
         assert_eq!(Probe.question("printer").bytes, [0x10, 0x04, 0x01]);
-        for (status, printer) in [(0x12, true), (0x1a, true), (0x16, true), (0x00, false), (0x80, false), (0x13, false)] {
+        for (status, printer) in [(0x12, true), (0x1a, true), (0x16, true), (0x00, false), (0x80, false), (0x13, false)]
+        {
             assert_eq!(matches!(Probe.hear(&[status]), Heard::Answer { .. }), printer, "{status:02x}");
         }
         assert_eq!(Probe.hear(&[0x12, 0x12, 0x12]), Heard::Other);
