@@ -8,7 +8,7 @@ use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::trace::Tracer;
 use tresen_hal::{Address, Error, Kind, Language, Link, Result, link};
-use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
+use tresen_payment::{Terminal, nexo, opi, paytec, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -48,6 +48,12 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .options(|_| nexo::Options::NAMES.to_vec())
             .redactor(nexo_redactor)
             .tracer(|_, language| Box::new(trace::Nexo::new(language))),
+        Protocol::new::<Terminals>("paytec", paytec)
+            .port(8307)
+            .probe(probe::PayTec)
+            .options(|_| paytec::Options::NAMES.to_vec())
+            .redactor(|| Box::<paytec::Redactor>::default())
+            .tracer(|_, language| Box::new(trace::PayTec::new(language))),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
@@ -160,6 +166,25 @@ fn nexo(address: &Address) -> Result<Plan<dyn Terminal>> {
 
 fn nexo_redactor() -> Box<dyn link::record::Redactor> {
     Box::<nexo::Redactor>::default()
+}
+
+fn paytec(address: &Address) -> Result<Plan<dyn Terminal>> {
+    let options = paytec::Options::from_address(address)?;
+    // Its serial lines are faster than most.
+    let place = match (address.link(), address.option("baud")) {
+        (LinkKind::Serial { .. }, None) => address.clone().with("baud", options.baud.to_string()),
+        _ => address.clone(),
+    };
+    let plan = Plan::at(&place, move |link, context: Context| {
+        let mut options = options.clone();
+        options.name = context.name.clone();
+        async move {
+            let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
+            let terminal = paytec::open(link, options, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn Terminal>)
+        }
+    });
+    Ok(plan.within(OPEN_TERMINAL))
 }
 
 /// The port of the dialect that the address names.
