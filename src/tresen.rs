@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tresen_hal::{Result, Runtime};
+use tresen_hal::{Language, Result, Runtime};
 use tresen_payment::{Decision, Intent, IntentId, Journal, Payment};
 
 use crate::api::Socket;
@@ -17,7 +17,6 @@ use crate::config::{Config, PaperKind};
 use crate::drivers::Drivers;
 use crate::event::{Bus, Events};
 use crate::health::Vitals;
-use crate::language::Language;
 use crate::lease::{self, Asker, Leases};
 use crate::manager::{
     Camera, Device, DeviceClass, DeviceState, Phase, Printer, Registry, Scanner, Terminal, Terminals, after, lock,

@@ -5,27 +5,6 @@
 use crate::link::hex::hex;
 use crate::link::record::Direction;
 
-/// The language of the words.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Language {
-    /// English.
-    #[default]
-    English,
-    /// German.
-    German,
-}
-
-impl Language {
-    /// One of two texts.
-    pub fn pick<T>(self, english: T, german: T) -> T {
-        match self {
-            Self::English => english,
-            Self::German => german,
-        }
-    }
-}
-
 /// One message, in words. Texts of a device may hold control characters: whoever prints them escapes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {

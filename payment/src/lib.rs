@@ -40,7 +40,6 @@ mod books;
 mod card;
 pub mod host;
 pub mod journal;
-mod language;
 mod ledger;
 mod memory;
 pub mod nexo;
@@ -63,7 +62,6 @@ pub mod zvt;
 pub use card::Card;
 pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted};
 pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
-pub use language::Language;
 pub use memory::MemoryJournal;
 pub use operation::{Operation, OperationKind, Outcome, Request};
 pub use outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
@@ -72,4 +70,5 @@ pub use terminal::{
     Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,
 };
 pub use transaction::Flow;
+pub use tresen_hal::Language;
 pub use verification::{AgeCheck, CardEntry, Cvm};

@@ -1,8 +1,9 @@
 //! A card number in any field, at any split, in any protocol: no trace shows it, nor the half of it that hex could hide.
 
 use proptest::prelude::*;
+use tresen_hal::Language;
 use tresen_hal::link::record::Direction;
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
 use tresen_payment::trace;
 
 /// Passes the check digit, as a card number does.

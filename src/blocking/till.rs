@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tresen_hal::{Error, Kind, Known, Result};
+use tresen_hal::{Error, Kind, Known, Language, Result};
 use tresen_payment::{Decision, Intent, IntentId, Payment};
 
 use super::{Camera, Checkout, Device, Events, Lease, On, Place, PrintJob, Printer, Sale, Scanner, Terminal};
@@ -17,7 +17,6 @@ use crate::config::{Config, PaperKind};
 use crate::drivers::{Drivers, Plan};
 use crate::event::Event;
 use crate::health::Health;
-use crate::language::Language;
 use crate::lease::{Grant, Key, Target, Turn, View};
 use crate::manager::{DeviceClass, DeviceState, Phase};
 use crate::registry::Reloaded;

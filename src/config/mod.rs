@@ -41,7 +41,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tresen_hal::{Address, Currency, Error, Result};
+use tresen_hal::{Address, Currency, Error, Language, Result};
 
 pub use self::declared::{Can, Declared, Method};
 pub(crate) use self::place::place;
@@ -54,7 +54,6 @@ pub use self::stations::Station;
 use crate::class::{Class, DeviceId};
 use crate::drivers::Drivers;
 use crate::health::Limits;
-use crate::language::Language;
 use crate::lease::TIME_TO_LIVE;
 
 /// A till's configuration.

@@ -7,12 +7,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
-use tresen_hal::Address;
+use tresen_hal::{Address, Language};
 
 use super::problem::{Fault, Path, Problem, Severity};
 use super::{Config, Device, OptionValue, Reconnect};
 use crate::class::{Class, DeviceId};
-use crate::language::Language;
 
 /// The parsed configuration, the positions, and what could not be read.
 pub(super) struct Read<'t> {

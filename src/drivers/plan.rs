@@ -7,10 +7,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tresen_hal::address::LinkKind;
 use tresen_hal::link::{self, record::Redactor};
-use tresen_hal::{Address, BoxFuture, Effect, Error, Kind, Link, Result, Runtime, SystemRuntime};
+use tresen_hal::{Address, BoxFuture, Effect, Error, Kind, Language, Link, Result, Runtime, SystemRuntime};
 use tresen_payment::Journal;
-
-use crate::language::Language;
 
 /// What a driver may need besides its link.
 #[derive(Clone)]

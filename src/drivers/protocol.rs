@@ -9,7 +9,7 @@ use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
 use tresen_hal::probe::Probe;
 use tresen_hal::trace;
-use tresen_hal::{Address, Result};
+use tresen_hal::{Address, Language, Result};
 
 use super::Drivers;
 use super::plan::{Plan, RedactorMaker};
@@ -19,7 +19,7 @@ use crate::manager::DeviceClass;
 type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
-type TracerMaker = fn(trace::Language) -> Box<dyn trace::Tracer>;
+type TracerMaker = fn(&LinkKind, Language) -> Box<dyn trace::Tracer>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
 /// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
@@ -73,7 +73,7 @@ impl Protocol {
             other_ports: Vec::new(),
             probe: None,
             over_tls: false,
-            tracer: |_| Box::new(trace::Bytes),
+            tracer: |_, _| Box::new(trace::Bytes),
             parse: Arc::new(parse),
             check: Arc::new(|drivers, address| drivers.plan::<C>(address).map(drop)),
         }
@@ -105,9 +105,9 @@ impl Protocol {
         self
     }
 
-    /// Makes words of a recording; one per link. It masks card data and passwords itself.
+    /// Makes words of the traffic of such a link; one per link. It masks card data and passwords itself.
     #[must_use]
-    pub fn tracer(self, tracer: fn(trace::Language) -> Box<dyn trace::Tracer>) -> Self {
+    pub fn tracer(self, tracer: fn(&LinkKind, Language) -> Box<dyn trace::Tracer>) -> Self {
         Self { tracer, ..self }
     }
 
@@ -192,8 +192,8 @@ impl Protocol {
         (self.redactor)()
     }
 
-    pub(super) fn new_tracer(&self, language: trace::Language) -> Box<dyn trace::Tracer> {
-        (self.tracer)(language)
+    pub(super) fn new_tracer(&self, link: &LinkKind, language: Language) -> Box<dyn trace::Tracer> {
+        (self.tracer)(link, language)
     }
 
     pub(super) fn may_be(&self, found: &Found) -> bool {

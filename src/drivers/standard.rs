@@ -6,12 +6,14 @@ use std::time::Duration;
 use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
-use tresen_hal::{Address, Error, Kind, Link, Result, link};
+use tresen_hal::trace::Tracer;
+use tresen_hal::{Address, Error, Kind, Language, Link, Result, link};
 use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
 use super::{Context, Plan, Protocol};
+use crate::language::Printed;
 use crate::manager::{Cameras, Printers, Scanners, Terminals};
 
 pub(super) fn protocols() -> Vec<Protocol> {
@@ -31,21 +33,21 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .probe(probe::Zvt)
             .options(|_| zvt::Options::NAMES.to_vec())
             .redactor(|| Box::<zvt::Redactor>::default())
-            .tracer(|language| Box::new(trace::Zvt::new(language))),
+            .tracer(zvt_tracer),
         Protocol::new::<Terminals>("opi", move |address| opi(address, &listeners))
             .port_by(opi_port)
             .other_ports(&[opi::dialect::SWISS.port, INGENICO_OPI], &[])
             .probe(probe::Opi)
             .options(|_| opi::Options::NAMES.to_vec())
             .redactor(|| Box::<opi::Redactor>::default())
-            .tracer(|language| Box::new(trace::Opi::new(language))),
+            .tracer(|_, language| Box::new(trace::Opi::new(language))),
         Protocol::new::<Terminals>("nexo", nexo)
             .port(8443)
             .over_tls()
             .probe(probe::Nexo)
             .options(|_| nexo::Options::NAMES.to_vec())
             .redactor(nexo_redactor)
-            .tracer(|language| Box::new(trace::Nexo::new(language))),
+            .tracer(|_, language| Box::new(trace::Nexo::new(language))),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
@@ -81,7 +83,7 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
     let plan = Plan::at(address, move |link, context: Context| {
         let mut options = options.clone();
         options.name = context.name.clone();
-        options.language.get_or_insert(context.language.at_the_counter());
+        options.language.get_or_insert(context.language);
         async move {
             let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
             let terminal = zvt::open(link, options, journal, context.runtime).await?;
@@ -89,6 +91,15 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
         }
     });
     Ok(plan.within(OPEN_TERMINAL))
+}
+
+fn zvt_tracer(link: &LinkKind, language: Language) -> Box<dyn Tracer> {
+    match link {
+        LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Ble { .. } => {
+            Box::new(trace::Zvt::of_serial(language))
+        }
+        _ => Box::new(trace::Zvt::new(language)),
+    }
 }
 
 /// Connects for each request, and shares the listeners of channel 1.

@@ -1,55 +1,49 @@
 //! The texts that the library itself prints, one file per language.
 
+use tresen_hal::Language;
+
 mod english;
 mod german;
 
-use serde::Deserialize;
+/// The texts that the library itself prints.
+pub(crate) trait Printed {
+    /// All of them.
+    fn texts(self) -> &'static Texts;
 
-/// The language of the texts that the library itself prints on a receipt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Language {
-    /// English, decimal point.
-    #[default]
-    English,
-    /// German, decimal comma.
-    German,
+    /// The notice at the top of a copy.
+    fn copy_notice(self) -> &'static str;
+
+    /// The heading of the `number`th copy of a ticket's receipt, from 1.
+    fn copy_heading(self, number: i64) -> String;
+
+    /// The notice on a job printed on another printer than intended.
+    fn instead_of(self, on: &str, meant_for: &str) -> String;
+
+    /// The notice on each of several copies that a route prints, from 1: two tickets are recognised as one order.
+    fn sheet(self, number: i64, of: i64) -> String;
 }
 
-impl Language {
-    pub(crate) fn texts(self) -> &'static Texts {
+impl Printed for Language {
+    fn texts(self) -> &'static Texts {
         match self {
             Self::English => &english::TEXTS,
             Self::German => &german::TEXTS,
         }
     }
 
-    /// The same language in the texts of a terminal's driver.
-    pub(crate) fn at_the_counter(self) -> tresen_payment::Language {
-        match self {
-            Self::English => tresen_payment::Language::English,
-            Self::German => tresen_payment::Language::German,
-        }
-    }
-
-    /// The notice at the top of a copy.
-    pub fn copy_notice(self) -> &'static str {
+    fn copy_notice(self) -> &'static str {
         self.texts().copy
     }
 
-    /// The heading of the `number`th copy of a ticket's receipt, from 1.
-    pub fn copy_heading(self, number: i64) -> String {
+    fn copy_heading(self, number: i64) -> String {
         format!("{} {number}", self.texts().copy_of)
     }
 
-    /// The notice on a job printed on another printer than intended.
-    pub fn instead_of(self, on: &str, meant_for: &str) -> String {
+    fn instead_of(self, on: &str, meant_for: &str) -> String {
         (self.texts().instead_of)(on, meant_for)
     }
 
-    /// The notice on each of several copies that a route prints, from 1: two tickets are recognised as one order.
-    pub fn sheet(self, number: i64, of: i64) -> String {
+    fn sheet(self, number: i64, of: i64) -> String {
         (self.texts().sheet)(number, of)
     }
 }

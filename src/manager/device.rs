@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Result, Runtime};
+use tresen_hal::{Address, BoxFuture, Clock, Driver, Error, Kind, Language, Result, Runtime};
 
 use super::calls::Terms;
 use super::lock;
@@ -18,7 +18,6 @@ use crate::config::{Declared, Reconnect};
 use crate::drivers::{Context, Plan};
 use crate::event::{Bus, Reporter, Source};
 use crate::health::{Alerts, DeviceHealth, Observed};
-use crate::language::Language;
 use crate::lease::{Asker, Gate, Leases, Use};
 use crate::store::{Origin, Store};
 

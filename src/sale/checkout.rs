@@ -12,6 +12,7 @@ use tresen_printers::{Content, DrawerPin, Receipt};
 
 use super::process::Sale;
 use super::sign::{Signer, Signing};
+use crate::language::Printed;
 use crate::spool::{Print, PrintJob, without_drawer};
 use crate::store::{NewJob, Origin, SaleState};
 use crate::tresen::Tresen;

@@ -18,7 +18,6 @@ mod vat;
 
 pub(crate) use order::NewTicket;
 
-pub use crate::language::Language;
 pub use account::OnAccount;
 pub use checkout::{Checkout, Sold};
 pub use line::{Line, Quantity, ReturnLine, Returnable};
@@ -28,4 +27,5 @@ pub use sign::{Signature, Signer, Signing};
 pub use tender::{Tender, TenderKind, TenderOperation, TenderState};
 pub use ticket::Ticket;
 pub use tip::Tip;
+pub use tresen_hal::Language;
 pub use vat::{Tax, Vat, VatRow};

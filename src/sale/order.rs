@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use tresen_hal::Result;
+use tresen_hal::{Language, Result};
 use tresen_printers::Receipt;
 use tresen_printers::document::Style;
 
 use super::line::{Line, Quantity};
 use super::ticket::Ticket;
 use crate::config::Config;
-use crate::language::Language;
+use crate::language::Printed;
 use crate::store::{NewJob, Origin};
 
 /// A kitchen ticket of a sale: [`crate::Tresen::order`].

@@ -1,7 +1,7 @@
 //! The receipt of a ticket, as a document.
 
 use jiff::tz::TimeZone;
-use tresen_hal::Amount;
+use tresen_hal::{Amount, Language};
 use tresen_payment::Charge;
 use tresen_printers::Receipt;
 use tresen_printers::document::{Cell, Qr, Row, Style};
@@ -10,7 +10,7 @@ use super::line::{Line, Quantity};
 use super::sign::Signing;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
 use super::ticket::Ticket;
-use crate::language::{Language, Texts};
+use crate::language::{Printed, Texts};
 
 impl Ticket {
     /// The receipt without payment: number and time, lines with their tax keys, tips, total, taxes by key.

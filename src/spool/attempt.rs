@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tresen_hal::{Error, Kind, Retry};
+use tresen_hal::{Error, Kind, Language, Retry};
 use tresen_printers as printers;
 use tresen_printers::document::{Item, Style};
 use tresen_printers::{Content, Job, Receipt};
 
 use super::worker::TRY_AT_LEAST_EVERY;
 use crate::event::{Bus, EventKind, Source};
-use crate::language::Language;
+use crate::language::Printed;
 use crate::manager::printer::PrinterDevice;
 use crate::manager::{After, Failure, Terms, hindrance};
 use crate::store::{JobEnd, SpooledJob, Store};

@@ -21,12 +21,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tresen_hal::{Error, Kind, Result, Retry};
+use tresen_hal::{Error, Kind, Language, Result, Retry};
 use tresen_printers::{Content, Proof};
 
 use crate::event::{Bus, EventKind, Source};
 use crate::health::Alerts;
-use crate::language::Language;
 use crate::manager::printer::PrinterDevice;
 use crate::manager::{after, lock};
 use crate::registry::to_its_end;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tresen_hal::Language;
 use tresen_printers::{Content, Status};
 
 use super::attempt::{Ended, PRINT_TIMEOUT, PrintTask, paper};
@@ -30,7 +31,6 @@ use super::fail_back::{Held, Takeover};
 use super::route::Lane;
 use super::{Routes, Signal, Spool};
 use crate::event::{Bus, EventKind, Source};
-use crate::language::Language;
 use crate::manager::{FIRST_OPENING, Phase, hindrance};
 use crate::store::{SpooledJob, Store};
 

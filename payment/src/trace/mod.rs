@@ -14,7 +14,8 @@ pub use opi::Opi;
 pub use paytec::PayTec;
 pub use zvt::Zvt;
 
-use tresen_hal::trace::{Language, Told};
+use tresen_hal::Language;
+use tresen_hal::trace::Told;
 
 /// Masks runs of digits that may be a card number, whatever they are, in every line.
 fn veiled(told: Told) -> Told {

@@ -1,7 +1,8 @@
 //! OPI in words.
 
+use tresen_hal::Language;
 use tresen_hal::link::record::{Direction, Redactor as _};
-use tresen_hal::trace::{Language, Told, Tracer};
+use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, veiled};
 use crate::opi::Redactor;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tresen_hal::address::LinkKind;
-use tresen_hal::{Address, Currency, Error, Kind, Result};
+use tresen_hal::{Address, Currency, Error, Kind, Language, Result};
 
 use super::commands::Password;
 use super::commands::registration::Config;
@@ -12,7 +12,6 @@ use super::serial::Timing;
 use super::session::Timeouts;
 use super::text::Charset;
 use super::transport::Framed;
-use crate::language::Language;
 
 /// How a reservation is booked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -20,7 +20,7 @@
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use tresen_hal::Amount;
+use tresen_hal::{Amount, Language};
 
 use super::codes;
 use super::commands::status_info::StatusInfo;
@@ -30,7 +30,6 @@ use super::session::Data;
 use super::text::Charset;
 use super::wire;
 use crate::journal::{Intent, Reference, Transaction};
-use crate::language::Language;
 use crate::outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
 
 /// What becomes of an approval that the till does not acknowledge. The specification says both, in

@@ -8,7 +8,7 @@ use tresen::{Address, Result};
 
 use super::bind;
 use super::panel::{Panel, operate};
-use super::traced::Traced;
+use super::traced::{Teller, Traced};
 use crate::out::Out;
 
 /// A payment terminal on a TCP port
@@ -60,6 +60,17 @@ pub(crate) struct Args {
     /// Decline every payment, with ZVT with this result code
     #[arg(long, value_name = "CODE")]
     pub(super) decline: Option<u8>,
+
+    /// Print every message in words, as `tresen trace` does; card data and passwords are masked
+    #[arg(long)]
+    pub(super) trace: bool,
+}
+
+impl Args {
+    /// What tells the traffic of a simulator at `address`, if that is wanted.
+    pub(super) fn teller(&self, address: &str, out: Out) -> Option<Teller> {
+        self.trace.then(|| Teller::new(address, out))
+    }
 }
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
@@ -71,7 +82,9 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
     let password = args.password;
     let profile = Profile { pace: Duration::from_millis(args.pace), commit, password, ..Profile::default() };
-    let traced = Traced::new(Simulator::new(profile), Address::tcp(&args.protocol, "localhost", 1));
+    let at = Address::tcp(&args.protocol, "localhost", 1);
+    let teller = args.teller(&at.to_string(), out);
+    let traced = Traced::new(Simulator::new(profile), at).told_by(teller);
     let device = sim::Shared::new(traced);
     let listen = args.listen.as_deref().unwrap_or("127.0.0.1:20007");
     let (_server, at) = sim::tcp(bind(listen).await?, device.clone())?;

@@ -8,7 +8,8 @@ mod states;
 
 use std::borrow::Cow;
 
-use crate::language::Language;
+use tresen_hal::Language;
+
 use crate::outcome::Reason;
 pub use results::{Advice, RESULTS, ResultCode};
 pub use states::STATES;
@@ -23,10 +24,10 @@ pub fn words(code: u8, language: Language) -> Cow<'static, str> {
     match (known(code), code) {
         (Some(known), _) => Cow::Borrowed(known.text(language)),
         (None, 0x01..=0x63) => {
-            let text = language.of("the network operator declined with code", "der Netzbetreiber lehnte ab mit Code");
+            let text = language.pick("the network operator declined with code", "der Netzbetreiber lehnte ab mit Code");
             Cow::Owned(format!("{text} {code}"))
         }
-        (None, _) => Cow::Owned(format!("{} {code:02X}", language.of("code", "Code"))),
+        (None, _) => Cow::Owned(format!("{} {code:02X}", language.pick("code", "Code"))),
     }
 }
 
@@ -73,11 +74,11 @@ pub(super) fn activity(code: u8) -> Activity {
 /// An intermediate status in words.
 pub fn intermediate(code: u8, language: Language) -> Cow<'static, str> {
     if let Some(text) = states::with_card(code).and_then(|step| states::state(step, language)) {
-        return Cow::Owned(format!("{text}; {}", language.of("remove the card", "Karte entnehmen")));
+        return Cow::Owned(format!("{text}; {}", language.pick("remove the card", "Karte entnehmen")));
     }
     match states::state(code, language) {
         Some(text) => Cow::Borrowed(text),
-        None => Cow::Owned(format!("{} {code:02X}", language.of("status", "Status"))),
+        None => Cow::Owned(format!("{} {code:02X}", language.pick("status", "Status"))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The result codes in words, with what to do about them.
 
-use crate::language::Language;
+use tresen_hal::Language;
 
 /// A result code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct ResultCode {
 impl ResultCode {
     /// It in words.
     pub fn text(&self, language: Language) -> &'static str {
-        language.of(self.english, self.german)
+        language.pick(self.english, self.german)
     }
 }
 
@@ -71,7 +71,7 @@ impl Advice {
             Self::CheckReceipt => ("Check the receipt number.", "Belegnummer prüfen."),
             Self::Again => ("Try again.", "Noch einmal versuchen."),
         };
-        language.of(english, german)
+        language.pick(english, german)
     }
 }
 

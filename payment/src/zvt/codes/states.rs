@@ -1,6 +1,6 @@
 //! The intermediate status codes (04 FF) in words.
 
-use crate::language::Language;
+use tresen_hal::Language;
 
 /// The code and that it is at the same time asked to take the card out: 41 to 5D say so of 01 to 1D, 66 and 67 of 26
 /// and 27.
@@ -15,7 +15,7 @@ pub(super) fn with_card(code: u8) -> Option<u8> {
 /// The words of a code of [`STATES`].
 pub(super) fn state(code: u8, language: Language) -> Option<&'static str> {
     let at = STATES.binary_search_by_key(&code, |state| state.0).ok()?;
-    Some(language.of(STATES[at].1, STATES[at].2))
+    Some(language.pick(STATES[at].1, STATES[at].2))
 }
 
 /// Code, English, German, by number. A code that only adds "take the card out" to another one is left out.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tresen_hal::Language;
+
 use super::super::text::Charset;
 use super::super::{bmp, codes, tlv, wire};
-use crate::language::Language;
 
 /// What the terminal is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -281,12 +281,12 @@ impl Terminal {
         };
         due.extend(told.filter(|told| !due.contains(told)));
         let language = self.language();
-        let ready = || language.of("ready", "bereit").to_owned();
+        let ready = || language.pick("ready", "bereit").to_owned();
         let mut text = if code == 0 { ready() } else { codes::words(code, language).into_owned() };
         for (needs, words) in [
-            (Due::Initialisation, language.of("it has to be initialised", "es muss initialisiert werden")),
-            (Due::Diagnosis, language.of("a diagnosis is due", "eine Diagnose ist fällig")),
-            (Due::EndOfDay, language.of("its day has to be closed", "der Kassenschnitt ist fällig")),
+            (Due::Initialisation, language.pick("it has to be initialised", "es muss initialisiert werden")),
+            (Due::Diagnosis, language.pick("a diagnosis is due", "eine Diagnose ist fällig")),
+            (Due::EndOfDay, language.pick("its day has to be closed", "der Kassenschnitt ist fällig")),
         ] {
             if code == 0 && due.contains(&needs) {
                 text = format!("{text}; {words}");

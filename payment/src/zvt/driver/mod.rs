@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Known, Link, Result};
+use tresen_hal::{Amount, BoxFuture, Clock, Driver, Error, Kind, Known, Language, Link, Result};
 
 use super::commands::completion::Registered;
 use super::commands::display;
@@ -30,7 +30,6 @@ use super::text::Charset;
 use super::transport::Transport;
 use crate::host::Host;
 use crate::journal::Journal;
-use crate::language::Language;
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::outcome::{Charge, IntentId};
 use crate::pan;

@@ -2,22 +2,27 @@
 
 use std::str::FromStr;
 
-use tresen_hal::{Error, Kind};
+use serde::{Deserialize, Serialize};
 
-/// A language of texts that the drivers write for the cashier. Errors and evidence are in English.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
+use crate::{Error, Kind};
+
+/// A language of texts for people: what a receipt says, what a terminal's state means. Errors and evidence are in
+/// English.
+///
+/// Configurations name it `english`, `german`; options of addresses `en`, `de`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Language {
-    /// English.
+    /// English, decimal point.
     #[default]
     English,
-    /// German.
+    /// German, decimal comma.
     German,
 }
 
 impl Language {
     /// The text in this language.
-    pub(crate) fn of<'a>(self, english: &'a str, german: &'a str) -> &'a str {
+    pub fn pick<'a>(self, english: &'a str, german: &'a str) -> &'a str {
         match self {
             Self::English => english,
             Self::German => german,
@@ -47,6 +52,6 @@ mod tests {
         assert_eq!(("de".parse().ok(), "EN".parse().ok()), (Some(Language::German), Some(Language::English)));
         let error = "german".parse::<Language>().expect_err("no code");
         assert!(error.to_string().contains("en, de"), "{error}");
-        assert_eq!((Language::German.of("a", "b"), Language::default().of("a", "b")), ("b", "a"));
+        assert_eq!((Language::German.pick("a", "b"), Language::default().pick("a", "b")), ("b", "a"));
     }
 }
