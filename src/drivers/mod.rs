@@ -161,10 +161,15 @@ impl Drivers {
         protocol.map_or_else(|| Box::new(link::record::Plain) as _, |protocol| protocol.new_redactor(address))
     }
 
-    /// What makes words of the traffic of this protocol; one per link. Protocols without words are shown as bytes.
-    pub fn tracer(&self, protocol: &str, language: Language) -> Box<dyn trace::Tracer> {
-        let row = self.0.iter().find(|p| p.name() == protocol);
-        row.map_or_else(|| Box::new(trace::Bytes) as _, |row| row.new_tracer(language))
+    /// What makes words of the traffic with the device at `label`, as the first line of a recording has it: one per link.
+    /// Protocols without words, and labels that are no address, are shown as bytes.
+    pub fn tracer(&self, label: &str, language: Language) -> Box<dyn trace::Tracer> {
+        let address = label.parse::<Address>().ok();
+        let row = address.as_ref().and_then(|address| self.0.iter().find(|p| p.name() == address.protocol()));
+        match (row, &address) {
+            (Some(row), Some(address)) => row.new_tracer(address.link(), language),
+            _ => Box::new(trace::Bytes),
+        }
     }
 
     /// A plan from elsewhere, with the redactor of the protocol that its address names, if it has none of its own.

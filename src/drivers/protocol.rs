@@ -8,7 +8,8 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
 use tresen_hal::probe::Probe;
-use tresen_hal::{Address, Language, Result, trace};
+use tresen_hal::trace;
+use tresen_hal::{Address, Language, Result};
 
 use super::Drivers;
 use super::plan::{Plan, RedactorMaker};
@@ -18,8 +19,8 @@ use crate::manager::DeviceClass;
 type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
+type TracerMaker = fn(&LinkKind, Language) -> Box<dyn trace::Tracer>;
 type RedactorBy = Arc<dyn Fn(&Address) -> Box<dyn Redactor> + Send + Sync>;
-type TracerMaker = fn(Language) -> Box<dyn trace::Tracer>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
 /// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
@@ -73,7 +74,7 @@ impl Protocol {
             other_ports: Vec::new(),
             probe: None,
             over_tls: false,
-            tracer: |_| Box::new(trace::Bytes),
+            tracer: |_, _| Box::new(trace::Bytes),
             parse: Arc::new(parse),
             check: Arc::new(|drivers, address| drivers.plan::<C>(address).map(drop)),
         }
@@ -111,9 +112,9 @@ impl Protocol {
         self
     }
 
-    /// Makes words of a recording; one per link. It masks card data and passwords itself.
+    /// Makes words of the traffic of such a link; one per link. It masks card data and passwords itself.
     #[must_use]
-    pub fn tracer(self, tracer: fn(Language) -> Box<dyn trace::Tracer>) -> Self {
+    pub fn tracer(self, tracer: fn(&LinkKind, Language) -> Box<dyn trace::Tracer>) -> Self {
         Self { tracer, ..self }
     }
 
@@ -200,8 +201,8 @@ impl Protocol {
         (self.redactor)(address)
     }
 
-    pub(super) fn new_tracer(&self, language: Language) -> Box<dyn trace::Tracer> {
-        (self.tracer)(language)
+    pub(super) fn new_tracer(&self, link: &LinkKind, language: Language) -> Box<dyn trace::Tracer> {
+        (self.tracer)(link, language)
     }
 
     pub(super) fn may_be(&self, found: &Found) -> bool {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
-use tresen_hal::{Address, Error, Kind, Link, Result, link};
-use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
+use tresen_hal::trace::Tracer;
+use tresen_hal::{Address, Error, Kind, Language, Link, Result, link};
+use tresen_payment::{Terminal, nexo, opi, paytec, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -32,21 +33,27 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .probe(probe::Zvt)
             .options(|_| zvt::Options::NAMES.to_vec())
             .redactor_by(zvt_redactor)
-            .tracer(|language| Box::new(trace::Zvt::new(language))),
+            .tracer(zvt_tracer),
         Protocol::new::<Terminals>("opi", move |address| opi(address, &listeners))
             .port_by(opi_port)
             .other_ports(&[opi::dialect::SWISS.port, INGENICO_OPI], &[])
             .probe(probe::Opi)
             .options(|_| opi::Options::NAMES.to_vec())
             .redactor(|| Box::<opi::Redactor>::default())
-            .tracer(|language| Box::new(trace::Opi::new(language))),
+            .tracer(|_, language| Box::new(trace::Opi::new(language))),
         Protocol::new::<Terminals>("nexo", nexo)
             .port(8443)
             .over_tls()
             .probe(probe::Nexo)
             .options(|_| nexo::Options::NAMES.to_vec())
             .redactor(nexo_redactor)
-            .tracer(|language| Box::new(trace::Nexo::new(language))),
+            .tracer(|_, language| Box::new(trace::Nexo::new(language))),
+        Protocol::new::<Terminals>("paytec", paytec)
+            .port(8307)
+            .probe(probe::PayTec)
+            .options(|_| paytec::Options::NAMES.to_vec())
+            .redactor(|| Box::<paytec::Redactor>::default())
+            .tracer(|_, language| Box::new(trace::PayTec::new(language))),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
@@ -86,6 +93,15 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
         }
     });
     Ok(plan.within(OPEN_TERMINAL))
+}
+
+fn zvt_tracer(link: &LinkKind, language: Language) -> Box<dyn Tracer> {
+    match link {
+        LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Ble { .. } => {
+            Box::new(trace::Zvt::of_serial(language))
+        }
+        _ => Box::new(trace::Zvt::new(language)),
+    }
 }
 
 /// ZVT's serial line has two stop bits unless the address says otherwise (PA00P015, chapter "Transport protocol").
@@ -150,6 +166,25 @@ fn nexo(address: &Address) -> Result<Plan<dyn Terminal>> {
 
 fn nexo_redactor() -> Box<dyn link::record::Redactor> {
     Box::<nexo::Redactor>::default()
+}
+
+fn paytec(address: &Address) -> Result<Plan<dyn Terminal>> {
+    let options = paytec::Options::from_address(address)?;
+    // Its serial lines are faster than most.
+    let place = match (address.link(), address.option("baud")) {
+        (LinkKind::Serial { .. }, None) => address.clone().with("baud", options.baud.to_string()),
+        _ => address.clone(),
+    };
+    let plan = Plan::at(&place, move |link, context: Context| {
+        let mut options = options.clone();
+        options.name = context.name.clone();
+        async move {
+            let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
+            let terminal = paytec::open(link, options, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn Terminal>)
+        }
+    });
+    Ok(plan.within(OPEN_TERMINAL))
 }
 
 /// The port of the dialect that the address names.

@@ -19,7 +19,7 @@ fn each_class_has_its_protocols_links_and_options() {
         (Class::Printer, "escpos+usb://04b8:0202?profile=epson-tm-m30"),
         (Class::Terminal, "zvt+tcp://10.0.0.30?password=000000"),
         (Class::Terminal, "opi+tcp://10.0.0.31?dialect=swiss&listen=usual&workstation=2"),
-        (Class::Terminal, "nexo+tcp://10.0.0.32?poi=V400m-1&key=shop&passphrase=test123&partial=true"),
+        (Class::Terminal, "nexo+tcp://10.0.0.32?poi=V400m-1&key=shop&passphrase=test123&partial=true&tip=true"),
         (Class::Scanner, "scanner+hid://05e0:1900?usage=1"),
         (Class::Scanner, "scanner+serial:///dev/ttyACM0?baud=9600"),
         (Class::Camera, "camera+v4l2:///dev/video0?width=1280&height=720&format=mjpeg&fps=30&codes=qr"),

@@ -94,6 +94,14 @@ pub enum Event {
     PrintLine(Data),
     /// 06 D3; waits for [`Session::confirm`].
     PrintBlock(Data),
+    /// 06 E2 or 04 0D while a command runs: the terminal asks for an input. Waits for [`Session::reply`] or
+    /// [`Session::refuse`].
+    Asked {
+        /// Class and instruction.
+        code: u16,
+        /// What came with it.
+        data: Data,
+    },
     /// 06 0F: the command ended well.
     Completed(Data),
     /// 06 1E: the command ended without success.
@@ -323,17 +331,24 @@ impl Session {
 
     /// Acknowledges the 04 0F or print command that was last given as an event.
     pub fn confirm(&mut self, now: Instant) {
-        self.answer(wire::ACK, now);
+        self.answer(wire::ACK.to_vec(), now);
+    }
+
+    /// Acknowledges what was last given as an event and sends data along.
+    pub fn reply(&mut self, data: &[u8], now: Instant) {
+        let mut answer = Vec::new();
+        wire::encode(&mut answer, 0x80, 0x00, |out| out.extend(data));
+        self.answer(answer, now);
     }
 
     /// Refuses it with `84 code`. For a 04 0F the terminal then takes the payment back.
     pub fn refuse(&mut self, code: u8, now: Instant) {
-        self.answer(wire::nak(code), now);
+        self.answer(wire::nak(code).to_vec(), now);
     }
 
-    fn answer(&mut self, answer: [u8; 3], now: Instant) {
+    fn answer(&mut self, answer: Vec<u8>, now: Instant) {
         if let Phase::Confirmation { running } = self.phase {
-            self.transmit.push_back(answer.to_vec());
+            self.transmit.push_back(answer);
             self.phase = running.map_or(Phase::Idle, Phase::Running);
             self.deadline = running.map(|_| now + self.t4);
             self.work(now);
@@ -526,6 +541,7 @@ impl Session {
             0x040f => self.wait(Event::Result(data), running),
             0x06d1 => self.wait(Event::PrintLine(data), running),
             0x06d3 => self.wait(Event::PrintBlock(data), running),
+            0x040d | 0x06e2 if running.is_some() => self.wait(Event::Asked { code, data }, running),
             0x060f => self.end(Event::Completed(data)),
             0x061e => self.end(Event::Aborted(data)),
             code => {

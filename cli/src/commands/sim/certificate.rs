@@ -9,7 +9,7 @@ use tresen::hal::link::tls::{self, Identity};
 use tresen::hal::{Error, Kind};
 
 /// Accepts TLS under a certificate with this common name; also the fingerprint that a till has to trust.
-pub(super) fn listen(listener: TcpListener, name: &str) -> Result<(Box<dyn Listen>, String)> {
+pub(super) fn listen(listener: TcpListener, name: &str) -> Result<(impl Listen + use<>, String)> {
     let bad = |e: rcgen::Error| Error::new(Kind::Config, "no certificate can be made").because(e);
     let key = KeyPair::generate().map_err(bad)?;
     let mut params = CertificateParams::default();
@@ -18,5 +18,5 @@ pub(super) fn listen(listener: TcpListener, name: &str) -> Result<(Box<dyn Liste
     let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| Error::new(Kind::Config, e))?;
     let identity = Identity::new(vec![certificate], key);
     let fingerprint = identity.fingerprint().unwrap_or_default();
-    Ok((Box::new(tls::listen(listener, &identity)?), fingerprint))
+    Ok((tls::listen(listener, &identity)?, fingerprint))
 }

@@ -1,6 +1,7 @@
 use tresen::Result;
 use tresen::payment::zvt::Password;
 
+use super::traced::Teller;
 use crate::out::Out;
 
 /// A payment terminal on a TCP port, with TLS or without, or on a serial line
@@ -56,6 +57,17 @@ pub(crate) struct Args {
     /// Decline every payment, with ZVT with this result code
     #[arg(long, value_name = "CODE")]
     pub(super) decline: Option<u8>,
+
+    /// Print every message in words, as `tresen trace` does; card data and passwords are masked
+    #[arg(long)]
+    pub(super) trace: bool,
+}
+
+impl Args {
+    /// What tells the traffic of a simulator at `address`, if that is wanted.
+    pub(super) fn teller(&self, address: &str, out: Out) -> Option<Teller> {
+        self.trace.then(|| Teller::new(address, out))
+    }
 }
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {

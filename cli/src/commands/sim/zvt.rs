@@ -3,25 +3,27 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::net::TcpListener;
 #[cfg(feature = "serial")]
 use tokio::task::JoinHandle;
-use tresen::Result;
 use tresen::hal::sim;
 use tresen::hal::{Clock as _, Error, Kind, SystemClock};
 use tresen::payment::zvt::serial::Timing;
-use tresen::payment::zvt::sim::{LineFault, Misbehaviour, Profile, Server, Side, Simulator, Transaction, tcp};
+use tresen::payment::zvt::sim::{LineFault, Misbehaviour, Profile, Server, Side, Simulator, Transaction, over};
 use tresen::payment::zvt::{Commit, Framed};
+use tresen::{Address, Result};
 
 use super::bind;
 use super::panel::{Panel, operate};
 use super::terminal::Args;
+use super::traced::{Teller, Told, Traced};
 use crate::out::Out;
 
 pub(super) async fn run(args: Args, out: Out) -> Result<()> {
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
     let listen = args.listen.as_deref().unwrap_or("127.0.0.1:20007");
     let on_line = listen == "pty" || listen.starts_with("serial://");
-    let device = sim::Shared::new(Simulator::new(Profile {
+    let device = Simulator::new(Profile {
         pace: Duration::from_millis(args.pace),
         commit,
         password: args.password,
@@ -29,23 +31,46 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
         time: Some(SystemClock.wall().to_zoned(jiff::tz::TimeZone::system()).datetime()),
         framing: if on_line { Framed::Serial(Timing::default()) } else { Framed::ByLength },
         ..Profile::default()
-    }));
-    let (_served, address) = serve(listen, &device).await?;
+    });
+    if on_line {
+        let address: Address = "zvt+serial:///dev/ttyS0".parse()?;
+        let teller = args.teller(&address.to_string(), out);
+        let device = sim::Shared::new(Traced::new(device, address).told_by(teller));
+        let (_served, address) = line(listen, &device).await?;
+        let terminal = Terminal { device, sim: |traced| &mut traced.device, decline: args.decline };
+        return serve(terminal, &address, out).await;
+    }
+    let device = sim::Shared::new(device);
+    let (_served, address) = connections(listen, args.teller("zvt+tcp://localhost", out), &device).await?;
+    serve(Terminal { device, sim: |device| device, decline: args.decline }, &address, out).await
+}
+
+async fn serve<D: 'static>(terminal: Terminal<D>, address: &str, out: Out) -> Result<()> {
     out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
-    let terminal = Terminal { device, decline: args.decline };
     terminal.keep_declining();
     operate(terminal, out).await
 }
 
-/// Keeps the simulator served.
+async fn connections(
+    listen: &str,
+    teller: Option<Teller>,
+    device: &sim::Shared<Simulator>,
+) -> Result<(Server, String)> {
+    if let Some(place) = listen.strip_prefix("tls://") {
+        let listener = bind(place).await?;
+        let at = listener.local_addr()?;
+        let (server, fingerprint) = secured(listener, teller, device.clone())?;
+        return Ok((server, format!("zvt+tls://{at}?fingerprint={fingerprint}")));
+    }
+    let inner = bind(listen).await?;
+    let at = inner.local_addr()?;
+    Ok((over(Box::new(Told { inner, teller }), device.clone()), format!("zvt+tcp://{at}")))
+}
+
+/// Keeps the simulator on its line.
 enum Served {
-    Tcp {
-        _server: Server,
-    },
     #[cfg(all(unix, feature = "serial"))]
-    Pty {
-        _pty: sim::Pty,
-    },
+    Pty { _pty: sim::Pty },
     #[cfg(feature = "serial")]
     Port(JoinHandle<()>),
 }
@@ -59,35 +84,20 @@ impl Drop for Served {
     }
 }
 
-async fn serve(listen: &str, device: &sim::Shared<Simulator>) -> Result<(Served, String)> {
-    if let Some(place) = listen.strip_prefix("tls://") {
-        let listener = bind(place).await?;
-        let at = listener.local_addr()?;
-        let (server, fingerprint) = secured(listener, device.clone())?;
-        return Ok((Served::Tcp { _server: server }, format!("zvt+tls://{at}?fingerprint={fingerprint}")));
-    }
-    if listen == "pty" || listen.starts_with("serial://") {
-        return line(listen, device).await;
-    }
-    let (server, at) = tcp(bind(listen).await?, device.clone())?;
-    Ok((Served::Tcp { _server: server }, format!("zvt+tcp://{at}")))
-}
-
 #[cfg(feature = "tls")]
-fn secured(listener: tokio::net::TcpListener, device: sim::Shared<Simulator>) -> Result<(Server, String)> {
-    let (listener, fingerprint) = super::certificate::listen(listener, "terminal")?;
-    Ok((tresen::payment::zvt::sim::over(listener, device), fingerprint))
+fn secured(listener: TcpListener, teller: Option<Teller>, device: sim::Shared<Simulator>) -> Result<(Server, String)> {
+    let (inner, fingerprint) = super::certificate::listen(listener, "terminal")?;
+    Ok((over(Box::new(Told { inner, teller }), device), fingerprint))
 }
 
 #[cfg(not(feature = "tls"))]
-fn secured(_: tokio::net::TcpListener, _: sim::Shared<Simulator>) -> Result<(Server, String)> {
+fn secured(_: TcpListener, _: Option<Teller>, _: sim::Shared<Simulator>) -> Result<(Server, String)> {
     Err(Error::new(Kind::Unsupported, "this build has no TLS").hint("build with feature `tls`"))
 }
 
 /// A pseudo-terminal, or one end of a null-modem cable: then the address is that of this end.
 #[cfg(feature = "serial")]
-async fn line(listen: &str, device: &sim::Shared<Simulator>) -> Result<(Served, String)> {
-    use tresen::Address;
+async fn line(listen: &str, device: &sim::Shared<Traced<Simulator>>) -> Result<(Served, String)> {
     use tresen::hal::address::LinkKind;
     use tresen::hal::link;
 
@@ -114,37 +124,45 @@ async fn line(listen: &str, device: &sim::Shared<Simulator>) -> Result<(Served, 
 }
 
 #[cfg(not(feature = "serial"))]
-async fn line(_: &str, _: &sim::Shared<Simulator>) -> Result<(Served, String)> {
+async fn line(_: &str, _: &sim::Shared<Traced<Simulator>>) -> Result<(Served, String)> {
     Err(Error::new(Kind::Unsupported, "this build has no serial links").hint("build with feature `serial`"))
 }
 
-struct Terminal {
-    device: sim::Shared<Simulator>,
+struct Terminal<D> {
+    device: sim::Shared<D>,
+    /// The simulator in the device.
+    sim: fn(&mut D) -> &mut Simulator,
     decline: Option<u8>,
 }
 
-impl Panel for Terminal {
+impl<D> Terminal<D> {
+    fn misbehave(&self, fault: Misbehaviour) {
+        self.device.with(|d| (self.sim)(d).misbehave(fault));
+    }
+}
+
+impl<D: 'static> Panel for Terminal<D> {
     const HELP: &'static str = "decline [CODE] | part AMOUNT | busy | cut | mute | hang up | garbage | wrong length | \
         late SECONDS | lose | corrupt | twice | behave | ledger | quit";
 
     fn ledger(&self) -> Vec<Transaction> {
-        self.device.with(|d| d.ledger().entries().to_vec())
+        self.device.with(|d| (self.sim)(d).ledger().entries().to_vec())
     }
 
     fn command(&self, words: &[&str]) -> bool {
         let fault = fault(words);
-        fault.into_iter().for_each(|fault| self.device.with(|d| d.misbehave(fault)));
+        fault.into_iter().for_each(|fault| self.misbehave(fault));
         fault.is_some()
     }
 
     fn keep_declining(&self) {
         if let Some(code) = self.decline {
-            self.device.with(|d| d.misbehave(Misbehaviour::Decline(code)));
+            self.misbehave(Misbehaviour::Decline(code));
         }
     }
 
     fn behave(&self) {
-        self.device.with(Simulator::behave);
+        self.device.with(|d| (self.sim)(d).behave());
     }
 }
 

@@ -6,6 +6,7 @@ use tresen_hal::{Amount, Error, Kind, Result};
 
 use super::super::commands::admin;
 use super::super::commands::card;
+use super::super::commands::reservation::{self, Open};
 use super::super::commands::status_info::StatusInfo;
 use super::super::commands::totals::SingleAmounts;
 use super::super::session::Flow;
@@ -119,8 +120,25 @@ impl Terminal {
         }
     }
 
+    /// Asks for the receipt number of an open reservation: 06 23 with FFFF. `None` if none is open. A terminal may have
+    /// more than the one that it names.
+    ///
+    /// # Errors
+    /// The link is lost, or the terminal does not tell.
+    pub async fn open_reservation(&mut self) -> Result<Option<u16>> {
+        let mut command = Vec::new();
+        reservation::list_open(&mut command);
+        self.owe_nothing().await?;
+        let mut task = Task::default();
+        match self.exchange(command, Flow::Completed, &mut task).await? {
+            End::Aborted { open: Some(Open::None), .. } => Ok(None),
+            End::Aborted { open: Some(Open::AtLeast(number)), .. } => Ok(Some(number)),
+            end => Err(refused("the open reservations", &end).at(&self.options.name)),
+        }
+    }
+
     /// Runs a command that moves no money to its completion. A result that does not say success is an error.
-    async fn completed(&mut self, what: &str, command: Vec<u8>, host: Host) -> Result<Task> {
+    pub(super) async fn completed(&mut self, what: &str, command: Vec<u8>, host: Host) -> Result<Task> {
         self.owe_nothing().await?;
         let mut task = Task { host: Some(host), ..Task::default() };
         let end = self.exchange(command, Flow::Completed, &mut task).await?;
