@@ -105,10 +105,11 @@ async fn settle_and_check(setting: Setting, left: Left, name: &str) -> &'static 
     terminal.recover().await.unwrap_or_else(|e| panic!("{name}: {e}"));
     assert_eq!(counter.undecided(), 0, "{name}: the terminal has decided");
     let begins = [&[0x10, 0x02][..], &doing.code().to_be_bytes()].concat();
-    let count =
-        |is: &dyn Fn(&(Direction, Vec<u8>)) -> bool| passed.lock().expect("whole").iter().filter(|p| is(p)).count();
-    let frames = count(&|(direction, piece)| *direction == Direction::Sent && piece.starts_with(&begins));
-    let naks = count(&|(direction, piece)| *direction == Direction::Received && piece[..] == [0x15]);
+    let passed = passed.lock().expect("whole").clone();
+    let sent = |(direction, piece): &&(Direction, Vec<u8>)| *direction == Direction::Sent && piece.starts_with(&begins);
+    let frames = passed.iter().filter(sent).count();
+    let nak = |(direction, piece): &&(Direction, Vec<u8>)| *direction == Direction::Received && piece[..] == [0x15];
+    let naks = passed.iter().filter(nak).count();
     assert!(frames <= 1 + naks, "{name}: {frames} frames with money, {naks} NAK");
     let before = counter.journal.entries().iter().filter(|e| doing == Doing::Pay && e.intent.id.0 == "before").count();
     let stands = doing.standing(&counter) - before;
