@@ -95,6 +95,21 @@ pub struct Charge {
     pub customer_slip: Vec<String>,
     /// The merchant's slip.
     pub merchant_slip: Vec<String>,
+    /// How far the till has confirmed it, at terminals that keep only what the till confirms (PayTec). `None` before that,
+    /// and at all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
+}
+
+/// How far the till has confirmed an approval; journalled with [`Journal::approve`](crate::Journal::approve).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Confirmation {
+    /// The confirmation is about to be sent, or was: it may have arrived.
+    Sent,
+    /// The terminal has acknowledged it: the charge stands.
+    Acknowledged,
 }
 
 /// Why no money moved. `Debug` does not show the slip.
@@ -243,6 +258,7 @@ impl Charge {
             at: None,
             customer_slip: Vec::new(),
             merchant_slip: Vec::new(),
+            confirmation: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
 use tresen_hal::trace::Tracer;
 use tresen_hal::{Address, Error, Kind, Language, Link, Result, link};
-use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
+use tresen_payment::{Terminal, nexo, opi, paytec, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -27,12 +27,12 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .options(|_| escpos::Options::NAMES.to_vec())
             .finds(|found| found.kind == Some(DeviceKind::ReceiptPrinter)),
         Protocol::new::<Terminals>("zvt", zvt)
-            .port(20007)
+            .port_by(zvt_port)
             // FEIG's terminals: Portalum.Zvt, issue 16.
             .other_ports(&[22000], &[22001])
             .probe(probe::Zvt)
             .options(|_| zvt::Options::NAMES.to_vec())
-            .redactor(|| Box::<zvt::Redactor>::default())
+            .redactor_by(zvt_redactor)
             .tracer(zvt_tracer),
         Protocol::new::<Terminals>("opi", move |address| opi(address, &listeners))
             .port_by(opi_port)
@@ -48,6 +48,12 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .options(|_| nexo::Options::NAMES.to_vec())
             .redactor(nexo_redactor)
             .tracer(|_, language| Box::new(trace::Nexo::new(language))),
+        Protocol::new::<Terminals>("paytec", paytec)
+            .port(8307)
+            .probe(probe::PayTec)
+            .options(|_| paytec::Options::NAMES.to_vec())
+            .redactor(|| Box::<paytec::Redactor>::default())
+            .tracer(|_, language| Box::new(trace::PayTec::new(language))),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
@@ -75,12 +81,8 @@ fn escpos(address: &Address) -> Result<Plan<dyn Printer>> {
 }
 
 fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
-    if !matches!(address.link(), LinkKind::Tcp { .. } | LinkKind::Replay { .. }) {
-        let what = format!("terminals do not support `{}` links yet, only the network", address.link().scheme());
-        return Err(Error::new(Kind::Unsupported, what).hint("connect it to the network: zvt+tcp://HOST:20007"));
-    }
-    let options = zvt::Options::from_address(address)?;
-    let plan = Plan::at(address, move |link, context: Context| {
+    let options = zvt::Options::from_address(&meant(address))?;
+    let plan = Plan::at(&zvt_line(address), move |link, context: Context| {
         let mut options = options.clone();
         options.name = context.name.clone();
         options.language.get_or_insert(context.language);
@@ -100,6 +102,26 @@ fn zvt_tracer(link: &LinkKind, language: Language) -> Box<dyn Tracer> {
         }
         _ => Box::new(trace::Zvt::new(language)),
     }
+}
+
+/// ZVT's serial line has two stop bits unless the address says otherwise (PA00P015, chapter "Transport protocol").
+fn zvt_line(address: &Address) -> Address {
+    match (address.link(), address.option("stop")) {
+        (LinkKind::Serial { .. }, None) => address.clone().with("stop", "2"),
+        _ => address.clone(),
+    }
+}
+
+/// Terminals that speak TLS have a port of their own for it.
+fn zvt_port(address: &Address) -> u16 {
+    let tls = matches!(address.link(), LinkKind::Tls { .. }) || address.option("tls") == Some("true");
+    if tls { 22001 } else { 20007 }
+}
+
+/// What passes is masked frame by frame. An address that no driver can be opened at names no frames.
+fn zvt_redactor(address: &Address) -> Box<dyn link::record::Redactor> {
+    let options = zvt::Options::from_address(&meant(address));
+    zvt::redactor(options.map(|options| options.framing).unwrap_or_default())
 }
 
 /// Connects for each request, and shares the listeners of channel 1.
@@ -144,6 +166,25 @@ fn nexo(address: &Address) -> Result<Plan<dyn Terminal>> {
 
 fn nexo_redactor() -> Box<dyn link::record::Redactor> {
     Box::<nexo::Redactor>::default()
+}
+
+fn paytec(address: &Address) -> Result<Plan<dyn Terminal>> {
+    let options = paytec::Options::from_address(address)?;
+    // Its serial lines are faster than most.
+    let place = match (address.link(), address.option("baud")) {
+        (LinkKind::Serial { .. }, None) => address.clone().with("baud", options.baud.to_string()),
+        _ => address.clone(),
+    };
+    let plan = Plan::at(&place, move |link, context: Context| {
+        let mut options = options.clone();
+        options.name = context.name.clone();
+        async move {
+            let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
+            let terminal = paytec::open(link, options, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn Terminal>)
+        }
+    });
+    Ok(plan.within(OPEN_TERMINAL))
 }
 
 /// The port of the dialect that the address names.

@@ -46,21 +46,9 @@ fn served(
     teller: Option<Teller>,
     device: Shared<Simulator>,
 ) -> Result<(Server, &'static str, String)> {
-    use rcgen::{CertificateParams, DnType, KeyPair};
-    use rustls::pki_types::PrivateKeyDer;
-    use tresen::hal::link::tls::{Identity, listen};
-    use tresen::hal::{Error, Kind};
-
-    let bad = |e: rcgen::Error| Error::new(Kind::Config, "no certificate can be made").because(e);
-    let key = KeyPair::generate().map_err(bad)?;
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, format!("{poi}.test.terminal.adyen.com"));
-    let certificate = params.self_signed(&key).map_err(bad)?.der().clone();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| Error::new(Kind::Config, e))?;
-    let identity = Identity::new(vec![certificate], key);
-    let trust = identity.fingerprint().map(|print| format!("&fingerprint={print}")).unwrap_or_default();
-    let listener = listen(listener, &identity)?;
-    Ok((tresen::payment::nexo::sim::over(Box::new(Told { inner: listener, teller }), device), "https", trust))
+    let (inner, fingerprint) = super::certificate::listen(listener, &format!("{poi}.test.terminal.adyen.com"))?;
+    let trust = format!("&fingerprint={fingerprint}");
+    Ok((tresen::payment::nexo::sim::over(Box::new(Told { inner, teller }), device), "https", trust))
 }
 
 /// This build has no TLS.

@@ -76,9 +76,7 @@ impl Terminal {
             let what = format!("what {} holds is not known", name(reference));
             return Err(Error::new(Kind::Input, what).hint("book by the reference of the pre-authorisation's charge"));
         };
-        if let Some(error) = books::ill_fitting(&operation, &name(reference), held, request.amount) {
-            return Err(error);
-        }
+        books::fits_held(&operation, &name(reference), held, request.amount)?;
         let reference = reference::with_held(reference.clone(), held);
         Ok(if books { Transaction::Booking { reference } } else { Transaction::Release { reference } })
     }

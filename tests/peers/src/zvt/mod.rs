@@ -10,6 +10,7 @@ mod held;
 mod ledger;
 mod program;
 mod quirks;
+pub mod serial;
 
 use std::collections::{HashMap, VecDeque};
 
