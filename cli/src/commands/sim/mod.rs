@@ -3,6 +3,7 @@
 mod nexo;
 mod opi;
 mod panel;
+mod paytec;
 mod printer;
 mod scanner;
 mod terminal;

@@ -22,7 +22,7 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The protocol to speak
-    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi", "nexo"])]
+    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi", "nexo", "paytec"])]
     protocol: String,
 
     /// Where to listen; by default at the protocol's usual port of 127.0.0.1
@@ -49,9 +49,14 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 400, value_name = "MS")]
     pub(super) pace: u64,
 
-    /// What happens to an approval that the till does not acknowledge
+    /// PayTec: simulate a serial port instead
+    #[cfg(all(unix, feature = "serial"))]
+    #[arg(long, conflicts_with = "listen")]
+    pub(super) pty: bool,
+
+    /// What happens to an approval that the till does not acknowledge; with PayTec: confirm
     #[arg(long, default_value = "reverses", value_parser = ["reverses", "keeps"])]
-    unacknowledged: String,
+    pub(super) unacknowledged: String,
 
     /// The password it requires; any is accepted if not given
     #[arg(long, value_name = "PASSWORD")]
@@ -66,6 +71,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     match &*args.protocol {
         "opi" => return super::opi::run(args, out).await,
         "nexo" => return super::nexo::run(args, out).await,
+        "paytec" => return super::paytec::run(args, out).await,
         _ => {}
     }
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };

@@ -55,7 +55,7 @@ impl Terminal {
         if let Err(error) = self.counters(true, &mut task.host).await {
             tracing::warn!(%error, "no shift was opened after the end of the day");
         }
-        Ok(EndOfDay { total: None, receipt: task.slips.all() })
+        Ok(EndOfDay { total: None, receipts: None, cards: Vec::new(), receipt: task.slips.all() })
     }
 
     /// Configuration, then initialisation with all acquirers. What the terminal can do may have changed.

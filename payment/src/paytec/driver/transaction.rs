@@ -11,7 +11,7 @@ use super::Terminal;
 use super::exchange::{End, Task};
 use crate::books;
 use crate::host::{Host, Progress};
-use crate::journal::{Intent, Reference, Transaction};
+use crate::journal::{Intent, Transaction};
 use crate::operation::Request;
 use crate::outcome::{Charge, Confirmation, Payment, Reason};
 use crate::slips::Slips;
@@ -62,7 +62,9 @@ impl Terminal {
     /// # Errors
     /// [`Kind::Input`]: it is not known what is held, or it is another amount; or the journal cannot be read.
     async fn holds(&self, operation: &Transaction, amount: Amount) -> Result<()> {
-        let (Transaction::Booking { reference } | Transaction::Release { reference }) = operation else { return Ok(()) };
+        let (Transaction::Booking { reference } | Transaction::Release { reference }) = operation else {
+            return Ok(());
+        };
         let books = matches!(operation, Transaction::Booking { .. });
         match books::held(&*self.journal, &self.options.name, reference).await? {
             Some(held) => books::fits_held(books, amount, held, &name(reference)),

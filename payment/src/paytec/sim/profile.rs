@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 
-use super::super::codes::function::{CANCEL_RESERVATION, CREDIT, PURCHASE, PURCHASE_RESERVATION, RESERVATION, REVERSAL};
+use super::super::codes::function::{
+    CANCEL_RESERVATION, CREDIT, PURCHASE, PURCHASE_RESERVATION, RESERVATION, REVERSAL,
+};
 
 /// How this terminal is.
 #[derive(Debug, Clone)]
