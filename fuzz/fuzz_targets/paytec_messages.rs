@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         let mut session = Session::new(now);
         let _ = session.request(Message::StatusRequest {}, now + Duration::from_secs(30));
         for piece in [first, second] {
-            framing.feed(piece, now);
+            framing.feed(piece);
             while let Ok(Some(line)) = framing.next_line() {
                 session.handle_line(&line, now);
             }

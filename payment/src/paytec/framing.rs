@@ -78,11 +78,11 @@ impl Framing {
     }
 
     /// Takes in bytes of the link.
-    pub fn feed(&mut self, bytes: &[u8], now: Instant) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         match &mut self.frames {
             None => self.lines.feed(bytes),
             Some(frames) => {
-                frames.feed(bytes, now);
+                frames.feed(bytes);
                 while let Some(payload) = frames.next_payload() {
                     self.lines.feed(&payload);
                 }

@@ -159,14 +159,14 @@ impl Frames {
     }
 
     /// Takes in bytes of the line.
-    pub fn feed(&mut self, bytes: &[u8], now: Instant) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match self.reader.byte(*byte) {
                 Read::Nothing => {}
                 Read::Frame(content) => self.received(content),
                 Read::Damaged => self.answers.push_back(NAK),
                 Read::Ack => self.current = self.current.take().filter(|current| current.due),
-                Read::Nak => self.again(true, now),
+                Read::Nak => self.again(true),
             }
         }
     }
@@ -231,7 +231,7 @@ impl Frames {
     /// Handles deadlines that have passed by `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
-            self.again(false, now);
+            self.again(false);
         }
     }
 
@@ -241,7 +241,7 @@ impl Frames {
     }
 
     /// The frame was damaged, or not answered.
-    fn again(&mut self, damaged: bool, _: Instant) {
+    fn again(&mut self, damaged: bool) {
         let Some(current) = self.current.as_mut().filter(|current| !current.due) else { return };
         if !damaged && !current.twice {
             // It may have arrived. What comes of it is waited for elsewhere.
