@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Error, Kind, Result, Retry};
 
 use crate::card::Card;
+use crate::host::{Answer, Question};
 use crate::journal::{Reference, Transaction};
 use crate::outcome::{IntentId, Payment};
 use crate::terminal::{EndOfDay, Totals};
@@ -71,6 +72,19 @@ pub enum Operation {
         /// How long the terminal waits for a card. Protocols that count seconds round up.
         within: Duration,
     },
+    /// The terminal shows a text. Ends as [`Outcome::Done`].
+    Display {
+        /// Lines of it are separate.
+        text: String,
+        /// For how long.
+        within: Duration,
+    },
+    /// The terminal asks the customer, or whoever stands there. Ends as [`Outcome::Answer`]; with the question's default
+    /// if nothing is entered in its time.
+    Input {
+        /// What to ask.
+        question: Question,
+    },
     /// The terminal hands over the last receipt once more. Ends as [`Outcome::Receipt`].
     Reprint,
     /// The terminal tells its turnover since the last end of day. Ends as [`Outcome::Totals`].
@@ -114,6 +128,8 @@ impl Operation {
             Self::Tip { .. } => OperationKind::Tip,
             Self::TopUp { .. } => OperationKind::TopUp,
             Self::ReadCard { .. } => OperationKind::ReadCard,
+            Self::Display { .. } => OperationKind::Display,
+            Self::Input { .. } => OperationKind::Input,
             Self::Reprint => OperationKind::Reprint,
             Self::Totals => OperationKind::Totals,
             Self::EndOfDay => OperationKind::EndOfDay,
@@ -168,6 +184,10 @@ pub enum OperationKind {
     TopUp,
     /// [`Operation::ReadCard`].
     ReadCard,
+    /// [`Operation::Display`].
+    Display,
+    /// [`Operation::Input`].
+    Input,
     /// [`Operation::Reprint`].
     Reprint,
     /// [`Operation::Totals`].
@@ -193,6 +213,8 @@ impl OperationKind {
         Self::Tip,
         Self::TopUp,
         Self::ReadCard,
+        Self::Display,
+        Self::Input,
         Self::Reprint,
         Self::Totals,
         Self::EndOfDay,
@@ -213,6 +235,8 @@ impl OperationKind {
             Self::Tip => "tip",
             Self::TopUp => "top-up",
             Self::ReadCard => "read-card",
+            Self::Display => "display",
+            Self::Input => "input",
             Self::Reprint => "reprint",
             Self::Totals => "totals",
             Self::EndOfDay => "end-of-day",
@@ -239,6 +263,8 @@ impl OperationKind {
             Self::Tip => "add a tip to a payment",
             Self::TopUp => "load a prepaid card or account",
             Self::ReadCard => "read a card without a payment",
+            Self::Display => "show a text",
+            Self::Input => "ask for an input",
             Self::Reprint => "repeat a receipt",
             Self::Totals => "tell its turnover",
             Self::EndOfDay => "close its day",
@@ -264,9 +290,14 @@ impl OperationKind {
             | Self::Release
             | Self::Tip
             | Self::TopUp => true,
-            Self::ReadCard | Self::Reprint | Self::Totals | Self::EndOfDay | Self::Diagnosis | Self::Initialisation => {
-                false
-            }
+            Self::ReadCard
+            | Self::Display
+            | Self::Input
+            | Self::Reprint
+            | Self::Totals
+            | Self::EndOfDay
+            | Self::Diagnosis
+            | Self::Initialisation => false,
         }
     }
 
@@ -285,6 +316,8 @@ pub enum Outcome {
     Payment(Payment),
     /// A card was read.
     Card(Card),
+    /// What was entered.
+    Answer(Answer),
     /// A receipt, line by line.
     Receipt(Vec<String>),
     /// The turnover since the last end of day.
@@ -320,6 +353,14 @@ impl Outcome {
         if let Self::Card(card) = self { Ok(card) } else { Err(self.mistaken()) }
     }
 
+    /// What was entered.
+    ///
+    /// # Errors
+    /// As [`Outcome::payment`].
+    pub fn answer(self) -> Result<Answer> {
+        if let Self::Answer(answer) = self { Ok(answer) } else { Err(self.mistaken()) }
+    }
+
     /// The closed day.
     ///
     /// # Errors
@@ -348,6 +389,7 @@ impl Outcome {
         let name = match self {
             Self::Payment(_) => "a payment",
             Self::Card(_) => "a card",
+            Self::Answer(_) => "a question",
             Self::Receipt(_) => "a receipt",
             Self::Totals(_) => "totals",
             Self::Day(_) => "an end of day",
@@ -360,6 +402,7 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::{Length, Wanted};
 
     #[test]
     fn a_kind_has_one_name() {
@@ -385,6 +428,8 @@ mod tests {
             Operation::Tip { request: request.clone(), of },
             Operation::TopUp { request: request.clone(), product: Some("0012".into()) },
             Operation::ReadCard { within: Duration::from_secs(30) },
+            Operation::Display { text: "Bitte warten".into(), within: Duration::from_secs(5) },
+            Operation::Input { question: Question::new("PLZ", Wanted::Number(Length::new(5, 5)), Answer::Declined) },
             Operation::Reprint,
             Operation::Totals,
             Operation::EndOfDay,

@@ -43,8 +43,11 @@ pub enum Payment {
 pub struct Charge {
     /// The intent it fulfils.
     pub intent: IntentId,
-    /// What was charged: what was asked for, or less in a [`Payment::Partial`].
+    /// What was charged: what was asked for, or less in a [`Payment::Partial`], or more by a [tip](Self::tip).
     pub amount: Amount,
+    /// The tip in it, which the customer has added at the terminal: what was asked for is less by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tip: Option<Amount>,
     /// The terminal's name for this transaction, to reverse it by; `None` if it gave none.
     #[serde(default)]
     pub reference: Option<Reference>,
@@ -235,6 +238,7 @@ impl Charge {
         Self {
             intent,
             amount,
+            tip: None,
             reference: None,
             receipt_number: None,
             trace: None,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, BoxFuture, Driver, Known, Result};
 
 use crate::card::Card;
-use crate::host::Host;
+use crate::host::{Answer, Host, Question};
 use crate::journal::{Intent, Reference};
 use crate::operation::{Operation, OperationKind, Outcome, Request};
 use crate::outcome::Payment;
@@ -158,6 +158,24 @@ pub trait Terminal: Driver<Event = Notice> {
     fn read_card<'a>(&'a mut self, within: Duration, host: Host) -> BoxFuture<'a, Result<Card>> {
         let ended = self.transact(Operation::ReadCard { within }, host);
         Box::pin(async move { ended.await?.card() })
+    }
+
+    /// Shows a text: [`Operation::Display`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn display(&mut self, text: String, within: Duration) -> BoxFuture<'_, Result<()>> {
+        let ended = self.transact(Operation::Display { text, within }, Host::none());
+        Box::pin(async move { ended.await?.done().map(drop) })
+    }
+
+    /// Asks whoever stands at the terminal: [`Operation::Input`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn input<'a>(&'a mut self, question: Question, host: Host) -> BoxFuture<'a, Result<Answer>> {
+        let ended = self.transact(Operation::Input { question }, host);
+        Box::pin(async move { ended.await?.answer() })
     }
 
     /// Closes the day: [`Operation::EndOfDay`].

@@ -78,8 +78,6 @@ fn every_captured_message_is_read_to_its_end_and_shows_what_is_called_proven() {
             }
         }
         assert_eq!(fields.rest(), None, "{bytes:02x?}");
-        let code = u16::from_be_bytes([bytes[0], bytes[1]]);
-        assert!(tables::command(code).is_some(), "{code:04x}");
     }
     let listed: BTreeSet<u8> = BMPS.iter().map(|entry| entry.id).collect();
     let unproven: BTreeSet<u8> = UNPROVEN_BMPS.iter().copied().collect();
@@ -142,7 +140,8 @@ fn a_captured_slip_is_read_line_by_line() {
     let lines: Vec<String> = Block::parse(&block).lines(Charset::Cp437).collect();
     assert_eq!(Block::parse(&block).slip, Some(Slip::Customer));
     assert_eq!((lines.len(), lines.iter().filter(|line| !line.is_empty()).count()), (33, 26));
-    assert_eq!(lines[4].split_whitespace().collect::<Vec<_>>(), ["Terminal-Id:", "52523535"]);
+    let terminal = lines.iter().find(|line| line.starts_with("Terminal-Id:")).expect("it stands there");
+    assert_eq!(terminal.split_whitespace().last(), Some("52523535"));
 }
 
 #[test]

@@ -194,6 +194,8 @@ const ROWS: &[Row] = &[
     Row::of::<terminal::Tip>(),
     Row::of::<terminal::TopUp>(),
     Row::of::<terminal::ReadCard>(),
+    Row::of::<terminal::Display>(),
+    Row::of::<terminal::Input>(),
     Row::of::<terminal::Abort>(),
     Row::of::<terminal::Serving>(),
     Row::of::<terminal::Questions>(),

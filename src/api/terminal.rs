@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Result};
-use tresen_payment::{self as payment, Card, Decision, Intent, IntentId, Payment, Reference, Request, Settled};
+use tresen_payment::{
+    self as payment, Card, Decision, Intent, IntentId, Payment, Question, Reference, Request, Settled,
+};
 
 use super::Command;
 use crate::manager::{OpenQuestion, Terminal};
@@ -137,6 +139,47 @@ impl Command for ReadCard {
 
     async fn run(self, till: &Tresen) -> Result<Card> {
         till.terminal(&self.terminal)?.read_card(self.within.unwrap_or(CARD)).await
+    }
+}
+
+/// Shows a text at the terminal: [`Terminal::display`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Display {
+    /// The terminal's name.
+    pub terminal: String,
+    /// Lines of it are separate.
+    pub text: String,
+    /// For how long, in milliseconds; default 5 s.
+    #[serde(rename = "within_ms", with = "super::millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for Display {
+    const NAME: &'static str = "terminal.display";
+    type Reply = ();
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.terminal(&self.terminal)?.display(&self.text, self.within.unwrap_or(SHOWN)).await
+    }
+}
+
+/// Asks whoever stands at the terminal: [`Terminal::input`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The terminal's name.
+    pub terminal: String,
+    /// What to ask, what kind of answer is wanted, the default, and how long to wait.
+    pub question: Question,
+}
+
+impl Command for Input {
+    const NAME: &'static str = "terminal.input";
+    type Reply = tresen_payment::Answer;
+
+    async fn run(self, till: &Tresen) -> Result<tresen_payment::Answer> {
+        till.terminal(&self.terminal)?.input(self.question).await
     }
 }
 
@@ -292,5 +335,7 @@ fn request(till: &Tresen, key: Option<String>, amount: Amount) -> Request {
     Request::new(key.unwrap_or_else(|| till.new_id()), amount)
 }
 
+/// How long a text is shown.
+const SHOWN: Duration = Duration::from_secs(5);
 /// How long a terminal waits for a card that it shall read.
 const CARD: Duration = Duration::from_secs(30);

@@ -132,6 +132,12 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<terminal::TopUp>(load, payment.clone());
     let card = of(json!({ "name": "girocard", "masked_pan": "672676******2002", "token": null }));
     seen.both::<terminal::ReadCard>(json!({ "terminal": "counter", "within_ms": 1500 }), card);
+    let shown = json!({ "terminal": "counter", "text": "Bitte warten", "within_ms": 5000 });
+    seen.both::<terminal::Display>(shown, ());
+    let digits = json!({ "number": { "min": 5, "max": 5, "masked": false } });
+    let asked = json!({ "text": "PLZ?", "wanted": digits, "default": "declined", "within": "30s" });
+    let entered = of(json!({ "text": "12345" }));
+    seen.both::<terminal::Input>(json!({ "terminal": "counter", "question": asked }), entered);
     seen.both::<terminal::Abort>(json!({ "terminal": "counter", "key": "a/1" }), true);
     seen.both::<terminal::Serving>(json!({ "terminal": "counter" }), Some(intent.id.clone()));
     let question = json!({ "text": "Unterschrift ok?", "wanted": "signature", "default": "no", "within": "30s" });

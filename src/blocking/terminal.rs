@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tresen_hal::{Amount, Result};
 use tresen_payment::{
-    Answer, Capabilities, Card, Decision, EndOfDay, IntentId, Payment, Request, Settled, TerminalStatus, Totals,
+    Answer, Capabilities, Card, Decision, EndOfDay, IntentId, Payment, Question, Request, Settled, TerminalStatus,
+    Totals,
 };
 
 use super::{Abort, Device};
@@ -99,6 +100,22 @@ impl Device<Terminals> {
     /// As [`crate::Terminal::read_card`].
     pub fn read_card(&self, within: Duration) -> Result<Card> {
         self.0.ask(terminal::ReadCard { terminal: self.terminal(), within: Some(within) })
+    }
+
+    /// Shows a text at the terminal.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::display`].
+    pub fn display(&self, text: &str, within: Duration) -> Result<()> {
+        self.0.ask(terminal::Display { terminal: self.terminal(), text: text.to_owned(), within: Some(within) })
+    }
+
+    /// Asks whoever stands at the terminal.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::input`].
+    pub fn input(&self, question: Question) -> Result<Answer> {
+        self.0.ask(terminal::Input { terminal: self.terminal(), question })
     }
 
     /// Requests the transaction with this key to abort, whoever started it; false if there is none.

@@ -1,10 +1,9 @@
 //! nexo in words.
 
 use serde_json::Value;
+use tresen_hal::Language;
 use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::trace::{Told, Tracer};
-
-use tresen_hal::Language;
 
 use super::{incomplete, veiled};
 use crate::nexo::Redactor;

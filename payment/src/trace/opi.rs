@@ -1,9 +1,8 @@
 //! OPI in words.
 
+use tresen_hal::Language;
 use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::trace::{Told, Tracer};
-
-use tresen_hal::Language;
 
 use super::{incomplete, veiled};
 use crate::opi::Redactor;

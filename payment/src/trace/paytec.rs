@@ -1,10 +1,9 @@
 //! PayTec's JSON lines in words.
 
 use serde_json::Value;
+use tresen_hal::Language;
 use tresen_hal::link::record::Direction;
 use tresen_hal::trace::{Told, Tracer};
-
-use tresen_hal::Language;
 
 use super::{incomplete, veiled};
 

@@ -4,7 +4,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`wire`], [`bmp`], [`tlv`], [`text`], [`codes`] | bytes to values and back |
-//! | [`tables`] | bitmaps, tags, commands and kinds of card as data |
+//! | [`tables`] | bitmaps, tags and kinds of card as data |
 //! | [`commands`] | one family of commands per file |
 //! | [`transport`] | bytes of a link to APDUs and back: [`framing`] of a stream, or [`serial`] frames with their timers |
 //! | [`session`] | the dialogue, sans-IO |
@@ -22,6 +22,12 @@
 //! the reference of the charge, so a till that was restarted books by it. 06 0C (tip), 06 09 (prepaid) and 06 24 (book total,
 //! option `booking=total`) are laid out after the specification's tables; no terminal has proven them here. There is no
 //! increment: nothing known here says how a terminal would take one.
+//!
+//! # What is proven
+//! [`tables`] and [`commands::display`] say what rests on captures, what on lists of the specification and what on
+//! neither: how an input is answered is unproven. No public source tells what the till answers to a
+//! receipt with a signature (the slip is acknowledged; [`Charge::cvm`](crate::Charge::cvm) says that it has to be signed)
+//! or what tag 1F6B asks with (an age check's answer, 1F6C, is read).
 //!
 //! Left out: menus, file transfer, tag 1F73.
 

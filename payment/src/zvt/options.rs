@@ -40,6 +40,9 @@ pub struct Options {
     pub service: u8,
     /// Receipts come as text blocks (06 D3) where the terminal can, else line by line. Default true.
     pub text_blocks: bool,
+    /// The terminal may show texts at the till and ask it for inputs during a payment: 06 E0, 06 E2 and 04 0D are
+    /// permitted at registration. Sent without that they are answered all the same. Default false.
+    pub dialogue: bool,
     /// The character set of the terminal's texts. It is asked for at registration; if the terminal answers
     /// with another one that counts, and without an answer this one does, since some terminals send ISO
     /// 8859-1 unasked. Default none: code page 437.
@@ -90,6 +93,7 @@ impl Options {
             config: Config::default(),
             service: 0x01,
             text_blocks: true,
+            dialogue: false,
             charset: None,
             language: None,
             framing: Framed::ByLength,
@@ -104,6 +108,14 @@ impl Options {
             mirror: false,
             nothing_stored: Vec::new(),
         }
+    }
+
+    /// The commands that the terminal may send, for tag 26 of the registration; none if it needs no such list.
+    pub(super) fn permitted(&self) -> Option<Vec<[u8; 2]>> {
+        let blocks = self.text_blocks.then_some([0x06, 0xd3]);
+        let dialogue = [[0x04, 0x0d], [0x06, 0xe0], [0x06, 0xe2]].into_iter().filter(|_| self.dialogue);
+        let permitted: Vec<[u8; 2]> = blocks.into_iter().chain(dialogue).collect();
+        (!permitted.is_empty()).then_some(permitted)
     }
 
     /// The till asks for receipts, and in a form that it can take.
@@ -135,6 +147,7 @@ impl Options {
         "config",
         "service",
         "text-blocks",
+        "dialogue",
         "charset",
         "language",
     ];
@@ -158,6 +171,7 @@ impl Options {
     /// | `grace`, `t3`, `t4`, `answer`, `limit`, `patience` | seconds, 1 to 3600 (`grace` from 0); `answer` is [`Timeouts::enquiry`], `limit` [`Timeouts::limit`] |
     /// | `config`, `service` | a byte in hex: `BE` |
     /// | `text-blocks` | `false`: receipts line by line |
+    /// | `dialogue` | `true`: the terminal may ask the till for inputs |
     /// | `charset` | `ascii`, `cp437`, `utf-8`, `iso-8859-1`, `iso-8859-15` |
     /// | `language` | `en`, `de`: of texts for the cashier |
     ///
@@ -204,6 +218,7 @@ impl Options {
         options.partial = address.option_as("partial")?.unwrap_or(options.partial);
         options.ask_before = address.option_as("ask-before")?.unwrap_or(options.ask_before);
         options.text_blocks = address.option_as("text-blocks")?.unwrap_or(options.text_blocks);
+        options.dialogue = address.option_as("dialogue")?.unwrap_or(options.dialogue);
         options.grace = seconds("grace", 0, options.grace)?;
         options.patience = seconds("patience", 1, options.patience)?;
         options.framing = framing(address)?;
@@ -286,7 +301,7 @@ mod tests {
     #[test]
     fn every_option_can_be_reached_by_an_address() {
         let text = "zvt+tcp://t?exclusive=true&partial=true&ask-before=false&grace=0&t3=8&t4=60&answer=20&patience=30&config=AE\
-            &service=03&booking=total&text-blocks=false&charset=iso-8859-15&language=de&limit=600&framing=serial&t1=300&t2=4";
+            &service=03&booking=total&text-blocks=false&dialogue=true&charset=iso-8859-15&language=de&limit=600&framing=serial&t1=300&t2=4";
         let address: Address = text.parse().expect("an address");
         address.check_options(Options::NAMES).expect("all are listed");
         let options = Options::from_address(&address).expect("right");
@@ -294,6 +309,7 @@ mod tests {
         let timeouts = Timeouts { t3: seconds(8), t4: seconds(60), enquiry: seconds(20), limit: seconds(600) };
         assert_eq!((options.exclusive, options.partial), (true, true));
         assert_eq!((options.ask_before, options.text_blocks), (false, false));
+        assert_eq!(options.permitted(), Some(vec![[0x04, 0x0d], [0x06, 0xe0], [0x06, 0xe2]]));
         assert_eq!((options.timeouts, options.grace, options.patience), (timeouts, seconds(0), seconds(30)));
         assert_eq!((options.config, options.service), (Config(0xae), 3));
         assert_eq!((options.charset, options.booking), (Some(Charset::Iso8859(15)), Booking::Total));

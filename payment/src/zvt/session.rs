@@ -94,6 +94,14 @@ pub enum Event {
     PrintLine(Data),
     /// 06 D3; waits for [`Session::confirm`].
     PrintBlock(Data),
+    /// 06 E2 or 04 0D while a command runs: the terminal asks for an input. Waits for [`Session::reply`] or
+    /// [`Session::refuse`].
+    Asked {
+        /// Class and instruction.
+        code: u16,
+        /// What came with it.
+        data: Data,
+    },
     /// 06 0F: the command ended well.
     Completed(Data),
     /// 06 1E: the command ended without success.
@@ -293,7 +301,7 @@ impl Session {
         );
         self.owed = self.owed.saturating_add(1);
         (self.ambiguous, self.hurried) = (false, false);
-        self.deadline = Some(now + self.t3());
+        self.deadline = Some(now + self.delivery + self.t3());
         true
     }
 
@@ -323,24 +331,31 @@ impl Session {
 
     /// Acknowledges the 04 0F or print command that was last given as an event.
     pub fn confirm(&mut self, now: Instant) {
-        self.answer(wire::ACK, now);
+        self.answer(wire::ACK.to_vec(), now);
+    }
+
+    /// Acknowledges what was last given as an event and sends data along.
+    pub fn reply(&mut self, data: &[u8], now: Instant) {
+        let mut answer = Vec::new();
+        wire::encode(&mut answer, 0x80, 0x00, |out| out.extend(data));
+        self.answer(answer, now);
     }
 
     /// Refuses it with `84 code`. For a 04 0F the terminal then takes the payment back.
     pub fn refuse(&mut self, code: u8, now: Instant) {
-        self.answer(wire::nak(code), now);
+        self.answer(wire::nak(code).to_vec(), now);
     }
 
-    fn answer(&mut self, answer: [u8; 3], now: Instant) {
+    fn answer(&mut self, answer: Vec<u8>, now: Instant) {
         if let Phase::Confirmation { running } = self.phase {
-            self.transmit.push_back(answer.to_vec());
+            self.transmit.push_back(answer);
             self.phase = running.map_or(Phase::Idle, Phase::Running);
             self.deadline = running.map(|_| now + self.t4);
             self.work(now);
         }
     }
 
-    /// T3, and the time that a message takes.
+    /// T3, and the time that the answer takes.
     fn t3(&self) -> Duration {
         self.timeouts.t3 + self.delivery
     }
@@ -348,7 +363,7 @@ impl Session {
     /// A message that begins with `code` has arrived: T3 of a command runs from here on.
     pub fn handle_delivered(&mut self, code: u16, now: Instant) {
         if code == self.command && matches!(self.phase, Phase::Acknowledgement(_)) {
-            self.deadline = Some(now + self.timeouts.t3);
+            self.deadline = Some(now + self.t3());
         }
     }
 
@@ -433,7 +448,7 @@ impl Session {
     /// When [`Session::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Idle => self.abort_sent.map(|at| at + self.t3()),
+            Phase::Idle => self.abort_sent.map(|at| at + self.delivery + self.t3()),
             _ => self.deadline.map(|at| self.limit.map_or(at, |limit| at.min(limit))),
         }
     }
@@ -526,6 +541,7 @@ impl Session {
             0x040f => self.wait(Event::Result(data), running),
             0x06d1 => self.wait(Event::PrintLine(data), running),
             0x06d3 => self.wait(Event::PrintBlock(data), running),
+            0x040d | 0x06e2 if running.is_some() => self.wait(Event::Asked { code, data }, running),
             0x060f => self.end(Event::Completed(data)),
             0x061e => self.end(Event::Aborted(data)),
             code => {

@@ -179,6 +179,8 @@ fn words(kind: OperationKind) -> &'static str {
         OperationKind::Tip => "a tip",
         OperationKind::TopUp => "a top-up",
         OperationKind::ReadCard => "a card that is read",
+        OperationKind::Display => "a text that is shown",
+        OperationKind::Input => "a question to the customer",
         OperationKind::Reprint => "a receipt request",
         OperationKind::Totals => "a request for totals",
         OperationKind::EndOfDay => "an end of day",

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
-use tresen_payment::{Card, EndOfDay, IntentId, Operation, Payment, Reference, Request, TerminalStatus, Totals};
+use tresen_payment::{
+    Answer, Card, EndOfDay, IntentId, Operation, Payment, Question, Reference, Request, TerminalStatus, Totals,
+};
 
 use super::Terminals;
 use crate::manager::device::Device;
@@ -121,6 +123,23 @@ impl Device<Terminals> {
     /// ([`Kind::Timeout`]).
     pub async fn read_card(&self, within: Duration) -> Result<Card> {
         self.operate(Operation::ReadCard { within }).await?.card()
+    }
+
+    /// Shows a text at the terminal for `within`, in whole seconds; lines of it are separate.
+    ///
+    /// # Errors
+    /// It cannot be reached, cannot do it, refuses, or somebody else has it. [`Kind::Input`]: it cannot show a text for
+    /// so long.
+    pub async fn display(&self, text: &str, within: Duration) -> Result<()> {
+        self.operate(Operation::Display { text: text.to_owned(), within }).await?.done().map(drop)
+    }
+
+    /// Asks whoever stands at the terminal. The question's default is returned if nothing is entered in its time.
+    ///
+    /// # Errors
+    /// As [`Self::display`]. [`Kind::Unsupported`]: it cannot ask this kind of question.
+    pub async fn input(&self, question: Question) -> Result<Answer> {
+        self.operate(Operation::Input { question }).await?.answer()
     }
 
     /// Runs the terminal's end of day. Takes as long as the terminal does, at most [`Self::TRANSACTION`].

@@ -1,5 +1,7 @@
 //! Simulated devices for other software.
 
+#[cfg(feature = "tls")]
+mod certificate;
 mod nexo;
 mod opi;
 mod panel;
@@ -8,6 +10,7 @@ mod printer;
 mod scanner;
 mod terminal;
 mod traced;
+mod zvt;
 
 use std::io::BufRead;
 

@@ -120,7 +120,7 @@ impl Terminal {
     }
 
     /// Runs a command that moves no money to its completion. A result that does not say success is an error.
-    async fn completed(&mut self, what: &str, command: Vec<u8>, host: Host) -> Result<Task> {
+    pub(super) async fn completed(&mut self, what: &str, command: Vec<u8>, host: Host) -> Result<Task> {
         self.owe_nothing().await?;
         let mut task = Task { host: Some(host), ..Task::default() };
         let end = self.exchange(command, Flow::Completed, &mut task).await?;

@@ -16,6 +16,7 @@ use super::super::redact::Frames;
 use super::super::reference::name;
 use super::super::session::{Event, Failure, Flow};
 use super::super::transport;
+use super::super::wire::Hex;
 use super::Terminal;
 use crate::host::{Host, Progress};
 use crate::journal::Intent;
@@ -288,6 +289,7 @@ impl Terminal {
                 task.tell_slips();
                 self.confirm();
             }
+            Event::Asked { code, data } => self.pass_on(code, &data.0, task).await,
             Event::Other { code, acknowledged, data } => match display::text(code, &data.0, self.charset) {
                 Some(text) => task.tell(Progress::Display(text)),
                 None => tracing::debug!(code = format_args!("{code:04x}"), acknowledged, "a command not known here"),
@@ -390,14 +392,6 @@ fn trace(frames: &mut Frames, direction: Direction, bytes: &[u8]) {
     let masked = frames.feed(direction, bytes);
     if !masked.is_empty() {
         tracing::trace!(?direction, bytes = %Hex(&masked), "frame");
-    }
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

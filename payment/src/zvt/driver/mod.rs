@@ -6,6 +6,7 @@
 mod admin;
 mod asking;
 mod dialog;
+mod input;
 mod transaction;
 
 use std::collections::VecDeque;
@@ -78,6 +79,8 @@ const COMMANDS: &[(OperationKind, [u8; 2])] = &[
     (OperationKind::Tip, [0x06, 0x0c]),
     (OperationKind::TopUp, [0x06, 0x09]),
     (OperationKind::ReadCard, [0x06, 0xc0]),
+    (OperationKind::Display, [0x06, 0xe0]),
+    (OperationKind::Input, [0x06, 0xe2]),
     (OperationKind::Reprint, [0x06, 0x20]),
     (OperationKind::Totals, [0x06, 0x10]),
     (OperationKind::EndOfDay, [0x06, 0x50]),
@@ -168,7 +171,7 @@ impl Terminal {
             config: self.options.config,
             currency: Some(self.options.currency),
             service: Some(self.options.service),
-            permitted: self.options.text_blocks.then(|| vec![[0x06, 0xd3]]),
+            permitted: self.options.permitted(),
             charset: self.options.charset,
         };
         let mut command = Vec::new();
@@ -202,6 +205,10 @@ impl Terminal {
         let (transaction, request) = match operation.into_transaction() {
             Ok(transaction) => transaction,
             Err(Operation::Reprint) => return self.receipt_again(host).await.map(Outcome::Receipt),
+            Err(Operation::Display { text, within }) => {
+                return self.show(&text, within, host).await.map(Outcome::Done);
+            }
+            Err(Operation::Input { question }) => return self.ask_there(question, host).await.map(Outcome::Answer),
             Err(Operation::ReadCard { within }) => return self.read_card(within, host).await.map(Outcome::Card),
             Err(Operation::EndOfDay) => return self.close_day(host).await.map(Outcome::Day),
             Err(Operation::Totals) => return self.tell_totals(host).await.map(Outcome::Totals),

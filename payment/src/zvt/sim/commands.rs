@@ -5,10 +5,12 @@ use std::time::Instant;
 use tresen_hal::{Amount, Currency};
 
 use super::super::bmp::{self, encode_bcd};
+use super::super::commands::display;
 use super::super::commands::print::Slip;
 use super::super::commands::registration::Registration;
 use super::super::commands::reservation::{self, Open};
 use super::super::commands::transaction::Asked;
+use super::super::text::Charset;
 use super::super::wire::{self, Apdu};
 use super::fault::Misbehaviour;
 use super::profile::{OnRepeat, Repeats};
@@ -21,7 +23,7 @@ type Meant = Result<(Kind, Option<u64>), u8>;
 impl Simulator {
     pub(super) fn handle(&mut self, apdu: Apdu<'_>, now: Instant) {
         if apdu.is_answer() {
-            return self.answered(apdu.class == 0x80 || apdu.instr == 0, now);
+            return self.answered(apdu.class == 0x80 || apdu.instr == 0, apdu.data, now);
         }
         let of_another = self.dialog.as_ref().is_some_and(|job| job.till != self.front);
         if apdu.code() == 0x06b0 && !of_another {
@@ -68,7 +70,15 @@ impl Simulator {
             0x0610 if self.alone.is_none() => self.tell_totals(now),
             0x0693 => self.begin([Step::Tell(messages::intermediate(0xd2)), Step::Tell(messages::done())], now),
             0x0670 => self.begin([Step::Tell(messages::intermediate(0xd2)), Step::Tell(messages::done())], now),
-            0x06d1 | 0x06d3 | 0x06e0 => self.begin([Step::Tell(messages::done())], now),
+            0x06e0 => {
+                self.shown.extend(display::text(0x06e0, data, Charset::default()));
+                self.begin([Step::Tell(messages::done())], now);
+            }
+            0x06d1 | 0x06d3 => self.begin([Step::Tell(messages::done())], now),
+            0x06e2 => {
+                let end = self.profile.enters.as_deref().map_or(messages::abort(0x6c), messages::input);
+                self.begin([Step::Tell(end)], now);
+            }
             0x0620 if !engaged => self.repeat(after_password, now),
             0x0601 | 0x0609 | 0x060c | 0x0610 | 0x0620 | 0x0622..=0x0625 | 0x0630 | 0x0631 | 0x0650 | 0x06c0
                 if self.alone.is_some() =>
@@ -190,6 +200,8 @@ impl Simulator {
         let amount = part.filter(|part| part.minor() < amount.minor()).unwrap_or(amount);
         let steps = if self.has(0x08) { &[0x0a, 0x01, 0x04][..] } else { &[] };
         let mut steps: Vec<_> = steps.iter().map(|code| Step::Tell(messages::intermediate(*code))).collect();
+        steps.extend(self.profile.shows.as_deref().map(|text| Step::Tell(messages::shown(text))));
+        steps.extend(self.profile.asks.as_ref().map(|asks| Step::Ask(messages::asked(asks))));
         if self.faults.once(Misbehaviour::StrayAbort) {
             steps.insert(0, Step::Tell(messages::abort(0x6c)));
         }

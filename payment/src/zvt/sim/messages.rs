@@ -1,9 +1,12 @@
 //! What the simulated terminal says: its messages and its receipts.
 
+use std::time::Duration;
+
 use jiff::civil::DateTime;
 use tresen_hal::Amount;
 
 use super::super::bmp::{encode_bcd, encode_ll};
+use super::super::commands::display;
 use super::super::commands::enquiry::State;
 use super::super::commands::print::{self, Slip};
 use super::super::commands::registration::{Config, Registration};
@@ -11,7 +14,9 @@ use super::super::commands::{completion, encode_amount, encode_currency, encode_
 use super::super::text::Charset;
 use super::super::{tlv, wire};
 use super::Profile;
+use super::profile::Asks;
 use super::{Kind, Transaction};
+use crate::host::Length;
 
 pub(super) fn done() -> Vec<u8> {
     let mut out = Vec::new();
@@ -28,6 +33,36 @@ pub(super) fn abort(code: u8) -> Vec<u8> {
 pub(super) fn declined(code: u8) -> Vec<u8> {
     let mut out = Vec::new();
     wire::encode(&mut out, 0x04, 0x0f, |out| out.extend([0x27, code]));
+    out
+}
+
+/// 06 E0 to the till.
+pub(super) fn shown(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    display::show(&mut out, text, Duration::from_secs(5), Charset::default());
+    out
+}
+
+pub(super) fn asked(asks: &Asks) -> Vec<u8> {
+    let mut out = Vec::new();
+    match asks {
+        Asks::Digits { text, min, max } => {
+            let length = Length::new((*min).into(), (*max).into());
+            display::ask(&mut out, text, length, Duration::from_secs(30), Charset::default());
+        }
+        Asks::Input(text) => wire::encode(&mut out, 0x04, 0x0d, |out| {
+            tlv::encode_container(out, |out| {
+                tlv::encode(out, 0x24, |out| tlv::encode(out, 0x07, |out| out.extend(Charset::default().encode(text))));
+            });
+        }),
+    }
+    out
+}
+
+/// The completion of 06 E2 with what was entered.
+pub(super) fn input(digits: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    completion::completion(&mut out, |out| out.extend(display::answer(digits.as_bytes())));
     out
 }
 

@@ -26,7 +26,7 @@ pub use crate::ledger::{Kind, Ledger, State, Transaction};
 pub use crate::serving::{Action, Conn, Server};
 use fault::Faults;
 pub use fault::{LineFault, Misbehaviour, Side};
-pub use profile::{OnAbort, OnRepeat, Profile, Repeats};
+pub use profile::{Asks, OnAbort, OnRepeat, Profile, Repeats};
 use tills::Till;
 pub use tills::{over, tcp};
 
@@ -57,12 +57,16 @@ pub struct Simulator {
     out: VecDeque<Action>,
     /// The 04 0F that answered 06 20 last.
     repeated: Option<Vec<u8>>,
+    entered: Vec<String>,
+    shown: Vec<String>,
     busy_until: Option<Instant>,
     started: Option<Instant>,
 }
 
 /// How many messages the log keeps.
 const LOG: usize = 10_000;
+/// How long it waits for an input.
+const INPUT: Duration = Duration::from_secs(60);
 /// How long it waits for the till's answer: T3 of its side.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -75,13 +79,21 @@ struct Job {
     answer_due: Option<Instant>,
     /// The answer that is owed decides about this approval.
     deciding: bool,
+    /// The answer that is owed holds an input.
+    asking: bool,
     transaction: Option<usize>,
 }
 
 enum Step {
     Tell(Vec<u8>),
     TellResult(Vec<u8>),
-    Authorise { kind: Kind, amount: Amount, decline: Option<u8> },
+    /// Asks the till for an input.
+    Ask(Vec<u8>),
+    Authorise {
+        kind: Kind,
+        amount: Amount,
+        decline: Option<u8>,
+    },
     Store,
     Undo,
 }
@@ -103,6 +115,8 @@ impl Simulator {
             alone: None,
             out: VecDeque::new(),
             repeated: None,
+            entered: Vec::new(),
+            shown: Vec::new(),
             busy_until: None,
             started: None,
         }
@@ -122,6 +136,16 @@ impl Simulator {
     pub fn received(&self, code: u16) -> usize {
         let code = code.to_be_bytes();
         self.log.iter().filter(|l| l.direction == Direction::Received && l.bytes.starts_with(&code)).count()
+    }
+
+    /// What was entered at the till when the terminal [asked](Profile::asks), oldest first.
+    pub fn entered(&self) -> &[String] {
+        &self.entered
+    }
+
+    /// What the till has had shown at the terminal, oldest first.
+    pub fn shown(&self) -> &[String] {
+        &self.shown
     }
 
     /// Something goes wrong, once.

@@ -51,6 +51,12 @@ pub struct Profile {
     pub reverses_with_receipt: bool,
     /// A result shows this amount instead of the one that was asked for: a partial approval, or a fault.
     pub approves: Option<Amount>,
+    /// What it wants shown at the till before it authorises: 06 E0.
+    pub shows: Option<String>,
+    /// What it asks the till for before it authorises. Without an answer it declines.
+    pub asks: Option<Asks>,
+    /// What the customer enters when the till asks: 06 E2. Nobody enters anything if `None`.
+    pub enters: Option<String>,
     /// How long it takes to acknowledge a command.
     pub acknowledges_after: Duration,
     /// A registration outlives the connection, until log-off: for tills that connect for each command.
@@ -85,6 +91,9 @@ impl Default for Profile {
             lies_idle: false,
             reverses_with_receipt: false,
             approves: None,
+            shows: None,
+            asks: None,
+            enters: None,
             acknowledges_after: Duration::ZERO,
             keeps_registration: true,
             framing: Framed::ByLength,
@@ -92,6 +101,23 @@ impl Default for Profile {
             mirrors: false,
         }
     }
+}
+
+/// What a terminal asks the till for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Asks {
+    /// A number of so many digits: 06 E2.
+    Digits {
+        /// The question.
+        text: String,
+        /// Digits at least.
+        min: u8,
+        /// Digits at most.
+        max: u8,
+    },
+    /// Any digits: 04 0D, with the question in tags 24 and 07.
+    Input(String),
 }
 
 /// How the terminal answers the question for its last receipt, 06 20.

@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use tresen_hal::link::record::Direction;
 
+use super::super::commands::display;
 use super::super::{redact, wire};
 use super::fault::Misbehaviour;
 use super::profile::OnAbort;
-use super::{ANSWER, Commit, Job, Kind, LOG, Logged, Simulator, State, Step, messages};
+use super::{ANSWER, Commit, INPUT, Job, Kind, LOG, Logged, Simulator, State, Step, messages};
 
 impl Simulator {
     /// Acknowledges a command and starts on it.
@@ -24,12 +25,13 @@ impl Simulator {
             due: now + self.profile.pace + slow,
             answer_due: None,
             deciding: false,
+            asking: false,
             transaction: None,
         });
         self.advance(now);
     }
 
-    pub(super) fn answered(&mut self, positive: bool, now: Instant) {
+    pub(super) fn answered(&mut self, positive: bool, data: &[u8], now: Instant) {
         let Some(job) = self.dialog.as_mut().filter(|job| job.till == self.front) else { return };
         if job.answer_due.take().is_none() {
             return;
@@ -38,6 +40,12 @@ impl Simulator {
             job.steps = [Step::Undo, Step::Tell(messages::abort(0x6c))].into();
         }
         job.deciding = false;
+        if std::mem::take(&mut job.asking) {
+            match display::entered(data).filter(|_| positive) {
+                Some(input) => self.entered.push(input),
+                None => job.steps = [Step::Tell(messages::declined(0x6c)), Step::Tell(messages::abort(0x6c))].into(),
+            }
+        }
         if job.steps.is_empty() {
             self.dialog = None;
             return;
@@ -83,6 +91,10 @@ impl Simulator {
                         self.hang_up();
                     }
                 }
+                Step::Ask(message) => {
+                    self.tell(&mut job, message, now);
+                    (job.asking, job.answer_due) = (true, Some(now + INPUT));
+                }
                 step => self.book(&mut job, step, false, now),
             }
             if !(job.steps.is_empty() && job.answer_due.is_none()) {
@@ -106,7 +118,7 @@ impl Simulator {
 
     fn book(&mut self, job: &mut Job, step: Step, alone: bool, now: Instant) {
         match step {
-            Step::Tell(_) | Step::TellResult(_) => {}
+            Step::Tell(_) | Step::TellResult(_) | Step::Ask(_) => {}
             Step::Store => job.transaction.into_iter().for_each(|at| self.ledger.store(at)),
             Step::Undo => job.transaction.into_iter().for_each(|at| self.take_back(at)),
             Step::Authorise { kind, amount, decline } => {
@@ -168,6 +180,8 @@ impl Simulator {
 
     pub(super) fn note(&mut self, direction: Direction, bytes: &[u8]) {
         let bytes = redact::messages(bytes);
+        let from = if direction == Direction::Received { "host" } else { "device" };
+        tracing::trace!(from, bytes = %wire::Hex(&bytes), "frame");
         if self.log.len() >= LOG {
             self.log.pop_front();
         }

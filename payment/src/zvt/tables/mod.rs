@@ -1,6 +1,6 @@
-//! The numbers of ZVT as data: bitmaps, tags, commands and kinds of card.
+//! The numbers of ZVT as data: bitmaps, tags and kinds of card.
 //!
-//! The names and lengths are those of PA00P015 13.13: commands in chapter 14, bitmaps in chapter 13, tags in chapter
+//! The names and lengths are those of PA00P015 13.13: bitmaps in chapter 13, tags in chapter
 //! 9.4.1, kinds of card in chapter 12. We have these chapters as public programs list them, not the document. What else
 //! an entry rests on stands in its source. `payment/tests/zvt_tables.rs` reads captured messages and says of every
 //! entry whether a capture shows it; those that none shows are listed there as unproven.
@@ -10,12 +10,10 @@
 
 mod bmps;
 mod cards;
-mod commands;
 mod tags;
 
 pub use bmps::BMPS;
 pub use cards::{CARD_TYPES, card_type};
-pub use commands::{COMMANDS, Sender, command};
 pub use tags::TAGS;
 
 use super::bmp::Format;
@@ -108,7 +106,6 @@ mod tests {
         assert!(BMPS.windows(2).all(|pair| pair[0].id < pair[1].id));
         assert!(TAGS.windows(2).all(|pair| pair[0].tag < pair[1].tag));
         assert!(CARD_TYPES.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert!(COMMANDS.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 
     #[test]
@@ -132,6 +129,6 @@ mod tests {
         assert_eq!(bmp(0x04).map(|b| (b.format, b.name)), Some((Format::Fixed(6), "amount")));
         assert_eq!((bmp(0x77), tag(0x1f99)), (None, None));
         assert_eq!(tag(0x1f10).map(|t| t.name), Some("cardholder authentication"));
-        assert_eq!((command(0x0601).map(|c| c.1), card_type(5)), (Some("authorisation"), Some("girocard")));
+        assert_eq!(card_type(5), Some("girocard"));
     }
 }
