@@ -35,19 +35,6 @@ pub(crate) async fn held(journal: &dyn Journal, terminal: &str, reference: &Refe
     Ok(entry.and_then(|entry| entry.outcome()?.into_charge()).map(|charge| charge.amount))
 }
 
-<<<<<<< HEAD
-/// Whether a booking, or else a release, of `amount` fits what `name` holds.
-///
-/// # Errors
-/// [`Kind::Input`]: it does not.
-pub(crate) fn fits_held(books: bool, amount: Amount, held: Amount, name: &str) -> Result<()> {
-    let fits = if books { amount.minor() <= held.minor() } else { amount == held };
-    if fits && amount.currency() == held.currency() {
-        return Ok(());
-    }
-    let hint = if books { "book at most what is held" } else { "name what is held" };
-    Err(Error::new(Kind::Input, format!("{name} holds {held}, not {amount}")).hint(hint))
-=======
 /// Why `amount` cannot be booked or released of what `named` holds.
 pub(crate) fn ill_fitting(operation: &Transaction, named: &str, held: Amount, amount: Amount) -> Option<Error> {
     let (fits, hint) = match operation {
@@ -58,7 +45,6 @@ pub(crate) fn ill_fitting(operation: &Transaction, named: &str, held: Amount, am
         return None;
     }
     Some(Error::new(Kind::Input, format!("{named} holds {held}, not {amount}")).hint(hint))
->>>>>>> main
 }
 
 /// Something is open about which the terminal has not been asked.

@@ -6,14 +6,9 @@ use std::time::Duration;
 use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
-<<<<<<< HEAD
-use tresen_hal::{Address, Error, Kind, Link, Result, link};
-use tresen_payment::{Terminal, nexo, opi, paytec, probe, trace, zvt};
-=======
 use tresen_hal::trace::Tracer;
 use tresen_hal::{Address, Error, Kind, Language, Link, Result, link};
-use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
->>>>>>> main
+use tresen_payment::{Terminal, nexo, opi, paytec, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -52,17 +47,18 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .probe(probe::Nexo)
             .options(|_| nexo::Options::NAMES.to_vec())
             .redactor(nexo_redactor)
-<<<<<<< HEAD
-            .tracer(|language| Box::new(trace::Nexo::new(language))),
+            .tracer(|_, language| Box::new(trace::Nexo::new(language))),
         Protocol::new::<Terminals>("paytec", paytec)
             .port(8307)
             .probe(probe::PayTec)
             .options(|_| paytec::Options::NAMES.to_vec())
             .redactor(|| Box::<paytec::Redactor>::default())
-            .tracer(|language| Box::new(trace::PayTec::new(language))),
-=======
-            .tracer(|_, language| Box::new(trace::Nexo::new(language))),
->>>>>>> main
+            .tracer(|link, language| -> Box<dyn Tracer> {
+                match link {
+                    LinkKind::Serial { .. } => Box::new(trace::PayTec::serial(language)),
+                    _ => Box::new(trace::PayTec::new(language)),
+                }
+            }),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),

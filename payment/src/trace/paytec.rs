@@ -1,4 +1,4 @@
-//! PayTec's JSON lines in words.
+//! PayTec's JSON lines in words, from a network or in the frames of a serial line.
 
 use serde_json::Value;
 use tresen_hal::Language;
@@ -6,6 +6,7 @@ use tresen_hal::link::record::Direction;
 use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, veiled};
+use crate::paytec::serial::{BAUD, End, Frames};
 
 /// Makes words of PayTec's lines.
 #[derive(Debug, Default)]
@@ -13,12 +14,29 @@ pub struct PayTec {
     language: Language,
     sent: Vec<u8>,
     received: Vec<u8>,
+    /// On a serial line: both directions' frames.
+    frames: Option<Box<[Frames; 2]>>,
 }
 
 impl PayTec {
     /// In this language.
     pub fn new(language: Language) -> Self {
         Self { language, ..Self::default() }
+    }
+
+    /// The same for the frames of a serial line; acknowledgements and damaged frames are left out.
+    pub fn serial(language: Language) -> Self {
+        // What the till sends is what the terminal reads.
+        let frames = [End::Terminal, End::Till].map(|end| Frames::new(end, BAUD));
+        Self { frames: Some(Box::new(frames)), ..Self::new(language) }
+    }
+
+    /// The bytes of lines in these bytes of the link.
+    fn lines(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
+        let Some(frames) = &mut self.frames else { return bytes.to_vec() };
+        let frames = &mut frames[usize::from(direction == Direction::Received)];
+        frames.feed(bytes);
+        std::iter::from_fn(|| frames.next_payload()).flatten().collect()
     }
 
     fn side(&mut self, direction: Direction) -> &mut Vec<u8> {
@@ -29,8 +47,9 @@ impl PayTec {
 impl Tracer for PayTec {
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<Told> {
         let language = self.language;
+        let lines = self.lines(direction, bytes);
         let held = self.side(direction);
-        held.extend_from_slice(bytes);
+        held.extend(lines);
         let mut all = Vec::new();
         while let Some(end) = held.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = held.drain(..=end).collect();
@@ -179,6 +198,19 @@ mod tests {
             assert_eq!(told[0].title, "TransactionResponse (Ende der Transaktion)");
             let all = told[0].details.join("\n");
             assert!(all.contains("AmtAuth: 1290") && all.contains("AppPAN: •••") && !all.contains("1234"), "{all}");
+        }
+    }
+
+    #[test]
+    fn frames_of_a_serial_line_are_told_as_lines() {
+        // As the vendor's library frames it; computed with Python's `binascii.crc_hqx`.
+        let frame = b"\x10\x00\x01\x11{\"HeartbeatRequest\":{}}\n\x71\x9b\x10\xff";
+        for at in 0..frame.len() {
+            let mut tracer = PayTec::serial(Language::English);
+            assert!(tracer.feed(Direction::Received, b"\x10\x11").is_empty());
+            let mut told = tracer.feed(Direction::Sent, &frame[..at]);
+            told.extend(tracer.feed(Direction::Sent, &frame[at..]));
+            assert!(told.len() == 1 && told[0].title.starts_with("HeartbeatRequest"), "{told:?}");
         }
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tresen::Result;
 use tresen::hal::sim;
 use tresen::hal::{Clock as _, SystemClock};
 use tresen::payment::paytec::sim::{Fault, Misbehaviour, Profile, Side, Simulator, Transaction, Unconfirmed};
-use tresen::{Address, Result};
 
 use super::bind;
 use super::panel::{Panel, operate};
@@ -15,36 +15,46 @@ use super::traced::Traced;
 use crate::out::Out;
 
 pub(super) async fn run(args: Args, out: Out) -> Result<()> {
-    let keeps = args.unacknowledged == "keeps";
-    #[cfg(all(unix, feature = "serial"))]
-    let serial = args.pty;
-    #[cfg(not(all(unix, feature = "serial")))]
-    let serial = false;
+    let listen = args.listen.as_deref().unwrap_or("127.0.0.1:8307");
+    let serial = listen == "pty";
     let profile = Profile {
         serial,
         pace: Duration::from_millis(args.pace),
-        unconfirmed: if keeps { Unconfirmed::Kept } else { Unconfirmed::Undone },
+        unconfirmed: if args.unacknowledged == "keeps" { Unconfirmed::Kept } else { Unconfirmed::Undone },
         time: Some(SystemClock.wall().to_zoned(jiff::tz::TimeZone::system()).datetime()),
         heartbeat: Some(Duration::from_secs(10)),
         ..Profile::default()
     };
-    let traced = Traced::new(Simulator::new(profile), Address::tcp("paytec", "localhost", 1));
+    let link = if serial { "paytec+serial:///dev/ttyS0" } else { "paytec+tcp://localhost:1" };
+    let traced = Traced::new(Simulator::new(profile), link.parse()?).told_by(args.teller(link, out));
     let device = sim::Shared::new(traced);
     let terminal = Terminal { device: device.clone(), declines: args.decline };
     terminal.keep_declining();
-    let told = |address: String| {
-        out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
-    };
-    #[cfg(all(unix, feature = "serial"))]
-    if serial {
-        let pty = sim::pty(device)?;
-        told(format!("paytec+serial://{}", pty.path));
-        return operate(terminal, out).await;
-    }
-    let listen = args.listen.as_deref().unwrap_or("127.0.0.1:8307");
-    let (_server, at) = sim::tcp(bind(listen).await?, device)?;
-    told(format!("paytec+tcp://{at}"));
+    let (_served, address) = serve(listen, device).await?;
+    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
     operate(terminal, out).await
+}
+
+/// Keeps the simulator served.
+enum Served {
+    Tcp {
+        _server: sim::Server,
+    },
+    #[cfg(all(unix, feature = "serial"))]
+    Pty {
+        _pty: sim::Pty,
+    },
+}
+
+async fn serve(listen: &str, device: sim::Shared<Traced<Simulator>>) -> Result<(Served, String)> {
+    #[cfg(all(unix, feature = "serial"))]
+    if listen == "pty" {
+        let pty = sim::pty(device)?;
+        let address = format!("paytec+serial://{}", pty.path);
+        return Ok((Served::Pty { _pty: pty }, address));
+    }
+    let (server, at) = sim::tcp(bind(listen).await?, device)?;
+    Ok((Served::Tcp { _server: server }, format!("paytec+tcp://{at}")))
 }
 
 struct Terminal {

@@ -17,8 +17,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi", "nexo", "paytec"])]
     protocol: String,
 
-    /// Where to listen; by default at the protocol's usual port of 127.0.0.1. ZVT also takes tls://HOST:PORT, pty (a
-    /// new pseudo-terminal) and serial:///dev/ttyUSB0?baud=115200
+    /// Where to listen; by default at the protocol's usual port of 127.0.0.1. ZVT and PayTec also take pty (a new
+    /// pseudo-terminal), ZVT also tls://HOST:PORT and serial:///dev/ttyUSB0?baud=115200
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
 
@@ -41,11 +41,6 @@ pub(crate) struct Args {
     /// Duration of each step, in milliseconds
     #[arg(long, default_value_t = 400, value_name = "MS")]
     pub(super) pace: u64,
-
-    /// PayTec: simulate a serial port instead
-    #[cfg(all(unix, feature = "serial"))]
-    #[arg(long, conflicts_with = "listen")]
-    pub(super) pty: bool,
 
     /// What happens to an approval that the till does not acknowledge; with PayTec: confirm
     #[arg(long, default_value = "reverses", value_parser = ["reverses", "keeps"])]
@@ -77,57 +72,9 @@ impl Args {
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     match &*args.protocol {
-<<<<<<< HEAD
-        "opi" => return super::opi::run(args, out).await,
-        "nexo" => return super::nexo::run(args, out).await,
-        "paytec" => return super::paytec::run(args, out).await,
-        _ => {}
-    }
-    let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
-    let password = args.password;
-    let profile = Profile { pace: Duration::from_millis(args.pace), commit, password, ..Profile::default() };
-    let traced = Traced::new(Simulator::new(profile), Address::tcp(&args.protocol, "localhost", 1));
-    let device = sim::Shared::new(traced);
-    let listen = args.listen.as_deref().unwrap_or("127.0.0.1:20007");
-    let (_server, at) = sim::tcp(bind(listen).await?, device.clone())?;
-    let address = format!("{}+tcp://{at}", args.protocol);
-    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
-    let terminal = Terminal { device, decline: args.decline };
-    terminal.keep_declining();
-    operate(terminal, out).await
-}
-
-struct Terminal {
-    device: sim::Shared<Traced<Simulator>>,
-    decline: Option<u8>,
-}
-
-impl Panel for Terminal {
-    const HELP: &'static str = "decline [CODE] | part AMOUNT | busy | cut | mute | hang up | garbage | wrong length | \
-        late SECONDS | behave | ledger | quit";
-
-    fn ledger(&self) -> Vec<Transaction> {
-        self.device.with(|d| d.device.ledger().entries().to_vec())
-    }
-
-    fn command(&self, words: &[&str]) -> bool {
-        let fault = fault(words);
-        fault.into_iter().for_each(|fault| self.device.with(|d| d.device.misbehave(fault)));
-        fault.is_some()
-    }
-
-    fn keep_declining(&self) {
-        if let Some(code) = self.decline {
-            self.device.with(|d| d.device.misbehave(Misbehaviour::Decline(code)));
-        }
-    }
-
-    fn behave(&self) {
-        self.device.with(|d| d.device.behave());
-=======
         "opi" => super::opi::run(args, out).await,
         "nexo" => super::nexo::run(args, out).await,
+        "paytec" => super::paytec::run(args, out).await,
         _ => super::zvt::run(args, out).await,
->>>>>>> main
     }
 }

@@ -76,13 +76,9 @@ impl Terminal {
             let what = format!("what {} holds is not known", name(reference));
             return Err(Error::new(Kind::Input, what).hint("book by the reference of the pre-authorisation's charge"));
         };
-<<<<<<< HEAD
-        books::fits_held(books, request.amount, held, &name(reference))?;
-=======
         if let Some(error) = books::ill_fitting(&operation, &name(reference), held, request.amount) {
             return Err(error);
         }
->>>>>>> main
         let reference = reference::with_held(reference.clone(), held);
         Ok(if books { Transaction::Booking { reference } } else { Transaction::Release { reference } })
     }
