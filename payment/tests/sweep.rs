@@ -135,11 +135,6 @@ fn may_be_unknown(name: &str) -> bool {
     name.contains("shared") || name.contains("pair")
 }
 
-async fn terminal_gone(terminal: impl Terminal) {
-    drop(terminal);
-    tokio::task::yield_now().await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn one_cut_anywhere() {
     let (mut cuts, mut charged, mut not) = (0, 0, 0);

@@ -53,12 +53,7 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .probe(probe::PayTec)
             .options(|_| paytec::Options::NAMES.to_vec())
             .redactor(|| Box::<paytec::Redactor>::default())
-            .tracer(|link, language| -> Box<dyn Tracer> {
-                match link {
-                    LinkKind::Serial { .. } => Box::new(trace::PayTec::serial(language)),
-                    _ => Box::new(trace::PayTec::new(language)),
-                }
-            }),
+            .tracer(|_, language| Box::new(trace::PayTec::new(language))),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),

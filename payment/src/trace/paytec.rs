@@ -1,4 +1,4 @@
-//! PayTec's JSON lines in words, from a network or in the frames of a serial line.
+//! PayTec's JSON lines in words, also from the frames of a serial line.
 
 use serde_json::Value;
 use tresen_hal::Language;
@@ -6,7 +6,6 @@ use tresen_hal::link::record::Direction;
 use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, veiled};
-use crate::paytec::serial::{BAUD, End, Frames};
 
 /// Makes words of PayTec's lines.
 #[derive(Debug, Default)]
@@ -14,29 +13,12 @@ pub struct PayTec {
     language: Language,
     sent: Vec<u8>,
     received: Vec<u8>,
-    /// On a serial line: both directions' frames.
-    frames: Option<Box<[Frames; 2]>>,
 }
 
 impl PayTec {
     /// In this language.
     pub fn new(language: Language) -> Self {
         Self { language, ..Self::default() }
-    }
-
-    /// The same for the frames of a serial line; acknowledgements and damaged frames are left out.
-    pub fn serial(language: Language) -> Self {
-        // What the till sends is what the terminal reads.
-        let frames = [End::Terminal, End::Till].map(|end| Frames::new(end, BAUD));
-        Self { frames: Some(Box::new(frames)), ..Self::new(language) }
-    }
-
-    /// The bytes of lines in these bytes of the link.
-    fn lines(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
-        let Some(frames) = &mut self.frames else { return bytes.to_vec() };
-        let frames = &mut frames[usize::from(direction == Direction::Received)];
-        frames.feed(bytes);
-        std::iter::from_fn(|| frames.next_payload()).flatten().collect()
     }
 
     fn side(&mut self, direction: Direction) -> &mut Vec<u8> {
@@ -47,9 +29,8 @@ impl PayTec {
 impl Tracer for PayTec {
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<Told> {
         let language = self.language;
-        let lines = self.lines(direction, bytes);
         let held = self.side(direction);
-        held.extend(lines);
+        held.extend_from_slice(bytes);
         let mut all = Vec::new();
         while let Some(end) = held.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = held.drain(..=end).collect();
@@ -75,7 +56,7 @@ fn line_in_words(line: &[u8], language: Language) -> Told {
         let told = language.pick("a line that is no message", "eine Zeile, die keine Nachricht ist");
         Told::new(format!("{told}, {} bytes", line.len()))
     };
-    let Ok(Value::Object(fields)) = serde_json::from_slice(line) else { return no_message() };
+    let Ok(Value::Object(fields)) = serde_json::from_slice(unframed(line)) else { return no_message() };
     // The message is the one with fields; links add texts beside it.
     let Some((name, body)) = fields.iter().find(|(_, value)| value.is_object()) else { return no_message() };
     let known = name.len() <= 48 && name.bytes().all(|b| b.is_ascii_alphabetic());
@@ -87,6 +68,14 @@ fn line_in_words(line: &[u8], language: Language) -> Told {
     let mut details = Vec::new();
     fields_in_words(body, "", &mut details);
     Told { title: format!("{name}{word}"), details }
+}
+
+/// The message of a line that came in a frame of a serial line, whose head it follows. A line in two frames is not read.
+fn unframed(line: &[u8]) -> &[u8] {
+    match line.iter().position(|b| *b == b'{') {
+        Some(at) if line[..at].contains(&DLE) => &line[at..],
+        _ => line,
+    }
 }
 
 fn fields_in_words(value: &Value, indent: &str, details: &mut Vec<String>) {
@@ -110,6 +99,8 @@ fn fields_in_words(value: &Value, indent: &str, details: &mut Vec<String>) {
     }
 }
 
+/// Data link escape, with which frames begin and end.
+const DLE: u8 = 0x10;
 /// Bytes of a line at most: a receipt with a picture.
 const LONGEST: usize = 256 * 1024;
 
@@ -201,17 +192,14 @@ mod tests {
         }
     }
 
+    /// Frames of a serial line: `10 00 | seq | type | line | CRC | 10 FF`, and `10 11` for arrived.
     #[test]
-    fn frames_of_a_serial_line_are_told_as_lines() {
-        // As the vendor's library frames it; computed with Python's `binascii.crc_hqx`.
-        let frame = b"\x10\x00\x01\x11{\"HeartbeatRequest\":{}}\n\x71\x9b\x10\xff";
-        for at in 0..frame.len() {
-            let mut tracer = PayTec::serial(Language::English);
-            assert!(tracer.feed(Direction::Received, b"\x10\x11").is_empty());
-            let mut told = tracer.feed(Direction::Sent, &frame[..at]);
-            told.extend(tracer.feed(Direction::Sent, &frame[at..]));
-            assert!(told.len() == 1 && told[0].title.starts_with("HeartbeatRequest"), "{told:?}");
-        }
+    fn frames_of_a_serial_line_are_read() {
+        let frame = |line: &[u8]| [&[0x10, 0x00, 0x01, 0x91], line, &[0x12, 0x34, 0x10, 0xff, 0x10, 0x11]].concat();
+        let stream = [frame(b"{\"HeartbeatRequest\":{}}\n"), frame(b"{\"StatusRequest\":{}}\n")].concat();
+        let told = PayTec::new(Language::English).feed(Direction::Received, &stream);
+        let titles: Vec<_> = told.iter().map(|told| told.title.as_str()).collect();
+        assert_eq!(titles, ["HeartbeatRequest (are you there?)", "StatusRequest (status?)"]);
     }
 
     #[test]

@@ -71,6 +71,7 @@ async fn it_holds_books_releases_tips_loads_and_reads() {
         references.push(held.into_charge().and_then(|charge| charge.reference).expect("it is named"));
     }
     let [first, second] = <[_; 2]>::try_from(references).expect("two");
+    assert_eq!(terminal.open_reservation().await.expect("tells"), Some(417));
     let booked = terminal.book(first.clone(), Request::new("c", BILL), Host::none()).await.expect("an outcome");
     assert_eq!(amount(&booked), Some(BILL));
     let twice = terminal.book(first, Request::new("d", BILL), Host::none()).await.expect("an outcome");
@@ -84,6 +85,7 @@ async fn it_holds_books_releases_tips_loads_and_reads() {
     let load = Request::new("h", Amount::eur(15_00));
     let loaded = terminal.top_up(Some("0012".into()), load, Host::none()).await.expect("an outcome");
     assert_eq!(amount(&loaded), Some(Amount::eur(15_00)));
+    assert_eq!(terminal.open_reservation().await.expect("tells"), None);
     let card = terminal.read_card(Duration::from_secs(15), Host::none()).await.expect("a card");
     assert_eq!((card.token.as_deref(), card.masked_pan), (Some("000000000000081ca72f"), None));
     assert_eq!(

@@ -283,7 +283,7 @@ async fn what_is_held_is_booked_or_released() {
     for (_, profile) in profiles() {
         let counter = Counter::new(profile);
         let mut terminal = counter.open().await.expect("logs in");
-        let mut hold = async |key: &str, terminal: &mut tresen_payment::opi::Terminal| {
+        let hold = async |key: &str, terminal: &mut tresen_payment::opi::Terminal| {
             let payment = terminal.pre_authorise(Request::new(key, held), Host::none()).await.expect("an outcome");
             payment.into_charge().and_then(|charge| charge.reference).expect("it is named")
         };

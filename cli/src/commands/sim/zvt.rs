@@ -95,7 +95,7 @@ fn secured(_: TcpListener, _: Option<Teller>, _: sim::Shared<Simulator>) -> Resu
     Err(Error::new(Kind::Unsupported, "this build has no TLS").hint("build with feature `tls`"))
 }
 
-/// A pseudo-terminal, or one end of a null-modem cable.
+/// A pseudo-terminal, or one end of a null-modem cable: then the address is that of this end.
 #[cfg(feature = "serial")]
 async fn line(listen: &str, device: &sim::Shared<Traced<Simulator>>) -> Result<(Served, String)> {
     use tresen::hal::address::LinkKind;
@@ -120,7 +120,7 @@ async fn line(listen: &str, device: &sim::Shared<Traced<Simulator>>) -> Result<(
         sim::link(&*port, &device).await;
         tracing::warn!("the serial port is gone");
     });
-    Ok((Served::Port(task), format!("serves {address}")))
+    Ok((Served::Port(task), address.to_string()))
 }
 
 #[cfg(not(feature = "serial"))]

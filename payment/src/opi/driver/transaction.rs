@@ -138,7 +138,7 @@ impl Terminal {
             return Ok(());
         };
         let Some(held) = books::held(&*self.journal, &self.options.name, reference).await? else { return Ok(()) };
-        books::ill_fitting(operation, &name(reference), held, request.amount).map_or(Ok(()), Err)
+        books::fits_held(operation, &name(reference), held, request.amount)
     }
 
     /// Why `reference` names no transaction of this terminal.

@@ -67,7 +67,7 @@ impl Terminal {
         };
         let books = matches!(operation, Transaction::Booking { .. });
         match books::held(&*self.journal, &self.options.name, reference).await? {
-            Some(held) => books::ill_fitting(operation, &name(reference), held, amount).map_or(Ok(()), Err),
+            Some(held) => books::fits_held(operation, &name(reference), held, amount),
             // The terminal releases what it holds, and is not told how much that is.
             None if !books => Ok(()),
             None => {

@@ -10,6 +10,7 @@ use super::super::commands::completion::Abort;
 use super::super::commands::display;
 use super::super::commands::intermediate::Intermediate;
 use super::super::commands::print::{Block, Line};
+use super::super::commands::reservation::Open;
 use super::super::commands::status_info::StatusInfo;
 use super::super::recovery::{self, Last, Objection};
 use super::super::redact::Frames;
@@ -53,6 +54,8 @@ pub(super) enum End {
     Aborted {
         code: Option<u8>,
         text: Option<String>,
+        /// What it says of open reservations.
+        open: Option<Open>,
     },
     Refused(u8),
     /// An enquiry that was not answered to its end.
@@ -301,7 +304,8 @@ impl Terminal {
             Event::Aborted(data) => {
                 task.end_slips();
                 let abort = Abort::parse(&data.0);
-                return Ok(Some(End::Aborted { code: abort.code, text: abort.text(self.charset) }));
+                let (text, open) = (abort.text(self.charset), Open::parse(&data.0));
+                return Ok(Some(End::Aborted { code: abort.code, text, open }));
             }
             Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
         }
@@ -369,7 +373,7 @@ fn refusal(code: u8, data: &[u8]) -> u8 {
 
 pub(super) fn refused(what: &str, end: &End) -> Error {
     let why = match end {
-        End::Refused(code) | End::Aborted { code: Some(code), text: None } => codes::result(*code),
+        End::Refused(code) | End::Aborted { code: Some(code), text: None, .. } => codes::result(*code),
         End::Aborted { text: Some(text), .. } => text.clone().into(),
         _ => "without a reason".into(),
     };
