@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod certificate;
+mod line;
 mod nexo;
 mod opi;
 mod panel;

@@ -1,4 +1,4 @@
-//! A simulated terminal that speaks PayTec: on a TCP port, or on a pseudo-terminal as on a serial line.
+//! A simulated terminal that speaks PayTec: on a TCP port or a serial line.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use tresen::hal::sim;
 use tresen::hal::{Clock as _, SystemClock};
 use tresen::payment::paytec::sim::{Fault, Misbehaviour, Profile, Side, Simulator, Transaction, Unconfirmed};
 
-use super::bind;
 use super::panel::{Panel, operate};
 use super::terminal::Args;
 use super::traced::Traced;
+use super::{bind, line};
 use crate::out::Out;
 
 pub(super) async fn run(args: Args, out: Out) -> Result<()> {
     let listen = args.listen.as_deref().unwrap_or("127.0.0.1:8307");
-    let serial = listen == "pty";
+    let serial = line::is_one(listen);
     let profile = Profile {
         serial,
         pace: Duration::from_millis(args.pace),
@@ -30,31 +30,17 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
     let device = sim::Shared::new(traced);
     let terminal = Terminal { device: device.clone(), declines: args.decline };
     terminal.keep_declining();
-    let (_served, address) = serve(listen, device).await?;
-    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
-    operate(terminal, out).await
-}
-
-/// Keeps the simulator served.
-enum Served {
-    Tcp {
-        _server: sim::Server,
-    },
-    #[cfg(all(unix, feature = "serial"))]
-    Pty {
-        _pty: sim::Pty,
-    },
-}
-
-async fn serve(listen: &str, device: sim::Shared<Traced<Simulator>>) -> Result<(Served, String)> {
-    #[cfg(all(unix, feature = "serial"))]
-    if listen == "pty" {
-        let pty = sim::pty(device)?;
-        let address = format!("paytec+serial://{}", pty.path);
-        return Ok((Served::Pty { _pty: pty }, address));
+    let said = |address: &str| {
+        out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
+    };
+    if serial {
+        let (_served, address) = line::open("paytec", ("baud", "115200"), listen, &device).await?;
+        said(&address);
+        return operate(terminal, out).await;
     }
-    let (server, at) = sim::tcp(bind(listen).await?, device)?;
-    Ok((Served::Tcp { _server: server }, format!("paytec+tcp://{at}")))
+    let (_server, at) = sim::tcp(bind(listen).await?, device)?;
+    said(&format!("paytec+tcp://{at}"));
+    operate(terminal, out).await
 }
 
 struct Terminal {

@@ -18,7 +18,7 @@ pub(crate) struct Args {
     protocol: String,
 
     /// Where to listen; by default at the protocol's usual port of 127.0.0.1. ZVT and PayTec also take pty (a new
-    /// pseudo-terminal), ZVT also tls://HOST:PORT and serial:///dev/ttyUSB0?baud=115200
+    /// pseudo-terminal) and serial:///dev/ttyUSB0?baud=115200, ZVT also tls://HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
 
