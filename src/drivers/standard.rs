@@ -169,7 +169,8 @@ fn nexo_redactor() -> Box<dyn link::record::Redactor> {
 }
 
 fn paytec(address: &Address) -> Result<Plan<dyn Terminal>> {
-    let options = paytec::Options::from_address(address)?;
+    let mut options = paytec::Options::from_address(address)?;
+    options.serial = matches!(meant(address).link(), LinkKind::Serial { .. });
     // Its serial lines are faster than most.
     let place = match (address.link(), address.option("baud")) {
         (LinkKind::Serial { .. }, None) => address.clone().with("baud", options.baud.to_string()),

@@ -19,12 +19,18 @@ impl fmt::Display for TooLong {
     }
 }
 
-/// Cuts a stream into lines. Line ends are `\n` or `\r\n`; empty lines are skipped.
-#[derive(Debug, Default)]
+/// Cuts a stream into lines. Line ends are `\n` or `\r\n`; empty lines are skipped. `Debug` shows lengths only.
+#[derive(Default)]
 pub struct Lines {
     held: Vec<u8>,
     /// How much of `held` has no line end.
     searched: usize,
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lines({} bytes)", self.held.len())
+    }
 }
 
 impl Lines {
@@ -58,12 +64,17 @@ impl Lines {
     }
 }
 
-/// One end of a link: lines in and out, whatever carries them. Sans-IO.
-#[derive(Debug)]
+/// One end of a link: lines in and out, whatever carries them. Sans-IO. `Debug` shows lengths only.
 pub struct Framing {
     lines: Lines,
     frames: Option<Box<Frames>>,
     out: VecDeque<Vec<u8>>,
+}
+
+impl fmt::Debug for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Framing").field("lines", &self.lines).field("frames", &self.frames).finish_non_exhaustive()
+    }
 }
 
 impl Framing {
@@ -78,11 +89,11 @@ impl Framing {
     }
 
     /// Takes in bytes of the link.
-    pub fn feed(&mut self, bytes: &[u8], now: Instant) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         match &mut self.frames {
             None => self.lines.feed(bytes),
             Some(frames) => {
-                frames.feed(bytes, now);
+                frames.feed(bytes);
                 while let Some(payload) = frames.next_payload() {
                     self.lines.feed(&payload);
                 }

@@ -5,6 +5,8 @@
 //! is held back until it ends, and a frame as well, so chunking does not matter. The check sum of a frame that was masked
 //! is made anew, so that a recording can be played.
 
+use std::fmt;
+
 use tresen_hal::link::record::{self, Direction};
 
 use super::framing;
@@ -39,7 +41,7 @@ impl Redactor {
 }
 
 /// One direction.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Stream {
     kind: Stand,
     /// The line or the frame at hand.
@@ -59,6 +61,12 @@ enum Stand {
     /// Between frames.
     Between,
     Frame,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stream({:?}, {} bytes)", self.kind, self.held.len())
+    }
 }
 
 impl Stream {

@@ -47,7 +47,7 @@ fn a_frame_is_masked_and_still_whole() {
         let out = masked(&stream, size);
         assert!(is_clean(&out), "in pieces of {size}");
         let mut frames = serial::Frames::new(serial::End::Till, serial::BAUD);
-        frames.feed(&out, std::time::Instant::now());
+        frames.feed(&out);
         let payload = frames.next_payload().expect("its check sum fits");
         assert_eq!(payload, shown(line.trim_end()).into_bytes().into_iter().chain([b'\n']).collect::<Vec<_>>());
     }

@@ -10,6 +10,7 @@
 //! Source: the vendor's library (PayTecAG/ecritf @05c5394). What follows sequence number 255 is not known; here it is 0.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// The longest frame, before 10h is doubled.
@@ -52,8 +53,7 @@ impl End {
     }
 }
 
-/// One end of a serial line.
-#[derive(Debug)]
+/// One end of a serial line. `Debug` does not show what passes.
 pub struct Frames {
     end: End,
     baud: u32,
@@ -69,7 +69,6 @@ pub struct Frames {
 }
 
 /// The frame that is on its way.
-#[derive(Debug)]
 struct Current {
     bytes: Vec<u8>,
     /// It may arrive twice.
@@ -80,7 +79,7 @@ struct Current {
     deadline: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Reader {
     /// Sequence number, type, payload and CRC so far; `None` outside of a frame.
     content: Option<Vec<u8>>,
@@ -141,6 +140,17 @@ fn whole(mut content: Vec<u8>) -> Option<Vec<u8>> {
     (crc(&content) == sent).then_some(content)
 }
 
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { end, sequence, lost, .. } = self;
+        f.debug_struct("Frames")
+            .field("end", end)
+            .field("sequence", sequence)
+            .field("lost", lost)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Frames {
     /// This end of a fresh line.
     pub fn new(end: End, baud: u32) -> Self {
@@ -159,14 +169,14 @@ impl Frames {
     }
 
     /// Takes in bytes of the line.
-    pub fn feed(&mut self, bytes: &[u8], now: Instant) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match self.reader.byte(*byte) {
                 Read::Nothing => {}
                 Read::Frame(content) => self.received(content),
                 Read::Damaged => self.answers.push_back(NAK),
                 Read::Ack => self.current = self.current.take().filter(|current| current.due),
-                Read::Nak => self.again(true, now),
+                Read::Nak => self.again(true),
             }
         }
     }
@@ -231,7 +241,7 @@ impl Frames {
     /// Handles deadlines that have passed by `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
-            self.again(false, now);
+            self.again(false);
         }
     }
 
@@ -241,7 +251,7 @@ impl Frames {
     }
 
     /// The frame was damaged, or not answered.
-    fn again(&mut self, damaged: bool, _: Instant) {
+    fn again(&mut self, damaged: bool) {
         let Some(current) = self.current.as_mut().filter(|current| !current.due) else { return };
         if !damaged && !current.twice {
             // It may have arrived. What comes of it is waited for elsewhere.

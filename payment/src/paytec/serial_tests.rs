@@ -44,14 +44,14 @@ fn a_frame_is_read_at_every_split_and_answered_once() {
         stream.splice(10..10, [0x10, 0x11]);
         stream.splice(0..0, *b"noise");
         for piece in stream.chunks(size) {
-            frames.feed(piece, at(0));
+            frames.feed(piece);
         }
         assert_eq!(frames.next_payload().as_deref(), Some(&b"{\"HeartbeatResponse\":{}}\n"[..]), "in pieces of {size}");
         assert_eq!((frames.poll_transmit(at(0)), frames.poll_transmit(at(0))), (Some(vec![0x10, 0x11]), None));
         // The same once more is acknowledged and dropped; another one with the same number is refused.
-        frames.feed(&bytes(ANSWERED), at(0));
+        frames.feed(&bytes(ANSWERED));
         assert_eq!((frames.poll_transmit(at(0)), frames.next_payload()), (Some(vec![0x10, 0x11]), None));
-        frames.feed(&frame(16, 0x91, b"{}\n"), at(0));
+        frames.feed(&frame(16, 0x91, b"{}\n"));
         assert_eq!((frames.poll_transmit(at(0)), frames.next_payload()), (Some(vec![0x10, 0x12]), None));
     }
 }
@@ -63,16 +63,16 @@ fn damage_is_refused_and_an_echo_is_not_heard() {
         let mut frames = till();
         let mut stream = whole.clone();
         stream[damaged] ^= 0x01;
-        frames.feed(&stream, at(0));
+        frames.feed(&stream);
         assert_eq!(frames.next_payload(), None, "byte {damaged}");
     }
     let mut frames = till();
-    frames.feed(&bytes(HEARTBEAT), at(0));
+    frames.feed(&bytes(HEARTBEAT));
     assert_eq!((frames.next_payload(), frames.poll_transmit(at(0))), (None, None));
-    frames.feed(&[DLE, START], at(0));
-    frames.feed(&vec![b'x'; 3 * LONGEST], at(0));
+    frames.feed(&[DLE, START]);
+    frames.feed(&vec![b'x'; 3 * LONGEST]);
     assert_eq!(frames.poll_transmit(at(0)), Some(vec![0x10, 0x12]));
-    frames.feed(&whole, at(0));
+    frames.feed(&whole);
     assert!(frames.next_payload().is_some(), "it goes on after a frame without an end");
 }
 
@@ -96,12 +96,12 @@ fn what_is_not_answered_is_sent_three_times_and_what_moves_money_once() {
     frames.send(b"money\n".to_vec(), false);
     frames.send(b"b\n".to_vec(), true);
     let money = frames.poll_transmit(at(0)).expect("sent");
-    frames.feed(&[DLE, NAK], at(10));
+    frames.feed(&[DLE, NAK]);
     assert_eq!(frames.poll_transmit(at(10)), Some(money), "it was damaged, so it did not arrive");
     frames.handle_timeout(at(400));
     assert_eq!(frames.poll_transmit(at(400)), Some(frame(2, 0x11, b"b\n")), "the next one");
     assert!(!frames.is_lost());
-    frames.feed(&[DLE, ACK], at(410));
+    frames.feed(&[DLE, ACK]);
     assert_eq!((frames.poll_transmit(at(410)), frames.poll_timeout()), (None, None));
 }
 
@@ -112,17 +112,17 @@ proptest! {
         near.send(payload.clone(), true);
         let sent = near.poll_transmit(at(0)).expect("sent");
         for piece in sent.chunks(size) {
-            far.feed(piece, at(0));
+            far.feed(piece);
         }
         prop_assert_eq!(far.next_payload(), Some(payload));
-        near.feed(&far.poll_transmit(at(0)).expect("answered"), at(0));
+        near.feed(&far.poll_transmit(at(0)).expect("answered"));
         prop_assert_eq!(near.poll_timeout(), None);
     }
 
     #[test]
     fn any_bytes_do_no_harm(bytes in proptest::collection::vec(prop_oneof![Just(DLE), Just(END), any::<u8>()], 0..400)) {
         let mut frames = till();
-        frames.feed(&bytes, at(0));
+        frames.feed(&bytes);
         while frames.poll_transmit(at(0)).is_some() {}
         while frames.next_payload().is_some() {}
     }

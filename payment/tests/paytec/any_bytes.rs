@@ -70,7 +70,7 @@ proptest! {
                     session.handle_timeout(now);
                 }
                 2 => session.abort(),
-                _ => bytes.chunks(size).for_each(|piece| framing.feed(piece, now)),
+                _ => bytes.chunks(size).for_each(|piece| framing.feed(piece)),
             }
             while let Ok(Some(line)) = framing.next_line() {
                 session.handle_line(&line, now);
@@ -110,7 +110,7 @@ proptest! {
     fn frames_of_a_till(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let now = Instant::now();
         let mut frames = Frames::new(End::Terminal, BAUD);
-        frames.feed(&bytes, now);
+        frames.feed(&bytes);
         while frames.poll_transmit(now).is_some() {}
         frames.handle_timeout(now + Duration::from_secs(1));
     }

@@ -192,7 +192,7 @@ async fn one_cut_at_every_message() {
         }
     }
     println!("cuts at every message: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 800 && sums.0.iter().all(|sum| *sum > 30), "{cases} {sums:?}");
+    assert!(cases > 500 && sums.0.iter().all(|sum| *sum > 30), "{cases} {sums:?}");
 }
 
 /// A link that ends after so many received bytes.
@@ -477,7 +477,7 @@ async fn the_till_dies_at_every_step() {
         }
     }
     println!("dying tills: {cases} cases; charged, not charged, unknown, never begun: {:?}", sums.0);
-    assert!(cases > 800 && sums.0.iter().all(|sum| *sum > 30), "{cases} {sums:?}");
+    assert!(cases > 500 && sums.0.iter().all(|sum| *sum > 30), "{cases} {sums:?}");
 }
 
 /// Two faults: of the terminal in the operation, and of the terminal or the link in the recovery.

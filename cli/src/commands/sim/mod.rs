@@ -2,9 +2,11 @@
 
 #[cfg(feature = "tls")]
 mod certificate;
+mod line;
 mod nexo;
 mod opi;
 mod panel;
+mod paytec;
 mod printer;
 mod scanner;
 mod terminal;

@@ -14,11 +14,11 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The protocol to speak
-    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi", "nexo"])]
+    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi", "nexo", "paytec"])]
     protocol: String,
 
-    /// Where to listen; by default at the protocol's usual port of 127.0.0.1. ZVT also takes tls://HOST:PORT, pty (a
-    /// new pseudo-terminal) and serial:///dev/ttyUSB0?baud=115200
+    /// Where to listen; by default at the protocol's usual port of 127.0.0.1. ZVT and PayTec also take pty (a new
+    /// pseudo-terminal) and serial:///dev/ttyUSB0?baud=115200, ZVT also tls://HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
 
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 400, value_name = "MS")]
     pub(super) pace: u64,
 
-    /// What happens to an approval that the till does not acknowledge
+    /// What happens to an approval that the till does not acknowledge; with PayTec: confirm
     #[arg(long, default_value = "reverses", value_parser = ["reverses", "keeps"])]
     pub(super) unacknowledged: String,
 
@@ -74,6 +74,7 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     match &*args.protocol {
         "opi" => super::opi::run(args, out).await,
         "nexo" => super::nexo::run(args, out).await,
+        "paytec" => super::paytec::run(args, out).await,
         _ => super::zvt::run(args, out).await,
     }
 }

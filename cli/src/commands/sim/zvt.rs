@@ -4,25 +4,23 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::TcpListener;
-#[cfg(feature = "serial")]
-use tokio::task::JoinHandle;
 use tresen::hal::sim;
-use tresen::hal::{Clock as _, Error, Kind, SystemClock};
+use tresen::hal::{Clock as _, SystemClock};
 use tresen::payment::zvt::serial::Timing;
 use tresen::payment::zvt::sim::{LineFault, Misbehaviour, Profile, Server, Side, Simulator, Transaction, over};
 use tresen::payment::zvt::{Commit, Framed};
 use tresen::{Address, Result};
 
-use super::bind;
 use super::panel::{Panel, operate};
 use super::terminal::Args;
 use super::traced::{Teller, Told, Traced};
+use super::{bind, line};
 use crate::out::Out;
 
 pub(super) async fn run(args: Args, out: Out) -> Result<()> {
     let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
     let listen = args.listen.as_deref().unwrap_or("127.0.0.1:20007");
-    let on_line = listen == "pty" || listen.starts_with("serial://");
+    let on_line = line::is_one(listen);
     let device = Simulator::new(Profile {
         pace: Duration::from_millis(args.pace),
         commit,
@@ -36,7 +34,7 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
         let address: Address = "zvt+serial:///dev/ttyS0".parse()?;
         let teller = args.teller(&address.to_string(), out);
         let device = sim::Shared::new(Traced::new(device, address).told_by(teller));
-        let (_served, address) = line(listen, &device).await?;
+        let (_served, address) = line::open("zvt", ("stop", "2"), listen, &device).await?;
         let terminal = Terminal { device, sim: |traced| &mut traced.device, decline: args.decline };
         return serve(terminal, &address, out).await;
     }
@@ -67,23 +65,6 @@ async fn connections(
     Ok((over(Box::new(Told { inner, teller }), device.clone()), format!("zvt+tcp://{at}")))
 }
 
-/// Keeps the simulator on its line.
-enum Served {
-    #[cfg(all(unix, feature = "serial"))]
-    Pty { _pty: sim::Pty },
-    #[cfg(feature = "serial")]
-    Port(JoinHandle<()>),
-}
-
-#[cfg(feature = "serial")]
-impl Drop for Served {
-    fn drop(&mut self) {
-        if let Self::Port(task) = self {
-            task.abort();
-        }
-    }
-}
-
 #[cfg(feature = "tls")]
 fn secured(listener: TcpListener, teller: Option<Teller>, device: sim::Shared<Simulator>) -> Result<(Server, String)> {
     let (inner, fingerprint) = super::certificate::listen(listener, "terminal")?;
@@ -92,40 +73,8 @@ fn secured(listener: TcpListener, teller: Option<Teller>, device: sim::Shared<Si
 
 #[cfg(not(feature = "tls"))]
 fn secured(_: TcpListener, _: Option<Teller>, _: sim::Shared<Simulator>) -> Result<(Server, String)> {
+    use tresen::hal::{Error, Kind};
     Err(Error::new(Kind::Unsupported, "this build has no TLS").hint("build with feature `tls`"))
-}
-
-/// A pseudo-terminal, or one end of a null-modem cable: then the address is that of this end.
-#[cfg(feature = "serial")]
-async fn line(listen: &str, device: &sim::Shared<Traced<Simulator>>) -> Result<(Served, String)> {
-    use tresen::hal::address::LinkKind;
-    use tresen::hal::link;
-
-    #[cfg(unix)]
-    if listen == "pty" {
-        let pty = sim::pty(device.clone())?;
-        let address = format!("zvt+serial://{}", pty.path);
-        return Ok((Served::Pty { _pty: pty }, address));
-    }
-    let address: Address = format!("zvt+{listen}").parse()?;
-    let LinkKind::Serial { .. } = address.link() else {
-        return Err(
-            Error::new(Kind::Address, format!("cannot listen at `{listen}`")).hint("write serial:///dev/ttyUSB0")
-        );
-    };
-    address.check_options(&link::options(address.link()).collect::<Vec<_>>())?;
-    let two = if address.option("stop").is_none() { address.clone().with("stop", "2") } else { address.clone() };
-    let (port, device) = (link::open(&two).await?, device.clone());
-    let task = tokio::spawn(async move {
-        sim::link(&*port, &device).await;
-        tracing::warn!("the serial port is gone");
-    });
-    Ok((Served::Port(task), address.to_string()))
-}
-
-#[cfg(not(feature = "serial"))]
-async fn line(_: &str, _: &sim::Shared<Traced<Simulator>>) -> Result<(Served, String)> {
-    Err(Error::new(Kind::Unsupported, "this build has no serial links").hint("build with feature `serial`"))
 }
 
 struct Terminal<D> {

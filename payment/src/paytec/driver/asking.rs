@@ -166,8 +166,8 @@ impl Terminal {
             text,
             terminal_id: self.terminal_id().map(str::to_owned),
             software: software.map(|n| format!("{:02}.{:02}.{:02}", n / 10_000, n / 100 % 100, n % 100)),
+            serial_number: self.about.ifd_serial_num.as_deref().map(recovery::clean),
             due,
-            serial_number: self.about.ifd_serial_num.clone(),
             ..TerminalStatus::default()
         })
     }

@@ -220,7 +220,7 @@ impl Terminal {
         }
         trace(&mut self.frames, Direction::Received, &input);
         let now = self.now();
-        self.framing.feed(&input, now);
+        self.framing.feed(&input);
         loop {
             match self.framing.next_line() {
                 Ok(Some(line)) => self.session.handle_line(&line, now),

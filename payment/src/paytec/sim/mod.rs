@@ -187,7 +187,7 @@ impl Device for Simulator {
 
     fn input(&mut self, bytes: &[u8], now: Instant) {
         self.heard = Some(now);
-        self.framing.feed(bytes, now);
+        self.framing.feed(bytes);
         while !self.hung_up {
             match self.framing.next_line() {
                 Ok(Some(line)) => self.take_line(&line, now),

@@ -21,8 +21,8 @@ pub use terminal::{
 };
 pub use transaction::{Confirmation, Confirmed, OrderReference, TransactionRequest, TransactionResponse};
 
-/// A message, in either direction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A message, in either direction. `Debug` shows its name only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the protocol's own names")]
 pub enum Message {
     ConnectRequest(ConnectRequest),
@@ -163,6 +163,12 @@ impl Message {
     /// It moves money, or decides whether money has moved: it must not arrive twice.
     pub fn moves_money(&self) -> bool {
         matches!(self, Self::TransactionRequest(_) | Self::TransactionConfirmationRequest(_))
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
