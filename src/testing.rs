@@ -108,6 +108,10 @@ impl Counter {
         config.till.socket = false;
         let mut devices = Devices::default();
         for (id, device) in &mut config.devices {
+            let first = device.addresses().into_iter().next();
+            let framing = first.as_ref().filter(|address| id.class == Class::Terminal && address.protocol() == "zvt");
+            let framing = framing.and_then(|address| Some(zvt::Options::from_address(address).ok()?.framing));
+            let framing = framing.unwrap_or_default();
             let (protocol, options) = match id.class {
                 Class::Printer => {
                     let profile = profile(device)?;
@@ -117,8 +121,8 @@ impl Counter {
                 Class::Terminal => {
                     // A receipt number is unique at its terminal, whose id is part of a payment's reference.
                     let terminal_id = format!("{}", FIRST_TERMINAL + devices.terminals.len());
-                    let terminal =
-                        zvt::sim::Simulator::new(zvt::sim::Profile { terminal_id, ..zvt::sim::Profile::default() });
+                    let profile = zvt::sim::Profile { terminal_id, framing, ..zvt::sim::Profile::default() };
+                    let terminal = zvt::sim::Simulator::new(profile);
                     devices.terminals.insert(id.name.clone(), Simulated::new(terminal));
                     (TERMINAL, zvt::Options::NAMES)
                 }
@@ -130,8 +134,10 @@ impl Counter {
                 _ => continue,
             };
             // The options of the protocol; those of a link are its own.
-            let simulated = Address::tcp(protocol, &id.name, 1);
-            let first = device.addresses().into_iter().next();
+            let mut simulated = Address::tcp(protocol, &id.name, 1);
+            if let zvt::Framed::Serial(_) = framing {
+                simulated = simulated.with("framing", "serial");
+            }
             let kept = first.iter().flat_map(Address::options).filter(|(name, _)| options.contains(name));
             device.address = vec![kept.fold(simulated, |address, (name, value)| address.with(name, value))];
             device.options.clear();

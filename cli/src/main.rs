@@ -39,6 +39,7 @@ An address names a device's protocol, link and location:
   opi+tcp://10.0.0.31?listen=usual               payment terminal that speaks OPI
   nexo+https://10.0.0.32?poi=V400m-1&key=shop&passphrase=…
                                                  payment terminal that speaks nexo
+  paytec+tcp://10.0.0.33                         payment terminal of PayTec, Switzerland
   scanner+serial:///dev/ttyACM0                  barcode scanner
   camera+file:///var/frames                      folder of images
 

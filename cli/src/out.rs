@@ -9,7 +9,7 @@ use tresen::config::{Problem, Severity};
 use tresen::{Error, Kind};
 
 /// The output format.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Out {
     json: bool,
 }

@@ -104,6 +104,26 @@ fn a_terminal_that_speaks_nexo_pays_and_a_lost_answer_is_found() {
 }
 
 #[test]
+fn a_terminal_that_speaks_paytec_pays_reverses_and_leaves_what_it_cannot_tell_unknown() {
+    let (_dir, journal) = journal();
+    let mut sim = Sim::start(&["terminal", "--protocol", "paytec", "--pace", "0"]);
+    let address = sim.address.clone();
+    assert!(address.starts_with("paytec+tcp://127.0.0.1:"), "{address}");
+    let run = |args: &[&str]| tresen([args, &["--journal", &journal]].concat());
+    let said = run(&["pay", &address, "12.90 CHF", "--key", "a"]).well();
+    assert!(said.out.contains("charged 12.90 CHF") && said.out.contains("Kunde"), "{said:?}");
+    let said = run(&["reverse", &address, "42", "12.90 CHF"]).well();
+    assert!(said.out.contains("reversed 12.90 CHF"), "{said:?}");
+    sim.type_in("tip 2.00");
+    while sim.line()["fault"] != "tip 2.00" {}
+    let said = run(&["pay", &address, "7.00 CHF", "--key", "b"]);
+    assert_eq!(said.code, Some(3), "a tip is rolled back: {said:?}");
+    let said = run(&["pay", &address, "7.00", "--key", "c"]).well();
+    assert!(said.out.contains("charged 7.00 EUR"), "{said:?}");
+    sim.quit();
+}
+
+#[test]
 fn a_terminal_that_speaks_opi_pays_and_prints_over_its_own_channel() {
     let (_dir, journal) = journal();
     let till = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").to_string();

@@ -8,6 +8,7 @@
 //! | `escpos+ble://AA:BB:CC:DD:EE:FF` | a Bluetooth LE device |
 //! | `star+spp://AA:BB:CC:DD:EE:FF` | a Bluetooth serial-port device |
 //! | `zvt+tcp://10.0.0.30:20007` | a payment terminal |
+//! | `zvt+tls://10.0.0.30:22001` | the same over TLS |
 //! | `scanner+hid://05e0:1900` | an HID device |
 //! | `scanner+evdev://05e0:1200` | a scanner in keyboard mode, as an input device of Linux |
 //! | `nexo+https://10.0.0.31` | a payment terminal over TLS: `https` without a path |
@@ -63,6 +64,13 @@ pub enum LinkKind {
     },
     /// A server that speaks TLS over TCP: `https` without a path. With a path it is a [`LinkKind::Url`].
     Https {
+        /// Name, IPv4 or IPv6 address, without brackets.
+        host: String,
+        /// Port; none means the usual one of the protocol, which the driver table knows.
+        port: Option<u16>,
+    },
+    /// A server that speaks TLS over TCP, and the device's protocol on it.
+    Tls {
         /// Name, IPv4 or IPv6 address, without brackets.
         host: String,
         /// Port; none means the usual one of the protocol, which the driver table knows.
@@ -125,6 +133,7 @@ impl LinkKind {
         match self {
             Self::Tcp { .. } => "tcp",
             Self::Https { .. } => "https",
+            Self::Tls { .. } => "tls",
             Self::Serial { .. } => "serial",
             Self::Usb(_) => "usb",
             Self::Hid(_) => "hid",
@@ -141,14 +150,14 @@ impl LinkKind {
     /// Host and port of a server on a network, with TLS or without.
     pub fn server(&self) -> Option<(&str, Option<u16>)> {
         match self {
-            Self::Tcp { host, port } | Self::Https { host, port } => Some((host, *port)),
+            Self::Tcp { host, port } | Self::Https { host, port } | Self::Tls { host, port } => Some((host, *port)),
             _ => None,
         }
     }
 }
 
 /// All link names, for error messages.
-const LINKS: &str = "tcp, serial, usb, hid, evdev, ble, spp, v4l2, http, https, rtsp, file, replay";
+const LINKS: &str = "tcp, tls, serial, usb, hid, evdev, ble, spp, v4l2, http, https, rtsp, file, replay";
 
 impl Address {
     /// An address without options.
@@ -164,7 +173,7 @@ impl Address {
     /// The same address with this port, if it is a server's that names none.
     #[must_use]
     pub fn or_port(mut self, usual: u16) -> Self {
-        if let LinkKind::Tcp { port, .. } | LinkKind::Https { port, .. } = &mut self.link {
+        if let LinkKind::Tcp { port, .. } | LinkKind::Https { port, .. } | LinkKind::Tls { port, .. } = &mut self.link {
             port.get_or_insert(usual);
         }
         self
@@ -274,7 +283,7 @@ impl fmt::Display for Where<'_> {
             link => write!(f, "+{}://", link.scheme())?,
         }
         match self.link {
-            LinkKind::Tcp { host, port } | LinkKind::Https { host, port } => {
+            LinkKind::Tcp { host, port } | LinkKind::Https { host, port } | LinkKind::Tls { host, port } => {
                 if host.contains(':') { write!(f, "[{host}]") } else { f.write_str(host) }?;
                 port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
@@ -319,13 +328,14 @@ impl FromStr for Address {
         if place.is_empty() || (place == "/" && link != "file") {
             return Err(bad("expected a place after `://`".to_owned()));
         }
-        let takes_credentials = !matches!(link, "tcp" | "usb" | "hid" | "evdev" | "ble" | "spp");
+        let takes_credentials = !matches!(link, "tcp" | "tls" | "usb" | "hid" | "evdev" | "ble" | "spp");
         if !takes_credentials && place.split('/').next().is_some_and(|start| start.contains('@')) {
             return Err(bad(format!("an address over `{link}` cannot have a user or password")));
         }
         let link = match link {
             "tcp" => tcp(place).map(|(host, port)| LinkKind::Tcp { host, port }).map_err(&bad)?,
             "https" if !is_url(rest) => tcp(place).map(|(host, port)| LinkKind::Https { host, port }).map_err(&bad)?,
+            "tls" => tcp(place).map(|(host, port)| LinkKind::Tls { host, port }).map_err(&bad)?,
             "serial" => LinkKind::Serial { path: decode(place).map_err(&bad)? },
             "usb" => LinkKind::Usb(usb(place).map_err(&bad)?),
             "hid" => LinkKind::Hid(usb(place).map_err(&bad)?),
@@ -457,6 +467,9 @@ mod tests {
         assert_eq!(server.option("passphrase"), Some("secret"));
         assert_eq!(server.clone().or_port(8443).label(), "nexo+https://10.0.0.9:8443");
         assert_eq!(address("nexo+https://t:1").or_port(8443).label(), "nexo+https://t:1");
+        let tls = address("zvt+tls://[fe80::1]?fingerprint=ab").or_port(22001);
+        assert_eq!((tls.link().scheme(), tls.link().server()), ("tls", Some(("fe80::1", Some(22001)))));
+        assert_eq!(tls.to_string(), "zvt+tls://[fe80::1]:22001?fingerprint=ab");
         for url in ["camera+https://10.0.0.9/?a=b", "camera+https://user:pw@10.0.0.9"] {
             assert!(matches!(address(url).link(), LinkKind::Url(_)), "{url}");
         }

@@ -22,7 +22,7 @@ pub enum Language {
 
 impl Language {
     /// The text in this language.
-    pub fn pick<T>(self, english: T, german: T) -> T {
+    pub fn pick<'a>(self, english: &'a str, german: &'a str) -> &'a str {
         match self {
             Self::English => english,
             Self::German => german,

@@ -57,6 +57,9 @@ impl Question {
 pub enum Heard {
     /// It is none of this protocol.
     Other,
+    /// It is none of this protocol, but may be one that was asked wrongly, such as a web server's refusal: its own
+    /// question will tell.
+    Ask,
     /// It may be one; more has to come.
     Part,
     /// It is one.

@@ -35,6 +35,21 @@ pub(crate) async fn held(journal: &dyn Journal, terminal: &str, reference: &Refe
     Ok(entry.and_then(|entry| entry.outcome()?.into_charge()).map(|charge| charge.amount))
 }
 
+/// Whether a booking, or else a release, of `amount` fits what `named` holds.
+///
+/// # Errors
+/// [`Kind::Input`]: it does not.
+pub(crate) fn fits_held(operation: &Transaction, named: &str, held: Amount, amount: Amount) -> Result<()> {
+    let (fits, hint) = match operation {
+        Transaction::Booking { .. } => (amount.minor() <= held.minor(), "book at most what is held"),
+        _ => (amount == held, "name what is held"),
+    };
+    if fits && amount.currency() == held.currency() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Input, format!("{named} holds {held}, not {amount}")).hint(hint))
+}
+
 /// Something is open about which the terminal has not been asked.
 pub(crate) async fn unasked(journal: &dyn Journal, terminal: &str) -> Result<bool> {
     for intent in journal.open(terminal).await? {

@@ -1,4 +1,4 @@
-//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], with ZVT, OPI and nexo.
+//! Payment terminals that never charge twice: one trait for all of them, [`Terminal`], with ZVT, OPI, nexo and PayTec.
 //!
 //! A payment is [`Charged`](Payment::Charged), [`NotCharged`](Payment::NotCharged) or
 //! [`Unknown`](Payment::Unknown), and [`Partial`](Payment::Partial) at terminals that may approve less than was
@@ -47,6 +47,7 @@ pub mod operation;
 pub mod opi;
 pub mod outcome;
 mod pan;
+pub mod paytec;
 pub mod probe;
 pub mod profiles;
 mod serving;
@@ -64,7 +65,7 @@ pub use host::{Answer, Asked, Host, Length, Pending, Progress, Question, Wanted}
 pub use journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
 pub use memory::MemoryJournal;
 pub use operation::{Operation, OperationKind, Outcome, Request};
-pub use outcome::{Charge, IntentId, NotCharged, Payment, Reason, Unknown};
+pub use outcome::{Charge, Confirmation, IntentId, NotCharged, Payment, Reason, Unknown};
 pub use slips::Slip;
 pub use terminal::{
     Capabilities, CardTotal, Due, EndOfDay, Notice, Operations, Settled, Terminal, TerminalStatus, Totals,

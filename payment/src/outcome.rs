@@ -43,8 +43,11 @@ pub enum Payment {
 pub struct Charge {
     /// The intent it fulfils.
     pub intent: IntentId,
-    /// What was charged: what was asked for, or less in a [`Payment::Partial`].
+    /// What was charged: what was asked for, or less in a [`Payment::Partial`], or more by a [tip](Self::tip).
     pub amount: Amount,
+    /// The tip in it, which the customer has added at the terminal: what was asked for is less by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tip: Option<Amount>,
     /// The terminal's name for this transaction, to reverse it by; `None` if it gave none.
     #[serde(default)]
     pub reference: Option<Reference>,
@@ -92,6 +95,21 @@ pub struct Charge {
     pub customer_slip: Vec<String>,
     /// The merchant's slip.
     pub merchant_slip: Vec<String>,
+    /// How far the till has confirmed it, at terminals that keep only what the till confirms (PayTec). `None` before that,
+    /// and at all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
+}
+
+/// How far the till has confirmed an approval; journalled with [`Journal::approve`](crate::Journal::approve).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Confirmation {
+    /// The confirmation is about to be sent, or was: it may have arrived.
+    Sent,
+    /// The terminal has acknowledged it: the charge stands.
+    Acknowledged,
 }
 
 /// Why no money moved. `Debug` does not show the slip.
@@ -220,6 +238,7 @@ impl Charge {
         Self {
             intent,
             amount,
+            tip: None,
             reference: None,
             receipt_number: None,
             trace: None,
@@ -239,6 +258,7 @@ impl Charge {
             at: None,
             customer_slip: Vec::new(),
             merchant_slip: Vec::new(),
+            confirmation: None,
         }
     }
 }

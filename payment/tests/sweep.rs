@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Counter, PRICE, is_charged, pay};
+use common::{Counter, PRICE, is_charged, next_customer_pays, pay};
 use tresen_hal::link::fault::Plan;
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::serial::Timing;
@@ -114,10 +114,8 @@ async fn settle_and_check(counter: &mut Counter, name: &str, told: Option<&Payme
     assert_eq!(again, payment, "{name}");
     assert_eq!(counter.received(0x0601), sent, "{name}: asked again");
     // The terminal is not stuck: the next payment works.
-    let next = terminal.pay(Request::new("next", PRICE), Host::none()).await;
-    assert!(is_charged(&next.unwrap_or_else(|e| panic!("{name}: {e}"))), "{name}");
+    next_customer_pays(counter, terminal).await;
     assert_eq!(counter.stored(), stored + 1, "{name}");
-    terminal_gone(terminal).await;
     true
 }
 
@@ -135,11 +133,6 @@ fn tally(counter: &Counter, sums: &mut [usize; 4]) {
 /// Of these an approval that was not heard is unknown, and what more than one fault hides.
 fn may_be_unknown(name: &str) -> bool {
     name.contains("shared") || name.contains("pair")
-}
-
-async fn terminal_gone(terminal: impl Terminal) {
-    drop(terminal);
-    tokio::task::yield_now().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,7 +72,7 @@ fn xml_field() -> impl Strategy<Value = String> {
         Just(format!("<TextLine>Karte {CARD}</TextLine>")),
         Just(format!("<TextLine>{}</TextLine><TextLine>{}</TextLine>", &CARD[..8], &CARD[8..])),
         Just(format!("<Terminal TerminalID=\"{CARD}\"/>")),
-        Just(format!("<PrivateData><ErrorText>4532 0151 1283 0366</ErrorText></PrivateData>")),
+        Just("<PrivateData><ErrorText>4532 0151 1283 0366</ErrorText></PrivateData>".to_owned()),
         Just(format!("<Holder Name=\"MARKED/{CARD}\"/>")),
         Just(format!("<X{CARD}/>")),
         Just(format!("<!-- {CARD} -->")),
@@ -90,7 +90,7 @@ fn json_field() -> impl Strategy<Value = String> {
         Just(format!("\"RequestedAmount\":{CARD}")),
         Just(format!("\"AppPAN\":\"{CARD}\"")),
         Just(format!("\"Brand\":\"{CARD}\"")),
-        Just(format!("\"POSID\":\"4532 0151 1283 0366\"")),
+        Just("\"POSID\":\"4532 0151 1283 0366\"".to_owned()),
         Just(format!("\"TrxSeqCnt\":{CARD}")),
         Just(format!("\"ReceiptText\":\"MARKED {CARD}\"")),
     ]

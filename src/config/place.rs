@@ -14,7 +14,7 @@ pub(crate) fn place(link: &LinkKind) -> Option<LinkKind> {
     Some(match link {
         LinkKind::File { .. } | LinkKind::Replay { .. } | LinkKind::Url(_) => return None,
         // With TLS or without, it is one place.
-        LinkKind::Tcp { host, port } | LinkKind::Https { host, port } => {
+        LinkKind::Tcp { host, port } | LinkKind::Https { host, port } | LinkKind::Tls { host, port } => {
             LinkKind::Tcp { host: name(host), port: *port }
         }
         LinkKind::Serial { path } => LinkKind::Serial { path: port(path) },

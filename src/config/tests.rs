@@ -256,7 +256,7 @@ fn values_that_are_not_allowed_are_named_with_the_line_of_their_key() {
                 &["six digits"],
             ),
             ("terminals.t.address = 'zvt+tcp://x'\nterminals.t.password = 'x'\n", 2, "terminals.t.password", &["six"]),
-            ("[terminals.t]\naddress = 'zvt+serial:///dev/ttyS0'\n", 2, "terminals.t.address", &["serial", "zvt+tcp"]),
+            ("[terminals.t]\naddress = 'zvt+usb://04b8:0e15'\n", 2, "terminals.t.address", &["usb", "zvt+tcp"]),
             ("[cameras.c]\naddress = 'camera+v4l2:///dev/video0'\nformat = 'h264'\n", 3, "cameras.c.format", &["h264"]),
             ("[cameras.c]\naddress = 'camera+http://x/y'\n", 2, "cameras.c.address", &["http"]),
             (

@@ -59,7 +59,7 @@ impl Drivers {
             let what = format!("`{name}` is not a valid protocol name");
             return Err(Error::new(Kind::Config, what).hint("use lowercase letters, digits and hyphens"));
         }
-        // One name has one class, one usual port and one redactor: an address says no more than the name.
+        // One name has one class: an address says no more than the name.
         if let Some(taken) = self.0.iter().find(|p| p.name() == name) {
             let what = format!("there is a protocol `{name}` already, for {}", taken.class().section());
             return Err(Error::new(Kind::Config, what));
@@ -158,20 +158,25 @@ impl Drivers {
     /// The redactor for recordings of this protocol; one per link.
     pub fn redactor(&self, address: &Address) -> Box<dyn Redactor> {
         let protocol = self.0.iter().find(|p| p.name() == address.protocol());
-        protocol.map_or_else(|| Box::new(link::record::Plain) as _, Protocol::new_redactor)
+        protocol.map_or_else(|| Box::new(link::record::Plain) as _, |protocol| protocol.new_redactor(address))
     }
 
-    /// What makes words of the traffic of this protocol; one per link. Protocols without words are shown as bytes.
-    pub fn tracer(&self, protocol: &str, language: Language) -> Box<dyn trace::Tracer> {
-        let row = self.0.iter().find(|p| p.name() == protocol);
-        row.map_or_else(|| Box::new(trace::Bytes) as _, |row| row.new_tracer(language))
+    /// What makes words of the traffic with the device at `label`, as the first line of a recording has it: one per link.
+    /// Protocols without words, and labels that are no address, are shown as bytes.
+    pub fn tracer(&self, label: &str, language: Language) -> Box<dyn trace::Tracer> {
+        let address = label.parse::<Address>().ok();
+        let row = address.as_ref().and_then(|address| self.0.iter().find(|p| p.name() == address.protocol()));
+        match (row, &address) {
+            (Some(row), Some(address)) => row.new_tracer(address.link(), language),
+            _ => Box::new(trace::Bytes),
+        }
     }
 
     /// A plan from elsewhere, with the redactor of the protocol that its address names, if it has none of its own.
     pub(crate) fn redacted<C: DeviceClass>(&self, plan: Plan<C::Driver>) -> Plan<C::Driver> {
-        let protocol = plan.address().and_then(|address| self.protocol(C::CLASS, address.protocol()));
-        match protocol {
-            Some(protocol) => protocol.redacted(plan),
+        let Some(address) = plan.address().cloned() else { return plan };
+        match self.protocol(C::CLASS, address.protocol()) {
+            Some(protocol) => protocol.redacted(plan, &address),
             None => plan,
         }
     }

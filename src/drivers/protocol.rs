@@ -8,7 +8,8 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::discovery::Found;
 use tresen_hal::link::{self, record::Redactor};
 use tresen_hal::probe::Probe;
-use tresen_hal::{Address, Language, Result, trace};
+use tresen_hal::trace;
+use tresen_hal::{Address, Language, Result};
 
 use super::Drivers;
 use super::plan::{Plan, RedactorMaker};
@@ -18,7 +19,8 @@ use crate::manager::DeviceClass;
 type Parse<D> = Box<dyn Fn(&Address) -> Result<Plan<D>> + Send + Sync>;
 type Port = Arc<dyn Fn(&Address) -> Option<u16> + Send + Sync>;
 type Options = Arc<dyn Fn(&LinkKind) -> Vec<&'static str> + Send + Sync>;
-type TracerMaker = fn(Language) -> Box<dyn trace::Tracer>;
+type TracerMaker = fn(&LinkKind, Language) -> Box<dyn trace::Tracer>;
+type RedactorBy = Arc<dyn Fn(&Address) -> Box<dyn Redactor> + Send + Sync>;
 type Check = Arc<dyn Fn(&Drivers, &Address) -> Result<()> + Send + Sync>;
 
 /// A protocol: the part of an address before the `+`, and how such an address becomes a driver.
@@ -42,7 +44,7 @@ pub struct Protocol {
     class: Class,
     port: Port,
     options: Options,
-    redactor: RedactorMaker,
+    redactor: RedactorBy,
     finds: fn(&Found) -> bool,
     /// Further usual ports; the flag says whether they speak TLS.
     other_ports: Vec<(u16, bool)>,
@@ -67,12 +69,12 @@ impl Protocol {
             class: C::CLASS,
             port: Arc::new(|_| None),
             options: Arc::new(|_| Vec::new()),
-            redactor: Arc::new(|| Box::new(link::record::Plain)),
+            redactor: Arc::new(|_| Box::new(link::record::Plain)),
             finds: |_| false,
             other_ports: Vec::new(),
             probe: None,
             over_tls: false,
-            tracer: |_| Box::new(trace::Bytes),
+            tracer: |_, _| Box::new(trace::Bytes),
             parse: Arc::new(parse),
             check: Arc::new(|drivers, address| drivers.plan::<C>(address).map(drop)),
         }
@@ -99,14 +101,20 @@ impl Protocol {
 
     /// Creates the redactor that masks card data and passwords in a recording; one per link.
     #[must_use]
-    pub fn redactor(mut self, redactor: impl Fn() -> Box<dyn Redactor> + Send + Sync + 'static) -> Self {
+    pub fn redactor(self, redactor: impl Fn() -> Box<dyn Redactor> + Send + Sync + 'static) -> Self {
+        self.redactor_by(move |_| redactor())
+    }
+
+    /// The same, where it depends on the link or the options of an address.
+    #[must_use]
+    pub fn redactor_by(mut self, redactor: impl Fn(&Address) -> Box<dyn Redactor> + Send + Sync + 'static) -> Self {
         self.redactor = Arc::new(redactor);
         self
     }
 
-    /// Makes words of a recording; one per link. It masks card data and passwords itself.
+    /// Makes words of the traffic of such a link; one per link. It masks card data and passwords itself.
     #[must_use]
-    pub fn tracer(self, tracer: fn(Language) -> Box<dyn trace::Tracer>) -> Self {
+    pub fn tracer(self, tracer: fn(&LinkKind, Language) -> Box<dyn trace::Tracer>) -> Self {
         Self { tracer, ..self }
     }
 
@@ -175,24 +183,26 @@ impl Protocol {
 
     pub(super) fn parse<C: DeviceClass>(&self, address: &Address) -> Option<Result<Plan<C::Driver>>> {
         let parse = self.parse.downcast_ref::<Parse<C::Driver>>()?;
-        Some(parse(address).map(|plan| self.redacted(plan)))
+        Some(parse(address).map(|plan| self.redacted(plan, address)))
     }
 
     /// A plan with the redactor of this protocol, if it has none of its own.
-    pub(super) fn redacted<D: ?Sized + 'static>(&self, plan: Plan<D>) -> Plan<D> {
-        plan.redacted(&self.redactor)
+    pub(super) fn redacted<D: ?Sized + 'static>(&self, plan: Plan<D>, address: &Address) -> Plan<D> {
+        let (redactor, address) = (self.redactor.clone(), address.clone());
+        let redactor: RedactorMaker = Arc::new(move || redactor(&address));
+        plan.redacted(&redactor)
     }
 
     pub(super) fn check(&self, drivers: &Drivers, address: &Address) -> Result<()> {
         (self.check)(drivers, address)
     }
 
-    pub(super) fn new_redactor(&self) -> Box<dyn Redactor> {
-        (self.redactor)()
+    pub(super) fn new_redactor(&self, address: &Address) -> Box<dyn Redactor> {
+        (self.redactor)(address)
     }
 
-    pub(super) fn new_tracer(&self, language: Language) -> Box<dyn trace::Tracer> {
-        (self.tracer)(language)
+    pub(super) fn new_tracer(&self, link: &LinkKind, language: Language) -> Box<dyn trace::Tracer> {
+        (self.tracer)(link, language)
     }
 
     pub(super) fn may_be(&self, found: &Found) -> bool {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tresen_cameras::{Camera, file, reader, v4l2};
 use tresen_hal::address::{LinkKind, UsbId};
 use tresen_hal::discovery::DeviceKind;
-use tresen_hal::{Address, Error, Kind, Link, Result, link};
-use tresen_payment::{Terminal, nexo, opi, probe, trace, zvt};
+use tresen_hal::trace::Tracer;
+use tresen_hal::{Address, Error, Kind, Language, Link, Result, link};
+use tresen_payment::{Terminal, nexo, opi, paytec, probe, trace, zvt};
 use tresen_printers::{Printer, escpos};
 use tresen_scanners::{Scanner, hid, serial as line, wedge};
 
@@ -26,27 +27,33 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .options(|_| escpos::Options::NAMES.to_vec())
             .finds(|found| found.kind == Some(DeviceKind::ReceiptPrinter)),
         Protocol::new::<Terminals>("zvt", zvt)
-            .port(20007)
+            .port_by(zvt_port)
             // FEIG's terminals: Portalum.Zvt, issue 16.
             .other_ports(&[22000], &[22001])
             .probe(probe::Zvt)
             .options(|_| zvt::Options::NAMES.to_vec())
-            .redactor(|| Box::<zvt::Redactor>::default())
-            .tracer(|language| Box::new(trace::Zvt::new(language))),
+            .redactor_by(zvt_redactor)
+            .tracer(zvt_tracer),
         Protocol::new::<Terminals>("opi", move |address| opi(address, &listeners))
             .port_by(opi_port)
             .other_ports(&[opi::dialect::SWISS.port, INGENICO_OPI], &[])
             .probe(probe::Opi)
             .options(|_| opi::Options::NAMES.to_vec())
             .redactor(|| Box::<opi::Redactor>::default())
-            .tracer(|language| Box::new(trace::Opi::new(language))),
+            .tracer(|_, language| Box::new(trace::Opi::new(language))),
         Protocol::new::<Terminals>("nexo", nexo)
             .port(8443)
             .over_tls()
             .probe(probe::Nexo)
             .options(|_| nexo::Options::NAMES.to_vec())
             .redactor(nexo_redactor)
-            .tracer(|language| Box::new(trace::Nexo::new(language))),
+            .tracer(|_, language| Box::new(trace::Nexo::new(language))),
+        Protocol::new::<Terminals>("paytec", paytec)
+            .port(8307)
+            .probe(probe::PayTec)
+            .options(|_| paytec::Options::NAMES.to_vec())
+            .redactor(|| Box::<paytec::Redactor>::default())
+            .tracer(|_, language| Box::new(trace::PayTec::new(language))),
         Protocol::new::<Scanners>("scanner", scanner)
             .options(|link| match link {
                 LinkKind::Hid(_) => hid::Options::NAMES.to_vec(),
@@ -74,12 +81,8 @@ fn escpos(address: &Address) -> Result<Plan<dyn Printer>> {
 }
 
 fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
-    if !matches!(address.link(), LinkKind::Tcp { .. } | LinkKind::Replay { .. }) {
-        let what = format!("terminals do not support `{}` links yet, only the network", address.link().scheme());
-        return Err(Error::new(Kind::Unsupported, what).hint("connect it to the network: zvt+tcp://HOST:20007"));
-    }
-    let options = zvt::Options::from_address(address)?;
-    let plan = Plan::at(address, move |link, context: Context| {
+    let options = zvt::Options::from_address(&meant(address))?;
+    let plan = Plan::at(&zvt_line(address), move |link, context: Context| {
         let mut options = options.clone();
         options.name = context.name.clone();
         options.language.get_or_insert(context.language);
@@ -90,6 +93,35 @@ fn zvt(address: &Address) -> Result<Plan<dyn Terminal>> {
         }
     });
     Ok(plan.within(OPEN_TERMINAL))
+}
+
+fn zvt_tracer(link: &LinkKind, language: Language) -> Box<dyn Tracer> {
+    match link {
+        LinkKind::Serial { .. } | LinkKind::Spp { .. } | LinkKind::Ble { .. } => {
+            Box::new(trace::Zvt::of_serial(language))
+        }
+        _ => Box::new(trace::Zvt::new(language)),
+    }
+}
+
+/// ZVT's serial line has two stop bits unless the address says otherwise (PA00P015, chapter "Transport protocol").
+fn zvt_line(address: &Address) -> Address {
+    match (address.link(), address.option("stop")) {
+        (LinkKind::Serial { .. }, None) => address.clone().with("stop", "2"),
+        _ => address.clone(),
+    }
+}
+
+/// Terminals that speak TLS have a port of their own for it.
+fn zvt_port(address: &Address) -> u16 {
+    let tls = matches!(address.link(), LinkKind::Tls { .. }) || address.option("tls") == Some("true");
+    if tls { 22001 } else { 20007 }
+}
+
+/// What passes is masked frame by frame. An address that no driver can be opened at names no frames.
+fn zvt_redactor(address: &Address) -> Box<dyn link::record::Redactor> {
+    let options = zvt::Options::from_address(&meant(address));
+    zvt::redactor(options.map(|options| options.framing).unwrap_or_default())
 }
 
 /// Connects for each request, and shares the listeners of channel 1.
@@ -134,6 +166,26 @@ fn nexo(address: &Address) -> Result<Plan<dyn Terminal>> {
 
 fn nexo_redactor() -> Box<dyn link::record::Redactor> {
     Box::<nexo::Redactor>::default()
+}
+
+fn paytec(address: &Address) -> Result<Plan<dyn Terminal>> {
+    let mut options = paytec::Options::from_address(address)?;
+    options.serial = matches!(meant(address).link(), LinkKind::Serial { .. });
+    // Its serial lines are faster than most.
+    let place = match (address.link(), address.option("baud")) {
+        (LinkKind::Serial { .. }, None) => address.clone().with("baud", options.baud.to_string()),
+        _ => address.clone(),
+    };
+    let plan = Plan::at(&place, move |link, context: Context| {
+        let mut options = options.clone();
+        options.name = context.name.clone();
+        async move {
+            let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
+            let terminal = paytec::open(link, options, journal, context.runtime).await?;
+            Ok(Box::new(terminal) as Box<dyn Terminal>)
+        }
+    });
+    Ok(plan.within(OPEN_TERMINAL))
 }
 
 /// The port of the dialect that the address names.

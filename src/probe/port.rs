@@ -1,5 +1,6 @@
 //! One port: who asks when, and what the answers mean.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ struct Seeker<'a> {
     /// Somebody has accepted a connection.
     opened: bool,
     hung_up: bool,
+    /// The rows whose question was sent: in plain, and then over TLS.
+    asked: BTreeSet<usize>,
     certificate: Option<Certificate>,
     evidence: Vec<String>,
 }
@@ -91,7 +94,8 @@ impl<'a> Seeker<'a> {
         });
         steps.sort_by_key(rank);
         let (certificate, evidence) = (None, Vec::new());
-        Self { rows, steps, own, network, port, limits, opened: false, hung_up: false, certificate, evidence }
+        let (opened, hung_up, asked) = (false, false, BTreeSet::new());
+        Self { rows, steps, own, network, port, limits, opened, hung_up, asked, certificate, evidence }
     }
 
     async fn seek(&mut self) -> Result<Option<Answer>> {
@@ -101,7 +105,7 @@ impl<'a> Seeker<'a> {
                     let Some(link) = self.connect().await? else { continue };
                     let said = self.ask(&*link, at, true).await;
                     link.close().await;
-                    self.judged(said, None)
+                    self.judged(said, None).await
                 }
                 Step::Tls => self.tls().await,
             };
@@ -137,7 +141,8 @@ impl<'a> Seeker<'a> {
     }
 
     /// One protocol asks on one connection; the answer may be of any.
-    async fn ask(&self, link: &dyn Link, at: usize, alone: bool) -> Said {
+    async fn ask(&mut self, link: &dyn Link, at: usize, alone: bool) -> Said {
+        self.asked.insert(at);
         let question = self.rows[at].1.question(self.network.name());
         let own = self.own.contains(&at);
         let mut heard = Vec::new();
@@ -159,7 +164,7 @@ impl<'a> Seeker<'a> {
             for (row, (_, probe)) in self.rows.iter().enumerate() {
                 match probe.hear(&heard) {
                     _ if heard.is_empty() => part = true,
-                    Heard::Other => {}
+                    Heard::Other | Heard::Ask => {}
                     Heard::Part => part = true,
                     Heard::Answer { sighting, replies, over } => {
                         if let Some(new) = replies.get(replied..).filter(|new| !new.is_empty()) {
@@ -200,16 +205,38 @@ impl<'a> Seeker<'a> {
         ended
     }
 
-    fn judged(&mut self, said: Said, tls: Option<&Certificate>) -> Option<Answer> {
+    async fn judged(&mut self, said: Said, tls: Option<&Certificate>) -> Option<Answer> {
         match said {
             Said::Nothing => None,
             Said::Closed => {
                 self.hung_up = true;
                 None
             }
-            Said::Else(heard) => Some(foreign(&heard).into()),
+            Said::Else(heard) => {
+                let wrongly = |at: &usize| !self.asked.contains(at) && self.rows[*at].1.hear(&heard) == Heard::Ask;
+                let rightly = (0..self.rows.len()).find(wrongly);
+                if let Some(at) = rightly
+                    && let Some(link) = self.connect_again(tls.is_some()).await
+                {
+                    let said = self.ask(&*link, at, false).await;
+                    link.close().await;
+                    if let Said::Device(row, sighting) = said {
+                        return Some(self.device(row, sighting, tls));
+                    }
+                }
+                Some(foreign(&heard).into())
+            }
             Said::Device(row, sighting) => Some(self.device(row, sighting, tls)),
         }
+    }
+
+    async fn connect_again(&self, tls: bool) -> Option<Box<dyn Link>> {
+        sleep(self.limits.pause).await;
+        if tls {
+            let looked = self.network.look(self.port, self.limits.handshake).await?;
+            return looked.ok().map(|(link, _)| link);
+        }
+        self.network.connect(self.port, self.limits.connect).await.ok()
     }
 
     fn device(&mut self, row: usize, sighting: Sighting, tls: Option<&Certificate>) -> Answer {
@@ -246,31 +273,22 @@ impl<'a> Seeker<'a> {
         let mut link = Some(link);
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         order.sort_by_key(|at| (!self.own.contains(at), *at));
-        let mut other = None;
+        self.asked.clear();
         for at in order {
             let over = match link.take() {
                 Some(link) => link,
-                None => {
-                    sleep(self.limits.pause).await;
-                    match self.network.look(self.port, self.limits.handshake).await {
-                        Some(Ok((link, _))) => link,
-                        _ => break,
-                    }
-                }
+                None => match self.connect_again(true).await {
+                    Some(link) => link,
+                    None => break,
+                },
             };
             let said = self.ask(&*over, at, false).await;
             over.close().await;
-            match self.judged(said, Some(&certificate)) {
-                Some(found @ Answer::Device { .. }) => return Some(found),
-                // A web server answers GET alone; the others may still be asked.
-                Some(else_) => other = Some(else_),
-                None => {}
-            }
-            if other.is_some() {
-                break;
+            if let Some(found) = self.judged(said, Some(&certificate)).await {
+                return Some(found);
             }
         }
-        other.or(Some(Answer::Tls))
+        Some(Answer::Tls)
     }
 }
 

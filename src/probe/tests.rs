@@ -274,6 +274,28 @@ async fn other_services_are_named() {
     assert!(greeting.heard()[0].is_empty(), "who greets is not asked");
 }
 
+/// A server of HTTP refuses what is none: its own question is put to it before it counts as a web server.
+#[tokio::test(start_paused = true)]
+async fn a_web_server_that_refuses_other_questions_is_asked_its_own() {
+    let server = |status: &'static [u8]| {
+        Fake::new(move |link| async move {
+            let mut heard = Vec::new();
+            if link.recv(&mut heard).await.is_ok() {
+                let refused = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+                link.send(if heard.starts_with(b"GET /nexo ") { status } else { refused }).await.ok();
+            }
+        })
+    };
+    let terminal = server(b"HTTP/1.1 405 Not Allowed\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(
+        device(&terminal.probed(7777).await),
+        ("nexo", false, "nexo+tcp://10.0.0.30:7777?poi=…&key=…&passphrase=…")
+    );
+    let web = server(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(web.probed(7777).await.answer, Answer::Web { line: "HTTP/1.1 400 Bad Request".into() });
+    assert_eq!(web.heard().len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_echo_is_no_device() {
     let echo = || {

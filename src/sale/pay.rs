@@ -13,7 +13,7 @@ use crate::store::NewTender;
 
 impl Sale {
     /// Pays the open amount at a terminal, or refunds it there if it is negative; waits for the outcome. After a
-    /// [`Payment::Partial`] the rest stays open. Set `abort` to ask the terminal to stop waiting for the customer.
+    /// [`Payment::Partial`] the rest stays open. A tip that the customer adds at the terminal is added to the ticket. Set `abort` to ask the terminal to stop waiting for the customer.
     ///
     /// Dropping the future discards the answer, not the payment: [`Sale::refresh`] finds it.
     ///

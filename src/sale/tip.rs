@@ -7,7 +7,8 @@ use tresen_hal::Amount;
 /// tax. A tip that belongs to the shop is turnover: add a [`Line`](super::Line) with its tax key instead.
 ///
 /// Add it before the payment that includes it: a card is then charged turnover and tip in one amount, and of 50 in cash
-/// for 47.50 that "may be kept" nothing is change.
+/// for 47.50 that "may be kept" nothing is change. A tip that the customer adds at the terminal is added when the payment
+/// is taken ([`Charge::tip`](tresen_payment::Charge::tip)), and removed when it is reversed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tip {
@@ -16,12 +17,22 @@ pub struct Tip {
     /// Who receives it, in the vendor's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
+    /// The key of the card payment with which the customer has added it at the terminal. The till adds and removes such tips
+    /// with their payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<String>,
 }
 
 impl Tip {
     /// A tip without a recipient.
     pub fn new(amount: Amount) -> Self {
-        Self { amount, recipient: None }
+        Self { amount, recipient: None, payment: None }
+    }
+
+    /// Sets the card payment that it came with.
+    #[must_use]
+    pub(crate) fn of_payment(self, key: impl Into<String>) -> Self {
+        Self { payment: Some(key.into()), ..self }
     }
 
     /// Sets who receives it.

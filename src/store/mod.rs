@@ -39,6 +39,7 @@ mod schema;
 mod sheets;
 mod tenders;
 mod threads;
+mod tips;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Currency, Error, Kind, Result, Retry};
+use tresen_payment::Payment;
 
 use super::cached::Cached;
 use super::failure::Failure;
@@ -15,7 +16,7 @@ use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
 use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, accounts, doubt, from_json, journal, json, returns, time};
+use super::{Origin, Store, accounts, doubt, from_json, journal, json, returns, time, tips};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -217,14 +218,15 @@ impl Store {
             if before.state != SaleState::Open {
                 return Ok(before);
             }
-            let mut changed = false;
+            let (mut changed, mut tipped, mut ticket) = (false, false, before.ticket.clone());
             for tender in &before.tenders {
                 let TenderKind::Card { .. } = tender.kind else { continue };
                 if tender.state == TenderState::Begun && running.contains(&tender.key) {
                     continue;
                 }
-                let end = match journal::find(db, &tender.key)? {
-                    Some(stored) => TenderEnd::of(stored.entry.outcome().as_ref(), tender.operation),
+                let outcome = journal::find(db, &tender.key)?.map(|stored| stored.entry.outcome());
+                let end = match &outcome {
+                    Some(outcome) => TenderEnd::of(outcome.as_ref(), tender.operation),
                     None if tender.state != TenderState::Begun => continue,
                     None => match never_sent.get(&tender.key) {
                         Some(why) => TenderEnd::refused(why),
@@ -236,6 +238,8 @@ impl Store {
                     continue;
                 }
                 changed = true;
+                let taken = outcome.flatten().and_then(Payment::into_charge);
+                tipped |= tips::follow(&mut ticket, tender, taken.as_ref());
                 db.run(
                     "UPDATE tenders SET state = ?2, taken = ?3, why = ?4, changed_at = ?5 WHERE key = ?1",
                     params![tender.key, end.state.word(), end.taken, end.why, at],
@@ -243,9 +247,13 @@ impl Store {
                 if end.state != TenderState::Begun {
                     let body = json(&serde_json::json!({
                         "key": tender.key, "state": end.state, "taken": end.taken, "why": end.why,
+                        "tip": taken.and_then(|charge| charge.tip),
                     }))?;
                     journal::append(db, &at, "tender", &id, &body, &tender.origin)?;
                 }
+            }
+            if tipped {
+                write_body(db, &ticket)?;
             }
             if changed {
                 db.run("UPDATE sales SET rev = rev + 1, changed_at = ?2 WHERE id = ?1", [&id, &at])?;
@@ -305,11 +313,16 @@ pub(super) fn insert(db: &Connection, ticket: &Ticket, origin: &Origin) -> Resul
 pub(super) fn update(db: &Connection, basis: &Basis, ticket: &Ticket, at: &str) -> Result<SaleView, Failure> {
     step(db, ticket.id(), basis, at)?;
     returns::check(db, ticket)?;
+    write_body(db, ticket)?;
+    known(db, ticket.id())
+}
+
+fn write_body(db: &Connection, ticket: &Ticket) -> Result<(), Failure> {
     db.run(
         "UPDATE sales SET body = ?2, minor = ?3, tip = ?4, signature = NULL WHERE id = ?1",
         params![ticket.id(), Body::of(ticket)?, ticket.total().minor(), ticket.tip().minor()],
     )?;
-    known(db, ticket.id())
+    Ok(())
 }
 
 /// Increments the revision of an open sale that is not parked, if it is the one known to the caller and nobody else has

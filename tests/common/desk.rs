@@ -17,7 +17,7 @@ use tresen::hal::runtime::{Work, Worker};
 use tresen::hal::sim::{self, Device, Shared};
 use tresen::hal::{Address, BoxFuture, Clock, Link, Runtime, SimulatedRuntime};
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator as TerminalSimulator};
-use tresen::payment::{Terminal, opi, zvt};
+use tresen::payment::{Terminal, nexo, opi, zvt};
 use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
 use tresen::printers::{Printer, escpos};
 use tresen::scanners::serial::sim::{Settings, Simulator as ScannerSimulator};
@@ -86,6 +86,7 @@ pub(crate) struct Desk {
     scanners: Places<ScannerSimulator>,
     /// Terminals that are connected to for each request.
     opi: Vec<(String, memory::Dialer)>,
+    nexo: Vec<(String, memory::Dialer)>,
 }
 
 impl Desk {
@@ -94,7 +95,7 @@ impl Desk {
         let (dir, began) = (tempfile::tempdir().expect("a folder"), Instant::now());
         // A socket is the kernel's, and its time is real.
         let till = "[till]\nsocket = false\n".to_owned();
-        let (server, opi) = (None, Vec::new());
+        let (server, opi, nexo) = (None, Vec::new(), Vec::new());
         Self {
             dir,
             began,
@@ -106,6 +107,7 @@ impl Desk {
             terminals,
             scanners,
             opi,
+            nexo,
         }
     }
 
@@ -164,6 +166,17 @@ impl Desk {
         let ((dialer, port), device) = (memory::port(), Shared::new(opi::sim::Simulator::new(profile)));
         tokio::spawn(opi::sim::serve(Box::new(port), None, device.clone()));
         self.opi.push((name.to_owned(), dialer));
+        device
+    }
+
+    /// A terminal that speaks nexo, in clear; `options` such as `&tip=true`. Call it within a tokio runtime.
+    pub(crate) fn nexo_terminal(&mut self, name: &str, options: &str) -> Shared<nexo::sim::Simulator> {
+        let profile = nexo::sim::Profile { time: self.wall(), ..nexo::sim::Profile::default() };
+        let common = format!("poi={}&encryption=false&grace=1", profile.poi);
+        self.configure(&format!("[terminals.{name}]\naddress = 'desk-nexo+tcp://{name}?{common}{options}'"));
+        let ((dialer, port), device) = (memory::port(), Shared::new(nexo::sim::Simulator::new(profile)));
+        tokio::spawn(nexo::sim::serve(Box::new(port), device.clone()));
+        self.nexo.push((name.to_owned(), dialer));
         device
     }
 
@@ -254,6 +267,20 @@ impl Desk {
             });
             Ok(plan.within(Duration::from_secs(200)))
         });
+        let dialers = self.nexo.clone();
+        let nexo = Protocol::new::<Terminals>("desk-nexo", move |address| {
+            let (dialer, options) = (named(&dialers, address)?, nexo::Options::from_address(address)?);
+            let plan = Plan::new(address.label(), move |context| {
+                let (mut options, dialer) = (options.clone(), Arc::new(dialer.clone()));
+                options.name = context.name.clone();
+                async move {
+                    let journal = context.journal.expect("a till has one");
+                    let terminal = nexo::open(dialer, options, journal, context.runtime).await?;
+                    Ok(Box::new(terminal) as Box<dyn Terminal>)
+                }
+            });
+            Ok(plan.within(Duration::from_secs(200)))
+        });
         let scanners = self.scanners.clone();
         let scanner = Protocol::new::<Scanners>("desk-scanner", move |address| {
             let place = named(&scanners, address)?;
@@ -270,6 +297,7 @@ impl Desk {
             printer.port(9100).options(|_| escpos::Options::NAMES.to_vec()),
             terminal.port(20007).options(|_| zvt::Options::NAMES.to_vec()),
             opi.port(20002).options(|_| opi::Options::NAMES.to_vec()),
+            nexo.port(8443).options(|_| nexo::Options::NAMES.to_vec()),
             scanner.port(4001),
         ] {
             drivers.register(protocol).expect("a free name");

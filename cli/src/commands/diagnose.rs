@@ -59,6 +59,12 @@ pub(super) fn device(protocol: &str) -> String {
     format!("{named} payment terminal")
 }
 
+/// The names of the terminals' profiles with this protocol and port.
+pub(super) fn profiles(protocol: &str, port: u16) -> Vec<&'static str> {
+    let fitting = tresen::payment::profiles::all().iter().filter(|profile| profile.fits(protocol, port));
+    fitting.map(|profile| profile.name.as_str()).collect()
+}
+
 fn over(probed: &Probed) -> &'static str {
     if probed.certificate.is_some() { " over TLS" } else { "" }
 }

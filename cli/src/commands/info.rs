@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tresen::hal::{Error, Kind, Known};
-use tresen::payment::{MemoryJournal, OperationKind};
+use tresen::payment::{MemoryJournal, OperationKind, profiles};
 use tresen::printers::{Identity, Paper, Profile, Status};
 use tresen::{Address, Cameras, Class, Context, Printers, Result, Retry, Scanners, Terminals};
 
@@ -18,15 +18,22 @@ use crate::out::Out;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The device, such as escpos+tcp://10.0.0.20
-    #[arg(required_unless_present = "profiles", value_parser = devices::address)]
+    #[arg(required_unless_present_any = ["profiles", "profile"], value_parser = devices::address)]
     address: Option<Address>,
 
-    /// List the printer profiles that an address or a configuration can name
+    /// List the profiles of printers and terminals that an address or a configuration can name
     #[arg(long, conflicts_with = "address")]
     profiles: bool,
+
+    /// Show what a terminal's profile says, and where that comes from: a name, or FILE.toml
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["address", "profiles"])]
+    profile: Option<String>,
 }
 
 pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
+    if let Some(name) = args.profile {
+        return profile(&name, *out);
+    }
     let Some(address) = args.address else {
         profiles(*out);
         return Ok(());
@@ -166,6 +173,27 @@ fn profiles(out: Out) {
             format_args!("{:<16} {}, {} columns", profile.name, profile.width, profile.columns),
         );
     }
+    for profile in profiles::all() {
+        let options: Vec<_> = profile.options.iter().map(|(name, said)| format!("{name}={}", said.value)).collect();
+        let shown = if options.is_empty() { "facts only".to_owned() } else { options.join(" ") };
+        let address = format!("{}+…?profile={}", profile.protocol, profile.name);
+        out.answer(&json!(profile), format_args!("{address:<42} {}: {shown}", profile.title));
+    }
+}
+
+/// A terminal's profile with its sources.
+fn profile(name: &str, out: Out) -> Result<()> {
+    let profile = profiles::named(name)?;
+    let mut lines = vec![profile.title.clone()];
+    if !profile.models.is_empty() {
+        lines.push(format!("models: {}", profile.models.join(", ")));
+    }
+    for (option, statement) in &profile.options {
+        lines.push(format!("{option}={}\n    {}", statement.value, statement.source));
+    }
+    lines.extend(profile.facts.iter().map(|fact| format!("{}\n    {}", fact.says, fact.source)));
+    out.answer(&profile, lines.join("\n"));
+    Ok(())
 }
 
 fn names() -> Vec<String> {

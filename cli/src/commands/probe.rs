@@ -4,6 +4,7 @@ use serde_json::json;
 use tresen::Result;
 use tresen::probe::{Answer, Limits, Probed, Progress, target};
 
+use super::diagnose;
 use crate::devices;
 use crate::out::Out;
 
@@ -66,8 +67,7 @@ fn tell(probed: &Probed, asked_for: bool, out: Out) {
 }
 
 /// The profiles that such a device may have.
-fn profiles(probed: &Probed) -> Vec<String> {
+fn profiles(probed: &Probed) -> Vec<&'static str> {
     let Answer::Device { protocol, .. } = &probed.answer else { return Vec::new() };
-    let fitting = tresen::payment::profiles::all().iter().filter(|profile| profile.fits(protocol, probed.port));
-    fitting.map(|profile| profile.name.clone()).collect()
+    diagnose::profiles(protocol, probed.port)
 }

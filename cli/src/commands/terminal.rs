@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tresen::config::Device;
-use tresen::payment::{Progress, Reference, Request, Settled, Unknown, nexo, opi, zvt};
+use tresen::payment::{Progress, Reference, Request, Settled, Unknown, nexo, opi, paytec, zvt};
 use tresen::{Address, Amount, Class, Config, Effect, Error, EventKind, Kind, Payment, Phase, Result, Tresen};
 
 use super::console::Console;
@@ -74,7 +74,8 @@ pub(crate) struct FollowUp {
     at: At,
 
     /// The receipt number that the terminal assigned to the earlier transaction, such as 0417; of an OPI terminal its
-    /// trace number (STAN, TA-Nr.), of a nexo terminal number and time of its transaction, TRANSACTION@TIME
+    /// trace number (STAN, TA-Nr.), of a nexo terminal number and time of its transaction, TRANSACTION@TIME; of
+    /// a PayTec terminal Trx. Seq-Cnt
     receipt: String,
 
     /// The amount, such as 12.50 or "12.50 CHF"
@@ -110,6 +111,7 @@ impl FollowUp {
 fn named(address: &Address, receipt: &str) -> Result<Reference> {
     Ok(match address.protocol() {
         "opi" => opi::reference(None, receipt),
+        "paytec" => paytec::reference(None, receipt),
         "nexo" => {
             let (transaction, time) = receipt.split_once('@').ok_or_else(|| {
                 Error::new(Kind::Input, format!("`{receipt}` names no transaction of a nexo terminal"))

@@ -29,8 +29,8 @@ pub(crate) struct Args {
     follow: bool,
 
     /// The language of the words
-    #[arg(short, long, default_value = "en", value_parser = ["en", "de"])]
-    language: String,
+    #[arg(short, long, default_value = "en", value_name = "en|de")]
+    language: Language,
 
     /// nexo: the file with the passphrase of the key that seals the messages, for recordings of other programs; our own
     /// hold no sealed content
@@ -115,29 +115,27 @@ pub(super) struct Words {
 
 impl Words {
     fn new(label: &str, args: &Args, out: Out) -> Result<Self> {
-        let language = if args.language == "de" { Language::German } else { Language::English };
-        // A recording by hand may have any label.
-        let protocol = label.parse::<Address>().map(|address| address.protocol().to_owned());
-        let protocol = protocol.unwrap_or_else(|_| label.split(['+', ' ']).next().unwrap_or_default().to_owned());
+        let language = args.language;
+        let protocol = label.parse::<Address>().map(|address| address.protocol().to_owned()).unwrap_or_default();
         let tracer: Box<dyn Tracer> = match &args.passphrase_file {
             Some(file) if protocol == "nexo" => {
                 let passphrase = std::fs::read_to_string(file).map_err(|e| Error::file(file, e))?;
                 Box::new(Nexo::new(language).with_passphrase(passphrase.trim_end_matches(['\r', '\n'])))
             }
             Some(_) => {
-                let what = format!("`--passphrase-file` is for nexo; this is a recording of `{protocol}`");
+                let what = format!("`--passphrase-file` is for nexo; this is a recording of `{label}`");
                 return Err(Error::new(Kind::Input, what).at(args.file.display()));
             }
-            None => devices::drivers().tracer(&protocol, language),
+            None => devices::drivers().tracer(label, language),
         };
         out.say(label);
         Ok(Self { tracer, language, out })
     }
 
-    /// In English, of the protocol `protocol`.
-    pub(super) fn of(protocol: &str, out: Out) -> Self {
+    /// In English, of the traffic with the device at `label`.
+    pub(super) fn of(label: &str, out: Out) -> Self {
         let language = Language::English;
-        Self { tracer: devices::drivers().tracer(protocol, language), language, out }
+        Self { tracer: devices::drivers().tracer(label, language), language, out }
     }
 
     pub(super) fn chunk(&mut self, at: Duration, direction: Direction, bytes: &[u8]) {
@@ -155,8 +153,7 @@ impl Words {
     }
 
     fn tell(&self, at: Duration, direction: Direction, told: &Told) {
-        let device = self.language.pick("device", "Gerät");
-        let till = self.language.pick("till", "Kasse");
+        let (device, till) = if self.language == Language::German { ("Gerät", "Kasse") } else { ("device", "till") };
         let (mark, from, key) = match direction {
             Direction::Sent => ('>', till, "till"),
             Direction::Received => ('<', device, "device"),
@@ -168,6 +165,12 @@ impl Words {
         }
         let value = json!({ "at": seconds, "from": key, "message": told.title, "details": told.details });
         self.out.answer(&value, text);
+    }
+}
+
+impl std::fmt::Debug for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Words").field("language", &self.language).finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,7 @@
 //! | module | moves bytes over | needs |
 //! |---|---|---|
 //! | [`tcp`] | a TCP connection | – |
-//! | `tls` | TLS over TCP, by the option `tls=true` of a TCP address, or `https` | feature `tls` |
+//! | `tls` | TLS over TCP, by `tls` or `https` in an address, or the option `tls=true` | feature `tls` |
 //! | [`serial`] | a serial port or pseudo-terminal | feature `serial` |
 //! | `usb` | USB bulk transfers | feature `usb`, or `usb-libusb` |
 //! | `ble` | Bluetooth LE characteristics | feature `ble` |
@@ -136,10 +136,10 @@ pub async fn open_redacted(address: &Address, redactor: Box<dyn record::Redactor
 async fn bare(address: &Address) -> Result<Box<dyn Link>> {
     match address.link() {
         LinkKind::Replay { path } => replay::Replay::open(path).map(|l| Box::new(l) as _),
-        LinkKind::Tcp { host, port: Some(port) } | LinkKind::Https { host, port: Some(port) } => {
-            tcp::open(address, host, *port).await
-        }
-        LinkKind::Tcp { port: None, .. } | LinkKind::Https { port: None, .. } => Err(tcp::no_port(address)),
+        LinkKind::Tcp { host, port } | LinkKind::Https { host, port } | LinkKind::Tls { host, port } => match port {
+            Some(port) => tcp::open(address, host, *port).await,
+            None => Err(tcp::no_port(address)),
+        },
         #[cfg(feature = "serial")]
         LinkKind::Serial { path } => match serial::Settings::from_address(address) {
             Ok(settings) => serial::open_in_time(path, settings).await.map(|l| Box::new(l) as _),
@@ -178,7 +178,7 @@ async fn bare(address: &Address) -> Result<Box<dyn Link>> {
 pub fn options(link: &LinkKind) -> impl Iterator<Item = &'static str> {
     let own: &[&str] = match link {
         LinkKind::Tcp { .. } => &options::TCP,
-        LinkKind::Https { .. } => &options::HTTPS,
+        LinkKind::Https { .. } | LinkKind::Tls { .. } => &options::HTTPS,
         LinkKind::Serial { .. } => &options::SERIAL,
         LinkKind::Usb(_) => &options::USB,
         LinkKind::Hid(_) => &options::HID,
@@ -199,7 +199,7 @@ pub fn options(link: &LinkKind) -> impl Iterator<Item = &'static str> {
 pub fn check(address: &Address) -> Result<()> {
     check_options(address)?;
     match address.link() {
-        LinkKind::Tcp { .. } | LinkKind::Https { .. } => tcp::check(address),
+        LinkKind::Tcp { .. } | LinkKind::Https { .. } | LinkKind::Tls { .. } => tcp::check(address),
         LinkKind::Replay { path } => match std::fs::metadata(path) {
             Ok(found) if found.is_file() => Ok(()),
             Ok(_) => Err(Error::file(path, std::io::ErrorKind::IsADirectory.into())),

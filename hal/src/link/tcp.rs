@@ -1,7 +1,7 @@
 //! TCP: network printers, terminals, simulators.
 //!
 //! Options in an address: `connect-timeout` (seconds, 5; 0.1 to 60) and, with feature `tls`, those of
-//! `tls`: `tls` (`true`, `false`), `ca`, `fingerprint`, `certificate`. An `https` address has TLS always.
+//! `tls`: `tls` (`true`, `false`), `ca`, `fingerprint`, `certificate`. A `tls` or `https` address has TLS always.
 //!
 //! **Stalls.** A printer without paper keeps the connection open and accepts no bytes: `send` then waits for as long as
 //! that lasts. Callers that do not want to wait use `tokio::time::timeout`. A device that vanishes silently is detected
@@ -53,7 +53,7 @@ impl Settings {
             Some(_) => return Err(address.refuse("connect-timeout", "expected 0.1 to 60 seconds")),
         };
         let tls = match address.option("tls") {
-            _ if matches!(address.link(), LinkKind::Https { .. }) => true,
+            _ if matches!(address.link(), LinkKind::Https { .. } | LinkKind::Tls { .. }) => true,
             None | Some("false") => false,
             Some("true") => true,
             Some(_) => return Err(address.refuse("tls", "expected true or false")),

@@ -1,6 +1,6 @@
 //! TLS 1.2 and 1.3 over TCP, for printers and terminals that support it; rustls with ring.
 //!
-//! Options in an address: `tls=true` and one of
+//! Options in an address: `tls=true`, unless it is one over `tls` or `https`, and one of
 //! - `fingerprint=` SHA-256 of the device's certificate, 64 hex digits, colons allowed. For the
 //!   self-signed certificates that devices come with; host name and dates are not checked.
 //! - `ca=` file with the authorities (PEM) that may have signed it. The certificate must then name the

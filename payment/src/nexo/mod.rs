@@ -30,6 +30,8 @@
 //! are taken from descriptions without an example.
 //!
 //! # Left out
+//! Pre-authorisation: Adyen's terminals hold an amount (`authorisationType=PreAuth` in `SaleToAcquirerData`), but it is
+//! adjusted, captured and released by Adyen's web interface, not by the terminal, so a till could not end what it began.
 //! Notices of a terminal (`EventNotification`, `DisplayRequest` to the till) need a server at the till. `Display`, `Input`
 //! and `Print` requests to the terminal, card acquisition, stored value, loyalty, referenced refunds of a part, and the
 //! cloud.

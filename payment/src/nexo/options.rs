@@ -27,7 +27,7 @@ pub struct Options {
     /// [`Payment::Partial`]: crate::Payment::Partial
     pub partial: bool,
     /// The terminal asks for a tip, which is charged besides the amount. Otherwise an approval of more than the amount is
-    /// unknown and says why. No option of an address: a till's sale does not book such tips yet. Default false.
+    /// unknown and says why. Default false.
     pub tip: bool,
     /// The till prints the receipts; a terminal with a printer prints none. Default true.
     pub receipts: bool,
@@ -70,6 +70,7 @@ impl Options {
         "passphrase",
         "encryption",
         "partial",
+        "tip",
         "receipts",
         "limit",
         "answer",
@@ -86,6 +87,7 @@ impl Options {
     /// | `key`, `version`, `passphrase` | identifier, version (1) and passphrase of the key that is set at the terminal; needed |
     /// | `encryption` | `false`: in clear, without these three; for terminals for tests only |
     /// | `partial` | `true`: it may approve less than was asked for |
+    /// | `tip` | `true`: the terminal asks for a tip, which the till's sale books |
     /// | `receipts` | `till`, `terminal`: who prints |
     /// | `limit`, `answer`, `patience`, `grace` | seconds, 1 to 3600 (`grace` from 0) |
     ///
@@ -136,6 +138,7 @@ impl Options {
             None
         };
         options.partial = address.option_as("partial")?.unwrap_or(options.partial);
+        options.tip = address.option_as("tip")?.unwrap_or(options.tip);
         options.receipts = match address.option("receipts") {
             None | Some("till") => true,
             Some("terminal") => false,
@@ -195,14 +198,14 @@ mod tests {
     const KEY: &str = "poi=V400m-1&key=shop&passphrase=test123";
 
     #[test]
-    fn the_options_of_an_address_are_read() {
+    fn every_option_can_be_reached_by_an_address() {
         let options = read(&format!(
-            "{KEY}&sale=till-1&version=3&partial=true&receipts=terminal&limit=60&answer=5&patience=6&grace=0"
+            "{KEY}&sale=till-1&version=3&partial=true&tip=true&receipts=terminal&limit=60&answer=5&patience=6&grace=0"
         ));
         let options = options.expect("right");
         assert_eq!((&*options.poi, &*options.sale, &*options.host), ("V400m-1", "till-1", "10.0.0.9:8443"));
         assert_eq!(format!("{:?}", options.key), "Some(Key(shop, version 3))");
-        assert_eq!((options.partial, options.receipts), (true, false));
+        assert_eq!((options.partial, options.tip, options.receipts), (true, true, false));
         let seconds = Duration::from_secs;
         assert_eq!((options.limit, options.answer), (seconds(60), seconds(5)));
         assert_eq!((options.patience, options.grace), (seconds(6), seconds(0)));

@@ -192,6 +192,7 @@ pub(super) fn payment(intent: &Intent, paid: &PaymentResponse, options: &Options
     if !fits(intent, authorised, tip, options) {
         return Err(format!("not {} was charged, but {}", intent.amount, evidence(&charge)));
     }
+    charge.tip = tip.filter(|_| charge.amount.minor() > intent.amount.minor());
     Ok(answered.with_slips(charge, intent))
 }
 

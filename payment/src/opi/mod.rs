@@ -30,7 +30,10 @@
 //! `Input` with `Command` and `InBoolean`, the targets of printers, `PaperCut`, `TerminalBatch` and
 //! `TimeStamp` of IFSF's reversals, and the names of all Swiss services.
 //!
-//! Left out: pre-authorisation, tips, loyalty, stored value, fuel, card reading, and answers typed by a person.
+//! `CardPreAuthorisation`, `CardFinancialAdvice` (a booking: what is charged, and the pre-authorisation by `OriginalTransaction`)
+//! and `PreAuthReversal` are known by name only; they are laid out as `CardPayment` and `PaymentReversal`.
+//!
+//! Left out: increments, tips, loyalty, stored value, fuel, card reading, and answers typed by a person.
 
 pub mod dialect;
 mod driver;

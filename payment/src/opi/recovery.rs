@@ -45,13 +45,16 @@ pub(super) enum Verdict {
     Unsure,
 }
 
-/// The type of the request for an operation.
+/// The type of the request for an operation, if there is one.
 pub(super) fn request_type(operation: &Transaction) -> Option<&'static str> {
     match operation {
         Transaction::Payment => Some("CardPayment"),
         Transaction::Reversal { .. } => Some("PaymentReversal"),
         Transaction::Refund => Some("PaymentRefund"),
-        _ => None,
+        Transaction::PreAuthorisation => Some("CardPreAuthorisation"),
+        Transaction::Booking { .. } => Some("CardFinancialAdvice"),
+        Transaction::Release { .. } => Some("PreAuthReversal"),
+        Transaction::Increment { .. } | Transaction::Tip { .. } | Transaction::TopUp { .. } => None,
     }
 }
 
@@ -116,7 +119,8 @@ pub(super) fn decide(
             return (Verdict::Unsure, format!("{why}: {told}"));
         }
         let charged = original.result.ending() == Ending::Done;
-        if charged && response.total.is_none() && !matches!(intent.operation, Transaction::Reversal { .. }) {
+        let names_amount = !matches!(intent.operation, Transaction::Reversal { .. } | Transaction::Release { .. });
+        if charged && response.total.is_none() && names_amount {
             return (Verdict::Unsure, format!("the terminal tells no amount: {told}"));
         }
         return match judge(intent, response, &original.result, options, usual) {
@@ -178,6 +182,9 @@ fn judge(
             let amount = response.amount(intent.amount.currency());
             let amount = amount.map_err(|text| format!("the terminal's amount `{}` cannot be read", clean(&text)))?;
             let mut charge = charge;
+            // Nothing remains of what was released.
+            let nothing = matches!(intent.operation, Transaction::Release { .. }).then_some(0);
+            let amount = amount.filter(|amount| Some(amount.minor()) != nothing);
             charge.amount = amount.unwrap_or(intent.amount);
             let told = evidence(&charge);
             let repeated = |before: &Reference| {

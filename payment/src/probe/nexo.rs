@@ -39,7 +39,7 @@ impl Probe for Nexo {
         });
         match announced {
             Some(length) if heard.len() < end + 4 + length.min(LOOKED_AT) => Heard::Part,
-            _ => Heard::Other,
+            _ => Heard::Ask,
         }
     }
 
@@ -85,11 +85,11 @@ mod tests {
         }
         let Heard::Answer { sighting, .. } = Nexo.hear(refused) else { panic!("an answer") };
         assert!(!sighting.certain);
-        assert_eq!(Nexo.hear(b"HTTP/1.1 404 Not Found\r\n\r\n"), Heard::Other);
+        assert_eq!(Nexo.hear(b"HTTP/1.1 404 Not Found\r\n\r\n"), Heard::Ask);
         assert_eq!(Nexo.hear(b"SSH-2.0-x"), Heard::Other);
         let page = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html";
         assert_eq!(Nexo.hear(&page[..page.len() - 1]), Heard::Part);
-        assert_eq!(Nexo.hear(page), Heard::Other);
+        assert_eq!(Nexo.hear(page), Heard::Ask);
         let event = b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"SaleToPOIRequest\":{\"MessageHeader\":";
         assert!(matches!(Nexo.hear(event), Heard::Answer { sighting, .. } if sighting.certain));
     }

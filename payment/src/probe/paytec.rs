@@ -39,7 +39,7 @@ impl Probe for PayTec {
         let begins = heard.trim_ascii_start().first().is_none_or(|first| *first == b'{');
         match sighting {
             Some(sighting) => Heard::Answer { sighting, replies, over: true },
-            None if part && begins => Heard::Part,
+            None if (part || heard.is_empty()) && begins => Heard::Part,
             None => Heard::Other,
         }
     }

@@ -97,7 +97,7 @@ mod tests {
                     assert!(!over && end >= 3, "{end}");
                     assert_eq!(replies, if end < 7 { vec![] } else { vec![0x80, 0, 0] }, "{end}");
                 }
-                Heard::Other => panic!("{end}"),
+                other => panic!("{end}: {other:?}"),
             }
         }
         let (evidence, replies, over) = seen(&answer);

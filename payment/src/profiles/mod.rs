@@ -209,13 +209,13 @@ const FILES: &[(&str, &str)] = &[
     ("card-complete", include_str!("data/card-complete.toml")),
     ("ccv", include_str!("data/ccv.toml")),
     ("clover-flex", include_str!("data/clover-flex.toml")),
-    ("feig-cvend-tls", include_str!("data/feig-cvend-tls.toml")),
     ("feig-cvend", include_str!("data/feig-cvend.toml")),
+    ("feig-cvend-tls", include_str!("data/feig-cvend-tls.toml")),
     ("global-payments", include_str!("data/global-payments.toml")),
     ("hobex", include_str!("data/hobex.toml")),
     ("ingenico", include_str!("data/ingenico.toml")),
-    ("nexi-switzerland-unattended", include_str!("data/nexi-switzerland-unattended.toml")),
     ("nexi-switzerland", include_str!("data/nexi-switzerland.toml")),
+    ("nexi-switzerland-unattended", include_str!("data/nexi-switzerland-unattended.toml")),
     ("opi-germany", include_str!("data/opi-germany.toml")),
     ("verifone-vx820", include_str!("data/verifone-vx820.toml")),
 ];
@@ -232,7 +232,7 @@ mod tests {
         let mut names: Vec<_> =
             files.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect();
         names.sort();
-        assert_eq!(all().iter().map(|profile| profile.name.clone()).collect::<Vec<_>>(), names);
+        assert_eq!(all().iter().map(|profile| profile.name.clone()).collect::<Vec<_>>(), names, "by name");
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! PayTec's JSON lines in words.
+//! PayTec's JSON lines in words, also from the frames of a serial line.
 
 use serde_json::Value;
+use tresen_hal::Language;
 use tresen_hal::link::record::Direction;
 use tresen_hal::trace::{Told, Tracer};
-
-use tresen_hal::Language;
 
 use super::{incomplete, veiled};
 
@@ -57,7 +56,7 @@ fn line_in_words(line: &[u8], language: Language) -> Told {
         let told = language.pick("a line that is no message", "eine Zeile, die keine Nachricht ist");
         Told::new(format!("{told}, {} bytes", line.len()))
     };
-    let Ok(Value::Object(fields)) = serde_json::from_slice(line) else { return no_message() };
+    let Ok(Value::Object(fields)) = serde_json::from_slice(unframed(line)) else { return no_message() };
     // The message is the one with fields; links add texts beside it.
     let Some((name, body)) = fields.iter().find(|(_, value)| value.is_object()) else { return no_message() };
     let known = name.len() <= 48 && name.bytes().all(|b| b.is_ascii_alphabetic());
@@ -65,10 +64,18 @@ fn line_in_words(line: &[u8], language: Language) -> Told {
         return no_message();
     }
     let word = WORDS.iter().find(|(known, ..)| known == name);
-    let word = word.map_or(String::new(), |(_, english, german)| format!(" ({})", language.pick(*english, *german)));
+    let word = word.map_or(String::new(), |&(_, english, german)| format!(" ({})", language.pick(english, german)));
     let mut details = Vec::new();
     fields_in_words(body, "", &mut details);
     Told { title: format!("{name}{word}"), details }
+}
+
+/// The message of a line that came in a frame of a serial line, whose head it follows. A line in two frames is not read.
+fn unframed(line: &[u8]) -> &[u8] {
+    match line.iter().position(|b| *b == b'{') {
+        Some(at) if line[..at].contains(&DLE) => &line[at..],
+        _ => line,
+    }
 }
 
 fn fields_in_words(value: &Value, indent: &str, details: &mut Vec<String>) {
@@ -92,6 +99,8 @@ fn fields_in_words(value: &Value, indent: &str, details: &mut Vec<String>) {
     }
 }
 
+/// Data link escape, with which frames begin and end.
+const DLE: u8 = 0x10;
 /// Bytes of a line at most: a receipt with a picture.
 const LONGEST: usize = 256 * 1024;
 
@@ -181,6 +190,16 @@ mod tests {
             let all = told[0].details.join("\n");
             assert!(all.contains("AmtAuth: 1290") && all.contains("AppPAN: •••") && !all.contains("1234"), "{all}");
         }
+    }
+
+    /// Frames of a serial line: `10 00 | seq | type | line | CRC | 10 FF`, and `10 11` for arrived.
+    #[test]
+    fn frames_of_a_serial_line_are_read() {
+        let frame = |line: &[u8]| [&[0x10, 0x00, 0x01, 0x91], line, &[0x12, 0x34, 0x10, 0xff, 0x10, 0x11]].concat();
+        let stream = [frame(b"{\"HeartbeatRequest\":{}}\n"), frame(b"{\"StatusRequest\":{}}\n")].concat();
+        let told = PayTec::new(Language::English).feed(Direction::Received, &stream);
+        let titles: Vec<_> = told.iter().map(|told| told.title.as_str()).collect();
+        assert_eq!(titles, ["HeartbeatRequest (are you there?)", "StatusRequest (status?)"]);
     }
 
     #[test]

@@ -1,84 +1,166 @@
 //! ZVT in words.
 
-use tresen_hal::link::record::{Direction, Redactor as _};
+use tresen_hal::Amount;
+use tresen_hal::Language;
+use tresen_hal::link::record::{Direction, Redactor};
 use tresen_hal::trace::{Told, Tracer};
-use tresen_hal::{Amount, Language};
 
 use super::{incomplete, shown, veiled, zvt_words as words};
 use crate::zvt::bmp::{self, Bcd};
 use crate::zvt::commands::enquiry::State;
 use crate::zvt::commands::{currency, intermediate::Intermediate};
 use crate::zvt::framing::Framing;
+use crate::zvt::serial::Timing;
+use crate::zvt::serial::frame::{Decoder, Item};
+use crate::zvt::tables::{self, Encoding, Sensitivity};
 use crate::zvt::wire::Apdu;
-use crate::zvt::{Charset, Config, Redactor, codes, tlv};
+use crate::zvt::{Charset, Config, Framed, codes, redactor, tlv};
 
 /// Makes words of ZVT.
-#[derive(Debug, Default)]
 pub struct Zvt {
     language: Language,
-    redactor: Redactor,
+    redactor: Box<dyn Redactor>,
     sent: Side,
     received: Side,
     /// The terminal answers a status enquiry, whose completion has a form of its own.
     enquired: bool,
 }
 
-#[derive(Debug, Default)]
-struct Side {
-    framing: Framing,
-    /// Nothing tells where the next APDU begins.
-    lost: bool,
+/// One direction.
+enum Side {
+    Stream {
+        framing: Framing,
+        /// Nothing tells where the next APDU begins.
+        lost: bool,
+    },
+    Serial {
+        decoder: Decoder,
+        /// Characters of a frame that has begun.
+        held: usize,
+    },
+}
+
+/// What a side has to say.
+enum Piece {
+    Apdu(Vec<u8>),
+    Ack,
+    Nak,
+    Broken,
+    Lost(u64),
 }
 
 impl Zvt {
-    /// In this language.
+    /// In this language, of a TCP connection.
     pub fn new(language: Language) -> Self {
-        Self { language, ..Self::default() }
+        let side = || Side::Stream { framing: Framing::tcp(), lost: false };
+        Self { language, redactor: redactor(Framed::ByLength), sent: side(), received: side(), enquired: false }
     }
 
-    fn read(&mut self, direction: Direction, masked: &[u8]) -> Vec<Told> {
-        let Self { language, sent, received, enquired, .. } = self;
-        let side = if direction == Direction::Sent { sent } else { received };
-        let mut all = Vec::new();
-        if side.lost {
-            return all;
-        }
-        side.framing.feed(masked);
-        loop {
-            match side.framing.next_apdu() {
-                Ok(Some(apdu)) => {
-                    match apdu.code() {
-                        0x0501 => *enquired = true,
-                        0x0600..=0x060e | 0x0610..=0x061d | 0x061f..=0x06ff => *enquired = false,
-                        _ => {}
-                    }
-                    all.push(veiled(apdu_in_words(&apdu, *enquired, *language)));
+    /// In this language, of a serial line with its frames.
+    pub fn of_serial(language: Language) -> Self {
+        let side = || Side::Serial { decoder: Decoder::default(), held: 0 };
+        let redactor = redactor(Framed::Serial(Timing::default()));
+        Self { language, redactor, sent: side(), received: side(), enquired: false }
+    }
+
+    fn told(&mut self, piece: Piece) -> Option<Told> {
+        let language = self.language;
+        Some(match piece {
+            Piece::Apdu(bytes) => {
+                let mut framing = Framing::tcp();
+                framing.feed(&bytes);
+                let Ok(Some(apdu)) = framing.next_apdu() else {
+                    return Some(Told::new(language.pick("a frame without a message", "ein Rahmen ohne Nachricht")));
+                };
+                match apdu.code() {
+                    0x0501 => self.enquired = true,
+                    0x0600..=0x060e | 0x0610..=0x061d | 0x061f..=0x06ff => self.enquired = false,
+                    _ => {}
                 }
-                Ok(None) => return all,
-                Err(invalid) => {
-                    side.lost = true;
-                    let told = match language {
-                        Language::German => format!("ab Byte {} kein ZVT mehr", invalid.offset),
-                        _ => format!("no ZVT any more from byte {} on", invalid.offset),
-                    };
-                    all.push(Told::new(told));
-                    return all;
+                veiled(apdu_in_words(&apdu, self.enquired, language))
+            }
+            Piece::Ack => Told::new(language.pick("ACK, arrived", "ACK, angekommen")),
+            Piece::Nak => Told::new(language.pick("NAK, once more", "NAK, noch einmal")),
+            Piece::Broken => Told::new(language.pick("a frame that cannot be read", "ein nicht lesbarer Rahmen")),
+            Piece::Lost(at) => Told::new(match language {
+                Language::German => format!("ab Byte {at} kein ZVT mehr"),
+                Language::English => format!("no ZVT any more from byte {at} on"),
+            }),
+        })
+    }
+
+    fn side(&mut self, direction: Direction) -> &mut Side {
+        if direction == Direction::Sent { &mut self.sent } else { &mut self.received }
+    }
+}
+
+impl Side {
+    fn feed(&mut self, masked: &[u8]) -> Vec<Piece> {
+        let mut all = Vec::new();
+        match self {
+            Self::Stream { lost: true, .. } => {}
+            Self::Stream { framing, lost } => {
+                framing.feed(masked);
+                loop {
+                    match framing.next_apdu() {
+                        Ok(Some(apdu)) => all.push(Piece::Apdu(apdu.bytes.to_vec())),
+                        Ok(None) => break,
+                        Err(invalid) => {
+                            *lost = true;
+                            all.push(Piece::Lost(invalid.offset));
+                            break;
+                        }
+                    }
+                }
+            }
+            Self::Serial { decoder, held } => {
+                for byte in masked {
+                    *held += 1;
+                    all.extend(decoder.feed(*byte).map(|item| {
+                        *held = 0;
+                        match item {
+                            Item::Frame(apdu) => Piece::Apdu(apdu),
+                            Item::Ack => Piece::Ack,
+                            Item::Nak => Piece::Nak,
+                            Item::Broken => Piece::Broken,
+                        }
+                    }));
+                    if !decoder.is_open() {
+                        *held = 0;
+                    }
                 }
             }
         }
+        all
+    }
+
+    /// Bytes of a message that is not complete.
+    fn pending(&self) -> Option<usize> {
+        match self {
+            Self::Stream { lost: true, .. } => None,
+            Self::Stream { framing, .. } => Some(framing.pending()),
+            Self::Serial { held, .. } => Some(*held),
+        }
+    }
+}
+
+impl std::fmt::Debug for Zvt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Zvt").field("language", &self.language).finish_non_exhaustive()
     }
 }
 
 impl Tracer for Zvt {
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<Told> {
         let masked = self.redactor.feed(direction, bytes);
-        self.read(direction, &masked)
+        let pieces = self.side(direction).feed(&masked);
+        pieces.into_iter().filter_map(|piece| self.told(piece)).collect()
     }
 
     fn finish(&mut self, direction: Direction) -> Vec<Told> {
-        let rest = self.redactor.finish(direction);
-        let side = if direction == Direction::Sent { &self.sent } else { &self.received };
-        if side.lost { Vec::new() } else { incomplete(side.framing.pending() + rest.len(), self.language) }
+        let rest = self.redactor.finish(direction).len();
+        let language = self.language;
+        self.side(direction).pending().map_or_else(Vec::new, |held| incomplete(held + rest, language))
     }
 }
 
@@ -169,7 +251,7 @@ fn settings(config: u8, language: Language) -> String {
         (Config::PRINT_LINES, "finished receipts", "fertige Belege"),
     ];
     let set = bits.iter().filter(|(bit, ..)| config & bit != 0);
-    set.map(|(_, english, german)| language.pick(*english, *german)).collect::<Vec<_>>().join(", ")
+    set.map(|&(_, english, german)| language.pick(english, german)).collect::<Vec<_>>().join(", ")
 }
 
 fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {
@@ -197,11 +279,13 @@ fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {
                 .map_or(String::new(), |code| format!("{code:02X}: {}", codes::words(*code, language))),
             0x0c => grouped(field.data, ':'),
             0x0d => grouped(field.data, '-'),
-            0x22 | 0x23 | 0x24 | 0x2d | 0x2e => hidden(field.data),
-            0x0b | 0x17 | 0x29 | 0x37 | 0x87 | 0x88 | 0xaa => Bcd(field.data).to_string(),
-            0x3d => "••••••".to_owned(),
-            0x2a | 0x3b | 0x3c | 0x8b | 0xf1..=0xf8 => Charset::default().shown(field.data),
-            _ => shown(field.data),
+            id => match tables::bmp(id).map(|entry| (entry.encoding, entry.sensitivity)) {
+                Some((_, Sensitivity::Password)) => "••••••".to_owned(),
+                Some((_, Sensitivity::Number | Sensitivity::Secret)) => hidden(field.data),
+                Some((Encoding::Bcd, _)) => Bcd(field.data).to_string(),
+                Some((Encoding::Text, _)) => Charset::default().shown(field.data),
+                _ => shown(field.data),
+            },
         };
         details.push(format!("{:02X} {name}: {value}", field.id));
     }
@@ -235,7 +319,6 @@ fn tags_in_words(data: &[u8], depth: usize, language: Language, details: &mut Ve
             continue;
         }
         let value = match (tag.tag, tag.value) {
-            (0x07 | 0x1f17, text) => Charset::default().shown(text),
             (0x1f07, [kind]) => match kind {
                 1 => language.pick("merchant's", "Händlerbeleg").to_owned(),
                 2 => language.pick("customer's", "Kundenbeleg").to_owned(),
@@ -246,7 +329,12 @@ fn tags_in_words(data: &[u8], depth: usize, language: Language, details: &mut Ve
                 let code = u16::from_be_bytes([*class, *instr]);
                 format!("{class:02X} {instr:02X} {}", words::command(code, language).unwrap_or_default())
             }
-            (_, value) => shown(value),
+            (id, value) => match tables::tag(id).map(|entry| (entry.encoding, entry.sensitivity)) {
+                Some((_, Sensitivity::Number | Sensitivity::Secret | Sensitivity::Password)) => hidden(value),
+                Some((Encoding::Text, _)) => Charset::default().shown(value),
+                Some((Encoding::Bcd, _)) => Bcd(value).to_string(),
+                _ => shown(value),
+            },
         };
         details.push(format!("{indent}{:02X} {name}: {value}", tag.tag));
     }
@@ -290,9 +378,28 @@ mod tests {
         let mut status = status.to_vec();
         status[2] = (status.len() - 3) as u8;
         let all = told(Language::English, Direction::Received, &status)[0].details.join("\n");
-        for part in ["27 result: 00: no error", "1.54 EUR", "0C time: 22:51:47", "0D date: 04-16", "8B card name: VISA"]
-        {
+        for part in [
+            "27 result code: 00: no error",
+            "1.54 EUR",
+            "time, HHMMSS: 22:51:47",
+            "date, MMDD: 04-16",
+            "8B card name: VISA",
+        ] {
             assert!(all.contains(part), "{all} lacks {part}");
+        }
+    }
+
+    /// PA00P015, "Transport protocol": `10 02 80 00 00 10 03 F5 1F` is 80 00 00 in its frame.
+    #[test]
+    fn a_serial_line_is_told_with_its_acknowledgements() {
+        let stream = [0x10, 0x02, 0x80, 0x00, 0x00, 0x10, 0x03, 0xf5, 0x1f, 0x06, 0x15, 0x10, 0x02, 0x80];
+        for at in 0..stream.len() {
+            let mut tracer = Zvt::of_serial(Language::English);
+            let mut told = tracer.feed(Direction::Received, &stream[..at]);
+            told.extend(tracer.feed(Direction::Received, &stream[at..]));
+            let titles: Vec<_> = told.iter().map(|told| told.title.as_str()).collect();
+            assert_eq!(titles, ["80 00 positive answer", "ACK, arrived", "NAK, once more"], "split at {at}");
+            assert_eq!(tracer.finish(Direction::Received)[0].title, "3 bytes of a message that is not complete");
         }
     }
 
@@ -302,7 +409,7 @@ mod tests {
         let whole = told(Language::English, Direction::Received, &stream);
         let titles: Vec<_> = whole.iter().map(|told| told.title.as_str()).collect();
         assert_eq!(titles[..2], ["80 00 positive answer", "04 FF intermediate status"]);
-        assert_eq!(titles[3..], ["06 1E abort", "no ZVT any more from byte 14 on"]);
+        assert_eq!(titles[3..], ["06 1E abort by the terminal", "no ZVT any more from byte 14 on"]);
         for at in 0..stream.len() {
             let mut tracer = Zvt::new(Language::English);
             let mut split = tracer.feed(Direction::Received, &stream[..at]);

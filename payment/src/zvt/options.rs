@@ -167,7 +167,7 @@ impl Options {
     /// | `ask-before` | `false`: no 06 20 before each payment |
     /// | `framing` | `serial`: DLE STX … DLE ETX CRC, as serial and Bluetooth ports have it by default, also for those behind a converter to the network; `tcp`: by length |
     /// | `t1` | milliseconds between two characters of a serial frame, 20 to 10000; 200, or 1000 over a network |
-    /// | `t2` | seconds for the answer to a serial frame |
+    /// | `t2` | seconds for the answer to a serial frame, 1 to 60; 5 |
     /// | `grace`, `t3`, `t4`, `answer`, `limit`, `patience` | seconds, 1 to 3600 (`grace` from 0); `answer` is [`Timeouts::enquiry`], `limit` [`Timeouts::limit`] |
     /// | `config`, `service` | a byte in hex: `BE` |
     /// | `text-blocks` | `false`: receipts line by line |

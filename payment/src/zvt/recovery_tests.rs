@@ -278,3 +278,53 @@ fn only_a_payment_is_approved_in_part_and_never_for_nothing() {
     let refund = Intent { operation: Transaction::Refund, ..payment };
     assert!(matches!(objection(&refund, &part(0x17)), Some(Objection::Different(_))));
 }
+
+/// The 04 0F of a release as a terminal of Feig sent it, crate `zvt` 0.1, `data/1680728215.659492000_pt_ecr.blob`, up to the
+/// currency; then the numbers of these tests: amount zero, receipt, trace, terminal id, and BMP 37 of the reservation.
+fn released(receipt: u8, original: u8) -> Vec<u8> {
+    let head = [0x27, 0x00, 0x04, 0, 0, 0, 0, 0, 0, 0x49, 0x09, 0x78];
+    let ids = [0x87, 0x04, receipt, 0x0b, 0x00, 0x04, receipt, 0x29, 0x60, 0, 0, 0x01, 0x37, 0x00, 0x04, original];
+    [&head[..], &ids].concat()
+}
+
+#[test]
+fn what_ends_a_reservation_tells_what_remains_and_what_it_ended() {
+    let held = Amount::eur(25_00);
+    let of = || super::super::reference::held(Some("60000001"), "0415", Some("000415"), held);
+    let at = "2026-01-02T08:00:00Z".parse().expect("a timestamp");
+    let intent = |operation, amount| {
+        Intent::new(IntentId("a".into()), "counter", operation, amount, at, Some(reference("0416")))
+    };
+    let judged = |intent: &Intent, data: Vec<u8>| {
+        let info = StatusInfo::parse(&data);
+        let charge = as_meant(intent, &info, READING.charge(&intent.id, intent.amount, &info));
+        let case = Case { intent, approved: None, only: true, commit: None, exclusive: true, partial: false };
+        let objection = super::objection(intent, &charge, &info, false);
+        (objection, decide(case, &Last::Shown(Data(data)), READING).0)
+    };
+    let release = intent(Transaction::Release { reference: of() }, held);
+    let (objection, payment) = judged(&release, released(0x17, 0x15));
+    assert!(
+        objection.is_none() && matches!(&payment, Payment::Charged(c) if c.amount == held),
+        "{objection:?} {payment:?}"
+    );
+    // It ended another reservation.
+    let (objection, payment) = judged(&release, released(0x17, 0x14));
+    assert!(matches!(objection, Some(Objection::Another(_))) && matches!(payment, Payment::Unknown(_)));
+    // Zero is no payment, no booking and no pre-authorisation.
+    for operation in [Transaction::Payment, Transaction::PreAuthorisation, Transaction::Booking { reference: of() }] {
+        let wrong = intent(operation, Amount::eur(20_00));
+        let (objection, payment) = judged(&wrong, released(0x17, 0x15));
+        assert!(objection.is_some() && matches!(payment, Payment::Unknown(_)), "{wrong:?}");
+    }
+    // Of EUR 25.00, 20.00 are booked: the terminal tells these, or the 5.00 that it released, and nothing else.
+    let booking = intent(Transaction::Booking { reference: of() }, Amount::eur(20_00));
+    for (euro, fits) in [(0x20, true), (0x05, true), (0x25, false), (0x15, false)] {
+        let mut told = released(0x17, 0x15);
+        told[7] = euro;
+        let (objection, payment) = judged(&booking, told);
+        assert_eq!(objection.is_none(), fits, "{euro:x}");
+        let charged = matches!(&payment, Payment::Charged(c) if c.amount == Amount::eur(20_00));
+        assert_eq!(charged, fits, "{euro:x}: {payment:?}");
+    }
+}

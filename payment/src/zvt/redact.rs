@@ -28,13 +28,19 @@ pub fn redactor(framed: Framed) -> Box<dyn record::Redactor> {
 
 /// Masks one connection's stream, whatever its frames.
 #[derive(Debug)]
-pub(super) enum Frames {
+pub(crate) enum Frames {
     ByLength(Redactor),
     Serial(BothWays<SerialStream>),
 }
 
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new(Framed::ByLength)
+    }
+}
+
 impl Frames {
-    pub(super) fn new(framed: Framed) -> Self {
+    pub(crate) fn new(framed: Framed) -> Self {
         match framed {
             Framed::ByLength => Self::ByLength(BothWays::default()),
             Framed::Serial(_) => Self::Serial(BothWays::default()),
@@ -117,7 +123,7 @@ impl record::Mask for Stream {
 /// and a checksum of their own, which would tell of masked digits. A frame that gets shorter so follows bytes that
 /// every reader skips. Everything else but ACK and NAK is masked.
 #[derive(Debug, Default)]
-pub(super) struct SerialStream {
+pub(crate) struct SerialStream {
     decoder: Decoder,
     /// How many characters the frame that has begun has so far.
     held: usize,

@@ -330,3 +330,76 @@ proptest! {
         prop_assert_eq!(in_chunks([&bytes[..at], &bytes[at..]]).len(), bytes.len());
     }
 }
+
+/// The frames of a line as a redactor leaves them, in chunks of this size.
+fn on_line(stream: &[u8], size: usize) -> Vec<u8> {
+    let mut redactor = crate::zvt::redactor(Framed::Serial(crate::zvt::serial::Timing::default()));
+    let mut masked: Vec<u8> = stream.chunks(size).flat_map(|c| redactor.feed(Direction::Received, c)).collect();
+    masked.extend(redactor.finish(Direction::Received));
+    masked
+}
+
+fn items(bytes: &[u8]) -> Vec<Item> {
+    let mut decoder = Decoder::default();
+    bytes.iter().filter_map(|byte| decoder.feed(*byte)).collect()
+}
+
+#[test]
+fn a_frame_of_a_line_is_masked_and_still_a_frame() {
+    // A card number with DLE, STX, ETX and ACK in it.
+    let pan = [0x22, 0xf0, 0xf8, 0x41, 0x11, 0x12, 0x10, 0x02, 0x10, 0x03, 0x06];
+    let status = apdu(0x04, 0x0f, &[&[0x27, 0x00][..], &pan, &[0x87, 0x10, 0x10]].concat());
+    let stream = [&[frame::ACK][..], &frame::encode(&status), &[frame::NAK], &frame::encode(&wire::ACK)].concat();
+    let masked = on_line(&stream, stream.len());
+    assert_eq!(masked.len(), stream.len(), "a capture has the length of the stream");
+    let Some(Item::Frame(shown)) = items(&masked).into_iter().nth(1) else { panic!("{masked:02x?}") };
+    assert_eq!(shown, messages(&status), "the checksum is the masked one's");
+    assert!(shown.ends_with(&[0x87, 0x10, 0x10]) && !shown.windows(2).any(|w| w == [0x10, 0x02]));
+    assert_eq!(items(&masked).len(), 4);
+    for size in 1..stream.len() {
+        assert_eq!(on_line(&stream, size), masked, "{size}");
+    }
+}
+
+#[test]
+fn a_password_on_a_line_is_masked() {
+    // As `ecrterm` has it in its tests: password 123456.
+    let registration = [0x10, 0x02, 0x06, 0x00, 0x06, 0x12, 0x34, 0x56, 0xba, 0x09, 0x78, 0x10, 0x03, 0x24, 0xc3];
+    let masked = on_line(&registration, 4);
+    assert_eq!(items(&masked), [Item::Frame(vec![0x06, 0x00, 0x06, 0, 0, 0, 0xba, 0x09, 0x78])]);
+    assert_ne!(masked[13..], registration[13..], "the checksum of the password is gone, too");
+}
+
+#[test]
+fn nothing_of_a_frame_that_cannot_be_read_is_shown() {
+    let status = frame::encode(&apdu(0x04, 0x0f, &PAN));
+    let mut broken = status.clone();
+    broken[9] ^= 0x01;
+    assert_eq!(on_line(&broken, 5), vec![MASK; broken.len()]);
+    for end in 1..status.len() {
+        assert_eq!(on_line(&status[..end], 3), vec![MASK; end], "{end}");
+    }
+    // What stands before a frame may be the rest of another one.
+    let noisy = [&[0x41, 0x11, frame::ACK, 0x12][..], &frame::encode(&wire::ACK)].concat();
+    assert_eq!(on_line(&noisy, 2), [&[MASK; 4][..], &frame::encode(&wire::ACK)].concat());
+}
+
+proptest! {
+    #[test]
+    fn no_digit_of_a_card_passes_a_line(number in prop::collection::vec(any::<u8>(), 8..10), size in 1_usize..9,
+        noise in prop::collection::vec(any::<u8>(), 0..6)) {
+        let mut field = vec![0x23, 0xf0, 0xf0 | number.len() as u8];
+        field.extend(&number);
+        let stream = [&noise[..], &frame::encode(&apdu(0x04, 0x0f, &field)), &frame::encode(&wire::ACK)].concat();
+        let masked = on_line(&stream, size);
+        prop_assert_eq!(masked.len(), stream.len());
+        let plain = number.windows(3).filter(|w| w.iter().all(|b| *b != MASK && *b != frame::DLE));
+        for digits in plain {
+            let framed = frame::encode(&apdu(0x04, 0x0f, &vec![MASK; field.len()]));
+            let inside = masked.windows(3).any(|w| w == digits) && !framed.windows(3).any(|w| w == digits);
+            // Three bytes of a header or an end may stand in the number by chance.
+            let ends = frame::encode(&wire::ACK);
+            prop_assert!(!inside || ends.windows(3).any(|w| w == digits) || digits.contains(&0x04), "{:02x?}", masked);
+        }
+    }
+}

@@ -301,7 +301,7 @@ impl Session {
         );
         self.owed = self.owed.saturating_add(1);
         (self.ambiguous, self.hurried) = (false, false);
-        self.deadline = Some(now + self.t3());
+        self.deadline = Some(now + self.delivery + self.t3());
         true
     }
 
@@ -355,7 +355,7 @@ impl Session {
         }
     }
 
-    /// T3, and the time that a message takes.
+    /// T3, and the time that the answer takes.
     fn t3(&self) -> Duration {
         self.timeouts.t3 + self.delivery
     }
@@ -363,7 +363,7 @@ impl Session {
     /// A message that begins with `code` has arrived: T3 of a command runs from here on.
     pub fn handle_delivered(&mut self, code: u16, now: Instant) {
         if code == self.command && matches!(self.phase, Phase::Acknowledgement(_)) {
-            self.deadline = Some(now + self.timeouts.t3);
+            self.deadline = Some(now + self.t3());
         }
     }
 
@@ -448,7 +448,7 @@ impl Session {
     /// When [`Session::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Idle => self.abort_sent.map(|at| at + self.t3()),
+            Phase::Idle => self.abort_sent.map(|at| at + self.delivery + self.t3()),
             _ => self.deadline.map(|at| self.limit.map_or(at, |limit| at.min(limit))),
         }
     }

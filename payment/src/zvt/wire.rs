@@ -86,6 +86,19 @@ pub fn encode(out: &mut Vec<u8>, class: u8, instr: u8, body: impl FnOnce(&mut Ve
     }
 }
 
+/// Bytes as hexadecimal digits, for traces.
+pub(super) struct Hex<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        self.0.iter().try_for_each(|byte| {
+            let between = std::mem::replace(&mut between, " ");
+            write!(f, "{between}{byte:02x}")
+        })
+    }
+}
+
 /// `80 00 00`, the positive answer.
 pub const ACK: [u8; 3] = [0x80, 0x00, 0x00];
 

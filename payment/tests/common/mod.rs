@@ -73,7 +73,7 @@ impl Counter {
         zvt::open(Box::new(link), self.options.clone(), journal, Arc::new(self.clock.clone())).await
     }
 
-    async fn open_over(&self, link: impl Link + 'static) -> Result<zvt::Terminal> {
+    pub(crate) async fn open_over(&self, link: impl Link + 'static) -> Result<zvt::Terminal> {
         zvt::open(
             Box::new(link),
             self.options.clone(),

@@ -40,6 +40,7 @@ pub(crate) fn case(group: &'static str, name: impl Into<String>, quirks: Quirks)
         abort_after: None,
         dies_after: None,
         dead_before: false,
+        serial: false,
         wants: Wants::Truth,
         next: Next::Charged,
         changed: false,

@@ -11,8 +11,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tresen_hal::link::memory::{self, Memory};
 use tresen_hal::{Amount, Clock, Link, Result};
 use tresen_payment::testing::FaultyJournal;
-use tresen_payment::zvt::{self, Commit, Options};
+use tresen_payment::zvt::serial::Timing;
+use tresen_payment::zvt::{self, Commit, Framed, Options};
 use tresen_payment::{Charge, Decision, Entry, Host, Journal, Payment, Request, Terminal as _};
+use tresen_peers::zvt::serial::SerialLine;
 use tresen_peers::zvt::{Quirks, Terminal};
 use tresen_peers::{Channel, Shared};
 
@@ -43,6 +45,8 @@ pub(crate) struct Case {
     pub(crate) dies_after: Option<usize>,
     /// Before K1 there was K0, whose till died when the approval came.
     pub(crate) dead_before: bool,
+    /// It is connected by a serial line.
+    pub(crate) serial: bool,
     /// What K1 may be. A life that ends otherwise is wrong, also when it says Unknown.
     pub(crate) wants: Wants,
     /// K2 finds nothing wrong: it is charged at the first attempt.
@@ -156,6 +160,7 @@ struct Counter {
     journal: Arc<FaultyJournal>,
     clock: Arc<Following>,
     options: Options,
+    serial: bool,
     serving: Option<JoinHandle<()>>,
     driver: Option<zvt::Terminal>,
     said: Vec<String>,
@@ -179,11 +184,15 @@ impl Counter {
         options.commit = case.commit;
         options.exclusive = case.exclusive;
         options.partial = case.partial;
+        if case.serial {
+            options.framing = Framed::Serial(Timing::default());
+        }
         Self {
             peer: Shared::new(terminal),
             journal: Arc::new(FaultyJournal::default()),
             clock: Arc::new(Following { began: Instant::now(), wall }),
             options,
+            serial: case.serial,
             serving: None,
             driver: None,
             said: Vec::new(),
@@ -204,8 +213,13 @@ impl Counter {
                 sleep(Duration::from_secs(10)).await;
             }
             let (near, far) = memory::pair();
-            let peer = self.peer.clone();
-            self.serving = Some(tokio::spawn(async move { peer.over(Far(Some(far))).await }));
+            let (peer, serial, far) = (self.peer.clone(), self.serial, Far(Some(far)));
+            self.serving = Some(tokio::spawn(async move {
+                match serial {
+                    true => peer.over(SerialLine::new(far)).await,
+                    false => peer.over(far).await,
+                }
+            }));
             let link: Box<dyn Link> = Box::new(near);
             let opening = zvt::open(link, self.options.clone(), self.journal.clone(), self.clock.clone());
             let opened = match self.bounded(opening).await {

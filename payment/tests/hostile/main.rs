@@ -100,6 +100,23 @@ async fn a_cut_or_a_repetition_at_every_message() {
 /// See [`KNOWN_WRONG`].
 const KNOWN_WRONG_CUTS: &[(&str, Wrong, usize)] = &[];
 
+/// Each of these messages is a frame with its ACK, and each fault one of the terminal above them.
+#[tokio::test(start_paused = true)]
+async fn a_cut_or_a_repetition_at_every_message_of_a_serial_line() {
+    let mut table = Table::default();
+    for dialect in dialects() {
+        for at in at_every_message(messages(&dialect).await) {
+            for act in [Act::CutBefore, Act::CutAfter, Act::Twice, Act::Swallow, Act::Stall, Act::Delay(6_000)] {
+                let case = with_fault("serial", &dialect, at, act.clone());
+                table.live(&Case { serial: true, ..case }).await;
+                let alone = with_fault("serial, exclusive", &dialect, at, act);
+                table.live(&Case { serial: true, exclusive: true, ..alone }).await;
+            }
+        }
+    }
+    table.check(&[], 1200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cut_after_every_byte() {
     let mut table = Table::default();

@@ -231,3 +231,16 @@ async fn any_receipt_number_is_booked_and_released() {
         assert_eq!(turnover(&counter), 42_00);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn open_reservations_are_told_by_their_number() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    assert_eq!(terminal.open_reservation().await.expect("tells"), None);
+    let [first, second] = [hold(&mut terminal, "a").await, hold(&mut terminal, "b").await];
+    assert_eq!(terminal.open_reservation().await.expect("tells"), Some(417));
+    for (key, of, left) in [("c", first, Some(418)), ("d", second, None)] {
+        assert!(is_charged(&terminal.book(of, bill(key), Host::none()).await.expect("an outcome")));
+        assert_eq!(terminal.open_reservation().await.expect("tells"), left);
+    }
+}

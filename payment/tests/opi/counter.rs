@@ -77,7 +77,7 @@ impl Counter {
 
     /// How many transactions the terminal has stored, also those that were taken back later.
     pub(crate) fn stored(&self) -> usize {
-        let counts = |state: State| matches!(state, State::Stored | State::Reversed);
+        let counts = |state: State| !matches!(state, State::Authorised | State::Declined);
         self.sim.with(|s| s.ledger().entries().iter().filter(|t| counts(t.state)).count())
     }
 

@@ -113,3 +113,29 @@ async fn what_was_lost_is_settled_by_the_last_message() {
     assert_eq!(shop.peer.ledger().len(), 3);
     assert_eq!(shop.peer.requests().iter().filter(|kind| *kind == "CardPayment").count(), 3);
 }
+
+#[tokio::test]
+async fn it_holds_books_and_releases() {
+    let shop = Shop::new().await;
+    let mut terminal = shop.open().await;
+    let mut references = Vec::new();
+    for key in ["a", "b"] {
+        let held = terminal.pre_authorise(request(key), Host::none()).await.expect("an outcome");
+        references.push(held.into_charge().and_then(|charge| charge.reference).expect("it is named"));
+    }
+    let less = || Request::new("c", Amount::eur(20_00));
+    let booked = terminal.book(references[0].clone(), less(), Host::none()).await.expect("an outcome");
+    assert_eq!(booked.charge().map(|charge| charge.amount), Some(Amount::eur(20_00)));
+    let twice = terminal.book(references[0].clone(), Request::new("d", Amount::eur(1)), Host::none()).await;
+    assert!(matches!(twice, Ok(Payment::NotCharged(_))), "{twice:?}");
+    let released = terminal.release(references[1].clone(), request("e"), Host::none()).await.expect("an outcome");
+    assert!(matches!(released, Payment::Charged(_)), "{released:?}");
+    let done: Vec<_> = shop.peer.ledger().into_iter().map(|entry| (entry.kind, entry.amount)).collect();
+    let expected = [
+        ("CardPreAuthorisation", "39.50"),
+        ("CardPreAuthorisation", "39.50"),
+        ("CardFinancialAdvice", "20.00"),
+        ("PreAuthReversal", "39.50"),
+    ];
+    assert_eq!(done, expected.map(|(kind, amount)| (kind.to_owned(), amount.to_owned())));
+}

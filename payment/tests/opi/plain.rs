@@ -1,7 +1,7 @@
 //! Nothing breaks.
 
 use tokio::sync::watch;
-use tresen_hal::{Currency, Driver, Known};
+use tresen_hal::{Amount, Currency, Driver, Kind, Known};
 use tresen_payment::opi::dialect::{ALL, GERMAN};
 use tresen_payment::opi::sim::{Misbehaviour, OnAbort, Profile, When};
 use tresen_payment::opi::{Options, reference};
@@ -10,6 +10,7 @@ use tresen_payment::{
 };
 
 use super::counter::{Counter, PRICE, is_charged, pay};
+use super::sweep::profiles;
 
 #[tokio::test(start_paused = true)]
 async fn pays_reverses_refunds_and_closes_the_day_in_every_dialect() {
@@ -273,5 +274,35 @@ async fn totals_and_administration_where_the_dialect_has_a_service() {
         let asked = ["Reconciliation", "Initialisation"].map(|name| counter.received(name));
         assert_eq!(asked, if dialect.totals.is_some() { [1, 1] } else { [0, 0] }, "{}", dialect.name);
         assert_eq!(terminal.end_of_day(Host::none()).await.expect("closes").total, Some(PRICE), "the day was open");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_booked_or_released() {
+    let held = Amount::eur(50_00);
+    for (_, profile) in profiles() {
+        let counter = Counter::new(profile);
+        let mut terminal = counter.open().await.expect("logs in");
+        let hold = async |key: &str, terminal: &mut tresen_payment::opi::Terminal| {
+            let payment = terminal.pre_authorise(Request::new(key, held), Host::none()).await.expect("an outcome");
+            payment.into_charge().and_then(|charge| charge.reference).expect("it is named")
+        };
+        let first = hold("first", &mut terminal).await;
+        let second = hold("second", &mut terminal).await;
+        let more = Request::new("more", Amount::eur(50_01));
+        let error = terminal.book(first.clone(), more, Host::none()).await.expect_err("more than is held");
+        assert!(error.kind() == Kind::Input && error.to_string().contains("holds 50.00 EUR"), "{error}");
+        let bill = || Request::new("bill", Amount::eur(42_00));
+        let booked = terminal.book(first.clone(), bill(), Host::none()).await.expect("an outcome");
+        assert_eq!(booked.charge().map(|charge| charge.amount), Some(Amount::eur(42_00)));
+        assert_eq!(terminal.book(first.clone(), bill(), Host::none()).await.expect("from the journal"), booked);
+        let twice = terminal.book(first, Request::new("twice", Amount::eur(1)), Host::none()).await;
+        assert!(matches!(twice, Ok(Payment::NotCharged(_))), "{twice:?}");
+        let released = terminal.release(second, Request::new("none", held), Host::none()).await.expect("an outcome");
+        assert_eq!(released.charge().map(|charge| charge.amount), Some(held));
+        let (turnover, sent) = (counter.sim.with(|s| s.ledger().turnover()), counter.received("CardFinancialAdvice"));
+        assert_eq!((turnover, sent), (42_00, 2));
+        let can = terminal.capabilities();
+        assert!(can.of(OperationKind::Increment).is_no() && can.of(OperationKind::Tip).is_no());
     }
 }

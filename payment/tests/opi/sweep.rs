@@ -1,4 +1,4 @@
-//! Something breaks at every message of a payment, a refund and a reversal, on both channels and in both directions,
+//! Something breaks at every message of a payment, a refund, a reversal, and of what is held, booked and released, on both channels and in both directions,
 //! for every dialect and kind of terminal. Then a new driver recovers at the same terminal.
 //!
 //! By default operations and dialects whose way through the code is the same are tried at fewer kinds of terminal; all run
@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tresen_hal::{Effect, Result};
+use tresen_hal::{Amount, Effect, Result};
 use tresen_payment::opi::Terminal;
 use tresen_payment::opi::dialect::ALL;
 use tresen_payment::opi::sim::{Misbehaviour, OnLoss, OnRepeat, Profile, Side, When};
@@ -49,9 +49,22 @@ enum Operation {
     Payment,
     Refund,
     Reversal,
+    PreAuthorisation,
+    Booking,
+    Release,
 }
 
-const OPERATIONS: [Operation; 3] = [Operation::Payment, Operation::Refund, Operation::Reversal];
+const OPERATIONS: [Operation; 6] = [
+    Operation::Payment,
+    Operation::Refund,
+    Operation::Reversal,
+    Operation::PreAuthorisation,
+    Operation::Booking,
+    Operation::Release,
+];
+
+/// What is held, of which [`PRICE`] is booked.
+const HELD: Amount = Amount::eur(50_00);
 
 impl Operation {
     fn request_type(self) -> &'static str {
@@ -59,32 +72,46 @@ impl Operation {
             Self::Payment => "CardPayment",
             Self::Refund => "PaymentRefund",
             Self::Reversal => "PaymentReversal",
+            Self::PreAuthorisation => "CardPreAuthorisation",
+            Self::Booking => "CardFinancialAdvice",
+            Self::Release => "PreAuthReversal",
         }
     }
 
     /// What has to stand before.
     async fn prepare(self, terminal: &mut Terminal) {
-        if self == Self::Reversal {
-            assert!(is_charged(&pay(terminal, "first").await.expect("an outcome")));
-        }
+        let first = match self {
+            Self::Payment | Self::Refund | Self::PreAuthorisation => return,
+            Self::Reversal => pay(terminal, "first").await,
+            Self::Booking | Self::Release => terminal.pre_authorise(Request::new("first", HELD), Host::none()).await,
+        };
+        assert!(is_charged(&first.expect("an outcome")));
     }
 
     async fn run(self, counter: &Counter, terminal: &mut Terminal) -> Result<Payment> {
-        let request = Request::new("sale", PRICE);
+        let request = Request::new("sale", self.amount());
+        let first = || {
+            let first = counter.entry("first").and_then(|e| e.outcome()).and_then(Payment::into_charge);
+            first.and_then(|charge| charge.reference).expect("it is named")
+        };
         match self {
             Self::Payment => terminal.pay(request, Host::none()).await,
             Self::Refund => terminal.refund(request, Host::none()).await,
-            Self::Reversal => {
-                let first = counter.entry("first").and_then(|e| e.outcome()).and_then(Payment::into_charge);
-                let reference = first.and_then(|charge| charge.reference).expect("it is named");
-                terminal.reverse(reference, request, Host::none()).await
-            }
+            Self::Reversal => terminal.reverse(first(), request, Host::none()).await,
+            Self::PreAuthorisation => terminal.pre_authorise(request, Host::none()).await,
+            Self::Booking => terminal.book(first(), request, Host::none()).await,
+            Self::Release => terminal.release(first(), request, Host::none()).await,
         }
+    }
+
+    /// What is asked for.
+    fn amount(self) -> Amount {
+        if self == Self::Release { HELD } else { PRICE }
     }
 
     /// Of the terminal's entries those that this operation made.
     fn stored(self, counter: &Counter) -> usize {
-        counter.stored() - usize::from(self == Self::Reversal)
+        counter.stored() - usize::from(matches!(self, Self::Reversal | Self::Booking | Self::Release))
     }
 
     fn sent(self, counter: &Counter) -> usize {
@@ -97,7 +124,8 @@ fn tried(kind: &str, operation: Operation) -> bool {
     let all = std::env::var("TRESEN_SWEEP").is_ok_and(|sweep| sweep == "all");
     let plain = kind.contains("GoesOn") && kind.contains("pace=0");
     let german = kind.starts_with("german");
-    all || plain && (german || operation != Operation::Refund) || german && operation == Operation::Payment
+    let ends = matches!(operation, Operation::Payment | Operation::Reversal | Operation::Booking);
+    all || plain && (german || ends) || german && operation == Operation::Payment
 }
 
 /// How lives ended: charged, not charged, unknown, never begun.

@@ -1,5 +1,5 @@
-//! Devices written by hand, as test peers: payment terminals that speak ZVT, OPI and nexo with ledgers of their
-//! own, and an ESC/POS printer.
+//! Devices written by hand, as test peers: payment terminals that speak ZVT, OPI, nexo and PayTec with ledgers of
+//! their own, and an ESC/POS printer.
 //!
 //! They share no code with tresen. Their bytes stand in tables and come from the specifications and
 //! from captures, so an error in tresen's encoders cannot cancel out against the same error here.
@@ -10,6 +10,7 @@
 
 pub mod nexo;
 pub mod opi;
+pub mod paytec;
 pub mod printer;
 mod serve;
 pub mod zvt;

@@ -1,7 +1,8 @@
 //! An OPI terminal over TCP, written from public examples: it listens on channel 0 and connects to the till on
 //! channel 1. XML is text here: values are cut out by their quotes, messages are templates.
 //!
-//! It answers `Login`, `Logoff`, `Diagnosis`, `CardPayment`, `PaymentRefund`, `PaymentReversal`,
+//! It answers `Login`, `Logoff`, `Diagnosis`, `CardPayment`, `PaymentRefund`, `PaymentReversal`, `CardPreAuthorisation`,
+//! `CardFinancialAdvice`, `PreAuthReversal`,
 //! `ReconciliationWithClosure`, `RepeatLastMessage` and `AbortRequest`, each connection on its own, and keeps its last
 //! answer about a card for repetition.
 
@@ -40,6 +41,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 struct State {
     ledger: Vec<Entry>,
+    /// The trace numbers of what was booked or released or taken back.
+    ended: Vec<u32>,
     requests: Vec<String>,
     answers: Vec<String>,
     faults: Vec<Fault>,
@@ -122,7 +125,12 @@ async fn channel_0(mut stream: TcpStream, state: Arc<Mutex<State>>, till: Option
             return stream.set_zero_linger();
         }
         let (result, body, repeated) = match kind.as_str() {
-            "CardPayment" | "PaymentRefund" | "PaymentReversal" => {
+            "CardPayment"
+            | "PaymentRefund"
+            | "PaymentReversal"
+            | "CardPreAuthorisation"
+            | "CardFinancialAdvice"
+            | "PreAuthReversal" => {
                 let (result, body) = transaction(&state, &request, &kind);
                 if result == "Success" {
                     print(till, &id, &workstation, &state).await.ok();
@@ -174,21 +182,31 @@ fn transaction(state: &Mutex<State>, request: &str, kind: &str) -> (String, Stri
     let declined = take(state, Fault::Decline);
     let mut state = lock(state);
     let stan = 21_601 + u32::try_from(state.ledger.len()).expect("few");
-    let amount = if kind == "PaymentReversal" {
-        let original: u32 = value(request, "STAN").parse().unwrap_or(0);
-        let found = state.ledger.iter().find(|e| e.stan == original).map(|e| e.amount.clone());
-        match found {
-            Some(amount) => amount,
-            None => return ("Failure".into(), String::new()),
-        }
-    } else {
-        text(request, "TotalAmount")
+    // What it reverses, books or releases, once.
+    let of = match kind {
+        "PaymentReversal" => Some("CardPayment"),
+        "CardFinancialAdvice" | "PreAuthReversal" => Some("CardPreAuthorisation"),
+        _ => None,
     };
+    let mut amount = text(request, "TotalAmount");
+    let mut ended = None;
+    if let Some(of) = of {
+        let original: u32 = value(request, "STAN").parse().unwrap_or(0);
+        let found = state.ledger.iter().find(|e| e.stan == original && e.kind == of);
+        let Some(found) = found.filter(|e| !state.ended.contains(&e.stan)) else {
+            return ("Failure".into(), String::new());
+        };
+        ended = Some(found.stan);
+        if kind != "CardFinancialAdvice" {
+            amount = found.amount.clone();
+        }
+    }
     let terminal = format!("<Terminal TerminalID=\"68276185\" STAN=\"{stan:06}\"/>");
     if declined || amount.is_empty() {
         let words = "<PrivateData><ErrorCode>1000005</ErrorCode><ErrorText>Nicht möglich</ErrorText></PrivateData>";
         return ("Failure".into(), format!("{terminal}{words}"));
     }
+    state.ended.extend(ended);
     state.ledger.push(Entry { kind: kind.to_owned(), amount: amount.clone(), stan });
     let tender = format!(
         "<Tender><TotalAmount Currency=\"EUR\">{amount}</TotalAmount><Authorisation AuthorisationType=\"Online\" \

@@ -92,7 +92,9 @@ pub(super) async fn why(subject: &str, address: &Address, error: Error) -> Findi
     match address.link() {
         // It answers and says what it needs.
         _ if kind == Kind::Operator => finding,
-        LinkKind::Tcp { .. } | LinkKind::Https { .. } => reach::explained(address, kind, finding).await,
+        LinkKind::Tcp { .. } | LinkKind::Https { .. } | LinkKind::Tls { .. } => {
+            reach::explained(address, kind, finding).await
+        }
         LinkKind::Serial { path } => match kind {
             // Another program has it, unless it can be opened: then it is the device that does not answer.
             Kind::Busy if link::open(address).await.is_err() => held(finding, holder::of_file(Path::new(path))),

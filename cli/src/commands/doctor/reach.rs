@@ -105,6 +105,10 @@ async fn ports(address: &Address, at: SocketAddr, mut finding: Finding) -> Findi
             && let Ok(found) = right.replace('…', "").parse::<Address>()
             && devices::drivers().class_of(&found).ok() == class.as_ref().ok().copied()
         {
+            let profiles = diagnose::profiles(found.protocol(), port);
+            if !profiles.is_empty() {
+                finding = finding.seen(format!("profiles of such terminals: {}", profiles.join(", ")));
+            }
             return finding.hint(format!("the device answers on port {port}: use {right}"));
         }
     }

@@ -119,7 +119,9 @@ async fn aliases(config: &Config) -> Vec<Finding> {
 /// Where an address leads in the end.
 fn place(address: &Address) -> Option<String> {
     match address.link() {
-        LinkKind::Tcp { host, port: Some(port) } | LinkKind::Https { host, port: Some(port) } => {
+        LinkKind::Tcp { host, port: Some(port) }
+        | LinkKind::Https { host, port: Some(port) }
+        | LinkKind::Tls { host, port: Some(port) } => {
             Some((host.as_str(), *port).to_socket_addrs().ok()?.next()?.to_string())
         }
         LinkKind::Serial { path } => Some(std::fs::canonicalize(path).ok()?.display().to_string()),

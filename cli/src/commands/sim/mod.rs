@@ -1,12 +1,17 @@
 //! Simulated devices for other software.
 
+#[cfg(feature = "tls")]
+mod certificate;
+mod line;
 mod nexo;
 mod opi;
 mod panel;
+mod paytec;
 mod printer;
 mod scanner;
 mod terminal;
 mod traced;
+mod zvt;
 
 use std::io::BufRead;
 

@@ -13,6 +13,7 @@ use tresen::payment::nexo::sim::{Fault, Misbehaviour, Profile, Server, Side, Sim
 use super::bind;
 use super::panel::{Panel, operate};
 use super::terminal::Args;
+use super::traced::{Teller, Told};
 use crate::out::Out;
 
 pub(super) async fn run(args: Args, out: Out) -> Result<()> {
@@ -27,7 +28,8 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
     let device = Shared::new(Simulator::new(profile));
     let listener = bind(args.listen.as_deref().unwrap_or("127.0.0.1:8443")).await?;
     let at = listener.local_addr()?;
-    let (_server, scheme, trust) = served(listener, &args.poi, device.clone())?;
+    let (_server, scheme, trust) =
+        served(listener, &args.poi, args.teller("nexo+tcp://localhost", out), device.clone())?;
     let Args { poi, passphrase, .. } = &args;
     let address = format!("nexo+{scheme}://{at}?poi={poi}&key=sim&passphrase={passphrase}{trust}");
     out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
@@ -38,28 +40,26 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
 
 /// With TLS, and the fingerprint that a till has to trust.
 #[cfg(feature = "tls")]
-fn served(listener: TcpListener, poi: &str, device: Shared<Simulator>) -> Result<(Server, &'static str, String)> {
-    use rcgen::{CertificateParams, DnType, KeyPair};
-    use rustls::pki_types::PrivateKeyDer;
-    use tresen::hal::link::tls::{Identity, listen};
-    use tresen::hal::{Error, Kind};
-
-    let bad = |e: rcgen::Error| Error::new(Kind::Config, "no certificate can be made").because(e);
-    let key = KeyPair::generate().map_err(bad)?;
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, format!("{poi}.test.terminal.adyen.com"));
-    let certificate = params.self_signed(&key).map_err(bad)?.der().clone();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| Error::new(Kind::Config, e))?;
-    let identity = Identity::new(vec![certificate], key);
-    let trust = identity.fingerprint().map(|print| format!("&fingerprint={print}")).unwrap_or_default();
-    let listener = listen(listener, &identity)?;
-    Ok((tresen::payment::nexo::sim::over(Box::new(listener), device), "https", trust))
+fn served(
+    listener: TcpListener,
+    poi: &str,
+    teller: Option<Teller>,
+    device: Shared<Simulator>,
+) -> Result<(Server, &'static str, String)> {
+    let (inner, fingerprint) = super::certificate::listen(listener, &format!("{poi}.test.terminal.adyen.com"))?;
+    let trust = format!("&fingerprint={fingerprint}");
+    Ok((tresen::payment::nexo::sim::over(Box::new(Told { inner, teller }), device), "https", trust))
 }
 
 /// This build has no TLS.
 #[cfg(not(feature = "tls"))]
-fn served(listener: TcpListener, _: &str, device: Shared<Simulator>) -> Result<(Server, &'static str, String)> {
-    let (server, _) = tresen::payment::nexo::sim::tcp(listener, device)?;
+fn served(
+    inner: TcpListener,
+    _: &str,
+    teller: Option<Teller>,
+    device: Shared<Simulator>,
+) -> Result<(Server, &'static str, String)> {
+    let server = tresen::payment::nexo::sim::over(Box::new(Told { inner, teller }), device);
     Ok((server, "tcp", String::new()))
 }
 

@@ -1,16 +1,19 @@
 //! A simulated terminal that speaks OPI.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tresen::Result;
+use tresen::hal::link::{Connect, Reached};
 use tresen::hal::sim::Shared;
-use tresen::payment::opi::sim::{Misbehaviour, Profile, Side, Simulator, Transaction, tcp};
+use tresen::payment::opi::sim::{Misbehaviour, Profile, Side, Simulator, Transaction, serve};
 use tresen::payment::opi::{Dialect, dialect};
+use tresen::{Address, Result};
 
 use super::bind;
 use super::panel::{Panel, operate};
 use super::terminal::Args;
+use super::traced::Told;
 use crate::out::Out;
 
 pub(super) async fn run(args: Args, out: Out) -> Result<()> {
@@ -20,7 +23,12 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
     let pace = Duration::from_millis(args.pace);
     let device = Shared::new(Simulator::new(Profile { dialect, pace, shows, receipts, ..Profile::default() }));
     let listen = args.listen.clone().unwrap_or_else(|| format!("127.0.0.1:{}", dialect.port));
-    let (_server, at) = tcp(bind(&listen).await?, args.till.as_deref(), device.clone())?;
+    let listener = bind(&listen).await?;
+    let (at, teller) = (listener.local_addr()?, args.teller("opi+tcp://localhost", out));
+    let till = args.till.as_ref().map(|till| format!("opi+tcp://{till}").parse::<Address>()).transpose()?;
+    let till = till.map(|till| Told { inner: Reached::new(till), teller: teller.clone() });
+    let till = till.map(|till| Arc::new(till) as Arc<dyn Connect>);
+    tokio::spawn(serve(Box::new(Told { inner: listener, teller }), till, device.clone()));
     let address = format!("opi+tcp://{at}?dialect={}", dialect.name);
     out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
     let terminal = Terminal { device, declines: args.decline.is_some() };

@@ -1,31 +1,24 @@
-use std::time::Duration;
+use tresen::Result;
+use tresen::payment::zvt::Password;
 
-use serde_json::json;
-use tresen::hal::sim;
-use tresen::payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, Transaction};
-use tresen::payment::zvt::{Commit, Password};
-use tresen::{Address, Result};
-
-use super::bind;
-use super::panel::{Panel, operate};
-use super::traced::Traced;
+use super::traced::Teller;
 use crate::out::Out;
 
-/// A payment terminal on a TCP port
+/// A payment terminal on a TCP port, with TLS or without, or on a serial line
 ///
 /// Approves every payment with the same simulated card unless told otherwise, and keeps a
 /// ledger. With -vv every frame is shown, card data and passwords masked. Commands: decline, decline CODE,
 /// part AMOUNT (approve at most that), busy, cut (disconnect after the next approval), mute (stop sending after the
-/// next
-/// approval), hang up (disconnect at the next message), garbage, wrong length, late SECONDS (delay the next answer),
-/// behave, ledger, quit.
+/// next approval), hang up (disconnect at the next message), garbage, wrong length, late SECONDS (delay the next
+/// answer), lose, corrupt, twice (the next frame, ACK or NAK on a serial line), behave, ledger, quit.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The protocol to speak
-    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi", "nexo"])]
+    #[arg(long, default_value = "zvt", value_parser = ["zvt", "opi", "nexo", "paytec"])]
     protocol: String,
 
-    /// Where to listen; by default at the protocol's usual port of 127.0.0.1
+    /// Where to listen; by default at the protocol's usual port of 127.0.0.1. ZVT and PayTec also take pty (a new
+    /// pseudo-terminal) and serial:///dev/ttyUSB0?baud=115200, ZVT also tls://HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
 
@@ -49,85 +42,39 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 400, value_name = "MS")]
     pub(super) pace: u64,
 
-    /// What happens to an approval that the till does not acknowledge
+    /// What happens to an approval that the till does not acknowledge; with PayTec: confirm
     #[arg(long, default_value = "reverses", value_parser = ["reverses", "keeps"])]
-    unacknowledged: String,
+    pub(super) unacknowledged: String,
 
     /// The password it requires; any is accepted if not given
     #[arg(long, value_name = "PASSWORD")]
-    password: Option<Password>,
+    pub(super) password: Option<Password>,
+
+    /// ZVT: forget a till's registration when it disconnects, rather than when it logs off
+    #[arg(long)]
+    pub(super) forget: bool,
 
     /// Decline every payment, with ZVT with this result code
     #[arg(long, value_name = "CODE")]
     pub(super) decline: Option<u8>,
+
+    /// Print every message in words, as `tresen trace` does; card data and passwords are masked
+    #[arg(long)]
+    pub(super) trace: bool,
+}
+
+impl Args {
+    /// What tells the traffic of a simulator at `address`, if that is wanted.
+    pub(super) fn teller(&self, address: &str, out: Out) -> Option<Teller> {
+        self.trace.then(|| Teller::new(address, out))
+    }
 }
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
     match &*args.protocol {
-        "opi" => return super::opi::run(args, out).await,
-        "nexo" => return super::nexo::run(args, out).await,
-        _ => {}
+        "opi" => super::opi::run(args, out).await,
+        "nexo" => super::nexo::run(args, out).await,
+        "paytec" => super::paytec::run(args, out).await,
+        _ => super::zvt::run(args, out).await,
     }
-    let commit = if args.unacknowledged == "keeps" { Commit::Keeps } else { Commit::Reverses };
-    let password = args.password;
-    let profile = Profile { pace: Duration::from_millis(args.pace), commit, password, ..Profile::default() };
-    let traced = Traced::new(Simulator::new(profile), Address::tcp(&args.protocol, "localhost", 1));
-    let device = sim::Shared::new(traced);
-    let listen = args.listen.as_deref().unwrap_or("127.0.0.1:20007");
-    let (_server, at) = sim::tcp(bind(listen).await?, device.clone())?;
-    let address = format!("{}+tcp://{at}", args.protocol);
-    out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
-    let terminal = Terminal { device, decline: args.decline };
-    terminal.keep_declining();
-    operate(terminal, out).await
-}
-
-struct Terminal {
-    device: sim::Shared<Traced<Simulator>>,
-    decline: Option<u8>,
-}
-
-impl Panel for Terminal {
-    const HELP: &'static str = "decline [CODE] | part AMOUNT | busy | cut | mute | hang up | garbage | wrong length | \
-        late SECONDS | behave | ledger | quit";
-
-    fn ledger(&self) -> Vec<Transaction> {
-        self.device.with(|d| d.device.ledger().entries().to_vec())
-    }
-
-    fn command(&self, words: &[&str]) -> bool {
-        let fault = fault(words);
-        fault.into_iter().for_each(|fault| self.device.with(|d| d.device.misbehave(fault)));
-        fault.is_some()
-    }
-
-    fn keep_declining(&self) {
-        if let Some(code) = self.decline {
-            self.device.with(|d| d.device.misbehave(Misbehaviour::Decline(code)));
-        }
-    }
-
-    fn behave(&self) {
-        self.device.with(|d| d.device.behave());
-    }
-}
-
-/// The fault named by the operator, if there is one of that name.
-fn fault(words: &[&str]) -> Option<Misbehaviour> {
-    Some(match words {
-        ["busy"] => Misbehaviour::Busy,
-        ["cut"] => Misbehaviour::HangUpAfterApproval,
-        ["mute"] => Misbehaviour::MuteAfterApproval,
-        ["decline"] => Misbehaviour::Decline(5),
-        ["part", amount] => Misbehaviour::Part(amount.parse().ok()?),
-        ["decline", code] => Misbehaviour::Decline(code.parse().ok()?),
-        ["hang", "up"] => Misbehaviour::HangUp { side: Side::FromTill, message: 0, after: false },
-        ["garbage"] => Misbehaviour::Garbage { message: 0 },
-        ["wrong", "length"] => Misbehaviour::WrongLength { message: 0 },
-        ["late", seconds] => {
-            let seconds: u16 = seconds.parse().ok()?;
-            Misbehaviour::Late { message: 0, by: Duration::from_secs(seconds.into()) }
-        }
-        _ => return None,
-    })
 }

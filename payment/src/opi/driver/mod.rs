@@ -26,7 +26,7 @@ use super::wire::device::DeviceRequest;
 use super::wire::{Family, Request as Message, Response, Total};
 use crate::books;
 use crate::host::Host;
-use crate::journal::{Journal, Transaction};
+use crate::journal::Journal;
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::terminal::{
     self as class, Capabilities, CardTotal, EndOfDay, Notice, Operations, Settled, TerminalStatus, Totals,
@@ -63,6 +63,9 @@ const OPERATIONS: &[(OperationKind, Known)] = &[
     (OperationKind::Pay, Known::Yes),
     (OperationKind::Refund, Known::Unknown),
     (OperationKind::Reversal, Known::Yes),
+    (OperationKind::PreAuthorisation, Known::Unknown),
+    (OperationKind::Booking, Known::Unknown),
+    (OperationKind::Release, Known::Unknown),
     (OperationKind::Reprint, Known::Unknown),
     (OperationKind::EndOfDay, Known::Unknown),
 ];
@@ -164,11 +167,10 @@ impl Terminal {
             }
             Err(other) => return Err(other.kind().unsupported().at(&self.options.name)),
         };
-        if let Transaction::Reversal { reference } = &transaction
-            && let Some(error) = self.irreversible(reference)
-        {
+        if let Some(error) = transaction.of().and_then(|of| self.not_of_here(of)) {
             return Err(error.at(&self.options.name));
         }
+        self.check_held(&transaction, &request).await.map_err(|e| e.at(&self.options.name))?;
         self.pay(transaction, request, host).await.map(Outcome::Payment)
     }
 

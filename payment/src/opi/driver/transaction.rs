@@ -110,11 +110,11 @@ impl Terminal {
     fn request(&self, request_type: &str, intent: &Intent) -> Message {
         let mut request = self.addressed(Message::new(Family::Card, request_type, recovery::request_id(intent)));
         match &intent.operation {
-            Transaction::Reversal { reference } => {
-                request.original = reference::original(reference, &self.options.dialect);
-            }
+            Transaction::Reversal { .. } | Transaction::Release { .. } => {}
             _ => request.amount = Some(intent.amount),
         }
+        let of = intent.operation.of();
+        request.original = of.and_then(|of| reference::original(of, &self.options.dialect));
         request
     }
 
@@ -132,8 +132,17 @@ impl Terminal {
         }
     }
 
-    /// Why this terminal cannot take back what `reference` names.
-    pub(super) fn irreversible(&self, reference: &Reference) -> Option<Error> {
+    /// Why a booking or release does not fit what is held, as far as the journal knows that.
+    pub(super) async fn check_held(&self, operation: &Transaction, request: &Request) -> Result<()> {
+        let (Transaction::Booking { reference } | Transaction::Release { reference }) = operation else {
+            return Ok(());
+        };
+        let Some(held) = books::held(&*self.journal, &self.options.name, reference).await? else { return Ok(()) };
+        books::fits_held(operation, &name(reference), held, request.amount)
+    }
+
+    /// Why `reference` names no transaction of this terminal.
+    pub(super) fn not_of_here(&self, reference: &Reference) -> Option<Error> {
         if reference::stan(reference).is_none() {
             let what = format!("`{reference}` names no transaction of an OPI terminal");
             return Some(Error::new(Kind::Input, what).hint("it has a trace number, which stands on the slip"));
@@ -142,8 +151,8 @@ impl Terminal {
         if recovery::same_number(theirs, ours) {
             return None;
         }
-        let what = format!("{} cannot be taken back here: this is terminal {ours}", name(reference));
-        Some(Error::new(Kind::Input, what).hint("take it back where it was paid"))
+        let what = format!("{} is of another terminal: this is terminal {ours}", name(reference));
+        Some(Error::new(Kind::Input, what).hint("do it at the terminal where it was paid"))
     }
 
     /// Does what the terminal asks between transactions: late receipts go to the charge, the rest is told.

@@ -38,8 +38,19 @@ impl Simulator {
             Family::Service if dialect.initialisation.is_some_and(is) => OverallResult::Success,
             Family::Card if is("CardPayment") => return self.begin(conn, request, Kind::Payment, now),
             Family::Card if is("PaymentRefund") => return self.begin(conn, request, Kind::Refund, now),
+            Family::Card if is("CardPreAuthorisation") => return self.begin(conn, request, Kind::Reservation, now),
             Family::Card if is("PaymentReversal") => match self.reversed(&request) {
                 Some(kind) => return self.begin(conn, request, kind, now),
+                None => OverallResult::Failure,
+            },
+            Family::Card if is("CardFinancialAdvice") => match self.held(&request) {
+                Some((at, held)) if request.amount.is_some_and(|amount| amount.minor() <= held.minor()) => {
+                    return self.begin(conn, request, Kind::Booking(at), now);
+                }
+                _ => OverallResult::Failure,
+            },
+            Family::Card if is("PreAuthReversal") => match self.held(&request) {
+                Some((at, _)) => return self.begin(conn, request, Kind::Release(at), now),
                 None => OverallResult::Failure,
             },
             Family::Card if is("TicketReprint") => {
@@ -102,15 +113,26 @@ impl Simulator {
 
     /// The payment that a reversal names, if it stands.
     fn reversed(&self, request: &Request) -> Option<Kind> {
+        self.standing(request, charged).map(Kind::Reversal)
+    }
+
+    /// The open reservation that a request names, and what it holds.
+    fn held(&self, request: &Request) -> Option<(usize, Amount)> {
+        let at = self.standing(request, |kind| kind == Kind::Reservation)?;
+        Some((at, self.ledger.entries()[at].amount))
+    }
+
+    /// The transaction of this kind that a request names, if it stands.
+    fn standing(&self, request: &Request, of: impl Fn(Kind) -> bool) -> Option<usize> {
         let stan: u32 = request.original.as_ref()?.stan.parse().ok()?;
-        let stands = |t: &super::Transaction| t.trace == stan && t.kind == Kind::Payment && t.state == State::Stored;
-        self.ledger.entries().iter().rposition(stands).map(Kind::Reversal)
+        let stands = |t: &super::Transaction| t.trace == stan && of(t.kind) && t.state == State::Stored;
+        self.ledger.entries().iter().rposition(stands)
     }
 
     fn tell_totals(&mut self, conn: Conn, request: &Request, closes: bool, now: Instant) {
         let mut answer = self.response(request, OverallResult::Success);
         let payments: Vec<Amount> =
-            self.ledger.stored().filter(|t| t.kind == Kind::Payment && !t.closed).map(|t| t.amount).collect();
+            self.ledger.stored().filter(|t| charged(t.kind) && !t.closed).map(|t| t.amount).collect();
         let currency = payments.first().map_or(Currency::EUR, |amount| amount.currency());
         let sum = payments.iter().try_fold(Amount::zero(currency), |sum, next| sum.checked_add(*next));
         if let Some(sum) = sum {
@@ -174,7 +196,7 @@ impl Simulator {
 
     fn begin(&mut self, conn: Conn, request: Request, kind: Kind, now: Instant) {
         let amount = match kind {
-            Kind::Reversal(of) => Some(self.ledger.entries()[of].amount),
+            Kind::Reversal(of) | Kind::Release(of) => Some(self.ledger.entries()[of].amount),
             _ => request.amount,
         };
         let Some(amount) = amount.filter(|amount| amount.minor() > 0) else {
@@ -185,4 +207,9 @@ impl Simulator {
         self.job = Some(Job::new(conn, request, steps, now));
         self.advance(now);
     }
+}
+
+/// It is turnover.
+fn charged(kind: Kind) -> bool {
+    matches!(kind, Kind::Payment | Kind::Booking(_))
 }

@@ -6,6 +6,7 @@ use tresen_hal::{Amount, Error, Kind, Result};
 
 use super::super::commands::admin;
 use super::super::commands::card;
+use super::super::commands::reservation::{self, Open};
 use super::super::commands::status_info::StatusInfo;
 use super::super::commands::totals::SingleAmounts;
 use super::super::session::Flow;
@@ -116,6 +117,23 @@ impl Terminal {
                 Err(Error::new(Kind::Timeout, "no card was presented").at(&self.options.name))
             }
             (end, code) => Err(refused("the card", &code.map_or(end, End::Refused)).at(&self.options.name)),
+        }
+    }
+
+    /// Asks for the receipt number of an open reservation: 06 23 with FFFF. `None` if none is open. A terminal may have
+    /// more than the one that it names.
+    ///
+    /// # Errors
+    /// The link is lost, or the terminal does not tell.
+    pub async fn open_reservation(&mut self) -> Result<Option<u16>> {
+        let mut command = Vec::new();
+        reservation::list_open(&mut command);
+        self.owe_nothing().await?;
+        let mut task = Task::default();
+        match self.exchange(command, Flow::Completed, &mut task).await? {
+            End::Aborted { open: Some(Open::None), .. } => Ok(None),
+            End::Aborted { open: Some(Open::AtLeast(number)), .. } => Ok(Some(number)),
+            end => Err(refused("the open reservations", &end).at(&self.options.name)),
         }
     }
 

@@ -10,12 +10,14 @@ use super::super::commands::completion::Abort;
 use super::super::commands::display;
 use super::super::commands::intermediate::Intermediate;
 use super::super::commands::print::{Block, Line};
+use super::super::commands::reservation::Open;
 use super::super::commands::status_info::StatusInfo;
 use super::super::recovery::{self, Last, Objection};
 use super::super::redact::Frames;
 use super::super::reference::name;
 use super::super::session::{Event, Failure, Flow};
 use super::super::transport;
+use super::super::wire::Hex;
 use super::Terminal;
 use crate::host::{Host, Progress};
 use crate::journal::Intent;
@@ -52,6 +54,8 @@ pub(super) enum End {
     Aborted {
         code: Option<u8>,
         text: Option<String>,
+        /// What it says of open reservations.
+        open: Option<Open>,
     },
     Refused(u8),
     /// An enquiry that was not answered to its end.
@@ -300,7 +304,8 @@ impl Terminal {
             Event::Aborted(data) => {
                 task.end_slips();
                 let abort = Abort::parse(&data.0);
-                return Ok(Some(End::Aborted { code: abort.code, text: abort.text(self.charset) }));
+                let (text, open) = (abort.text(self.charset), Open::parse(&data.0));
+                return Ok(Some(End::Aborted { code: abort.code, text, open }));
             }
             Event::Failed(failure) => return Err(failed(failure).at(&self.options.name)),
         }
@@ -368,7 +373,7 @@ fn refusal(code: u8, data: &[u8]) -> u8 {
 
 pub(super) fn refused(what: &str, end: &End) -> Error {
     let why = match end {
-        End::Refused(code) | End::Aborted { code: Some(code), text: None } => codes::result(*code),
+        End::Refused(code) | End::Aborted { code: Some(code), text: None, .. } => codes::result(*code),
         End::Aborted { text: Some(text), .. } => text.clone().into(),
         _ => "without a reason".into(),
     };
@@ -391,14 +396,6 @@ fn trace(frames: &mut Frames, direction: Direction, bytes: &[u8]) {
     let masked = frames.feed(direction, bytes);
     if !masked.is_empty() {
         tracing::trace!(?direction, bytes = %Hex(&masked), "frame");
-    }
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

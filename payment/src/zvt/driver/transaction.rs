@@ -76,13 +76,7 @@ impl Terminal {
             let what = format!("what {} holds is not known", name(reference));
             return Err(Error::new(Kind::Input, what).hint("book by the reference of the pre-authorisation's charge"));
         };
-        let amount = request.amount;
-        let fits = if books { amount.minor() <= held.minor() } else { amount == held };
-        if !fits || amount.currency() != held.currency() {
-            let what = format!("{} holds {held}, not {amount}", name(reference));
-            let hint = if books { "book at most what is held" } else { "name what is held" };
-            return Err(Error::new(Kind::Input, what).hint(hint));
-        }
+        books::fits_held(&operation, &name(reference), held, request.amount)?;
         let reference = reference::with_held(reference.clone(), held);
         Ok(if books { Transaction::Booking { reference } } else { Transaction::Release { reference } })
     }
@@ -142,12 +136,12 @@ impl Terminal {
                 Payment::charged(charge, intent.amount)
             }
             (End::Completed(_), None, Some((code, text)), None) => self.not_charged(intent, Some(code), text, slips),
-            (End::Aborted { code, text }, None, Some((declined, words)), None) => {
+            (End::Aborted { code, text, .. }, None, Some((declined, words)), None) => {
                 self.not_charged(intent, Some(declined).or(code), words.or(text), slips)
             }
             (End::Refused(code), None, None, None) => self.not_charged(intent, Some(code), None, slips),
             // An abort without any result: a stray one would leave the payment running.
-            (End::Aborted { code, text }, None, None, None) => match self.still_runs(intent).await {
+            (End::Aborted { code, text, .. }, None, None, None) => match self.still_runs(intent).await {
                 Ok(None) => self.not_charged(intent, code, text, slips),
                 Ok(Some(payment)) => payment,
                 Err(error) => {

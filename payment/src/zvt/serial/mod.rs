@@ -190,7 +190,8 @@ impl Line {
     }
 
     fn accept(&mut self, apdu: Vec<u8>, now: Instant) {
-        let within = self.timing.delivery() + self.timing.t1 + sending(apdu.len());
+        // The last repetition is sent after so many T2.
+        let within = self.timing.t2 * u32::from(self.timing.repeats) + self.timing.t2 / 2 + sending(apdu.len());
         let again =
             self.last.as_ref().is_some_and(|last| !last.answered && last.apdu == apdu && now < last.at + within);
         if again {
@@ -226,8 +227,16 @@ impl Line {
             return;
         }
         self.events.push_back(Event::Undelivered(flight.code));
-        // What was to follow depends on it, and was not sent.
-        self.events.extend(self.waiting.drain(..).map(|apdu| Event::Undelivered(code(&apdu))));
+        // The turn is over: whatever comes now begins a new one.
+        self.last = None;
+        // Commands that were to follow depend on it; answers do not.
+        for apdu in std::mem::take(&mut self.waiting) {
+            match code(&apdu) {
+                code if wire::is_answer(code) => self.waiting.push_back(apdu),
+                code => self.events.push_back(Event::Undelivered(code)),
+            }
+        }
+        self.send_next(now);
     }
 
     fn send_next(&mut self, now: Instant) {

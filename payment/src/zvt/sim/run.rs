@@ -180,6 +180,8 @@ impl Simulator {
 
     pub(super) fn note(&mut self, direction: Direction, bytes: &[u8]) {
         let bytes = redact::messages(bytes);
+        let from = if direction == Direction::Received { "host" } else { "device" };
+        tracing::trace!(from, bytes = %wire::Hex(&bytes), "frame");
         if self.log.len() >= LOG {
             self.log.pop_front();
         }

@@ -54,6 +54,7 @@ impl Simulator {
     fn connect(&mut self, conn: Conn, from: Option<IpAddr>) {
         let transport = Transport::new(self.profile.framing);
         let registration = self.known.get(&from).cloned();
+        tracing::debug!(?from, "host connected");
         self.tills.insert(conn, Till { transport, from, registration, ..Till::default() });
     }
 
@@ -208,6 +209,7 @@ impl Simulator {
     /// A connection has ended.
     fn disconnect(&mut self, conn: Conn, now: Instant) {
         let Some(till) = self.tills.remove(&conn) else { return };
+        tracing::debug!(from = ?till.from, "host disconnected");
         if !self.profile.keeps_registration {
             self.known.remove(&till.from);
         }

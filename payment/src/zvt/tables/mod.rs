@@ -1,4 +1,4 @@
-//! The numbers of ZVT as data: bitmaps, tags and kinds of card.
+//! The numbers of ZVT as data: bitmaps, tags, commands and kinds of card.
 //!
 //! The names and lengths are those of PA00P015 13.13: bitmaps in chapter 13, tags in chapter
 //! 9.4.1, kinds of card in chapter 12. We have these chapters as public programs list them, not the document. What else
@@ -10,10 +10,12 @@
 
 mod bmps;
 mod cards;
+mod commands;
 mod tags;
 
 pub use bmps::BMPS;
 pub use cards::{CARD_TYPES, card_type};
+pub use commands::{COMMANDS, Sender, command};
 pub use tags::TAGS;
 
 use super::bmp::Format;

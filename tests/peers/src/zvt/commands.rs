@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::bytes::{self, ACK, COMPLETION, INSERT_CARD, PLEASE_WAIT};
 use super::program::{About, FLOOD, Run, Step};
-use super::{Abort, End, Enquiry, Fate, Intrusion, Moment, Registration, Repeat, Slips, Terminal};
+use super::{Abort, End, Enquiry, Fate, Intrusion, Kind, Moment, Registration, Repeat, Slips, Terminal};
 
 impl Terminal {
     /// A message of the till, whole.
@@ -33,11 +33,15 @@ impl Terminal {
             [0x06, 0x00] => self.register(body, now),
             [0x06, 0xb0] => self.abort(now),
             [0x05, 0x01] => self.enquire(now),
-            [0x06, 0x01 | 0x20 | 0x50 | 0x30 | 0x31] if self.registered.is_none() => {
+            [0x06, 0x01 | 0x09 | 0x0c | 0x20 | 0x22..=0x25 | 0x50 | 0x30 | 0x31 | 0xc0]
+                if self.registered.is_none() =>
+            {
                 self.emit(&bytes::refused(0x6b), now);
             }
             [0x06, 0x20] => self.repeat(body, now),
-            [0x06, 0x01 | 0x50] if self.busy(now) => self.emit(&bytes::refused(0x9c), now),
+            [0x06, 0x01 | 0x09 | 0x0c | 0x22..=0x25 | 0x50 | 0xc0] if self.busy(now) => {
+                self.emit(&bytes::refused(0x9c), now);
+            }
             [0x06, 0x01] => self.pay(body, now),
             [0x06, 0x50] => {
                 self.ledger.close();
@@ -47,6 +51,7 @@ impl Terminal {
                 self.registered = None;
                 self.emit(&ACK, now);
             }
+            code if self.hear_of_held(code, body, now) => {}
             _ => self.emit(&bytes::refused(0x83), now),
         }
         self.advance(now);
@@ -76,7 +81,7 @@ impl Terminal {
         self.front = run;
     }
 
-    fn start(&mut self, steps: impl IntoIterator<Item = Step>, now: u64) {
+    pub(super) fn start(&mut self, steps: impl IntoIterator<Item = Step>, now: u64) {
         self.front = Run { steps: steps.into_iter().collect(), until: now, ..Run::default() };
     }
 
@@ -108,9 +113,18 @@ impl Terminal {
 
     /// 06 01: amount (BMP 04), currency (49), in any order among others.
     fn pay(&mut self, body: &[u8], now: u64) {
+        match sum(body) {
+            Some(sum) => self.transact(Kind::Payment, sum, now),
+            None => {
+                self.asked.push(self.customer.clone());
+                self.emit(&bytes::refused(0x83), now);
+            }
+        }
+    }
+
+    pub(super) fn transact(&mut self, kind: Kind, (amount, currency): (u64, u16), now: u64) {
         let nth = self.asked.len();
         self.asked.push(self.customer.clone());
-        let Some((amount, currency)) = sum(body) else { return self.emit(&bytes::refused(0x83), now) };
         let fate = self.quirks.fates.get(nth).unwrap_or(&self.quirks.fate_after).clone();
         let mut steps: Vec<_> = self.strays(Moment::BeforeAnswer, nth);
         if let End::Refused(code) = fate.end {
@@ -137,6 +151,7 @@ impl Terminal {
         steps.push(Step::Over);
         self.start(steps, now);
         self.front.payment = Some((self.customer.clone(), None));
+        self.front.kind = kind;
     }
 
     fn ending(&self, fate: &Fate, sum: (u64, u16)) -> Vec<Step> {

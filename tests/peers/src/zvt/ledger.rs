@@ -24,14 +24,25 @@ pub struct Transaction {
 }
 
 /// Kinds of transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Money from the customer.
+    #[default]
     Payment,
     /// A payment taken back, with a receipt of its own. Holds the payment's trace number.
     Reversal(u32),
     /// Money to the customer.
     Refund,
+    /// Money is held.
+    Reservation,
+    /// What the reservation at this place held is charged, or a part of it.
+    Booking(usize),
+    /// What the reservation at this place held is released.
+    Release(usize),
+    /// More is charged to the payment at this place.
+    Tip(usize),
+    /// A prepaid card is loaded.
+    TopUp,
 }
 
 /// How far a transaction came.
@@ -45,6 +56,8 @@ pub enum State {
     Reversed,
     /// It was declined.
     Declined,
+    /// A reservation that was booked or released.
+    Ended,
 }
 
 /// All transactions, oldest first.
@@ -82,6 +95,9 @@ impl Ledger {
     /// The transaction stands.
     pub fn store(&mut self, index: usize) {
         self.all[index].state = State::Stored;
+        if let Kind::Booking(of) | Kind::Release(of) = self.all[index].kind {
+            self.all[of].state = State::Ended;
+        }
     }
 
     /// The transaction is taken back, without a receipt of its own.

@@ -1,14 +1,16 @@
 //! A ZVT terminal with a ledger of its own (specification PA00P015, 13.08).
 //!
-//! It knows registration, payment, repeat receipt, status enquiry, abort, end of day and log-off; other
-//! commands are answered 84 83. What it does beyond the specification, or against it, is data: [`Quirks`].
-//! Left out: reservations, tips, card reading, menus, file transfer, passwords (any is taken).
+//! It knows registration, payment, reservation, booking, release, tip, prepaid top-up, card reading, repeat receipt,
+//! status enquiry, abort, end of day and log-off; other commands are answered 84 83. What it does beyond the
+//! specification, or against it, is data: [`Quirks`]. Left out: 06 24, menus, file transfer, passwords (any is taken).
 
 pub mod bytes;
 mod commands;
+mod held;
 mod ledger;
 mod program;
 mod quirks;
+pub mod serial;
 
 use std::collections::{HashMap, VecDeque};
 

@@ -19,6 +19,8 @@ pub(super) struct Run {
     pub(super) until: u64,
     /// The payment that runs: whose it is, and its place in the ledger once the host has answered.
     pub(super) payment: Option<(String, Option<usize>)>,
+    /// What kind it is.
+    pub(super) kind: Kind,
 }
 
 /// What an acknowledgement is about.
@@ -112,12 +114,12 @@ impl Terminal {
             Step::Wait(time) => run.until += time,
             Step::Approve(amount, currency) => {
                 if let Some((whose, index)) = &mut run.payment {
-                    *index = Some(self.ledger.enter(Kind::Payment, State::Approved, (amount, currency), whose, now));
+                    *index = Some(self.ledger.enter(run.kind, State::Approved, (amount, currency), whose, now));
                 }
             }
             Step::Decline(sum, code) => {
                 if let Some((whose, index)) = &mut run.payment {
-                    let entered = self.ledger.enter(Kind::Payment, State::Declined, sum, whose, now);
+                    let entered = self.ledger.enter(run.kind, State::Declined, sum, whose, now);
                     self.ledger.decline(entered, code);
                     *index = Some(entered);
                 }
@@ -255,12 +257,16 @@ impl Terminal {
         let t = &self.ledger.all()[index];
         Shown {
             code: t.code,
-            amount: t.amount,
+            // Nothing remains of what was released: so a real terminal tells it.
+            amount: if matches!(t.kind, Kind::Release(_)) { 0 } else { t.amount },
             currency: t.currency,
             receipt: Some(t.receipt),
             trace: trace.unwrap_or(t.trace),
             original: match t.kind {
                 Kind::Reversal(of) if self.quirks.names_original => Some(of),
+                Kind::Booking(of) | Kind::Release(of) | Kind::Tip(of) if self.quirks.names_original => {
+                    Some(self.ledger.all()[of].trace)
+                }
                 _ => None,
             },
             terminal: self.quirks.terminal,

@@ -142,3 +142,38 @@ fn a_message_is_cut_doubled_delayed_or_held_back() {
     assert_eq!(run(Act::Stall).0, [[0u8; 3]; 0]);
     assert!(run(Act::Delay(6000)).1 >= 6000);
 }
+
+/// What a till sent to a terminal of Feig: EUR 25.00 held, EUR 12.95 of it released by the booking of the rest; and a
+/// reservation that is released. The containers hold data of that till's operator. Crate `zvt` 0.1, folder `data`; the receipt
+/// numbers are those of this terminal.
+const RESERVE: [u8; 33] =
+    *b"\x06\x22\x1e\x19\x40\x49\x09\x78\x04\0\0\0\0\x25\0\x06\x10\xe9\x0e\x1f\x62\x02AC\x1f\x63\x06384HH2";
+const BOOK: [u8; 36] =
+    *b"\x06\x23\x21\x19\x40\x87\x04\x17\x49\x09\x78\x04\0\0\0\0\x12\x95\x06\x10\xe9\x0e\x1f\x62\x02AC\x1f\x63\x06MF2246";
+const RELEASE: [u8; 11] = [0x06, 0x25, 0x08, 0x19, 0x40, 0x87, 0x04, 0x19, 0x49, 0x09, 0x78];
+const LIST: [u8; 6] = [0x06, 0x23, 0x03, 0x87, 0xff, 0xff];
+
+#[test]
+fn captured_commands_hold_book_and_release() {
+    let (mut terminal, mut now) = registered(Quirks { slips: Slips::None, ..Quirks::default() });
+    let done = [0x06, 0x0f, 0];
+    for command in [&RESERVE[..], &BOOK, &RESERVE, &RELEASE] {
+        let heard = dialogue(&mut terminal, &mut now, command);
+        assert_eq!((heard.first(), heard.last()), (Some(&[0x80, 0, 0]), Some(&done)), "{command:02x?}");
+    }
+    let all: Vec<_> = terminal.ledger.all().iter().map(|t| (t.receipt, t.kind, t.amount, t.state)).collect();
+    assert_eq!(
+        all,
+        [
+            (417, Kind::Reservation, 25_00, State::Ended),
+            (418, Kind::Booking(0), 12_05, State::Stored),
+            (419, Kind::Reservation, 25_00, State::Ended),
+            (420, Kind::Release(2), 25_00, State::Stored),
+        ]
+    );
+    // Nothing is open; a second booking is told so.
+    for command in [&LIST[..], &BOOK] {
+        let heard = dialogue(&mut terminal, &mut now, command);
+        assert_eq!(heard, [[0x80, 0, 0], [0x06, 0x1e, 0xb8]]);
+    }
+}

@@ -1,0 +1,10 @@
+//! PayTec against its simulator, and against a terminal written by hand, on tokio's paused clock: whatever breaks, the
+//! journal says what the terminal's ledger says, or unknown and why; nothing that moves money is sent twice.
+
+mod any_bytes;
+mod card_data;
+mod counter;
+mod doubt;
+mod peer;
+mod plain;
+mod sweep;
