@@ -32,7 +32,7 @@ const NEXO: &str = r#"{"SaleToPOIResponse":{"MessageHeader":{"ProtocolVersion":"
 {"POITransactionID":{"TransactionID":"tx.1","TimeStamp":"2026-01-02T08:00:01Z"}},"PaymentResult":{"AmountsResp":
 {"AuthorizedAmount":10.99,"Currency":"EUR"}}}}}"#;
 
-const PAYMENTS: u32 = 2_000;
+const PAYMENTS: u32 = 200;
 
 fn main() {
     messages();
