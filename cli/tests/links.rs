@@ -35,11 +35,12 @@ fn over_tls_with_the_fingerprint_that_the_terminal_shows() {
 #[test]
 fn another_certificate_is_refused_before_anything_is_sent() {
     let sim = Sim::with(&["terminal", "--pace", "0", "--listen", "tls://127.0.0.1:0"]);
-    let (place, _) = sim.address.split_once('?').expect("a fingerprint");
+    let (place, right) = sim.address.split_once("?fingerprint=").expect("a fingerprint");
     let wrong = format!("{place}?fingerprint={}", "00".repeat(32));
-    let said = tresen(["status", &wrong]);
-    assert!(said.code == Some(1) && said.err.contains("certificate"), "{said:?}");
-    let said = tresen(["status", place]);
-    assert!(said.code == Some(1) && said.err.contains("fingerprint"), "{said:?}");
+    for address in [place, &wrong] {
+        let said = tresen(["info", address]);
+        assert!(said.code == Some(1) && said.err.contains("certificate is not trusted"), "{said:?}");
+        assert!(said.err.contains(right), "it names the fingerprint that a person has to compare: {said:?}");
+    }
     sim.quit();
 }

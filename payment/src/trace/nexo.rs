@@ -161,7 +161,7 @@ fn envelope(body: &Value, language: Language) -> String {
     let text = |field: &str| header[field].as_str().unwrap_or_default().to_owned();
     let category = text("MessageCategory");
     let word = CATEGORIES.iter().find(|(known, ..)| *known == category);
-    let word = word.map_or(String::new(), |(_, english, german)| format!(" ({})", language.pick(*english, *german)));
+    let word = word.map_or(String::new(), |&(_, english, german)| format!(" ({})", language.pick(english, german)));
     format!(" {name} {category}{word}, {} → {}, #{}", text("SaleID"), text("POIID"), text("ServiceID"))
 }
 

@@ -109,12 +109,12 @@ fn element(element: &Element, depth: usize, details: &mut Vec<String>) {
 
 fn request(kind: &str, language: Language) -> Option<&'static str> {
     let known = WORDS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(kind));
-    known.map(|(_, english, german)| language.pick(*english, *german))
+    known.map(|&(_, english, german)| language.pick(english, german))
 }
 
 fn ended(result: &str, language: Language) -> String {
     let known = RESULTS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(result));
-    known.map_or(result.to_owned(), |(name, english, german)| format!("{name}, {}", language.pick(*english, *german)))
+    known.map_or(result.to_owned(), |&(name, english, german)| format!("{name}, {}", language.pick(english, german)))
 }
 
 /// Requests in words.

@@ -64,7 +64,7 @@ fn line_in_words(line: &[u8], language: Language) -> Told {
         return no_message();
     }
     let word = WORDS.iter().find(|(known, ..)| known == name);
-    let word = word.map_or(String::new(), |(_, english, german)| format!(" ({})", language.pick(*english, *german)));
+    let word = word.map_or(String::new(), |&(_, english, german)| format!(" ({})", language.pick(english, german)));
     let mut details = Vec::new();
     fields_in_words(body, "", &mut details);
     Told { title: format!("{name}{word}"), details }

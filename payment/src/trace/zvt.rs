@@ -251,7 +251,7 @@ fn settings(config: u8, language: Language) -> String {
         (Config::PRINT_LINES, "finished receipts", "fertige Belege"),
     ];
     let set = bits.iter().filter(|(bit, ..)| config & bit != 0);
-    set.map(|(_, english, german)| language.pick(*english, *german)).collect::<Vec<_>>().join(", ")
+    set.map(|&(_, english, german)| language.pick(english, german)).collect::<Vec<_>>().join(", ")
 }
 
 fn fields_in_words(data: &[u8], language: Language, details: &mut Vec<String>) {

@@ -192,10 +192,12 @@ fn an_abort_goes_out_once_and_its_answer_is_no_outcome() {
 }
 
 #[test]
-fn a_command_that_wants_input_is_refused_and_the_payment_goes_on() {
+fn a_command_that_wants_input_waits_for_its_answer_and_the_payment_goes_on() {
     let mut till = Till::accepted();
     let events = till.hears(&[0x04, 0x0d, 0x00]);
-    assert_eq!(events, [Event::Other { code: 0x040d, acknowledged: false, data: Data(vec![]) }]);
+    assert_eq!(events, [Event::Asked { code: 0x040d, data: Data(vec![]) }]);
+    assert!(till.sent().is_empty(), "nobody has answered");
+    till.session.refuse(0x83, till.now);
     assert_eq!(till.sent(), [[0x84, 0x83, 0x00]]);
     assert_eq!(till.hears(&RESULT).len(), 1);
 }

@@ -27,7 +27,7 @@ pub struct Transport(Way);
 #[derive(Debug)]
 enum Way {
     Stream { framing: Framing, failed: bool, out: VecDeque<Vec<u8>>, sent: VecDeque<u16> },
-    Serial { line: Line, received: Vec<u8>, passed: u64 },
+    Serial { line: Box<Line>, received: Vec<u8>, passed: u64 },
 }
 
 /// What happened.
@@ -56,7 +56,9 @@ impl Transport {
             Framed::ByLength => {
                 Way::Stream { framing: Framing::tcp(), failed: false, out: VecDeque::new(), sent: VecDeque::new() }
             }
-            Framed::Serial(timing) => Way::Serial { line: Line::new(timing), received: Vec::new(), passed: 0 },
+            Framed::Serial(timing) => {
+                Way::Serial { line: Box::new(Line::new(timing)), received: Vec::new(), passed: 0 }
+            }
         })
     }
 

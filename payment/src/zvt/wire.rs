@@ -91,7 +91,11 @@ pub(super) struct Hex<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut between = "";
+        self.0.iter().try_for_each(|byte| {
+            let between = std::mem::replace(&mut between, " ");
+            write!(f, "{between}{byte:02x}")
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use tresen_payment::zvt::commands::totals::SingleAmounts;
 use tresen_payment::zvt::{Charset, Redactor, framing::Framing, tlv};
 
 /// Reads the bytes as a stream of messages, each by every decoder, and masks them.
-pub fn decode(bytes: &[u8]) {
+pub(crate) fn decode(bytes: &[u8]) {
     let mut framing = Framing::tcp();
     framing.feed(bytes);
     while let Ok(Some(apdu)) = framing.next_apdu() {

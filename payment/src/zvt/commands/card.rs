@@ -24,12 +24,10 @@ pub fn read(out: &mut Vec<u8>, seconds: u8) {
 /// The number of a contactless card (tag 4C) is its token, unless an application for payments is on it (tag 43): then it
 /// may change with each use, or lead to the card.
 pub fn card(info: &StatusInfo<'_>, charset: Charset) -> Card {
-    let mut card = Card::default();
-    card.name = info.card_name(charset);
-    card.masked_pan = info.masked_pan();
+    let masked_pan = info.masked_pan();
     let tag = |tag| info.container.and_then(|container| tlv::find(container, tag));
-    card.token = tag(0x4c).filter(|_| tag(0x43).is_none() && card.masked_pan.is_none()).map(hex);
-    card
+    let token = tag(0x4c).filter(|_| tag(0x43).is_none() && masked_pan.is_none()).map(hex);
+    Card { name: info.card_name(charset), masked_pan, token }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -118,7 +118,7 @@ pub fn ask(out: &mut Vec<u8>, text: &str, length: Length, within: Duration, char
 
 fn lines(out: &mut Vec<u8>, text: &str, within: Duration, charset: Charset) {
     // A part of a second is one, so that nothing is shown for ever by rounding.
-    let seconds = within.as_secs() + u64::from(within.subsec_nanos() > 0);
+    let seconds = within.as_secs().saturating_add(u64::from(within.subsec_nanos() > 0));
     out.extend([0xf0, u8::try_from(seconds).unwrap_or(u8::MAX)]);
     for (id, line) in (0xf1..=0xf8).zip(text.lines()) {
         bmp::encode_ll(out, id, &charset.encode(line));

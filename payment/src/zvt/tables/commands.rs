@@ -23,6 +23,7 @@ pub const COMMANDS: &[(u16, &str, Sender)] = {
     use Sender::{Both, Terminal, Till};
     &[
         (0x0401, "set date and time", Terminal),
+        (0x040c, "file data request", Terminal),
         (0x040d, "input request", Terminal),
         (0x040e, "menu request", Terminal),
         (0x040f, "status information", Terminal),
