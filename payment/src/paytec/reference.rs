@@ -135,6 +135,8 @@ mod tests {
         let response = TransactionResponse {
             trx_seq_cnt: Some(42),
             trx_date: Some("260511".into()),
+            acq_id: Some("2".into()),
+            trx_ref_num: Some("700000042".into()),
             ..TransactionResponse::default()
         };
         let whole = counters().name(&response).expect("it has a number");
