@@ -36,7 +36,7 @@ const SECRETS: [&str; 17] = [
     "GUTSCHEIN",
     "geheim77",
     "anna:",
-    "0171",
+    "5550199",
     "s3cr3t",
 ];
 
