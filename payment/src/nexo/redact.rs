@@ -4,6 +4,8 @@
 //! a card number is masked in those, too. Everything else is masked as a whole. What cannot be followed is masked from
 //! there to its end. Chunking does not matter: a value is held back until it ends.
 
+use std::fmt;
+
 use tresen_hal::link::record::{BothWays, Mask};
 
 use super::http::MAX_HEAD;
@@ -13,7 +15,7 @@ use crate::pan;
 pub type Redactor = BothWays<Stream>;
 
 /// One direction.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Stream {
     place: Place,
     /// Bytes of the head, or of the text or number at hand.
@@ -24,6 +26,13 @@ pub struct Stream {
     key_next: bool,
     /// The values of the last key stay.
     open: bool,
+}
+
+/// What is held back is not masked yet, and not shown.
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stream({} bytes held)", self.held.len())
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! are masked, also those that go on in the next line; everything else is masked as a whole. A masked message still
 //! parses.
 
+use std::fmt;
 use std::ops::Range;
 
 use tresen_hal::link::record::{BothWays, Mask};
@@ -22,11 +23,18 @@ pub(super) fn shown(message: &[u8]) -> String {
 }
 
 /// One direction.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Stream {
     held: Vec<u8>,
     /// What came is not OPI: nothing tells where the next message begins.
     lost: bool,
+}
+
+/// What is held back is not masked yet, and not shown.
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stream({} bytes held)", self.held.len())
+    }
 }
 
 impl Mask for Stream {

@@ -9,6 +9,15 @@ const PAN: &str = "6805330010086784747";
 /// The answer of `wire_tests`, with a track and a name in fields that no example has.
 const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?><CardServiceResponse xmlns="http://www.nrf-arts.org/IXRetail/namespace" RequestType="CardPayment" WorkstationID="1" RequestID="20544" OverallResult="Success"><Terminal TerminalID="68276185" STAN="021601"/><Tender><TotalAmount Currency="EUR">39.50</TotalAmount><Authorisation CardCircuit="girocard" CardPAN="6805330010086784747" TimeStamp="2024-02-09T09:36:28-00:00"/></Tender><Track2>6805330010086784747D2812</Track2><Holder Name="MUSTER/MAX"/><PrivateData>MUSTER 6805 3300<ErrorCode>1002700</ErrorCode></PrivateData><CardValue><ExpiryDate>1227</ExpiryDate></CardValue></CardServiceResponse>"#;
 
+#[test]
+fn what_is_held_back_is_not_shown() {
+    let mut redactor = Redactor::default();
+    let out = redactor.feed(Direction::Received, b"\x00\x00\x01\x00<A CardPAN=\"4111111111111111");
+    assert!(out.is_empty(), "it may go on");
+    let shown = format!("{redactor:?}");
+    assert!(shown.contains("32 bytes") && !shown.contains("52, 49, 49") && !shown.contains("4111"), "{shown}");
+}
+
 fn masked(text: &str) -> String {
     shown(text.as_bytes())
 }

@@ -7,42 +7,18 @@
 
 use std::fmt;
 
-use tresen_hal::link::record::{self, Direction};
+use tresen_hal::link::record::{BothWays, Mask};
 
 use super::framing;
 use super::serial;
 use crate::pan;
 
 /// Masks one connection's stream.
-#[derive(Debug, Default)]
-pub struct Redactor {
-    sent: Stream,
-    received: Stream,
-}
-
-impl record::Redactor for Redactor {
-    fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<u8> {
-        self.stream(direction).feed(bytes)
-    }
-
-    fn finish(&mut self, direction: Direction) -> Vec<u8> {
-        let stream = self.stream(direction);
-        vec![MASK; std::mem::take(&mut stream.held).len()]
-    }
-}
-
-impl Redactor {
-    fn stream(&mut self, direction: Direction) -> &mut Stream {
-        match direction {
-            Direction::Sent => &mut self.sent,
-            Direction::Received => &mut self.received,
-        }
-    }
-}
+pub type Redactor = BothWays<Stream>;
 
 /// One direction.
 #[derive(Default)]
-struct Stream {
+pub struct Stream {
     kind: Stand,
     /// The line or the frame at hand.
     held: Vec<u8>,
@@ -69,7 +45,7 @@ impl fmt::Debug for Stream {
     }
 }
 
-impl Stream {
+impl Mask for Stream {
     fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(bytes.len());
         for byte in bytes {
@@ -84,6 +60,12 @@ impl Stream {
         out
     }
 
+    fn finish(&mut self) -> Vec<u8> {
+        vec![MASK; std::mem::take(&mut self.held).len()]
+    }
+}
+
+impl Stream {
     fn line(&mut self, byte: u8, out: &mut Vec<u8>) {
         self.held.push(byte);
         if byte == b'\n' || self.held.len() > framing::LONGEST {
