@@ -29,13 +29,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::TlsStream;
 
 use super::duplex::Duplex;
-use super::tcp::{self, CHUNK, CLOSE_TIMEOUT};
+use super::tcp::{self, CLOSE_TIMEOUT};
 use crate::{Address, BoxFuture, Effect, Error, Kind, Link, Result};
 use name::common_name;
 
