@@ -27,7 +27,7 @@ pub const ALIVE_IDLE: Duration = Duration::from_secs(10);
 pub const ALIVE_PROBE: Duration = Duration::from_secs(5);
 /// How long [`Link::close`] waits for the peer to read the rest.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-pub(super) const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// The options that a TCP address may have, on any protocol.
 pub const OPTIONS: [&str; 5] = super::options::TCP;

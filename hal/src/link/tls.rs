@@ -374,6 +374,7 @@ mod tests {
     use super::*;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
     use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
     /// A device that echoes, on one connection after the other.
