@@ -60,6 +60,7 @@ mod line;
 pub mod listing;
 mod millis;
 pub mod printer;
+mod right;
 pub mod sale;
 pub mod scanner;
 // Without Unix sockets there is no server.
@@ -78,6 +79,7 @@ use tresen_hal::{BoxFuture, Error, Kind, Result};
 use crate::tresen::Tresen;
 
 pub use client::{Client, Following};
+pub use right::{Grants, Right};
 pub use serve::{CLIENTS, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
 pub(crate) use socket::Socket;
 

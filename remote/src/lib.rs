@@ -1,0 +1,2 @@
+//! The till as a server: its commands and events over WebSocket and HTTP, with rights for each caller, and the client
+//! of it.
