@@ -5,6 +5,8 @@
 
 pub mod memory;
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -48,6 +50,36 @@ pub enum By {
     },
 }
 
+/// The reply to `session.renew`. `Debug` does not show the token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Renewed {
+    /// Another token. The one before it is good for 30 s more.
+    Token {
+        /// The token.
+        token: String,
+        /// When it ends.
+        expires: Timestamp,
+    },
+    /// Another certificate. The one before it is good for a week more.
+    Certificate {
+        /// The certificate (PEM).
+        certificate: String,
+        /// When it ends.
+        expires: Timestamp,
+    },
+}
+
+impl fmt::Debug for Renewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token { expires, .. } => write!(f, "Token({expires})"),
+            Self::Certificate { expires, .. } => write!(f, "Certificate({expires})"),
+        }
+    }
+}
+
 /// Something to be recorded: an attempt that was refused, or the use of a privileged right.
 ///
 /// It names command, device and key; never the content of a call, a token, a code or a key of a certificate.
@@ -80,6 +112,21 @@ pub trait Gate: Send + Sync + 'static {
     /// # Errors
     /// [`Kind::Permission`](tresen_hal::Kind::Permission): unknown, expired, revoked, or issued for another page.
     fn by_token(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>>;
+
+    /// What this caller, who was let in earlier, may do now. It takes no secret: a server keeps no token of a connection.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`](tresen_hal::Kind::Permission): expired or revoked since.
+    fn again(&self, principal: &Principal) -> BoxFuture<'_, Result<Principal>>;
+
+    /// The command `session.renew`, which a caller asks about itself: another token for one that came by a token; for one
+    /// that came by a certificate another certificate, for the request `csr` (PEM). The connection goes on under the
+    /// principal that is returned; the reply holds a secret, and is neither logged nor kept.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`](tresen_hal::Kind::Permission): expired or revoked. [`Kind::Input`](tresen_hal::Kind::Input):
+    /// `csr` is missing, wrong, or not for a token. [`Kind::Busy`](tresen_hal::Kind::Busy): too early.
+    fn renew(&self, principal: &Principal, csr: Option<&str>) -> BoxFuture<'_, Result<(Principal, Renewed)>>;
 
     /// Changes whenever a caller's rights were withdrawn or changed: the server asks again about each open connection, and
     /// cuts those that are not let in any more.
