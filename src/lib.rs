@@ -39,6 +39,7 @@ pub mod lease;
 mod manager;
 pub mod probe;
 mod registry;
+pub mod remote;
 pub mod sale;
 mod spool;
 mod store;

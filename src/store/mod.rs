@@ -111,6 +111,8 @@ struct Inner {
     /// Attempts to pay that this program is at.
     running: Arc<Mutex<BTreeSet<String>>>,
     writes: health::Writes,
+    /// Counts withdrawn rights of callers from outside.
+    withdrawn: tokio::sync::watch::Sender<u64>,
 }
 
 impl Store {
@@ -170,6 +172,7 @@ impl Store {
             never_sent: Mutex::default(),
             running: Arc::default(),
             writes: health::Writes::default(),
+            withdrawn: tokio::sync::watch::Sender::new(0),
         })))
     }
 

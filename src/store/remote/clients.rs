@@ -143,19 +143,27 @@ impl Store {
     /// [`Kind::Storage`].
     pub async fn revoke_remote(&self, name: &str, why: &str, note: AuditNote) -> Result<bool> {
         let (name, why, at) = (name.to_owned(), why.to_owned(), self.now());
-        self.write(move |db| {
-            let clients = db.run(
+        let store = self.clone();
+        let revoking = async move {
+            let revoked = store.write(move |db| {
+                let clients = db.run(
                 "UPDATE remote_clients SET revoked_at = ?2, revoked_why = ?3 WHERE name = ?1 AND revoked_at IS NULL",
                 params![name, at, why],
             )?;
-            let sessions = super::sessions::end(db, &name, &at)?;
-            if clients + sessions == 0 {
-                return Ok(false);
+                let sessions = super::sessions::end(db, &name, &at)?;
+                if clients + sessions == 0 {
+                    return Ok(false);
+                }
+                audit::append(db, &at, &note)?;
+                Ok(true)
+            });
+            let revoked = revoked.await?;
+            if revoked {
+                store.withdraw();
             }
-            audit::append(db, &at, &note)?;
-            Ok(true)
-        })
-        .await
+            Ok(revoked)
+        };
+        super::to_the_end(revoking).await
     }
 }
 

@@ -12,7 +12,27 @@ mod tests;
 pub use audit::{AuditEntry, AuditNote};
 pub use clients::{NewClient, RemoteClient};
 pub(super) use sessions::end_all_tokens;
+use tokio::sync::watch;
+use tresen_hal::{Error, Kind, Result};
+
+use super::Store;
 pub use sessions::{NewSession, RemoteSession};
+
+impl Store {
+    /// Changes whenever a caller from outside is not to be let in any more: whoever serves one asks about it again.
+    pub fn remote_withdrawals(&self) -> watch::Receiver<u64> {
+        self.0.withdrawn.subscribe()
+    }
+
+    fn withdraw(&self) {
+        self.0.withdrawn.send_modify(|count| *count += 1);
+    }
+}
+
+/// Runs `work` to its end, even if the caller leaves: connections are cut after the commit.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.map_err(|_| Error::new(Kind::Cancelled, "the program is ending"))?
+}
 
 /// The tables, part of the first migration.
 pub(super) const SCHEMA: &str = "

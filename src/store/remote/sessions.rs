@@ -54,27 +54,48 @@ impl Store {
     /// [`Kind::Input`]: a client of this name is enrolled. [`Kind::Storage`].
     pub async fn open_remote_session(&self, new: NewSession, note: AuditNote) -> Result<()> {
         let at = self.now();
-        self.write(move |db| {
-            let taken = "SELECT EXISTS (SELECT 1 FROM remote_clients WHERE name = ?1 AND revoked_at IS NULL)";
-            if db.one(taken, [&new.name], |row| row.get::<_, bool>(0))? {
-                let what = format!("`{}` is the name of an enrolled client", new.name);
-                return Err(Error::new(Kind::Input, what).hint("choose another name").into());
-            }
-            end(db, &new.name, &at)?;
-            db.run("DELETE FROM remote_tokens WHERE expires_at <= ?1", [&at])?;
-            db.run(
+        let store = self.clone();
+        let opening = async move {
+            let opened = store.write(move |db| {
+                let taken = "SELECT EXISTS (SELECT 1 FROM remote_clients WHERE name = ?1 AND revoked_at IS NULL)";
+                if db.one(taken, [&new.name], |row| row.get::<_, bool>(0))? {
+                    let what = format!("`{}` is the name of an enrolled client", new.name);
+                    return Err(Error::new(Kind::Input, what).hint("choose another name").into());
+                }
+                end(db, &new.name, &at)?;
+                db.run("DELETE FROM remote_tokens WHERE expires_at <= ?1", [&at])?;
+                db.run(
                 "INSERT INTO remote_sessions (name, station, rights, origin, opened_at) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![new.name, new.station, new.rights.to_string(), new.origin, at],
             )?;
-            let id = db.last_insert_rowid();
-            db.run(
-                "INSERT INTO remote_tokens (hash, session, expires_at) VALUES (?1, ?2, ?3)",
-                params![new.token, id, stamp(new.expires)],
-            )?;
-            audit::append(db, &at, &note)?;
+                let id = db.last_insert_rowid();
+                db.run(
+                    "INSERT INTO remote_tokens (hash, session, expires_at) VALUES (?1, ?2, ?3)",
+                    params![new.token, id, stamp(new.expires)],
+                )?;
+                audit::append(db, &at, &note)?;
+                Ok(())
+            });
+            opened.await?;
+            // An earlier session of this name may have ended.
+            store.withdraw();
             Ok(())
-        })
-        .await
+        };
+        super::to_the_end(opening).await
+    }
+
+    /// The session of this number, while it has a token that has not ended.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn remote_session(&self, id: i64) -> Result<Option<RemoteSession>> {
+        let at = self.now();
+        let sessions = self.read(move |db| {
+            let which = "JOIN remote_tokens t ON t.session = s.id AND t.expires_at > ?2
+                         WHERE s.id = ?1 AND s.ended_at IS NULL GROUP BY s.id";
+            sessions(db, which, params![id, at])
+        });
+        Ok(sessions.await?.pop())
     }
 
     /// The session of a token, by the token's SHA-256; `None` for one that is unknown, or has ended.
