@@ -102,7 +102,8 @@ pub enum Purpose {
     Client,
     /// A session of a browser or a script, with a token.
     Session {
-        /// The web origin that it is bound to; `None` for a program that sends none.
+        /// The web origin that may redeem the code; `None`: any that may call, or a program that sends none. The session is
+        /// bound to the one that does.
         origin: Option<String>,
     },
 }

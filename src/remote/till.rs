@@ -20,8 +20,9 @@ impl Tresen {
         self.invite("remote.enrol", invitation, Purpose::Client).await
     }
 
-    /// Makes a one-time code by which a browser or a script gets a token. The session is bound to `origin`, the scheme,
-    /// host and port of the page (`https://kiosk.example`), or without one to callers that send none.
+    /// Makes a one-time code by which a browser or a script gets a token. The session is bound to the origin that
+    /// redeems the code: scheme, host and port of a page, or none for a program that sends none. Given an `origin`
+    /// (`https://kiosk.example`), only that one may.
     ///
     /// # Errors
     /// As [`Tresen::invite_client`].

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 
-use super::{Audit, Gate, Principal, Renewed};
+use super::{Audit, Gate, Principal};
 
 /// Callers by their token or certificate, kept in memory.
 #[derive(Debug)]
@@ -55,16 +55,6 @@ impl Gate for Guests {
     fn by_token(&self, token: &str, _origin: Option<&str>) -> BoxFuture<'_, Result<Principal>> {
         let found = self.find(token.as_bytes());
         Box::pin(async move { found })
-    }
-
-    fn again(&self, principal: &Principal) -> BoxFuture<'_, Result<Principal>> {
-        let still = lock(&self.known).values().find(|known| known.by == principal.by).cloned();
-        Box::pin(async move { still.ok_or_else(|| Error::new(Kind::Permission, "the till does not know this caller")) })
-    }
-
-    fn renew(&self, _: &Principal, _: Option<&str>) -> BoxFuture<'_, Result<(Principal, Renewed)>> {
-        let error = Error::new(Kind::Unsupported, "this caller does not expire");
-        Box::pin(async move { Err(error) })
     }
 
     fn revoked(&self) -> watch::Receiver<u64> {

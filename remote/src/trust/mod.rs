@@ -1,17 +1,36 @@
 //! Who a caller is, and what it may do.
 //!
 //! The server asks a [`Gate`] about each connection: about the certificate that it presents, or the token of its first
-//! message. [`memory::Guests`] is a gate of fixed callers for tests and programs that bring their own.
+//! message. [`StoredGate`] knows those whom the till's database knows; [`Trust`] makes certificates and tokens for them,
+//! [`routes`] and [`join`] are the two ends by which a client gets its own. [`memory::Guests`] is a gate of fixed callers for tests and programs that bring their own.
 
+mod attempts;
+pub mod authority;
+mod codes;
+mod credentials;
+mod enrolment;
+mod files;
+mod gate;
+mod join;
 pub mod memory;
+mod routes;
+mod secret;
+mod serving;
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::watch;
 use tresen::api::Grants;
 use tresen_hal::{BoxFuture, Result};
+
+pub use credentials::Credentials;
+pub use gate::StoredGate;
+pub use join::join;
+pub use routes::{PUBLIC, routes};
+pub use serving::Trust;
 
 /// A caller that was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,36 +69,6 @@ pub enum By {
     },
 }
 
-/// The reply to `session.renew`. `Debug` does not show the token.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Renewed {
-    /// Another token. The one before it is good for 30 s more.
-    Token {
-        /// The token.
-        token: String,
-        /// When it ends.
-        expires: Timestamp,
-    },
-    /// Another certificate. The one before it is good for a week more.
-    Certificate {
-        /// The certificate (PEM).
-        certificate: String,
-        /// When it ends.
-        expires: Timestamp,
-    },
-}
-
-impl fmt::Debug for Renewed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token { expires, .. } => write!(f, "Token({expires})"),
-            Self::Certificate { expires, .. } => write!(f, "Certificate({expires})"),
-        }
-    }
-}
-
 /// Something to be recorded: an attempt that was refused, or the use of a privileged right.
 ///
 /// It names command, device and key; never the content of a call, a token, a code or a key of a certificate.
@@ -99,6 +88,21 @@ pub struct Audit {
     pub refused: Option<String>,
 }
 
+/// The answer to a command of the gate. `Debug` does not show it: it may hold a secret.
+#[derive(Clone)]
+pub struct Answered {
+    /// The reply.
+    pub reply: Value,
+    /// The token that the connection has from now on, if it has a new one.
+    pub token: Option<String>,
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answered")
+    }
+}
+
 /// Decides who is let in, and keeps the record of what was refused.
 pub trait Gate: Send + Sync + 'static {
     /// Who holds this certificate (DER). The TLS handshake has shown that the caller has its key, nothing else.
@@ -113,20 +117,12 @@ pub trait Gate: Send + Sync + 'static {
     /// [`Kind::Permission`](tresen_hal::Kind::Permission): unknown, expired, revoked, or issued for another page.
     fn by_token(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>>;
 
-    /// What this caller, who was let in earlier, may do now. It takes no secret: a server keeps no token of a connection.
-    ///
-    /// # Errors
-    /// [`Kind::Permission`](tresen_hal::Kind::Permission): expired or revoked since.
-    fn again(&self, principal: &Principal) -> BoxFuture<'_, Result<Principal>>;
-
-    /// The command `session.renew`, which a caller asks about itself: another token for one that came by a token; for one
-    /// that came by a certificate another certificate, for the request `csr` (PEM). The connection goes on under the
-    /// principal that is returned; the reply holds a secret, and is neither logged nor kept.
-    ///
-    /// # Errors
-    /// [`Kind::Permission`](tresen_hal::Kind::Permission): expired or revoked. [`Kind::Input`](tresen_hal::Kind::Input):
-    /// `csr` is missing, wrong, or not for a token. [`Kind::Busy`](tresen_hal::Kind::Busy): too early.
-    fn renew(&self, principal: &Principal, csr: Option<&str>) -> BoxFuture<'_, Result<(Principal, Renewed)>>;
+    /// A command of the gate's own, whose name begins with `session.`, such as the renewal of a token. `None`: there is
+    /// no such command.
+    fn command(&self, principal: &Principal, command: &str, with: &Value) -> Option<BoxFuture<'_, Result<Answered>>> {
+        _ = (principal, command, with);
+        None
+    }
 
     /// Changes whenever a caller's rights were withdrawn or changed: the server asks again about each open connection, and
     /// cuts those that are not let in any more.
