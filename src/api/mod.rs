@@ -53,11 +53,13 @@
 //! - A line that is not a request is answered with an error, its `id` `null` if it has none. A line that is too long
 //!   closes the connection, and so does a client that does not read for [`PATIENCE`].
 
+mod call;
 pub mod camera;
 mod client;
 pub mod lease;
 mod line;
 pub mod listing;
+mod message;
 mod millis;
 pub mod printer;
 mod right;
@@ -78,9 +80,11 @@ use tresen_hal::{BoxFuture, Error, Kind, Result};
 
 use crate::tresen::Tresen;
 
+pub use call::{Call, InFlight, Place, relay};
 pub use client::{Client, Following};
+pub use message::{Message, Request};
 pub use right::{Grants, Right};
-pub use serve::{CLIENTS, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
+pub use serve::{CLIENTS, FOLLOW, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
 pub(crate) use socket::Socket;
 
 /// An operation of a till, and its reply.
@@ -120,11 +124,12 @@ pub fn commands() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|row| row.name)
 }
 
-/// A command's entry in the table.
-pub(crate) struct Row {
+/// A command's entry in the table of all commands.
+#[derive(Debug)]
+pub struct Row {
     name: &'static str,
-    pub(crate) waits: bool,
-    pub(crate) run: fn(Tresen, Value) -> BoxFuture<'static, Result<Value>>,
+    waits: bool,
+    run: fn(Tresen, Value) -> BoxFuture<'static, Result<Value>>,
 }
 
 impl Row {
@@ -134,7 +139,10 @@ impl Row {
 }
 
 /// The command of this name.
-pub(crate) fn row(name: &str) -> Result<&'static Row> {
+///
+/// # Errors
+/// [`Kind::Unsupported`]: unknown command; the error lists those of its class.
+pub fn row(name: &str) -> Result<&'static Row> {
     ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
         let class = name.split('.').next().unwrap_or_default();
         let near: Vec<_> = commands().filter(|known| known.split('.').next() == Some(class)).collect();
