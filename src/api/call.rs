@@ -1,128 +1,163 @@
-//! One call from outside, whichever transport carries it.
-
-use std::sync::Arc;
+//! Commands by name: what is known of each, what a caller needs for it, and one that is ready to run.
 
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::{BoxFuture, Error, Kind, Result};
 
-use super::Row;
-use crate::event::Events;
-use crate::lease;
-use crate::store::Origin;
+use super::right::{Grants, Right};
+use super::{Command, row};
 use crate::tresen::Tresen;
 
-impl Row {    /// The command's name.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
+/// What is known of a command before it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Info {
+    /// Its name: [`Command::NAME`].
+    pub name: &'static str,
+    /// The first right that it needs: [`Command::RIGHT`].
+    pub right: Right,
+    /// It changes something: [`Command::CHANGES`].
+    pub changes: bool,
+    /// It only waits: [`Command::WAITS`].
+    pub waits: bool,
+}
 
-    /// Whether it only waits for input: [`Command::WAITS`].
-    pub fn waits(&self) -> bool {
-        self.waits
+impl Info {
+    pub(super) const fn of<C: Command>() -> Self {
+        Self { name: C::NAME, right: C::RIGHT, changes: C::CHANGES, waits: C::WAITS }
     }
 }
 
-/// A command that is about to run: on whose behalf, depending on which leases, until when.
-///
-/// ```no_run
-/// # async fn till_info(till: tresen::Tresen) -> tresen::Result<()> {
-/// use tresen::api::{self, Call};
-///
-/// let done = Call::new(&till, api::row("till.info")?).on_behalf_of("handheld 7").run(serde_json::Value::Null).await;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
+/// A right that a command needs, on one device or on all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Need {
+    /// The right.
+    pub right: Right,
+    /// The name of the device or route; `None`: the right is needed without limit to devices.
+    pub device: Option<String>,
+}
+
+impl Need {
+    /// `right` on `device`, or on all.
+    pub fn new(right: Right, device: Option<&str>) -> Self {
+        Self { right, device: device.map(str::to_owned) }
+    }
+
+    /// `right` on all devices.
+    pub fn all(right: Right) -> Self {
+        Self { right, device: None }
+    }
+}
+
+/// A command that was read from JSON: what it needs can be checked before it runs.
 pub struct Call {
-    row: &'static Row,
-    till: Tresen,
-    gone: Option<watch::Receiver<()>>,
+    info: &'static Info,
+    command: Box<dyn Asked>,
 }
 
 impl Call {
-    /// A call of this command.
-    pub fn new(till: &Tresen, row: &'static Row) -> Self {
-        Self { row, till: till.clone(), gone: None }
-    }
-
-    /// Makes it on behalf of `origin`: [`Tresen::on_behalf_of`].
-    #[must_use]
-    pub fn on_behalf_of(self, origin: impl Into<Origin>) -> Self {
-        Self { till: self.till.on_behalf_of(origin), ..self }
-    }
-
-    /// Refuses it once one of these leases has ended.
-    #[must_use]
-    pub fn with_leases(self, keys: &[lease::Key]) -> Self {
-        Self { till: self.till.with_leases(keys), ..self }
-    }
-
-    /// Aborts the transactions that it begins when `abort` becomes true.
-    #[must_use]
-    pub fn aborted_by(self, abort: watch::Receiver<bool>) -> Self {
-        Self { till: self.till.aborted_by(abort), ..self }
-    }
-
-    /// Its caller has left as soon as the sender of `gone` is dropped. What only waits then ends, and consumes nothing;
-    /// everything else runs to its end.
-    #[must_use]
-    pub fn until(self, gone: watch::Receiver<()>) -> Self {
-        Self { till: self.till.until(gone.clone()), gone: Some(gone), ..self }
-    }
-
-    /// Runs it. `None`: it only waited, and its caller has left.
-    ///
-    /// Dropping the future abandons the reply, not what has begun.
+    /// The command `name` with its fields as JSON; `null` means no fields.
     ///
     /// # Errors
-    /// As [`Tresen::ask_json`].
-    pub async fn run(self, with: Value) -> Option<Result<Value>> {
-        let work = (self.row.run)(self.till, with);
-        let Some(mut gone) = self.gone.filter(|_| self.row.waits) else { return Some(work.await) };
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            // Nothing is ever sent on it; resolves when the sender is dropped.
-            _ = gone.changed() => None,
+    /// [`Kind::Unsupported`]: unknown command. [`Kind::Input`]: invalid fields; the error names the command and the
+    /// field.
+    pub fn read(name: &str, with: Value) -> Result<Self> {
+        let row = row(name)?;
+        Ok(Self { info: &row.info, command: (row.read)(with)? })
+    }
+
+    /// What is known of the command.
+    pub fn info(&self) -> &'static Info {
+        self.info
+    }
+
+    /// The device or route that it names, if any.
+    pub fn device(&self) -> Option<&str> {
+        self.command.device()
+    }
+
+    /// Gives it a durable key, if it takes one and has none; whether it takes one: [`Command::fill_key`].
+    pub fn fill_key(&mut self, key: &str) -> bool {
+        self.command.fill_key(key)
+    }
+
+    /// All that it needs: [`Command::needs`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        self.command.needs(till).await
+    }
+
+    /// Checks that `grants` cover all that it needs, and returns that. Nothing is looked up for a caller that has the
+    /// command's right for no device at all.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`]: a right is missing; the error names the right and the device. Otherwise the database cannot
+    /// be read.
+    pub async fn permit(&mut self, till: &Tresen, grants: &Grants) -> Result<Vec<Need>> {
+        if !grants.some(self.info.right) {
+            return Err(self.missing(&Need::new(self.info.right, self.device())));
+        }
+        let needs = self.needs(till).await?;
+        match needs.iter().find(|need| !grants.allow(need.right, need.device.as_deref())) {
+            Some(need) => Err(self.missing(need)),
+            None => Ok(needs),
         }
     }
-}
 
-/// The number of the last event so far, and the events after it, for a server that passes them on. Unlike
-/// [`Tresen::follow`] this does not count as somebody who listens: a question of a terminal is not left waiting for it.
-pub fn relay(till: &Tresen) -> (u64, Events) {
-    till.0.bus.relay()
-}
-
-/// Counts the calls of one connection that are not answered yet; clones share the count.
-#[derive(Debug, Clone)]
-pub struct InFlight {
-    places: Arc<Semaphore>,
-    limit: usize,
-}
-
-/// The place of one call among those of its connection; free again when dropped.
-#[derive(Debug)]
-pub struct Place(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
-
-impl InFlight {
-    /// Up to `limit` calls at a time.
-    pub fn up_to(limit: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(limit)), limit }
+    /// Runs it. Dropping the future discards the reply; what was started continues.
+    pub fn run(self, till: Tresen) -> BoxFuture<'static, Result<Value>> {
+        self.command.run(till)
     }
 
-    /// Whether none is pending.
-    pub fn is_idle(&self) -> bool {
-        self.places.available_permits() == self.limit
+    fn missing(&self, need: &Need) -> Error {
+        let (name, right) = (self.info.name, need.right);
+        let what = match &need.device {
+            Some(device) => format!("`{name}` needs the right `{right}` for `{device}`"),
+            None => format!("`{name}` needs the right `{right}`, not limited to some devices"),
+        };
+        Error::new(Kind::Permission, what).hint("whoever runs the till can grant it")
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Call").field(&self.info.name).finish()
+    }
+}
+
+/// A [`Command`] whose type is forgotten.
+pub(super) trait Asked: Send + Sync {
+    fn device(&self) -> Option<&str>;
+    fn fill_key(&mut self, key: &str) -> bool;
+    fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>>;
+    fn run(self: Box<Self>, till: Tresen) -> BoxFuture<'static, Result<Value>>;
+}
+
+pub(super) struct Of<C>(pub(super) C);
+
+impl<C: Command> Asked for Of<C> {
+    fn device(&self) -> Option<&str> {
+        self.0.device()
     }
 
-    /// A place for one more call.
-    ///
-    /// # Errors
-    /// [`Kind::Busy`]: too many are pending.
-    pub fn place(&self) -> Result<Place> {
-        let busy = |_| Error::new(Kind::Busy, format!("{} requests of this connection are pending", self.limit));
-        self.places.clone().try_acquire_owned().map(Place).map_err(busy)
+    fn fill_key(&mut self, key: &str) -> bool {
+        self.0.fill_key(key)
+    }
+
+    fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>> {
+        Box::pin(self.0.needs(till))
+    }
+
+    fn run(self: Box<Self>, till: Tresen) -> BoxFuture<'static, Result<Value>> {
+        Box::pin(async move {
+            let reply = self.0.run(&till).await?;
+            serde_json::to_value(reply).map_err(|error| {
+                // The command was executed, but its reply cannot be sent.
+                let what = format!("the reply to `{}` cannot be written as JSON", C::NAME);
+                Error::new(Kind::Protocol, what).because(error)
+            })
+        })
     }
 }

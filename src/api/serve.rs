@@ -7,10 +7,10 @@ use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{mpsc, watch};
 use tresen_hal::{Error, Kind, Result};
 
-use super::call::{Call, InFlight};
+use super::call::Call;
+use super::dispatch::{Dispatch, InFlight};
 use super::line::{Line, Lines, line, write};
 use super::message::{Message, Request};
-use super::row;
 use crate::event::Events;
 use crate::tresen::{Caller, Inner, Snapshot, Tresen};
 
@@ -133,14 +133,14 @@ impl Connection {
         if command == FOLLOW {
             return self.follow(id, &till, ended.clone()).await;
         }
-        let mut call = Call::new(&till, row(&command)?);
+        let mut call = Dispatch::new(&till, Call::read(&command, with)?);
         if let Some(caller) = caller {
             call = call.on_behalf_of(caller.as_str());
         }
         let call = call.with_leases(&leases).until(self.here.subscribe());
         let (place, answers) = (self.open.place()?, self.answers.clone());
         tokio::spawn(async move {
-            let Some(done) = call.run(with).await else { return };
+            let Some(done) = call.run().await else { return };
             let message = line(&Message::answer(id, &done));
             drop(place);
             send(&answers, message).await;

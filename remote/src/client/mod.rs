@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tresen::api::{self, Command, IN_FLIGHT, Request};
+use tresen::api::{Call, Command, IN_FLIGHT, Request};
 use tresen::lease::Key;
 use tresen_hal::{Effect, Error, Kind, Result, Runtime};
 
@@ -206,9 +206,17 @@ impl std::fmt::Debug for Client {
 
 /// Whether a call may be sent again; gives it its key.
 fn again(request: &mut Request, key: &str) -> Again {
+    let known = Call::read(&request.command, request.with.clone());
+    // What this version does not know, the till may.
+    let Ok(mut call) = known else {
+        request.key = Some(key.to_owned());
+        return Again::SameRun;
+    };
+    if !call.info().changes && !call.info().waits {
+        return Again::Always;
+    }
     request.key = Some(key.to_owned());
-    _ = api::row(&request.command);
-    Again::SameRun
+    if call.fill_key(key) { Again::Durable } else { Again::SameRun }
 }
 
 /// Default of [`Options::patience`].

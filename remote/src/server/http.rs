@@ -16,7 +16,7 @@ use tresen_hal::{Error, Kind, Result};
 use super::Peer;
 use super::hub::Hub;
 use super::socket;
-use crate::session::{GATE, Refusal, check};
+use crate::session::{GATE, check};
 use crate::trust::Principal;
 use crate::wire::{ABORT, Abort, MESSAGE, required};
 
@@ -127,18 +127,9 @@ async fn run(
     };
     let mut request = Request::new(0, command, with);
     request.key = key;
-    let checked = match check(principal, request, &peer.address) {
-        Ok(checked) => checked,
-        Err(refusal) => {
-            let Refusal { error, audit } = *refusal;
-            if let Some(audit) = audit {
-                hub.gate.note(*audit).await;
-            }
-            return Err(fault(error));
-        }
-    };
+    let checked = check(principal, request).map_err(fault)?;
     // The connection ends with this future.
-    let done = hub.call(principal, checked, std::future::pending()).await;
+    let done = hub.call(principal, peer, checked, std::future::pending()).await;
     match done.as_deref() {
         Some(Ok(reply)) => Ok(reply.clone()),
         Some(Err(error)) => Err(fault(error.clone())),

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::watch;
-use tresen::api::{self, Call, IN_FLIGHT, InFlight, PROTOCOL};
 use tresen::Tresen;
+use tresen::api::{self, Dispatch, IN_FLIGHT, InFlight, PROTOCOL};
 use tresen_hal::{Effect, Error, Kind, Result, Retry};
 
 use super::Peer;
@@ -47,12 +47,25 @@ struct Running {
     /// Held by each connection that waits for it.
     here: Weak<watch::Sender<()>>,
     waits: bool,
+    durable: bool,
 }
 
 impl Running {
-    /// It only waited, and nobody waits for it any more.
+    /// A new call under the same key is not this one: it only waited, and nobody waits for it any more; or its outcome
+    /// was open, and the till recognises the key.
     fn is_over(&self) -> bool {
-        self.waits && self.outcome.borrow().is_none() && self.here.strong_count() == 0
+        match &*self.outcome.borrow() {
+            None => self.waits && self.here.strong_count() == 0,
+            Some(done) => self.durable && is_open(done),
+        }
+    }
+}
+
+/// Whether asking again may tell more: a payment whose outcome is not known, paper that is waiting or being printed.
+fn is_open(done: &Result<Value>) -> bool {
+    match done {
+        Ok(reply) => ["unknown", "waiting", "printing"].iter().any(|open| reply.get(open).is_some()),
+        Err(error) => error.effect() != Effect::None,
     }
 }
 
@@ -171,14 +184,35 @@ impl Hub {
     pub(super) async fn call(
         self: &Arc<Self>,
         principal: &Principal,
+        peer: &Peer,
         checked: Checked,
         gone: impl Future<Output = ()>,
     ) -> Outcome {
-        let Checked { row, with, leases, key, audit, .. } = checked;
+        let Checked { mut call, leases, key, durable, .. } = checked;
         if *self.draining.borrow() {
             return Some(Arc::new(Err(stopping())));
         }
-        let call = Call::new(&self.till, row).on_behalf_of(principal.station()).with_leases(&leases);
+        let info = call.info();
+        let mut audit = Audit {
+            principal: Some(principal.name.clone()),
+            address: peer.address.clone(),
+            action: info.name.to_owned(),
+            device: call.device().map(str::to_owned),
+            key: key.as_ref().map(|keyed| keyed.key.clone()),
+            refused: None,
+        };
+        let needs = match call.permit(&self.till, &principal.grants).await {
+            Ok(needs) => needs,
+            Err(error) => {
+                if error.kind() == Kind::Permission {
+                    audit.refused = Some(error.what().to_owned());
+                    self.gate.note(audit).await;
+                }
+                return Some(Arc::new(Err(error)));
+            }
+        };
+        let audit = needs.iter().any(|need| need.right.is_privileged()).then_some(audit);
+        let call = Dispatch::new(&self.till, call).on_behalf_of(principal.station()).with_leases(&leases);
         let Some(keyed) = key else {
             let here = watch::Sender::new(());
             let call = call.until(here.subscribe());
@@ -186,21 +220,21 @@ impl Hub {
             let mut draining = self.draining.subscribe();
             let done = tokio::select! {
                 biased;
-                done = call.run(with) => done.map(Arc::new),
+                done = call.run() => done.map(Arc::new),
                 () = gone => None,
-                _ = draining.wait_for(|draining| *draining), if row.waits() => Some(Arc::new(Err(stopping()))),
+                _ = draining.wait_for(|draining| *draining), if info.waits => Some(Arc::new(Err(stopping()))),
             };
             self.note(audit, &done).await;
             return done;
         };
-        let mut work = Some((call, with, audit));
+        let mut work = Some((call, audit));
         let (running, _here) = loop {
             let here = Arc::new(watch::Sender::new(()));
             let (outcome, told) = watch::channel(None);
             let abort = watch::Sender::new(false);
             let aborted = abort.subscribe();
             let running = || {
-                Arc::new(Running { outcome: told, abort, here: Arc::downgrade(&here), waits: row.waits() })
+                Arc::new(Running { outcome: told, abort, here: Arc::downgrade(&here), waits: info.waits, durable })
             };
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
             let asked =
@@ -213,16 +247,16 @@ impl Hub {
                     here => break (running, here),
                 },
                 Ok(Asked::New(running)) => {
-                    let Some((call, with, audit)) = work.take() else { return None };
+                    let Some((call, audit)) = work.take() else { return None };
                     let call = call.until(here.subscribe()).aborted_by(aborted);
                     let (hub, caller, key) = (self.clone(), principal.name.clone(), keyed.key.clone());
                     let counted = self.count();
                     let mut draining = self.draining.subscribe();
-                    let waits = row.waits();
+                    let waits = info.waits;
                     tokio::spawn(async move {
                         let done = tokio::select! {
                             biased;
-                            done = call.run(with) => done.map(Arc::new),
+                            done = call.run() => done.map(Arc::new),
                             _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
                         };
                         hub.note(audit, &done).await;
@@ -251,10 +285,10 @@ impl Hub {
         running.inspect(|running| _ = running.abort.send_replace(true)).is_some()
     }
 
-    async fn note(&self, audit: Option<Box<Audit>>, done: &Outcome) {
+    async fn note(&self, audit: Option<Audit>, done: &Outcome) {
         if let (Some(mut audit), Some(done)) = (audit, done) {
             audit.refused = done.as_ref().as_ref().err().map(|error| error.what().to_owned());
-            self.gate.note(*audit).await;
+            self.gate.note(audit).await;
         }
     }
 

@@ -107,7 +107,7 @@ impl Connection {
                 Next::Frame(None | Some(Ok(Frame::Close(_)))) => return None,
                 Next::Frame(Some(Ok(frame))) => self.take(&frame),
                 Next::Frame(Some(Err(error))) => match unreadable(error) {
-                    Some(input) => self.session.handle(self.hub.now(), input, &self.peer.address),
+                    Some(input) => self.session.handle(self.hub.now(), input),
                     None => return None,
                 },
             };
@@ -125,7 +125,7 @@ impl Connection {
             Frame::Binary(_) => Input::Binary,
             Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => Input::Alive,
         };
-        self.session.handle(self.hub.now(), input, &self.peer.address)
+        self.session.handle(self.hub.now(), input)
     }
 
     /// Does what the session says; false if the connection is closed.
@@ -151,11 +151,12 @@ impl Connection {
             Step::Run(checked, place) => {
                 let Some(principal) = self.session.principal().cloned() else { return true };
                 let (hub, queue, mut left) = (self.hub.clone(), self.queue.clone(), self.here.subscribe());
+                let peer = self.peer.clone();
                 let id = checked.id;
                 tokio::spawn(async move {
                     // Nothing is ever sent on it; resolves when the sender is dropped.
                     let gone = async { _ = left.changed().await };
-                    let Some(done) = hub.call(&principal, *checked, gone).await else { return };
+                    let Some(done) = hub.call(&principal, &peer, *checked, gone).await else { return };
                     let message = text(&Message::answer(id, &done));
                     drop(place);
                     queue.send(Frame::Text(message.into())).await.ok();
@@ -167,11 +168,15 @@ impl Connection {
                 let running = self.hub.abort(&caller, &key);
                 self.send(text(&Message::Reply { id, reply: &running.into() })).await;
             }
-            Step::Gate { id, command, with } => self.gate(id, &command, &with).await,
-            Step::Refuse { id, error, audit } => {
+            Step::Gate { id, command, with, place } => {
+                self.gate(id, &command, &with).await;
+                drop(place);
+            }
+            Step::Refuse { id, error } => {
                 self.send(text(&Message::Error { id, error: &error })).await;
-                if let Some(audit) = audit {
-                    self.hub.gate.note(*audit).await;
+                if error.kind() == Kind::Permission {
+                    let principal = self.session.principal().cloned();
+                    self.hub.refused(&self.peer, principal.as_deref(), "follow", &error).await;
                 }
             }
             Step::Close { error, code } => {

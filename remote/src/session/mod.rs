@@ -7,6 +7,7 @@
 //! |---|---|
 //! | it is still running | the new request joins it: both get its reply |
 //! | it is done | its reply is given again, for [`KEPT`] and the last [`CALLS`] calls of a caller |
+//! | it is done, and its outcome was open: a payment not known, paper that waits | it is asked again under its durable key |
 //! | it failed, and nothing happened in the world ([`Effect::None`](tresen_hal::Effect::None)) | it runs again |
 //! | **other content** | refused |
 //!
@@ -26,12 +27,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tresen::api::{FOLLOW, IN_FLIGHT, InFlight, PROTOCOL, Place, Request, Right};
-use tresen_hal::{Error, Kind};
+use tresen_hal::{Error, Kind, Result};
 
-use crate::trust::{Audit, Principal};
+use crate::trust::Principal;
 use crate::wire::{ABORT, Abort, Code, DEAD, Follow, FromClient, HELLO, MESSAGE, PING, fields, required};
 
-pub use check::{Checked, Keyed, Refusal, check, visible};
+pub use check::{Checked, Keyed, check, visible};
 pub use keys::{Asked, CALLS, KEPT, Keys};
 pub use ring::{EVENTS, Kept, Ring};
 
@@ -109,6 +110,8 @@ pub enum Step {
         command: String,
         /// Its fields.
         with: Value,
+        /// Held until it is answered.
+        place: Place,
     },
     /// Answer with an error; the connection stays open.
     Refuse {
@@ -116,8 +119,6 @@ pub enum Step {
         id: Option<u64>,
         /// Why.
         error: Error,
-        /// What has to be recorded.
-        audit: Option<Box<Audit>>,
     },
     /// Send the error as the last message, if it is not late for that, and close.
     Close {
@@ -144,8 +145,8 @@ impl Session {
         }
     }
 
-    /// Takes in what came. `address` is the peer's, for the record.
-    pub fn handle(&mut self, now: Instant, input: Input<'_>, address: &str) -> Option<Step> {
+    /// Takes in what came.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) -> Option<Step> {
         self.heard = now;
         let text = match input {
             Input::Text(text) => text,
@@ -182,16 +183,13 @@ impl Session {
             }
             (State::Open { .. }, Ok(FromClient::Hello(_))) => {
                 let error = Error::new(Kind::Input, "`hello` came twice");
-                Some(Step::Refuse { id: None, error, audit: None })
+                Some(Step::Refuse { id: None, error })
             }
-            (State::Open { .. }, Err((id, error))) => Some(Step::Refuse { id, error, audit: None }),
+            (State::Open { .. }, Err((id, error))) => Some(Step::Refuse { id, error }),
             (State::Open { principal, follows, .. }, Ok(FromClient::Request(request))) => {
                 let id = request.id;
-                let step = request_step(principal, follows, &self.in_flight, *request, address);
-                Some(step.unwrap_or_else(|refusal| {
-                    let Refusal { error, audit } = *refusal;
-                    Step::Refuse { id: Some(id), error, audit }
-                }))
+                let step = begin(principal, follows, &self.in_flight, *request);
+                Some(step.unwrap_or_else(|error| Step::Refuse { id: Some(id), error }))
             }
         }
     }
@@ -250,22 +248,17 @@ impl Session {
     }
 }
 
-fn request_step(
-    principal: &Principal,
-    follows: &mut bool,
-    in_flight: &InFlight,
-    request: Request,
-    address: &str,
-) -> Result<Step, Box<Refusal>> {
+fn begin(principal: &Principal, follows: &mut bool, in_flight: &InFlight, request: Request) -> Result<Step> {
     let id = request.id;
     match request.command.as_str() {
         FOLLOW => {
             let follow: Follow = fields(FOLLOW, request.with)?;
             if *follows {
-                return Err(Error::new(Kind::Busy, "this connection already follows").into());
+                return Err(Error::new(Kind::Busy, "this connection already follows"));
             }
             if !principal.grants.some(Right::Watch) {
-                return Err(Refusal::right(principal, address, FOLLOW, Right::Watch, None, None));
+                let what = format!("`{FOLLOW}` needs the right `{}`", Right::Watch);
+                return Err(Error::new(Kind::Permission, what).hint("whoever runs the till can grant it"));
             }
             *follows = true;
             Ok(Step::Follow { id, follow })
@@ -274,12 +267,10 @@ fn request_step(
             let Abort { key } = required(ABORT, request.with)?;
             Ok(Step::Abort { id, key })
         }
-        command if command.starts_with(GATE) => Ok(Step::Gate { id, command: request.command, with: request.with }),
-        _ => {
-            let checked = check(principal, request, address)?;
-            let place = in_flight.place()?;
-            Ok(Step::Run(Box::new(checked), place))
+        command if command.starts_with(GATE) => {
+            Ok(Step::Gate { id, command: request.command, with: request.with, place: in_flight.place()? })
         }
+        _ => Ok(Step::Run(Box::new(check(principal, request)?), in_flight.place()?)),
     }
 }
 
