@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
 
-use super::{Command, Grants};
+use super::{Command, Grants, Right};
 use crate::remote::{Callers, Invitation, Invited};
 use crate::store::AuditEntry;
 use crate::tresen::Tresen;
@@ -23,6 +23,8 @@ pub struct Enrol {
 
 impl Command for Enrol {
     const NAME: &'static str = "remote.enrol";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = Invited;
 
     async fn run(self, till: &Tresen) -> Result<Invited> {
@@ -49,6 +51,8 @@ pub struct Token {
 
 impl Command for Token {
     const NAME: &'static str = "remote.token";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = Invited;
 
     async fn run(self, till: &Tresen) -> Result<Invited> {
@@ -64,6 +68,8 @@ pub struct Clients {}
 
 impl Command for Clients {
     const NAME: &'static str = "remote.clients";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = false;
     type Reply = Callers;
 
     async fn run(self, till: &Tresen) -> Result<Callers> {
@@ -83,6 +89,8 @@ pub struct Revoke {
 
 impl Command for Revoke {
     const NAME: &'static str = "remote.revoke";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = ();
 
     async fn run(self, till: &Tresen) -> Result<()> {
@@ -104,6 +112,8 @@ pub struct Audit {
 
 impl Command for Audit {
     const NAME: &'static str = "remote.audit";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = false;
     type Reply = Vec<AuditEntry>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<AuditEntry>> {

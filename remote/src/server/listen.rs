@@ -35,11 +35,7 @@ impl Doorway {
 }
 
 /// Accepts connections until it is aborted.
-pub(super) async fn listen(
-    listener: TcpListener,
-    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
-    doorway: Doorway,
-) {
+pub(super) async fn listen(listener: TcpListener, tls: Option<watch::Receiver<Arc<ServerConfig>>>, doorway: Doorway) {
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,

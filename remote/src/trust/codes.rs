@@ -36,7 +36,13 @@ impl Codes {
     }
 
     /// Opens a code. One for the same name replaces the earlier one.
-    pub(super) fn open(&mut self, now: Instant, invitation: Invitation, origin: Option<String>, key: [u8; 32]) -> Result<()> {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        invitation: Invitation,
+        origin: Option<String>,
+        key: [u8; 32],
+    ) -> Result<()> {
         self.tidy(now);
         self.open.retain(|open| open.invitation.name != invitation.name);
         if self.open.len() >= MOST {
@@ -138,7 +144,8 @@ mod tests {
     #[test]
     fn the_answer_does_not_tell_whether_a_code_is_open() {
         let start = Instant::now();
-        let [open, none] = [&["a"][..], &[]].map(|names| codes(names, start).redeem(start, by(9)).err().expect("wrong"));
+        let [open, none] =
+            [&["a"][..], &[]].map(|names| codes(names, start).redeem(start, by(9)).err().expect("wrong"));
         assert_eq!(format!("{open:#}"), format!("{none:#}"));
     }
 }

@@ -210,7 +210,11 @@ mod tests {
         assert!(!candidate.is_till(b"another", b"certificate", &enrolled.proof));
         assert!(!candidate.is_till(b"authority", b"another", &enrolled.proof));
         assert!(!Candidate::new(CODE, &[7; 32], [8; 32]).is_till(b"authority", b"certificate", &enrolled.proof));
-        assert!(!Candidate::new(b"000000000000", &[7; 32], [9; 32]).is_till(b"authority", b"certificate", &enrolled.proof));
+        assert!(!Candidate::new(b"000000000000", &[7; 32], [9; 32]).is_till(
+            b"authority",
+            b"certificate",
+            &enrolled.proof
+        ));
         // The same once more, after a connection that broke off; and the code for somebody else.
         assert!(matches!(desk.check(now, &ask, &[sha256(LEAF)])?, Verdict::Again(same) if *same == enrolled));
         let later = now + Duration::from_secs(5);
