@@ -57,9 +57,8 @@ impl<W> Calls<W> {
     pub fn connected(&mut self, run: &str) -> (Vec<String>, Vec<(W, Error)>) {
         self.away = None;
         self.run = Some(run.to_owned());
-        let lost = |call: &Pending<W>| {
-            call.again == Again::SameRun && call.sent.as_deref().is_some_and(|sent| sent != run)
-        };
+        let lost =
+            |call: &Pending<W>| call.again == Again::SameRun && call.sent.as_deref().is_some_and(|sent| sent != run);
         let ids: Vec<u64> = self.pending.iter().filter(|(_, call)| lost(call)).map(|(id, _)| *id).collect();
         let failed = ids.into_iter().filter_map(|id| self.pending.remove(&id)).map(|call| {
             let what = "the till's server was restarted before it answered";
@@ -87,7 +86,12 @@ impl<W> Calls<W> {
     /// The till does not let the client in: all calls fail with `why`.
     pub fn refused(&mut self, why: &Error) -> Vec<(W, Error)> {
         let all = std::mem::take(&mut self.pending);
-        all.into_values().map(|call| { let effect = call.effect(); (call.waits, why.clone().with_effect(effect)) }).collect()
+        all.into_values()
+            .map(|call| {
+                let effect = call.effect();
+                (call.waits, why.clone().with_effect(effect))
+            })
+            .collect()
     }
 
     /// When [`Calls::expired`] is due.
@@ -99,7 +103,13 @@ impl<W> Calls<W> {
     pub fn expired(&mut self, now: Instant) -> Vec<(W, Error)> {
         let due = self.pending.iter().filter(|(_, call)| self.due(call).is_some_and(|due| due <= now));
         let due: Vec<u64> = due.map(|(id, _)| *id).collect();
-        due.into_iter().filter_map(|id| self.pending.remove(&id)).map(|call| { let error = unreachable(call.effect()); (call.waits, error) }).collect()
+        due.into_iter()
+            .filter_map(|id| self.pending.remove(&id))
+            .map(|call| {
+                let error = unreachable(call.effect());
+                (call.waits, error)
+            })
+            .collect()
     }
 
     fn due(&self, call: &Pending<W>) -> Option<Instant> {

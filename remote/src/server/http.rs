@@ -70,7 +70,8 @@ pub(super) async fn admit(hub: &Hub, peer: &Peer, headers: &HeaderMap) -> Result
         None => None,
         Some(value) => {
             let token = value.to_str().ok().and_then(|text| text.split_once(' '));
-            let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+            let token =
+                token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
             let wrong = || Error::new(Kind::Permission, "expected `Authorization: Bearer TOKEN`");
             Some(token.ok_or_else(wrong)?)
         }

@@ -233,9 +233,8 @@ impl Hub {
             let (outcome, told) = watch::channel(None);
             let abort = watch::Sender::new(false);
             let aborted = abort.subscribe();
-            let running = || {
-                Arc::new(Running { outcome: told, abort, here: Arc::downgrade(&here), waits: info.waits, durable })
-            };
+            let running =
+                || Arc::new(Running { outcome: told, abort, here: Arc::downgrade(&here), waits: info.waits, durable });
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
             let asked =
                 lock(&self.keys).ask(self.now(), &principal.name, &keyed, number, |call| call.is_over(), running);

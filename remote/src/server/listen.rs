@@ -35,11 +35,7 @@ impl Doorway {
 }
 
 /// Accepts connections until it is aborted.
-pub(super) async fn listen(
-    listener: TcpListener,
-    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
-    doorway: Doorway,
-) {
+pub(super) async fn listen(listener: TcpListener, tls: Option<watch::Receiver<Arc<ServerConfig>>>, doorway: Doorway) {
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -91,7 +87,7 @@ pub(super) async fn http(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 's
     let ended = tokio::select! {
         biased;
         ended = &mut connection => ended,
-        _ = closing.wait_for(Option::is_some) => {
+        () = async { _ = closing.wait_for(Option::is_some).await } => {
             connection.as_mut().graceful_shutdown();
             timeout(HELLO, connection).await.unwrap_or(Ok(()))
         }

@@ -84,8 +84,7 @@ mod tests {
     use super::*;
 
     fn event(seq: u64) -> Event {
-        let json =
-            json!({ "seq": seq, "at": "2026-01-02T08:00:00Z", "source": "till", "kind": { "notice": "x" } });
+        let json = json!({ "seq": seq, "at": "2026-01-02T08:00:00Z", "source": "till", "kind": { "notice": "x" } });
         serde_json::from_value(json).expect("an event")
     }
 
