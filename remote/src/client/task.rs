@@ -82,7 +82,9 @@ impl Task {
                 biased;
                 done = &mut work => return Some(done),
                 () = at(due) => fail(self.calls.expired(self.options.runtime.now())),
-                ask = self.asks.recv() => _ = self.take(ask?),
+                ask = self.asks.recv() => {
+                    self.take(ask?);
+                }
             }
         }
     }

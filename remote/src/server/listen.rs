@@ -87,7 +87,7 @@ pub(super) async fn http(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 's
     let ended = tokio::select! {
         biased;
         ended = &mut connection => ended,
-        _ = closing.wait_for(Option::is_some) => {
+        () = async { _ = closing.wait_for(Option::is_some).await } => {
             connection.as_mut().graceful_shutdown();
             timeout(HELLO, connection).await.unwrap_or(Ok(()))
         }

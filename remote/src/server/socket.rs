@@ -246,7 +246,7 @@ impl Connection {
         // Holding it counts as somebody who listens.
         let (mut snapshot, listening) = self.hub.till.follow();
         let (mut seen, missed) = lock(&self.hub.ring).resume(follow, snapshot.seq);
-        snapshot.devices.retain(|device| principal.grants.allow(tresen::api::Right::Watch, Some(device.name())));
+        snapshot.devices.retain(|device| principal.grants.allow(tresen::api::Right::Watch, Some(&device.id.name)));
         let followed = serde_json::to_value(Followed { snapshot, missed });
         let followed =
             followed.map_err(|e| Error::new(Kind::Protocol, "the devices cannot be written as JSON").because(e));

@@ -156,8 +156,8 @@ impl FromClient {
         }
         // A request begins otherwise in all but hostile cases; then both readers report the same.
         if text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with("\"hello\"")) {
-            let deserializer = &mut serde_json::Deserializer::from_str(text);
-            return match serde_path_to_error::deserialize::<_, First>(deserializer) {
+            let mut deserializer = serde_json::Deserializer::from_str(text);
+            return match serde_path_to_error::deserialize::<_, First>(&mut deserializer) {
                 Ok(First { hello }) => match deserializer.end() {
                     Ok(()) => Ok(Self::Hello(hello)),
                     Err(error) => Err((None, Error::new(Kind::Input, format!("not a hello: {error}")))),
