@@ -18,7 +18,7 @@ struct Answer {
 async fn ask(shop: &Shop, head: &str, body: &str) -> Answer {
     let mut stream = shop.stream();
     let length = body.len();
-    let host = if head.to_lowercase().contains("host:") { "" } else { "Host: localhost:7480\r\n" };
+    let host = if head.to_lowercase().contains("\r\nhost:") { "" } else { "Host: localhost:7480\r\n" };
     let request = format!("{head}\r\n{host}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
     // A server that refuses may stop reading.
     stream.write_all(request.as_bytes()).await.ok();
