@@ -174,3 +174,15 @@ async fn too_many_calls_of_one_connection_are_refused_and_a_client_keeps_within_
         call.await.expect("no panic").expect("answered");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_only_waits_ends_when_its_caller_does_not_wait_any_more() {
+    let shop = Shop::open().await;
+    let client = shop.client("anna").await;
+    let next = scanner::Next { scanner: "hand".into(), within: Some(Duration::from_secs(300)) };
+    soon(Duration::from_secs(5), client.call(next.clone())).await.expect_err("no scan came");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    shop.scan("4006381333931");
+    let scan = soon(Duration::from_secs(5), client.call(next)).await.expect("in time").expect("answered");
+    assert!(scan.is_some(), "the first call has not taken it");
+}

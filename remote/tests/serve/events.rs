@@ -90,6 +90,12 @@ async fn a_client_follows_on_after_a_lost_connection_without_a_gap() {
         }
     }
     scanning.await.expect("no panic");
+    // Somebody else follows later, over the same connection.
+    assert_eq!(client.follow().await.expect_err("already").kind(), tresen_hal::Kind::Busy);
+    drop(following);
+    let mut following = client.follow().await.expect("follows");
+    let news = soon(Duration::from_secs(5), following.next()).await.expect("in time");
+    assert!(matches!(news, Some(News::State(state)) if state.snapshot.devices.len() == 3));
     assert!(cut.lock().expect("sound").is_none(), "the link was cut");
     assert_eq!(states, 2);
 }
