@@ -100,6 +100,7 @@ enum Command {
     Server(commands::server::Args),
     CheckConfig(commands::check_config::Args),
     SupportBundle(commands::support_bundle::Args),
+    Schema(commands::schema::Args),
     Completions(commands::completions::Args),
     Manual(commands::manual::Args),
 }
@@ -175,6 +176,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Server(args) => commands::server::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),
         Command::SupportBundle(args) => commands::support_bundle::run(args, out).await?,
+        Command::Schema(args) => commands::schema::run(&args)?,
         Command::Completions(args) => commands::completions::run(&args)?,
         Command::Manual(args) => commands::manual::run(&args)?,
     }

@@ -161,6 +161,7 @@ impl Operation {
 
 /// The kinds of [`Operation`]. In configuration and JSON they have their names in kebab case: `end-of-day`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum OperationKind {
