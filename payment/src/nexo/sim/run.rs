@@ -238,6 +238,7 @@ impl Simulator {
                 document_qualifier: Some(whose.into()),
                 output_content: Some(OutputContent {
                     output_format: Some("Text".into()),
+                    predefined_content: None,
                     output_text: lines.map(run).into(),
                 }),
                 required_signature_flag: Some(false),
