@@ -41,6 +41,7 @@ mod card;
 pub mod host;
 pub mod journal;
 mod ledger;
+mod listening;
 mod memory;
 pub mod nexo;
 pub mod operation;

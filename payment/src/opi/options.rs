@@ -7,6 +7,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Currency, Error, Kind, Result};
 
 use super::dialect::{self, Dialect};
+use crate::listening;
 
 /// How to talk to one terminal.
 #[derive(Debug, Clone)]
@@ -154,10 +155,9 @@ impl Options {
         options.listen = match (address.option("listen"), options.dialect.device_port) {
             (None, _) => None,
             (Some("usual"), Some(port)) => Some(format!("0.0.0.0:{port}")),
-            (Some(text), _) => match (text.parse::<u16>(), text.rsplit_once(':')) {
-                (Ok(port), _) => Some(format!("0.0.0.0:{port}")),
-                (_, Some((host, port))) if !host.is_empty() && port.parse::<u16>().is_ok() => Some(text.to_owned()),
-                _ => return Err(wrong("listen", text, "HOST:PORT, a port, or `usual` where the dialect has one")),
+            (Some(text), _) => match listening::place(text) {
+                Some(place) => Some(place),
+                None => return Err(wrong("listen", text, "HOST:PORT, a port, or `usual` where the dialect has one")),
             },
         };
         let texts =

@@ -96,7 +96,7 @@ impl Options {
         let at = || address.label();
         let mut options = Self::new(address.label());
         match address.link() {
-            LinkKind::Tcp { .. } | LinkKind::Replay { .. } => {}
+            LinkKind::Tcp { .. } | LinkKind::Tls { .. } | LinkKind::Replay { .. } => {}
             LinkKind::Serial { .. } => options.serial = true,
             other => {
                 let what = format!("PayTec's terminals have no `{}` link that is supported", other.scheme());
@@ -104,12 +104,6 @@ impl Options {
                     .at(at())
                     .hint("connect the terminal by network: paytec+tcp://HOST; the vendor's cloud is not supported"));
             }
-        }
-        if address.option_as::<bool>("tls")? == Some(true) {
-            let what = "PayTec's terminals speak TLS on their WebSocket port only, which is not supported";
-            return Err(Error::new(Kind::Unsupported, what)
-                .at(at())
-                .hint("use paytec+tcp://HOST:8307 on a network of its own"));
         }
         let wrong = |name: &str, given: &str, allowed: &str| {
             let what = format!("option `{name}={given}`: allowed are {allowed}");
@@ -177,6 +171,9 @@ mod tests {
         assert_eq!((options.limit, options.answer, options.admin), (seconds(60), seconds(5), seconds(90)));
         assert_eq!((options.patience, options.grace, options.linger), (seconds(6), seconds(0), seconds(2)));
         assert!(!options.serial);
+        for tls in ["paytec+tls://10.0.0.9:18307?fingerprint=00", "paytec+tcp://10.0.0.9?tls=true"] {
+            assert!(!Options::from_address(&tls.parse().expect("an address")).expect("through a tunnel").serial);
+        }
         let serial = "paytec+serial:///dev/ttyUSB0?baud=9600".parse().expect("an address");
         let serial = Options::from_address(&serial).expect("right");
         assert!(serial.serial && serial.baud == 9600);
@@ -196,7 +193,7 @@ mod tests {
             let error = Options::from_address(&address).expect_err(option);
             assert_eq!((error.kind(), error.option()), (Kind::Address, Some(name)), "{error}");
         }
-        for address in ["paytec+tcp://t?tls=true", "paytec+https://t", "paytec+spp://00:11:22:33:44:55"] {
+        for address in ["paytec+https://t", "paytec+spp://00:11:22:33:44:55"] {
             let address = address.parse().expect("an address");
             assert_eq!(Options::from_address(&address).expect_err("no such link").kind(), Kind::Unsupported);
         }

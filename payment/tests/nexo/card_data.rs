@@ -72,12 +72,12 @@ async fn no_card_number_leaves_the_terminal() {
         options.key = profile.key.clone();
         let sim = Shared::new(Simulator::new(profile));
         let (dialer, port) = memory::port();
-        let serving = tokio::spawn(serve(Box::new(port), sim.clone()));
+        let serving = tokio::spawn(serve(Box::new(port), None, sim.clone()));
         let captures = Buffer::default();
         let connect = Arc::new(Recorded { inner: dialer, captures: captures.clone() });
         let journal = Arc::new(MemoryJournal::new());
         let runtime = Arc::new(SimulatedRuntime::new(0, START.parse().expect("a time")));
-        let mut terminal = nexo::open(connect, options, journal.clone(), runtime).await.expect("answers");
+        let mut terminal = nexo::open(connect, None, options, journal.clone(), runtime).await.expect("answers");
         let (host, mut steps) = Host::new(watch::channel(false).1);
         let payment = terminal.pay(Request::new("sale", PRICE), host).await.expect("an outcome");
         let lines = terminal.repeat_receipt().await.expect("a receipt");

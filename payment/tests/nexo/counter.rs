@@ -9,7 +9,7 @@ use tresen_hal::sim::Shared;
 use tresen_hal::{Amount, Result, SimulatedRuntime};
 use tresen_payment::nexo::crypto::Key;
 use tresen_payment::nexo::sim::{Profile, Simulator, State, serve};
-use tresen_payment::nexo::{self, Options, Terminal};
+use tresen_payment::nexo::{self, Listener, Options, Terminal};
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal as _};
 
@@ -37,6 +37,7 @@ pub(crate) struct Counter {
     pub(crate) clock: SimulatedRuntime,
     pub(crate) options: Options,
     pub(crate) net: Arc<Net>,
+    listener: Arc<Listener>,
     to_terminal: Dialer,
     serving: JoinHandle<()>,
 }
@@ -55,13 +56,15 @@ impl Counter {
         let net = Arc::new(Net::default());
         let (to_terminal, terminal) = memory::port();
         let at_terminal = Box::new(Wired { inner: terminal, net: net.clone() });
-        let serving = tokio::spawn(serve(at_terminal, sim.clone()));
+        let (to_till, till) = memory::port();
+        let serving = tokio::spawn(serve(at_terminal, Some(Arc::new(to_till)), sim.clone()));
         Self {
             sim,
             journal: Arc::new(MemoryJournal::new()),
             clock: SimulatedRuntime::new(0, START.parse().expect("a timestamp")),
             options,
             net,
+            listener: Listener::new(Box::new(till)),
             to_terminal,
             serving,
         }
@@ -77,7 +80,8 @@ impl Counter {
 
     /// Opens with another journal than the counter's own.
     pub(crate) async fn open_with(&self, journal: Arc<dyn Journal>) -> Result<Terminal> {
-        nexo::open(self.connect(), self.options.clone(), journal, Arc::new(self.clock.clone())).await
+        let listener = Some(self.listener.clone());
+        nexo::open(self.connect(), listener, self.options.clone(), journal, Arc::new(self.clock.clone())).await
     }
 
     pub(crate) fn entry(&self, id: &str) -> Option<Entry> {

@@ -4,6 +4,7 @@
 mod any_bytes;
 mod card_data;
 mod counter;
+mod device;
 mod doubt;
 mod http;
 #[path = "../common/net.rs"]

@@ -13,13 +13,16 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 /// It is no JSON, or a list stands in the place of an object.
 pub(super) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    Shape { list: false }.deserialize(&mut json)?;
+    Shape::default().deserialize(&mut json)?;
     json.end()
 }
 
 /// A value that may be a list of objects or texts, or may not.
+#[derive(Default)]
 struct Shape {
     list: bool,
+    /// It is an input, which has one output.
+    input: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Shape {
@@ -40,8 +43,10 @@ impl<'de> Visitor<'de> for Shape {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<Name>()? {
             match name {
-                Name::Object => map.next_value_seed(Shape { list: false })?,
-                Name::List => map.next_value_seed(Shape { list: true })?,
+                Name::Object => map.next_value_seed(Shape::default())?,
+                Name::Input => map.next_value_seed(Shape { list: false, input: true })?,
+                Name::List => map.next_value_seed(Shape { list: true, input: false })?,
+                Name::Output => map.next_value_seed(Shape { list: !self.input, input: false })?,
                 Name::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -52,7 +57,7 @@ impl<'de> Visitor<'de> for Shape {
         if !self.list {
             return Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &self));
         }
-        while items.next_element_seed(Shape { list: false })?.is_some() {}
+        while items.next_element_seed(Shape::default())?.is_some() {}
         Ok(())
     }
 
@@ -84,7 +89,11 @@ impl<'de> Visitor<'de> for Shape {
 /// What the value of a key is. Those that are not read may be anything.
 enum Name {
     Object,
+    /// A request or response with one output.
+    Input,
     List,
+    /// A list, but of an input.
+    Output,
     Other,
 }
 
@@ -100,6 +109,8 @@ impl<'de> serde::Deserialize<'de> for Name {
 
             fn visit_str<E>(self, name: &str) -> Result<Name, E> {
                 Ok(match name {
+                    "InputRequest" | "InputResponse" => Name::Input,
+                    "DisplayOutput" | "OutputResult" => Name::Output,
                     _ if OBJECTS.binary_search(&name).is_ok() => Name::Object,
                     _ if LISTS.binary_search(&name).is_ok() => Name::List,
                     _ => Name::Other,
@@ -124,8 +135,6 @@ const OBJECTS: &[&str] = &[
     "EventNotification",
     "Input",
     "InputData",
-    "InputRequest",
-    "InputResponse",
     "InputResult",
     "MessageHeader",
     "MessageReference",
@@ -159,8 +168,8 @@ const OBJECTS: &[&str] = &[
     "TransactionStatusResponse",
 ];
 
-/// The names whose values may be lists, in their order. Of outputs an input has one, a display several.
-const LISTS: &[&str] = &["DisplayOutput", "MenuEntry", "OutputResult", "OutputText", "PaymentReceipt"];
+/// The names whose values may be lists of objects, in their order.
+const LISTS: &[&str] = &["MenuEntry", "OutputText", "PaymentReceipt"];
 
 #[cfg(test)]
 mod tests {

@@ -246,7 +246,12 @@ impl Simulator {
         }
         let mut framed = frame(message);
         match self.faults.on_send() {
-            Delivery::Normal => {}
+            // What waits holds back what follows it on its connection, as on a slow line.
+            Delivery::Normal => {
+                if let Some(until) = self.late.iter().filter(|(_, to, _)| *to == conn).map(|(at, ..)| *at).max() {
+                    return self.late.push((until, conn, framed));
+                }
+            }
             Delivery::Nothing => return,
             Delivery::Late(by) => return self.late.push((now + by, conn, framed)),
             Delivery::Behind(others) => return self.behind.push((others, conn, framed)),

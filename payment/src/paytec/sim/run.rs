@@ -151,7 +151,11 @@ impl Simulator {
             return;
         }
         match self.faults.on_send() {
-            None => self.deliver(&message, now),
+            // What waits holds back what follows it, as on a slow line.
+            None => match self.late.iter().map(|(at, _)| *at).max() {
+                Some(until) => self.late.push((until, message)),
+                None => self.deliver(&message, now),
+            },
             Some(Fault::HangUp) => self.hang_up(),
             Some(Fault::HangUpAfter) => {
                 self.deliver(&message, now);
