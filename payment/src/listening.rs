@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -64,6 +64,32 @@ impl<L: Listener> Listeners<L> {
         let listener = L::serve(Box::new(socket), holds);
         open.insert(place.to_owned(), Slot { listener: Arc::downgrade(&listener), ended });
         Ok(listener)
+    }
+}
+
+/// The terminals at one port.
+#[derive(Debug)]
+pub(crate) struct Members<M>(std::sync::Mutex<Vec<Arc<M>>>);
+
+impl<M> Default for Members<M> {
+    fn default() -> Self {
+        Self(std::sync::Mutex::default())
+    }
+}
+
+impl<M> Members<M> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Vec<Arc<M>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn join(&self, member: M) -> Arc<M> {
+        let member = Arc::new(member);
+        self.lock().push(member.clone());
+        member
+    }
+
+    pub(crate) fn leave(&self, member: &Arc<M>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, member));
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tresen_hal::{Amount, Result};
 use tresen_payment::{
-    AgeCheck, Answer, Capabilities, Card, Decision, EndOfDay, IntentId, Payment, Question, Request, Settled, TerminalStatus,
-    Totals,
+    AgeCheck, Answer, Capabilities, Card, Decision, EndOfDay, IntentId, Payment, Question, Request, Settled,
+    TerminalStatus, Totals,
 };
 
 use super::{Abort, Device};

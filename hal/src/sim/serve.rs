@@ -67,8 +67,8 @@ pub struct Pty {
 /// The system cannot create another pseudo-terminal.
 #[cfg(all(unix, feature = "serial"))]
 pub fn pty<D: Device + 'static>(device: Shared<D>) -> Result<Pty> {
-    use crate::link::serial::Serial;
     use crate::Error;
+    use crate::link::serial::Serial;
     use std::os::unix::fs::OpenOptionsExt;
     use tokio_serial::{SerialPort, SerialStream};
 

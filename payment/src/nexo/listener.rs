@@ -6,7 +6,7 @@
 //! text only if it was sealed with the terminal's key. Left out: TLS, which Adyen wants of a place that is public, and the
 //! password that a terminal may send along.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -49,8 +49,7 @@ impl Listener {
     /// What the terminal with these options tells goes to the returned end. It leaves when it is dropped.
     pub(super) fn attach(self: &Arc<Self>, options: &Options) -> Attached {
         let (to, told) = mpsc::channel(WAITING);
-        let member = Arc::new(Member { poi: options.poi.clone(), key: options.key.clone(), to });
-        self.members.lock().push(member.clone());
+        let member = self.members.join(Member { poi: options.poi.clone(), key: options.key.clone(), to });
         Attached { listener: self.clone(), member, told }
     }
 }
@@ -93,13 +92,12 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.listener.members.lock().retain(|member| !Arc::ptr_eq(member, &self.member));
+        self.listener.members.leave(&self.member);
     }
 }
 
 /// The terminals at one listener.
-#[derive(Debug, Default)]
-struct Members(Mutex<Vec<Arc<Member>>>);
+type Members = listening::Members<Member>;
 
 #[derive(Debug)]
 struct Member {
@@ -108,38 +106,32 @@ struct Member {
     to: mpsc::Sender<Told>,
 }
 
-impl Members {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// The status that the post is answered with.
+fn take(members: &Members, post: &Http) -> u16 {
+    if !matches!(&post.start, Start::Request { method, .. } if method == "POST") {
+        return 405;
     }
-
-    /// The status that the post is answered with.
-    fn take(&self, post: &Http) -> u16 {
-        if !matches!(&post.start, Start::Request { method, .. } if method == "POST") {
-            return 405;
-        }
-        let members = self.lock().clone();
-        let (message, sealed) = match Message::from_json(&post.body, None) {
-            Ok(message) => (message, false),
-            Err(Fault::NoKey) => {
-                let keys = members.iter().filter_map(|member| member.key.as_ref());
-                match keys.filter_map(|key| Message::from_json(&post.body, Some(key)).ok()).next() {
-                    Some(message) => (message, true),
-                    None => return 401,
-                }
+    let members = members.lock().clone();
+    let (message, sealed) = match Message::from_json(&post.body, None) {
+        Ok(message) => (message, false),
+        Err(Fault::NoKey) => {
+            let keys = members.iter().filter_map(|member| member.key.as_ref());
+            match keys.filter_map(|key| Message::from_json(&post.body, Some(key)).ok()).next() {
+                Some(message) => (message, true),
+                None => return 401,
             }
-            Err(_) => return 400,
-        };
-        let mut meant = members.iter().filter(|member| message.header.poi_id.as_ref() == Some(&member.poi));
-        let Some(member) = meant.next() else { return 404 };
-        let trusted = sealed || member.key.is_none();
-        for text in words(&message, trusted) {
-            let told = Told { service_id: message.header.service_id.clone(), text };
-            // A driver that does not listen misses it: the end of a transaction tells what matters.
-            member.to.try_send(told).ok();
         }
-        200
+        Err(_) => return 400,
+    };
+    let mut meant = members.iter().filter(|member| message.header.poi_id.as_ref() == Some(&member.poi));
+    let Some(member) = meant.next() else { return 404 };
+    let trusted = sealed || member.key.is_none();
+    for text in words(&message, trusted) {
+        let told = Told { service_id: message.header.service_id.clone(), text };
+        // A driver that does not listen misses it: the end of a transaction tells what matters.
+        member.to.try_send(told).ok();
     }
+    200
 }
 
 /// What a message tells, in words.
@@ -219,7 +211,7 @@ async fn serve(incoming: Incoming, members: Arc<Members>) {
         tracing::debug!(?from, "what connects to the till posts no message");
         return link.close().await;
     };
-    let status = members.take(&post);
+    let status = take(&members, &post);
     if status != 200 {
         tracing::warn!(?from, status, "a message to the till was refused; is `poi` that of the terminal?");
     }
@@ -237,8 +229,8 @@ const POST_WITHIN: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tresen_hal::link::memory;
     use tresen_hal::link::Connect as _;
+    use tresen_hal::link::memory;
 
     /// As the vendor's libraries for .NET and Java are tested with.
     const CREATED: &str = r#"{"SaleToPOIRequest":{"DisplayRequest":{"DisplayOutput":[{"Device": "CashierDisplay",
@@ -276,7 +268,11 @@ false}]},"MessageHeader":{"SaleID":"POSSystemID12345","ProtocolVersion":"3.0","M
         // Free text counts under the key only.
         let predefined = CREATED.find("\"PredefinedContent\"").expect("it is there");
         let ends = CREATED[predefined..].find("}}").expect("it ends") + predefined + 1;
-        let text = format!("{}\"OutputText\":[{{\"Text\":\"Take 4111111111111111\"}}]{}", &CREATED[..predefined], &CREATED[ends..]);
+        let text = format!(
+            "{}\"OutputText\":[{{\"Text\":\"Take 4111111111111111\"}}]{}",
+            &CREATED[..predefined],
+            &CREATED[ends..]
+        );
         assert!(post(&dialer, &text).await.contains("200 OK"));
         assert!(meant.told.try_recv().is_err(), "in clear it is not told");
         let sealed = Message::from_json(text.as_bytes(), None).expect("a message").to_json(Some((&key, [7; 16])));

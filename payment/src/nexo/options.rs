@@ -6,7 +6,7 @@ use std::time::Duration;
 use tresen_hal::{Address, Error, Kind, Result};
 
 use super::crypto::Key;
-use crate::listening;
+use crate::{listening, times};
 
 /// How to talk to one terminal.
 #[derive(Clone)]
@@ -159,19 +159,15 @@ impl Options {
                 None => return Err(address.refuse("listen", "expected HOST:PORT or a port")),
             },
         };
-        let times = [
-            ("limit", 1, &mut options.limit),
-            ("answer", 1, &mut options.answer),
-            ("patience", 1, &mut options.patience),
-            ("grace", 0, &mut options.grace),
-        ];
-        for (name, least, value) in times {
-            match address.option(name).map(str::parse::<u64>) {
-                None => {}
-                Some(Ok(seconds)) if (least..=3600).contains(&seconds) => *value = Duration::from_secs(seconds),
-                Some(_) => return Err(address.refuse(name, format!("expected {least} to 3600 seconds"))),
-            }
-        }
+        times::all(
+            address,
+            [
+                ("limit", 1, &mut options.limit),
+                ("answer", 1, &mut options.answer),
+                ("patience", 1, &mut options.patience),
+                ("grace", 0, &mut options.grace),
+            ],
+        )?;
         Ok(options)
     }
 

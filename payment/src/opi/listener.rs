@@ -51,7 +51,7 @@ impl Listener {
     /// Requests of the terminal with these options go to the returned end. It leaves when it is dropped.
     pub(super) fn attach(self: &Arc<Self>, options: &Options) -> Attached {
         let (to, asked) = mpsc::channel(WAITING);
-        let member = Arc::new(Member {
+        let member = self.members.join(Member {
             workstation: options.workstation.clone(),
             pop: options.pop.clone(),
             from: options.from,
@@ -59,7 +59,6 @@ impl Listener {
             to,
             state: Mutex::default(),
         });
-        self.members.lock().push(member.clone());
         Attached { listener: self.clone(), member, asked }
     }
 }
@@ -115,13 +114,12 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.listener.members.lock().retain(|member| !Arc::ptr_eq(member, &self.member));
+        self.listener.members.leave(&self.member);
     }
 }
 
 /// The terminals at one listener.
-#[derive(Debug, Default)]
-struct Members(Mutex<Vec<Arc<Member>>>);
+type Members = listening::Members<Member>;
 
 #[derive(Debug)]
 struct Member {
@@ -141,20 +139,14 @@ struct State {
     last: Option<(DeviceRequest, DeviceResponse)>,
 }
 
-impl Members {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whose request this is; `None` if it could be two terminals' or nobody's.
-    fn find(&self, request: &DeviceRequest, from: Option<IpAddr>) -> Option<Arc<Member>> {
-        let members = self.lock();
-        let rated = members.iter().filter_map(|member| Some((member.rate(request, from)?, member)));
-        let best = rated.clone().map(|(rating, _)| rating).max()?;
-        let mut all = rated.filter(|(rating, _)| *rating == best);
-        let (_, found) = all.next()?;
-        all.next().is_none().then(|| found.clone())
-    }
+/// Whose request this is; `None` if it could be two terminals' or nobody's.
+fn find(members: &Members, request: &DeviceRequest, from: Option<IpAddr>) -> Option<Arc<Member>> {
+    let members = members.lock();
+    let rated = members.iter().filter_map(|member| Some((member.rate(request, from)?, member)));
+    let best = rated.clone().map(|(rating, _)| rating).max()?;
+    let mut all = rated.filter(|(rating, _)| *rating == best);
+    let (_, found) = all.next()?;
+    all.next().is_none().then(|| found.clone())
 }
 
 impl Member {
@@ -227,7 +219,7 @@ async fn serve(incoming: Incoming, members: Arc<Members>) {
 }
 
 async fn answer(request: DeviceRequest, from: Option<IpAddr>, members: &Members) -> (DeviceResponse, Encoding) {
-    let Some(member) = members.find(&request, from) else {
+    let Some(member) = find(members, &request, from) else {
         tracing::warn!(?from, header = ?request.header, "no terminal of this till is certainly meant; do `pop` and `workstation` differ?");
         return (unavailable(&request), Encoding::Utf8);
     };

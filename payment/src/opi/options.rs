@@ -7,7 +7,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Currency, Error, Kind, Result};
 
 use super::dialect::{self, Dialect};
-use crate::listening;
+use crate::{listening, times};
 
 /// How to talk to one terminal.
 #[derive(Debug, Clone)]
@@ -181,21 +181,17 @@ impl Options {
             Some("not-charged") => true,
             Some(other) => return Err(wrong("timed-out", other, "not-charged, unknown")),
         };
-        let times = [
-            ("confirm-within", 1, &mut options.confirm_within),
-            ("limit", 1, &mut options.limit),
-            ("answer", 1, &mut options.answer),
-            ("patience", 1, &mut options.patience),
-            ("grace", 0, &mut options.grace),
-            ("linger", 0, &mut options.linger),
-        ];
-        for (name, least, value) in times {
-            match address.option(name).map(|text| (text, text.parse::<u64>())) {
-                None => {}
-                Some((_, Ok(seconds))) if (least..=3600).contains(&seconds) => *value = Duration::from_secs(seconds),
-                Some((text, _)) => return Err(wrong(name, text, &format!("{least} to 3600 seconds"))),
-            }
-        }
+        times::all(
+            address,
+            [
+                ("confirm-within", 1, &mut options.confirm_within),
+                ("limit", 1, &mut options.limit),
+                ("answer", 1, &mut options.answer),
+                ("patience", 1, &mut options.patience),
+                ("grace", 0, &mut options.grace),
+                ("linger", 0, &mut options.linger),
+            ],
+        )?;
         Ok(options)
     }
 }

@@ -6,6 +6,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Error, Kind, Result};
 
 use super::serial;
+use crate::times;
 
 /// How to talk to one terminal.
 #[derive(Debug, Clone)]
@@ -132,21 +133,17 @@ impl Options {
             Some("reverses") => true,
             Some(other) => return Err(wrong("commit", other, "reverses, unknown")),
         };
-        let times = [
-            ("limit", 1, &mut options.limit),
-            ("answer", 1, &mut options.answer),
-            ("admin", 1, &mut options.admin),
-            ("patience", 1, &mut options.patience),
-            ("grace", 0, &mut options.grace),
-            ("linger", 0, &mut options.linger),
-        ];
-        for (name, least, value) in times {
-            match address.option(name).map(|text| (text, text.parse::<u64>())) {
-                None => {}
-                Some((_, Ok(seconds))) if (least..=3600).contains(&seconds) => *value = Duration::from_secs(seconds),
-                Some((text, _)) => return Err(wrong(name, text, &format!("{least} to 3600 seconds"))),
-            }
-        }
+        times::all(
+            address,
+            [
+                ("limit", 1, &mut options.limit),
+                ("answer", 1, &mut options.answer),
+                ("admin", 1, &mut options.admin),
+                ("patience", 1, &mut options.patience),
+                ("grace", 0, &mut options.grace),
+                ("linger", 0, &mut options.linger),
+            ],
+        )?;
         Ok(options)
     }
 }

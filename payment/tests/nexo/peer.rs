@@ -7,9 +7,7 @@ use tokio::net::TcpListener;
 use tresen_hal::link::Reached;
 use tresen_hal::{Address, Amount, Kind, SystemRuntime};
 use tresen_payment::nexo::{self, Options};
-use tresen_payment::{
-    Answer, Host, Length, MemoryJournal, Payment, Question, Reason, Request, Terminal as _, Wanted,
-};
+use tresen_payment::{Answer, Host, Length, MemoryJournal, Payment, Question, Reason, Request, Terminal as _, Wanted};
 use tresen_peers::nexo::{Fault, Terminal as Peer};
 
 use super::counter::is_charged;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 use tresen_payment::{
-    AgeCheck, Answer, Card, EndOfDay, IntentId, Operation, Payment, Question, Reference, Request, TerminalStatus, Totals,
+    AgeCheck, Answer, Card, EndOfDay, IntentId, Operation, Payment, Question, Reference, Request, TerminalStatus,
+    Totals,
 };
 
 use super::Terminals;

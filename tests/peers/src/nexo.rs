@@ -238,9 +238,7 @@ async fn connection(mut stream: TcpStream, state: &Mutex<State>, keys: &Keys, po
         "Display" => {
             let outputs = request["DisplayRequest"]["DisplayOutput"].as_array().cloned().unwrap_or_default();
             lock(state).seen.extend(outputs.iter().map(|output| texts(&output["OutputContent"])));
-            let shown = |output: &Value| {
-                json!({"Device": output["Device"], "InfoQualify": output["InfoQualify"], "Response": {"Result": "Success"}})
-            };
+            let shown = |output: &Value| json!({"Device": output["Device"], "InfoQualify": output["InfoQualify"], "Response": {"Result": "Success"}});
             ("DisplayResponse", json!({"OutputResult": outputs.iter().map(shown).collect::<Vec<_>>()}))
         }
         "Print" => {

@@ -119,7 +119,9 @@ impl Terminal {
             }
             Ok((transaction, request)) => self.pay(transaction, request, host).await.map(Outcome::Payment),
             Err(Operation::Reprint) => self.receipt_again().await.map(Outcome::Receipt),
-            Err(Operation::Display { text, within }) => self.show(&text, within).await.map(|()| Outcome::Done(Vec::new())),
+            Err(Operation::Display { text, within }) => {
+                self.show(&text, within).await.map(|()| Outcome::Done(Vec::new()))
+            }
             Err(Operation::Input { question }) => self.ask_there(question, host).await.map(Outcome::Answer),
             Err(Operation::Print { text }) => self.print(&text).await.map(|()| Outcome::Done(Vec::new())),
             Err(Operation::Diagnosis) => self.try_host().await.map(|()| Outcome::Done(Vec::new())),

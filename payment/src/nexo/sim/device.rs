@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::super::http;
 use super::super::wire::device::{
-    Digits, DisplayOutput, DisplayRequest, DisplayResponse, Input, InputRequest, InputResponse, InputResult, OutputResult,
-    PrintRequest, PrintResponse,
+    Digits, DisplayOutput, DisplayRequest, DisplayResponse, Input, InputRequest, InputResponse, InputResult,
+    OutputResult, PrintRequest, PrintResponse,
 };
 use super::super::wire::{
     Answer, Body, Category, Class, Direction, Header, Message, OutputContent, OutputText, Predefined,

@@ -25,8 +25,8 @@ use super::wire::{Body, Category, Class, Direction, EventNotification, Header, M
 pub use crate::ledger::{Kind, Ledger, State, Transaction};
 use crate::serving::{self, Device};
 pub use crate::serving::{Action, Conn, Server};
-use fault::Faults;
 pub use fault::{Fault, Misbehaviour, Side};
+use fault::{Faults, at};
 pub use profile::{Enters, OnAbort, OnLoss, OnStatus, Profile};
 use run::{Ended, Job};
 
@@ -195,7 +195,7 @@ impl Simulator {
     }
 
     fn receive(&mut self, conn: Conn, request: &http::Message, now: Instant) {
-        match self.faults.on_receive() {
+        match self.faults.on_receive(at(Side::FromTill)) {
             Some(Fault::HangUp) => return self.hang_up(conn, now),
             Some(Fault::Drop) => return,
             Some(Fault::Restart) => return self.restart(),
@@ -239,7 +239,7 @@ impl Simulator {
     fn send(&mut self, conn: Conn, message: &Message, now: Instant) {
         tracing::trace!(?message, "to till");
         let bytes = http::response(200, &self.sealed(message));
-        match self.faults.on_send() {
+        match self.faults.on_send(at(Side::ToTill)) {
             None => self.put(conn, bytes),
             Some(Fault::Drop) => return,
             Some(Fault::HangUp) => {}
