@@ -243,7 +243,13 @@ pub struct Print {
 
 impl Command for Print {
     const NAME: &'static str = "terminal.print";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
     type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
 
     async fn run(self, till: &Tresen) -> Result<()> {
         till.terminal(&self.terminal)?.print(&self.text).await
@@ -265,7 +271,13 @@ pub struct AgeCheck {
 
 impl Command for AgeCheck {
     const NAME: &'static str = "terminal.age-check";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
     type Reply = payment::AgeCheck;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
 
     async fn run(self, till: &Tresen) -> Result<payment::AgeCheck> {
         till.terminal(&self.terminal)?.age_check(self.years, self.within.unwrap_or(CARD)).await
