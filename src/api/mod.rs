@@ -251,6 +251,8 @@ const ROWS: &[Row] = &[
     Row::of::<terminal::ReadCard>(),
     Row::of::<terminal::Display>(),
     Row::of::<terminal::Input>(),
+    Row::of::<terminal::Print>(),
+    Row::of::<terminal::AgeCheck>(),
     Row::of::<terminal::Abort>(),
     Row::of::<terminal::Serving>(),
     Row::of::<terminal::Questions>(),

@@ -242,6 +242,59 @@ impl Command for Input {
     }
 }
 
+/// Prints a text on the terminal's own printer: [`Terminal::print`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Print {
+    /// The terminal's name.
+    pub terminal: String,
+    /// Lines of it are separate.
+    pub text: String,
+}
+
+impl Command for Print {
+    const NAME: &'static str = "terminal.print";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
+    type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.terminal(&self.terminal)?.print(&self.text).await
+    }
+}
+
+/// Has the terminal find out from a card whether its holder has reached an age: [`Terminal::age_check`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgeCheck {
+    /// The terminal's name.
+    pub terminal: String,
+    /// In years.
+    pub years: u8,
+    /// How long the terminal waits for a card, in milliseconds; default 30 s.
+    #[serde(rename = "within_ms", with = "super::millis", default)]
+    pub within: Option<Duration>,
+}
+
+impl Command for AgeCheck {
+    const NAME: &'static str = "terminal.age-check";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
+    type Reply = payment::AgeCheck;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
+
+    async fn run(self, till: &Tresen) -> Result<payment::AgeCheck> {
+        till.terminal(&self.terminal)?.age_check(self.years, self.within.unwrap_or(CARD)).await
+    }
+}
+
 /// Requests a transaction to abort, whoever started it: [`Terminal::abort`]. Returns whether it is running or waiting;
 /// the outcome is in its own reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

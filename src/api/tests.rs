@@ -161,6 +161,9 @@ pub(super) async fn examples(till: &Tresen) -> Seen {
     let asked = json!({ "text": "PLZ?", "wanted": digits, "default": "declined", "within": "30s" });
     let entered = of(json!({ "text": "12345" }));
     seen.both::<terminal::Input>(json!({ "terminal": "counter", "question": asked }), entered);
+    seen.both::<terminal::Print>(json!({ "terminal": "counter", "text": "Tisch 7" }), ());
+    let age = json!({ "terminal": "counter", "years": 18, "within_ms": 30000 });
+    seen.both::<terminal::AgeCheck>(age, of(json!("reached")));
     seen.both::<terminal::Abort>(json!({ "terminal": "counter", "key": "a/1" }), true);
     seen.both::<terminal::Serving>(json!({ "terminal": "counter" }), Some(intent.id.clone()));
     let question = json!({ "text": "Unterschrift ok?", "wanted": "signature", "default": "no", "within": "30s" });
