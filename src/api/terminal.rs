@@ -244,6 +244,7 @@ impl Command for Input {
 
 /// Prints a text on the terminal's own printer: [`Terminal::print`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Print {
     /// The terminal's name.
@@ -269,6 +270,7 @@ impl Command for Print {
 
 /// Has the terminal find out from a card whether its holder has reached an age: [`Terminal::age_check`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AgeCheck {
     /// The terminal's name.
@@ -277,6 +279,7 @@ pub struct AgeCheck {
     pub years: u8,
     /// How long the terminal waits for a card, in milliseconds; default 30 s.
     #[serde(rename = "within_ms", with = "super::millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
