@@ -83,6 +83,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tresen_hal::{Error, Kind, Result};
 
+use crate::store::Origin;
 use crate::tresen::Tresen;
 use call::{Asked, Of};
 
@@ -132,6 +133,11 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn fill_key(&mut self, key: &str) -> bool {
         let _ = key;
         false
+    }
+
+    /// On whose behalf it says it is, if it says.
+    fn origin(&mut self) -> Option<&mut Origin> {
+        None
     }
 
     /// Runs the command. Dropping the future discards the reply; what was started continues.

@@ -186,6 +186,10 @@ macro_rules! steps {
                 needs(self, till).await
             })?
 
+            fn origin(&mut self) -> Option<&mut Origin> {
+                self.by.as_mut()
+            }
+
             async fn run(self, till: &Tresen) -> Result<$reply> {
                 let sale = known(till, &self.sale, self.rev, self.by.clone()).await?;
                 let run: fn(Self, Tresen, Sale) -> _ = $run;
@@ -359,9 +363,11 @@ steps! {
         /// The drawer pin, to open the drawer.
         #[serde(default)]
         drawer: Option<DrawerPin>,
-    } at terminal needs |this, _| Box::pin(async move {
+    } at terminal needs |this, till| Box::pin(async move {
+        let money = pinned(till, &this.sale, &mut this.rev, None).await?;
+        let right = if money.minor() < 0 { Right::Refund } else { Right::Pay };
         let mut needs = closing(&this.printer, this.drawer);
-        needs.push(Need::new(Right::Pay, Some(&this.terminal)));
+        needs.push(Need::new(right, Some(&this.terminal)));
         Ok(needs)
     }), -> CheckedOut, |this, till, mut sale| async move {
         let checkout = checkout(&till, &this.printer, this.drawer)?;

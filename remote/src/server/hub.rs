@@ -201,7 +201,11 @@ impl Hub {
             key: key.as_ref().map(|keyed| keyed.key.clone()),
             refused: None,
         };
-        let needs = match call.permit(&self.till, &principal.grants).await {
+        let permitted = match call.as_station(principal.station()) {
+            Ok(()) => call.permit(&self.till, &principal.grants).await,
+            Err(error) => Err(error),
+        };
+        let needs = match permitted {
             Ok(needs) => needs,
             Err(error) => {
                 if error.kind() == Kind::Permission {

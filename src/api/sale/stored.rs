@@ -28,6 +28,10 @@ impl Command for Open {
     const CHANGES: bool = true;
     type Reply = SaleView;
 
+    fn origin(&mut self) -> Option<&mut Origin> {
+        self.by.as_mut()
+    }
+
     async fn run(self, till: &Tresen) -> Result<SaleView> {
         let sale = match self.by {
             Some(origin) => till.open_sale_by(origin).await?,
@@ -60,6 +64,10 @@ impl Command for OpenRefund {
 
     async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
         Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)])
+    }
+
+    fn origin(&mut self) -> Option<&mut Origin> {
+        self.by.as_mut()
     }
 
     async fn run(self, till: &Tresen) -> Result<SaleView> {
