@@ -163,7 +163,7 @@ async fn a_day_at_a_counter_fits_the_schema() {
         let name = kind.as_str().or_else(|| kind.as_object()?.keys().next().map(String::as_str));
         kinds.insert(name.expect("a name").to_owned());
     }
-    for wanted in ["connected", "scanned", "payment", "printer"] {
+    for wanted in ["leased", "lease-ended", "payment", "printed", "scanned"] {
         assert!(kinds.contains(wanted), "{wanted} in {kinds:?}");
     }
     assert!(ask.asked.len() > 40, "{}", ask.asked.len());

@@ -12,6 +12,7 @@ use crate::host::{Answer, Host, Question};
 use crate::journal::{Intent, Reference};
 use crate::operation::{Operation, OperationKind, Outcome, Request};
 use crate::outcome::Payment;
+use crate::verification::AgeCheck;
 
 /// A payment terminal, whatever its protocol and link.
 ///
@@ -176,6 +177,24 @@ pub trait Terminal: Driver<Event = Notice> {
     fn input<'a>(&'a mut self, question: Question, host: Host) -> BoxFuture<'a, Result<Answer>> {
         let ended = self.transact(Operation::Input { question }, host);
         Box::pin(async move { ended.await?.answer() })
+    }
+
+    /// Prints a text: [`Operation::Print`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn print(&mut self, text: String) -> BoxFuture<'_, Result<()>> {
+        let ended = self.transact(Operation::Print { text }, Host::none());
+        Box::pin(async move { ended.await?.done().map(drop) })
+    }
+
+    /// Checks an age: [`Operation::AgeCheck`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn age_check<'a>(&'a mut self, years: u8, within: Duration, host: Host) -> BoxFuture<'a, Result<AgeCheck>> {
+        let ended = self.transact(Operation::AgeCheck { years, within }, host);
+        Box::pin(async move { ended.await?.age() })
     }
 
     /// Closes the day: [`Operation::EndOfDay`].

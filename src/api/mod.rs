@@ -2,7 +2,7 @@
 //!
 //! [`Tresen::ask`] runs a command; [`Tresen::ask_json`] runs one given by name and JSON arguments. The
 //! [`blocking`](crate::blocking) handles use the former, the till's [socket](#the-socket) the latter. There is one
-//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`server`],
+//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`server`], [`remote`],
 //! [`till`]; and
 //! [`listing`].
 //!
@@ -60,11 +60,14 @@ mod base64;
 mod call;
 pub mod camera;
 mod client;
+mod dispatch;
 pub mod lease;
 mod line;
 pub mod listing;
+mod message;
 mod millis;
 pub mod printer;
+pub mod remote;
 mod right;
 pub mod sale;
 pub mod scanner;
@@ -88,10 +91,12 @@ use call::{Asked, Of};
 
 pub use call::{Call, Info, Need};
 pub use client::{Client, Following};
+pub use dispatch::{Dispatch, InFlight, Place, relay};
+pub use message::{Message, Request};
 pub use right::{Grants, Right};
 #[cfg(feature = "schema")]
 pub use schema::{markdown, schema, typescript};
-pub use serve::{CLIENTS, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
+pub use serve::{CLIENTS, FOLLOW, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
 pub(crate) use socket::Socket;
 
 /// An operation of a till, and its reply.
@@ -126,9 +131,10 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     /// Takes `key` as its durable key, if it has none: repeating the command is then safe even after the till was
-    /// restarted. Does nothing where a command has no such key.
-    fn fill_key(&mut self, key: &str) {
+    /// restarted. Does nothing and returns `false` where a command has no such key.
+    fn fill_key(&mut self, key: &str) -> bool {
         let _ = key;
+        false
     }
 
     /// Runs the command. Dropping the future discards the reply; what was started continues.
@@ -248,6 +254,8 @@ const ROWS: &[Row] = &[
     Row::of::<terminal::ReadCard>(),
     Row::of::<terminal::Display>(),
     Row::of::<terminal::Input>(),
+    Row::of::<terminal::Print>(),
+    Row::of::<terminal::AgeCheck>(),
     Row::of::<terminal::Abort>(),
     Row::of::<terminal::Serving>(),
     Row::of::<terminal::Questions>(),
@@ -340,6 +348,11 @@ const ROWS: &[Row] = &[
     Row::of::<server::Unbooked>(),
     Row::of::<server::AccountsInDoubt>(),
     Row::of::<server::SettleAccount>(),
+    Row::of::<remote::Enrol>(),
+    Row::of::<remote::Token>(),
+    Row::of::<remote::Clients>(),
+    Row::of::<remote::Revoke>(),
+    Row::of::<remote::Audit>(),
 ];
 
 #[cfg(test)]

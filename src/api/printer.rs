@@ -41,8 +41,9 @@ impl Command for Print {
         Some(&self.printer)
     }
 
-    fn fill_key(&mut self, key: &str) {
+    fn fill_key(&mut self, key: &str) -> bool {
         self.id.get_or_insert_with(|| key.to_owned());
+        true
     }
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
@@ -85,8 +86,9 @@ impl Command for Submit {
         Some(&self.printer)
     }
 
-    fn fill_key(&mut self, key: &str) {
+    fn fill_key(&mut self, key: &str) -> bool {
         self.id.get_or_insert_with(|| key.to_owned());
+        true
     }
 
     async fn run(self, till: &Tresen) -> Result<Queued> {

@@ -41,8 +41,9 @@ macro_rules! transactions {
                 Some(&self.terminal)
             }
 
-            fn fill_key(&mut self, key: &str) {
+            fn fill_key(&mut self, key: &str) -> bool {
                 self.key.get_or_insert_with(|| key.to_owned());
+                true
             }
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
@@ -93,8 +94,9 @@ macro_rules! follow_ups {
                 Some(&self.terminal)
             }
 
-            fn fill_key(&mut self, key: &str) {
+            fn fill_key(&mut self, key: &str) -> bool {
                 self.key.get_or_insert_with(|| key.to_owned());
+                true
             }
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
@@ -145,8 +147,9 @@ impl Command for TopUp {
         Some(&self.terminal)
     }
 
-    fn fill_key(&mut self, key: &str) {
+    fn fill_key(&mut self, key: &str) -> bool {
         self.key.get_or_insert_with(|| key.to_owned());
+        true
     }
 
     async fn run(self, till: &Tresen) -> Result<Payment> {
@@ -236,6 +239,62 @@ impl Command for Input {
 
     async fn run(self, till: &Tresen) -> Result<tresen_payment::Answer> {
         till.terminal(&self.terminal)?.input(self.question).await
+    }
+}
+
+/// Prints a text on the terminal's own printer: [`Terminal::print`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Print {
+    /// The terminal's name.
+    pub terminal: String,
+    /// Lines of it are separate.
+    pub text: String,
+}
+
+impl Command for Print {
+    const NAME: &'static str = "terminal.print";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
+    type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.terminal(&self.terminal)?.print(&self.text).await
+    }
+}
+
+/// Has the terminal find out from a card whether its holder has reached an age: [`Terminal::age_check`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AgeCheck {
+    /// The terminal's name.
+    pub terminal: String,
+    /// In years.
+    pub years: u8,
+    /// How long the terminal waits for a card, in milliseconds; default 30 s.
+    #[serde(rename = "within_ms", with = "super::millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
+    pub within: Option<Duration>,
+}
+
+impl Command for AgeCheck {
+    const NAME: &'static str = "terminal.age-check";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
+    type Reply = payment::AgeCheck;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
+
+    async fn run(self, till: &Tresen) -> Result<payment::AgeCheck> {
+        till.terminal(&self.terminal)?.age_check(self.years, self.within.unwrap_or(CARD)).await
     }
 }
 

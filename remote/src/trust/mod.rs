@@ -1,15 +1,36 @@
 //! Who a caller is, and what it may do.
 //!
 //! The server asks a [`Gate`] about each connection: about the certificate that it presents, or the token of its first
-//! message. [`memory::Guests`] is a gate of fixed callers for tests and programs that bring their own.
+//! message. [`StoredGate`] knows those whom the till's database knows; [`Trust`] makes certificates and tokens for them,
+//! [`routes`] and [`join`] are the two ends by which a client gets its own. [`memory::Guests`] is a gate of fixed callers for tests and programs that bring their own.
 
+mod attempts;
+pub mod authority;
+mod codes;
+mod credentials;
+mod enrolment;
+mod files;
+mod gate;
+mod join;
 pub mod memory;
+mod routes;
+mod secret;
+mod serving;
+
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::watch;
 use tresen::api::Grants;
 use tresen_hal::{BoxFuture, Result};
+
+pub use credentials::Credentials;
+pub use gate::{CERTIFICATE_OVERLAP, OVERLAP, StoredGate, TOKEN};
+pub use join::join;
+pub use routes::{PUBLIC, routes};
+pub use serving::Trust;
 
 /// A caller that was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +88,21 @@ pub struct Audit {
     pub refused: Option<String>,
 }
 
+/// The answer to a command of the gate. `Debug` does not show it: it may hold a secret.
+#[derive(Clone)]
+pub struct Answered {
+    /// The reply.
+    pub reply: Value,
+    /// The token that the connection has from now on, if it has a new one.
+    pub token: Option<String>,
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answered")
+    }
+}
+
 /// Decides who is let in, and keeps the record of what was refused.
 pub trait Gate: Send + Sync + 'static {
     /// Who holds this certificate (DER). The TLS handshake has shown that the caller has its key, nothing else.
@@ -80,6 +116,13 @@ pub trait Gate: Send + Sync + 'static {
     /// # Errors
     /// [`Kind::Permission`](tresen_hal::Kind::Permission): unknown, expired, revoked, or issued for another page.
     fn by_token(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>>;
+
+    /// A command of the gate's own, whose name begins with `session.`, such as the renewal of a token. `None`: there is
+    /// no such command.
+    fn command(&self, principal: &Principal, command: &str, with: &Value) -> Option<BoxFuture<'_, Result<Answered>>> {
+        _ = (principal, command, with);
+        None
+    }
 
     /// Changes whenever a caller's rights were withdrawn or changed: the server asks again about each open connection, and
     /// cuts those that are not let in any more.

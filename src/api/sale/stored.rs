@@ -31,8 +31,9 @@ impl Command for Open {
     const CHANGES: bool = true;
     type Reply = SaleView;
 
-    fn fill_key(&mut self, key: &str) {
+    fn fill_key(&mut self, key: &str) -> bool {
         self.id.get_or_insert_with(|| key.to_owned());
+        true
     }
 
     async fn run(self, till: &Tresen) -> Result<SaleView> {
@@ -66,8 +67,9 @@ impl Command for OpenRefund {
     const CHANGES: bool = true;
     type Reply = SaleView;
 
-    fn fill_key(&mut self, key: &str) {
+    fn fill_key(&mut self, key: &str) -> bool {
         self.id.get_or_insert_with(|| key.to_owned());
+        true
     }
 
     async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
