@@ -34,12 +34,9 @@ impl Caller {
     }
 
     /// The reply to a command.
-    #[track_caller]
-    fn ask<'a>(&'a mut self, name: &'a str, with: Value) -> impl Future<Output = Value> + 'a {
-        async move {
-            let reply = self.try_ask(name, with.clone()).await;
-            reply.unwrap_or_else(|error| panic!("{name} {with}: {error}"))
-        }
+    async fn ask(&mut self, name: &str, with: Value) -> Value {
+        let reply = self.try_ask(name, with.clone()).await;
+        reply.unwrap_or_else(|error| panic!("{name} {with}: {error}"))
     }
 
     async fn try_ask(&mut self, name: &str, with: Value) -> Result<Value, Value> {
