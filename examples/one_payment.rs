@@ -11,7 +11,7 @@ use tresen::payment::Request;
 use tresen::{Payment, Result, Tresen};
 
 #[tokio::main]
-pub async fn main() -> Result<()> {
+pub(crate) async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().collect();
     let [_, config, amount, key] = &args[..] else { panic!("CONFIG AMOUNT KEY") };
     println!("{}", take(config, amount, key).await?);
@@ -19,7 +19,7 @@ pub async fn main() -> Result<()> {
 }
 
 /// Takes `amount` under `key`, which is the payment's name for ever: an order's number, never a new one for a retry.
-pub async fn take(config: &str, amount: &str, key: &str) -> Result<String> {
+pub(crate) async fn take(config: &str, amount: &str, key: &str) -> Result<String> {
     // The journal stands beside the configuration. What an earlier run left open is settled before anything is paid.
     let till = Tresen::open(config).await?;
     let terminal = till.terminal("counter")?;

@@ -246,7 +246,7 @@ impl Hub {
                     here => break (running, here),
                 },
                 Ok(Asked::New(running)) => {
-                    let Some((call, audit)) = work.take() else { return None };
+                    let (call, audit) = work.take()?;
                     let mut left = aborted.clone();
                     let call = call.until(here.subscribe()).aborted_by(aborted);
                     let (hub, caller, key) = (self.clone(), principal.name.clone(), keyed.key.clone());

@@ -44,7 +44,7 @@ fn command(page: &mut String, name: &str, command: &Value) {
     }
     page.push_str("\n\n");
     fields(page, &command["with"]);
-    write!(page, "Reply: {}\n", kind(&command["reply"])).ok();
+    writeln!(page, "Reply: {}", kind(&command["reply"])).ok();
 }
 
 /// What a definition consists of.
