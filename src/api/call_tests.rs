@@ -69,6 +69,7 @@ const NEEDS: &[(&str, &[&str])] = &[
         "pay:counter",
         &[
             "terminal.abort",
+            "terminal.age-check",
             "terminal.answer",
             "terminal.book",
             "terminal.display",
@@ -76,6 +77,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "terminal.input",
             "terminal.pay",
             "terminal.pre-authorise",
+            "terminal.print",
             "terminal.read-card",
             "terminal.recover",
             "terminal.release",
@@ -86,9 +88,25 @@ const NEEDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("refund:counter", &["terminal.refund", "terminal.reverse"]),
-    ("settle", &["lease.take-over", "terminal.settle", "till.settle-account"]),
+    ("settle", &["terminal.settle", "till.settle-account"]),
+    ("settle:bar", &["lease.take-over"]),
     ("settle:counter", &["terminal.end-of-day"]),
-    ("configure", &["till.accept-gap", "till.backup", "till.export", "till.journal", "till.reload", "till.set-tender"]),
+    (
+        "configure",
+        &[
+            "remote.audit",
+            "remote.clients",
+            "remote.enrol",
+            "remote.revoke",
+            "remote.token",
+            "till.accept-gap",
+            "till.backup",
+            "till.export",
+            "till.journal",
+            "till.reload",
+            "till.set-tender",
+        ],
+    ),
     ("configure:bar", &["printer.reset"]),
     ("configure:counter", &["terminal.diagnose", "terminal.initialise", "till.detach", "till.reset"]),
     (
@@ -295,8 +313,7 @@ fn the_key_of_a_request_fills_an_absent_one_only() {
     let mut print: printer::Print = read(json!({ "printer": "bar", "content": content })).expect("read");
     print.fill_key("anna/1");
     assert_eq!(print.id.as_deref(), Some("anna/1"));
-    // One without a durable key.
     let mut open = sale::Open::default();
     open.fill_key("anna/2");
-    assert_eq!(open, sale::Open::default());
+    assert_eq!(open.id.as_deref(), Some("anna/2"));
 }
