@@ -13,7 +13,7 @@ use std::time::Duration;
 use tresen::hal::sim::{self, Shared};
 use tresen::payment::Request;
 use tresen::payment::zvt::sim::{Profile, Simulator};
-use tresen::{Payment, Result, Tresen};
+use tresen::{Payment, Result, Retry, Tresen};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -38,10 +38,15 @@ async fn main() -> Result<()> {
 pub(crate) async fn take(config: &str, amount: &str, key: &str) -> Result<String> {
     // The journal stands beside the configuration. What an earlier run left open is settled before anything is paid.
     let till = Tresen::open(config).await?;
-    let terminal = till.terminal("counter")?;
-    terminal.recover().await?;
+    let (terminal, request) = (till.terminal("counter")?, Request::new(key, amount.parse()?));
     let (_keep, abort) = tokio::sync::watch::channel(false);
-    let payment = terminal.pay_as(Request::new(key, amount.parse()?), abort).await?;
+    let payment = loop {
+        match terminal.pay_as(request.clone(), abort.clone()).await {
+            // The terminal is away, or busy with what was left open. Nothing was sent.
+            Err(error) if error.retry() == Retry::AfterReconnect => tokio::time::sleep(Duration::from_secs(1)).await,
+            ended => break ended?,
+        }
+    };
     till.close(Duration::from_secs(5)).await?;
     Ok(match payment {
         Payment::Charged(charge) => format!("charged {}", charge.amount),
