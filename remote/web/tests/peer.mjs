@@ -70,6 +70,7 @@ class Connection {
 export class Peer {
   #connections = [];
   #waiting = [];
+  #links = [];
   requests = [];
   sessions = [];
 
@@ -89,6 +90,7 @@ export class Peer {
       const lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
       socket.write([...lines, `Sec-WebSocket-Accept: ${accept}`, "", ""].join("\r\n"));
       const connection = new Connection(socket);
+      peer.#links.push(socket);
       const waiting = peer.#waiting.shift();
       if (waiting) waiting(connection);
       else peer.#connections.push(connection);
@@ -114,6 +116,7 @@ export class Peer {
   }
 
   stop() {
+    this.#links.forEach((link) => link.destroy());
     this.server.closeAllConnections();
     this.server.close();
   }
