@@ -209,10 +209,7 @@ function health(/** @type {Known} */ { health, words }) {
 
 /** A share of a hundred as a bar; its value is in words beside it. */
 function meter(/** @type {number} */ percent) {
-  const [bar, share] = [el("span.meter", { "aria-hidden": "true" }), el("i")];
-  share.style.width = `${percent.toFixed(0)}%`;
-  bar.append(share);
-  return bar;
+  return el("progress", { max: 100, value: percent.toFixed(0), "aria-hidden": "true" });
 }
 
 function pair(/** @type {any} */ [name, value]) {
