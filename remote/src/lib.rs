@@ -8,6 +8,7 @@ pub mod client;
 pub mod server;
 pub mod session;
 pub mod trust;
+pub mod web;
 pub mod wire;
 
 pub use client::Client;
