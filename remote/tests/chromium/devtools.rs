@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Far longer than anything takes; a test that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A headless Chromium with a profile of its own. Ends when dropped.
 pub(crate) struct Browser {
@@ -58,10 +58,19 @@ impl Browser {
         let mut http = TcpStream::connect(("127.0.0.1", self.port)).await.expect("Chromium listens");
         let request = "PUT /json/new?about:blank HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
         http.write_all(request.as_bytes()).await.expect("sent");
-        let mut answer = String::new();
-        http.read_to_string(&mut answer).await.expect("answered");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        let tab: Value = serde_json::from_str(body).expect("JSON");
+        // The connection stays open behind the answer: its end is where the JSON ends.
+        let mut answer = Vec::new();
+        let read = async {
+            loop {
+                http.read_buf(&mut answer).await.expect("readable");
+                let body = String::from_utf8_lossy(&answer);
+                let body = body.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+                if let Ok(tab) = serde_json::from_str::<Value>(body) {
+                    return tab;
+                }
+            }
+        };
+        let tab = tokio::time::timeout(PATIENCE, read).await.expect("Chromium answers");
         let url = tab["webSocketDebuggerUrl"].as_str().expect("a URL").to_owned();
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("Chromium listens");
         let (socket, _) = client_async(url, stream).await.expect("a WebSocket");

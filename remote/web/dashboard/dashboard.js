@@ -22,8 +22,6 @@ const TOGETHER = 250;
 const EVENTS = 200;
 const JOBS = 100;
 
-start();
-
 async function start() {
   const select = /** @type {HTMLSelectElement} */ (at("language"));
   select.value = words.tag;
@@ -284,3 +282,5 @@ async function doing(done) {
   }
   await refresh();
 }
+
+start();

@@ -30,8 +30,6 @@ const shop = {
   amount: (/** @type {number} */ minor) => `${(minor / 100).toFixed(2)} ${currency}`,
 };
 
-start();
-
 async function start() {
   words.apply();
   handle(ACTIONS);
@@ -319,3 +317,5 @@ function isZero(/** @type {string} */ amount) {
 function message(error) {
   return error?.message ?? String(error);
 }
+
+start();
