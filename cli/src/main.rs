@@ -79,6 +79,7 @@ enum Command {
     RepeatReceipt(commands::repeat_receipt::Args),
     Status(commands::status::Args),
     Watch(commands::watch::Args),
+    Serve(commands::remote::serve::Args),
     Jobs(commands::jobs::Args),
     Payments(commands::payments::Args),
     Reprint(commands::reprint::Args),
@@ -99,6 +100,7 @@ enum Command {
     Server(commands::server::Args),
     CheckConfig(commands::check_config::Args),
     SupportBundle(commands::support_bundle::Args),
+    Schema(commands::schema::Args),
     Completions(commands::completions::Args),
     Manual(commands::manual::Args),
 }
@@ -155,6 +157,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::RepeatReceipt(args) => commands::repeat_receipt::run(args, out).await?,
         Command::Status(args) => commands::status::run(args, out).await?,
         Command::Watch(args) => commands::watch::run(args, out).await?,
+        Command::Serve(args) => commands::remote::serve::run(args, out).await?,
         Command::Reprint(args) => commands::reprint::run(args, out).await?,
         Command::Cancel(args) => commands::cancel::run(args, out).await?,
         Command::Lease(args) => commands::lease::run(args, out).await?,
@@ -173,6 +176,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::Server(args) => commands::server::run(args, out).await?,
         Command::CheckConfig(args) => return commands::check_config::run(&args, out),
         Command::SupportBundle(args) => commands::support_bundle::run(args, out).await?,
+        Command::Schema(args) => commands::schema::run(&args)?,
         Command::Completions(args) => commands::completions::run(&args)?,
         Command::Manual(args) => commands::manual::run(&args)?,
     }
@@ -181,7 +185,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
 
 /// Logs go to standard error, in colour on a terminal unless `NO_COLOR` is set; `RUST_LOG` overrides `-v`.
 fn log(verbose: u8) {
-    const CRATES: [&str; 7] = [
+    const CRATES: [&str; 8] = [
         "tresen_cli",
         "tresen",
         "tresen_hal",
@@ -189,6 +193,7 @@ fn log(verbose: u8) {
         "tresen_payment",
         "tresen_scanners",
         "tresen_cameras",
+        "tresen_remote",
     ];
     let level = match verbose {
         0 => "error".to_owned(),

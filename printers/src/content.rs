@@ -21,6 +21,7 @@ use crate::document::Receipt;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Stored", into = "Stored")]
 #[non_exhaustive]
 pub enum Content {
@@ -84,17 +85,27 @@ impl std::fmt::Debug for Raw {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Stored {
+    /// The version of this form: 1.
     v: u32,
     #[serde(flatten)]
     tagged: Tagged,
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Tagged {
+    /// A document, laid out for whichever printer prints it.
     Receipt(Receipt),
-    Raw { language: String, bytes: String },
+    /// Bytes in the printer's own language.
+    Raw {
+        /// The language, named as in addresses: `escpos`.
+        language: String,
+        /// The bytes in base64.
+        bytes: String,
+    },
 }
 
 impl TryFrom<Stored> for Content {

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod server;
+mod serving;
 pub mod session;
 pub mod trust;
 pub mod web;
@@ -13,3 +14,4 @@ pub mod wire;
 
 pub use client::Client;
 pub use server::Server;
+pub use serving::{Serving, serve};

@@ -161,3 +161,7 @@ impl<C: Command> Asked for Of<C> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;

@@ -53,6 +53,7 @@ pub struct StoredTicket {
 
 /// The state of a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SaleState {
@@ -66,6 +67,7 @@ pub enum SaleState {
 
 /// A sale with its lines and tenders, at one revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SaleView {
     /// Its revision; incremented with every change.

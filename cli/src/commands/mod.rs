@@ -31,6 +31,7 @@ pub(crate) mod read_card;
 pub(crate) mod record;
 pub(crate) mod refund;
 pub(crate) mod release;
+pub(crate) mod remote;
 pub(crate) mod render;
 pub(crate) mod repeat_receipt;
 pub(crate) mod replay;
@@ -39,6 +40,7 @@ pub(crate) mod restore;
 pub(crate) mod reverse;
 mod running;
 pub(crate) mod scan;
+pub(crate) mod schema;
 #[cfg_attr(not(feature = "postgres"), path = "server/missing.rs")]
 pub(crate) mod server;
 pub(crate) mod settle;

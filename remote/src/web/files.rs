@@ -25,6 +25,7 @@ pub(super) const FILES: &[File] = files! {
     "/view.js" SCRIPT "view.js"
     "/tresen.js" SCRIPT "tresen.js"
     "/tresen.d.ts" TYPES "tresen.d.ts"
+    "/commands.d.ts" TYPES "commands.d.ts"
     "/dashboard/" HTML "dashboard/index.html"
     "/dashboard/dashboard.js" SCRIPT "dashboard/dashboard.js"
     "/dashboard/dialogs.js" SCRIPT "dashboard/dialogs.js"

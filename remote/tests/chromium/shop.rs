@@ -78,9 +78,12 @@ impl Shop {
         self.printer.with(|printer| printer.sheets().iter().map(|sheet| sheet.text().to_owned()).collect())
     }
 
-    /// The payments in the terminal's books.
+    /// How many payments stand in the terminal's books.
     pub(crate) fn charged(&self) -> usize {
-        self.terminal.with(|terminal| terminal.ledger().entries().len())
+        let stands = |terminal: &mut zvt::sim::Simulator| {
+            terminal.ledger().entries().iter().filter(|payment| payment.state == zvt::sim::State::Stored).count()
+        };
+        self.terminal.with(stands)
     }
 
     pub(crate) async fn close(self) {

@@ -91,15 +91,20 @@ function keep() {
 
 /** @param {string} terminal */
 async function pay(terminal) {
+  cancelled = false;
   show({ name: "paying", sum: shop.amount(total(kept.basket)), shown: t("preparing") });
   try {
     const sale = await filled();
     kept.terminal = terminal;
-    await checkOut(sale);
+    if (cancelled) await back();
+    else await checkOut(sale);
   } catch (error) {
     await givenUp(error);
   }
 }
+
+/** The customer has gone back before the terminal was asked for anything. */
+let cancelled = false;
 
 /** A sale with the lines of the basket. */
 async function filled() {
@@ -288,6 +293,7 @@ const ACTIONS = {
     }
   },
   abort: async () => {
+    cancelled = true;
     show({ ...shop.stage, aborting: true });
     if (kept.key) await till.abort(kept.key).catch(() => {});
   },

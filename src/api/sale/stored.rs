@@ -14,6 +14,7 @@ use crate::tresen::Tresen;
 
 /// A new, empty sale: [`Tresen::open_sale_by`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Open {
     /// Who opens it.
@@ -38,6 +39,7 @@ impl Command for Open {
 
 /// A new sale that refunds a closed one: [`Tresen::open_refund`], [`Tresen::open_refund_of`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenRefund {
     /// The id of the closed sale.
@@ -72,6 +74,7 @@ impl Command for OpenRefund {
 
 /// A stored sale, open or closed: [`Tresen::sale`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Find {
     /// Its id.
@@ -91,6 +94,7 @@ impl Command for Find {
 
 /// A closed sale by its number: [`Tresen::sale_by_number`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ByNumber {
     /// Its number.
@@ -113,6 +117,7 @@ impl Command for ByNumber {
 
 /// Closed sales in order of their numbers, for another system: [`Tresen::tickets_since`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Since {
     /// The last known number; 0 at first.
@@ -135,6 +140,7 @@ impl Command for Since {
 
 /// Open sales, oldest first: [`Tresen::open_sales`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListOpen {}
 
@@ -151,6 +157,7 @@ impl Command for ListOpen {
 
 /// A page of closed sales, since a number, of a time, or both: [`Tresen::closed_sales`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListClosed {
     /// Which ones; default the first 100.
@@ -171,6 +178,7 @@ impl Command for ListClosed {
 
 /// Parked sales, oldest first: [`Tresen::parked_sales`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListParked {}
 
@@ -187,6 +195,7 @@ impl Command for ListParked {
 
 /// What of a closed sale can still be given back: [`Tresen::returnable`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Returnable {
     /// The id of the closed sale.
@@ -207,6 +216,7 @@ impl Command for Returnable {
 /// Prints a copy of a closed sale's receipt: [`Checkout::reprint`](sale::Checkout::reprint). The sale is named by its id
 /// or its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reprint {
     /// The sale's id.
@@ -222,6 +232,7 @@ pub struct Reprint {
     pub printer: String,
     /// How long to wait for the paper; default `patience` of the till.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
