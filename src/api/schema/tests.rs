@@ -22,7 +22,7 @@ fn the_reference_is_up_to_date() {
 
 #[test]
 fn the_typescript_types_are_up_to_date() {
-    up_to_date("remote/web/tresen.d.ts", &typescript(), "--typescript > remote/web/tresen.d.ts");
+    up_to_date("remote/web/commands.d.ts", &typescript(), "--typescript > remote/web/commands.d.ts");
 }
 
 /// Calls `found` for each schema within a schema, with where it stands.

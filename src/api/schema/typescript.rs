@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{definitions, referred};
 
-/// TypeScript types of all commands, replies, events and errors: `remote/web/tresen.d.ts`.
+/// TypeScript types of all commands, replies, events and errors: `remote/web/commands.d.ts`.
 pub fn typescript() -> String {
     let schema = super::schema();
     let mut file = String::from(HEADER);
