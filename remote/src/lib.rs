@@ -1,2 +1,7 @@
 //! The till as a server: its commands and events over WebSocket and HTTP, with rights for each caller, and the client
 //! of it.
+
+#![forbid(unsafe_code)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod trust;

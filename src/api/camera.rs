@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
 use tresen_scanners::Scan;
 
-use super::Command;
 use super::millis::{self, patience};
 use super::scanner::NEXT;
+use super::{Command, Right};
 use crate::tresen::Tresen;
 
 /// The next code: [`Camera::next`](crate::Camera::next). `None` on timeout; an error if the codes go to somebody else.
@@ -25,8 +25,14 @@ pub struct Next {
 
 impl Command for Next {
     const NAME: &'static str = "camera.next";
+    const RIGHT: Right = Right::Camera;
+    const CHANGES: bool = true;
     const WAITS: bool = true;
     type Reply = Option<Scan>;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.camera)
+    }
 
     async fn run(self, till: &Tresen) -> Result<Option<Scan>> {
         let camera = till.camera(&self.camera)?;
@@ -44,7 +50,13 @@ pub struct Discard {
 
 impl Command for Discard {
     const NAME: &'static str = "camera.discard";
+    const RIGHT: Right = Right::Camera;
+    const CHANGES: bool = true;
     type Reply = usize;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.camera)
+    }
 
     async fn run(self, till: &Tresen) -> Result<usize> {
         Ok(till.camera(&self.camera)?.discard())
@@ -61,7 +73,13 @@ pub struct Capabilities {
 
 impl Command for Capabilities {
     const NAME: &'static str = "camera.capabilities";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Option<tresen_cameras::Capabilities>;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.camera)
+    }
 
     async fn run(self, till: &Tresen) -> Result<Self::Reply> {
         Ok(till.camera(&self.camera)?.capabilities())

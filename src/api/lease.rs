@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tresen_hal::Result;
 
-use super::Command;
 use super::millis::{self, patience};
+use super::{Command, Need, Right};
+use crate::class::Class;
 use crate::lease::{Grant, RENEW_EVERY, Target, Turn, View};
 use crate::manager::after;
 use crate::tresen::Tresen;
@@ -23,7 +24,17 @@ pub struct Acquire {
 
 impl Command for Acquire {
     const NAME: &'static str = "lease.acquire";
+    const RIGHT: Right = Right::Sell;
+    const CHANGES: bool = true;
     type Reply = Grant;
+
+    fn device(&self) -> Option<&str> {
+        named(&self.target)
+    }
+
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        Ok(holding(&self.target))
+    }
 
     async fn run(self, till: &Tresen) -> Result<Grant> {
         Ok(till.lease(self.target).await?.grant().clone())
@@ -44,8 +55,18 @@ pub struct Queue {
 
 impl Command for Queue {
     const NAME: &'static str = "lease.queue";
+    const RIGHT: Right = Right::Sell;
+    const CHANGES: bool = false;
     const WAITS: bool = true;
     type Reply = Turn;
+
+    fn device(&self) -> Option<&str> {
+        named(&self.target)
+    }
+
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        Ok(holding(&self.target))
+    }
 
     async fn run(self, till: &Tresen) -> Result<Turn> {
         let deadline = after(patience(self.within, Duration::ZERO));
@@ -79,7 +100,13 @@ pub struct TakeOver {
 
 impl Command for TakeOver {
     const NAME: &'static str = "lease.take-over";
+    const RIGHT: Right = Right::Settle;
+    const CHANGES: bool = true;
     type Reply = Turn;
+
+    fn device(&self) -> Option<&str> {
+        named(&self.target)
+    }
 
     async fn run(self, till: &Tresen) -> Result<Turn> {
         till.take_over_turn(&self.target, &self.why).await
@@ -99,7 +126,17 @@ pub struct Ask {
 
 impl Command for Ask {
     const NAME: &'static str = "lease.ask";
+    const RIGHT: Right = Right::Sell;
+    const CHANGES: bool = true;
     type Reply = View;
+
+    fn device(&self) -> Option<&str> {
+        named(&self.target)
+    }
+
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        Ok(holding(&self.target))
+    }
 
     async fn run(self, till: &Tresen) -> Result<View> {
         till.ask_holder(self.target, &self.why).await
@@ -113,6 +150,8 @@ pub struct List {}
 
 impl Command for List {
     const NAME: &'static str = "lease.list";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<View>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<View>> {
@@ -122,7 +161,7 @@ impl Command for List {
 
 /// Commands with no argument but the target.
 macro_rules! by_target {
-    ($($(#[$doc:meta])* $command:ident $name:literal $method:ident -> $reply:ty;)*) => {$(
+    ($($(#[$doc:meta])* $command:ident $name:literal $changes:literal $method:ident -> $reply:ty;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -133,7 +172,17 @@ macro_rules! by_target {
 
         impl Command for $command {
             const NAME: &'static str = $name;
+            const RIGHT: Right = Right::Sell;
+            const CHANGES: bool = $changes;
             type Reply = $reply;
+
+            fn device(&self) -> Option<&str> {
+                named(&self.target)
+            }
+
+            async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+                Ok(holding(&self.target))
+            }
 
             async fn run(self, till: &Tresen) -> Result<$reply> {
                 till.$method(&self.target).await
@@ -144,9 +193,31 @@ macro_rules! by_target {
 
 by_target! {
     /// Renews the caller's lease: [`Tresen::renew_lease`].
-    Renew "lease.renew" renew_lease -> Grant;
+    Renew "lease.renew" false renew_lease -> Grant;
     /// Ends the caller's lease; false if it had ended before: [`Tresen::release_lease`].
-    Release "lease.release" release_lease -> bool;
+    Release "lease.release" true release_lease -> bool;
     /// Leaves the queue; false if the caller was not in it: [`Tresen::leave_queue`].
-    Leave "lease.leave" leave_queue -> bool;
+    Leave "lease.leave" true leave_queue -> bool;
+}
+
+/// What it takes to hold a target: a device is held only by who may use it.
+fn holding(target: &Target) -> Vec<Need> {
+    let mut needs = vec![Need::all(Right::Sell)];
+    if let Target::Device(id) = target {
+        let right = match id.class {
+            Class::Printer => Right::Print,
+            Class::Scanner => Right::Scan,
+            Class::Terminal => Right::Pay,
+            Class::Camera => Right::Camera,
+        };
+        needs.push(Need::new(right, Some(&id.name)));
+    }
+    needs
+}
+
+fn named(target: &Target) -> Option<&str> {
+    match target {
+        Target::Device(id) => Some(&id.name),
+        Target::Sale(_) => None,
+    }
 }

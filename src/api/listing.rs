@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
 
-use super::Command;
+use super::{Command, Right};
 use crate::event::Event;
 use crate::health;
 use crate::store::{JobState, JournalEntry, Listed, Listing, Query, SpooledJob, Store, StoredPayment};
@@ -20,6 +20,8 @@ pub struct Health {}
 
 impl Command for Health {
     const NAME: &'static str = "till.health";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = health::Health;
 
     async fn run(self, till: &Tresen) -> Result<health::Health> {
@@ -34,6 +36,8 @@ pub struct RecentEvents {}
 
 impl Command for RecentEvents {
     const NAME: &'static str = "till.recent-events";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<Event>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<Event>> {
@@ -79,6 +83,8 @@ impl Jobs {
 
 impl Command for Jobs {
     const NAME: &'static str = "till.jobs";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Listing<SpooledJob>;
 
     async fn run(self, till: &Tresen) -> Result<Listing<SpooledJob>> {
@@ -124,6 +130,8 @@ impl Payments {
 
 impl Command for Payments {
     const NAME: &'static str = "till.payments";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Listing<StoredPayment>;
 
     async fn run(self, till: &Tresen) -> Result<Listing<StoredPayment>> {
@@ -164,6 +172,8 @@ impl Journal {
 
 impl Command for Journal {
     const NAME: &'static str = "till.journal";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = false;
     type Reply = Listing<JournalEntry>;
 
     async fn run(self, till: &Tresen) -> Result<Listing<JournalEntry>> {

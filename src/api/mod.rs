@@ -53,6 +53,7 @@
 //! - A line that is not a request is answered with an error, its `id` `null` if it has none. A line that is too long
 //!   closes the connection, and so does a client that does not read for [`PATIENCE`].
 
+mod call;
 pub mod camera;
 mod client;
 pub mod lease;
@@ -74,23 +75,53 @@ pub mod till;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tresen_hal::{BoxFuture, Error, Kind, Result};
+use tresen_hal::{Error, Kind, Result};
 
 use crate::tresen::Tresen;
+use call::{Asked, Of};
 
+pub use call::{Call, Info, Need};
 pub use client::{Client, Following};
 pub use right::{Grants, Right};
 pub use serve::{CLIENTS, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
 pub(crate) use socket::Socket;
 
 /// An operation of a till, and its reply.
-pub trait Command: Serialize + DeserializeOwned + Send + 'static {
+pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Its name in JSON, such as `printer.print`.
     const NAME: &'static str;
+    /// What a caller from outside needs for it, on [`device`](Self::device) or, where it names none, without limit to
+    /// devices.
+    const RIGHT: Right;
+    /// It changes something, and doing it late or twice is not the same as doing it once: a caller from outside gives
+    /// each request a key.
+    const CHANGES: bool;
     /// The command only waits for input. If its caller disconnects it is dropped, and consumes nothing.
     const WAITS: bool = false;
     /// The reply.
     type Reply: Serialize + DeserializeOwned + Send + 'static;
+
+    /// The device or route that it names, if any.
+    fn device(&self) -> Option<&str> {
+        None
+    }
+
+    /// All that a caller from outside needs for it. The device of a stored job or payment, and whether money goes to or
+    /// from the customer, are looked up; where they cannot be told, the right is needed without limit to devices. What
+    /// was looked up is written into the command (a sale's `rev`), so that it still holds when the command runs.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn needs(&mut self, till: &Tresen) -> impl Future<Output = Result<Vec<Need>>> + Send {
+        let _ = till;
+        std::future::ready(Ok(vec![Need::new(Self::RIGHT, self.device())]))
+    }
+
+    /// Takes `key` as its durable key, if it has none: repeating the command is then safe even after the till was
+    /// restarted. Does nothing where a command has no such key.
+    fn fill_key(&mut self, key: &str) {
+        let _ = key;
+    }
 
     /// Runs the command. Dropping the future discards the reply; what was started continues.
     fn run(self, till: &Tresen) -> impl Future<Output = Result<Self::Reply>> + Send;
@@ -111,31 +142,35 @@ impl Tresen {
     /// [`Kind::Unsupported`]: unknown command. [`Kind::Input`]: invalid fields; the error names the command and the
     /// field. Otherwise as [`Tresen::ask`].
     pub async fn ask_json(&self, name: &str, with: Value) -> Result<Value> {
-        (row(name)?.run)(self.clone(), with).await
+        Call::read(name, with)?.run(self.clone()).await
     }
 }
 
 /// The names of all commands.
 pub fn commands() -> impl Iterator<Item = &'static str> {
-    ROWS.iter().map(|row| row.name)
+    ROWS.iter().map(|row| row.info.name)
+}
+
+/// What is known of a command; `None` if there is none of this name.
+pub fn command(name: &str) -> Option<&'static Info> {
+    ROWS.iter().map(|row| &row.info).find(|info| info.name == name)
 }
 
 /// A command's entry in the table.
 pub(crate) struct Row {
-    name: &'static str,
-    pub(crate) waits: bool,
-    pub(crate) run: fn(Tresen, Value) -> BoxFuture<'static, Result<Value>>,
+    pub(crate) info: Info,
+    read: fn(Value) -> Result<Box<dyn Asked>>,
 }
 
 impl Row {
     const fn of<C: Command>() -> Self {
-        Self { name: C::NAME, waits: C::WAITS, run: run::<C> }
+        Self { info: Info::of::<C>(), read: |with| Ok(Box::new(Of(read::<C>(with)?))) }
     }
 }
 
 /// The command of this name.
 pub(crate) fn row(name: &str) -> Result<&'static Row> {
-    ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
+    ROWS.iter().find(|row| row.info.name == name).ok_or_else(|| {
         let class = name.split('.').next().unwrap_or_default();
         let near: Vec<_> = commands().filter(|known| known.split('.').next() == Some(class)).collect();
         let hint = match near.is_empty() {
@@ -143,17 +178,6 @@ pub(crate) fn row(name: &str) -> Result<&'static Row> {
             false => format!("expected one of {}", near.join(", ")),
         };
         Error::new(Kind::Unsupported, format!("unknown command `{name}`")).hint(hint)
-    })
-}
-
-fn run<C: Command>(till: Tresen, with: Value) -> BoxFuture<'static, Result<Value>> {
-    Box::pin(async move {
-        let reply = read::<C>(with)?.run(&till).await?;
-        serde_json::to_value(reply).map_err(|error| {
-            // The command was executed, but its reply cannot be sent.
-            let what = format!("the reply to `{}` cannot be written as JSON", C::NAME);
-            Error::new(Kind::Protocol, what).because(error)
-        })
     })
 }
 

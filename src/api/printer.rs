@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
 use tresen_printers::{self as printers, Content, DrawerPin};
 
-use super::Command;
 use super::millis::{self, patience};
+use super::{Command, Need, Right};
 use crate::manager::{self, Printer};
 use crate::spool;
 use crate::store::SpooledJob;
@@ -31,7 +31,17 @@ pub struct Print {
 
 impl Command for Print {
     const NAME: &'static str = "printer.print";
+    const RIGHT: Right = Right::Print;
+    const CHANGES: bool = true;
     type Reply = spool::Print;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.printer)
+    }
+
+    fn fill_key(&mut self, key: &str) {
+        self.id.get_or_insert_with(|| key.to_owned());
+    }
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
         let within = patience(self.within, till.config().till.patience);
@@ -63,7 +73,17 @@ pub struct Queued {
 
 impl Command for Submit {
     const NAME: &'static str = "printer.submit";
+    const RIGHT: Right = Right::Print;
+    const CHANGES: bool = true;
     type Reply = Queued;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.printer)
+    }
+
+    fn fill_key(&mut self, key: &str) {
+        self.id.get_or_insert_with(|| key.to_owned());
+    }
 
     async fn run(self, till: &Tresen) -> Result<Queued> {
         let id = self.id.unwrap_or_else(|| till.new_id());
@@ -86,8 +106,14 @@ pub struct Outcome {
 
 impl Command for Outcome {
     const NAME: &'static str = "printer.outcome";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     const WAITS: bool = true;
     type Reply = spool::Print;
+
+    async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        Ok(vec![of_job(till, Self::RIGHT, &self.job).await?])
+    }
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
         till.0.spool.follow(&self.job).outcome(patience(self.within, till.config().till.patience)).await
@@ -104,7 +130,13 @@ pub struct Find {
 
 impl Command for Find {
     const NAME: &'static str = "printer.find";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Option<SpooledJob>;
+
+    async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        Ok(vec![of_job(till, Self::RIGHT, &self.job).await?])
+    }
 
     async fn run(self, till: &Tresen) -> Result<Option<SpooledJob>> {
         till.store().job(&self.job).await
@@ -124,7 +156,13 @@ pub struct Reprint {
 
 impl Command for Reprint {
     const NAME: &'static str = "printer.reprint";
+    const RIGHT: Right = Right::Print;
+    const CHANGES: bool = true;
     type Reply = spool::Print;
+
+    async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        Ok(vec![of_job(till, Self::RIGHT, &self.job).await?])
+    }
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
         let job = till.0.spool.reprint(&self.job).await?;
@@ -144,7 +182,18 @@ pub struct Adopt {
 
 impl Command for Adopt {
     const NAME: &'static str = "printer.adopt";
+    const RIGHT: Right = Right::Print;
+    const CHANGES: bool = true;
     type Reply = Queued;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.printer)
+    }
+
+    async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        let to = Need::new(Self::RIGHT, Some(&self.printer));
+        Ok(vec![to, of_job(till, Self::RIGHT, &self.job).await?])
+    }
 
     async fn run(self, till: &Tresen) -> Result<Queued> {
         let job = till.printer(&self.printer)?.adopt(&self.job).await?;
@@ -162,7 +211,13 @@ pub struct Cancel {
 
 impl Command for Cancel {
     const NAME: &'static str = "printer.cancel";
+    const RIGHT: Right = Right::Print;
+    const CHANGES: bool = true;
     type Reply = ();
+
+    async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        Ok(vec![of_job(till, Self::RIGHT, &self.job).await?])
+    }
 
     async fn run(self, till: &Tresen) -> Result<()> {
         till.0.spool.cancel(&self.job).await
@@ -182,7 +237,13 @@ pub struct KickDrawer {
 
 impl Command for KickDrawer {
     const NAME: &'static str = "printer.kick-drawer";
+    const RIGHT: Right = Right::Drawer;
+    const CHANGES: bool = true;
     type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.printer)
+    }
 
     async fn run(self, till: &Tresen) -> Result<()> {
         till.printer(&self.printer)?.kick_drawer(self.pin).await
@@ -191,7 +252,7 @@ impl Command for KickDrawer {
 
 /// Commands with no argument but the printer's name.
 macro_rules! asks {
-    ($($(#[$doc:meta])* $command:ident $name:literal $reply:ty, $run:expr;)*) => {$(
+    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $changes:literal $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -202,7 +263,13 @@ macro_rules! asks {
 
         impl Command for $command {
             const NAME: &'static str = $name;
+            const RIGHT: Right = Right::$right;
+            const CHANGES: bool = $changes;
             type Reply = $reply;
+
+            fn device(&self) -> Option<&str> {
+                Some(&self.printer)
+            }
 
             async fn run(self, till: &Tresen) -> Result<$reply> {
                 let printer = till.printer(&self.printer)?;
@@ -215,14 +282,20 @@ macro_rules! asks {
 
 asks! {
     /// Queries its status: [`Printer::status`].
-    Status "printer.status" printers::Status, |printer| async move { printer.status().await };
+    Status "printer.status" Watch false printers::Status, |printer| async move { printer.status().await };
     /// Queries its identity: [`Printer::identity`].
-    Identity "printer.identity" printers::Identity, |printer| async move { printer.identity().await };
+    Identity "printer.identity" Watch false printers::Identity, |printer| async move { printer.identity().await };
     /// Its capabilities: [`Printer::capabilities`].
-    Capabilities "printer.capabilities" Option<printers::Capabilities>,
+    Capabilities "printer.capabilities" Watch false Option<printers::Capabilities>,
         |printer| async move { Ok(printer.capabilities()) };
     /// Its state: [`Printer::phase`].
-    Phase "printer.phase" manager::Phase, |printer| async move { Ok(printer.phase().borrow().clone()) };
+    Phase "printer.phase" Watch false manager::Phase, |printer| async move { Ok(printer.phase().borrow().clone()) };
     /// Reopens it: [`Printer::reset`].
-    Reset "printer.reset" (), |printer| async move { printer.reset().await };
+    Reset "printer.reset" Configure true (), |printer| async move { printer.reset().await };
+}
+
+/// The right for what prints a job; for all printers if there is no such job.
+async fn of_job(till: &Tresen, right: Right, job: &str) -> Result<Need> {
+    let job = till.store().job(job).await?;
+    Ok(Need::new(right, job.as_ref().map(|job| job.route.as_str())))
 }

@@ -6,13 +6,13 @@
 //! sale's [lease](crate::lease), each step is refused; a caller without a name counts as `by`.
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::{Amount, Error, Kind, Result};
+use tresen_hal::{Amount, BoxFuture, Error, Kind, Result};
 use tresen_payment::Payment;
 use tresen_printers::DrawerPin;
 
 mod stored;
 
-use super::Command;
+use super::{Command, Need, Right};
 use crate::sale::{Checkout, KitchenTicket, Line, OnAccount, ReturnLine, Sale, Sold, Tip};
 use crate::store::{Origin, SaleView, changed};
 use crate::tresen::Tresen;
@@ -29,6 +29,8 @@ pub struct Orders {
 
 impl Command for Orders {
     const NAME: &'static str = "sale.orders";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<KitchenTicket>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<KitchenTicket>> {
@@ -46,6 +48,8 @@ pub struct Refresh {
 
 impl Command for Refresh {
     const NAME: &'static str = "sale.refresh";
+    const RIGHT: Right = Right::Sell;
+    const CHANGES: bool = false;
     type Reply = SaleView;
 
     async fn run(self, till: &Tresen) -> Result<SaleView> {
@@ -139,8 +143,8 @@ pub struct Resumed {
 
 /// Steps of an open sale.
 macro_rules! steps {
-    ($($(#[$doc:meta])* $command:ident $name:literal { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* } -> $reply:ty,
-        $run:expr;)*) => {$(
+    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }
+        $(at $device:ident)? $(needs $needs:expr,)? -> $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -158,7 +162,18 @@ macro_rules! steps {
 
         impl Command for $command {
             const NAME: &'static str = $name;
+            const RIGHT: Right = Right::$right;
+            const CHANGES: bool = true;
             type Reply = $reply;
+
+            $(fn device(&self) -> Option<&str> {
+                Some(&self.$device)
+            })?
+
+            $(async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+                let needs: for<'a> fn(&'a mut Self, &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>> = $needs;
+                needs(self, till).await
+            })?
 
             async fn run(self, till: &Tresen) -> Result<$reply> {
                 let sale = known(till, &self.sale, self.rev, self.by.clone()).await?;
@@ -171,7 +186,7 @@ macro_rules! steps {
 
 steps! {
     /// Adds a line: [`Sale::add`].
-    Add "sale.add" {
+    Add "sale.add" Sell {
         /// The line; its total is checked when it is added.
         line: Line,
     } -> SaleView, |this, _, mut sale| async move {
@@ -179,7 +194,7 @@ steps! {
         Ok(sale.into_view())
     };
     /// Removes a line: [`Sale::remove`].
-    Remove "sale.remove" {
+    Remove "sale.remove" Sell {
         /// The line's index, from 0.
         at: usize,
     } -> Removed, |this, _, mut sale| async move {
@@ -187,7 +202,7 @@ steps! {
         Ok(Removed { line, sale: sale.into_view() })
     };
     /// Adds a tip: [`Sale::add_tip`].
-    AddTip "sale.add-tip" {
+    AddTip "sale.add-tip" Sell {
         /// The tip.
         tip: Tip,
     } -> SaleView, |this, _, mut sale| async move {
@@ -195,7 +210,7 @@ steps! {
         Ok(sale.into_view())
     };
     /// Removes a tip: [`Sale::remove_tip`].
-    RemoveTip "sale.remove-tip" {
+    RemoveTip "sale.remove-tip" Sell {
         /// The tip's index, from 0.
         at: usize,
     } -> TipRemoved, |this, _, mut sale| async move {
@@ -203,15 +218,15 @@ steps! {
         Ok(TipRemoved { tip, sale: sale.into_view() })
     };
     /// In a refund, gives back another line of the original sale: [`Sale::return_line`].
-    ReturnOne "sale.return-line" {
+    ReturnOne "sale.return-line" Refund {
         /// The line and how much of it.
         line: ReturnLine,
-    } -> SaleView, |this, _, mut sale| async move {
+    } needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> SaleView, |this, _, mut sale| async move {
         sale.return_line(this.line).await?;
         Ok(sale.into_view())
     };
     /// Parks the sale under a name: [`Sale::park`].
-    Park "sale.park" {
+    Park "sale.park" Sell {
         /// The name.
         name: String,
     } -> SaleView, |this, _, mut sale| async move {
@@ -219,12 +234,12 @@ steps! {
         Ok(sale.into_view())
     };
     /// Resumes a parked sale: [`Sale::resume`].
-    ResumeParked "sale.resume-parked" {} -> SaleView, |_, _, mut sale| async move {
+    ResumeParked "sale.resume-parked" Sell {} -> SaleView, |_, _, mut sale| async move {
         sale.resume().await?;
         Ok(sale.into_view())
     };
     /// Sets the remark that is printed on the receipt: [`Sale::set_note`].
-    SetNote "sale.set-note" {
+    SetNote "sale.set-note" Sell {
         /// The remark.
         note: String,
     } -> SaleView, |this, _, mut sale| async move {
@@ -233,30 +248,36 @@ steps! {
     };
     /// Pays at a terminal, or refunds there if the open amount is negative: [`Sale::pay_card_part`]. The payment's key
     /// is the sale's id, a slash, and the number of the attempt, from 1.
-    PayCard "sale.pay-card" {
+    PayCard "sale.pay-card" Sell {
         /// The terminal's name.
         terminal: String,
         /// The amount; default the open amount.
         #[serde(default)]
         amount: Option<Amount>,
-    } -> CardPaid, |this, till, mut sale| async move {
+    } at terminal needs |this, till| Box::pin(async move {
+        let money = pinned(till, &this.sale, &mut this.rev, this.amount).await?;
+        let right = if money.minor() < 0 { Right::Refund } else { Right::Pay };
+        Ok(vec![Need::all(Right::Sell), Need::new(right, Some(&this.terminal))])
+    }), -> CardPaid, |this, till, mut sale| async move {
         let (terminal, amount) = (till.terminal(&this.terminal)?, this.amount.unwrap_or_else(|| sale.open_amount()));
         let payment = sale.pay_card_part(&terminal, amount, till.abort()).await?;
         Ok(CardPaid { payment, sale: sale.into_view() })
     };
     /// Reverses a card payment of the sale at its terminal: [`Sale::reverse_card`].
-    ReverseCard "sale.reverse-card" {
+    ReverseCard "sale.reverse-card" Refund {
         /// The terminal's name.
         terminal: String,
         /// The attempt to reverse.
         attempt: i64,
-    } -> CardPaid, |this, till, mut sale| async move {
+    } at terminal needs |this, _| Box::pin(async move {
+        Ok(vec![Need::all(Right::Sell), Need::new(Right::Refund, Some(&this.terminal))])
+    }), -> CardPaid, |this, till, mut sale| async move {
         let terminal = till.terminal(&this.terminal)?;
         let payment = sale.reverse_card(&terminal, this.attempt, till.abort()).await?;
         Ok(CardPaid { payment, sale: sale.into_view() })
     };
     /// Takes cash: [`Sale::pay_cash`].
-    PayCash "sale.pay-cash" {
+    PayCash "sale.pay-cash" Sell {
         /// What the customer hands over.
         given: Amount,
     } -> CashPaid, |this, _, mut sale| async move {
@@ -264,24 +285,27 @@ steps! {
         Ok(CashPaid { back, sale: sale.into_view() })
     };
     /// Pays out the open amount, which is negative, in cash: [`Sale::pay_out`].
-    PayOut "sale.pay-out" {} -> CashPaid, |_, _, mut sale| async move {
+    PayOut "sale.pay-out" Refund {} needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> CashPaid, |_, _, mut sale| async move {
         let back = sale.pay_out().await?;
         Ok(CashPaid { back, sale: sale.into_view() })
     };
     /// Pays from a customer's account at the server: [`Sale::pay_account`].
-    PayAccount "sale.pay-account" {
+    PayAccount "sale.pay-account" Sell {
         /// The account.
         account: String,
         /// The amount; default the open amount.
         #[serde(default)]
         amount: Option<Amount>,
-    } -> AccountPaid, |this, till, mut sale| async move {
+    } needs |this, till| Box::pin(async move {
+        let money = pinned(till, &this.sale, &mut this.rev, this.amount).await?;
+        Ok(selling(money))
+    }), -> AccountPaid, |this, till, mut sale| async move {
         let amount = this.amount.unwrap_or_else(|| sale.open_amount());
         let paid = sale.pay_account(&till.accounts()?, &this.account, amount).await?;
         Ok(AccountPaid { paid, sale: sale.into_view() })
     };
     /// Records a payment by the vendor's own means: [`Sale::pay_other`].
-    PayOther "sale.pay-other" {
+    PayOther "sale.pay-other" Sell {
         /// The name printed on the receipt.
         name: String,
         /// The amount.
@@ -289,26 +313,26 @@ steps! {
         /// A reference stored with it, such as a voucher's number.
         #[serde(default)]
         reference: Option<String>,
-    } -> SaleView, |this, _, mut sale| async move {
+    } needs |this, _| Box::pin(async move { Ok(selling(this.amount)) }), -> SaleView, |this, _, mut sale| async move {
         sale.pay_other(&this.name, this.amount, this.reference.as_deref()).await?;
         Ok(sale.into_view())
     };
     /// Gives back a tender in cash or by the vendor's own means: [`Sale::give_back`].
-    GiveBack "sale.give-back" {
+    GiveBack "sale.give-back" Refund {
         /// The attempt to give back.
         attempt: i64,
-    } -> SaleView, |this, _, mut sale| async move {
+    } needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> SaleView, |this, _, mut sale| async move {
         sale.give_back(this.attempt).await?;
         Ok(sale.into_view())
     };
     /// Sends what is new to those who make it: [`Tresen::order`].
-    Order "sale.order" {} -> OrderedSale, |_, till, mut sale| async move {
+    Order "sale.order" Sell {} -> OrderedSale, |_, till, mut sale| async move {
         let origin = sale.origin().clone();
         let tickets = till.order_by(&mut sale, origin).await?;
         Ok(OrderedSale { tickets, sale: sale.into_view() })
     };
     /// Voids the sale before it is paid: [`Sale::void`].
-    Void "sale.void" {
+    Void "sale.void" Sell {
         /// The reason.
         why: String,
     } -> SaleView, |this, _, mut sale| async move {
@@ -316,7 +340,7 @@ steps! {
         Ok(sale.into_view())
     };
     /// Pays the open amount at a terminal, signs, closes, prints: [`Checkout::run`].
-    CheckOut "sale.check-out" {
+    CheckOut "sale.check-out" Sell {
         /// The terminal's name.
         terminal: String,
         /// The printer or route.
@@ -324,19 +348,23 @@ steps! {
         /// The drawer pin, to open the drawer.
         #[serde(default)]
         drawer: Option<DrawerPin>,
-    } -> CheckedOut, |this, till, mut sale| async move {
+    } at terminal needs |this, _| Box::pin(async move {
+        let mut needs = closing(&this.printer, this.drawer);
+        needs.push(Need::new(Right::Pay, Some(&this.terminal)));
+        Ok(needs)
+    }), -> CheckedOut, |this, till, mut sale| async move {
         let checkout = checkout(&till, &this.printer, this.drawer)?;
         let sold = checkout.run(&mut sale, &this.terminal, till.abort()).await?;
         Ok(CheckedOut { sold, sale: sale.into_view() })
     };
     /// Signs, closes and prints a paid sale; for a closed sale returns the state of its receipt: [`Checkout::close`].
-    Close "sale.close" {
+    Close "sale.close" Sell {
         /// The printer or route.
         printer: String,
         /// The drawer pin, to open the drawer.
         #[serde(default)]
         drawer: Option<DrawerPin>,
-    } -> CheckedOut, |this, till, mut sale| async move {
+    } at printer needs |this, _| Box::pin(async move { Ok(closing(&this.printer, this.drawer)) }), -> CheckedOut, |this, till, mut sale| async move {
         let sold = checkout(&till, &this.printer, this.drawer)?.close(&mut sale).await?;
         Ok(CheckedOut { sold, sale: sale.into_view() })
     };
@@ -355,7 +383,17 @@ pub struct Resume {
 
 impl Command for Resume {
     const NAME: &'static str = "sale.resume";
+    const RIGHT: Right = Right::Sell;
+    const CHANGES: bool = true;
     type Reply = Vec<Resumed>;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.printer)
+    }
+
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        Ok(closing(&self.printer, self.drawer))
+    }
 
     async fn run(self, till: &Tresen) -> Result<Vec<Resumed>> {
         let resumed = checkout(till, &self.printer, self.drawer)?.resume().await?;
@@ -376,6 +414,34 @@ fn checkout(till: &Tresen, printer: &str, drawer: Option<DrawerPin>) -> Result<C
         Some(pin) => checkout.drawer(pin),
         None => checkout,
     })
+}
+
+/// What it takes to close a sale.
+fn closing(printer: &str, drawer: Option<DrawerPin>) -> Vec<Need> {
+    let mut needs = vec![Need::all(Right::Sell), Need::new(Right::Print, Some(printer))];
+    if drawer.is_some() {
+        needs.push(Need::new(Right::Drawer, Some(printer)));
+    }
+    needs
+}
+
+/// What it takes to take money, or to give it back.
+fn selling(money: Amount) -> Vec<Need> {
+    let mut needs = vec![Need::all(Right::Sell)];
+    if money.minor() < 0 {
+        needs.push(Need::all(Right::Refund));
+    }
+    needs
+}
+
+/// The amount, or else what is open; the sale must then still be at this revision when the step is taken.
+async fn pinned(till: &Tresen, id: &str, rev: &mut Option<i64>, amount: Option<Amount>) -> Result<Amount> {
+    if let Some(amount) = amount {
+        return Ok(amount);
+    }
+    let sale = known(till, id, *rev, None).await?;
+    *rev = Some(sale.rev());
+    Ok(sale.open_amount())
 }
 
 /// The sale, if it is at the revision known to the caller.

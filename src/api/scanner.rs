@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
 use tresen_scanners::{self as scanners, Scan};
 
-use super::Command;
 use super::millis::{self, patience};
+use super::{Command, Right};
 use crate::manager::Scanner;
 use crate::tresen::Tresen;
 
@@ -25,8 +25,14 @@ pub struct Next {
 
 impl Command for Next {
     const NAME: &'static str = "scanner.next";
+    const RIGHT: Right = Right::Scan;
+    const CHANGES: bool = true;
     const WAITS: bool = true;
     type Reply = Option<Scan>;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.scanner)
+    }
 
     async fn run(self, till: &Tresen) -> Result<Option<Scan>> {
         let scanner = till.scanner(&self.scanner)?;
@@ -44,7 +50,13 @@ pub struct Discard {
 
 impl Command for Discard {
     const NAME: &'static str = "scanner.discard";
+    const RIGHT: Right = Right::Scan;
+    const CHANGES: bool = true;
     type Reply = usize;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.scanner)
+    }
 
     async fn run(self, till: &Tresen) -> Result<usize> {
         Ok(till.scanner(&self.scanner)?.discard())
@@ -61,7 +73,13 @@ pub struct Capabilities {
 
 impl Command for Capabilities {
     const NAME: &'static str = "scanner.capabilities";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Option<scanners::Capabilities>;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.scanner)
+    }
 
     async fn run(self, till: &Tresen) -> Result<Self::Reply> {
         Ok(till.scanner(&self.scanner)?.capabilities())
@@ -83,7 +101,13 @@ macro_rules! switches {
 
         impl Command for $command {
             const NAME: &'static str = $name;
+            const RIGHT: Right = Right::Scan;
+            const CHANGES: bool = true;
             type Reply = ();
+
+            fn device(&self) -> Option<&str> {
+                Some(&self.scanner)
+            }
 
             async fn run(self, till: &Tresen) -> Result<()> {
                 let scanner: Scanner = till.scanner(&self.scanner)?;

@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tresen_hal::{Error, Kind, Result};
 
+use super::Call;
 use super::line::{Line, Lines, line, write};
-use super::row;
 use crate::event::Events;
 use crate::lease;
 use crate::tresen::{Caller, Inner, Snapshot, Tresen};
@@ -156,12 +156,12 @@ impl Connection {
         if command == FOLLOW {
             return self.follow(id, &till, ended.clone()).await;
         }
-        let row = row(&command)?;
+        let call = Call::read(&command, with)?;
         let busy = || Error::new(Kind::Busy, format!("{IN_FLIGHT} requests of this connection are pending"));
         let permit = self.open.clone().try_acquire_owned().map_err(|_| busy())?;
         let (answers, left) = (self.answers.clone(), self.here.subscribe());
-        let work = (row.run)(till, with);
-        let waits = row.waits;
+        let waits = call.info().waits;
+        let work = call.run(till);
         tokio::spawn(async move {
             let done = if waits {
                 tokio::select! {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
 use tresen_payment::Decision;
 
-use super::Command;
+use super::{Command, Right};
 use crate::store::{ReferencePage, ReferenceRow, StoredBooking};
 use crate::sync::{Gap, Refreshed, SyncStatus};
 use crate::tresen::Tresen;
@@ -16,6 +16,8 @@ pub struct Sync {}
 
 impl Command for Sync {
     const NAME: &'static str = "till.sync";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = SyncStatus;
 
     async fn run(self, till: &Tresen) -> Result<SyncStatus> {
@@ -30,6 +32,8 @@ pub struct AcceptGap {}
 
 impl Command for AcceptGap {
     const NAME: &'static str = "till.accept-gap";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = Gap;
 
     async fn run(self, till: &Tresen) -> Result<Gap> {
@@ -44,6 +48,8 @@ pub struct RefreshReference {}
 
 impl Command for RefreshReference {
     const NAME: &'static str = "till.refresh-reference";
+    const RIGHT: Right = Right::Sell;
+    const CHANGES: bool = false;
     type Reply = Refreshed;
 
     async fn run(self, till: &Tresen) -> Result<Refreshed> {
@@ -66,6 +72,8 @@ pub struct Reference {
 
 impl Command for Reference {
     const NAME: &'static str = "till.reference";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = ReferencePage;
 
     async fn run(self, till: &Tresen) -> Result<ReferencePage> {
@@ -85,6 +93,8 @@ pub struct FindReference {
 
 impl Command for FindReference {
     const NAME: &'static str = "till.reference-row";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Option<ReferenceRow>;
 
     async fn run(self, till: &Tresen) -> Result<Option<ReferenceRow>> {
@@ -99,6 +109,8 @@ pub struct Unbooked {}
 
 impl Command for Unbooked {
     const NAME: &'static str = "till.unbooked";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<StoredBooking>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<StoredBooking>> {
@@ -113,6 +125,8 @@ pub struct AccountsInDoubt {}
 
 impl Command for AccountsInDoubt {
     const NAME: &'static str = "till.accounts-in-doubt";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<StoredBooking>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<StoredBooking>> {
@@ -132,6 +146,8 @@ pub struct SettleAccount {
 
 impl Command for SettleAccount {
     const NAME: &'static str = "till.settle-account";
+    const RIGHT: Right = Right::Settle;
+    const CHANGES: bool = true;
     type Reply = StoredBooking;
 
     async fn run(self, till: &Tresen) -> Result<StoredBooking> {

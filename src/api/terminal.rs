@@ -8,14 +8,14 @@ use tresen_payment::{
     self as payment, Card, Decision, Intent, IntentId, Payment, Question, Reference, Request, Settled,
 };
 
-use super::Command;
+use super::{Command, Need, Right};
 use crate::manager::{OpenQuestion, Terminal};
 use crate::store::StoredPayment;
 use crate::tresen::Tresen;
 
 /// Transactions with an amount and a key.
 macro_rules! transactions {
-    ($($(#[$doc:meta])* $command:ident $name:literal $run:ident;)*) => {$(
+    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $run:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -32,7 +32,17 @@ macro_rules! transactions {
 
         impl Command for $command {
             const NAME: &'static str = $name;
+            const RIGHT: Right = Right::$right;
+            const CHANGES: bool = true;
             type Reply = Payment;
+
+            fn device(&self) -> Option<&str> {
+                Some(&self.terminal)
+            }
+
+            fn fill_key(&mut self, key: &str) {
+                self.key.get_or_insert_with(|| key.to_owned());
+            }
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
                 let request = request(till, self.key, self.amount);
@@ -44,18 +54,18 @@ macro_rules! transactions {
 
 transactions! {
     /// Takes a payment: [`Terminal::pay_as`].
-    Pay "terminal.pay" pay_as;
+    Pay "terminal.pay" Pay pay_as;
     /// Takes a payment; refused if the terminal is busy with another one: [`Terminal::try_pay_as`].
-    TryPay "terminal.try-pay" try_pay_as;
+    TryPay "terminal.try-pay" Pay try_pay_as;
     /// Refunds an amount without reference to a payment: [`Terminal::refund_as`].
-    Refund "terminal.refund" refund_as;
+    Refund "terminal.refund" Refund refund_as;
     /// Holds an amount: [`Terminal::pre_authorise_as`].
-    PreAuthorise "terminal.pre-authorise" pre_authorise_as;
+    PreAuthorise "terminal.pre-authorise" Pay pre_authorise_as;
 }
 
 /// Transactions that name an earlier one.
 macro_rules! follow_ups {
-    ($($(#[$doc:meta])* $command:ident $name:literal $run:ident;)*) => {$(
+    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $run:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -73,7 +83,17 @@ macro_rules! follow_ups {
 
         impl Command for $command {
             const NAME: &'static str = $name;
+            const RIGHT: Right = Right::$right;
+            const CHANGES: bool = true;
             type Reply = Payment;
+
+            fn device(&self) -> Option<&str> {
+                Some(&self.terminal)
+            }
+
+            fn fill_key(&mut self, key: &str) {
+                self.key.get_or_insert_with(|| key.to_owned());
+            }
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
                 let request = request(till, self.key, self.amount);
@@ -85,15 +105,15 @@ macro_rules! follow_ups {
 
 follow_ups! {
     /// Reverses a payment: [`Terminal::reverse_as`].
-    Reverse "terminal.reverse" reverse_as;
+    Reverse "terminal.reverse" Refund reverse_as;
     /// Adds to what a pre-authorisation holds: [`Terminal::increment_as`].
-    Increment "terminal.increment" increment_as;
+    Increment "terminal.increment" Pay increment_as;
     /// Charges what a pre-authorisation holds, or a part: [`Terminal::book_as`].
-    Book "terminal.book" book_as;
+    Book "terminal.book" Pay book_as;
     /// Releases what a pre-authorisation holds: [`Terminal::release_as`].
-    Release "terminal.release" release_as;
+    Release "terminal.release" Pay release_as;
     /// Adds a tip to a payment: [`Terminal::tip_as`].
-    Tip "terminal.tip" tip_as;
+    Tip "terminal.tip" Pay tip_as;
 }
 
 /// Loads a prepaid card or account: [`Terminal::top_up_as`].
@@ -114,7 +134,17 @@ pub struct TopUp {
 
 impl Command for TopUp {
     const NAME: &'static str = "terminal.top-up";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
     type Reply = Payment;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
+
+    fn fill_key(&mut self, key: &str) {
+        self.key.get_or_insert_with(|| key.to_owned());
+    }
 
     async fn run(self, till: &Tresen) -> Result<Payment> {
         let request = request(till, self.key, self.amount);
@@ -135,7 +165,13 @@ pub struct ReadCard {
 
 impl Command for ReadCard {
     const NAME: &'static str = "terminal.read-card";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
     type Reply = Card;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
 
     async fn run(self, till: &Tresen) -> Result<Card> {
         till.terminal(&self.terminal)?.read_card(self.within.unwrap_or(CARD)).await
@@ -157,7 +193,13 @@ pub struct Display {
 
 impl Command for Display {
     const NAME: &'static str = "terminal.display";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
     type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
 
     async fn run(self, till: &Tresen) -> Result<()> {
         till.terminal(&self.terminal)?.display(&self.text, self.within.unwrap_or(SHOWN)).await
@@ -176,7 +218,13 @@ pub struct Input {
 
 impl Command for Input {
     const NAME: &'static str = "terminal.input";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
     type Reply = tresen_payment::Answer;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
 
     async fn run(self, till: &Tresen) -> Result<tresen_payment::Answer> {
         till.terminal(&self.terminal)?.input(self.question).await
@@ -196,7 +244,13 @@ pub struct Abort {
 
 impl Command for Abort {
     const NAME: &'static str = "terminal.abort";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
     type Reply = bool;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
 
     async fn run(self, till: &Tresen) -> Result<bool> {
         Ok(till.terminal(&self.terminal)?.abort(&self.key))
@@ -217,7 +271,13 @@ pub struct Answer {
 
 impl Command for Answer {
     const NAME: &'static str = "terminal.answer";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
     type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
 
     async fn run(self, till: &Tresen) -> Result<()> {
         till.terminal(&self.terminal)?.answer(&self.question, self.answer)
@@ -234,7 +294,13 @@ pub struct Find {
 
 impl Command for Find {
     const NAME: &'static str = "terminal.find";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Option<StoredPayment>;
+
+    async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        Ok(vec![of_payment(till, Self::RIGHT, &self.key).await?])
+    }
 
     async fn run(self, till: &Tresen) -> Result<Option<StoredPayment>> {
         till.store().payment(&self.key).await
@@ -251,7 +317,13 @@ pub struct Open {
 
 impl Command for Open {
     const NAME: &'static str = "terminal.open";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<Intent>;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
 
     async fn run(self, till: &Tresen) -> Result<Vec<Intent>> {
         till.open_payments(&self.terminal).await
@@ -273,7 +345,13 @@ pub struct Settle {
 
 impl Command for Settle {
     const NAME: &'static str = "terminal.settle";
+    const RIGHT: Right = Right::Settle;
+    const CHANGES: bool = true;
     type Reply = Payment;
+
+    async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        Ok(vec![of_payment(till, Self::RIGHT, &self.key).await?])
+    }
 
     async fn run(self, till: &Tresen) -> Result<Payment> {
         match &self.terminal {
@@ -285,7 +363,7 @@ impl Command for Settle {
 
 /// Commands with no argument but the terminal's name.
 macro_rules! asks {
-    ($($(#[$doc:meta])* $command:ident $name:literal $reply:ty, $run:expr;)*) => {$(
+    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $changes:literal $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -296,7 +374,13 @@ macro_rules! asks {
 
         impl Command for $command {
             const NAME: &'static str = $name;
+            const RIGHT: Right = Right::$right;
+            const CHANGES: bool = $changes;
             type Reply = $reply;
+
+            fn device(&self) -> Option<&str> {
+                Some(&self.terminal)
+            }
 
             async fn run(self, till: &Tresen) -> Result<$reply> {
                 let terminal = till.terminal(&self.terminal)?;
@@ -309,30 +393,36 @@ macro_rules! asks {
 
 asks! {
     /// The transaction being served: [`Terminal::serving`].
-    Serving "terminal.serving" Option<IntentId>, |terminal| async move { Ok(terminal.serving()) };
+    Serving "terminal.serving" Watch false Option<IntentId>, |terminal| async move { Ok(terminal.serving()) };
     /// The terminal's questions that wait for an answer: [`Terminal::questions`].
-    Questions "terminal.questions" Vec<OpenQuestion>, |terminal| async move { Ok(terminal.questions()) };
+    Questions "terminal.questions" Watch false Vec<OpenQuestion>, |terminal| async move { Ok(terminal.questions()) };
     /// Settles open payments by asking the terminal: [`Terminal::recover`].
-    Recover "terminal.recover" Vec<Settled>, |terminal| async move { terminal.recover().await };
+    Recover "terminal.recover" Pay true Vec<Settled>, |terminal| async move { terminal.recover().await };
     /// Runs the end of day: [`Terminal::end_of_day`].
-    EndOfDay "terminal.end-of-day" payment::EndOfDay, |terminal| async move { terminal.end_of_day().await };
+    EndOfDay "terminal.end-of-day" Settle true payment::EndOfDay, |terminal| async move { terminal.end_of_day().await };
     /// Its turnover since the last end of day: [`Terminal::totals`].
-    Totals "terminal.totals" payment::Totals, |terminal| async move { terminal.totals().await };
+    Totals "terminal.totals" Watch false payment::Totals, |terminal| async move { terminal.totals().await };
     /// Has it call its network operator: [`Terminal::diagnose`].
-    Diagnose "terminal.diagnose" Vec<String>, |terminal| async move { terminal.diagnose().await };
+    Diagnose "terminal.diagnose" Configure true Vec<String>, |terminal| async move { terminal.diagnose().await };
     /// Has it initialised at its host: [`Terminal::initialise`].
-    Initialise "terminal.initialise" Vec<String>, |terminal| async move { terminal.initialise().await };
+    Initialise "terminal.initialise" Configure true Vec<String>, |terminal| async move { terminal.initialise().await };
     /// Repeats the last receipt: [`Terminal::repeat_receipt`].
-    RepeatReceipt "terminal.repeat-receipt" Vec<String>, |terminal| async move { terminal.repeat_receipt().await };
+    RepeatReceipt "terminal.repeat-receipt" Pay true Vec<String>, |terminal| async move { terminal.repeat_receipt().await };
     /// Queries its status: [`Terminal::status`].
-    Status "terminal.status" payment::TerminalStatus, |terminal| async move { terminal.status().await };
+    Status "terminal.status" Watch false payment::TerminalStatus, |terminal| async move { terminal.status().await };
     /// Its capabilities: `Terminal::capabilities`.
-    Capabilities "terminal.capabilities" Option<payment::Capabilities>,
+    Capabilities "terminal.capabilities" Watch false Option<payment::Capabilities>,
         |terminal| async move { Ok(terminal.capabilities()) };
 }
 
 fn request(till: &Tresen, key: Option<String>, amount: Amount) -> Request {
     Request::new(key.unwrap_or_else(|| till.new_id()), amount)
+}
+
+/// The right for a payment's terminal; for all terminals if there is no such payment.
+async fn of_payment(till: &Tresen, right: Right, key: &IntentId) -> Result<Need> {
+    let payment = till.store().payment(key).await?;
+    Ok(Need::new(right, payment.as_ref().map(|payment| payment.intent.terminal.as_str())))
 }
 
 /// How long a text is shown.

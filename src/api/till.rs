@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Known, Result};
 
-use super::Command;
 use super::millis::{self, patience};
+use super::{Command, Right};
 use crate::capabilities::TillCapabilities;
 use crate::class::DeviceId;
 use crate::config::PaperKind;
@@ -40,6 +40,8 @@ pub struct About {
 
 impl Command for Info {
     const NAME: &'static str = "till.info";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = About;
 
     async fn run(self, till: &Tresen) -> Result<About> {
@@ -61,6 +63,8 @@ pub struct Commands {}
 
 impl Command for Commands {
     const NAME: &'static str = "till.commands";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<String>;
 
     async fn run(self, _: &Tresen) -> Result<Vec<String>> {
@@ -75,6 +79,8 @@ pub struct Snapshot {}
 
 impl Command for Snapshot {
     const NAME: &'static str = "till.snapshot";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = tresen::Snapshot;
 
     async fn run(self, till: &Tresen) -> Result<tresen::Snapshot> {
@@ -90,6 +96,8 @@ pub struct Capabilities {}
 
 impl Command for Capabilities {
     const NAME: &'static str = "till.capabilities";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = TillCapabilities;
 
     async fn run(self, till: &Tresen) -> Result<TillCapabilities> {
@@ -112,6 +120,8 @@ pub struct SetTender {
 
 impl Command for SetTender {
     const NAME: &'static str = "till.set-tender";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = ();
 
     async fn run(self, till: &Tresen) -> Result<()> {
@@ -130,7 +140,13 @@ pub struct Phase {
 
 impl Command for Phase {
     const NAME: &'static str = "till.phase";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = manager::Phase;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.device.name)
+    }
 
     async fn run(self, till: &Tresen) -> Result<manager::Phase> {
         Ok(till.phase(&self.device)?.borrow().clone())
@@ -147,7 +163,13 @@ pub struct Reset {
 
 impl Command for Reset {
     const NAME: &'static str = "till.reset";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.device.name)
+    }
 
     async fn run(self, till: &Tresen) -> Result<()> {
         till.reset(&self.device)
@@ -167,7 +189,13 @@ pub struct Detach {
 
 impl Command for Detach {
     const NAME: &'static str = "till.detach";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.device.name)
+    }
 
     async fn run(self, till: &Tresen) -> Result<()> {
         till.detach(&self.device, patience(self.within, ENDING)).await
@@ -185,6 +213,8 @@ pub struct Reload {
 
 impl Command for Reload {
     const NAME: &'static str = "till.reload";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = Reloaded;
 
     async fn run(self, till: &Tresen) -> Result<Reloaded> {
@@ -202,6 +232,8 @@ pub struct PrinterFor {
 
 impl Command for PrinterFor {
     const NAME: &'static str = "till.printer-for";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = String;
 
     async fn run(self, till: &Tresen) -> Result<String> {
@@ -216,6 +248,8 @@ pub struct OpenJobs {}
 
 impl Command for OpenJobs {
     const NAME: &'static str = "till.open-jobs";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<SpooledJob>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<SpooledJob>> {
@@ -233,6 +267,8 @@ pub struct Backup {
 
 impl Command for Backup {
     const NAME: &'static str = "till.backup";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = true;
     type Reply = store::Backup;
 
     async fn run(self, till: &Tresen) -> Result<store::Backup> {
@@ -272,6 +308,8 @@ pub struct Export {
 
 impl Command for Export {
     const NAME: &'static str = "till.export";
+    const RIGHT: Right = Right::Configure;
+    const CHANGES: bool = false;
     type Reply = export::Page;
 
     async fn run(self, till: &Tresen) -> Result<export::Page> {
@@ -290,6 +328,8 @@ pub struct NewId {}
 
 impl Command for NewId {
     const NAME: &'static str = "till.new-id";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = String;
 
     async fn run(self, till: &Tresen) -> Result<String> {

@@ -61,6 +61,9 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
     if let Some(server) = &config.server {
         server.check(&mut faults);
     }
+    if let Some(remote) = &config.remote {
+        remote.check(&mut faults);
+    }
     super::stations::check(config, &mut faults);
     super::routes::check(config, &mut faults);
     if !LEASES.contains(&config.till.lease) {

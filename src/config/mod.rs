@@ -31,6 +31,7 @@ mod plan;
 mod problem;
 mod read;
 mod reconnect;
+mod remote;
 mod route;
 mod routes;
 mod server;
@@ -48,6 +49,7 @@ pub(crate) use self::place::place;
 pub use self::plan::{AwayPlan, PrintersAt, Redirected, RoutePlan};
 pub use self::problem::{Problem, Severity};
 pub use self::reconnect::Reconnect;
+pub use self::remote::Remote;
 pub use self::route::{FailBack, PaperKind, Route};
 pub use self::server::Server;
 pub use self::stations::Station;
@@ -70,6 +72,8 @@ pub struct Config {
     pub tenders: BTreeMap<String, Can>,
     /// The server that takes in the till's journal.
     pub server: Option<Server>,
+    /// Where the till can be reached over the network; `None` means nowhere.
+    pub remote: Option<Remote>,
     /// The fixed devices of stations, by the station's name: [`Origin::station`](crate::Origin).
     pub stations: BTreeMap<String, Station>,
     /// Print routes by name.

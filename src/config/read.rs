@@ -165,7 +165,7 @@ pub(super) struct Reader {
 }
 
 /// Sections besides those of the classes.
-const SECTIONS: [&str; 7] = ["till", "tenders", "server", "stations", "routes", "in-store", "health"];
+const SECTIONS: [&str; 8] = ["till", "tenders", "server", "remote", "stations", "routes", "in-store", "health"];
 const LANGUAGES: [(&str, Language); 2] = [("english", Language::English), ("german", Language::German)];
 
 impl Reader {
@@ -177,6 +177,7 @@ impl Reader {
                 "server" => server = Some((path, value)),
                 "till" => self.till(&path, value),
                 "tenders" => self.tenders(&path, value),
+                "remote" => self.remote(&path, value),
                 "stations" => self.stations(&path, value),
                 "routes" => self.routes(&path, value),
                 "in-store" => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
-use super::super::Command;
 use super::super::millis::{self, patience};
+use super::super::{Command, Need, Right};
 use crate::sale::{self, ReturnLine, Sale};
 use crate::spool::Print;
 use crate::store::{Origin, SaleFilter, SaleNumber, SalePage, SaleView};
@@ -23,6 +23,8 @@ pub struct Open {
 
 impl Command for Open {
     const NAME: &'static str = "sale.open";
+    const RIGHT: Right = Right::Sell;
+    const CHANGES: bool = true;
     type Reply = SaleView;
 
     async fn run(self, till: &Tresen) -> Result<SaleView> {
@@ -50,7 +52,13 @@ pub struct OpenRefund {
 
 impl Command for OpenRefund {
     const NAME: &'static str = "sale.open-refund";
+    const RIGHT: Right = Right::Refund;
+    const CHANGES: bool = true;
     type Reply = SaleView;
+
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)])
+    }
 
     async fn run(self, till: &Tresen) -> Result<SaleView> {
         let origin = self.by.or_else(|| till.origin()).unwrap_or_default();
@@ -72,6 +80,8 @@ pub struct Find {
 
 impl Command for Find {
     const NAME: &'static str = "sale.find";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Option<SaleView>;
 
     async fn run(self, till: &Tresen) -> Result<Option<SaleView>> {
@@ -92,6 +102,8 @@ pub struct ByNumber {
 
 impl Command for ByNumber {
     const NAME: &'static str = "sale.by-number";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Option<SaleView>;
 
     async fn run(self, till: &Tresen) -> Result<Option<SaleView>> {
@@ -111,6 +123,8 @@ pub struct Since {
 
 impl Command for Since {
     const NAME: &'static str = "sale.since";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<SaleView>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<SaleView>> {
@@ -126,6 +140,8 @@ pub struct ListOpen {}
 
 impl Command for ListOpen {
     const NAME: &'static str = "sale.list-open";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<SaleView>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<SaleView>> {
@@ -144,6 +160,8 @@ pub struct ListClosed {
 
 impl Command for ListClosed {
     const NAME: &'static str = "sale.list-closed";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = SalePage;
 
     async fn run(self, till: &Tresen) -> Result<SalePage> {
@@ -158,6 +176,8 @@ pub struct ListParked {}
 
 impl Command for ListParked {
     const NAME: &'static str = "sale.list-parked";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<SaleView>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<SaleView>> {
@@ -175,6 +195,8 @@ pub struct Returnable {
 
 impl Command for Returnable {
     const NAME: &'static str = "sale.returnable";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
     type Reply = Vec<sale::Returnable>;
 
     async fn run(self, till: &Tresen) -> Result<Vec<sale::Returnable>> {
@@ -205,7 +227,13 @@ pub struct Reprint {
 
 impl Command for Reprint {
     const NAME: &'static str = "sale.reprint";
+    const RIGHT: Right = Right::Print;
+    const CHANGES: bool = true;
     type Reply = Print;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.printer)
+    }
 
     async fn run(self, till: &Tresen) -> Result<Print> {
         let found = match (&self.sale, self.number) {

@@ -1,0 +1,90 @@
+//! Who a caller is, and what it may do.
+//!
+//! The server asks a [`Gate`] about each connection: about the certificate that it presents, or the token of its first
+//! message. [`memory::Guests`] is a gate of fixed callers for tests and programs that bring their own.
+
+pub mod memory;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tresen::api::Grants;
+use tresen_hal::{BoxFuture, Result};
+
+/// A caller that was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Its name, unique at the till: idempotency keys belong to it.
+    pub name: String,
+    /// The station on whose behalf it calls: [`Tresen::on_behalf_of`](tresen::Tresen::on_behalf_of). Its name, if absent.
+    pub station: Option<String>,
+    /// What it may do.
+    pub grants: Grants,
+    /// From when on it is not let in any more, and its connection is cut.
+    pub expires: Option<Timestamp>,
+    /// How it proved who it is.
+    pub by: By,
+}
+
+impl Principal {
+    /// The name of the station on whose behalf it calls.
+    pub fn station(&self) -> &str {
+        self.station.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// How a caller proved who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// By a client certificate.
+    Certificate {
+        /// Its SHA-256, in hexadecimal.
+        fingerprint: String,
+    },
+    /// By a token.
+    Token {
+        /// The token's public id; not the token.
+        id: String,
+    },
+}
+
+/// Something to be recorded: an attempt that was refused, or the use of a privileged right.
+///
+/// It names command, device and key; never the content of a call, a token, a code or a key of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Who, if it is known.
+    pub principal: Option<String>,
+    /// The address from which it came.
+    pub address: String,
+    /// What it asked for: the name of a command, or `connect`.
+    pub action: String,
+    /// The device concerned, if one is.
+    pub device: Option<String>,
+    /// The idempotency key of the call.
+    pub key: Option<String>,
+    /// Why it was refused or failed; `None` if it was done.
+    pub refused: Option<String>,
+}
+
+/// Decides who is let in, and keeps the record of what was refused.
+pub trait Gate: Send + Sync + 'static {
+    /// Who holds this certificate (DER). The TLS handshake has shown that the caller has its key, nothing else.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`](tresen_hal::Kind::Permission): unknown, expired or revoked.
+    fn by_certificate(&self, der: &[u8]) -> BoxFuture<'_, Result<Principal>>;
+
+    /// Who holds this token. `origin` is the page that the call comes from, as the browser says.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`](tresen_hal::Kind::Permission): unknown, expired, revoked, or issued for another page.
+    fn by_token(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>>;
+
+    /// Changes whenever a caller's rights were withdrawn or changed: the server asks again about each open connection, and
+    /// cuts those that are not let in any more.
+    fn revoked(&self) -> watch::Receiver<u64>;
+
+    /// Records `entry`, together with the time. A record that cannot be written is logged.
+    fn note(&self, entry: Audit) -> BoxFuture<'_, ()>;
+}

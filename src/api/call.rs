@@ -1,0 +1,163 @@
+//! Commands by name: what is known of each, what a caller needs for it, and one that is ready to run.
+
+use serde_json::Value;
+use tresen_hal::{BoxFuture, Error, Kind, Result};
+
+use super::right::{Grants, Right};
+use super::{Command, row};
+use crate::tresen::Tresen;
+
+/// What is known of a command before it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Info {
+    /// Its name: [`Command::NAME`].
+    pub name: &'static str,
+    /// The first right that it needs: [`Command::RIGHT`].
+    pub right: Right,
+    /// It changes something: [`Command::CHANGES`].
+    pub changes: bool,
+    /// It only waits: [`Command::WAITS`].
+    pub waits: bool,
+}
+
+impl Info {
+    pub(super) const fn of<C: Command>() -> Self {
+        Self { name: C::NAME, right: C::RIGHT, changes: C::CHANGES, waits: C::WAITS }
+    }
+}
+
+/// A right that a command needs, on one device or on all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Need {
+    /// The right.
+    pub right: Right,
+    /// The name of the device or route; `None`: the right is needed without limit to devices.
+    pub device: Option<String>,
+}
+
+impl Need {
+    /// `right` on `device`, or on all.
+    pub fn new(right: Right, device: Option<&str>) -> Self {
+        Self { right, device: device.map(str::to_owned) }
+    }
+
+    /// `right` on all devices.
+    pub fn all(right: Right) -> Self {
+        Self { right, device: None }
+    }
+}
+
+/// A command that was read from JSON: what it needs can be checked before it runs.
+pub struct Call {
+    info: &'static Info,
+    command: Box<dyn Asked>,
+}
+
+impl Call {
+    /// The command `name` with its fields as JSON; `null` means no fields.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`]: unknown command. [`Kind::Input`]: invalid fields; the error names the command and the
+    /// field.
+    pub fn read(name: &str, with: Value) -> Result<Self> {
+        let row = row(name)?;
+        Ok(Self { info: &row.info, command: (row.read)(with)? })
+    }
+
+    /// What is known of the command.
+    pub fn info(&self) -> &'static Info {
+        self.info
+    }
+
+    /// The device or route that it names, if any.
+    pub fn device(&self) -> Option<&str> {
+        self.command.device()
+    }
+
+    /// Gives it a durable key, if it takes one and has none: [`Command::fill_key`].
+    pub fn fill_key(&mut self, key: &str) {
+        self.command.fill_key(key);
+    }
+
+    /// All that it needs: [`Command::needs`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        self.command.needs(till).await
+    }
+
+    /// Checks that `grants` cover all that it needs. Nothing is looked up for a caller that has the command's right for
+    /// no device at all.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`]: a right is missing; the error names the right and the device. Otherwise the database cannot
+    /// be read.
+    pub async fn permit(&mut self, till: &Tresen, grants: &Grants) -> Result<()> {
+        if !grants.some(self.info.right) {
+            return Err(self.missing(&Need::new(self.info.right, self.device())));
+        }
+        let needs = self.needs(till).await?;
+        match needs.iter().find(|need| !grants.allow(need.right, need.device.as_deref())) {
+            Some(need) => Err(self.missing(need)),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs it. Dropping the future discards the reply; what was started continues.
+    pub fn run(self, till: Tresen) -> BoxFuture<'static, Result<Value>> {
+        self.command.run(till)
+    }
+
+    fn missing(&self, need: &Need) -> Error {
+        let (name, right) = (self.info.name, need.right);
+        let what = match &need.device {
+            Some(device) => format!("`{name}` needs the right `{right}` for `{device}`"),
+            None => format!("`{name}` needs the right `{right}`, not limited to some devices"),
+        };
+        Error::new(Kind::Permission, what).hint("whoever runs the till can grant it")
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Call").field(&self.info.name).finish()
+    }
+}
+
+/// A [`Command`] whose type is forgotten.
+pub(super) trait Asked: Send + Sync {
+    fn device(&self) -> Option<&str>;
+    fn fill_key(&mut self, key: &str);
+    fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>>;
+    fn run(self: Box<Self>, till: Tresen) -> BoxFuture<'static, Result<Value>>;
+}
+
+pub(super) struct Of<C>(pub(super) C);
+
+impl<C: Command> Asked for Of<C> {
+    fn device(&self) -> Option<&str> {
+        self.0.device()
+    }
+
+    fn fill_key(&mut self, key: &str) {
+        self.0.fill_key(key);
+    }
+
+    fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>> {
+        Box::pin(self.0.needs(till))
+    }
+
+    fn run(self: Box<Self>, till: Tresen) -> BoxFuture<'static, Result<Value>> {
+        Box::pin(async move {
+            let reply = self.0.run(&till).await?;
+            serde_json::to_value(reply).map_err(|error| {
+                // The command was executed, but its reply cannot be sent.
+                let what = format!("the reply to `{}` cannot be written as JSON", C::NAME);
+                Error::new(Kind::Protocol, what).because(error)
+            })
+        })
+    }
+}
