@@ -140,9 +140,10 @@ pub unsafe extern "C" fn tresen_with_leases(till: Handle, leases: *const c_char,
 /// Runs a command, and blocks until it is done: each ends by itself, in bounded time. `command` is its name, such as
 /// "terminal.pay"; `with` its fields as JSON, null for none. Several commands may run at once, each on its own thread.
 ///
-/// `key` is chosen by the caller, at most 128 bytes, and null for none. It names the call to tresen_abort(). At a till
-/// that runs elsewhere it also makes repeating the call safe, and what changes something is refused without it. At a
-/// till in this process the keys within `with` do that: "key" of payments, "id" of print jobs.
+/// `key` is chosen by the caller, at most 128 bytes, and null for none. It makes repeating the call safe: the same key is
+/// the same payment, the same print job; and it names the call to tresen_abort(). At a till in this process it stands in
+/// for the key that the command itself takes ("key" of payments, "id" of print jobs), and a second call under a key that
+/// is running is refused. At a till that runs elsewhere, every command that changes something needs one.
 ///
 /// `reply` receives the reply as JSON, or null; the caller owns it and frees it with tresen_free(). A declined card and
 /// an empty roll of paper are replies, not failures.
@@ -279,7 +280,6 @@ pub unsafe extern "C" fn tresen_free(text: *mut c_char) {
 }
 
 /// What the library cannot do in this build.
-#[cfg_attr(feature = "remote", expect(dead_code, reason = "builds without `remote`"))]
 fn without(feature: &str) -> Error {
     let what = format!("this build of the library lacks the feature `{feature}`");
     Error::new(Kind::Unsupported, what).hint(format!("build it with `--features {feature}`"))

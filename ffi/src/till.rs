@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tresen::api::{self, Call};
-use tresen::hal::{Effect, Error, Kind, Result, Retry};
+use tresen::api::Call;
+use tresen::hal::{Effect, Error, Kind, Retry};
 use tresen::{Tresen, lease};
 
 use crate::answer::Failure;
@@ -44,6 +44,11 @@ impl Till {
         Ok(Self { core: Arc::new(core), derived: false, station: None, leases: Vec::new() })
     }
 
+    /// Connects to a till elsewhere.
+    pub(crate) fn connect(_: &str, _: Value) -> Result<Self, Failure> {
+        Err(crate::without("remote").into())
+    }
+
     /// The same till on behalf of a station.
     pub(crate) fn on_behalf_of(&self, station: &str) -> Result<Self, Failure> {
         if station.is_empty() {
@@ -61,12 +66,18 @@ impl Till {
     pub(crate) fn call(&self, command: &str, with: Value, key: Option<&str>) -> Result<Value, Failure> {
         let (stop, abort) = watch::channel(false);
         let _running = key.map(|key| self.core.enter(key, stop)).transpose()?;
-        let mut call = Call::new(&self.core.till, api::row(command)?).with_leases(&self.leases).aborted_by(abort);
-        if let Some(station) = &self.station {
-            call = call.on_behalf_of(station.as_str());
+        let mut call = Call::read(command, with)?;
+        if let Some(key) = key {
+            call.fill_key(key);
         }
-        let done = self.core.run(call.run(with))?;
-        Ok(done.unwrap_or_else(|| Err(closed()))?)
+        let mut till = self.core.till.aborted_by(abort);
+        if let Some(station) = &self.station {
+            till = till.on_behalf_of(station.as_str());
+        }
+        for lease in &self.leases {
+            till = till.with_lease(lease);
+        }
+        Ok(self.core.run(call.run(till))??)
     }
 
     /// Asks the call with this key to abort; false if none is running.
