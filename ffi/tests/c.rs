@@ -56,9 +56,9 @@ impl Shop {
     fn open() -> Result<Self, Box<dyn Error>> {
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let counter = Shared::new(zvt::sim::Simulator::new(zvt::sim::Profile::default()));
-        // Its customer is looking for the card, for an hour.
-        let hour = zvt::sim::Profile { pace: Duration::from_secs(3600), ..zvt::sim::Profile::default() };
-        let slow = Shared::new(zvt::sim::Simulator::new(hour));
+        // Long enough to be aborted, whatever else this machine does.
+        let pace = Duration::from_secs(2);
+        let slow = Shared::new(zvt::sim::Simulator::new(zvt::sim::Profile { pace, ..zvt::sim::Profile::default() }));
         let paper = Shared::new(escpos::sim::Simulator::new(Profile::epson_tm_m30()));
         let (served, at) = threads.block_on(async {
             let (counter, at_counter) = sim::tcp(TcpListener::bind("127.0.0.1:0").await?, counter.clone())?;
