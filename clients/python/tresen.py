@@ -4,7 +4,7 @@ One file, Python 3.9 or later, standard library only. `README.md` has a whole pr
 
     import tresen
 
-    with tresen.connect("wss://till-1.local:7443", identity="my-identity") as till:
+    with tresen.connect(identity="my-identity") as till:
         payment = till.terminal("counter").pay("12.50 EUR", key="order-17")
         if payment.name == "charged":
             till.printer("receipt").print(["Paid", {"type": "cut"}])
@@ -13,8 +13,8 @@ One file, Python 3.9 or later, standard library only. `README.md` has a whole pr
 writing the usual ones. Amounts are text with a currency, "12.50 EUR"; replies are the JSON of the commands as
 dictionaries and lists. What went wrong is an `Error`; a declined card and an empty roll of paper are results, not errors.
 
-Every call has an idempotency key. A connection that is lost is made again, and what was not answered is sent again under
-the same key, so that nothing is paid or printed twice. All objects may be used by several threads at once.
+A connection that is lost is made again, and what was not answered is sent again under its idempotency key, so that nothing
+is paid or printed twice. All objects may be used by several threads at once.
 """
 
 from __future__ import annotations
@@ -23,19 +23,22 @@ import base64
 import collections
 import decimal
 import hashlib
+import hmac
 import ipaddress
 import json
 import os
 import pathlib
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 import time
 import urllib.parse
 import uuid
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
-__all__ = ["Error", "Events", "Outcome", "Printer", "Sale", "Scanner", "Terminal", "Till", "connect"]
+__all__ = ["Error", "Events", "Outcome", "Printer", "Sale", "Scanner", "Terminal", "Till", "connect", "join"]
 __version__ = "0.1.0"
 
 PROTOCOL = 1
@@ -123,25 +126,78 @@ class Outcome:
 
 
 def connect(
-    url: str,
+    url: Optional[str] = None,
     *,
     identity: Union[str, os.PathLike, None] = None,
     token: Optional[str] = None,
+    code: Optional[str] = None,
     ca: Union[str, os.PathLike, None] = None,
     patience: float = 60.0,
 ) -> "Till":
-    """Connects to a till: `wss://HOST:PORT`.
+    """Connects to a till: `wss://HOST:PORT`, or, without one, where the identity has joined it.
 
-    `identity` is a folder that `tresen join` has made: certificate, key, and the authority of the till. Without one, `token`
-    is a token of the till, and `ca` the file of its authority's certificate. `ws://` carries tokens only to this machine.
+    `identity` is a folder that `join` or the command `tresen join` has made: certificate and key, and the authority of the
+    till. Without one, `token` is a token of the till, or `code` a one-time code that `tresen token` shows, and `ca` the file
+    of the till's authority; such a session ends when its token is not renewed for 15 minutes, and this program renews it.
+    `ws://` carries tokens only to this machine.
 
     While the connection is away, calls wait `patience` seconds for it; then they fail, with an `effect` that says whether
-    they may have arrived.
+    they may have been done.
 
     Raises `Error`: `not-found`, `refused`, `timeout`: no till answers at this address. `permission`: it does not let this
     caller in, or it is not the till that the identity belongs to. `config`: the identity cannot be read.
     """
-    return Till(_Connection(_Address(url, identity, token, ca), patience))
+    address = _Address(url, identity, ca)
+    address.token = token
+    if code is not None:
+        if token is not None or identity is not None:
+            raise Error("config", "a caller has an identity, a token or a code", hint="give one of them")
+        address.token = str(address.ask("POST", "/v1/session", {"code": code})[0]["token"])
+    elif token is not None and identity is not None:
+        raise Error("config", "a caller has an identity, a token or a code", hint="give one of them")
+    return Till(_Connection(address, patience))
+
+
+def join(url: str, code: str, folder: Union[str, os.PathLike]) -> str:
+    """Joins the till at `wss://HOST:PORT` by a one-time code that `tresen enrol` shows there, and makes the identity
+    `folder`, which must not exist. Returns the name of this caller at the till.
+
+    The code also proves that the till is the one that has shown it, so that nobody in between learns anything of use. The
+    certificate is good for a year. Needs the program `openssl`, since Python itself cannot make keys; where there is none,
+    `tresen join` makes the same folder.
+
+    Raises `Error`: `permission`: the till does not accept the code, or what answers is not the till that has shown it.
+    """
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        raise Error("unsupported", "there is no `openssl` here", hint="run `tresen join`, which makes the same folder")
+    address = _Address(url, None, None, verify=False)
+    if address.context is None:
+        raise Error("address", "a caller joins over wss:// only")
+    identity = pathlib.Path(folder)
+    if identity.exists():
+        raise Error("input", "is there already", device=str(identity), hint="choose another folder, or delete this one")
+    key, request = _key(openssl)
+    digits = code.upper().translate(str.maketrans({"O": "0", "I": "1", "L": "1", " ": None, "-": None}))
+    # One connection, so that the certificate that is seen is that of the end that answers.
+    with address.exchange() as till:
+        offer = till.ask("GET", "/v1/enrol")
+        secret = hashlib.pbkdf2_hmac("sha256", digits.encode("utf-8"), bytes.fromhex(offer["salt"]), ROUNDS)
+        nonce = os.urandom(32)
+        proof = _proof(secret, b"client", _sha256(till.certificate), nonce, _sha256(_der(request)))
+        message = {"nonce": nonce.hex(), "request": request, "proof": proof.hex()}
+        answer = till.ask("POST", "/v1/enrol", message)
+    authority, certificate = answer["authority"], answer["certificate"]
+    expected = _proof(secret, b"till", _sha256(_der(authority)), _sha256(_der(certificate)), nonce)
+    if not hmac.compare_digest(expected.hex(), answer["proof"]):
+        what = "what answers does not know the code: it is not the till that has shown it"
+        raise Error("permission", what, hint="check the address; if it is right, somebody is in between")
+    about = {"till": offer["till"], "name": offer["name"], "url": url, "you": answer["name"]}
+    identity.mkdir(mode=0o700, parents=True)
+    for name, text in ("client.pem", key + certificate), ("ca.pem", authority), ("till.json", json.dumps(about)):
+        with open(os.open(identity / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    return str(answer["name"])
 
 
 class Till:
@@ -192,7 +248,9 @@ class Till:
 
         Raises `Error`: that of the command; `closed` or `timeout` if there is no answer.
         """
-        request: Dict[str, Json] = {"key": key or uuid.uuid4().hex, "command": command}
+        request: Dict[str, Json] = {"command": command}
+        if key or command not in READS:
+            request["key"] = key or uuid.uuid4().hex
         fields = {**(fields or {}), **more}
         if fields:
             request["with"] = fields
@@ -505,10 +563,14 @@ class _Pending:
         self.error = error
         self.done.set()
 
+    def may_repeat(self) -> bool:
+        """Whether a till that was restarted, and has forgotten the keys of its calls, may be asked again."""
+        return self.request["command"] in READS or self.request["command"] in DURABLE
+
     def lost(self, what: str, kind: str = "closed") -> Error:
         key = self.request.get("key")
         hint = f"repeat it with the key `{key}`" if key else None
-        effect = "unknown" if self.on else "none"
+        effect = "unknown" if self.on and self.request["command"] not in READS else "none"
         return Error(kind, what, effect=effect, retry="after-reconnect", hint=hint)
 
 
@@ -525,10 +587,12 @@ class _Connection:
         self._follow: Optional[_Pending] = None
         self._seen: Optional[int] = None
         self._run_seen: Optional[str] = None
+        self._run: Optional[str] = None
         self._closed = threading.Event()
         self._fault: Optional[Error] = None
         self._socket: Optional[_WebSocket] = None
         self._lost = time.monotonic()
+        self._renewed = time.monotonic()
         first, self.welcome = self._open()
         self._thread = threading.Thread(target=self._work, args=(first,), name="tresen", daemon=True)
         self._thread.start()
@@ -636,6 +700,7 @@ class _Connection:
                 what = f"the till uses protocol version {welcome.get('protocol')}, this program version {PROTOCOL}"
                 raise Error("unsupported", what)
             websocket.settimeout(DEAD)
+            websocket.asked = self._renew
             return websocket, welcome
         except BaseException:
             websocket.release()
@@ -645,6 +710,10 @@ class _Connection:
         """Sends what was not answered on a new connection, oldest first, and follows again."""
         with self._lock:
             self._socket = websocket
+            restarted = self._run not in (None, self.welcome.get("run"))
+            self._run = self.welcome.get("run")
+            lost = [id for id, call in self._pending.items() if restarted and call.sent and not call.may_repeat()]
+            failed = [self._pending.pop(id) for id in lost]
             if self._follow and self._follow.done.is_set() and self._follow.error is None:
                 self._last_id += 1
                 resume = {"since": self._seen, "run": self._run_seen}
@@ -653,8 +722,22 @@ class _Connection:
             waiting = [pending for _, pending in sorted(self._pending.items())]
             for pending in waiting:
                 pending.send_on(websocket)
+        for pending in failed:
+            what, hint = "the till was restarted before it answered", "look whether it was done"
+            pending.fail(Error("closed", what, effect="unknown", hint=hint))
         for pending in waiting:
             websocket.try_send(_encode(pending.request))
+
+    def _renew(self) -> None:
+        """Gets another token when the one in use is some minutes old."""
+        if self._address.token is None or time.monotonic() - self._renewed < RENEWAL:
+            return
+        self._renewed = time.monotonic()
+
+        def taken(reply: Json) -> None:
+            self._address.token = reply["token"]
+
+        self._send(_Pending({"command": "session.renew", "key": uuid.uuid4().hex}, taken))
 
     def _take(self, text: str) -> None:
         message = _decode(text)
@@ -666,7 +749,7 @@ class _Connection:
             if "error" in message:
                 error = Error.from_json(message["error"])
                 pending.fail(error)
-                if pending.taken and pending is not self._follow:
+                if pending.request["command"] == "follow" and pending is not self._follow:
                     self._end_followers(error)
                 return
             pending.reply = message.get("reply")
@@ -749,41 +832,61 @@ class _Connection:
 
 
 class _Address:
-    """Where a till is, and how to prove who asks."""
+    """Where a till is, and how it is known."""
 
-    def __init__(self, url: str, identity: Any, token: Optional[str], ca: Any) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+    def __init__(self, url: Optional[str], identity: Any, ca: Any, verify: bool = True) -> None:
+        about = _about(identity) if identity is not None else {}
+        url = url or about.get("url")
+        parts = urllib.parse.urlsplit(url or "")
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
             raise Error("address", f"`{url}` is no address of a till", hint="write wss://HOST:PORT")
-        if identity is not None and token is not None:
-            raise Error("config", "an identity and a token", hint="a caller has one of them")
         self.host = parts.hostname
-        self.port = parts.port or (7443 if parts.scheme == "wss" else 7480)
-        self.path = parts.path if parts.path not in ("", "/") else "/v1/ws"
-        self.token = token
+        self.port = port or (7443 if parts.scheme == "wss" else 7480)
         self.where = f"{parts.scheme}://{parts.netloc}"
+        self.token: Optional[str] = None
         self.context: Optional[ssl.SSLContext] = None
+        # A till is known by its own authority and its id, whatever its address is.
+        self.name = f"{about['till']}.tresen.internal" if about else self.host
         if parts.scheme == "wss":
-            self.context = _context(identity, ca)
+            self.context = _context(identity, ca, verify)
         elif identity is not None:
             raise Error("config", "an identity needs wss://")
         elif not _is_this_machine(self.host):
             raise Error("config", "ws:// is not encrypted", hint="only a till on this machine is asked that way; use wss://")
 
     def open(self) -> "_WebSocket":
+        return self._connected(lambda stream: _WebSocket(stream, self.authority))
+
+    def exchange(self) -> "_Http":
+        return self._connected(lambda stream: _Http(stream, self.authority))
+
+    def ask(self, method: str, path: str, body: Json = None) -> Tuple[Json, bytes]:
+        """One request over plain HTTP, and the certificate of the till."""
+        with self.exchange() as till:
+            return till.ask(method, path, body), till.certificate
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def _connected(self, use: Callable[[Any], Any]) -> Any:
         try:
             raw = socket.create_connection((self.host, self.port), OPENING)
         except OSError as error:
             raise _unreachable(error, self.where) from error
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stream = _Tls(raw, self.context, self.host) if self.context else raw
-            return _WebSocket(stream, f"{self.host}:{self.port}", self.path)
+            return use(_Tls(raw, self.context, self.name) if self.context else raw)
         except ssl.SSLCertVerificationError as error:
             raw.close()
             hint = "is it another till, or was it set up anew? then join it again"
-            raise Error("permission", "this is not the till of the identity", device=self.where, hint=hint,
-                        causes=[error.verify_message]) from error
+            causes = [error.verify_message]
+            raise Error("permission", "this is not the expected till", device=self.where, hint=hint, causes=causes) from error
         except OSError as error:
             raw.close()
             raise _unreachable(error, self.where) from error
@@ -792,22 +895,34 @@ class _Address:
             raise
 
 
-def _context(identity: Any, ca: Any) -> ssl.SSLContext:
+def _about(identity: Any) -> Dict[str, Json]:
+    path = pathlib.Path(identity) / "till.json"
+    try:
+        about = json.loads(path.read_text("utf-8"))
+        return {name: str(about[name]) for name in ("till", "url")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        hint = "`tresen join` makes an identity"
+        raise Error("config", "is no identity", device=str(identity), hint=hint, causes=[str(error)]) from error
+
+
+def _context(identity: Any, ca: Any, verify: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
     try:
         if identity is not None:
-            folder = pathlib.Path(identity)
-            ca = ca or folder / "ca.pem"
-            context.load_cert_chain(folder / "client.pem", folder / "client.key")
+            ca = pathlib.Path(identity) / "ca.pem"
+            context.load_cert_chain(pathlib.Path(identity) / "client.pem")
         if ca is None:
             context.load_default_certs()
         else:
             context.load_verify_locations(ca)
     except (OSError, ssl.SSLError) as error:
         where = str(identity if identity is not None else ca)
-        hint = "`tresen join` makes an identity"
-        raise Error("config", "cannot be read", device=where, hint=hint, causes=[str(error)]) from error
+        raise Error("config", "cannot be read", device=where, hint="`tresen join` makes an identity",
+                    causes=[str(error)]) from error
     return context
 
 
@@ -832,6 +947,133 @@ def _unreachable(error: OSError, where: str) -> Error:
     return Error(kind, "no till answers", device=where, retry="now", hint=hint, causes=[str(error)])
 
 
+def _key(openssl: str) -> Tuple[str, str]:
+    """A new key (P-256), and a request for a certificate (PKCS #10), both PEM. The till chooses the subject."""
+    make = [openssl, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    key = _run(make, "")
+    # From standard input: the key is never in a file that others could read.
+    return key, _run([openssl, "req", "-new", "-key", "/dev/stdin", "-subj", "/"], key)
+
+
+def _run(command: List[str], text: str) -> str:
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise Error("io", f"`{' '.join(command[:2])}` has failed", causes=[done.stderr.strip()[-300:]])
+    return done.stdout
+
+
+def _der(pem: str) -> bytes:
+    lines = [line.strip() for line in pem.strip().splitlines()]
+    try:
+        begin = next(at for at, line in enumerate(lines) if line.startswith("-----BEGIN"))
+        end = next(at for at, line in enumerate(lines) if line.startswith("-----END"))
+        return base64.b64decode("".join(lines[begin + 1 : end]), validate=True)
+    except (StopIteration, ValueError) as error:
+        raise _violation("a certificate is not PEM") from error
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _proof(secret: bytes, *parts: bytes) -> bytes:
+    return hmac.new(secret, b"".join(parts), hashlib.sha256).digest()
+
+
+class _Http:
+    """One connection for plain requests."""
+
+    def __init__(self, stream: Any, authority: str) -> None:
+        self._stream, self._authority = stream, authority
+        self.certificate: bytes = getattr(stream, "certificate", b"")
+
+    def __enter__(self) -> "_Http":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stream.close()
+
+    def ask(self, method: str, path: str, body: Json = None) -> Json:
+        content = b"" if body is None else _encode(body)
+        head = [
+            f"{method} {path} HTTP/1.1",
+            f"Host: {self._authority}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(content)}",
+        ]
+        self._stream.sendall("\r\n".join(head).encode("ascii") + b"\r\n\r\n" + content)
+        reader = _Reader(self._stream)
+        status, headers = reader.head()
+        answer = reader.body(headers)
+        if status != 200:
+            raise _refusal(status, answer)
+        return _decode(answer.decode("utf-8", "replace"))
+
+
+class _Reader:
+    """Bytes of a stream, as many as are wanted."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._buffer = b""
+
+    def head(self) -> Tuple[int, Dict[str, str]]:
+        """Status and headers of a response."""
+        while b"\r\n\r\n" not in self._buffer:
+            if len(self._buffer) > HEADERS:
+                raise _violation("the headers of a response are too long")
+            self._more()
+        head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
+        first, *rest = head.decode("latin-1").split("\r\n")
+        words = first.split(" ", 2)
+        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
+            raise _violation("what answers here is no till")
+        headers = (line.split(":", 1) for line in rest if ":" in line)
+        return int(words[1]), {name.strip().lower(): value.strip() for name, value in headers}
+
+    def body(self, headers: Mapping[str, str]) -> bytes:
+        """The body of a response of stated length, as a till sends them."""
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > HEADERS:
+            raise _violation("a response that is too long")
+        return self.take(int(length))
+
+    def take(self, size: int) -> bytes:
+        if len(self._buffer) < size:
+            parts, have = [self._buffer], len(self._buffer)
+            self._buffer = b""
+            while have < size:
+                self._more()
+                parts.append(self._buffer)
+                have += len(self._buffer)
+                self._buffer = b""
+            self._buffer = b"".join(parts)
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
+
+    def _more(self) -> None:
+        try:
+            data = self._stream.recv(65536)
+        except (OSError, ValueError) as error:
+            raise _gone(error) from error
+        if not data:
+            raise Error("closed", "the connection to the till was lost", effect="unknown", retry="after-reconnect")
+        self._buffer += data
+
+
+def _refusal(status: int, answer: bytes) -> Error:
+    """The error in a response."""
+    try:
+        error = json.loads(answer)
+        if "kind" in error:
+            return Error.from_json(error)
+    except (ValueError, TypeError):
+        pass
+    kind = {401: "permission", 403: "permission", 429: "busy", 503: "busy"}.get(status, "unsupported")
+    hint = "is the address right, and is the till served by `tresen serve`?"
+    return Error(kind, f"the till answers with HTTP status {status}", retry="now", hint=hint)
+
+
 class _Tls:
     """TLS over a socket, for one thread that reads and any that write: Python's own wrapper is not safe for both."""
 
@@ -853,6 +1095,7 @@ class _Tls:
                 self._flush()
                 raise
         self._flush()
+        self.certificate = self._tls.getpeercert(binary_form=True) or b""
 
     def recv(self, size: int) -> bytes:
         while True:
@@ -902,54 +1145,30 @@ class _Tls:
 class _WebSocket:
     """The client's side of a WebSocket: RFC 6455, without extensions. Binary messages are refused."""
 
-    def __init__(self, stream: Any, host: str, path: str) -> None:
+    def __init__(self, stream: Any, authority: str) -> None:
         self._stream = stream
-        self._buffer = b""
+        self._reader = _Reader(stream)
         self._writing = threading.Lock()
-        self._handshake(host, path)
+        # Called when the till asks whether this end is alive: every 10 s.
+        self.asked: Callable[[], None] = lambda: None
+        self._handshake(authority)
 
-    def _handshake(self, host: str, path: str) -> None:
+    def _handshake(self, authority: str) -> None:
         nonce = base64.b64encode(os.urandom(16)).decode()
         lines = [
-            f"GET {path} HTTP/1.1",
-            f"Host: {host}",
+            "GET /v1/ws HTTP/1.1",
+            f"Host: {authority}",
             "Upgrade: websocket",
             "Connection: Upgrade",
             f"Sec-WebSocket-Key: {nonce}",
             "Sec-WebSocket-Version: 13",
         ]
         self._stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-        status, headers = self._response()
+        status, headers = self._reader.head()
         if status != 101:
-            raise self._refusal(status, headers)
+            raise _refusal(status, self._reader.body(headers))
         if headers.get("sec-websocket-accept") != _accept(nonce):
             raise _violation("the answer to the handshake belongs to another one")
-
-    def _response(self) -> Tuple[int, Dict[str, str]]:
-        while b"\r\n\r\n" not in self._buffer:
-            if len(self._buffer) > HEADERS:
-                raise _violation("the answer to the handshake is too long")
-            self._more()
-        head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
-        first, *rest = head.decode("latin-1").split("\r\n")
-        words = first.split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
-            raise _violation("what answers here is no till")
-        headers = (line.split(":", 1) for line in rest if ":" in line)
-        return int(words[1]), {name.strip().lower(): value.strip() for name, value in headers}
-
-    def _refusal(self, status: int, headers: Mapping[str, str]) -> Error:
-        """The error that a till sends in place of a WebSocket."""
-        length = headers.get("content-length", "0")
-        length = min(int(length), HEADERS) if length.isdigit() else 0
-        while len(self._buffer) < length:
-            self._more()
-        try:
-            answer = json.loads(self._buffer[:length])
-            return Error.from_json(answer.get("error", answer))
-        except (ValueError, AttributeError):
-            kind = {401: "permission", 403: "permission", 429: "busy", 503: "busy"}.get(status, "unsupported")
-            return Error(kind, f"the till answers with HTTP status {status}", retry="now")
 
     def settimeout(self, timeout: float) -> None:
         self._stream.settimeout(timeout)
@@ -969,6 +1188,7 @@ class _WebSocket:
             final, opcode, data = self._next()
             if opcode == PING:
                 self._answer(PONG, data)
+                self.asked()
             elif opcode == CLOSE:
                 self._closed(data)
             elif opcode != PONG:
@@ -1018,46 +1238,24 @@ class _WebSocket:
         raise Error(kind, f"the till closed the connection ({code}): {why}", effect="unknown", retry="after-reconnect")
 
     def _next(self) -> Tuple[bool, int, bytes]:
-        first, second = self._take(2)
+        first, second = self._reader.take(2)
         opcode, length = first & 0x0F, second & 0x7F
         if first & 0x70 or second & 0x80 or opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
             raise _violation("a frame with reserved bits, a mask or an unknown opcode")
         if opcode >= CLOSE and (length > 125 or not first & 0x80):
             raise _violation("a control frame that is long or in parts")
         if length == 126:
-            length = int.from_bytes(self._take(2), "big")
+            length = int.from_bytes(self._reader.take(2), "big")
         elif length == 127:
-            length = int.from_bytes(self._take(8), "big")
+            length = int.from_bytes(self._reader.take(8), "big")
         if length > MESSAGE:
             raise _violation(f"a frame exceeds {MESSAGE} bytes")
-        return bool(first & 0x80), opcode, self._take(length)
+        return bool(first & 0x80), opcode, self._reader.take(length)
 
     def _frame(self, opcode: int, data: bytes) -> None:
         frame = _masked(opcode, data, os.urandom(4))
         with self._writing:
             self._stream.sendall(frame)
-
-    def _take(self, size: int) -> bytes:
-        if len(self._buffer) < size:
-            parts, have = [self._buffer], len(self._buffer)
-            self._buffer = b""
-            while have < size:
-                self._more()
-                parts.append(self._buffer)
-                have += len(self._buffer)
-                self._buffer = b""
-            self._buffer = b"".join(parts)
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
-        return taken
-
-    def _more(self) -> None:
-        try:
-            data = self._stream.recv(65536)
-        except (OSError, ValueError) as error:
-            raise _gone(error) from error
-        if not data:
-            raise Error("closed", "the connection to the till was lost", effect="unknown", retry="after-reconnect")
-        self._buffer += data
 
 
 def _masked(opcode: int, data: bytes, mask: bytes) -> bytes:
@@ -1152,11 +1350,31 @@ def _vat(percent: Union[str, int, decimal.Decimal]) -> int:
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 # A till refuses longer requests; its listings may be longer than that.
 REQUEST, MESSAGE, HEADERS = 1 << 20, 64 << 20, 1 << 16
-# Seconds. The till sends a ping every 10 s.
-OPENING, DEAD, BACKOFF, BACKOFF_AT_MOST = 10.0, 25.0, 0.25, 5.0
+# Seconds. The till sends a ping every 10 s, and its tokens live for 15 minutes.
+OPENING, DEAD, BACKOFF, BACKOFF_AT_MOST, RENEWAL = 10.0, 25.0, 0.25, 5.0, 300.0
+# Of the key that a one-time code stands for.
+ROUNDS = 200_000
 # How often a call is sent again before it is given up.
 SENT = 5
 # Events that wait to be taken.
 QUEUED = 10_000
 # Nothing gets better by connecting again.
 FATAL = ("permission", "unsupported", "protocol")
+# Commands that change nothing, and those whose key the till stores: a restarted till may be asked again.
+READS = frozenset(
+    """
+    abort follow camera.capabilities lease.list lease.queue lease.renew printer.capabilities printer.find printer.identity
+    printer.outcome printer.phase printer.status remote.audit remote.clients sale.by-number sale.find sale.list-closed
+    sale.list-open sale.list-parked sale.orders sale.refresh sale.returnable sale.since scanner.capabilities
+    terminal.capabilities terminal.find terminal.open terminal.questions terminal.serving terminal.status terminal.totals
+    till.accounts-in-doubt till.capabilities till.commands till.export till.health till.info till.jobs till.journal
+    till.new-id till.open-jobs till.payments till.phase till.printer-for till.recent-events till.reference
+    till.reference-row till.refresh-reference till.snapshot till.sync till.unbooked
+    """.split()
+)
+DURABLE = frozenset(
+    """
+    printer.print printer.submit terminal.book terminal.increment terminal.pay terminal.pre-authorise terminal.refund
+    terminal.release terminal.reverse terminal.tip terminal.top-up terminal.try-pay
+    """.split()
+)

@@ -21,6 +21,9 @@ pub(crate) struct Follower {
 pub(crate) enum Feed {
     /// A till in this process.
     Here(tresen::Events),
+    /// A till elsewhere.
+    #[cfg(feature = "remote")]
+    Away(tresen_remote::client::Following),
 }
 
 /// The result of waiting.
@@ -71,11 +74,18 @@ impl Follower {
 
 impl Feed {
     async fn next(&mut self) -> Option<Result<Value, Failure>> {
-        let Self::Here(events) = self;
-        let event = events.next().await?;
-        let unwritable = |error| Error::new(Kind::Protocol, "an event cannot be written as JSON").because(error).into();
-        Some(serde_json::to_value(event).map_err(unwritable))
+        match self {
+            Self::Here(events) => Some(json(events.next().await?)),
+            #[cfg(feature = "remote")]
+            Self::Away(news) => Some(crate::remote::event(news.next().await?)),
+        }
     }
+}
+
+/// Devices or an event as JSON.
+pub(crate) fn json(value: impl serde::Serialize) -> Result<Value, Failure> {
+    let unwritable = |error| Error::new(Kind::Protocol, "an event cannot be written as JSON").because(error).into();
+    serde_json::to_value(value).map_err(unwritable)
 }
 
 /// The longest wait at a time; it can be added to any time.

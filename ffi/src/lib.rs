@@ -6,6 +6,8 @@
 mod answer;
 mod events;
 mod handles;
+#[cfg(feature = "remote")]
+mod remote;
 mod text;
 mod till;
 
@@ -13,7 +15,6 @@ use std::ffi::{CString, c_char};
 use std::time::Duration;
 
 use serde_json::Value;
-use tresen::hal::{Error, Kind};
 
 use answer::{Failure, answer, forget};
 use handles::Object;
@@ -73,11 +74,11 @@ pub unsafe extern "C" fn tresen_open(config: *const c_char, till: *mut Handle) -
 
 /// Connects to a till that runs elsewhere and serves the network: `url` is "wss://HOST:PORT". The same functions then
 /// work on its handle, with these differences: the station is that of the identity or token, so that
-/// tresen_on_behalf_of() is refused; what changes something needs a key; rights may be missing. A connection that is lost
-/// is made again, and what was not answered is sent again under its key.
+/// tresen_on_behalf_of() is refused; rights may be missing; one follower at a time. A connection that is lost is made
+/// again, and what was not answered is sent again under its key; a till that is away fails a call after 30 s.
 ///
-/// `options` is JSON: {"identity":"FOLDER"} with a folder that `tresen join` has made, or {"token":"…","ca":"FILE"} with
-/// a token of the till and the certificate (PEM) of its own authority.
+/// `options` is JSON: {"identity":"FOLDER"} with a folder that `tresen join` has made; or {"token":"…"} with a token of
+/// the till, and `url` "ws://127.0.0.1:PORT", at a till on this machine.
 ///
 /// `till` receives a handle, or 0. Close it with tresen_close(). Blocks until the till has greeted, at most about 10 s.
 ///
@@ -143,7 +144,7 @@ pub unsafe extern "C" fn tresen_with_leases(till: Handle, leases: *const c_char,
 /// `key` is chosen by the caller, at most 128 bytes, and null for none. It makes repeating the call safe: the same key is
 /// the same payment, the same print job; and it names the call to tresen_abort(). At a till in this process it stands in
 /// for the key that the command itself takes ("key" of payments, "id" of print jobs), and a second call under a key that
-/// is running is refused. At a till that runs elsewhere, every command that changes something needs one.
+/// is running is refused. At a till that runs elsewhere, such a call is joined; null makes a new key.
 ///
 /// `reply` receives the reply as JSON, or null; the caller owns it and frees it with tresen_free(). A declined card and
 /// an empty roll of paper are replies, not failures.
@@ -190,7 +191,9 @@ pub unsafe extern "C" fn tresen_abort(till: Handle, key: *const c_char, found: *
 /// tresen_close(), or together with the till. `snapshot` receives the state of all devices before the first event, as
 /// JSON, or null; the caller frees it with tresen_free(). `snapshot` may be null.
 ///
-/// A follower that does not take its events loses the oldest, some hundred later; their "seq" then has a gap.
+/// A follower that does not take its events loses some, a few hundred later: their "seq" then has a gap. At a till that
+/// runs elsewhere, and after a lost connection, {"missed":{"from":…,"to":…}} comes in their place, if need be with the
+/// "devices" as they are now.
 ///
 /// # Safety
 /// `events` and `snapshot` are null or can be written.
@@ -277,12 +280,6 @@ pub unsafe extern "C" fn tresen_free(text: *mut c_char) {
     if !text.is_null() {
         forget(|| drop(unsafe { CString::from_raw(text) }));
     }
-}
-
-/// What the library cannot do in this build.
-fn without(feature: &str) -> Error {
-    let what = format!("this build of the library lacks the feature `{feature}`");
-    Error::new(Kind::Unsupported, what).hint(format!("build it with `--features {feature}`"))
 }
 
 const VERSION: &std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {

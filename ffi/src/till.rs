@@ -14,7 +14,7 @@ use tresen::hal::{Effect, Error, Kind, Retry};
 use tresen::{Tresen, lease};
 
 use crate::answer::Failure;
-use crate::events::{Feed, Follower};
+use crate::events::{self, Feed, Follower};
 
 /// A till, on whose behalf it is asked, and the leases that its calls depend on.
 #[derive(Clone)]
@@ -25,9 +25,11 @@ pub(crate) struct Till {
     leases: Vec<lease::Key>,
 }
 
-/// A till and the threads on which it runs. The fields drop in this order.
+/// A till and the threads on which it, or the connection to it, runs. The fields drop in this order.
 pub(crate) struct Core {
-    till: Tresen,
+    place: Place,
+    /// The connection was closed by this program; calls that wait for an answer end.
+    ended: watch::Sender<bool>,
     /// The calls that have a key and are running.
     running: Mutex<BTreeMap<String, watch::Sender<bool>>>,
     /// A call has panicked: the till's state is not to be relied on.
@@ -35,18 +37,43 @@ pub(crate) struct Core {
     threads: Threads,
 }
 
+/// Where a till is.
+enum Place {
+    /// In this process.
+    Here(Tresen),
+    /// Elsewhere.
+    #[cfg(feature = "remote")]
+    Away(tresen_remote::Client),
+}
+
 impl Till {
     /// Opens the till that a configuration file describes, in this process.
     pub(crate) fn open(config: &str) -> Result<Self, Failure> {
         let (threads, config) = (Threads::start()?, Path::new(config).to_owned());
         let till = threads.run(async move { Tresen::open(config).await })??;
-        let core = Core { till, running: Mutex::default(), broken: AtomicBool::new(false), threads };
-        Ok(Self { core: Arc::new(core), derived: false, station: None, leases: Vec::new() })
+        Ok(Self::new(Place::Here(till), threads))
     }
 
     /// Connects to a till elsewhere.
+    #[cfg(feature = "remote")]
+    pub(crate) fn connect(url: &str, options: Value) -> Result<Self, Failure> {
+        let (threads, url) = (Threads::start()?, url.to_owned());
+        let options = crate::remote::Options::read(options)?;
+        let client = threads.run(async move { options.connect(&url).await })??;
+        Ok(Self::new(Place::Away(client), threads))
+    }
+
+    /// This build connects to no till.
+    #[cfg(not(feature = "remote"))]
     pub(crate) fn connect(_: &str, _: Value) -> Result<Self, Failure> {
-        Err(crate::without("remote").into())
+        let error = Error::new(Kind::Unsupported, "this build of the library lacks the feature `remote`");
+        Err(error.with_effect(Effect::None).hint("build it with `--features remote`").into())
+    }
+
+    fn new(place: Place, threads: Threads) -> Self {
+        let (ended, broken) = (watch::Sender::new(false), AtomicBool::new(false));
+        let core = Core { place, ended, running: Mutex::default(), broken, threads };
+        Self { core: Arc::new(core), derived: false, station: None, leases: Vec::new() }
     }
 
     /// The same till on behalf of a station.
@@ -54,6 +81,10 @@ impl Till {
         if station.is_empty() {
             return Err(Failure::invalid("`station` is empty"));
         }
+        let Place::Here(_) = &self.core.place else {
+            let error = Error::new(Kind::Unsupported, "the station of a connection is that of its identity or token");
+            return Err(error.with_effect(Effect::None).hint("connect once for each station").into());
+        };
         Ok(Self { derived: true, station: Some(station.to_owned()), ..self.clone() })
     }
 
@@ -64,13 +95,29 @@ impl Till {
 
     /// Runs a command to its end. It runs on the till's threads, whose stacks are large enough.
     pub(crate) fn call(&self, command: &str, with: Value, key: Option<&str>) -> Result<Value, Failure> {
+        if let Some(key) = key.filter(|key| key.is_empty() || key.len() > KEY) {
+            return Err(Failure::invalid(format!("`key` has {} bytes; expected 1 to {KEY}", key.len())));
+        }
+        match &self.core.place {
+            Place::Here(till) => self.call_here(till, command, with, key),
+            #[cfg(feature = "remote")]
+            Place::Away(client) => {
+                let (client, command) = (client.with_leases(self.leases.clone()), command.to_owned());
+                let key = key.map_or_else(tresen::new_key, str::to_owned);
+                let call = async move { client.call_json(&key, &command, with).await };
+                Ok(self.core.run_until_ended(call)??)
+            }
+        }
+    }
+
+    fn call_here(&self, till: &Tresen, command: &str, with: Value, key: Option<&str>) -> Result<Value, Failure> {
         let (stop, abort) = watch::channel(false);
         let _running = key.map(|key| self.core.enter(key, stop)).transpose()?;
         let mut call = Call::read(command, with)?;
         if let Some(key) = key {
             call.fill_key(key);
         }
-        let mut till = self.core.till.aborted_by(abort);
+        let mut till = till.aborted_by(abort);
         if let Some(station) = &self.station {
             till = till.on_behalf_of(station.as_str());
         }
@@ -82,18 +129,40 @@ impl Till {
 
     /// Asks the call with this key to abort; false if none is running.
     pub(crate) fn abort(&self, key: &str) -> Result<bool, Failure> {
-        self.core.check()?;
-        let running = self.core.running.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(running.get(key).is_some_and(|stop| !stop.send_replace(true)))
+        match &self.core.place {
+            Place::Here(_) => {
+                self.core.check()?;
+                let running = self.core.running.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(running.get(key).is_some_and(|stop| {
+                    stop.send_replace(true);
+                    true
+                }))
+            }
+            #[cfg(feature = "remote")]
+            Place::Away(client) => {
+                let (client, key) = (client.clone(), key.to_owned());
+                Ok(self.core.run_until_ended(async move { client.abort(&key).await })??)
+            }
+        }
     }
 
     /// The events from now on, and the state of the devices before.
     pub(crate) fn follow(&self) -> Result<(Arc<Follower>, Value), Failure> {
-        let till = self.core.till.clone();
-        let (snapshot, events) = self.core.run(async move { till.follow() })?;
-        let snapshot = serde_json::to_value(snapshot)
-            .map_err(|error| Error::new(Kind::Protocol, "the devices cannot be written as JSON").because(error))?;
-        Ok((Arc::new(Follower::new(self.core.clone(), Feed::Here(events))), snapshot))
+        let (feed, snapshot) = match &self.core.place {
+            Place::Here(till) => {
+                let till = till.clone();
+                let (snapshot, events) = self.core.run(async move { till.follow() })?;
+                (Feed::Here(events), events::json(snapshot)?)
+            }
+            #[cfg(feature = "remote")]
+            Place::Away(client) => {
+                let client = client.clone();
+                let follow = async move { crate::remote::follow(&client).await };
+                let (news, snapshot) = self.core.run_until_ended(follow)??;
+                (Feed::Away(news), events::json(snapshot)?)
+            }
+        };
+        Ok((Arc::new(Follower::new(self.core.clone(), feed)), snapshot))
     }
 
     /// Closes the till within about that time; nothing for a handle that was made of another.
@@ -101,8 +170,16 @@ impl Till {
         if self.derived {
             return Ok(());
         }
-        let till = self.core.till.clone();
-        Ok(self.core.threads.run(async move { till.close(within).await })??)
+        self.core.ended.send_replace(true);
+        match &self.core.place {
+            Place::Here(till) => {
+                let till = till.clone();
+                Ok(self.core.threads.run(async move { till.close(within).await })??)
+            }
+            // The connection ends with the last call.
+            #[cfg(feature = "remote")]
+            Place::Away(_) => Ok(()),
+        }
     }
 
     pub(crate) fn is_derived(&self) -> bool {
@@ -129,6 +206,25 @@ impl Core {
         done
     }
 
+    /// As [`Core::run`], until this program closes the connection. The call may go on at the till.
+    #[cfg(feature = "remote")]
+    fn run_until_ended<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = tresen::Result<T>> + Send + 'static,
+    ) -> Result<tresen::Result<T>, Failure> {
+        let mut ended = self.ended.subscribe();
+        self.run(async move {
+            tokio::select! {
+                biased;
+                _ = ended.wait_for(|ended| *ended) => {
+                    let error = Error::new(Kind::Closed, "the connection was closed by this program");
+                    Err(error.with_effect(Effect::Unknown).hint("ask again under the same key"))
+                }
+                done = work => done,
+            }
+        })
+    }
+
     fn check(&self) -> Result<(), Failure> {
         match self.broken.load(Ordering::Acquire) {
             true => Err(Failure::panicked("an earlier call has failed within the library: only closing is left")),
@@ -138,9 +234,6 @@ impl Core {
 
     /// Registers a call for [`Till::abort`] as long as the result lives.
     fn enter(&self, key: &str, stop: watch::Sender<bool>) -> Result<Running<'_>, Failure> {
-        if key.is_empty() || key.len() > KEY {
-            return Err(Failure::invalid(format!("`key` has {} bytes; expected 1 to {KEY}", key.len())));
-        }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.contains_key(key) {
             let busy = Error::new(Kind::Busy, format!("a call with the key `{key}` is running"));

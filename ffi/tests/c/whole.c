@@ -99,8 +99,11 @@ int main(int count, char **args) {
     error_has("\"kind\":\"not-found\"");
     CHECK(tresen_connect("wss://127.0.0.1:1", NULL, &none) == TRESEN_STATUS_INVALID && none == 0);
     error_has("`options` is null");
-    CHECK(tresen_connect("wss://127.0.0.1:1", "{\"token\":\"x\",\"ca\":\"/nowhere/ca.pem\"}", &none) ==
-              TRESEN_STATUS_FAILED && none == 0);
+    CHECK(tresen_connect("wss://127.0.0.1:1", "{\"identity\":\"/nowhere\"}", &none) == TRESEN_STATUS_FAILED && none == 0);
+    error_has("\"kind\":\"not-found\"");
+    CHECK(tresen_connect("wss://127.0.0.1:1", "{\"token\":17}", &none) == TRESEN_STATUS_INVALID && none == 0);
+    CHECK(tresen_connect("ws://127.0.0.1:1", "{\"token\":\"x\"}", &none) == TRESEN_STATUS_FAILED && none == 0);
+    error_has("\"kind\":\"refused\"");
 
     /* A handle that never was. */
     CHECK(tresen_call(0, "till.info", NULL, NULL, &reply) == TRESEN_STATUS_INVALID && reply == NULL);
