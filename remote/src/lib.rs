@@ -6,9 +6,11 @@
 
 pub mod client;
 pub mod server;
+mod serving;
 pub mod session;
 pub mod trust;
 pub mod wire;
 
 pub use client::Client;
 pub use server::Server;
+pub use serving::{Serving, serve};
