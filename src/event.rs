@@ -513,6 +513,13 @@ impl Bus {
         (state.seq, Events { early: VecDeque::new(), live: self.events.subscribe(), _follower: follower })
     }
 
+    /// The number of the last event so far, and a listener for those after it that passes them on: it does not count
+    /// as one of the application.
+    pub(crate) fn relay(&self) -> (u64, Events) {
+        let state = lock(&self.state);
+        (state.seq, self.overhear())
+    }
+
     /// A listener of the till's own: nobody sits behind it.
     pub(crate) fn overhear(&self) -> Events {
         Events { early: VecDeque::new(), live: self.events.subscribe(), _follower: None }

@@ -4,4 +4,11 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod client;
+pub mod server;
+pub mod session;
 pub mod trust;
+pub mod wire;
+
+pub use client::Client;
+pub use server::Server;

@@ -76,9 +76,9 @@ impl Call {
         self.command.device()
     }
 
-    /// Gives it a durable key, if it takes one and has none: [`Command::fill_key`].
-    pub fn fill_key(&mut self, key: &str) {
-        self.command.fill_key(key);
+    /// Gives it a durable key, if it takes one and has none; whether it takes one: [`Command::fill_key`].
+    pub fn fill_key(&mut self, key: &str) -> bool {
+        self.command.fill_key(key)
     }
 
     /// All that it needs: [`Command::needs`].
@@ -89,20 +89,20 @@ impl Call {
         self.command.needs(till).await
     }
 
-    /// Checks that `grants` cover all that it needs. Nothing is looked up for a caller that has the command's right for
-    /// no device at all.
+    /// Checks that `grants` cover all that it needs, and returns that. Nothing is looked up for a caller that has the
+    /// command's right for no device at all.
     ///
     /// # Errors
     /// [`Kind::Permission`]: a right is missing; the error names the right and the device. Otherwise the database cannot
     /// be read.
-    pub async fn permit(&mut self, till: &Tresen, grants: &Grants) -> Result<()> {
+    pub async fn permit(&mut self, till: &Tresen, grants: &Grants) -> Result<Vec<Need>> {
         if !grants.some(self.info.right) {
             return Err(self.missing(&Need::new(self.info.right, self.device())));
         }
         let needs = self.needs(till).await?;
         match needs.iter().find(|need| !grants.allow(need.right, need.device.as_deref())) {
             Some(need) => Err(self.missing(need)),
-            None => Ok(()),
+            None => Ok(needs),
         }
     }
 
@@ -130,7 +130,7 @@ impl std::fmt::Debug for Call {
 /// A [`Command`] whose type is forgotten.
 pub(super) trait Asked: Send + Sync {
     fn device(&self) -> Option<&str>;
-    fn fill_key(&mut self, key: &str);
+    fn fill_key(&mut self, key: &str) -> bool;
     fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>>;
     fn run(self: Box<Self>, till: Tresen) -> BoxFuture<'static, Result<Value>>;
 }
@@ -142,8 +142,8 @@ impl<C: Command> Asked for Of<C> {
         self.0.device()
     }
 
-    fn fill_key(&mut self, key: &str) {
-        self.0.fill_key(key);
+    fn fill_key(&mut self, key: &str) -> bool {
+        self.0.fill_key(key)
     }
 
     fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>> {

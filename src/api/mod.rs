@@ -56,9 +56,11 @@
 mod call;
 pub mod camera;
 mod client;
+mod dispatch;
 pub mod lease;
 mod line;
 pub mod listing;
+mod message;
 mod millis;
 pub mod printer;
 mod right;
@@ -82,8 +84,10 @@ use call::{Asked, Of};
 
 pub use call::{Call, Info, Need};
 pub use client::{Client, Following};
+pub use dispatch::{Dispatch, InFlight, Place, relay};
+pub use message::{Message, Request};
 pub use right::{Grants, Right};
-pub use serve::{CLIENTS, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
+pub use serve::{CLIENTS, FOLLOW, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
 pub(crate) use socket::Socket;
 
 /// An operation of a till, and its reply.
@@ -118,9 +122,10 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     /// Takes `key` as its durable key, if it has none: repeating the command is then safe even after the till was
-    /// restarted. Does nothing where a command has no such key.
-    fn fill_key(&mut self, key: &str) {
+    /// restarted. Does nothing and returns `false` where a command has no such key.
+    fn fill_key(&mut self, key: &str) -> bool {
         let _ = key;
+        false
     }
 
     /// Runs the command. Dropping the future discards the reply; what was started continues.

@@ -39,8 +39,9 @@ impl Command for Print {
         Some(&self.printer)
     }
 
-    fn fill_key(&mut self, key: &str) {
+    fn fill_key(&mut self, key: &str) -> bool {
         self.id.get_or_insert_with(|| key.to_owned());
+        true
     }
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
@@ -81,8 +82,9 @@ impl Command for Submit {
         Some(&self.printer)
     }
 
-    fn fill_key(&mut self, key: &str) {
+    fn fill_key(&mut self, key: &str) -> bool {
         self.id.get_or_insert_with(|| key.to_owned());
+        true
     }
 
     async fn run(self, till: &Tresen) -> Result<Queued> {

@@ -1,18 +1,17 @@
 //! Serves one client of the till's socket, over any stream.
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tresen_hal::{Error, Kind, Result};
 
-use super::Call;
+use super::call::Call;
+use super::dispatch::{Dispatch, InFlight};
 use super::line::{Line, Lines, line, write};
+use super::message::{Message, Request};
 use crate::event::Events;
-use crate::lease;
 use crate::tresen::{Caller, Inner, Snapshot, Tresen};
 
 /// The protocol version; incremented when old clients would misunderstand.
@@ -26,30 +25,6 @@ pub const IN_FLIGHT: usize = 64;
 /// How long a client may leave a reply unread before it is disconnected: 10 s.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request line.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
-    id: u64,
-    command: String,
-    #[serde(default)]
-    with: Value,
-    #[serde(default)]
-    caller: Option<String>,
-    #[serde(default)]
-    leases: Vec<lease::Key>,
-}
-
-/// A line sent by the till.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Outgoing<'a> {
-    Greeting { tresen: &'a str, protocol: u32, till: &'a str, name: &'a str },
-    Reply { id: u64, reply: &'a Value },
-    Error { id: Option<u64>, error: &'a Error },
-    Event { event: &'a crate::Event },
-}
-
 /// Serves a client until it disconnects, or until `ended` becomes true or its sender is dropped. Replies to commands
 /// still running are then sent as well, as far as the client reads them.
 pub(super) async fn client<S>(stream: S, till: Weak<Inner>, mut ended: watch::Receiver<bool>)
@@ -59,7 +34,7 @@ where
     let (from, to) = tokio::io::split(stream);
     let (answers, lines) = mpsc::channel(ANSWERS);
     let writer = tokio::spawn(writer(to, lines));
-    let (open, here) = (Arc::new(Semaphore::new(IN_FLIGHT)), watch::Sender::new(()));
+    let (open, here) = (InFlight::up_to(IN_FLIGHT), watch::Sender::new(()));
     let connection = Connection { till, answers, here, open, follows: false };
     let told = ended.clone();
     tokio::select! {
@@ -73,7 +48,7 @@ where
 
 /// Refuses a client with an error.
 pub(super) async fn refuse(mut stream: impl AsyncWrite + Unpin, why: &Error) {
-    if let Ok(line) = line(&Outgoing::Error { id: None, error: why }) {
+    if let Ok(line) = line(&Message::Error { id: None, error: why }) {
         tokio::time::timeout(PATIENCE, write(&mut stream, &line)).await.ok();
     }
 }
@@ -98,7 +73,7 @@ struct Connection {
     answers: mpsc::Sender<Vec<u8>>,
     /// Dropped when the client has stopped writing; commands that only wait on its behalf then end.
     here: watch::Sender<()>,
-    open: Arc<Semaphore>,
+    open: InFlight,
     follows: bool,
 }
 
@@ -117,16 +92,16 @@ impl Connection {
                 Ok(Line::Whole(text)) => text,
                 Ok(Line::TooLong) => {
                     let what = format!("a request is limited to {LINE} bytes");
-                    return self.send(&Outgoing::Error { id: None, error: &Error::new(Kind::Input, what) }).await;
+                    return self.send(&Message::Error { id: None, error: &Error::new(Kind::Input, what) }).await;
                 }
                 Ok(Line::End) | Err(_) => return,
             };
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            match request(&text) {
+            match Request::decode(&text) {
                 Ok(request) => self.begin(request, &ended).await,
-                Err((id, error)) => self.send(&Outgoing::Error { id, error: &error }).await,
+                Err((id, error)) => self.send(&Message::Error { id, error: &error }).await,
             }
         }
     }
@@ -137,46 +112,37 @@ impl Connection {
         let (config, id) = (till.config(), till.store().till().to_owned());
         drop(till);
         let tresen = env!("CARGO_PKG_VERSION");
-        self.send(&Outgoing::Greeting { tresen, protocol: PROTOCOL, till: &id, name: &config.till.name }).await;
+        self.send(&Message::Greeting { tresen, protocol: PROTOCOL, till: &id, name: &config.till.name }).await;
         true
     }
 
     async fn begin(&mut self, request: Request, ended: &watch::Receiver<bool>) {
         let id = request.id;
         if let Err(error) = self.try_begin(request, ended).await {
-            self.send(&Outgoing::Error { id: Some(id), error: &error }).await;
+            self.send(&Message::Error { id: Some(id), error: &error }).await;
         }
     }
 
     async fn try_begin(&mut self, request: Request, ended: &watch::Receiver<bool>) -> Result<()> {
-        let Request { id, command, with, caller, leases } = request;
+        let Request { id, command, with, caller, leases, key } = request;
+        if key.is_some() {
+            let error = Error::new(Kind::Input, "calls over the local socket have no `key`");
+            return Err(error.hint("put the key of a payment or a print job into its `with`"));
+        }
         let till = self.till().ok_or_else(|| Error::new(Kind::Cancelled, "the till was closed"))?;
-        let till = caller.map_or_else(|| till.clone(), |caller| till.on_behalf_of(caller.as_str()));
-        let till = till.with_leases(&leases).until(self.here.subscribe());
         if command == FOLLOW {
             return self.follow(id, &till, ended.clone()).await;
         }
-        let call = Call::read(&command, with)?;
-        let busy = || Error::new(Kind::Busy, format!("{IN_FLIGHT} requests of this connection are pending"));
-        let permit = self.open.clone().try_acquire_owned().map_err(|_| busy())?;
-        let (answers, left) = (self.answers.clone(), self.here.subscribe());
-        let waits = call.info().waits;
-        let work = call.run(till);
+        let mut call = Dispatch::new(&till, Call::read(&command, with)?);
+        if let Some(caller) = caller {
+            call = call.on_behalf_of(caller.as_str());
+        }
+        let call = call.with_leases(&leases).until(self.here.subscribe());
+        let (place, answers) = (self.open.place()?, self.answers.clone());
         tokio::spawn(async move {
-            let done = if waits {
-                tokio::select! {
-                    biased;
-                    done = work => done,
-                    () = disconnected(&answers, left) => return,
-                }
-            } else {
-                work.await
-            };
-            let message = match &done {
-                Ok(reply) => line(&Outgoing::Reply { id, reply }),
-                Err(error) => line(&Outgoing::Error { id: Some(id), error }),
-            };
-            drop(permit);
+            let Some(done) = call.run().await else { return };
+            let message = line(&Message::answer(id, &done));
+            drop(place);
             send(&answers, message).await;
         });
         Ok(())
@@ -191,18 +157,19 @@ impl Connection {
         let reply = serde_json::to_value(snapshot)
             .map_err(|e| Error::new(Kind::Protocol, "the devices cannot be written as JSON").because(e))?;
         self.follows = true;
-        self.send(&Outgoing::Reply { id, reply: &reply }).await;
-        let (answers, left) = (self.answers.clone(), self.here.subscribe());
+        self.send(&Message::Reply { id, reply: &reply }).await;
+        let (answers, mut left) = (self.answers.clone(), self.here.subscribe());
         tokio::spawn(async move {
             loop {
                 let event = tokio::select! {
                     biased;
                     _ = ended.wait_for(|ended| *ended) => return,
-                    () = disconnected(&answers, left.clone()) => return,
+                    // Nothing is ever sent on it; resolves when the sender is dropped.
+                    _ = left.changed() => return,
                     event = events.next() => event,
                 };
                 let Some(event) = event else { return };
-                send(&answers, line(&Outgoing::Event { event: &event })).await;
+                send(&answers, line(&Message::Event { event: &event })).await;
             }
         });
         Ok(())
@@ -213,18 +180,8 @@ impl Connection {
         Some(Tresen(self.till.upgrade()?, Caller::default()))
     }
 
-    async fn send(&self, message: &Outgoing<'_>) {
+    async fn send(&self, message: &Message<'_>) {
         send(&self.answers, line(message)).await;
-    }
-}
-
-/// Waits until the client stops writing or reading.
-async fn disconnected(answers: &mpsc::Sender<Vec<u8>>, mut left: watch::Receiver<()>) {
-    tokio::select! {
-        biased;
-        // Nothing is ever sent on it; resolves when the sender is dropped.
-        _ = left.changed() => {}
-        () = answers.closed() => {}
     }
 }
 
@@ -236,16 +193,8 @@ async fn send(answers: &mpsc::Sender<Vec<u8>>, line: serde_json::Result<Vec<u8>>
     }
 }
 
-/// Parses a line as a request; on failure returns its id, if it has one, and the error.
-fn request(text: &[u8]) -> Result<Request, (Option<u64>, Error)> {
-    let wrong = |error: &dyn std::fmt::Display| Error::new(Kind::Input, format!("not a request: {error}"));
-    let value: Value = serde_json::from_slice(text).map_err(|error| (None, wrong(&error)))?;
-    let id = value["id"].as_u64();
-    serde_path_to_error::deserialize(value).map_err(|error| (id, wrong(&error)))
-}
-
 /// The command with a continuing reply.
-const FOLLOW: &str = "follow";
+pub const FOLLOW: &str = "follow";
 /// Maximum number of lines queued for a client.
 const ANSWERS: usize = 64;
 

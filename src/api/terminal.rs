@@ -40,8 +40,9 @@ macro_rules! transactions {
                 Some(&self.terminal)
             }
 
-            fn fill_key(&mut self, key: &str) {
+            fn fill_key(&mut self, key: &str) -> bool {
                 self.key.get_or_insert_with(|| key.to_owned());
+                true
             }
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
@@ -91,8 +92,9 @@ macro_rules! follow_ups {
                 Some(&self.terminal)
             }
 
-            fn fill_key(&mut self, key: &str) {
+            fn fill_key(&mut self, key: &str) -> bool {
                 self.key.get_or_insert_with(|| key.to_owned());
+                true
             }
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
@@ -142,8 +144,9 @@ impl Command for TopUp {
         Some(&self.terminal)
     }
 
-    fn fill_key(&mut self, key: &str) {
+    fn fill_key(&mut self, key: &str) -> bool {
         self.key.get_or_insert_with(|| key.to_owned());
+        true
     }
 
     async fn run(self, till: &Tresen) -> Result<Payment> {

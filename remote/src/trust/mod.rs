@@ -7,6 +7,7 @@ pub mod memory;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::watch;
 use tresen::api::Grants;
 use tresen_hal::{BoxFuture, Result};
@@ -67,6 +68,15 @@ pub struct Audit {
     pub refused: Option<String>,
 }
 
+/// The answer to a command of the gate.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The reply.
+    pub reply: Value,
+    /// The token that the connection has from now on, if it has a new one.
+    pub token: Option<String>,
+}
+
 /// Decides who is let in, and keeps the record of what was refused.
 pub trait Gate: Send + Sync + 'static {
     /// Who holds this certificate (DER). The TLS handshake has shown that the caller has its key, nothing else.
@@ -80,6 +90,13 @@ pub trait Gate: Send + Sync + 'static {
     /// # Errors
     /// [`Kind::Permission`](tresen_hal::Kind::Permission): unknown, expired, revoked, or issued for another page.
     fn by_token(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>>;
+
+    /// A command of the gate's own, whose name begins with `session.`, such as the renewal of a token. `None`: there is
+    /// no such command.
+    fn command(&self, principal: &Principal, command: &str, with: &Value) -> Option<BoxFuture<'_, Result<Answered>>> {
+        _ = (principal, command, with);
+        None
+    }
 
     /// Changes whenever a caller's rights were withdrawn or changed: the server asks again about each open connection, and
     /// cuts those that are not let in any more.

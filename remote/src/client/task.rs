@@ -1,0 +1,285 @@
+//! The connection of a client: made, used, lost, and made again.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::stream::SplitSink;
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tresen::api::{FOLLOW, PATIENCE, PROTOCOL, Request};
+use tresen_hal::{Backoff, Effect, Error, Kind, Result, Retry};
+
+use super::calls::{Again, Calls, Waits};
+use super::dial::{Dial, Stream};
+use super::following::{Follower, Following};
+use super::{Connection, Options};
+use crate::wire::{Answer, DEAD, Follow, Followed, HELLO, Hello, QUEUED, Welcome, text};
+
+/// What handles ask of the task.
+pub(super) enum Ask {
+    Call { id: u64, text: String, again: Again, waits: Waits },
+    Follow { done: oneshot::Sender<Result<Following>> },
+}
+
+type Socket = WebSocketStream<Box<dyn Stream>>;
+
+struct Task {
+    options: Options,
+    asks: mpsc::Receiver<Ask>,
+    calls: Calls<Waits>,
+    follower: Option<Follower>,
+}
+
+/// Serves the handles of a client until the last of them is gone.
+pub(super) async fn run(
+    dial: Arc<dyn Dial>,
+    options: Options,
+    asks: mpsc::Receiver<Ask>,
+    state: watch::Sender<Connection>,
+) {
+    let mut backoff = Backoff::new(options.runtime.random());
+    let calls = Calls::new(options.patience, options.runtime.now());
+    let mut task = Task { options, asks, calls, follower: None };
+    loop {
+        let token = task.options.token.clone();
+        let Some(connected) = task.meanwhile(connect(&*dial, token)).await else { return };
+        let why = match connected {
+            Ok((socket, welcome)) => {
+                backoff = Backoff::new(task.options.runtime.random());
+                let welcome = Arc::new(welcome);
+                state.send_replace(Connection::Connected(welcome.clone()));
+                match task.serve(socket, &welcome).await {
+                    Some(why) => why,
+                    None => return,
+                }
+            }
+            Err(why) => why,
+        };
+        task.calls.lost(task.options.runtime.now());
+        if matches!(why.kind(), Kind::Permission | Kind::Unsupported) {
+            fail(task.calls.refused(&why));
+        }
+        tracing::debug!(%why, "the till is away");
+        state.send_replace(Connection::Away { why });
+        let delay = tokio::time::sleep(backoff.next_delay());
+        if task.meanwhile(delay).await.is_none() {
+            return;
+        }
+    }
+}
+
+impl Task {
+    /// Takes calls, and ends those that have waited too long, until `work` is done. `None`: all handles are gone.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let due = self.calls.poll_timeout();
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = at(due) => fail(self.calls.expired(self.options.runtime.now())),
+                ask = self.asks.recv() => {
+                    self.take(ask?);
+                }
+            }
+        }
+    }
+
+    /// Takes in what a handle asks; returns the message to be sent, if the till is there.
+    fn take(&mut self, ask: Ask) -> Option<String> {
+        match ask {
+            Ask::Call { id, text, again, waits } => {
+                let now = self.options.runtime.now();
+                self.calls.add(now, id, text, again, waits).map(str::to_owned)
+            }
+            Ask::Follow { done } => {
+                if self.follower.as_ref().is_some_and(|follower| !follower.is_gone()) {
+                    done.send(Err(Error::new(Kind::Busy, "this client already follows"))).ok();
+                    return None;
+                }
+                // The connection follows on if it did for the one who has left.
+                let first = self.follower.is_none();
+                let (follower, following) = Follower::new();
+                self.follower = Some(follower);
+                done.send(Ok(following)).ok();
+                first.then(|| self.follow())
+            }
+        }
+    }
+
+    fn follow(&self) -> String {
+        let seen = self.follower.as_ref().and_then(|follower| follower.seen.clone());
+        let (since, run) = seen.map_or((None, None), |(since, run)| (Some(since), Some(run)));
+        text(&Request::new(FOLLOWS, FOLLOW, serde_json::json!(Follow { since, run })))
+    }
+
+    /// Uses a connection until it is lost. `None`: all handles are gone.
+    async fn serve(&mut self, socket: Socket, welcome: &Welcome) -> Option<Error> {
+        let (sink, mut frames) = socket.split();
+        let (queue, queued) = mpsc::channel(QUEUED);
+        let writer = Writer(tokio::spawn(write(sink, queued)));
+        let (again, failed) = self.calls.connected(&welcome.run);
+        fail(failed);
+        let mut waiting: std::collections::VecDeque<String> = again.into();
+        if self.follower.as_ref().is_some_and(|follower| !follower.is_gone()) {
+            waiting.push_front(self.follow());
+        } else {
+            self.follower = None;
+        }
+        let mut heard = Instant::now();
+        let lost = loop {
+            tokio::select! {
+                biased;
+                frame = frames.next() => {
+                    heard = Instant::now();
+                    let text = match frame {
+                        Some(Ok(Frame::Text(text))) => text,
+                        Some(Ok(Frame::Close(_))) | None => break lost("the till closed the connection"),
+                        Some(Ok(_)) => continue,
+                        Some(Err(error)) => break lost("the connection to the till was lost").because(error),
+                    };
+                    match self.answer(&text, welcome) {
+                        Ok(None) => {}
+                        Ok(Some(closing)) => break closing,
+                        Err(error) => break error,
+                    }
+                }
+                () = sleep_until(heard + DEAD) => break lost("nothing was heard of the till"),
+                permit = queue.reserve(), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
+                    (Ok(permit), Some(text)) => permit.send(Frame::Text(text.into())),
+                    _ => break lost("the till does not read"),
+                },
+                () = queue.closed(), if waiting.is_empty() => break lost("the till does not read"),
+                ask = self.asks.recv() => waiting.extend(self.take(ask?)),
+            }
+        };
+        drop(writer);
+        Some(lost)
+    }
+
+    /// Takes in a message; returns why the till ends the connection, if it does.
+    fn answer(&mut self, message: &str, welcome: &Welcome) -> Result<Option<Error>> {
+        let done = match Answer::decode(message)? {
+            Answer::Reply { id: FOLLOWS, reply } => {
+                let state: Followed = serde_json::from_value(reply).map_err(|e| {
+                    Error::new(Kind::Protocol, "the till's devices cannot be read; is it another version?").because(e)
+                })?;
+                if let Some(follower) = &mut self.follower {
+                    follower.state(state, &welcome.run);
+                }
+                return Ok(None);
+            }
+            Answer::Error { id: FOLLOWS, error } => {
+                tracing::warn!(%error, "the till does not let this client follow its events");
+                self.follower = None;
+                return Ok(None);
+            }
+            Answer::Reply { id, reply } => (id, Ok(reply)),
+            Answer::Error { id, error } => (id, Err(error)),
+            Answer::Fatal(error) => return Ok(Some(error)),
+            Answer::Closing(closing) => return Ok(Some(lost(closing.why))),
+            Answer::Event(event) => {
+                if let Some(follower) = &mut self.follower {
+                    follower.event(*event);
+                }
+                return Ok(None);
+            }
+            Answer::Missed(missed) => {
+                if let Some(follower) = &mut self.follower {
+                    follower.missed(missed);
+                }
+                return Ok(None);
+            }
+            Answer::Welcome(_) => return Err(Error::new(Kind::Protocol, "the till greets twice")),
+        };
+        if let Some(waits) = self.calls.answered(done.0) {
+            waits.send(done.1).ok();
+        }
+        Ok(None)
+    }
+}
+
+/// Connects, and waits until the till has let the client in.
+async fn connect(dial: &dyn Dial, token: Option<String>) -> Result<(Socket, Welcome)> {
+    let connecting = async {
+        let stream = dial.dial().await?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(ANSWER))
+            .max_frame_size(Some(ANSWER));
+        // TLS, if any, is below.
+        let address = format!("ws://{}/v1/ws", dial.host());
+        let failed = |e| Error::new(Kind::Refused, "this is not a till that serves").because(e);
+        let (mut socket, _) = client_async_with_config(address, stream, Some(config)).await.map_err(failed)?;
+        let hello = serde_json::json!({ "hello": Hello::new(token) }).to_string();
+        let gone = |e| lost("the connection to the till was lost").because(e);
+        socket.send(Frame::Text(hello.into())).await.map_err(gone)?;
+        loop {
+            let text = match socket.next().await {
+                Some(Ok(Frame::Text(text))) => text,
+                Some(Ok(Frame::Close(_))) | None => return Err(lost("the till closed the connection")),
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => return Err(gone(error)),
+            };
+            return match Answer::decode(&text)? {
+                Answer::Welcome(welcome) if welcome.protocol == PROTOCOL => Ok((socket, *welcome)),
+                Answer::Welcome(welcome) => {
+                    let (theirs, ours) = (welcome.protocol, PROTOCOL);
+                    let what = format!("the till uses protocol version {theirs}, this program version {ours}");
+                    Err(Error::new(Kind::Unsupported, what))
+                }
+                Answer::Fatal(error) => Err(error),
+                Answer::Closing(closing) => Err(lost(closing.why)),
+                _ => Err(Error::new(Kind::Protocol, "the till did not greet")),
+            };
+        }
+    };
+    let late = |_| Error::new(Kind::Timeout, "the till does not answer").with_effect(Effect::None);
+    timeout(HELLO, connecting).await.map_err(late)?.map_err(|error| error.at(dial.host()))
+}
+
+/// Ends with the connection.
+struct Writer(tokio::task::JoinHandle<()>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn write(mut sink: SplitSink<Socket, Frame>, mut queued: mpsc::Receiver<Frame>) {
+    while let Some(frame) = queued.recv().await {
+        if !matches!(timeout(PATIENCE, sink.send(frame)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+fn fail(failed: Vec<(Waits, Error)>) {
+    for (waits, error) in failed {
+        waits.send(Err(error)).ok();
+    }
+}
+
+fn lost(why: impl Into<String>) -> Error {
+    Error::new(Kind::Closed, why).with_effect(Effect::None).with_retry(Retry::AfterReconnect)
+}
+
+async fn at(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => sleep_until(Instant::from_std(due)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The number of the request that follows; calls have others.
+const FOLLOWS: u64 = 0;
+/// Maximum length of a message of the till, in bytes: listings are longer than requests.
+const ANSWER: usize = 64 << 20;
+/// Bytes read at once.
+const BUFFER: usize = 16 << 10;

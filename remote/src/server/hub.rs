@@ -1,0 +1,322 @@
+//! What all connections share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tresen::Tresen;
+use tresen::api::{self, Dispatch, IN_FLIGHT, InFlight, PROTOCOL};
+use tresen_hal::{Effect, Error, Kind, Result, Retry};
+
+use super::Peer;
+use crate::session::{Asked, Checked, Keys, Ring, SWEEP};
+use crate::trust::{Audit, Gate, Principal};
+use crate::wire::Welcome;
+
+/// What all connections share.
+pub(super) struct Hub {
+    pub(super) till: Tresen,
+    pub(super) gate: Arc<dyn Gate>,
+    /// The id of this run of the server.
+    pub(super) run: String,
+    pub(super) ring: Mutex<Ring>,
+    /// The number of the last event in the ring.
+    pub(super) latest: watch::Sender<u64>,
+    /// Why the server ends; every connection is closed then.
+    pub(super) closing: watch::Sender<Option<String>>,
+    /// No new calls are taken, and those that only wait end.
+    draining: watch::Sender<bool>,
+    keys: Mutex<Keys<Arc<Running>>>,
+    numbers: AtomicU64,
+    /// How many calls are running.
+    running: watch::Sender<usize>,
+    /// The requests over plain HTTP that are not answered yet, by caller.
+    posts: Mutex<BTreeMap<String, InFlight>>,
+}
+
+/// The outcome of a call; `None` while it runs.
+type Outcome = Option<Arc<Result<Value>>>;
+
+/// A call under a key.
+struct Running {
+    outcome: watch::Receiver<Outcome>,
+    abort: watch::Sender<bool>,
+    /// Held by each connection that waits for it.
+    here: Weak<watch::Sender<()>>,
+    waits: bool,
+    durable: bool,
+}
+
+impl Running {
+    /// A new call under the same key is not this one: it only waited, and nobody waits for it any more; or its outcome
+    /// was open, and the till recognises the key.
+    fn is_over(&self) -> bool {
+        match &*self.outcome.borrow() {
+            None => self.waits && self.here.strong_count() == 0,
+            Some(done) => self.durable && is_open(done),
+        }
+    }
+}
+
+/// Whether asking again may tell more: a payment whose outcome is not known, paper that is waiting or being printed.
+fn is_open(done: &Result<Value>) -> bool {
+    match done {
+        Ok(reply) => ["unknown", "waiting", "printing"].iter().any(|open| reply.get(open).is_some()),
+        Err(error) => error.effect() != Effect::None,
+    }
+}
+
+impl Hub {
+    /// Starts to follow the till's events.
+    pub(super) fn new(till: &Tresen, gate: Arc<dyn Gate>) -> Arc<Self> {
+        let (seq, mut events) = api::relay(till);
+        let run = till.new_id();
+        let hub = Arc::new(Self {
+            till: till.clone(),
+            gate,
+            ring: Mutex::new(Ring::new(run.clone(), seq)),
+            run,
+            latest: watch::Sender::new(seq),
+            closing: watch::Sender::new(None),
+            draining: watch::Sender::new(false),
+            keys: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            running: watch::Sender::new(0),
+            posts: Mutex::default(),
+        });
+        let shared = Arc::downgrade(&hub);
+        let mut closing = hub.closing.subscribe();
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    biased;
+                    _ = closing.wait_for(Option::is_some) => return,
+                    event = events.next() => event,
+                };
+                let (Some(event), Some(hub)) = (event, shared.upgrade()) else { return };
+                let seq = event.seq;
+                lock(&hub.ring).push(event);
+                hub.latest.send_replace(seq);
+            }
+        });
+        let shared = Arc::downgrade(&hub);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(hub) = shared.upgrade() else { return };
+                let now = hub.now();
+                lock(&hub.keys).sweep(now);
+                lock(&hub.posts).retain(|_, posts| !posts.is_idle());
+            }
+        });
+        hub
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.till.runtime().now()
+    }
+
+    /// The first answer to a caller.
+    pub(super) fn welcome(&self, principal: &Principal) -> Welcome {
+        Welcome {
+            tresen: env!("CARGO_PKG_VERSION").into(),
+            protocol: PROTOCOL,
+            till: self.till.store().till().to_owned(),
+            name: self.till.config().till.name.clone(),
+            run: self.run.clone(),
+            you: principal.name.clone(),
+            rights: principal.grants.clone(),
+            expires: principal.expires,
+        }
+    }
+
+    /// When a caller has to prove again who it is.
+    pub(super) fn until(&self, principal: &Principal) -> Option<Instant> {
+        let left = principal.expires?.duration_since(self.till.runtime().wall());
+        Some(self.now() + Duration::try_from(left).unwrap_or_default())
+    }
+
+    /// Who a peer is: by its certificate, or by its token. A refusal is recorded.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`]: it is not let in.
+    pub(super) async fn admit(&self, peer: &Peer, token: Option<&str>, origin: Option<&str>) -> Result<Principal> {
+        let admitted = match (&peer.certificate, token) {
+            (Some(_), Some(_)) => {
+                let error = Error::new(Kind::Permission, "the caller shows a certificate and a token");
+                Err(error.hint("use one of them"))
+            }
+            (Some(certificate), None) => self.gate.by_certificate(certificate).await,
+            (None, Some(token)) => self.gate.by_token(token, origin).await,
+            (None, None) => {
+                let error = Error::new(Kind::Permission, "the caller shows neither a certificate nor a token");
+                Err(error.hint("join the till first: `tresen enrol` and `tresen token` let callers in"))
+            }
+        };
+        let error = match admitted {
+            Ok(principal) if self.until(&principal).is_none_or(|until| self.now() < until) => return Ok(principal),
+            Ok(_) => Error::new(Kind::Permission, "the caller's certificate or token has expired"),
+            Err(error) => error,
+        };
+        self.refused(peer, None, "connect", &error).await;
+        Err(error)
+    }
+
+    /// Records a refusal.
+    pub(super) async fn refused(&self, peer: &Peer, principal: Option<&Principal>, action: &str, why: &Error) {
+        let principal = principal.map(|principal| principal.name.clone());
+        let (address, action, refused) = (peer.address.clone(), action.to_owned(), Some(why.what().to_owned()));
+        self.gate.note(Audit { principal, address, action, device: None, key: None, refused }).await;
+    }
+
+    /// The requests of a caller over plain HTTP.
+    pub(super) fn posts(&self, caller: &str) -> InFlight {
+        lock(&self.posts).entry(caller.to_owned()).or_insert_with(|| InFlight::up_to(IN_FLIGHT)).clone()
+    }
+
+    /// Runs a call to its end, or joins the one that runs under its key. `None`: it only waits, and `here` was dropped
+    /// by everybody who waits for it.
+    ///
+    /// Dropping the future abandons the reply; a call under a key runs on.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        principal: &Principal,
+        peer: &Peer,
+        checked: Checked,
+        gone: impl Future<Output = ()>,
+    ) -> Outcome {
+        let Checked { mut call, leases, key, durable, .. } = checked;
+        if *self.draining.borrow() {
+            return Some(Arc::new(Err(stopping())));
+        }
+        let info = call.info();
+        let mut audit = Audit {
+            principal: Some(principal.name.clone()),
+            address: peer.address.clone(),
+            action: info.name.to_owned(),
+            device: call.device().map(str::to_owned),
+            key: key.as_ref().map(|keyed| keyed.key.clone()),
+            refused: None,
+        };
+        let needs = match call.permit(&self.till, &principal.grants).await {
+            Ok(needs) => needs,
+            Err(error) => {
+                if error.kind() == Kind::Permission {
+                    audit.refused = Some(error.what().to_owned());
+                    self.gate.note(audit).await;
+                }
+                return Some(Arc::new(Err(error)));
+            }
+        };
+        let audit = needs.iter().any(|need| need.right.is_privileged()).then_some(audit);
+        let call = Dispatch::new(&self.till, call).on_behalf_of(principal.station()).with_leases(&leases);
+        let Some(keyed) = key else {
+            let here = watch::Sender::new(());
+            let call = call.until(here.subscribe());
+            let _running = self.count();
+            let mut draining = self.draining.subscribe();
+            let done = tokio::select! {
+                biased;
+                done = call.run() => done.map(Arc::new),
+                () = gone => None,
+                _ = draining.wait_for(|draining| *draining), if info.waits => Some(Arc::new(Err(stopping()))),
+            };
+            self.note(audit, &done).await;
+            return done;
+        };
+        let mut work = Some((call, audit));
+        let (running, _here) = loop {
+            let here = Arc::new(watch::Sender::new(()));
+            let (outcome, told) = watch::channel(None);
+            let abort = watch::Sender::new(false);
+            let aborted = abort.subscribe();
+            let running =
+                || Arc::new(Running { outcome: told, abort, here: Arc::downgrade(&here), waits: info.waits, durable });
+            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+            let asked =
+                lock(&self.keys).ask(self.now(), &principal.name, &keyed, number, |call| call.is_over(), running);
+            match asked {
+                Err(error) => return Some(Arc::new(Err(error))),
+                Ok(Asked::Known(running)) => match running.here.upgrade() {
+                    // Its last caller has left since.
+                    None if running.is_over() => {}
+                    here => break (running, here),
+                },
+                Ok(Asked::New(running)) => {
+                    let Some((call, audit)) = work.take() else { return None };
+                    let call = call.until(here.subscribe()).aborted_by(aborted);
+                    let (hub, caller, key) = (self.clone(), principal.name.clone(), keyed.key.clone());
+                    let counted = self.count();
+                    let mut draining = self.draining.subscribe();
+                    let waits = info.waits;
+                    tokio::spawn(async move {
+                        let done = tokio::select! {
+                            biased;
+                            done = call.run() => done.map(Arc::new),
+                            _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
+                        };
+                        hub.note(audit, &done).await;
+                        let nothing = |error: &Error| error.effect() == Effect::None;
+                        let keep = done.as_ref().is_some_and(|done| !done.as_ref().as_ref().is_err_and(nothing));
+                        lock(&hub.keys).done(hub.now(), &caller, &key, number, keep);
+                        outcome.send_replace(done);
+                        drop(counted);
+                    });
+                    break (running, Some(here));
+                }
+            }
+        };
+        let mut outcome = running.outcome.clone();
+        let done = tokio::select! {
+            biased;
+            done = outcome.wait_for(Option::is_some) => done.ok().and_then(|done| done.clone()),
+            () = gone => None,
+        };
+        done
+    }
+
+    /// Requests the call under a key of `caller` to abort; whether it is running.
+    pub(super) fn abort(&self, caller: &str, key: &str) -> bool {
+        let running = lock(&self.keys).running(caller, key).cloned();
+        running.inspect(|running| _ = running.abort.send_replace(true)).is_some()
+    }
+
+    async fn note(&self, audit: Option<Audit>, done: &Outcome) {
+        if let (Some(mut audit), Some(done)) = (audit, done) {
+            audit.refused = done.as_ref().as_ref().err().map(|error| error.what().to_owned());
+            self.gate.note(audit).await;
+        }
+    }
+
+    fn count(self: &Arc<Self>) -> Counted {
+        self.running.send_modify(|running| *running += 1);
+        Counted(self.clone())
+    }
+
+    /// Refuses new calls, ends those that only wait, and waits for the others until `deadline`; whether all have ended.
+    pub(super) async fn drain(&self, deadline: tokio::time::Instant) -> bool {
+        self.draining.send_replace(true);
+        let mut running = self.running.subscribe();
+        tokio::time::timeout_at(deadline, running.wait_for(|running| *running == 0)).await.is_ok()
+    }
+}
+
+/// A running call.
+struct Counted(Arc<Hub>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.running.send_modify(|running| *running -= 1);
+    }
+}
+
+fn stopping() -> Error {
+    Error::new(Kind::Cancelled, "the till stops").with_effect(Effect::None).with_retry(Retry::AfterReconnect)
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
