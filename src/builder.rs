@@ -141,6 +141,7 @@ impl Builder {
             changing,
             closed,
             vitals,
+            inviter: std::sync::Mutex::default(),
         });
         Watcher::start(&inner);
         let till = Tresen(inner, Caller::default());

@@ -39,6 +39,7 @@ pub mod lease;
 mod manager;
 pub mod probe;
 mod registry;
+pub mod remote;
 pub mod sale;
 mod spool;
 mod store;
@@ -69,9 +70,10 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NextJob, Origin, OutboxEntry, Parked,
-    Progress, Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable, Restored, SaleFilter, SaleNumber, SalePage,
-    SaleState, SaleView, SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket, Unreadable,
+    AuditEntry, AuditNote, Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NewClient, NewSession,
+    NextJob, Origin, OutboxEntry, Parked, Progress, Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable,
+    RemoteClient, RemoteSession, Restored, SaleFilter, SaleNumber, SalePage, SaleState, SaleView, SpooledJob, Store,
+    StoredBooking, StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

@@ -84,6 +84,8 @@ pub(crate) struct Inner {
     /// Whether the database was closed; held while it is being closed.
     pub(crate) closed: tokio::sync::Mutex<bool>,
     pub(crate) vitals: Vitals,
+    /// The server, while one runs.
+    pub(crate) inviter: Mutex<Option<std::sync::Weak<dyn crate::remote::Inviter>>>,
 }
 
 /// Sets up a checkout, for example with a signer or a drawer.

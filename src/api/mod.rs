@@ -2,7 +2,7 @@
 //!
 //! [`Tresen::ask`] runs a command; [`Tresen::ask_json`] runs one given by name and JSON arguments. The
 //! [`blocking`](crate::blocking) handles use the former, the till's [socket](#the-socket) the latter. There is one
-//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`server`],
+//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`server`], [`remote`],
 //! [`till`]; and
 //! [`listing`].
 //!
@@ -63,6 +63,7 @@ pub mod listing;
 mod message;
 mod millis;
 pub mod printer;
+pub mod remote;
 mod right;
 pub mod sale;
 pub mod scanner;
@@ -318,6 +319,11 @@ const ROWS: &[Row] = &[
     Row::of::<server::Unbooked>(),
     Row::of::<server::AccountsInDoubt>(),
     Row::of::<server::SettleAccount>(),
+    Row::of::<remote::Enrol>(),
+    Row::of::<remote::Token>(),
+    Row::of::<remote::Clients>(),
+    Row::of::<remote::Revoke>(),
+    Row::of::<remote::Audit>(),
 ];
 
 #[cfg(test)]

@@ -280,6 +280,41 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     let page = json!({ "after": 0, "key": "a/1" });
     seen.both::<listing::Journal>(page, listing::Journal::default().of(till.store()).await.expect("listed"));
 
+    let invited = json!({
+        "name": "handheld 7",
+        "code": "K7QF-02ZM-9XTA",
+        "expires": at,
+        "at": ["wss://192.0.2.10:7443"],
+        "authority": "ab",
+    });
+    let invitation = json!({ "name": "handheld 7", "station": "bar", "rights": "watch print:bar" });
+    seen.both::<remote::Enrol>(invitation, of(invited.clone()));
+    let page = json!({ "name": "kiosk", "rights": "watch", "origin": "https://kiosk.example" });
+    seen.both::<remote::Token>(page, of(invited));
+    let client = json!({
+        "id": 1,
+        "name": "handheld 7",
+        "station": "bar",
+        "rights": "watch",
+        "enrolled": at,
+        "expires": at,
+        "revoked": [at, "lost"],
+    });
+    let session = json!({
+        "id": 1,
+        "name": "kiosk",
+        "station": null,
+        "rights": "watch",
+        "origin": "https://kiosk.example",
+        "opened": at,
+        "expires": at,
+    });
+    seen.both::<remote::Clients>(json!({}), of(json!({ "clients": [client], "sessions": [session] })));
+    seen.both::<remote::Revoke>(json!({ "name": "handheld 7", "why": "lost" }), ());
+    let note =
+        json!({ "principal": "handheld 7", "action": "terminal.refund", "refused": "right `refund` is missing" });
+    let audit = json!([{ "seq": 1, "at": at, "note": note }]);
+    seen.both::<remote::Audit>(json!({ "before": 2, "limit": 10 }), of(audit));
     seen.both::<server::Sync>(json!({}), till.sync().await.expect("read"));
     seen.both::<server::AcceptGap>(json!({}), of(json!({ "epoch": 1, "after": 17, "before": 40 })));
     let local = json!({ "state": { "local": { "since": at, "why": "refused" } }, "tables": [] });

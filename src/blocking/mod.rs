@@ -25,6 +25,7 @@ mod export;
 mod follow_ups;
 mod lease;
 mod printer;
+mod remote;
 mod sale;
 mod scanner;
 mod server;

@@ -37,10 +37,12 @@ fn each_handle_can_do_what_its_async_one_can() {
         include_str!("../export/till.rs"),
         include_str!("../health/mod.rs"),
         include_str!("../lease/till.rs"),
+        include_str!("../remote/till.rs"),
         include_str!("../sync/till.rs"),
     ];
     // The list of command names is not a method.
-    let blocking = [include_str!("till.rs"), include_str!("export.rs"), include_str!("server.rs")];
+    let blocking =
+        [include_str!("till.rs"), include_str!("export.rs"), include_str!("remote.rs"), include_str!("server.rs")];
     // The events tell when capabilities change.
     covers("Tresen", &till, &blocking, &["watch_capabilities"]);
     let printer = include_str!("../manager/printer/mod.rs");

@@ -82,6 +82,7 @@ pub(super) fn raise_epoch(db: &Connection, at: &str, why: &str, above: i64) -> r
     let epoch = super::outbox::last_epoch(db)?.max(read(db)?.epoch).max(above) + 1;
     set(db, "epoch", &epoch.to_string())?;
     super::outbox::begin_epoch(db, epoch, journal_end(db)? + 1)?;
+    super::remote::end_all_tokens(db)?;
     let body = serde_json::json!({ "epoch": epoch, "why": why }).to_string();
     super::journal::append(db, at, "epoch", &epoch.to_string(), &body, &super::Origin::new())?;
     Ok(epoch)

@@ -31,6 +31,7 @@ mod read_back;
 pub(crate) mod records;
 pub(crate) mod reference;
 mod remembered;
+mod remote;
 mod restore;
 mod retention;
 mod returns;
@@ -70,6 +71,7 @@ pub(crate) use pending::OpenPayment;
 pub use read_back::{SaleFilter, SaleNumber, SalePage};
 pub use reference::{ReferencePage, ReferenceRow, ReferenceTable};
 pub(crate) use remembered::Remembered;
+pub use remote::{AuditEntry, AuditNote, NewClient, NewSession, RemoteClient, RemoteSession};
 pub use restore::Restored;
 pub use retention::Pruned;
 pub(crate) use sales::{NewTender, changed};
@@ -109,6 +111,8 @@ struct Inner {
     /// Attempts to pay that this program is at.
     running: Arc<Mutex<BTreeSet<String>>>,
     writes: health::Writes,
+    /// Counts withdrawn rights of callers from outside.
+    withdrawn: tokio::sync::watch::Sender<u64>,
 }
 
 impl Store {
@@ -168,6 +172,7 @@ impl Store {
             never_sent: Mutex::default(),
             running: Arc::default(),
             writes: health::Writes::default(),
+            withdrawn: tokio::sync::watch::Sender::new(0),
         })))
     }
 

@@ -44,8 +44,17 @@ impl Tls {
         let host = host(url, "wss://")?;
         let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
         let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Self::named(url, &name, config)
+    }
+
+    /// As [`Tls::new`], with the name that the till's certificate has to be for, whatever the till's address is.
+    ///
+    /// # Errors
+    /// [`Kind::Address`]: not such an address, or not such a name.
+    pub fn named(url: &str, name: &str, config: Arc<ClientConfig>) -> Result<Self> {
+        let host = host(url, "wss://")?;
         let wrong = |e| Error::new(Kind::Address, format!("`{name}` is not a host name")).because(e);
-        let name = ServerName::try_from(name.clone()).map_err(wrong)?;
+        let name = ServerName::try_from(name.to_owned()).map_err(wrong)?;
         Ok(Self { host, name, config })
     }
 }

@@ -1,9 +1,23 @@
 //! Who a caller is, and what it may do.
 //!
 //! The server asks a [`Gate`] about each connection: about the certificate that it presents, or the token of its first
-//! message. [`memory::Guests`] is a gate of fixed callers for tests and programs that bring their own.
+//! message. [`StoredGate`] knows those whom the till's database knows; [`Trust`] makes certificates and tokens for them,
+//! [`routes`] and [`join`] are the two ends by which a client gets its own. [`memory::Guests`] is a gate of fixed callers for tests and programs that bring their own.
 
+mod attempts;
+pub mod authority;
+mod codes;
+mod credentials;
+mod enrolment;
+mod files;
+mod gate;
+mod join;
 pub mod memory;
+mod routes;
+mod secret;
+mod serving;
+
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +25,12 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tresen::api::Grants;
 use tresen_hal::{BoxFuture, Result};
+
+pub use credentials::Credentials;
+pub use gate::StoredGate;
+pub use join::join;
+pub use routes::{PUBLIC, routes};
+pub use serving::Trust;
 
 /// A caller that was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +88,19 @@ pub struct Audit {
     pub refused: Option<String>,
 }
 
-/// The answer to a command of the gate.
-#[derive(Debug, Clone)]
+/// The answer to a command of the gate. `Debug` does not show it: it may hold a secret.
+#[derive(Clone)]
 pub struct Answered {
     /// The reply.
     pub reply: Value,
     /// The token that the connection has from now on, if it has a new one.
     pub token: Option<String>,
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answered")
+    }
 }
 
 /// Decides who is let in, and keeps the record of what was refused.

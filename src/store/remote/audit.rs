@@ -1,0 +1,144 @@
+//! The audit table: every refused and every privileged action from outside.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
+use tresen_hal::Result;
+
+use crate::store::cached::Cached;
+use crate::store::failure::Failure;
+use crate::store::{Store, time};
+
+/// What somebody outside did, or tried to do. It names things and amounts; it never holds a code, a token, a key of a
+/// certificate or card data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditNote {
+    /// Who it was, by name; `None`: nobody whom the till knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// From which address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What: a command, such as `terminal.refund`, or `connect`, `enrol`, `session`, `revoke`.
+    pub action: String,
+    /// The device that it was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// The idempotency key of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Names and amounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Why it was refused; `None`: it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+impl AuditNote {
+    /// A note of an action that was done.
+    pub fn new(action: impl Into<String>) -> Self {
+        Self { action: action.into(), ..Self::default() }
+    }
+
+    /// Who did it.
+    #[must_use]
+    pub fn by(self, principal: impl Into<String>) -> Self {
+        Self { principal: Some(principal.into()), ..self }
+    }
+
+    /// From which address.
+    #[must_use]
+    pub fn from(self, address: Option<String>) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Names and amounts.
+    #[must_use]
+    pub fn about(self, about: impl Into<String>) -> Self {
+        Self { about: Some(about.into()), ..self }
+    }
+
+    /// It was not done.
+    #[must_use]
+    pub fn refused(self, why: impl Into<String>) -> Self {
+        Self { refused: Some(why.into()), ..self }
+    }
+}
+
+/// A line of the audit table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AuditEntry {
+    /// Its number, without gaps.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who did what.
+    pub note: AuditNote,
+}
+
+impl Store {
+    /// Adds a line to the audit table. When this returns `Ok`, it is on disk. Texts longer than 200 characters are cut.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](tresen_hal::Kind::Storage).
+    pub async fn note_audit(&self, note: AuditNote) -> Result<()> {
+        let at = self.now();
+        self.write(move |db| Ok(append(db, &at, &note)?)).await
+    }
+
+    /// The audit table, newest first: at most `limit` lines, those before the line number `before`.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](tresen_hal::Kind::Storage).
+    pub async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>> {
+        let before = before.unwrap_or(i64::MAX);
+        self.list(move |db| {
+            let mut query = db.prepare_cached(
+                "SELECT seq, at, principal, address, action, device, key, about, refused
+                 FROM remote_audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+            )?;
+            let mut rows = query.query(params![before, limit])?;
+            let mut entries = Vec::new();
+            while let Some(row) = rows.next()? {
+                let note = AuditNote {
+                    principal: row.get(2)?,
+                    address: row.get(3)?,
+                    action: row.get(4)?,
+                    device: row.get(5)?,
+                    key: row.get(6)?,
+                    about: row.get(7)?,
+                    refused: row.get(8)?,
+                };
+                entries.push(AuditEntry { seq: row.get(0)?, at: time(&row.get::<_, String>(1)?)?, note });
+            }
+            Ok::<_, Failure>(entries)
+        })
+        .await
+    }
+}
+
+pub(super) fn append(db: &Connection, at: &str, note: &AuditNote) -> rusqlite::Result<()> {
+    let AuditNote { principal, address, action, device, key, about, refused } = note;
+    let (principal, address, device) = (cut(principal), cut(address), cut(device));
+    let (key, about, refused) = (cut(key), cut(about), cut(refused));
+    db.run(
+        "INSERT INTO remote_audit (at, principal, address, action, device, key, about, refused)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![at, principal, address, shortened(action), device, key, about, refused],
+    )
+    .map(drop)
+}
+
+fn cut(text: &Option<String>) -> Option<&str> {
+    text.as_deref().map(shortened)
+}
+
+/// At most [`LONGEST`] characters: a stranger chooses some of these texts.
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(LONGEST).map_or(text, |(end, _)| &text[..end])
+}
+
+const LONGEST: usize = 200;

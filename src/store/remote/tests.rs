@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tresen_hal::{Kind, ManualClock, Result, SystemRuntime};
+
+use super::{AuditNote, NewClient, NewSession};
+use crate::store::Store;
+
+const START: &str = "2026-01-02T08:00:00Z";
+
+struct Till {
+    dir: TempDir,
+    clock: ManualClock,
+}
+
+impl Till {
+    fn new() -> Self {
+        let clock = ManualClock::new(START.parse().expect("a time"));
+        Self { dir: tempfile::tempdir().expect("a folder"), clock }
+    }
+
+    async fn open(&self) -> Result<Store> {
+        let runtime = SystemRuntime::with_clock(Arc::new(self.clock.clone()));
+        Store::open(&self.dir.path().join("till.db"), Arc::new(runtime)).await
+    }
+}
+
+fn after(seconds: i64) -> Timestamp {
+    START.parse::<Timestamp>().expect("a time") + jiff::SignedDuration::from_secs(seconds)
+}
+
+fn client(name: &str, digit: &str) -> NewClient {
+    let rights = "watch print:bar".parse().expect("rights");
+    NewClient { name: name.into(), station: None, rights, fingerprint: digit.repeat(64), expires: after(1000) }
+}
+
+fn session(name: &str, digit: &str) -> NewSession {
+    let rights = "watch".parse().expect("rights");
+    let (origin, token) = (Some("https://kiosk.example".into()), digit.repeat(64));
+    NewSession { name: name.into(), station: None, rights, origin, token, expires: after(900) }
+}
+
+#[tokio::test]
+async fn a_name_is_free_again_when_its_client_was_revoked() -> Result<()> {
+    let till = Till::new();
+    let store = till.open().await?;
+    store.add_remote_client(client("belt", "a"), AuditNote::new("enrol")).await?;
+    let taken = store.add_remote_client(client("belt", "b"), AuditNote::new("enrol")).await;
+    assert_eq!(taken.expect_err("taken").kind(), Kind::Input);
+    assert_eq!(store.audit(None, 10).await?.len(), 1, "what was refused leaves nothing");
+    assert!(store.revoke_remote("belt", "lost", AuditNote::new("revoke")).await?);
+    assert!(!store.revoke_remote("belt", "lost", AuditNote::new("revoke")).await?);
+    store.add_remote_client(client("belt", "b"), AuditNote::new("enrol")).await?;
+    let (old, _) = store.remote_client_with(&"a".repeat(64)).await?.expect("known");
+    assert_eq!(old.revoked.expect("revoked").1, "lost");
+    let (new, _) = store.remote_client_with(&"b".repeat(64)).await?.expect("known");
+    assert_eq!((new.revoked, new.rights.to_string()), (None, "watch print:bar".to_owned()));
+    assert_eq!(store.remote_clients().await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_ends_the_earlier_one_after_the_overlap() -> Result<()> {
+    let till = Till::new();
+    let store = till.open().await?;
+    store.add_remote_client(client("belt", "a"), AuditNote::new("enrol")).await?;
+    let renew = |print: &str| {
+        let (store, print) = (store.clone(), print.repeat(64));
+        async move { store.renew_remote_client("belt", &print, after(2000), after(100), AuditNote::new("renew")).await }
+    };
+    renew("b").await?;
+    assert_eq!(store.remote_client_with(&"a".repeat(64)).await?.expect("known").1, after(100));
+    assert_eq!(store.remote_client_with(&"b".repeat(64)).await?.expect("known").1, after(2000));
+    store.revoke_remote("belt", "lost", AuditNote::new("revoke")).await?;
+    assert_eq!(renew("c").await.expect_err("revoked").kind(), Kind::Refused);
+    assert!(store.remote_client_with(&"c".repeat(64)).await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_ends_in_time_by_renewal_by_revocation_and_by_a_session_of_the_same_name() -> Result<()> {
+    let till = Till::new();
+    let store = till.open().await?;
+    let known = |digit: &str| {
+        let (store, token) = (store.clone(), digit.repeat(64));
+        async move { store.remote_session_with(&token).await }
+    };
+    store.open_remote_session(session("kiosk", "a"), AuditNote::new("session")).await?;
+    let first = known("a").await?.expect("open");
+    store.renew_remote_session(first.id, &"b".repeat(64), after(1800), after(30)).await?;
+    assert_eq!(known("a").await?.expect("for a moment").expires, after(30));
+    till.clock.advance(Duration::from_secs(30));
+    assert!(known("a").await?.is_none());
+    assert_eq!(known("b").await?.expect("current").expires, after(1800));
+    store.open_remote_session(session("kiosk", "c"), AuditNote::new("session")).await?;
+    assert!(known("b").await?.is_none(), "another session has its name");
+    assert!(store.revoke_remote("kiosk", "stolen", AuditNote::new("revoke")).await?);
+    assert!(known("c").await?.is_none());
+    let ended = store.renew_remote_session(first.id, &"d".repeat(64), after(1800), after(30)).await;
+    assert_eq!(ended.expect_err("ended").kind(), Kind::Refused);
+    assert!(store.remote_sessions().await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restored_database_knows_its_clients_and_no_token() -> Result<()> {
+    let till = Till::new();
+    let store = till.open().await?;
+    store.add_remote_client(client("belt", "a"), AuditNote::new("enrol")).await?;
+    store.open_remote_session(session("kiosk", "b"), AuditNote::new("session")).await?;
+    let backup = till.dir.path().join("backup.db");
+    store.backup(&backup).await?;
+    let path = store.path().to_owned();
+    store.close().await;
+    Store::restore(&backup, &path, Arc::new(SystemRuntime::with_clock(Arc::new(till.clock.clone())))).await?;
+    let store = till.open().await?;
+    assert!(store.remote_client_with(&"a".repeat(64)).await?.is_some());
+    assert!(store.remote_session_with(&"b".repeat(64)).await?.is_none());
+    assert!(store.remote_sessions().await?.is_empty());
+    assert_eq!(store.audit(None, 10).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_audit_table_only_grows() -> Result<()> {
+    let till = Till::new();
+    let store = till.open().await?;
+    for n in 0..5 {
+        let note = AuditNote::new("connect").by(format!("belt {n}")).refused("x".repeat(5000));
+        store.note_audit(note).await?;
+    }
+    let beside = Connection::open(store.path()).expect("opens");
+    for sql in ["DELETE FROM remote_audit", "UPDATE remote_audit SET refused = NULL"] {
+        let error = beside.execute(sql, []).expect_err("append-only");
+        assert!(error.to_string().contains("append-only"), "{error}");
+    }
+    let entries = store.audit(Some(5), 2).await?;
+    assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [4, 3]);
+    assert_eq!(entries[0].note.principal.as_deref(), Some("belt 3"));
+    assert_eq!(entries[0].note.refused.as_deref().map(str::len), Some(200));
+    Ok(())
+}
