@@ -79,6 +79,7 @@ enum Command {
     RepeatReceipt(commands::repeat_receipt::Args),
     Status(commands::status::Args),
     Watch(commands::watch::Args),
+    Serve(commands::remote::serve::Args),
     Jobs(commands::jobs::Args),
     Payments(commands::payments::Args),
     Reprint(commands::reprint::Args),
@@ -155,6 +156,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
         Command::RepeatReceipt(args) => commands::repeat_receipt::run(args, out).await?,
         Command::Status(args) => commands::status::run(args, out).await?,
         Command::Watch(args) => commands::watch::run(args, out).await?,
+        Command::Serve(args) => commands::remote::serve::run(args, out).await?,
         Command::Reprint(args) => commands::reprint::run(args, out).await?,
         Command::Cancel(args) => commands::cancel::run(args, out).await?,
         Command::Lease(args) => commands::lease::run(args, out).await?,
@@ -181,7 +183,7 @@ async fn run(command: Command, out: &Out, verbose: bool) -> tresen::Result<ExitC
 
 /// Logs go to standard error, in colour on a terminal unless `NO_COLOR` is set; `RUST_LOG` overrides `-v`.
 fn log(verbose: u8) {
-    const CRATES: [&str; 7] = [
+    const CRATES: [&str; 8] = [
         "tresen_cli",
         "tresen",
         "tresen_hal",
@@ -189,6 +191,7 @@ fn log(verbose: u8) {
         "tresen_payment",
         "tresen_scanners",
         "tresen_cameras",
+        "tresen_remote",
     ];
     let level = match verbose {
         0 => "error".to_owned(),

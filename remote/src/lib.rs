@@ -7,9 +7,11 @@
 pub mod attach;
 pub mod client;
 pub mod server;
+mod serving;
 pub mod session;
 pub mod trust;
 pub mod wire;
 
 pub use client::Client;
 pub use server::Server;
+pub use serving::{Serving, serve};

@@ -142,8 +142,14 @@ impl Connection {
         tokio::spawn(async move {
             let Some(done) = call.run().await else { return };
             let message = line(&Message::answer(id, &done));
+            // The place is held until there is room: a client that does not read cannot ask for more.
+            let room = answers.reserve().await;
             drop(place);
-            send(&answers, message).await;
+            match (room, message) {
+                (Ok(room), Ok(message)) => room.send(message),
+                (Ok(_), Err(error)) => tracing::error!(%error, "a reply cannot be written as JSON"),
+                (Err(_), _) => {}
+            }
         });
         Ok(())
     }

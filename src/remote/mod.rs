@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 
 use crate::api::Grants;
-use crate::store::{RemoteClient, RemoteSession};
+use crate::store::{RemoteClient, RemoteSession, Store};
 pub use code::OneTimeCode;
 
 /// Somebody who is to be let in.
@@ -132,6 +132,16 @@ pub struct Callers {
     pub clients: Vec<RemoteClient>,
     /// Sessions with a token that has not ended, oldest first.
     pub sessions: Vec<RemoteSession>,
+}
+
+impl Callers {
+    /// Those in a database.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn of(store: &Store) -> Result<Self> {
+        Ok(Self { clients: store.remote_clients().await?, sessions: store.remote_sessions().await? })
+    }
 }
 
 /// The longest name, in characters.

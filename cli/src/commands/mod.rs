@@ -31,6 +31,7 @@ pub(crate) mod read_card;
 pub(crate) mod record;
 pub(crate) mod refund;
 pub(crate) mod release;
+pub(crate) mod remote;
 pub(crate) mod render;
 pub(crate) mod repeat_receipt;
 pub(crate) mod replay;

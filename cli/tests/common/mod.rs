@@ -129,6 +129,13 @@ impl Running {
         assert!(self.out.read(Some(text), Instant::now() + DEADLINE), "no `{text}` in {:?}", self.out.heard);
     }
 
+    /// The next line that it says, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&mut self) -> serde_json::Value {
+        let line = self.out.lines.recv_timeout(DEADLINE).expect("a line");
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: `{line}`"))
+    }
+
     /// Waits for its end.
     pub(crate) fn end(self) -> Said {
         self.end_within(DEADLINE).unwrap_or_else(|| panic!("it does not end within {DEADLINE:?}"))
@@ -180,8 +187,7 @@ impl Sim {
 
     /// The next line that it says.
     pub(crate) fn line(&mut self) -> serde_json::Value {
-        let line = self.running.out.lines.recv_timeout(DEADLINE).expect("a line");
-        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: `{line}`"))
+        self.running.json()
     }
 
     pub(crate) fn type_in(&mut self, line: &str) {

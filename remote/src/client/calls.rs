@@ -83,6 +83,11 @@ impl<W> Calls<W> {
         self.pending.remove(&id).map(|call| call.waits)
     }
 
+    /// Nobody waits for a call any more; whether the till has to be told.
+    pub fn left(&mut self, id: u64) -> bool {
+        self.pending.remove(&id).is_some_and(|call| call.sent.is_some()) && self.away.is_none()
+    }
+
     /// The till does not let the client in: all calls fail with `why`.
     pub fn refused(&mut self, why: &Error) -> Vec<(W, Error)> {
         let all = std::mem::take(&mut self.pending);

@@ -36,6 +36,8 @@ pub(super) struct Follower {
     to: mpsc::Sender<News>,
     /// The last event seen, and the run of the server.
     pub(super) seen: Option<(u64, String)>,
+    /// The last event that came before the first state.
+    early: u64,
     /// Left out for want of room.
     missed: Option<Missed>,
 }
@@ -43,7 +45,7 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn new() -> (Self, Following) {
         let (to, news) = mpsc::channel(ROOM);
-        (Self { to, seen: None, missed: None }, Following { news })
+        (Self { to, seen: None, early: 0, missed: None }, Following { news })
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -56,7 +58,7 @@ impl Follower {
         let seq = match (resumed, &state.missed) {
             (Some(_), Some(missed)) => missed.to,
             (Some(seq), None) => seq,
-            (None, _) => state.snapshot.seq,
+            (None, _) => state.snapshot.seq.max(std::mem::take(&mut self.early)),
         };
         self.seen = Some((seq, run.to_owned()));
         self.pass(News::State(Box::new(state)), None);
@@ -74,9 +76,8 @@ impl Follower {
     }
 
     fn saw(&mut self, seq: u64) {
-        if let Some((seen, _)) = &mut self.seen {
-            *seen = (*seen).max(seq);
-        }
+        let seen = self.seen.as_mut().map_or(&mut self.early, |(seen, _)| seen);
+        *seen = (*seen).max(seq);
     }
 
     /// Passes news on, after what was left out; without room, they are left out as well.

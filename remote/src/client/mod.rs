@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tresen::api::{Call, Command, IN_FLIGHT, Request};
+use tresen::api::{self, Call, Command, IN_FLIGHT, Request};
 use tresen::lease::Key;
 use tresen_hal::{Effect, Error, Kind, Result, Runtime};
 
@@ -143,7 +143,7 @@ impl Client {
     }
 
     /// Makes a call under `key`: the same key with the same command is the same call. Dropping the future abandons the
-    /// reply; what only waits then ends with the connection.
+    /// reply, not the call; one that only waits, such as `scanner.next`, ends.
     ///
     /// # Errors
     /// As [`Client::call`]. [`Kind::Input`]: the key belongs to another call.
@@ -164,7 +164,11 @@ impl Client {
         let mut request = Request::new(self.next.fetch_add(1, Ordering::Relaxed), command, with);
         request.leases = self.leases.to_vec();
         let again = again(&mut request, key);
-        self.ask(request, again).await
+        let waits = api::command(command).is_some_and(|info| info.waits);
+        let mut leave = Leave { client: self, id: request.id, key: waits.then_some(key) };
+        let done = self.ask(request, again).await;
+        leave.key = None;
+        done
     }
 
     /// Requests the transaction that runs under a key of this client to abort; whether it is running. Its outcome is the
@@ -201,6 +205,24 @@ impl Client {
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("state", &*self.state.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// Tells the till when the caller of a call that only waits leaves before its end: a scan is not taken for nobody.
+struct Leave<'a> {
+    client: &'a Client,
+    id: u64,
+    /// `None` once it has ended, and for calls that do more than wait.
+    key: Option<&'a str>,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key else { return };
+        let with = serde_json::json!(Abort { key: key.to_owned() });
+        let text = text(&Request::new(self.client.next.fetch_add(1, Ordering::Relaxed), ABORT, with));
+        // Without room, the call ends at its own time.
+        self.client.to.try_send(task::Ask::Leave { id: self.id, text }).ok();
     }
 }
 

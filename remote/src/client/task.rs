@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-use tresen::api::{FOLLOW, PATIENCE, PROTOCOL, Request};
+use tresen::api::till::Snapshot;
+use tresen::api::{Command, FOLLOW, PATIENCE, PROTOCOL, Request};
 use tresen_hal::{Backoff, Effect, Error, Kind, Result, Retry};
 
 use super::calls::{Again, Calls, Waits};
@@ -21,8 +23,20 @@ use crate::wire::{Answer, DEAD, Follow, Followed, HELLO, Hello, QUEUED, Welcome,
 
 /// What handles ask of the task.
 pub(super) enum Ask {
-    Call { id: u64, text: String, again: Again, waits: Waits },
-    Follow { done: oneshot::Sender<Result<Following>> },
+    Call {
+        id: u64,
+        text: String,
+        again: Again,
+        waits: Waits,
+    },
+    /// The caller of a call that only waits has left.
+    Leave {
+        id: u64,
+        text: String,
+    },
+    Follow {
+        done: oneshot::Sender<Result<Following>>,
+    },
 }
 
 type Socket = WebSocketStream<Box<dyn Stream>>;
@@ -96,17 +110,19 @@ impl Task {
                 let now = self.options.runtime.now();
                 self.calls.add(now, id, text, again, waits).map(str::to_owned)
             }
+            // A call that was not sent yet is not sent any more. The till ends others with the connection.
+            Ask::Leave { id, text } => self.calls.left(id).then_some(text),
             Ask::Follow { done } => {
                 if self.follower.as_ref().is_some_and(|follower| !follower.is_gone()) {
                     done.send(Err(Error::new(Kind::Busy, "this client already follows"))).ok();
                     return None;
                 }
-                // The connection follows on if it did for the one who has left.
-                let first = self.follower.is_none();
+                // The connection follows on if it did for the one who has left: only the state is missing.
+                let goes_on = self.follower.is_some();
                 let (follower, following) = Follower::new();
                 self.follower = Some(follower);
                 done.send(Ok(following)).ok();
-                first.then(|| self.follow())
+                Some(if goes_on { text(&Request::new(FOLLOWS, Snapshot::NAME, Value::Null)) } else { self.follow() })
             }
         }
     }

@@ -247,6 +247,7 @@ impl Hub {
                 },
                 Ok(Asked::New(running)) => {
                     let Some((call, audit)) = work.take() else { return None };
+                    let mut left = aborted.clone();
                     let call = call.until(here.subscribe()).aborted_by(aborted);
                     let (hub, caller, key) = (self.clone(), principal.name.clone(), keyed.key.clone());
                     let counted = self.count();
@@ -256,6 +257,10 @@ impl Hub {
                         let done = tokio::select! {
                             biased;
                             done = call.run() => done.map(Arc::new),
+                            _ = left.wait_for(|left| *left), if waits => {
+                                let error = Error::new(Kind::Cancelled, "its caller does not wait for it any more");
+                                Some(Arc::new(Err(error)))
+                            }
                             _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
                         };
                         hub.note(audit, &done).await;

@@ -158,8 +158,12 @@ impl Connection {
                     let gone = async { _ = left.changed().await };
                     let Some(done) = hub.call(&principal, &peer, *checked, gone).await else { return };
                     let message = text(&Message::answer(id, &done));
+                    // The place is held until there is room: a client that does not read cannot ask for more.
+                    let room = queue.reserve().await;
                     drop(place);
-                    queue.send(Frame::Text(message.into())).await.ok();
+                    if let Ok(room) = room {
+                        room.send(Frame::Text(message.into()));
+                    }
                 });
             }
             Step::Follow { id, follow } => self.follow(id, &follow).await,

@@ -27,7 +27,7 @@ use tresen::api::Grants;
 use tresen_hal::{BoxFuture, Result};
 
 pub use credentials::Credentials;
-pub use gate::StoredGate;
+pub use gate::{CERTIFICATE_OVERLAP, OVERLAP, StoredGate, TOKEN};
 pub use join::join;
 pub use routes::{PUBLIC, routes};
 pub use serving::Trust;

@@ -21,7 +21,7 @@
 //!   last event seen and the `run` of that greeting, events after it come first; those that the till does not have any
 //!   more are named by `missed`. Events about devices that the caller may not watch are left out.
 //! - `abort` requests the transaction that runs under a key of this caller to abort, and replies whether one is running.
-//!   Its outcome is the reply to its own request.
+//!   Its outcome is the reply to its own request. A call that only waits ends, and consumes nothing.
 //! - The till sends a ping every [`PING`] and ends a connection from which it has heard nothing for [`DEAD`]. It cuts off
 //!   a caller that leaves a message unread for [`PATIENCE`](tresen::api::PATIENCE).
 //! - An error without `id` is the last message; it explains the close code ([`Code`]).

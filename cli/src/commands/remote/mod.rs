@@ -1,0 +1,3 @@
+//! The till as a server, and who may call it.
+
+pub(crate) mod serve;

@@ -1,0 +1,67 @@
+//! Many clients, over real sockets.
+
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tresen_remote::server::{CONNECTIONS, Options};
+
+use super::frames::Peer;
+use super::shop::Shop;
+
+#[tokio::test]
+async fn over_a_real_socket_the_till_answers_and_refuses_an_address_that_others_reach() {
+    let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let shop = Shop::with(Options { plain: Some(plain), ..Options::default() }).await;
+    let address = shop.server.plain().expect("listens");
+    let mut peer = Peer::welcomed(TcpStream::connect(address).await.expect("connects"), "anna").await;
+    peer.text("{\"id\":1,\"command\":\"till.info\"}").await;
+    assert_eq!(peer.json().await["reply"]["name"], "Corner shop");
+    let open = TcpListener::bind("0.0.0.0:0").await.expect("a port");
+    let refused = tresen_remote::Server::start(
+        &shop.till,
+        shop.gate.clone(),
+        Options { plain: Some(open), ..Options::default() },
+    );
+    assert_eq!(refused.expect_err("reachable").kind(), tresen_hal::Kind::Config);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_connection_too_many_is_refused_and_the_others_stay() {
+    let shop = Shop::open().await;
+    let idle: Vec<_> = (0..CONNECTIONS).map(|_| shop.stream()).collect();
+    let error = shop.server.serve(tokio::io::duplex(1).1, "memory", None).expect_err("full");
+    assert_eq!(error.kind(), tresen_hal::Kind::Busy);
+    drop(idle);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    Peer::welcomed(shop.stream(), "anna").await;
+}
+
+/// Prints what 500 idle clients that follow cost. Not an assertion: the allocator decides.
+#[tokio::test]
+#[ignore = "a measurement: cargo test --workspace --test serve -- --ignored --nocapture idle_clients"]
+async fn memory_of_500_idle_clients() {
+    let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let shop = Shop::with(Options { plain: Some(plain), ..Options::default() }).await;
+    let address = shop.server.plain().expect("listens");
+    let before = resident();
+    let mut peers = Vec::new();
+    for _ in 0..500 {
+        let mut peer = Peer::welcomed(TcpStream::connect(address).await.expect("connects"), "anna").await;
+        peer.text("{\"id\":1,\"command\":\"follow\"}").await;
+        peer.json().await;
+        peers.push(peer);
+    }
+    let after = resident();
+    println!("{} KiB per client, both ends", (after - before) / 500);
+    shop.scan("4006381333931");
+    for peer in &mut peers {
+        assert!(peer.json().await["event"]["seq"].is_u64());
+    }
+}
+
+/// Resident memory in KiB: proc(5), `VmRSS`.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+}
