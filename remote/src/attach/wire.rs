@@ -27,6 +27,15 @@ pub enum FromHandheld {
     Gone(Gone),
 }
 
+impl FromHandheld {
+    /// Whether a text begins like one of these messages.
+    pub(crate) fn begins(text: &str) -> bool {
+        let rest = text.trim_start().strip_prefix('{').map(str::trim_start).and_then(|rest| rest.strip_prefix('"'));
+        let name = rest.and_then(|rest| rest.split('"').next());
+        matches!(name, Some("offer" | "answer" | "notice" | "gone"))
+    }
+}
+
 /// What the till sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -427,7 +436,7 @@ impl Transact {
         let kind = self.operation;
         let missing = |field: &str| Error::new(Kind::Input, format!("`{}` lacks `{field}`", kind.name()));
         let (key, amount, of) = (self.key, self.amount, self.of);
-        let request = || {
+        let request = || -> Result<payment::Request> {
             let key = key.as_deref().filter(|key| !key.is_empty()).ok_or_else(|| missing("key"))?;
             Ok(payment::Request::new(rename(key), amount.ok_or_else(|| missing("amount"))?))
         };

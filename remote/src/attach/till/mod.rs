@@ -89,7 +89,7 @@ impl Hub {
     }
 }
 
-fn plan<D: ?Sized + 'static>(
+fn plan<D: ?Sized + Send + 'static>(
     slot: &Arc<Slot>,
     open: fn(Arc<Slot>, Arc<Here>, tresen::Context) -> Result<Box<D>>,
 ) -> Plan<D> {
@@ -276,8 +276,8 @@ fn check(run: &str, devices: &[Device]) -> Result<()> {
 /// its name.
 fn suffix(config: &Config, principal: &Principal) -> String {
     let station = principal.station();
-    let configured = config.stations.get(station).and_then(|station| station.suffix.clone());
-    configured.unwrap_or_else(|| station.split_whitespace().next_back().unwrap_or(station).to_owned())
+    let settings = config.stations.get(station).cloned().unwrap_or_default();
+    settings.suffix(station).unwrap_or(station).to_owned()
 }
 
 fn refused(device: DeviceId, error: Error) -> Attached {

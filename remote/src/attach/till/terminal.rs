@@ -83,7 +83,7 @@ impl Terminal for RemoteTerminal {
         Box::pin(async move {
             let sent = Transact::of(&operation);
             match operation.into_transaction() {
-                Ok((transaction, request)) => self.pay(transaction, request, &sent, host).await.map(Outcome::Payment),
+                Ok((transaction, request)) => self.moves(transaction, request, &sent, host).await.map(Outcome::Payment),
                 Err(_) => {
                     let done: Transacted = self.slot.ask(&self.here, "transact", &sent, TRANSACTION).await?;
                     Ok(done.into())
@@ -102,7 +102,7 @@ impl Terminal for RemoteTerminal {
 }
 
 impl RemoteTerminal {
-    async fn pay(
+    async fn moves(
         &self,
         operation: Transaction,
         request: Request,
@@ -126,7 +126,7 @@ impl RemoteTerminal {
         let with = serde_json::to_value(sent).map_err(|e| {
             Error::new(Kind::Input, "it cannot be written as JSON").with_effect(Effect::None).because(e)
         })?;
-        let Request { intent: id, amount } = request;
+        let Request { intent: id, amount, .. } = request;
         let journal = Reference::new(PROTOCOL).with(JOURNAL, &*self.theirs);
         let intent = Intent::new(id, terminal, operation, amount, self.runtime.wall(), Some(journal));
         self.journal.intend(&intent).await?;
