@@ -89,10 +89,10 @@ impl Hub {
     }
 }
 
-fn plan<D: ?Sized + Send + 'static>(
-    slot: &Arc<Slot>,
-    open: fn(Arc<Slot>, Arc<Here>, tresen::Context) -> Result<Box<D>>,
-) -> Plan<D> {
+/// Opens a device of a handheld that is here.
+type Opener<D> = fn(Arc<Slot>, Arc<Here>, tresen::Context) -> Result<Box<D>>;
+
+fn plan<D: ?Sized + Send + 'static>(slot: &Arc<Slot>, open: Opener<D>) -> Plan<D> {
     let slot = slot.clone();
     Plan::new(format!("{} of {}", slot.id.name, slot.owner), move |context| {
         std::future::ready(slot.here().and_then(|here| open(slot.clone(), here, context)))
