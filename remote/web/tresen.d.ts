@@ -3045,6 +3045,8 @@ export interface Commands {
     with: {
       /** Who opens it. */
       by?: Origin | null;
+      /** The sale's id, chosen by the caller: the same id is the same sale, as it is now. Generated if absent. */
+      id?: string | null;
     };
     reply: SaleView;
   };
@@ -3053,6 +3055,8 @@ export interface Commands {
     with: {
       /** Who opens it. */
       by?: Origin | null;
+      /** The refund's id, chosen by the caller: the same id is the same refund, as it is now. Generated if absent. */
+      id?: string | null;
       /** The lines to give back; default all that is left. */
       lines?: ReturnLine[] | null;
       /** The id of the closed sale. */
