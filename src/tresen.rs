@@ -370,6 +370,7 @@ impl std::fmt::Debug for Tresen {
 
 /// The state of all devices at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The number of the last event before it.

@@ -85,11 +85,7 @@ pub unsafe extern "C" fn tresen_open(config: *const c_char, till: *mut Handle) -
 /// # Safety
 /// The texts are null or end with a zero byte; `till` is null or can be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tresen_connect(
-    url: *const c_char,
-    options: *const c_char,
-    till: *mut Handle,
-) -> Status {
+pub unsafe extern "C" fn tresen_connect(url: *const c_char, options: *const c_char, till: *mut Handle) -> Status {
     answer(|| {
         let till = unsafe { text::out(till, "till", 0) }?;
         let url = unsafe { text::read(url, "url") }?;
@@ -282,7 +278,8 @@ pub unsafe extern "C" fn tresen_free(text: *mut c_char) {
     }
 }
 
-const VERSION: &std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-    Ok(version) => version,
-    Err(_) => panic!("a version has no zero byte"),
-};
+const VERSION: &std::ffi::CStr =
+    match std::ffi::CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("a version has no zero byte"),
+    };

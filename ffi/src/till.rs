@@ -297,7 +297,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_till_whose_call_panicked_takes_no_more_and_can_be_closed() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    fn a_till_whose_call_panicked_takes_no_more_and_can_be_closed()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("till.toml");
         std::fs::write(&config, "[till]\nsocket = false\n")?;

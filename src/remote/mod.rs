@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 
 use crate::api::Grants;
-use crate::store::{RemoteClient, RemoteSession};
+use crate::store::{RemoteClient, RemoteSession, Store};
 pub use code::OneTimeCode;
 
 /// Somebody who is to be let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Invitation {
     /// The name of the caller: 1 to 64 characters, unique among those that may connect.
@@ -67,6 +68,7 @@ impl Invitation {
 
 /// A one-time code, shown once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Invited {
     /// The name of the caller.
@@ -126,12 +128,23 @@ impl fmt::Debug for dyn Inviter {
 
 /// Everybody who was enrolled, and the open sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Callers {
     /// Clients with a certificate, in the order of their enrolment; revoked ones, too.
     pub clients: Vec<RemoteClient>,
     /// Sessions with a token that has not ended, oldest first.
     pub sessions: Vec<RemoteSession>,
+}
+
+impl Callers {
+    /// Those in a database.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn of(store: &Store) -> Result<Self> {
+        Ok(Self { clients: store.remote_clients().await?, sessions: store.remote_sessions().await? })
+    }
 }
 
 /// The longest name, in characters.

@@ -53,8 +53,7 @@ impl Tresen {
     /// # Errors
     /// [`Kind::Storage`].
     pub async fn remote_callers(&self) -> Result<Callers> {
-        let store = self.store();
-        Ok(Callers { clients: store.remote_clients().await?, sessions: store.remote_sessions().await? })
+        Callers::of(self.store()).await
     }
 
     /// Revokes a client's certificates, or ends a session, by its name. Its connections are cut at once; a transaction

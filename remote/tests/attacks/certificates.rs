@@ -1,9 +1,10 @@
 //! Certificates that must not let anybody in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use tresen::{Kind, Result};
+use tresen::{Kind, Result, SystemRuntime};
 use tresen_remote::Client;
 use tresen_remote::client::{Connection, Options};
 
@@ -38,16 +39,16 @@ async fn a_revocation_cuts_the_open_connection() -> Result<()> {
     let credentials = till.enrol("handheld 7", "watch").await?;
     let other = till.enrol("handheld 8", "watch").await?;
     let connect = async |credentials: &tresen_remote::trust::Credentials| {
-        Client::connect(credentials.dial(&till.url())?, Options::new(till.runtime())).await
+        Client::connect(credentials.dial(&till.url())?, Options::new(Arc::new(SystemRuntime::new()))).await
     };
     let (client, stays) = (connect(&credentials).await?, connect(&other).await?);
-    let mut state = client.connection();
+    let mut state = client.state();
     assert!(matches!(*state.borrow(), Connection::Connected(_)));
     till.till.revoke_caller("handheld 7", "lost").await?;
     state.wait_for(|state| matches!(state, Connection::Away { .. })).await.expect("told");
     let again = connect(&credentials).await.expect_err("revoked");
     assert_eq!(again.kind(), Kind::Permission, "{again:#}");
-    assert!(matches!(*stays.connection().borrow(), Connection::Connected(_)), "the other one stays");
+    assert!(matches!(*stays.state().borrow(), Connection::Connected(_)), "the other one stays");
     Ok(())
 }
 
@@ -149,13 +150,13 @@ async fn a_certificate_is_renewed_in_its_last_third_and_the_earlier_one_ends() -
 async fn a_renewed_certificate_of_the_till_is_trusted_and_drops_no_connection() -> Result<()> {
     let till = Served::start().await?;
     let credentials = till.enrol("handheld 7", "watch").await?;
-    let client = Client::connect(credentials.dial(&till.url())?, Options::new(till.runtime())).await?;
+    let client = Client::connect(credentials.dial(&till.url())?, Options::new(Arc::new(SystemRuntime::new()))).await?;
     let before = std::fs::read(till.file("till.pem")).expect("there");
     till.clock.advance(DAY * 300);
     till.trust.renew().await?;
     assert_ne!(std::fs::read(till.file("till.pem")).expect("there"), before);
     let (certificate, key) = pair(&credentials);
     assert_eq!(status(&till, &certificate, &key).await, Some(200));
-    assert!(matches!(*client.connection().borrow(), Connection::Connected(_)));
+    assert!(matches!(*client.state().borrow(), Connection::Connected(_)));
     Ok(())
 }

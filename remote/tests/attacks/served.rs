@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tresen::remote::{Invitation, Invited};
-use tresen::{AuditEntry, Config, ManualClock, Result, Runtime, SystemClock, SystemRuntime, Tresen};
+use tresen::{AuditEntry, Clock, Config, Result, Runtime, SystemClock, SystemRuntime, Tresen};
 use tresen_remote::server::{Options, Server};
 use tresen_remote::trust::{self, Credentials, Trust};
 
@@ -21,7 +22,7 @@ pub(crate) const OTHER: &str = "https://other.example";
 
 pub(crate) struct Served {
     pub(crate) dir: TempDir,
-    pub(crate) clock: ManualClock,
+    pub(crate) clock: Moved,
     pub(crate) till: Tresen,
     pub(crate) trust: Arc<Trust>,
     pub(crate) at: SocketAddr,
@@ -31,8 +32,7 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start() -> Result<Self> {
-        // The client's side of TLS has the system's time.
-        let clock = ManualClock::new(tresen::Clock::wall(&SystemClock));
+        let clock = Moved::default();
         let dir = tempfile::tempdir().expect("a folder");
         let mut config = Config::default();
         config.till.store = dir.path().join("till.db");
@@ -103,6 +103,37 @@ impl Served {
 
     pub(crate) async fn audit(&self) -> Vec<AuditEntry> {
         self.till.audit(None, 1000).await.expect("read")
+    }
+}
+
+/// The system's clock, which a test moves ahead or stops: the client's side of TLS has the system's time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Moved(Arc<Mutex<(Duration, Option<(Instant, Timestamp)>)>>);
+
+impl Moved {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.lock().expect("whole").0 += by;
+    }
+
+    /// From now on time stands still, except for [`Moved::advance`].
+    pub(crate) fn stop(&self) {
+        self.0.lock().expect("whole").1 = Some((SystemClock.now(), SystemClock.wall()));
+    }
+
+    fn read(&self) -> (Instant, Timestamp) {
+        let (ahead, stopped) = *self.0.lock().expect("whole");
+        let (now, wall) = stopped.unwrap_or_else(|| (SystemClock.now(), SystemClock.wall()));
+        (now + ahead, wall + ahead)
+    }
+}
+
+impl Clock for Moved {
+    fn now(&self) -> Instant {
+        self.read().0
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.read().1
     }
 }
 

@@ -18,7 +18,7 @@ struct Till {
 
 impl Till {
     fn new() -> Self {
-        let clock = ManualClock::new(START.parse().expect("a time"));
+        let clock = ManualClock::at(START.parse().expect("a time"));
         Self { dir: tempfile::tempdir().expect("a folder"), clock }
     }
 
