@@ -21,7 +21,7 @@ fn what_the_python_client_repeats_changes_nothing_or_is_recognised() -> Result<(
     let (amount, content) = ("1.00 EUR", json!({ "v": 1, "receipt": { "items": [] } }));
     let samples = [
         json!({ "terminal": "counter", "amount": amount }),
-        json!({ "terminal": "counter", "amount": amount, "reference": { "zvt": { "receipt": "0001" } } }),
+        json!({ "terminal": "counter", "amount": amount, "reference": { "protocol": "zvt", "fields": { "receipt": "0001" } } }),
         json!({ "printer": "receipt", "content": content }),
     ];
     let recognised = |name: &&str| {
