@@ -601,7 +601,7 @@ class _Connection:
         pending = self._send(_Pending(request))
         if not pending.done.wait(timeout):
             with self._lock:
-                self._pending.pop(request["id"], None)
+                self._pending.pop(pending.request["id"], None)
             if not pending.done.is_set():
                 raise pending.lost(f"no answer within {timeout} s", "timeout")
         if pending.error:
