@@ -10,6 +10,7 @@ pub mod server;
 mod serving;
 pub mod session;
 pub mod trust;
+pub mod web;
 pub mod wire;
 
 pub use client::Client;

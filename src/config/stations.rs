@@ -75,9 +75,10 @@ impl Reader {
 /// Whether a device may come from outside: its name has a station's suffix.
 fn offered(config: &Config, device: &str) -> bool {
     let suffixes = config.stations.iter().filter_map(|(name, station)| station.suffix(name));
-    config.remote.is_some() && suffixes.into_iter().any(|suffix| {
-        device.strip_suffix(suffix).and_then(|name| name.strip_suffix('.')).is_some_and(|name| !name.is_empty())
-    })
+    config.remote.is_some()
+        && suffixes.into_iter().any(|suffix| {
+            device.strip_suffix(suffix).and_then(|name| name.strip_suffix('.')).is_some_and(|name| !name.is_empty())
+        })
 }
 
 /// Checks that each device of a station exists.

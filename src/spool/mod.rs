@@ -39,6 +39,7 @@ use worker::Worker;
 
 /// The state of a print job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PrintOutcome"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Print {
@@ -381,6 +382,11 @@ impl Spool {
             Ok(spool.queued(&job.id, &route))
         })
         .await
+    }
+
+    /// What a job prints.
+    pub(crate) async fn content(&self, id: &str) -> Result<Content> {
+        self.store.job_content(id).await?.ok_or_else(|| no_job(id))
     }
 
     /// Cancels a waiting or parked job.

@@ -459,9 +459,7 @@ impl Transact {
             OperationKind::Display => {
                 Operation::Display { within: within()?, text: self.text.ok_or_else(|| missing("text"))? }
             }
-            OperationKind::Input => {
-                Operation::Input { question: *self.question.ok_or_else(|| missing("question"))? }
-            }
+            OperationKind::Input => Operation::Input { question: *self.question.ok_or_else(|| missing("question"))? },
             OperationKind::Reprint => Operation::Reprint,
             OperationKind::Totals => Operation::Totals,
             OperationKind::EndOfDay => Operation::EndOfDay,

@@ -205,7 +205,11 @@ impl Hub {
             key: key.as_ref().map(|keyed| keyed.key.clone()),
             refused: None,
         };
-        let needs = match call.permit(&self.till, &principal.grants).await {
+        let permitted = match call.as_station(principal.station()) {
+            Ok(()) => call.permit(&self.till, &principal.grants).await,
+            Err(error) => Err(error),
+        };
+        let needs = match permitted {
             Ok(needs) => needs,
             Err(error) => {
                 if error.kind() == Kind::Permission {
@@ -250,7 +254,7 @@ impl Hub {
                     here => break (running, here),
                 },
                 Ok(Asked::New(running)) => {
-                    let Some((call, audit)) = work.take() else { return None };
+                    let (call, audit) = work.take()?;
                     let mut left = aborted.clone();
                     let call = call.until(here.subscribe()).aborted_by(aborted);
                     let (hub, caller, key) = (self.clone(), principal.name.clone(), keyed.key.clone());

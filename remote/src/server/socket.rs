@@ -15,9 +15,9 @@ use tresen_hal::{Error, Kind};
 
 use super::Peer;
 use super::hub::{Hub, lock};
-use crate::session::{Input, Session, Step, visible};
 use crate::attach::Attachment;
 use crate::attach::wire::FromHandheld;
+use crate::session::{Input, Session, Step, visible};
 use crate::trust::{Audit, Principal};
 use crate::wire::{Closing, Code, Follow, Followed, HELLO, Notice, QUEUED, text};
 
@@ -253,7 +253,9 @@ impl Connection {
     async fn attach(&mut self, message: FromHandheld) {
         let Some(principal) = self.session.principal().cloned() else { return };
         let offers = match &message {
-            FromHandheld::Offer(offered) => Some(offered.devices.iter().map(|device| device.id().name).collect::<Vec<_>>()),
+            FromHandheld::Offer(offered) => {
+                Some(offered.devices.iter().map(|device| device.id().name).collect::<Vec<_>>())
+            }
             _ => None,
         };
         let attached = self.attached.get_or_insert_with(|| {

@@ -162,8 +162,10 @@ impl FromClient {
         }
         if FromHandheld::begins(text) {
             let mut deserializer = serde_json::Deserializer::from_str(text);
-            let wrong = |error: &dyn std::fmt::Display| (None, Error::new(Kind::Input, format!("not a message: {error}")));
-            let message = serde_path_to_error::deserialize::<_, FromHandheld>(&mut deserializer).map_err(|e| wrong(&e))?;
+            let wrong =
+                |error: &dyn std::fmt::Display| (None, Error::new(Kind::Input, format!("not a message: {error}")));
+            let message =
+                serde_path_to_error::deserialize::<_, FromHandheld>(&mut deserializer).map_err(|e| wrong(&e))?;
             return deserializer.end().map(|()| Self::Attach(Box::new(message))).map_err(|e| wrong(&e));
         }
         // A request begins otherwise in all but hostile cases; then both readers report the same.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tresen_hal::{Error, Kind, Result};
-use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Job, Outcome, Panel, Receipt, Status};
+use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Job, Outcome, Panel, Preview, Receipt, Status};
 
 use super::device::{Device, DeviceClass};
 use super::phase::Phase;
@@ -212,6 +212,26 @@ impl Printer {
     /// Unknown job, or it is already printed.
     pub async fn cancel(&self, id: &str) -> Result<()> {
         self.spool.cancel(id).await
+    }
+
+    /// What `content` would look like on the (first) printer. Nothing is sent; a printer that was not connected yet
+    /// counts as one for 80 mm paper.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`]: raw bytes in a language other than ESC/POS.
+    pub async fn preview(&self, content: impl Into<Content>) -> Result<Preview> {
+        let (content, capabilities) = (content.into(), self.capabilities());
+        let work = move || tresen_printers::preview(&content, capabilities.as_ref());
+        self.device.till.runtime.run_blocking(work).await?
+    }
+
+    /// What a stored job looks like on the (first) printer; the mark of a copy is left out.
+    ///
+    /// # Errors
+    /// As [`Printer::preview`]; or unknown job.
+    pub async fn picture(&self, id: &str) -> Result<Preview> {
+        let content = self.spool.content(id).await?;
+        self.preview(content).await
     }
 
     /// Prints `job` now and past the spool, and returns how it ended: for programs that keep their jobs elsewhere, such as

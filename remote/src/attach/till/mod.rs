@@ -141,7 +141,9 @@ impl Attachment {
         let taken: BTreeMap<(Class, String), String> = seats
             .iter()
             .filter(|(owner, _)| **owner != self.principal.name)
-            .flat_map(|(owner, seat)| seat.slots.values().map(|slot| ((slot.id.class, slot.name.clone()), owner.clone())))
+            .flat_map(|(owner, seat)| {
+                seat.slots.values().map(|slot| ((slot.id.class, slot.name.clone()), owner.clone()))
+            })
             .collect();
         let seat = seats.entry(self.principal.name.clone()).or_default();
         if let Some(by) = seat.refuses(self.generation, &run) {
@@ -163,7 +165,10 @@ impl Attachment {
             let (run, wire) = (run.clone(), self.wire.clone());
             let here = Arc::new(Here { visit, generation: self.generation, run, wire, device });
             if let Some(owner) = taken.get(&(id.class, name.clone())) {
-                told.push(refused(id, Error::new(Kind::Config, format!("`{name}` is a device of {owner}")).hint(SUFFIX)));
+                told.push(refused(
+                    id,
+                    Error::new(Kind::Config, format!("`{name}` is a device of {owner}")).hint(SUFFIX),
+                ));
             } else if !self.principal.grants.allow(Right::Attach, Some(&name)) {
                 let error = Error::new(Kind::Permission, format!("the right `attach` does not extend to `{name}`"));
                 told.push(refused(id, error));

@@ -14,8 +14,8 @@ use tresen::payment::{Host, IntentId};
 use tresen::printers::Status;
 use tresen::{DeviceId, Effect, Error, Kind, Result, Retry, Scan};
 
-use crate::attach::wire::{Answered, Ask, Device, FromTill, Taken, Told};
 use crate::attach::SCANS;
+use crate::attach::wire::{Answered, Ask, Device, FromTill, Taken, Told};
 use crate::server::lock;
 use crate::wire::text;
 

@@ -76,7 +76,9 @@ impl Terminal for RemoteTerminal {
 
     /// The handheld logs in by itself.
     fn login(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { self.slot.ask::<TerminalStatus>(&self.here, "status", &Value::Null, STATUS).await.map(drop) })
+        Box::pin(
+            async move { self.slot.ask::<TerminalStatus>(&self.here, "status", &Value::Null, STATUS).await.map(drop) },
+        )
     }
 
     fn transact<'a>(&'a mut self, operation: Operation, host: Host) -> BoxFuture<'a, Result<Outcome>> {
@@ -144,12 +146,7 @@ impl RemoteTerminal {
     }
 
     /// Has the handheld run it, and passes on what its caller asks meanwhile.
-    async fn answered(
-        &self,
-        key: &str,
-        with: Value,
-        mut abort: watch::Receiver<bool>,
-    ) -> Result<Value, Unanswered> {
+    async fn answered(&self, key: &str, with: Value, mut abort: watch::Receiver<bool>) -> Result<Value, Unanswered> {
         let deadline = Instant::now() + TRANSACTION;
         let ask = timeout_at(deadline, self.here.wire.ask(&self.slot.id, "transact", with));
         let mut ask = std::pin::pin!(ask);
@@ -178,9 +175,7 @@ impl RemoteTerminal {
 
     /// What the handheld's answer to the request itself says.
     fn concluded(&self, intent: &Intent, answered: Result<Value, Unanswered>) -> Payment {
-        let not = |reason, text: String| {
-            Payment::NotCharged(NotCharged::new(intent.id.clone(), reason, None, text))
-        };
+        let not = |reason, text: String| Payment::NotCharged(NotCharged::new(intent.id.clone(), reason, None, text));
         match answered {
             Ok(reply) => match read("transact", reply) {
                 Ok(Transacted::Payment(payment)) => {
