@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tresen::payment::{Answer, Operation, Request, zvt::sim::{Asks, Misbehaviour}};
-use tresen::printers::{DrawerPin, Paper};
-use tresen::{
-    Amount, Class, DeviceId, EventKind, Kind, Payment, Phase, Print, Receipt, Source, Tresen,
+use tresen::payment::{
+    Answer, Operation, Request,
+    zvt::sim::{Asks, Misbehaviour},
 };
+use tresen::printers::document::Qr;
+use tresen::printers::{DrawerPin, Paper};
+use tresen::{Amount, Class, DeviceId, EventKind, Kind, Payment, Phase, Print, Receipt, Source, Tresen};
 
 use super::world::World;
 
@@ -189,4 +191,23 @@ async fn a_device_that_leaves_the_handheld_is_away_at_the_till_and_comes_back() 
     assert!(matches!(printer.print(&Receipt::new().text("a")).await, Ok(Print::Printed { .. })));
     sim.plug_in();
     timeout(5 * MINUTE, terminal.phase().wait_for(Phase::is_ready)).await.expect("comes back").expect("is open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_shows_its_picture_at_the_till_which_reads_the_code() {
+    let pictures = tempfile::tempdir().expect("a folder");
+    let text = format!("[cameras.eye]\naddress = 'camera+file://{}?fps=5'\n", pictures.path().display());
+    let mut world = World::with(&text).await;
+    // A voucher, as the printer beside it prints it.
+    let printer = world.handheld.till.printer("belt").expect("there");
+    let voucher = Receipt::new().qr(Qr::new("VOUCHER-1").expect("fits"));
+    assert!(matches!(printer.print(&voucher).await, Ok(Print::Printed { .. })));
+    let png = world.handheld.counter.printer("belt").expect("there").with(|sim| sim.roll().to_png());
+    std::fs::write(pictures.path().join("1.png"), png).expect("written");
+    world.connect(None);
+    world.ready().await;
+    let camera = world.shop.till.camera("eye.7").expect("attached");
+    let scan = timeout(MINUTE, camera.next()).await.expect("is seen").expect("is the caller's");
+    assert_eq!((scan.text.as_str(), scan.device.as_str()), ("VOUCHER-1", "eye.7"));
+    assert!(camera.frame().await.expect("shown").width() > 100);
 }

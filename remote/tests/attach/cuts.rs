@@ -18,8 +18,10 @@ async fn use_all(cut: Cut) -> bool {
     world.ready().await;
     let till = &world.shop.till;
     let terminal = till.terminal("terminal.7").expect("attached");
-    let (printer, scanner) =
-        (till.printer("belt.7").expect("attached").with_patience(MINUTES), till.scanner("scanner.7").expect("attached"));
+    let (printer, scanner) = (
+        till.printer("belt.7").expect("attached").with_patience(MINUTES),
+        till.scanner("scanner.7").expect("attached"),
+    );
     let (_keep, abort) = watch::channel(false);
     let receipt = Receipt::new().text("Flat white");
     let all = async {
@@ -57,8 +59,7 @@ async fn use_all(cut: Cut) -> bool {
     let scanner = world.shop.till.scanner("scanner.7").expect("attached");
     let more = timeout(Duration::from_secs(10), scanner.next()).await;
     assert!(more.is_err(), "{cut:?}: {more:?}");
-    let taken = plan.lock().expect("sound").is_none();
-    taken
+    plan.lock().expect("sound").is_none()
 }
 
 async fn each(to_till: bool, arrives: bool) -> usize {

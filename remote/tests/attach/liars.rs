@@ -44,7 +44,8 @@ impl Peer {
             let Some(ask) = message.get("ask") else { continue };
             let (id, call) = (ask["id"].as_u64().expect("a number"), ask["call"].as_str().expect("a name").to_owned());
             if call == "status" {
-                let status = json!({"online": "yes", "cover_open": "no", "paper": "ok", "drawer_pin_high": "no", "error": "no"});
+                let status =
+                    json!({"online": "yes", "cover_open": "no", "paper": "ok", "drawer_pin_high": "no", "error": "no"});
                 self.says(json!({"answer": {"id": id, "reply": status}})).expect("is right");
                 continue;
             }
@@ -59,7 +60,8 @@ impl Peer {
 
 fn belt() -> Value {
     let known = ["cutter", "drawer", "status", "process_id", "urgent_drawer", "qr", "barcodes"];
-    let mut capabilities: Value = known.iter().map(|key| ((*key).to_owned(), json!("unknown"))).collect::<serde_json::Map<_, _>>().into();
+    let mut capabilities: Value =
+        known.iter().map(|key| ((*key).to_owned(), json!("unknown"))).collect::<serde_json::Map<_, _>>().into();
     capabilities["width"] = json!(384);
     capabilities["columns"] = json!(32);
     json!({"class": "printer", "name": "belt", "capabilities": capabilities})
@@ -141,7 +143,8 @@ async fn a_handheld_written_by_hand_prints_scans_and_pays() {
     scan["symbology"] = symbology;
     let device = json!({"class": "scanner", "name": "ring"});
     for _ in 0..2 {
-        peer.says(json!({"notice": {"device": device, "event": {"scan": {"number": 1, "scan": scan}}}})).expect("right");
+        peer.says(json!({"notice": {"device": device, "event": {"scan": {"number": 1, "scan": scan}}}}))
+            .expect("right");
     }
     assert_eq!(taker.next().await.expect("the caller's").text, "4006381333931");
     assert_eq!(peer.hears().await, json!({"taken": {"device": device, "number": 1}}));
@@ -150,8 +153,14 @@ async fn a_handheld_written_by_hand_prints_scans_and_pays() {
     let terminal = shop.terminal().await;
     let paying = pay(&terminal, "sale-1");
     let (id, call, with) = peer.asked().await;
-    assert_eq!((call.as_str(), &with), ("transact", &json!({"operation": "pay", "key": "sale-1",
-        "amount": serde_json::to_value(Amount::eur(12_50)).expect("an amount")})));
+    assert_eq!(
+        (call.as_str(), &with),
+        (
+            "transact",
+            &json!({"operation": "pay", "key": "sale-1",
+        "amount": serde_json::to_value(Amount::eur(12_50)).expect("an amount")})
+        )
+    );
     peer.answers(id, charged("sale-1", 12_50));
     assert!(matches!(paying.await.expect("ends"), Ok(Payment::Charged(_))));
 }

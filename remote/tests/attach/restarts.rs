@@ -29,9 +29,8 @@ async fn a_handheld_that_ends_during_a_payment_settles_it_and_tells_when_it_is_b
         slow(&world, Duration::from_millis(500));
         let terminal = world.shop.till.terminal("terminal.7").expect("attached");
         let (_keep, abort) = watch::channel(false);
-        let paying = tokio::spawn(async move {
-            terminal.pay_as(Request::new("sale-1", Amount::eur(12_50)), abort).await
-        });
+        let paying =
+            tokio::spawn(async move { terminal.pay_as(Request::new("sale-1", Amount::eur(12_50)), abort).await });
         sleep(Duration::from_millis(tenths * 100)).await;
         world.disconnect();
         world.handheld.restart().await;
@@ -54,9 +53,8 @@ async fn a_till_that_ends_during_a_payment_learns_of_it_from_the_handheld() {
         slow(&world, Duration::from_millis(500));
         let terminal = world.shop.till.terminal("terminal.7").expect("attached");
         let (_keep, abort) = watch::channel(false);
-        let paying = tokio::spawn(async move {
-            terminal.pay_as(Request::new("sale-1", Amount::eur(12_50)), abort).await
-        });
+        let paying =
+            tokio::spawn(async move { terminal.pay_as(Request::new("sale-1", Amount::eur(12_50)), abort).await });
         sleep(Duration::from_millis(tenths * 100)).await;
         world.disconnect();
         world.shop.restart().await;
@@ -91,7 +89,7 @@ async fn a_job_of_a_handheld_that_ended_is_in_doubt_and_not_printed_again() {
     let ended = job.outcome(60 * SECOND).await.expect("stored");
     assert!(matches!(ended, Print::Unknown { .. }), "{ended:?}");
     let open = world.shop.till.open_jobs().await.expect("readable");
-    assert!(matches!(open.as_slice(), [one] if one.state == JobState::Parked), "{open:?}");
+    assert!(matches!(open.as_slice(), [one] if one.state == JobState::Unknown), "{open:?}");
     assert!(world.paper().matches("line 0.").count() <= 1);
     // A person decides; then it is a copy.
     let again = world.shop.till.printer("belt.7").expect("attached").reprint("job-1").await.expect("parked");

@@ -77,7 +77,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn open() -> Self {
-        let (shop, handheld) = (Side::open(TILL).await, Side::open(HANDHELD).await);
+        Self::with("").await
+    }
+
+    /// The handheld has these devices as well.
+    pub(crate) async fn with(devices: &str) -> Self {
+        let (shop, handheld) = (Side::open(TILL).await, Side::open(&format!("{HANDHELD}{devices}")).await);
         let (hub, offer) = (Hub::new(&shop.till), Offer::of(&handheld.till));
         Self { shop, hub, handheld, offer, run: 1, line: None }
     }
@@ -125,8 +130,14 @@ impl World {
 
     /// Waits until the till can use all devices.
     pub(crate) async fn ready(&self) {
-        self.offer.standing().wait_for(|standing| matches!(standing, Standing::Attached { .. })).await.expect("answers");
-        for (class, name) in [(Class::Printer, "belt.7"), (Class::Terminal, "terminal.7"), (Class::Scanner, "scanner.7")] {
+        self.offer
+            .standing()
+            .wait_for(|standing| matches!(standing, Standing::Attached { .. }))
+            .await
+            .expect("answers");
+        for (class, name) in
+            [(Class::Printer, "belt.7"), (Class::Terminal, "terminal.7"), (Class::Scanner, "scanner.7")]
+        {
             let mut phase = self.shop.till.phase(&DeviceId::new(class, name)).expect("is attached");
             let ready = timeout(Duration::from_secs(120), phase.wait_for(|phase| phase.is_ready())).await;
             assert!(ready.is_ok(), "{name} is not ready");
