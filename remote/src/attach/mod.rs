@@ -85,6 +85,3 @@ pub const SCANS: usize = 64;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Maximum length of a device's name at the handheld, in bytes.
 pub const NAME: usize = 64;
-
-#[cfg(test)]
-mod tests;

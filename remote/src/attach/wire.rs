@@ -305,7 +305,7 @@ pub struct After {
     pub after: Option<u64>,
 }
 
-/// A frame. One that is not a JPEG already is sent as its grey values, made smaller until it fits a message.
+/// A frame, as a JPEG; one that does not fit a message as its grey values, made smaller until they do.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
     /// How its bytes are laid out: `mjpeg` or `grey8`.
@@ -335,14 +335,16 @@ impl Picture {
     /// Maximum number of its bytes: it fits into a message of 1 MiB in base64.
     pub const BYTES: usize = 700 << 10;
 
-    /// A frame as it is sent.
+    /// A frame as it is sent. Takes tens of milliseconds where it has to be encoded.
     ///
     /// # Errors
     /// [`Kind::Input`]: a JPEG that cannot be decoded, and is too large as it is.
     pub fn of(frame: &cameras::Frame) -> Result<Self> {
         let (number, still) = (frame.sequence(), frame.is_still());
-        if frame.format() == PixelFormat::Mjpeg && frame.data().len() <= Self::BYTES {
-            let (width, height, data) = (frame.width(), frame.height(), frame.data().to_vec());
+        let (width, height) = (frame.width(), frame.height());
+        let fits = frame.format() == PixelFormat::Mjpeg && frame.data().len() <= Self::BYTES;
+        let data = if fits { frame.data().to_vec() } else { frame.jpeg()? };
+        if data.len() <= Self::BYTES {
             return Ok(Self { format: PixelFormat::Mjpeg, width, height, number, still, data });
         }
         let mut scratch = Vec::new();

@@ -1,5 +1,6 @@
 //! The till as a server, and who may call it.
 
+pub(crate) mod attach;
 pub(crate) mod audit;
 pub(crate) mod clients;
 mod code;

@@ -15,12 +15,14 @@ pub(super) fn frame(till: &Tresen, name: &str, with: Value) -> Result<Work> {
     let none = |error: Error| error.with_effect(Effect::None);
     let camera = till.camera(name).map_err(none)?;
     let After { after } = fields("frame", with).map_err(none)?;
+    let runtime = till.runtime().clone();
     Ok(Box::pin(async move {
         let mut frames = camera.frames();
         let another = frames.wait_for(|frame| frame.as_ref().is_some_and(|frame| Some(frame.sequence()) != after));
         let frame = timeout(FRAME, another).await.ok().and_then(|frame| frame.ok()?.clone());
         let late = || Error::new(Kind::Timeout, "the camera shows nothing new").at(camera.name());
-        reply(&Picture::of(&frame.ok_or_else(late)?)?)
+        let frame = frame.ok_or_else(late)?;
+        reply(&runtime.run_blocking(move || Picture::of(&frame)).await??)
     }))
 }
 

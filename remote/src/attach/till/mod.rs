@@ -31,6 +31,8 @@ pub struct Hub {
     till: Tresen,
     seats: Mutex<BTreeMap<String, Seat>>,
     numbers: AtomicU64,
+    /// Held while devices are attached: an offer is answered after those before it.
+    attaching: tokio::sync::Mutex<()>,
 }
 
 /// What is known of one handheld.
@@ -62,7 +64,12 @@ pub struct Attachment {
 impl Hub {
     /// Attaches devices to `till`.
     pub fn new(till: &Tresen) -> Arc<Self> {
-        Arc::new(Self { till: till.clone(), seats: Mutex::default(), numbers: AtomicU64::new(0) })
+        Arc::new(Self {
+            till: till.clone(),
+            seats: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            attaching: tokio::sync::Mutex::default(),
+        })
     }
 
     /// A new connection of a handheld; messages to it go to `out`. Nothing is attached before its offer.
@@ -191,6 +198,7 @@ impl Attachment {
         }
         let (hub, owner, wire) = (self.hub.clone(), self.principal.name.clone(), self.wire.clone());
         tokio::spawn(async move {
+            let _turn = hub.attaching.lock().await;
             for slot in new {
                 match hub.attach(&slot).await {
                     Ok(()) => {

@@ -159,7 +159,9 @@ impl Slot {
             Told::Scan { number, scan } => self.scanned(here, number, *scan),
             Told::Notice(text) => {
                 let mut notices = lock(&self.notices);
-                notices.truncate(NOTICES - 1);
+                if notices.len() >= NOTICES {
+                    notices.pop_front();
+                }
                 notices.push_back(text);
                 drop(notices);
                 self.arrived.notify_one();
