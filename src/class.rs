@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The class of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DeviceClass"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
@@ -61,6 +62,7 @@ impl fmt::Display for Class {
 
 /// A device: names are unique within a class only.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeviceId {
     /// Its class.
     pub class: Class,

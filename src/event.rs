@@ -23,6 +23,7 @@ use crate::sync::SyncState;
 /// Events are telemetry: a listener that is too slow loses the oldest, and [`Event::seq`] shows the gap. Anything that
 /// must not be lost is in the journal and the spool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Event {
     /// Its number; starts at 1 when the till is opened and grows by one.
@@ -37,6 +38,7 @@ pub struct Event {
 
 /// The source of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "EventSource"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
@@ -79,6 +81,7 @@ impl fmt::Display for Source {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum EventKind {

@@ -167,6 +167,7 @@ impl Tresen {
 
 /// The changes applied by a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Reloaded {
     /// New devices.

@@ -20,6 +20,7 @@ pub trait Camera: Driver<Event = Frame> {
 
 /// What a camera delivers and what it offers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "CameraDriver"))]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Its frames show what is there now. `no`: stored pictures.
@@ -38,6 +39,7 @@ pub struct Capabilities {
 
 /// One way to set up a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "CameraMode"))]
 #[non_exhaustive]
 pub struct Mode {
     /// How its frames are laid out then.

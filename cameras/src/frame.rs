@@ -16,6 +16,7 @@ pub const MAX_PIXELS: u64 = 1 << 26;
 
 /// How the bytes of a frame are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum PixelFormat {
@@ -189,6 +190,41 @@ impl Frame {
         }
         GreyView::new(scratch, width, height, width)
     }
+
+    /// The picture as a JPEG that any viewer shows. That of a USB camera which leaves out the Huffman tables is encoded
+    /// again; another JPEG is returned as it is. Encoding takes tens of milliseconds for a megapixel.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: a JPEG of a camera that cannot be decoded.
+    pub fn jpeg(&self) -> Result<Vec<u8>> {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let rows = |bytes: usize| self.data.chunks(self.stride).take(height).map(move |row| &row[..bytes]);
+        let (is_grey, data) = match self.format {
+            PixelFormat::Mjpeg if !jpeg::lacks_tables(&self.data) => return Ok(self.data.to_vec()),
+            PixelFormat::Mjpeg => {
+                let decoded = jpeg::colours(&self.data)?;
+                return jpeg::encode(&decoded.data, decoded.width, decoded.height, decoded.channels == 1);
+            }
+            PixelFormat::Grey8 => (true, rows(width).flatten().copied().collect()),
+            PixelFormat::Rgb8 => (false, rows(3 * width).flatten().copied().collect::<Vec<_>>()),
+            PixelFormat::Yuyv => {
+                let mut rgb = Vec::with_capacity(3 * width * height);
+                for row in rows(4 * width.div_ceil(2)) {
+                    let pixels = row.chunks_exact(4).flat_map(|p| [[p[0], p[1], p[3]], [p[2], p[1], p[3]]]);
+                    rgb.extend(pixels.take(width).flat_map(colour));
+                }
+                (false, rgb)
+            }
+        };
+        jpeg::encode(&data, self.width, self.height, is_grey)
+    }
+}
+
+/// Red, green and blue of Y, U and V: ITU-T T.871 (JFIF), 7, in 65536ths.
+fn colour([y, u, v]: [u8; 3]) -> [u8; 3] {
+    let (y, u, v) = (i32::from(y) << 16, i32::from(u) - 128, i32::from(v) - 128);
+    let byte = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
+    [byte(y + 91_881 * v), byte(y - 22_554 * u - 46_802 * v), byte(y + 116_130 * u)]
 }
 
 impl fmt::Debug for Frame {
@@ -286,6 +322,43 @@ mod tests {
         let mut file = Vec::new();
         jpeg_encoder::Encoder::new(&mut file, 80).encode(&pixels, w, h, color).expect("encodes");
         file
+    }
+
+    #[test]
+    fn each_format_becomes_a_jpeg_of_its_colours() {
+        let (w, h) = (16, 8);
+        let near = |a: u8, b: u8| a.abs_diff(b) <= 6;
+        // Red in Y, U, V: ITU-T T.871, 7.
+        let yuyv = [76, 85, 76, 255].repeat(8 * 8);
+        let bare = |jpeg: Vec<u8>| {
+            // Without the segments DHT (ITU-T T.81, B.2.4.2), as USB cameras send it.
+            let (mut kept, mut at) = (jpeg[..2].to_vec(), 2);
+            while jpeg[at + 1] != 0xda {
+                let length = 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+                if jpeg[at + 1] != 0xc4 {
+                    kept.extend(&jpeg[at..at + length]);
+                }
+                at += length;
+            }
+            kept.extend(&jpeg[at..]);
+            kept
+        };
+        let file = jpeg(ColorType::Rgb, 16, 8, |_, _| [254, 0, 0]);
+        for (format, data, red) in [
+            (PixelFormat::Grey8, [76].repeat(128), [76, 76, 76]),
+            (PixelFormat::Rgb8, [254, 0, 0].repeat(128), [254, 0, 0]),
+            (PixelFormat::Yuyv, yuyv, [254, 0, 0]),
+            (PixelFormat::Mjpeg, bare(file.clone()), [254, 0, 0]),
+        ] {
+            let jpeg = frame(format, w, h, &data).and_then(|frame| frame.jpeg()).expect("encoded");
+            assert!(!lacks_tables(&jpeg), "{format:?}");
+            let shown = crate::jpeg::colours(&jpeg).expect("decodes");
+            assert_eq!((shown.width, shown.height), (w, h), "{format:?}");
+            for pixel in shown.data.chunks(shown.channels) {
+                assert!((0..3).all(|n| near(pixel[n.min(shown.channels - 1)], red[n])), "{format:?}: {pixel:?}");
+            }
+        }
+        assert_eq!(frame(PixelFormat::Mjpeg, w, h, &file).and_then(|frame| frame.jpeg()).expect("whole"), file);
     }
 
     fn grey(frame: &Frame) -> Vec<u8> {

@@ -48,6 +48,20 @@ pub(crate) fn colours(data: &[u8]) -> Result<Colours> {
     Ok(Colours { width: width.into(), height: height.into(), channels, data: pixels })
 }
 
+/// Encodes grey or red, green and blue, 8 bits each.
+///
+/// # Errors
+/// [`Kind::Input`]: the size does not fit the data.
+pub(crate) fn encode(data: &[u8], width: u32, height: u32, is_grey: bool) -> Result<Vec<u8>> {
+    let bad = |e: image::ImageError| Error::new(Kind::Input, "the picture cannot be written as JPEG").because(e);
+    let colour = if is_grey { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
+    let mut jpeg = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
+        .encode(data, width, height, colour)
+        .map_err(bad)?;
+    Ok(jpeg)
+}
+
 type Decoder<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
 
 fn options() -> DecoderOptions {
@@ -73,6 +87,8 @@ fn decode(data: &[u8], into: &mut Vec<u8>, header: impl FnOnce(&mut Decoder<'_>)
     .unwrap_or_else(|_| Err(bad(&"the decoder failed")))
 }
 
+/// Of JPEGs that are made here, 1 to 100.
+const QUALITY: u8 = 80;
 /// The segment APP0 of Motion-JPEG in AVI files: it tells the decoder to use the usual Huffman tables, those
 /// of ITU-T T.81, annex K.3.3.
 const MOTION_JPEG: &[u8] = b"\xff\xe0\x00\x07AVI1\x00";

@@ -4,16 +4,18 @@ mod common;
 
 use common::{Sim, tresen};
 
-fn pays(listen: &str, begins: &str) {
+/// The address begins so, and the first receipt has this number.
+fn pays(listen: &str, begins: &str, receipt: &str) {
+    let protocol = begins.split('+').next().expect("a protocol");
     let dir = tempfile::tempdir().expect("a folder");
     let journal = dir.path().join("journal.db");
     let journal = journal.to_str().expect("text");
-    let sim = Sim::with(&["terminal", "--pace", "0", "--listen", listen]);
+    let sim = Sim::with(&["terminal", "--protocol", protocol, "--pace", "0", "--listen", listen]);
     assert!(sim.address.starts_with(begins), "{}", sim.address);
     let run = |args: &[&str]| tresen([args, &["--journal", journal]].concat());
-    // The simulator's first receipt is 0417. Each command opens the link anew.
-    assert!(run(&["pay", &sim.address, "12.50"]).well().out.contains("charged 12.50 EUR, receipt 0417"));
-    assert!(run(&["reverse", &sim.address, "0417", "12.50"]).well().out.contains("reversed 12.50 EUR"));
+    // Each command opens the link anew.
+    assert!(run(&["pay", &sim.address, "12.50"]).well().out.contains("charged 12.50 EUR"));
+    assert!(run(&["reverse", &sim.address, receipt, "12.50"]).well().out.contains("reversed 12.50 EUR"));
     let again = run(&["repeat-receipt", &sim.address]).well();
     assert!(again.out.contains("12,50") || again.out.contains("12.50"), "{again:?}");
     sim.quit();
@@ -22,13 +24,14 @@ fn pays(listen: &str, begins: &str) {
 #[cfg(all(unix, feature = "serial"))]
 #[test]
 fn over_a_pseudo_terminal_as_on_a_serial_line() {
-    pays("pty", "zvt+serial:///dev/");
+    pays("pty", "zvt+serial:///dev/", "0417");
 }
 
 #[cfg(feature = "tls")]
 #[test]
 fn over_tls_with_the_fingerprint_that_the_terminal_shows() {
-    pays("tls://127.0.0.1:0", "zvt+tls://127.0.0.1:");
+    pays("tls://127.0.0.1:0", "zvt+tls://127.0.0.1:", "0417");
+    pays("tls://127.0.0.1:0", "paytec+tls://127.0.0.1:", "42");
 }
 
 #[cfg(feature = "tls")]

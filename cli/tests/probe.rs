@@ -72,6 +72,34 @@ fn a_recording_is_told_in_words() {
     assert_eq!(told.json()["from"], "till", "{told:?}");
 }
 
+/// Each new connection of a device is recorded in a file of its own, `FILE.2` and so on.
+#[test]
+fn later_connections_follow_and_several_recordings_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, content: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, content).expect("written");
+        file.to_str().expect("text").to_owned()
+    };
+    let told = |what: &str| format!("tresen-capture 1 zvt+tcp://t\n0.1 > {what}\n0.2 !\n");
+    let day = write("day.capture", RECORDING);
+    // PA00P015: 05 01 status enquiry, 06 70 diagnosis, 06 02 log-off.
+    write("day.capture.10", &told("060200"));
+    write("day.capture.2", &told("050103123456"));
+    write("day.capture.txt", "of another program");
+    let night = write("night.capture", &told("067000"));
+    let said = tresen(["trace", &day, &night]).well().out;
+    let places: Vec<_> =
+        ["06 00 registration", "capture.2: zvt", "05 01", "capture.10: zvt", "06 02", "night", "06 70"]
+            .iter()
+            .map(|part| said.find(part).unwrap_or_else(|| panic!("{part} is missing in {said}")))
+            .collect();
+    assert!(places.is_sorted(), "{said}");
+    let named = tresen(["trace", &day, &format!("{day}.2")]).well().out;
+    assert_eq!(named.matches("05 01").count(), 1, "{named}");
+    assert!(tresen(["trace"]).code != Some(0), "a file is needed");
+}
+
 #[test]
 fn damaged_cut_and_foreign_files_are_one_message() {
     let folder = tempfile::tempdir().expect("a folder");

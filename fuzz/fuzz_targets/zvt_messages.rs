@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../payment/tests/common/decoders.rs"]
+#[path = "../../payment/tests/decoders/zvt.rs"]
 mod decoders;
 
 fuzz_target!(|bytes: &[u8]| decoders::decode(bytes));

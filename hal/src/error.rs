@@ -13,6 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, for a program to match on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ErrorKind"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -50,6 +51,7 @@ pub enum Kind {
 
 /// The effect of the failed operation on the world. Failover is safe only after [`Effect::None`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ErrorEffect"))]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Nothing happened.
@@ -62,6 +64,7 @@ pub enum Effect {
 
 /// When to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ErrorRetry"))]
 #[serde(rename_all = "kebab-case")]
 pub enum Retry {
     /// At once.

@@ -11,6 +11,7 @@ use crate::{Error, Kind};
 ///
 /// Configurations name it `english`, `german`; options of addresses `en`, `de`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Language {
     /// English, decimal point.

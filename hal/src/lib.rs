@@ -42,6 +42,8 @@ pub mod link;
 pub mod probe;
 mod random;
 pub mod runtime;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod sim;
 #[cfg(target_os = "linux")]
 mod sys;

@@ -5,6 +5,7 @@ use std::ops::{Add, Sub};
 
 /// A length in printer dots: on a 203 dpi head 8 dots are one millimetre, on 180 dpi about 7.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Dots(pub u32);
 

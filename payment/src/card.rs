@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Nothing that a payment could be made with: no full number, no track, no expiry date. `Debug` shows its type only.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Card {
     /// The type of the card, as the terminal names it: `girocard`, `VISA`.

@@ -74,6 +74,7 @@ impl Host {
 
 /// What happens while an operation runs. `Debug` does not show what is printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
@@ -110,6 +111,7 @@ impl fmt::Debug for Progress {
 
 /// A question of the terminal to the cashier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Question {
     /// The terminal's words; card numbers in it are masked.
@@ -120,6 +122,7 @@ pub struct Question {
     pub default: Answer,
     /// How long an answer is waited for.
     #[serde(with = "friendly")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub within: Duration,
 }
 
@@ -135,6 +138,7 @@ impl Question {
 
 /// What kind of answer a [`Question`] wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Wanted {
@@ -162,6 +166,7 @@ pub enum Wanted {
 
 /// How long an entered number or text has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AnswerLength"))]
 #[non_exhaustive]
 pub struct Length {
     /// Characters at least.
@@ -202,6 +207,7 @@ impl Wanted {
 
 /// The answer to a [`Question`]. `Debug` does not show what was typed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "QuestionAnswer"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {

@@ -13,6 +13,7 @@ pub use crate::transaction::Transaction;
 
 /// What is about to be asked of a terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Intent {
     /// Its key.
@@ -45,9 +46,9 @@ impl Intent {
         Self { id, terminal: terminal.into(), operation, amount, at, last_before, restored: false }
     }
 
-    /// The amount was asked for, or is a part of it where parts are allowed. Nobody asks for a part of a refund or
+    /// Whether the amount was asked for, or is a part of it where parts are allowed. Nobody asks for a part of a refund or
     /// reversal.
-    pub(crate) fn allows(&self, amount: Amount, partial: bool) -> bool {
+    pub fn allows(&self, amount: Amount, partial: bool) -> bool {
         let asked = self.amount;
         let part = amount.currency() == asked.currency() && (1..asked.minor()).contains(&amount.minor());
         amount == asked || partial && self.operation == Transaction::Payment && part
@@ -57,12 +58,16 @@ impl Intent {
 /// How a protocol names one transaction of one terminal. Opaque: the protocol defines the fields; they are
 /// stored and returned unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PaymentReference"))]
 pub struct Reference {
+    /// The protocol, such as `zvt`.
     protocol: String,
+    /// The protocol's own fields.
     fields: BTreeMap<String, String>,
     /// What is known of the transaction besides.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     facts: BTreeMap<String, String>,
+    /// It names one transaction only, for as long as the terminal exists.
     #[serde(default)]
     unique: bool,
 }
@@ -137,6 +142,7 @@ impl fmt::Display for Reference {
 
 /// A person's decision on an intent that could not be settled otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Decision {
     /// What was charged, or paid back by a refund or reversal; `None` if no money moved.
@@ -170,6 +176,7 @@ impl Decision {
 
 /// All that a journal knows of one intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PaymentEntry"))]
 #[non_exhaustive]
 pub struct Entry {
     /// What was meant.

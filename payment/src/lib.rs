@@ -36,11 +36,12 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod amount;
-mod books;
+pub mod books;
 mod card;
 pub mod host;
 pub mod journal;
 mod ledger;
+mod listening;
 mod memory;
 pub mod nexo;
 pub mod operation;
@@ -48,12 +49,14 @@ pub mod opi;
 pub mod outcome;
 mod pan;
 pub mod paytec;
+mod planned;
 pub mod probe;
 pub mod profiles;
 mod serving;
 mod slips;
 pub mod terminal;
 pub mod testing;
+mod times;
 pub mod trace;
 mod transaction;
 mod verification;

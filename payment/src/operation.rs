@@ -10,6 +10,7 @@ use crate::host::{Answer, Question};
 use crate::journal::{Reference, Transaction};
 use crate::outcome::{IntentId, Payment};
 use crate::terminal::{EndOfDay, Totals};
+use crate::verification::AgeCheck;
 
 /// What a till asks of a terminal: [`Terminal::transact`](crate::Terminal::transact).
 ///
@@ -85,6 +86,22 @@ pub enum Operation {
         /// What to ask.
         question: Question,
     },
+    /// The terminal prints a text on its own printer. Ends as [`Outcome::Done`].
+    Print {
+        /// Lines of it are separate.
+        text: String,
+    },
+    /// The terminal finds out from a card whether its holder has reached an age; no money moves. Ends as
+    /// [`Outcome::Age`].
+    ///
+    /// No protocol of this crate can do this: that ZVT asks with tag 1F6B is public, how it asks is not; and none of the
+    /// other three has such a request. An answer that a terminal gives with a payment is [`Charge::age`](crate::Charge::age).
+    AgeCheck {
+        /// In years.
+        years: u8,
+        /// How long the terminal waits for a card.
+        within: Duration,
+    },
     /// The terminal hands over the last receipt once more. Ends as [`Outcome::Receipt`].
     Reprint,
     /// The terminal tells its turnover since the last end of day. Ends as [`Outcome::Totals`].
@@ -130,6 +147,8 @@ impl Operation {
             Self::ReadCard { .. } => OperationKind::ReadCard,
             Self::Display { .. } => OperationKind::Display,
             Self::Input { .. } => OperationKind::Input,
+            Self::Print { .. } => OperationKind::Print,
+            Self::AgeCheck { .. } => OperationKind::AgeCheck,
             Self::Reprint => OperationKind::Reprint,
             Self::Totals => OperationKind::Totals,
             Self::EndOfDay => OperationKind::EndOfDay,
@@ -161,6 +180,7 @@ impl Operation {
 
 /// The kinds of [`Operation`]. In configuration and JSON they have their names in kebab case: `end-of-day`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum OperationKind {
@@ -188,6 +208,10 @@ pub enum OperationKind {
     Display,
     /// [`Operation::Input`].
     Input,
+    /// [`Operation::Print`].
+    Print,
+    /// [`Operation::AgeCheck`].
+    AgeCheck,
     /// [`Operation::Reprint`].
     Reprint,
     /// [`Operation::Totals`].
@@ -215,6 +239,8 @@ impl OperationKind {
         Self::ReadCard,
         Self::Display,
         Self::Input,
+        Self::Print,
+        Self::AgeCheck,
         Self::Reprint,
         Self::Totals,
         Self::EndOfDay,
@@ -237,6 +263,8 @@ impl OperationKind {
             Self::ReadCard => "read-card",
             Self::Display => "display",
             Self::Input => "input",
+            Self::Print => "print",
+            Self::AgeCheck => "age-check",
             Self::Reprint => "reprint",
             Self::Totals => "totals",
             Self::EndOfDay => "end-of-day",
@@ -265,6 +293,8 @@ impl OperationKind {
             Self::ReadCard => "read a card without a payment",
             Self::Display => "show a text",
             Self::Input => "ask for an input",
+            Self::Print => "print a text",
+            Self::AgeCheck => "check an age",
             Self::Reprint => "repeat a receipt",
             Self::Totals => "tell its turnover",
             Self::EndOfDay => "close its day",
@@ -293,6 +323,8 @@ impl OperationKind {
             Self::ReadCard
             | Self::Display
             | Self::Input
+            | Self::Print
+            | Self::AgeCheck
             | Self::Reprint
             | Self::Totals
             | Self::EndOfDay
@@ -318,6 +350,8 @@ pub enum Outcome {
     Card(Card),
     /// What was entered.
     Answer(Answer),
+    /// What the terminal found out about an age.
+    Age(AgeCheck),
     /// A receipt, line by line.
     Receipt(Vec<String>),
     /// The turnover since the last end of day.
@@ -361,6 +395,14 @@ impl Outcome {
         if let Self::Answer(answer) = self { Ok(answer) } else { Err(self.mistaken()) }
     }
 
+    /// What the terminal found out about an age.
+    ///
+    /// # Errors
+    /// As [`Outcome::payment`].
+    pub fn age(self) -> Result<AgeCheck> {
+        if let Self::Age(age) = self { Ok(age) } else { Err(self.mistaken()) }
+    }
+
     /// The closed day.
     ///
     /// # Errors
@@ -390,6 +432,7 @@ impl Outcome {
             Self::Payment(_) => "a payment",
             Self::Card(_) => "a card",
             Self::Answer(_) => "a question",
+            Self::Age(_) => "an age check",
             Self::Receipt(_) => "a receipt",
             Self::Totals(_) => "totals",
             Self::Day(_) => "an end of day",
@@ -430,6 +473,8 @@ mod tests {
             Operation::ReadCard { within: Duration::from_secs(30) },
             Operation::Display { text: "Bitte warten".into(), within: Duration::from_secs(5) },
             Operation::Input { question: Question::new("PLZ", Wanted::Number(Length::new(5, 5)), Answer::Declined) },
+            Operation::Print { text: "Tisch 7".into() },
+            Operation::AgeCheck { years: 18, within: Duration::from_secs(30) },
             Operation::Reprint,
             Operation::Totals,
             Operation::EndOfDay,

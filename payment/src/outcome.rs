@@ -9,6 +9,7 @@ use crate::verification::{AgeCheck, CardEntry, Cvm};
 
 /// The key under which a payment is journalled before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct IntentId(pub String);
 
@@ -17,6 +18,7 @@ pub struct IntentId(pub String);
 /// Each variant serialises under its own name (`{"partial": …}`), so that outcomes of later operations,
 /// such as an amount that is held and not yet taken, can be added without touching what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 #[must_use]
@@ -39,6 +41,7 @@ pub enum Payment {
 /// Numbers that are not quantities are digit strings. The card number is masked as the terminal
 /// masked it; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Charge {
     /// The intent it fulfils.
@@ -103,6 +106,7 @@ pub struct Charge {
 
 /// How far the till has confirmed an approval; journalled with [`Journal::approve`](crate::Journal::approve).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Confirmation {
@@ -114,6 +118,7 @@ pub enum Confirmation {
 
 /// Why no money moved. `Debug` does not show the slip.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct NotCharged {
     /// The intent that was not fulfilled.
@@ -133,6 +138,7 @@ pub struct NotCharged {
 
 /// Why it is not known whether money has moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "UnknownOutcome"))]
 #[non_exhaustive]
 pub struct Unknown {
     /// The intent in question.
@@ -157,6 +163,7 @@ impl Unknown {
 
 /// Kinds of reason why no money moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "NotChargedReason"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {

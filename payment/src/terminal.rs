@@ -12,6 +12,7 @@ use crate::host::{Answer, Host, Question};
 use crate::journal::{Intent, Reference};
 use crate::operation::{Operation, OperationKind, Outcome, Request};
 use crate::outcome::Payment;
+use crate::verification::AgeCheck;
 
 /// A payment terminal, whatever its protocol and link.
 ///
@@ -178,6 +179,24 @@ pub trait Terminal: Driver<Event = Notice> {
         Box::pin(async move { ended.await?.answer() })
     }
 
+    /// Prints a text: [`Operation::Print`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn print(&mut self, text: String) -> BoxFuture<'_, Result<()>> {
+        let ended = self.transact(Operation::Print { text }, Host::none());
+        Box::pin(async move { ended.await?.done().map(drop) })
+    }
+
+    /// Checks an age: [`Operation::AgeCheck`].
+    ///
+    /// # Errors
+    /// As [`Terminal::transact`].
+    fn age_check<'a>(&'a mut self, years: u8, within: Duration, host: Host) -> BoxFuture<'a, Result<AgeCheck>> {
+        let ended = self.transact(Operation::AgeCheck { years, within }, host);
+        Box::pin(async move { ended.await?.age() })
+    }
+
     /// Closes the day: [`Operation::EndOfDay`].
     ///
     /// # Errors
@@ -207,6 +226,7 @@ pub enum Notice {
 
 /// How `recover` settled an intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Settled {
     /// What was open.
@@ -226,6 +246,7 @@ impl Settled {
 
 /// The result of closing the day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct EndOfDay {
     /// The total, where the terminal gives one.
@@ -242,6 +263,7 @@ pub struct EndOfDay {
 
 /// The turnover of a terminal since its last end of day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Totals {
     /// All of it, where the terminal gives a total.
@@ -256,6 +278,7 @@ pub struct Totals {
 
 /// The turnover with one kind of card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CardTotal {
     /// The kind of card, as the protocol names it: `girocard`.
@@ -275,6 +298,7 @@ impl CardTotal {
 
 /// How a terminal is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TerminalStatus {
     /// It would take a payment now.
@@ -300,6 +324,7 @@ pub struct TerminalStatus {
 
 /// What a terminal needs besides payments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Due {
@@ -314,6 +339,7 @@ pub enum Due {
 /// What a terminal can do, as far as protocol, options and terminal tell. [`Terminal::capabilities`] reads
 /// it without asking the terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "TerminalDriver"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Capabilities {
@@ -337,6 +363,7 @@ impl Capabilities {
 
 /// What is known of each kind of operation; [`Known::Unknown`] of all that are not [set](Operations::set).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Operations(BTreeMap<OperationKind, Known>);
 

@@ -24,6 +24,7 @@ use crate::operation::OperationKind;
 /// [`Charged`](crate::Payment::Charged) means that it stands, so that of a pre-authorisation is held and has not moved.
 /// [`Transaction::flow`] says what counts as turnover. Each is stored under its own name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Transaction {

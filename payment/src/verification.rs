@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the card was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum CardEntry {
@@ -17,6 +18,7 @@ pub enum CardEntry {
 
 /// How the cardholder was verified (cardholder verification method).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Cvm {
@@ -51,6 +53,7 @@ impl Cvm {
 
 /// What a terminal found out about the age of the cardholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum AgeCheck {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
-use crate::document::Receipt;
+use crate::document::{Item, Receipt};
 
 /// What a job prints, as it is stored: `{"v":1,"receipt":{"items":[…]}}` or
 /// `{"v":1,"raw":{"language":"escpos","bytes":"…"}}`.
@@ -21,6 +21,7 @@ use crate::document::Receipt;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Stored", into = "Stored")]
 #[non_exhaustive]
 pub enum Content {
@@ -57,6 +58,14 @@ impl Content {
     pub fn escpos(bytes: impl Into<Vec<u8>>) -> Self {
         Self::Raw(Raw { language: "escpos".into(), bytes: Bytes::from(bytes.into()) })
     }
+
+    /// Whether printing it may open the cash drawer: a receipt says so, raw bytes may always.
+    pub fn may_open_drawer(&self) -> bool {
+        match self {
+            Self::Receipt(receipt) => receipt.items().iter().any(|item| matches!(item, Item::Drawer(_))),
+            Self::Raw(_) => true,
+        }
+    }
 }
 
 impl From<&Receipt> for Content {
@@ -84,17 +93,27 @@ impl std::fmt::Debug for Raw {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Stored {
+    /// The version of this form: 1.
     v: u32,
     #[serde(flatten)]
     tagged: Tagged,
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Tagged {
+    /// A document, laid out for whichever printer prints it.
     Receipt(Receipt),
-    Raw { language: String, bytes: String },
+    /// Bytes in the printer's own language.
+    Raw {
+        /// The language, named as in addresses: `escpos`.
+        language: String,
+        /// The bytes in base64.
+        bytes: String,
+    },
 }
 
 impl TryFrom<Stored> for Content {

@@ -84,6 +84,7 @@ fn cannot<'a>(what: &'static str) -> BoxFuture<'a, Result<()>> {
 
 /// One thing to print.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Job {
     /// The caller's key: jobs with the same key are the same piece of paper.
@@ -139,6 +140,7 @@ pub enum Outcome {
 
 /// How the printer proved that a job is on paper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
@@ -150,6 +152,7 @@ pub enum Proof {
 
 /// What a printer can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PrinterDriver"))]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Printable width.
@@ -197,6 +200,7 @@ impl Capabilities {
 
 /// The status of a printer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PrinterStatus"))]
 #[non_exhaustive]
 pub struct Status {
     /// It is ready to print.
@@ -213,6 +217,7 @@ pub struct Status {
 
 /// How much paper there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Paper {
     /// Enough.
@@ -228,6 +233,7 @@ pub enum Paper {
 
 /// What a printer reports about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PrinterIdentity"))]
 #[non_exhaustive]
 pub struct Identity {
     /// Maker.
@@ -242,6 +248,7 @@ pub struct Identity {
 
 /// The connector pin that drives the drawer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DrawerPin {
     /// Pin 2, the usual one.

@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod attach;
 pub mod client;
 pub mod server;
 mod serving;
 pub mod session;
 pub mod trust;
+pub mod web;
 pub mod wire;
 
 pub use client::Client;

@@ -18,6 +18,7 @@ use crate::{AimId, Gtin, Symbology};
 /// # Ok::<(), tresen_hal::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Scan {
     /// The data as it came, without AIM identifier and framing.
@@ -36,6 +37,7 @@ pub struct Scan {
 
 /// An AIM identifier and its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Aim {
     /// The identifier.
     pub id: AimId,
@@ -45,6 +47,7 @@ pub struct Aim {
 
 /// Where an AIM identifier comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AimSource {
     /// The scanner or decoder sent it.

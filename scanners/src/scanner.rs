@@ -31,6 +31,7 @@ pub trait Scanner: Driver<Event = Scan> {
 
 /// What a scanner can do. A command that it lacks fails with [`tresen_hal::Kind::Unsupported`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ScannerDriver"))]
 #[non_exhaustive]
 pub struct Capabilities {
     /// It can be enabled and disabled. If not, the driver drops its scans while disabled.

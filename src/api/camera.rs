@@ -1,8 +1,9 @@
-//! Cameras: the codes they read. Frames are not available as JSON; a program gets them with
-//! [`Camera::frame`](crate::Camera::frame).
+//! Cameras: the codes they read, and single pictures. A live picture does not suit JSON; a program that links the library
+//! follows [`Camera::frames`](crate::Camera::frames).
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tresen_hal::Result;
 use tresen_scanners::Scan;
@@ -14,12 +15,14 @@ use crate::tresen::Tresen;
 
 /// The next code: [`Camera::next`](crate::Camera::next). `None` on timeout; an error if the codes go to somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Next {
     /// The camera's name.
     pub camera: String,
     /// How long to wait; default 60 s, 0 takes only a code that is already queued.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -40,8 +43,48 @@ impl Command for Next {
     }
 }
 
+/// The latest frame as a JPEG: [`Camera::frame`](crate::Camera::frame), [`Frame::jpeg`](tresen_cameras::Frame::jpeg).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Frame {
+    /// The camera's name.
+    pub camera: String,
+}
+
+/// What a camera sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "CameraPicture"))]
+#[non_exhaustive]
+pub struct Picture {
+    /// A JPEG; base64 in JSON.
+    #[serde(with = "super::base64")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub jpeg: Vec<u8>,
+    /// Its number in the camera's stream; the same number is the same frame.
+    pub sequence: u64,
+    /// When it was taken.
+    pub at: Timestamp,
+}
+
+impl Command for Frame {
+    const NAME: &'static str = "camera.frame";
+    const RIGHT: Right = Right::Camera;
+    const CHANGES: bool = false;
+    type Reply = Picture;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.camera)
+    }
+
+    async fn run(self, till: &Tresen) -> Result<Picture> {
+        till.camera(&self.camera)?.picture().await
+    }
+}
+
 /// Drops queued codes and returns their number: [`Camera::discard`](crate::Camera::discard).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Discard {
     /// The camera's name.
@@ -65,6 +108,7 @@ impl Command for Discard {
 
 /// The camera's capabilities: [`Camera::capabilities`](crate::Camera::capabilities).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Capabilities {
     /// The camera's name.

@@ -16,6 +16,7 @@ use crate::tresen::Tresen;
 
 /// Leases a device or an open sale, or renews the caller's own lease: [`Tresen::lease`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Acquire {
     /// The target.
@@ -44,12 +45,14 @@ impl Command for Acquire {
 /// Queues for a lease, or renews the place: [`Tresen::queue_turn`]. The place is lost if this is not repeated within
 /// the time to live; a caller that disconnects keeps it until then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
     /// The target.
     pub target: Target,
     /// How long to wait for the lease before the place is the reply; default 0.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -90,6 +93,7 @@ impl Command for Queue {
 /// Takes a lease from whoever has it: [`Tresen::take_over_turn`]. Where a transaction is running the reply is a place
 /// at the head of the queue: continue with [`Queue`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TakeOver {
     /// The target.
@@ -115,6 +119,7 @@ impl Command for TakeOver {
 
 /// Asks the holder to let go: [`Tresen::ask_holder`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// The target.
@@ -145,6 +150,7 @@ impl Command for Ask {
 
 /// All leases: [`Tresen::leases`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct List {}
 
@@ -164,6 +170,7 @@ macro_rules! by_target {
     ($($(#[$doc:meta])* $command:ident $name:literal $changes:literal $method:ident -> $reply:ty;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $command {
             /// The target.

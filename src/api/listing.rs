@@ -15,6 +15,7 @@ use crate::tresen::Tresen;
 
 /// The health of the till and its devices: [`Tresen::health`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Health {}
 
@@ -31,6 +32,7 @@ impl Command for Health {
 
 /// The last events: [`Tresen::recent_events`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecentEvents {}
 
@@ -47,6 +49,7 @@ impl Command for RecentEvents {
 
 /// Print jobs, oldest first: [`Store::jobs`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Jobs {
     /// Only jobs after this position; 0 for the first page.
@@ -94,6 +97,7 @@ impl Command for Jobs {
 
 /// Payments, oldest first: [`Store::payments`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Payments {
     /// Only payments after this position; 0 for the first page.
@@ -141,6 +145,7 @@ impl Command for Payments {
 
 /// Lines of the journal, oldest first: [`Store::journal`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Journal {
     /// Only lines after this sequence number; 0 for the first page.

@@ -19,7 +19,10 @@
 //! In JSON, amounts are strings (`"12.50 EUR"`), durations milliseconds in fields ending in `_ms`, times RFC 3339, raw
 //! bytes for a printer base64. An error is a [`tresen_hal::Error`] with all its fields.
 //!
-//! Left out: camera frames, which do not suit JSON; whatever takes a function of the program (a signer, a receipt
+//! `docs/commands.md` in the repository is a reference of all commands; with the feature `schema`, the function `schema`
+//! describes them as a JSON schema.
+//!
+//! Left out: a camera's live picture, which does not suit JSON ([`camera::Frame`] is one picture); whatever takes a function of the program (a signer, a receipt
 //! layout, a driver, a configuration built in code), which the program sets up when it [builds](crate::Builder) the
 //! till; and closing the till, which is up to the program that opened it.
 //!
@@ -53,6 +56,7 @@
 //! - A line that is not a request is answered with an error, its `id` `null` if it has none. A line that is too long
 //!   closes the connection, and so does a client that does not read for [`PATIENCE`].
 
+mod base64;
 mod call;
 pub mod camera;
 mod client;
@@ -67,6 +71,8 @@ pub mod remote;
 mod right;
 pub mod sale;
 pub mod scanner;
+#[cfg(feature = "schema")]
+mod schema;
 // Without Unix sockets there is no server.
 #[cfg_attr(not(unix), allow(dead_code))]
 mod serve;
@@ -80,6 +86,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tresen_hal::{Error, Kind, Result};
 
+use crate::store::Origin;
 use crate::tresen::Tresen;
 use call::{Asked, Of};
 
@@ -88,6 +95,8 @@ pub use client::{Client, Following};
 pub use dispatch::{Dispatch, InFlight, Place, relay};
 pub use message::{Message, Request};
 pub use right::{Grants, Right};
+#[cfg(feature = "schema")]
+pub use schema::{markdown, schema, typescript};
 pub use serve::{CLIENTS, FOLLOW, IN_FLIGHT, LINE, PATIENCE, PROTOCOL};
 pub(crate) use socket::Socket;
 
@@ -129,6 +138,11 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
         false
     }
 
+    /// On whose behalf it says it is, if it says.
+    fn origin(&mut self) -> Option<&mut Origin> {
+        None
+    }
+
     /// Runs the command. Dropping the future discards the reply; what was started continues.
     fn run(self, till: &Tresen) -> impl Future<Output = Result<Self::Reply>> + Send;
 }
@@ -166,11 +180,23 @@ pub fn command(name: &str) -> Option<&'static Info> {
 pub(crate) struct Row {
     pub(crate) info: Info,
     read: fn(Value) -> Result<Box<dyn Asked>>,
+    #[cfg(feature = "schema")]
+    describe: fn(&mut schema::Generators) -> schema::Description,
 }
 
 impl Row {
+    #[cfg(not(feature = "schema"))]
     const fn of<C: Command>() -> Self {
-        Self { info: Info::of::<C>(), read: |with| Ok(Box::new(Of(read::<C>(with)?))) }
+        Self { info: Info::of::<C>(), read: asked::<C> }
+    }
+
+    #[cfg(feature = "schema")]
+    const fn of<C>() -> Self
+    where
+        C: Command + schemars::JsonSchema,
+        C::Reply: schemars::JsonSchema,
+    {
+        Self { info: Info::of::<C>(), read: asked::<C>, describe: schema::describe::<C> }
     }
 }
 
@@ -185,6 +211,10 @@ pub(crate) fn row(name: &str) -> Result<&'static Row> {
         };
         Error::new(Kind::Unsupported, format!("unknown command `{name}`")).hint(hint)
     })
+}
+
+fn asked<C: Command>(with: Value) -> Result<Box<dyn Asked>> {
+    Ok(Box::new(Of(read::<C>(with)?)))
 }
 
 /// Builds a command from its fields.
@@ -211,6 +241,8 @@ const ROWS: &[Row] = &[
     Row::of::<printer::Cancel>(),
     Row::of::<printer::Status>(),
     Row::of::<printer::Identity>(),
+    Row::of::<printer::Preview>(),
+    Row::of::<printer::Picture>(),
     Row::of::<printer::KickDrawer>(),
     Row::of::<printer::Capabilities>(),
     Row::of::<printer::Phase>(),
@@ -228,6 +260,8 @@ const ROWS: &[Row] = &[
     Row::of::<terminal::ReadCard>(),
     Row::of::<terminal::Display>(),
     Row::of::<terminal::Input>(),
+    Row::of::<terminal::Print>(),
+    Row::of::<terminal::AgeCheck>(),
     Row::of::<terminal::Abort>(),
     Row::of::<terminal::Serving>(),
     Row::of::<terminal::Questions>(),
@@ -250,6 +284,7 @@ const ROWS: &[Row] = &[
     Row::of::<scanner::Trigger>(),
     Row::of::<scanner::Capabilities>(),
     Row::of::<camera::Next>(),
+    Row::of::<camera::Frame>(),
     Row::of::<camera::Discard>(),
     Row::of::<camera::Capabilities>(),
     Row::of::<sale::Open>(),

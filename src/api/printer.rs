@@ -10,11 +10,12 @@ use super::millis::{self, patience};
 use super::{Command, Need, Right};
 use crate::manager::{self, Printer};
 use crate::spool;
-use crate::store::SpooledJob;
+use crate::store::{SpooledJob, no_job};
 use crate::tresen::Tresen;
 
 /// Prints, and waits until the job is on paper: [`Printer::print_as`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Print {
     /// The printer or route.
@@ -26,6 +27,7 @@ pub struct Print {
     pub id: Option<String>,
     /// How long to wait for the result; default the till's `patience`. The job is printed anyway, however long that takes.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -37,6 +39,14 @@ impl Command for Print {
 
     fn device(&self) -> Option<&str> {
         Some(&self.printer)
+    }
+
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        let mut needs = vec![Need::new(Self::RIGHT, Some(&self.printer))];
+        if self.content.may_open_drawer() {
+            needs.push(Need::new(Right::Drawer, Some(&self.printer)));
+        }
+        Ok(needs)
     }
 
     fn fill_key(&mut self, key: &str) -> bool {
@@ -53,6 +63,7 @@ impl Command for Print {
 
 /// Queues a job and returns at once: [`Printer::submit_content_as`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Submit {
     /// The printer or route.
@@ -66,6 +77,7 @@ pub struct Submit {
 
 /// A job in the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Queued {
     /// Its id.
@@ -80,6 +92,14 @@ impl Command for Submit {
 
     fn device(&self) -> Option<&str> {
         Some(&self.printer)
+    }
+
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        let mut needs = vec![Need::new(Self::RIGHT, Some(&self.printer))];
+        if self.content.may_open_drawer() {
+            needs.push(Need::new(Right::Drawer, Some(&self.printer)));
+        }
+        Ok(needs)
     }
 
     fn fill_key(&mut self, key: &str) -> bool {
@@ -97,12 +117,14 @@ impl Command for Submit {
 /// Waits until a job is printed, parked or cancelled, and returns its state:
 /// [`PrintJob::outcome`](crate::PrintJob::outcome).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// The job's id.
     pub job: String,
     /// How long to wait; default the till's `patience`, 0 returns the current state.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -124,6 +146,7 @@ impl Command for Outcome {
 
 /// A stored job, without its content: [`Store::job`](crate::Store::job).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Find {
     /// The job's id.
@@ -147,12 +170,14 @@ impl Command for Find {
 
 /// Reprints a parked job, marked as a copy: [`Printer::reprint`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reprint {
     /// The job's id.
     pub job: String,
     /// How long to wait for the result; default the till's `patience`.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -174,6 +199,7 @@ impl Command for Reprint {
 
 /// Moves a waiting or parked job to another printer or route: [`Printer::adopt`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Adopt {
     /// The printer or route to move it to.
@@ -205,6 +231,7 @@ impl Command for Adopt {
 
 /// Cancels a waiting or parked job: [`Printer::cancel`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cancel {
     /// The job's id.
@@ -226,8 +253,70 @@ impl Command for Cancel {
     }
 }
 
+/// What a job would look like on paper, as a picture: [`Printer::preview`]. Nothing is printed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Preview {
+    /// The printer or route.
+    pub printer: String,
+    /// The content.
+    pub content: Content,
+}
+
+impl Command for Preview {
+    const NAME: &'static str = "printer.preview";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
+    type Reply = printers::Preview;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.printer)
+    }
+
+    async fn run(self, till: &Tresen) -> Result<printers::Preview> {
+        till.printer(&self.printer)?.preview(self.content).await
+    }
+}
+
+/// What a stored job looks like on paper, as a picture: [`Printer::picture`]. The mark of a copy is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Picture {
+    /// The job's id.
+    pub job: String,
+    /// The printer or route on which to show it; default its own.
+    #[serde(default)]
+    pub printer: Option<String>,
+}
+
+impl Command for Picture {
+    const NAME: &'static str = "printer.picture";
+    const RIGHT: Right = Right::Watch;
+    const CHANGES: bool = false;
+    type Reply = printers::Preview;
+
+    fn device(&self) -> Option<&str> {
+        self.printer.as_deref()
+    }
+
+    async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
+        Ok(vec![of_job(till, Self::RIGHT, &self.job).await?])
+    }
+
+    async fn run(self, till: &Tresen) -> Result<printers::Preview> {
+        let printer = match self.printer {
+            Some(printer) => printer,
+            None => till.store().job(&self.job).await?.ok_or_else(|| no_job(&self.job))?.route,
+        };
+        till.printer(&printer)?.picture(&self.job).await
+    }
+}
+
 /// Opens the drawer: [`Printer::kick_drawer`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KickDrawer {
     /// The printer.
@@ -257,6 +346,7 @@ macro_rules! asks {
     ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $changes:literal $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $command {
             /// The printer or route.

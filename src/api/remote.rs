@@ -10,6 +10,7 @@ use crate::tresen::Tresen;
 
 /// Makes a one-time code by which a client gets a certificate: [`Tresen::invite_client`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Enrol {
     /// The client's name.
@@ -35,6 +36,7 @@ impl Command for Enrol {
 
 /// Makes a one-time code by which a browser or a script gets a token: [`Tresen::invite_session`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// The session's name.
@@ -63,6 +65,7 @@ impl Command for Token {
 
 /// Everybody who may connect: [`Tresen::remote_callers`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Clients {}
 
@@ -79,6 +82,7 @@ impl Command for Clients {
 
 /// Revokes a client, or ends a session: [`Tresen::revoke_caller`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
     /// Its name.
@@ -100,6 +104,7 @@ impl Command for Revoke {
 
 /// The audit table, newest first: [`Tresen::audit`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
     /// Only lines before the one of this number.

@@ -9,6 +9,7 @@ use tresen_hal::{Error, Kind, Result};
 
 /// What a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Right {
@@ -83,6 +84,7 @@ impl fmt::Display for Right {
 
 /// The rights of one caller. As text: `watch print:bar,kitchen pay:counter`; a right without names is for all devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Grants(Vec<(Right, Devices)>);
 

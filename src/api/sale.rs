@@ -21,6 +21,7 @@ pub use stored::{ByNumber, Find, ListClosed, ListOpen, ListParked, Open, OpenRef
 
 /// The kitchen tickets of a sale: [`Tresen::orders`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Orders {
     /// The sale's id.
@@ -40,6 +41,7 @@ impl Command for Orders {
 
 /// Updates a sale's card payments from the journal: [`Sale::refresh`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// Its id.
@@ -59,6 +61,7 @@ impl Command for Refresh {
 
 /// A card payment and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CardPaid {
     /// The outcome.
@@ -69,6 +72,7 @@ pub struct CardPaid {
 
 /// A payment from an account and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AccountPaid {
     /// The outcome.
@@ -79,6 +83,7 @@ pub struct AccountPaid {
 
 /// Cash paid out to the customer, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CashPaid {
     /// The amount paid out: change or refund.
@@ -89,6 +94,7 @@ pub struct CashPaid {
 
 /// Kitchen tickets that were queued, and the sale after that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OrderedSale {
     /// The tickets; none if nothing was new.
@@ -99,6 +105,7 @@ pub struct OrderedSale {
 
 /// A removed line, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Removed {
     /// The line.
@@ -109,6 +116,7 @@ pub struct Removed {
 
 /// A removed tip, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TipRemoved {
     /// The tip.
@@ -119,6 +127,7 @@ pub struct TipRemoved {
 
 /// The outcome of a checkout, and the sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CheckedOut {
     /// The outcome.
@@ -129,6 +138,7 @@ pub struct CheckedOut {
 
 /// One resumed sale.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Resumed {
     /// The sale.
@@ -147,6 +157,7 @@ macro_rules! steps {
         $(at $device:ident)? $(needs $needs:expr,)? -> $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $command {
             /// The sale's id.
@@ -174,6 +185,10 @@ macro_rules! steps {
                 let needs: for<'a> fn(&'a mut Self, &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>> = $needs;
                 needs(self, till).await
             })?
+
+            fn origin(&mut self) -> Option<&mut Origin> {
+                self.by.as_mut()
+            }
 
             async fn run(self, till: &Tresen) -> Result<$reply> {
                 let sale = known(till, &self.sale, self.rev, self.by.clone()).await?;
@@ -348,9 +363,11 @@ steps! {
         /// The drawer pin, to open the drawer.
         #[serde(default)]
         drawer: Option<DrawerPin>,
-    } at terminal needs |this, _| Box::pin(async move {
+    } at terminal needs |this, till| Box::pin(async move {
+        let money = pinned(till, &this.sale, &mut this.rev, None).await?;
+        let right = if money.minor() < 0 { Right::Refund } else { Right::Pay };
         let mut needs = closing(&this.printer, this.drawer);
-        needs.push(Need::new(Right::Pay, Some(&this.terminal)));
+        needs.push(Need::new(right, Some(&this.terminal)));
         Ok(needs)
     }), -> CheckedOut, |this, till, mut sale| async move {
         let checkout = checkout(&till, &this.printer, this.drawer)?;
@@ -372,6 +389,7 @@ steps! {
 
 /// Resumes the sales that an earlier run of the till left open: [`Checkout::resume`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Resume {
     /// The printer or route.

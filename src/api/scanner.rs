@@ -14,12 +14,14 @@ use crate::tresen::Tresen;
 /// The next scan: [`Scanner::next`]. `None` on timeout; an error if the scans go to somebody else. Each scan is handed out
 /// once, no matter how many callers wait; to see all scans, follow the till's events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Next {
     /// The scanner's name.
     pub scanner: String,
     /// How long to wait; default 60 s, 0 takes only a scan that is already queued.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -42,6 +44,7 @@ impl Command for Next {
 
 /// Drops queued scans and returns their number: [`Scanner::discard`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Discard {
     /// The scanner's name.
@@ -65,6 +68,7 @@ impl Command for Discard {
 
 /// The scanner's capabilities: `Scanner::capabilities`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Capabilities {
     /// The scanner's name.
@@ -91,6 +95,7 @@ macro_rules! switches {
     ($($(#[$doc:meta])* $command:ident $name:literal $method:ident($(#[$field_doc:meta])* $field:ident);)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $command {
             /// The scanner's name.

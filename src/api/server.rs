@@ -11,6 +11,7 @@ use crate::tresen::Tresen;
 
 /// The state of the exchange with the server: [`Tresen::sync`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sync {}
 
@@ -27,6 +28,7 @@ impl Command for Sync {
 
 /// Goes on without entries that the server lacks and that this till has removed: [`Tresen::accept_gap`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AcceptGap {}
 
@@ -43,6 +45,7 @@ impl Command for AcceptGap {
 
 /// Fetches the reference tables and balances that have changed: [`Tresen::refresh_reference`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefreshReference {}
 
@@ -59,6 +62,7 @@ impl Command for RefreshReference {
 
 /// A page of a reference table: [`Tresen::reference`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
     /// The table.
@@ -83,6 +87,7 @@ impl Command for Reference {
 
 /// One row of a reference table: [`Tresen::reference_row`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FindReference {
     /// The table.
@@ -104,6 +109,7 @@ impl Command for FindReference {
 
 /// Tenders taken from accounts in local mode that did not fit the balance: [`Tresen::unbooked`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Unbooked {}
 
@@ -120,6 +126,7 @@ impl Command for Unbooked {
 
 /// Tenders on customers' accounts that are in doubt: [`Tresen::accounts_in_doubt`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AccountsInDoubt {}
 
@@ -136,6 +143,7 @@ impl Command for AccountsInDoubt {
 
 /// Settles a tender on a customer's account by hand: [`Tresen::settle_account`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SettleAccount {
     /// The tender's key.

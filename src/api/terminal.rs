@@ -18,6 +18,7 @@ macro_rules! transactions {
     ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $run:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $command {
             /// The terminal's name.
@@ -69,6 +70,7 @@ macro_rules! follow_ups {
     ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $run:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $command {
             /// The terminal's name.
@@ -120,6 +122,7 @@ follow_ups! {
 
 /// Loads a prepaid card or account: [`Terminal::top_up_as`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TopUp {
     /// The terminal's name.
@@ -157,12 +160,14 @@ impl Command for TopUp {
 
 /// Has the terminal read a card; no money moves: [`Terminal::read_card`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReadCard {
     /// The terminal's name.
     pub terminal: String,
     /// How long the terminal waits for a card, in milliseconds; default 30 s.
     #[serde(rename = "within_ms", with = "super::millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -183,6 +188,7 @@ impl Command for ReadCard {
 
 /// Shows a text at the terminal: [`Terminal::display`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Display {
     /// The terminal's name.
@@ -191,6 +197,7 @@ pub struct Display {
     pub text: String,
     /// For how long, in milliseconds; default 5 s.
     #[serde(rename = "within_ms", with = "super::millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -211,6 +218,7 @@ impl Command for Display {
 
 /// Asks whoever stands at the terminal: [`Terminal::input`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// The terminal's name.
@@ -234,9 +242,66 @@ impl Command for Input {
     }
 }
 
+/// Prints a text on the terminal's own printer: [`Terminal::print`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Print {
+    /// The terminal's name.
+    pub terminal: String,
+    /// Lines of it are separate.
+    pub text: String,
+}
+
+impl Command for Print {
+    const NAME: &'static str = "terminal.print";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
+    type Reply = ();
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
+
+    async fn run(self, till: &Tresen) -> Result<()> {
+        till.terminal(&self.terminal)?.print(&self.text).await
+    }
+}
+
+/// Has the terminal find out from a card whether its holder has reached an age: [`Terminal::age_check`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AgeCheck {
+    /// The terminal's name.
+    pub terminal: String,
+    /// In years.
+    pub years: u8,
+    /// How long the terminal waits for a card, in milliseconds; default 30 s.
+    #[serde(rename = "within_ms", with = "super::millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
+    pub within: Option<Duration>,
+}
+
+impl Command for AgeCheck {
+    const NAME: &'static str = "terminal.age-check";
+    const RIGHT: Right = Right::Pay;
+    const CHANGES: bool = true;
+    type Reply = payment::AgeCheck;
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.terminal)
+    }
+
+    async fn run(self, till: &Tresen) -> Result<payment::AgeCheck> {
+        till.terminal(&self.terminal)?.age_check(self.years, self.within.unwrap_or(CARD)).await
+    }
+}
+
 /// Requests a transaction to abort, whoever started it: [`Terminal::abort`]. Returns whether it is running or waiting;
 /// the outcome is in its own reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Abort {
     /// The terminal's name.
@@ -262,6 +327,7 @@ impl Command for Abort {
 
 /// Answers a question of the terminal: [`Terminal::answer`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// The terminal's name.
@@ -289,6 +355,7 @@ impl Command for Answer {
 
 /// A payment in the journal: [`Store::payment`](crate::Store::payment).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Find {
     /// Its key.
@@ -312,6 +379,7 @@ impl Command for Find {
 
 /// Undecided payments: [`Tresen::open_payments`]; also for a terminal that is no longer configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Open {
     /// The terminal's name.
@@ -335,6 +403,7 @@ impl Command for Open {
 
 /// Settles an open payment by hand: [`Tresen::settle`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
     /// Its key.
@@ -369,6 +438,7 @@ macro_rules! asks {
     ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $changes:literal $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $command {
             /// The terminal's name.

@@ -30,9 +30,15 @@ pub(super) async fn till() -> (TempDir, Tresen) {
     (dir, till)
 }
 
+/// A command's fields and its reply, as JSON.
+pub(super) struct Example {
+    pub(super) with: Value,
+    pub(super) reply: Value,
+}
+
 /// The JSON exchanged, by command.
 #[derive(Default)]
-struct Seen(BTreeMap<&'static str, Value>);
+pub(super) struct Seen(pub(super) BTreeMap<&'static str, Example>);
 
 impl Seen {
     /// Checks that a command as written by a client, and its reply, both survive a round trip.
@@ -47,7 +53,8 @@ impl Seen {
         let heard: C::Reply =
             serde_json::from_value(told.clone()).unwrap_or_else(|e| panic!("{}: {e}: {told}", C::NAME));
         assert_eq!(serde_json::to_value(&heard).expect("JSON"), told, "{}", C::NAME);
-        assert!(self.0.insert(C::NAME, told).is_none(), "{} is a name twice", C::NAME);
+        let example = Example { with, reply: told };
+        assert!(self.0.insert(C::NAME, example).is_none(), "{} is a name twice", C::NAME);
     }
 }
 
@@ -60,6 +67,19 @@ fn of<T: DeserializeOwned + Debug>(json: Value) -> T {
 #[tokio::test(start_paused = true)]
 async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     let (_dir, till) = till().await;
+    let seen = examples(&till).await;
+    let mut known: Vec<_> = commands().collect();
+    known.sort_unstable();
+    assert_eq!(known, seen.0.keys().copied().collect::<Vec<_>>(), "each is seen here, and no name stands for two");
+    // The format that other programs depend on.
+    let sale = &seen.0["sale.add"].reply;
+    assert_eq!((&sale["due"], &sale["pending"], &sale["state"]), (&json!("0.00 EUR"), &json!(false), &json!("open")));
+    assert_eq!(seen.0["terminal.pay"].reply["charged"]["amount"], "12.50 EUR");
+    assert_eq!(seen.0["sale.resume"].reply[0]["error"]["effect"], "partial");
+}
+
+/// Every command with a reply of each; all of them survived a round trip.
+pub(super) async fn examples(till: &Tresen) -> Seen {
     let mut sale = till.open_sale_by(Origin::new().operator("anna")).await.expect("opens");
     let line = Line::pieces("Flat white", 2, Amount::eur(3_80), Vat::percent(19)).expect("fits").article("17");
     sale.add(line.clone()).await.expect("added");
@@ -111,6 +131,9 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<printer::Cancel>(json!({ "job": "j" }), ());
     seen.both::<printer::Status>(json!({ "printer": "bar" }), Default::default());
     seen.both::<printer::Identity>(json!({ "printer": "bar" }), Default::default());
+    let paper = || tresen_printers::preview(&Content::Receipt(Receipt::new().text("Tee")), None).expect("rendered");
+    seen.both::<printer::Preview>(json!({ "printer": "bar", "content": receipt }), paper());
+    seen.both::<printer::Picture>(json!({ "job": "j", "printer": "bar" }), paper());
     let two = serde_json::to_value(tresen_printers::DrawerPin::Two).expect("JSON");
     seen.both::<printer::KickDrawer>(json!({ "printer": "bar", "pin": two }), ());
     seen.both::<printer::Capabilities>(json!({ "printer": "bar" }), None);
@@ -138,6 +161,9 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     let asked = json!({ "text": "PLZ?", "wanted": digits, "default": "declined", "within": "30s" });
     let entered = of(json!({ "text": "12345" }));
     seen.both::<terminal::Input>(json!({ "terminal": "counter", "question": asked }), entered);
+    seen.both::<terminal::Print>(json!({ "terminal": "counter", "text": "Tisch 7" }), ());
+    let age = json!({ "terminal": "counter", "years": 18, "within_ms": 30000 });
+    seen.both::<terminal::AgeCheck>(age, of(json!("reached")));
     seen.both::<terminal::Abort>(json!({ "terminal": "counter", "key": "a/1" }), true);
     seen.both::<terminal::Serving>(json!({ "terminal": "counter" }), Some(intent.id.clone()));
     let question = json!({ "text": "Unterschrift ok?", "wanted": "signature", "default": "no", "within": "30s" });
@@ -173,6 +199,8 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<scanner::Trigger>(json!({ "scanner": "hand", "on": true }), ());
     seen.both::<scanner::Capabilities>(json!({ "scanner": "hand" }), Some(Default::default()));
     seen.both::<camera::Capabilities>(json!({ "camera": "door" }), Some(Default::default()));
+    let picture = of(json!({ "jpeg": "/9j/2Q==", "sequence": 7, "at": at }));
+    seen.both::<camera::Frame>(json!({ "camera": "door" }), picture);
     seen.both::<camera::Next>(json!({ "camera": "door" }), Some(scan));
     seen.both::<camera::Discard>(json!({ "camera": "door" }), 0);
 
@@ -332,15 +360,7 @@ async fn each_command_and_reply_comes_out_of_json_as_it_went_in() {
     seen.both::<server::AccountsInDoubt>(json!({}), of(json!([unbooked])));
     let decision = json!({ "charged": "5.00 EUR", "reference": null, "by": "Anna", "reason": "the statement" });
     seen.both::<server::SettleAccount>(json!({ "key": "s/1", "decision": decision }), of(unbooked));
-
-    let mut known: Vec<_> = commands().collect();
-    known.sort_unstable();
-    assert_eq!(known, seen.0.keys().copied().collect::<Vec<_>>(), "each is seen here, and no name stands for two");
-    // The format that other programs depend on.
-    let sale = &seen.0["sale.add"];
-    assert_eq!((&sale["due"], &sale["pending"], &sale["state"]), (&json!("0.00 EUR"), &json!(false), &json!("open")));
-    assert_eq!(seen.0["terminal.pay"]["charged"]["amount"], "12.50 EUR");
-    assert_eq!(seen.0["sale.resume"][0]["error"]["effect"], "partial");
+    seen
 }
 
 #[tokio::test(start_paused = true)]

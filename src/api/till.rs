@@ -19,11 +19,13 @@ use crate::tresen::{self, Tresen};
 
 /// Identifies the till.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Info {}
 
 /// A till's identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct About {
     /// Its name in the configuration.
@@ -58,6 +60,7 @@ impl Command for Info {
 
 /// The names of all commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Commands {}
 
@@ -74,6 +77,7 @@ impl Command for Commands {
 
 /// The current state of all devices, and the number of the last event before it: [`Tresen::follow`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {}
 
@@ -91,6 +95,7 @@ impl Command for Snapshot {
 /// What the till can do now: [`Tresen::capabilities`]. [`EventKind::CapabilitiesChanged`](crate::EventKind) tells when to
 /// ask again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Capabilities {}
 
@@ -107,6 +112,7 @@ impl Command for Capabilities {
 
 /// Tells whether one of the vendor's own tenders can pay now: [`Tresen::set_tender`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetTender {
     /// Its name.
@@ -132,6 +138,7 @@ impl Command for SetTender {
 
 /// The state of a device: [`Tresen::phase`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
     /// The device.
@@ -155,6 +162,7 @@ impl Command for Phase {
 
 /// Reopens a device: [`Tresen::reset`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// The device.
@@ -178,12 +186,14 @@ impl Command for Reset {
 
 /// Removes a device: [`Tresen::detach`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Detach {
     /// The device.
     pub device: DeviceId,
     /// How long its running call may take; default 10 s.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -204,10 +214,12 @@ impl Command for Detach {
 
 /// Reads the configuration file again and applies the changes: [`Tresen::reload`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reload {
     /// How long running calls of removed or changed devices may take; default 10 s.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 
@@ -224,6 +236,7 @@ impl Command for Reload {
 
 /// The name of the route that prints a kind of paper, for the commands of [`super::printer`]: [`Tresen::printer_for`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PrinterFor {
     /// The kind of paper.
@@ -243,6 +256,7 @@ impl Command for PrinterFor {
 
 /// Print jobs that are waiting, printing or parked: [`Tresen::open_jobs`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenJobs {}
 
@@ -259,6 +273,7 @@ impl Command for OpenJobs {
 
 /// Copies the database while the till runs: [`Tresen::backup`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Backup {
     /// A new file, or an existing folder, on the till's own machine.
@@ -279,6 +294,7 @@ impl Command for Backup {
 /// A page of an export, as text: [`Tresen::export_page`]. Ask again with `after` set to `next` of the reply until there is
 /// none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Export {
     /// What to export.
@@ -323,6 +339,7 @@ impl Command for Export {
 
 /// A new key for a payment or print job: [`Tresen::new_id`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewId {}
 

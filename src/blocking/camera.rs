@@ -41,6 +41,14 @@ impl Device<Cameras> {
         self.0.wait(self.0.inner.frame())
     }
 
+    /// The camera's latest frame as a JPEG.
+    ///
+    /// # Errors
+    /// As [`crate::Camera::picture`].
+    pub fn picture(&self) -> Result<camera::Picture> {
+        self.0.ask(camera::Frame { camera: self.name().to_owned() })
+    }
+
     /// The latest frame as it changes: read it with `borrow`, wait with [`Tresen::wait`](super::Tresen::wait).
     pub fn frames(&self) -> watch::Receiver<Option<Frame>> {
         self.0.inner.frames()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tresen_hal::Result;
-use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Receipt, Status};
+use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Preview, Receipt, Status};
 
 use super::On;
 use crate::api::printer;
@@ -129,6 +129,22 @@ impl Printer {
     /// As [`crate::Printer::cancel`].
     pub fn cancel(&self, id: &str) -> Result<()> {
         self.0.ask(printer::Cancel { job: id.to_owned() })
+    }
+
+    /// What `content` would look like on the printer.
+    ///
+    /// # Errors
+    /// As [`crate::Printer::preview`].
+    pub fn preview(&self, content: impl Into<Content>) -> Result<Preview> {
+        self.0.ask(printer::Preview { printer: self.printer(), content: content.into() })
+    }
+
+    /// What a stored job looks like.
+    ///
+    /// # Errors
+    /// As [`crate::Printer::picture`].
+    pub fn picture(&self, id: &str) -> Result<Preview> {
+        self.0.ask(printer::Picture { job: id.to_owned(), printer: Some(self.printer()) })
     }
 
     /// Queries the printer's status.

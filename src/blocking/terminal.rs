@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tresen_hal::{Amount, Result};
 use tresen_payment::{
-    Answer, Capabilities, Card, Decision, EndOfDay, IntentId, Payment, Question, Request, Settled, TerminalStatus,
-    Totals,
+    AgeCheck, Answer, Capabilities, Card, Decision, EndOfDay, IntentId, Payment, Question, Request, Settled,
+    TerminalStatus, Totals,
 };
 
 use super::{Abort, Device};
@@ -116,6 +116,22 @@ impl Device<Terminals> {
     /// As [`crate::Terminal::input`].
     pub fn input(&self, question: Question) -> Result<Answer> {
         self.0.ask(terminal::Input { terminal: self.terminal(), question })
+    }
+
+    /// Prints a text on the terminal's own printer.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::print`].
+    pub fn print(&self, text: &str) -> Result<()> {
+        self.0.ask(terminal::Print { terminal: self.terminal(), text: text.to_owned() })
+    }
+
+    /// Has the terminal find out from a card whether its holder has reached an age, in years.
+    ///
+    /// # Errors
+    /// As [`crate::Terminal::age_check`].
+    pub fn age_check(&self, years: u8, within: Duration) -> Result<AgeCheck> {
+        self.0.ask(terminal::AgeCheck { terminal: self.terminal(), years, within: Some(within) })
     }
 
     /// Requests the transaction with this key to abort, whoever started it; false if there is none.

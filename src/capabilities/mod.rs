@@ -34,6 +34,7 @@ pub(crate) use watch::keep;
 
 /// What a till can do now.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TillCapabilities {
     /// The tenders: cash, each terminal, accounts if there is a server, the vendor's own.
@@ -46,6 +47,7 @@ pub struct TillCapabilities {
 
 /// Whether something is possible.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "CapabilityAnswer"))]
 #[non_exhaustive]
 pub struct Answer {
     /// Whether it is possible now.
@@ -58,6 +60,7 @@ pub struct Answer {
 
 /// What one tender can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TenderCapabilities {
     /// The tender.
@@ -82,6 +85,7 @@ pub struct TenderCapabilities {
 
 /// A tender. Displays as its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TenderName {
@@ -107,6 +111,7 @@ impl fmt::Display for TenderName {
 
 /// What one method of payment of a terminal can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct MethodCapabilities {
     /// Its name: `girocard`.
@@ -125,6 +130,7 @@ pub struct MethodCapabilities {
 
 /// What a print route can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RouteCapabilities {
     /// Its name.
@@ -139,6 +145,7 @@ pub struct RouteCapabilities {
 
 /// What one printer of a route can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct PrinterCapabilities {
     /// Its name.
@@ -155,6 +162,7 @@ pub struct PrinterCapabilities {
 
 /// What a scanner or a camera can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ScannerCapabilities {
     /// The device.

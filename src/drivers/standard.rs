@@ -17,7 +17,7 @@ use crate::language::Printed;
 use crate::manager::{Cameras, Printers, Scanners, Terminals};
 
 pub(super) fn protocols() -> Vec<Protocol> {
-    let listeners = opi::Listeners::default();
+    let (listeners, told) = (opi::Listeners::default(), nexo::Listeners::default());
     vec![
         Protocol::new::<Printers>("escpos", escpos)
             .port(9100)
@@ -41,7 +41,7 @@ pub(super) fn protocols() -> Vec<Protocol> {
             .options(|_| opi::Options::NAMES.to_vec())
             .redactor(|| Box::<opi::Redactor>::default())
             .tracer(|_, language| Box::new(trace::Opi::new(language))),
-        Protocol::new::<Terminals>("nexo", nexo)
+        Protocol::new::<Terminals>("nexo", move |address| nexo(address, &told))
             .port(8443)
             .over_tls()
             .probe(probe::Nexo)
@@ -148,16 +148,21 @@ fn opi_redactor() -> Box<dyn link::record::Redactor> {
     Box::<opi::Redactor>::default()
 }
 
-/// Connects for each request; the certificate names the terminal, not its host.
-fn nexo(address: &Address) -> Result<Plan<dyn Terminal>> {
-    let options = nexo::Options::from_address(address)?;
+/// Connects for each request, and shares the places at which terminals tell something; the certificate names the
+/// terminal, not its host.
+fn nexo(address: &Address, listeners: &nexo::Listeners) -> Result<Plan<dyn Terminal>> {
+    let (options, listeners) = (nexo::Options::from_address(address)?, listeners.clone());
     let reached = link::Reached::new(options.named_by(address.clone())).redacted(nexo_redactor);
     let plan = Plan::new(address.label(), move |context: Context| {
-        let (mut options, reached) = (options.clone(), reached.clone());
+        let (mut options, reached, listeners) = (options.clone(), reached.clone(), listeners.clone());
         options.name = context.name.clone();
         async move {
             let journal = context.journal.ok_or_else(|| Error::new(Kind::Config, "a terminal needs a journal"))?;
-            let terminal = nexo::open(Arc::new(reached), options, journal, context.runtime).await?;
+            let listener = match &options.listen {
+                Some(place) => Some(listeners.at(place).await?),
+                None => None,
+            };
+            let terminal = nexo::open(Arc::new(reached), listener, options, journal, context.runtime).await?;
             Ok(Box::new(terminal) as Box<dyn Terminal>)
         }
     });

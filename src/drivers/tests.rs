@@ -22,6 +22,11 @@ fn each_class_has_its_protocols_links_and_options() {
         (Class::Terminal, "nexo+tcp://10.0.0.32?poi=V400m-1&key=shop&passphrase=test123&partial=true&tip=true"),
         (Class::Terminal, "paytec+tcp://10.0.0.33?language=fr&commit=reverses"),
         (Class::Terminal, "paytec+serial:///dev/ttyUSB0?pos=K7"),
+        #[cfg(feature = "tls")]
+        (
+            Class::Terminal,
+            "paytec+tls://10.0.0.33:18307?fingerprint=0000000000000000000000000000000000000000000000000000000000000000",
+        ),
         (Class::Scanner, "scanner+hid://05e0:1900?usage=1"),
         (Class::Scanner, "scanner+serial:///dev/ttyACM0?baud=9600"),
         (Class::Camera, "camera+v4l2:///dev/video0?width=1280&height=720&format=mjpeg&fps=30&codes=qr"),

@@ -41,6 +41,7 @@ use crate::store::Unreadable;
 
 /// What to export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ExportWhat"))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum What {
@@ -60,6 +61,7 @@ pub enum What {
 
 /// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ExportFormat"))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Format {
@@ -145,6 +147,7 @@ impl Export {
 
 /// The result of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Exported {
     /// Rows written, without the header.
@@ -157,6 +160,7 @@ pub struct Exported {
 
 /// One page of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ExportPage"))]
 #[non_exhaustive]
 pub struct Page {
     /// The rows, as text; the first page has the header, too. The mapping's encoding is checked but not applied.

@@ -62,6 +62,7 @@ pub(crate) struct Past {
 
 /// An error of a device. Equal errors in a row are counted, not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct PastError {
     /// When it happened for the last time.
@@ -80,6 +81,7 @@ pub struct PastError {
 ///
 /// The times begin when the device begins with the call, without waiting for its turn. In JSON they are microseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CallHealth {
     /// What it was: `print job`, `payment`, `status request`.
@@ -90,23 +92,29 @@ pub struct CallHealth {
     pub failed: u64,
     /// The last one.
     #[serde(rename = "last_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub last: Duration,
     /// On average.
     #[serde(rename = "mean_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub mean: Duration,
     /// What half of them did not exceed.
     #[serde(rename = "p50_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub p50: Duration,
     /// What 99 % of them did not exceed.
     #[serde(rename = "p99_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub p99: Duration,
     /// The longest.
     #[serde(rename = "max_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub max: Duration,
 }
 
 /// How far another clock is from that of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ClockOffset {
     /// Seconds that the other clock is ahead; negative if it is behind. Terminals tell whole seconds, and tell them late

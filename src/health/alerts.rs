@@ -11,6 +11,7 @@ use crate::manager::lock;
 
 /// A condition that a person should know of before it becomes a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Alert {
@@ -55,6 +56,7 @@ impl Alert {
 
 /// An alert that was raised and is not cleared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ActiveAlert {
     /// What it concerns.

@@ -16,6 +16,7 @@ use crate::sync::SyncStatus;
 
 /// The health of a till and its devices at one moment: [`Tresen::health`](crate::Tresen::health).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Health {
     /// When it was looked at.
@@ -32,6 +33,7 @@ pub struct Health {
 
 /// The health of the till itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TillHealth {
     /// Its name in the configuration.
@@ -44,6 +46,7 @@ pub struct TillHealth {
     pub opened_at: Timestamp,
     /// For how long it has been open.
     #[serde(rename = "uptime_ms", with = "millis")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub uptime: Duration,
     /// The database and its disk.
     pub store: StoreHealth,
@@ -53,6 +56,7 @@ pub struct TillHealth {
 
 /// The print jobs of a route that are not done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct QueueHealth {
     /// The route, or the printer that is its own route.
@@ -69,6 +73,7 @@ pub struct QueueHealth {
 
 /// The payments of a terminal that are not decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OpenPayments {
     /// The terminal.
@@ -82,6 +87,7 @@ pub struct OpenPayments {
 /// The database, what waits in it, and its disk: [`Store::health`](crate::Store::health). A size that is `None` is not
 /// known. Writes are counted from the opening of this database by this program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct StoreHealth {
     /// Where it is.
@@ -98,15 +104,19 @@ pub struct StoreHealth {
     pub writes: u64,
     /// How long they took up to the disk, on average. In JSON microseconds, like those below.
     #[serde(rename = "mean_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub mean: Duration,
     /// What half of them did not exceed.
     #[serde(rename = "p50_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub p50: Duration,
     /// What 99 % of them did not exceed.
     #[serde(rename = "p99_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub p99: Duration,
     /// The longest.
     #[serde(rename = "max_us", with = "micros")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub max: Duration,
     /// Writes that failed.
     pub failed: u64,
@@ -126,6 +136,7 @@ pub struct StoreHealth {
 
 /// Journal entries on their way to a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OutboxHealth {
     /// The mode, and how far the server is behind.
@@ -141,6 +152,7 @@ pub struct OutboxHealth {
 
 /// The health of one device. Numbers count from the opening of the till; a reload keeps them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DeviceHealth {
     /// Its state.

@@ -11,6 +11,7 @@ use crate::sale::Sale;
 
 /// What can be leased.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseTarget"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
@@ -61,6 +62,7 @@ impl From<&Sale> for Target {
 
 /// Names one lease: calls made with it are refused once that lease has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseKey"))]
 pub struct Key {
     /// The target.
     pub target: Target,
@@ -70,6 +72,7 @@ pub struct Key {
 
 /// A lease as granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseGrant"))]
 #[non_exhaustive]
 pub struct Grant {
     /// Its key.
@@ -85,6 +88,7 @@ pub struct Grant {
 
 /// The kind of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseNature"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Nature {
@@ -98,6 +102,7 @@ pub enum Nature {
 
 /// How a lease ended, or is going to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseEnd"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
@@ -129,6 +134,7 @@ impl fmt::Display for End {
 
 /// Somebody who asks the holder to let go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseWish"))]
 #[non_exhaustive]
 pub struct Wish {
     /// Who.
@@ -141,6 +147,7 @@ pub struct Wish {
 
 /// Somebody in the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseWaiting"))]
 #[non_exhaustive]
 pub struct Waiting {
     /// Who.
@@ -153,6 +160,7 @@ pub struct Waiting {
 
 /// A lease as everybody may see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseView"))]
 #[non_exhaustive]
 pub struct View {
     /// The target.
@@ -175,6 +183,7 @@ pub struct View {
 
 /// The answer to whoever queues for a lease, or takes it over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LeaseTurn"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Turn {

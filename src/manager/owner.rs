@@ -226,6 +226,7 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         }
         if !self.phase.borrow().is_ready() && begun.0.withdraw() {
             let error = Error::new(Kind::Timeout, "it is still being opened").with_retry(Retry::AfterReconnect);
+            let error = error.hint("ask again in a moment; `tresen doctor` says why a device does not open");
             return Err(Failure::NotBegun(here(error)));
         }
         if let Ok(outcome) = tokio::time::timeout_at(begin_by, &mut outcome).await {

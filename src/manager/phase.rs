@@ -9,6 +9,7 @@ use super::calls::CLOSED;
 ///
 /// Updated on changes only: attempts to reopen a device that stays away for the same reason leave it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DevicePhase"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {

@@ -11,6 +11,7 @@ use crate::lease;
 
 /// The current state of one device.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DeviceState {
     /// The device.
@@ -33,6 +34,7 @@ pub struct DeviceState {
 
 /// A condition that requires a person's attention while the device is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Attention {
@@ -55,6 +57,7 @@ pub enum Attention {
 
 /// A device's capabilities, by class.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceCapabilities {

@@ -14,6 +14,22 @@ use tresen_hal::{Error, Kind, Result};
 #[serde(try_from = "String", into = "String")]
 pub struct OneTimeCode([u8; LENGTH]);
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for OneTimeCode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OneTimeCode".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A one-time code: 12 characters of Crockford's base 32 in groups of four.",
+            "pattern": "^[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$",
+            "examples": ["K7QF-02ZM-9XTA"],
+        })
+    }
+}
+
 impl OneTimeCode {
     /// The code for the lowest 60 of these bits, which have to come from a source fit for secrets.
     pub fn of(bits: u64) -> Self {

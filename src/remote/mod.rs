@@ -18,6 +18,7 @@ pub use code::OneTimeCode;
 
 /// Somebody who is to be let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Invitation {
     /// The name of the caller: 1 to 64 characters, unique among those that may connect.
@@ -67,6 +68,7 @@ impl Invitation {
 
 /// A one-time code, shown once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Invited {
     /// The name of the caller.
@@ -126,6 +128,7 @@ impl fmt::Debug for dyn Inviter {
 
 /// Everybody who was enrolled, and the open sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Callers {
     /// Clients with a certificate, in the order of their enrolment; revoked ones, too.

@@ -10,6 +10,7 @@ use crate::sync::Accounts;
 
 /// The outcome of [`Sale::pay_account`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 #[must_use]

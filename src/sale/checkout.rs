@@ -39,6 +39,7 @@ pub struct Checkout {
 
 /// The result of a checkout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[must_use]
 #[serde(rename_all = "kebab-case")]

@@ -8,6 +8,7 @@ use super::vat::{Tax, Vat, divide_rounded};
 
 /// One line of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SaleLine"))]
 #[non_exhaustive]
 pub struct Line {
     /// The name of the article.
@@ -39,6 +40,7 @@ pub struct Line {
 
 /// A quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantity {
     /// Pieces.
@@ -131,6 +133,7 @@ impl Line {
 
 /// What of one line of a closed sale can still be given back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ReturnableLine"))]
 #[non_exhaustive]
 pub struct Returnable {
     /// The line's index in the closed sale, from 0.
@@ -145,6 +148,7 @@ pub struct Returnable {
 
 /// One line of a closed sale to give back, in full or in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReturnLine {
     /// The line's index in the closed sale, from 0.

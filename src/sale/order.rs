@@ -20,6 +20,7 @@ use crate::store::{NewJob, Origin};
 
 /// A kitchen ticket of a sale: [`crate::Tresen::order`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct KitchenTicket {
     /// The number of the order within the sale, from 1.
@@ -36,6 +37,7 @@ pub struct KitchenTicket {
 
 /// One line of a kitchen ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OrderLine {
     /// What it is.
@@ -47,6 +49,7 @@ pub struct OrderLine {
 
 /// What was ordered, without quantity and price.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Ordered {
     /// The name of the article.

@@ -23,6 +23,7 @@ pub trait Signer: Send + Sync {
 
 /// A fiscal device's signature of a sale.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Signature {
     /// Lines for the receipt.
@@ -38,6 +39,7 @@ pub struct Signature {
 
 /// The result of signing a sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Signing {

@@ -11,6 +11,7 @@ use crate::store::Origin;
 ///
 /// Amounts are negative where money goes back to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Tender {
     /// Its key: the sale's id, a slash, the attempt. For a card it is also the payment's key.
@@ -51,6 +52,7 @@ pub struct Tender {
 
 /// The means of payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "tender")]
 #[non_exhaustive]
 pub enum TenderKind {
@@ -75,6 +77,7 @@ pub enum TenderKind {
 
 /// The direction of the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TenderOperation {
@@ -88,6 +91,7 @@ pub enum TenderOperation {
 
 /// The state of an attempt to pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TenderState {

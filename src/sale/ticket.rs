@@ -16,17 +16,27 @@ use super::vat::VatRow;
 /// An open sale has an id; it gets its number, and the time printed on its receipt, when it is closed. Reading a ticket
 /// from JSON checks that the total is the sum of the lines and tips.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Unchecked")]
 pub struct Ticket {
+    /// The sale's id.
     id: String,
+    /// Its number, once it is closed.
     pub(crate) number: Option<i64>,
+    /// The id of the sale that it refunds.
     pub(crate) original: Option<String>,
+    /// When it was opened.
     opened_at: Timestamp,
+    /// When it was closed, as printed on the receipt.
     pub(crate) closed_at: Option<Timestamp>,
+    /// What the customer pays: lines and tips.
     total: Amount,
+    /// The lines, as they were added.
     lines: Vec<Line>,
+    /// The tips; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tips: Vec<Tip>,
+    /// The remark that is printed on the receipt.
     note: Option<String>,
 }
 
@@ -221,6 +231,7 @@ impl Ticket {
 
 /// A ticket as read from JSON, before it is checked.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Unchecked {
     id: String,
     #[serde(default)]

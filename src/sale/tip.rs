@@ -10,6 +10,7 @@ use tresen_hal::Amount;
 /// for 47.50 that "may be kept" nothing is change. A tip that the customer adds at the terminal is added when the payment
 /// is taken ([`Charge::tip`](tresen_payment::Charge::tip)), and removed when it is reversed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Tip {
     /// The amount; negative only in a refund that gives it back.

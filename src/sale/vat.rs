@@ -7,6 +7,7 @@ use tresen_hal::Amount;
 
 /// A tax rate in hundredths of a percent: 1900 is 19 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Vat(u16);
 
@@ -65,6 +66,7 @@ impl fmt::Display for Vat {
 /// # Ok::<(), tresen::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Tax {
     /// The rate.

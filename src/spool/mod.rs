@@ -30,7 +30,7 @@ use crate::manager::printer::PrinterDevice;
 use crate::manager::{after, lock};
 use crate::registry::to_its_end;
 use crate::store::{JobState, NewJob, Origin, SpooledJob, Store, no_job};
-pub(crate) use attempt::without_drawer;
+pub(crate) use attempt::{PRINT_TIMEOUT, without_drawer};
 use desk::Desks;
 pub use overdue::OverduePaper;
 use overdue::Watcher;
@@ -39,6 +39,7 @@ use worker::Worker;
 
 /// The state of a print job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PrintOutcome"))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Print {
@@ -381,6 +382,11 @@ impl Spool {
             Ok(spool.queued(&job.id, &route))
         })
         .await
+    }
+
+    /// What a job prints.
+    pub(crate) async fn content(&self, id: &str) -> Result<Content> {
+        self.store.job_content(id).await?.ok_or_else(|| no_job(id))
     }
 
     /// Cancels a waiting or parked job.

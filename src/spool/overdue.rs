@@ -19,6 +19,7 @@ use crate::store::{JobState, SpooledJob, Store};
 
 /// Paper that has waited longer than its route's `warn-after`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OverduePaper {
     /// The job.

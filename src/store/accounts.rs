@@ -55,6 +55,7 @@ pub(super) const SCHEMA: &str = "
 
 /// A tender on a customer's account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct StoredBooking {
     /// Its key, that of the tender.
@@ -79,6 +80,7 @@ pub struct StoredBooking {
 
 /// The state of a tender on an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum BookingState {

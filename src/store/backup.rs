@@ -20,6 +20,7 @@ use super::{Store, meta, schema};
 
 /// How far a database has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Extent {
     /// The till's own id: [`Store::till`].
@@ -34,6 +35,7 @@ pub struct Extent {
 
 /// A backup that was written and verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "BackupDone"))]
 #[non_exhaustive]
 pub struct Backup {
     /// The file.

@@ -20,6 +20,7 @@ use crate::spool::Jobs;
 
 /// A print job and its state; the content is read with [`Store::job_content`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SpooledJob {
     /// Its position in the queue.
@@ -55,6 +56,7 @@ pub struct SpooledJob {
 
 /// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum JobState {
@@ -498,6 +500,7 @@ impl JobState {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Version {
     v: u32,
 }

@@ -20,6 +20,7 @@ use crate::manager::lock;
 
 /// One line of the append-only journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct JournalEntry {
     /// Its sequence number.
@@ -39,6 +40,7 @@ pub struct JournalEntry {
 
 /// A stored payment: its journal entry and related records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct StoredPayment {
     /// Its position in the listing.

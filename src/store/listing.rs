@@ -33,6 +33,7 @@ pub struct Query<'a, T> {
 
 /// One page of rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ListingOf{T}"))]
 #[non_exhaustive]
 pub struct Listing<T> {
     /// The readable rows.
@@ -45,6 +46,7 @@ pub struct Listing<T> {
 
 /// A row that this version cannot read. It is left unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Unreadable {
     /// Its position in the listing.

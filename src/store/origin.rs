@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(origin.station.as_deref(), Some("bar"));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Origin {

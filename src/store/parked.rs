@@ -13,6 +13,7 @@ use crate::lease::End;
 
 /// Under which name a sale is parked, since when and by whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Parked {
     /// The name: `table 12`.

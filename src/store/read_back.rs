@@ -37,6 +37,7 @@ impl From<i64> for SaleNumber {
 
 /// Which closed sales to read. The default is the first 100.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SaleFilter {
@@ -82,6 +83,7 @@ impl SaleFilter {
 
 /// A page of closed sales, in order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SalePage {
     /// The sales with their lines and tenders.

@@ -29,6 +29,7 @@ pub(super) const SCHEMA: &str = "
 
 /// A reference table as last received.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ReferenceTable {
     /// Its name.
@@ -41,6 +42,7 @@ pub struct ReferenceTable {
 
 /// A row of a reference table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReferenceRow {
     /// Its id, unique within the table.
     pub id: String,
@@ -50,6 +52,7 @@ pub struct ReferenceRow {
 
 /// A page of a reference table, in order of the rows' ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ReferencePage {
     /// The table; `None` if it was never received.

@@ -9,6 +9,7 @@ use crate::tresen::Tresen;
 
 /// Entries that the server lacks and this till no longer has: those between the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Gap {
     /// Their epoch.

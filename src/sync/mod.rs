@@ -50,6 +50,7 @@ pub use upstream::{Ack, Balance, Booked, Booking, Hello, Pushed, Reserved, Table
 
 /// Whether the till is connected to its server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SyncState {
@@ -90,6 +91,7 @@ impl SyncState {
 
 /// The state of the exchange with the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SyncStatus {
     /// The mode.

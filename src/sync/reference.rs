@@ -9,6 +9,7 @@ use crate::store::ReferenceTable;
 
 /// The result of refreshing the reference tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Refreshed {
     /// The mode afterwards; in local mode the tables are those last received.

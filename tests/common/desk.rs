@@ -175,7 +175,7 @@ impl Desk {
         let common = format!("poi={}&encryption=false&grace=1", profile.poi);
         self.configure(&format!("[terminals.{name}]\naddress = 'desk-nexo+tcp://{name}?{common}{options}'"));
         let ((dialer, port), device) = (memory::port(), Shared::new(nexo::sim::Simulator::new(profile)));
-        tokio::spawn(nexo::sim::serve(Box::new(port), device.clone()));
+        tokio::spawn(nexo::sim::serve(Box::new(port), None, device.clone()));
         self.nexo.push((name.to_owned(), dialer));
         device
     }
@@ -275,7 +275,7 @@ impl Desk {
                 options.name = context.name.clone();
                 async move {
                     let journal = context.journal.expect("a till has one");
-                    let terminal = nexo::open(dialer, options, journal, context.runtime).await?;
+                    let terminal = nexo::open(dialer, None, options, journal, context.runtime).await?;
                     Ok(Box::new(terminal) as Box<dyn Terminal>)
                 }
             });

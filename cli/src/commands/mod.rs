@@ -40,6 +40,7 @@ pub(crate) mod restore;
 pub(crate) mod reverse;
 mod running;
 pub(crate) mod scan;
+pub(crate) mod schema;
 #[cfg_attr(not(feature = "postgres"), path = "server/missing.rs")]
 pub(crate) mod server;
 pub(crate) mod settle;

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -21,10 +22,11 @@ use crate::out::Out;
 /// devices are shown as bytes. For pictures of codes see `tresen decode`, for what a printer prints `tresen render`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The recording
-    file: PathBuf,
+    /// The recordings, one after the other. What a later connection was recorded in (`FILE.2`, `FILE.3`) follows its FILE
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 
-    /// Go on as the recording grows, until it ends or Ctrl-C
+    /// Go on as the last recording grows, until it ends or Ctrl-C
     #[arg(short, long)]
     follow: bool,
 
@@ -42,15 +44,29 @@ pub(crate) struct Args {
 const LOOK: Duration = Duration::from_millis(300);
 
 pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
-    let mut lines = Lines::open(&args.file)?;
+    let mut files: VecDeque<PathBuf> = args.files.iter().cloned().collect();
+    while let Some(file) = files.pop_front() {
+        for part in later_parts(&file).into_iter().rev().filter(|part| !args.files.contains(part)) {
+            if !files.contains(&part) {
+                files.push_front(part);
+            }
+        }
+        tell(&file, &args, files.is_empty(), out).await?;
+    }
+    Ok(())
+}
+
+/// Tells one recording. The last one may grow.
+async fn tell(file: &Path, args: &Args, last: bool, out: Out) -> Result<()> {
+    let mut lines = Lines::open(file)?;
     let first = lines.next()?.filter(|line| Entry::label(line).is_some());
     let Some(first) = first else {
         return Err(Error::new(Kind::Input, "is no recording: it does not begin with `tresen-capture 1`")
-            .at(args.file.display())
+            .at(file.display())
             .hint("recordings are made with `record=FILE` in an address, or with `tresen record`"));
     };
     let label = Entry::label(&first).unwrap_or_default().to_owned();
-    let mut words = Words::new(&label, &args, out)?;
+    let mut words = Words::new(&label, file, args, out)?;
     loop {
         match lines.next()? {
             Some(line) if line.trim().is_empty() => {}
@@ -63,11 +79,11 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
                 Err(why) => {
                     words.end(None);
                     return Err(Error::new(Kind::Input, format!("line {}: {why}", lines.number))
-                        .at(args.file.display())
+                        .at(file.display())
                         .hint("the recording is damaged from there on"));
                 }
             },
-            None if args.follow => tokio::select! {
+            None if args.follow && last => tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 _ = tokio::signal::ctrl_c() => return Ok(()),
             },
@@ -78,6 +94,18 @@ pub(crate) async fn run(args: Args, out: Out) -> Result<()> {
             }
         }
     }
+}
+
+/// `FILE.2`, `FILE.3` and so on, in their order: each new connection of a device is recorded in a file of its own.
+fn later_parts(file: &Path) -> Vec<PathBuf> {
+    let Some(name) = file.file_name().map(|name| name.to_string_lossy().into_owned()) else { return Vec::new() };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let number = |found: &str| found.strip_prefix(&name)?.strip_prefix('.')?.parse::<u32>().ok().filter(|at| *at > 1);
+    let mut parts: Vec<_> = beside.filter_map(|entry| number(&entry.file_name().to_string_lossy())).collect();
+    parts.sort_unstable();
+    let part = |at: u32| file.with_file_name(format!("{name}.{at}"));
+    parts.into_iter().map(part).collect()
 }
 
 /// The whole lines of a file that may grow.
@@ -114,7 +142,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    fn new(label: &str, args: &Args, out: Out) -> Result<Self> {
+    fn new(label: &str, recording: &Path, args: &Args, out: Out) -> Result<Self> {
         let language = args.language;
         let protocol = label.parse::<Address>().map(|address| address.protocol().to_owned()).unwrap_or_default();
         let tracer: Box<dyn Tracer> = match &args.passphrase_file {
@@ -124,11 +152,14 @@ impl Words {
             }
             Some(_) => {
                 let what = format!("`--passphrase-file` is for nexo; this is a recording of `{label}`");
-                return Err(Error::new(Kind::Input, what).at(args.file.display()));
+                return Err(Error::new(Kind::Input, what).at(recording.display()));
             }
             None => devices::drivers().tracer(label, language),
         };
-        out.say(label);
+        match args.files.as_slice() {
+            [only] if only == recording => out.say(label),
+            _ => out.say(format_args!("{}: {label}", recording.display())),
+        }
         Ok(Self { tracer, language, out })
     }
 

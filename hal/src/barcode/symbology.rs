@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// GS1 variants such as GS1-128 are not separate symbologies; [`AimId::is_gs1`] distinguishes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Symbology {

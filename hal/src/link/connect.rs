@@ -24,6 +24,12 @@ pub trait Listen: Send + Sync + fmt::Debug {
     fn accept(&self) -> BoxFuture<'_, Result<Incoming>>;
 }
 
+impl<L: Listen + ?Sized> Listen for Box<L> {
+    fn accept(&self) -> BoxFuture<'_, Result<Incoming>> {
+        (**self).accept()
+    }
+}
+
 /// A link that a device has opened.
 #[derive(Debug)]
 pub struct Incoming {

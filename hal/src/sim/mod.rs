@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 #[cfg(all(unix, feature = "serial"))]
 pub use serve::{Pty, pty};
-pub use serve::{Server, link, tcp};
+pub use serve::{Server, link, over, tcp};
 
 /// The device's side of one protocol. It does no IO, reads no clock and spawns nothing.
 ///

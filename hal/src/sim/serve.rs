@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Action, Device, Shared};
-use crate::link::tcp::Tcp;
-use crate::{Link, Result};
+use crate::link::Listen;
+use crate::{Kind, Link, Result};
 
 /// A served simulator. Dropping this ends the service and the connection.
 #[derive(Debug)]
@@ -29,16 +29,19 @@ impl Drop for Server {
 /// The listener no longer has a local address.
 pub fn tcp<D: Device + 'static>(listener: TcpListener, device: Shared<D>) -> Result<(Server, SocketAddr)> {
     let address = listener.local_addr()?;
+    Ok((over(Box::new(listener), device), address))
+}
+
+/// The same on a listener of any kind, such as one with TLS, until it is closed.
+pub fn over<D: Device + 'static>(listen: Box<dyn Listen>, device: Shared<D>) -> Server {
     let task = tokio::spawn(async move {
         loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    tracing::debug!(%peer, "host connected");
-                    match Tcp::new(stream) {
-                        Ok(stream) => link(&stream, &device).await,
-                        Err(error) => tracing::debug!(%error, "the host left before it was served"),
-                    }
+            match listen.accept().await {
+                Ok(incoming) => {
+                    tracing::debug!(from = ?incoming.from, "host connected");
+                    link(&*incoming.link, &device).await;
                 }
+                Err(error) if error.kind() == Kind::Closed => return,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -46,7 +49,7 @@ pub fn tcp<D: Device + 'static>(listener: TcpListener, device: Shared<D>) -> Res
             }
         }
     });
-    Ok((Server { task }, address))
+    Server { task }
 }
 
 /// A simulator on a pseudo-terminal.
@@ -64,8 +67,8 @@ pub struct Pty {
 /// The system cannot create another pseudo-terminal.
 #[cfg(all(unix, feature = "serial"))]
 pub fn pty<D: Device + 'static>(device: Shared<D>) -> Result<Pty> {
+    use crate::Error;
     use crate::link::serial::Serial;
-    use crate::{Error, Kind};
     use std::os::unix::fs::OpenOptionsExt;
     use tokio_serial::{SerialPort, SerialStream};
 

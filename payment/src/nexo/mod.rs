@@ -15,6 +15,9 @@
 //! compared with those that such terminals have ([`Options::named_by`]). Messages are encrypted besides, with a key that
 //! till and terminal share. `nexo+tcp://…` is the same without TLS, for simulators.
 //!
+//! The terminal shows a text, asks the customer and prints for the till. What it tells while a transaction runs reaches the
+//! till with `listen=HOST:PORT`, the place that the terminal's settings name under "Display URLs", in clear or sealed.
+//!
 //! # When the till does not hear the answer
 //! A transaction stands once the terminal has done it. `SaleID`, `POIID` and time of an intent are journalled before
 //! anything is sent, and its `ServiceID` follows from them, so after a crash the driver asks what became of it
@@ -27,19 +30,22 @@
 //! Nothing was tried with a terminal. Names and shapes are those of Adyen's documentation; encryption and key derivation
 //! are proven both ways with the vendor's npm library (`tests/foreign`). How long a terminal remembers a transaction is
 //! not documented: a missing one counts for a day. `tenderOption=AllowPartialAuthorisation` and several options at once
-//! are taken from descriptions without an example.
+//! are taken from descriptions without an example. That a plain text is shown is the protocol's; Adyen's pages show codes,
+//! receipts and pictures. How terminals answer a question whose time is over is not documented: what says `Cancel` or
+//! `Aborted` is no answer, and whatever else an error.
 //!
 //! # Left out
 //! Pre-authorisation: Adyen's terminals hold an amount (`authorisationType=PreAuth` in `SaleToAcquirerData`), but it is
 //! adjusted, captured and released by Adyen's web interface, not by the terminal, so a till could not end what it began.
-//! Notices of a terminal (`EventNotification`, `DisplayRequest` to the till) need a server at the till. `Display`, `Input`
-//! and `Print` requests to the terminal, card acquisition, stored value, loyalty, referenced refunds of a part, and the
+//! Of `Display` requests to the terminal all but plain text, of `Input` requests signatures, telephone numbers and several
+//! choices, of `Print` requests codes and pictures; card acquisition, stored value, loyalty, referenced refunds of a part, and the
 //! cloud.
 
 pub mod crypto;
 mod driver;
 mod form;
 pub mod http;
+mod listener;
 mod options;
 mod receipt;
 mod recovery;
@@ -51,6 +57,7 @@ pub mod sim;
 pub mod wire;
 
 pub use driver::{Terminal, open};
+pub use listener::{Listener, Listeners};
 pub use options::Options;
 pub use redact::Redactor;
 pub use reference::reference;

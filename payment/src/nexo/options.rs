@@ -6,6 +6,7 @@ use std::time::Duration;
 use tresen_hal::{Address, Error, Kind, Result};
 
 use super::crypto::Key;
+use crate::{listening, times};
 
 /// How to talk to one terminal.
 #[derive(Clone)]
@@ -31,6 +32,10 @@ pub struct Options {
     pub tip: bool,
     /// The till prints the receipts; a terminal with a printer prints none. Default true.
     pub receipts: bool,
+    /// Where the till listens for what the terminal tells while a transaction runs: `HOST:PORT`, over HTTP. The
+    /// terminal's settings name this place under "Display URLs". Without it the till hears of nothing but the end.
+    /// Default none.
+    pub listen: Option<String>,
     /// How long a transaction may take until its end is unknown. A terminal gives a customer 120 s. Default 180 s.
     pub limit: Duration,
     /// How long everything else may take. Default 30 s.
@@ -54,6 +59,7 @@ impl Options {
             partial: false,
             tip: false,
             receipts: true,
+            listen: None,
             limit: Duration::from_secs(180),
             answer: Duration::from_secs(30),
             patience: Duration::from_secs(180),
@@ -72,6 +78,7 @@ impl Options {
         "partial",
         "tip",
         "receipts",
+        "listen",
         "limit",
         "answer",
         "patience",
@@ -89,6 +96,7 @@ impl Options {
     /// | `partial` | `true`: it may approve less than was asked for |
     /// | `tip` | `true`: the terminal asks for a tip, which the till's sale books |
     /// | `receipts` | `till`, `terminal`: who prints |
+    /// | `listen` | where the till listens for the terminal: `HOST:PORT`, or a port of all interfaces |
     /// | `limit`, `answer`, `patience`, `grace` | seconds, 1 to 3600 (`grace` from 0) |
     ///
     /// The terminal is named by its address; a logical name in the journal is for the caller to set.
@@ -144,19 +152,22 @@ impl Options {
             Some("terminal") => false,
             Some(_) => return Err(address.refuse("receipts", "expected till or terminal")),
         };
-        let times = [
-            ("limit", 1, &mut options.limit),
-            ("answer", 1, &mut options.answer),
-            ("patience", 1, &mut options.patience),
-            ("grace", 0, &mut options.grace),
-        ];
-        for (name, least, value) in times {
-            match address.option(name).map(str::parse::<u64>) {
-                None => {}
-                Some(Ok(seconds)) if (least..=3600).contains(&seconds) => *value = Duration::from_secs(seconds),
-                Some(_) => return Err(address.refuse(name, format!("expected {least} to 3600 seconds"))),
-            }
-        }
+        options.listen = match address.option("listen") {
+            None => None,
+            Some(text) => match listening::place(text) {
+                Some(place) => Some(place),
+                None => return Err(address.refuse("listen", "expected HOST:PORT or a port")),
+            },
+        };
+        times::all(
+            address,
+            [
+                ("limit", 1, &mut options.limit),
+                ("answer", 1, &mut options.answer),
+                ("patience", 1, &mut options.patience),
+                ("grace", 0, &mut options.grace),
+            ],
+        )?;
         Ok(options)
     }
 
@@ -200,12 +211,13 @@ mod tests {
     #[test]
     fn every_option_can_be_reached_by_an_address() {
         let options = read(&format!(
-            "{KEY}&sale=till-1&version=3&partial=true&tip=true&receipts=terminal&limit=60&answer=5&patience=6&grace=0"
+            "{KEY}&sale=till-1&version=3&partial=true&tip=true&receipts=terminal&listen=8080&limit=60&answer=5&patience=6&grace=0"
         ));
         let options = options.expect("right");
         assert_eq!((&*options.poi, &*options.sale, &*options.host), ("V400m-1", "till-1", "10.0.0.9:8443"));
         assert_eq!(format!("{:?}", options.key), "Some(Key(shop, version 3))");
         assert_eq!((options.partial, options.tip, options.receipts), (true, true, false));
+        assert_eq!(options.listen.as_deref(), Some("0.0.0.0:8080"));
         let seconds = Duration::from_secs;
         assert_eq!((options.limit, options.answer), (seconds(60), seconds(5)));
         assert_eq!((options.patience, options.grace), (seconds(6), seconds(0)));
@@ -229,6 +241,7 @@ mod tests {
             (&format!("{KEY}&version=one"), "version"),
             (&format!("{KEY}&sale=12345678901234567"), "sale"),
             (&format!("{KEY}&receipts=me"), "receipts"),
+            (&format!("{KEY}&listen=host"), "listen"),
             (&format!("{KEY}&limit=0"), "limit"),
             (&format!("{KEY}&grace=soon"), "grace"),
         ] {

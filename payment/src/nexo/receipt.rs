@@ -61,6 +61,7 @@ mod tests {
         let run = |text: &str, end: Option<bool>| OutputText { text: Some(text.into()), end_of_line_flag: end };
         let content = OutputContent {
             output_format: Some("Text".into()),
+            predefined_content: None,
             output_text: vec![
                 run("key=header1", None),
                 run("name=CARDHOLDER%20COPY&key=cardholderHeader", Some(true)),

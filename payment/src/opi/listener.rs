@@ -5,17 +5,15 @@
 //! address and one terminal may have two. A request that could be two terminals' is answered
 //! `DeviceUnavailable`: no receipt is put with another customer's.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tresen_hal::link::{Incoming, Listen, tcp};
-use tresen_hal::{Clock, Kind, Link, Result, SystemClock};
+use tresen_hal::link::{Incoming, Listen};
+use tresen_hal::{Clock, Link, SystemClock};
 
 use super::framing::{Framing, frame};
 use super::host::unavailable;
@@ -25,40 +23,11 @@ use super::results::OverallResult;
 use super::wire::device::{DeviceRequest, DeviceResponse};
 use super::wire::{Message, OriginalHeader};
 use super::xml::Encoding;
+use crate::listening;
 use crate::waiting::reached;
 
-/// The open listeners of a program, by the place where they listen. Clones share them. Each is closed when the last
-/// terminal at it has gone.
-#[derive(Debug, Clone, Default)]
-pub struct Listeners(Arc<tokio::sync::Mutex<BTreeMap<String, Slot>>>);
-
-#[derive(Debug)]
-struct Slot {
-    listener: Weak<Listener>,
-    /// Ends with the task that holds the port.
-    ended: watch::Receiver<()>,
-}
-
-impl Listeners {
-    /// The listener at `HOST:PORT`; opened if it is not yet.
-    ///
-    /// # Errors
-    /// The port cannot be taken.
-    pub async fn at(&self, place: &str) -> Result<Arc<Listener>> {
-        let mut open = self.0.lock().await;
-        if let Some(slot) = open.get_mut(place) {
-            if let Some(listener) = slot.listener.upgrade() {
-                return Ok(listener);
-            }
-            // The last terminal has just gone: its task gives the port back.
-            while slot.ended.changed().await.is_ok() {}
-        }
-        let socket: TcpListener = tcp::listen(place).await?;
-        let (listener, ended) = Listener::serve(Box::new(socket));
-        open.insert(place.to_owned(), Slot { listener: Arc::downgrade(&listener), ended });
-        Ok(listener)
-    }
-}
+/// The open listeners of channel 1.
+pub type Listeners = listening::Listeners<Listener>;
 
 /// Takes the connections of terminals and gives their requests to the drivers.
 #[derive(Debug)]
@@ -76,20 +45,13 @@ impl Drop for Listener {
 impl Listener {
     /// Serves what comes in at `listen`, in a task of its own. Call it within a tokio runtime.
     pub fn new(listen: Box<dyn Listen>) -> Arc<Self> {
-        Self::serve(listen).0
-    }
-
-    fn serve(listen: Box<dyn Listen>) -> (Arc<Self>, watch::Receiver<()>) {
-        let members = Arc::new(Members::default());
-        let (holds, ended) = watch::channel(());
-        let task = tokio::spawn(accept(listen, members.clone(), holds)).abort_handle();
-        (Arc::new(Self { members, task }), ended)
+        listening::Listener::serve(listen, watch::channel(()).0)
     }
 
     /// Requests of the terminal with these options go to the returned end. It leaves when it is dropped.
     pub(super) fn attach(self: &Arc<Self>, options: &Options) -> Attached {
         let (to, asked) = mpsc::channel(WAITING);
-        let member = Arc::new(Member {
+        let member = self.members.join(Member {
             workstation: options.workstation.clone(),
             pop: options.pop.clone(),
             from: options.from,
@@ -97,8 +59,16 @@ impl Listener {
             to,
             state: Mutex::default(),
         });
-        self.members.lock().push(member.clone());
         Attached { listener: self.clone(), member, asked }
+    }
+}
+
+impl listening::Listener for Listener {
+    fn serve(listen: Box<dyn Listen>, holds: watch::Sender<()>) -> Arc<Self> {
+        let members = Arc::new(Members::default());
+        let asked = members.clone();
+        let accepting = listening::accept(listen, holds, move |incoming| serve(incoming, asked.clone()));
+        Arc::new(Self { members, task: tokio::spawn(accepting).abort_handle() })
     }
 }
 
@@ -144,13 +114,12 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.listener.members.lock().retain(|member| !Arc::ptr_eq(member, &self.member));
+        self.listener.members.leave(&self.member);
     }
 }
 
 /// The terminals at one listener.
-#[derive(Debug, Default)]
-struct Members(Mutex<Vec<Arc<Member>>>);
+type Members = listening::Members<Member>;
 
 #[derive(Debug)]
 struct Member {
@@ -170,20 +139,14 @@ struct State {
     last: Option<(DeviceRequest, DeviceResponse)>,
 }
 
-impl Members {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whose request this is; `None` if it could be two terminals' or nobody's.
-    fn find(&self, request: &DeviceRequest, from: Option<IpAddr>) -> Option<Arc<Member>> {
-        let members = self.lock();
-        let rated = members.iter().filter_map(|member| Some((member.rate(request, from)?, member)));
-        let best = rated.clone().map(|(rating, _)| rating).max()?;
-        let mut all = rated.filter(|(rating, _)| *rating == best);
-        let (_, found) = all.next()?;
-        all.next().is_none().then(|| found.clone())
-    }
+/// Whose request this is; `None` if it could be two terminals' or nobody's.
+fn find(members: &Members, request: &DeviceRequest, from: Option<IpAddr>) -> Option<Arc<Member>> {
+    let members = members.lock();
+    let rated = members.iter().filter_map(|member| Some((member.rate(request, from)?, member)));
+    let best = rated.clone().map(|(rating, _)| rating).max()?;
+    let mut all = rated.filter(|(rating, _)| *rating == best);
+    let (_, found) = all.next()?;
+    all.next().is_none().then(|| found.clone())
 }
 
 impl Member {
@@ -210,31 +173,6 @@ impl Member {
         }
         Some((runs, named, from.is_some() && from == self.from))
     }
-}
-
-/// Accepts for as long as it is not aborted. `_holds` ends after the port has been given back.
-async fn accept(listen: Box<dyn Listen>, members: Arc<Members>, holds: watch::Sender<()>) {
-    let _holds = holds;
-    let listen = listen;
-    let mut links = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            Some(_) = links.join_next(), if !links.is_empty() => {}
-            accepted = listen.accept() => match accepted {
-                Ok(incoming) if links.len() < MOST_LINKS => {
-                    links.spawn(serve(incoming, members.clone()));
-                }
-                Ok(incoming) => tracing::warn!(from = ?incoming.from, "too many connections of terminals; one is refused"),
-                Err(error) if error.kind() == Kind::Closed => break,
-                Err(error) => {
-                    tracing::warn!(%error, "a terminal's connection could not be taken");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            }
-        }
-    }
-    while links.join_next().await.is_some() {}
 }
 
 /// Serves one connection of a terminal until it ends, says nonsense, or is idle for too long.
@@ -281,7 +219,7 @@ async fn serve(incoming: Incoming, members: Arc<Members>) {
 }
 
 async fn answer(request: DeviceRequest, from: Option<IpAddr>, members: &Members) -> (DeviceResponse, Encoding) {
-    let Some(member) = members.find(&request, from) else {
+    let Some(member) = find(members, &request, from) else {
         tracing::warn!(?from, header = ?request.header, "no terminal of this till is certainly meant; do `pop` and `workstation` differ?");
         return (unavailable(&request), Encoding::Utf8);
     };
@@ -325,11 +263,8 @@ fn repeated(request: &DeviceRequest, member: &Member) -> DeviceResponse {
 
 /// Requests of one terminal that may wait.
 const WAITING: usize = 16;
-/// Connections of terminals at the same time.
-const MOST_LINKS: usize = 64;
 /// A connection on which nothing is asked is left after this time.
 const IDLE: Duration = Duration::from_secs(3600);
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// How long a driver may take to answer: it writes to the journal in between.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);

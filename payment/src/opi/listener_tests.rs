@@ -1,3 +1,4 @@
+use tresen_hal::Kind;
 use tresen_hal::link::Connect;
 use tresen_hal::link::memory::{self, Dialer};
 

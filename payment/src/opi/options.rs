@@ -7,6 +7,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Currency, Error, Kind, Result};
 
 use super::dialect::{self, Dialect};
+use crate::{listening, times};
 
 /// How to talk to one terminal.
 #[derive(Debug, Clone)]
@@ -154,10 +155,9 @@ impl Options {
         options.listen = match (address.option("listen"), options.dialect.device_port) {
             (None, _) => None,
             (Some("usual"), Some(port)) => Some(format!("0.0.0.0:{port}")),
-            (Some(text), _) => match (text.parse::<u16>(), text.rsplit_once(':')) {
-                (Ok(port), _) => Some(format!("0.0.0.0:{port}")),
-                (_, Some((host, port))) if !host.is_empty() && port.parse::<u16>().is_ok() => Some(text.to_owned()),
-                _ => return Err(wrong("listen", text, "HOST:PORT, a port, or `usual` where the dialect has one")),
+            (Some(text), _) => match listening::place(text) {
+                Some(place) => Some(place),
+                None => return Err(wrong("listen", text, "HOST:PORT, a port, or `usual` where the dialect has one")),
             },
         };
         let texts =
@@ -181,21 +181,17 @@ impl Options {
             Some("not-charged") => true,
             Some(other) => return Err(wrong("timed-out", other, "not-charged, unknown")),
         };
-        let times = [
-            ("confirm-within", 1, &mut options.confirm_within),
-            ("limit", 1, &mut options.limit),
-            ("answer", 1, &mut options.answer),
-            ("patience", 1, &mut options.patience),
-            ("grace", 0, &mut options.grace),
-            ("linger", 0, &mut options.linger),
-        ];
-        for (name, least, value) in times {
-            match address.option(name).map(|text| (text, text.parse::<u64>())) {
-                None => {}
-                Some((_, Ok(seconds))) if (least..=3600).contains(&seconds) => *value = Duration::from_secs(seconds),
-                Some((text, _)) => return Err(wrong(name, text, &format!("{least} to 3600 seconds"))),
-            }
-        }
+        times::all(
+            address,
+            [
+                ("confirm-within", 1, &mut options.confirm_within),
+                ("limit", 1, &mut options.limit),
+                ("answer", 1, &mut options.answer),
+                ("patience", 1, &mut options.patience),
+                ("grace", 0, &mut options.grace),
+                ("linger", 0, &mut options.linger),
+            ],
+        )?;
         Ok(options)
     }
 }

@@ -36,9 +36,13 @@
 //! | that a purchase of a reservation may be for less, and releases the rest | a guess: its answer is compared, the rest is not |
 //! | signs and parts of reports, receipt types besides 1 and 2, what follows sequence number 255 | guesses; no money depends on them |
 //!
+//! # TLS
+//! The terminal's own port speaks none. `paytec+tls://HOST:PORT?fingerprint=…` is for a tunnel that ends TLS in front of
+//! it, as on a network with guests; the same lines pass. It is proven with the simulator only.
+//!
 //! Left out: the vendor's cloud broker with its pairing (nothing in it authenticates the terminal, and the broker reads
-//! everything), WebSocket and TLS (port 18443: the vendor's private authority is not public), increments of
-//! reservations (whether their amount is the new sum or what is added is not documented), tips, cashback, phone orders, manually keyed cards, signatures on the screen, and diagnosis, for which there is no message.
+//! everything), the terminal's own WebSocket port with TLS (18443; its path, its authority and what it answers are not
+//! public), increments of reservations (whether their amount is the new sum or what is added is not documented), tips, cashback, phone orders, manually keyed cards, signatures on the screen, and diagnosis, for which there is no message.
 
 pub mod codes;
 mod driver;
@@ -55,4 +59,5 @@ pub mod wire;
 pub use driver::{Terminal, open};
 pub use options::Options;
 pub use redact::Redactor;
+pub(crate) use redact::is_open;
 pub use reference::reference;

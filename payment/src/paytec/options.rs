@@ -6,6 +6,7 @@ use tresen_hal::address::LinkKind;
 use tresen_hal::{Address, Error, Kind, Result};
 
 use super::serial;
+use crate::times;
 
 /// How to talk to one terminal.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ impl Options {
         let at = || address.label();
         let mut options = Self::new(address.label());
         match address.link() {
-            LinkKind::Tcp { .. } | LinkKind::Replay { .. } => {}
+            LinkKind::Tcp { .. } | LinkKind::Tls { .. } | LinkKind::Replay { .. } => {}
             LinkKind::Serial { .. } => options.serial = true,
             other => {
                 let what = format!("PayTec's terminals have no `{}` link that is supported", other.scheme());
@@ -104,12 +105,6 @@ impl Options {
                     .at(at())
                     .hint("connect the terminal by network: paytec+tcp://HOST; the vendor's cloud is not supported"));
             }
-        }
-        if address.option_as::<bool>("tls")? == Some(true) {
-            let what = "PayTec's terminals speak TLS on their WebSocket port only, which is not supported";
-            return Err(Error::new(Kind::Unsupported, what)
-                .at(at())
-                .hint("use paytec+tcp://HOST:8307 on a network of its own"));
         }
         let wrong = |name: &str, given: &str, allowed: &str| {
             let what = format!("option `{name}={given}`: allowed are {allowed}");
@@ -138,21 +133,17 @@ impl Options {
             Some("reverses") => true,
             Some(other) => return Err(wrong("commit", other, "reverses, unknown")),
         };
-        let times = [
-            ("limit", 1, &mut options.limit),
-            ("answer", 1, &mut options.answer),
-            ("admin", 1, &mut options.admin),
-            ("patience", 1, &mut options.patience),
-            ("grace", 0, &mut options.grace),
-            ("linger", 0, &mut options.linger),
-        ];
-        for (name, least, value) in times {
-            match address.option(name).map(|text| (text, text.parse::<u64>())) {
-                None => {}
-                Some((_, Ok(seconds))) if (least..=3600).contains(&seconds) => *value = Duration::from_secs(seconds),
-                Some((text, _)) => return Err(wrong(name, text, &format!("{least} to 3600 seconds"))),
-            }
-        }
+        times::all(
+            address,
+            [
+                ("limit", 1, &mut options.limit),
+                ("answer", 1, &mut options.answer),
+                ("admin", 1, &mut options.admin),
+                ("patience", 1, &mut options.patience),
+                ("grace", 0, &mut options.grace),
+                ("linger", 0, &mut options.linger),
+            ],
+        )?;
         Ok(options)
     }
 }
@@ -177,6 +168,9 @@ mod tests {
         assert_eq!((options.limit, options.answer, options.admin), (seconds(60), seconds(5), seconds(90)));
         assert_eq!((options.patience, options.grace, options.linger), (seconds(6), seconds(0), seconds(2)));
         assert!(!options.serial);
+        for tls in ["paytec+tls://10.0.0.9:18307?fingerprint=00", "paytec+tcp://10.0.0.9?tls=true"] {
+            assert!(!Options::from_address(&tls.parse().expect("an address")).expect("through a tunnel").serial);
+        }
         let serial = "paytec+serial:///dev/ttyUSB0?baud=9600".parse().expect("an address");
         let serial = Options::from_address(&serial).expect("right");
         assert!(serial.serial && serial.baud == 9600);
@@ -196,7 +190,7 @@ mod tests {
             let error = Options::from_address(&address).expect_err(option);
             assert_eq!((error.kind(), error.option()), (Kind::Address, Some(name)), "{error}");
         }
-        for address in ["paytec+tcp://t?tls=true", "paytec+https://t", "paytec+spp://00:11:22:33:44:55"] {
+        for address in ["paytec+https://t", "paytec+spp://00:11:22:33:44:55"] {
             let address = address.parse().expect("an address");
             assert_eq!(Options::from_address(&address).expect_err("no such link").kind(), Kind::Unsupported);
         }

@@ -155,6 +155,11 @@ impl Stream {
     }
 }
 
+/// Whether the values of this field stay.
+pub(crate) fn is_open(name: &str) -> bool {
+    OPEN.contains(&name)
+}
+
 /// Masks a whole line.
 fn mask(line: &mut [u8]) {
     let (mut at, mut open) = (0, false);
@@ -167,7 +172,7 @@ fn mask(line: &mut [u8]) {
                 at = inner.end + 1;
                 let is_key = line[at..end].trim_ascii_start().first() == Some(&b':');
                 if is_key {
-                    open = OPEN.iter().any(|name| name.as_bytes() == &line[inner.clone()]);
+                    open = std::str::from_utf8(&line[inner.clone()]).is_ok_and(is_open);
                     if !is_name(&line[inner.clone()]) {
                         line[inner].fill(MASK);
                     }

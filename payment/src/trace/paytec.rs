@@ -2,15 +2,17 @@
 
 use serde_json::Value;
 use tresen_hal::Language;
-use tresen_hal::link::record::Direction;
+use tresen_hal::link::record::{Direction, Redactor as _};
 use tresen_hal::trace::{Told, Tracer};
 
 use super::{incomplete, veiled};
+use crate::paytec::{Redactor, is_open};
 
 /// Makes words of PayTec's lines.
 #[derive(Debug, Default)]
 pub struct PayTec {
     language: Language,
+    redactor: Redactor,
     sent: Vec<u8>,
     received: Vec<u8>,
 }
@@ -29,8 +31,9 @@ impl PayTec {
 impl Tracer for PayTec {
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> Vec<Told> {
         let language = self.language;
+        let masked = self.redactor.feed(direction, bytes);
         let held = self.side(direction);
-        held.extend_from_slice(bytes);
+        held.extend_from_slice(&masked);
         let mut all = Vec::new();
         while let Some(end) = held.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = held.drain(..=end).collect();
@@ -46,8 +49,8 @@ impl Tracer for PayTec {
     }
 
     fn finish(&mut self, direction: Direction) -> Vec<Told> {
-        let language = self.language;
-        incomplete(std::mem::take(self.side(direction)).len(), language)
+        let (language, held) = (self.language, self.redactor.finish(direction).len());
+        incomplete(std::mem::take(self.side(direction)).len() + held, language)
     }
 }
 
@@ -80,7 +83,7 @@ fn unframed(line: &[u8]) -> &[u8] {
 
 fn fields_in_words(value: &Value, indent: &str, details: &mut Vec<String>) {
     for (name, value) in value.as_object().into_iter().flatten() {
-        let open = OPEN.contains(&name.as_str());
+        let open = is_open(name);
         let name = if name.bytes().all(|b| b.is_ascii_alphanumeric()) { name } else { "…" };
         match value {
             Value::Object(_) => {
@@ -103,52 +106,6 @@ fn fields_in_words(value: &Value, indent: &str, details: &mut Vec<String>) {
 const DLE: u8 = 0x10;
 /// Bytes of a line at most: a receipt with a picture.
 const LONGEST: usize = 256 * 1024;
-
-/// Fields that hold no card data.
-const OPEN: &[&str] = &[
-    "TrmLng",
-    "PrinterWidth",
-    "UnsolicitedReceipts",
-    "SuppressScheduledTasks",
-    "UseExternalDisplay",
-    "POSID",
-    "IFDSerialNum",
-    "SoftwareVersion",
-    "PeSeqCnt",
-    "ActSeqCnt",
-    "TrmID",
-    "TrmStatus",
-    "TrmType",
-    "ESigInd",
-    "TrxSeqCnt",
-    "TrxSeqCntOri",
-    "TrxFunction",
-    "TrxFunctions",
-    "TrxResult",
-    "TrxResultExtended",
-    "TrxCurrC",
-    "TrxDate",
-    "TrxTime",
-    "TrxAmt",
-    "TipAmt",
-    "AmtAuth",
-    "AmtOther",
-    "AmtRemaining",
-    "AuthReslt",
-    "AcqID",
-    "Brand",
-    "Confirm",
-    "Seconds",
-    "ReceiptType",
-    "ReceiptFlags",
-    "PrinterStatus",
-    "ErrorCode",
-    "ErrorSource",
-    "DeviceCommandCode",
-    "TaskName",
-    "NextRun",
-    "LastRun",
-];
 
 const WORDS: &[(&str, &str, &str)] = &[
     ("ConnectRequest", "set up the connection", "Verbindung einrichten"),

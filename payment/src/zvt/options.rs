@@ -12,6 +12,7 @@ use super::serial::Timing;
 use super::session::Timeouts;
 use super::text::Charset;
 use super::transport::Framed;
+use crate::times;
 
 /// How a reservation is booked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -198,13 +199,6 @@ impl Options {
         let wrong = |name: &str, given: &str, allowed: &str| {
             Error::new(Kind::Address, format!("option `{name}={given}`: allowed are {allowed}")).at(at())
         };
-        let seconds = |name: &str, least: u64, default: Duration| match address.option(name) {
-            None => Ok(default),
-            Some(text) => match text.parse() {
-                Ok(n) if (least..=3600).contains(&n) => Ok(Duration::from_secs(n)),
-                _ => Err(wrong(name, text, &format!("{least} to 3600 seconds"))),
-            },
-        };
         let byte = |name: &str, default: u8| match address.option(name) {
             None => Ok(default),
             Some(text) if text.len() == 2 => {
@@ -219,13 +213,18 @@ impl Options {
         options.ask_before = address.option_as("ask-before")?.unwrap_or(options.ask_before);
         options.text_blocks = address.option_as("text-blocks")?.unwrap_or(options.text_blocks);
         options.dialogue = address.option_as("dialogue")?.unwrap_or(options.dialogue);
-        options.grace = seconds("grace", 0, options.grace)?;
-        options.patience = seconds("patience", 1, options.patience)?;
         options.framing = framing(address)?;
-        options.timeouts.t3 = seconds("t3", 1, options.timeouts.t3)?;
-        options.timeouts.t4 = seconds("t4", 1, options.timeouts.t4)?;
-        options.timeouts.enquiry = seconds("answer", 1, options.timeouts.enquiry)?;
-        options.timeouts.limit = seconds("limit", 1, options.timeouts.limit)?;
+        times::all(
+            address,
+            [
+                ("grace", 0, &mut options.grace),
+                ("patience", 1, &mut options.patience),
+                ("t3", 1, &mut options.timeouts.t3),
+                ("t4", 1, &mut options.timeouts.t4),
+                ("answer", 1, &mut options.timeouts.enquiry),
+                ("limit", 1, &mut options.timeouts.limit),
+            ],
+        )?;
         options.config = Config(byte("config", options.config.0)?);
         options.service = byte("service", options.service)?;
         options.commit = match address.option("commit") {

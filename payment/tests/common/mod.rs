@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 mod cable;
+mod words;
 
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use tresen_hal::{Amount, Effect, Kind, Link, Result, SimulatedRuntime};
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, State};
 use tresen_payment::zvt::{self, Framed, Options};
-use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Reason, Request, Terminal};
+use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal};
+#[allow(unused_imports, reason = "not every test asks for everything")]
+pub(crate) use words::{is_charged, reason, why};
 
 /// What every payment of these tests costs.
 pub(crate) const PRICE: Amount = Amount::eur(12_50);
@@ -106,10 +109,6 @@ pub(crate) async fn pay(terminal: &mut zvt::Terminal, id: &str) -> Result<Paymen
     terminal.pay(Request::new(id, PRICE), Host::none()).await
 }
 
-pub(crate) fn is_charged(payment: &Payment) -> bool {
-    matches!(payment, Payment::Charged(_))
-}
-
 /// Messages to the till in a payment: `80`, `04 0F`, `06 0F` for the question before it, then `80`,
 /// three `04 FF`, `04 0F`.
 pub(crate) const ACCEPTED: usize = 3;
@@ -117,20 +116,6 @@ pub(crate) const APPROVAL: usize = 7;
 
 pub(crate) fn cut_before(message: usize) -> Misbehaviour {
     Misbehaviour::HangUp { side: Side::ToTill, message, after: false }
-}
-
-pub(crate) fn why(payment: &Payment) -> &str {
-    match payment {
-        Payment::Unknown(unknown) => &unknown.why,
-        other => panic!("{other:?}"),
-    }
-}
-
-pub(crate) fn reason(payment: &Payment) -> Reason {
-    match payment {
-        Payment::NotCharged(not) => not.reason,
-        other => panic!("{other:?}"),
-    }
 }
 
 /// As the owner of a driver does: one that ended its connection is opened anew.

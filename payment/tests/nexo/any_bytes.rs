@@ -18,19 +18,7 @@ const ANSWER: &str = r#"{"SaleToPOIResponse":{"MessageHeader":{"ProtocolVersion"
 
 /// The answer, damaged in a few places.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec((0..ANSWER.len(), any::<u8>(), 0u8..4), 0..6).prop_map(|damages| {
-        let mut bytes = ANSWER.as_bytes().to_vec();
-        for (at, byte, how) in damages {
-            let at = at.min(bytes.len() - 1);
-            match how {
-                0 => bytes[at] = byte,
-                1 => bytes.insert(at, byte),
-                2 => bytes[at] = b"{}[]\",:0"[usize::from(byte % 8)],
-                _ => bytes.truncate(at.max(1)),
-            }
-        }
-        bytes
-    })
+    super::damaged::damaged(ANSWER)
 }
 
 proptest! {

@@ -1,8 +1,7 @@
 //! A terminal that puts a whole card number wherever it can: none of it is in the journal, in what is told, in `Debug`,
 //! or in a recording.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tresen_hal::link::record::Record;
@@ -13,6 +12,7 @@ use tresen_payment::nexo::sim::{Profile, Simulator, serve};
 use tresen_payment::nexo::{self, Options, Redactor};
 use tresen_payment::{Host, MemoryJournal, Request, Terminal as _};
 
+use super::captured::{Buffer, bytes_of};
 use super::counter::{PRICE, START, profile};
 
 const CARD: &str = "4111111111111111";
@@ -24,19 +24,6 @@ struct Recorded {
     captures: Buffer,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("whole").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Connect for Recorded {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Link>>> {
         Box::pin(async move {
@@ -45,16 +32,6 @@ impl Connect for Recorded {
             Ok(Box::new(Record::new(link, out, "nexo+https://t", Box::<Redactor>::default())?) as Box<dyn Link>)
         })
     }
-}
-
-/// The bytes of a capture, both directions one after the other.
-fn bytes_of(capture: &str) -> String {
-    let hex = |direction: &str| -> Vec<u8> {
-        let lines = capture.lines().filter_map(|line| line.split_once(direction).map(|(_, hex)| hex.trim()));
-        let digits: Vec<u8> = lines.flat_map(str::bytes).collect();
-        digits.chunks_exact(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-    };
-    format!("{} {}", String::from_utf8_lossy(&hex(" > ")), String::from_utf8_lossy(&hex(" < ")))
 }
 
 // Recordings are written by a thread of their own, so this runs in real time; nothing in it waits.
@@ -72,12 +49,12 @@ async fn no_card_number_leaves_the_terminal() {
         options.key = profile.key.clone();
         let sim = Shared::new(Simulator::new(profile));
         let (dialer, port) = memory::port();
-        let serving = tokio::spawn(serve(Box::new(port), sim.clone()));
+        let serving = tokio::spawn(serve(Box::new(port), None, sim.clone()));
         let captures = Buffer::default();
         let connect = Arc::new(Recorded { inner: dialer, captures: captures.clone() });
         let journal = Arc::new(MemoryJournal::new());
         let runtime = Arc::new(SimulatedRuntime::new(0, START.parse().expect("a time")));
-        let mut terminal = nexo::open(connect, options, journal.clone(), runtime).await.expect("answers");
+        let mut terminal = nexo::open(connect, None, options, journal.clone(), runtime).await.expect("answers");
         let (host, mut steps) = Host::new(watch::channel(false).1);
         let payment = terminal.pay(Request::new("sale", PRICE), host).await.expect("an outcome");
         let lines = terminal.repeat_receipt().await.expect("a receipt");
@@ -89,8 +66,7 @@ async fn no_card_number_leaves_the_terminal() {
         }
         assert!(!told.is_empty());
         let entries = journal.entries();
-        let capture = String::from_utf8(captures.0.lock().expect("whole").clone()).expect("text");
-        let recorded = bytes_of(&capture);
+        let recorded = bytes_of(&captures.text());
         let everything = format!(
             "{entries:?} {} {told:?} {payment:?} {lines:?} {recorded}",
             serde_json::to_string(&entries).expect("serialises")

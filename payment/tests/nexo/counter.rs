@@ -9,11 +9,12 @@ use tresen_hal::sim::Shared;
 use tresen_hal::{Amount, Result, SimulatedRuntime};
 use tresen_payment::nexo::crypto::Key;
 use tresen_payment::nexo::sim::{Profile, Simulator, State, serve};
-use tresen_payment::nexo::{self, Options, Terminal};
+use tresen_payment::nexo::{self, Listener, Options, Terminal};
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal as _};
 
 pub(crate) use super::net::{Break, Net, Wired};
+pub(crate) use super::words::{is_charged, why};
 
 /// What every payment of these tests costs.
 pub(crate) const PRICE: Amount = Amount::eur(12_50);
@@ -37,6 +38,7 @@ pub(crate) struct Counter {
     pub(crate) clock: SimulatedRuntime,
     pub(crate) options: Options,
     pub(crate) net: Arc<Net>,
+    listener: Arc<Listener>,
     to_terminal: Dialer,
     serving: JoinHandle<()>,
 }
@@ -55,13 +57,15 @@ impl Counter {
         let net = Arc::new(Net::default());
         let (to_terminal, terminal) = memory::port();
         let at_terminal = Box::new(Wired { inner: terminal, net: net.clone() });
-        let serving = tokio::spawn(serve(at_terminal, sim.clone()));
+        let (to_till, till) = memory::port();
+        let serving = tokio::spawn(serve(at_terminal, Some(Arc::new(to_till)), sim.clone()));
         Self {
             sim,
             journal: Arc::new(MemoryJournal::new()),
             clock: SimulatedRuntime::new(0, START.parse().expect("a timestamp")),
             options,
             net,
+            listener: Listener::new(Box::new(till)),
             to_terminal,
             serving,
         }
@@ -77,7 +81,8 @@ impl Counter {
 
     /// Opens with another journal than the counter's own.
     pub(crate) async fn open_with(&self, journal: Arc<dyn Journal>) -> Result<Terminal> {
-        nexo::open(self.connect(), self.options.clone(), journal, Arc::new(self.clock.clone())).await
+        let listener = Some(self.listener.clone());
+        nexo::open(self.connect(), listener, self.options.clone(), journal, Arc::new(self.clock.clone())).await
     }
 
     pub(crate) fn entry(&self, id: &str) -> Option<Entry> {
@@ -97,15 +102,4 @@ impl Counter {
 
 pub(crate) async fn pay(terminal: &mut Terminal, id: &str) -> Result<Payment> {
     terminal.pay(Request::new(id, PRICE), Host::none()).await
-}
-
-pub(crate) fn is_charged(payment: &Payment) -> bool {
-    matches!(payment, Payment::Charged(_))
-}
-
-pub(crate) fn why(payment: &Payment) -> &str {
-    match payment {
-        Payment::Unknown(unknown) => &unknown.why,
-        other => panic!("{other:?}"),
-    }
 }

@@ -49,7 +49,7 @@ async fn anothers_response_settles_nothing() {
         let mut options = counter.options.clone();
         options.sale = "till-2".into();
         let runtime = std::sync::Arc::new(counter.clock.clone());
-        let opened = tresen_payment::nexo::open(counter.connect(), options, journal, runtime).await;
+        let opened = tresen_payment::nexo::open(counter.connect(), None, options, journal, runtime).await;
         assert!(is_charged(&pay(&mut opened.expect("answers"), "sale").await.expect("an outcome")));
         let payment = recovered(&counter).await;
         assert!(why(&payment).contains("another request"), "{on_status:?}: {payment:?}");

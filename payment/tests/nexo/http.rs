@@ -26,7 +26,7 @@ async fn open_at(answer: &'static [u8], size: usize) -> tresen_hal::Result<nexo:
     });
     let runtime = Arc::new(SimulatedRuntime::new(0, START.parse().expect("a time")));
     let options = Options::new("counter", "V400m-1");
-    let opened = nexo::open(Arc::new(dialer), options, Arc::new(MemoryJournal::new()), runtime).await;
+    let opened = nexo::open(Arc::new(dialer), None, options, Arc::new(MemoryJournal::new()), runtime).await;
     serving.abort();
     opened
 }

@@ -2,12 +2,21 @@
 //! journal says what the terminal's ledger says, or unknown and why; nothing that moves money is sent twice.
 
 mod any_bytes;
+#[path = "../common/captured.rs"]
+mod captured;
 mod card_data;
 mod counter;
+#[path = "../common/damaged.rs"]
+mod damaged;
+mod device;
 mod doubt;
 mod http;
+#[path = "../common/judging.rs"]
+mod judging;
 #[path = "../common/net.rs"]
 mod net;
 mod peer;
 mod plain;
 mod sweep;
+#[path = "../common/words.rs"]
+mod words;

@@ -1,12 +1,13 @@
 //! A terminal written by hand that shares no code with ours, over TCP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tresen_hal::link::Reached;
 use tresen_hal::{Address, Amount, Kind, SystemRuntime};
 use tresen_payment::nexo::{self, Options};
-use tresen_payment::{Host, MemoryJournal, Payment, Reason, Request, Terminal as _};
+use tresen_payment::{Answer, Host, Length, MemoryJournal, Payment, Question, Reason, Request, Terminal as _, Wanted};
 use tresen_peers::nexo::{Fault, Terminal as Peer};
 
 use super::counter::is_charged;
@@ -33,7 +34,7 @@ impl Shop {
         options.grace = std::time::Duration::ZERO;
         let place = Address::tcp("nexo", self.peer.at().ip().to_string(), self.peer.at().port());
         let runtime = Arc::new(SystemRuntime::new());
-        nexo::open(Arc::new(Reached::new(place)), options, self.journal.clone(), runtime).await
+        nexo::open(Arc::new(Reached::new(place)), None, options, self.journal.clone(), runtime).await
     }
 }
 
@@ -83,6 +84,35 @@ async fn what_was_lost_is_settled_by_its_status() {
     let settled = terminal.recover().await.expect("asks");
     assert!(is_charged(&settled[0].payment), "{settled:?}");
     assert_eq!(shop.peer.ledger().len(), 2);
+}
+
+#[tokio::test]
+async fn shows_asks_and_prints() {
+    let shop = Shop::new().await;
+    let mut terminal = shop.open("correct%20horse").await.expect("answers");
+    terminal.display("Willkommen".into(), Duration::from_secs(5)).await.expect("shows");
+    terminal.print("Tisch 7\nKasse 1".into()).await.expect("prints");
+    let ask = |text: &str, wanted| Question::new(text, wanted, Answer::Declined);
+    let choices = Wanted::Choice { of: vec!["0 %".into(), "5 %".into(), "10 %".into()] };
+    for (question, answer) in [
+        (ask("AGB\nEinverstanden?", Wanted::Confirmation), Answer::Yes),
+        (ask("PLZ?", Wanted::Number(Length::new(4, 5))), Answer::Text("0470".into())),
+        (ask("Trinkgeld?", choices), Answer::Choice(1)),
+        // Nothing is entered: its default.
+        (ask("E-Mail?", Wanted::Text(Length::new(3, 80))), Answer::Declined),
+    ] {
+        let entered = terminal.input(question.clone(), Host::none()).await.expect("an answer");
+        assert_eq!(entered, answer, "{question:?}");
+    }
+    let seen = [
+        "Willkommen",
+        "Tisch 7|Kasse 1",
+        "GetConfirmation|AGB|Einverstanden?|X|OK",
+        "GetDigit|PLZ?",
+        "MenuButtons|Trinkgeld?",
+        "GetText|E-Mail?",
+    ];
+    assert_eq!(shop.peer.seen(), seen);
 }
 
 #[tokio::test]

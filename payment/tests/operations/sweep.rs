@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tresen_hal::link::fault::Plan;
 use tresen_hal::{Amount, Result};
 use tresen_payment::testing::FaultyJournal;
-use tresen_payment::zvt;
+use tresen_payment::zvt::serial::Timing;
 use tresen_payment::zvt::sim::{Commit, Kind, Misbehaviour, OnAbort, Profile, Side, State};
+use tresen_payment::zvt::{self, Framed};
 use tresen_payment::{Host, Payment, Reference, Request, Terminal};
 
 use super::common::{Counter, PRICE, is_charged};
@@ -110,21 +111,25 @@ impl Tried {
     }
 }
 
-/// Every kind of terminal that makes a difference after what the sweep of payments has shown.
+/// Every kind of terminal that makes a difference after what the sweep of payments has shown, over TCP and a serial line.
 fn counters() -> Vec<(String, Counter)> {
+    let (tcp, serial) = (Framed::ByLength, Framed::Serial(Timing::default()));
     let mut all = Vec::new();
     for commit in [Commit::Reverses, Commit::Keeps] {
-        for (finishes_alone, tells_released, pace) in [(false, false, 0), (true, true, 400)] {
+        for (finishes_alone, tells_released, pace, framing) in
+            [(false, false, 0, tcp), (true, true, 400, tcp), (false, false, 0, serial)]
+        {
             let mut counter = Counter::new(Profile {
                 commit,
                 finishes_alone,
                 tells_released,
+                framing,
                 pace: Duration::from_millis(pace),
                 time: Some(jiff::civil::date(2026, 1, 2).at(8, 0, 0, 0)),
                 ..Profile::default()
             });
             counter.options.exclusive = true;
-            all.push((format!("{commit:?} alone={finishes_alone}"), counter));
+            all.push((format!("{commit:?} alone={finishes_alone} {framing:?}"), counter));
         }
     }
     all

@@ -13,6 +13,7 @@ use tresen_payment::testing::FaultyJournal;
 use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal as _};
 
 pub(crate) use super::net::{Break, Net, Wired};
+pub(crate) use super::words::{is_charged, why};
 
 /// What every payment of these tests costs.
 pub(crate) const PRICE: Amount = Amount::eur(12_50);
@@ -88,15 +89,4 @@ impl Counter {
 
 pub(crate) async fn pay(terminal: &mut Terminal, id: &str) -> Result<Payment> {
     terminal.pay(Request::new(id, PRICE), Host::none()).await
-}
-
-pub(crate) fn is_charged(payment: &Payment) -> bool {
-    matches!(payment, Payment::Charged(_))
-}
-
-pub(crate) fn why(payment: &Payment) -> &str {
-    match payment {
-        Payment::Unknown(unknown) => &unknown.why,
-        other => panic!("{other:?}"),
-    }
 }

@@ -6,8 +6,12 @@ mod channel;
 mod counter;
 mod doubt;
 mod dying;
+#[path = "../common/judging.rs"]
+mod judging;
 #[path = "../common/net.rs"]
 mod net;
 mod peer;
 mod plain;
 mod sweep;
+#[path = "../common/words.rs"]
+mod words;

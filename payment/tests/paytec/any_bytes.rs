@@ -28,19 +28,7 @@ const LINES: &str = concat!(
 
 /// The lines, damaged in a few places.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec((0..LINES.len(), any::<u8>(), 0u8..4), 0..6).prop_map(|damages| {
-        let mut bytes = LINES.as_bytes().to_vec();
-        for (at, byte, how) in damages {
-            let at = at.min(bytes.len() - 1);
-            match how {
-                0 => bytes[at] = byte,
-                1 => bytes.insert(at, byte),
-                2 => bytes[at] = b"{}[]\",:0"[usize::from(byte % 8)],
-                _ => bytes.truncate(at.max(1)),
-            }
-        }
-        bytes
-    })
+    super::damaged::damaged(LINES)
 }
 
 proptest! {

@@ -1,8 +1,7 @@
 //! A terminal that puts a whole card number wherever it can: none of it is in the journal, in what is told, in `Debug`,
 //! or in a recording, over TCP and over a serial line.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tresen_hal::SystemClock;
@@ -13,32 +12,10 @@ use tresen_payment::paytec::sim::{Misbehaviour, Profile, Simulator};
 use tresen_payment::paytec::{self, Options, Redactor};
 use tresen_payment::{Host, MemoryJournal, Request, Terminal as _};
 
+use super::captured::{Buffer, bytes_of};
 use super::counter::{pay, price};
 
 const CARD: &str = "4111111111111111";
-
-#[derive(Debug, Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("whole").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The bytes of a capture, both directions one after the other.
-fn bytes_of(capture: &str) -> String {
-    let hex = |direction: &str| -> Vec<u8> {
-        let lines = capture.lines().filter_map(|line| line.split_once(direction).map(|(_, hex)| hex.trim()));
-        let digits: Vec<u8> = lines.flat_map(str::bytes).collect();
-        digits.chunks_exact(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-    };
-    format!("{} {}", String::from_utf8_lossy(&hex(" > ")), String::from_utf8_lossy(&hex(" < ")))
-}
 
 // Recordings are written by a thread of their own, so this runs in real time; nothing in it waits.
 #[tokio::test]
@@ -78,8 +55,7 @@ async fn no_card_number_leaves_the_terminal() {
             }
             assert!(!told.is_empty());
             let entries = journal.entries();
-            let capture = String::from_utf8(captures.0.lock().expect("whole").clone()).expect("text");
-            let recorded = bytes_of(&capture);
+            let recorded = bytes_of(&captures.text());
             let log = sim.with(|s| s.log().map(|l| l.line.clone()).collect::<Vec<_>>());
             let everything = format!(
                 "{entries:?} {} {told:?} {payment:?} {lines:?} {declined:?} {debug} {log:?} {recorded}",

@@ -10,7 +10,9 @@ use tresen_hal::{Amount, Currency, Link, Result, SimulatedRuntime};
 use tresen_payment::paytec::sim::{Misbehaviour, Profile, Simulator, State};
 use tresen_payment::paytec::{self, Options, Terminal};
 use tresen_payment::testing::FaultyJournal;
-use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Reason, Request, Terminal as _};
+use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal as _};
+
+pub(crate) use super::words::{is_charged, reason, why};
 
 /// What every payment of these tests costs.
 pub(crate) fn price() -> Amount {
@@ -111,22 +113,4 @@ impl Counter {
 
 pub(crate) async fn pay(terminal: &mut Terminal, id: &str) -> Result<Payment> {
     terminal.pay(Request::new(id, price()), Host::none()).await
-}
-
-pub(crate) fn is_charged(payment: &Payment) -> bool {
-    matches!(payment, Payment::Charged(_))
-}
-
-pub(crate) fn why(payment: &Payment) -> &str {
-    match payment {
-        Payment::Unknown(unknown) => &unknown.why,
-        other => panic!("{other:?}"),
-    }
-}
-
-pub(crate) fn reason(payment: &Payment) -> Reason {
-    match payment {
-        Payment::NotCharged(not) => not.reason,
-        other => panic!("{other:?}"),
-    }
 }

@@ -2,9 +2,17 @@
 //! journal says what the terminal's ledger says, or unknown and why; nothing that moves money is sent twice.
 
 mod any_bytes;
+#[path = "../common/captured.rs"]
+mod captured;
 mod card_data;
 mod counter;
+#[path = "../common/damaged.rs"]
+mod damaged;
 mod doubt;
+#[path = "../common/judging.rs"]
+mod judging;
 mod peer;
 mod plain;
 mod sweep;
+#[path = "../common/words.rs"]
+mod words;

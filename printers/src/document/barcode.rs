@@ -15,6 +15,7 @@ const USUAL_MODULE: u8 = 2;
 
 /// A kind of barcode that printers print; [`tresen_hal::barcode::Symbology`] has those that scanners read, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PrintedSymbology"))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Symbology {
@@ -63,6 +64,7 @@ impl fmt::Display for Symbology {
 
 /// Where the characters of a barcode are printed for people to read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Hri {
     /// Nowhere.
@@ -78,6 +80,7 @@ pub enum Hri {
 
 /// A barcode whose data are known to be right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct Barcode {
     symbology: Symbology,
@@ -288,15 +291,22 @@ fn checked(symbology: Symbology, mut data: String) -> Result<String> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Raw {
+    /// Which code.
     symbology: Symbology,
+    /// What it says; a check digit may be left out.
     data: String,
+    /// The height of the bars in dots; default 80.
     #[serde(default = "usual_height")]
     height: u8,
+    /// The width of the narrowest bar in dots.
     #[serde(default = "usual_module")]
     module: u8,
+    /// Where the data is printed as text.
     #[serde(default)]
     hri: Hri,
+    /// Alignment; default in the centre.
     #[serde(default = "super::centred")]
     align: Align,
 }

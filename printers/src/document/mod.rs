@@ -47,12 +47,15 @@ use crate::text;
 /// # Ok::<(), tresen_hal::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Receipt {
+    /// Its parts, from the top.
     items: Vec<Item>,
 }
 
 /// One part of a receipt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ReceiptItem"))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Item {
@@ -78,6 +81,7 @@ pub enum Item {
 
 /// Text in one or several styles. `\n` ends a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ReceiptText"))]
 pub struct Text {
     /// The text.
     pub text: Spans,
@@ -88,6 +92,7 @@ pub struct Text {
 
 /// A line across the paper, drawn with one character.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ReceiptRule"))]
 pub struct Rule {
     /// The character; `─` by default.
     #[serde(default = "usual_rule")]
@@ -100,6 +105,7 @@ fn usual_rule() -> char {
 
 /// Empty lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Feed {
     /// How many; 1 by default in JSON.
     #[serde(default = "one_line")]
@@ -112,6 +118,7 @@ fn one_line() -> u8 {
 
 /// How the paper is cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "RawCut", into = "RawCut")]
 pub enum Cut {
     /// One point is left uncut, so that the sheet does not fall.
@@ -123,16 +130,22 @@ pub enum Cut {
 
 /// `{"type":"cut"}`, `{"type":"cut","cut":"full"}`
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct RawCut {
+    /// How far; default a point is left uncut.
     #[serde(default)]
     cut: How,
 }
 
+/// How far the paper is cut.
 #[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "CutDepth"))]
 #[serde(rename_all = "kebab-case")]
 enum How {
+    /// One point is left uncut.
     #[default]
     Partial,
+    /// All the way through.
     Full,
 }
 
@@ -157,6 +170,7 @@ impl From<Cut> for RawCut {
 
 /// A drawer pulse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Kick {
     /// Which pin.

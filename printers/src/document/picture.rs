@@ -16,6 +16,7 @@ const MAX_PIXELS: usize = 16 << 20;
 
 /// How grey is turned into black and white.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Dither {
     /// Black below mid-grey: for line art and text.
@@ -29,6 +30,7 @@ pub enum Dither {
 
 /// An image of 8-bit grey pixels. Clones are cheap.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct Image {
     width: u32,
@@ -137,11 +139,14 @@ fn luma(rgb: &[u8]) -> u8 {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Raw {
     /// A grey PNG in base64.
     png: String,
+    /// How grey is turned into black and white.
     #[serde(default)]
     dither: Dither,
+    /// Alignment; default in the centre.
     #[serde(default = "super::centred")]
     align: Align,
 }

@@ -10,6 +10,7 @@ const USUAL_SIZE: u8 = 6;
 
 /// Error correction: how much of a QR code may be unreadable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Correction {
     /// About 7 %.
@@ -25,6 +26,7 @@ pub enum Correction {
 
 /// A QR code, model 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct Qr {
     data: String,
@@ -178,12 +180,17 @@ fn level(correction: Correction) -> qrcode::EcLevel {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Raw {
+    /// What it says.
     data: String,
+    /// The width of a module in dots.
     #[serde(default = "usual_size")]
     size: u8,
+    /// How much of it may be unreadable.
     #[serde(default)]
     correction: Correction,
+    /// Alignment; default in the centre.
     #[serde(default = "super::centred")]
     align: Align,
 }

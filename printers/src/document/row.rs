@@ -11,6 +11,7 @@ use super::{Align, Spans, Style};
 /// stacked, each with its own alignment, and if even the whole paper is too narrow, the row is printed in a narrower
 /// style.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ReceiptRow"))]
 pub struct Row {
     /// From left to right.
     pub cells: Vec<Cell>,
@@ -21,6 +22,7 @@ pub struct Row {
 
 /// One column of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ReceiptCell"))]
 #[serde(from = "Raw")]
 pub struct Cell {
     /// Its text. `\n` ends a line.
@@ -36,15 +38,20 @@ pub struct Cell {
 
 /// A plain flexible cell may be written as a string.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "a cell must be a string, or an object with `text`, `width`, `align` and `style`")]
 enum Raw {
     Plain(String),
     Full {
+        /// Its text.
         text: Spans,
+        /// How wide it is.
         #[serde(default)]
         width: Width,
+        /// How the text stands in it.
         #[serde(default)]
         align: Align,
+        /// The style of its text; default that of the row.
         style: Option<Style>,
     },
 }
@@ -60,6 +67,7 @@ impl From<Raw> for Cell {
 
 /// How wide a column is, in characters of the row's style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "CellWidth"))]
 #[serde(rename_all = "kebab-case")]
 pub enum Width {
     /// This many characters.

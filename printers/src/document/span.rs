@@ -16,11 +16,13 @@ use super::Style;
 /// assert_eq!((plain.as_plain(), mixed.as_plain()), (Some("Total"), None));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "Raw", into = "Raw")]
 pub struct Spans(Vec<Span>);
 
 /// A run of text within a line or cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "RawSpan", into = "RawSpan")]
 pub struct Span {
     /// Its text. `\n` ends a line.
@@ -108,6 +110,7 @@ impl From<Cow<'_, str>> for Spans {
 
 /// A plain span may be written as a string.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "text must be a string or a list of spans")]
 enum Raw {
     Plain(String),
@@ -115,10 +118,16 @@ enum Raw {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "a span must be a string, or an object with `text` and `style`")]
 enum RawSpan {
     Plain(String),
-    Styled { text: String, style: Option<Style> },
+    Styled {
+        /// Its text; `\n` ends a line.
+        text: String,
+        /// Its style; default that of the line.
+        style: Option<Style>,
+    },
 }
 
 impl From<Raw> for Spans {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Alignment on the line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Align {
     /// Left-aligned.
@@ -17,6 +18,7 @@ pub enum Align {
 
 /// A text style. Everything is off by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "TextStyle"))]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Style {

@@ -12,6 +12,7 @@ use tresen::api::{self, Dispatch, IN_FLIGHT, InFlight, PROTOCOL};
 use tresen_hal::{Effect, Error, Kind, Result, Retry};
 
 use super::Peer;
+use crate::attach;
 use crate::session::{Asked, Checked, Keyed, Keys, Ring, SWEEP};
 use crate::trust::{Audit, Gate, Principal};
 use crate::wire::Welcome;
@@ -35,6 +36,8 @@ pub(super) struct Hub {
     running: watch::Sender<usize>,
     /// The requests over plain HTTP that are not answered yet, by caller.
     posts: Mutex<BTreeMap<String, InFlight>>,
+    /// The devices of others.
+    pub(super) attach: Arc<attach::Hub>,
 }
 
 /// The outcome of a call; `None` while it runs.
@@ -86,6 +89,7 @@ impl Hub {
             numbers: AtomicU64::new(0),
             running: watch::Sender::new(0),
             posts: Mutex::default(),
+            attach: attach::Hub::new(till),
         });
         let shared = Arc::downgrade(&hub);
         let mut closing = hub.closing.subscribe();
@@ -201,7 +205,11 @@ impl Hub {
             key: key.as_ref().map(|keyed| keyed.key.clone()),
             refused: None,
         };
-        let needs = match call.permit(&self.till, &principal.grants).await {
+        let permitted = match call.as_station(principal.station()) {
+            Ok(()) => call.permit(&self.till, &principal.grants).await,
+            Err(error) => Err(error),
+        };
+        let needs = match permitted {
             Ok(needs) => needs,
             Err(error) => {
                 if error.kind() == Kind::Permission {
@@ -355,6 +363,6 @@ fn stopping() -> Error {
     Error::new(Kind::Cancelled, "the till stops").with_effect(Effect::None).with_retry(Retry::AfterReconnect)
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

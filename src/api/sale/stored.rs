@@ -14,11 +14,15 @@ use crate::tresen::Tresen;
 
 /// A new, empty sale: [`Tresen::open_sale_by`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Open {
     /// Who opens it.
     #[serde(default)]
     pub by: Option<Origin>,
+    /// The sale's id, chosen by the caller: the same id is the same sale, as it is now. Generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 impl Command for Open {
@@ -27,17 +31,25 @@ impl Command for Open {
     const CHANGES: bool = true;
     type Reply = SaleView;
 
+    fn origin(&mut self) -> Option<&mut Origin> {
+        self.by.as_mut()
+    }
+
+    fn fill_key(&mut self, key: &str) -> bool {
+        self.id.get_or_insert_with(|| key.to_owned());
+        true
+    }
+
     async fn run(self, till: &Tresen) -> Result<SaleView> {
-        let sale = match self.by {
-            Some(origin) => till.open_sale_by(origin).await?,
-            None => till.open_sale().await?,
-        };
-        Ok(sale.into_view())
+        let origin = self.by.or_else(|| till.origin()).unwrap_or_default();
+        let id = self.id.unwrap_or_else(|| till.new_id());
+        Ok(till.open_sale_as(&id, origin).await?.into_view())
     }
 }
 
 /// A new sale that refunds a closed one: [`Tresen::open_refund`], [`Tresen::open_refund_of`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenRefund {
     /// The id of the closed sale.
@@ -48,6 +60,9 @@ pub struct OpenRefund {
     /// Who opens it.
     #[serde(default)]
     pub by: Option<Origin>,
+    /// The refund's id, chosen by the caller: the same id is the same refund, as it is now. Generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 impl Command for OpenRefund {
@@ -56,22 +71,29 @@ impl Command for OpenRefund {
     const CHANGES: bool = true;
     type Reply = SaleView;
 
+    fn fill_key(&mut self, key: &str) -> bool {
+        self.id.get_or_insert_with(|| key.to_owned());
+        true
+    }
+
     async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
         Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)])
     }
 
+    fn origin(&mut self) -> Option<&mut Origin> {
+        self.by.as_mut()
+    }
+
     async fn run(self, till: &Tresen) -> Result<SaleView> {
         let origin = self.by.or_else(|| till.origin()).unwrap_or_default();
-        let refund = match &self.lines {
-            Some(lines) => till.open_refund_of(&self.original, lines, origin).await?,
-            None => till.open_refund(&self.original, origin).await?,
-        };
-        Ok(refund.into_view())
+        let id = self.id.unwrap_or_else(|| till.new_id());
+        Ok(till.open_refund_as(&id, &self.original, self.lines.as_deref(), origin).await?.into_view())
     }
 }
 
 /// A stored sale, open or closed: [`Tresen::sale`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Find {
     /// Its id.
@@ -91,6 +113,7 @@ impl Command for Find {
 
 /// A closed sale by its number: [`Tresen::sale_by_number`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ByNumber {
     /// Its number.
@@ -113,6 +136,7 @@ impl Command for ByNumber {
 
 /// Closed sales in order of their numbers, for another system: [`Tresen::tickets_since`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Since {
     /// The last known number; 0 at first.
@@ -135,6 +159,7 @@ impl Command for Since {
 
 /// Open sales, oldest first: [`Tresen::open_sales`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListOpen {}
 
@@ -151,6 +176,7 @@ impl Command for ListOpen {
 
 /// A page of closed sales, since a number, of a time, or both: [`Tresen::closed_sales`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListClosed {
     /// Which ones; default the first 100.
@@ -171,6 +197,7 @@ impl Command for ListClosed {
 
 /// Parked sales, oldest first: [`Tresen::parked_sales`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListParked {}
 
@@ -187,6 +214,7 @@ impl Command for ListParked {
 
 /// What of a closed sale can still be given back: [`Tresen::returnable`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Returnable {
     /// The id of the closed sale.
@@ -207,6 +235,7 @@ impl Command for Returnable {
 /// Prints a copy of a closed sale's receipt: [`Checkout::reprint`](sale::Checkout::reprint). The sale is named by its id
 /// or its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reprint {
     /// The sale's id.
@@ -222,6 +251,7 @@ pub struct Reprint {
     pub printer: String,
     /// How long to wait for the paper; default `patience` of the till.
     #[serde(rename = "within_ms", with = "millis", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub within: Option<Duration>,
 }
 

@@ -129,6 +129,17 @@ impl Serialize for Mapping {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Mapping {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Mapping".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "The text of a mapping, in TOML." })
+    }
+}
+
 impl<'de> Deserialize<'de> for Mapping {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -19,6 +19,7 @@ use super::device::{Common, Device, DeviceClass, Setup, Shared};
 use super::owner::{Hooks, LossReason};
 use super::scans::Scans;
 use super::state::DeviceCapabilities;
+use crate::api::camera::Picture;
 use crate::class::Class;
 
 /// The driver that the owner task holds, boxed.
@@ -101,6 +102,17 @@ impl Device<Cameras> {
             what = format!("{what}: {why}");
         }
         Err(Error::new(Kind::Timeout, what).at(self.name()))
+    }
+
+    /// The camera's latest frame as a JPEG.
+    ///
+    /// # Errors
+    /// As [`Camera::frame`]; [`Kind::Input`]: the camera sent a picture that cannot be decoded.
+    pub async fn picture(&self) -> Result<Picture> {
+        let frame = self.frame().await?;
+        let (sequence, at) = (frame.sequence(), frame.at());
+        let jpeg = self.shared.runtime.run_blocking(move || frame.jpeg()).await?;
+        Ok(Picture { jpeg: jpeg.map_err(|error| error.at(self.name()))?, sequence, at })
     }
 
     /// The latest frame as it changes, for a live picture; `None` while the camera is away. A slow receiver sees the

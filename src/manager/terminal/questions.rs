@@ -17,6 +17,7 @@ use crate::manager::lock;
 
 /// A question of a terminal that waits for its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OpenQuestion {
     /// Its id: [`Terminal::answer`](crate::Terminal::answer).

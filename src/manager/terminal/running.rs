@@ -181,6 +181,8 @@ fn words(kind: OperationKind) -> &'static str {
         OperationKind::ReadCard => "a card that is read",
         OperationKind::Display => "a text that is shown",
         OperationKind::Input => "a question to the customer",
+        OperationKind::Print => "a text that is printed",
+        OperationKind::AgeCheck => "an age check",
         OperationKind::Reprint => "a receipt request",
         OperationKind::Totals => "a request for totals",
         OperationKind::EndOfDay => "an end of day",

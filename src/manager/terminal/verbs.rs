@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 use tresen_payment::{
-    Answer, Card, EndOfDay, IntentId, Operation, Payment, Question, Reference, Request, TerminalStatus, Totals,
+    AgeCheck, Answer, Card, EndOfDay, IntentId, Operation, Outcome, Payment, Question, Reference, Request,
+    TerminalStatus, Totals,
 };
 
 use super::Terminals;
@@ -115,6 +116,29 @@ impl Device<Terminals> {
         self.transact(Operation::Refund(request), None, abort).await
     }
 
+    /// Runs an operation of any kind. One that moves or holds money takes place once under its key, as with
+    /// [`Self::pay_as`]; `abort` is heard for those only.
+    ///
+    /// # Errors
+    /// As [`Self::pay`]; one that moves no money also ends as an error if the terminal refuses it.
+    pub async fn run(&self, operation: Operation, abort: watch::Receiver<bool>) -> Result<Outcome> {
+        let of = match &operation {
+            Operation::Reverse { of, .. }
+            | Operation::Increment { of, .. }
+            | Operation::Book { of, .. }
+            | Operation::Release { of, .. }
+            | Operation::Tip { of, .. } => Some(of.clone()),
+            _ => None,
+        };
+        match operation {
+            operation if operation.kind().moves_money() => {
+                self.transact(operation, of.as_ref(), abort).await.map(Outcome::Payment)
+            }
+            Operation::Totals | Operation::Reprint => self.enquire(operation, Self::ANSWER).await,
+            operation => self.operate(operation).await,
+        }
+    }
+
     /// Has the terminal read a card; no money moves. The terminal waits for a card for `within`, in whole seconds; the
     /// call takes at most [`Self::TRANSACTION`].
     ///
@@ -140,6 +164,24 @@ impl Device<Terminals> {
     /// As [`Self::display`]. [`Kind::Unsupported`]: it cannot ask this kind of question.
     pub async fn input(&self, question: Question) -> Result<Answer> {
         self.operate(Operation::Input { question }).await?.answer()
+    }
+
+    /// Prints a text on the terminal's own printer; lines of it are separate.
+    ///
+    /// # Errors
+    /// As [`Self::display`].
+    pub async fn print(&self, text: &str) -> Result<()> {
+        self.operate(Operation::Print { text: text.to_owned() }).await?.done().map(drop)
+    }
+
+    /// Has the terminal find out from a card whether its holder has reached an age, in years. It waits for a card for
+    /// `within`, in whole seconds.
+    ///
+    /// # Errors
+    /// As [`Self::display`]. No protocol of this crate can do it so far: [`Kind::Unsupported`], and nothing is sent; a
+    /// vendor's own driver may.
+    pub async fn age_check(&self, years: u8, within: Duration) -> Result<AgeCheck> {
+        self.operate(Operation::AgeCheck { years, within }).await?.age()
     }
 
     /// Runs the terminal's end of day. Takes as long as the terminal does, at most [`Self::TRANSACTION`].

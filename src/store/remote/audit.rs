@@ -12,6 +12,7 @@ use crate::store::{Store, time};
 /// What somebody outside did, or tried to do. It names things and amounts; it never holds a code, a token, a key of a
 /// certificate or card data.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuditNote {
     /// Who it was, by name; `None`: nobody whom the till knows.
@@ -69,6 +70,7 @@ impl AuditNote {
 
 /// A line of the audit table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuditEntry {
     /// Its number, without gaps.

@@ -28,6 +28,7 @@ pub struct NewClient {
 
 /// An enrolled client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RemoteClient {
     /// Its number.

@@ -29,6 +29,7 @@ pub struct NewSession {
 
 /// A session of a browser or a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RemoteSession {
     /// Its number.

@@ -105,7 +105,7 @@ async fn served(last: u8) -> Served {
     let host = format!("127.{}.{}.{last}", process[2].max(1), process[3]);
     let listener = TcpListener::bind((&*host, 8443)).await.expect("the port is free there");
     let listener = listen(listener, &Identity::new(vec![certificate], key)).expect("a certificate with its key");
-    Served { sim: sim.clone(), host, ca, _server: over(Box::new(listener), sim) }
+    Served { sim: sim.clone(), host, ca, _server: over(Box::new(listener), None, sim) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! A nexo terminal over plain TCP, written from Adyen's public documentation: HTTP is text here, JSON is
 //! `serde_json::Value`, keys are derived by hand.
 //!
-//! It answers `Diagnosis`, `Payment`, `Reversal`, `TransactionStatus` and `Abort`, each connection on its own, and remembers
+//! It answers `Diagnosis`, `Payment`, `Reversal`, `TransactionStatus`, `Display`, `Input`, `Print` and `Abort`, each connection on its own, and remembers
 //! the responses to transactions by `SaleID` and `ServiceID`.
 
 use std::collections::BTreeMap;
@@ -58,6 +58,8 @@ struct State {
     ledger: Vec<Entry>,
     requests: Vec<String>,
     faults: Vec<Fault>,
+    /// What it has shown, asked and printed.
+    seen: Vec<String>,
     /// Bodies of responses by category, `SaleID` and `ServiceID`.
     answered: BTreeMap<[String; 3], Value>,
 }
@@ -109,6 +111,11 @@ impl Terminal {
     /// The categories of the requests that came, oldest first.
     pub fn requests(&self) -> Vec<String> {
         lock(&self.state).requests.clone()
+    }
+
+    /// What it has shown, asked and printed, oldest first; runs of text are separated by `|`.
+    pub fn seen(&self) -> Vec<String> {
+        lock(&self.state).seen.clone()
     }
 
     /// Misbehaves once.
@@ -228,6 +235,20 @@ async fn connection(mut stream: TcpStream, state: &Mutex<State>, keys: &Keys, po
             };
             ("TransactionStatusResponse", told)
         }
+        "Display" => {
+            let outputs = request["DisplayRequest"]["DisplayOutput"].as_array().cloned().unwrap_or_default();
+            lock(state).seen.extend(outputs.iter().map(|output| texts(&output["OutputContent"])));
+            let shown = |output: &Value| json!({"Device": output["Device"], "InfoQualify": output["InfoQualify"], "Response": {"Result": "Success"}});
+            ("DisplayResponse", json!({"OutputResult": outputs.iter().map(shown).collect::<Vec<_>>()}))
+        }
+        "Print" => {
+            let output = &request["PrintRequest"]["PrintOutput"];
+            lock(state).seen.push(texts(&output["OutputContent"]));
+            let whole = output["DocumentQualifier"] == json!("Document") && output["ResponseMode"] == json!("PrintEnd");
+            let result = if whole { "Success" } else { "Failure" };
+            ("PrintResponse", json!({"DocumentQualifier": "Document", "Response": {"Result": result}}))
+        }
+        "Input" => ("InputResponse", entered(state, &request["InputRequest"])),
         "Payment" | "Reversal" => {
             let (name, answer) = transaction(state, request);
             let key = [category.clone(), number(header, "SaleID"), number(header, "ServiceID")];
@@ -306,6 +327,40 @@ fn transaction(state: &Mutex<State>, request: &Value) -> (&'static str, Value) {
         },
     });
     ("PaymentResponse", answer)
+}
+
+/// The texts of a content, with its `ReferenceID` before them.
+fn texts(content: &Value) -> String {
+    let named = content["PredefinedContent"]["ReferenceID"].as_str().into_iter();
+    let runs = content["OutputText"].as_array().into_iter().flatten().filter_map(|run| run["Text"].as_str());
+    named.chain(runs).collect::<Vec<_>>().join("|")
+}
+
+/// What the customer enters: yes, `0470`, or the second of the choices.
+fn entered(state: &Mutex<State>, request: &Value) -> Value {
+    let (output, wanted) = (&request["DisplayOutput"], &request["InputData"]);
+    lock(state).seen.push(texts(&output["OutputContent"]));
+    let command = wanted["InputCommand"].as_str().unwrap_or_default();
+    let count = output["MenuEntry"].as_array().map_or(0, Vec::len);
+    let in_time = wanted["MaxInputTime"].as_u64().is_some_and(|seconds| seconds > 0);
+    let entered = match command {
+        "GetConfirmation" if in_time => json!({"InputCommand": command, "ConfirmedFlag": true}),
+        "DigitString" if in_time => json!({"InputCommand": command, "DigitInput": "0470"}),
+        "GetMenuEntry" if in_time && count > 1 => {
+            let marks: Vec<u8> = (0..count).map(|at| u8::from(at == 1)).collect();
+            json!({"InputCommand": command, "MenuEntryNumber": marks})
+        }
+        _ => {
+            let refused = json!({"Result": "Failure", "ErrorCondition": "Cancel"});
+            let result = json!({"Device": "CustomerInput", "InfoQualify": "Input", "Response": refused});
+            return json!({"InputResult": result});
+        }
+    };
+    let success = json!({"Result": "Success"});
+    json!({
+        "InputResult": {"Device": "CustomerInput", "InfoQualify": "Input", "Response": success, "Input": entered},
+        "OutputResult": {"Device": "CustomerDisplay", "InfoQualify": "Display", "Response": success},
+    })
 }
 
 /// The time as terminals write it.

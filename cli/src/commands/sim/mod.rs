@@ -7,6 +7,7 @@ mod nexo;
 mod opi;
 mod panel;
 mod paytec;
+mod place;
 mod printer;
 mod scanner;
 mod terminal;

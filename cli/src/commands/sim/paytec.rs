@@ -1,4 +1,4 @@
-//! A simulated terminal that speaks PayTec: on a TCP port or a serial line.
+//! A simulated terminal that speaks PayTec: on a TCP port, with TLS or without, or on a serial line.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tresen::payment::paytec::sim::{Fault, Misbehaviour, Profile, Side, Simulator
 use super::panel::{Panel, operate};
 use super::terminal::Args;
 use super::traced::Traced;
-use super::{bind, line};
+use super::{line, place};
 use crate::out::Out;
 
 pub(super) async fn run(args: Args, out: Out) -> Result<()> {
@@ -38,8 +38,9 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
         said(&address);
         return operate(terminal, out).await;
     }
-    let (_server, at) = sim::tcp(bind(listen).await?, device)?;
-    said(&format!("paytec+tcp://{at}"));
+    let (listen, address) = place::listen("paytec", listen).await?;
+    let _server = sim::over(listen, device);
+    said(&address);
     operate(terminal, out).await
 }
 

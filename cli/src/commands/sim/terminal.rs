@@ -18,11 +18,12 @@ pub(crate) struct Args {
     protocol: String,
 
     /// Where to listen; by default at the protocol's usual port of 127.0.0.1. ZVT and PayTec also take pty (a new
-    /// pseudo-terminal) and serial:///dev/ttyUSB0?baud=115200, ZVT also tls://HOST:PORT
+    /// pseudo-terminal), serial:///dev/ttyUSB0?baud=115200 and tls://HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
 
-    /// OPI: where the till listens for channel 1; without it nothing is printed or shown
+    /// Where the till listens; with OPI for channel 1, without which nothing is printed or shown, with nexo for what the
+    /// terminal tells while a transaction runs
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) till: Option<String>,
 

@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::net::TcpListener;
 use tresen::hal::sim;
 use tresen::hal::{Clock as _, SystemClock};
 use tresen::payment::zvt::serial::Timing;
-use tresen::payment::zvt::sim::{LineFault, Misbehaviour, Profile, Server, Side, Simulator, Transaction, over};
+use tresen::payment::zvt::sim::{LineFault, Misbehaviour, Profile, Side, Simulator, Transaction, over};
 use tresen::payment::zvt::{Commit, Framed};
 use tresen::{Address, Result};
 
 use super::panel::{Panel, operate};
 use super::terminal::Args;
-use super::traced::{Teller, Told, Traced};
-use super::{bind, line};
+use super::traced::{Told, Traced};
+use super::{line, place};
 use crate::out::Out;
 
 pub(super) async fn run(args: Args, out: Out) -> Result<()> {
@@ -39,7 +38,9 @@ pub(super) async fn run(args: Args, out: Out) -> Result<()> {
         return serve(terminal, &address, out).await;
     }
     let device = sim::Shared::new(device);
-    let (_served, address) = connections(listen, args.teller("zvt+tcp://localhost", out), &device).await?;
+    let (inner, address) = place::listen("zvt", listen).await?;
+    let teller = args.teller("zvt+tcp://localhost", out);
+    let _served = over(Box::new(Told { inner, teller }), device.clone());
     serve(Terminal { device, sim: |device| device, decline: args.decline }, &address, out).await
 }
 
@@ -47,34 +48,6 @@ async fn serve<D: 'static>(terminal: Terminal<D>, address: &str, out: Out) -> Re
     out.answer(&json!({ "address": address }), format_args!("{address}; Ctrl-C stops, `help` lists the commands"));
     terminal.keep_declining();
     operate(terminal, out).await
-}
-
-async fn connections(
-    listen: &str,
-    teller: Option<Teller>,
-    device: &sim::Shared<Simulator>,
-) -> Result<(Server, String)> {
-    if let Some(place) = listen.strip_prefix("tls://") {
-        let listener = bind(place).await?;
-        let at = listener.local_addr()?;
-        let (server, fingerprint) = secured(listener, teller, device.clone())?;
-        return Ok((server, format!("zvt+tls://{at}?fingerprint={fingerprint}")));
-    }
-    let inner = bind(listen).await?;
-    let at = inner.local_addr()?;
-    Ok((over(Box::new(Told { inner, teller }), device.clone()), format!("zvt+tcp://{at}")))
-}
-
-#[cfg(feature = "tls")]
-fn secured(listener: TcpListener, teller: Option<Teller>, device: sim::Shared<Simulator>) -> Result<(Server, String)> {
-    let (inner, fingerprint) = super::certificate::listen(listener, "terminal")?;
-    Ok((over(Box::new(Told { inner, teller }), device), fingerprint))
-}
-
-#[cfg(not(feature = "tls"))]
-fn secured(_: TcpListener, _: Option<Teller>, _: sim::Shared<Simulator>) -> Result<(Server, String)> {
-    use tresen::hal::{Error, Kind};
-    Err(Error::new(Kind::Unsupported, "this build has no TLS").hint("build with feature `tls`"))
 }
 
 struct Terminal<D> {

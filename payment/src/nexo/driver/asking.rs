@@ -195,7 +195,7 @@ impl Terminal {
         header
     }
 
-    fn odd(&self, what: &str) -> Error {
+    pub(super) fn odd(&self, what: &str) -> Error {
         let what = format!("the terminal's answer has something else than {what}");
         Error::new(Kind::Protocol, what).with_effect(Effect::None).at(&self.options.name)
     }

@@ -7,10 +7,12 @@ use tokio::time::timeout;
 use tresen_hal::link::Connect;
 use tresen_hal::{BoxFuture, Effect, Error, Kind, Link, Result, Runtime};
 
+use super::super::listener::{Attached, Told};
 use super::super::session::{Event, Session, Unusable};
 use super::super::wire::{Abort, Body, Category, Fault, Header, Message, MessageReference};
 use super::Terminal;
-use crate::host::Host;
+use crate::host::{Host, Progress};
+use crate::terminal::Notice;
 use crate::waiting::{abort_wanted, reached};
 
 impl Terminal {
@@ -32,7 +34,7 @@ impl Terminal {
     }
 
     /// The error of a question without an answer.
-    fn unanswered(&self, event: &Event) -> Error {
+    pub(super) fn unanswered(&self, event: &Event) -> Error {
         let key = "are key, version and passphrase those of the terminal, and is it set to encrypt?";
         let (kind, hint) = match event {
             Event::TimedOut => (Kind::Timeout, "is the terminal on?"),
@@ -80,6 +82,10 @@ impl Terminal {
                     }
                 }
                 () = running(&mut aborting) => aborting = None,
+                told = told(&mut self.listener) => match (host.as_ref(), told.service_id) {
+                    (Some(host), id) if id == request.header.service_id => host.tell(Progress::Display(told.text)),
+                    _ => self.notices.push_back(Notice::Text(told.text)),
+                },
                 got = link.recv(&mut input) => match got {
                     Ok(_) => {
                         tracing::trace!(bytes = input.len(), "received");
@@ -113,6 +119,14 @@ impl Terminal {
 /// Ends a connection without waiting for the terminal.
 pub(super) fn leave(link: Box<dyn Link>) {
     tokio::spawn(async move { link.close().await });
+}
+
+/// The next that the terminal tells; nothing where the till does not listen.
+pub(super) async fn told(listener: &mut Option<Attached>) -> Told {
+    match listener {
+        Some(listener) => listener.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn running(task: &mut Option<BoxFuture<'static, ()>>) {

@@ -4,9 +4,11 @@
 //! its own, so it is never spent.
 
 mod asking;
+mod device;
 mod exchange;
 mod transaction;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +16,7 @@ use tresen_hal::link::Connect;
 use tresen_hal::{BoxFuture, Driver, Known, Result, Runtime};
 
 use super::crypto::Key;
+use super::listener::{Attached, Listener};
 use super::options::Options;
 use super::reference::number;
 use super::wire::{Body, Category, Class, Direction, Header, Message};
@@ -21,6 +24,7 @@ use crate::host::Host;
 use crate::journal::Journal;
 use crate::operation::{Operation, OperationKind, Outcome};
 use crate::terminal::{self as class, Capabilities, Notice, Operations, Settled, TerminalStatus};
+use exchange::told;
 
 /// A nexo terminal.
 #[derive(Debug)]
@@ -30,6 +34,10 @@ pub struct Terminal {
     journal: Arc<dyn Journal>,
     runtime: Arc<dyn Runtime>,
     capabilities: Capabilities,
+    /// Its end of the place where the till listens.
+    listener: Option<Attached>,
+    /// What was told while nothing was asked that it belongs to.
+    notices: VecDeque<Notice>,
 }
 
 /// What is known of terminals that speak nexo as Adyen has it.
@@ -40,18 +48,23 @@ const OPERATIONS: &[(OperationKind, Known)] = &[
     (OperationKind::Reversal, Known::Yes),
     (OperationKind::Reprint, Known::Yes),
     (OperationKind::Diagnosis, Known::Unknown),
+    // Not all terminals have a display, keys or a printer.
+    (OperationKind::Display, Known::Unknown),
+    (OperationKind::Input, Known::Unknown),
+    (OperationKind::Print, Known::Unknown),
 ];
 
 /// Asks the terminal that `connect` reaches how it is: this proves that it has the key and is the one with the `POIID`
 /// of the options. Nothing that moves money is sent.
 ///
-/// Call [`recover`](class::Terminal::recover) next.
+/// Call [`recover`](class::Terminal::recover) next. What the terminal tells meanwhile comes over `listener`.
 ///
 /// # Errors
 /// The terminal cannot be reached, does not have the key, is another one, or does not answer within
 /// [`Options::answer`].
 pub async fn open(
     connect: Arc<dyn Connect>,
+    listener: Option<Arc<Listener>>,
     options: Options,
     journal: Arc<dyn Journal>,
     runtime: Arc<dyn Runtime>,
@@ -62,7 +75,9 @@ pub async fn open(
         partial: options.partial.into(),
         receipt_text: Known::Yes,
     };
-    let mut terminal = Terminal { connect, options, journal, runtime, capabilities };
+    let listener = listener.map(|listener| listener.attach(&options));
+    let notices = VecDeque::new();
+    let mut terminal = Terminal { connect, options, journal, runtime, capabilities, listener, notices };
     terminal.diagnose(false).await?;
     Ok(terminal)
 }
@@ -104,6 +119,11 @@ impl Terminal {
             }
             Ok((transaction, request)) => self.pay(transaction, request, host).await.map(Outcome::Payment),
             Err(Operation::Reprint) => self.receipt_again().await.map(Outcome::Receipt),
+            Err(Operation::Display { text, within }) => {
+                self.show(&text, within).await.map(|()| Outcome::Done(Vec::new()))
+            }
+            Err(Operation::Input { question }) => self.ask_there(question, host).await.map(Outcome::Answer),
+            Err(Operation::Print { text }) => self.print(&text).await.map(|()| Outcome::Done(Vec::new())),
             Err(Operation::Diagnosis) => self.try_host().await.map(|()| Outcome::Done(Vec::new())),
             Err(other) => Err(other.kind().unsupported().at(&self.options.name)),
         }
@@ -113,9 +133,13 @@ impl Terminal {
 impl Driver for Terminal {
     type Event = Notice;
 
-    /// What the terminal tells unasked goes to a server of the till, which this driver is not.
     fn event(&mut self) -> BoxFuture<'_, Result<Notice>> {
-        Box::pin(std::future::pending())
+        Box::pin(async move {
+            match self.notices.pop_front() {
+                Some(notice) => Ok(notice),
+                None => Ok(Notice::Text(told(&mut self.listener).await.text)),
+            }
+        })
     }
 
     fn close(&mut self) -> BoxFuture<'_, ()> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tresen_hal::Amount;
 
+use crate::planned::Planned;
+
 /// Something goes wrong, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -80,52 +82,12 @@ pub enum Fault {
 }
 
 /// The faults that are still to come.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    /// With the number of messages, in and out, when it was asked for.
-    planned: Vec<(Misbehaviour, usize, usize)>,
-    received: usize,
-    sent: usize,
-}
+pub(super) type Faults = Planned<Misbehaviour>;
 
-impl Faults {
-    pub(super) fn plan(&mut self, misbehaviour: Misbehaviour) {
-        self.planned.push((misbehaviour, self.received, self.sent));
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.planned.clear();
-    }
-
-    /// The first planned one that `wanted` wants; it is not planned any more.
-    pub(super) fn take<T>(&mut self, wanted: impl Fn(Misbehaviour) -> Option<T>) -> Option<T> {
-        self.find(|misbehaviour, _, _| wanted(misbehaviour))
-    }
-
-    /// A message has come.
-    pub(super) fn on_receive(&mut self) -> Option<Fault> {
-        let now = self.received;
-        self.received += 1;
-        self.find(|misbehaviour, received, _| match misbehaviour {
-            Misbehaviour::At { side: Side::FromTill, message, how } if received + message == now => Some(how),
-            _ => None,
-        })
-    }
-
-    /// A message is to be sent.
-    pub(super) fn on_send(&mut self) -> Option<Fault> {
-        let now = self.sent;
-        self.sent += 1;
-        self.find(|misbehaviour, _, sent| match misbehaviour {
-            Misbehaviour::At { side: Side::ToTill, message, how } if sent + message == now => Some(how),
-            _ => None,
-        })
-    }
-
-    fn find<T>(&mut self, wanted: impl Fn(Misbehaviour, usize, usize) -> Option<T>) -> Option<T> {
-        let found = self.planned.iter().enumerate().find_map(|(at, (m, r, s))| Some((at, wanted(*m, *r, *s)?)));
-        let (at, found) = found?;
-        self.planned.remove(at);
-        Some(found)
+/// What happens to the message that has come after `since` others, or is to be sent.
+pub(super) fn at(of: Side) -> impl Fn(Misbehaviour, usize) -> Option<Fault> {
+    move |misbehaviour, since| match misbehaviour {
+        Misbehaviour::At { side, message, how } if side == of && message == since => Some(how),
+        _ => None,
     }
 }

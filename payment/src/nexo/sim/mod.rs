@@ -1,8 +1,9 @@
 //! A nexo terminal, simulated: its web server, its encryption, a ledger, and misbehaving on request.
 //!
 //! Sans-IO: [`serve()`] gives it connections, with TLS or without. It takes any till that speaks nexo as Adyen has it.
-//! Left out: everything a till can do without money, receipts and diagnosis.
+//! It shows and prints what the till wants, asks the customer, and tells the till how a transaction goes.
 
+mod device;
 mod fault;
 mod profile;
 mod run;
@@ -10,12 +11,13 @@ mod run;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tresen_hal::Result;
-use tresen_hal::link::Listen;
+use tresen_hal::link::{Connect, Listen};
 use tresen_hal::sim::Shared;
 
 use super::http::{self, Reader, Start};
@@ -23,9 +25,9 @@ use super::wire::{Body, Category, Class, Direction, EventNotification, Header, M
 pub use crate::ledger::{Kind, Ledger, State, Transaction};
 use crate::serving::{self, Device};
 pub use crate::serving::{Action, Conn, Server};
-use fault::Faults;
 pub use fault::{Fault, Misbehaviour, Side};
-pub use profile::{OnAbort, OnLoss, OnStatus, Profile};
+use fault::{Faults, at};
+pub use profile::{Enters, OnAbort, OnLoss, OnStatus, Profile};
 use run::{Ended, Job};
 
 /// The terminal.
@@ -44,6 +46,12 @@ pub struct Simulator {
     repeats: usize,
     began: Option<Instant>,
     nonces: u128,
+    /// What it has shown and printed for the till.
+    shown: Vec<String>,
+    printed: Vec<String>,
+    /// What the till is to be told, once it is reached.
+    posts: BTreeMap<Conn, Vec<u8>>,
+    told: usize,
     out: VecDeque<Action>,
     late: Vec<(Instant, Conn, Vec<u8>)>,
 }
@@ -64,6 +72,10 @@ impl Simulator {
             repeats: 0,
             began: None,
             nonces: 0,
+            shown: Vec::new(),
+            printed: Vec::new(),
+            posts: BTreeMap::new(),
+            told: 0,
             out: VecDeque::new(),
             late: Vec::new(),
         }
@@ -72,6 +84,21 @@ impl Simulator {
     /// What it has stored.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The texts that it has shown for the till, questions among them.
+    pub fn shown(&self) -> &[String] {
+        &self.shown
+    }
+
+    /// The lines that it has printed for the till.
+    pub fn printed(&self) -> &[String] {
+        &self.printed
+    }
+
+    /// How often it has told the till something unasked.
+    pub fn told(&self) -> usize {
+        self.told
     }
 
     /// How many requests of this category came from a till: `received("Payment")`.
@@ -168,7 +195,7 @@ impl Simulator {
     }
 
     fn receive(&mut self, conn: Conn, request: &http::Message, now: Instant) {
-        match self.faults.on_receive() {
+        match self.faults.on_receive(at(Side::FromTill)) {
             Some(Fault::HangUp) => return self.hang_up(conn, now),
             Some(Fault::Drop) => return,
             Some(Fault::Restart) => return self.restart(),
@@ -212,7 +239,7 @@ impl Simulator {
     fn send(&mut self, conn: Conn, message: &Message, now: Instant) {
         tracing::trace!(?message, "to till");
         let bytes = http::response(200, &self.sealed(message));
-        match self.faults.on_send() {
+        match self.faults.on_send(at(Side::ToTill)) {
             None => self.put(conn, bytes),
             Some(Fault::Drop) => return,
             Some(Fault::HangUp) => {}
@@ -309,22 +336,26 @@ impl Simulator {
 /// The listener has no local address.
 pub fn tcp(listener: TcpListener, device: Shared<Simulator>) -> Result<(Server, SocketAddr)> {
     let at = listener.local_addr()?;
-    Ok((over(Box::new(listener), device), at))
+    Ok((over(Box::new(listener), None, device), at))
 }
 
-/// Serves `device` on a listener of any kind, such as one with TLS, in a task of its own.
-pub fn over(listen: Box<dyn Listen>, device: Shared<Simulator>) -> Server {
-    Server::new(listen, None, device)
+/// Serves `device` on a listener of any kind, such as one with TLS, in a task of its own. What it tells unasked goes to
+/// `till`.
+pub fn over(listen: Box<dyn Listen>, till: Option<Arc<dyn Connect>>, device: Shared<Simulator>) -> Server {
+    Server::new(listen, till, device)
 }
 
-/// Serves `device` until nobody can connect any more.
-pub async fn serve(listen: Box<dyn Listen>, device: Shared<Simulator>) {
-    serving::serve(listen, None, device).await;
+/// Serves `device` until nobody can connect any more. What it tells unasked goes to `till`.
+pub async fn serve(listen: Box<dyn Listen>, till: Option<Arc<dyn Connect>>, device: Shared<Simulator>) {
+    serving::serve(listen, till, device).await;
 }
 
 impl Device for Simulator {
     fn accepted(&mut self) -> Conn {
         Self::accepted(self)
+    }
+    fn dialled(&mut self, conn: Conn, reached: bool, _: Instant) {
+        Self::dialled(self, conn, reached);
     }
     fn input(&mut self, conn: Conn, bytes: &[u8], now: Instant) {
         Self::input(self, conn, bytes, now);

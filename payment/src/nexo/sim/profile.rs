@@ -28,6 +28,12 @@ pub struct Profile {
     pub on_status: OnStatus,
     /// A result shows this amount instead of the one that was asked for.
     pub approves: Option<Amount>,
+    /// What the customer enters when asked.
+    pub enters: Enters,
+    /// It has a printer.
+    pub printer: bool,
+    /// It tells the till when a transaction begins and ends, unasked.
+    pub tells: bool,
     /// Its clock when it starts.
     pub time: Timestamp,
 }
@@ -44,9 +50,28 @@ impl Default for Profile {
             on_abort: OnAbort::Ends,
             on_status: OnStatus::Tells,
             approves: None,
+            enters: Enters::Nothing,
+            printer: true,
+            tells: false,
             time: Timestamp::UNIX_EPOCH,
         }
     }
+}
+
+/// What a customer enters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Enters {
+    /// Nothing: the customer cancels.
+    Nothing,
+    /// Yes.
+    Yes,
+    /// No.
+    No,
+    /// This text, or these digits.
+    Text(String),
+    /// The choice at this place, counted from 0.
+    Entry(usize),
 }
 
 /// What becomes of a transaction whose till is lost before the approval.

@@ -65,6 +65,9 @@ impl Simulator {
                 let told = DiagnosisResponse { response: success(), poi_status: Some(state) };
                 self.send(conn, &answer_to(&header, Body::Diagnosed(told)), now);
             }
+            Body::Display(request) => self.display(conn, &header, &request, now),
+            Body::Input(request) => self.ask(conn, &header, &request, now),
+            Body::Print(request) => self.print(conn, &header, &request, now),
             _ => self.reject(conn, "Not supported", now),
         }
     }
@@ -112,6 +115,7 @@ impl Simulator {
         let due = now + self.profile.pace.min(LONGEST);
         let aborted = (self.profile.pace > LONGEST).then_some("Cancel");
         let conn = Some(conn);
+        self.tell(&header, "TENDER_CREATED");
         self.job = Some(Job { conn, header, sale, kind, amount, began: now, due, aborted, forget: false });
     }
 
@@ -129,6 +133,7 @@ impl Simulator {
     pub(super) fn advance(&mut self, now: Instant) {
         let Some(job) = self.job.take_if(|job| job.due <= now) else { return };
         let response = self.decide(&job, now);
+        self.tell(&job.header, "TENDER_FINAL");
         if !job.forget {
             self.ended
                 .insert(key(&job.header), Ended { header: response.header.clone(), body: repeated(&response.body) });
@@ -238,6 +243,7 @@ impl Simulator {
                 document_qualifier: Some(whose.into()),
                 output_content: Some(OutputContent {
                     output_format: Some("Text".into()),
+                    predefined_content: None,
                     output_text: lines.map(run).into(),
                 }),
                 required_signature_flag: Some(false),
@@ -286,7 +292,7 @@ fn key(header: &Header) -> (String, String) {
     (header.sale_id.clone().unwrap_or_default(), header.service_id.clone().unwrap_or_default())
 }
 
-fn answer_to(request: &Header, body: Body) -> Message {
+pub(super) fn answer_to(request: &Header, body: Body) -> Message {
     Message { header: Header { direction: Direction::Response, ..request.clone() }, body }
 }
 
@@ -298,11 +304,11 @@ fn repeated(body: &Body) -> RepeatedBody {
     }
 }
 
-fn success() -> Answer {
+pub(super) fn success() -> Answer {
     Answer { result: "Success".into(), error_condition: None, additional_response: None }
 }
 
-fn refusal() -> Answer {
+pub(super) fn refusal() -> Answer {
     Answer { result: "Failure".into(), error_condition: None, additional_response: None }
 }
 

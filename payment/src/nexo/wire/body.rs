@@ -196,9 +196,21 @@ pub struct OutputContent {
     /// `Text` and others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_format: Option<String>,
+    /// Which text that the other side has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predefined_content: Option<Predefined>,
     /// Runs of text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_text: Vec<OutputText>,
+}
+
+/// `PredefinedContent`. `Debug` does not show which.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Predefined {
+    /// `GetConfirmation` and others of a question; `event=…`, form-encoded, of a display.
+    #[serde(rename = "ReferenceID")]
+    pub reference_id: String,
 }
 
 /// `PaymentReceipt`.
@@ -446,6 +458,12 @@ impl fmt::Debug for CardData {
 /// Words of a terminal, which may hide a card number anywhere.
 pub(super) fn shown(text: &str) -> String {
     pan::mask_line(text, &[])
+}
+
+impl fmt::Debug for Predefined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Predefined")
+    }
 }
 
 impl fmt::Debug for OutputText {

@@ -4,8 +4,10 @@
 //! error; what is needed and missing is. Card numbers and tracks (`SensitiveCardData`) are not read at all.
 
 mod body;
+pub mod device;
 mod header;
 mod number;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -14,14 +16,15 @@ use serde::{Deserialize, Serialize};
 pub use body::{
     Abort, AcquirerData, AmountsRequested, AmountsResponded, Answer, CardData, DiagnosisRequest, DiagnosisResponse,
     EventNotification, Identification, InstrumentData, MessageReference, Original, OutputContent, OutputText,
-    PaymentData, PaymentRequest, PaymentResponse, PaymentResult, PaymentTransaction, PoiData, PoiStatus, Receipt,
-    Repeated, RepeatedBody, ReversalRequest, ReversalResponse, SaleData, TransactionStatusRequest,
+    PaymentData, PaymentRequest, PaymentResponse, PaymentResult, PaymentTransaction, PoiData, PoiStatus, Predefined,
+    Receipt, Repeated, RepeatedBody, ReversalRequest, ReversalResponse, SaleData, TransactionStatusRequest,
     TransactionStatusResponse,
 };
 pub use header::{Category, Class, Direction, Header};
 pub use number::Number;
 
 use super::crypto::{Key, Sealed, Trailer, Unopened};
+use device::{DisplayRequest, DisplayResponse, InputRequest, InputResponse, PrintRequest, PrintResponse};
 
 /// A message. `Debug` shows no card number, wherever one stands.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,6 +59,18 @@ pub enum Body {
     Diagnosed(DiagnosisResponse),
     /// `EventNotification`, which is not answered.
     Event(EventNotification),
+    /// `DisplayRequest`, in either direction.
+    Display(DisplayRequest),
+    /// `DisplayResponse`.
+    Displayed(DisplayResponse),
+    /// `InputRequest`.
+    Input(Box<InputRequest>),
+    /// `InputResponse`.
+    Entered(Box<InputResponse>),
+    /// `PrintRequest`.
+    Print(PrintRequest),
+    /// `PrintResponse`.
+    Printed(PrintResponse),
     /// None of these.
     Other,
 }
@@ -165,6 +180,18 @@ struct Inner {
     diagnosis_response: Option<DiagnosisResponse>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event_notification: Option<EventNotification>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    display_request: Option<DisplayRequest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    display_response: Option<DisplayResponse>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input_request: Option<Box<InputRequest>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input_response: Option<Box<InputResponse>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    print_request: Option<PrintRequest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    print_response: Option<PrintResponse>,
 }
 
 impl Inner {
@@ -183,6 +210,12 @@ impl Inner {
             diagnosis_request: None,
             diagnosis_response: None,
             event_notification: None,
+            display_request: None,
+            display_response: None,
+            input_request: None,
+            input_response: None,
+            print_request: None,
+            print_response: None,
         }
     }
 
@@ -199,6 +232,12 @@ impl Inner {
             Body::Diagnosis(body) => inner.diagnosis_request = Some(body),
             Body::Diagnosed(body) => inner.diagnosis_response = Some(body),
             Body::Event(body) => inner.event_notification = Some(body),
+            Body::Display(body) => inner.display_request = Some(body),
+            Body::Displayed(body) => inner.display_response = Some(body),
+            Body::Input(body) => inner.input_request = Some(body),
+            Body::Entered(body) => inner.input_response = Some(body),
+            Body::Print(body) => inner.print_request = Some(body),
+            Body::Printed(body) => inner.print_response = Some(body),
             Body::Other => {}
         }
         inner
@@ -218,6 +257,12 @@ impl Inner {
             self.diagnosis_request.map(Body::Diagnosis),
             self.diagnosis_response.map(Body::Diagnosed),
             self.event_notification.map(Body::Event),
+            self.display_request.map(Body::Display),
+            self.display_response.map(Body::Displayed),
+            self.input_request.map(Body::Input),
+            self.input_response.map(Body::Entered),
+            self.print_request.map(Body::Print),
+            self.print_response.map(Body::Printed),
         ]
         .into_iter()
         .flatten();
@@ -246,6 +291,12 @@ impl Body {
             Self::Diagnosis(_) => (Category::Diagnosis, Direction::Request),
             Self::Diagnosed(_) => (Category::Diagnosis, Direction::Response),
             Self::Event(_) => (Category::Event, Direction::Notification),
+            Self::Display(_) => (Category::Display, Direction::Request),
+            Self::Displayed(_) => (Category::Display, Direction::Response),
+            Self::Input(_) => (Category::Input, Direction::Request),
+            Self::Entered(_) => (Category::Input, Direction::Response),
+            Self::Print(_) => (Category::Print, Direction::Request),
+            Self::Printed(_) => (Category::Print, Direction::Response),
             Self::Other => return None,
         })
     }
@@ -261,7 +312,8 @@ fn envelope(direction: Direction, inner: Inner) -> String {
 }
 
 fn read(bytes: &[u8]) -> Result<(Direction, Inner), Fault> {
-    let outer: Outer = serde_json::from_slice(bytes).map_err(|e| Fault::Invalid(place(&e)))?;
+    let outer = shape::check(bytes).and_then(|()| serde_json::from_slice(bytes));
+    let outer: Outer = outer.map_err(|e| Fault::Invalid(place(&e)))?;
     match (outer.request, outer.response) {
         (Some(inner), None) => Ok((inner.message_header.direction.or_request(), *inner)),
         (None, Some(inner)) => Ok((Direction::Response, *inner)),

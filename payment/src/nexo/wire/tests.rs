@@ -152,3 +152,94 @@ fn what_is_no_message_is_refused_and_not_repeated() {
     let login = format!(r#"{{"SaleToPOIResponse":{{"MessageHeader":{header},"LoginResponse":{{}}}}}}"#);
     assert_eq!(read(&login).body, Body::Other);
 }
+
+/// "InputRequest", as the vendor's libraries for .NET and Java are tested with it.
+const CHOSEN: &str = r#"{"SaleToPOIResponse":{"InputResponse":{"InputResult":{"Device":"CustomerInput","InfoQualify":"Input",
+"Response":{"Result":"Success","AdditionalResponse":"responseData=%7b%20%20%7d"},"Input":{"MenuEntryNumber":[0,1],
+"InputCommand":"GetMenuEntry"}},"OutputResult":{"Device":"CustomerDisplay","InfoQualify":"Display","Response":{"Result":
+"Success"}}},"MessageHeader":{"ProtocolVersion":"3.0","SaleID":"sanderr-4c32759faaa7","MessageClass":"Device",
+"MessageCategory":"Input","ServiceID":"04151914","POIID":"V400m-346114957","MessageType":"Response"}}}"#;
+
+/// "DisplayResponse", as the vendor's library for .NET is tested with it.
+const DISPLAYED: &str = r#"{"SaleToPOIResponse":{"DisplayResponse":{"OutputResult":[{"Device":"CustomerDisplay",
+"InfoQualify":"Display","Response":{"Result":"Success"}}]},"MessageHeader":{"ProtocolVersion":"3.0",
+"SaleID":"POSSystemID12345Appie","MessageClass":"Device","MessageCategory":"Display","ServiceID":"20135010",
+"POIID":"MX925-284691408","MessageType":"Response"}}}"#;
+
+/// "DisplayRequest", as the vendor's library for Java is tested with it.
+const DISPLAY: &str = r#"{"SaleToPOIRequest":{"MessageHeader":{"MessageClass":"Device","MessageCategory":"Display",
+"MessageType":"Request","ServiceID":"1"},"DisplayRequest":{"DisplayOutput":[{"OutputContent":{"OutputText":[{"Text":
+"Please present card"}],"OutputFormat":"Text"},"ResponseRequiredFlag":true,"MinimumDisplayTime":5,
+"Device":"CustomerDisplay","InfoQualify":"Display"}]}}}"#;
+
+#[test]
+fn what_was_entered_and_shown_is_read_and_not_shown_in_logs() {
+    let Body::Entered(told) = read(CHOSEN).body else { panic!("an input") };
+    let input = told.input_result.input.expect("entered");
+    assert_eq!((input.chosen(2), input.chosen(3)), (Some(1), None));
+    assert_eq!(value(&read(CHOSEN).to_json(None)), value(CHOSEN));
+    for (numbers, count, chosen) in [
+        (&[2][..], 3, Some(1)),
+        (&[1], 1, Some(0)),
+        (&[0], 3, None),
+        (&[4], 3, None),
+        (&[-1], 3, None),
+        (&[1, 1], 2, None),
+        (&[0, 0], 2, None),
+        (&[0, 2], 2, None),
+        (&[], 2, None),
+    ] {
+        let input = device::Input { menu_entry_number: numbers.to_vec(), ..device::Input::default() };
+        assert_eq!(input.chosen(count), chosen, "{numbers:?} of {count}");
+    }
+    let Body::Displayed(told) = read(DISPLAYED).body else { panic!("a display") };
+    assert_eq!(told.output_result[0].response.result, "Success");
+    assert_eq!(value(&read(DISPLAY).to_json(None)), value(DISPLAY));
+    assert!(!format!("{:?}", read(DISPLAY)).contains("present"));
+    // Digits are a number for some and a text for others.
+    for digits in ["\"0123\"", "123"] {
+        let text = CHOSEN.replace("\"MenuEntryNumber\":[0,1]", &format!("\"DigitInput\":{digits}"));
+        let Body::Entered(told) = read(&text).body else { panic!("an input") };
+        let entered = told.input_result.input.and_then(|input| input.digit_input).expect("digits");
+        assert_eq!(entered.0, digits.trim_matches('"'));
+        assert!(!format!("{entered:?}").contains("123"));
+    }
+}
+
+/// A list in the place of any object is refused, not read as its fields in their order; elsewhere nothing is.
+#[test]
+fn a_list_is_no_object() {
+    fn objects(at: &mut Value, path: &str, found: &mut Vec<String>) {
+        match at {
+            Value::Object(fields) => {
+                found.push(path.to_owned());
+                fields.iter_mut().for_each(|(name, value)| objects(value, &format!("{path}/{name}"), found));
+            }
+            Value::Array(items) => {
+                items.iter_mut().enumerate().for_each(|(at, item)| objects(item, &format!("{path}/{at}"), found));
+            }
+            _ => {}
+        }
+    }
+    let mut tried = 0;
+    for text in include_str!("../../../testdata/nexo/messages.txt").lines().filter(|line| line.starts_with('{')) {
+        // A sealed one is refused for want of its key.
+        let mut whole = value(text);
+        let sealed = matches!(Message::from_json(text.as_bytes(), None), Err(Fault::NoKey));
+        assert!(sealed || Message::from_json(text.as_bytes(), None).is_ok(), "{text}");
+        let mut paths = Vec::new();
+        objects(&mut whole, "", &mut paths);
+        for path in paths.iter().filter(|path| !path.ends_with("TransactionConditions")) {
+            let mut damaged = whole.clone();
+            let at = damaged.pointer_mut(path).expect("it was found");
+            let fields: Vec<_> = at.as_object().expect("an object").values().cloned().collect();
+            *at = Value::Array(fields);
+            let fault = Message::from_json(damaged.to_string().as_bytes(), None);
+            assert!(matches!(fault, Err(Fault::Invalid(_))), "{path} of {text}: {fault:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "{tried} objects");
+    let unknown = PAYMENT.replace("\"TransactionConditions\":{}", "\"TransactionConditions\":[[1],{\"a\":[]}]");
+    assert!(Message::from_json(unknown.as_bytes(), None).is_ok(), "what is not read may be anything");
+}

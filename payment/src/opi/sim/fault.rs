@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tresen_hal::Amount;
 
+use crate::planned::Planned;
+
 /// Something goes wrong, once. Messages are counted over both channels from when it was asked for, 0 is the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -87,13 +89,7 @@ pub enum Side {
 }
 
 /// The faults that are still to come.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    /// With the number of messages, in and out, when it was asked for.
-    planned: Vec<(Misbehaviour, usize, usize)>,
-    received: usize,
-    sent: usize,
-}
+pub(super) type Faults = Planned<Misbehaviour>;
 
 /// What to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,67 +107,31 @@ pub(super) enum Delivery {
     Restart,
 }
 
-impl Faults {
-    pub(super) fn plan(&mut self, misbehaviour: Misbehaviour) {
-        self.planned.push((misbehaviour, self.received, self.sent));
+/// What to do with the message that has come after `since` others.
+pub(super) fn received(misbehaviour: Misbehaviour, since: usize) -> Option<Delivery> {
+    match misbehaviour {
+        Misbehaviour::HangUp { side: Side::FromTill, message, after } if message == since => {
+            Some(Delivery::HangUp { after })
+        }
+        Misbehaviour::Restart { side: Side::FromTill, message } if message == since => Some(Delivery::Restart),
+        _ => None,
     }
+}
 
-    pub(super) fn clear(&mut self) {
-        self.planned.clear();
-    }
-
-    fn take<T>(&mut self, matches: impl Fn(Misbehaviour, usize, usize) -> Option<T>) -> Option<T> {
-        let found = self.planned.iter().enumerate().find_map(|(at, (m, r, s))| Some((at, matches(*m, *r, *s)?)));
-        let (at, found) = found?;
-        self.planned.remove(at);
-        Some(found)
-    }
-
-    /// Whether one of these was planned; it is not any more.
-    pub(super) fn once(&mut self, what: Misbehaviour) -> bool {
-        self.take(|m, _, _| (m == what).then_some(())).is_some()
-    }
-
-    pub(super) fn part(&mut self) -> Option<Amount> {
-        self.take(|m, _, _| if let Misbehaviour::Part(amount) = m { Some(amount) } else { None })
-    }
-
-    /// A message has come.
-    pub(super) fn on_receive(&mut self) -> Delivery {
-        let now = self.received;
-        self.received += 1;
-        let delivery = self.take(|m, received, _| match m {
-            Misbehaviour::HangUp { side: Side::FromTill, message, after } if received + message == now => {
-                Some(Delivery::HangUp { after })
-            }
-            Misbehaviour::Restart { side: Side::FromTill, message } if received + message == now => {
-                Some(Delivery::Restart)
-            }
-            _ => None,
-        });
-        delivery.unwrap_or(Delivery::Normal)
-    }
-
-    /// A message is to be sent.
-    pub(super) fn on_send(&mut self) -> Delivery {
-        let now = self.sent;
-        self.sent += 1;
-        let delivery = self.take(|m, _, sent| {
-            let (message, delivery) = match m {
-                Misbehaviour::Drop { message } => (message, Delivery::Nothing),
-                Misbehaviour::Late { message, by } => (message, Delivery::Late(by)),
-                Misbehaviour::Behind { message, others } => (message, Delivery::Behind(others)),
-                Misbehaviour::Twice { message } => (message, Delivery::Twice),
-                Misbehaviour::Split { message } => (message, Delivery::Split),
-                Misbehaviour::Merge { message } => (message, Delivery::Merge),
-                Misbehaviour::Garbage { message } => (message, Delivery::Garbage),
-                Misbehaviour::WrongLength { message } => (message, Delivery::WrongLength),
-                Misbehaviour::HangUp { side: Side::ToTill, message, after } => (message, Delivery::HangUp { after }),
-                Misbehaviour::Restart { side: Side::ToTill, message } => (message, Delivery::Restart),
-                _ => return None,
-            };
-            (sent + message == now).then_some(delivery)
-        });
-        delivery.unwrap_or(Delivery::Normal)
-    }
+/// What to do with the message that is to be sent after `since` others.
+pub(super) fn sent(misbehaviour: Misbehaviour, since: usize) -> Option<Delivery> {
+    let (message, delivery) = match misbehaviour {
+        Misbehaviour::Drop { message } => (message, Delivery::Nothing),
+        Misbehaviour::Late { message, by } => (message, Delivery::Late(by)),
+        Misbehaviour::Behind { message, others } => (message, Delivery::Behind(others)),
+        Misbehaviour::Twice { message } => (message, Delivery::Twice),
+        Misbehaviour::Split { message } => (message, Delivery::Split),
+        Misbehaviour::Merge { message } => (message, Delivery::Merge),
+        Misbehaviour::Garbage { message } => (message, Delivery::Garbage),
+        Misbehaviour::WrongLength { message } => (message, Delivery::WrongLength),
+        Misbehaviour::HangUp { side: Side::ToTill, message, after } => (message, Delivery::HangUp { after }),
+        Misbehaviour::Restart { side: Side::ToTill, message } => (message, Delivery::Restart),
+        _ => return None,
+    };
+    (message == since).then_some(delivery)
 }

@@ -163,7 +163,7 @@ impl Simulator {
             match framing.next_message() {
                 Ok(Some(message)) => {
                     note("from till", &message);
-                    match self.faults.on_receive() {
+                    match self.faults.on_receive(fault::received).unwrap_or(Delivery::Normal) {
                         Delivery::HangUp { after } => {
                             if after {
                                 self.handle(conn, &message, now);
@@ -245,8 +245,13 @@ impl Simulator {
             return;
         }
         let mut framed = frame(message);
-        match self.faults.on_send() {
-            Delivery::Normal => {}
+        match self.faults.on_send(fault::sent).unwrap_or(Delivery::Normal) {
+            // What waits holds back what follows it on its connection, as on a slow line.
+            Delivery::Normal => {
+                if let Some(until) = self.late.iter().filter(|(_, to, _)| *to == conn).map(|(at, ..)| *at).max() {
+                    return self.late.push((until, conn, framed));
+                }
+            }
             Delivery::Nothing => return,
             Delivery::Late(by) => return self.late.push((now + by, conn, framed)),
             Delivery::Behind(others) => return self.behind.push((others, conn, framed)),

@@ -127,7 +127,10 @@ impl Simulator {
                 let refused = self.job.as_ref().is_some_and(|job| job.refused);
                 let declined = self.faults.once(Misbehaviour::Decline) || refused;
                 let amount = match kind {
-                    Kind::Payment => self.faults.part().unwrap_or(amount),
+                    Kind::Payment => self
+                        .faults
+                        .take(|m| if let Misbehaviour::Part(amount) = m { Some(amount) } else { None })
+                        .unwrap_or(amount),
                     _ => amount,
                 };
                 let at = self.ledger.add(kind, amount, declined.then_some(5));

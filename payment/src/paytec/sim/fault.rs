@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tresen_hal::Amount;
 
+use crate::planned::Planned;
+
 /// One misbehaviour. Messages are counted from 0 at the moment it was asked for; heartbeats are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -101,75 +103,12 @@ pub enum Side {
 }
 
 /// The faults that are still to come.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    /// With the number of messages, in and out, when it was asked for.
-    planned: Vec<(Misbehaviour, usize, usize)>,
-    received: usize,
-    sent: usize,
-}
+pub(super) type Faults = Planned<Misbehaviour>;
 
-impl Faults {
-    pub(super) fn plan(&mut self, misbehaviour: Misbehaviour) {
-        self.planned.push((misbehaviour, self.received, self.sent));
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.planned.clear();
-    }
-
-    /// Takes the first fault that matches.
-    pub(super) fn take<T>(&mut self, matches: impl Fn(Misbehaviour) -> Option<T>) -> Option<T> {
-        let (at, found) = self.planned.iter().enumerate().find_map(|(at, (m, ..))| Some((at, matches(*m)?)))?;
-        self.planned.remove(at);
-        Some(found)
-    }
-
-    /// Whether this was planned; it is not any more.
-    pub(super) fn once(&mut self, what: Misbehaviour) -> bool {
-        self.take(|m| (m == what).then_some(())).is_some()
-    }
-
-    /// A message has come from the till.
-    pub(super) fn on_receive(&mut self) -> Option<Fault> {
-        self.received += 1;
-        self.at(Side::FromTill, self.received - 1)
-    }
-
-    /// A message is to be sent.
-    pub(super) fn on_send(&mut self) -> Option<Fault> {
-        self.sent += 1;
-        self.at(Side::ToTill, self.sent - 1)
-    }
-
-    fn at(&mut self, of: Side, now: usize) -> Option<Fault> {
-        let found = self.planned.iter().position(|(m, received, sent)| match m {
-            Misbehaviour::At { side, message, .. } if *side == of => {
-                now == message + if of == Side::FromTill { received } else { sent }
-            }
-            _ => false,
-        })?;
-        match self.planned.remove(found).0 {
-            Misbehaviour::At { how, .. } => Some(how),
-            _ => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_fault_happens_once_and_where_it_was_asked_for() {
-        let mut faults = Faults::default();
-        assert_eq!(faults.on_send(), None);
-        let at = |side, message, how| Misbehaviour::At { side, message, how };
-        faults.plan(at(Side::ToTill, 1, Fault::Drop));
-        faults.plan(at(Side::FromTill, 0, Fault::HangUp));
-        faults.plan(Misbehaviour::Refer);
-        assert_eq!([faults.on_send(), faults.on_send(), faults.on_send()], [None, Some(Fault::Drop), None]);
-        assert_eq!([faults.on_receive(), faults.on_receive()], [Some(Fault::HangUp), None]);
-        assert!(faults.once(Misbehaviour::Refer) && !faults.once(Misbehaviour::Refer));
+/// What happens to the message that has come after `since` others, or is to be sent.
+pub(super) fn at(of: Side) -> impl Fn(Misbehaviour, usize) -> Option<Fault> {
+    move |misbehaviour, since| match misbehaviour {
+        Misbehaviour::At { side, message, how } if side == of && message == since => Some(how),
+        _ => None,
     }
 }

@@ -7,7 +7,7 @@ use tresen_hal::{Amount, Currency};
 
 use super::super::codes::{function, status as bits};
 use super::super::wire::{Confirmation, Confirmed, Message, ReceiptRequest, TransactionRequest};
-use super::fault::{Fault, Misbehaviour};
+use super::fault::{Fault, Misbehaviour, Side, at};
 use super::{Kind, Phase, Simulator, State, messages};
 
 impl Simulator {
@@ -24,7 +24,7 @@ impl Simulator {
             Ok(message) => message,
             Err(unreadable) => return self.send(messages::error(&unreadable.to_string()), now),
         };
-        match self.faults.on_receive() {
+        match self.faults.on_receive(at(Side::FromTill)) {
             None => self.handle(message, now),
             Some(Fault::Drop) => {}
             Some(Fault::Restart) => self.restart(now),

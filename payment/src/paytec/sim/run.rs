@@ -7,7 +7,7 @@ use tresen_hal::sim::Action;
 
 use super::super::codes::result;
 use super::super::wire::{Message, TransactionRequest, TransactionResponse};
-use super::fault::{Difference, Fault, Misbehaviour};
+use super::fault::{Difference, Fault, Misbehaviour, Side, at};
 use super::{Amount, Job, Kind, OnAbort, Phase, Simulator, Unconfirmed, framing, messages};
 
 impl Simulator {
@@ -150,8 +150,12 @@ impl Simulator {
         if self.hung_up {
             return;
         }
-        match self.faults.on_send() {
-            None => self.deliver(&message, now),
+        match self.faults.on_send(at(Side::ToTill)) {
+            // What waits holds back what follows it, as on a slow line.
+            None => match self.late.iter().map(|(at, _)| *at).max() {
+                Some(until) => self.late.push((until, message)),
+                None => self.deliver(&message, now),
+            },
             Some(Fault::HangUp) => self.hang_up(),
             Some(Fault::HangUpAfter) => {
                 self.deliver(&message, now);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tresen_hal::Amount;
 
+use crate::planned::Planned;
+
 /// One misbehaviour. Messages are counted from 0 at the moment it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -114,12 +116,9 @@ pub enum LineFault {
 /// The faults that are still to come.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    /// With the number of messages, in and out, when it was asked for.
-    planned: Vec<(Misbehaviour, usize, usize)>,
+    planned: Planned<Misbehaviour>,
     /// With the number of pieces to the till when it was asked for.
     on_line: Vec<(usize, LineFault)>,
-    received: usize,
-    sent: usize,
     pieces: usize,
 }
 
@@ -140,7 +139,7 @@ impl Faults {
     pub(super) fn plan(&mut self, misbehaviour: Misbehaviour) {
         match misbehaviour {
             Misbehaviour::OnLine { piece, how } => self.on_line.push((self.pieces + piece, how)),
-            other => self.planned.push((other, self.received, self.sent)),
+            other => self.planned.plan(other),
         }
     }
 
@@ -149,40 +148,31 @@ impl Faults {
         self.on_line.clear();
     }
 
-    fn take<T>(&mut self, matches: impl Fn(Misbehaviour, usize, usize) -> Option<T>) -> Option<T> {
-        let (at, found) =
-            self.planned.iter().enumerate().find_map(|(at, (m, r, s))| Some((at, matches(*m, *r, *s)?)))?;
-        self.planned.remove(at);
-        Some(found)
-    }
-
     /// Whether one of these was planned; it is not any more.
     pub(super) fn once(&mut self, what: Misbehaviour) -> bool {
-        self.take(|m, _, _| (m == what).then_some(())).is_some()
+        self.planned.once(what)
     }
 
     pub(super) fn decline(&mut self) -> Option<u8> {
-        self.take(|m, _, _| if let Misbehaviour::Decline(code) = m { Some(code) } else { None })
+        self.planned.take(|m| if let Misbehaviour::Decline(code) = m { Some(code) } else { None })
     }
 
     pub(super) fn part(&mut self) -> Option<Amount> {
-        self.take(|m, _, _| if let Misbehaviour::Part(amount) = m { Some(amount) } else { None })
+        self.planned.take(|m| if let Misbehaviour::Part(amount) = m { Some(amount) } else { None })
     }
 
     pub(super) fn abort_answer(&mut self) -> Option<usize> {
-        self.take(|m, _, _| if let Misbehaviour::AbortAnswerBehind { others } = m { Some(others) } else { None })
+        self.planned.take(|m| if let Misbehaviour::AbortAnswerBehind { others } = m { Some(others) } else { None })
     }
 
     pub(super) fn busy_for(&mut self) -> Option<Duration> {
-        self.take(|m, _, _| if let Misbehaviour::BusyFor(time) = m { Some(time) } else { None })
+        self.planned.take(|m| if let Misbehaviour::BusyFor(time) = m { Some(time) } else { None })
     }
 
     /// A message has come: `Some(after)` to hang up.
     pub(super) fn on_receive(&mut self) -> Option<bool> {
-        let now = self.received;
-        self.received += 1;
-        self.take(|m, received, _| match m {
-            Misbehaviour::HangUp { side: Side::FromTill, message, after } if received + message == now => Some(after),
+        self.planned.on_receive(|m, since| match m {
+            Misbehaviour::HangUp { side: Side::FromTill, message, after } if message == since => Some(after),
             _ => None,
         })
     }
@@ -197,9 +187,7 @@ impl Faults {
 
     /// A message is to be sent.
     pub(super) fn on_send(&mut self) -> Delivery {
-        let now = self.sent;
-        self.sent += 1;
-        let delivery = self.take(|m, _, sent| {
+        let delivery = self.planned.on_send(|m, since| {
             let (message, delivery) = match m {
                 Misbehaviour::NoAnswer { message } => (message, Delivery::Nothing),
                 Misbehaviour::Late { message, by } => (message, Delivery::Late(by)),
@@ -210,7 +198,7 @@ impl Faults {
                 Misbehaviour::HangUp { side: Side::ToTill, message, after } => (message, Delivery::HangUp { after }),
                 _ => return None,
             };
-            (sent + message == now).then_some(delivery)
+            (message == since).then_some(delivery)
         });
         delivery.unwrap_or(Delivery::Normal)
     }

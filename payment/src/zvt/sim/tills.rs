@@ -122,7 +122,12 @@ impl Simulator {
         let conn = self.front;
         let Some(till) = self.tills.get_mut(&conn).filter(|till| !till.muted && !till.hung_up) else { return };
         match self.faults.on_send() {
-            Delivery::Normal => {}
+            // What waits holds back what follows it, as on a slow line.
+            Delivery::Normal => {
+                if let Some(until) = till.late.iter().map(|(at, _)| *at).max() {
+                    return till.late.push((until, message));
+                }
+            }
             Delivery::Nothing => return,
             Delivery::Late(by) => return till.late.push((now + by, message)),
             Delivery::Behind(others) => return till.behind.push((others, message)),

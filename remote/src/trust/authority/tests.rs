@@ -63,7 +63,7 @@ fn a_lost_or_damaged_authority_is_never_replaced_silently() -> Result<()> {
             Some(content) => std::fs::write(file(&dir, name), content),
         }
         .expect("done");
-        let error = open(&dir, true).err().expect("refused");
+        let error = open(&dir, true).expect_err("refused");
         assert_eq!(error.kind(), Kind::Storage, "{name}: {error}");
         assert!(error.to_string().contains(name) && error.to_string().contains("enrol"), "{error}");
     }
@@ -72,7 +72,7 @@ fn a_lost_or_damaged_authority_is_never_replaced_silently() -> Result<()> {
     open(&one, false)?;
     open(&other, false)?;
     std::fs::copy(file(&one, "ca.key"), file(&other, "ca.key")).expect("copied");
-    assert!(open(&other, false).err().expect("refused").to_string().contains("do not belong together"));
+    assert!(open(&other, false).expect_err("refused").to_string().contains("do not belong together"));
     // Killed while it was made, before anybody could trust it.
     std::fs::remove_file(file(&one, "ca.pem")).expect("removed");
     open(&one, false)?;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::bytes::{self, ACK, COMPLETION, INSERT_CARD, PLEASE_WAIT};
+use super::fields::Fields;
 use super::program::{About, FLOOD, Run, Step};
 use super::{Abort, End, Enquiry, Fate, Intrusion, Kind, Moment, Registration, Repeat, Slips, Terminal};
 
@@ -113,7 +114,8 @@ impl Terminal {
 
     /// 06 01: amount (BMP 04), currency (49), in any order among others.
     fn pay(&mut self, body: &[u8], now: u64) {
-        match sum(body) {
+        let fields = Fields::read(body);
+        match fields.amount.map(|amount| (amount, fields.currency)) {
             Some(sum) => self.transact(Kind::Payment, sum, now),
             None => {
                 self.asked.push(self.customer.clone());
@@ -318,29 +320,6 @@ impl Terminal {
         let of = self.quirks.strays.iter().filter(|s| s.when == when && s.nth == nth);
         of.map(|s| Step::Stray(s.what.clone())).collect()
     }
-}
-
-/// Amount and currency of a payment, euro if none is named.
-fn sum(mut body: &[u8]) -> Option<(u64, u16)> {
-    let (mut amount, mut currency) = (None, 978);
-    while let [id, rest @ ..] = body {
-        let length = match id {
-            0x01 | 0x02 | 0x03 | 0x05 | 0x19 | 0x8a => 1,
-            0x0e | 0x17 | 0x49 | 0x87 => 2,
-            0x0b | 0x37 | 0x3d => 3,
-            0x04 => 6,
-            0x06 => 1 + usize::from(*rest.first()?),
-            _ => break,
-        };
-        let value = rest.get(..length)?;
-        match id {
-            0x04 => amount = Some(bytes::digits(value)),
-            0x49 => currency = u16::try_from(bytes::digits(value)).ok()?,
-            _ => {}
-        }
-        body = &rest[length..];
-    }
-    amount.map(|a| (a, currency))
 }
 
 /// How long a busy terminal answers 84 9C to a till that asks it to say its result again.

@@ -4,6 +4,7 @@
 //! 06 23, 06 25, 06 C0. Those of 06 09 and 06 0C follow the specification's list of commands.
 
 use super::bytes::{self, ACK, COMPLETION};
+use super::fields::Fields;
 use super::program::{About, Step};
 use super::{Kind, State, Terminal};
 
@@ -87,37 +88,5 @@ impl Terminal {
             .iter()
             .rposition(|t| Some(t.receipt) == fields.receipt && t.kind == kind && t.state == State::Stored)?;
         Some((at, all[at].amount))
-    }
-}
-
-/// What a command says.
-struct Fields {
-    amount: Option<u64>,
-    currency: u16,
-    receipt: Option<u16>,
-}
-
-impl Fields {
-    fn read(mut body: &[u8]) -> Self {
-        let mut fields = Self { amount: None, currency: 978, receipt: None };
-        while let [id, rest @ ..] = body {
-            let length = match id {
-                0x01 | 0x02 | 0x03 | 0x05 | 0x19 | 0x8a => 1,
-                0x0e | 0x49 | 0x87 => 2,
-                0x04 => 6,
-                0x06 => 1 + rest.first().map_or(0, |length| usize::from(*length)),
-                _ => break,
-            };
-            let Some(value) = rest.get(..length) else { break };
-            match id {
-                0x04 => fields.amount = Some(bytes::digits(value)),
-                0x49 => fields.currency = u16::try_from(bytes::digits(value)).unwrap_or(978),
-                0x87 if value == [0xff, 0xff] => fields.receipt = Some(0xffff),
-                0x87 => fields.receipt = u16::try_from(bytes::digits(value)).ok(),
-                _ => {}
-            }
-            body = &rest[length..];
-        }
-        fields
     }
 }

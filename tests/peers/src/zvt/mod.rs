@@ -6,6 +6,7 @@
 
 pub mod bytes;
 mod commands;
+mod fields;
 mod held;
 mod ledger;
 mod program;

@@ -1,0 +1,120 @@
+//! One JSON schema of all commands, replies, events and errors, from which the [reference](markdown()) and the
+//! [types of other languages](typescript()) come. JSON Schema 2020-12.
+
+mod markdown;
+mod names;
+mod text;
+mod typescript;
+
+use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+use tresen_hal::Error;
+
+use super::{Command, PROTOCOL, ROWS};
+use crate::Event;
+
+pub use markdown::markdown;
+pub use typescript::typescript;
+
+/// The schema of everything that crosses:
+///
+/// ```json
+/// {"protocol": 1,
+///  "commands": {"terminal.pay": {"title": …, "description": …, "right": "pay", "changes": true, "waits": false,
+///                                "with": {…}, "reply": {…}}, …},
+///  "event": {"$ref": "#/$defs/Event"}, "error": {"$ref": "#/$defs/Error"}, "$defs": {…}}
+/// ```
+/// `with` says what a client may send, `reply` what the till sends. A type that differs between the two has two
+/// definitions; the name of that which is sent to the till ends in `Input`.
+pub fn schema() -> Value {
+    let mut generators = Generators::new();
+    let mut rows: Vec<_> = ROWS.iter().map(|row| (&row.info, (row.describe)(&mut generators))).collect();
+    rows.sort_by_key(|(info, _)| info.name);
+    let event = generators.told.subschema_for::<Event>().to_value();
+    let error = generators.told.subschema_for::<Error>().to_value();
+    let taken = generators.taken.take_definitions(false);
+    let told = generators.told.take_definitions(false);
+    let split = names::differing(&taken, &told);
+    let mut commands = Map::new();
+    for (info, Description { mut with, reply }) in rows {
+        names::rename(&mut with, &split);
+        text::tidy(&mut with);
+        let description = with.as_object_mut().and_then(|with| with.remove("description")).unwrap_or_default();
+        let description = description.as_str().unwrap_or_default();
+        let title = description.split_once(". ").map_or(description, |(title, _)| title);
+        let title = title.trim_end_matches('.');
+        let command = json!({
+            "title": title,
+            "description": description,
+            "right": info.right,
+            "changes": info.changes,
+            "waits": info.waits,
+            "with": with,
+            "reply": reply,
+        });
+        commands.insert(info.name.to_owned(), command);
+    }
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The commands, replies, events and errors of tresen",
+        "protocol": PROTOCOL,
+        "commands": commands,
+        "event": event,
+        "error": error,
+        "$defs": names::merged(taken, told, &split),
+    });
+    text::tidy(&mut schema);
+    schema
+}
+
+/// What is sent to the till, and what the till sends: a field with a default may be left out of the former and is
+/// always there in the latter.
+pub(super) struct Generators {
+    taken: SchemaGenerator,
+    told: SchemaGenerator,
+}
+
+impl Generators {
+    fn new() -> Self {
+        let by = |contract: Contract| {
+            let settings = SchemaSettings::draft2020_12().with(|settings| {
+                settings.contract = contract;
+                settings.meta_schema = None;
+            });
+            settings.into_generator()
+        };
+        Self { taken: by(Contract::Deserialize), told: by(Contract::Serialize) }
+    }
+}
+
+/// A command's fields and its reply.
+pub(super) struct Description {
+    with: Value,
+    reply: Value,
+}
+
+/// Describes a command.
+pub(super) fn describe<C>(generators: &mut Generators) -> Description
+where
+    C: Command + JsonSchema,
+    C::Reply: JsonSchema,
+{
+    let with: Schema = C::json_schema(&mut generators.taken);
+    Description { with: with.to_value(), reply: generators.told.subschema_for::<C::Reply>().to_value() }
+}
+
+/// The definitions by name; those of a schema.
+fn definitions(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema["$defs"].as_object().into_iter().flatten()
+}
+
+/// The name that a `$ref` names.
+fn referred(schema: &Value) -> Option<&str> {
+    schema["$ref"].as_str()?.strip_prefix(DEFINITIONS)
+}
+
+const DEFINITIONS: &str = "#/$defs/";
+
+#[cfg(test)]
+mod tests;
