@@ -22,7 +22,9 @@ async fn each_file_is_served_once_per_version() {
         let first = get_(file.path, None).await;
         assert_eq!(first.status(), StatusCode::OK, "{}", file.path);
         assert_eq!(first.headers()[header::CONTENT_TYPE], file.kind);
-        assert!(first.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("text").contains("default-src 'self'"));
+        assert!(
+            first.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("text").contains("default-src 'self'")
+        );
         let tag = first.headers()[header::ETAG].clone();
         assert_eq!(to_bytes(first.into_body(), usize::MAX).await.expect("a body"), file.body);
         let second = get_(file.path, Some(&tag)).await;
