@@ -125,8 +125,9 @@ impl Tresen {
         Self(self.0.clone(), Caller { origin: Some(origin), asker, ..self.1.clone() })
     }
 
-    /// The same till for commands whose transactions are aborted through `abort`.
-    pub(crate) fn aborted_by(&self, abort: watch::Receiver<bool>) -> Self {
+    /// The same till for [commands](crate::api) whose transactions are aborted when `abort` becomes true.
+    #[must_use]
+    pub fn aborted_by(&self, abort: watch::Receiver<bool>) -> Self {
         Self(self.0.clone(), Caller { abort: Some(abort), ..self.1.clone() })
     }
 

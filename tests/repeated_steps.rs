@@ -1,5 +1,7 @@
 //! A client that has lost the reply repeats each step of a sale with the revision that it knew: nothing happens twice.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tresen::testing::Counter;
@@ -49,12 +51,15 @@ impl Shop {
         self.now(&sale).await
     }
 
-    /// A refund of a closed sale of 7.60 EUR that gives nothing back so far.
+    /// A refund of 3.80 EUR of a closed sale of 15.20 EUR.
     async fn refund(&self) -> Value {
-        let paid =
-            [("sale.pay-cash", json!({ "given": "10.00 EUR" })), ("sale.close", json!({ "printer": "receipt" }))];
+        let paid = [
+            ("sale.add", json!({ "line": coffee() })),
+            ("sale.pay-cash", json!({ "given": "20.00 EUR" })),
+            ("sale.close", json!({ "printer": "receipt" })),
+        ];
         let original = self.sale(&paid).await["ticket"]["id"].clone();
-        self.ask("sale.open-refund", json!({ "original": original, "lines": [] })).await
+        self.ask("sale.open-refund", json!({ "original": original, "lines": [one(0)] })).await
     }
 
     async fn step(&self, sale: &Value, name: &str, with: &Value) -> Value {
@@ -91,6 +96,11 @@ fn at(sale: &Value, with: &Value) -> Value {
     let mut with = with.clone();
     with["sale"] = sale["ticket"]["id"].clone();
     with
+}
+
+/// One piece of a line.
+fn one(line: usize) -> Value {
+    json!({ "line": line, "quantity": { "pieces": 1 } })
 }
 
 fn coffee() -> Value {
@@ -169,9 +179,43 @@ async fn each_sale_is_closed_and_printed_once() {
 async fn each_return_is_made_and_paid_out_once() {
     let shop = Shop::open().await;
     let refund = shop.refund().await;
-    let line = json!({ "line": { "line": 0, "quantity": { "pieces": 1 } } });
-    let refund = shop.twice(&refund, "sale.return-line", line).await;
-    assert_eq!(refund["due"], "-3.80 EUR");
+    let refund = shop.twice(&refund, "sale.return-line", json!({ "line": one(1) })).await;
+    assert_eq!(refund["due"], "-7.60 EUR");
     let refund = shop.twice(&refund, "sale.pay-out", json!({})).await;
     assert_eq!(refund["due"], "0.00 EUR");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sale_is_opened_once_under_its_id_also_after_a_restart() {
+    let shop = Shop::open().await;
+    let open = json!({ "id": "handheld 7/a-17" });
+    let sale = shop.ask("sale.open", open.clone()).await;
+    let sale = shop.twice(&sale, "sale.add", json!({ "line": coffee() })).await;
+    shop.step(&sale, "sale.pay-cash", &json!({ "given": "10.00 EUR" })).await;
+    shop.step(&sale, "sale.close", &json!({ "printer": "receipt" })).await;
+    let refund = json!({ "id": "handheld 7/a-18", "original": "handheld 7/a-17", "lines": [one(0)] });
+    let given_back = shop.ask("sale.open-refund", refund.clone()).await;
+    let Shop { _folder, counter, till } = shop;
+    till.close(Duration::from_secs(10)).await.expect("closed");
+    drop(till);
+    let till = counter.open().await.expect("opens again");
+    let shop = Shop { _folder, counter, till };
+    let again = shop.ask("sale.open", open).await;
+    assert_eq!(
+        (&again["ticket"]["id"], &again["state"]),
+        (&json!("handheld 7/a-17"), &json!("closed")),
+        "as it is now"
+    );
+    assert_eq!(shop.ask("sale.open-refund", refund).await, given_back);
+    let open_now = shop.ask("sale.list-open", json!({})).await;
+    assert_eq!(open_now.as_array().map(Vec::len), Some(1), "{open_now}");
+    // The id of another sale.
+    for (name, with) in [
+        ("sale.open", json!({ "id": "handheld 7/a-18" })),
+        ("sale.open-refund", json!({ "id": "handheld 7/a-17", "original": "handheld 7/a-17" })),
+        ("sale.open", json!({ "id": "" })),
+    ] {
+        let error = shop.till.ask_json(name, with).await.expect_err(name);
+        assert_eq!((error.kind(), error.effect()), (Kind::Input, Effect::None), "{error}");
+    }
 }

@@ -1,4 +1,4 @@
-//! What drivers of all protocols do with the journal.
+//! What drivers of all protocols do with the journal; drivers of one's own can use it as well.
 
 use tresen_hal::{Amount, Error, Kind, Result};
 
@@ -11,7 +11,7 @@ use crate::terminal::Settled;
 ///
 /// # Errors
 /// The journal cannot be read, or the key is another transaction's.
-pub(crate) async fn already(
+pub async fn already(
     journal: &dyn Journal,
     terminal: &str,
     request: &Request,
@@ -51,7 +51,10 @@ pub(crate) fn fits_held(operation: &Transaction, named: &str, held: Amount, amou
 }
 
 /// Something is open about which the terminal has not been asked.
-pub(crate) async fn unasked(journal: &dyn Journal, terminal: &str) -> Result<bool> {
+///
+/// # Errors
+/// The journal cannot be read.
+pub async fn unasked(journal: &dyn Journal, terminal: &str) -> Result<bool> {
     for intent in journal.open(terminal).await? {
         if journal.find(&intent.id).await?.is_some_and(|e| e.is_unasked()) {
             return Ok(true);
@@ -61,7 +64,10 @@ pub(crate) async fn unasked(journal: &dyn Journal, terminal: &str) -> Result<boo
 }
 
 /// What is open at this terminal, oldest first.
-pub(crate) async fn open(journal: &dyn Journal, terminal: &str) -> Result<Vec<Entry>> {
+///
+/// # Errors
+/// The journal cannot be read.
+pub async fn open(journal: &dyn Journal, terminal: &str) -> Result<Vec<Entry>> {
     let mut open = Vec::new();
     for intent in journal.open(terminal).await? {
         open.extend(journal.find(&intent.id).await?);
@@ -69,8 +75,11 @@ pub(crate) async fn open(journal: &dyn Journal, terminal: &str) -> Result<Vec<En
     Ok(open)
 }
 
-/// Writes how it ended. If the journal has another end by now, that one is returned.
-pub(crate) async fn conclude(journal: &dyn Journal, payment: Payment) -> Result<Payment> {
+/// Writes how it ended. If the journal has another end by now, that one is returned; unknown if it cannot be written.
+///
+/// # Errors
+/// None at present.
+pub async fn conclude(journal: &dyn Journal, payment: Payment) -> Result<Payment> {
     let id = payment.intent().clone();
     let Err(error) = journal.conclude(&id, &payment).await else { return Ok(payment) };
     tracing::error!(%error, intent = id.0, "the outcome could not be written");

@@ -46,9 +46,9 @@ impl Intent {
         Self { id, terminal: terminal.into(), operation, amount, at, last_before, restored: false }
     }
 
-    /// The amount was asked for, or is a part of it where parts are allowed. Nobody asks for a part of a refund or
+    /// Whether the amount was asked for, or is a part of it where parts are allowed. Nobody asks for a part of a refund or
     /// reversal.
-    pub(crate) fn allows(&self, amount: Amount, partial: bool) -> bool {
+    pub fn allows(&self, amount: Amount, partial: bool) -> bool {
         let asked = self.amount;
         let part = amount.currency() == asked.currency() && (1..asked.minor()).contains(&amount.minor());
         amount == asked || partial && self.operation == Transaction::Payment && part

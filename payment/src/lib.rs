@@ -36,7 +36,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod amount;
-mod books;
+pub mod books;
 mod card;
 pub mod host;
 pub mod journal;

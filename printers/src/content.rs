@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result};
 
-use crate::document::Receipt;
+use crate::document::{Item, Receipt};
 
 /// What a job prints, as it is stored: `{"v":1,"receipt":{"items":[…]}}` or
 /// `{"v":1,"raw":{"language":"escpos","bytes":"…"}}`.
@@ -57,6 +57,14 @@ impl Content {
     /// ESC/POS bytes, sent unchanged: see [`Raw`].
     pub fn escpos(bytes: impl Into<Vec<u8>>) -> Self {
         Self::Raw(Raw { language: "escpos".into(), bytes: Bytes::from(bytes.into()) })
+    }
+
+    /// Whether printing it may open the cash drawer: a receipt says so, raw bytes may always.
+    pub fn may_open_drawer(&self) -> bool {
+        match self {
+            Self::Receipt(receipt) => receipt.items().iter().any(|item| matches!(item, Item::Drawer(_))),
+            Self::Raw(_) => true,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use tresen_hal::{BoxFuture, Error, Kind, Result};
 
 use super::right::{Grants, Right};
 use super::{Command, row};
+use crate::store::Origin;
 use crate::tresen::Tresen;
 
 /// What is known of a command before it is asked.
@@ -81,6 +82,25 @@ impl Call {
         self.command.fill_key(key)
     }
 
+    /// Makes it a call of `station`: who takes a step of a sale may name an operator, and no other station.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`]: it names another station.
+    pub fn as_station(&mut self, station: &str) -> Result<()> {
+        let Some(origin) = self.command.origin() else { return Ok(()) };
+        match &origin.station {
+            Some(other) if other != station => {
+                let what =
+                    format!("`{}`: field `by.station` names `{other}`, and the caller is `{station}`", self.info.name);
+                Err(Error::new(Kind::Permission, what).hint("leave `by.station` out"))
+            }
+            _ => {
+                origin.station = Some(station.to_owned());
+                Ok(())
+            }
+        }
+    }
+
     /// All that it needs: [`Command::needs`].
     ///
     /// # Errors
@@ -131,6 +151,7 @@ impl std::fmt::Debug for Call {
 pub(super) trait Asked: Send + Sync {
     fn device(&self) -> Option<&str>;
     fn fill_key(&mut self, key: &str) -> bool;
+    fn origin(&mut self) -> Option<&mut Origin>;
     fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>>;
     fn run(self: Box<Self>, till: Tresen) -> BoxFuture<'static, Result<Value>>;
 }
@@ -144,6 +165,10 @@ impl<C: Command> Asked for Of<C> {
 
     fn fill_key(&mut self, key: &str) -> bool {
         self.0.fill_key(key)
+    }
+
+    fn origin(&mut self) -> Option<&mut Origin> {
+        self.0.origin()
     }
 
     fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>> {

@@ -1,6 +1,6 @@
 use serde_json::json;
 use tresen_hal::{Amount, Effect};
-use tresen_printers::{Content, Receipt};
+use tresen_printers::{Content, DrawerPin, Receipt};
 
 use super::super::tests::{examples, till};
 use super::super::{commands, printer, read, sale, terminal};
@@ -69,6 +69,7 @@ const NEEDS: &[(&str, &[&str])] = &[
         "pay:counter",
         &[
             "terminal.abort",
+            "terminal.age-check",
             "terminal.answer",
             "terminal.book",
             "terminal.display",
@@ -76,6 +77,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "terminal.input",
             "terminal.pay",
             "terminal.pre-authorise",
+            "terminal.print",
             "terminal.read-card",
             "terminal.recover",
             "terminal.release",
@@ -86,9 +88,25 @@ const NEEDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("refund:counter", &["terminal.refund", "terminal.reverse"]),
-    ("settle", &["lease.take-over", "terminal.settle", "till.settle-account"]),
+    ("settle", &["terminal.settle", "till.settle-account"]),
+    ("settle:bar", &["lease.take-over"]),
     ("settle:counter", &["terminal.end-of-day"]),
-    ("configure", &["till.accept-gap", "till.backup", "till.export", "till.journal", "till.reload", "till.set-tender"]),
+    (
+        "configure",
+        &[
+            "remote.audit",
+            "remote.clients",
+            "remote.enrol",
+            "remote.revoke",
+            "remote.token",
+            "till.accept-gap",
+            "till.backup",
+            "till.export",
+            "till.journal",
+            "till.reload",
+            "till.set-tender",
+        ],
+    ),
     ("configure:bar", &["printer.reset"]),
     ("configure:counter", &["terminal.diagnose", "terminal.initialise", "till.detach", "till.reset"]),
     (
@@ -115,7 +133,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("sell refund:counter", &["sale.reverse-card"]),
     ("sell pay:counter", &["sale.pay-card"]),
     ("sell print:bar", &["sale.close", "sale.resume"]),
-    ("sell print:bar drawer:bar pay:counter", &["sale.check-out"]),
+    ("sell print:bar drawer:bar pay:counter refund:counter", &["sale.check-out"]),
     ("sell pay:bar", &["lease.acquire", "lease.ask", "lease.leave", "lease.queue", "lease.release", "lease.renew"]),
 ];
 
@@ -241,6 +259,48 @@ async fn money_that_goes_back_needs_the_right_to_refund_even_if_the_amount_is_le
     assert_eq!((error.kind(), error.effect()), (Kind::Busy, Effect::None), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn to_check_out_a_sale_that_gives_money_back_is_to_refund() {
+    let (_dir, till) = till().await;
+    let mut bottles = till.open_sale().await.expect("opens");
+    bottles.add(Line::pieces("Deposit", -4, Amount::eur(25), Vat::percent(19)).expect("fits")).await.expect("added");
+    let with = json!({ "sale": bottles.id(), "terminal": "counter", "printer": "bar" });
+    let mut call = Call::read("sale.check-out", with).expect("read");
+    call.permit(&till, &grants("sell print pay")).await.expect_err("it gives money back");
+    call.permit(&till, &grants("sell print refund:counter")).await.expect("refunds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_print_what_may_open_the_drawer_is_to_open_it() {
+    let (_dir, till) = till().await;
+    let contents = [
+        (Content::Receipt(Receipt::new().text("Tea")), false),
+        (Content::Receipt(Receipt::new().text("Tea").drawer(DrawerPin::Two)), true),
+        (Content::escpos(*b"\x1bp\0\x19\xfa"), true),
+    ];
+    for (content, opens) in contents {
+        let content = serde_json::to_value(content).expect("JSON");
+        for name in ["printer.print", "printer.submit"] {
+            let mut call = Call::read(name, json!({ "printer": "bar", "content": content })).expect("read");
+            assert_eq!(call.permit(&till, &grants("print:bar")).await.is_err(), opens, "{name} {content}");
+            call.permit(&till, &grants("print:bar drawer:bar")).await.expect(name);
+        }
+    }
+}
+
+#[test]
+fn a_caller_from_outside_names_an_operator_and_no_other_station() {
+    let read = |by: Value| Call::read("sale.park", json!({ "sale": "s", "name": "12", "by": by })).expect("read");
+    let error = read(json!({ "station": "kiosk" })).as_station("handheld 7").expect_err("another station");
+    assert_eq!(error.kind(), Kind::Permission);
+    assert!(error.what().contains("`by.station`"), "{error}");
+    let mut call = read(json!({ "operator": "anna" }));
+    call.as_station("handheld 7").expect("its own");
+    let origin = call.command.origin().expect("says who");
+    assert_eq!((origin.station.as_deref(), origin.operator.as_deref()), (Some("handheld 7"), Some("anna")));
+    read(Value::Null).as_station("handheld 7").expect("says nothing");
+}
+
 #[test]
 fn the_key_of_a_request_fills_an_absent_one_only() {
     let with = json!({ "terminal": "counter", "amount": "1.00 EUR" });
@@ -253,8 +313,7 @@ fn the_key_of_a_request_fills_an_absent_one_only() {
     let mut print: printer::Print = read(json!({ "printer": "bar", "content": content })).expect("read");
     print.fill_key("anna/1");
     assert_eq!(print.id.as_deref(), Some("anna/1"));
-    // One without a durable key.
     let mut open = sale::Open::default();
     open.fill_key("anna/2");
-    assert_eq!(open, sale::Open::default());
+    assert_eq!(open.id.as_deref(), Some("anna/2"));
 }

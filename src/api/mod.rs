@@ -19,6 +19,9 @@
 //! In JSON, amounts are strings (`"12.50 EUR"`), durations milliseconds in fields ending in `_ms`, times RFC 3339, raw
 //! bytes for a printer base64. An error is a [`tresen_hal::Error`] with all its fields.
 //!
+//! `docs/commands.md` in the repository is a reference of all commands; with the feature `schema`, the function `schema`
+//! describes them as a JSON schema.
+//!
 //! Left out: a camera's live picture, which does not suit JSON ([`camera::Frame`] is one picture); whatever takes a function of the program (a signer, a receipt
 //! layout, a driver, a configuration built in code), which the program sets up when it [builds](crate::Builder) the
 //! till; and closing the till, which is up to the program that opened it.
@@ -83,6 +86,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tresen_hal::{Error, Kind, Result};
 
+use crate::store::Origin;
 use crate::tresen::Tresen;
 use call::{Asked, Of};
 
@@ -132,6 +136,11 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn fill_key(&mut self, key: &str) -> bool {
         let _ = key;
         false
+    }
+
+    /// On whose behalf it says it is, if it says.
+    fn origin(&mut self) -> Option<&mut Origin> {
+        None
     }
 
     /// Runs the command. Dropping the future discards the reply; what was started continues.

@@ -41,6 +41,14 @@ impl Command for Print {
         Some(&self.printer)
     }
 
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        let mut needs = vec![Need::new(Self::RIGHT, Some(&self.printer))];
+        if self.content.may_open_drawer() {
+            needs.push(Need::new(Right::Drawer, Some(&self.printer)));
+        }
+        Ok(needs)
+    }
+
     fn fill_key(&mut self, key: &str) -> bool {
         self.id.get_or_insert_with(|| key.to_owned());
         true
@@ -84,6 +92,14 @@ impl Command for Submit {
 
     fn device(&self) -> Option<&str> {
         Some(&self.printer)
+    }
+
+    async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
+        let mut needs = vec![Need::new(Self::RIGHT, Some(&self.printer))];
+        if self.content.may_open_drawer() {
+            needs.push(Need::new(Right::Drawer, Some(&self.printer)));
+        }
+        Ok(needs)
     }
 
     fn fill_key(&mut self, key: &str) -> bool {

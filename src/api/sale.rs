@@ -186,6 +186,10 @@ macro_rules! steps {
                 needs(self, till).await
             })?
 
+            fn origin(&mut self) -> Option<&mut Origin> {
+                self.by.as_mut()
+            }
+
             async fn run(self, till: &Tresen) -> Result<$reply> {
                 let sale = known(till, &self.sale, self.rev, self.by.clone()).await?;
                 let run: fn(Self, Tresen, Sale) -> _ = $run;
@@ -359,9 +363,18 @@ steps! {
         /// The drawer pin, to open the drawer.
         #[serde(default)]
         drawer: Option<DrawerPin>,
-    } at terminal needs |this, _| Box::pin(async move {
+    } at terminal needs |this, till| Box::pin(async move {
         let mut needs = closing(&this.printer, this.drawer);
-        needs.push(Need::new(Right::Pay, Some(&this.terminal)));
+        let money = match till.sale(&this.sale).await? {
+            Some(_) => Some(pinned(till, &this.sale, &mut this.rev, None).await?.minor()),
+            None => None,
+        };
+        if money.is_none_or(|money| money >= 0) {
+            needs.push(Need::new(Right::Pay, Some(&this.terminal)));
+        }
+        if money.is_none_or(|money| money < 0) {
+            needs.push(Need::new(Right::Refund, Some(&this.terminal)));
+        }
         Ok(needs)
     }), -> CheckedOut, |this, till, mut sale| async move {
         let checkout = checkout(&till, &this.printer, this.drawer)?;

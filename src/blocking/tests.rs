@@ -46,7 +46,8 @@ fn each_handle_can_do_what_its_async_one_can() {
     // The events tell when capabilities change.
     covers("Tresen", &till, &blocking, &["watch_capabilities"]);
     let printer = include_str!("../manager/printer/mod.rs");
-    covers("Printer", &[printer], &[include_str!("printer.rs")], &[]);
+    // Carrying a device over a network is asynchronous work.
+    covers("Printer", &[printer], &[include_str!("printer.rs")], &["print_job"]);
     // Accessors of a print's state.
     covers("PrintJob", &[include_str!("../spool/mod.rs")], &[include_str!("printer.rs")], &["is_done"]);
     let lease = include_str!("../lease/handle.rs");
@@ -59,7 +60,7 @@ fn each_handle_can_do_what_its_async_one_can() {
         include_str!("../manager/terminal/reservations.rs"),
         include_str!("../manager/terminal/verbs.rs"),
     ];
-    covers("Terminal", &terminal, &[on, include_str!("terminal.rs"), include_str!("follow_ups.rs")], &[]);
+    covers("Terminal", &terminal, &[on, include_str!("terminal.rs"), include_str!("follow_ups.rs")], &["run"]);
     covers("Scanner", &[device, include_str!("../manager/scanner.rs")], &[on, include_str!("scanner.rs")], &[]);
     covers("Camera", &[device, include_str!("../manager/camera/mod.rs")], &[on, include_str!("camera.rs")], &[]);
     // Accessors of a sale, available through `Deref`.

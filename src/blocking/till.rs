@@ -340,7 +340,7 @@ impl Tresen {
     /// # Errors
     /// The database cannot be written.
     pub fn open_sale(&self) -> Result<Sale> {
-        Ok(self.known(self.0.ask(sale::Open { by: None })?))
+        Ok(self.known(self.0.ask(sale::Open::default())?))
     }
 
     /// A new, empty sale of a station, source or operator.
@@ -348,7 +348,7 @@ impl Tresen {
     /// # Errors
     /// The database cannot be written.
     pub fn open_sale_by(&self, origin: Origin) -> Result<Sale> {
-        Ok(self.known(self.0.ask(sale::Open { by: Some(origin) })?))
+        Ok(self.known(self.0.ask(sale::Open { by: Some(origin), id: None })?))
     }
 
     /// A new sale that refunds a closed one.
@@ -356,7 +356,7 @@ impl Tresen {
     /// # Errors
     /// As [`crate::Tresen::open_refund`].
     pub fn open_refund(&self, original: &str, origin: Origin) -> Result<Sale> {
-        let refund = sale::OpenRefund { original: original.to_owned(), lines: None, by: Some(origin) };
+        let refund = sale::OpenRefund { original: original.to_owned(), lines: None, by: Some(origin), id: None };
         Ok(self.known(self.0.ask(refund)?))
     }
 
@@ -366,7 +366,31 @@ impl Tresen {
     /// As [`crate::Tresen::open_refund_of`].
     pub fn open_refund_of(&self, original: &str, lines: &[ReturnLine], origin: Origin) -> Result<Sale> {
         let (original, lines) = (original.to_owned(), Some(lines.to_vec()));
-        Ok(self.known(self.0.ask(sale::OpenRefund { original, lines, by: Some(origin) })?))
+        Ok(self.known(self.0.ask(sale::OpenRefund { original, lines, by: Some(origin), id: None })?))
+    }
+
+    /// The sale with this id, chosen by the caller; opened if there is none.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::open_sale_as`].
+    pub fn open_sale_as(&self, id: &str, origin: Origin) -> Result<Sale> {
+        Ok(self.known(self.0.ask(sale::Open { by: Some(origin), id: Some(id.to_owned()) })?))
+    }
+
+    /// The refund with this id, chosen by the caller; opened if there is none.
+    ///
+    /// # Errors
+    /// As [`crate::Tresen::open_refund_as`].
+    pub fn open_refund_as(
+        &self,
+        id: &str,
+        original: &str,
+        lines: Option<&[ReturnLine]>,
+        origin: Origin,
+    ) -> Result<Sale> {
+        let (original, lines) = (original.to_owned(), lines.map(<[_]>::to_vec));
+        let refund = sale::OpenRefund { original, lines, by: Some(origin), id: Some(id.to_owned()) };
+        Ok(self.known(self.0.ask(refund)?))
     }
 
     /// What of a closed sale was not given back yet, line by line.

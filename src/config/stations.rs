@@ -18,9 +18,17 @@ pub struct Station {
     pub printer: Option<String>,
     /// Its scanner.
     pub scanner: Option<String>,
+    /// What follows the dot in the names of the devices that it offers from outside: `7` for `belt.7`. The last word of
+    /// its name, if absent.
+    pub suffix: Option<String>,
 }
 
 impl Station {
+    /// What follows the dot in the names of the devices that the station `name` offers from outside.
+    pub fn suffix<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.suffix.as_deref().or_else(|| name.split_whitespace().next_back())
+    }
+
     /// The device of a class assigned to it.
     pub fn device(&self, class: Class) -> Option<&str> {
         match class {
@@ -50,8 +58,9 @@ impl Reader {
                     "terminal" => &mut station.terminal,
                     "printer" => &mut station.printer,
                     "scanner" => &mut station.scanner,
+                    "suffix" => &mut station.suffix,
                     _ => {
-                        let keys = CLASSES.map(Class::name);
+                        let keys: Vec<_> = CLASSES.map(Class::name).into_iter().chain(["suffix"]).collect();
                         self.fault(Fault::error(path, format!("unknown key; expected one of {}", quoted(&keys))));
                         continue;
                     }
@@ -63,12 +72,21 @@ impl Reader {
     }
 }
 
+/// Whether a device may come from outside: its name has a station's suffix.
+fn offered(config: &Config, device: &str) -> bool {
+    let suffixes = config.stations.iter().filter_map(|(name, station)| station.suffix(name));
+    config.remote.is_some()
+        && suffixes.into_iter().any(|suffix| {
+            device.strip_suffix(suffix).and_then(|name| name.strip_suffix('.')).is_some_and(|name| !name.is_empty())
+        })
+}
+
 /// Checks that each device of a station exists.
 pub(super) fn check(config: &Config, faults: &mut Vec<Fault>) {
     for (name, station) in &config.stations {
         for class in CLASSES {
             let Some(device) = station.device(class) else { continue };
-            if config.device(class, device).is_some() {
+            if config.device(class, device).is_some() || offered(config, device) {
                 continue;
             }
             let known: Vec<_> = config.names(class).collect();

@@ -449,6 +449,19 @@ fn a_till_answers_on_its_socket_unless_told_otherwise() {
 }
 
 #[test]
+fn a_station_may_name_devices_that_come_from_outside() {
+    let text = "[remote]\n[stations.'handheld 7']\nterminal = 'terminal.7'\n[stations.bar]\nsuffix = 'b'\nprinter = 'belt.b'\n";
+    let config = parse(text, "till.toml").expect("right");
+    assert_eq!(config.stations["handheld 7"].suffix("handheld 7"), Some("7"));
+    assert_eq!(config.stations["bar"].suffix("bar"), Some("b"));
+    for wrong in
+        [text.replace("[remote]\n", ""), text.replace("'terminal.7'", "'terminal.8'"), text.replace("terminal.7", ".7")]
+    {
+        assert!(parse(&wrong, "till.toml").is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn stations_have_fixed_devices() {
     let text = "[terminals.bar]\naddress = 'zvt+tcp://x'\n[stations.'handheld 7']\nterminal = 'bar'\n";
     let config = Config::parse(text, "till.toml", &Drivers::standard()).expect("right");

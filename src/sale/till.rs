@@ -23,7 +23,19 @@ impl Tresen {
     /// # Errors
     /// The database cannot be written.
     pub async fn open_sale_by(&self, origin: Origin) -> Result<Sale> {
-        self.new_sale(origin).await
+        self.open_sale_as(&self.new_id(), origin).await
+    }
+
+    /// The sale with this id, chosen by the caller; opened if there is none. Calling again with the same id returns the
+    /// same sale as it is now, whoever opened it.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: the id is empty or longer than 300 bytes, or it is that of a refund. Otherwise the database
+    /// cannot be written.
+    pub async fn open_sale_as(&self, id: &str, origin: Origin) -> Result<Sale> {
+        let (store, currency) = (&self.0.store, self.config().till.currency);
+        let record = store.new_sale(id, self.0.runtime.wall(), currency, &origin).await?;
+        Ok(Sale::new(store.clone(), record).asked_by(&self.1.asker))
     }
 
     /// A new sale that refunds a closed one: all of its lines that were not given back yet, with the opposite sign; remove
@@ -34,8 +46,7 @@ impl Tresen {
     /// # Errors
     /// No such closed sale, or nothing of it is left; or the database cannot be written.
     pub async fn open_refund(&self, original: &str, origin: Origin) -> Result<Sale> {
-        let record = self.0.store.new_refund(&self.new_id(), original, None, &origin).await?;
-        Ok(Sale::new(self.0.store.clone(), record).asked_by(&self.1.asker))
+        self.open_refund_as(&self.new_id(), original, None, origin).await
     }
 
     /// A new sale that refunds single lines of a closed one, in full or in part: [`Tresen::returnable`] lists what is
@@ -57,7 +68,23 @@ impl Tresen {
     /// [`Kind::Input`]: no such closed sale or line, or more than is left of it over all refunds of that sale that are
     /// not voided, open ones included. Otherwise the database cannot be written.
     pub async fn open_refund_of(&self, original: &str, lines: &[ReturnLine], origin: Origin) -> Result<Sale> {
-        let record = self.0.store.new_refund(&self.new_id(), original, Some(lines.to_vec()), &origin).await?;
+        self.open_refund_as(&self.new_id(), original, Some(lines), origin).await
+    }
+
+    /// The refund with this id, chosen by the caller; opened if there is none, of these lines or of all that is left.
+    /// Calling again with the same id returns the same refund as it is now.
+    ///
+    /// # Errors
+    /// As [`Tresen::open_refund_of`]. [`Kind::Input`]: the id is empty or longer than 300 bytes, or it is that of another
+    /// sale.
+    pub async fn open_refund_as(
+        &self,
+        id: &str,
+        original: &str,
+        lines: Option<&[ReturnLine]>,
+        origin: Origin,
+    ) -> Result<Sale> {
+        let record = self.0.store.new_refund(id, original, lines.map(<[_]>::to_vec), &origin).await?;
         Ok(Sale::new(self.0.store.clone(), record).asked_by(&self.1.asker))
     }
 
@@ -147,12 +174,6 @@ impl Tresen {
             }
         }
         Ok(open)
-    }
-
-    async fn new_sale(&self, origin: Origin) -> Result<Sale> {
-        let (id, store, currency) = (self.new_id(), &self.0.store, self.config().till.currency);
-        let record = store.new_sale(&id, self.0.runtime.wall(), currency, &origin).await?;
-        Ok(Sale::new(store.clone(), record).asked_by(&self.1.asker))
     }
 
     /// A stored sale whose further steps are those of this till's caller, if it is named, or else of whoever opened it.

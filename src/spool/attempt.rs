@@ -190,4 +190,4 @@ pub(crate) fn without_drawer(receipt: &Receipt) -> Receipt {
 /// Initial delay before an outcome that could not be written is retried; doubled each time.
 const MARK_AGAIN: Duration = Duration::from_millis(250);
 /// A backstop: drivers bound their own waiting.
-pub(super) const PRINT_TIMEOUT: Duration = Duration::from_secs(660);
+pub(crate) const PRINT_TIMEOUT: Duration = Duration::from_secs(660);

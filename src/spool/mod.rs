@@ -30,7 +30,7 @@ use crate::manager::printer::PrinterDevice;
 use crate::manager::{after, lock};
 use crate::registry::to_its_end;
 use crate::store::{JobState, NewJob, Origin, SpooledJob, Store, no_job};
-pub(crate) use attempt::without_drawer;
+pub(crate) use attempt::{PRINT_TIMEOUT, without_drawer};
 use desk::Desks;
 pub use overdue::OverduePaper;
 use overdue::Watcher;

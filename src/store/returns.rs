@@ -7,7 +7,7 @@ use tresen_hal::{Error, Kind, Result};
 
 use super::failure::Failure;
 use super::leases::Basis;
-use super::sales::{insert, known, record, update};
+use super::sales::{insert, known, opened, record, update};
 use super::{Origin, SaleState, SaleView, Store};
 use crate::sale::{ReturnLine, Returnable, Ticket};
 
@@ -23,6 +23,9 @@ impl Store {
         let (opened_at, origin) = (self.time(), origin.clone());
         let (id, original) = (id.to_owned(), original.to_owned());
         self.write(move |db| {
+            if let Some(sale) = opened(db, &id, Some(&original))? {
+                return Ok(sale);
+            }
             let mut left = left(db, &original, &id)?;
             let all = || left.lines.iter().filter(|l| !l.is_used_up()).map(|l| ReturnLine::all(l.at)).collect();
             let lines: Vec<_> = lines.unwrap_or_else(all);

@@ -136,7 +136,11 @@ impl Store {
         origin: &Origin,
     ) -> Result<SaleView> {
         let (ticket, origin) = (Ticket::new(id.to_owned(), opened_at, currency), origin.clone());
-        self.write(move |db| insert(db, &ticket, &origin)).await
+        self.write(move |db| match opened(db, ticket.id(), None)? {
+            Some(sale) => Ok(sale),
+            None => insert(db, &ticket, &origin),
+        })
+        .await
     }
 
     /// One sale with its lines and tenders.
@@ -288,6 +292,21 @@ fn due(ticket: &Ticket, tenders: &[Tender]) -> Amount {
     let due = i128::from(ticket.total().minor()) - paid;
     Amount::new(due.clamp(i64::MIN.into(), i64::MAX.into()) as i64, ticket.total().currency())
 }
+
+/// The sale that was opened under this id before, if any: a refund of `original`, or none.
+pub(super) fn opened(db: &Connection, id: &str, original: Option<&str>) -> Result<Option<SaleView>, Failure> {
+    if id.is_empty() || id.len() > LONGEST_ID {
+        return Err(Error::new(Kind::Input, format!("a sale's id has 1 to {LONGEST_ID} bytes")).into());
+    }
+    let Some(sale) = record(db, id)? else { return Ok(None) };
+    if sale.ticket.original() == original {
+        return Ok(Some(sale));
+    }
+    Err(Error::new(Kind::Input, format!("sale `{id}` is another one")).hint("choose another id").into())
+}
+
+/// Of a sale's id, in bytes.
+const LONGEST_ID: usize = 300;
 
 /// Writes a new sale.
 pub(super) fn insert(db: &Connection, ticket: &Ticket, origin: &Origin) -> Result<SaleView, Failure> {

@@ -188,10 +188,10 @@ impl Element {
 
     fn write(&self, out: &mut String, encoding: Encoding) {
         out.push('<');
-        out.push_str(&self.name);
+        named(out, &self.name, encoding);
         for (name, value) in &self.attributes {
             out.push(' ');
-            out.push_str(name);
+            named(out, name, encoding);
             out.push_str("=\"");
             escaped(out, value, encoding, true);
             out.push('"');
@@ -204,7 +204,7 @@ impl Element {
         escaped(out, &self.text, encoding, false);
         self.children.iter().for_each(|child| child.write(out, encoding));
         out.push_str("</");
-        out.push_str(&self.name);
+        named(out, &self.name, encoding);
         out.push('>');
     }
 }
@@ -239,6 +239,10 @@ fn start(tag: &BytesStart<'_>) -> Result<Element, &'static str> {
         if !is_name(name) {
             return Err("a malformed name");
         }
+        // Of two prefixes: which one counts is not known.
+        if element.attributes.iter().any(|(known, _)| known == name) {
+            return Err("a malformed attribute");
+        }
         let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|_| "an entity")?;
         element.attributes.push((name.to_owned(), value.into_owned()));
     }
@@ -258,6 +262,16 @@ fn said(open: &mut [Element], text: &str) -> Result<(), &'static str> {
         None => return Err("text outside the message"),
     }
     Ok(())
+}
+
+/// A name cannot hold references, so what the encoding does not have is spelled out.
+fn named(out: &mut String, name: &str, encoding: Encoding) {
+    for c in name.chars() {
+        match encoding {
+            Encoding::Latin1 if u32::from(c) > 0xff => _ = write!(out, "_x{:x}_", u32::from(c)),
+            _ => out.push(c),
+        }
+    }
 }
 
 fn escaped(out: &mut String, text: &str, encoding: Encoding, attribute: bool) {
@@ -325,6 +339,7 @@ mod tests {
         assert_eq!(why("<a>&b;</a>"), "an entity");
         assert_eq!(why("<a b='&c;'/>"), "an entity");
         assert_eq!(why("<a b='1' b='2'/>"), "a malformed attribute");
+        assert_eq!(why("<a b='1' x:b='2'/>"), "a malformed attribute");
         assert_eq!(why(&format!("{}{}", "<a>".repeat(17), "</a>".repeat(17))), "too many elements");
         assert_eq!(why(&format!("<a>{}</a>", "<b/>".repeat(MAX_ELEMENTS))), "too many elements");
         let many: String = (0..=MAX_ATTRIBUTES).map(|n| format!(" a{n}='1'")).collect();
@@ -356,6 +371,10 @@ mod tests {
             assert_eq!(Element::parse(&bytes), Ok(element.clone()), "{encoding:?}");
             assert_eq!(encoding == Encoding::Latin1, bytes.contains(&0xe4), "{encoding:?}");
         }
+        // A name that the encoding does not have.
+        let foreign = Element::parse("<Łódź/>".as_bytes()).expect("well formed");
+        assert_eq!(Element::parse(&foreign.to_bytes(Encoding::Utf8)), Ok(foreign.clone()));
+        assert_eq!(Element::parse(&foreign.to_bytes(Encoding::Latin1)).expect("well formed").name, "_x141_ód_x17a_");
         let control = Element::new("a").saying("\u{1}");
         assert_eq!(Element::parse(&control.to_bytes(Encoding::Utf8)).expect("well formed").text, "?");
         assert!(!format!("{element:?}").contains('€'), "no values in Debug");

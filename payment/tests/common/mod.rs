@@ -15,7 +15,8 @@ use tresen_hal::{Amount, Effect, Kind, Link, Result, SimulatedRuntime};
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, State};
 use tresen_payment::zvt::{self, Framed, Options};
-use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Reason, Request, Terminal};
+use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal};
+#[allow(unused_imports, reason = "not every test asks for everything")]
 pub(crate) use words::{is_charged, reason, why};
 
 /// What every payment of these tests costs.

@@ -36,6 +36,7 @@ use tresen::api::{self, Call, Command, IN_FLIGHT, Request};
 use tresen::lease::Key;
 use tresen_hal::{Effect, Error, Kind, Result, Runtime};
 
+use crate::attach::Offer;
 use crate::wire::{ABORT, Abort, Welcome, text};
 
 pub use calls::{Again, Calls};
@@ -51,12 +52,20 @@ pub struct Options {
     pub token: Option<String>,
     /// How long a call waits for a till that is away; default 30 s.
     pub patience: Duration,
+    /// Devices of this program for the till.
+    pub offer: Option<Offer>,
 }
 
 impl Options {
     /// Without token.
     pub fn new(runtime: Arc<dyn Runtime>) -> Self {
-        Self { runtime, token: None, patience: PATIENCE }
+        Self { runtime, token: None, patience: PATIENCE, offer: None }
+    }
+
+    /// With devices of this program for the till.
+    #[must_use]
+    pub fn offer(self, offer: Offer) -> Self {
+        Self { offer: Some(offer), ..self }
     }
 
     /// With a token.

@@ -19,6 +19,7 @@ use super::calls::{Again, Calls, Waits};
 use super::dial::{Dial, Stream};
 use super::following::{Follower, Following};
 use super::{Connection, Options};
+use crate::attach::Port;
 use crate::wire::{Answer, DEAD, Follow, Followed, HELLO, Hello, QUEUED, Welcome, text};
 
 /// What handles ask of the task.
@@ -146,6 +147,7 @@ impl Task {
         } else {
             self.follower = None;
         }
+        let mut port = self.options.offer.as_ref().map(|offer| offer.connect(welcome));
         let mut heard = Instant::now();
         let lost = loop {
             tokio::select! {
@@ -158,7 +160,7 @@ impl Task {
                         Some(Ok(_)) => continue,
                         Some(Err(error)) => break lost("the connection to the till was lost").because(error),
                     };
-                    match self.answer(&text, welcome) {
+                    match self.answer(&text, welcome, port.as_ref()) {
                         Ok(None) => {}
                         Ok(Some(closing)) => break closing,
                         Err(error) => break error,
@@ -171,6 +173,7 @@ impl Task {
                 },
                 () = queue.closed(), if waiting.is_empty() => break lost("the till does not read"),
                 ask = self.asks.recv() => waiting.extend(self.take(ask?)),
+                Some(message) = offered(&mut port), if waiting.is_empty() => waiting.push_back(message),
             }
         };
         drop(writer);
@@ -178,7 +181,7 @@ impl Task {
     }
 
     /// Takes in a message; returns why the till ends the connection, if it does.
-    fn answer(&mut self, message: &str, welcome: &Welcome) -> Result<Option<Error>> {
+    fn answer(&mut self, message: &str, welcome: &Welcome, port: Option<&Port>) -> Result<Option<Error>> {
         let done = match Answer::decode(message)? {
             Answer::Reply { id: FOLLOWS, reply } => {
                 let state: Followed = serde_json::from_value(reply).map_err(|e| {
@@ -198,6 +201,12 @@ impl Task {
             Answer::Error { id, error } => (id, Err(error)),
             Answer::Fatal(error) => return Ok(Some(error)),
             Answer::Closing(closing) => return Ok(Some(lost(closing.why))),
+            Answer::Attach(message) => {
+                if let Some(port) = port {
+                    port.take(*message);
+                }
+                return Ok(None);
+            }
             Answer::Event(event) => {
                 if let Some(follower) = &mut self.follower {
                     follower.event(*event);
@@ -273,6 +282,14 @@ async fn write(mut sink: SplitSink<Socket, Frame>, mut queued: mpsc::Receiver<Fr
         if !matches!(timeout(PATIENCE, sink.send(frame)).await, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+/// The next message about a device of this program.
+async fn offered(port: &mut Option<Port>) -> Option<String> {
+    match port {
+        Some(port) => port.next().await,
+        None => std::future::pending().await,
     }
 }
 

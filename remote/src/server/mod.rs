@@ -30,7 +30,8 @@ use tokio::time::Instant;
 use tresen::Tresen;
 use tresen_hal::{Error, Kind, Result};
 
-use self::hub::{Hub, lock};
+use self::hub::Hub;
+pub(crate) use self::hub::lock;
 use self::origin::Origins;
 use crate::trust::{Gate, Principal};
 

@@ -15,8 +15,10 @@ use tresen_hal::{Error, Kind};
 
 use super::Peer;
 use super::hub::{Hub, lock};
+use crate::attach::Attachment;
+use crate::attach::wire::FromHandheld;
 use crate::session::{Input, Session, Step, visible};
-use crate::trust::Principal;
+use crate::trust::{Audit, Principal};
 use crate::wire::{Closing, Code, Follow, Followed, HELLO, Notice, QUEUED, text};
 
 /// Serves a client until it, the till or the gate ends the connection. `origin` is the page that it belongs to.
@@ -26,7 +28,7 @@ pub(super) async fn serve(hub: Arc<Hub>, socket: WebSocket, peer: Peer, origin: 
     let writer = tokio::spawn(write(sink, queued));
     let (here, _) = watch::channel(());
     let session = Session::new(hub.now());
-    let connection = Connection { hub, peer, origin, token: None, session, queue, here };
+    let connection = Connection { hub, peer, origin, token: None, session, attached: None, queue, here };
     let frames = connection.run(frames).await;
     // Ends with the last message, or when the client stops reading.
     writer.await.ok();
@@ -63,6 +65,8 @@ struct Connection {
     /// The token by which the caller was let in.
     token: Option<String>,
     session: Session,
+    /// The devices that the client offers.
+    attached: Option<Attachment>,
     /// Closed when the client has stopped reading.
     queue: mpsc::Sender<Frame>,
     /// Dropped when the connection ends: calls that only wait then end.
@@ -176,6 +180,7 @@ impl Connection {
                 self.gate(id, &command, &with).await;
                 drop(place);
             }
+            Step::Attach(message) => self.attach(*message).await,
             Step::Refuse { id, error } => {
                 self.send(text(&Message::Error { id, error: &error })).await;
                 if error.kind() == Kind::Permission {
@@ -242,6 +247,39 @@ impl Connection {
             Err(error) => Err(error),
         };
         self.send(text(&Message::answer(id, &done))).await;
+    }
+
+    /// Takes in a message about a device of the client.
+    async fn attach(&mut self, message: FromHandheld) {
+        let Some(principal) = self.session.principal().cloned() else { return };
+        let offers = match &message {
+            FromHandheld::Offer(offered) => {
+                Some(offered.devices.iter().map(|device| device.id().name).collect::<Vec<_>>())
+            }
+            _ => None,
+        };
+        let attached = self.attached.get_or_insert_with(|| {
+            let (out, mut messages) = mpsc::channel::<String>(QUEUED);
+            let queue = self.queue.clone();
+            tokio::spawn(async move {
+                while let Some(message) = messages.recv().await {
+                    if queue.send(Frame::Text(message.into())).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            self.hub.attach.connect((*principal).clone(), out)
+        });
+        let done = attached.take(message);
+        if let Err(error) = &done {
+            self.send(text(&Message::Error { id: None, error })).await;
+        }
+        let Some(devices) = offers else { return };
+        let refused = done.err().map(|error| error.what().to_owned());
+        let (principal, address) = (Some(principal.name.clone()), self.peer.address.clone());
+        let device = (!devices.is_empty()).then(|| devices.join(" "));
+        let note = Audit { principal, address, action: "offer".into(), device, key: None, refused };
+        self.hub.gate.note(note).await;
     }
 
     /// Replies with the state of the devices, and sends events from then on.

@@ -29,6 +29,7 @@ use serde_json::Value;
 use tresen::api::{FOLLOW, IN_FLIGHT, InFlight, PROTOCOL, Place, Request, Right};
 use tresen_hal::{Error, Kind, Result};
 
+use crate::attach::wire::FromHandheld;
 use crate::trust::Principal;
 use crate::wire::{ABORT, Abort, Code, DEAD, Follow, FromClient, HELLO, MESSAGE, PING, fields, required};
 
@@ -113,6 +114,8 @@ pub enum Step {
         /// Held until it is answered.
         place: Place,
     },
+    /// Take in a message about a device of the client itself.
+    Attach(Box<FromHandheld>),
     /// Answer with an error; the connection stays open.
     Refuse {
         /// The request's number, if it has one.
@@ -186,6 +189,7 @@ impl Session {
                 Some(Step::Refuse { id: None, error })
             }
             (State::Open { .. }, Err((id, error))) => Some(Step::Refuse { id, error }),
+            (State::Open { .. }, Ok(FromClient::Attach(message))) => Some(Step::Attach(message)),
             (State::Open { principal, follows, .. }, Ok(FromClient::Request(request))) => {
                 let id = request.id;
                 let step = begin(principal, follows, &self.in_flight, *request);

@@ -6,6 +6,7 @@ use tresen::Event;
 use tresen_hal::{Error, Kind, Result};
 
 use super::{Closing, Missed, Welcome};
+use crate::attach::wire::FromTill;
 
 /// A message of the till.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub enum Answer {
     Event(Box<Event>),
     /// Events that were left out.
     Missed(Missed),
+    /// About a device of the client itself.
+    Attach(Box<FromTill>),
     /// The connection is about to be closed.
     Closing(Closing),
 }
@@ -58,6 +61,14 @@ impl Answer {
             closing: Option<Closing>,
             #[serde(default)]
             run: Option<Value>,
+            #[serde(default)]
+            ask: Option<Value>,
+            #[serde(default)]
+            taken: Option<Value>,
+            #[serde(default)]
+            attached: Option<Value>,
+            #[serde(default)]
+            replaced: Option<Value>,
         }
         let unreadable = |error: serde_json::Error| {
             Error::new(Kind::Protocol, "the till's message cannot be read; is it another version?").because(error)
@@ -71,6 +82,10 @@ impl Answer {
             Fields { missed: Some(missed), .. } => Ok(Self::Missed(missed)),
             Fields { closing: Some(closing), .. } => Ok(Self::Closing(closing)),
             Fields { run: Some(_), .. } => serde_json::from_str(text).map(Self::Welcome).map_err(unreadable),
+            Fields { ask: Some(_), .. }
+            | Fields { taken: Some(_), .. }
+            | Fields { attached: Some(_), .. }
+            | Fields { replaced: Some(_), .. } => serde_json::from_str(text).map(Self::Attach).map_err(unreadable),
             _ => Err(Error::new(Kind::Protocol, "the till sent something that is no message")),
         }
     }

@@ -14,6 +14,8 @@
 //! → {"id":5,"command":"abort","with":{"key":"a-17"}}
 //! ← {"closing":{"why":"the till stops"}}
 //! ```
+//! Messages about devices of the client itself are those of [`crate::attach`].
+//!
 //! - `hello` is the first message, within [`HELLO`]. `token` is for callers without a client certificate; a caller with
 //!   both is refused.
 //! - `key` identifies a call among those of its caller, over all its connections: see [`crate::session`].
@@ -36,6 +38,8 @@ use serde_json::Value;
 use tresen::Snapshot;
 use tresen::api::{Grants, PROTOCOL, Request};
 use tresen_hal::{Error, Kind};
+
+use crate::attach::wire::FromHandheld;
 
 pub use answer::Answer;
 
@@ -139,6 +143,8 @@ pub struct Closing {
 pub enum FromClient {
     /// Its first.
     Hello(Hello),
+    /// About a device of its own.
+    Attach(Box<FromHandheld>),
     /// Any other.
     Request(Box<Request>),
 }
@@ -153,6 +159,14 @@ impl FromClient {
         #[serde(deny_unknown_fields)]
         struct First {
             hello: Hello,
+        }
+        if FromHandheld::begins(text) {
+            let mut deserializer = serde_json::Deserializer::from_str(text);
+            let wrong =
+                |error: &dyn std::fmt::Display| (None, Error::new(Kind::Input, format!("not a message: {error}")));
+            let message =
+                serde_path_to_error::deserialize::<_, FromHandheld>(&mut deserializer).map_err(|e| wrong(&e))?;
+            return deserializer.end().map(|()| Self::Attach(Box::new(message))).map_err(|e| wrong(&e));
         }
         // A request begins otherwise in all but hostile cases; then both readers report the same.
         if text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with("\"hello\"")) {

@@ -20,6 +20,9 @@ pub struct Open {
     /// Who opens it.
     #[serde(default)]
     pub by: Option<Origin>,
+    /// The sale's id, chosen by the caller: the same id is the same sale, as it is now. Generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 impl Command for Open {
@@ -28,12 +31,19 @@ impl Command for Open {
     const CHANGES: bool = true;
     type Reply = SaleView;
 
+    fn origin(&mut self) -> Option<&mut Origin> {
+        self.by.as_mut()
+    }
+
+    fn fill_key(&mut self, key: &str) -> bool {
+        self.id.get_or_insert_with(|| key.to_owned());
+        true
+    }
+
     async fn run(self, till: &Tresen) -> Result<SaleView> {
-        let sale = match self.by {
-            Some(origin) => till.open_sale_by(origin).await?,
-            None => till.open_sale().await?,
-        };
-        Ok(sale.into_view())
+        let origin = self.by.or_else(|| till.origin()).unwrap_or_default();
+        let id = self.id.unwrap_or_else(|| till.new_id());
+        Ok(till.open_sale_as(&id, origin).await?.into_view())
     }
 }
 
@@ -50,6 +60,9 @@ pub struct OpenRefund {
     /// Who opens it.
     #[serde(default)]
     pub by: Option<Origin>,
+    /// The refund's id, chosen by the caller: the same id is the same refund, as it is now. Generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 impl Command for OpenRefund {
@@ -58,17 +71,23 @@ impl Command for OpenRefund {
     const CHANGES: bool = true;
     type Reply = SaleView;
 
+    fn fill_key(&mut self, key: &str) -> bool {
+        self.id.get_or_insert_with(|| key.to_owned());
+        true
+    }
+
     async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
         Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)])
     }
 
+    fn origin(&mut self) -> Option<&mut Origin> {
+        self.by.as_mut()
+    }
+
     async fn run(self, till: &Tresen) -> Result<SaleView> {
         let origin = self.by.or_else(|| till.origin()).unwrap_or_default();
-        let refund = match &self.lines {
-            Some(lines) => till.open_refund_of(&self.original, lines, origin).await?,
-            None => till.open_refund(&self.original, origin).await?,
-        };
-        Ok(refund.into_view())
+        let id = self.id.unwrap_or_else(|| till.new_id());
+        Ok(till.open_refund_as(&id, &self.original, self.lines.as_deref(), origin).await?.into_view())
     }
 }
 

@@ -121,7 +121,7 @@ async fn what_the_code_reads_and_writes_fits_the_schema() {
     }
     let events = validator(&schema, &schema["event"]);
     let seen = till.recent_events();
-    assert!(seen.len() > 3, "{seen:?}");
+    assert!(!seen.is_empty());
     for event in seen {
         valid(&events, "event", &serde_json::to_value(&event).expect("JSON"));
     }
@@ -158,7 +158,7 @@ async fn bad_fields_are_refused_by_the_schema_and_by_name() {
         }
         for (field, described) in described["properties"].as_object().into_iter().flatten() {
             let kind = validator(&schema, described);
-            let bad = [json!({ "unheard-of": [7] }), json!([[7]]), json!(-1.5), json!("\u{0}")];
+            let bad = [json!({ "unheard-of": [7] }), json!([[{ "unheard-of": [7] }]]), json!(-1.5), json!("\u{0}")];
             for bad in bad.into_iter().filter(|bad| !kind.is_valid(bad)) {
                 let mut with = example.with.clone();
                 with[field] = bad;

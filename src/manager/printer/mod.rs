@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tresen_hal::{Error, Kind, Result};
-use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Panel, Preview, Receipt, Status};
+use tresen_printers::{Capabilities, Content, DrawerPin, Identity, Job, Outcome, Panel, Preview, Receipt, Status};
 
 use super::device::{Device, DeviceClass};
 use super::phase::Phase;
 use super::state::DeviceCapabilities;
-use super::{AnyPrinter, Terms, lock};
+use super::{After, AnyPrinter, Failure, Terms, lock};
 use crate::class::Class;
 use crate::event::EventKind;
 use crate::lease::Asker;
-use crate::spool::{Print, PrintJob, Spool};
+use crate::spool::{PRINT_TIMEOUT, Print, PrintJob, Spool};
 use crate::store::Origin;
 
 use shared::SharedPrinter;
@@ -232,6 +232,34 @@ impl Printer {
     pub async fn picture(&self, id: &str) -> Result<Preview> {
         let content = self.spool.content(id).await?;
         self.preview(content).await
+    }
+
+    /// Prints `job` now and past the spool, and returns how it ended: for programs that keep their jobs elsewhere, such as
+    /// a till that prints at another till's printer. It waits for its turn at the (first) printer, and takes at most
+    /// 11 minutes. Nothing is stored, and nothing is tried again.
+    ///
+    /// Dropping the future abandons the answer, not the job, unless it has not begun.
+    pub async fn print_job(&self, job: Job) -> Outcome {
+        let not_begun = |error: Error| Outcome::Failed { error, safe_to_retry: true };
+        let device = self.device();
+        if let Err(error) = device.gate().pass() {
+            return not_begun(error);
+        }
+        let printed = device.owned.call(Terms::normal("a print job", PRINT_TIMEOUT), move |driver| {
+            Box::pin(async move {
+                let outcome = driver.print(&job).await;
+                let after = match &outcome {
+                    Outcome::Unknown(error) | Outcome::Failed { error, .. } => After::of(error),
+                    _ => After::Keep,
+                };
+                (outcome, after)
+            })
+        });
+        match printed.await {
+            Ok(outcome) => outcome,
+            Err(Failure::NotBegun(error)) => not_begun(error),
+            Err(Failure::Ended(error) | Failure::Running(error)) => Outcome::Unknown(error.at(device.name())),
+        }
     }
 
     /// Queries the (first) printer's status. During a print job, returns the last reported status.

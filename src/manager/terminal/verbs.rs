@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 use tresen_payment::{
-    AgeCheck, Answer, Card, EndOfDay, IntentId, Operation, Payment, Question, Reference, Request, TerminalStatus,
-    Totals,
+    AgeCheck, Answer, Card, EndOfDay, IntentId, Operation, Outcome, Payment, Question, Reference, Request,
+    TerminalStatus, Totals,
 };
 
 use super::Terminals;
@@ -114,6 +114,29 @@ impl Device<Terminals> {
     /// As [`Self::pay`].
     pub async fn refund_as(&self, request: Request, abort: watch::Receiver<bool>) -> Result<Payment> {
         self.transact(Operation::Refund(request), None, abort).await
+    }
+
+    /// Runs an operation of any kind. One that moves or holds money takes place once under its key, as with
+    /// [`Self::pay_as`]; `abort` is heard for those only.
+    ///
+    /// # Errors
+    /// As [`Self::pay`]; one that moves no money also ends as an error if the terminal refuses it.
+    pub async fn run(&self, operation: Operation, abort: watch::Receiver<bool>) -> Result<Outcome> {
+        let of = match &operation {
+            Operation::Reverse { of, .. }
+            | Operation::Increment { of, .. }
+            | Operation::Book { of, .. }
+            | Operation::Release { of, .. }
+            | Operation::Tip { of, .. } => Some(of.clone()),
+            _ => None,
+        };
+        match operation {
+            operation if operation.kind().moves_money() => {
+                self.transact(operation, of.as_ref(), abort).await.map(Outcome::Payment)
+            }
+            Operation::Totals | Operation::Reprint => self.enquire(operation, Self::ANSWER).await,
+            operation => self.operate(operation).await,
+        }
     }
 
     /// Has the terminal read a card; no money moves. The terminal waits for a card for `within`, in whole seconds; the

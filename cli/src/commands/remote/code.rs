@@ -99,8 +99,13 @@ mod tests {
                 pixels.push(if light { 255 } else { 0 });
             }
         }
-        let frame = tresen::cameras::Frame::gray((width * scale) as u32, (height * scale) as u32, pixels);
-        let read = tresen::cameras::decode(&frame.expect("a frame"));
-        assert!(read.iter().any(|code| code.text() == Some(text)), "{picture}");
+        use tresen::cameras::decode::{Hints, best};
+        use tresen::cameras::{Frame, PixelFormat};
+        let (clock, [width, height]) = (tresen::SystemClock, [width, height].map(|side| (side * scale) as u32));
+        let frame = Frame::new(PixelFormat::Grey8, width, height, pixels, &clock).expect("a frame");
+        let mut scratch = Vec::new();
+        let view = frame.grey(&mut scratch).expect("grey");
+        let read = best().decode(&view, &Hints::all(), &clock).expect("decoded");
+        assert!(read.iter().any(|code| code.text == text), "{picture}");
     }
 }

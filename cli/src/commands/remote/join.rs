@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
 
 /// Asks for the code on the terminal: on the command line, other users of the machine could read it.
 fn ask() -> Result<String> {
-    let failed = |e| Error::new(Kind::Io, "standard input cannot be read").because::<std::io::Error>(e);
+    let failed = |e: std::io::Error| Error::new(Kind::Io, "standard input cannot be read").because(e);
     write!(std::io::stderr().lock(), "code: ").ok();
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(failed)?;

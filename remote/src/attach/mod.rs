@@ -1,0 +1,87 @@
+//! Devices of others: what a handheld offers appears at the till as a device like any other.
+//!
+//! A handheld is a program with a [`Tresen`](tresen::Tresen) of its own. It connects to the till, as any client does, with
+//! the right `attach`, and offers printers, scanners, cameras and terminals ([`Offer`]). The till attaches each under the
+//! handheld's name for it, a dot and the suffix of its station (`belt.7`; [`name`]), with spool, routes, leases and events
+//! ([`Hub`]). Calls cross the connection as messages about the device, not as its bytes: the driver runs at the handheld.
+//!
+//! # Messages
+//! They share the WebSocket with requests and events ([`crate::wire`]); `→` is from the handheld to the till:
+//!
+//! ```text
+//! → {"offer":{"run":"0199…","devices":[{"class":"printer","name":"belt","capabilities":{…}}]}}
+//! ← {"attached":{"devices":[{"device":{"class":"printer","name":"belt"},"as":"belt.7"}]}}
+//! ← {"ask":{"id":7,"device":{"class":"printer","name":"belt"},"call":"print","with":{…}}}
+//! → {"answer":{"id":7,"reply":…}}
+//! → {"answer":{"id":7,"error":{…}}}
+//! → {"notice":{"device":{…},"event":{"status":{…}}}}
+//! ← {"taken":{"device":{…},"number":12}}
+//! → {"gone":{"device":{…},"why":"out of reach"}}
+//! ← {"replaced":{"by":"0199…"}}
+//! ```
+//! - `offer` names all devices that the handheld has now; those of an earlier offer that it leaves out are away. `run` is
+//!   the id of this run of the handheld's program. Each offer is answered by `attached`, which has `refused`, an error,
+//!   instead of `as` for a device that the till does not take. A terminal also has `journal`, the id of the database in
+//!   which the handheld journals its payments.
+//! - `ask` is a call to a device. Each is answered once, in any order, by its `id`; ids are those of one connection.
+//! - `gone` says that a device is away; another offer brings it back.
+//! - Numbered scans are sent until they are `taken`.
+//! - A handheld has one connection. With a second one the till tells the first that it is `replaced`, closes nothing, and
+//!   takes no more from it. A run that was replaced by another run is refused with `replaced` from then on.
+//!
+//! | class | `call` | `with` | reply |
+//! |---|---|---|---|
+//! | printer | `status` | | [`Status`](tresen::printers::Status) |
+//! | | `identity` | | [`Identity`](tresen::printers::Identity) |
+//! | | `print` | `{"key":…,"job":`[`Job`](tresen::printers::Job)`}` | [`wire::Printed`] |
+//! | | `kick-drawer` | `{"pin":"two"}` | `null` |
+//! | scanner | `set-enabled`, `beep`, `trigger` | `{"on":true}` | `null` |
+//! | camera | `frame` | `{"after":17}` | [`wire::Picture`]: the first whose number is another |
+//! | terminal | `status` | | [`TerminalStatus`](tresen::payment::TerminalStatus) |
+//! | | `transact` | [`wire::Transact`] | [`wire::Transacted`] |
+//! | | `find` | `{"key":…}` | [`wire::Found`] |
+//! | | `abort` | `{"key":…}` | whether it was running |
+//! | | `answer` | `{"question":…,"answer":…}` | `null` |
+//!
+//! | class | `event` of a notice |
+//! |---|---|
+//! | printer | `{"status":`[`Status`](tresen::printers::Status)`}` |
+//! | scanner | `{"scan":{"number":12,"scan":`[`Scan`](tresen::Scan)`}}` |
+//! | terminal | `{"notice":"text"}`, `{"progress":{"key":…,"progress":…}}`, `{"question":{"key":…,"id":…,"question":…}}`, `{"withdrawn":{"id":…}}` |
+//!
+//! # What survives what
+//! - **Paper.** The key of `print` names one attempt. The handheld knows the outcomes of its last [`REMEMBERED`] attempts:
+//!   the same key does not print again. If the connection is lost while a job is being printed, the till asks again under
+//!   the same key as soon as the same run of the handheld is back, for at most [`PATIENCE`]; otherwise the outcome is
+//!   unknown.
+//! - **Scans.** They have numbers that grow within a run of the handheld. Those that were not taken are sent again to the
+//!   same run of the till, which takes each once. What was sent to an earlier run of the till may have been taken there and
+//!   is dropped; what was never sent is kept for two minutes, and the last [`SCANS`] of it.
+//! - **Money.** The till journals the intent first, with the id of the handheld's journal; then the handheld journals it
+//!   under `TILL/KEY` beside its terminal, and settles it with its terminal by itself. The same key is the same payment
+//!   at both. If the connection is lost the payment is unknown, and the till asks for it (`find`) whenever the handheld is
+//!   back: a handheld that has never heard of it, with the same journal, cannot get it any more, since it reads one
+//!   connection only, in order; so it is not charged. Nothing that moves money is sent twice by the till.
+//! - **Local use** of the devices goes on without the till, and beside it: both wait for their turn at the device.
+//!
+//! Left out: raw bytes to a printer outside a job, and the reset of a printer: the handheld does that itself.
+
+mod handheld;
+mod till;
+pub mod wire;
+
+use std::time::Duration;
+
+pub use handheld::{Offer, Port, Standing};
+pub use till::{Attachment, Hub, name};
+
+/// Maximum number of devices that a handheld offers.
+pub const DEVICES: usize = 16;
+/// How many outcomes of print attempts a handheld remembers.
+pub const REMEMBERED: usize = 200;
+/// How many scans a handheld keeps for the till.
+pub const SCANS: usize = 64;
+/// How long a print job waits for a handheld that was lost while it printed: 30 s.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum length of a device's name at the handheld, in bytes.
+pub const NAME: usize = 64;

@@ -1,0 +1,64 @@
+//! The same through a server, its WebSocket and the client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::io::duplex;
+use tokio::time::timeout;
+use tresen::{Amount, Payment};
+use tresen::{Class, DeviceId, Phase, Runtime};
+use tresen_hal::{BoxFuture, Result, SimulatedRuntime};
+use tresen_remote::attach::Standing;
+use tresen_remote::client::{Client, Dial, Options, Stream};
+use tresen_remote::server::{self, Server};
+use tresen_remote::trust::memory::Guests;
+
+use super::world::{World, principal};
+
+struct Memory(Arc<Server>);
+
+impl Dial for Memory {
+    fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            let (near, far) = duplex(64 << 10);
+            self.0.serve(far, "memory", None)?;
+            Ok(Box::new(near) as Box<dyn Stream>)
+        })
+    }
+
+    fn host(&self) -> &str {
+        "127.0.0.1:7480"
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handheld_offers_its_devices_over_a_websocket() {
+    let world = World::open().await;
+    let gate = Arc::new(Guests::default());
+    gate.admit("seven", principal("handheld 7", "attach watch"));
+    let server = Arc::new(Server::start(&world.shop.till, gate.clone(), server::Options::default()).expect("starts"));
+    let wall: Timestamp = "2026-01-02T08:00:00Z".parse().expect("a time");
+    let runtime: Arc<dyn Runtime> = Arc::new(SimulatedRuntime::new(7, wall));
+    let options = Options::new(runtime).token("seven").offer(world.offer.clone());
+    let client = Client::connect(Memory(server.clone()), options).await.expect("let in");
+    world.ready().await;
+    world.till_prints("over a socket").await;
+    let terminal = world.shop.till.terminal("terminal.7").expect("attached");
+    assert!(matches!(terminal.pay(Amount::eur(12_50)).await, Ok(Payment::Charged(_))));
+    world.scan("4006381333931");
+    let scanner = world.shop.till.scanner("scanner.7").expect("attached");
+    assert_eq!(scanner.next().await.expect("the caller's").text, "4006381333931");
+    assert!(gate.record().iter().any(|note| note.action == "offer"), "{:?}", gate.record());
+
+    // Its right is withdrawn: its devices leave at once.
+    gate.revoke("handheld 7");
+    let belt = DeviceId::new(Class::Printer, "belt.7");
+    let mut phase = world.shop.till.phase(&belt).expect("attached");
+    timeout(Duration::from_secs(5), phase.wait_for(Phase::is_away)).await.expect("in time").expect("lives");
+    gate.admit("seven", principal("handheld 7", "attach watch"));
+    timeout(Duration::from_secs(120), phase.wait_for(Phase::is_ready)).await.expect("in time").expect("lives");
+    assert!(matches!(&*world.offer.standing().borrow(), Standing::Attached { .. }));
+    drop(client);
+    timeout(Duration::from_secs(5), phase.wait_for(Phase::is_away)).await.expect("in time").expect("lives");
+}
