@@ -16,6 +16,7 @@ let known = null;
 
 /** How often all is asked again, in ms; events ask at once. */
 const EVERY = 15_000;
+const SERVING = 2_000;
 /** Events that come this close together are one redraw, in ms. */
 const TOGETHER = 250;
 /** How many events are kept, and jobs of the last hour. */
@@ -63,6 +64,8 @@ async function enter(options) {
   remember(rows);
   await till.follow({ event, state: () => refresh(), missed: ({ from, to }) => say(t("missed", to - from + 1)) });
   setInterval(() => refresh(), EVERY);
+  // No event tells that a terminal has given up a payment.
+  setInterval(() => known?.serving.size > 0 && refresh(), SERVING);
 }
 
 /** @param {string} error */
