@@ -601,7 +601,7 @@ class _Connection:
         pending = self._send(_Pending(request))
         if not pending.done.wait(timeout):
             with self._lock:
-                self._pending.pop(request["id"], None)
+                self._pending.pop(pending.request["id"], None)
             if not pending.done.is_set():
                 raise pending.lost(f"no answer within {timeout} s", "timeout")
         if pending.error:
@@ -1363,8 +1363,8 @@ FATAL = ("permission", "unsupported", "protocol")
 # Commands that change nothing, and those whose key the till stores: a restarted till may be asked again.
 READS = frozenset(
     """
-    abort follow camera.capabilities lease.list lease.queue lease.renew printer.capabilities printer.find printer.identity
-    printer.outcome printer.phase printer.status remote.audit remote.clients sale.by-number sale.find sale.list-closed
+    abort follow camera.capabilities camera.frame lease.list lease.queue lease.renew printer.capabilities printer.find
+    printer.identity printer.outcome printer.phase printer.picture printer.preview printer.status remote.audit remote.clients sale.by-number sale.find sale.list-closed
     sale.list-open sale.list-parked sale.orders sale.refresh sale.returnable sale.since scanner.capabilities
     terminal.capabilities terminal.find terminal.open terminal.questions terminal.serving terminal.status terminal.totals
     till.accounts-in-doubt till.capabilities till.commands till.export till.health till.info till.jobs till.journal

@@ -59,11 +59,11 @@ tresen_status tresen_open(const char *config, tresen_handle *till);
 
 // Connects to a till that runs elsewhere and serves the network: `url` is "wss://HOST:PORT". The same functions then
 // work on its handle, with these differences: the station is that of the identity or token, so that
-// tresen_on_behalf_of() is refused; what changes something needs a key; rights may be missing. A connection that is lost
-// is made again, and what was not answered is sent again under its key.
+// tresen_on_behalf_of() is refused; rights may be missing; one follower at a time. A connection that is lost is made
+// again, and what was not answered is sent again under its key; a till that is away fails a call after 30 s.
 //
-// `options` is JSON: {"identity":"FOLDER"} with a folder that `tresen join` has made, or {"token":"…","ca":"FILE"} with
-// a token of the till and the certificate (PEM) of its own authority.
+// `options` is JSON: {"identity":"FOLDER"} with a folder that `tresen join` has made; or {"token":"…"} with a token of
+// the till, and `url` "ws://127.0.0.1:PORT", at a till on this machine.
 //
 // `till` receives a handle, or 0. Close it with tresen_close(). Blocks until the till has greeted, at most about 10 s.
 //
@@ -98,7 +98,7 @@ tresen_status tresen_with_leases(tresen_handle till, const char *leases, tresen_
 // `key` is chosen by the caller, at most 128 bytes, and null for none. It makes repeating the call safe: the same key is
 // the same payment, the same print job; and it names the call to tresen_abort(). At a till in this process it stands in
 // for the key that the command itself takes ("key" of payments, "id" of print jobs), and a second call under a key that
-// is running is refused. At a till that runs elsewhere, every command that changes something needs one.
+// is running is refused. At a till that runs elsewhere, such a call is joined; null makes a new key.
 //
 // `reply` receives the reply as JSON, or null; the caller owns it and frees it with tresen_free(). A declined card and
 // an empty roll of paper are replies, not failures.
@@ -123,11 +123,15 @@ tresen_status tresen_abort(tresen_handle till, const char *key, int32_t *found);
 // tresen_close(), or together with the till. `snapshot` receives the state of all devices before the first event, as
 // JSON, or null; the caller frees it with tresen_free(). `snapshot` may be null.
 //
-// A follower that does not take its events loses the oldest, some hundred later; their "seq" then has a gap.
+// A follower that does not take its events loses some, a few hundred later: their "seq" then has a gap. At a till that
+// runs elsewhere, and after a lost connection, {"missed":{"from":…,"to":…}} comes in their place, if need be with the
+// "devices" as they are now.
 //
 // # Safety
 // `events` and `snapshot` are null or can be written.
-tresen_status tresen_follow(tresen_handle till, tresen_handle *events, char **snapshot);
+tresen_status tresen_follow(tresen_handle till,
+                            tresen_handle *events,
+                            char **snapshot);
 
 // Waits for the next event at most `within_ms` milliseconds; 0 takes only one that is there already, and a negative
 // time waits until there is one. Each event is given out once: threads that wait with the same handle share the events.

@@ -201,10 +201,9 @@ pub unsafe extern "C" fn tresen_follow(till: Handle, events: *mut Handle, snapsh
             unsafe { snapshot.write(std::ptr::null_mut()) };
         }
         let (follower, devices) = handles::till(till)?.follow()?;
-        let devices = if snapshot.is_null() { None } else { Some(text::give(&devices)?) };
         *events = handles::add(Object::Events(follower))?;
-        if let Some(devices) = devices {
-            unsafe { snapshot.write(devices) };
+        if !snapshot.is_null() {
+            unsafe { snapshot.write(text::give(&devices)?) };
         }
         Ok(Status::Ok)
     })

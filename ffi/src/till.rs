@@ -81,10 +81,15 @@ impl Till {
         if station.is_empty() {
             return Err(Failure::invalid("`station` is empty"));
         }
-        let Place::Here(_) = &self.core.place else {
-            let error = Error::new(Kind::Unsupported, "the station of a connection is that of its identity or token");
-            return Err(error.with_effect(Effect::None).hint("connect once for each station").into());
-        };
+        match &self.core.place {
+            Place::Here(_) => {}
+            #[cfg(feature = "remote")]
+            Place::Away(_) => {
+                let what = "the station of a connection is that of its identity or token";
+                let error = Error::new(Kind::Unsupported, what).with_effect(Effect::None);
+                return Err(error.hint("connect once for each station").into());
+            }
+        }
         Ok(Self { derived: true, station: Some(station.to_owned()), ..self.clone() })
     }
 

@@ -76,6 +76,34 @@ export interface AnswerLength {
 /** A condition that requires a person's attention while the device is connected. */
 export type Attention = "paper-out" | "paper-near-end" | "cover-open" | "printer-error" | "offline" | "unsettled" | "payment-in-doubt";
 
+/** A line of the audit table. */
+export interface AuditEntry {
+  /** When. */
+  at: string;
+  /** Who did what. */
+  note: AuditNote;
+  /** Its number, without gaps. */
+  seq: number;
+}
+
+/** What somebody outside did, or tried to do. It names things and amounts; it never holds a code, a token, a key of a certificate or card data. */
+export interface AuditNote {
+  /** Names and amounts. */
+  about?: string | null;
+  /** What: a command, such as `terminal.refund`, or `connect`, `enrol`, `session`, `revoke`. */
+  action: string;
+  /** From which address. */
+  address?: string | null;
+  /** The device that it was for. */
+  device?: string | null;
+  /** The idempotency key of the call. */
+  key?: string | null;
+  /** Who it was, by name; `null`: nobody whom the till knows. */
+  principal?: string | null;
+  /** Why it was refused; `null`: it was done. */
+  refused?: string | null;
+}
+
 /** A backup that was written and verified. */
 export interface BackupDone {
   /** Its size. */
@@ -135,6 +163,14 @@ export interface CallHealth {
   p50_us: number;
   /** What 99 % of them did not exceed. */
   p99_us: number;
+}
+
+/** Everybody who was enrolled, and the open sessions. */
+export interface Callers {
+  /** Clients with a certificate, in the order of their enrolment; revoked ones, too. */
+  clients: RemoteClient[];
+  /** Sessions with a token that has not ended, oldest first. */
+  sessions: RemoteSession[];
 }
 
 /** What a camera delivers and what it offers. */
@@ -229,7 +265,7 @@ export interface CashPaid {
 }
 
 /** How wide a column is, in characters of the row's style. */
-export type CellWidth = 
+export type CellWidth =
   /** This many characters. */
   | {
     fixed: number;
@@ -373,7 +409,7 @@ export interface DecisionInput {
 }
 
 /** A device's capabilities, by class. */
-export type DeviceCapabilities = 
+export type DeviceCapabilities =
   /** A printer. */
   | {
     printer: PrinterDriver;
@@ -451,7 +487,7 @@ export interface DeviceId {
  *
  * Updated on changes only: attempts to reopen a device that stays away for the same reason leave it unchanged.
  */
-export type DevicePhase = 
+export type DevicePhase =
   /** Being opened for the first time, or after its driver failed. Calls wait up to 5 s. */
   | "opening"
   /** Open. */
@@ -574,7 +610,7 @@ export interface Event {
 }
 
 /** What happened. */
-export type EventKind = 
+export type EventKind =
   /** The device was added while the till was running. */
   | "attached"
   /** The device was removed while the till was running. */
@@ -867,7 +903,7 @@ export type EventKind =
   };
 
 /** The source of an event. */
-export type EventSource = 
+export type EventSource =
   /** A device. */
   | {
     device: DeviceId;
@@ -914,6 +950,9 @@ export interface Gap {
   /** Their epoch. */
   epoch: number;
 }
+
+/** The rights of one caller. As text: `watch print:bar,kitchen pay:counter`; a right without names is for all devices. */
+export type Grants = string;
 
 /** The health of a till and its devices at one moment. */
 export interface Health {
@@ -963,6 +1002,20 @@ export interface Intent {
 /** The key under which a payment is journalled before anything is sent. */
 export type IntentId = string;
 
+/** A one-time code, shown once. */
+export interface Invited {
+  /** Where the till can be reached: `wss://192.0.2.10:7443`, or the page's `http://127.0.0.1:7480`. */
+  at: string[];
+  /** SHA-256 of the till's authority, 64 hex digits: what a person compares who installs its certificate by hand. */
+  authority: string;
+  /** The code. It is good for one caller. */
+  code: OneTimeCode;
+  /** Until when it is good. */
+  expires: string;
+  /** The name of the caller. */
+  name: string;
+}
+
 /** The state of a job. */
 export type JobState = "queued" | "printing" | "printed" | "accepted" | "unknown" | "cancelled" | "unreadable";
 
@@ -1008,7 +1061,7 @@ export interface KitchenTicket {
 export type Known = "yes" | "no" | "unknown";
 
 /** How a lease ended, or is going to end. */
-export type LeaseEnd = 
+export type LeaseEnd =
   /** Its holder released it. */
   | "released"
   /** Its holder did not renew it. */
@@ -1043,7 +1096,7 @@ export interface LeaseGrant {
 export type LeaseNature = "leased" | "transaction" | "listener";
 
 /** What can be leased. */
-export type LeaseTarget = 
+export type LeaseTarget =
   /** A device. */
   | {
     device: DeviceId;
@@ -1054,7 +1107,7 @@ export type LeaseTarget =
   };
 
 /** The answer to whoever queues for a lease, or takes it over. */
-export type LeaseTurn = 
+export type LeaseTurn =
   /** It is theirs. */
   | {
     granted: LeaseGrant;
@@ -1182,7 +1235,7 @@ export interface NotCharged {
 export type NotChargedReason = "declined" | "aborted" | "unavailable" | "not-found" | "reversed" | "settled";
 
 /** The outcome of `Sale::pay_account`. */
-export type OnAccount = 
+export type OnAccount =
   /** Reserved at the server; booked when the sale closes. */
   | {
     reserved: {
@@ -1213,6 +1266,9 @@ export type OnAccount =
       why: string;
     };
   };
+
+/** A one-time code: 12 characters of Crockford's base 32 in groups of four. */
+export type OneTimeCode = string;
 
 /** The payments of a terminal that are not decided. */
 export interface OpenPayments {
@@ -1340,7 +1396,7 @@ export interface PastError {
  *
  * Each variant serialises under its own name (`{"partial": …}`), so that outcomes of later operations, such as an amount that is held and not yet taken, can be added without touching what is stored.
  */
-export type Payment = 
+export type Payment =
   /** The money has moved: all that was asked for. */
   | {
     charged: Charge;
@@ -1408,7 +1464,7 @@ export interface Preview {
 }
 
 /** The state of a print job. */
-export type PrintOutcome = 
+export type PrintOutcome =
   /** On paper, and the printer proved it. */
   | {
     printed: {
@@ -1532,7 +1588,7 @@ export interface PrinterStatus {
 }
 
 /** What happens while an operation runs. `Debug` does not show what is printed. */
-export type Progress = 
+export type Progress =
   /** What the terminal shows or wants shown: its code, and the text in words. */
   | {
     status: {
@@ -1559,7 +1615,7 @@ export type Progress =
   };
 
 /** How the printer proved that a job is on paper. */
-export type Proof = 
+export type Proof =
   /** The job's own number came back after printing: ESC/POS GS ( H, function 48. */
   | {
     "process-id": string;
@@ -1580,7 +1636,7 @@ export interface Qr {
 }
 
 /** A quantity. */
-export type Quantity = 
+export type Quantity =
   /** Pieces. */
   | {
     pieces: number;
@@ -1603,7 +1659,7 @@ export interface Question {
 }
 
 /** The answer to a `Question`. `Debug` does not show what was typed. */
-export type QuestionAnswer = 
+export type QuestionAnswer =
   /** Yes. */
   | "yes"
   /** No. */
@@ -1646,7 +1702,7 @@ export interface Receipt {
 }
 
 /** One column of one row. */
-export type ReceiptCell = 
+export type ReceiptCell =
   | string
   | {
     /** How the text stands in it. */
@@ -1660,25 +1716,43 @@ export type ReceiptCell =
   };
 
 /** One part of a receipt. */
-export type ReceiptItem = 
+export type ReceiptItem =
   /** Text, wrapped to the paper's width. */
-  | ReceiptText
+  | {
+    type: "text";
+  } & ReceiptText
   /** Columns side by side. */
-  | ReceiptRow
+  | {
+    type: "row";
+  } & ReceiptRow
   /** A line across the paper. */
-  | ReceiptRule
+  | {
+    type: "rule";
+  } & ReceiptRule
   /** A picture. */
-  | Image
+  | {
+    type: "image";
+  } & Image
   /** A QR code. */
-  | Qr
+  | {
+    type: "qr";
+  } & Qr
   /** A one-dimensional barcode. */
-  | Barcode
+  | {
+    type: "barcode";
+  } & Barcode
   /** Empty lines. */
-  | Feed
+  | {
+    type: "feed";
+  } & Feed
   /** A cut. */
-  | Cut
+  | {
+    type: "cut";
+  } & Cut
   /** A pulse that opens the drawer. */
-  | Kick;
+  | {
+    type: "drawer";
+  } & Kick;
 
 /**
  * Columns side by side, one space between them; each wraps within its width.
@@ -1750,6 +1824,42 @@ export interface Reloaded {
   detached: DeviceId[];
   /** Devices with changed addresses or options. */
   replaced: DeviceId[];
+}
+
+/** An enrolled client. */
+export interface RemoteClient {
+  /** When it was enrolled. */
+  enrolled: string;
+  /** When its newest certificate ends. */
+  expires: string;
+  /** Its number. */
+  id: number;
+  /** Its name. */
+  name: string;
+  /** When it was revoked, and why. */
+  revoked: [string, string] | null;
+  /** What it may do. */
+  rights: Grants;
+  /** The station that it works as. */
+  station: string | null;
+}
+
+/** A session of a browser or a script. */
+export interface RemoteSession {
+  /** When the token that was asked about ends; in a listing, the last one. */
+  expires: string;
+  /** Its number. */
+  id: number;
+  /** Its name. */
+  name: string;
+  /** When it was opened. */
+  opened: string;
+  /** The web origin that it is bound to; `null` for a program that sends none. */
+  origin: string | null;
+  /** What it may do. */
+  rights: Grants;
+  /** The station that it works as. */
+  station: string | null;
 }
 
 /** A removed line, and the sale after it. */
@@ -1938,7 +2048,7 @@ export interface Signature {
 }
 
 /** The result of signing a sale. */
-export type Signing = 
+export type Signing =
   /** Signed. */
   | {
     signed: Signature;
@@ -1967,7 +2077,7 @@ export interface Snapshot {
 }
 
 /** The result of a checkout. */
-export type Sold = 
+export type Sold =
   /** Paid, numbered and closed. */
   | {
     closed: {
@@ -1988,7 +2098,7 @@ export type Sold =
   };
 
 /** A run of text within a line or cell. */
-export type Span = 
+export type Span =
   | string
   | {
     /** Its style; default that of the line. */
@@ -2120,7 +2230,7 @@ export interface StoredPayment {
 export type Symbology = "ean-13" | "ean-8" | "upc-a" | "upc-e" | "code-128" | "code-39" | "code-93" | "codabar" | "itf" | "data-bar" | "qr" | "data-matrix" | "aztec" | "pdf-417" | "maxi-code" | "dot-code" | "telepen" | "msi" | "code-11" | "han-xin" | "unknown";
 
 /** Whether the till is connected to its server. */
-export type SyncState = 
+export type SyncState =
   /** No server is configured. */
   | "off"
   /** Connected mode: the server has everything, or gets it within moments. */
@@ -2243,7 +2353,7 @@ export interface TenderCapabilities {
 }
 
 /** A tender. Displays as its name. */
-export type TenderName = 
+export type TenderName =
   /** Banknotes and coins: `cash`. */
   | "cash"
   /** A payment terminal, by its logical name. */
@@ -2416,7 +2526,7 @@ export interface Totals {
  *
  * A transaction names at most one earlier one, by its `Reference`. `Intent::amount` is what this transaction asks for, not a running total. It ends as one `Payment`: `Charged` means that it stands, so that of a pre-authorisation is held and has not moved. `Transaction::flow` says what counts as turnover. Each is stored under its own name.
  */
-export type Transaction = 
+export type Transaction =
   /** The customer pays. */
   | "payment"
   /** A payment is taken back. */
@@ -2492,7 +2602,7 @@ export interface Unreadable {
 export type Vat = number;
 
 /** What kind of answer a `Question` wants. */
-export type Wanted = 
+export type Wanted =
   /** Yes or no. */
   | "confirmation"
   /** Yes if the signature on the slip is the cardholder's, else no. */
@@ -2767,6 +2877,57 @@ export interface Commands {
     };
     reply: Queued;
   };
+  /** The audit table, newest first. */
+  "remote.audit": {
+    with: {
+      /** Only lines before the one of this number. */
+      before?: number | null;
+      /** The maximum number of lines; 100 if absent, at most 10,000. */
+      limit?: number | null;
+    };
+    reply: AuditEntry[];
+  };
+  /** Everybody who may connect. */
+  "remote.clients": {
+    with: Record<string, never>;
+    reply: Callers;
+  };
+  /** Makes a one-time code by which a client gets a certificate. */
+  "remote.enrol": {
+    with: {
+      /** The client's name. */
+      name: string;
+      /** What it may do: `watch print:bar`. */
+      rights: Grants;
+      /** The station that it works as; its name, if absent. */
+      station?: string | null;
+    };
+    reply: Invited;
+  };
+  /** Revokes a client, or ends a session. */
+  "remote.revoke": {
+    with: {
+      /** Its name. */
+      name: string;
+      /** The reason, for the audit table. */
+      why: string;
+    };
+    reply: null;
+  };
+  /** Makes a one-time code by which a browser or a script gets a token. */
+  "remote.token": {
+    with: {
+      /** The session's name. */
+      name: string;
+      /** The web origin of the page, such as `https://kiosk.example`; absent for a program that sends none. */
+      origin?: string | null;
+      /** What it may do: `watch print:bar`. */
+      rights: Grants;
+      /** The station that it works as; its name, if absent. */
+      station?: string | null;
+    };
+    reply: Invited;
+  };
   /** Adds a line. */
   "sale.add": {
     with: {
@@ -2884,6 +3045,8 @@ export interface Commands {
     with: {
       /** Who opens it. */
       by?: Origin | null;
+      /** The sale's id, chosen by the caller: the same id is the same sale, as it is now. Generated if absent. */
+      id?: string | null;
     };
     reply: SaleView;
   };
@@ -2892,6 +3055,8 @@ export interface Commands {
     with: {
       /** Who opens it. */
       by?: Origin | null;
+      /** The refund's id, chosen by the caller: the same id is the same refund, as it is now. Generated if absent. */
+      id?: string | null;
       /** The lines to give back; default all that is left. */
       lines?: ReturnLine[] | null;
       /** The id of the closed sale. */
@@ -3225,6 +3390,18 @@ export interface Commands {
     };
     reply: boolean;
   };
+  /** Has the terminal find out from a card whether its holder has reached an age. */
+  "terminal.age-check": {
+    with: {
+      /** The terminal's name. */
+      terminal: string;
+      /** How long the terminal waits for a card, in milliseconds; default 30 s. */
+      within_ms?: number | null;
+      /** In years. */
+      years: number;
+    };
+    reply: AgeCheck;
+  };
   /** Answers a question of the terminal. */
   "terminal.answer": {
     with: {
@@ -3358,6 +3535,16 @@ export interface Commands {
       terminal: string;
     };
     reply: Payment;
+  };
+  /** Prints a text on the terminal's own printer. */
+  "terminal.print": {
+    with: {
+      /** The terminal's name. */
+      terminal: string;
+      /** Lines of it are separate. */
+      text: string;
+    };
+    reply: null;
   };
   /** The terminal's questions that wait for an answer. */
   "terminal.questions": {
@@ -3757,6 +3944,9 @@ export type Changing =
   | "printer.reprint"
   | "printer.reset"
   | "printer.submit"
+  | "remote.enrol"
+  | "remote.revoke"
+  | "remote.token"
   | "sale.add"
   | "sale.add-tip"
   | "sale.check-out"
@@ -3786,6 +3976,7 @@ export type Changing =
   | "scanner.set-enabled"
   | "scanner.trigger"
   | "terminal.abort"
+  | "terminal.age-check"
   | "terminal.answer"
   | "terminal.book"
   | "terminal.diagnose"
@@ -3796,6 +3987,7 @@ export type Changing =
   | "terminal.input"
   | "terminal.pay"
   | "terminal.pre-authorise"
+  | "terminal.print"
   | "terminal.read-card"
   | "terminal.recover"
   | "terminal.refund"

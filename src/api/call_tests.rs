@@ -133,7 +133,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("sell refund:counter", &["sale.reverse-card"]),
     ("sell pay:counter", &["sale.pay-card"]),
     ("sell print:bar", &["sale.close", "sale.resume"]),
-    ("sell print:bar drawer:bar pay:counter", &["sale.check-out"]),
+    ("sell print:bar drawer:bar pay:counter refund:counter", &["sale.check-out"]),
     ("sell pay:bar", &["lease.acquire", "lease.ask", "lease.leave", "lease.queue", "lease.release", "lease.renew"]),
 ];
 

@@ -364,10 +364,17 @@ steps! {
         #[serde(default)]
         drawer: Option<DrawerPin>,
     } at terminal needs |this, till| Box::pin(async move {
-        let money = pinned(till, &this.sale, &mut this.rev, None).await?;
-        let right = if money.minor() < 0 { Right::Refund } else { Right::Pay };
         let mut needs = closing(&this.printer, this.drawer);
-        needs.push(Need::new(right, Some(&this.terminal)));
+        let money = match till.sale(&this.sale).await? {
+            Some(_) => Some(pinned(till, &this.sale, &mut this.rev, None).await?.minor()),
+            None => None,
+        };
+        if money.is_none_or(|money| money >= 0) {
+            needs.push(Need::new(Right::Pay, Some(&this.terminal)));
+        }
+        if money.is_none_or(|money| money < 0) {
+            needs.push(Need::new(Right::Refund, Some(&this.terminal)));
+        }
         Ok(needs)
     }), -> CheckedOut, |this, till, mut sale| async move {
         let checkout = checkout(&till, &this.printer, this.drawer)?;

@@ -13,7 +13,7 @@ use tresen_hal::{Effect, Error, Kind, Result, Retry};
 
 use super::Peer;
 use crate::attach;
-use crate::session::{Asked, Checked, Keys, Ring, SWEEP};
+use crate::session::{Asked, Checked, Keyed, Keys, Ring, SWEEP};
 use crate::trust::{Audit, Gate, Principal};
 use crate::wire::Welcome;
 
@@ -220,32 +220,44 @@ impl Hub {
             }
         };
         let audit = needs.iter().any(|need| need.right.is_privileged()).then_some(audit);
+        let waits = info.waits;
         let call = Dispatch::new(&self.till, call).on_behalf_of(principal.station()).with_leases(&leases);
-        let Some(keyed) = key else {
-            let here = watch::Sender::new(());
-            let call = call.until(here.subscribe());
-            let _running = self.count();
-            let mut draining = self.draining.subscribe();
-            let done = tokio::select! {
-                biased;
-                done = call.run() => done.map(Arc::new),
-                () = gone => None,
-                _ = draining.wait_for(|draining| *draining), if info.waits => Some(Arc::new(Err(stopping()))),
-            };
-            self.note(audit, &done).await;
-            return done;
-        };
-        let mut work = Some((call, audit));
+        let ready = Ready { call, audit, waits, durable };
+        match key {
+            Some(keyed) => self.keyed(&principal.name, &keyed, ready, gone).await,
+            None => {
+                let here = watch::Sender::new(());
+                let _running = self.count();
+                let mut draining = self.draining.subscribe();
+                let done = tokio::select! {
+                    biased;
+                    done = ready.call.until(here.subscribe()).run() => done.map(Arc::new),
+                    () = gone => None,
+                    _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
+                };
+                self.note(ready.audit, &done).await;
+                done
+            }
+        }
+    }
+
+    /// Runs a call under its key, or joins the one that runs there, or gives its reply again.
+    async fn keyed(
+        self: &Arc<Self>,
+        caller: &str,
+        keyed: &Keyed,
+        ready: Ready,
+        gone: impl Future<Output = ()>,
+    ) -> Outcome {
+        let (waits, durable) = (ready.waits, ready.durable);
+        let mut ready = Some(ready);
         let (running, _here) = loop {
             let here = Arc::new(watch::Sender::new(()));
-            let (outcome, told) = watch::channel(None);
-            let abort = watch::Sender::new(false);
+            let ((outcome, told), abort) = (watch::channel(None), watch::Sender::new(false));
             let aborted = abort.subscribe();
-            let running =
-                || Arc::new(Running { outcome: told, abort, here: Arc::downgrade(&here), waits: info.waits, durable });
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-            let asked =
-                lock(&self.keys).ask(self.now(), &principal.name, &keyed, number, |call| call.is_over(), running);
+            let running = || Arc::new(Running { outcome: told, abort, here: Arc::downgrade(&here), waits, durable });
+            let asked = lock(&self.keys).ask(self.now(), caller, keyed, number, |call| call.is_over(), running);
             match asked {
                 Err(error) => return Some(Arc::new(Err(error))),
                 Ok(Asked::Known(running)) => match running.here.upgrade() {
@@ -254,26 +266,13 @@ impl Hub {
                     here => break (running, here),
                 },
                 Ok(Asked::New(running)) => {
-                    let (call, audit) = work.take()?;
-                    let mut left = aborted.clone();
-                    let call = call.until(here.subscribe()).aborted_by(aborted);
-                    let (hub, caller, key) = (self.clone(), principal.name.clone(), keyed.key.clone());
-                    let counted = self.count();
-                    let mut draining = self.draining.subscribe();
-                    let waits = info.waits;
+                    let ready = ready.take()?;
+                    let (hub, caller, key) = (self.clone(), caller.to_owned(), keyed.key.clone());
+                    let (gone, counted) = (here.subscribe(), self.count());
                     tokio::spawn(async move {
-                        let done = tokio::select! {
-                            biased;
-                            done = call.run() => done.map(Arc::new),
-                            _ = left.wait_for(|left| *left), if waits => {
-                                let error = Error::new(Kind::Cancelled, "its caller does not wait for it any more");
-                                Some(Arc::new(Err(error)))
-                            }
-                            _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
-                        };
-                        hub.note(audit, &done).await;
+                        let done = hub.run(ready, gone, aborted).await;
                         let nothing = |error: &Error| error.effect() == Effect::None;
-                        let keep = done.as_ref().is_some_and(|done| !done.as_ref().as_ref().is_err_and(nothing));
+                        let keep = done.as_deref().is_some_and(|done| !done.as_ref().is_err_and(nothing));
                         lock(&hub.keys).done(hub.now(), &caller, &key, number, keep);
                         outcome.send_replace(done);
                         drop(counted);
@@ -285,9 +284,34 @@ impl Hub {
         let mut outcome = running.outcome.clone();
         let done = tokio::select! {
             biased;
-            done = outcome.wait_for(Option::is_some) => done.ok().and_then(|done| done.clone()),
-            () = gone => None,
+            done = outcome.wait_for(Option::is_some) => done.map(|done| done.clone()),
+            () = gone => Ok(None),
         };
+        match done {
+            Ok(done) => done,
+            Err(_) if waits => None,
+            // It panicked, and is not run again under this key.
+            Err(_) => {
+                let error =
+                    Error::new(Kind::Protocol, "the call ended without an outcome").with_effect(Effect::Unknown);
+                Some(Arc::new(Err(error.hint("look at the till whether it was done"))))
+            }
+        }
+    }
+
+    /// Runs a call to its end. `None`: it only waited, and `gone` is closed.
+    async fn run(&self, ready: Ready, gone: watch::Receiver<()>, aborted: watch::Receiver<bool>) -> Outcome {
+        let Ready { call, audit, waits, .. } = ready;
+        let (mut left, mut draining) = (aborted.clone(), self.draining.subscribe());
+        let done = tokio::select! {
+            biased;
+            done = call.until(gone).aborted_by(aborted).run() => done.map(Arc::new),
+            _ = left.wait_for(|left| *left), if waits => {
+                Some(Arc::new(Err(Error::new(Kind::Cancelled, "its caller does not wait for it any more"))))
+            }
+            _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
+        };
+        self.note(audit, &done).await;
         done
     }
 
@@ -315,6 +339,15 @@ impl Hub {
         let mut running = self.running.subscribe();
         tokio::time::timeout_at(deadline, running.wait_for(|running| *running == 0)).await.is_ok()
     }
+}
+
+/// A call that its caller may make.
+struct Ready {
+    call: Dispatch,
+    /// What is recorded when it is done.
+    audit: Option<Audit>,
+    waits: bool,
+    durable: bool,
 }
 
 /// A running call.

@@ -46,17 +46,21 @@ pub async fn join(url: &str, code: &OneTimeCode, runtime: &Arc<dyn Runtime>) -> 
         .with_no_client_auth();
     let dial = Tls::new(url, Arc::new(config))?;
     let late = |_| Error::new(Kind::Timeout, "the till does not answer").with_effect(Effect::None).at(url);
-    let stream = timeout(PATIENCE, dial.dial()).await.map_err(late)??;
-    // One connection, so that the certificate that was seen is that of the end that answers.
-    let leaf = seen.certificate().ok_or_else(|| Error::new(Kind::Protocol, "the till showed no certificate"))?;
-    let (mut to, connection) = handshake(TokioIo::new(stream)).await.map_err(lost)?;
-    tokio::spawn(async move { connection.await.ok() });
+    let connect = async || {
+        let stream = timeout(PATIENCE, dial.dial()).await.map_err(late)??;
+        let (to, connection) = handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        tokio::spawn(async move { connection.await.ok() });
+        Ok::<_, Error>(to)
+    };
 
-    let offer: Offer = send(&mut to, dial.host(), Method::GET, String::new()).await?;
+    let offer: Offer = send(&mut connect().await?, dial.host(), Method::GET, String::new()).await?;
     let salt = unhex::<32>(&offer.salt).ok_or_else(|| Error::new(Kind::Protocol, "the till's salt is not 32 bytes"))?;
     let (secret, nonce) = (code.clone(), random()?);
     let candidate = runtime.run_blocking(move || Candidate::new(secret.as_bytes(), &salt, nonce)).await?;
     let key = rcgen::KeyPair::generate().map_err(|e| Error::new(Kind::Config, "no key can be made").because(e))?;
+    // The key takes its time, and a till does not wait: another connection. What is proved is the certificate seen there.
+    let mut to = connect().await?;
+    let leaf = seen.certificate().ok_or_else(|| Error::new(Kind::Protocol, "the till showed no certificate"))?;
     let ask = candidate.ask(&leaf, &request(&key)?)?;
     let ask =
         serde_json::to_string(&ask).map_err(|e| Error::new(Kind::Input, "cannot be written as JSON").because(e))?;

@@ -96,10 +96,10 @@ impl Hub {
     }
 }
 
-/// Makes the driver of a visit.
-type Open<D> = fn(Arc<Slot>, Arc<Here>, tresen::Context) -> Result<Box<D>>;
+/// Opens a device of a handheld that is here.
+type Opener<D> = fn(Arc<Slot>, Arc<Here>, tresen::Context) -> Result<Box<D>>;
 
-fn plan<D: ?Sized + Send + 'static>(slot: &Arc<Slot>, open: Open<D>) -> Plan<D> {
+fn plan<D: ?Sized + Send + 'static>(slot: &Arc<Slot>, open: Opener<D>) -> Plan<D> {
     let slot = slot.clone();
     Plan::new(format!("{} of {}", slot.id.name, slot.owner), move |context| {
         std::future::ready(slot.here().and_then(|here| open(slot.clone(), here, context)))
