@@ -630,12 +630,13 @@ const DURABLE = new Set([
 /** Commands that change nothing and need no key. A test compares them with the till's. */
 export const READS = new Set([
   "abort", "follow",
-  "camera.capabilities", "camera.frame", "lease.list", "lease.queue", "lease.renew", "printer.capabilities", "printer.find",
-  "printer.identity", "printer.outcome", "printer.phase", "printer.picture", "printer.preview", "printer.status", "sale.by-number", "sale.find",
-  "sale.list-closed", "sale.list-open", "sale.list-parked", "sale.orders", "sale.refresh", "sale.returnable",
-  "sale.since", "scanner.capabilities", "terminal.capabilities", "terminal.find", "terminal.open",
-  "terminal.questions", "terminal.serving", "terminal.status", "terminal.totals", "till.accounts-in-doubt",
-  "till.capabilities", "till.commands", "till.export", "till.health", "till.info", "till.jobs", "till.journal",
-  "till.new-id", "till.open-jobs", "till.payments", "till.phase", "till.printer-for", "till.recent-events",
-  "till.reference", "till.reference-row", "till.snapshot", "till.sync", "till.unbooked",
+  "camera.capabilities", "camera.frame", "lease.list", "lease.queue", "lease.renew", "printer.capabilities",
+  "printer.find", "printer.identity", "printer.outcome", "printer.phase", "printer.picture", "printer.preview",
+  "printer.status", "remote.audit", "remote.clients", "sale.by-number", "sale.find", "sale.list-closed",
+  "sale.list-open", "sale.list-parked", "sale.orders", "sale.refresh", "sale.returnable", "sale.since",
+  "scanner.capabilities", "terminal.capabilities", "terminal.find", "terminal.open", "terminal.questions",
+  "terminal.serving", "terminal.status", "terminal.totals", "till.accounts-in-doubt", "till.capabilities",
+  "till.commands", "till.export", "till.health", "till.info", "till.jobs", "till.journal", "till.new-id",
+  "till.open-jobs", "till.payments", "till.phase", "till.printer-for", "till.recent-events", "till.reference",
+  "till.reference-row", "till.refresh-reference", "till.snapshot", "till.sync", "till.unbooked",
 ]);

@@ -63,21 +63,23 @@ async fn a_printer_prints_through_the_tills_spool_and_tells_its_paper() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drawer_opens_while_a_job_waits_for_paper() {
+async fn a_drawer_that_stays_shut_says_why_as_at_the_handheld() {
     let world = World::connected().await;
     let sim = world.handheld.counter.printer("belt").expect("there");
-    let printer = world.shop.till.printer("belt.7").expect("attached");
-    // The paper ends within the job: it begins, and waits at the printer.
-    let job = printer.submit(&(0..400).fold(Receipt::new(), |receipt, n| receipt.text(format!("{n}")))).await;
-    let job = job.expect("stored");
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (there, here) = (world.handheld.till.printer("belt"), world.shop.till.printer("belt.7"));
+    let (there, here) = (there.expect("there"), here.expect("attached"));
     sim.with(|sim| sim.remove_paper());
+    let job = here.submit(&Receipt::new().text("Flat white")).await.expect("stored");
     tokio::time::sleep(Duration::from_secs(5)).await;
-    printer.kick_drawer(DrawerPin::Two).await.expect("opens");
-    assert_eq!(sim.with(|sim| sim.kicked()), 1);
+    let own = there.kick_drawer(DrawerPin::Two).await.expect_err("the printer is stopped");
+    let error = here.kick_drawer(DrawerPin::Two).await.expect_err("the printer is stopped");
+    assert_eq!((error.kind(), error.effect(), error.what()), (own.kind(), own.effect(), own.what()));
+    assert_eq!((error.device(), sim.with(|sim| sim.kicked())), (Some("belt.7"), 0));
     sim.with(|sim| sim.load_paper());
     let printed = job.outcome(10 * MINUTE).await.expect("known");
     assert!(matches!(printed, Print::Printed { .. }), "{printed:?}");
+    assert_eq!(world.paper().matches("Flat white").count(), 1);
+    here.kick_drawer(DrawerPin::Two).await.expect("opens");
 }
 
 #[tokio::test(start_paused = true)]

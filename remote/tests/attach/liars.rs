@@ -196,7 +196,7 @@ async fn an_answer_that_does_not_fit_leaves_the_payment_open() {
         let ended = tokio::select! {
             biased;
             ended = paying => ended.expect("ends").expect("was begun"),
-            () = answering => unreachable!("it goes on"),
+            _ = answering => unreachable!("it goes on"),
         };
         let Payment::Unknown(_) = ended else { panic!("{what}: {ended:?}") };
         let open = shop.till.open_payments("terminal.7").await.expect("readable");
@@ -224,7 +224,7 @@ async fn what_was_never_delivered_is_not_charged_and_another_journal_proves_noth
         let ended = tokio::select! {
             biased;
             ended = paying => ended.expect("ends").expect("was begun"),
-            () = answering => unreachable!("it goes on"),
+            _ = answering => unreachable!("it goes on"),
         };
         assert_eq!(matches!(ended, Payment::NotCharged(_)), settles, "{journal}: {ended:?}");
         assert_eq!(matches!(ended, Payment::Unknown(_)), !settles, "{journal}: {ended:?}");
@@ -285,4 +285,33 @@ async fn a_wrong_offer_is_refused_and_names_belong_to_their_owner() {
     let devices = told["attached"]["devices"].as_array().expect("a list");
     assert_eq!((&devices[0]["as"], &devices[1]["refused"]["kind"]), (&json!("belt.8"), &json!("permission")), "{told}");
     assert!(shop.till.phase(&DeviceId::new(Class::Printer, "kitchen.8")).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_handheld_is_lost_is_asked_about_at_the_same_run_and_else_in_doubt() {
+    for (back, printed) in [(Some("run 1"), true), (Some("run 2"), false), (None, false)] {
+        let shop = Shop::open().await;
+        let mut peer = shop.peer(&[belt()]).await;
+        let printer = shop.till.printer("belt.7").expect("attached");
+        let print = tokio::spawn(async move { printer.print_as("job-1", &Receipt::new().text("a")).await });
+        let (_, call, first) = peer.asked().await;
+        assert_eq!(call, "print");
+        drop(peer);
+        sleep(Duration::from_secs(10)).await;
+        let mut peer = Peer::connect(&shop.hub, "handheld 7", "attach");
+        if let Some(run) = back {
+            peer.says(offer(run, &[belt()])).expect("is right");
+        }
+        if printed {
+            let (id, call, again) = peer.asked().await;
+            assert_eq!((call.as_str(), &again), ("print", &first), "the same attempt, under the same key");
+            peer.answers(id, json!("accepted"));
+        }
+        let ended = print.await.expect("ends").expect("stored");
+        assert_eq!(matches!(ended, Print::Accepted { .. }), printed, "{back:?}: {ended:?}");
+        assert_eq!(matches!(ended, Print::Unknown { .. }), !printed, "{back:?}: {ended:?}");
+        // A person decides: nothing is asked by itself.
+        let asked = timeout(MINUTE, peer.asked()).await;
+        assert!(asked.is_err(), "{back:?}: {asked:?}");
+    }
 }

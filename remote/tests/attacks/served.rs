@@ -41,11 +41,13 @@ impl Served {
         let till = Tresen::builder().runtime(Arc::new(runtime)).with(config).await?;
         let trust = Trust::open(&till, &[]).await?;
         let listen = || async { TcpListener::bind("127.0.0.1:0").await.expect("a port") };
-        let mut options = Options::default();
-        options.tls = Some((listen().await, trust.tls()));
-        options.plain = Some(listen().await);
-        options.origins = vec![KIOSK.into(), OTHER.into()];
-        options.routes = trust::routes(trust.clone());
+        let options = Options {
+            tls: Some((listen().await, trust.tls())),
+            plain: Some(listen().await),
+            origins: vec![KIOSK.into(), OTHER.into()],
+            routes: trust::routes(trust.clone()),
+            ..Options::default()
+        };
         let server = Server::start(&till, Arc::new(trust.gate()), options)?;
         let (at, plain) = (server.tls().expect("TLS"), server.plain().expect("plain"));
         Ok(Self { dir, clock, till, trust, at, plain, _server: server })
@@ -108,7 +110,10 @@ impl Served {
 
 /// The system's clock, which a test moves ahead or stops: the client's side of TLS has the system's time.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Moved(Arc<Mutex<(Duration, Option<(Instant, Timestamp)>)>>);
+pub(crate) struct Moved(Arc<Mutex<(Duration, Stopped)>>);
+
+/// When it was stopped, as both clocks said.
+type Stopped = Option<(Instant, Timestamp)>;
 
 impl Moved {
     pub(crate) fn advance(&self, by: Duration) {

@@ -126,7 +126,7 @@ async fn a_reload_in_the_middle_of_a_payment_joins_it() {
     let mut page = kiosk(&browser, &shop, "en").await;
     choose(&mut page).await;
     page.click("button", "Pay by card").await;
-    page.until("document.getElementById('shown')?.textContent.length > 3").await;
+    page.until("Boolean(JSON.parse(sessionStorage.kiosk).key)").await;
     page.reload().await;
     page.see(".stage .sumline", "7.00").await;
     page.see("button", "Cancel payment").await;

@@ -125,5 +125,5 @@ pub(crate) async fn until(mut done: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(15), waited).await.expect("it happens");
+    tokio::time::timeout(Duration::from_secs(90), waited).await.expect("it happens");
 }

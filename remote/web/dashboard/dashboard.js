@@ -16,8 +16,11 @@ let known = null;
 
 /** How often all is asked again, in ms; events ask at once. */
 const EVERY = 15_000;
+const SERVING = 2_000;
 /** Events that come this close together are one redraw, in ms. */
 const TOGETHER = 250;
+/** @type {any[]} */
+let timers = [];
 /** How many events are kept, and jobs of the last hour. */
 const EVENTS = 200;
 const JOBS = 100;
@@ -62,7 +65,10 @@ async function enter(options) {
   const { rows } = await till.call("till.jobs", { since }).catch(() => ({ rows: [] }));
   remember(rows);
   await till.follow({ event, state: () => refresh(), missed: ({ from, to }) => say(t("missed", to - from + 1)) });
-  setInterval(() => refresh(), EVERY);
+  timers.forEach(clearInterval);
+  // No event tells that a terminal has given up a payment.
+  const busy = () => known?.serving.size > 0 && refresh();
+  timers = [setInterval(() => refresh(), EVERY), setInterval(busy, SERVING)];
 }
 
 /** @param {string} error */

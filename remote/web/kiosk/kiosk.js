@@ -147,7 +147,7 @@ function finished(/** @type {any} */ { sold, sale }) {
     void decided();
     return;
   }
-  show({ name: "declined", text: not?.text, advice: not?.advice, aborted: not?.reason === "aborted", due });
+  show({ name: "declined", text: not?.text, aborted: not?.reason === "aborted", due });
 }
 
 /** Paid: the next customer's basket is empty. */

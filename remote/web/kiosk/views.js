@@ -95,11 +95,10 @@ function receipt(/** @type {any} */ print, /** @type {any} */ t) {
   return el(`p.${kind}`, { id: "receipt", role: "status" }, t(text, why));
 }
 
-function declined(/** @type {Shop} */ { stage: { text, advice, aborted, due }, words: { t, money } }) {
+function declined(/** @type {Shop} */ { stage: { text, aborted, due }, words: { t, money } }) {
   return stage(
     el("h2.bad", { id: "declined" }, t(aborted ? "aborted" : "declined")),
-    text ? el("p.shown", {}, text) : null,
-    advice ? el("p", {}, advice) : null,
+    text ? el("p.facts", {}, text) : null,
     el("p", {}, `${t("not-charged")} ${t("rest", money(due))}`),
     el("div.actions", {}, button("retry", t("retry"), {}, "button.main"), button("back", t("back"))));
 }

@@ -55,7 +55,7 @@ async fn attach(args: &Args, here: &Tresen, out: &Out) -> Result<()> {
     let client = Client::lazy(credentials.dial(&args.url)?, options);
     let mut state = client.state();
     loop {
-        connection(&mut state, out)?;
+        connection(&mut state, out);
         if let Standing::Replaced { .. } = offered(&mut standing, out) {
             let error = Error::new(Kind::Busy, "another program offers the devices of this identity now").at(&args.url);
             return Err(error.hint("each program that attaches devices needs an identity of its own: `tresen join`"));
@@ -69,9 +69,9 @@ async fn attach(args: &Args, here: &Tresen, out: &Out) -> Result<()> {
 }
 
 /// Shows whether the till is there, if that has changed.
-fn connection(state: &mut watch::Receiver<Connection>, out: &Out) -> Result<()> {
+fn connection(state: &mut watch::Receiver<Connection>, out: &Out) {
     if !state.has_changed().unwrap_or(false) {
-        return Ok(());
+        return;
     }
     match &*state.borrow_and_update() {
         Connection::Connected(till) => {
@@ -81,7 +81,6 @@ fn connection(state: &mut watch::Receiver<Connection>, out: &Out) -> Result<()> 
         Connection::Away { why } => out.answer(&json!({ "away": why }), format_args!("away: {why}")),
         _ => {}
     }
-    Ok(())
 }
 
 /// Shows what became of the offer, if that has changed.
