@@ -43,8 +43,8 @@ fn each_handle_can_do_what_its_async_one_can() {
     // The list of command names is not a method.
     let blocking =
         [include_str!("till.rs"), include_str!("export.rs"), include_str!("remote.rs"), include_str!("server.rs")];
-    // The events tell when capabilities change.
-    covers("Tresen", &till, &blocking, &["watch_capabilities"]);
+    // The events tell when capabilities change. A blocking call is aborted under its key.
+    covers("Tresen", &till, &blocking, &["aborted_by", "watch_capabilities"]);
     let printer = include_str!("../manager/printer/mod.rs");
     // Carrying a device over a network is asynchronous work.
     covers("Printer", &[printer], &[include_str!("printer.rs")], &["print_job"]);

@@ -44,10 +44,20 @@ pub(super) struct Till {
     from: Option<IpAddr>,
     registration: Option<Registration>,
     late: Vec<(Instant, Vec<u8>)>,
+    /// Until then what is late holds back what follows it, unless the till begins anew with a registration.
+    held: Option<Instant>,
     /// Messages that wait until this many others have been sent.
     behind: Vec<(usize, Vec<u8>)>,
     muted: bool,
     hung_up: bool,
+}
+
+impl Till {
+    /// Sends a message at `at`.
+    fn hold(&mut self, at: Instant, message: Vec<u8>) {
+        self.held = self.held.max(Some(at));
+        self.late.push((at, message));
+    }
 }
 
 impl Simulator {
@@ -105,6 +115,11 @@ impl Simulator {
             self.note(Direction::Received, &apdu);
             let apdu = Apdu::whole(&apdu).expect("the transport gives whole ones");
             self.front = conn;
+            if apdu.code() == 0x0600
+                && let Some(till) = self.tills.get_mut(&conn)
+            {
+                till.held = None;
+            }
             match self.faults.on_receive() {
                 None => self.handle(apdu, now),
                 Some(after) => {
@@ -122,14 +137,13 @@ impl Simulator {
         let conn = self.front;
         let Some(till) = self.tills.get_mut(&conn).filter(|till| !till.muted && !till.hung_up) else { return };
         match self.faults.on_send() {
-            // What waits holds back what follows it, as on a slow line.
             Delivery::Normal => {
-                if let Some(until) = till.late.iter().map(|(at, _)| *at).max() {
-                    return till.late.push((until, message));
+                if let Some(until) = till.held.filter(|until| *until > now) {
+                    return till.hold(until, message);
                 }
             }
             Delivery::Nothing => return,
-            Delivery::Late(by) => return till.late.push((now + by, message)),
+            Delivery::Late(by) => return till.hold(now + by, message),
             Delivery::Behind(others) => return till.behind.push((others, message)),
             Delivery::Twice => self.deliver(conn, message.clone(), now),
             Delivery::Garbage => {
@@ -156,7 +170,7 @@ impl Simulator {
     /// Sends the till in front something at `at`.
     pub(super) fn send_late(&mut self, at: Instant, message: Vec<u8>) {
         if let Some(till) = self.tills.get_mut(&self.front) {
-            till.late.push((at, message));
+            till.hold(at, message);
         }
     }
 
