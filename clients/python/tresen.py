@@ -186,7 +186,15 @@ def join(url: str, code: str, folder: Union[str, os.PathLike]) -> str:
         nonce = os.urandom(32)
         proof = _proof(secret, b"client", _sha256(till.certificate), nonce, _sha256(_der(request)))
         message = {"nonce": nonce.hex(), "request": request, "proof": proof.hex()}
-        answer = till.ask("POST", "/v1/enrol", message)
+        for tries in range(ATTEMPTS):
+            try:
+                answer = till.ask("POST", "/v1/enrol", message)
+                break
+            except Error as error:
+                # Somebody else's attempt was in the same second.
+                if error.kind != "busy" or tries + 1 == ATTEMPTS:
+                    raise
+                time.sleep(1.1)
     authority, certificate = answer["authority"], answer["certificate"]
     expected = _proof(secret, b"till", _sha256(_der(authority)), _sha256(_der(certificate)), nonce)
     if not hmac.compare_digest(expected.hex(), answer["proof"]):
@@ -571,6 +579,9 @@ class _Pending:
         key = self.request.get("key")
         hint = f"repeat it with the key `{key}`" if key else None
         effect = "unknown" if self.on and self.request["command"] not in READS else "none"
+        if effect == "unknown" and not self.may_repeat():
+            # The till may have been restarted, and knows the key no more.
+            return Error(kind, what, effect=effect, retry="never", hint="look at the till whether it was done")
         return Error(kind, what, effect=effect, retry="after-reconnect", hint=hint)
 
 
@@ -1354,6 +1365,8 @@ REQUEST, MESSAGE, HEADERS = 1 << 20, 64 << 20, 1 << 16
 OPENING, DEAD, BACKOFF, BACKOFF_AT_MOST, RENEWAL = 10.0, 25.0, 0.25, 5.0, 300.0
 # Of the key that a one-time code stands for.
 ROUNDS = 200_000
+# How often a caller tries to join while others do in the same second.
+ATTEMPTS = 10
 # How often a call is sent again before it is given up.
 SENT = 5
 # Events that wait to be taken.

@@ -579,9 +579,9 @@ class Memory {
 
 /** @typedef {{ stored: import("./tresen.js").StoredCall, resolve: (reply: any) => void, reject: (error: any) => void }} Call */
 
-/** A till that was restarted, too, recognises these: their key or revision is in its database. */
-function repeats(/** @type {import("./tresen.js").StoredCall} */ { command, key, ...call }) {
-  return key === undefined || DURABLE.has(command) || (command.startsWith("sale.") && "rev" in call.with);
+/** A till that was restarted, too, recognises these: their key is in its database. */
+function repeats(/** @type {import("./tresen.js").StoredCall} */ { command, key }) {
+  return key === undefined || DURABLE.has(command);
 }
 
 /** A new key for a call: 128 random bits. */
@@ -622,6 +622,7 @@ const FINAL = new Set(["permission", "refused", "unsupported", "input"]);
 
 /** Commands whose key the till keeps in its database. */
 const DURABLE = new Set([
+  "sale.open", "sale.open-refund",
   "terminal.pay", "terminal.try-pay", "terminal.refund", "terminal.pre-authorise", "terminal.reverse",
   "terminal.increment", "terminal.book", "terminal.release", "terminal.tip", "terminal.top-up",
   "printer.print", "printer.submit",

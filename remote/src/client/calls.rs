@@ -111,7 +111,13 @@ impl<W> Calls<W> {
         due.into_iter()
             .filter_map(|id| self.pending.remove(&id))
             .map(|call| {
-                let error = unreachable(call.effect());
+                let error = match (call.again, call.effect()) {
+                    // The till may have been restarted, and knows the key no more.
+                    (Again::SameRun, Effect::Unknown) => unreachable(Effect::Unknown)
+                        .with_retry(Retry::Never)
+                        .hint("look at the till whether it was done before asking again"),
+                    (_, effect) => unreachable(effect),
+                };
                 (call.waits, error)
             })
             .collect()

@@ -193,7 +193,8 @@ impl Hub {
         gone: impl Future<Output = ()>,
     ) -> Outcome {
         let Checked { mut call, leases, key, durable, .. } = checked;
-        if *self.draining.borrow() {
+        // Under a key something may be known of the call.
+        if *self.draining.borrow() && key.is_none() {
             return Some(Arc::new(Err(stopping())));
         }
         let info = call.info();
@@ -265,6 +266,10 @@ impl Hub {
                     None if running.is_over() => {}
                     here => break (running, here),
                 },
+                Ok(Asked::New(_)) if *self.draining.borrow() => {
+                    lock(&self.keys).done(self.now(), caller, &keyed.key, number, false);
+                    return Some(Arc::new(Err(stopping())));
+                }
                 Ok(Asked::New(running)) => {
                     let ready = ready.take()?;
                     let (hub, caller, key) = (self.clone(), caller.to_owned(), keyed.key.clone());

@@ -60,6 +60,8 @@ pub fn check(principal: &Principal, request: Request) -> Result<Checked> {
         _ => {}
     }
     let durable = key.as_ref().is_some_and(|key| call.fill_key(&format!("{}/{key}", principal.name)));
+    // What neither changes anything nor waits is asked anew: its reply need not be kept.
+    let key = key.filter(|_| call.info().changes || call.info().waits);
     Ok(Checked { id, call, leases, key: key.map(|key| Keyed { key, digest }), durable })
 }
 

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tresen::api::PATIENCE;
 use tresen::remote::OneTimeCode;
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::{Effect, Error, Kind, Result};
 
 use super::Trust;
 use super::enrolment::Ask;
@@ -28,7 +30,6 @@ pub fn routes(trust: Arc<Trust>) -> Router {
     Router::new()
         .route("/v1/enrol", get(offer).post(enrol))
         .route("/v1/session", axum::routing::post(session))
-        .layer(DefaultBodyLimit::max(BODY))
         .with_state(trust)
 }
 
@@ -36,10 +37,14 @@ async fn offer(State(trust): State<Arc<Trust>>) -> Response {
     Json(trust.offer()).into_response()
 }
 
-async fn enrol(State(trust): State<Arc<Trust>>, peer: Option<Extension<Peer>>, body: Bytes) -> Response {
+async fn enrol(State(trust): State<Arc<Trust>>, peer: Option<Extension<Peer>>, body: Body) -> Response {
     let Some(peer) = peer.filter(|peer| peer.secure) else {
         let error = Error::new(Kind::Permission, "a client enrols over TLS only");
         return problem(&error.hint("use the till's address of `wss://`"));
+    };
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
     };
     let done = match read::<Ask>(&body) {
         Ok(ask) => trust.enrol(ask, Some(peer.address.clone())).await,
@@ -59,8 +64,12 @@ async fn session(
     State(trust): State<Arc<Trust>>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
     let begun = async {
         let Begin { code } = read(&body)?;
         let code: OneTimeCode = code.parse()?;
@@ -74,6 +83,19 @@ async fn session(
         trust.begin(code, origin, peer.map(|peer| peer.address.clone())).await
     };
     answer(begun.await)
+}
+
+/// All of a body: in time, since whoever sends it need not be anybody.
+async fn whole(body: Body) -> std::result::Result<Bytes, Response> {
+    let (status, error) = match timeout(PATIENCE, to_bytes(body, BODY)).await {
+        Ok(Ok(body)) => return Ok(body),
+        // Or its sender has gone.
+        Ok(Err(_)) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Error::new(Kind::Input, format!("a body is limited to {BODY} bytes")))
+        }
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, Error::new(Kind::Timeout, "the body did not come in time")),
+    };
+    Err((status, Json(error.with_effect(Effect::None))).into_response())
 }
 
 /// Reads a body. The error names the field; it never quotes the body, which holds a secret.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tresen::payment::Request;
-use tresen::{Amount, Effect};
+use tresen::{Amount, Effect, Payment};
 use tresen_remote::attach::{Hub, Offer, Standing};
 
 use super::world::{World, carry};
@@ -46,6 +46,35 @@ async fn a_handheld_that_ends_during_a_payment_settles_it_and_tells_when_it_is_b
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handheld_with_a_restored_database_proves_nothing() {
+    let mut world = World::connected().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let backup = world.handheld.till.backup(folder.path()).await.expect("backed up");
+    slow(&world, Duration::from_millis(500));
+    let terminal = world.shop.till.terminal("terminal.7").expect("attached");
+    let (_keep, abort) = watch::channel(false);
+    let paying = tokio::spawn(async move { terminal.pay_as(Request::new("sale-1", Amount::eur(12_50)), abort).await });
+    sleep(2 * SECOND).await;
+    world.disconnect();
+    sleep(30 * SECOND).await;
+    assert_eq!(world.charged(), 12_50, "the handheld went on");
+    world.handheld.restore(&backup.path).await;
+    world.offer = Offer::of(&world.handheld.till);
+    world.connect(None);
+    world.ready().await;
+    paying.await.expect("does not panic").ok();
+    sleep(300 * SECOND).await;
+    let (here, there) = world.journals("sale-1").await;
+    assert!(there.is_none(), "it has forgotten: {there:?}");
+    assert!(
+        !matches!(here, Some(Payment::NotCharged(_) | Payment::Charged(_))),
+        "nothing tells how it ended: {here:?}"
+    );
+    let open = world.shop.till.open_payments("terminal.7").await.expect("readable");
+    assert_eq!(open.len(), 1, "a person decides");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! A till, a handheld with simulated devices, and the line between them.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use tresen::api::PROTOCOL;
 use tresen::payment::{IntentId, Journal};
 use tresen::testing::Counter;
-use tresen::{Class, DeviceId, Payment, Print, Receipt, Tresen};
+use tresen::{Class, DeviceId, Payment, Print, Receipt, Store, Tresen};
 use tresen_hal::barcode::Symbology;
 use tresen_remote::attach::wire::{FromHandheld, FromTill};
 use tresen_remote::attach::{Hub, Offer, Standing};
@@ -61,6 +62,14 @@ impl Side {
     /// Ends the program as it stands, and starts it again beside its devices.
     pub(crate) async fn restart(&mut self) {
         self.till.close(Duration::ZERO).await.ok();
+        self.till = self.counter.open().await.expect("opens");
+    }
+
+    /// Ends the program, puts a backup back, and starts it again.
+    pub(crate) async fn restore(&mut self, backup: &Path) {
+        let (runtime, database) = (self.till.runtime().clone(), self.till.store().path().to_owned());
+        self.till.close(Duration::ZERO).await.ok();
+        Store::restore(backup, &database, runtime).await.expect("restored");
         self.till = self.counter.open().await.expect("opens");
     }
 }

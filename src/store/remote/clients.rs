@@ -211,6 +211,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
 }
 
 fn name_is_free(db: &Connection, name: &str) -> Result<(), Failure> {
+    let session = "SELECT EXISTS (SELECT 1 FROM remote_sessions WHERE name = ?1 AND ended_at IS NULL)";
+    if db.one(session, [name], |row| row.get::<_, bool>(0))? {
+        let error = Error::new(Kind::Input, format!("a session `{name}` is open"));
+        return Err(error.hint("choose another name, or end that session first: `tresen revoke`").into());
+    }
     let taken = "SELECT EXISTS (SELECT 1 FROM remote_clients WHERE name = ?1 AND revoked_at IS NULL)";
     if db.one(taken, [name], |row| row.get::<_, bool>(0))? {
         let error = Error::new(Kind::Input, format!("a client `{name}` is enrolled already"));

@@ -253,7 +253,9 @@ impl Shared {
                 DeviceCapabilities::Scanner(capabilities) => Device::Scanner { name, capabilities },
                 DeviceCapabilities::Camera(capabilities) => Device::Camera { name, capabilities },
                 DeviceCapabilities::Terminal(capabilities) => {
-                    Device::Terminal { name, capabilities, journal: self.till.store().till().to_owned() }
+                    // A restored database has the same id and another epoch: it may have forgotten payments.
+                    let store = self.till.store();
+                    Device::Terminal { name, capabilities, journal: format!("{}/{}", store.till(), store.epoch()) }
                 }
                 _ => return None,
             })
