@@ -11,8 +11,9 @@
 //! | it failed, and nothing happened in the world ([`Effect::None`](tresen_hal::Effect::None)) | it runs again |
 //! | **other content** | refused |
 //!
-//! Keys are kept in memory, and are valid for one `run` of the server. Payments, print jobs and steps of sales also have a
-//! durable key of their own, which is filled in from this one: they are recognised after a restart as well.
+//! Keys are kept in memory, and are valid for one `run` of the server. Payments, print jobs and the opening of sales also
+//! have a durable key of their own, which is filled in from this one: they are recognised after a restart as well. Other
+//! steps of sales are not: with the `rev` that the caller knows, a step that was taken is refused instead of taken twice.
 //!
 //! A call goes on when its connection is lost, except for one that only waits, such as `scanner.next`: it ends when the
 //! last connection that waits for it is gone, and consumes nothing. A reply that was lost on its way is given again under
