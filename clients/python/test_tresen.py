@@ -425,9 +425,9 @@ class Shop(unittest.TestCase):
         events = till.follow()
         events.next(0)
         paying = Later(lambda: till.terminal("slow").pay("1.00 EUR", key="kill-1"))
-        # A restarted till does not know whether this was done before.
-        reading = Later(lambda: till.call("terminal.end-of-day", terminal="slow"))
         self.wait_until(lambda: till.call("terminal.serving", terminal="slow"))
+        # It waits for the payment. A restarted till does not know whether this was done before.
+        reading = Later(lambda: till.call("terminal.end-of-day", terminal="slow"))
         self.wait_until(lambda: sum(call.sent for call in list(till._connection._pending.values())) >= 2)
         self.till.end(signal.SIGKILL)
         self.open_till()
