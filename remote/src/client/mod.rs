@@ -2,7 +2,7 @@
 //!
 //! A [`Client`] keeps one connection and makes a new one when it is lost, under growing delays. Calls that are not
 //! answered then are sent again under the same key, so that each is done once. A till that is away fails a call after
-//! [`Options::patience`]; the error's [`Effect`](tresen_hal::Effect) says whether it may have been done.
+//! [`Options::patience`]; the error's [`Effect`] says whether it may have been done.
 //!
 //! ```no_run
 //! use std::sync::Arc;

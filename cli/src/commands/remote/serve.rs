@@ -9,7 +9,7 @@ use crate::out::Out;
 
 /// Open a till and serve it to handhelds, browsers and other programs
 ///
-/// Listens as the section [remote] of the configuration says, until Ctrl-C or SIGTERM: then what runs is finished, the
+/// Listens as the section `remote` of the configuration says, until Ctrl-C or SIGTERM: then what runs is finished, the
 /// clients are told, and the till is closed. A second Ctrl-C does not wait.
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RIGHTS")]
     rights: Grants,
 
-    /// The only page that may use the code, such as https://kiosk.example
+    /// The only page that may use the code, such as `https://kiosk.example`
     #[arg(long, value_name = "ORIGIN")]
     origin: Option<String>,
 }

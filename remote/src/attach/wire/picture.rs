@@ -48,7 +48,7 @@ impl Picture {
     /// A frame as it is sent. Takes tens of milliseconds where it has to be encoded.
     ///
     /// # Errors
-    /// [`Kind::Input`]: a JPEG that cannot be decoded, and is too large as it is.
+    /// [`Kind::Input`](tresen_hal::Kind::Input): a JPEG that cannot be decoded, and is too large as it is.
     pub fn of(frame: &cameras::Frame) -> Result<Self> {
         let (number, still) = (frame.sequence(), frame.is_still());
         let (width, height) = (frame.width(), frame.height());
@@ -70,7 +70,7 @@ impl Picture {
     /// As a frame of the till, taken now by `clock`.
     ///
     /// # Errors
-    /// [`Kind::Input`]: its size and its bytes do not fit.
+    /// [`Kind::Input`](tresen_hal::Kind::Input): its size and its bytes do not fit.
     pub fn into_frame(self, clock: &dyn Clock) -> Result<cameras::Frame> {
         let frame = cameras::Frame::new(self.format, self.width, self.height, self.data, clock)?.numbered(self.number);
         Ok(if self.still { frame.still() } else { frame })
