@@ -87,7 +87,7 @@ async fn main() -> Result<()> {
 async fn order(waiter: &Tresen, table: &str, items: &[(&str, &str, i64)]) -> Result<()> {
     for (name, group, cents) in items {
         let line = Line::pieces(*name, 1, Amount::eur(*cents), Vat::percent(19))?.group(*group);
-        waiter.ask(sale::Add { sale: table.to_owned(), rev: None, by: None, line }).await?;
+        waiter.ask(sale::Add { sale: table.to_owned(), rev: None, by: None, line, key: None }).await?;
     }
     let ordered = waiter.ask(sale::Order { sale: table.to_owned(), rev: None, by: None }).await?;
     for ticket in ordered.tickets {

@@ -13,7 +13,7 @@
 //!   [`Print::Unknown`] or one of a few rarer states. A job that may be on paper is not reprinted until a person decides
 //!   so, and the reprint is marked as a copy.
 //! - **Calls finish.** A hung device blocks only its own callers, and only for a bounded time. While a device is away,
-//!   calls are refused at once; while it is opened for the first time or after a reset, within 5 s.
+//!   calls are refused at once; while it is opened, they wait within their own time limit.
 //!
 //! Without tokio, use [`blocking`]. Other programs on the same machine, in any language, can send commands to a running
 //! till through its socket: [`api`].
@@ -70,10 +70,10 @@ pub use manager::{
 pub use registry::Reloaded;
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
-    AuditEntry, AuditNote, Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NewClient, NewSession,
-    NextJob, Origin, OutboxEntry, Parked, Progress, Pruned, Query, ReferencePage, ReferenceRow, ReferenceTable,
-    RemoteClient, RemoteSession, Restored, SaleFilter, SaleNumber, SalePage, SaleState, SaleView, SpooledJob, Store,
-    StoredBooking, StoredPayment, StoredTicket, Unreadable,
+    AuditEnd, AuditEntry, AuditNote, Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NewClient,
+    NewSession, NextJob, Origin, OutboxEntry, Parked, Progress, Pruned, Query, ReferencePage, ReferenceRow,
+    ReferenceTable, RemoteClient, RemoteSession, Restored, SaleFilter, SaleNumber, SalePage, SaleState, SaleView,
+    SpooledJob, Store, StoredBooking, StoredPayment, StoredTicket, Unreadable,
 };
 pub use tresen::{Snapshot, Tresen};
 pub use tresen_hal::{

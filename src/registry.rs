@@ -17,8 +17,9 @@ use crate::spool::{Route, Rules};
 use crate::tresen::Tresen;
 
 impl Tresen {
-    /// Attaches a device that is not in the configuration; `plans` are tried in order. From then on it is a device like
-    /// the others, including hot-plug, print jobs and events.
+    /// Attaches a device that is not in the configuration, or that the configuration expects
+    /// from a station; `plans` are tried in order. From then on it is a device like the
+    /// others, including hot-plug, print jobs and events.
     ///
     /// Handles to an earlier device of that class and name are handles to this one from now on. Dropping the future
     /// discards the answer, not the change.
@@ -115,13 +116,15 @@ impl Tresen {
             return Err(error.hint("close the till and open it again"));
         }
         let before = self.0.registry.configured();
-        let taken = |id: &&DeviceId| !before.contains_key(id) && self.0.registry.any(id).is_ok();
+        let attached = |id: &DeviceId| !before.contains_key(id) && self.0.registry.any(id).is_ok();
+        // One that is offered already is the one that is expected.
+        let taken = |id: &&DeviceId| attached(id) && config.devices.get(id).is_some_and(|device| device.from.is_none());
         if let Some(id) = config.devices.keys().find(taken) {
             return Err(Error::new(Kind::Config, "the program has already attached a device of that name").at(id));
         }
         for (id, device) in &config.devices {
-            let attached = |id: &DeviceId| !before.contains_key(id);
-            device.address.iter().try_for_each(|a| self.0.registry.is_free(a, attached)).map_err(|e| e.at(id))?;
+            let others = |id: &DeviceId| !before.contains_key(id);
+            device.address.iter().try_for_each(|a| self.0.registry.is_free(a, others)).map_err(|e| e.at(id))?;
         }
         let mut reloaded = Reloaded::default();
         let (mut ending, mut new) = (JoinSet::new(), Vec::new());
@@ -143,7 +146,11 @@ impl Tresen {
                 }
             }
         }
-        for id in config.devices.keys().filter(|id| !before.contains_key(id)) {
+        for (id, device) in config.devices.iter().filter(|(id, _)| !before.contains_key(id)) {
+            if attached(id) {
+                self.0.registry.adopt(id, device);
+                continue;
+            }
             reloaded.attached.push(id.clone());
             new.push(id);
         }

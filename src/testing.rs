@@ -108,6 +108,9 @@ impl Counter {
         config.till.socket = false;
         let mut devices = Devices::default();
         for (id, device) in &mut config.devices {
+            if device.from.is_some() {
+                continue;
+            }
             let first = device.addresses().into_iter().next();
             let framing = first.as_ref().filter(|address| id.class == Class::Terminal && address.protocol() == "zvt");
             let framing = framing.and_then(|address| Some(zvt::Options::from_address(address).ok()?.framing));

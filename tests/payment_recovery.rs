@@ -400,7 +400,7 @@ async fn a_second_cashier_hears_who_is_served() {
         async move { pay(&till, "bert", PRICE).await }
     });
     let waits = event(&mut events, |_, what| match what {
-        EventKind::PaymentWaits { intent, behind } => Some((intent.0, behind.0)),
+        EventKind::PaymentWaits { intent, behind } => Some((intent.0, behind?.0)),
         _ => None,
     });
     assert_eq!(waits.await, ("bert".to_owned(), "anna".to_owned()));

@@ -219,3 +219,161 @@ async fn a_sale_is_opened_once_under_its_id_also_after_a_restart() {
         assert_eq!((error.kind(), error.effect()), (Kind::Input, Effect::None), "{error}");
     }
 }
+
+/// The till stops and opens again; the devices go on.
+async fn restarted(shop: Shop) -> Shop {
+    let Shop { _folder, counter, till } = shop;
+    till.close(Duration::from_secs(10)).await.expect("closed");
+    drop(till);
+    let till = counter.open().await.expect("opens again");
+    let mut phase = till.terminal("counter").expect("there").phase();
+    phase.wait_for(|phase| phase.is_ready()).await.expect("open");
+    Shop { _folder, counter, till }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_is_taken_once_under_its_key_also_after_a_restart() {
+    let mut shop = Shop::open().await;
+    let (card, cash) = (json!({ "terminal": "counter", "amount": "2.00 EUR" }), json!({ "given": "2.00 EUR" }));
+    let voucher = json!({ "name": "Voucher", "amount": "2.00 EUR", "reference": "V-4711" });
+    let paid = |name: &'static str, with: &Value| vec![(name, with.clone())];
+    // The same step would be possible again, so that nothing but the key tells.
+    for (n, (before, name, with, other)) in [
+        (
+            vec![],
+            "sale.add",
+            json!({ "line": coffee() }),
+            json!({ "line": { "name": "Tea", "quantity": { "pieces": 1 },
+            "unit_price": "1.00 EUR", "vat": 1900, "total": "1.00 EUR" } }),
+        ),
+        (
+            vec![],
+            "sale.add-tip",
+            json!({ "tip": { "amount": "1.00 EUR" } }),
+            json!({ "tip": { "amount": "1.01 EUR" } }),
+        ),
+        (vec![], "sale.pay-card", card.clone(), json!({ "terminal": "counter", "amount": "2.01 EUR" })),
+        // The open amount is another one afterwards.
+        (
+            vec![],
+            "sale.pay-card",
+            json!({ "terminal": "counter" }),
+            json!({ "terminal": "counter", "amount": "7.60 EUR" }),
+        ),
+        (
+            paid("sale.pay-card", &card),
+            "sale.reverse-card",
+            json!({ "terminal": "counter", "attempt": 1 }),
+            json!({ "terminal": "counter", "attempt": 2 }),
+        ),
+        (vec![], "sale.pay-cash", cash.clone(), json!({ "given": "2.50 EUR" })),
+        (vec![], "sale.pay-cash", json!({ "given": "10.00 EUR" }), json!({ "given": "10.01 EUR" })),
+        (vec![], "sale.pay-other", voucher.clone(), json!({ "name": "Voucher", "amount": "2.00 EUR" })),
+        (paid("sale.pay-other", &voucher), "sale.give-back", json!({ "attempt": 1 }), json!({ "attempt": 2 })),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let sale = shop.sale(&before).await;
+        let mut with = at(&sale, &with);
+        with["key"] = json!(format!("handheld 7/{n}"));
+        let first = shop.ask(name, with.clone()).await;
+        let (once, outside) = (shop.now(&sale).await, shop.outside());
+        assert_eq!(shop.ask(name, with.clone()).await, first, "{name}: at once");
+        shop = restarted(shop).await;
+        // Whatever it knew of the sale.
+        with["rev"] = sale["rev"].clone();
+        assert_eq!(shop.ask(name, with.clone()).await, first, "{name}: after a restart");
+        assert_eq!(shop.now(&sale).await, once, "{name}: the sale is as it was");
+        assert_eq!(shop.outside(), outside, "{name}: no money and no paper");
+        let mut other = at(&sale, &other);
+        other["key"] = with["key"].clone();
+        let another = shop.sale(&before).await;
+        for with in [other, at(&another, &with)] {
+            let error = shop.till.ask_json(name, with).await.expect_err(name);
+            assert_eq!((error.kind(), error.effect()), (Kind::Input, Effect::None), "{error}");
+            assert!(error.what().contains(&format!("`handheld 7/{n}`")), "{error}");
+        }
+        with["key"] = json!("another");
+        with["rev"] = Value::Null;
+        let again = shop.till.ask_json(name, with).await;
+        assert!(again.is_err() || shop.now(&sale).await != once, "{name}: another key is another step");
+        shop.till.ask_json("sale.park", at(&sale, &json!({ "name": "x" }))).await.ok();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_is_made_and_paid_out_once_under_its_key() {
+    let mut shop = Shop::open().await;
+    let refund = shop.refund().await;
+    for (name, with, due) in [
+        ("sale.return-line", json!({ "line": one(1), "key": "a" }), "-7.60 EUR"),
+        ("sale.pay-out", json!({ "key": "b" }), "0.00 EUR"),
+    ] {
+        let first = shop.step(&refund, name, &with).await;
+        shop = restarted(shop).await;
+        assert_eq!(shop.step(&refund, name, &with).await, first);
+        assert_eq!(shop.now(&refund).await["due"], due);
+    }
+    // Nothing is open any more, and the reply says what was paid out.
+    assert_eq!(shop.step(&refund, "sale.pay-out", &json!({ "key": "b" })).await["back"], "7.60 EUR");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_not_sent_is_made_anew_under_its_key() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(&[]).await;
+    let pay = at(&sale, &json!({ "terminal": "counter", "amount": "2.00 EUR", "key": "a" }));
+    let terminal = shop.counter.terminal("counter").expect("there");
+    terminal.unplug();
+    let mut phase = shop.till.terminal("counter").expect("there").phase();
+    phase.wait_for(|phase| !phase.is_ready()).await.expect("open");
+    for _ in 0..2 {
+        let error = shop.till.ask_json("sale.pay-card", pay.clone()).await.expect_err("away");
+        assert_eq!(error.effect(), Effect::None, "{error}");
+    }
+    let shop = restarted_later(shop, &terminal).await;
+    // Two at the same time: one attempt.
+    let (one, other) = tokio::join!(
+        shop.till.ask_json("sale.pay-card", pay.clone()),
+        shop.till.ask_json("sale.pay-card", pay.clone())
+    );
+    let charged: Vec<_> = [one, other].into_iter().filter_map(Result::ok).collect();
+    assert!(!charged.is_empty() && charged.iter().all(|paid| paid["payment"]["charged"].is_object()), "{charged:?}");
+    assert_eq!((shop.outside().0, &shop.now(&sale).await["due"]), (2_00, &json!("5.60 EUR")));
+    shop.ask("sale.pay-card", pay).await;
+    assert_eq!(shop.outside().0, 2_00);
+}
+
+/// What a repeated question is told is how the payment stands, also where asking is refused: nobody takes it for not charged.
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_told_as_it_stands_where_the_terminal_cannot_be_asked_any_more() {
+    let shop = Shop::open().await;
+    let sale = shop.sale(&[]).await;
+    let pay = at(&sale, &json!({ "terminal": "counter", "amount": "2.00 EUR", "key": "pay" }));
+    let back = at(&sale, &json!({ "terminal": "counter", "attempt": 1, "key": "back" }));
+    let paid = shop.ask("sale.pay-card", pay.clone()).await;
+    let reversed = shop.ask("sale.reverse-card", back.clone()).await;
+    assert!(paid["payment"]["charged"].is_object() && reversed["payment"]["charged"].is_object(), "{paid} {reversed}");
+    let device = json!({ "class": "terminal", "name": "counter" });
+    shop.ask("till.detach", json!({ "device": device })).await;
+
+    assert_eq!(shop.ask("sale.pay-card", pay.clone()).await["payment"], paid["payment"]);
+    assert_eq!(shop.ask("sale.reverse-card", back).await["payment"], reversed["payment"]);
+    let mut another = pay;
+    another["key"] = json!("another");
+    let error = shop.till.ask_json("sale.pay-card", another).await.expect_err("there is no terminal");
+    assert_eq!(error.effect(), Effect::None, "{error}");
+}
+
+/// The till is opened again, and then the terminal is back.
+async fn restarted_later(shop: Shop, terminal: &tresen::testing::SimulatedTerminal) -> Shop {
+    let Shop { _folder, counter, till } = shop;
+    till.close(Duration::from_secs(10)).await.expect("closed");
+    drop(till);
+    let till = counter.open().await.expect("opens again");
+    terminal.plug_in();
+    let mut phase = till.terminal("counter").expect("there").phase();
+    phase.wait_for(|phase| phase.is_ready()).await.expect("open");
+    Shop { _folder, counter, till }
+}

@@ -208,7 +208,8 @@ async fn a_sale_is_sold_over_the_socket_and_followed_without_a_gap() {
     let id = view.ticket.id().to_owned();
     let vat = tresen::sale::Vat::percent(19);
     let line = tresen::sale::Line::pieces("Flat white", 2, Amount::eur(3_80), vat).expect("fits");
-    let view = desk.call(sale::Add { sale: id.clone(), rev: Some(view.rev), by: None, line }).await.expect("added");
+    let view =
+        desk.call(sale::Add { sale: id.clone(), rev: Some(view.rev), by: None, line, key: None }).await.expect("added");
     assert_eq!(view.due, Amount::eur(7_60));
     let all = sale::CheckOut {
         sale: id.clone(),

@@ -31,7 +31,10 @@ impl Visitor {
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("its own");
         let program = folder.path().join("tresen");
-        fs::copy(env!("CARGO_BIN_EXE_tresen"), &program).expect("the command was built");
+        // Another program copies it: a process that a test beside this one starts would inherit the open file, and what
+        // is open for writing does not run.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_tresen")).arg(&program).status();
+        assert!(copied.is_ok_and(|status| status.success()), "the command was built");
         Self { uid: is_root().then_some(NOBODY), _folder: folder, program }
     }
 

@@ -4,7 +4,7 @@
 //! This program runs the example in a process of its own by starting itself again.
 
 mod common;
-#[allow(dead_code)]
+#[expect(dead_code, reason = "a program of its own, of which this one calls a part")]
 #[path = "../../examples/one_payment.rs"]
 mod one_payment;
 

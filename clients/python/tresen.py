@@ -1387,7 +1387,9 @@ READS = frozenset(
 )
 DURABLE = frozenset(
     """
-    printer.print printer.submit terminal.book terminal.increment terminal.pay terminal.pre-authorise terminal.refund
-    terminal.release terminal.reverse terminal.tip terminal.top-up terminal.try-pay
+    printer.print printer.submit sale.add sale.add-tip sale.give-back sale.open sale.open-refund sale.pay-account
+    sale.pay-card sale.pay-cash sale.pay-other sale.pay-out sale.return-line sale.reverse-card terminal.book
+    terminal.increment terminal.pay terminal.pre-authorise terminal.refund terminal.release terminal.reverse
+    terminal.tip terminal.top-up terminal.try-pay
     """.split()
 )

@@ -9,7 +9,7 @@ use tresen::hal::{Effect, Error, Kind, Result};
 use tresen::{Runtime, SystemRuntime};
 use tresen_remote::Client;
 use tresen_remote::client::{self, Following, News, Plain};
-use tresen_remote::trust::Credentials;
+use tresen_remote::trust::Identity;
 use tresen_remote::wire::Followed;
 
 use crate::answer::Failure;
@@ -38,8 +38,8 @@ impl Options {
         let options = client::Options::new(runtime.clone());
         match self {
             Self::Identity(folder) => {
-                let credentials = runtime.run_blocking(move || Credentials::load(&folder)).await??;
-                Client::connect(credentials.dial(url)?, options).await
+                let identity = runtime.run_blocking(move || Identity::open(&folder)).await??;
+                Client::connect(identity.dial(url)?, options).await
             }
             Self::Token(token) => Client::connect(Plain::new(url)?, options.token(token)).await,
         }

@@ -119,8 +119,8 @@ impl Till {
         let (stop, abort) = watch::channel(false);
         let _running = key.map(|key| self.core.enter(key, stop)).transpose()?;
         let mut call = Call::read(command, with)?;
-        if let Some(key) = key {
-            call.fill_key(key);
+        if let (Some(key), Some(slot @ None)) = (key, call.key_slot()) {
+            *slot = Some(key.to_owned());
         }
         let mut till = till.aborted_by(abort);
         if let Some(station) = &self.station {

@@ -11,6 +11,11 @@ pub(crate) fn mask_line(line: &str, known: &[String]) -> String {
     mask_lines(&[line.to_owned()], known).swap_remove(0)
 }
 
+/// Whether a text holds no card number.
+pub(crate) fn is_without(text: &str) -> bool {
+    mask_line(text, &[]) == text
+}
+
 /// Masks the card numbers in the lines of one receipt, also those that run over several lines.
 pub(crate) fn mask_lines(lines: &[String], known: &[String]) -> Vec<String> {
     if lines.is_empty() {

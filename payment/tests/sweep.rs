@@ -5,7 +5,7 @@
 //! charged at most, and the next customer can pay.
 //!
 //! Single faults are tried exhaustively. Pairs of faults are sampled by a seed; all of them run with
-//! `TRESEN_PAIRS=all cargo test -p tresen-payment --test sweep pairs -- --nocapture`.
+//! `TRESEN_SWEEP=all cargo test -p tresen-payment --test sweep pairs -- --nocapture`.
 
 mod common;
 
@@ -389,7 +389,7 @@ async fn pairs_of_faults() {
     let mut sums = [0; 4];
     let pair = |n: usize| [n % kinds, n / kinds % sites, n / kinds / sites % sites, n / kinds / sites / sites % 2];
     let all = kinds * sites * sites * 2;
-    let numbers: Box<dyn Iterator<Item = usize>> = if std::env::var_os("TRESEN_PAIRS").is_some_and(|v| v == "all") {
+    let numbers: Box<dyn Iterator<Item = usize>> = if std::env::var_os("TRESEN_SWEEP").is_some_and(|v| v == "all") {
         Box::new(0..all)
     } else {
         // Knuth's multiplicative generator: the same sample each time.

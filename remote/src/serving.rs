@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tresen::Tresen;
 use tresen_hal::{Effect, Error, Kind, Result, Retry};
 
-use crate::server::{Options, Server};
+use crate::server::{Limits, Options, Server};
 use crate::trust::{self, Trust};
 
 /// A till that serves: [`serve`]. Dropping it ends the server without waiting.
@@ -57,6 +57,7 @@ pub async fn serve(till: &Tresen) -> Result<Serving> {
         origins: remote.origins.clone(),
         names: remote.names.clone(),
         routes: trust::routes(trust.clone()).merge(crate::web::routes()),
+        limits: Limits::default(),
     };
     let server = Server::start(till, Arc::new(trust.gate()), options)?;
     let addresses = server.tls().map(|at| addresses(at, &remote.names)).unwrap_or_default();

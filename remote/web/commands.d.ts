@@ -3,6 +3,12 @@
 /** The version of the protocol. */
 export type Protocol = 1;
 
+/** The fields of `abort`. */
+export interface AbortFields {
+  /** The key of the running call. */
+  key: string;
+}
+
 /** A till's identity. */
 export interface About {
   /** The currency of its prices: `EUR`. */
@@ -76,13 +82,26 @@ export interface AnswerLength {
 /** A condition that requires a person's attention while the device is connected. */
 export type Attention = "paper-out" | "paper-near-end" | "cover-open" | "printer-error" | "offline" | "unsettled" | "payment-in-doubt";
 
+/** Whether and when an action of the audit table ended. */
+export type AuditEnd =
+  /** It was recorded when it was over, like each refusal. */
+  | "at-once"
+  /** It was recorded before it began, and ended at this time. */
+  | {
+    at: string;
+  }
+  /** It was recorded before it began, and no result is recorded: it is running, or the program ended before it did. */
+  | "not-recorded";
+
 /** A line of the audit table. */
 export interface AuditEntry {
-  /** When. */
+  /** When; of a privileged call, when it began. */
   at: string;
+  /** How it ended. */
+  end: AuditEnd;
   /** Who did what. */
   note: AuditNote;
-  /** Its number, without gaps. */
+  /** Its number. The result of a privileged call has a number of its own, which is left out here. */
   seq: number;
 }
 
@@ -102,6 +121,8 @@ export interface AuditNote {
   principal?: string | null;
   /** Why it was refused; `null`: it was done. */
   refused?: string | null;
+  /** How often it was refused since the line before, where repeats are one line; `null`: this is one action. */
+  times?: number | null;
 }
 
 /** A backup that was written and verified. */
@@ -339,12 +360,27 @@ export interface CheckedOut {
   sold: Sold;
 }
 
+/** A message of a client over the network: a text message of a WebSocket, with one JSON object. */
+export type ClientMessage = HelloMessage | RequestMessage;
+
 /** How far another clock is from that of this machine. */
 export interface ClockOffset {
   /** When they were compared. */
   at: string;
   /** Seconds that the other clock is ahead; negative if it is behind. Terminals tell whole seconds, and tell them late by the time that the approval took. */
   seconds: number;
+}
+
+/** Why the till ends a connection. */
+export interface Closing {
+  /** The reason. */
+  why: string;
+}
+
+/** The connection is about to be closed. */
+export interface ClosingMessage {
+  /** The circumstances. */
+  closing: Closing;
 }
 
 /** How far the till has confirmed an approval; journalled with `Journal::approve`. */
@@ -488,11 +524,11 @@ export interface DeviceId {
  * Updated on changes only: attempts to reopen a device that stays away for the same reason leave it unchanged.
  */
 export type DevicePhase =
-  /** Being opened for the first time, or after its driver failed. Calls wait up to 5 s. */
+  /** Being opened for the first time, or after its driver failed. Calls wait. */
   | "opening"
   /** Open. */
   | "ready"
-  /** Not reachable; retried in the background. Calls are refused at once. A device that is switched off is in this state: it is not an error. */
+  /** Not reachable; retried in the background. Calls are refused at once, until its link is open again: then they wait until the device is ready. A device that is switched off is in this state: it is not an error. */
   | {
     away: {
       /** When it was lost, or when the first attempt to open it failed. */
@@ -590,6 +626,14 @@ export type ErrorEffect = "none" | "partial" | "unknown";
 /** What went wrong, for a program to match on. */
 export type ErrorKind = "address" | "config" | "input" | "unsupported" | "not-found" | "permission" | "busy" | "refused" | "closed" | "timeout" | "io" | "protocol" | "operator" | "storage" | "cancelled";
 
+/** An error. */
+export interface ErrorMessage {
+  /** What went wrong. */
+  error: Error;
+  /** The request's number; `null` if the error belongs to none. */
+  id: number | null;
+}
+
 /** When to try again. */
 export type ErrorRetry = "now" | "after-reconnect" | "after-operator" | "never";
 
@@ -670,11 +714,11 @@ export type EventKind =
       id: string;
     };
   }
-  /** A transaction is waiting for the terminal, which is serving another one. */
+  /** A transaction is waiting for the terminal, which is serving another one or is being opened. */
   | {
     "payment-waits": {
-      /** The transaction being served. */
-      behind: IntentId;
+      /** The transaction being served; `null` while the terminal is opened and asked about open payments. */
+      behind: IntentId | null;
       /** The waiting transaction. */
       intent: IntentId;
     };
@@ -902,6 +946,12 @@ export type EventKind =
     };
   };
 
+/** An event. */
+export interface EventMessage {
+  /** The event. */
+  event: Event;
+}
+
 /** The source of an event. */
 export type EventSource =
   /** A device. */
@@ -941,6 +991,26 @@ export interface Feed {
   lines?: number;
 }
 
+/** The fields of `follow`: over the network, what was seen before. */
+export interface FollowFields {
+  /** The run of the server in which it was seen. */
+  run?: string | null;
+  /** The number of the last event seen. */
+  since?: number | null;
+}
+
+/** The reply to `follow`. */
+export interface Followed {
+  /** The devices, by class and name. */
+  devices: DeviceState[];
+  /** Events after `since` that are not sent again, because the till does not have them any more. */
+  missed: MissedEvents | null;
+  /** Paper that has waited longer than its route allows, by job. */
+  overdue: OverduePaper[];
+  /** The number of the last event before it. */
+  seq: number;
+}
+
 /** Entries that the server lacks and this till no longer has: those between the two. */
 export interface Gap {
   /** The last entry before them, which the server has. */
@@ -954,6 +1024,18 @@ export interface Gap {
 /** The rights of one caller. As text: `watch print:bar,kitchen pay:counter`; a right without names is for all devices. */
 export type Grants = string;
 
+/** The first line of the local socket. */
+export interface Greeting {
+  /** The till's name. */
+  name: string;
+  /** The version of the protocol. */
+  protocol: number;
+  /** The till's id. */
+  till: string;
+  /** The version of the till's software. */
+  tresen: string;
+}
+
 /** The health of a till and its devices at one moment. */
 export interface Health {
   /** What a person should know of, oldest first. */
@@ -966,6 +1048,20 @@ export interface Health {
   overdue: OverduePaper[];
   /** The till. */
   till: TillHealth;
+}
+
+/** What the client speaks, and who it is. */
+export interface Hello {
+  /** The version of the protocol. */
+  protocol: number;
+  /** The token of a caller without a client certificate. */
+  token?: string | null;
+}
+
+/** The first message of a client, within 5 s. */
+export interface HelloMessage {
+  /** Its content. */
+  hello: Hello;
 }
 
 /** Where the characters of a barcode are printed for people to read. */
@@ -1092,6 +1188,14 @@ export interface LeaseGrant {
   until: string;
 }
 
+/** Names one lease: calls made with it are refused once that lease has ended. */
+export interface LeaseKey {
+  /** The target. */
+  target: LeaseTarget;
+  /** The lease's number, which grows from lease to lease of one target. */
+  token: number;
+}
+
 /** The kind of a lease. */
 export type LeaseNature = "leased" | "transaction" | "listener";
 
@@ -1213,6 +1317,20 @@ export interface MethodCapabilities {
   refund: CapabilityAnswer;
   /** It takes a payment back. */
   reversal: CapabilityAnswer;
+}
+
+/** Events that are not sent, by their numbers. */
+export interface MissedEvents {
+  /** The first. */
+  from: number;
+  /** The last. */
+  to: number;
+}
+
+/** Events were left out, because the client reads too slowly. */
+export interface MissedMessage {
+  /** Which ones. */
+  missed: MissedEvents;
 }
 
 /** Why no money moved. `Debug` does not show the slip. */
@@ -1870,6 +1988,30 @@ export interface Removed {
   sale: SaleView;
 }
 
+/** The reply to a request. */
+export interface ReplyMessage {
+  /** The request's number. */
+  id: number;
+  /** What the command replies. */
+  reply: unknown;
+}
+
+/** A request, as a caller writes it. */
+export interface RequestMessage {
+  /** On whose behalf. Callers over the network do not choose it. */
+  caller?: string | null;
+  /** The command's name. */
+  command: string;
+  /** The caller's number for it, repeated in the answer. */
+  id: number;
+  /** The idempotency key of a call over the network. The local socket has none: its commands have keys of their own. */
+  key?: string | null;
+  /** The leases that the call depends on. */
+  leases?: LeaseKey[];
+  /** The command's fields. */
+  with?: unknown;
+}
+
 /** One resumed sale. */
 export interface Resumed {
   /** Why it could not be resumed. */
@@ -2475,6 +2617,9 @@ export interface TillHealth {
   version: string;
 }
 
+/** A message of the till. */
+export type TillMessage = Welcome | Greeting | ReplyMessage | ErrorMessage | EventMessage | MissedMessage | ClosingMessage;
+
 /**
  * A tip for the staff: an amount of its own on the ticket, payable by every tender. It is no turnover and bears no tax. A tip that belongs to the shop is turnover: add a `Line` with its tax key instead.
  *
@@ -2631,6 +2776,26 @@ export type Wanted =
       of: string[];
     };
   };
+
+/** The till's answer to a hello. */
+export interface Welcome {
+  /** When the caller has to prove again who it is; absent if never. */
+  expires?: string | null;
+  /** The till's name. */
+  name: string;
+  /** The version of the protocol. */
+  protocol: number;
+  /** What the caller may do: `watch print:bar,kitchen`. */
+  rights: string;
+  /** The id of this run of the server: numbers of events are valid as long as it is the same. */
+  run: string;
+  /** The till's id. */
+  till: string;
+  /** The version of the till's software. */
+  tresen: string;
+  /** The caller's name. */
+  you: string;
+}
 
 /** What each command takes and replies. */
 export interface Commands {
@@ -2933,6 +3098,8 @@ export interface Commands {
     with: {
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The line; its total is checked when it is added. */
       line: SaleLine;
       /** The revision known to the caller. */
@@ -2947,6 +3114,8 @@ export interface Commands {
     with: {
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The revision known to the caller. */
       rev?: number | null;
       /** The sale's id. */
@@ -3015,6 +3184,8 @@ export interface Commands {
       attempt: number;
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The revision known to the caller. */
       rev?: number | null;
       /** The sale's id. */
@@ -3107,6 +3278,8 @@ export interface Commands {
       amount?: Amount | null;
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The revision known to the caller. */
       rev?: number | null;
       /** The sale's id. */
@@ -3121,6 +3294,8 @@ export interface Commands {
       amount?: Amount | null;
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The revision known to the caller. */
       rev?: number | null;
       /** The sale's id. */
@@ -3137,6 +3312,8 @@ export interface Commands {
       by?: Origin | null;
       /** What the customer hands over. */
       given: Amount;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The revision known to the caller. */
       rev?: number | null;
       /** The sale's id. */
@@ -3151,6 +3328,8 @@ export interface Commands {
       amount: Amount;
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The name printed on the receipt. */
       name: string;
       /** A reference stored with it, such as a voucher's number. */
@@ -3167,6 +3346,8 @@ export interface Commands {
     with: {
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The revision known to the caller. */
       rev?: number | null;
       /** The sale's id. */
@@ -3253,6 +3434,8 @@ export interface Commands {
     with: {
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The line and how much of it. */
       line: ReturnLine;
       /** The revision known to the caller. */
@@ -3277,6 +3460,8 @@ export interface Commands {
       attempt: number;
       /** Who takes the step. */
       by?: Origin | null;
+      /** The key of the step, chosen by the caller: the same key is the same step, taken once. It is recognised after a restart of the till as well. */
+      key?: string | null;
       /** The revision known to the caller. */
       rev?: number | null;
       /** The sale's id. */

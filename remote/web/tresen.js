@@ -59,7 +59,10 @@ export async function connect(options = {}) {
   return till;
 }
 
-/** Whether this tab has a token for the till, so that `connect()` needs no code. */
+/**
+ * Whether this tab has a token for the till, so that `connect()` needs no code.
+ * @param {import("./tresen.js").ConnectOptions} [options]
+ */
 export function signedIn(options = {}) {
   return Boolean(new Memory(base(options), options.storage).token);
 }
@@ -78,6 +81,8 @@ export class Till {
   #id = 0;
   #attempt = 0;
   #heard = 0;
+  #renewing = false;
+  /** The token of the connection's hello. @type {string | undefined} */ #presented = undefined;
   /** @type {any} */ #timer = null;
   /** @type {any} */ #pulse = null;
   /** @type {any} */ #renewal = null;
@@ -115,19 +120,26 @@ export class Till {
   }
 
   /**
-   * Exchanges a one-time code for a token.
+   * Exchanges a one-time code for a token. A page that was signed out then goes on with {@link opened}: followers and
+   * watchers stay, and {@link unanswered} lists what it was waiting for.
    * @param {string} code
    */
   async signIn(code) {
-    const reply = await this.#http("/v1/session", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ code: code.trim() }),
-    });
-    this.#memory.keep(await reply.json());
+    const body = JSON.stringify({ code: code.trim() });
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        this.#memory.keep(await (await this.#http("/v1/session", init)).json());
+        return;
+      } catch (error) {
+        // Somebody else was first in this second: the code was not tried.
+        if (!(error instanceof TillError) || error.kind !== "busy" || attempt === SIGN_INS) throw error;
+        await new Promise((resolve) => this.#clock.after(1_100, () => resolve(undefined)));
+      }
+    }
   }
 
-  /** Forgets the token and closes the connection. Calls without an answer stay known to this tab. */
+  /** Forgets the token and closes the connection. Calls that were sent and have no answer stay known to this tab. */
   signOut() {
     this.#memory.forget();
     this.close();
@@ -151,10 +163,11 @@ export class Till {
    * with its outcome, which may be that money has moved.
    *
    * @param {string} command
-   * @param {object} [fields]
+   * @param {Record<string, any>} [fields]
    * @param {import("./tresen.js").CallOptions} [options]
    * @returns {Promise<any>}
-   * @throws {TillError} As the till answers; `effect: "unknown"` if the answer is lost.
+   * @throws {TillError} As the till answers; `effect: "unknown"` if the answer is lost, or the page was signed out
+   * after it had sent the call: then {@link unanswered} still has it.
    */
   call(command, fields = {}, options = {}) {
     const reads = READS.has(command);
@@ -165,7 +178,7 @@ export class Till {
     return this.#start(stored, options.signal);
   }
 
-  /** The calls of this tab that were sent before a reload and have no answer yet, oldest first. */
+  /** The calls of this tab that nobody waits for any more and that have no answer yet, oldest first. */
   unanswered() {
     const running = new Set([...this.#calls.values()].map((call) => call.stored.key));
     return this.#memory.calls.filter((call) => !running.has(call.key)).map((call) => ({ ...call }));
@@ -249,7 +262,7 @@ export class Till {
   close() {
     this.#leave();
     this.#become("closed", null);
-    this.#fail(new TillError({ kind: "cancelled", effect: "unknown", what: "the page closed the connection" }));
+    this.#fail(new TillError({ kind: "cancelled", what: "the page closed the connection" }));
   }
 
   // --- the connection
@@ -260,7 +273,10 @@ export class Till {
     const socket = new make(`${this.url.replace(/^http/, "ws")}/v1/ws`);
     this.#socket = socket;
     this.#heard = this.#clock.now();
-    socket.onopen = () => socket.send(JSON.stringify({ hello: { protocol: PROTOCOL, token: this.#memory.token } }));
+    socket.onopen = () => {
+      this.#presented = this.#memory.token;
+      socket.send(JSON.stringify({ hello: { protocol: PROTOCOL, token: this.#presented } }));
+    };
     socket.onmessage = (/** @type {MessageEvent} */ message) => {
       if (this.#socket === socket) this.#receive(message.data);
     };
@@ -268,14 +284,14 @@ export class Till {
     this.#beat(socket);
   }
 
-  /** A link that is dead without having been closed shows by silence: something is asked that every till answers. */
+  /** A link that is dead without having been closed shows by silence: a page does not see the till's pings, so it asks. */
   #beat(/** @type {WebSocket} */ socket) {
     const silent = this.#clock.now() - this.#heard;
     if (silent > 2.5 * PULSE) {
       this.#lost(socket);
       return;
     }
-    if (silent > PULSE && this.#state === "open") this.#send({ id: 0, command: "till.new-id" });
+    if (silent > PULSE && this.#state === "open") this.#send({ id: 0, command: "ping" });
     this.#clock.cancel(this.#pulse);
     this.#pulse = this.#clock.after(PULSE / 4, () => this.#beat(socket));
   }
@@ -323,9 +339,9 @@ export class Till {
     }
     this.#about = about;
     this.#attempt = 0;
-    this.#why = null;
+    this.#memory.accepted(this.#presented, about.expires);
     this.#become("open", null);
-    this.#renewLater(about.expires ?? this.#memory.expires);
+    this.#renewLater();
     for (const { resolve } of this.#waiting.splice(0)) resolve();
     for (const [id, call] of [...this.#calls].sort(([a], [b]) => a - b)) this.#sendAgain(id, call);
     if (this.#followers.length > 0) this.#subscribe().catch(() => {});
@@ -335,25 +351,33 @@ export class Till {
   #refused(/** @type {TillError} */ error) {
     this.#why = error;
     if (this.#state === "open" || !FINAL.has(error.kind)) return;
+    const isToken = error.kind === "permission" || error.kind === "refused";
+    // A renewed token that the till does not know: the one before it may still be good. The connection is made again.
+    if (isToken && this.#memory.fallBack(this.#presented)) return;
     this.#leave();
-    if (error.kind === "permission" || error.kind === "refused") this.#memory.forget();
+    if (isToken) this.#memory.forget();
     this.#become("signed-out", error);
     this.#fail(error);
   }
 
-  #renewLater(/** @type {string | null | undefined} */ expires) {
+  /** Renews the token after a third of its time. If that fails, there is time to try again. */
+  #renewLater() {
     this.#clock.cancel(this.#renewal);
-    if (!expires) return;
-    const left = Math.max(Date.parse(expires) - this.#clock.wall(), 0);
-    this.#renewal = this.#clock.after(left / 3, async () => {
-      try {
-        const session = await this.#start({ command: "session.renew", with: {}, key: newKey() });
-        this.#memory.keep(session);
-        this.#renewLater(session.expires);
-      } catch {
-        // The connection stays as long as the till allows; then it says why it ends.
-      }
-    });
+    const left = Date.parse(this.#memory.expires ?? "") - this.#clock.wall();
+    if (left > 0) this.#renewal = this.#clock.after(left / 3, () => void this.#renew());
+  }
+
+  /** One renewal at a time; it is repeated under its key when its reply is lost. */
+  async #renew() {
+    if (this.#renewing) return;
+    this.#renewing = true;
+    try {
+      this.#memory.renewed(await this.#start({ command: RENEW, with: {}, key: newKey() }));
+    } catch {
+      // The connection stays as long as the till allows; then it says why it ends.
+    }
+    this.#renewing = false;
+    if (this.#state === "open") this.#renewLater();
   }
 
   #become(/** @type {import("./tresen.js").State} */ state, /** @type {TillError | null} */ why) {
@@ -362,9 +386,14 @@ export class Till {
     for (const watcher of this.#watchers) watcher(state, why);
   }
 
+  /** Fails everything that waits. What was sent may have happened, and stays known; the rest has not happened. */
   #fail(/** @type {TillError} */ error) {
     for (const { reject } of this.#waiting.splice(0)) reject(error);
-    for (const call of this.#calls.values()) call.reject(error);
+    for (const { stored, reject } of this.#calls.values()) {
+      const sent = stored.run !== undefined && stored.key !== undefined;
+      if (!sent) this.#memory.answered(stored.key);
+      reject(sent ? new TillError({ ...error, message: error.message, effect: "unknown" }) : error);
+    }
     this.#calls.clear();
   }
 
@@ -515,11 +544,11 @@ export class Rights {
 
 /** What the tab remembers over a reload: the token, and the calls without an answer. */
 class Memory {
-  /** @param {string} url @param {Storage} [storage] */
+  /** @param {string} url @param {Pick<Storage, "getItem" | "setItem">} [storage] */
   constructor(url, storage) {
     this.storage = storage ?? globalThis.sessionStorage;
     this.name = `tresen ${url}`;
-    /** @type {{ token?: string, expires?: string | null, calls: import("./tresen.js").StoredCall[] }} */
+    /** @type {{ token?: string, expires?: string | null, former?: string, calls: import("./tresen.js").StoredCall[] }} */
     this.kept = { calls: [] };
     try {
       const kept = JSON.parse(this.storage?.getItem(this.name) ?? "null");
@@ -542,19 +571,41 @@ class Memory {
   }
 
   keep(/** @type {{ token: string, expires?: string | null }} */ { token, expires }) {
-    Object.assign(this.kept, { token, expires: expires ?? null });
+    Object.assign(this.kept, { token, expires: expires ?? null, former: undefined });
     this.#write();
   }
 
+  /** A new token replaces the former one only when the till has accepted it. */
+  renewed(/** @type {{ token: string, expires?: string | null }} */ session) {
+    const former = this.kept.former ?? this.token;
+    this.keep(session);
+    this.kept.former = former;
+    this.#write();
+  }
+
+  accepted(/** @type {string | undefined} */ token, /** @type {string | undefined} */ expires) {
+    if (token !== this.token) return;
+    delete this.kept.former;
+    this.kept.expires = expires ?? this.kept.expires;
+    this.#write();
+  }
+
+  /** Goes back to the former token if the till refused the new one; `false` if there is none. */
+  fallBack(/** @type {string | undefined} */ refused) {
+    const { former } = this.kept;
+    if (refused !== this.token || !former) return false;
+    this.keep({ token: former });
+    return true;
+  }
+
   forget() {
-    delete this.kept.token;
-    delete this.kept.expires;
+    for (const name of /** @type {const} */ (["token", "expires", "former"])) delete this.kept[name];
     this.#write();
   }
 
   /** What a customer entered is not written down. */
   asked(/** @type {import("./tresen.js").StoredCall} */ stored) {
-    if (!stored.key || stored.command === "terminal.answer" || stored.command === "session.renew") return;
+    if (!stored.key || stored.command === "terminal.answer" || stored.command === RENEW) return;
     const at = this.calls.findIndex((call) => call.key === stored.key);
     if (at < 0) this.calls.push(stored);
     else this.calls[at] = stored;
@@ -579,9 +630,9 @@ class Memory {
 
 /** @typedef {{ stored: import("./tresen.js").StoredCall, resolve: (reply: any) => void, reject: (error: any) => void }} Call */
 
-/** A till that was restarted, too, recognises these: their key is in its database. */
+/** Sending it again does no harm, although the till was restarted: a read, a renewal, or a key in the till's database. */
 function repeats(/** @type {import("./tresen.js").StoredCall} */ { command, key }) {
-  return key === undefined || DURABLE.has(command);
+  return key === undefined || command === RENEW || DURABLE.has(command);
 }
 
 /** A new key for a call: 128 random bits. */
@@ -620,9 +671,16 @@ const KEPT = 9 * 60_000;
 /** Errors before the greeting after which trying again is useless. */
 const FINAL = new Set(["permission", "refused", "unsupported", "input"]);
 
-/** Commands whose key the till keeps in its database. */
+/** How often a code is sent while the till takes one attempt a second. */
+const SIGN_INS = 5;
+
+/** The command that renews the token. */
+const RENEW = "session.renew";
+
+/** Commands whose key the till keeps in its database. A test compares them with the till's. */
 const DURABLE = new Set([
-  "sale.open", "sale.open-refund",
+  "sale.open", "sale.open-refund", "sale.add", "sale.add-tip", "sale.return-line", "sale.pay-card", "sale.reverse-card",
+  "sale.pay-cash", "sale.pay-out", "sale.pay-account", "sale.pay-other", "sale.give-back",
   "terminal.pay", "terminal.try-pay", "terminal.refund", "terminal.pre-authorise", "terminal.reverse",
   "terminal.increment", "terminal.book", "terminal.release", "terminal.tip", "terminal.top-up",
   "printer.print", "printer.submit",

@@ -77,9 +77,9 @@ impl Call {
         self.command.device()
     }
 
-    /// Gives it a durable key, if it takes one and has none; whether it takes one: [`Command::fill_key`].
-    pub fn fill_key(&mut self, key: &str) -> bool {
-        self.command.fill_key(key)
+    /// The field with its durable key, if it has such a field: [`Command::key_slot`].
+    pub fn key_slot(&mut self) -> Option<&mut Option<String>> {
+        self.command.key_slot()
     }
 
     /// Makes it a call of `station`: who takes a step of a sale may name an operator, and no other station.
@@ -117,7 +117,9 @@ impl Call {
     /// be read.
     pub async fn permit(&mut self, till: &Tresen, grants: &Grants) -> Result<Vec<Need>> {
         if !grants.some(self.info.right) {
-            return Err(self.missing(&Need::new(self.info.right, self.device())));
+            // The right to sell has no limit to devices, whichever the command names.
+            let device = self.device().filter(|_| self.info.right != Right::Sell);
+            return Err(self.missing(&Need::new(self.info.right, device)));
         }
         let needs = self.needs(till).await?;
         match needs.iter().find(|need| !grants.allow(need.right, need.device.as_deref())) {
@@ -150,7 +152,7 @@ impl std::fmt::Debug for Call {
 /// A [`Command`] whose type is forgotten.
 pub(super) trait Asked: Send + Sync {
     fn device(&self) -> Option<&str>;
-    fn fill_key(&mut self, key: &str) -> bool;
+    fn key_slot(&mut self) -> Option<&mut Option<String>>;
     fn origin(&mut self) -> Option<&mut Origin>;
     fn needs<'a>(&'a mut self, till: &'a Tresen) -> BoxFuture<'a, Result<Vec<Need>>>;
     fn run(self: Box<Self>, till: Tresen) -> BoxFuture<'static, Result<Value>>;
@@ -163,8 +165,8 @@ impl<C: Command> Asked for Of<C> {
         self.0.device()
     }
 
-    fn fill_key(&mut self, key: &str) -> bool {
-        self.0.fill_key(key)
+    fn key_slot(&mut self) -> Option<&mut Option<String>> {
+        self.0.key_slot()
     }
 
     fn origin(&mut self) -> Option<&mut Origin> {

@@ -3,7 +3,7 @@ use tresen_hal::{Amount, Effect};
 use tresen_printers::{Content, DrawerPin, Receipt};
 
 use super::super::tests::{examples, till};
-use super::super::{commands, printer, read, sale, terminal};
+use super::super::{commands, printer};
 use super::*;
 use crate::sale::{Line, Vat};
 
@@ -288,6 +288,31 @@ async fn to_print_what_may_open_the_drawer_is_to_open_it() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn to_print_raw_bytes_again_is_to_open_the_drawer_too() {
+    let (_dir, till) = till().await;
+    let counter = till.printer("counter").expect("is there");
+    counter.submit_content_as("raw", Content::escpos(*b"\x1bp\0\x19\xfa")).await.expect("queued");
+    counter
+        .submit_content_as("receipt", Content::Receipt(Receipt::new().drawer(DrawerPin::Two)))
+        .await
+        .expect("queued");
+    for (name, to, drawer) in
+        [("printer.reprint", Value::Null, "drawer:counter"), ("printer.adopt", "bar".into(), "drawer:bar")]
+    {
+        for job in ["raw", "receipt"] {
+            let mut with = json!({ "job": job });
+            if let Value::String(_) = to {
+                with["printer"] = to.clone();
+            }
+            let mut call = Call::read(name, with).expect("read");
+            let refused = call.permit(&till, &grants("print")).await.is_err();
+            assert_eq!(refused, job == "raw", "{name} {job}: the copy of a receipt opens no drawer");
+            call.permit(&till, &grants(&format!("print {drawer}"))).await.expect(name);
+        }
+    }
+}
+
 #[test]
 fn a_caller_from_outside_names_an_operator_and_no_other_station() {
     let read = |by: Value| Call::read("sale.park", json!({ "sale": "s", "name": "12", "by": by })).expect("read");
@@ -299,21 +324,4 @@ fn a_caller_from_outside_names_an_operator_and_no_other_station() {
     let origin = call.command.origin().expect("says who");
     assert_eq!((origin.station.as_deref(), origin.operator.as_deref()), (Some("handheld 7"), Some("anna")));
     read(Value::Null).as_station("handheld 7").expect("says nothing");
-}
-
-#[test]
-fn the_key_of_a_request_fills_an_absent_one_only() {
-    let with = json!({ "terminal": "counter", "amount": "1.00 EUR" });
-    let mut pay: terminal::Pay = read(with.clone()).expect("read");
-    pay.fill_key("handheld 7/a-17");
-    assert_eq!(pay.key.as_deref(), Some("handheld 7/a-17"));
-    pay.fill_key("handheld 7/a-18");
-    assert_eq!(pay.key.as_deref(), Some("handheld 7/a-17"));
-    let content = serde_json::to_value(Content::Receipt(Receipt::new())).expect("JSON");
-    let mut print: printer::Print = read(json!({ "printer": "bar", "content": content })).expect("read");
-    print.fill_key("anna/1");
-    assert_eq!(print.id.as_deref(), Some("anna/1"));
-    let mut open = sale::Open::default();
-    open.fill_key("anna/2");
-    assert_eq!(open.id.as_deref(), Some("anna/2"));
 }

@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tresen_hal::{Error, Kind};
 
+use super::strict;
 use crate::event::Event;
 use crate::lease;
 
 /// A request, as a caller writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RequestMessage"))]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The caller's number for it, repeated in the answer.
@@ -43,7 +45,7 @@ impl Request {
         let wrong = |error: &dyn std::fmt::Display| Error::new(Kind::Input, format!("not a request: {error}"));
         let value: Value = serde_json::from_slice(text).map_err(|error| (None, wrong(&error)))?;
         let id = value["id"].as_u64();
-        serde_path_to_error::deserialize(value).map_err(|error| (id, wrong(&error)))
+        strict::read(&value).map_err(|error| (id, wrong(&error)))
     }
 }
 

@@ -78,6 +78,7 @@ mod schema;
 mod serve;
 pub mod server;
 pub mod socket;
+mod strict;
 pub mod terminal;
 pub mod till;
 
@@ -131,11 +132,10 @@ pub trait Command: Serialize + DeserializeOwned + Send + Sync + 'static {
         std::future::ready(Ok(vec![Need::new(Self::RIGHT, self.device())]))
     }
 
-    /// Takes `key` as its durable key, if it has none: repeating the command is then safe even after the till was
-    /// restarted. Does nothing and returns `false` where a command has no such key.
-    fn fill_key(&mut self, key: &str) -> bool {
-        let _ = key;
-        false
+    /// The field with its durable key: repeating the command under the same one is safe even after the till was
+    /// restarted. `None`: the command has no such key.
+    fn key_slot(&mut self) -> Option<&mut Option<String>> {
+        None
     }
 
     /// On whose behalf it says it is, if it says.
@@ -220,14 +220,7 @@ fn asked<C: Command>(with: Value) -> Result<Box<dyn Asked>> {
 /// Builds a command from its fields.
 fn read<C: Command>(with: Value) -> Result<C> {
     let with = if with.is_null() { Value::Object(serde_json::Map::new()) } else { with };
-    serde_path_to_error::deserialize(with).map_err(|error| {
-        let field = error.path().to_string();
-        let what = match field.as_str() {
-            "." => format!("`{}`: {}", C::NAME, error.inner()),
-            field => format!("`{}`: field `{field}`: {}", C::NAME, error.inner()),
-        };
-        Error::new(Kind::Input, what)
-    })
+    strict::read(&with).map_err(|wrong| Error::new(Kind::Input, format!("`{}`: {wrong}", C::NAME)))
 }
 
 /// All commands; a new one needs an entry here.

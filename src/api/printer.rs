@@ -42,16 +42,11 @@ impl Command for Print {
     }
 
     async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
-        let mut needs = vec![Need::new(Self::RIGHT, Some(&self.printer))];
-        if self.content.may_open_drawer() {
-            needs.push(Need::new(Right::Drawer, Some(&self.printer)));
-        }
-        Ok(needs)
+        Ok(to_print(&self.content, &self.printer))
     }
 
-    fn fill_key(&mut self, key: &str) -> bool {
-        self.id.get_or_insert_with(|| key.to_owned());
-        true
+    fn key_slot(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.id)
     }
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
@@ -95,16 +90,11 @@ impl Command for Submit {
     }
 
     async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {
-        let mut needs = vec![Need::new(Self::RIGHT, Some(&self.printer))];
-        if self.content.may_open_drawer() {
-            needs.push(Need::new(Right::Drawer, Some(&self.printer)));
-        }
-        Ok(needs)
+        Ok(to_print(&self.content, &self.printer))
     }
 
-    fn fill_key(&mut self, key: &str) -> bool {
-        self.id.get_or_insert_with(|| key.to_owned());
-        true
+    fn key_slot(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.id)
     }
 
     async fn run(self, till: &Tresen) -> Result<Queued> {
@@ -188,7 +178,7 @@ impl Command for Reprint {
     type Reply = spool::Print;
 
     async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
-        Ok(vec![of_job(till, Self::RIGHT, &self.job).await?])
+        to_send_again(till, &self.job, None).await
     }
 
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
@@ -219,8 +209,9 @@ impl Command for Adopt {
     }
 
     async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
-        let to = Need::new(Self::RIGHT, Some(&self.printer));
-        Ok(vec![to, of_job(till, Self::RIGHT, &self.job).await?])
+        let mut needs = vec![Need::new(Self::RIGHT, Some(&self.printer))];
+        needs.extend(to_send_again(till, &self.job, Some(&self.printer)).await?);
+        Ok(needs)
     }
 
     async fn run(self, till: &Tresen) -> Result<Queued> {
@@ -384,6 +375,23 @@ asks! {
     Phase "printer.phase" Watch false manager::Phase, |printer| async move { Ok(printer.phase().borrow().clone()) };
     /// Reopens it: [`Printer::reset`].
     Reset "printer.reset" Configure true (), |printer| async move { printer.reset().await };
+}
+
+/// To print `content` on `printer`: also the drawer's right, if it may open one.
+fn to_print(content: &Content, printer: &str) -> Vec<Need> {
+    let drawer = content.may_open_drawer().then(|| Need::new(Right::Drawer, Some(printer)));
+    [Need::new(Right::Print, Some(printer))].into_iter().chain(drawer).collect()
+}
+
+/// To have a stored job printed again, on `printer` if it is another. A copy opens no drawer, but raw bytes are sent as they
+/// are.
+async fn to_send_again(till: &Tresen, job: &str, printer: Option<&str>) -> Result<Vec<Need>> {
+    let mut needs = vec![of_job(till, Right::Print, job).await?];
+    if let Some(Content::Raw(_)) = till.store().job_content(job).await? {
+        let printer = printer.map(str::to_owned).or_else(|| needs[0].device.clone());
+        needs.push(Need { right: Right::Drawer, device: printer });
+    }
+    Ok(needs)
 }
 
 /// The right for what prints a job; for all printers if there is no such job.

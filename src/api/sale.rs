@@ -4,6 +4,11 @@
 //! reply is [`Kind::Busy`]; without it, the step applies to the current revision. `by` is who takes the step; it
 //! defaults to the calling station, or else to whoever opened the sale. While somebody other than the caller has the
 //! sale's [lease](crate::lease), each step is refused; a caller without a name counts as `by`.
+//!
+//! Steps that add something or move money have a `key`, by which they are taken once, whatever happens in between: the
+//! same key with the same content replies with what the step did, and with the sale as it is now, whatever `rev` says;
+//! with another content it is refused. An attempt that was certainly never sent to a terminal is taken anew. To void,
+//! close, check out or order a sale twice does the same as once; other steps are protected by `rev`.
 
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, BoxFuture, Error, Kind, Result};
@@ -14,7 +19,7 @@ mod stored;
 
 use super::{Command, Need, Right};
 use crate::sale::{Checkout, KitchenTicket, Line, OnAccount, ReturnLine, Sale, Sold, Tip};
-use crate::store::{Origin, SaleView, changed};
+use crate::store::{Origin, SaleView, StepKey, changed};
 use crate::tresen::Tresen;
 
 pub use stored::{ByNumber, Find, ListClosed, ListOpen, ListParked, Open, OpenRefund, Reprint, Returnable, Since};
@@ -151,9 +156,19 @@ pub struct Resumed {
     pub error: Option<Error>,
 }
 
-/// Steps of an open sale.
+/// The key of a step that has one.
+macro_rules! step_key {
+    ($this:expr, $name:literal) => {
+        Ok(None)
+    };
+    ($this:expr, $name:literal, $key:ident) => {
+        $this.$key.as_deref().map(|key| StepKey::new($name, key, $this)).transpose()
+    };
+}
+
+/// Steps of an open sale. A step that is `keyed` is taken once under its key, also if the till was restarted since.
 macro_rules! steps {
-    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }
+    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* } $(keyed $key:ident)?
         $(at $device:ident)? $(needs $needs:expr,)? -> $reply:ty, $run:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +184,18 @@ macro_rules! steps {
             #[serde(default)]
             pub by: Option<Origin>,
             $($(#[$field_doc])* pub $field: $kind,)*
+            $(
+                /// The key of the step, chosen by the caller: the same key is the same step, taken once. It is
+                /// recognised after a restart of the till as well.
+                #[serde(default)]
+                pub $key: Option<String>,
+            )?
+        }
+
+        impl $command {
+            fn step(&self) -> Result<Option<StepKey>> {
+                step_key!(self, $name $(, $key)?)
+            }
         }
 
         impl Command for $command {
@@ -190,8 +217,12 @@ macro_rules! steps {
                 self.by.as_mut()
             }
 
+            $(fn key_slot(&mut self) -> Option<&mut Option<String>> {
+                Some(&mut self.$key)
+            })?
+
             async fn run(self, till: &Tresen) -> Result<$reply> {
-                let sale = known(till, &self.sale, self.rev, self.by.clone()).await?;
+                let sale = known(till, &self.sale, self.rev, self.by.clone(), self.step()?).await?;
                 let run: fn(Self, Tresen, Sale) -> _ = $run;
                 run(self, till.clone(), sale).await
             }
@@ -204,8 +235,10 @@ steps! {
     Add "sale.add" Sell {
         /// The line; its total is checked when it is added.
         line: Line,
-    } -> SaleView, |this, _, mut sale| async move {
-        sale.add(this.line).await?;
+    } keyed key -> SaleView, |this, _, mut sale| async move {
+        if !sale.is_repeated() {
+            sale.add(this.line).await?;
+        }
         Ok(sale.into_view())
     };
     /// Removes a line: [`Sale::remove`].
@@ -220,8 +253,10 @@ steps! {
     AddTip "sale.add-tip" Sell {
         /// The tip.
         tip: Tip,
-    } -> SaleView, |this, _, mut sale| async move {
-        sale.add_tip(this.tip).await?;
+    } keyed key -> SaleView, |this, _, mut sale| async move {
+        if !sale.is_repeated() {
+            sale.add_tip(this.tip).await?;
+        }
         Ok(sale.into_view())
     };
     /// Removes a tip: [`Sale::remove_tip`].
@@ -236,8 +271,10 @@ steps! {
     ReturnOne "sale.return-line" Refund {
         /// The line and how much of it.
         line: ReturnLine,
-    } needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> SaleView, |this, _, mut sale| async move {
-        sale.return_line(this.line).await?;
+    } keyed key needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> SaleView, |this, _, mut sale| async move {
+        if !sale.is_repeated() {
+            sale.return_line(this.line).await?;
+        }
         Ok(sale.into_view())
     };
     /// Parks the sale under a name: [`Sale::park`].
@@ -269,13 +306,22 @@ steps! {
         /// The amount; default the open amount.
         #[serde(default)]
         amount: Option<Amount>,
-    } at terminal needs |this, till| Box::pin(async move {
-        let money = pinned(till, &this.sale, &mut this.rev, this.amount).await?;
+    } keyed key at terminal needs |this, till| Box::pin(async move {
+        let step = this.step()?;
+        let money = pinned(till, &this.sale, &mut this.rev, this.amount, step).await?;
         let right = if money.minor() < 0 { Right::Refund } else { Right::Pay };
         Ok(vec![Need::all(Right::Sell), Need::new(right, Some(&this.terminal))])
     }), -> CardPaid, |this, till, mut sale| async move {
-        let (terminal, amount) = (till.terminal(&this.terminal)?, this.amount.unwrap_or_else(|| sale.open_amount()));
-        let payment = sale.pay_card_part(&terminal, amount, till.abort()).await?;
+        let amount = this.amount.unwrap_or_else(|| sale.open_amount());
+        let terminal = match till.terminal(&this.terminal) {
+            Ok(terminal) => terminal,
+            // It was taken away, and the payment may have been begun before.
+            Err(gone) => return Ok(CardPaid { payment: sale.payment_before(gone).await?, sale: sale.into_view() }),
+        };
+        let payment = match sale.pay_card_again(&terminal, till.abort()).await? {
+            Some(payment) => payment,
+            None => sale.pay_card_part(&terminal, amount, till.abort()).await?,
+        };
         Ok(CardPaid { payment, sale: sale.into_view() })
     };
     /// Reverses a card payment of the sale at its terminal: [`Sale::reverse_card`].
@@ -284,24 +330,36 @@ steps! {
         terminal: String,
         /// The attempt to reverse.
         attempt: i64,
-    } at terminal needs |this, _| Box::pin(async move {
+    } keyed key at terminal needs |this, _| Box::pin(async move {
         Ok(vec![Need::all(Right::Sell), Need::new(Right::Refund, Some(&this.terminal))])
     }), -> CardPaid, |this, till, mut sale| async move {
-        let terminal = till.terminal(&this.terminal)?;
-        let payment = sale.reverse_card(&terminal, this.attempt, till.abort()).await?;
+        let terminal = match till.terminal(&this.terminal) {
+            Ok(terminal) => terminal,
+            Err(gone) => return Ok(CardPaid { payment: sale.payment_before(gone).await?, sale: sale.into_view() }),
+        };
+        let payment = match sale.pay_card_again(&terminal, till.abort()).await? {
+            Some(payment) => payment,
+            None => sale.reverse_card(&terminal, this.attempt, till.abort()).await?,
+        };
         Ok(CardPaid { payment, sale: sale.into_view() })
     };
     /// Takes cash: [`Sale::pay_cash`].
     PayCash "sale.pay-cash" Sell {
         /// What the customer hands over.
         given: Amount,
-    } -> CashPaid, |this, _, mut sale| async move {
-        let back = sale.pay_cash(this.given).await?;
+    } keyed key -> CashPaid, |this, _, mut sale| async move {
+        let back = match sale.begun_before() {
+            Some(tender) => tender.change().unwrap_or(Amount::zero(tender.asked.currency())),
+            None => sale.pay_cash(this.given).await?,
+        };
         Ok(CashPaid { back, sale: sale.into_view() })
     };
     /// Pays out the open amount, which is negative, in cash: [`Sale::pay_out`].
-    PayOut "sale.pay-out" Refund {} needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> CashPaid, |_, _, mut sale| async move {
-        let back = sale.pay_out().await?;
+    PayOut "sale.pay-out" Refund {} keyed key needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> CashPaid, |_, _, mut sale| async move {
+        let back = match sale.begun_before() {
+            Some(tender) => Amount::zero(tender.asked.currency()).checked_sub(tender.asked).unwrap_or(tender.asked),
+            None => sale.pay_out().await?,
+        };
         Ok(CashPaid { back, sale: sale.into_view() })
     };
     /// Pays from a customer's account at the server: [`Sale::pay_account`].
@@ -311,12 +369,16 @@ steps! {
         /// The amount; default the open amount.
         #[serde(default)]
         amount: Option<Amount>,
-    } needs |this, till| Box::pin(async move {
-        let money = pinned(till, &this.sale, &mut this.rev, this.amount).await?;
+    } keyed key needs |this, till| Box::pin(async move {
+        let step = this.step()?;
+        let money = pinned(till, &this.sale, &mut this.rev, this.amount, step).await?;
         Ok(selling(money))
     }), -> AccountPaid, |this, till, mut sale| async move {
         let amount = this.amount.unwrap_or_else(|| sale.open_amount());
-        let paid = sale.pay_account(&till.accounts()?, &this.account, amount).await?;
+        let paid = match sale.account_paid_before().await? {
+            Some(paid) => paid,
+            None => sale.pay_account(&till.accounts()?, &this.account, amount).await?,
+        };
         Ok(AccountPaid { paid, sale: sale.into_view() })
     };
     /// Records a payment by the vendor's own means: [`Sale::pay_other`].
@@ -328,16 +390,20 @@ steps! {
         /// A reference stored with it, such as a voucher's number.
         #[serde(default)]
         reference: Option<String>,
-    } needs |this, _| Box::pin(async move { Ok(selling(this.amount)) }), -> SaleView, |this, _, mut sale| async move {
-        sale.pay_other(&this.name, this.amount, this.reference.as_deref()).await?;
+    } keyed key needs |this, _| Box::pin(async move { Ok(selling(this.amount)) }), -> SaleView, |this, _, mut sale| async move {
+        if !sale.is_repeated() {
+            sale.pay_other(&this.name, this.amount, this.reference.as_deref()).await?;
+        }
         Ok(sale.into_view())
     };
     /// Gives back a tender in cash or by the vendor's own means: [`Sale::give_back`].
     GiveBack "sale.give-back" Refund {
         /// The attempt to give back.
         attempt: i64,
-    } needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> SaleView, |this, _, mut sale| async move {
-        sale.give_back(this.attempt).await?;
+    } keyed key needs |_, _| Box::pin(async { Ok(vec![Need::all(Right::Sell), Need::all(Right::Refund)]) }), -> SaleView, |this, _, mut sale| async move {
+        if !sale.is_repeated() {
+            sale.give_back(this.attempt).await?;
+        }
         Ok(sale.into_view())
     };
     /// Sends what is new to those who make it: [`Tresen::order`].
@@ -366,7 +432,7 @@ steps! {
     } at terminal needs |this, till| Box::pin(async move {
         let mut needs = closing(&this.printer, this.drawer);
         let money = match till.sale(&this.sale).await? {
-            Some(_) => Some(pinned(till, &this.sale, &mut this.rev, None).await?.minor()),
+            Some(_) => Some(pinned(till, &this.sale, &mut this.rev, None, None).await?.minor()),
             None => None,
         };
         if money.is_none_or(|money| money >= 0) {
@@ -460,19 +526,31 @@ fn selling(money: Amount) -> Vec<Need> {
 }
 
 /// The amount, or else what is open; the sale must then still be at this revision when the step is taken.
-async fn pinned(till: &Tresen, id: &str, rev: &mut Option<i64>, amount: Option<Amount>) -> Result<Amount> {
+async fn pinned(
+    till: &Tresen,
+    id: &str,
+    rev: &mut Option<i64>,
+    amount: Option<Amount>,
+    step: Option<StepKey>,
+) -> Result<Amount> {
     if let Some(amount) = amount {
         return Ok(amount);
     }
-    let sale = known(till, id, *rev, None).await?;
+    let sale = known(till, id, *rev, None, step).await?;
+    if let Some(tender) = sale.begun_before() {
+        return Ok(tender.asked);
+    }
     *rev = Some(sale.rev());
     Ok(sale.open_amount())
 }
 
-/// The sale, if it is at the revision known to the caller.
-async fn known(till: &Tresen, id: &str, rev: Option<i64>, by: Option<Origin>) -> Result<Sale> {
-    let sale = till.sale(id).await?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")))?;
-    if let Some(rev) = rev.filter(|rev| *rev != sale.rev()) {
+/// The sale, if it is at the revision known to the caller, or if the step was taken before.
+async fn known(till: &Tresen, id: &str, rev: Option<i64>, by: Option<Origin>, step: Option<StepKey>) -> Result<Sale> {
+    let mut sale = till.sale(id).await?.ok_or_else(|| Error::new(Kind::Input, format!("unknown sale `{id}`")))?;
+    if let Some(step) = step {
+        sale = sale.under(step).await?;
+    }
+    if let Some(rev) = rev.filter(|rev| *rev != sale.rev() && !sale.is_repeated()) {
         return Err(changed(id, sale.rev(), rev));
     }
     let sale = match by.or_else(|| till.origin()) {

@@ -41,9 +41,8 @@ macro_rules! transactions {
                 Some(&self.terminal)
             }
 
-            fn fill_key(&mut self, key: &str) -> bool {
-                self.key.get_or_insert_with(|| key.to_owned());
-                true
+            fn key_slot(&mut self) -> Option<&mut Option<String>> {
+                Some(&mut self.key)
             }
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
@@ -94,9 +93,8 @@ macro_rules! follow_ups {
                 Some(&self.terminal)
             }
 
-            fn fill_key(&mut self, key: &str) -> bool {
-                self.key.get_or_insert_with(|| key.to_owned());
-                true
+            fn key_slot(&mut self) -> Option<&mut Option<String>> {
+                Some(&mut self.key)
             }
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
@@ -147,9 +145,8 @@ impl Command for TopUp {
         Some(&self.terminal)
     }
 
-    fn fill_key(&mut self, key: &str) -> bool {
-        self.key.get_or_insert_with(|| key.to_owned());
-        true
+    fn key_slot(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.key)
     }
 
     async fn run(self, till: &Tresen) -> Result<Payment> {

@@ -341,7 +341,7 @@ pub(super) async fn examples(till: &Tresen) -> Seen {
     seen.both::<remote::Revoke>(json!({ "name": "handheld 7", "why": "lost" }), ());
     let note =
         json!({ "principal": "handheld 7", "action": "terminal.refund", "refused": "right `refund` is missing" });
-    let audit = json!([{ "seq": 1, "at": at, "note": note }]);
+    let audit = json!([{ "seq": 1, "at": at, "note": note, "end": "at-once" }]);
     seen.both::<remote::Audit>(json!({ "before": 2, "limit": 10 }), of(audit));
     seen.both::<server::Sync>(json!({}), till.sync().await.expect("read"));
     seen.both::<server::AcceptGap>(json!({}), of(json!({ "epoch": 1, "after": 17, "before": 40 })));
@@ -406,6 +406,7 @@ async fn a_sale_that_another_station_has_changed_is_left_alone() {
         rev,
         by: None,
         line: Line::pieces(name, 1, Amount::eur(1_00), Vat::percent(7)).expect("fits"),
+        key: None,
     };
     let now = till.ask(add(Some(seen.rev), "Tea")).await.expect("added");
     let error = till.ask(add(Some(seen.rev), "Milk")).await.expect_err("an older revision");

@@ -50,7 +50,7 @@ impl Sale {
     /// As [`sale::Sale::add`].
     pub fn add(&mut self, line: Line) -> Result<()> {
         let (sale, rev, by) = self.known();
-        let view = self.0.ask(api::Add { sale, rev, by, line })?;
+        let view = self.0.ask(api::Add { sale, rev, by, line, key: None })?;
         self.show(view);
         Ok(())
     }
@@ -72,7 +72,7 @@ impl Sale {
     /// As [`sale::Sale::add_tip`].
     pub fn add_tip(&mut self, tip: impl Into<Tip>) -> Result<()> {
         let (sale, rev, by) = self.known();
-        let view = self.0.ask(api::AddTip { sale, rev, by, tip: tip.into() })?;
+        let view = self.0.ask(api::AddTip { sale, rev, by, tip: tip.into(), key: None })?;
         self.show(view);
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Sale {
     /// As [`sale::Sale::return_line`].
     pub fn return_line(&mut self, line: ReturnLine) -> Result<()> {
         let (sale, rev, by) = self.known();
-        let view = self.0.ask(api::ReturnOne { sale, rev, by, line })?;
+        let view = self.0.ask(api::ReturnOne { sale, rev, by, line, key: None })?;
         self.show(view);
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Sale {
     pub fn pay_card_part(&mut self, terminal: &Terminal, amount: Amount, abort: &Abort) -> Result<Payment> {
         let (sale, rev, by) = self.known();
         let (name, amount) = (terminal.name().to_owned(), Some(amount));
-        let paid = self.0.ask_until(api::PayCard { sale, rev, by, terminal: name, amount }, abort);
+        let paid = self.0.ask_until(api::PayCard { sale, rev, by, terminal: name, amount, key: None }, abort);
         self.paid(paid)
     }
 
@@ -157,7 +157,7 @@ impl Sale {
     /// As [`sale::Sale::reverse_card`].
     pub fn reverse_card(&mut self, terminal: &Terminal, attempt: i64, abort: &Abort) -> Result<Payment> {
         let (sale, rev, by) = self.known();
-        let reversal = api::ReverseCard { sale, rev, by, terminal: terminal.name().to_owned(), attempt };
+        let reversal = api::ReverseCard { sale, rev, by, terminal: terminal.name().to_owned(), attempt, key: None };
         let paid = self.0.ask_until(reversal, abort);
         self.paid(paid)
     }
@@ -168,7 +168,7 @@ impl Sale {
     /// As [`sale::Sale::pay_cash`].
     pub fn pay_cash(&mut self, given: Amount) -> Result<Amount> {
         let (sale, rev, by) = self.known();
-        let paid = self.0.ask(api::PayCash { sale, rev, by, given })?;
+        let paid = self.0.ask(api::PayCash { sale, rev, by, given, key: None })?;
         self.show(paid.sale);
         Ok(paid.back)
     }
@@ -179,7 +179,7 @@ impl Sale {
     /// As [`sale::Sale::pay_out`].
     pub fn pay_out(&mut self) -> Result<Amount> {
         let (sale, rev, by) = self.known();
-        let paid = self.0.ask(api::PayOut { sale, rev, by })?;
+        let paid = self.0.ask(api::PayOut { sale, rev, by, key: None })?;
         self.show(paid.sale);
         Ok(paid.back)
     }
@@ -191,7 +191,7 @@ impl Sale {
     pub fn pay_account(&mut self, account: &str, amount: Amount) -> Result<OnAccount> {
         let (sale, rev, by) = self.known();
         let (account, amount) = (account.to_owned(), Some(amount));
-        let paid = self.0.ask(api::PayAccount { sale, rev, by, account, amount })?;
+        let paid = self.0.ask(api::PayAccount { sale, rev, by, account, amount, key: None })?;
         self.show(paid.sale);
         Ok(paid.paid)
     }
@@ -203,7 +203,7 @@ impl Sale {
     pub fn pay_other(&mut self, name: &str, amount: Amount, reference: Option<&str>) -> Result<()> {
         let (sale, rev, by) = self.known();
         let (name, reference) = (name.to_owned(), reference.map(str::to_owned));
-        let view = self.0.ask(api::PayOther { sale, rev, by, name, amount, reference })?;
+        let view = self.0.ask(api::PayOther { sale, rev, by, name, amount, reference, key: None })?;
         self.show(view);
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Sale {
     /// As [`sale::Sale::give_back`].
     pub fn give_back(&mut self, attempt: i64) -> Result<()> {
         let (sale, rev, by) = self.known();
-        let view = self.0.ask(api::GiveBack { sale, rev, by, attempt })?;
+        let view = self.0.ask(api::GiveBack { sale, rev, by, attempt, key: None })?;
         self.show(view);
         Ok(())
     }

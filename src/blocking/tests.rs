@@ -61,7 +61,8 @@ fn each_handle_can_do_what_its_async_one_can() {
         include_str!("../manager/terminal/verbs.rs"),
     ];
     covers("Terminal", &terminal, &[on, include_str!("terminal.rs"), include_str!("follow_ups.rs")], &["run"]);
-    covers("Scanner", &[device, include_str!("../manager/scanner.rs")], &[on, include_str!("scanner.rs")], &[]);
+    // As above.
+    covers("Scanner", &[device, include_str!("../manager/scanner.rs")], &[on, include_str!("scanner.rs")], &["lost"]);
     covers("Camera", &[device, include_str!("../manager/camera/mod.rs")], &[on, include_str!("camera.rs")], &[]);
     // Accessors of a sale, available through `Deref`.
     let known = [
@@ -85,5 +86,10 @@ fn each_handle_can_do_what_its_async_one_can() {
     covers("Checkout", &[include_str!("../sale/checkout.rs")], &[include_str!("checkout.rs")], &setup);
     // Accessors of an event and its source; `next` is that of the iterator.
     let event = ["device", "name", "next", "why"];
-    covers("Events", &[include_str!("../event.rs")], &[include_str!("events.rs")], &event);
+    covers(
+        "Events",
+        &[include_str!("../event/mod.rs"), include_str!("../event/kind.rs"), include_str!("../event/bus.rs")],
+        &[include_str!("events.rs")],
+        &event,
+    );
 }

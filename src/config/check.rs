@@ -54,6 +54,10 @@ pub(super) fn config(config: &Config, drivers: &Drivers) -> Vec<Fault> {
         if id.name.trim().is_empty() {
             faults.push(Fault::error(path.clone(), "the name must not be empty"));
         }
+        if let Some(station) = &device.from {
+            super::expected::check(config, id, device, station, &path, &mut faults);
+            continue;
+        }
         let check = |address: &Address, options: &Options| drivers.check(id.class, &applied(address, options));
         self::device(&check, &path, device, &mut faults);
     }

@@ -8,6 +8,9 @@
 //! [printers.receipt]
 //! address = "escpos+tcp://10.0.0.20"
 //!
+//! [printers."belt.7"]
+//! from = "handheld 7"                                         # offered by its program: `tresen attach`
+//!
 //! [terminals.counter]
 //! address = ["zvt+tcp://10.0.0.30", "zvt+tcp://10.0.0.31"]   # the first that answers
 //! password = "000000"
@@ -25,6 +28,7 @@
 
 mod check;
 mod declared;
+mod expected;
 mod health;
 mod place;
 mod plan;
@@ -135,6 +139,8 @@ impl Default for Till {
 pub struct Device {
     /// Addresses in the order they are tried.
     pub address: Vec<Address>,
+    /// The station whose program offers it, for a device without an address: it is away until then.
+    pub from: Option<String>,
     /// The delays between attempts to reach it; `None` means those of the till.
     pub reconnect: Option<Reconnect>,
     /// Every other key is an option of the address, under the same name.
@@ -170,6 +176,11 @@ impl Device {
     /// A device at one address.
     pub fn at(address: Address) -> Self {
         Self { address: vec![address], ..Self::default() }
+    }
+
+    /// A device that the program of a station offers from outside: see `[remote]`.
+    pub fn offered_by(station: impl Into<String>) -> Self {
+        Self { from: Some(station.into()), ..Self::default() }
     }
 
     /// The addresses with the options applied; an option in an address takes precedence.

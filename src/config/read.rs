@@ -294,6 +294,13 @@ impl Reader {
             match &**key.get_ref() {
                 "address" => device.address = self.addresses(&path, value),
                 "reconnect" => device.reconnect = Some(self.reconnect(&path, value, Reconnect::default())),
+                "from" => {
+                    device.from = self.filled(&path, value);
+                    if device.from.is_none() {
+                        // Nothing else is said about one that cannot be read.
+                        device.from = Some(String::new());
+                    }
+                }
                 // Declared, and no option of the protocol.
                 "can" | "methods" if class == Class::Terminal => {}
                 name => {
@@ -303,9 +310,10 @@ impl Reader {
                 }
             }
         }
-        if !table.contains_key("address") {
+        if !table.contains_key("address") && device.from.is_none() {
             let fault = Fault::error(path.key("address"), "is missing");
-            self.fault(fault.hint("add one, such as address = \"escpos+tcp://10.0.0.20\""));
+            let hint = "add one, such as address = \"escpos+tcp://10.0.0.20\", or `from` for a device of a handheld";
+            self.fault(fault.hint(hint));
         }
         device
     }

@@ -210,6 +210,8 @@ struct State<D: ?Sized> {
     running: Option<Running>,
     /// Why calls are refused, and since when.
     refusing: Option<(Error, Instant)>,
+    /// The link of a device that was away is open again: calls wait until the device is ready or away.
+    opening: bool,
     reset: bool,
     arrived: bool,
     closing: bool,
@@ -234,6 +236,7 @@ impl<D: ?Sized> Calls<D> {
             normal: VecDeque::new(),
             running: None,
             refusing: None,
+            opening: false,
             reset: false,
             arrived: false,
             closing: false,
@@ -248,7 +251,7 @@ impl<D: ?Sized> Calls<D> {
     /// The device is away, or too many calls are waiting for it.
     pub(super) fn push(&self, lane: Lane, call: Call<D>) -> Result<()> {
         let mut state = lock(&self.state);
-        if let Some((error, since)) = &state.refusing {
+        if let Some((error, since)) = state.refusing() {
             return Err(self.refusal(error, *since));
         }
         let queue = match lane {
@@ -310,8 +313,19 @@ impl<D: ?Sized> Calls<D> {
     pub(super) fn accept(&self) {
         let mut state = lock(&self.state);
         if !state.closing {
-            state.refusing = None;
+            (state.refusing, state.opening) = (None, false);
         }
+    }
+
+    /// Has calls wait: the link is open, and the device is made ready.
+    pub(super) fn opening(&self) {
+        let mut state = lock(&self.state);
+        state.opening = !state.closing;
+    }
+
+    /// Whether calls are taken, to be served now or later.
+    pub(super) fn accepts(&self) -> bool {
+        lock(&self.state).refusing().is_none()
     }
 
     /// Refuses calls from now on, including waiting ones.
@@ -321,7 +335,7 @@ impl<D: ?Sized> Calls<D> {
         let waiting: Vec<_> = state.take_waiting().collect();
         let refusals = waiting.into_iter().map(|call| (call, self.refusal(&error, since)));
         refusals.for_each(|(call, error)| call.refuse(error));
-        state.refusing = Some((error, since));
+        (state.refusing, state.opening) = (Some((error, since)), false);
     }
 
     fn refusal(&self, error: &Error, since: Instant) -> Error {
@@ -367,7 +381,8 @@ impl<D: ?Sized> Calls<D> {
     pub(super) fn open_again(&self) {
         let mut state = lock(&self.state);
         (state.closing, state.closing_now) = (false, false);
-        (state.reset, state.arrived, state.refusing) = (false, false, None);
+        (state.reset, state.arrived) = (false, false);
+        (state.refusing, state.opening) = (None, false);
     }
 
     /// Why the running call is to be broken off, as soon as it is: a reset, or the end.
@@ -401,6 +416,11 @@ impl<D: ?Sized> Calls<D> {
 }
 
 impl<D: ?Sized> State<D> {
+    /// Why a new call is refused, and since when.
+    fn refusing(&self) -> Option<&(Error, Instant)> {
+        self.refusing.as_ref().filter(|_| !self.opening)
+    }
+
     fn take_waiting(&mut self) -> impl Iterator<Item = Call<D>> {
         std::mem::take(&mut self.urgent).into_iter().chain(std::mem::take(&mut self.normal))
     }

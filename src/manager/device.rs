@@ -366,7 +366,7 @@ impl<C: DeviceClass> AnyDevice for Device<C> {
 }
 
 /// Opens the first of several plans that can be opened; otherwise an error with the reason for each.
-async fn first<D: ?Sized + 'static>(plans: &[Plan<D>], context: Context) -> Result<(Box<D>, &Plan<D>)> {
+pub(super) async fn first<D: ?Sized + 'static>(plans: &[Plan<D>], context: Context) -> Result<(Box<D>, &Plan<D>)> {
     let mut failed: Option<Error> = None;
     for plan in plans {
         match plan.open(context.clone()).await {

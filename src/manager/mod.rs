@@ -3,6 +3,7 @@
 mod calls;
 mod camera;
 mod device;
+mod expected;
 mod hotplug;
 mod owner;
 mod phase;
@@ -30,7 +31,6 @@ pub use terminal::{OpenQuestion, Terminal, Terminals};
 
 pub(crate) use calls::{After, Failure, Terms};
 pub(crate) use device::{Declarations, Till};
-pub(crate) use owner::FIRST_OPENING;
 pub(crate) use registry::{Registry, no_device};
 pub(crate) use state::hindrance;
 

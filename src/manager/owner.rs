@@ -139,6 +139,11 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
         self.handle.calls.busy_with()
     }
 
+    /// Calls wait because the device is being opened.
+    pub(crate) fn is_opening(&self) -> bool {
+        !self.phase.borrow().is_ready() && self.handle.calls.accepts()
+    }
+
     /// How many calls wait for their turn.
     pub(crate) fn waiting(&self) -> usize {
         self.handle.calls.waiting()
@@ -187,12 +192,22 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
 
     /// Runs `call` on the driver.
     ///
-    /// Refused at once while the device is away. While it is opened for the first time, the call waits, at most
-    /// [`FIRST_OPENING`]. Dropping the future withdraws a call that has not begun; for one that has begun it discards
-    /// the answer, not the effect.
+    /// Refused at once while the device is away. While it is opened, the call waits for as long as it may begin, and is
+    /// refused with the reason if the device cannot be opened. Dropping the future withdraws a call that has not begun;
+    /// for one that has begun it discards the answer, not the effect.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         terms: Terms,
+        call: impl for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, (T, After)> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.call_unless(terms, std::future::pending(), call).await
+    }
+
+    /// As [`Owned::call`], but withdrawn when `withdrawn` resolves before it has begun, and refused with that error.
+    pub(crate) async fn call_unless<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        withdrawn: impl Future<Output = Error>,
         call: impl for<'a> FnOnce(&'a mut D) -> BoxFuture<'a, (T, After)> + Send + 'static,
     ) -> Result<T, Failure> {
         let now = Instant::now();
@@ -220,20 +235,14 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
             }
         };
         tokio::pin!(outcome);
-        let begin_by = now + terms.begin_within;
-        if let Ok(outcome) = tokio::time::timeout_at(begin_by.min(now + FIRST_OPENING), &mut outcome).await {
-            return outcome;
-        }
-        if !self.phase.borrow().is_ready() && begun.0.withdraw() {
-            let error = Error::new(Kind::Timeout, "it is still being opened").with_retry(Retry::AfterReconnect);
-            let error = error.hint("ask again in a moment; `tresen doctor` says why a device does not open");
-            return Err(Failure::NotBegun(here(error)));
-        }
-        if let Ok(outcome) = tokio::time::timeout_at(begin_by, &mut outcome).await {
-            return outcome;
-        }
+        let why = tokio::select! {
+            biased;
+            outcome = &mut outcome => return outcome,
+            error = withdrawn => error,
+            () = tokio::time::sleep_until(now + terms.begin_within) => self.did_not_begin(terms.begin_within),
+        };
         if begun.0.withdraw() {
-            return Err(Failure::NotBegun(here(self.did_not_begin(terms.begin_within))));
+            return Err(Failure::NotBegun(here(why)));
         }
         tokio::time::timeout_at(now + terms.within, outcome).await.unwrap_or_else(|_| {
             let what = format!("no answer within {} s", terms.within.as_secs());
@@ -295,6 +304,10 @@ impl<D: Driver + ?Sized + 'static> Owned<D> {
     }
 
     fn did_not_begin(&self, within: Duration) -> Error {
+        if !self.phase.borrow().is_ready() {
+            let error = Error::new(Kind::Timeout, "it is still being opened").with_retry(Retry::AfterReconnect);
+            return error.hint("ask again in a moment; `tresen doctor` says why a device does not open");
+        }
         let what = match self.busy_with() {
             Some(running) => {
                 format!("it has been busy with {running} for {} s", running.since.elapsed().as_secs())
@@ -313,9 +326,6 @@ impl Drop for Withdraw {
         self.0.withdraw();
     }
 }
-
-/// How long a call waits for a device that is being opened for the first time, or after a reset.
-pub(crate) const FIRST_OPENING: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 #[path = "owner_tests.rs"]

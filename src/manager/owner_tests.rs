@@ -14,6 +14,9 @@ struct Bench {
     there: std::sync::atomic::AtomicBool,
     hangs: std::sync::atomic::AtomicBool,
     flaps: std::sync::atomic::AtomicBool,
+    /// Seconds for which it is made ready once its link is open; it fails then while `broken`.
+    readying: std::sync::atomic::AtomicU64,
+    broken: std::sync::atomic::AtomicBool,
     recording: std::sync::atomic::AtomicBool,
     opens: AtomicUsize,
     calls: AtomicUsize,
@@ -41,9 +44,16 @@ impl Driver for Scripted {
 struct Log(Arc<Bench>);
 
 impl Hooks<Scripted> for Log {
+    const OPENED_WITHIN: Duration = Duration::from_secs(200);
     fn opened<'a>(&'a self, _: &'a mut Scripted, address: &'a str) -> BoxFuture<'a, Result<Option<Duration>>> {
         self.0.events.lock().expect("lock").push(format!("open {address}"));
-        Box::pin(async { Ok(None) })
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(self.0.readying.load(SeqCst))).await;
+            match self.0.broken.load(SeqCst) {
+                true => Err(Error::new(Kind::Refused, "it is broken")),
+                false => Ok(None),
+            }
+        })
     }
     fn connected(&self, _: &mut Scripted, _: &str) {}
     fn event(&self, (): ()) {}
@@ -308,13 +318,69 @@ async fn a_lost_link_is_told_with_the_reason_of_the_driver() {
     assert_eq!(bench.events.lock().expect("lock")[1], "lost the cable is cut");
 }
 
+/// A restarted till used to refuse payments after 5 s, while its terminal was asked about open ones.
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_in_its_own_time_while_a_device_is_opened() {
+    let (bench, owned) = start_as(true, |bench| bench.readying.store(90, SeqCst));
+    let begin = Instant::now();
+    let error = call(&owned, Duration::from_secs(60), count).await.expect_err("its time is over");
+    assert_eq!((error.effect(), begin.elapsed().as_secs()), (Effect::None, 60), "{error}");
+    assert!(error.to_string().contains("still being opened") && owned.is_opening(), "{error}");
+    call(&owned, Duration::from_secs(60), count).await.expect("served once it is ready");
+    assert_eq!((begin.elapsed().as_secs(), bench.calls.load(SeqCst)), (90, 1));
+    assert!(!owned.is_opening());
+    // Lost and open again: it is away until it is ready, and calls wait from when its link is open.
+    call(&owned, SOON, cut).await.expect("ends");
+    phase_is(&owned, Phase::is_away).await;
+    let error = call(&owned, Duration::from_secs(60), count).await.expect_err("away");
+    assert!(error.to_string().contains("the cable is cut"), "{error}");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(owned.phase().borrow().is_away() && owned.is_opening());
+    call(&owned, Duration::from_secs(90), count).await.expect("served once it is ready");
+    assert_eq!(bench.calls.load(SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_is_refused_with_the_reason_if_the_device_cannot_be_opened() {
+    let (bench, owned) = start_as(true, |bench| {
+        bench.readying.store(30, SeqCst);
+        bench.broken.store(true, SeqCst);
+    });
+    let begin = Instant::now();
+    let error = call(&owned, Duration::from_secs(900), count).await.expect_err("it is broken");
+    assert_eq!((error.effect(), begin.elapsed().as_secs()), (Effect::None, 30), "{error}");
+    assert!(error.to_string().contains("it is broken"), "{error}");
+    let error = call(&owned, Duration::from_secs(900), count).await.expect_err("away");
+    assert!(error.to_string().contains("it is broken") && begin.elapsed().as_secs() == 30, "{error}");
+    assert_eq!(bench.calls.load(SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_can_be_withdrawn_and_one_that_has_begun_cannot() {
+    let (bench, owned) = start_as(true, |bench| bench.readying.store(30, SeqCst));
+    let withdrawn = |after| async move {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        Error::new(Kind::Cancelled, "not wanted any more")
+    };
+    let begin = Instant::now();
+    let terms = Terms::normal("a call", Duration::from_secs(900));
+    let error = Error::from(owned.call_unless(terms, withdrawn(10), count).await.expect_err("withdrawn"));
+    assert_eq!((error.kind(), error.effect(), begin.elapsed().as_secs()), (Kind::Cancelled, Effect::None, 10));
+    phase_is(&owned, Phase::is_ready).await;
+    let slow: for<'a> fn(&'a mut Scripted) -> BoxFuture<'a, (usize, After)> = |driver| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            (driver.0.calls.fetch_add(1, SeqCst), After::Keep)
+        })
+    };
+    owned.call_unless(terms, withdrawn(10), slow).await.expect("it had begun");
+    assert_eq!(bench.calls.load(SeqCst), 1);
+}
+
 /// A terminal that acknowledges and then hangs used to block each caller for three minutes.
 #[tokio::test(start_paused = true)]
-async fn a_call_waits_five_seconds_for_a_first_opening_and_not_at_all_for_a_later_one() {
+async fn a_call_does_not_wait_for_a_device_that_is_away() {
     let (bench, owned) = start_as(true, |bench| bench.hangs.store(true, SeqCst));
-    let begin = Instant::now();
-    let error = call(&owned, Duration::from_secs(900), count).await.expect_err("still opening");
-    assert_eq!((error.effect(), begin.elapsed()), (Effect::None, FIRST_OPENING), "{error}");
     bench.there.store(false, SeqCst);
     phase_is(&owned, Phase::is_away).await;
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -13,12 +13,12 @@ use super::calls::CLOSED;
 #[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Being opened for the first time, or after its driver failed. Calls wait up to 5 s.
+    /// Being opened for the first time, or after its driver failed. Calls wait.
     Opening,
     /// Open.
     Ready,
-    /// Not reachable; retried in the background. Calls are refused at once. A device that is switched off is in this
-    /// state: it is not an error.
+    /// Not reachable; retried in the background. Calls are refused at once, until its link is open again: then they wait
+    /// until the device is ready. A device that is switched off is in this state: it is not an error.
     Away {
         /// The latest reason.
         why: String,

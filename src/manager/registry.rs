@@ -1,5 +1,6 @@
 //! The registry of a till's devices, which change while the till runs.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +10,7 @@ use tresen_hal::{Address, Error, Kind, Result};
 
 use super::camera::Cameras;
 use super::device::{AnyDevice, Device, DeviceClass, Till};
+use super::expected::Expected;
 use super::hotplug::HotPlug;
 use super::lock;
 use super::printer::Printers;
@@ -34,6 +36,9 @@ struct State {
     /// Those that are being detached, and those that were while somebody has a handle to them: it is good again when a
     /// device of that name is attached.
     former: BTreeMap<DeviceId, Arc<dyn AnyDevice>>,
+    /// How the devices that the program attached are opened, and those of the configuration that it is to offer; the
+    /// latter outlive the device, so that a reload that replaces it does not part it from them.
+    offered: BTreeMap<DeviceId, Box<dyn Any + Send>>,
     /// Watches for devices that are plugged in, as soon as there is one that can be.
     hot_plug: Option<HotPlug>,
     closed: bool,
@@ -58,9 +63,11 @@ const ATTACH: [(Class, Attach); 4] = [
 type Attach = fn(&Arc<Registry>, &str, &config::Device, bool) -> Result<()>;
 
 fn attach<C: DeviceClass>(registry: &Arc<Registry>, name: &str, device: &config::Device, announce: bool) -> Result<()> {
-    let plans =
-        device.addresses().iter().map(|address| registry.drivers.plan::<C>(address)).collect::<Result<Vec<_>>>();
-    let plans = plans.map_err(|e| if e.device().is_some() { e } else { e.at(name) })?;
+    let plans = match &device.from {
+        Some(station) => Ok(vec![registry.expected::<C>(name).plan(station)]),
+        None => device.addresses().iter().map(|address| registry.drivers.plan::<C>(address)).collect(),
+    };
+    let plans = plans.map_err(|e: Error| if e.device().is_some() { e } else { e.at(name) })?;
     registry.add::<C>(name, plans, Some(device), announce)?;
     Ok(())
 }
@@ -94,7 +101,8 @@ impl Registry {
         attach(self, &id.name, device, announce)
     }
 
-    /// Attaches a device and publishes [`EventKind::Attached`]; `plans` are tried in order.
+    /// Attaches a device and publishes [`EventKind::Attached`]; `plans` are tried in order. A device of the configuration
+    /// that is expected from outside is opened by them from now on.
     ///
     /// # Errors
     /// [`Kind::Config`]: the name or the place is taken, or the name is empty; [`Kind::Cancelled`]: the till was closed.
@@ -106,8 +114,37 @@ impl Registry {
         for address in plans.iter().filter_map(Plan::address) {
             self.is_free(address, |_| true)?;
         }
-        let plans = plans.into_iter().map(|plan| self.drivers.redacted::<C>(plan)).collect();
-        self.add(name, plans, None, true)
+        let plans: Vec<_> = plans.into_iter().map(|plan| self.drivers.redacted::<C>(plan)).collect();
+        if let Some(device) = self.find::<C>(name).filter(|_| self.is_expected(&DeviceId::new(C::CLASS, name))) {
+            self.expected::<C>(name).offer(plans);
+            device.owned.reset()?;
+            return Ok(device);
+        }
+        let device = self.add(name, plans.clone(), None, true)?;
+        self.expected::<C>(name).offer(plans);
+        Ok(device)
+    }
+
+    /// Whether it is a device of the configuration that somebody offers from outside.
+    fn is_expected(&self, id: &DeviceId) -> bool {
+        let state = lock(&self.state);
+        let configured = state.devices.get(id).and_then(|entry| entry.configured.as_ref());
+        configured.is_some_and(|device| device.from.is_some())
+    }
+
+    /// Where the plans for a device are put that somebody offers.
+    fn expected<C: DeviceClass>(&self, name: &str) -> Expected<C::Driver> {
+        let mut state = lock(&self.state);
+        let offered = state.offered.entry(DeviceId::new(C::CLASS, name));
+        let offered = offered.or_insert_with(|| Box::new(Expected::<C::Driver>::default()));
+        offered.downcast_ref::<Expected<C::Driver>>().cloned().unwrap_or_default()
+    }
+
+    /// A device that the program has attached is one of the configuration from now on.
+    pub(crate) fn adopt(&self, id: &DeviceId, device: &config::Device) {
+        if let Some(entry) = lock(&self.state).devices.get_mut(id) {
+            entry.configured = Some(device.clone());
+        }
     }
 
     /// Checks that no attached device among those that count uses the same link as `address`.
@@ -168,6 +205,9 @@ impl Registry {
         let closing = {
             let mut state = lock(&self.state);
             let Some(entry) = state.devices.remove(id) else { return false };
+            if entry.configured.is_none() {
+                state.offered.remove(id);
+            }
             let closing = entry.device.close(deadline);
             state.former.insert(id.clone(), entry.device);
             closing

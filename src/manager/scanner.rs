@@ -11,6 +11,7 @@ use super::scans::{self, Scans};
 use super::state::DeviceCapabilities;
 use super::{AnyScanner, Terms};
 use crate::class::Class;
+use crate::event::EventKind;
 
 /// A barcode scanner by its logical name. Clones are cheap and share the scans: each scan goes to one of the callers
 /// waiting in [`Scanner::next`]. To receive every scan, listen to the till's events.
@@ -81,6 +82,12 @@ impl Device<Scanners> {
     /// the scans.
     pub fn discard(&self) -> usize {
         self.shared.discard(&self.gate())
+    }
+
+    /// Tells of a scan that was lost before it got here: [`EventKind::ScanLost`](crate::EventKind::ScanLost). For drivers
+    /// that carry scans over a network.
+    pub fn lost(&self, scan: Scan) {
+        self.shared.common().reporter.publish(EventKind::ScanLost(Box::new(scan)));
     }
 
     /// Enables or disables scanning.

@@ -173,6 +173,7 @@ impl<D: Driver + ?Sized + 'static, H: Hooks<D>> Task<D, H> {
     async fn open(&self) -> Result<(Opened<D>, Option<Duration>), Left> {
         self.activity.attempt();
         let mut opened = (self.opener)().await.map_err(Left::Lost)?;
+        self.calls.opening();
         let hooked = self.hooks.opened(&mut opened.driver, &opened.address);
         let hooked = timeout(H::OPENED_WITHIN, hooked)
             .await

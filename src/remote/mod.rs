@@ -45,16 +45,16 @@ impl Invitation {
     /// Checks names and rights.
     ///
     /// # Errors
-    /// [`Kind::Input`]: a name is empty, too long, or has control characters or spaces at its ends; or there is no
+    /// [`Kind::Input`]: a name is empty, too long, or has control characters, `/`, `#`, or spaces at its ends; or there is no
     /// right.
     pub fn check(&self) -> Result<()> {
         for (what, name) in [("name", Some(&self.name)), ("station", self.station.as_ref())] {
             let Some(name) = name else { continue };
-            let plain = name.trim() == name && !name.contains('/') && !name.chars().any(char::is_control);
+            let plain = name.trim() == name && !name.contains(['/', '#']) && !name.chars().any(char::is_control);
             if name.is_empty() || name.chars().count() > LONGEST || !plain {
                 let error = Error::new(Kind::Input, format!("{name:?} cannot be the {what} of a caller"));
                 return Err(error.hint(format!(
-                    "use 1 to {LONGEST} characters, without control characters, slashes, and spaces at the ends"
+                    "use 1 to {LONGEST} characters, without control characters, `/`, `#`, and spaces at the ends"
                 )));
             }
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Error, Kind, Result};
 
 use super::process::Sale;
-use super::tender::{TenderKind, TenderOperation};
+use super::tender::{TenderKind, TenderOperation, TenderState};
 use crate::store::NewTender;
 use crate::sync::Accounts;
 
@@ -87,5 +87,26 @@ impl Sale {
             }
             Err(panic) => Ok(OnAccount::Unknown { why: format!("the call panicked: {panic}") }),
         }
+    }
+
+    /// The outcome of the attempt that was begun before under the key of this step; `None`: there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub(crate) async fn account_paid_before(&self) -> Result<Option<OnAccount>> {
+        let Some(tender) = self.begun_before() else { return Ok(None) };
+        let why = || tender.why.clone().unwrap_or_default();
+        Ok(Some(match (tender.operation, tender.state) {
+            (TenderOperation::Refund, _) => OnAccount::Credited,
+            (_, TenderState::Refused) => OnAccount::Refused { why: why() },
+            (_, TenderState::Begun | TenderState::Unknown) => OnAccount::Unknown { why: why() },
+            (_, TenderState::Taken) => {
+                let booking = self.store().booking(&tender.key).await?;
+                match booking.reserved {
+                    true => OnAccount::Reserved { balance: None },
+                    false => OnAccount::Owed { balance: self.store().account_left(&booking).await? },
+                }
+            }
+        }))
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
-use tresen_payment::{IntentId, Payment, Request};
+use tresen_payment::{IntentId, Journal, Payment, Request};
 
 use super::process::Sale;
 use super::tender::{Tender, TenderKind, TenderOperation, TenderState};
@@ -168,6 +168,60 @@ impl Sale {
             Ok((ended, Err(_))) => ended,
             Err(panic) => Ok(unknown(format!("the call panicked: {panic}"))),
         }
+    }
+
+    /// The payment of the card attempt that was begun before under the key of this step: its call is made again under
+    /// the key of the attempt, so that nothing is charged twice. `None`: there is none.
+    ///
+    /// # Errors
+    /// As [`Terminal::pay_as`], for a payment that was begun before.
+    pub(crate) async fn pay_card_again(
+        &mut self,
+        terminal: &Terminal,
+        abort: watch::Receiver<bool>,
+    ) -> Result<Option<Payment>> {
+        let Some(tender) = self.begun_before().cloned() else { return Ok(None) };
+        let (amount, terminal) = (positive(tender.asked)?, terminal.clone());
+        let request = Request::new(tender.key.clone(), amount);
+        let original = tender.reference.as_ref().and_then(|key| self.tenders().iter().find(|t| t.key == *key));
+        let paid = original.and_then(|tender| tender.charge.as_ref()?.reference.clone());
+        let (store, id, intent) = (self.store().clone(), self.id().to_owned(), request.intent.clone());
+        let again = tokio::spawn(async move {
+            let ended = match (tender.operation, paid) {
+                (TenderOperation::Payment, _) => terminal.pay_as(request, abort).await,
+                (TenderOperation::Refund, _) => terminal.refund_as(request, abort).await,
+                (TenderOperation::Reversal, Some(paid)) => terminal.reverse_as(&paid, request, abort).await,
+                (TenderOperation::Reversal, None) => {
+                    Ok(Payment::unknown(&request.intent, "the payment that it reverses is not known any more"))
+                }
+            };
+            (ended, store.follow_tenders(&id).await)
+        });
+        match again.await {
+            Ok((ended, record)) => {
+                if let Ok(record) = record {
+                    self.show(record);
+                }
+                match ended {
+                    Err(error) => self.payment_before(error).await.map(Some),
+                    ended => ended.map(Some),
+                }
+            }
+            Err(panic) => Ok(Some(Payment::unknown(&intent, format!("the call panicked: {panic}")))),
+        }
+    }
+
+    /// How the card attempt stands that was begun before under the key of this step, where asking for it again was
+    /// refused: the error says what became of the question, not of the payment.
+    ///
+    /// # Errors
+    /// `refused`: there is no such attempt, or nothing was sent for it. Otherwise the journal cannot be read.
+    pub(crate) async fn payment_before(&self, refused: Error) -> Result<Payment> {
+        let Some(tender) = self.begun_before() else { return Err(refused) };
+        let intent = IntentId(tender.key.clone());
+        let entry = Journal::find(self.store(), &intent).await.map_err(|e| e.with_effect(Effect::Unknown))?;
+        let Some(entry) = entry else { return Err(refused) };
+        Ok(entry.outcome().unwrap_or_else(|| Payment::unknown(&intent, refused.what())))
     }
 
     /// Checks that `amount` does not exceed the open amount.

@@ -12,7 +12,9 @@ use super::ticket::Ticket;
 use super::tip::Tip;
 use crate::config::Config;
 use crate::lease::{Asker, Target};
-use crate::store::{Basis, Closing, NewJob, NewTender, OrderPlan, Origin, Parked, SaleState, SaleView, Store};
+use crate::store::{
+    Basis, Closing, NewJob, NewTender, OrderPlan, Origin, Parked, SaleState, SaleView, StepKey, StepTaken, Store,
+};
 
 /// A sale, stored in the database from its first line. Each method writes before it returns, so a till that stops
 /// resumes where it was: [`crate::Tresen::open_sales`].
@@ -47,13 +49,17 @@ pub struct Sale {
     asker: Asker,
     /// Further steps complete what has begun, whoever has the sale.
     completes: bool,
+    /// The key under which the next step is taken.
+    step: Option<StepKey>,
+    /// The step that was taken under that key before.
+    taken: Option<StepTaken>,
 }
 
 impl Sale {
     pub(crate) fn new(store: Store, record: SaleView) -> Self {
         let origin = record.origin.clone();
         let asker = Asker::default().named(&origin);
-        Self { store, record, origin, asker, completes: false }
+        Self { store, record, origin, asker, completes: false, step: None, taken: None }
     }
 
     /// Its globally unique key.
@@ -153,12 +159,36 @@ impl Sale {
         self.completes = completes;
     }
 
+    /// The next step is the one under this key. If it was taken before, [`Sale::is_repeated`] tells, and it is not to be
+    /// taken again.
+    pub(crate) async fn under(mut self, step: StepKey) -> Result<Self> {
+        self.taken = self.store.step_taken(self.id(), &step).await?;
+        if self.taken.is_some() {
+            // An attempt of an earlier opening that was never sent is known as such from now on.
+            self.refresh().await?;
+            self.taken = self.store.step_taken(self.id(), &step).await?;
+        }
+        self.step = Some(step);
+        Ok(self)
+    }
+
+    /// The step was taken before under its key.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    /// The attempt to pay that was begun before under the key of this step.
+    pub(crate) fn begun_before(&self) -> Option<&Tender> {
+        let key = self.taken.as_ref()?.tender.as_deref()?;
+        self.tenders().iter().find(|tender| tender.key == key)
+    }
+
     /// What a change is based on: the revision, and who has the sale.
     fn basis(&self) -> Basis {
         let claim = self.asker.claim(&Target::from(self));
         let (name, token) = (claim.name.map(str::to_owned), claim.token);
         let now = self.store.lease_clock().now();
-        Basis { rev: self.rev(), name, token, completes: self.completes, now }
+        Basis { rev: self.rev(), name, token, completes: self.completes, step: self.step.clone(), now }
     }
 
     /// Reads the sale again, updating its card payments from the journal.

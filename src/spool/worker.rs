@@ -31,7 +31,7 @@ use super::fail_back::{Held, Takeover};
 use super::route::Lane;
 use super::{Routes, Signal, Spool};
 use crate::event::{Bus, EventKind, Source};
-use crate::manager::{FIRST_OPENING, Phase, hindrance};
+use crate::manager::{Phase, hindrance};
 use crate::store::{SpooledJob, Store};
 
 pub(super) struct Worker {
@@ -272,7 +272,7 @@ impl Worker {
             }
             if let Some(since) = seen.opening {
                 // The next printer does not print what this one can in a moment, nor waits until it has been given up.
-                let opened_by = since + FIRST_OPENING;
+                let opened_by = since + OPENING;
                 if now < opened_by {
                     later(opened_by);
                     return Choice::Later { why: None, at: due, behind: None };
@@ -466,6 +466,8 @@ pub(super) async fn until(due: Option<Instant>) {
     }
 }
 
+/// How long a job waits for a printer that is being opened for the first time, or after a reset.
+const OPENING: Duration = Duration::from_secs(5);
 /// Initial delay before a job is retried at a printer that could not print it and whose state has not changed; doubled
 /// each time.
 const TRY_AGAIN: Duration = Duration::from_secs(5);

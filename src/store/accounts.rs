@@ -243,6 +243,18 @@ impl Store {
         .await
     }
 
+    /// What is left of an account without the server: the balance last seen, less what is owed. Nothing, if it was not seen.
+    pub(crate) async fn account_left(&self, booking: &StoredBooking) -> Result<Amount> {
+        let booking = booking.clone();
+        self.read(move |db| {
+            let none = Amount::zero(booking.amount.currency());
+            let Some((balance, _)) = seen(db, &booking.account)? else { return Ok(none) };
+            let owed = owed(db, &booking.account, None)?;
+            Ok(balance.checked_sub(Amount::new(owed, balance.currency())).unwrap_or(none))
+        })
+        .await
+    }
+
     /// Records what became of a booking that was told to the server, if it still is in the state `from`.
     pub(crate) async fn booking_ended(
         &self,
@@ -375,13 +387,7 @@ fn fits(
     if balance.currency() != asked.amount.currency() {
         return Ok(Err(format!("account `{}` is in {}", asked.account, balance.currency().code())));
     }
-    let owed: i64 = db.one(
-        "SELECT coalesce(sum(minor), 0) FROM bookings WHERE account = ?1 AND key <> ?2 AND NOT reserved
-         AND state IN ('asked', 'doubt', 'held', 'book') AND minor > 0",
-        [&asked.account, &asked.key],
-        |row| row.get(0),
-    )?;
-    let owes = Amount::new(owed, balance.currency());
+    let owes = Amount::new(owed(db, &asked.account, Some(&asked.key))?, balance.currency());
     let Some(total) = owes.checked_add(asked.amount) else { return Ok(Err("the amount is out of range".into())) };
     if total.minor() > limit.minor() {
         return Ok(Err(format!("{total} without the server is more than the limit of {limit}")));
@@ -390,6 +396,16 @@ fn fits(
         return Ok(Err(format!("{total} is more than the balance last seen, {balance}")));
     }
     Ok(Ok(Amount::new(balance.minor() - total.minor(), balance.currency())))
+}
+
+/// What is owed of an account without the server, in minor units, but for the booking `except`.
+fn owed(db: &Connection, account: &str, except: Option<&str>) -> rusqlite::Result<i64> {
+    db.one(
+        "SELECT coalesce(sum(minor), 0) FROM bookings WHERE account = ?1 AND key IS NOT ?2 AND NOT reserved
+         AND state IN ('asked', 'doubt', 'held', 'book') AND minor > 0",
+        params![account, except],
+        |row| row.get(0),
+    )
 }
 
 fn see(db: &Connection, account: &str, balance: Amount, at: &str) -> Result<(), Failure> {

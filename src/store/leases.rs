@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tresen_hal::{Error, Kind, Result};
 
 use super::failure::Failure;
-use super::{Origin, Store, from_json, journal, json, stamp, time};
+use super::{Origin, StepKey, Store, from_json, journal, json, stamp, time};
 use crate::lease::{Change, Claim, End, Slot, Target, Use};
 
 /// Times are those of [`Store::lease_clock`].
@@ -33,6 +33,8 @@ pub(crate) struct Basis {
     pub(crate) token: Option<u64>,
     /// It completes what has begun, whoever has the sale.
     pub(crate) completes: bool,
+    /// The key under which the caller takes it.
+    pub(crate) step: Option<StepKey>,
     /// The time of the lease clock.
     pub(crate) now: Timestamp,
 }
@@ -63,7 +65,7 @@ pub(crate) struct LeaseNote {
 impl Basis {
     /// A change by somebody without a name.
     pub(crate) fn nameless(rev: i64, store: &Store) -> Self {
-        Self { rev, name: None, token: None, completes: false, now: store.lease_clock().now() }
+        Self { rev, name: None, token: None, completes: false, step: None, now: store.lease_clock().now() }
     }
 }
 

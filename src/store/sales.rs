@@ -16,7 +16,7 @@ use super::leases::{self, Basis};
 use super::listing::{Listed, Query};
 use super::parked::Parked;
 use super::tenders::{TenderEnd, began_in, tenders};
-use super::{Origin, Store, accounts, doubt, from_json, journal, json, returns, time, tips};
+use super::{Origin, Store, accounts, doubt, from_json, journal, json, returns, steps, time, tips};
 use crate::sale::{Line, Signing, Tender, TenderKind, TenderOperation, TenderState, Ticket, Tip};
 
 /// A sale without its lines and tenders, for listings; [`crate::Tresen::sale`] includes them.
@@ -195,6 +195,9 @@ impl Store {
                     origin.operator
                 ],
             )?;
+            if let Some(step) = &basis.step {
+                steps::begun(db, step, &key)?;
+            }
             accounts::begin(db, &id, &key, &new, &opening, &at)?;
             let record = known(db, &id)?;
             if new.taken {
@@ -350,6 +353,9 @@ fn write_body(db: &Connection, ticket: &Ticket) -> Result<(), Failure> {
 /// the sale.
 pub(super) fn step(db: &Connection, id: &str, basis: &Basis, at: &str) -> Result<(), Failure> {
     leases::admit(db, id, basis)?;
+    if let Some(step) = &basis.step {
+        steps::take(db, id, step)?;
+    }
     let rev = basis.rev;
     let applied = db.run(
         "UPDATE sales SET rev = rev + 1, changed_at = ?3 WHERE id = ?1 AND rev = ?2 AND state = 'open'

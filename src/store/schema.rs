@@ -25,6 +25,7 @@ const MIGRATIONS: [&[&str]; 1] = [&[
     super::accounts::SCHEMA,
     super::remembered::SCHEMA,
     super::sheets::SCHEMA,
+    super::steps::SCHEMA,
     super::remote::SCHEMA,
 ]];
 

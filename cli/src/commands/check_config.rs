@@ -44,10 +44,16 @@ pub(crate) fn run(args: &Args, out: &Out) -> Result<ExitCode> {
 fn tell(config: &Config, out: Out) {
     for (id, device) in &config.devices {
         let addresses: Vec<_> = device.address.iter().map(|a| a.label()).collect();
-        out.answer(
-            &json!({ "class": id.class, "name": id.name, "addresses": addresses }),
-            format_args!("{id}: {}", addresses.join(", ")),
-        );
+        match &device.from {
+            Some(station) => out.answer(
+                &json!({ "class": id.class, "name": id.name, "from": station }),
+                format_args!("{id}: offered by {station}"),
+            ),
+            None => out.answer(
+                &json!({ "class": id.class, "name": id.name, "addresses": addresses }),
+                format_args!("{id}: {}", addresses.join(", ")),
+            ),
+        }
     }
     routes(config, out);
     away(config, out);

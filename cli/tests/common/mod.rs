@@ -103,6 +103,11 @@ impl Stream {
 }
 
 impl Running {
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: it writes, closes and says nothing more.
     pub(crate) fn kill(mut self) {
         assert!(self.child.try_wait().expect("it can be asked").is_none(), "it ended by itself");

@@ -9,11 +9,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tresen_hal::Link;
-use tresen_hal::link::{Incoming, Listen};
+use tresen_hal::link::Incoming;
+use tresen_hal::{BoxFuture, Link};
 
 use super::crypto::Key;
 use super::form;
@@ -22,53 +21,32 @@ use super::options::Options;
 use super::session::clean;
 use super::wire::device::DisplayOutput;
 use super::wire::{Body, Direction, Fault, Message};
-use crate::listening;
+use crate::listening::{self, Joined};
 
 /// The open listeners of a program.
-pub type Listeners = listening::Listeners<Listener>;
+pub type Listeners = listening::Listeners<Member>;
 
 /// Takes the connections of terminals and gives what they tell to the drivers.
-#[derive(Debug)]
-pub struct Listener {
-    members: Arc<Members>,
-    task: AbortHandle,
+pub type Listener = listening::Listener<Member>;
+
+/// Has what the terminal with these options tells go to the returned end. It leaves when it is dropped.
+pub(super) fn attach(listener: &Arc<Listener>, options: &Options) -> Attached {
+    let (to, told) = mpsc::channel(WAITING);
+    let member = listener.join(Member { poi: options.poi.clone(), key: options.key.clone(), to });
+    Attached { told, _member: member }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Listener {
-    /// Serves what comes in at `listen`, in a task of its own. Call it within a tokio runtime.
-    pub fn new(listen: Box<dyn Listen>) -> Arc<Self> {
-        listening::Listener::serve(listen, watch::channel(()).0)
-    }
-
-    /// What the terminal with these options tells goes to the returned end. It leaves when it is dropped.
-    pub(super) fn attach(self: &Arc<Self>, options: &Options) -> Attached {
-        let (to, told) = mpsc::channel(WAITING);
-        let member = self.members.join(Member { poi: options.poi.clone(), key: options.key.clone(), to });
-        Attached { listener: self.clone(), member, told }
-    }
-}
-
-impl listening::Listener for Listener {
-    fn serve(listen: Box<dyn Listen>, holds: watch::Sender<()>) -> Arc<Self> {
-        let members = Arc::new(Members::default());
-        let told = members.clone();
-        let accepting = listening::accept(listen, holds, move |incoming| serve(incoming, told.clone()));
-        Arc::new(Self { members, task: tokio::spawn(accepting).abort_handle() })
+impl listening::Member for Member {
+    fn serve(incoming: Incoming, members: Arc<Members>) -> BoxFuture<'static, ()> {
+        Box::pin(serve(incoming, members))
     }
 }
 
 /// One terminal's end of a listener.
 #[derive(Debug)]
 pub(super) struct Attached {
-    listener: Arc<Listener>,
-    member: Arc<Member>,
     told: mpsc::Receiver<Told>,
+    _member: Joined<Member>,
 }
 
 /// What a terminal tells.
@@ -90,17 +68,12 @@ impl Attached {
     }
 }
 
-impl Drop for Attached {
-    fn drop(&mut self) {
-        self.listener.members.leave(&self.member);
-    }
-}
-
 /// The terminals at one listener.
 type Members = listening::Members<Member>;
 
+/// One terminal.
 #[derive(Debug)]
-struct Member {
+pub struct Member {
     poi: String,
     key: Option<Key>,
     to: mpsc::Sender<Told>,
@@ -259,8 +232,8 @@ false}]},"MessageHeader":{"SaleID":"POSSystemID12345","ProtocolVersion":"3.0","M
         let key = Key::derive("shop", 1, "test123").expect("ASCII");
         let (dialer, port) = memory::port();
         let listener = Listener::new(Box::new(port));
-        let mut meant = listener.attach(&options("V400m-324688179", Some(&key)));
-        let mut other = listener.attach(&options("V400m-1", None));
+        let mut meant = attach(&listener, &options("V400m-324688179", Some(&key)));
+        let mut other = attach(&listener, &options("V400m-1", None));
         assert!(post(&dialer, CREATED).await.ends_with("\r\n\r\n[accepted]"));
         let told = meant.next().await;
         assert_eq!((told.service_id.as_deref(), &*told.text), (Some("0207111617"), "the transaction has begun"));
@@ -287,7 +260,7 @@ false}]},"MessageHeader":{"SaleID":"POSSystemID12345","ProtocolVersion":"3.0","M
     async fn what_is_no_message_is_refused_and_a_silent_caller_is_left() {
         let (dialer, port) = memory::port();
         let listener = Listener::new(Box::new(port));
-        let _attached = listener.attach(&options("V400m-324688179", None));
+        let _attached = attach(&listener, &options("V400m-324688179", None));
         assert!(post(&dialer, "{}").await.contains("400"));
         let key = Key::derive("other", 1, "test123").expect("ASCII");
         let sealed = Message::from_json(CREATED.as_bytes(), None).expect("a message").to_json(Some((&key, [7; 16])));

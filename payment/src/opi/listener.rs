@@ -9,11 +9,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tresen_hal::link::{Incoming, Listen};
-use tresen_hal::{Clock, Link, SystemClock};
+use tresen_hal::link::Incoming;
+use tresen_hal::{BoxFuture, Clock, Link, SystemClock};
 
 use super::framing::{Framing, frame};
 use super::host::unavailable;
@@ -23,60 +22,39 @@ use super::results::OverallResult;
 use super::wire::device::{DeviceRequest, DeviceResponse};
 use super::wire::{Message, OriginalHeader};
 use super::xml::Encoding;
-use crate::listening;
+use crate::listening::{self, Joined};
 use crate::waiting::reached;
 
 /// The open listeners of channel 1.
-pub type Listeners = listening::Listeners<Listener>;
+pub type Listeners = listening::Listeners<Member>;
 
 /// Takes the connections of terminals and gives their requests to the drivers.
-#[derive(Debug)]
-pub struct Listener {
-    members: Arc<Members>,
-    task: AbortHandle,
+pub type Listener = listening::Listener<Member>;
+
+/// Has requests of the terminal with these options go to the returned end. It leaves when it is dropped.
+pub(super) fn attach(listener: &Arc<Listener>, options: &Options) -> Attached {
+    let (to, asked) = mpsc::channel(WAITING);
+    let member = listener.join(Member {
+        workstation: options.workstation.clone(),
+        pop: options.pop.clone(),
+        from: options.from,
+        encoding: options.dialect.encoding,
+        to,
+        state: Mutex::default(),
+    });
+    Attached { member, asked }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Listener {
-    /// Serves what comes in at `listen`, in a task of its own. Call it within a tokio runtime.
-    pub fn new(listen: Box<dyn Listen>) -> Arc<Self> {
-        listening::Listener::serve(listen, watch::channel(()).0)
-    }
-
-    /// Requests of the terminal with these options go to the returned end. It leaves when it is dropped.
-    pub(super) fn attach(self: &Arc<Self>, options: &Options) -> Attached {
-        let (to, asked) = mpsc::channel(WAITING);
-        let member = self.members.join(Member {
-            workstation: options.workstation.clone(),
-            pop: options.pop.clone(),
-            from: options.from,
-            encoding: options.dialect.encoding,
-            to,
-            state: Mutex::default(),
-        });
-        Attached { listener: self.clone(), member, asked }
-    }
-}
-
-impl listening::Listener for Listener {
-    fn serve(listen: Box<dyn Listen>, holds: watch::Sender<()>) -> Arc<Self> {
-        let members = Arc::new(Members::default());
-        let asked = members.clone();
-        let accepting = listening::accept(listen, holds, move |incoming| serve(incoming, asked.clone()));
-        Arc::new(Self { members, task: tokio::spawn(accepting).abort_handle() })
+impl listening::Member for Member {
+    fn serve(incoming: Incoming, members: Arc<Members>) -> BoxFuture<'static, ()> {
+        Box::pin(serve(incoming, members))
     }
 }
 
 /// One terminal's end of a listener.
 #[derive(Debug)]
 pub(super) struct Attached {
-    listener: Arc<Listener>,
-    member: Arc<Member>,
+    member: Joined<Member>,
     asked: mpsc::Receiver<Asked>,
 }
 
@@ -112,17 +90,12 @@ impl Attached {
     }
 }
 
-impl Drop for Attached {
-    fn drop(&mut self) {
-        self.listener.members.leave(&self.member);
-    }
-}
-
 /// The terminals at one listener.
 type Members = listening::Members<Member>;
 
+/// One terminal.
 #[derive(Debug)]
-struct Member {
+pub struct Member {
     workstation: String,
     pop: String,
     from: Option<IpAddr>,

@@ -47,7 +47,7 @@ async fn serve_one(attached: &mut Attached) -> String {
 async fn several_terminals_share_a_listener_and_none_gets_what_may_be_anothers() {
     let (dialer, port) = memory::port();
     let listener = Listener::new(Box::new(port));
-    let (mut one, mut two) = (listener.attach(&options("001", "1")), listener.attach(&options("002", "1")));
+    let (mut one, mut two) = (attach(&listener, &options("001", "1")), attach(&listener, &options("002", "1")));
     let mut named = request("5");
     named.header.pop = Some("002".into());
     let (response, id) = tokio::join!(ask(&dialer, named.clone()), serve_one(&mut two));
@@ -77,7 +77,7 @@ async fn several_terminals_share_a_listener_and_none_gets_what_may_be_anothers()
 async fn a_request_that_is_repeated_is_done_once_and_the_last_answer_can_be_asked_for() {
     let (dialer, port) = memory::port();
     let listener = Listener::new(Box::new(port));
-    let mut one = listener.attach(&options("001", "1"));
+    let mut one = attach(&listener, &options("001", "1"));
     let mut again = request("5");
     assert_eq!(
         ask(&dialer, DeviceRequest { header: Header::new("RepeatLastMessage", "4"), ..again.clone() }).await.result,
@@ -95,7 +95,7 @@ async fn a_request_that_is_repeated_is_done_once_and_the_last_answer_can_be_aske
 async fn a_driver_that_does_not_answer_holds_up_nobody_for_ever_and_the_port_closes_with_the_last() {
     let (dialer, port) = memory::port();
     let listener = Listener::new(Box::new(port));
-    let one = listener.attach(&options("001", "1"));
+    let one = attach(&listener, &options("001", "1"));
     assert_eq!(ask(&dialer, request("5")).await.result, OverallResult::DeviceUnavailable);
     drop((one, listener));
     tokio::task::yield_now().await;

@@ -128,7 +128,7 @@ pub(super) fn decide(
             Err(why) => (Verdict::Unsure, why),
         };
     }
-    if before.is_some_and(|before| is_before(before, response)) {
+    if before.is_some_and(|before| reference::is_still(before, response)) {
         let since = now.duration_since(intent.at);
         let grace = SignedDuration::try_from(options.grace).unwrap_or(SignedDuration::MAX);
         let words = format!("the terminal's last message is still the one before: {told}");
@@ -250,13 +250,6 @@ fn told(response: &Response, currency: Currency) -> String {
         words = format!("{words}, trace {}", clean(stan));
     }
     words
-}
-
-fn is_before(before: &Reference, response: &Response) -> bool {
-    let shown = response.original.as_ref().map(|original| original.request_id.as_str());
-    reference::request(before).is_some()
-        && reference::request(before) == shown
-        && !differ(reference::stan(before), response.stan.as_deref())
 }
 
 /// Why the time of the transaction is not that of the attempt.

@@ -8,6 +8,7 @@ use crate::outcome::IntentId;
 fn intent() -> Intent {
     let at: Timestamp = "2026-01-02T08:00:00Z".parse().expect("a timestamp");
     let before = Reference::new("opi").with("request", "41").with("stan", "000416").with("terminal", "60000001");
+    let before = before.with_fact("type", "cardpayment").with_fact("result", "Success");
     Intent::new(IntentId("sale".into()), "counter", Transaction::Payment, Amount::eur(12_50), at, Some(before))
 }
 

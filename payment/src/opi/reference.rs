@@ -3,6 +3,7 @@
 use super::dialect::{Dialect, Naming};
 use super::wire::{Original, Response};
 use crate::journal::Reference;
+use crate::pan;
 
 /// The reference of a transaction, with its numbers as they stand on the slip: to reverse what only the slip tells.
 pub fn reference(terminal_id: Option<&str>, stan: &str) -> Reference {
@@ -13,12 +14,14 @@ pub fn reference(terminal_id: Option<&str>, stan: &str) -> Reference {
     }
 }
 
-/// What names the transaction of this response. `None` if it has no trace number.
+/// What names the transaction of this response. `None` if it has no trace number. A card number is no name.
 pub(super) fn of(response: &Response, terminal_id: Option<&str>, dialect: &Dialect) -> Option<Reference> {
-    let terminal = response.terminal_id.as_deref().or(terminal_id);
-    let mut new = reference(terminal, response.stan.as_deref()?);
+    let terminal = response.terminal_id.as_deref().or(terminal_id).filter(|id| pan::is_without(id));
+    let mut new = reference(terminal, response.stan.as_deref().filter(|stan| pan::is_without(stan))?);
     if dialect.naming == Naming::Full {
-        let more = [(BATCH, &response.batch), (TIME, &response.authorisation.at)];
+        // A date and time may look like a card number.
+        let at = response.authorisation.at.as_ref().filter(|at| response.at().is_some() || pan::is_without(at));
+        let more = [(BATCH, response.batch.as_ref().filter(|batch| pan::is_without(batch))), (TIME, at)];
         for (name, value) in more {
             if let Some(value) = value {
                 new = new.with(name, value);
@@ -33,11 +36,23 @@ pub(super) fn before(response: &Response) -> Option<Reference> {
     let original = response.original.as_ref()?;
     let mut new = Reference::new(PROTOCOL).with(REQUEST, &original.request_id);
     for (name, value) in [(STAN, &response.stan), (TERMINAL, &response.terminal_id)] {
-        if let Some(value) = value {
+        if let Some(value) = value.as_ref().filter(|value| pan::is_without(value)) {
             new = new.with(name, value);
         }
     }
-    Some(new)
+    let result = original.result.to_string();
+    Some(new.with_fact(TYPE, original.request_type.to_ascii_lowercase()).with_fact(RESULT, result))
+}
+
+/// The terminal's last message is the one that it was before. Tills that were started again count their requests anew, so
+/// its id alone does not tell.
+pub(super) fn is_still(before: &Reference, response: &Response) -> bool {
+    let Some(now) = self::before(response) else { return false };
+    let same = |name| before.field(name) == now.field(name);
+    request(before).is_some()
+        && same(REQUEST)
+        && same(STAN)
+        && [TYPE, RESULT].iter().all(|f| before.fact(f) == now.fact(f))
 }
 
 /// The original transaction that a reversal names.
@@ -55,7 +70,7 @@ pub(super) fn terminal(reference: &Reference) -> Option<&str> {
     ours(reference, TERMINAL)
 }
 
-pub(super) fn request(reference: &Reference) -> Option<&str> {
+fn request(reference: &Reference) -> Option<&str> {
     ours(reference, REQUEST)
 }
 
@@ -78,3 +93,5 @@ const TERMINAL: &str = "terminal";
 const BATCH: &str = "batch";
 const TIME: &str = "time";
 const REQUEST: &str = "request";
+const TYPE: &str = "type";
+const RESULT: &str = "result";

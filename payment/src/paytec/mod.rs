@@ -32,6 +32,7 @@
 //! | numbers as texts, a result outside its ranges | a log of the vendor's simulator |
 //! | that a lost link counts as "not confirmed" | a guess: such payments stay unknown, unless `commit=reverses` |
 //! | that `TrxSeqCnt` rises with each transaction and not otherwise | a guess on the vendor's field; "not charged" without an answer rests on it, with unchanged terminal, period and shift |
+//! | that a confirmation is acknowledged without content, and only a rollback tells of itself | the vendor's library; an acknowledgement with content keeps nothing: unknown |
 //! | that an abort is followed by a result, what an error ends, what ends a status without a result | guesses; the counter decides |
 //! | that a purchase of a reservation may be for less, and releases the rest | a guess: its answer is compared, the rest is not |
 //! | signs and parts of reports, receipt types besides 1 and 2, what follows sequence number 255 | guesses; no money depends on them |

@@ -49,7 +49,7 @@ pub(super) fn read(intent: &Intent, before: &Counters, response: &TransactionRes
     }
     let elsewhere = response.trm_id.as_deref().zip(before.terminal.as_deref()).filter(|(theirs, ours)| theirs != ours);
     if let Some((theirs, _)) = elsewhere {
-        return Answer::Unclear(format!("terminal {theirs} answered"));
+        return Answer::Unclear(format!("terminal {} answered", clean(theirs)));
     }
     match codes::reason(response.trx_result, response.trx_result_extended) {
         Some((reason, words)) => {

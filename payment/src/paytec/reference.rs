@@ -6,6 +6,7 @@
 
 use super::wire::{Activation, Int, TransactionResponse};
 use crate::journal::Reference;
+use crate::pan;
 
 /// The reference of a transaction, with its numbers as they stand on the receipt: to reverse what only the receipt tells.
 pub fn reference(terminal_id: Option<&str>, number: &str) -> Reference {
@@ -29,7 +30,7 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn of(activation: &Activation) -> Self {
         Self {
-            terminal: activation.trm_id.clone(),
+            terminal: activation.trm_id.clone().filter(|id| pan::is_without(id)),
             period: activation.pe_seq_cnt,
             shift: activation.act_seq_cnt,
             number: activation.trx_seq_cnt,
@@ -55,17 +56,20 @@ impl Counters {
         }))
     }
 
-    /// What names the transaction of this response, which ran in this period and shift. `None` without a number.
+    /// What names the transaction of this response, which ran in this period and shift. `None` without a number. A card
+    /// number is no name.
     pub(super) fn name(&self, response: &TransactionResponse) -> Option<Reference> {
-        let terminal = response.trm_id.clone().or_else(|| self.terminal.clone());
+        let plain = |text: &&String| pan::is_without(text);
+        let terminal = response.trm_id.as_ref().or(self.terminal.as_ref()).filter(plain).cloned();
         let new = Self { terminal, number: response.trx_seq_cnt, ..self.clone() }.reference()?;
-        let whole = new.fields().count() == 4 && response.trx_date.is_some();
-        let new = match &response.trx_date {
+        let date = response.trx_date.as_ref().filter(plain);
+        let whole = new.fields().count() == 4 && date.is_some();
+        let new = match date {
             Some(date) => new.with(DATE, date),
             None => new,
         };
         let facts = [(ACQUIRER, &response.acq_id), (ACQUIRERS, &response.trx_ref_num)];
-        let new = facts.into_iter().fold(new, |new, (name, value)| match value {
+        let new = facts.into_iter().fold(new, |new, (name, value)| match value.as_ref().filter(plain) {
             Some(value) => new.with_fact(name, value),
             None => new,
         });

@@ -29,6 +29,9 @@
 //! receipt with a signature (the slip is acknowledged; [`Charge::cvm`](crate::Charge::cvm) says that it has to be signed)
 //! or what tag 1F6B asks with (an age check's answer, 1F6C, is read).
 //!
+//! A terminal that has nothing stored proves that nothing was charged for half an hour after an attempt only: later its day may
+//! have been closed.
+//!
 //! Left out: menus, file transfer, tag 1F73.
 
 pub mod bmp;

@@ -193,6 +193,10 @@ fn judge(case: Case<'_>, last: &Last, reading: Reading) -> (Verdict, String) {
                 None if intent.restored => {
                     unsure("the terminal has no transaction stored, and the journal is incomplete".into())
                 }
+                None if !(-CLOCKS..=ATTEMPT).contains(&reading.now.duration_since(local(intent))) => unsure(format!(
+                    "the terminal has no transaction stored, and may have closed its day since {}",
+                    local(intent)
+                )),
                 None => not_stored(case, "the terminal has no transaction stored"),
                 Some(before) => unsure(format!(
                     "the terminal had {} before and shows nothing now; its storage was cleared since",

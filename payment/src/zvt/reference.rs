@@ -31,6 +31,11 @@ pub(super) fn with_held(reference: Reference, held: Amount) -> Reference {
     reference.with_fact(HELD, held.to_string())
 }
 
+/// The same without what it holds.
+pub(super) fn without_held(of: &Reference) -> Reference {
+    receipt(of).map_or_else(|| of.clone(), |receipt| reference(terminal(of), receipt, trace(of)))
+}
+
 /// What the pre-authorisation holds, if the reference tells.
 pub(super) fn amount_held(reference: &Reference) -> Option<Amount> {
     reference.fact(HELD)?.parse().ok()

@@ -1,5 +1,5 @@
 //! A counter with one simulated terminal: connect, lose the link, connect again.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "not every test asks for everything")]
 
 mod cable;
 mod words;
@@ -16,8 +16,7 @@ use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt::sim::{Misbehaviour, Profile, Side, Simulator, State};
 use tresen_payment::zvt::{self, Framed, Options};
 use tresen_payment::{Entry, Host, IntentId, Journal, MemoryJournal, Payment, Request, Terminal};
-#[allow(unused_imports, reason = "not every test asks for everything")]
-pub(crate) use words::{is_charged, reason, why};
+pub(crate) use words::*;
 
 /// What every payment of these tests costs.
 pub(crate) const PRICE: Amount = Amount::eur(12_50);

@@ -9,6 +9,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tresen_hal::{BoxFuture, Effect, Error, Kind, Result};
 
+use crate::trust::Identity;
+
 /// A connection to a till.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
@@ -24,6 +26,11 @@ pub trait Dial: Send + Sync + 'static {
 
     /// The till's host name and port, as in its address.
     fn host(&self) -> &str;
+
+    /// The certificate that the client shows, if the client is to renew it in time.
+    fn identity(&self) -> Option<Arc<Identity>> {
+        None
+    }
 }
 
 /// TLS over TCP.
@@ -32,6 +39,8 @@ pub struct Tls {
     host: String,
     name: ServerName<'static>,
     config: Arc<ClientConfig>,
+    /// Whose certificate is shown instead.
+    identity: Option<Arc<Identity>>,
 }
 
 impl Tls {
@@ -55,7 +64,12 @@ impl Tls {
         let host = host(url, "wss://")?;
         let wrong = |e| Error::new(Kind::Address, format!("`{name}` is not a host name")).because(e);
         let name = ServerName::try_from(name.to_owned()).map_err(wrong)?;
-        Ok(Self { host, name, config })
+        Ok(Self { host, name, config, identity: None })
+    }
+
+    /// Shows the certificate that this identity has at the time.
+    pub(crate) fn showing(self, identity: Arc<Identity>) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 }
 
@@ -63,10 +77,16 @@ impl Dial for Tls {
     fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Stream>>> {
         Box::pin(async move {
             let stream = connect(&self.host).await?;
-            let tls = TlsConnector::from(self.config.clone()).connect(self.name.clone(), stream).await;
-            let stream = tls.map_err(|error| {
-                let error = Error::new(Kind::Permission, "TLS with the till has failed").because(error);
-                error.with_effect(Effect::None).hint("was this client enrolled at this till?")
+            let config = self.identity.as_ref().map_or_else(|| self.config.clone(), |identity| identity.config());
+            let tls = TlsConnector::from(config).connect(self.name.clone(), stream).await;
+            let stream = tls.map_err(|error| match error.kind() {
+                // What rustls has refused, or an alert of the till.
+                std::io::ErrorKind::InvalidData => {
+                    let error = Error::new(Kind::Permission, "TLS with the till has failed").because(error);
+                    error.with_effect(Effect::None).hint("was this client enrolled at this till?")
+                }
+                // The link was lost on the way: that says nothing about who may call.
+                _ => Error::from(error).with_effect(Effect::None).at(&self.host),
             })?;
             Ok(Box::new(stream) as Box<dyn Stream>)
         })
@@ -74,6 +94,10 @@ impl Dial for Tls {
 
     fn host(&self) -> &str {
         &self.host
+    }
+
+    fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity.clone()
     }
 }
 

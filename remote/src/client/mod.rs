@@ -52,7 +52,7 @@ pub struct Options {
     pub token: Option<String>,
     /// How long a call waits for a till that is away; default 30 s.
     pub patience: Duration,
-    /// Devices of this program for the till.
+    /// Devices of this program for the till. One client at a time has them.
     pub offer: Option<Offer>,
 }
 
@@ -97,6 +97,8 @@ pub struct Client {
     places: Arc<Semaphore>,
     runtime: Arc<dyn Runtime>,
     leases: Arc<[Key]>,
+    /// Reserves what it offers.
+    _offers: Option<Arc<()>>,
 }
 
 impl Client {
@@ -104,9 +106,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Kind::Permission`]: the till does not let it in. [`Kind::Unsupported`]: it uses another version of the protocol.
-    /// Otherwise the till cannot be reached. [`Client::lazy`] connects in the background instead.
+    /// [`Kind::Input`]: another client offers these devices. Otherwise the till cannot be reached. [`Client::lazy`]
+    /// connects in the background instead.
     pub async fn connect(dial: impl Dial, options: Options) -> Result<Self> {
-        let client = Self::lazy(dial, options);
+        let client = Self::lazy(dial, options)?;
         let mut state = client.state.clone();
         let first = |state: &Connection| match state {
             Connection::Connected(_) => true,
@@ -121,14 +124,19 @@ impl Client {
         }
     }
 
-    /// Connects in the background: calls wait for the till.
-    pub fn lazy(dial: impl Dial, options: Options) -> Self {
+    /// Connects in the background: calls wait for the till. Where `dial` has an [`Identity`](crate::trust::Identity), its
+    /// certificate is renewed in time.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: another client offers these devices.
+    pub fn lazy(dial: impl Dial, options: Options) -> Result<Self> {
+        let offers = options.offer.as_ref().map(Offer::claim).transpose()?;
         let runtime = options.runtime.clone();
         let (to, asks) = mpsc::channel(IN_FLIGHT);
         let (told, state) = watch::channel(Connection::Away { why: Error::new(Kind::Busy, "not yet connected") });
         tokio::spawn(task::run(Arc::new(dial), options, asks, told));
         let (next, places) = (Arc::new(AtomicU64::new(1)), Arc::new(Semaphore::new(IN_FLIGHT)));
-        Self { to, state, next, places, runtime, leases: Arc::default() }
+        Ok(Self { to, state, next, places, runtime, leases: Arc::default(), _offers: offers })
     }
 
     /// Makes calls that are refused once one of these leases has ended.
@@ -247,7 +255,7 @@ fn again(request: &mut Request, key: &str) -> Again {
         return Again::Always;
     }
     request.key = Some(key.to_owned());
-    if call.fill_key(key) { Again::Durable } else { Again::SameRun }
+    if call.key_slot().is_some() { Again::Durable } else { Again::SameRun }
 }
 
 /// Default of [`Options::patience`].

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
@@ -20,6 +21,7 @@ use super::dial::{Dial, Stream};
 use super::following::{Follower, Following};
 use super::{Connection, Options};
 use crate::attach::Port;
+use crate::trust::{Identity, RENEW};
 use crate::wire::{Answer, DEAD, Follow, Followed, HELLO, Hello, QUEUED, Welcome, text};
 
 /// What handles ask of the task.
@@ -47,6 +49,8 @@ struct Task {
     asks: mpsc::Receiver<Ask>,
     calls: Calls<Waits>,
     follower: Option<Follower>,
+    /// The certificate to be renewed in time.
+    identity: Option<Arc<Identity>>,
 }
 
 /// Serves the handles of a client until the last of them is gone.
@@ -58,7 +62,8 @@ pub(super) async fn run(
 ) {
     let mut backoff = Backoff::new(options.runtime.random());
     let calls = Calls::new(options.patience, options.runtime.now());
-    let mut task = Task { options, asks, calls, follower: None };
+    let identity = dial.identity();
+    let mut task = Task { options, asks, calls, follower: None, identity };
     loop {
         let token = task.options.token.clone();
         let Some(connected) = task.meanwhile(connect(&*dial, token)).await else { return };
@@ -149,6 +154,7 @@ impl Task {
         }
         let mut port = self.options.offer.as_ref().map(|offer| offer.connect(welcome));
         let mut heard = Instant::now();
+        let mut look = heard;
         let lost = loop {
             tokio::select! {
                 biased;
@@ -172,12 +178,41 @@ impl Task {
                     _ => break lost("the till does not read"),
                 },
                 () = queue.closed(), if waiting.is_empty() => break lost("the till does not read"),
+                () = sleep_until(look), if self.identity.is_some() => {
+                    look += DAILY;
+                    waiting.extend(self.renewal());
+                }
                 ask = self.asks.recv() => waiting.extend(self.take(ask?)),
                 Some(message) = offered(&mut port), if waiting.is_empty() => waiting.push_back(message),
             }
         };
         drop(writer);
         Some(lost)
+    }
+
+    /// The request for another certificate, if it is time for that.
+    fn renewal(&self) -> Option<String> {
+        match self.identity.as_ref()?.due(self.options.runtime.wall()) {
+            Ok(due) => Some(text(&Request::new(RENEWS, RENEW, due?))),
+            Err(error) => {
+                tracing::error!(%error, "the client's certificate cannot be renewed");
+                None
+            }
+        }
+    }
+
+    /// The till has answered the request for another certificate.
+    fn renewed(&self, reply: Result<Value>) {
+        let (identity, runtime) = (self.identity.clone(), self.options.runtime.clone());
+        tokio::spawn(async move {
+            let renewed = async {
+                let (Some(identity), reply) = (identity, reply?) else { return Ok(()) };
+                runtime.run_blocking(move || identity.renewed(&reply)).await?
+            };
+            if let Err(error) = renewed.await {
+                tracing::error!(%error, "the client's certificate was not renewed; it is tried again in a day");
+            }
+        });
     }
 
     /// Takes in a message; returns why the till ends the connection, if it does.
@@ -190,6 +225,14 @@ impl Task {
                 if let Some(follower) = &mut self.follower {
                     follower.state(state, &welcome.run);
                 }
+                return Ok(None);
+            }
+            Answer::Reply { id: RENEWS, reply } => {
+                self.renewed(Ok(reply));
+                return Ok(None);
+            }
+            Answer::Error { id: RENEWS, error } => {
+                self.renewed(Err(error));
                 return Ok(None);
             }
             Answer::Error { id: FOLLOWS, error } => {
@@ -312,6 +355,10 @@ async fn at(due: Option<std::time::Instant>) {
 
 /// The number of the request that follows; calls have others.
 const FOLLOWS: u64 = 0;
+/// The number of the request that renews the certificate.
+const RENEWS: u64 = (1 << 53) - 1;
+/// How often it is looked whether the certificate has to be renewed.
+const DAILY: Duration = Duration::from_secs(24 * 3600);
 /// Maximum length of a message of the till, in bytes: listings are longer than requests.
 const ANSWER: usize = 64 << 20;
 /// Bytes read at once.

@@ -46,9 +46,9 @@ pub(super) async fn post(
 ) -> Response {
     let principal = match admit(&hub, &peer, &headers).await {
         Ok(principal) => principal,
-        Err(error) => return problem(StatusCode::UNAUTHORIZED, &error),
+        Err(error) => return problem(turned_away(&error), &error),
     };
-    let place = match hub.posts(&principal.name).place() {
+    let place = match hub.posts(&principal.owner()).place() {
         Ok(place) => place,
         Err(error) => return problem(StatusCode::TOO_MANY_REQUESTS, &error),
     };
@@ -58,6 +58,14 @@ pub(super) async fn post(
         Ok(reply) => Json(reply).into_response(),
         Err((Some(status), error)) => problem(status, &error),
         Err((None, error)) => problem(status(&error), &error),
+    }
+}
+
+/// The status for somebody who is not let in.
+pub(super) fn turned_away(error: &Error) -> StatusCode {
+    match error.kind() {
+        Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::UNAUTHORIZED,
     }
 }
 
@@ -112,7 +120,7 @@ async fn run(
         }
         ABORT => {
             let Abort { key } = required(ABORT, with).map_err(fault)?;
-            return Ok(hub.abort(&principal.name, &key).into());
+            return Ok(hub.abort(&principal.owner(), &key).into());
         }
         command if command.starts_with(GATE) => {
             let unknown = || Error::new(Kind::Unsupported, format!("unknown command `{command}`"));
@@ -128,13 +136,18 @@ async fn run(
     };
     let mut request = Request::new(0, command, with);
     request.key = key;
-    let checked = check(principal, request).map_err(fault)?;
+    call(hub, principal, peer, request).await.map_err(fault)
+}
+
+/// One call, and its reply.
+pub(super) async fn call(hub: &Arc<Hub>, principal: &Principal, peer: &Peer, request: Request) -> Result<Value> {
+    let checked = check(principal, request)?;
     // The connection ends with this future.
     let done = hub.call(principal, peer, checked, std::future::pending()).await;
     match done.as_deref() {
         Some(Ok(reply)) => Ok(reply.clone()),
-        Some(Err(error)) => Err(fault(error.clone())),
-        None => Err(fault(Error::new(Kind::Cancelled, "the call has ended without a reply"))),
+        Some(Err(error)) => Err(error.clone()),
+        None => Err(Error::new(Kind::Cancelled, "the call has ended without a reply")),
     }
 }
 
@@ -144,7 +157,7 @@ pub(super) fn problem(status: StatusCode, error: &Error) -> Response {
 }
 
 /// The status of a failed call.
-fn status(error: &Error) -> StatusCode {
+pub(super) fn status(error: &Error) -> StatusCode {
     match error.kind() {
         Kind::Input | Kind::Config | Kind::Address => StatusCode::BAD_REQUEST,
         Kind::Permission => StatusCode::FORBIDDEN,

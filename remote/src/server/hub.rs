@@ -13,7 +13,7 @@ use tresen_hal::{Effect, Error, Kind, Result, Retry};
 
 use super::Peer;
 use crate::attach;
-use crate::session::{Asked, Checked, Keyed, Keys, Ring, SWEEP};
+use crate::session::{Asked, Checked, Keyed, Keys, Ring, SWEEP, owns};
 use crate::trust::{Audit, Gate, Principal};
 use crate::wire::Welcome;
 
@@ -67,7 +67,11 @@ impl Running {
 /// Whether asking again may tell more: a payment whose outcome is not known, paper that is waiting or being printed.
 fn is_open(done: &Result<Value>) -> bool {
     match done {
-        Ok(reply) => ["unknown", "waiting", "printing"].iter().any(|open| reply.get(open).is_some()),
+        Ok(reply) => {
+            // A step of a sale has its outcome in a field.
+            let outcomes = [Some(reply), reply.get("payment"), reply.get("paid")].into_iter().flatten();
+            outcomes.into_iter().any(|of| ["unknown", "waiting", "printing"].iter().any(|open| of.get(open).is_some()))
+        }
         Err(error) => error.effect() != Effect::None,
     }
 }
@@ -106,6 +110,7 @@ impl Hub {
                 hub.latest.send_replace(seq);
             }
         });
+        tokio::spawn(forget_revoked(Arc::downgrade(&hub)));
         let shared = Arc::downgrade(&hub);
         tokio::spawn(async move {
             loop {
@@ -146,26 +151,58 @@ impl Hub {
     /// Who a peer is: by its certificate, or by its token. A refusal is recorded.
     ///
     /// # Errors
-    /// [`Kind::Permission`]: it is not let in.
+    /// [`Kind::Permission`]: it is not let in. [`Kind::Busy`]: it has too many connections.
     pub(super) async fn admit(&self, peer: &Peer, token: Option<&str>, origin: Option<&str>) -> Result<Principal> {
+        self.ask_gate(peer, token, origin, false).await
+    }
+
+    /// As [`Hub::admit`], about a connection that is open: its caller has not presented the token now.
+    ///
+    /// # Errors
+    /// As [`Hub::admit`].
+    pub(super) async fn admit_again(
+        &self,
+        peer: &Peer,
+        token: Option<&str>,
+        origin: Option<&str>,
+    ) -> Result<Principal> {
+        self.ask_gate(peer, token, origin, true).await
+    }
+
+    /// A caller with a certificate is no stranger, before it has sent anything. Others are asked when they send.
+    pub(super) async fn recognise(&self, peer: &Peer) {
+        let Some(certificate) = &peer.certificate else { return };
+        if let Ok(principal) = self.gate.by_certificate(certificate).await {
+            // Where it has too many connections, it is told so when it sends.
+            peer.place.admit(&principal.name).ok();
+        }
+    }
+
+    async fn ask_gate(&self, peer: &Peer, token: Option<&str>, origin: Option<&str>, again: bool) -> Result<Principal> {
         let admitted = match (&peer.certificate, token) {
             (Some(_), Some(_)) => {
                 let error = Error::new(Kind::Permission, "the caller shows a certificate and a token");
                 Err(error.hint("use one of them"))
             }
             (Some(certificate), None) => self.gate.by_certificate(certificate).await,
+            (None, Some(token)) if again => self.gate.by_token_again(token, origin).await,
             (None, Some(token)) => self.gate.by_token(token, origin).await,
             (None, None) => {
                 let error = Error::new(Kind::Permission, "the caller shows neither a certificate nor a token");
                 Err(error.hint("join the till first: `tresen enrol` and `tresen token` let callers in"))
             }
         };
-        let error = match admitted {
-            Ok(principal) if self.until(&principal).is_none_or(|until| self.now() < until) => return Ok(principal),
-            Ok(_) => Error::new(Kind::Permission, "the caller's certificate or token has expired"),
-            Err(error) => error,
+        let (caller, error) = match admitted {
+            Ok(principal) if self.until(&principal).is_none_or(|until| self.now() < until) => {
+                match peer.place.admit(&principal.name) {
+                    Ok(()) => return Ok(principal),
+                    Err(error) => (Some(principal), error),
+                }
+            }
+            Ok(_) => (None, Error::new(Kind::Permission, "the caller's certificate or token has expired")),
+            Err(error) => (None, error),
         };
-        self.refused(peer, None, "connect", &error).await;
+        self.refused(peer, caller.as_ref(), "connect", &error).await;
         Err(error)
     }
 
@@ -206,7 +243,7 @@ impl Hub {
             key: key.as_ref().map(|keyed| keyed.key.clone()),
             refused: None,
         };
-        let permitted = match call.as_station(principal.station()) {
+        let permitted = match call.as_station(principal.station()).and_then(|()| owns(principal, &mut call)) {
             Ok(()) => call.permit(&self.till, &principal.grants).await,
             Err(error) => Err(error),
         };
@@ -225,10 +262,14 @@ impl Hub {
         let call = Dispatch::new(&self.till, call).on_behalf_of(principal.station()).with_leases(&leases);
         let ready = Ready { call, audit, waits, durable };
         match key {
-            Some(keyed) => self.keyed(&principal.name, &keyed, ready, gone).await,
+            Some(keyed) => self.keyed(&principal.owner(), &keyed, ready, gone).await,
             None => {
                 let here = watch::Sender::new(());
                 let _running = self.count();
+                let begun = match self.begin(ready.audit).await {
+                    Ok(begun) => begun,
+                    Err(error) => return Some(Arc::new(Err(error))),
+                };
                 let mut draining = self.draining.subscribe();
                 let done = tokio::select! {
                     biased;
@@ -236,7 +277,7 @@ impl Hub {
                     () = gone => None,
                     _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
                 };
-                self.note(ready.audit, &done).await;
+                self.ended(begun, &done).await;
                 done
             }
         }
@@ -307,6 +348,10 @@ impl Hub {
     /// Runs a call to its end. `None`: it only waited, and `gone` is closed.
     async fn run(&self, ready: Ready, gone: watch::Receiver<()>, aborted: watch::Receiver<bool>) -> Outcome {
         let Ready { call, audit, waits, .. } = ready;
+        let begun = match self.begin(audit).await {
+            Ok(begun) => begun,
+            Err(error) => return Some(Arc::new(Err(error))),
+        };
         let (mut left, mut draining) = (aborted.clone(), self.draining.subscribe());
         let done = tokio::select! {
             biased;
@@ -316,7 +361,7 @@ impl Hub {
             }
             _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
         };
-        self.note(audit, &done).await;
+        self.ended(begun, &done).await;
         done
     }
 
@@ -326,11 +371,23 @@ impl Hub {
         running.inspect(|running| _ = running.abort.send_replace(true)).is_some()
     }
 
-    async fn note(&self, audit: Option<Audit>, done: &Outcome) {
-        if let (Some(mut audit), Some(done)) = (audit, done) {
-            audit.refused = done.as_ref().as_ref().err().map(|error| error.what().to_owned());
-            self.gate.note(audit).await;
-        }
+    /// Records a privileged call before it begins.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    async fn begin(&self, audit: Option<Audit>) -> Result<Option<(i64, Audit)>> {
+        let Some(audit) = audit else { return Ok(None) };
+        let begun = self.gate.begin(&audit).await.map_err(|error| error.with_effect(Effect::None))?;
+        Ok(Some((begun, audit)))
+    }
+
+    async fn ended(&self, begun: Option<(i64, Audit)>, done: &Outcome) {
+        let Some((begun, mut audit)) = begun else { return };
+        audit.refused = match done.as_deref() {
+            Some(done) => done.as_ref().err().map(|error| error.what().to_owned()),
+            None => Some("its caller has left".to_owned()),
+        };
+        self.gate.end(begun, audit).await;
     }
 
     fn count(self: &Arc<Self>) -> Counted {
@@ -346,10 +403,33 @@ impl Hub {
     }
 }
 
+/// Takes the devices of handhelds away that are not let in any more, connected or not.
+async fn forget_revoked(hub: Weak<Hub>) {
+    let Some((mut changes, mut closing)) = hub.upgrade().map(|hub| (hub.gate.revoked(), hub.closing.subscribe()))
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            biased;
+            _ = closing.wait_for(Option::is_some) => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        let Some(hub) = hub.upgrade() else { return };
+        for owner in hub.attach.owners() {
+            match hub.gate.is_known(&owner).await {
+                Ok(true) => {}
+                Ok(false) => hub.attach.forget(&owner),
+                Err(error) => tracing::error!(%error, owner, "it cannot be found out whether its devices may stay"),
+            }
+        }
+    }
+}
+
 /// A call that its caller may make.
 struct Ready {
     call: Dispatch,
-    /// What is recorded when it is done.
+    /// What is recorded before it begins and when it is done.
     audit: Option<Audit>,
     waits: bool,
     durable: bool,

@@ -10,28 +10,23 @@ use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tresen_hal::{Error, Kind, Result};
 
-use super::{CONNECTIONS, Peer};
+use super::Peer;
+use super::hub::Hub;
+use super::patient::Patient;
+use super::places::Places;
 use crate::wire::HELLO;
 
 /// What a new connection needs.
 #[derive(Clone)]
 pub(super) struct Doorway {
     pub(super) router: Router,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) places: Arc<Places>,
     pub(super) closing: watch::Receiver<Option<String>>,
-}
-
-impl Doorway {
-    /// A place for one more connection.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit> {
-        let busy = |_| Error::new(Kind::Busy, format!("{CONNECTIONS} clients are already connected"));
-        self.places.clone().try_acquire_owned().map_err(busy)
-    }
 }
 
 /// Accepts connections until it is aborted.
@@ -46,16 +41,17 @@ pub(super) async fn listen(listener: TcpListener, tls: Option<watch::Receiver<Ar
                 continue;
             }
         };
-        let Ok(place) = doorway.place() else {
+        let address = address.to_string();
+        let Ok(place) = doorway.places.take(doorway.hub.now(), &address) else {
             tracing::warn!(%address, "too many remote clients: refused");
             continue;
         };
         stream.set_nodelay(true).ok();
-        let peer = Peer { address: address.to_string(), certificate: None, secure: false, _place: Arc::new(place) };
+        let peer = Peer { address, certificate: None, secure: false, place: Arc::new(place) };
         let (doorway, tls) = (doorway.clone(), tls.as_ref().map(|tls| tls.borrow().clone()));
         tokio::spawn(async move {
             match tls {
-                None => http(stream, peer, &doorway).await,
+                None => http(Patient::new(stream), peer, &doorway).await,
                 Some(config) => secure(stream, peer, config, &doorway).await,
             }
         });
@@ -63,7 +59,14 @@ pub(super) async fn listen(listener: TcpListener, tls: Option<watch::Receiver<Ar
 }
 
 async fn secure(stream: TcpStream, peer: Peer, config: Arc<ServerConfig>, doorway: &Doorway) {
-    let stream = match timeout(HELLO, TlsAcceptor::from(config).accept(stream)).await {
+    let place = peer.place.clone();
+    let handshake = tokio::select! {
+        biased;
+        () = place.displaced() => return,
+        handshake = timeout(HELLO, TlsAcceptor::from(config).accept(Patient::new(stream))) => handshake,
+    };
+    drop(place);
+    let stream = match handshake {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::info!(address = peer.address, %error, "a TLS handshake has failed"),
         Err(_) => return tracing::info!(address = peer.address, "a TLS handshake took too long"),
@@ -73,9 +76,14 @@ async fn secure(stream: TcpStream, peer: Peer, config: Arc<ServerConfig>, doorwa
     http(stream, Peer { certificate, secure: true, ..peer }, doorway).await;
 }
 
-/// Serves HTTP/1.1 on a stream until it ends, or the server closes.
+/// Serves HTTP/1.1 on a stream until it ends, the server closes, or another stranger needs its place.
 pub(super) async fn http(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, peer: Peer, doorway: &Doorway) {
-    let mut closing = doorway.closing.clone();
+    let (mut closing, place) = (doorway.closing.clone(), peer.place.clone());
+    tokio::select! {
+        biased;
+        () = place.displaced() => return,
+        () = doorway.hub.recognise(&peer) => {}
+    }
     let service = TowerToHyperService::new(doorway.router.clone().layer(axum::Extension(peer)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -91,6 +99,13 @@ pub(super) async fn http(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 's
             connection.as_mut().graceful_shutdown();
             timeout(HELLO, connection).await.unwrap_or(Ok(()))
         }
+        () = place.displaced() => {
+            connection.as_mut().graceful_shutdown();
+            match place.may_finish() {
+                true => timeout(FINISH, connection).await.unwrap_or(Ok(())),
+                false => Ok(()),
+            }
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a remote connection has ended");
@@ -99,4 +114,6 @@ pub(super) async fn http(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 's
 
 /// Maximum length of a request's headers, in bytes.
 const HEADERS: usize = 16 << 10;
+/// How long a displaced connection may take to finish its request: 1 s.
+const FINISH: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(1);

@@ -6,13 +6,20 @@
 //! (not let in), 403 (a right is missing, or the page's origin), 404 (unknown), 409 (busy), 413, 421 (another host), 429,
 //! 502 (the device failed), 503 (closed), 504.
 //!
-//! Limits: [`CONNECTIONS`], [`IN_FLIGHT`](tresen::api::IN_FLIGHT) calls of one connection, 1 MiB a message, 5 s for the
-//! handshake and the headers of a request, 10 s for its body.
+//! `GET` of `/v1/schema`, `/v1/jobs/JOB/picture.png` and `/v1/cameras/CAMERA/frame.jpg` are documents; the latter two are
+//! the commands `printer.picture` and `camera.frame`.
+//!
+//! Limits: [`CONNECTIONS`], of them [`STRANGERS`] and [`CONNECTIONS_OF_ONE_CALLER`]; [`IN_FLIGHT`](tresen::api::IN_FLIGHT)
+//! calls of one connection, 1 MiB a message, 5 s for the handshake and the headers of a request, 10 s for its body, and 10 s
+//! without progress for the reply.
 
+mod documents;
 mod http;
 mod hub;
 mod listen;
 mod origin;
+mod patient;
+mod places;
 mod socket;
 
 use std::net::SocketAddr;
@@ -24,7 +31,7 @@ use axum::routing::{get, post};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tresen::Tresen;
@@ -33,6 +40,10 @@ use tresen_hal::{Error, Kind, Result};
 use self::hub::Hub;
 pub(crate) use self::hub::lock;
 use self::origin::Origins;
+use self::patient::Patient;
+pub(crate) use self::places::host;
+pub use self::places::{GRACE, Limits};
+use self::places::{Place, Places};
 use crate::trust::{Gate, Principal};
 
 /// Where and how a server listens.
@@ -50,6 +61,8 @@ pub struct Options {
     /// Further routes. Those that need a caller ask [`Door::admit`], which is among the extensions of each request, like
     /// [`Peer`].
     pub routes: Router,
+    /// How many connections it has at a time.
+    pub limits: Limits,
 }
 
 /// Who is at the other end of a connection, as far as it shows without asking the gate.
@@ -62,7 +75,7 @@ pub struct Peer {
     /// Whether the connection is encrypted.
     pub secure: bool,
     /// Its place among the connections.
-    _place: Arc<OwnedSemaphorePermit>,
+    place: Arc<Place>,
 }
 
 /// Lets callers in, for further routes.
@@ -73,7 +86,8 @@ impl Door {
     /// Who sends a request, by its certificate or its `Authorization: Bearer TOKEN`. A refusal is recorded.
     ///
     /// # Errors
-    /// [`Kind::Permission`]: not let in. Answer it with status 401.
+    /// [`Kind::Permission`]: not let in; answer it with status 401. [`Kind::Busy`]: the caller has too many connections;
+    /// answer it with 429.
     pub async fn admit(&self, peer: &Peer, headers: &axum::http::HeaderMap) -> Result<Principal> {
         http::admit(&self.0, peer, headers).await
     }
@@ -93,7 +107,7 @@ impl Door {
 pub struct Server {
     hub: Arc<Hub>,
     router: Router,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     listening: Mutex<Vec<JoinHandle<()>>>,
     tls: Option<SocketAddr>,
     plain: Option<SocketAddr>,
@@ -105,7 +119,7 @@ impl Server {
     /// # Errors
     /// [`Kind::Config`]: plain HTTP on an address that other machines can reach.
     pub fn start(till: &Tresen, gate: Arc<dyn Gate>, options: Options) -> Result<Self> {
-        let Options { tls, plain, origins, names, routes } = options;
+        let Options { tls, plain, origins, names, routes, limits } = options;
         let address = |listener: &TcpListener| {
             listener.local_addr().map_err(|e| Error::new(Kind::Io, "the listener has no address").because(e))
         };
@@ -120,11 +134,14 @@ impl Server {
         let router = Router::new()
             .route("/v1/ws", get(http::upgrade))
             .route("/v1/{command}", post(http::post))
+            .route("/v1/schema", get(documents::schema))
+            .route("/v1/jobs/{job}/picture.png", get(documents::picture))
+            .route("/v1/cameras/{camera}/frame.jpg", get(documents::frame))
             .with_state(hub.clone())
             .merge(routes)
             .layer(axum::Extension(Door(hub.clone())))
             .layer(axum::middleware::from_fn_with_state(origins, origin::guard));
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let places = Places::new(limits);
         let server = Self { hub, router, places, listening: Mutex::default(), tls: tls_at, plain: plain_at };
         let mut listening = Vec::new();
         if let Some((listener, config)) = tls {
@@ -156,17 +173,17 @@ impl Server {
     /// transport has verified it; without one, the stream counts as plain HTTP on this machine.
     ///
     /// # Errors
-    /// [`Kind::Busy`]: [`CONNECTIONS`] are open.
+    /// [`Kind::Busy`]: [`Limits::connections`] are open.
     pub fn serve<S>(&self, stream: S, address: impl Into<String>, certificate: Option<&[u8]>) -> Result<JoinHandle<()>>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let doorway = self.doorway();
-        let place = doorway.place()?;
+        let (doorway, address) = (self.doorway(), address.into());
+        let place = Arc::new(doorway.places.take(doorway.hub.now(), &address)?);
         let certificate = certificate.map(Arc::from);
         let secure = certificate.is_some();
-        let peer = Peer { address: address.into(), certificate, secure, _place: Arc::new(place) };
-        Ok(tokio::spawn(async move { listen::http(stream, peer, &doorway).await }))
+        let peer = Peer { address, certificate, secure, place };
+        Ok(tokio::spawn(async move { listen::http(Patient::new(stream), peer, &doorway).await }))
     }
 
     /// Ends in an orderly way, within about `within`: nobody is let in any more, calls that only wait end, running ones
@@ -182,12 +199,13 @@ impl Server {
         }
         self.hub.closing.send_replace(Some("the till stops".into()));
         // Every connection has told its client and is gone.
-        tokio::time::timeout(FAREWELL, self.places.acquire_many(CONNECTIONS as u32)).await.ok();
+        tokio::time::timeout(FAREWELL, self.places.empty()).await.ok();
+        self.hub.gate.close().await;
     }
 
     fn doorway(&self) -> listen::Doorway {
-        let (router, places, closing) = (self.router.clone(), self.places.clone(), self.hub.closing.subscribe());
-        listen::Doorway { router, places, closing }
+        let (router, hub, places) = (self.router.clone(), self.hub.clone(), self.places.clone());
+        listen::Doorway { router, closing: hub.closing.subscribe(), hub, places }
     }
 }
 
@@ -208,5 +226,12 @@ impl std::fmt::Debug for Server {
 
 /// Maximum number of connections.
 pub const CONNECTIONS: usize = 1_000;
+/// Maximum number of connections whose callers were not let in yet.
+pub const STRANGERS: usize = 64;
+/// Of them, the maximum number from one address; of IPv6, from one network of 64 bits. Those of the last [`GRACE`] may be
+/// more.
+pub const STRANGERS_OF_ONE_ADDRESS: usize = 8;
+/// Maximum number of connections of one caller.
+pub const CONNECTIONS_OF_ONE_CALLER: usize = 32;
 /// How long clients may take to let go when the server ends.
 const FAREWELL: Duration = Duration::from_secs(6);

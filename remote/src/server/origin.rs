@@ -1,9 +1,13 @@
 //! Which web pages may call: the origins that browsers name in their requests.
 //!
 //! A request with an `Origin` comes from a page: it is refused unless the page is the till's own or listed. A listed page
-//! is told so as [CORS](https://fetch.spec.whatwg.org/#http-cors-protocol) has it. Chrome asks the user whether a public
-//! page may use the [local network](https://developer.chrome.com/blog/local-network-access); versions before that asked
+//! is told so as [CORS](https://fetch.spec.whatwg.org/#http-cors-protocol) has it. Chrome 142 and later ask the user whether
+//! a public page may use the [local network](https://developer.chrome.com/blog/local-network-access); earlier versions asked
 //! the server in the preflight (`Access-Control-Request-Private-Network`), which is answered too.
+//!
+//! Browsers leave `Origin` out of what a page fetches with GET from its own server, and say `Sec-Fetch-Site: same-origin`
+//! ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)), which no script can set: such a request
+//! comes from the till's own page.
 //!
 //! A page can have a name of its own point to the till (DNS rebinding), and then counts as the till's own. So the name in
 //! `Host` has to be the till's.
@@ -55,7 +59,7 @@ impl Origins {
 }
 
 /// Checks `Host` and `Origin` of every request, and answers preflights.
-pub(super) async fn guard(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(origins): State<Origins>, mut request: Request, next: Next) -> Response {
     let secure = request.extensions().get::<Peer>().is_some_and(|peer| peer.secure);
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
     if !origins.is_host(&host, secure) {
@@ -76,6 +80,9 @@ pub(super) async fn guard(State(origins): State<Origins>, request: Request, next
             }
         }
     };
+    if let Some(own) = of_own_page(request.headers(), &host, secure) {
+        request.headers_mut().insert(header::ORIGIN, own);
+    }
     let private = request.headers().contains_key(REQUEST_PRIVATE);
     let mut response = match *request.method() == Method::OPTIONS {
         true => StatusCode::NO_CONTENT.into_response(),
@@ -89,6 +96,13 @@ pub(super) async fn guard(State(origins): State<Origins>, request: Request, next
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// The origin of the till's own page, if the request comes from there and does not name it.
+fn of_own_page(headers: &HeaderMap, host: &str, secure: bool) -> Option<HeaderValue> {
+    let own = !headers.contains_key(header::ORIGIN) && headers.get(FETCH_SITE)? == "same-origin";
+    let scheme = if secure { "https" } else { "http" };
+    own.then(|| format!("{scheme}://{host}").parse().ok()).flatten()
 }
 
 fn cross_origin(headers: &mut HeaderMap, origin: HeaderValue, private: bool) {
@@ -106,6 +120,7 @@ fn cross_origin(headers: &mut HeaderMap, origin: HeaderValue, private: bool) {
     }
 }
 
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const REQUEST_PRIVATE: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 

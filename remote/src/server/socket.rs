@@ -76,6 +76,7 @@ struct Connection {
 enum Next {
     Closing(String),
     Unread,
+    Displaced,
     AskAgain,
     Time,
     Frame(Option<Result<Frame, axum::Error>>),
@@ -87,6 +88,7 @@ impl Connection {
         let mut closing = self.hub.closing.subscribe();
         // Before the gate is asked for the first time, so that no change is lost.
         let mut changes = self.hub.gate.revoked();
+        let place = self.peer.place.clone();
         loop {
             let due = self.session.poll_timeout()?;
             let next = tokio::select! {
@@ -95,12 +97,13 @@ impl Connection {
                     Next::Closing(why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "the till stops".into()))
                 }
                 () = self.queue.closed() => Next::Unread,
+                () = place.displaced() => Next::Displaced,
                 Ok(()) = changes.changed() => Next::AskAgain,
                 () = sleep_until(Instant::from_std(due)) => Next::Time,
                 frame = frames.next() => Next::Frame(frame),
             };
             let step = match next {
-                Next::Unread => return None,
+                Next::Unread | Next::Displaced => return None,
                 Next::Closing(why) => {
                     self.send(text(&Notice::Closing(&Closing { why }))).await;
                     self.close(Code::GoingAway, "the till stops").await;
@@ -146,7 +149,11 @@ impl Connection {
                         self.admit(principal);
                     }
                     Err(error) => {
-                        if let Some(step) = self.session.close(Code::NotAllowed, error) {
+                        let code = match error.kind() {
+                            Kind::Busy => Code::TryLater,
+                            _ => Code::NotAllowed,
+                        };
+                        if let Some(step) = self.session.close(code, error) {
                             return Box::pin(self.act(step)).await;
                         }
                     }
@@ -172,10 +179,11 @@ impl Connection {
             }
             Step::Follow { id, follow } => self.follow(id, &follow).await,
             Step::Abort { id, key } => {
-                let caller = self.session.principal().map(|principal| principal.name.clone()).unwrap_or_default();
+                let caller = self.session.principal().map(|principal| principal.owner()).unwrap_or_default();
                 let running = self.hub.abort(&caller, &key);
                 self.send(text(&Message::Reply { id, reply: &running.into() })).await;
             }
+            Step::Alive { id } => self.send(text(&Message::Reply { id, reply: &serde_json::Value::Null })).await,
             Step::Gate { id, command, with, place } => {
                 self.gate(id, &command, &with).await;
                 drop(place);
@@ -208,7 +216,7 @@ impl Connection {
     /// Rights were withdrawn or changed: perhaps this caller's.
     async fn ask_again(&mut self) -> Option<Step> {
         let before = self.session.principal()?.clone();
-        match self.hub.admit(&self.peer, self.token.as_deref(), self.origin.as_deref()).await {
+        match self.hub.admit_again(&self.peer, self.token.as_deref(), self.origin.as_deref()).await {
             Ok(principal) if is_same(&principal, &before) => {
                 self.admit(principal);
                 None
@@ -233,7 +241,7 @@ impl Connection {
             Ok(answered) => {
                 if answered.token.is_some() && self.token.is_some() {
                     self.token = answered.token;
-                    match self.hub.admit(&self.peer, self.token.as_deref(), self.origin.as_deref()).await {
+                    match self.hub.admit_again(&self.peer, self.token.as_deref(), self.origin.as_deref()).await {
                         Ok(principal) => {
                             self.admit(principal);
                             Ok(answered.reply)

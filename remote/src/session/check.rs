@@ -35,7 +35,7 @@ pub struct Keyed {
 }
 
 /// Checks a request: the command and its fields exist, and it has a key if it changes something. A durable key that is
-/// absent is `CALLER/KEY` from then on.
+/// absent is `OWNER/KEY` from then on ([`Principal::owner`]).
 ///
 /// # Errors
 /// [`Kind::Unsupported`]: unknown command. [`Kind::Input`]: wrong fields, the key is missing or too long, or the request
@@ -59,10 +59,31 @@ pub fn check(principal: &Principal, request: Request) -> Result<Checked> {
         }
         _ => {}
     }
-    let durable = key.as_ref().is_some_and(|key| call.fill_key(&format!("{}/{key}", principal.name)));
+    let durable = match (call.key_slot(), &key) {
+        (Some(slot), Some(key)) => {
+            slot.get_or_insert_with(|| format!("{}/{key}", principal.owner()));
+            true
+        }
+        _ => false,
+    };
     // What neither changes anything nor waits is asked anew: its reply need not be kept.
     let key = key.filter(|_| call.info().changes || call.info().waits);
     Ok(Checked { id, call, leases, key: key.map(|key| Keyed { key, digest }), durable })
+}
+
+/// Checks that a durable key which the caller named is not one that another caller was given. Any other is free for callers
+/// to agree on.
+///
+/// # Errors
+/// [`Kind::Permission`]: it is.
+pub fn owns(principal: &Principal, call: &mut Call) -> Result<()> {
+    let command = call.info().name;
+    let Some(Some(named)) = call.key_slot() else { return Ok(()) };
+    if named.split_once('/').is_none_or(|(owner, _)| owner == principal.owner()) {
+        return Ok(());
+    }
+    let error = Error::new(Kind::Permission, format!("`{command}`: the key `{named}` belongs to another caller"));
+    Err(error.hint("leave it out, or choose one without a slash"))
 }
 
 /// Whether a caller may see an event: of the devices that it may watch, and scans only with the right to take them.

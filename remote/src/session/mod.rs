@@ -11,9 +11,10 @@
 //! | it failed, and nothing happened in the world ([`Effect::None`](tresen_hal::Effect::None)) | it runs again |
 //! | **other content** | refused |
 //!
-//! Keys are kept in memory, and are valid for one `run` of the server. Payments, print jobs and the opening of sales also
-//! have a durable key of their own, which is filled in from this one: they are recognised after a restart as well. Other
-//! steps of sales are not: with the `rev` that the caller knows, a step that was taken is refused instead of taken twice.
+//! Keys are kept in memory, and are valid for one `run` of the server. Payments, print jobs, the opening of sales and those
+//! steps of sales that add something or move money also have a durable key of their own, which is filled in from this one:
+//! they are recognised after a restart as well. Other steps of sales are not: with the `rev` that the caller knows, a step
+//! that was taken is refused instead of taken twice.
 //!
 //! A call goes on when its connection is lost, except for one that only waits, such as `scanner.next`: it ends when the
 //! last connection that waits for it is gone, and consumes nothing. A reply that was lost on its way is given again under
@@ -32,11 +33,11 @@ use tresen_hal::{Error, Kind, Result};
 
 use crate::attach::wire::FromHandheld;
 use crate::trust::Principal;
-use crate::wire::{ABORT, Abort, Code, DEAD, Follow, FromClient, HELLO, MESSAGE, PING, fields, required};
+use crate::wire::{ABORT, ALIVE, Abort, Code, DEAD, Follow, FromClient, HELLO, MESSAGE, PING, fields, required};
 
-pub use check::{Checked, Keyed, check, visible};
+pub use check::{Checked, Keyed, check, owns, visible};
 pub use keys::{Asked, CALLS, KEPT, Keys};
-pub use ring::{EVENTS, Kept, Ring};
+pub use ring::{BYTES, EVENTS, Kept, Ring};
 
 /// One connection: what comes in, and what has to be done about it.
 #[derive(Debug)]
@@ -103,6 +104,11 @@ pub enum Step {
         id: u64,
         /// The key.
         key: String,
+    },
+    /// Answer that the connection is alive.
+    Alive {
+        /// The request's number.
+        id: u64,
     },
     /// Ask the gate for a command of its own: [`Gate::command`](crate::trust::Gate::command).
     Gate {
@@ -272,6 +278,7 @@ fn begin(principal: &Principal, follows: &mut bool, in_flight: &InFlight, reques
             let Abort { key } = required(ABORT, request.with)?;
             Ok(Step::Abort { id, key })
         }
+        ALIVE => Ok(Step::Alive { id }),
         command if command.starts_with(GATE) => {
             Ok(Step::Gate { id, command: request.command, with: request.with, place: in_flight.place()? })
         }

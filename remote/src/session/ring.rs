@@ -16,6 +16,8 @@ pub struct Ring {
     /// The number of the last event before those kept.
     before: u64,
     kept: VecDeque<Arc<Kept>>,
+    /// The length of all messages that are kept.
+    bytes: usize,
 }
 
 /// An event, and its message: written once for all who follow.
@@ -30,15 +32,16 @@ pub struct Kept {
 impl Ring {
     /// Of a server's `run`, which sees the events after number `seq`.
     pub fn new(run: impl Into<String>, seq: u64) -> Self {
-        Self { run: run.into(), before: seq, kept: VecDeque::new() }
+        Self { run: run.into(), before: seq, kept: VecDeque::new(), bytes: 0 }
     }
 
-    /// Keeps an event. Their numbers grow; gaps are kept as such.
+    /// Keeps an event; the oldest make room, never this one. Their numbers grow; gaps are kept as such.
     pub fn push(&mut self, event: Event) {
-        let text = text(&Message::Event { event: &event }).into();
-        if self.kept.len() >= EVENTS
-            && let Some(old) = self.kept.pop_front()
-        {
+        let text: Utf8Bytes = text(&Message::Event { event: &event }).into();
+        self.bytes += text.len();
+        while self.kept.len() >= EVENTS || self.bytes > BYTES {
+            let Some(old) = self.kept.pop_front() else { break };
+            self.bytes -= old.text.len();
             self.before = old.event.seq;
         }
         self.kept.push_back(Arc::new(Kept { event, text }));
@@ -76,6 +79,8 @@ impl Ring {
 
 /// How many events are kept.
 pub const EVENTS: usize = 1_024;
+/// How long their messages are together, at most, in bytes: 4 MiB. The last event is kept however long it is.
+pub const BYTES: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -112,6 +117,32 @@ mod tests {
         assert_eq!(after(15), Some((None, 16)));
         assert_eq!(after(12), Some((Some(Missed { from: 13, to: 15 }), 16)), "too slow");
         assert_eq!(after(last), None);
+    }
+
+    #[test]
+    fn long_events_make_room_by_their_length_and_the_last_one_stays() {
+        let mut ring = Ring::new("r", 0);
+        let long = |seq: u64, length: usize| {
+            let notice = "x".repeat(length);
+            let at = "2026-01-02T08:00:00Z";
+            let json = json!({ "seq": seq, "at": at, "source": "till", "kind": { "notice": notice } });
+            serde_json::from_value(json).expect("an event")
+        };
+        for seq in 1..=10 {
+            ring.push(long(seq, 1 << 20));
+        }
+        // Each message is a little longer than its text: three of them fit.
+        let held: usize = ring.kept.iter().map(|kept| kept.text.len()).sum();
+        assert_eq!((ring.kept.len(), ring.bytes), (3, held));
+        assert_eq!(ring.resume(&since(2, "r"), 0), (7, Some(Missed { from: 3, to: 7 })));
+        ring.push(long(11, 5 << 20));
+        assert_eq!(
+            ring.after(7).map(|(missed, kept)| (missed, kept.event.seq)),
+            Some((Some(Missed { from: 8, to: 10 }), 11))
+        );
+        ring.push(event(12));
+        assert_eq!((ring.kept.len(), ring.after(11).map(|(_, kept)| kept.event.seq)), (1, Some(12)));
+        assert_eq!(ring.bytes, ring.kept[0].text.len());
     }
 
     #[test]

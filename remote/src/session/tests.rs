@@ -1,6 +1,5 @@
-use std::collections::BTreeMap;
-
 use serde_json::json;
+use tresen_hal::Effect;
 
 use super::*;
 use crate::trust::By;
@@ -47,6 +46,15 @@ fn the_till_pings_and_gives_up_after_its_time() {
 }
 
 #[test]
+fn whoever_was_let_in_may_ask_whether_the_link_is_alive() {
+    let now = Instant::now();
+    let mut session = open(now);
+    session.admit(Arc::new(Principal { grants: "sell".parse().expect("rights"), ..(*anna()).clone() }), None);
+    let step = session.handle(now, Input::Text("{\"id\":7,\"command\":\"ping\"}"));
+    assert!(matches!(step, Some(Step::Alive { id: 7 })), "{step:?}");
+}
+
+#[test]
 fn a_right_of_its_own_ends_with_its_time() {
     let now = Instant::now();
     let mut session = open(now);
@@ -83,94 +91,41 @@ fn the_order_of_fields_does_not_tell_contents_apart() {
     assert_ne!(digest("{\"amount\":\"1.00 EUR\",\"terminal\":\"counter\",\"key\":\"k\"}"), one);
 }
 
-/// Deterministic noise: splitmix64, Steele et al. 2014.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-}
-
-/// Mutates messages and feeds them to sessions: no panic, no call without a caller, no key that is missing.
-fn mutate(messages: usize, seed: u64) {
-    let valid = [
-        json!({ "hello": { "protocol": 1, "token": "t" } }).to_string(),
-        json!({ "id": 1, "key": "a", "command": "terminal.pay", "with": { "terminal": "c", "amount": "1.00 EUR" } })
-            .to_string(),
-        json!({ "id": 2, "command": "follow", "with": { "since": 3, "run": "r" } }).to_string(),
-        json!({ "id": 3, "command": "abort", "with": { "key": "a" } }).to_string(),
-        json!({ "id": 4, "key": "k", "command": "scanner.next", "with": { "scanner": "s" }, "leases": [] }).to_string(),
-        json!({ "id": 5, "command": "till.info" }).to_string(),
-    ];
-    let pieces =
-        ["{", "}", "[", "\"", "null", "1e999", "-1", "\\u0000", "\\ud800", ":", ",", "\"hello\"", "\"key\":", "\u{0}"];
-    let mut noise = Noise(seed);
-    let now = Instant::now();
-    let (mut session, mut seen) = (Session::new(now), BTreeMap::<&str, usize>::new());
-    for _ in 0..messages {
-        let mut bytes = valid[noise.below(valid.len())].clone().into_bytes();
-        for _ in 0..noise.below(4) {
-            let at = noise.below(bytes.len() + 1);
-            match noise.below(4) {
-                0 => bytes.truncate(at),
-                1 => _ = bytes.get_mut(at).map(|byte| *byte ^= 1 << noise.below(8)),
-                2 => _ = bytes.splice(at..at, pieces[noise.below(pieces.len())].bytes()),
-                _ => _ = bytes.drain(at.min(bytes.len())..(at + noise.below(9)).min(bytes.len())),
-            }
-        }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let was_open = session.principal().is_some();
-        let step = session.handle(now, Input::Text(&text));
-        let name = match &step {
-            None => "none",
-            Some(Step::Admit { .. }) => {
-                assert!(!was_open, "{text}");
-                session.admit(anna(), None);
-                "admit"
-            }
-            Some(Step::Run(checked, _)) => {
-                assert!(was_open && (checked.key.is_some() || !checked.call.info().changes), "{text}");
-                "run"
-            }
-            Some(Step::Refuse { .. }) => "refuse",
-            Some(Step::Close { error, .. }) => {
-                assert!(error.is_some(), "{text}");
-                session = Session::new(now);
-                "close"
-            }
-            Some(Step::Ping) => panic!("no time has passed"),
-            Some(_) => {
-                assert!(was_open, "{text}");
-                "other"
-            }
-        };
-        *seen.entry(name).or_default() += 1;
-        // A connection that has followed may not follow again; others come.
-        if noise.below(16) == 0 {
-            session = Session::new(now);
-        }
-    }
-    for name in ["admit", "run", "refuse", "close", "other"] {
-        assert!(seen.contains_key(name), "{seen:?}");
-    }
+/// What a call of `caller` under the key `a-17` has as its durable key.
+fn durable(caller: &Principal, command: &str, with: Value) -> Result<Option<String>> {
+    let checked = check(caller, Request { key: Some("a-17".into()), ..Request::new(1, command, with) })?;
+    let mut call = checked.call;
+    owns(caller, &mut call)?;
+    assert_eq!(checked.durable, call.key_slot().is_some(), "{command}");
+    Ok(call.key_slot().and_then(|slot| slot.clone()))
 }
 
 #[test]
-fn mutated_messages_break_nothing() {
-    mutate(20_000, 1);
-}
+fn a_durable_key_is_that_of_the_client_and_not_of_the_next_one_with_its_name() -> Result<()> {
+    let client = |client| {
+        let by = By::Certificate { fingerprint: "ab".into(), client };
+        Principal { by, ..Principal::clone(&anna()) }
+    };
+    let pay = |key: Value| json!({ "terminal": "counter", "amount": "1.00 EUR", "key": key });
+    let print = json!({ "printer": "bar", "content": { "v": 1, "receipt": { "items": [] } } });
+    assert_eq!(durable(&client(3), "terminal.pay", pay(Value::Null))?.as_deref(), Some("anna#3/a-17"));
+    assert_eq!(durable(&client(4), "terminal.pay", pay(Value::Null))?.as_deref(), Some("anna#4/a-17"));
+    assert_eq!(durable(&anna(), "terminal.pay", pay(Value::Null))?.as_deref(), Some("anna/a-17"));
+    assert_eq!(durable(&anna(), "printer.print", print)?.as_deref(), Some("anna/a-17"));
+    assert_eq!(durable(&anna(), "sale.open", json!({}))?.as_deref(), Some("anna/a-17"));
+    assert_eq!(durable(&anna(), "sale.void", json!({ "sale": "s", "why": "w" }))?, None);
 
-#[test]
-#[ignore = "takes a minute: cargo test --workspace --lib -- --ignored a_million_mutated"]
-fn a_million_mutated_messages_break_nothing() {
-    mutate(1_000_000, 2);
+    for named in ["order-9", "anna#3/a-1"] {
+        assert_eq!(
+            durable(&client(3), "terminal.pay", pay(named.into()))?.as_deref(),
+            Some(named),
+            "what is named stays"
+        );
+    }
+    for other in ["anna/a-1", "anna#4/a-1", "anna#33/a-1", "bob/a-1", "/a-1"] {
+        let error = durable(&client(3), "terminal.pay", pay(other.into())).expect_err(other);
+        assert_eq!((error.kind(), error.effect()), (Kind::Permission, Effect::None));
+        assert!(error.what().contains(other), "{error}");
+    }
+    Ok(())
 }

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Error, Kind, Result, Retry};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::authority::server_name;
 use super::files;
@@ -157,6 +159,17 @@ impl Credentials {
         let renewed = Self { client: format!("{}{certificate}", key.serialize_pem()), ..self.clone() };
         renewed.config()?;
         Ok(renewed)
+    }
+
+    /// When the certificate ends.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`]: the certificate is damaged.
+    pub fn expires(&self) -> Result<Timestamp> {
+        let damaged = || Error::new(Kind::Storage, "the client's certificate is damaged");
+        let der = CertificateDer::from_pem_slice(self.client.as_bytes()).map_err(|_| damaged())?;
+        let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| damaged())?;
+        Timestamp::from_second(certificate.validity().not_after.timestamp()).map_err(|_| damaged())
     }
 
     /// The folder beside a database or a configuration that holds the credentials: `till.db.client`.

@@ -1,7 +1,7 @@
 //! The gate over the till's database: enrolled clients, sessions, the audit table.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,13 +14,12 @@ use tresen_hal::{BoxFuture, Error, Kind, Result, Runtime};
 use super::attempts::Attempts;
 use super::authority::{Authority, is_due};
 use super::memory::lock;
+use super::refusals::Refusals;
 use super::secret::{hex, random, sha256};
 use super::{Answered, Audit, By, Gate, Principal};
 
 /// How long a token is good: 15 minutes.
 pub const TOKEN: Duration = Duration::from_secs(15 * 60);
-/// How long the token before a renewed one is good: 30 s.
-pub const OVERLAP: Duration = Duration::from_secs(30);
 /// How long the certificate before a renewed one is good: a week, for a client that was switched off meanwhile.
 pub const CERTIFICATE_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -28,8 +27,9 @@ pub const CERTIFICATE_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3600);
 ///
 /// Certificates are remembered until a right is withdrawn; tokens are looked up each time. It has one command of its own,
 /// `session.renew`: for a token `{}`, with the reply `{"token":…,"expires":…}`; for a certificate in the last third of its
-/// life `{"request":"PKCS #10, PEM"}`, with the reply `{"certificate":"PEM","expires":…}`. The earlier token is good for
-/// [`OVERLAP`] more, the earlier certificate for [`CERTIFICATE_OVERLAP`].
+/// life `{"request":"PKCS #10, PEM"}`, with the reply `{"certificate":"PEM","expires":…}`. The earlier certificate is good
+/// for [`CERTIFICATE_OVERLAP`] more. The earlier token is good until its own end, or until the new one is first presented:
+/// if the reply is lost, the caller renews again with the token that it has. Each renewal makes another token.
 #[derive(Clone)]
 pub struct StoredGate(Arc<Inner>);
 
@@ -39,6 +39,7 @@ struct Inner {
     authority: Arc<Authority>,
     /// Principals by the fingerprint of their certificate, and the count of withdrawals before they were read.
     known: Mutex<(u64, BTreeMap<String, Principal>)>,
+    refusals: Mutex<Refusals>,
     strangers: Mutex<Strangers>,
 }
 
@@ -52,8 +53,21 @@ impl StoredGate {
     /// A gate over this database, whose clients have certificates of this authority.
     pub fn new(store: Store, runtime: Arc<dyn Runtime>, authority: Arc<Authority>) -> Self {
         let strangers = Strangers { measure: Attempts::new(STRANGERS, Duration::from_secs(10)), left_out: 0 };
-        let (known, strangers) = (Mutex::default(), Mutex::new(strangers));
-        Self(Arc::new(Inner { store, runtime, authority, known, strangers }))
+        let (known, refusals, strangers) = (Mutex::default(), Mutex::default(), Mutex::new(strangers));
+        Self(Arc::new(Inner { store, runtime, authority, known, refusals, strangers }))
+    }
+
+    /// Writes counted refusals when their time is over, as long as the gate is there.
+    pub(super) fn sweep(&self) -> impl Future<Output = ()> + Send + 'static {
+        let gate: Weak<Inner> = Arc::downgrade(&self.0);
+        async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(gate) = gate.upgrade().map(Self) else { return };
+                let due = lock(&gate.0.refusals).due(gate.0.runtime.now());
+                gate.write(due).await;
+            }
+        }
     }
 
     async fn certified(&self, fingerprint: String) -> Result<Principal> {
@@ -75,7 +89,7 @@ impl StoredGate {
                 if client.revoked.is_some() {
                     return Err(refused("the certificate was revoked", JOIN));
                 }
-                let by = By::Certificate { fingerprint: fingerprint.clone() };
+                let by = By::Certificate { fingerprint: fingerprint.clone(), client: client.id };
                 let (name, station, grants) = (client.name, client.station, client.rights);
                 let principal = Principal { name, station, grants, expires: Some(expires), by };
                 let mut known = lock(&inner.known);
@@ -92,11 +106,16 @@ impl StoredGate {
         }
     }
 
-    async fn tokened(&self, token: String, origin: Option<String>) -> Result<Principal> {
+    async fn tokened(&self, token: String, origin: Option<String>, presented: bool) -> Result<Principal> {
         let unknown = || refused("the token is unknown or has ended", AGAIN);
-        let session = self.0.store.remote_session_with(&hashed(&token)).await?.ok_or_else(unknown)?;
+        let (store, hash) = (&self.0.store, hashed(&token));
+        let session = store.remote_session_with(&hash).await?.ok_or_else(unknown)?;
         if session.origin != origin {
             return Err(refused("the token was issued for another page", AGAIN));
+        }
+        if presented && let Err(error) = store.present_remote_token(&hash).await {
+            // The earlier tokens end by themselves, and a disk that is full must not sign a page out.
+            tracing::error!(%error, "the tokens before a renewed one stay good until their end");
         }
         let by = By::Token { id: session.id.to_string() };
         let (name, station, grants) = (session.name, session.station, session.rights);
@@ -126,7 +145,7 @@ impl StoredGate {
         let now = self.0.runtime.wall();
         let (token, expires) = (new_token()?, now + TOKEN);
         let session: i64 = session.parse().map_err(|_| refused("the session has ended", AGAIN))?;
-        self.0.store.renew_remote_session(session, &hashed(&token), expires, now + OVERLAP).await?;
+        self.0.store.renew_remote_session(session, &hashed(&token), expires).await?;
         let reply = json!({ "token": token, "expires": expires });
         Ok(Answered { reply, token: Some(token) })
     }
@@ -148,9 +167,23 @@ impl StoredGate {
         Ok(Answered { reply: json!({ "certificate": issued.pem, "expires": issued.expires }), token: None })
     }
 
-    /// Records an entry; those of strangers up to a measure.
+    /// Records an entry. Refusals that repeat are counted, and those of strangers recorded up to a measure.
     pub(super) async fn record(&self, note: AuditNote) {
-        let note = if note.principal.is_none() {
+        let due = match note.refused {
+            Some(_) => lock(&self.0.refusals).take(self.0.runtime.now(), note),
+            None => vec![note],
+        };
+        self.write(due).await;
+    }
+
+    async fn write(&self, notes: Vec<AuditNote>) {
+        for note in notes {
+            self.write_one(note).await;
+        }
+    }
+
+    async fn write_one(&self, note: AuditNote) {
+        let note = if note.principal.is_none() && note.times.is_none() {
             let mut strangers = lock(&self.0.strangers);
             if !strangers.measure.take(self.0.runtime.now()) {
                 strangers.left_out += 1;
@@ -177,7 +210,23 @@ impl Gate for StoredGate {
 
     fn by_token(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>> {
         let (token, origin) = (token.to_owned(), origin.map(str::to_owned));
-        Box::pin(self.tokened(token, origin))
+        Box::pin(self.tokened(token, origin, true))
+    }
+
+    fn by_token_again(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>> {
+        let (token, origin) = (token.to_owned(), origin.map(str::to_owned));
+        Box::pin(self.tokened(token, origin, false))
+    }
+
+    fn is_known(&self, name: &str) -> BoxFuture<'_, Result<bool>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            match self.0.store.remote_name_is_free(&name).await {
+                Ok(()) => Ok(false),
+                Err(error) if error.kind() == Kind::Input => Ok(true),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn command(&self, principal: &Principal, command: &str, with: &Value) -> Option<BoxFuture<'_, Result<Answered>>> {
@@ -190,9 +239,33 @@ impl Gate for StoredGate {
     }
 
     fn note(&self, entry: Audit) -> BoxFuture<'_, ()> {
+        Box::pin(self.record(entry.into()))
+    }
+
+    fn begin(&self, entry: &Audit) -> BoxFuture<'_, Result<i64>> {
+        let note = entry.clone().into();
+        Box::pin(async move { self.0.store.begin_audit(note).await })
+    }
+
+    fn end(&self, begun: i64, entry: Audit) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.0.store.end_audit(begun, entry.into()).await {
+                tracing::error!(%error, begun, "the result of a privileged call cannot be recorded");
+            }
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        let counted = lock(&self.0.refusals).drain();
+        Box::pin(self.write(counted))
+    }
+}
+
+impl From<Audit> for AuditNote {
+    fn from(entry: Audit) -> Self {
         let Audit { principal, address, action, device, key, refused } = entry;
-        let note = AuditNote { principal, address: Some(address), action, device, key, about: None, refused };
-        Box::pin(self.record(note))
+        let address = Some(address);
+        Self { principal, address, action, device, key, refused, ..Self::default() }
     }
 }
 
@@ -229,10 +302,12 @@ fn refused(what: &str, hint: &str) -> Error {
     Error::new(Kind::Permission, what).hint(hint)
 }
 
-const RENEW: &str = "session.renew";
+pub(crate) const RENEW: &str = "session.renew";
 const JOIN: &str = "enrol this client again: `tresen enrol` at the till, then `tresen join`";
 const AGAIN: &str = "begin another session with a new code: `tresen token`";
 /// How many certificates are remembered.
 const REMEMBERED: usize = 10_000;
+/// How often counted refusals are looked at.
+const SWEEP: Duration = Duration::from_secs(60);
 /// How many attempts of strangers are recorded at once; then one each 10 s.
 const STRANGERS: u32 = 100;

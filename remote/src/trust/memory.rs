@@ -13,12 +13,14 @@ use super::{Audit, Gate, Principal};
 pub struct Guests {
     known: Mutex<BTreeMap<Vec<u8>, Principal>>,
     record: Mutex<Vec<Audit>>,
+    begun: Mutex<Vec<Audit>>,
     changes: watch::Sender<u64>,
 }
 
 impl Default for Guests {
     fn default() -> Self {
-        Self { known: Mutex::default(), record: Mutex::default(), changes: watch::Sender::new(0) }
+        let (known, record, begun) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { known, record, begun, changes: watch::Sender::new(0) }
     }
 }
 
@@ -35,7 +37,12 @@ impl Guests {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// What was recorded so far, oldest first.
+    /// The privileged calls that have begun so far, oldest first.
+    pub fn begun(&self) -> Vec<Audit> {
+        lock(&self.begun).clone()
+    }
+
+    /// What was recorded so far, oldest first: refusals, and privileged calls that have ended.
     pub fn record(&self) -> Vec<Audit> {
         lock(&self.record).clone()
     }
@@ -57,6 +64,11 @@ impl Gate for Guests {
         Box::pin(async move { found })
     }
 
+    fn is_known(&self, name: &str) -> BoxFuture<'_, Result<bool>> {
+        let known = lock(&self.known).values().any(|principal| principal.name == name);
+        Box::pin(async move { Ok(known) })
+    }
+
     fn revoked(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -64,6 +76,16 @@ impl Gate for Guests {
     fn note(&self, entry: Audit) -> BoxFuture<'_, ()> {
         lock(&self.record).push(entry);
         Box::pin(async {})
+    }
+
+    fn begin(&self, entry: &Audit) -> BoxFuture<'_, Result<i64>> {
+        let mut begun = lock(&self.begun);
+        begun.push(entry.clone());
+        Box::pin(std::future::ready(Ok(begun.len() as i64)))
+    }
+
+    fn end(&self, _begun: i64, entry: Audit) -> BoxFuture<'_, ()> {
+        self.note(entry)
     }
 }
 

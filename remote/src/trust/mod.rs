@@ -11,8 +11,10 @@ mod credentials;
 mod enrolment;
 mod files;
 mod gate;
+mod identity;
 mod join;
 pub mod memory;
+mod refusals;
 mod routes;
 mod secret;
 mod serving;
@@ -27,7 +29,9 @@ use tresen::api::Grants;
 use tresen_hal::{BoxFuture, Result};
 
 pub use credentials::Credentials;
-pub use gate::{CERTIFICATE_OVERLAP, OVERLAP, StoredGate, TOKEN};
+pub(crate) use gate::RENEW;
+pub use gate::{CERTIFICATE_OVERLAP, StoredGate, TOKEN};
+pub use identity::Identity;
 pub use join::join;
 pub use routes::{PUBLIC, routes};
 pub use serving::Trust;
@@ -35,7 +39,7 @@ pub use serving::Trust;
 /// A caller that was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Its name, unique at the till: idempotency keys belong to it.
+    /// Its name, unique among those that may connect.
     pub name: String,
     /// The station on whose behalf it calls: [`Tresen::on_behalf_of`](tresen::Tresen::on_behalf_of). Its name, if absent.
     pub station: Option<String>,
@@ -52,6 +56,15 @@ impl Principal {
     pub fn station(&self) -> &str {
         self.station.as_deref().unwrap_or(&self.name)
     }
+
+    /// To whom its idempotency keys belong: another client that is given the same name later does not share them. Whoever
+    /// begins a session with a new code under the same name does: it is the same page.
+    pub fn owner(&self) -> String {
+        match &self.by {
+            By::Certificate { client, .. } => format!("{}#{client}", self.name),
+            By::Token { .. } => self.name.clone(),
+        }
+    }
 }
 
 /// How a caller proved who it is.
@@ -61,6 +74,8 @@ pub enum By {
     Certificate {
         /// Its SHA-256, in hexadecimal.
         fingerprint: String,
+        /// The number of the client that it was issued to.
+        client: i64,
     },
     /// By a token.
     Token {
@@ -117,6 +132,20 @@ pub trait Gate: Send + Sync + 'static {
     /// [`Kind::Permission`](tresen_hal::Kind::Permission): unknown, expired, revoked, or issued for another page.
     fn by_token(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>>;
 
+    /// As [`Gate::by_token`], asked again about an open connection: its caller has not presented the token now.
+    ///
+    /// # Errors
+    /// As [`Gate::by_token`].
+    fn by_token_again(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>> {
+        self.by_token(token, origin)
+    }
+
+    /// Whether a caller of this name may be let in at all, whatever it shows.
+    ///
+    /// # Errors
+    /// That cannot be found out.
+    fn is_known(&self, name: &str) -> BoxFuture<'_, Result<bool>>;
+
     /// A command of the gate's own, whose name begins with `session.`, such as the renewal of a token. `None`: there is
     /// no such command.
     fn command(&self, principal: &Principal, command: &str, with: &Value) -> Option<BoxFuture<'_, Result<Answered>>> {
@@ -128,6 +157,21 @@ pub trait Gate: Send + Sync + 'static {
     /// cuts those that are not let in any more.
     fn revoked(&self) -> watch::Receiver<u64>;
 
-    /// Records `entry`, together with the time. A record that cannot be written is logged.
+    /// Records `entry`, together with the time. Refusals that repeat may be counted and recorded later. A record that
+    /// cannot be written is logged.
     fn note(&self, entry: Audit) -> BoxFuture<'_, ()>;
+
+    /// Records a privileged call before it begins, and returns what [`Gate::end`] takes.
+    ///
+    /// # Errors
+    /// The record cannot be written: the call is not made.
+    fn begin(&self, entry: &Audit) -> BoxFuture<'_, Result<i64>>;
+
+    /// Records how a privileged call ended: `entry.refused` says why it failed.
+    fn end(&self, begun: i64, entry: Audit) -> BoxFuture<'_, ()>;
+
+    /// The server ends in an orderly way: records what was only counted so far.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }

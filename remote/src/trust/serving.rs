@@ -84,6 +84,7 @@ impl Trust {
         let inviter: Weak<dyn Inviter> = Arc::downgrade(&(trust.clone() as Arc<dyn Inviter>));
         till.set_inviter(inviter);
         tokio::spawn(keep(Arc::downgrade(&trust)));
+        tokio::spawn(trust.gate.sweep());
         Ok(trust)
     }
 

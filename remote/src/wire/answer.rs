@@ -66,6 +66,8 @@ impl Answer {
             #[serde(default)]
             taken: Option<Value>,
             #[serde(default)]
+            lost: Option<Value>,
+            #[serde(default)]
             attached: Option<Value>,
             #[serde(default)]
             replaced: Option<Value>,
@@ -84,6 +86,7 @@ impl Answer {
             Fields { run: Some(_), .. } => serde_json::from_str(text).map(Self::Welcome).map_err(unreadable),
             Fields { ask: Some(_), .. }
             | Fields { taken: Some(_), .. }
+            | Fields { lost: Some(_), .. }
             | Fields { attached: Some(_), .. }
             | Fields { replaced: Some(_), .. } => serde_json::from_str(text).map(Self::Attach).map_err(unreadable),
             _ => Err(Error::new(Kind::Protocol, "the till sent something that is no message")),

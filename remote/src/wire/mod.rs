@@ -12,18 +12,22 @@
 //! ← {"event":{"seq":121,…}}
 //! ← {"missed":{"from":122,"to":130}}
 //! → {"id":5,"command":"abort","with":{"key":"a-17"}}
+//! → {"id":6,"command":"ping"}
+//! ← {"id":6,"reply":null}
 //! ← {"closing":{"why":"the till stops"}}
 //! ```
 //! Messages about devices of the client itself are those of [`crate::attach`].
 //!
 //! - `hello` is the first message, within [`HELLO`]. `token` is for callers without a client certificate; a caller with
 //!   both is refused.
-//! - `key` identifies a call among those of its caller, over all its connections: see [`crate::session`].
+//! - `key` identifies a call among those of its caller, over all its connections: see [`crate::session`]. A client that
+//!   is enrolled anew under a name that was revoked is another caller.
 //! - `follow` replies with the state of the devices and then sends each event. With `since` and `run`, the number of the
 //!   last event seen and the `run` of that greeting, events after it come first; those that the till does not have any
 //!   more are named by `missed`. Events about devices that the caller may not watch are left out.
 //! - `abort` requests the transaction that runs under a key of this caller to abort, and replies whether one is running.
 //!   Its outcome is the reply to its own request. A call that only waits ends, and consumes nothing.
+//! - `ping` is for pages, which do not see the pings of the till: it needs no right, and tells that the link is alive.
 //! - The till sends a ping every [`PING`] and ends a connection from which it has heard nothing for [`DEAD`]. It cuts off
 //!   a caller that leaves a message unread for [`PATIENCE`](tresen::api::PATIENCE).
 //! - An error without `id` is the last message; it explains the close code ([`Code`]).
@@ -39,6 +43,7 @@ use tresen::Snapshot;
 use tresen::api::{Grants, PROTOCOL, Request};
 use tresen_hal::{Error, Kind};
 
+use crate::attach::NOTICE;
 use crate::attach::wire::FromHandheld;
 
 pub use answer::Answer;
@@ -166,7 +171,12 @@ impl FromClient {
                 |error: &dyn std::fmt::Display| (None, Error::new(Kind::Input, format!("not a message: {error}")));
             let message =
                 serde_path_to_error::deserialize::<_, FromHandheld>(&mut deserializer).map_err(|e| wrong(&e))?;
-            return deserializer.end().map(|()| Self::Attach(Box::new(message))).map_err(|e| wrong(&e));
+            deserializer.end().map_err(|e| wrong(&e))?;
+            if text.len() > NOTICE && matches!(message, FromHandheld::Notice(_) | FromHandheld::Gone(_)) {
+                let what = format!("a notice of a device is limited to {NOTICE} bytes; this one has {}", text.len());
+                return Err((None, Error::new(Kind::Input, what)));
+            }
+            return Ok(Self::Attach(Box::new(message)));
         }
         // A request begins otherwise in all but hostile cases; then both readers report the same.
         if text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with("\"hello\"")) {
@@ -208,6 +218,8 @@ pub enum Code {
     NotAllowed,
     /// A message is too long.
     TooLong,
+    /// The caller has too many connections. 1013 is registered at the IANA as "Try Again Later".
+    TryLater,
 }
 
 impl Code {
@@ -218,6 +230,7 @@ impl Code {
             Self::NotAMessage => 1002,
             Self::NotAllowed => 1008,
             Self::TooLong => 1009,
+            Self::TryLater => 1013,
         }
     }
 }
@@ -249,6 +262,8 @@ pub(crate) fn required<T: serde::de::DeserializeOwned>(command: &str, with: Valu
 
 /// The command that requests a call to abort.
 pub const ABORT: &str = "abort";
+/// The command that only is answered.
+pub const ALIVE: &str = "ping";
 /// Maximum length of a message of a client: 1 MiB.
 pub const MESSAGE: usize = tresen::api::LINE;
 /// Maximum length of a key, in bytes.

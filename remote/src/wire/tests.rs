@@ -53,3 +53,19 @@ fn what_the_till_writes_is_what_the_design_says() {
     assert_eq!(text(&Notice::Closing(&Closing { why: "x".into() })), "{\"closing\":{\"why\":\"x\"}}");
     assert_eq!(text(&Notice::Missed(Missed { from: 1, to: 2 })), "{\"missed\":{\"from\":1,\"to\":2}}");
 }
+
+#[test]
+fn a_notice_of_a_device_has_a_length_limit() {
+    let notice = |length: usize| {
+        let device = json!({ "class": "terminal", "name": "counter" });
+        json!({ "notice": { "device": device, "event": { "notice": "x".repeat(length) } } }).to_string()
+    };
+    let around = notice(0).len();
+    assert!(matches!(FromClient::decode(&notice(NOTICE - around)), Ok(FromClient::Attach(_))));
+    let (id, error) = FromClient::decode(&notice(NOTICE - around + 1)).expect_err("too long");
+    assert_eq!((id, error.kind(), error.effect()), (None, Kind::Input, Effect::None));
+    assert!(error.what().contains("65537"), "{error}");
+    // A picture is an answer.
+    let answer = json!({ "answer": { "id": 1, "reply": "x".repeat(2 * NOTICE) } }).to_string();
+    assert!(matches!(FromClient::decode(&answer), Ok(FromClient::Attach(_))));
+}

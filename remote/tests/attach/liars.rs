@@ -1,124 +1,38 @@
-//! A handheld written by hand from the documentation of the messages, which is also one that lies.
+//! A handheld written by hand, which is also one that lies.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tresen::payment::Request;
-use tresen::testing::Counter;
-use tresen::{Amount, Class, Config, DeviceId, Kind, Payment, Print, Receipt, Terminal, Tresen};
-use tresen_remote::attach::{Attachment, Hub};
+use tresen::{Amount, Class, DeviceId, Kind, Payment, Print, Receipt};
+use tresen_remote::attach::TEXT;
 
-use super::world::principal;
+use super::peer::{MINUTE, Peer, Shop, belt, charged, offer, pay, terminal};
 
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// One connection of a handheld that speaks JSON and shares no code with ours.
-struct Peer {
-    attachment: Attachment,
-    messages: mpsc::Receiver<String>,
-}
-
-impl Peer {
-    fn connect(hub: &Arc<Hub>, name: &str, rights: &str) -> Self {
-        let (out, messages) = mpsc::channel(64);
-        Self { attachment: hub.connect(principal(name, rights), out), messages }
+#[tokio::test(start_paused = true)]
+async fn long_texts_are_cut_before_they_are_events() {
+    let shop = Shop::open().await;
+    let mut peer = shop.peer(&[belt(), terminal("J")]).await;
+    let _terminal = shop.terminal().await;
+    let mut events = shop.till.events();
+    let long = "x".repeat(1 << 20);
+    let device = json!({"class": "terminal", "name": "terminal"});
+    peer.says(json!({"notice": {"device": device, "event": {"notice": long}}})).expect("is taken");
+    let printer = shop.till.printer("belt.7").expect("attached");
+    let kicking = tokio::spawn(async move { printer.kick_drawer(Default::default()).await });
+    let (id, call, _) = peer.asked().await;
+    assert_eq!(call, "kick-drawer");
+    let error = json!({"kind": "io", "effect": "none", "retry": "now", "what": long, "hint": long});
+    peer.says(json!({"answer": {"id": id, "error": error}})).expect("is taken");
+    let error = kicking.await.expect("ends").expect_err("failed");
+    assert!((TEXT..3 * TEXT).contains(&format!("{error:#}").len()), "{}", format!("{error:#}").len());
+    peer.says(json!({"gone": {"device": device, "why": long}})).expect("is taken");
+    let mut told = Vec::new();
+    while let Ok(Some(event)) = timeout(Duration::from_secs(1), events.next()).await {
+        told.push(serde_json::to_string(&event).expect("JSON"));
     }
-
-    fn says(&self, message: Value) -> tresen::Result<()> {
-        self.attachment.take(serde_json::from_str(&message.to_string()).expect("is a message"))
-    }
-
-    async fn hears(&mut self) -> Value {
-        let text = timeout(10 * MINUTE, self.messages.recv()).await.expect("something comes").expect("is open");
-        serde_json::from_str(&text).expect("is JSON")
-    }
-
-    /// The next call other than a request for the status, which is answered.
-    async fn asked(&mut self) -> (u64, String, Value) {
-        loop {
-            let message = self.hears().await;
-            let Some(ask) = message.get("ask") else { continue };
-            let (id, call) = (ask["id"].as_u64().expect("a number"), ask["call"].as_str().expect("a name").to_owned());
-            if call == "status" {
-                let status =
-                    json!({"online": "yes", "cover_open": "no", "paper": "ok", "drawer_pin_high": "no", "error": "no"});
-                self.says(json!({"answer": {"id": id, "reply": status}})).expect("is right");
-                continue;
-            }
-            return (id, call, ask["with"].clone());
-        }
-    }
-
-    fn answers(&self, id: u64, reply: Value) {
-        self.says(json!({"answer": {"id": id, "reply": reply}})).expect("is right");
-    }
-}
-
-fn belt() -> Value {
-    let known = ["cutter", "drawer", "status", "process_id", "urgent_drawer", "qr", "barcodes"];
-    let mut capabilities: Value =
-        known.iter().map(|key| ((*key).to_owned(), json!("unknown"))).collect::<serde_json::Map<_, _>>().into();
-    capabilities["width"] = json!(384);
-    capabilities["columns"] = json!(32);
-    json!({"class": "printer", "name": "belt", "capabilities": capabilities})
-}
-
-fn terminal(journal: &str) -> Value {
-    let capabilities = json!({"operations": {"pay": "yes"}, "abort": "yes"});
-    json!({"class": "terminal", "name": "terminal", "capabilities": capabilities, "journal": journal})
-}
-
-fn offer(run: &str, devices: &[Value]) -> Value {
-    json!({"offer": {"run": run, "devices": devices}})
-}
-
-struct Shop {
-    till: Tresen,
-    hub: Arc<Hub>,
-    _folder: tempfile::TempDir,
-}
-
-impl Shop {
-    async fn open() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let till = Counter::of(Config::default(), folder.path()).expect("right").open().await.expect("opens");
-        Self { hub: Hub::new(&till), till, _folder: folder }
-    }
-
-    /// A handheld whose devices are attached.
-    async fn peer(&self, devices: &[Value]) -> Peer {
-        let mut peer = Peer::connect(&self.hub, "handheld 7", "attach");
-        peer.says(offer("run 1", devices)).expect("is right");
-        loop {
-            let told = peer.hears().await;
-            if let Some(attached) = told.get("attached") {
-                let attached = attached["devices"].as_array().expect("a list");
-                assert!(attached.iter().all(|device| device["as"].is_string()), "{attached:?}");
-                return peer;
-            }
-        }
-    }
-
-    async fn terminal(&self) -> Terminal {
-        let terminal = self.till.terminal("terminal.7").expect("attached");
-        let ready = timeout(MINUTE, terminal.phase().wait_for(|phase| phase.is_ready())).await.is_ok();
-        assert!(ready);
-        terminal
-    }
-}
-
-fn pay(terminal: &Terminal, key: &str) -> JoinHandle<tresen::Result<Payment>> {
-    let (terminal, request) = (terminal.clone(), Request::new(key, Amount::eur(12_50)));
-    tokio::spawn(async move { terminal.pay_as(request, watch::channel(false).1).await })
-}
-
-fn charged(key: &str, minor: i64) -> Value {
-    let charge = tresen::payment::Charge::new(tresen::payment::IntentId(key.into()), Amount::eur(minor));
-    json!({"payment": {"charged": charge}})
+    assert!(told.iter().any(|event| event.contains("xxx")), "{told:?}");
+    assert!(told.iter().all(|event| event.len() < 3 * TEXT), "{:?}", told.iter().map(String::len).max());
 }
 
 #[tokio::test(start_paused = true)]

@@ -91,7 +91,16 @@ impl World {
 
     /// The handheld has these devices as well.
     pub(crate) async fn with(devices: &str) -> Self {
-        let (shop, handheld) = (Side::open(TILL).await, Side::open(&format!("{HANDHELD}{devices}")).await);
+        Self::made(TILL, &format!("{HANDHELD}{devices}")).await
+    }
+
+    /// With this configuration of the till.
+    pub(crate) async fn at(till: &str) -> Self {
+        Self::made(till, HANDHELD).await
+    }
+
+    async fn made(till: &str, handheld: &str) -> Self {
+        let (shop, handheld) = (Side::open(till).await, Side::open(handheld).await);
         let (hub, offer) = (Hub::new(&shop.till), Offer::of(&handheld.till));
         Self { shop, hub, handheld, offer, run: 1, line: None }
     }

@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose
 use tresen::{Kind, Result, SystemRuntime};
 use tresen_remote::Client;
 use tresen_remote::client::{Connection, Options};
+use tresen_remote::trust::{Credentials, Identity};
 
 use crate::https::post;
 use crate::served::{Served, pair};
@@ -142,6 +143,65 @@ async fn a_certificate_is_renewed_in_its_last_third_and_the_earlier_one_ends() -
     assert_eq!(status(&till, &renewed, &same).await, Some(200));
     till.till.revoke_caller("handheld 7", "lost").await?;
     assert_eq!(status(&till, &renewed, &same).await, Some(401));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_renews_its_certificate_by_itself_and_writes_it_down() -> Result<()> {
+    let till = Served::start().await?;
+    let folder = till.dir.path().join("handheld");
+    let first = till.enrol("handheld 7", "watch").await?;
+    first.save(&folder)?;
+    let before = std::fs::read_to_string(folder.join("client.pem")).expect("there");
+    let now = || std::fs::read_to_string(folder.join("client.pem")).expect("there");
+    let identity = Identity::open(&folder)?;
+    // Not before its last third.
+    till.clock.advance(DAY * 240);
+    let connect = async || Client::connect(identity.dial(&till.url())?, Options::new(till.runtime())).await;
+    let client = connect().await?;
+    client.call(tresen::api::till::Info {}).await?;
+    drop(client);
+    assert_eq!(
+        (now(), till.audit().await.iter().filter(|entry| entry.note.action == "session.renew").count()),
+        (before.clone(), 0)
+    );
+
+    till.clock.advance(DAY * 4);
+    let client = connect().await?;
+    while now() == before {
+        client.call(tresen::api::till::Info {}).await?;
+    }
+    let second = Credentials::load(&folder)?;
+    assert!(second.expires()? > first.expires()?);
+    assert_eq!(pair(&second).1, pair(&first).1, "the key is the same");
+    drop(client);
+    // The earlier certificate has ended; the client shows the one that it has now, also without a restart.
+    till.clock.advance(DAY * 8);
+    let (certificate, key) = pair(&first);
+    assert_eq!(status(&till, &certificate, &key).await, Some(401));
+    connect().await?.call(tresen::api::till::Info {}).await?;
+    let renewals = till.audit().await.iter().filter(|entry| entry.note.action == "session.renew").count();
+    assert_eq!(renewals, 1, "once");
+    Ok(())
+}
+
+/// Killed between the till's answer and the file: the earlier certificate is good for a week, and renewed again.
+#[tokio::test]
+async fn a_renewal_that_was_not_written_down_is_repeated() -> Result<()> {
+    let till = Served::start().await?;
+    let folder = till.dir.path().join("handheld");
+    let first = till.enrol("handheld 7", "watch").await?;
+    first.save(&folder)?;
+    till.clock.advance(DAY * 250);
+    let (certificate, key) = pair(&first);
+    let renew = serde_json::json!({ "request": first.request()? }).to_string();
+    let answer = till.send(Some((&certificate, &key)), post("/v1/session.renew", &renew)).await.expect("answered");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    till.clock.advance(DAY * 5);
+    let client = Client::connect(Identity::open(&folder)?.dial(&till.url())?, Options::new(till.runtime())).await?;
+    while Credentials::load(&folder)?.expires()? == first.expires()? {
+        client.call(tresen::api::till::Info {}).await?;
+    }
     Ok(())
 }
 

@@ -120,7 +120,7 @@ async fn of_a_thousand_guesses_in_one_second_one_is_looked_at() -> Result<()> {
     let till = Arc::new(Served::start().await?);
     let code = till.till.invite_session(tresen::remote::Invitation::new("kiosk", "watch".parse()?), None).await?.code;
     till.clock.stop();
-    let (at, config, places) = (till.at, https::tls(None), Arc::new(Semaphore::new(40)));
+    let (at, config, places) = (till.at, https::tls(None), Arc::new(Semaphore::new(4)));
     let guesses = (0..1000_u64).map(|guess| {
         let (config, places) = (config.clone(), places.clone());
         tokio::spawn(async move {
@@ -145,8 +145,8 @@ async fn of_a_thousand_guesses_in_one_second_one_is_looked_at() -> Result<()> {
     till.next();
     let body = serde_json::json!({ "code": code }).to_string();
     assert_eq!(till.send(None, post("/v1/session", &body)).await.expect("answered").status, 403);
-    // Strangers cannot fill the disk.
-    assert!(till.audit().await.len() < 150, "{}", till.audit().await.len());
+    // Strangers cannot fill the disk: one line for the first guess, and one for how often it was repeated.
+    assert!(till.audit().await.len() < 10, "{}", till.audit().await.len());
     Ok(())
 }
 

@@ -3,6 +3,9 @@
 mod certificates;
 mod enrolment;
 mod https;
+#[cfg(target_os = "linux")]
+mod limits;
+mod record;
 mod routes;
 mod secrets;
 mod served;

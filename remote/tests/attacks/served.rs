@@ -27,7 +27,7 @@ pub(crate) struct Served {
     pub(crate) trust: Arc<Trust>,
     pub(crate) at: SocketAddr,
     pub(crate) plain: SocketAddr,
-    _server: Server,
+    pub(crate) server: Server,
 }
 
 impl Served {
@@ -50,11 +50,16 @@ impl Served {
         };
         let server = Server::start(&till, Arc::new(trust.gate()), options)?;
         let (at, plain) = (server.tls().expect("TLS"), server.plain().expect("plain"));
-        Ok(Self { dir, clock, till, trust, at, plain, _server: server })
+        Ok(Self { dir, clock, till, trust, at, plain, server })
     }
 
     pub(crate) fn url(&self) -> String {
         format!("wss://{}", self.at)
+    }
+
+    /// The origin of its own pages.
+    pub(crate) fn own(&self) -> String {
+        format!("https://{}", self.at)
     }
 
     pub(crate) fn runtime(&self) -> Arc<dyn Runtime> {

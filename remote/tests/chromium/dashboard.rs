@@ -218,3 +218,22 @@ async fn what_a_device_does_is_seen_at_once() {
     content(&page);
     shop.close().await;
 }
+
+#[tokio::test]
+async fn who_was_let_in_and_who_was_not_is_shown_on_demand() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let browser = Browser::start().await;
+    let mut page = dashboard(&browser, &shop, ALL).await;
+    page.run("fetch('/v1/till.info', { method: 'POST', headers: { authorization: 'Bearer wrong' } }).then(() => null)")
+        .await;
+    page.click("#access button", "Show who did what").await;
+    page.see("#access li", "office: session").await;
+    page.see("#access li", "somebody unknown: connect refused").await;
+    // Asking is recorded, too.
+    page.click("#access button", "Show again").await;
+    page.see("#access li", "office: remote.audit").await;
+    page.run("document.getElementById('access').scrollIntoView()").await;
+    page.picture("dashboard-access").await;
+    content(&page);
+    shop.close().await;
+}

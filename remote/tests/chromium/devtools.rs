@@ -26,13 +26,40 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts `chromium`, as Debian packages it.
     pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts it with more options.
+    pub(crate) async fn with(options: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), options).await
+    }
+
+    /// Starts it for a user who has installed this authority, as `docs/remote.md` says for Linux.
+    pub(crate) async fn trusting(authority: &Path) -> Self {
         let profile = tempfile::tempdir().expect("a folder");
+        let database = profile.path().join(".pki/nssdb");
+        std::fs::create_dir_all(&database).expect("a folder");
+        let database = format!("sql:{}", database.display());
+        let certutil = |arguments: &[&str]| {
+            let mut command = Command::new("certutil");
+            let status = command.args(["-d", &database]).args(arguments).status();
+            assert!(status.expect("Debian's package libnss3-tools is installed").success());
+        };
+        certutil(&["-N", "--empty-password"]);
+        certutil(&["-A", "-t", "C,,", "-n", "till-1", "-i", authority.to_str().expect("text")]);
+        Self::start_in(profile, &[]).await
+    }
+
+    async fn start_in(profile: TempDir, options: &[&str]) -> Self {
         let process = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .args(["--disable-dev-shm-usage", "--force-color-profile=srgb", "--remote-debugging-port=0"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(options)
             .arg("about:blank")
+            // Certificates that were installed are in the home folder's `.pki/nssdb`.
+            .env("HOME", profile.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -101,6 +128,19 @@ impl Page {
     pub(crate) async fn go(&mut self, url: &str) {
         self.ask("Page.navigate", json!({ "url": url })).await;
         self.until("document.readyState === 'complete'").await;
+    }
+
+    /// The button "back" of the browser.
+    pub(crate) async fn back(&mut self) {
+        let history = self.ask("Page.getNavigationHistory", json!({})).await;
+        let at = history["currentIndex"].as_u64().expect("a place") as usize - 1;
+        self.ask("Page.navigateToHistoryEntry", json!({ "entryId": history["entries"][at]["id"] })).await;
+        self.until("document.readyState === 'complete'").await;
+    }
+
+    /// The user lets pages of this origin do what they would be asked for, such as `loopbackNetwork`.
+    pub(crate) async fn allow(&mut self, origin: &str, permission: &str) {
+        self.ask("Browser.grantPermissions", json!({ "origin": origin, "permissions": [permission] })).await;
     }
 
     /// Loads the page again; the tab's memory stays.

@@ -3,6 +3,10 @@
 //! `SCREENSHOTS=docs/pictures` writes pictures of them.
 
 mod dashboard;
+// The tests of the command `tresen` use the rest of it.
+#[allow(dead_code)]
 mod devtools;
 mod kiosk;
+mod origins;
+mod part;
 mod shop;

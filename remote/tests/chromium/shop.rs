@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tresen::api::remote::Token;
 use tresen::hal::sim::{self, Shared};
-use tresen::payment::zvt::{self, sim::Profile};
+use tresen::payment::zvt;
+use tresen::payment::zvt::sim::{Kind, Profile};
 use tresen::printers::escpos;
 use tresen::{Config, Drivers, Tresen};
 use tresen_remote::server::{Options, Server};
@@ -35,6 +36,11 @@ impl Shop {
     }
 
     pub(crate) async fn with(terminal: Profile) -> Self {
+        Self::for_pages(terminal, &[]).await
+    }
+
+    /// Pages of these origins may call.
+    pub(crate) async fn for_pages(terminal: Profile, origins: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         picture(&folder.path().join("frames"));
         let printer = Shared::new(escpos::sim::Simulator::new(escpos_profile()));
@@ -47,7 +53,7 @@ impl Shop {
         let text = format!(
             "[till]\nname = 'Café Mitte'\nstore = '{}'\nsocket = false\nreconnect = {{ first = '100ms', at-most = '200ms' }}\n\
              [printers.receipt]\naddress = 'escpos+tcp://{printer_at}'\n\
-             [terminals.counter]\naddress = 'zvt+tcp://{terminal_at}'\npassword = '000000'\n\
+             [terminals.counter]\naddress = 'zvt+tcp://{terminal_at}?partial=true'\npassword = '000000'\n\
              [cameras.door]\naddress = 'camera+file://{}?loop=true'\n",
             folder.path().join("till.db").display(),
             frames.display(),
@@ -59,6 +65,7 @@ impl Shop {
         let plain = local().await;
         let url = format!("http://{}", plain.local_addr().expect("an address"));
         options.plain = Some(plain);
+        options.origins = origins.iter().map(|&origin| origin.to_owned()).collect();
         options.routes = trust::routes(trust.clone()).merge(web::routes());
         let server = Server::start(&till, Arc::new(trust.gate()), options).expect("it serves");
         let (terminal_power, _printer_power) = (Some(terminal_power), printer_power);
@@ -80,10 +87,7 @@ impl Shop {
 
     /// How many payments stand in the terminal's books.
     pub(crate) fn charged(&self) -> usize {
-        let stands = |terminal: &mut zvt::sim::Simulator| {
-            terminal.ledger().entries().iter().filter(|payment| payment.state == zvt::sim::State::Stored).count()
-        };
-        self.terminal.with(stands)
+        self.terminal.with(|terminal| terminal.ledger().stored().filter(|entry| entry.kind == Kind::Payment).count())
     }
 
     pub(crate) async fn close(self) {

@@ -14,7 +14,7 @@ async fn sell(cut: Cut) -> bool {
     let shop = Shop::open().await;
     let plan = Arc::new(Mutex::new(Some(cut)));
     let dial = Cutting { server: shop.server.clone(), cut: plan.clone() };
-    let client = Client::lazy(dial, options("anna"));
+    let client = Client::lazy(dial, options("anna")).expect("offers nothing");
     let pay = terminal::Pay { terminal: "counter".into(), amount: Amount::eur(12_50), key: None };
     let content = Content::Receipt(Receipt::new().text("Flat white"));
     let print = printer::Print { printer: "receipt".into(), content, id: None, within: None };

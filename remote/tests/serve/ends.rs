@@ -74,7 +74,7 @@ impl Dial for Place {
 async fn calls_wait_for_a_till_that_is_away_and_their_errors_are_honest() {
     let shop = Shop::open().await;
     let place = Place::default();
-    let client = Client::lazy(place.clone(), options("anna"));
+    let client = Client::lazy(place.clone(), options("anna")).expect("offers nothing");
     let began = Instant::now();
     let error = client.call(till::Info {}).await.expect_err("away");
     assert_eq!((error.kind(), error.effect()), (Kind::Closed, Effect::None), "{error}");
@@ -134,7 +134,7 @@ async fn a_client_that_is_not_let_in_is_told_so() {
     let shop = Shop::open().await;
     let error = Client::connect(Memory(shop.server.clone()), options("nobody")).await.expect_err("not let in");
     assert_eq!(error.kind(), Kind::Permission, "{error}");
-    let client = Client::lazy(Memory(shop.server.clone()), options("nobody"));
+    let client = Client::lazy(Memory(shop.server.clone()), options("nobody")).expect("offers nothing");
     let error = client.call(till::Info {}).await.expect_err("not let in");
     assert_eq!((error.kind(), error.effect()), (Kind::Permission, Effect::None), "{error}");
     // Enrolled meanwhile: it is tried again.

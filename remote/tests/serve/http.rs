@@ -9,13 +9,15 @@ use tresen_remote::wire::MESSAGE;
 
 use super::shop::{Shop, principal, soon};
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Value,
+    pub(crate) bytes: Vec<u8>,
 }
 
-async fn ask(shop: &Shop, head: &str, body: &str) -> Answer {
+/// One request over a connection of its own.
+pub(crate) async fn ask(shop: &Shop, head: &str, body: &str) -> Answer {
     let mut stream = shop.stream();
     let length = body.len();
     let host = if head.to_lowercase().contains("\r\nhost:") { "" } else { "Host: localhost:7480\r\n" };
@@ -23,14 +25,15 @@ async fn ask(shop: &Shop, head: &str, body: &str) -> Answer {
     // A server that refuses may stop reading.
     stream.write_all(request.as_bytes()).await.ok();
     let mut said = Vec::new();
-    soon(Duration::from_secs(60), stream.read_to_end(&mut said)).await.expect("in time").ok();
-    let said = String::from_utf8(said).expect("text");
-    let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {request:.80}: {said}"));
+    soon(Duration::from_secs(3600), stream.read_to_end(&mut said)).await.expect("in time").ok();
+    let end = said.windows(4).position(|four| four == b"\r\n\r\n");
+    let bytes = said.split_off(end.unwrap_or_else(|| panic!("no answer to {request:.80}: {said:?}")) + 4);
+    let head = String::from_utf8(said).expect("text").to_lowercase();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answer { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap_or_default() }
+    Answer { status, head, body: serde_json::from_slice(&bytes).unwrap_or_default(), bytes }
 }
 
-const ANNA: &str = "Authorization: Bearer anna";
+pub(crate) const ANNA: &str = "Authorization: Bearer anna";
 
 #[tokio::test(start_paused = true)]
 async fn one_request_is_one_call_and_its_status_says_how_it_went() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tresen_remote::server::{CONNECTIONS, Options};
+use tresen_remote::server::{Limits, Options};
 
 use super::frames::Peer;
 use super::shop::Shop;
@@ -27,10 +27,17 @@ async fn over_a_real_socket_the_till_answers_and_refuses_an_address_that_others_
 
 #[tokio::test(start_paused = true)]
 async fn one_connection_too_many_is_refused_and_the_others_stay() {
-    let shop = Shop::open().await;
-    let idle: Vec<_> = (0..CONNECTIONS).map(|_| shop.stream()).collect();
+    let mut limits = Limits::default();
+    limits.connections = 3;
+    let shop = Shop::with(Options { limits, ..Options::default() }).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        idle.push(Peer::welcomed(shop.stream(), "anna").await);
+    }
     let error = shop.server.serve(tokio::io::duplex(1).1, "memory", None).expect_err("full");
     assert_eq!(error.kind(), tresen_hal::Kind::Busy);
+    idle[2].text("{\"id\":1,\"command\":\"till.info\"}").await;
+    assert_eq!(idle[2].json().await["reply"]["name"], "Corner shop");
     drop(idle);
     tokio::time::sleep(Duration::from_millis(10)).await;
     Peer::welcomed(shop.stream(), "anna").await;
@@ -41,7 +48,9 @@ async fn one_connection_too_many_is_refused_and_the_others_stay() {
 #[ignore = "a measurement: cargo test --workspace --test serve -- --ignored --nocapture idle_clients"]
 async fn memory_of_500_idle_clients() {
     let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let shop = Shop::with(Options { plain: Some(plain), ..Options::default() }).await;
+    let mut limits = Limits::default();
+    limits.of_one_caller = 500;
+    let shop = Shop::with(Options { plain: Some(plain), limits, ..Options::default() }).await;
     let address = shop.server.plain().expect("listens");
     let before = resident();
     let mut peers = Vec::new();

@@ -1,11 +1,20 @@
 //! A till as a server and its clients, over memory and over real sockets, with simulated devices.
 
+mod audit;
 mod calls;
 mod cuts;
+mod documents;
 mod ends;
 mod events;
 mod frames;
+mod handshake;
 mod hostile;
 mod http;
 mod idle;
+mod input;
+mod limits;
+mod minimal;
+mod mutated;
+mod rights;
+mod schema;
 mod shop;

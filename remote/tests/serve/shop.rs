@@ -51,8 +51,13 @@ impl Shop {
     }
 
     pub(crate) async fn with(options: server::Options) -> Self {
+        Self::of("", options).await
+    }
+
+    /// With further devices.
+    pub(crate) async fn of(more: &str, options: server::Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let counter = Counter::parse(TILL, folder.path()).expect("right");
+        let counter = Counter::parse(&format!("{TILL}{more}"), folder.path()).expect("right");
         let till = counter.open().await.expect("opens");
         let gate = Arc::new(Guests::default());
         gate.admit("anna", principal("anna", ALL));

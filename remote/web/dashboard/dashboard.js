@@ -1,101 +1,64 @@
 // @ts-check
 // A till from afar: what it is doing, what is wrong, and what a person decides.
-import { connect, signedIn } from "/tresen.js";
+import { Till } from "/tresen.js";
+import { letIn, showLink } from "/entrance.js";
 import { at, handle, language, redraw } from "/view.js";
-import { ask, field, look, say, settling } from "./dialogs.js";
+import { ask, dismiss, field, look, say, settling } from "./dialogs.js";
 import { PANELS } from "./panels.js";
 import { TEXTS } from "./words.js";
 
 const words = language(TEXTS);
 const { t } = words;
+const till = new Till();
 
-/** @type {import("/tresen.js").Till | null} */
-let till = null;
-/** @type {any} */
-let known = null;
+/** What the panels are drawn of. @returns {any} */
+const nothing = () => ({
+  health: null, jobs: [], payments: [], accounts: [], leases: [], events: [], audit: null, serving: new Set(), watched: new Set(), words,
+  may: (/** @type {string} */ right, /** @type {string | null} */ device = null) => till.rights.may(right, device),
+});
+let known = nothing();
 
 /** How often all is asked again, in ms; events ask at once. */
 const EVERY = 15_000;
 const SERVING = 2_000;
 /** Events that come this close together are one redraw, in ms. */
 const TOGETHER = 250;
-/** @type {any[]} */
-let timers = [];
 /** How many events are kept, and jobs of the last hour. */
 const EVENTS = 200;
 const JOBS = 100;
 
-async function start() {
-  const select = /** @type {HTMLSelectElement} */ (at("language"));
-  select.value = words.tag;
-  select.addEventListener("change", () => {
-    words.choose(select.value);
-    linked();
-    draw();
-  });
-  words.apply();
-  at("sign-in").addEventListener("submit", (submit) => {
-    submit.preventDefault();
-    const code = /** @type {HTMLInputElement} */ (at("code"));
-    void enter({ code: code.value });
-    code.value = "";
-  });
-  handle(ACTIONS);
-  if (signedIn()) await enter({});
-  else signIn("");
-}
+// --- the connection
 
-/** @param {{ code?: string }} options */
-async function enter(options) {
-  at("sign-in").hidden = true;
-  try {
-    till = await connect(options);
-  } catch (error) {
-    signIn(/** @type {Error} */ (error).message);
-    return;
-  }
-  till.watch(linked);
-  known = {
-    health: null, jobs: [], payments: [], accounts: [], leases: [], events: [],
-    serving: new Set(), watched: new Set(), words,
-    may: (/** @type {string} */ right, /** @type {string | null} */ device = null) => till?.rights.may(right, device) ?? false,
-  };
+let following = false;
+
+async function entered() {
+  known = nothing();
   known.events = (await till.call("till.recent-events").catch(() => [])).reverse();
   const since = new Date(Date.now() - 3_600_000).toISOString();
   const { rows } = await till.call("till.jobs", { since }).catch(() => ({ rows: [] }));
   remember(rows);
+  if (following) {
+    await refresh();
+    return;
+  }
   await till.follow({ event, state: () => refresh(), missed: ({ from, to }) => say(t("missed", to - from + 1)) });
-  timers.forEach(clearInterval);
+  following = true;
+  setInterval(refresh, EVERY);
   // No event tells that a terminal has given up a payment.
-  const busy = () => known?.serving.size > 0 && refresh();
-  timers = [setInterval(() => refresh(), EVERY), setInterval(busy, SERVING)];
+  setInterval(() => known.serving.size > 0 && refresh(), SERVING);
 }
 
-/** @param {string} error */
-function signIn(error) {
-  at("sign-in-error").textContent = error;
-  at("sign-in").hidden = false;
-  at("panels").hidden = true;
-  at("leave").hidden = true;
-  at("link").textContent = "";
-  at("code").focus();
-}
-
-/** Shows the state of the connection. */
 function linked() {
-  if (!till) return;
-  const link = at("link");
-  const text = till.state === "open" ? `${t("open")}, ${t("you", till.about?.you)}` : t(till.state);
-  link.className = `state ${till.state === "open" ? "good" : "bad"}`;
-  if (link.textContent !== text) link.textContent = text;
   if (till.about) {
     document.title = `${till.about.name} – tresen`;
     at("till").textContent = till.about.name;
   }
-  at("leave").hidden = till.state === "signed-out";
-  if (till.state === "signed-out") {
-    known = null;
-    signIn(t("signed-out"));
+  const out = till.state === "signed-out" || till.state === "closed";
+  at("leave").hidden = out;
+  if (out) {
+    known = nothing();
+    dismiss();
+    at("panels").hidden = true;
   }
 }
 
@@ -123,14 +86,14 @@ let again = false;
 
 /** Asks the till how it is. What it does not tell this caller stays empty. */
 async function refresh() {
-  if (!till || till.state !== "open" || !known) return;
+  if (till.state !== "open") return;
   if (asking) {
     again = true;
     return;
   }
   asking = true;
   try {
-    await fetchAll(till);
+    await fetchAll();
     draw();
   } catch (error) {
     say(/** @type {Error} */ (error).message);
@@ -143,7 +106,8 @@ async function refresh() {
   }
 }
 
-async function fetchAll(/** @type {import("/tresen.js").Till} */ till) {
+async function fetchAll() {
+  const now = known;
   const or = (/** @type {any} */ usual) => () => usual;
   const jobs = [...changed].map((job) => till.call("printer.find", { job }).catch(or(null)));
   changed.clear();
@@ -158,7 +122,7 @@ async function fetchAll(/** @type {import("/tresen.js").Till} */ till) {
   remember([...stored.filter(Boolean), ...open]);
   const terminals = [...new Set(payments.rows.map((/** @type {any} */ { intent }) => intent.terminal))];
   const serving = await Promise.all(terminals.map((terminal) => till.call("terminal.serving", { terminal }).catch(or(null))));
-  if (known) Object.assign(known, { health, payments: payments.rows, accounts, leases, serving: new Set(serving.filter(Boolean)) });
+  Object.assign(now, { health, payments: payments.rows, accounts, leases, serving: new Set(serving.filter(Boolean)) });
 }
 
 /** Keeps the jobs that are open, and the last of those that are done. @param {any[]} jobs */
@@ -174,7 +138,7 @@ function remember(jobs) {
 }
 
 function draw() {
-  if (!known?.health) return;
+  if (!known.health) return;
   at("panels").hidden = false;
   for (const [id, panel] of Object.entries(PANELS)) {
     const section = at(id);
@@ -198,7 +162,7 @@ const FAILED = 3_000;
 async function watch(name) {
   if (fetching.has(name)) return;
   fetching.add(name);
-  while (till?.state === "open" && known?.watched.has(name)) {
+  while (till.state === "open" && known.watched.has(name)) {
     const find = (/** @type {string} */ data) => document.querySelector(`[${data}="${CSS.escape(name)}"]`);
     const says = find("data-camera-says");
     let pause = FRAME;
@@ -228,7 +192,7 @@ async function watch(name) {
 /** @type {Record<string, (data: DOMStringMap) => unknown>} */
 const ACTIONS = {
   leave: () => {
-    till?.signOut();
+    till.signOut();
     location.reload();
   },
   show: ({ name }) => {
@@ -239,24 +203,30 @@ const ACTIONS = {
     known.watched.delete(name);
     draw();
   },
-  reset: ({ class: of, name }) => doing(till?.call("till.reset", { device: { class: of, name } })),
-  recover: ({ where }) => doing(till?.call("terminal.recover", { terminal: where })),
+  audit: async () => {
+    known.audit = (await till.call("remote.audit", { limit: 50 })).sort((one, other) => other.seq - one.seq);
+    draw();
+  },
+  reset: ({ class: of, name = "" }) => {
+    const device = { class: /** @type {import("/tresen.js").DeviceClass} */ (of), name };
+    return doing(till.call("till.reset", { device }));
+  },
+  recover: ({ where = "" }) => doing(till.call("terminal.recover", { terminal: where })),
   paper: ({ job = "" }) =>
-    look(words, t("paper-title", job), t("paper-alt", job), /** @type {any} */ (till).picture(job)),
+    look(words, t("paper-title", job), t("paper-alt", job), till.picture(job)),
   reprint: ({ job = "" }) =>
     ask(words, { title: t("reprint-title", job), how: t("reprint-how"), decide: t("reprint") }, () =>
       changing(job, "printer.reprint", { job, within_ms: 0 })),
   "cancel-job": ({ job = "" }) =>
     ask(words, { title: t("cancel-title", job), how: t("cancel-how"), decide: t("cancel-job"), kind: "danger" }, () =>
       changing(job, "printer.cancel", { job })),
-  settle: ({ key, amount = "", where, account }) => {
-    const fields = settling(words, amount, till?.about?.you ?? "");
+  settle: ({ key = "", amount = "", where, account }) => {
+    const fields = settling(words, amount, till.about?.you ?? "");
     const title = t("settle-title", words.money(amount), where);
     ask(words, { title, how: t("settle-how"), fields, decide: t("decide") }, async (answers) => {
-      const charged = answers.get("outcome") === "charged" ? String(answers.get("amount")).trim() : null;
-      const [by, reason] = [answers.get("by"), answers.get("reason")];
-      const decision = { charged, reference: null, by, reason };
-      await till?.call(account ? "till.settle-account" : "terminal.settle", { key, decision });
+      const [outcome, sum, by, reason] = ["outcome", "amount", "by", "reason"].map((name) => String(answers.get(name)).trim());
+      const decision = { charged: outcome === "charged" ? sum : null, reference: null, by, reason };
+      await till.call(account ? "till.settle-account" : "terminal.settle", { key, decision });
       await refresh();
     });
   },
@@ -264,21 +234,21 @@ const ACTIONS = {
     const fields = field("why", t("reason"), { required: true, autocomplete: "off" });
     const title = t("take-over-title", what, holder);
     ask(words, { title, how: t("take-over-how"), fields, decide: t("take-over").replace(" …", "") }, async (answers) => {
-      const turn = await till?.call("lease.take-over", { target: JSON.parse(target), why: String(answers.get("why")) });
+      const turn = await till.call("lease.take-over", { target: JSON.parse(target), why: String(answers.get("why")) });
       await refresh();
-      return t(turn.granted ? "taken-over" : "taking-over", what);
+      return t("granted" in turn ? "taken-over" : "taking-over", what);
     });
   },
 };
 
-/** @param {string} job @param {string} command @param {object} fields */
+/** @param {string} job @param {"printer.cancel" | "printer.reprint"} command @param {any} fields */
 async function changing(job, command, fields) {
-  await till?.call(command, fields);
+  await till.call(command, fields);
   changed.add(job);
   await refresh();
 }
 
-/** @param {Promise<unknown> | undefined} done */
+/** @param {Promise<unknown>} done */
 async function doing(done) {
   try {
     await done;
@@ -289,4 +259,13 @@ async function doing(done) {
   await refresh();
 }
 
-start();
+const select = /** @type {HTMLSelectElement} */ (at("language"));
+select.value = words.tag;
+select.addEventListener("change", () => {
+  words.choose(select.value);
+  showLink(till, words);
+  draw();
+});
+words.apply();
+handle(ACTIONS);
+letIn(till, words, { entered, linked });

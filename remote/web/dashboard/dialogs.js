@@ -73,6 +73,11 @@ export function field(name, label, properties) {
   return [el("label", { for: id }, label), el("input", { id, name, ...properties })];
 }
 
+/** Closes what is open: nobody can decide it now. */
+export function dismiss() {
+  /** @type {HTMLDialogElement} */ (at("dialog")).close();
+}
+
 /** Says something to those who do not see the page change. @param {string} text */
 export function say(text) {
   at("said").textContent = text;

@@ -12,13 +12,14 @@ import { el } from "/view.js";
  * @property {Set<string>} serving The payments that terminals are working on.
  * @property {any[]} leases Of `lease.list`.
  * @property {any[]} events Newest first.
+ * @property {any[] | null} audit Of `remote.audit`, newest first; `null`: not asked for.
  * @property {Set<string>} watched The cameras whose picture is shown.
  * @property {(right: string, device?: string | null) => boolean} may
  * @property {any} words
  */
 
 /** All panels by the id of their section. @type {Record<string, (known: Known) => Node[]>} */
-export const PANELS = { alerts, devices, cameras, payments, jobs, leases, health, server, events };
+export const PANELS = { alerts, devices, cameras, payments, jobs, leases, health, server, events, access };
 
 function panel(/** @type {any} */ words, /** @type {string} */ name, /** @type {any} */ count, /** @type {any[]} */ ...content) {
   const id = `${name}-title`;
@@ -54,9 +55,12 @@ function devices(/** @type {Known} */ { health, may, words }) {
       device.waiting > 0 && t("waiting-calls", device.waiting),
       device.reconnects > 0 && t("reconnects", device.reconnects),
     ].filter(Boolean);
+    // What is said above is not said again.
+    const said = why?.includes(error?.what);
     const last = error && el("p.facts.why", {},
-      t("last-error", time(error.at), error.what), error.times > 1 ? ` (${t("times", error.times)})` : null,
-      error.hint ? el("span.next", {}, ` ${error.hint}`) : null);
+      said ? t("last-error-at", time(error.at)) : t("last-error", time(error.at), error.what),
+      error.times > 1 ? ` (${t("times", error.times)})` : null,
+      error.hint && !said ? [" ", el("span.next", {}, error.hint)] : null);
     const reset = device.phase !== "ready" && may("configure", device.name);
     return el("li", { "data-key": `${device.class} ${device.name}` },
       el("div.head", {},
@@ -234,10 +238,30 @@ function server(/** @type {Known} */ { health, words }) {
 
 function events(/** @type {Known} */ { events, words }) {
   const { t, time } = words;
-  const rows = events.map(({ seq, at, source, kind }) =>
+  // What can be done now is seen at the devices.
+  const rows = events.filter(({ kind }) => kind !== "capabilities-changed").map(({ seq, at, source, kind }) =>
     el("li", { "data-key": seq }, el("time", { datetime: at }, time(at)), el("span.why", {}, `${name(source)}: ${told(kind)}`)));
   const list = rows.length > 0 ? el("ul.log", {}, rows) : el("p.empty", {}, t("no-events"));
   return panel(words, "events", null, el("div.scroll", { tabindex: "0", role: "group", "aria-labelledby": "events-title" }, list));
+}
+
+/** Who did what from outside. Looking at it is recorded itself, so it is asked for by hand only. */
+function access(/** @type {Known} */ { audit, may, words }) {
+  const { t, time } = words;
+  if (!may("configure")) return [];
+  const load = el("div.actions", {}, button("audit", t(audit ? "audit-again" : "audit")));
+  if (!audit) return panel(words, "access", null, load);
+  const rows = audit.map(({ seq, at, note }) => {
+    const facts = [note.device, note.address, note.about].filter(Boolean).join(" · ");
+    return el("li", { "data-key": seq },
+      el("time", { datetime: at }, time(at)),
+      el("div.why", {},
+        el("strong", {}, note.principal ?? t("stranger")), `: ${note.action} `,
+        note.refused ? el("span.bad", {}, t("refused", note.refused)) : null,
+        facts ? el("p.facts", {}, facts) : null));
+  });
+  return panel(words, "access", null, load,
+    el("div.scroll", { tabindex: "0", role: "group", "aria-labelledby": "access-title" }, el("ul.log", {}, rows)));
 }
 
 /** Where an event comes from. */
@@ -250,9 +274,10 @@ export function told(/** @type {any} */ kind) {
   if (typeof kind === "string") return kind.replaceAll("-", " ");
   const [what, details] = Object.entries(kind)[0];
   const words = what.replaceAll("-", " ");
-  if (what === "printer") return `${words}: paper ${details.paper}, online ${details.online}, cover open ${details.cover_open}`;
+  if (what === "printer") return `paper ${details.paper}, online ${details.online}, cover open ${details.cover_open}`;
   if (typeof details === "string") return `${words}: ${details}`;
-  const facts = [details?.job ?? details?.holder ?? details?.intent ?? details?.address ?? details?.sale, details?.why];
+  const shown = details?.display ?? details?.status?.text;
+  const facts = [details?.job ?? details?.holder ?? details?.intent ?? details?.address ?? details?.sale ?? shown, details?.why];
   const reason = facts.filter((fact) => typeof fact === "string").join(", ");
   return reason ? `${words}: ${reason}` : words;
 }

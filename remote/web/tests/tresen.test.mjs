@@ -104,7 +104,7 @@ test("what a restarted till has forgotten is not sent again", async () => {
   const [till, first] = await open();
   const drawer = till.call("printer.kick-drawer", { printer: "bar" });
   const paid = till.call("terminal.pay", pay);
-  const line = till.call("sale.add", { sale: "s", line: {} });
+  const line = till.call("sale.remove", { sale: "s", at: 0 });
   // Whether its step was taken cannot be told from a sale that another station has changed since.
   const step = till.call("sale.close", { sale: "s", rev: 3, printer: "bar" });
   const opened = till.call("sale.open");
@@ -222,6 +222,27 @@ test("a one-time code becomes a token; a wrong one is said", async () => {
   assert.deepEqual(JSON.parse(peer.requests[1].body), { code: "7F3K-9QXD-2MTA" });
 });
 
+test("a code that was not tried, because the till takes one attempt a second, is sent again", async () => {
+  const busy = { kind: "busy", retry: "now", what: "too many attempts" };
+  peer.sessions.push([409, busy], [409, busy], [200, { token: "fresh", expires: "2099-01-01T00:00:00Z" }]);
+  const opening = connect({ url: peer.url, storage: tab, clock, code: "7F3K-9QXD-2MTA" });
+  const welcomed = peer.welcome();
+  while (peer.requests.length < 3) {
+    const asked = peer.requests.length;
+    while (peer.requests.length === asked) {
+      clock.pass(500);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  const connection = await welcomed;
+  assert.equal(connection.hello.hello.token, "fresh");
+  tills.push(await opening);
+  for (let times = 0; times < 5; times += 1) peer.sessions.push([409, busy]);
+  const hopeless = new Till({ url: peer.url, storage: new Tab(), clock: { ...clock, after: (_, then) => setImmediate(then) } });
+  const error = await hopeless.signIn("7F3K-9QXD-2MTA").catch((error) => error);
+  assert.deepEqual([error.kind, peer.requests.length], ["busy", 8]);
+});
+
 test("a till that does not accept the token signs the page out, and is not asked again", async () => {
   const opening = connect({ url: peer.url, token: "old", storage: tab }).catch((error) => error);
   const connection = await peer.accept();
@@ -268,10 +289,101 @@ test("the token is renewed before it expires, over the connection", async () => 
   assert.equal(second.hello.hello.token, "next");
 });
 
+test("a renewal whose reply is lost is repeated under its key, with the former token", async () => {
+  const [till, first] = await open({}, { expires: "2026-01-01T08:00:24Z" });
+  clock.pass(8_000);
+  const asked = await first.next();
+  first.cut();
+  const second = await peer.welcome({ run: "run-2", expires: "2026-01-01T08:00:24Z" });
+  assert.equal(second.hello.hello.token, "secret");
+  assert.deepEqual(await second.next(), asked);
+  second.send({ id: asked.id, reply: { token: "next", expires: "2026-01-01T08:20:00Z" } });
+  await roundTrip(till, second);
+});
+
+test("a renewal that fails is tried again while there is time", async () => {
+  const [till, connection] = await open({}, { expires: "2026-01-01T08:00:24Z" });
+  clock.pass(8_000);
+  const asked = await connection.next();
+  connection.send({ id: asked.id, error: { kind: "storage", what: "the disk is full" } });
+  await roundTrip(till, connection);
+  clock.pass(6_000);
+  const again = await connection.next();
+  assert.equal(again.command, "session.renew");
+  assert.notEqual(again.key, asked.key);
+});
+
+test("a new token that the till does not know does not sign the page out: the former one is still good", async () => {
+  const [till, first] = await open({}, { expires: "2026-01-01T08:00:24Z" });
+  clock.pass(8_000);
+  const asked = await first.next();
+  first.send({ id: asked.id, reply: { token: "next", expires: "2026-01-01T08:20:00Z" } });
+  await roundTrip(till, first);
+  first.cut();
+  // Such as a till whose database was restored meanwhile.
+  const second = await peer.accept();
+  assert.equal((await second.next()).hello.token, "next");
+  second.send({ id: null, error: { kind: "permission", what: "the token is unknown" } });
+  second.close(1008);
+  const third = await peer.welcome();
+  assert.equal(third.hello.hello.token, "secret");
+  await roundTrip(till, third);
+  assert.equal(till.state, "open");
+  // Refused as well, that is the end.
+  third.cut();
+  const fourth = await peer.accept();
+  await fourth.next();
+  const out = new Promise((resolve) => till.watch((state, why) => state === "signed-out" && resolve(why)));
+  fourth.send({ id: null, error: { kind: "permission", what: "the token is unknown" } });
+  fourth.close(1008);
+  assert.equal((await out).message, "the token is unknown");
+});
+
+test("a page that is signed out in the middle of a payment signs in again and joins it under its key", async () => {
+  const [till, first] = await open();
+  const events = [];
+  const following = till.follow({ event: ({ seq }) => events.push(seq) });
+  first.send({ id: (await first.next()).id, reply: { seq: 7, devices: [], missed: null } });
+  await following;
+  const fields = { sale: "s", rev: 2, terminal: "counter", printer: "receipt" };
+  const paying = till.call("sale.check-out", fields).catch((error) => error);
+  const sent = await first.next();
+  first.cut();
+  const second = await peer.accept();
+  // Made while the link is away: it has not been sent.
+  const opening = till.call("sale.open").catch((error) => error);
+  await second.next();
+  second.send({ id: null, error: { kind: "permission", what: "the session was revoked" } });
+  second.close(1008);
+  const [paid, opened] = [await paying, await opening];
+  assert.deepEqual([paid.kind, paid.effect, paid.message], ["permission", "unknown", "the session was revoked"]);
+  assert.equal(opened.effect, "none");
+  assert.deepEqual(till.unanswered().map(({ key }) => key), [sent.key]);
+  assert.equal((await till.call("till.info").catch((error) => error)).kind, "permission");
+  peer.sessions.push([200, { token: "fresh", expires: "2099-01-01T00:00:00Z" }]);
+  await till.signIn("7F3K-9QXD-2MTA");
+  const back = till.opened();
+  const third = await peer.welcome();
+  await back;
+  assert.equal(third.hello.hello.token, "fresh");
+  // Events go on after the last one seen.
+  const follow = await third.next();
+  assert.deepEqual(follow.with, { since: 7, run: "run-1" });
+  third.send({ id: follow.id, reply: { seq: 8, devices: [], missed: null } });
+  third.send({ event: { seq: 8 } });
+  const joined = till.join(sent.key);
+  const again = await third.next();
+  assert.deepEqual({ ...again, id: 0 }, { ...sent, id: 0 });
+  third.send({ id: again.id, reply: "sold" });
+  assert.equal(await joined, "sold");
+  assert.deepEqual(events, [8]);
+});
+
 test("a link that is silent is asked, then given up", async () => {
   const [till, first] = await open();
   clock.pass(13_000);
-  assert.equal((await first.next()).command, "till.new-id");
+  // What every caller may ask: a page without the right `watch` makes no entry in the till's audit.
+  assert.equal((await first.next()).command, "ping");
   const health = till.call("till.health").catch(() => {});
   await first.next();
   clock.pass(15_000);

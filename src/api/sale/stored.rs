@@ -35,9 +35,8 @@ impl Command for Open {
         self.by.as_mut()
     }
 
-    fn fill_key(&mut self, key: &str) -> bool {
-        self.id.get_or_insert_with(|| key.to_owned());
-        true
+    fn key_slot(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.id)
     }
 
     async fn run(self, till: &Tresen) -> Result<SaleView> {
@@ -71,9 +70,8 @@ impl Command for OpenRefund {
     const CHANGES: bool = true;
     type Reply = SaleView;
 
-    fn fill_key(&mut self, key: &str) -> bool {
-        self.id.get_or_insert_with(|| key.to_owned());
-        true
+    fn key_slot(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.id)
     }
 
     async fn needs(&mut self, _: &Tresen) -> Result<Vec<Need>> {

@@ -1,7 +1,8 @@
-//! One JSON schema of all commands, replies, events and errors, from which the [reference](markdown()) and the
+//! One JSON schema of all commands, replies, events, errors and messages, from which the [reference](markdown()) and the
 //! [types of other languages](typescript()) come. JSON Schema 2020-12.
 
 mod markdown;
+mod messages;
 mod names;
 mod text;
 mod typescript;
@@ -23,7 +24,8 @@ pub use typescript::typescript;
 /// {"protocol": 1,
 ///  "commands": {"terminal.pay": {"title": …, "description": …, "right": "pay", "changes": true, "waits": false,
 ///                                "with": {…}, "reply": {…}}, …},
-///  "event": {"$ref": "#/$defs/Event"}, "error": {"$ref": "#/$defs/Error"}, "$defs": {…}}
+///  "event": {"$ref": "#/$defs/Event"}, "error": {"$ref": "#/$defs/Error"},
+///  "messages": {"client": {…}, "till": {…}, "requests": {"follow": {…}, "abort": {…}}}, "$defs": {…}}
 /// ```
 /// `with` says what a client may send, `reply` what the till sends. A type that differs between the two has two
 /// definitions; the name of that which is sent to the till ends in `Input`.
@@ -33,6 +35,7 @@ pub fn schema() -> Value {
     rows.sort_by_key(|(info, _)| info.name);
     let event = generators.told.subschema_for::<Event>().to_value();
     let error = generators.told.subschema_for::<Error>().to_value();
+    let messages = messages::messages(&mut generators);
     let taken = generators.taken.take_definitions(false);
     let told = generators.told.take_definitions(false);
     let split = names::differing(&taken, &told);
@@ -57,11 +60,12 @@ pub fn schema() -> Value {
     }
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "The commands, replies, events and errors of tresen",
+        "title": "The commands, replies, events, errors and messages of tresen",
         "protocol": PROTOCOL,
         "commands": commands,
         "event": event,
         "error": error,
+        "messages": messages.into_value(&split),
         "$defs": names::merged(taken, told, &split),
     });
     text::tidy(&mut schema);

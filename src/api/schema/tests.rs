@@ -25,6 +25,12 @@ fn the_typescript_types_are_up_to_date() {
     up_to_date("remote/web/commands.d.ts", &typescript(), "--typescript > remote/web/commands.d.ts");
 }
 
+#[test]
+fn the_schema_that_the_till_serves_is_up_to_date() {
+    let now = serde_json::to_string_pretty(&schema()).expect("JSON") + "\n";
+    up_to_date("remote/schema.json", &now, "> remote/schema.json");
+}
+
 /// Calls `found` for each schema within a schema, with where it stands.
 fn each(schema: &Value, at: &str, found: &mut dyn FnMut(&str, &Value)) {
     found(at, schema);

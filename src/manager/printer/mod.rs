@@ -72,7 +72,7 @@ pub struct Printer {
 
 impl Printer {
     /// Time limit of [`Printer::status`], [`Printer::identity`] and [`Printer::kick_drawer`]: 15 s. All are refused at
-    /// once while the printer is away, and within 5 s while it is opened for the first time.
+    /// once while the printer is away, and wait while it is opened.
     pub const ANSWER: Duration = Duration::from_secs(15);
 
     pub(crate) fn new(name: &str, device: PrinterDevice, spool: Spool, patience: Duration) -> Self {

@@ -41,6 +41,10 @@ impl Device<Terminals> {
     /// Has the terminal asked about its open payments on a new connection, once it is idle, and again until they are
     /// decided.
     pub(crate) async fn ask_again(&self) {
+        // A terminal that is opened is asked anyway; a call that waits for that would open it once more.
+        if !self.owned.phase().borrow().is_ready() {
+            return;
+        }
         let terms = Terms::normal("a recovery", Self::TRANSACTION);
         let reopened = self.owned.call(terms, |_| Box::pin(std::future::ready(((), After::Reopen(in_doubt())))));
         if reopened.await.is_err() {

@@ -38,11 +38,12 @@ impl Device<Terminals> {
         let gate = self.gate();
         let mut _present = Some(gate.enter(Use::Transaction)?);
         let mut recovered = self.shared.recovered.subscribe();
-        let _asked = Asked::new(&self.shared, &intent);
+        let _asked = Asked::new(&self.shared, &intent, self.owned.is_opening());
         let _noted = self.till.store.asked_by(&intent, &self.origin);
         let abortable = Abortable::new(&self.shared, &intent, &mut host);
         let (begins, key) = (gate.clone(), intent.clone());
-        let ended = self.owned.call(Terms::normal(words(kind), Self::TRANSACTION), move |driver| {
+        let aborted = aborted(host.abort.clone());
+        let ended = self.owned.call_unless(Terms::normal(words(kind), Self::TRANSACTION), aborted, move |driver| {
             let running = match begins.begin(&key.0) {
                 Ok(running) => running,
                 Err(error) => return Box::pin(std::future::ready((Err(error), After::Keep))),
@@ -157,6 +158,14 @@ impl Device<Terminals> {
     }
 }
 
+/// Resolves when the caller aborts what may not have begun.
+async fn aborted(mut wanted: watch::Receiver<bool>) -> Error {
+    if wanted.wait_for(|wanted| *wanted).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    Error::new(Kind::Cancelled, "it was aborted before anything was sent")
+}
+
 /// Why the link is reopened after a transaction with an unknown outcome.
 pub(super) fn in_doubt() -> Error {
     Error::new(
@@ -216,14 +225,15 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(shared: &'a SharedTerminal, intent: &'a IntentId) -> Self {
+    fn new(shared: &'a SharedTerminal, intent: &'a IntentId, opening: bool) -> Self {
         let behind = {
             let mut state = lock(&shared.state);
             let behind = state.asked.first().cloned();
             state.asked.push(intent.clone());
             behind
         };
-        if let Some(behind) = behind.filter(|behind| behind != intent) {
+        let behind = behind.filter(|behind| behind != intent);
+        if behind.is_some() || opening {
             shared.common.reporter.publish(EventKind::PaymentWaits { intent: intent.clone(), behind });
         }
         Self { shared, intent }

@@ -16,11 +16,12 @@ use crate::manager::{Terms, lock};
 impl Device<Terminals> {
     /// Takes a payment under a new key and waits for its outcome.
     ///
-    /// Refused at once while the terminal is away, and within 5 s while it is opened for the first time. Refused at once
-    /// while somebody else has the terminal's [lease](crate::lease), or another named caller's transaction is waiting or
-    /// running. Otherwise a payment that waits behind another one is reported as [`EventKind::PaymentWaits`](crate::EventKind::PaymentWaits);
-    /// [`Self::try_pay_as`] refuses instead.
-    /// Otherwise it takes as long as the customer does, at most [`Self::TRANSACTION`].
+    /// Refused at once while the terminal is away. While it is opened, and asked about payments that are open, the
+    /// payment waits, which is reported as [`EventKind::PaymentWaits`](crate::EventKind::PaymentWaits); it is refused with
+    /// the reason if the terminal cannot be opened. Refused at once while somebody else has the terminal's
+    /// [lease](crate::lease), or another named caller's transaction is waiting or running. Otherwise a payment that waits
+    /// behind another one is reported in the same way; [`Self::try_pay_as`] refuses instead. An abort ends either wait, as
+    /// [`Kind::Cancelled`]. Otherwise it takes as long as the customer does, at most [`Self::TRANSACTION`].
     ///
     /// If the connection is lost, the terminal is asked for the outcome as soon as it is back; only if that takes
     /// longer than [`Self::SETTLE`] does this return [`Payment::Unknown`], and recovery continues.

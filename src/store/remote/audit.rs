@@ -35,6 +35,9 @@ pub struct AuditNote {
     /// Why it was refused; `None`: it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// How often it was refused since the line before, where repeats are one line; `None`: this is one action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
 }
 
 impl AuditNote {
@@ -66,6 +69,16 @@ impl AuditNote {
     pub fn refused(self, why: impl Into<String>) -> Self {
         Self { refused: Some(why.into()), ..self }
     }
+
+    /// Cuts each text to the 200 characters that the table stores.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        let Self { principal, address, action, device, key, about, refused, times: _ } = &mut self;
+        for text in [principal, address, device, key, about, refused].into_iter().flatten().chain([action]) {
+            text.truncate(shortened(text).len());
+        }
+        self
+    }
 }
 
 /// A line of the audit table.
@@ -73,12 +86,28 @@ impl AuditNote {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuditEntry {
-    /// Its number, without gaps.
+    /// Its number. The result of a privileged call has a number of its own, which is left out here.
     pub seq: i64,
-    /// When.
+    /// When; of a privileged call, when it began.
     pub at: Timestamp,
     /// Who did what.
     pub note: AuditNote,
+    /// How it ended.
+    pub end: AuditEnd,
+}
+
+/// Whether and when an action of the audit table ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AuditEnd {
+    /// It was recorded when it was over, like each refusal.
+    AtOnce,
+    /// It was recorded before it began, and ended at this time.
+    At(Timestamp),
+    /// It was recorded before it began, and no result is recorded: it is running, or the program ended before it did.
+    NotRecorded,
 }
 
 impl Store {
@@ -91,6 +120,30 @@ impl Store {
         self.write(move |db| Ok(append(db, &at, &note)?)).await
     }
 
+    /// Records that a privileged action begins, and returns the number of its line for [`Store::end_audit`]. When this
+    /// returns `Ok`, it is on disk.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](tresen_hal::Kind::Storage).
+    pub async fn begin_audit(&self, note: AuditNote) -> Result<i64> {
+        let at = self.now();
+        self.write(move |db| {
+            insert(db, &at, &note, Stage::Begun)?;
+            Ok(db.last_insert_rowid())
+        })
+        .await
+    }
+
+    /// Records how the action whose line is `begun` ended: `note.refused` says why it failed. It is a row of its own; a
+    /// listing shows both as one line.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](tresen_hal::Kind::Storage); also where `begun` has ended already.
+    pub async fn end_audit(&self, begun: i64, note: AuditNote) -> Result<()> {
+        let at = self.now();
+        self.write(move |db| Ok(insert(db, &at, &note, Stage::Ended(begun))?)).await
+    }
+
     /// The audit table, newest first: at most `limit` lines, those before the line number `before`.
     ///
     /// # Errors
@@ -99,8 +152,10 @@ impl Store {
         let before = before.unwrap_or(i64::MAX);
         self.list(move |db| {
             let mut query = db.prepare_cached(
-                "SELECT seq, at, principal, address, action, device, key, about, refused
-                 FROM remote_audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+                "SELECT a.seq, a.at, a.principal, a.address, a.action, a.device, a.key, a.about,
+                        coalesce(e.refused, a.refused), a.times, a.begun, e.at
+                 FROM remote_audit a LEFT JOIN remote_audit e ON e.ends = a.seq
+                 WHERE a.ends IS NULL AND a.seq < ?1 ORDER BY a.seq DESC LIMIT ?2",
             )?;
             let mut rows = query.query(params![before, limit])?;
             let mut entries = Vec::new();
@@ -113,8 +168,14 @@ impl Store {
                     key: row.get(6)?,
                     about: row.get(7)?,
                     refused: row.get(8)?,
+                    times: row.get(9)?,
                 };
-                entries.push(AuditEntry { seq: row.get(0)?, at: time(&row.get::<_, String>(1)?)?, note });
+                let end = match (row.get::<_, bool>(10)?, row.get::<_, Option<String>>(11)?) {
+                    (false, _) => AuditEnd::AtOnce,
+                    (true, Some(at)) => AuditEnd::At(time(&at)?),
+                    (true, None) => AuditEnd::NotRecorded,
+                };
+                entries.push(AuditEntry { seq: row.get(0)?, at: time(&row.get::<_, String>(1)?)?, note, end });
             }
             Ok::<_, Failure>(entries)
         })
@@ -123,13 +184,32 @@ impl Store {
 }
 
 pub(super) fn append(db: &Connection, at: &str, note: &AuditNote) -> rusqlite::Result<()> {
-    let AuditNote { principal, address, action, device, key, about, refused } = note;
+    insert(db, at, note, Stage::Whole)
+}
+
+/// Which row of an action it is.
+enum Stage {
+    /// Its only one.
+    Whole,
+    /// The one before it begins.
+    Begun,
+    /// The one with its result, and the number of the one before.
+    Ended(i64),
+}
+
+fn insert(db: &Connection, at: &str, note: &AuditNote, stage: Stage) -> rusqlite::Result<()> {
+    let AuditNote { principal, address, action, device, key, about, refused, times } = note;
     let (principal, address, device) = (cut(principal), cut(address), cut(device));
     let (key, about, refused) = (cut(key), cut(about), cut(refused));
+    let (begun, ends) = match stage {
+        Stage::Whole => (false, None),
+        Stage::Begun => (true, None),
+        Stage::Ended(begun) => (false, Some(begun)),
+    };
     db.run(
-        "INSERT INTO remote_audit (at, principal, address, action, device, key, about, refused)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![at, principal, address, shortened(action), device, key, about, refused],
+        "INSERT INTO remote_audit (at, principal, address, action, device, key, about, refused, times, begun, ends)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![at, principal, address, shortened(action), device, key, about, refused, times, begun, ends],
     )
     .map(drop)
 }

@@ -9,7 +9,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{AuditEntry, AuditNote};
+pub use audit::{AuditEnd, AuditEntry, AuditNote};
 pub use clients::{NewClient, RemoteClient};
 pub(super) use sessions::end_all_tokens;
 use tokio::sync::watch;
@@ -70,12 +70,14 @@ pub(super) const SCHEMA: &str = "
     ) STRICT;
     CREATE UNIQUE INDEX remote_sessions_name ON remote_sessions (name) WHERE ended_at IS NULL;
 
-    -- Their tokens, by SHA-256: the current one, and the one before it for a moment.
+    -- Their tokens, by SHA-256, in the order of their issue. When one is first presented, those before it end.
     CREATE TABLE remote_tokens (
-        hash          TEXT PRIMARY KEY CHECK (length(hash) = 64),
+        id            INTEGER PRIMARY KEY AUTOINCREMENT,
+        hash          TEXT NOT NULL UNIQUE CHECK (length(hash) = 64),
         session       INTEGER NOT NULL REFERENCES remote_sessions (id),
-        expires_at    TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
+        expires_at    TEXT NOT NULL,
+        presented     INTEGER NOT NULL DEFAULT 0 CHECK (presented IN (0, 1))
+    ) STRICT;
     CREATE INDEX remote_tokens_session ON remote_tokens (session);
 
     -- Every refused and every privileged action from outside. Append-only.
@@ -88,7 +90,13 @@ pub(super) const SCHEMA: &str = "
         device        TEXT,
         key           TEXT,
         about         TEXT,
-        refused       TEXT
+        refused       TEXT,
+        -- How often, where repeats are one row.
+        times         INTEGER CHECK (times > 0),
+        -- A privileged call has two rows: one before it begins, and one with its result, which names the former.
+        begun         INTEGER NOT NULL CHECK (begun IN (0, 1)),
+        ends          INTEGER UNIQUE REFERENCES remote_audit (seq),
+        CHECK (begun = 0 OR ends IS NULL)
     ) STRICT;
     CREATE TRIGGER remote_audit_stays BEFORE DELETE ON remote_audit
         BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;

@@ -127,17 +127,13 @@ impl Store {
         .await
     }
 
-    /// Gives a session another token. Its earlier ones end at `overlap`, at the latest.
+    /// Gives a session another token. Its earlier ones stay good until their own end, or until a later one is first
+    /// presented ([`Store::present_remote_token`]): the reply with this one may be lost. Of those that were never
+    /// presented, the last eight count.
     ///
     /// # Errors
     /// [`Kind::Refused`]: the session has ended. [`Kind::Storage`].
-    pub async fn renew_remote_session(
-        &self,
-        session: i64,
-        token: &str,
-        expires: Timestamp,
-        overlap: Timestamp,
-    ) -> Result<()> {
+    pub async fn renew_remote_session(&self, session: i64, token: &str, expires: Timestamp) -> Result<()> {
         let (token, at) = (token.to_owned(), self.now());
         self.write(move |db| {
             let open = "SELECT 1 FROM remote_sessions s JOIN remote_tokens t ON t.session = s.id
@@ -148,12 +144,38 @@ impl Store {
             }
             db.run("DELETE FROM remote_tokens WHERE expires_at <= ?1", [&at])?;
             db.run(
-                "UPDATE remote_tokens SET expires_at = min(expires_at, ?2) WHERE session = ?1",
-                params![session, stamp(overlap)],
-            )?;
-            db.run(
                 "INSERT INTO remote_tokens (hash, session, expires_at) VALUES (?1, ?2, ?3)",
                 params![token, session, stamp(expires)],
+            )?;
+            db.run(
+                "DELETE FROM remote_tokens WHERE session = ?1 AND presented = 0 AND id NOT IN
+                 (SELECT id FROM remote_tokens WHERE session = ?1 AND presented = 0 ORDER BY id DESC LIMIT ?2)",
+                params![session, UNPRESENTED],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// A caller has presented this token, by its SHA-256: so it has the token, and those issued to its session before
+    /// end. Writes nothing if the token was presented before.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn present_remote_token(&self, token: &str) -> Result<()> {
+        let token = token.to_owned();
+        let known = token.clone();
+        let presented = "SELECT presented FROM remote_tokens WHERE hash = ?1";
+        let presented = self.read(move |db| Ok(db.one(presented, [&known], |row| row.get::<_, bool>(0)).optional()?));
+        if presented.await? != Some(false) {
+            return Ok(());
+        }
+        self.write(move |db| {
+            db.run("UPDATE remote_tokens SET presented = 1 WHERE hash = ?1", [&token])?;
+            db.run(
+                "DELETE FROM remote_tokens WHERE EXISTS (SELECT 1 FROM remote_tokens later
+                 WHERE later.hash = ?1 AND later.session = remote_tokens.session AND later.id > remote_tokens.id)",
+                [&token],
             )?;
             Ok(())
         })
@@ -199,3 +221,6 @@ fn sessions(
     }
     Ok(found)
 }
+
+/// How many tokens of a session may be unpresented: each is a renewal whose reply may have been lost.
+const UNPRESENTED: u32 = 8;

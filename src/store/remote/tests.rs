@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tresen_hal::{Kind, ManualClock, Result, SystemRuntime};
 
-use super::{AuditNote, NewClient, NewSession};
+use super::{AuditEnd, AuditNote, NewClient, NewSession};
 use crate::store::Store;
 
 const START: &str = "2026-01-02T08:00:00Z";
@@ -90,18 +90,78 @@ async fn a_token_ends_in_time_by_renewal_by_revocation_and_by_a_session_of_the_s
     };
     store.open_remote_session(session("kiosk", "a"), AuditNote::new("session")).await?;
     let first = known("a").await?.expect("open");
-    store.renew_remote_session(first.id, &"b".repeat(64), after(1800), after(30)).await?;
-    assert_eq!(known("a").await?.expect("for a moment").expires, after(30));
-    till.clock.advance(Duration::from_secs(30));
+    store.renew_remote_session(first.id, &"b".repeat(64), after(1800)).await?;
+    assert_eq!(known("a").await?.expect("until its end").expires, after(900));
+    till.clock.advance(Duration::from_secs(900));
     assert!(known("a").await?.is_none());
     assert_eq!(known("b").await?.expect("current").expires, after(1800));
     store.open_remote_session(session("kiosk", "c"), AuditNote::new("session")).await?;
     assert!(known("b").await?.is_none(), "another session has its name");
     assert!(store.revoke_remote("kiosk", "stolen", AuditNote::new("revoke")).await?);
     assert!(known("c").await?.is_none());
-    let ended = store.renew_remote_session(first.id, &"d".repeat(64), after(1800), after(30)).await;
+    let ended = store.renew_remote_session(first.id, &"d".repeat(64), after(1800)).await;
     assert_eq!(ended.expect_err("ended").kind(), Kind::Refused);
     assert!(store.remote_sessions().await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_is_presented_ends_those_before_it_and_lost_ones_are_few() -> Result<()> {
+    let till = Till::new();
+    let store = till.open().await?;
+    store.open_remote_session(session("kiosk", "0"), AuditNote::new("session")).await?;
+    store
+        .open_remote_session(NewSession { name: "board".into(), ..session("board", "f") }, AuditNote::new("s"))
+        .await?;
+    let token = |digit: usize| format!("{digit}").repeat(64);
+    let good =
+        async |digit: usize| Ok::<_, tresen_hal::Error>(store.remote_session_with(&token(digit)).await?.is_some());
+    let id = store.remote_session_with(&token(0)).await?.expect("open").id;
+    store.present_remote_token(&token(0)).await?;
+    for digit in 1..=3 {
+        store.renew_remote_session(id, &token(digit), after(1000)).await?;
+    }
+    assert!(good(0).await? && good(1).await? && good(2).await? && good(3).await?, "nobody has presented a later one");
+    store.present_remote_token(&token(2)).await?;
+    assert!(!good(0).await? && !good(1).await? && good(2).await? && good(3).await?);
+    assert!(store.remote_session_with(&"f".repeat(64)).await?.is_some(), "another session's stays");
+    // Whoever renews and renews: the token that was presented stays, and of the others the last eight.
+    for n in 0..20 {
+        store.renew_remote_session(id, &format!("{n:064}"), after(1000)).await?;
+    }
+    let kept = async |n: u32| store.remote_session_with(&format!("{n:064}")).await.expect("readable").is_some();
+    assert!(good(2).await? && !good(3).await? && !kept(11).await && kept(12).await && kept(19).await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_privileged_call_is_one_line_with_its_result_or_without() -> Result<()> {
+    let till = Till::new();
+    let store = till.open().await?;
+    let note = || AuditNote::new("printer.kick-drawer").by("bar").from(Some("10.0.0.7:5000".into()));
+    let (done, failed) = (store.begin_audit(note()).await?, store.begin_audit(note()).await?);
+    store.begin_audit(note()).await?;
+    till.clock.advance(Duration::from_secs(3));
+    store.end_audit(failed, note().refused("the drawer is locked")).await?;
+    store.end_audit(done, note()).await?;
+    assert!(store.end_audit(done, note()).await.is_err(), "it has ended");
+    store.note_audit(AuditNote { times: Some(7), ..note().refused("no right") }).await?;
+    // The program was killed.
+    store.close().await;
+    let store = till.open().await?;
+    let lines = store.audit(None, 10).await?;
+    let ends: Vec<_> = lines.iter().map(|line| (line.end, line.note.refused.as_deref(), line.note.times)).collect();
+    assert_eq!(
+        ends,
+        [
+            (AuditEnd::AtOnce, Some("no right"), Some(7)),
+            (AuditEnd::NotRecorded, None, None),
+            (AuditEnd::At(after(3)), Some("the drawer is locked"), None),
+            (AuditEnd::At(after(3)), None, None),
+        ]
+    );
+    assert!(lines[1..].iter().all(|line| line.at == after(0)));
+    assert_eq!(store.audit(Some(lines[1].seq), 1).await?[0].seq, failed, "results are no lines");
     Ok(())
 }
 

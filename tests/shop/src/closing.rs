@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tresen::api::till::Info;
 use tresen::sale::{Line, Vat};
 use tresen::sync::SyncState;
 use tresen::{Amount, JobState, Payment, Print, Receipt, SaleState};
 
-use crate::checkout::{AT_ONCE, PAYMENT, PRINT, close, note_print, pay_cash, pay_out};
+use crate::checkout::{AT_ONCE, PAYMENT, PRINT, SECONDS_61, close, note_print, pay_cash, pay_out};
 use crate::counter::Counter;
 use crate::invariants::{self, foot, head};
 use crate::manager::{OLD, reload, reprint, settle};
 use crate::notebook::SaleNote;
 use crate::offers::{self, Want};
+use crate::radio::Answer;
 use crate::setup::{Setup, lane, routes};
 use crate::weather::clear_up;
 
@@ -31,6 +33,7 @@ pub async fn close_the_shop(counter: &Counter) {
         }
     }
     serve_new_customers(counter).await;
+    handhelds_reach_the_till(counter).await;
     for _ in 0..5 {
         counter.pause(Duration::from_secs(60)).await;
         if is_quiet(counter).await {
@@ -42,6 +45,7 @@ pub async fn close_the_shop(counter: &Counter) {
     }
     let within = Duration::from_secs(10);
     counter.world.story.tell(WHO, "closes the till");
+    counter.world.door.close().await;
     let closed = tokio::time::timeout(within + Duration::from_secs(6), counter.till.close(within)).await;
     match closed {
         Ok(Ok(())) => {}
@@ -118,6 +122,16 @@ async fn serve_new_customers(counter: &Counter) {
     }
     for (route, station) in routes {
         print_at(counter, &route, station).await;
+    }
+}
+
+/// Whoever reaches the till through its server can do so again, over a connection that is now good.
+async fn handhelds_reach_the_till(counter: &Counter) {
+    for radio in counter.world.radios.iter().filter(|radio| radio.handset().is_some()) {
+        let answer = radio.ask(counter, None, Info {}, SECONDS_61).await;
+        if !matches!(answer, Answer::Reply(_)) {
+            return counter.world.violated(format!("{} cannot reach the till again: {answer:?}", radio.name()));
+        }
     }
 }
 

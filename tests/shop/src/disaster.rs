@@ -60,6 +60,7 @@ pub async fn strike(world: &Arc<World>, dice: &mut Dice) {
     for place in &world.terminals {
         place.rest().await;
     }
+    world.radios.iter().filter_map(|radio| radio.handset()).for_each(|handset| handset.forget());
     let database = world.database();
     let lost = lines(&database);
     let acknowledged = property(&database, "acknowledged");

@@ -7,7 +7,10 @@
 //! After every step [`invariants`] compare the till with the world: the terminals' ledgers, the paper on the rolls, the
 //! lines at the server, and what people were told. On some seeds the disk is lost between two lives and a [backup is put
 //! back](disaster), or a second till sells at the same server. What acts is an [`counter::Actor`]: cashiers at the till, up to 22
-//! [`handheld`]s that send commands over a [`radio`], a manager, the weather. A [`Plan`] says how long and how much.
+//! [`handheld`]s that send commands over a [`radio`] or through the till's server ([`remote`]), a manager, the weather. A [`Plan`] says how long and how much.
+//!
+//! On most seeds with handhelds some of them, or all, are clients of the till's server. Their calls and connections live
+//! on while the till is dead, in a runtime of their own that runs in turns with the till's: see [`remote`].
 //!
 //! The command runs many seeds at once: `cargo run --release -p tresen-shop -- --seeds 200`; `--help` lists the options.
 //! `tests/shop/mutate` puts deliberate defects into a copy of the tree and expects the shop to find each.
@@ -32,6 +35,7 @@ pub mod offers;
 pub mod place;
 pub mod plan;
 pub mod radio;
+pub mod remote;
 pub mod run;
 pub mod server;
 pub mod setup;

@@ -58,4 +58,4 @@ impl Runtime for Mortal {
 }
 
 /// When the shop opens.
-const OPENED: &str = "2026-03-02T07:00:00Z";
+pub const OPENED: &str = "2026-03-02T07:00:00Z";

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::disaster::Line;
 use crate::setup::Setup;
 
@@ -55,6 +57,8 @@ pub struct Notebook {
     pub told: BTreeSet<String>,
     /// How often people asked each terminal for payments, reversals and refunds.
     pub asked: BTreeMap<String, [u64; 3]>,
+    /// What handhelds were told about card payments.
+    pub told_of_money: Vec<Told>,
     /// How many events of each source were heard.
     pub heard: BTreeMap<String, u64>,
     /// Backups, oldest first.
@@ -76,6 +80,32 @@ pub struct Notebook {
     pub orphans: BTreeSet<(usize, u16)>,
     /// What happened how often, for the summary.
     pub counts: BTreeMap<&'static str, u64>,
+}
+
+/// What a handheld was told about a card payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The payment under this key has charged so much, in minor units.
+    Charged {
+        /// The key.
+        key: String,
+        /// The amount.
+        minor: i64,
+    },
+    /// The payment under this key has charged nothing.
+    NotCharged {
+        /// The key.
+        key: String,
+    },
+    /// An error that had no effect, between these times.
+    Nothing {
+        /// The sale that was to be paid.
+        sale: String,
+        /// When it was asked.
+        from: Timestamp,
+        /// When it was told.
+        to: Timestamp,
+    },
 }
 
 /// One sale.
@@ -169,6 +199,7 @@ impl Notebook {
         self.printed.retain(|id| jobs.iter().any(|(there, state)| there == id && state == "printed"));
         self.parked.retain(|id| self.places.contains_key(id));
         self.doubts.clear();
+        self.told_of_money.clear();
         (self.opened, self.drawers) = (0, 0);
         (self.forgotten, self.forgotten_kicks) = (true, true);
     }

@@ -17,6 +17,8 @@ pub struct Plan {
     pub lives: u32,
     /// Handhelds at most; the seed decides how many, unless nothing goes wrong.
     pub handhelds: u32,
+    /// Whether handhelds may reach the till through its server and the client of it.
+    pub remote: bool,
     /// Whether every line of the run is kept. Otherwise the last steps are, and a digest of all lines.
     pub keeps_lines: bool,
 }
@@ -31,6 +33,7 @@ impl Plan {
             faults: 16,
             lives: 4,
             handhelds: 6,
+            remote: true,
             keeps_lines: true,
         }
     }
@@ -44,6 +47,7 @@ impl Plan {
             faults: 40,
             lives: 6,
             handhelds: 22,
+            remote: true,
             keeps_lines: false,
         }
     }
@@ -57,6 +61,7 @@ impl Plan {
             faults: 0,
             lives: 0,
             handhelds: 22,
+            remote: false,
             keeps_lines: false,
         }
     }
@@ -75,6 +80,7 @@ impl Plan {
             faults: 400,
             lives: 10,
             handhelds: 22,
+            remote: true,
             keeps_lines: false,
         }
     }

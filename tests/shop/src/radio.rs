@@ -2,7 +2,7 @@
 //! answer to. What the till has received it carries out, whoever hears about it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -12,6 +12,7 @@ use tresen::lease::Key;
 
 use crate::counter::Counter;
 use crate::dice::Dice;
+use crate::remote::Handset;
 use crate::world::World;
 
 /// A handheld's radio.
@@ -23,6 +24,8 @@ pub struct Radio {
     breaks: watch::Sender<u64>,
     /// Counts how often the handheld was dropped.
     drops: watch::Sender<u64>,
+    /// Those that reach the till through its server have one.
+    handset: OnceLock<Arc<Handset>>,
 }
 
 #[derive(Debug)]
@@ -36,6 +39,10 @@ struct State {
     running: u32,
     /// When the last one ended.
     ended: Duration,
+    /// Connections that were made to the till's server.
+    connections: u64,
+    /// Of a hundred of them this many have a fault.
+    trouble: u64,
 }
 
 /// What a handheld hears.
@@ -63,14 +70,60 @@ impl Radio {
     /// In range.
     pub fn new(name: String, dice: Dice) -> Arc<Self> {
         let (never, running) = (Duration::ZERO, 0);
-        let state = State { dice, away_until: never, broken_until: never, running, ended: never };
+        let state =
+            State { dice, away_until: never, broken_until: never, running, ended: never, connections: 0, trouble: 0 };
         let (breaks, drops) = (watch::Sender::new(0), watch::Sender::new(0));
-        Arc::new(Self { name, state: Mutex::new(state), breaks, drops })
+        Arc::new(Self { name, state: Mutex::new(state), breaks, drops, handset: OnceLock::new() })
     }
 
     /// The handheld's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// From now on it reaches the till through its server.
+    pub fn goes_through(&self, handset: Arc<Handset>) {
+        self.handset.set(handset).ok();
+    }
+
+    /// What reaches the till through its server, if that is so.
+    pub fn handset(&self) -> Option<&Arc<Handset>> {
+        self.handset.get()
+    }
+
+    /// Of a hundred connections to the till's server this many have a fault from now on.
+    pub fn set_trouble(&self, percent: u64) {
+        self.state().trouble = percent;
+    }
+
+    /// See [`Radio::set_trouble`].
+    pub fn trouble(&self) -> u64 {
+        self.state().trouble
+    }
+
+    /// Counts a connection to the till's server.
+    pub fn connects(&self) -> u64 {
+        let mut state = self.state();
+        state.connections += 1;
+        state.connections
+    }
+
+    /// Changes when a connection may break.
+    pub fn breaks(&self) -> watch::Receiver<u64> {
+        self.breaks.subscribe()
+    }
+
+    /// Breaks the connection, which may be made again at once.
+    pub fn cut(&self) {
+        self.breaks.send_modify(|n| *n += 1);
+    }
+
+    /// Returns once it is in range.
+    pub async fn until_near(&self, world: &World) {
+        while self.is_away(world) {
+            let away = self.state().away_until.saturating_sub(world.story.time());
+            tokio::time::sleep(away.max(Duration::from_millis(1))).await;
+        }
     }
 
     /// Out of range until this time of the run.
@@ -80,7 +133,10 @@ impl Radio {
     }
 
     /// The handheld breaks, and forgets what it knew; another one is taken at this time of the run.
-    pub fn drop_it(&self, until: Duration) {
+    pub fn drop_it(&self, now: Duration, until: Duration) {
+        if let Some(handset) = self.handset() {
+            handset.breaks(now);
+        }
         self.state().broken_until = until;
         self.breaks.send_modify(|n| *n += 1);
         self.drops.send_modify(|n| *n += 1);
@@ -94,6 +150,9 @@ impl Radio {
 
     /// When the till last carried out a command of this handheld: now, if it does.
     pub fn active(&self, now: Duration) -> Duration {
+        if let Some(handset) = self.handset() {
+            return handset.active(now);
+        }
         let state = self.state();
         if state.running > 0 { now } else { state.ended }
     }
@@ -118,6 +177,9 @@ impl Radio {
         command: C,
         bound: Duration,
     ) -> Answer<C::Reply> {
+        if let Some(handset) = self.handset() {
+            return handset.ask(counter, self, lease, command, bound).await;
+        }
         let world = &counter.world;
         world.alive().await;
         let said = format!("{command:?}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cashier::Cashier;
 use crate::checkout::resume;
@@ -19,6 +19,8 @@ use crate::handheld::Handheld;
 use crate::invariants::{self, Books, doubts, events, leases};
 use crate::manager::Manager;
 use crate::plan::Plan;
+use crate::remote::{Air, Door, TURN};
+use crate::story::Story;
 use crate::till;
 use crate::weather::{Weather, free_disk};
 use crate::world::{Fuse, World};
@@ -60,6 +62,12 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
     if plan.has_faults() {
         actors.push(Box::new(Weather::new(plan, dice.fork())));
     }
+    // Of dice of its own, so that the others fall the same with and without it.
+    let mut ether = Dice::new(seed ^ AIR);
+    let air = (plan.remote && !world.radios.is_empty() && ether.percent(70)).then(|| Air::new(ether.bits()));
+    if let Some(air) = &air {
+        world.connect(&air.handle(), &mut ether);
+    }
     for (n, radio) in world.radios.iter().enumerate() {
         actors.push(Box::new(Handheld::new(n, radio.clone(), plan, dice.fork())));
     }
@@ -82,7 +90,7 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
             1 => Fuse::Chunk(after, dice.below(250)),
             _ => Fuse::Time(after),
         };
-        shop.live(dice.bits(), fuse, false);
+        shop.live(air.as_ref(), dice.bits(), fuse, false);
         if shop.violation().is_some() {
             break;
         }
@@ -90,9 +98,16 @@ pub fn run(seed: u64, plan: &Plan) -> Run {
         if plan.has_faults() && dice.percent(25) && !world.notebook().backups.is_empty() {
             shop.lose_the_disk(&mut dice);
         }
+        if let Some(air) = &air {
+            // Somebody has to start the till again.
+            let pause = if ether.percent(50) { ether.millis(0, 60_000) } else { Duration::ZERO };
+            let until = world.story.time() + pause;
+            world.story.pass(until);
+            air.until(&world.story, until);
+        }
     }
     if shop.violation().is_none() {
-        shop.live(dice.bits(), Fuse::Never, true);
+        shop.live(air.as_ref(), dice.bits(), Fuse::Never, true);
     }
     let violation = shop.violation();
     let closed = |world: &World| world.notebook().sales().iter().filter(|note| note.number.is_some()).count() as u64;
@@ -133,7 +148,7 @@ impl Shop {
     }
 
     /// One life of the tills, on a runtime of its own, which is dropped with all that is left of it.
-    fn live(&mut self, seed: u64, fuse: Fuse, last: bool) {
+    fn live(&mut self, air: Option<&Air>, seed: u64, fuse: Fuse, last: bool) {
         let mut builder = Builder::new_current_thread();
         // After each task the main future is polled: so the till dies between two of them.
         builder.enable_time().start_paused(true).event_interval(1);
@@ -142,10 +157,12 @@ impl Shop {
         builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
         let runtime = builder.build().expect("a runtime");
         let worlds: Vec<_> = self.worlds().cloned().collect();
-        let lived = runtime.block_on(async {
+        let past = self.world.story.time();
+        let story = self.world.story.clone();
+        let inside = runtime.enter();
+        let mut life = Box::pin(async {
             let began = tokio::time::Instant::now();
             // The worlds tell one story.
-            let past = self.world.story.time();
             self.world.story.begin();
             for world in &worlds {
                 world.begin(past);
@@ -161,6 +178,11 @@ impl Shop {
             self.world.story.end();
             lived
         });
+        let lived = match air {
+            None => runtime.block_on(&mut life),
+            Some(air) => in_turns(&runtime, &mut life, air, &story, past),
+        };
+        drop((life, inside));
         drop(runtime);
         worlds.iter().for_each(|world| world.bury(lived));
     }
@@ -203,6 +225,30 @@ impl Shop {
     }
 }
 
+/// Runs a life of the till in turns with those who outlive it.
+fn in_turns<T>(
+    runtime: &Runtime,
+    life: &mut (impl Future<Output = T> + Unpin),
+    air: &Air,
+    story: &Story,
+    past: Duration,
+) -> T {
+    for turn in 1.. {
+        let lived = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                lived = &mut *life => Some(lived),
+                () = tokio::time::sleep(TURN) => None,
+            }
+        });
+        if let Some(lived) = lived {
+            return lived;
+        }
+        air.until(story, past + TURN * turn);
+    }
+    unreachable!("a life ends before the turns do")
+}
+
 /// What people do in one life of a till.
 async fn life(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn Actor>]) -> Option<Counter> {
     let burning = world.clone();
@@ -215,6 +261,9 @@ async fn life(world: &Arc<World>, seed: u64, fuse: Fuse, actors: &mut [Box<dyn A
         }
     };
     tokio::spawn(events::are_heard_without_gaps(world.clone(), till.events()));
+    if world.is_remote() {
+        Door::open(world, &till);
+    }
     let books = match Books::open(world) {
         Ok(books) => Arc::new(tokio::sync::Mutex::new(books)),
         Err(_) if world.is_dead() => return None,
@@ -288,5 +337,7 @@ impl fmt::Display for Run {
 
 /// How many steps are told of a run that failed.
 const STORY: usize = 40;
+/// Tells the dice of the handhelds' clients from the others.
+const AIR: u64 = 0x6a09_e667_f3bc_c908;
 /// Tells the ids of the second till from those of the first.
 const OTHER: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -24,6 +24,8 @@ struct State {
     past: Duration,
     /// When this life began; none between two lives.
     began: Option<Instant>,
+    /// When the run began, by the clock of the air, while that is what runs.
+    air: Option<Instant>,
     /// Nothing is noted: the till is dead, and what its tasks still do until they are dropped does not count.
     silent: bool,
     hidden: Vec<String>,
@@ -48,6 +50,7 @@ impl Story {
             digest: DefaultHasher::new(),
             past: Duration::ZERO,
             began: None,
+            air: None,
             silent: false,
             hidden: vec![hidden.into()],
         }))
@@ -83,6 +86,18 @@ impl Story {
     /// Nothing is noted until the next life.
     pub fn silence(&self) {
         self.state().silent = true;
+    }
+
+    /// From here on the [air](crate::remote::Air) runs, by whose clock the run began then; or nothing of it does.
+    pub fn airs(&self, began: Option<Instant>) {
+        self.state().air = began;
+    }
+
+    /// No till lives until this time of the run, and others go on.
+    pub fn pass(&self, until: Duration) {
+        let mut state = self.state();
+        state.past = state.past.max(until);
+        state.silent = false;
     }
 
     /// The life ends. Call it within its runtime.
@@ -139,7 +154,10 @@ impl Story {
 
 impl State {
     fn time(&self) -> Duration {
-        self.past + self.began.map_or(Duration::ZERO, |began| began.elapsed())
+        match self.air {
+            Some(air) => air.elapsed(),
+            None => self.past + self.began.map_or(Duration::ZERO, |began| began.elapsed()),
+        }
     }
 }
 

@@ -33,7 +33,12 @@ impl Weather {
         let printer = &world.printers[dice.index(world.printers.len())];
         let terminal = &world.terminals[dice.index(world.terminals.len())];
         world.notebook().count("faults");
-        match dice.below(if world.radios.is_empty() { 14 } else { 18 }) {
+        let kinds = match (world.radios.is_empty(), world.is_remote()) {
+            (true, _) => 14,
+            (false, false) => 18,
+            (false, true) => 22,
+        };
+        match dice.below(kinds) {
             0 => {
                 let lines = dice.below(20) as u32;
                 tell(world, format_args!("leaves {lines} lines of paper in {}", printer.name()));
@@ -111,7 +116,19 @@ impl Weather {
                 let radio = &world.radios[dice.index(world.radios.len())];
                 tell(world, format_args!("drops {}", radio.name()));
                 world.notebook().count("handhelds dropped");
-                radio.drop_it(world.story.time() + dice.millis(60_000, 600_000));
+                let now = world.story.time();
+                radio.drop_it(now, now + dice.millis(60_000, 600_000));
+            }
+            18..=20 => {
+                let radio = &world.radios[dice.index(world.radios.len())];
+                tell(world, format_args!("breaks the connection of {}", radio.name()));
+                radio.cut();
+            }
+            21 => {
+                let orderly = dice.percent(50);
+                tell(world, format_args!("has the till's server restarted{}", if orderly { "" } else { " at once" }));
+                world.notebook().count("restarts of the server");
+                world.door.restart(orderly);
             }
             _ => {
                 // Only the bar's terminal is used by others, too.
@@ -173,7 +190,10 @@ pub fn clear_up(world: &World) {
         place.cut();
     }
     world.server.set_reachable(true);
-    world.radios.iter().for_each(|radio| radio.carry_away(Duration::ZERO));
+    for radio in &world.radios {
+        radio.set_trouble(0);
+        radio.carry_away(Duration::ZERO);
+    }
     free_disk(world);
 }
 

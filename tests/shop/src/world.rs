@@ -1,7 +1,7 @@
 //! What outlives the till: the devices, the disk, the people's notebook; and the moment at which the till dies.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::notebook::Notebook;
 use crate::place::Place;
 use crate::plan::Plan;
 use crate::radio::Radio;
+use crate::remote::{Door, Handset};
 use crate::story::Story;
 
 /// A printer at its place.
@@ -44,6 +45,8 @@ pub struct World {
     pub scanners: Vec<Arc<ScannerPlace>>,
     /// The ways from the handhelds to the till.
     pub radios: Vec<Arc<Radio>>,
+    /// Where connections to the till's own server arrive.
+    pub door: Door,
     /// The server, which keeps what it has.
     pub server: Server,
     /// Who is still to be served.
@@ -54,6 +57,8 @@ pub struct World {
     rolls: Mutex<Rolls>,
     folder: tempfile::TempDir,
     dead: AtomicBool,
+    /// The number of the till's life.
+    life: AtomicU64,
     death: Mutex<Death>,
     violation: Mutex<Option<String>>,
 }
@@ -101,12 +106,14 @@ impl World {
             terminals: terminals(dice),
             scanners: ["hand", "belt"].into_iter().map(|name| scanner(name, dice)).collect(),
             radios: (0..handhelds).map(|n| Radio::new(format!("handheld {}", n + 1), dice.fork())).collect(),
+            door: Door::default(),
             server: server(dice),
             customers: Customers::of(plan, dice),
             notebook: Mutex::default(),
             rolls: Mutex::default(),
             folder,
             dead: AtomicBool::new(false),
+            life: AtomicU64::new(0),
             death: Mutex::default(),
             violation: Mutex::default(),
         })
@@ -127,6 +134,7 @@ impl World {
             terminals: terminals(dice).into_iter().take(1).collect(),
             scanners: vec![scanner("hand", dice)],
             radios: Vec::new(),
+            door: Door::default(),
             server: main.server.clone(),
             customers: Customers::of(&plan, dice),
             plan,
@@ -134,6 +142,7 @@ impl World {
             rolls: Mutex::default(),
             folder,
             dead: AtomicBool::new(false),
+            life: AtomicU64::new(0),
             death: Mutex::default(),
             violation: Mutex::default(),
         }))
@@ -144,6 +153,29 @@ impl World {
         self.printers.iter().for_each(|place| place.trouble(percent));
         self.terminals.iter().for_each(|place| place.trouble(percent));
         self.scanners.iter().for_each(|place| place.trouble(percent));
+        self.radios.iter().for_each(|radio| radio.set_trouble(percent));
+    }
+
+    /// Has some handhelds, or all, or none, reach the till through its server.
+    pub fn connect(self: &Arc<Self>, air: &tokio::runtime::Handle, dice: &mut Dice) {
+        let share = [100, 50, 20][dice.index(3)];
+        for radio in &self.radios {
+            let handset = Handset::new(self, radio, air.clone(), dice.fork());
+            if dice.percent(share) {
+                radio.goes_through(handset);
+                self.notebook().count("remote handhelds");
+            }
+        }
+    }
+
+    /// Whether a handheld reaches the till through its server.
+    pub fn is_remote(&self) -> bool {
+        self.radios.iter().any(|radio| radio.handset().is_some())
+    }
+
+    /// The number of the till's life.
+    pub fn life(&self) -> u64 {
+        self.life.load(Ordering::Acquire)
     }
 
     /// The till's folder.
@@ -194,6 +226,11 @@ impl World {
         if self.is_dead() {
             return;
         }
+        self.broken(what);
+    }
+
+    /// The same, whether the till lives or not: for those who outlive it.
+    pub fn broken(&self, what: String) {
         self.story.tell("VIOLATED:", &what);
         self.violation.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
         self.wake();
@@ -207,6 +244,7 @@ impl World {
     /// A life begins after this time of the run. Call it within its runtime.
     pub fn begin(&self, past: Duration) {
         self.dead.store(false, Ordering::Release);
+        self.life.fetch_add(1, Ordering::AcqRel);
         *self.death() = Death::default();
         self.printers.iter().for_each(|place| place.begin(past));
         self.terminals.iter().for_each(|place| place.begin(past));

@@ -16,6 +16,7 @@ fn a_shop_holds_whatever_happens() {
             failed.push(seed);
         }
     }
+    assert!(count < SEEDS || counts.contains_key("remote handhelds"), "no handheld was a client of the server");
     println!("{count} shops from seed {from}: {counts:?}");
     assert!(failed.is_empty(), "{} of {count} shops failed, by these seeds: {failed:?}", failed.len());
 }
@@ -25,7 +26,19 @@ fn the_same_seed_gives_the_same_run() {
     if !cfg!(tokio_unstable) {
         panic!("RUSTFLAGS replace `.cargo/config.toml`: add `--cfg tokio_unstable` to them");
     }
-    let seed = 7;
+    is_repeated(7);
+}
+
+/// A till, and handhelds that are clients of its server.
+#[test]
+fn the_same_seed_gives_the_same_run_with_remote_handhelds() {
+    let run = is_repeated(REMOTE);
+    let count = |what| run.counts.get(what).copied().unwrap_or_default();
+    assert!(count("remote handhelds") > 0 && count("events heard by handhelds") > 20, "{:?}", run.counts);
+    assert!(count("lives") > 0, "the till did not die while they were connected");
+}
+
+fn is_repeated(seed: u64) -> tresen_shop::Run {
     let (first, second) = (run(seed, &Plan::short()), run(seed, &Plan::short()));
     let differs = first.lines.iter().zip(&second.lines).position(|(a, b)| a != b);
     if let Some(at) = differs {
@@ -34,6 +47,7 @@ fn the_same_seed_gives_the_same_run() {
     }
     assert_eq!(first.digest, second.digest, "seed {seed}");
     assert!(first.lines.len() > 200, "seed {seed}: hardly anything happened");
+    first
 }
 
 /// One run in full: `TRESEN_SEED=4711 cargo test --workspace --test shop one_seed -- --nocapture`; with `TRESEN_TRACE=1`
@@ -49,3 +63,5 @@ fn one_seed() {
 }
 
 const SEEDS: u64 = 6;
+/// A seed with remote handhelds.
+const REMOTE: u64 = 1;

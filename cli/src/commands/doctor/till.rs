@@ -53,7 +53,8 @@ pub(super) async fn check(file: &Path, findings: &mut Vec<Finding>) {
     } else {
         findings.extend(stored(place).await);
     }
-    let devices = config.devices.iter();
+    // What a handheld offers is checked there.
+    let devices = config.devices.iter().filter(|(_, device)| device.from.is_none());
     let checks: Vec<_> =
         devices.map(|(id, device)| tokio::spawn(device::check(id.to_string(), device.addresses()))).collect();
     for task in checks {
@@ -179,6 +180,11 @@ async fn known(device: &DeviceHealth, config: &Config) -> Finding {
     let (subject, place) = (state.id.to_string(), state.address.clone().unwrap_or_default());
     let mut finding = match &state.phase {
         Phase::Ready => ready(device, subject, &place),
+        Phase::Away { since, .. } if config.devices.get(&state.id).is_some_and(|device| device.from.is_some()) => {
+            Finding::warning(subject, "its handheld does not offer it now")
+                .seen(format!("away since {since:.0}"))
+                .hint("`tresen attach` on the handheld connects it")
+        }
         Phase::Away { why, since } => {
             let last = device.errors.last();
             let what = last.map_or(why, |last| &last.what);

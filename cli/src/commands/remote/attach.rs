@@ -7,14 +7,14 @@ use tresen::{Error, Kind, Result, Tresen};
 use tresen_remote::attach::wire::Attached;
 use tresen_remote::attach::{Offer, Standing};
 use tresen_remote::client::{Client, Connection, Options};
-use tresen_remote::trust::Credentials;
+use tresen_remote::trust::{Credentials, Identity};
 
 use crate::interrupts::Interrupts;
 use crate::out::Out;
 
 /// Offer this machine's devices to a till, where they appear as devices of its own
 ///
-/// Connects, and again whenever the connection is lost, until Ctrl-C. The devices go on serving this machine. A printer
+/// Connects, and again whenever the connection is lost, until Ctrl-C. The client's certificate is renewed in time. The devices go on serving this machine. A printer
 /// `belt` of the station `handheld 7` is `belt.7` at the till.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
@@ -48,11 +48,11 @@ pub(crate) async fn run(args: Args, out: &Out) -> Result<()> {
 /// Ends only when this program may not offer anything.
 async fn attach(args: &Args, here: &Tresen, out: &Out) -> Result<()> {
     let folder = args.identity.clone().unwrap_or_else(|| Credentials::folder(here.store().path()));
-    let credentials = Credentials::load(&folder)?;
+    let identity = Identity::open(&folder)?;
     let offer = Offer::of(here);
     let mut standing = offer.standing();
     let options = Options::new(here.runtime().clone()).offer(offer);
-    let client = Client::lazy(credentials.dial(&args.url)?, options);
+    let client = Client::lazy(identity.dial(&args.url)?, options)?;
     let mut state = client.state();
     loop {
         connection(&mut state, out);

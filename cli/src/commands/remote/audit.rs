@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use tresen::{AuditEntry, Result};
+use tresen::{AuditEnd, AuditEntry, Result};
 
 use super::super::running::{self, Till};
 use crate::out::Out;
@@ -8,7 +8,8 @@ use crate::out::Out;
 /// List what callers from outside did and were refused, newest first
 ///
 /// Every refused and every privileged action: refund, settle, configure, drawer, take-over, enrol, revoke, token. Works on
-/// a running till and on the database of one that is closed.
+/// a running till and on the database of one that is closed. "no result recorded": it is running, or the till ended before
+/// it did.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The till's configuration or database, such as till.toml or till.db
@@ -53,8 +54,13 @@ fn line(entry: &AuditEntry) -> String {
     if let Some(about) = &note.about {
         line += &format!(" [{about}]");
     }
-    match &note.refused {
-        Some(why) => line + ": refused, " + why,
-        None => line + ": done",
+    if let Some(times) = note.times {
+        line += &format!(" ({times} times)");
+    }
+    match (&note.refused, entry.end) {
+        (Some(why), AuditEnd::At(_)) => line + ": failed, " + why,
+        (Some(why), _) => line + ": refused, " + why,
+        (None, AuditEnd::NotRecorded) => line + ": no result recorded",
+        (None, _) => line + ": done",
     }
 }

@@ -56,6 +56,9 @@ pub(super) fn configuration(config: &Config, problems: &[Problem]) -> String {
     );
     for (id, device) in &config.devices {
         writeln!(text, "\n[{}.{:?}]", id.class.section(), id.name).ok();
+        if let Some(station) = &device.from {
+            writeln!(text, "from = {station:?}").ok();
+        }
         for address in &device.address {
             writeln!(text, "address = {:?}", address.label()).ok();
             for (name, value) in address.options() {

@@ -16,7 +16,7 @@ use tresen_hal::link::Connect;
 use tresen_hal::{BoxFuture, Driver, Known, Result, Runtime};
 
 use super::crypto::Key;
-use super::listener::{Attached, Listener};
+use super::listener::{Attached, Listener, attach};
 use super::options::Options;
 use super::reference::number;
 use super::wire::{Body, Category, Class, Direction, Header, Message};
@@ -75,7 +75,7 @@ pub async fn open(
         partial: options.partial.into(),
         receipt_text: Known::Yes,
     };
-    let listener = listener.map(|listener| listener.attach(&options));
+    let listener = listener.map(|listener| attach(&listener, &options));
     let notices = VecDeque::new();
     let mut terminal = Terminal { connect, options, journal, runtime, capabilities, listener, notices };
     terminal.diagnose(false).await?;

@@ -18,7 +18,7 @@ use tresen_hal::{Amount, BoxFuture, Driver, Error, Kind, Known, Result, Runtime}
 
 use super::dialect::Dialect;
 use super::host::{self, Decision};
-use super::listener::{Attached, Listener};
+use super::listener::{Attached, Listener, attach};
 use super::options::Options;
 use super::recovery::{Usual, clean};
 use super::results::OverallResult;
@@ -28,6 +28,7 @@ use crate::books;
 use crate::host::Host;
 use crate::journal::Journal;
 use crate::operation::{Operation, OperationKind, Outcome};
+use crate::pan;
 use crate::terminal::{
     self as class, Capabilities, CardTotal, EndOfDay, Notice, Operations, Settled, TerminalStatus, Totals,
 };
@@ -87,7 +88,7 @@ pub async fn open(
 ) -> Result<Terminal> {
     let mut terminal = Terminal {
         connect,
-        device: listener.map(|listener| listener.attach(&options)),
+        device: listener.map(|listener| attach(&listener, &options)),
         capabilities: Capabilities {
             operations: Operations::only(OPERATIONS.iter().copied().chain(services(&options.dialect))),
             partial: options.partial.into(),
@@ -146,7 +147,7 @@ impl Terminal {
     }
 
     fn learn(&mut self, response: &Response) {
-        if let Some(id) = &response.terminal_id {
+        if let Some(id) = response.terminal_id.as_ref().filter(|id| pan::is_without(id)) {
             if let Some(device) = &self.device {
                 device.is_terminal(id);
             }

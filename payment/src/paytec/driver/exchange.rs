@@ -231,6 +231,8 @@ impl Terminal {
                 }
             }
         }
+        // With a terminal that never pauses, no timer would fire.
+        self.session.handle_timeout(now);
         Ok(true)
     }
 

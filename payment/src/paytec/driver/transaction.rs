@@ -6,7 +6,7 @@ use tresen_hal::{Amount, Effect, Error, Kind, Result, Retry};
 use super::super::codes;
 use super::super::recovery::{self, Answer, evidence};
 use super::super::reference::{self, Counters, name};
-use super::super::wire::{Confirmation as Decision, Message, OrderReference, TransactionRequest};
+use super::super::wire::{Confirmation as Decision, Confirmed, Message, OrderReference, TransactionRequest};
 use super::Terminal;
 use super::exchange::{End, Task};
 use crate::books;
@@ -235,6 +235,15 @@ impl Terminal {
         (task.abortable, task.enquiry) = (false, true);
         let decision = Message::TransactionConfirmationRequest(Decision { confirm: Some(keep.into()) });
         match self.exchange(decision, self.options.answer, task).await {
+            Ok(End::Answered(Message::TransactionConfirmationResponse(Confirmed {
+                attendant_text: Some(text),
+                ..
+            }))) if keep => Err(format!("the terminal answered as after a rollback: {}", recovery::clean(&text))),
+            Ok(End::Answered(Message::TransactionConfirmationResponse(told)))
+                if keep && told != Confirmed::default() =>
+            {
+                Err("the terminal answered as after a rollback".into())
+            }
             Ok(End::Answered(Message::TransactionConfirmationResponse(_))) => Ok(()),
             Ok(End::Answered(other)) => Err(format!("the terminal answered with a {}", other.name())),
             Ok(End::Refused(words)) => {

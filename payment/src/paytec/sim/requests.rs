@@ -183,7 +183,10 @@ impl Simulator {
             self.ledger.undo(at);
         }
         let words = (!keep).then(|| "zurückgesetzt".to_owned());
-        self.send(Message::TransactionConfirmationResponse(Confirmed { attendant_text: words }), now);
+        self.send(
+            Message::TransactionConfirmationResponse(Confirmed { attendant_text: words, ..Confirmed::default() }),
+            now,
+        );
         let by_itself = self.till.as_ref().is_some_and(|till| till.unsolicited_receipts == Some(1));
         if keep && self.profile.receipts && by_itself && self.profile.software >= UNSOLICITED {
             let entry = self.ledger.entries()[at].clone();

@@ -1,5 +1,6 @@
 //! Fields as terminals write them: numbers also as texts, and texts also as numbers.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -9,6 +10,15 @@ pub type Int = i64;
 /// A number, or a text of digits. Anything else is as if it were missing.
 pub(super) fn int<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Int>, D::Error> {
     Ok(as_int(&Value::deserialize(from)?))
+}
+
+/// A number on which it depends what was charged: it may be missing, but not be something else.
+pub(super) fn exact<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Int>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        Value::String(text) if text.trim().is_empty() => Ok(None),
+        value => as_int(&value).map(Some).ok_or_else(|| D::Error::custom("no whole number")),
+    }
 }
 
 /// A list of numbers; a single number counts as a list.

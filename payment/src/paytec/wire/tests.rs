@@ -41,7 +41,7 @@ fn a_dialogue_reads_and_writes_as_it_stands() {
 #[test]
 fn numbers_may_be_texts_and_what_is_not_known_is_skipped() {
     let Message::TransactionResponse(response) = read(
-        r#"{"msg_id":"1780000000000-4","TransactionResponse":{"TrxResult":"1","AuthReslt":"0","TrxResultExtended":"1002200","TrmID":"TERM1234","New":{"a":[1]},"TrxSeqCnt":null,"AmtAuth":[5]},"POSInterface":"KIT"}"#,
+        r#"{"msg_id":"1780000000000-4","TransactionResponse":{"TrxResult":"1","AuthReslt":"0","TrxResultExtended":"1002200","TrmID":"TERM1234","New":{"a":[1]},"TrxSeqCnt":null,"AmtAuth":""},"POSInterface":"KIT"}"#,
     ) else {
         panic!("a response")
     };
@@ -60,6 +60,11 @@ fn what_is_no_message_says_why() {
     assert_eq!(bad(r#"{"TransactionResponse":7}"#), Unreadable::Bad("TransactionResponse"));
     assert_eq!(bad(r#"{"TransactionResponse":[0,0,"90000001",42]}"#), Unreadable::Bad("TransactionResponse"));
     assert_eq!(bad(r#"{"StatusRequest":{},"HeartbeatRequest":{}}"#), Unreadable::Bad("HeartbeatRequest"));
+    // An amount that cannot be read is not one that is missing.
+    for amount in ["[5]", "12.9", "\"99999999999999999999\"", "true"] {
+        let line = format!("{{\"TransactionResponse\":{{\"TrxResult\":0,\"AmtAuth\":{amount}}}}}");
+        assert_eq!(bad(&line), Unreadable::Bad("TransactionResponse"), "{line}");
+    }
     for name in ["StatusRequest\":", "TransactionResponse\":{\"AmtAuth\":"] {
         let ends = if name.ends_with("AmtAuth\":") { "}}" } else { "}" };
         let deep = format!("{{\"{name}{}{}{ends}", "[".repeat(9_000), "]".repeat(9_000));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::fields::{Int, int, object, text};
+use super::fields::{Int, exact, int, object, text};
 
 /// Begins a transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,10 +59,10 @@ pub struct TransactionResponse {
     #[serde(rename = "TrmID", skip_serializing_if = "Option::is_none", deserialize_with = "text")]
     pub trm_id: Option<String>,
     /// Its number.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub trx_seq_cnt: Option<Int>,
     /// The number of the transaction that it reverses.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub trx_seq_cnt_ori: Option<Int>,
     /// Its number at the acquirer.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
@@ -71,22 +71,22 @@ pub struct TransactionResponse {
     #[serde(rename = "AcqID", skip_serializing_if = "Option::is_none", deserialize_with = "text")]
     pub acq_id: Option<String>,
     /// What was authorised, in minor units.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub amt_auth: Option<Int>,
     /// What was transacted, in minor units.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub trx_amt: Option<Int>,
     /// A tip that the customer added.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub tip_amt: Option<Int>,
     /// Cash that the customer gets.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub amt_other: Option<Int>,
     /// What a partial approval leaves to be paid.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub amt_remaining: Option<Int>,
     /// ISO 4217 number.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub trx_curr_c: Option<Int>,
     /// `YYMMDD`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
@@ -95,7 +95,7 @@ pub struct TransactionResponse {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
     pub trx_time: Option<String>,
     /// What it was.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "int")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "exact")]
     pub trx_function: Option<Int>,
     /// The issuer's authorisation code.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
@@ -143,10 +143,20 @@ pub struct Confirmation {
     pub confirm: Option<Int>,
 }
 
-/// The answer to a [`Confirmation`]; after a rollback it may have words. `Debug` does not show them.
+/// The answer to a [`Confirmation`]: without content if the approval was kept; after a rollback it tells of that. `Debug`
+/// does not show it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Confirmed {
+    /// Which message of the acquirer's protocol undid it.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
+    pub msg_type: Option<String>,
+    /// The result of undoing it.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
+    pub auth_reslt: Option<String>,
+    /// What the cardholder reads.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
+    pub cardholder_text: Option<String>,
     /// What the cashier reads.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
     pub attendant_text: Option<String>,

@@ -16,7 +16,7 @@ use super::super::recovery::{self, Last, Objection};
 use super::super::redact::Frames;
 use super::super::reference::name;
 use super::super::session::{Event, Failure, Flow};
-use super::super::transport;
+use super::super::transport::{self, Framed};
 use super::super::wire::Hex;
 use super::Terminal;
 use crate::host::{Host, Progress};
@@ -202,15 +202,23 @@ impl Terminal {
                 let now = self.now();
                 self.transport.handle_input(&input, now);
                 self.hear(now);
+                // Noise on a serial line is no message: with a line that never pauses, no timer would fire.
+                if let Framed::Serial(_) = self.options.framing {
+                    self.expire(now);
+                }
             }
             at = reached(deadline) => {
-                let now = self.now().max(at);
-                self.transport.handle_timeout(now);
-                self.hear(now);
-                self.session.handle_timeout(now);
+                self.expire(self.now().max(at));
             }
         }
         Ok(())
+    }
+
+    /// Handles deadlines that have passed by `now`.
+    fn expire(&mut self, now: Instant) {
+        self.transport.handle_timeout(now);
+        self.hear(now);
+        self.session.handle_timeout(now);
     }
 
     /// Hands on what the transport has for the session.

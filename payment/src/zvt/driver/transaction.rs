@@ -55,7 +55,8 @@ impl Terminal {
         payment
     }
 
-    /// A booking or release with what its pre-authorisation holds, so that the intent in the journal knows it.
+    /// A booking or release with what its pre-authorisation holds, so that the intent in the journal knows it. A booking
+    /// of the total (06 24) does not name it: what the terminal tells then is what was booked, never what was released.
     ///
     /// # Errors
     /// [`Kind::Input`]: what is held is not known, or is another amount.
@@ -77,7 +78,10 @@ impl Terminal {
             return Err(Error::new(Kind::Input, what).hint("book by the reference of the pre-authorisation's charge"));
         };
         books::fits_held(&operation, &name(reference), held, request.amount)?;
-        let reference = reference::with_held(reference.clone(), held);
+        let reference = match self.options.booking {
+            Booking::Total if books => reference::without_held(reference),
+            _ => reference::with_held(reference.clone(), held),
+        };
         Ok(if books { Transaction::Booking { reference } } else { Transaction::Release { reference } })
     }
 

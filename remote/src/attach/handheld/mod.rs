@@ -1,6 +1,7 @@
 //! The handheld's side: what it offers, and what the till has it do.
 
 mod camera;
+mod port;
 mod printer;
 mod scans;
 mod terminal;
@@ -18,14 +19,15 @@ use tresen::{
 
 use self::printer::Attempts;
 use self::scans::Scans;
-use super::wire::{Answered, Ask, Attached, Device, FromHandheld, FromTill, Gone, Notice, Offered, Switch, Told};
-use super::{DEVICES, SCANS};
+use super::DEVICES;
+use super::wire::{Attached, Device, FromHandheld, Gone, Notice, Offered, Switch, Told};
 use crate::server::lock;
 use crate::wire::{Welcome, required, text};
 
 /// Devices of this program for a till: [`Options::offer`](crate::client::Options::offer) of a client that connects to it.
 ///
-/// All clones are one offer: one run. The devices stay those of this program, and serve it and the till in turn.
+/// All clones are one offer: one run, for one client at a time. The devices stay those of this program, and serve it and the
+/// till in turn.
 #[derive(Clone)]
 pub struct Offer(Arc<Shared>);
 
@@ -57,6 +59,11 @@ struct Shared {
     /// How many asks may run at a time.
     places: Arc<Semaphore>,
     listening: Mutex<Option<AbortHandle>>,
+    /// Held by the client that uses it.
+    claim: Mutex<Weak<()>>,
+    /// Held while a message of the till is taken in, or the connection changes: what came over an earlier connection is
+    /// known before anything of the next, or ignored.
+    turn: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -84,6 +91,13 @@ struct Peer {
     name: String,
     /// The run of its server.
     run: String,
+}
+
+impl Peer {
+    /// A key of the till among those of all tills.
+    fn ours(&self, key: &str) -> String {
+        format!("{}/{key}", self.id)
+    }
 }
 
 /// One connection to the till.
@@ -115,6 +129,8 @@ impl Offer {
             standing: watch::Sender::new(Standing::Away),
             places: Arc::new(Semaphore::new(ASKS)),
             listening: Mutex::default(),
+            claim: Mutex::default(),
+            turn: Mutex::default(),
         });
         // Following the events counts as somebody who may answer a terminal's questions: the till may.
         let (_, mut events) = till.follow();
@@ -139,8 +155,25 @@ impl Offer {
         self.0.standing.subscribe()
     }
 
-    /// A new connection to the till that has greeted with `welcome`; it replaces an earlier one.
+    /// Reserves it for a client, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: another client has it.
+    pub(crate) fn claim(&self) -> Result<Arc<()>> {
+        let mut claim = lock(&self.0.claim);
+        if claim.strong_count() > 0 {
+            let error = nothing(Kind::Input, "another client of this program offers these devices".to_owned());
+            return Err(error.hint("use that client, or drop it first; devices are offered to one till at a time"));
+        }
+        let own = Arc::new(());
+        *claim = Arc::downgrade(&own);
+        Ok(own)
+    }
+
+    /// A new connection to the till that has greeted with `welcome`; it replaces an earlier one, from which nothing is taken
+    /// in any more.
     pub fn connect(&self, welcome: &Welcome) -> Port {
+        let _turn = lock(&self.0.turn);
         let (out, messages) = mpsc::channel(QUEUED);
         let (id, name, run) = (welcome.till.clone(), welcome.name.clone(), welcome.run.clone());
         let till = Arc::new(Peer { id, name, run });
@@ -157,72 +190,6 @@ impl Offer {
             self.0.send_scans(true);
         }
         port
-    }
-}
-
-impl Port {
-    /// The next message to the till. Cancel-safe.
-    pub async fn next(&mut self) -> Option<String> {
-        self.messages.recv().await
-    }
-
-    /// Takes in a message of the till. Returns at once: what takes time goes on by itself, also when the connection is
-    /// lost.
-    pub fn take(&self, message: FromTill) {
-        match message {
-            FromTill::Ask(ask) => self.asked(ask),
-            FromTill::Taken(taken) => {
-                if let Some(scans) = lock(&self.shared.state).scans.get_mut(&taken.device.name) {
-                    scans.taken(taken.number);
-                }
-                self.shared.send_scans(false);
-            }
-            FromTill::Attached { devices } => _ = self.shared.standing.send_replace(Standing::Attached { devices }),
-            FromTill::Replaced { by } => {
-                tracing::warn!(by, "another run of this handheld has taken over at the till");
-                self.shared.standing.send_replace(Standing::Replaced { by });
-            }
-        }
-    }
-
-    fn asked(&self, Ask { id, device, call, with }: Ask) {
-        let out = self.out.clone();
-        let done = match self.shared.places.clone().try_acquire_owned() {
-            // What has to be known before the next message is read is done here, the rest in a task of its own.
-            Ok(place) => self.shared.begin(&self.till, device, &call, with).map(|work| (work, place)),
-            Err(_) => Err(nothing(Kind::Busy, format!("{ASKS} calls of the till are pending"))),
-        };
-        tokio::spawn(async move {
-            let done = match done {
-                Ok((work, place)) => {
-                    let done = work.await;
-                    drop(place);
-                    done
-                }
-                Err(error) => Err(error),
-            };
-            let answered = match done {
-                Ok(reply) => Answered { id, reply: Some(reply), error: None },
-                Err(error) => Answered { id, reply: None, error: Some(error) },
-            };
-            out.send(text(&FromHandheld::Answer(answered))).await.ok();
-        });
-    }
-}
-
-impl Drop for Port {
-    fn drop(&mut self) {
-        let mut state = lock(&self.shared.state);
-        if state.port.as_ref().is_some_and(|port| port.number == self.number) {
-            state.port = None;
-            self.shared.standing.send_if_modified(|standing| match standing {
-                Standing::Attached { .. } => {
-                    *standing = Standing::Away;
-                    true
-                }
-                _ => false,
-            });
-        }
     }
 }
 
@@ -243,10 +210,11 @@ impl Shared {
         known && self.chosen.as_ref().is_none_or(|chosen| chosen.contains(device))
     }
 
-    /// The devices that are here now.
-    fn devices(&self) -> Vec<Device> {
-        let states = self.till.devices().into_iter().filter(|state| state.phase == Phase::Ready && self.has(&state.id));
-        let devices = states.filter_map(|state| {
+    /// The devices that are here now, and those that are away.
+    fn devices(&self) -> (Vec<Device>, Vec<DeviceId>) {
+        let states = self.till.devices().into_iter().filter(|state| self.has(&state.id));
+        let (ready, away): (Vec<_>, Vec<_>) = states.partition(|state| state.phase == Phase::Ready);
+        let devices = ready.into_iter().filter_map(|state| {
             let name = state.id.name;
             Some(match state.capabilities? {
                 DeviceCapabilities::Printer(capabilities) => Device::Printer { name, capabilities },
@@ -261,11 +229,13 @@ impl Shared {
             })
         });
         let mut devices: Vec<_> = devices.collect();
-        if devices.len() > DEVICES {
-            tracing::warn!(count = devices.len(), "only the first {DEVICES} devices are offered");
+        let mut away: Vec<_> = away.into_iter().map(|state| state.id).collect();
+        if devices.len() + away.len() > DEVICES {
+            tracing::warn!(count = devices.len() + away.len(), "only the first {DEVICES} devices are offered");
             devices.truncate(DEVICES);
+            away.truncate(DEVICES - devices.len());
         }
-        devices
+        (devices, away)
     }
 
     /// Sends a message to the till, if it is there; whether it was.
@@ -276,7 +246,8 @@ impl Shared {
 
     fn offer(&self) {
         if !matches!(&*self.standing.borrow(), Standing::Replaced { .. }) {
-            self.send(&FromHandheld::Offer(Offered { run: self.run.clone(), devices: self.devices() }));
+            let (devices, away) = self.devices();
+            self.send(&FromHandheld::Offer(Offered { run: self.run.clone(), devices, away }));
         }
     }
 
@@ -289,11 +260,12 @@ impl Shared {
             if again {
                 scans.reconnected(&port.till.run, now);
             }
-            scans.send(&port.till.run, |number, scan| {
-                let event = Told::Scan { number, scan: Box::new(scan.clone()) };
+            let tell = |event| {
                 let notice = Notice { device: DeviceId::new(Class::Scanner, scanner), event };
                 port.out.try_send(text(&FromHandheld::Notice(notice))).is_ok()
-            });
+            };
+            scans.take_lost().into_iter().for_each(|scan| _ = tell(Told::ScanLost(Box::new(scan))));
+            scans.send(&port.till.run, |number, scan| tell(Told::Scan { number, scan: Box::new(scan.clone()) }));
         }
     }
 
@@ -310,12 +282,14 @@ impl Shared {
                 return;
             }
             EventKind::Detached => {
-                self.send(&FromHandheld::Gone(Gone { device, why: "it was removed".to_owned() }));
-                return;
+                if let Some(scans) = lock(&self.state).scans.get_mut(&device.name) {
+                    scans.removed();
+                }
+                return self.offer();
             }
             EventKind::Scanned(scan) if device.class == Class::Scanner => {
                 let now = self.till.runtime().now();
-                lock(&self.state).scans.entry(device.name).or_default().scanned(*scan, now, SCANS);
+                lock(&self.state).scans.entry(device.name).or_default().scanned(*scan, now);
                 return self.send_scans(false);
             }
             EventKind::Printer(status) => Told::Status(status),
@@ -336,7 +310,7 @@ impl Shared {
         let name = device.name.as_str();
         let none = |error: Error| error.with_effect(Effect::None);
         match (device.class, call) {
-            (Class::Printer, "print") => self.print(&here, name, required(call, with).map_err(none)?),
+            (Class::Printer, "print") => self.print(&here, till, name, required(call, with).map_err(none)?),
             (Class::Printer, _) => printer::begin(&here, name, call, with),
             (Class::Camera, "frame") => camera::frame(&here, name, with),
             (Class::Terminal, _) => self.terminal(&here, till, name, call, with),

@@ -7,13 +7,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tresen::{Effect, Error, Kind, Result, Tresen};
 
-use super::{Shared, Work, nothing, reply};
+use super::{Peer, Shared, Work, nothing, reply};
 use crate::attach::REMEMBERED;
 use crate::attach::wire::{Kick, Print, Printed};
 use crate::server::lock;
 use crate::wire::required;
 
-/// The last attempts to print, by key: `None` while they run.
+/// The last attempts to print, by till and key: `None` while they run.
 #[derive(Default)]
 pub(super) struct Attempts {
     known: BTreeMap<String, watch::Receiver<Option<Printed>>>,
@@ -38,12 +38,18 @@ impl Attempts {
 }
 
 impl Shared {
-    pub(super) fn print(self: &Arc<Self>, till: &Tresen, name: &str, Print { key, job }: Print) -> Result<Work> {
+    pub(super) fn print(
+        self: &Arc<Self>,
+        here: &Tresen,
+        till: &Peer,
+        name: &str,
+        Print { key, job }: Print,
+    ) -> Result<Work> {
         if key.is_empty() || key.len() > KEY {
             return Err(nothing(Kind::Input, format!("`key` has {} bytes; expected 1 to {KEY}", key.len())));
         }
-        let printer = till.printer(name).map_err(|e| e.with_effect(Effect::None))?;
-        let begun = lock(&self.state).attempts.begin(&key);
+        let printer = here.printer(name).map_err(|e| e.with_effect(Effect::None))?;
+        let begun = lock(&self.state).attempts.begin(&till.ours(&key));
         let mut outcome = match begun {
             Ok(known) => known,
             Err(told) => {

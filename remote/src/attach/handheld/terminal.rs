@@ -29,7 +29,7 @@ impl Shared {
             "transact" => self.transact(till, terminal, required(call, with).map_err(none)?),
             "find" => {
                 let Key { key } = required(call, with).map_err(none)?;
-                let (shared, key) = (self.clone(), ours(till, &key));
+                let (shared, key) = (self.clone(), till.ours(&key));
                 let runs = lock(&self.state).running.contains_key(&key);
                 let till = till.clone();
                 Ok(Box::pin(async move {
@@ -48,7 +48,7 @@ impl Shared {
             }
             "abort" => {
                 let Key { key } = required(call, with).map_err(none)?;
-                let abort = lock(&self.state).running.get(&ours(till, &key)).cloned();
+                let abort = lock(&self.state).running.get(&till.ours(&key)).cloned();
                 let runs = abort.inspect(|abort| _ = abort.send_replace(true)).is_some();
                 Ok(Box::pin(async move { Ok(runs.into()) }))
             }
@@ -62,9 +62,9 @@ impl Shared {
     }
 
     fn transact(self: &Arc<Self>, till: &Arc<Peer>, terminal: Terminal, with: Transact) -> Result<Work> {
-        let operation = with.clone().into_operation(|key| ours(till, key)).map_err(|e| e.with_effect(Effect::None))?;
+        let operation = with.clone().into_operation(|key| till.ours(key)).map_err(|e| e.with_effect(Effect::None))?;
         let (abort, aborted) = watch::channel(false);
-        let key = with.key.filter(|_| operation.kind().moves_money()).map(|key| ours(till, &key));
+        let key = with.key.filter(|_| operation.kind().moves_money()).map(|key| till.ours(&key));
         // From here on it is found as running, until the journal knows how it ended.
         if let Some(key) = &key {
             lock(&self.state).running.insert(key.clone(), abort.clone());
@@ -92,7 +92,7 @@ impl Shared {
         let peer = lock(&self.state).port.as_ref()?.till.clone();
         let asked = |key: &IntentId| {
             let runs = lock(&self.state).running.contains_key(&key.0);
-            runs.then(|| key.0.strip_prefix(&ours(&peer, "")).map(str::to_owned)).flatten()
+            runs.then(|| key.0.strip_prefix(&peer.ours("")).map(str::to_owned)).flatten()
         };
         match kind {
             EventKind::Notice(text) => Some(Told::Notice(text)),
@@ -110,11 +110,6 @@ impl Shared {
     }
 }
 
-/// A key of the till in the handheld's journal.
-fn ours(till: &Peer, key: &str) -> String {
-    format!("{}/{key}", till.id)
-}
-
 /// A payment of the handheld's journal under the key of the till.
 fn theirs(till: &Peer, mut payment: Payment) -> Payment {
     let intent = match &mut payment {
@@ -123,7 +118,7 @@ fn theirs(till: &Peer, mut payment: Payment) -> Payment {
         Payment::Unknown(unknown) => &mut unknown.intent,
         _ => return payment,
     };
-    if let Some(key) = intent.0.strip_prefix(&ours(till, "")) {
+    if let Some(key) = intent.0.strip_prefix(&till.ours("")) {
         intent.0 = key.to_owned();
     }
     payment

@@ -1,23 +1,23 @@
 //! One device of a handheld, at the till: where it is now, and what it has told. It outlives connections.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 use tresen::payment::{Host, IntentId};
 use tresen::printers::Status;
-use tresen::{DeviceId, Effect, Error, Kind, Result, Retry, Scan};
+use tresen::{DeviceId, Effect, Error, Kind, Result, Scan};
 
-use crate::attach::SCANS;
-use crate::attach::wire::{Answered, Ask, Device, FromTill, Taken, Told};
+use super::arrivals::{Arrival, Arrivals};
+pub(super) use super::connection::{Unanswered, Wire, gone};
+use crate::attach::bounds;
+use crate::attach::wire::{Device, FromTill, Taken, Told};
 use crate::server::lock;
-use crate::wire::text;
 
 /// A device of a handheld. The driver of each of its visits holds it.
 pub(super) struct Slot {
@@ -30,15 +30,18 @@ pub(super) struct Slot {
     link: watch::Sender<Link>,
     /// The last status that a printer has told.
     pub(super) status: watch::Sender<Option<Status>>,
-    scans: Mutex<Scans>,
+    arrivals: Mutex<Arrivals>,
     notices: Mutex<VecDeque<String>>,
     /// Something came for the driver: a scan, a notice.
     pub(super) arrived: Notify,
     /// What the terminal does for the till now.
     pub(super) serving: Mutex<Option<Serving>>,
     /// Over which connection each undecided transaction was sent.
-    pub(super) sent: Mutex<BTreeMap<IntentId, u64>>,
+    pub(super) sent: Sent,
 }
+
+/// The number of the connection over which each undecided transaction was sent.
+pub(super) type Sent = Arc<Mutex<BTreeMap<IntentId, u64>>>;
 
 /// Where a device is.
 #[derive(Clone)]
@@ -60,14 +63,6 @@ pub(super) struct Here {
     pub(super) device: Device,
 }
 
-/// Scans that came and were not taken, and the number of the last that came.
-#[derive(Default)]
-struct Scans {
-    run: String,
-    last: u64,
-    queue: VecDeque<(u64, Scan)>,
-}
-
 /// A transaction that runs at the handheld.
 pub(super) struct Serving {
     pub(super) key: String,
@@ -83,19 +78,24 @@ impl Serving {
 }
 
 impl Slot {
-    pub(super) fn new(id: DeviceId, name: String, owner: String, here: Arc<Here>) -> Arc<Self> {
+    pub(super) fn new(id: DeviceId, name: String, owner: String, here: Arc<Here>, sent: Sent) -> Arc<Self> {
         Arc::new(Self {
             id,
             name,
             owner,
             link: watch::Sender::new(Link::Here(here)),
             status: watch::Sender::new(None),
-            scans: Mutex::default(),
+            arrivals: Mutex::default(),
             notices: Mutex::default(),
             arrived: Notify::new(),
             serving: Mutex::default(),
-            sent: Mutex::default(),
+            sent,
         })
+    }
+
+    /// It, as the till names it.
+    pub(super) fn at_till(&self) -> DeviceId {
+        DeviceId::new(self.id.class, &self.name)
     }
 
     /// Its visit now.
@@ -122,8 +122,17 @@ impl Slot {
 
     /// It is away, if this is its connection.
     pub(super) fn leave(&self, generation: u64, why: &str) {
+        self.end_if(|here| here.generation == generation, why);
+    }
+
+    /// It is away, whatever its connection.
+    pub(super) fn end(&self, why: &str) {
+        self.end_if(|_| true, why);
+    }
+
+    fn end_if(&self, concerned: impl Fn(&Here) -> bool, why: &str) {
         self.link.send_if_modified(|link| match link {
-            Link::Here(here) if here.generation == generation => {
+            Link::Here(here) if concerned(here) => {
                 *link = Link::Away { why: why.to_owned() };
                 self.status.send_replace(None);
                 true
@@ -152,17 +161,18 @@ impl Slot {
         }
     }
 
-    /// What it tells unasked.
-    pub(super) fn told(self: &Arc<Self>, here: &Arc<Here>, told: Told) {
+    /// What it tells unasked. Returns a scan that is lost.
+    pub(super) fn told(self: &Arc<Self>, here: &Arc<Here>, told: Told) -> Option<Box<Scan>> {
         match told {
+            Told::Scan { number, scan } => return self.scanned(here, number, *scan),
+            Told::ScanLost(scan) => return Some(Box::new(scan.from_device(&self.name))),
             Told::Status(status) => _ = self.status.send_replace(Some(status)),
-            Told::Scan { number, scan } => self.scanned(here, number, *scan),
             Told::Notice(text) => {
                 let mut notices = lock(&self.notices);
                 if notices.len() >= NOTICES {
                     notices.pop_front();
                 }
-                notices.push_back(text);
+                notices.push_back(bounds::text(text));
                 drop(notices);
                 self.arrived.notify_one();
             }
@@ -174,7 +184,7 @@ impl Slot {
             Told::Question { key, id, mut question } => {
                 let mut serving = lock(&self.serving);
                 let asks = |serving: &&mut Serving| serving.key == key && serving.questions.len() < QUESTIONS;
-                let Some(serving) = serving.as_mut().filter(asks) else { return };
+                let serving = serving.as_mut().filter(asks)?;
                 question.within = question.within.min(ANSWER_WITHIN);
                 let mut pending = serving.host.ask(*question);
                 let (withdraw, withdrawn) = oneshot::channel();
@@ -198,34 +208,34 @@ impl Slot {
                 }
             }
         }
+        None
     }
 
-    fn scanned(&self, here: &Here, number: u64, scan: Scan) {
-        let mut scans = lock(&self.scans);
-        if scans.run != here.run {
-            scans.run.clone_from(&here.run);
-            scans.last = 0;
-        }
-        if number <= scans.last {
-            let waits = scans.queue.iter().any(|(waiting, _)| *waiting == number);
-            if !waits {
-                here.wire.try_send(&FromTill::Taken(Taken { device: self.id.clone(), number }));
+    fn scanned(&self, here: &Here, number: u64, scan: Scan) -> Option<Box<Scan>> {
+        let mut lost = None;
+        let mut arrivals = lock(&self.arrivals);
+        let answer = match arrivals.arrived(&here.run, number) {
+            Arrival::New => {
+                arrivals.keep(number, scan.from_device(&self.name));
+                self.arrived.notify_one();
+                return None;
             }
-            return;
-        }
-        if scans.queue.len() >= SCANS {
-            tracing::warn!(scanner = self.name, "more scans came than anybody takes");
-            return;
-        }
-        scans.last = number;
-        scans.queue.push_back((number, scan.from_device(&self.name)));
-        drop(scans);
-        self.arrived.notify_one();
+            Arrival::Waits => return None,
+            Arrival::Taken => FromTill::Taken(Taken { device: self.id.clone(), number }),
+            Arrival::Full => {
+                lost = Some(Box::new(scan.from_device(&self.name)));
+                FromTill::Lost(Taken { device: self.id.clone(), number })
+            }
+            Arrival::Lost => FromTill::Lost(Taken { device: self.id.clone(), number }),
+        };
+        drop(arrivals);
+        here.wire.try_send(&answer);
+        lost
     }
 
     /// The next scan, if there is one.
     pub(super) fn take_scan(&self, here: &Here) -> Option<Scan> {
-        let (number, scan) = lock(&self.scans).queue.pop_front()?;
+        let (number, scan) = lock(&self.arrivals).take()?;
         here.wire.try_send(&FromTill::Taken(Taken { device: self.id.clone(), number }));
         Some(scan)
     }
@@ -268,123 +278,6 @@ pub(super) fn read<T: DeserializeOwned>(call: &str, reply: Value) -> Result<T> {
 fn unreadable(call: &str, error: serde_json::Error) -> Error {
     let what = format!("the handheld's answer to `{call}` cannot be read; is it another version?");
     Error::new(Kind::Protocol, what).with_effect(Effect::Unknown).because(error)
-}
-
-pub(super) fn gone(why: impl Into<String>) -> Error {
-    Error::new(Kind::Closed, why).with_retry(Retry::AfterReconnect)
-}
-
-/// The till's end of one connection of a handheld.
-pub(super) struct Wire {
-    out: mpsc::Sender<String>,
-    asks: Mutex<Asks>,
-}
-
-#[derive(Default)]
-struct Asks {
-    last: u64,
-    open: BTreeMap<u64, oneshot::Sender<Result<Value>>>,
-    closed: bool,
-}
-
-/// Why an ask has no reply.
-pub(super) enum Unanswered {
-    /// It was not sent, and will not be.
-    NotSent,
-    /// The connection was lost.
-    Lost,
-    /// The handheld answered with an error, or not in time.
-    Refused(Error),
-}
-
-impl From<Unanswered> for Error {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered {
-            Unanswered::NotSent => gone("the handheld is away").with_effect(Effect::None),
-            Unanswered::Lost => gone("the connection to the handheld was lost").with_effect(Effect::Unknown),
-            Unanswered::Refused(error) => error,
-        }
-    }
-}
-
-impl Wire {
-    pub(super) fn new(out: mpsc::Sender<String>) -> Arc<Self> {
-        Arc::new(Self { out, asks: Mutex::default() })
-    }
-
-    /// Sends an ask and waits for its answer. Dropping the future abandons the answer.
-    async fn asked(&self, device: &DeviceId, call: &str, with: Value) -> Result<Value, Unanswered> {
-        let (answer, answered) = oneshot::channel();
-        let id = {
-            let mut asks = lock(&self.asks);
-            if asks.closed {
-                return Err(Unanswered::NotSent);
-            }
-            asks.last += 1;
-            let id = asks.last;
-            asks.open.insert(id, answer);
-            id
-        };
-        let _forget = Forget { wire: self, id };
-        let ask = FromTill::Ask(Ask { id, device: device.clone(), call: call.to_owned(), with });
-        self.out.send(text(&ask)).await.map_err(|_| Unanswered::NotSent)?;
-        match answered.await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(Unanswered::Refused(error)),
-            Err(_) => Err(Unanswered::Lost),
-        }
-    }
-
-    pub(super) fn ask(
-        &self,
-        device: &DeviceId,
-        call: &str,
-        with: Value,
-    ) -> impl Future<Output = Result<Value, Unanswered>> + Send {
-        self.asked(device, call, with)
-    }
-
-    /// Takes in an answer. One that nobody waits for is dropped.
-    pub(super) fn answered(&self, Answered { id, reply, error }: Answered) {
-        let Some(answer) = lock(&self.asks).open.remove(&id) else {
-            tracing::debug!(id, "a handheld answered what it was not asked, or what nobody waits for");
-            return;
-        };
-        let done = match (reply, error) {
-            (_, Some(error)) => Err(error),
-            (Some(reply), None) => Ok(reply),
-            (None, None) => Ok(Value::Null),
-        };
-        answer.send(done).ok();
-    }
-
-    /// Sends a message that may be lost.
-    pub(super) fn try_send(&self, message: &FromTill) {
-        self.out.try_send(text(message)).ok();
-    }
-
-    /// Nothing is sent any more, and what is not answered is lost.
-    pub(super) fn close(&self) {
-        let mut asks = lock(&self.asks);
-        asks.closed = true;
-        asks.open.clear();
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        lock(&self.asks).closed
-    }
-}
-
-/// Forgets an ask that is answered or abandoned.
-struct Forget<'a> {
-    wire: &'a Wire,
-    id: u64,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        lock(&self.wire.asks).open.remove(&self.id);
-    }
 }
 
 /// Time limit of calls that the handheld answers at once: 15 s.

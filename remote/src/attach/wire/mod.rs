@@ -9,6 +9,7 @@ use tresen::payment::{Progress, Question};
 use tresen::printers::{DrawerPin, Job, Proof, Status};
 use tresen::{Class, DeviceId, Error, Kind, Result, Scan, cameras, payment, printers, scanners};
 
+use super::bounds;
 pub use picture::{After, Picture};
 pub use terminal::{Found, Key, Reply, Transact, Transacted};
 
@@ -16,7 +17,7 @@ pub use terminal::{Found, Key, Reply, Transact, Transacted};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FromHandheld {
-    /// All devices that it has.
+    /// All devices that it has; the others are taken away.
     Offer(Offered),
     /// The answer to an ask.
     Answer(Answered),
@@ -43,6 +44,8 @@ pub enum FromTill {
     Ask(Ask),
     /// A scan was taken.
     Taken(Taken),
+    /// A scan was not taken, and will not be: too many were waiting.
+    Lost(Taken),
     /// The answer to an offer.
     Attached {
         /// Each device that was offered.
@@ -60,8 +63,11 @@ pub enum FromTill {
 pub struct Offered {
     /// The run of the handheld's program.
     pub run: String,
-    /// Its devices.
+    /// The devices that can be used now.
     pub devices: Vec<Device>,
+    /// Those that it has, and that are away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<DeviceId>,
 }
 
 /// A device that is offered.
@@ -188,6 +194,8 @@ pub enum Told {
         /// What was read.
         scan: Box<Scan>,
     },
+    /// A scan that the handheld could not keep for the till.
+    ScanLost(Box<Scan>),
     /// A text of a terminal for the cashier.
     Notice(String),
     /// A transaction made progress.
@@ -222,7 +230,7 @@ pub struct Gone {
     pub why: String,
 }
 
-/// A scan was taken.
+/// A scan by its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// The scanner, as the handheld names it.
@@ -276,8 +284,8 @@ impl From<Printed> for printers::Outcome {
         match printed {
             Printed::Printed(proof) => Self::Printed(proof),
             Printed::Accepted => Self::Accepted,
-            Printed::Unknown(error) => Self::Unknown(error),
-            Printed::Failed { error, safe_to_retry } => Self::Failed { error, safe_to_retry },
+            Printed::Unknown(error) => Self::Unknown(bounds::error(error)),
+            Printed::Failed { error, safe_to_retry } => Self::Failed { error: bounds::error(error), safe_to_retry },
         }
     }
 }

@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use tresen::api::{Command, sale};
 use tresen::lease::Key;
-use tresen::payment::Payment;
-use tresen::sale::Sold;
 use tresen::{Amount, Kind, SaleState, SaleView};
 
-use crate::checkout::{AT_ONCE, PAYMENT, PRINT, note_print, offered, with_drawer};
+use crate::checkout::{AT_ONCE, PAYMENT, PRINT, offered, with_drawer};
 use crate::counter::{Actor, Counter, Shift};
 use crate::dice::Dice;
 use crate::offers::{self, Want};
@@ -20,6 +18,7 @@ use crate::plan::Plan;
 use crate::radio::{Answer, Radio};
 use crate::world::TERMINALS;
 
+mod learnt;
 mod queue;
 mod table;
 
@@ -115,24 +114,19 @@ impl Handheld {
                 }
                 let terminal = self.terminal.to_owned();
                 offers::asked(counter, &terminal, Want::Payment);
-                let pay = sale::PayCard { sale: id, rev, by: None, terminal, amount };
+                let pay = sale::PayCard { sale: id, rev, by: None, terminal, amount, key: None };
                 let sent = counter.world.story.time();
+                let of = pay.sale.clone();
                 let answer = self.radio.ask(counter, self.lease.clone(), pay, PAYMENT).await;
                 match answer {
                     Answer::Reply(paid) => {
                         queue::note_use(counter, self.terminal, self.radio.name(), sent);
-                        let mut notebook = counter.world.notebook();
-                        if let (Payment::Unknown(_), Some(tender)) = (&paid.payment, paid.sale.tenders.last()) {
-                            notebook.doubts.insert(tender.key.clone(), counter.world.story.time());
-                        }
-                        notebook.count(match paid.payment {
-                            Payment::Charged(_) => "charged",
-                            Payment::Partial(_) => "charged in part",
-                            Payment::NotCharged(_) => "not charged",
-                            _ => "unknown",
-                        });
+                        learnt::note_paid(counter, &paid);
                     }
-                    Answer::Refused(_) => counter.pause(self.dice.millis(1_000, 8_000)).await,
+                    Answer::Refused(error) => {
+                        learnt::note_not_paid(counter, of, sent, &error);
+                        counter.pause(self.dice.millis(1_000, 8_000)).await;
+                    }
                     Answer::Silence => {}
                 }
                 self.leave_terminal(counter).await;
@@ -140,7 +134,7 @@ impl Handheld {
             6 => {
                 offered(counter, &id);
                 let (name, reference) = ("Voucher".to_owned(), Some("V-1".to_owned()));
-                let pay = sale::PayOther { sale: id.clone(), rev, by: None, name, amount: part, reference };
+                let pay = sale::PayOther { sale: id.clone(), rev, by: None, name, amount: part, reference, key: None };
                 if let Answer::Reply(view) = self.ask(counter, pay, AT_ONCE).await {
                     note_tender(counter, &view);
                 }
@@ -148,7 +142,7 @@ impl Handheld {
             _ => {
                 offered(counter, &id);
                 let given = if self.dice.percent(20) { part } else { Amount::eur(due + 7_00) };
-                let pay = sale::PayCash { sale: id.clone(), rev, by: None, given };
+                let pay = sale::PayCash { sale: id.clone(), rev, by: None, given, key: None };
                 if let Answer::Reply(paid) = self.ask(counter, pay, AT_ONCE).await {
                     note_tender(counter, &paid.sale);
                 }
@@ -170,13 +164,8 @@ impl Handheld {
         let printer = if self.dice.percent(30) { "belt" } else { "receipt" };
         let drawer = with_drawer(counter, &sale, &view.tenders);
         let close = sale::Close { sale: sale.clone(), rev: None, by: None, printer: printer.into(), drawer };
-        if let Answer::Reply(closed) = self.ask(counter, close, PRINT).await
-            && let Sold::Closed { print, .. } = &closed.sold
-        {
-            note_print(counter, &format!("receipt-{sale}"), print);
-            if let Some(note) = counter.world.notebook().sale(&sale) {
-                note.number = closed.sale.ticket.number();
-            }
+        if let Answer::Reply(closed) = self.ask(counter, close, PRINT).await {
+            learnt::note_closed(counter, &sale, &closed.sold, &closed.sale);
         }
     }
 
@@ -232,7 +221,10 @@ impl Actor for Handheld {
                 tokio::select! {
                     biased;
                     () = radio.dropped() => {}
-                    () = self.work(counter) => return,
+                    () = async {
+                        self.resumes(counter).await;
+                        self.work(counter).await;
+                    } => return,
                 }
                 // Whoever finds the sale goes on with it.
                 self.give_up(counter);

@@ -58,7 +58,7 @@ impl Handheld {
         let id = view.ticket.id().to_owned();
         for _ in 0..3 {
             note_line(counter, &id, &name, false);
-            let add = sale::Add { sale: id.clone(), rev: Some(view.rev), by: None, line: line.clone() };
+            let add = sale::Add { sale: id.clone(), rev: Some(view.rev), by: None, line: line.clone(), key: None };
             let answer = self.ask(counter, add, AT_ONCE).await;
             let heard = matches!(answer, Answer::Silence);
             if let Some(view) = answer.reply() {

@@ -15,6 +15,7 @@ pub mod paper;
 pub mod rolls;
 pub mod sales;
 pub mod server;
+mod told;
 
 pub use books::Books;
 pub use rolls::{foot, head};
@@ -37,6 +38,7 @@ pub async fn at_any_time(counter: &Counter) -> Held {
     if news.all {
         doubts::nobody_else_moves_money(counter)?;
     }
+    told::is_true(counter, &books)?;
     kitchen::grows(counter, &mut books)?;
     paper::hold(counter, &books, &news)?;
     drawers::open_for_cash_only(counter, &mut books, &news)?;

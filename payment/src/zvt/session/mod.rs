@@ -12,146 +12,18 @@
 //! session counts the answers that are owed, across commands, and starts nothing that moves money
 //! while one is owed ([`Session::owes`]).
 
+mod event;
+mod incoming;
+mod timeouts;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::commands::intermediate::Intermediate;
 use super::framing::Invalid;
 use super::wire::{self, Apdu};
 
-/// How long to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Timeouts {
-    /// T3: for the acknowledgement of a command. 5 s.
-    pub t3: Duration,
-    /// T4: for the next command of the terminal. 180 s; the terminal can change it.
-    pub t4: Duration,
-    /// The same where no customer is waited for (registration, status enquiry, repeat receipt). 10 s;
-    /// the terminal cannot change it.
-    pub enquiry: Duration,
-    /// The whole of one command, however much the terminal talks: then the dialogue is over, and an
-    /// enquiry unanswered. 10 minutes, more than any customer takes; an enquiry has
-    /// [`Timeouts::ENQUIRY_LIMIT`] at most.
-    pub limit: Duration,
-}
-
-impl Timeouts {
-    /// The whole of an enquiry, unless [`Timeouts::limit`] is shorter: 2 minutes.
-    pub const ENQUIRY_LIMIT: Duration = Duration::from_secs(120);
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { t3: seconds(5), t4: seconds(180), enquiry: seconds(10), limit: seconds(600) }
-    }
-}
-
-/// How a command ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// With its acknowledgement: log-off.
-    Acknowledged,
-    /// With 06 0F or 06 1E.
-    Completed,
-    /// With 06 0F or 06 1E, soon: no customer is waited for and no money moves. If it stays away the
-    /// session lives on: [`Event::Unanswered`].
-    Enquiry,
-}
-
-/// The data of a message. `Debug` shows its length only: it may hold a card number.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Data(pub Vec<u8>);
-
-impl fmt::Debug for Data {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
-    }
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// The terminal took the command: `80 00 00` or `84 00`.
-    Accepted,
-    /// The terminal refused the command: `84 xx`.
-    Refused {
-        /// The result code.
-        code: u8,
-        /// What came with it.
-        data: Data,
-    },
-    /// Whether the terminal took the wish to abort. No outcome either way.
-    AbortAnswered(bool),
-    /// 04 FF.
-    Intermediate(Data),
-    /// 04 0F; waits for [`Session::confirm`] or [`Session::refuse`].
-    Result(Data),
-    /// 06 D1; waits for [`Session::confirm`].
-    PrintLine(Data),
-    /// 06 D3; waits for [`Session::confirm`].
-    PrintBlock(Data),
-    /// 06 E2 or 04 0D while a command runs: the terminal asks for an input. Waits for [`Session::reply`] or
-    /// [`Session::refuse`].
-    Asked {
-        /// Class and instruction.
-        code: u16,
-        /// What came with it.
-        data: Data,
-    },
-    /// 06 0F: the command ended well.
-    Completed(Data),
-    /// 06 1E: the command ended without success.
-    Aborted(Data),
-    /// Another command of the terminal, and whether it was acknowledged.
-    Other {
-        /// Class and instruction.
-        code: u16,
-        /// `80 00 00`, else `84 83`.
-        acknowledged: bool,
-        /// What came with it.
-        data: Data,
-    },
-    /// The enquiry was not answered, or not to its end. The session is idle again; an answer that comes
-    /// later is not taken for the next command's.
-    Unanswered,
-    /// The dialogue is over; this session is spent.
-    Failed(Failure),
-}
-
-/// Why a dialogue is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// T3: the command was not acknowledged.
-    NotAcknowledged,
-    /// The transport does not know whether the terminal has our message.
-    Undelivered,
-    /// T4: nothing came any more.
-    Silent,
-    /// The command did not end within [`Timeouts::limit`], though the terminal went on talking.
-    Endless,
-    /// The answer to an abort stayed away. It could be taken for the next command's.
-    Owing,
-    /// Bytes that are not ZVT.
-    Invalid(Invalid),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAcknowledged => f.write_str("the terminal did not acknowledge the command"),
-            Self::Undelivered => f.write_str("the terminal did not confirm that a message has arrived"),
-            Self::Silent => f.write_str("the terminal fell silent"),
-            Self::Endless => f.write_str("the terminal went on without coming to an end"),
-            Self::Owing => f.write_str("the terminal never answered the wish to abort"),
-            Self::Invalid(at) => write!(f, "what came is not ZVT: byte {:02x} at offset {}", at.byte, at.offset),
-        }
-    }
-}
+pub use event::{Data, Event, Failure, Flow};
+pub use timeouts::Timeouts;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -453,123 +325,6 @@ impl Session {
         }
     }
 
-    /// Handles what came until something needs a confirmation. What comes after that waits.
-    fn work(&mut self, now: Instant) {
-        while !matches!(self.phase, Phase::Confirmation { .. } | Phase::Spent) {
-            match self.inbox.pop_front() {
-                Some(Input::Apdu(code, data)) => self.handle(code, data, now),
-                Some(Input::Invalid(invalid)) => self.fail(Failure::Invalid(invalid)),
-                None => return,
-            }
-        }
-    }
-
-    fn handle(&mut self, code: u16, data: Data, now: Instant) {
-        match self.phase {
-            _ if wire::is_answer(code) => self.handle_answer(code, data, now),
-            // One of the answers has come, and perhaps it was ours: an enquiry may take it so.
-            Phase::Acknowledgement(Flow::Enquiry) if self.ambiguous => {
-                self.phase = Phase::Running(Flow::Enquiry);
-                self.deadline = Some(now + self.t4);
-                self.handle_command(code, data, now);
-            }
-            // The terminal has not taken our command yet: this belongs to something before it. It must
-            // not be acknowledged, for an acknowledged 04 0F is a payment that stands.
-            Phase::Acknowledgement(_) => {
-                tracing::debug!(code = format_args!("{code:04x}"), "ignored before the acknowledgement");
-            }
-            Phase::Running(_) => {
-                self.deadline = Some(now + self.t4);
-                self.handle_command(code, data, now);
-            }
-            Phase::Idle => match code {
-                0x040f => tracing::warn!("an unexpected result is not acknowledged"),
-                0x060f | 0x061e => self.acknowledge(),
-                _ => self.handle_command(code, data, now),
-            },
-            Phase::Confirmation { .. } | Phase::Spent => {}
-        }
-    }
-
-    fn handle_answer(&mut self, code: u16, data: Data, now: Instant) {
-        let [class, instr] = code.to_be_bytes();
-        let positive = class == 0x80 || instr == 0x00;
-        if self.owed == 0 {
-            tracing::warn!(code = format_args!("{code:04x}"), "an answer came that nothing was asked for");
-            self.doubtful = true;
-            return;
-        }
-        self.owed -= 1;
-        let Phase::Acknowledgement(flow) = self.phase else {
-            if self.abort_sent.take().is_some() {
-                self.events.push_back(Event::AbortAnswered(positive));
-            }
-            return;
-        };
-        // The answers come in the order of the commands, earlier ones first, unless they cross.
-        if self.owed > 0 {
-            (self.ambiguous, self.doubtful) = (true, true);
-            return;
-        }
-        let (phase, deadline) = match flow {
-            Flow::Completed | Flow::Enquiry if positive => (Phase::Running(flow), Some(now + self.t4)),
-            _ => (Phase::Idle, None),
-        };
-        (self.phase, self.deadline) = (phase, deadline);
-        let event = match positive {
-            true => Event::Accepted,
-            false => Event::Refused { code: instr, data },
-        };
-        self.events.push_back(event);
-    }
-
-    fn handle_command(&mut self, code: u16, data: Data, now: Instant) {
-        let running = match self.phase {
-            Phase::Running(flow) => Some(flow),
-            _ => None,
-        };
-        match code {
-            0x04ff => {
-                let changes = running.is_some_and(|flow| flow != Flow::Enquiry) && !self.hurried;
-                if let Some(timeout) = Intermediate::parse(&data.0).timeout.filter(|_| changes) {
-                    self.t4 = timeout;
-                    self.deadline = Some(now + timeout);
-                }
-                self.acknowledge();
-                self.events.push_back(Event::Intermediate(data));
-            }
-            0x040f => self.wait(Event::Result(data), running),
-            0x06d1 => self.wait(Event::PrintLine(data), running),
-            0x06d3 => self.wait(Event::PrintBlock(data), running),
-            0x040d | 0x06e2 if running.is_some() => self.wait(Event::Asked { code, data }, running),
-            0x060f => self.end(Event::Completed(data)),
-            0x061e => self.end(Event::Aborted(data)),
-            code => {
-                // Set clock, display text: nothing is asked of us. Anything else wants an answer.
-                let acknowledged = matches!(code, 0x0401 | 0x06e0 | 0x06e1);
-                let answer = if acknowledged { wire::ACK } else { wire::nak(0x83) };
-                self.transmit.push_back(answer.to_vec());
-                self.events.push_back(Event::Other { code, acknowledged, data });
-            }
-        }
-    }
-
-    fn wait(&mut self, event: Event, running: Option<Flow>) {
-        self.events.push_back(event);
-        self.phase = Phase::Confirmation { running };
-        self.deadline = None;
-    }
-
-    fn end(&mut self, event: Event) {
-        self.acknowledge();
-        self.events.push_back(event);
-        (self.phase, self.deadline) = (Phase::Idle, None);
-    }
-
-    fn acknowledge(&mut self) {
-        self.transmit.push_back(wire::ACK.to_vec());
-    }
-
     fn fail(&mut self, failure: Failure) {
         self.events.push_back(Event::Failed(failure));
         (self.phase, self.deadline) = (Phase::Spent, None);
@@ -577,5 +332,4 @@ impl Session {
 }
 
 #[cfg(test)]
-#[path = "session_tests.rs"]
 mod tests;

@@ -1,0 +1,96 @@
+//! What crosses the network fits the schema from which other languages generate their messages.
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use tresen::api;
+use tresen_remote::wire::{Abort, Follow, FromClient, Hello};
+
+use super::frames::Peer;
+use super::shop::Shop;
+
+struct Schema(Value);
+
+impl Schema {
+    /// Checks values against the part of the schema at a JSON pointer.
+    fn part(&self, pointer: &str) -> Validator {
+        let mut part = self.0.pointer(pointer).expect("described").clone();
+        part["$defs"] = self.0["$defs"].clone();
+        jsonschema::draft202012::new(&part).expect("a schema")
+    }
+}
+
+#[track_caller]
+fn valid(validator: &Validator, value: &Value) {
+    let errors: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{}\n{value:#}", errors.join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_of_the_till_is_described() {
+    let shop = Shop::open().await;
+    let schema = Schema(api::schema());
+    let till = schema.part("/messages/till");
+    let mut peer = Peer::upgrade(shop.stream(), "").await;
+    let mut heard = Vec::new();
+    for sent in [
+        json!({ "hello": Hello::new(Some("anna".into())) }),
+        json!({ "id": 1, "command": "till.info" }),
+        json!({ "id": 2, "command": "till.explode" }),
+        json!({ "id": 3, "command": "follow", "with": { "since": 0, "run": "another" } }),
+        json!({ "id": 4, "key": "a", "command": "terminal.pay", "with": { "terminal": "counter", "amount": "1.00 EUR" } }),
+    ] {
+        let sent = sent.to_string();
+        FromClient::decode(&sent).expect("a message");
+        valid(&schema.part("/messages/client"), &serde_json::from_str(&sent).expect("JSON"));
+        peer.text(&sent).await;
+        let id = serde_json::from_str::<Value>(&sent).expect("JSON")["id"].clone();
+        loop {
+            let message = peer.json().await;
+            let answers = message["id"] == id;
+            heard.push(message);
+            if answers {
+                break;
+            }
+        }
+    }
+    let followed = heard.iter().find(|message| message["id"] == 3).expect("answered");
+    valid(&schema.part("/messages/requests/follow/reply"), &followed["reply"]);
+    assert!(followed["reply"]["missed"].is_object(), "{followed}");
+    // A message that ends the connection, and what is said when the till stops.
+    let mut second = Peer::welcomed(shop.stream(), "anna").await;
+    shop.server.close(std::time::Duration::from_secs(1)).await;
+    for peer in [&mut peer, &mut second] {
+        while let Some((super::frames::TEXT, message)) = peer.next().await {
+            heard.push(serde_json::from_slice(&message).expect("JSON"));
+        }
+    }
+    for message in &heard {
+        valid(&till, message);
+    }
+    for field in ["you", "reply", "error", "event", "closing"] {
+        assert!(heard.iter().any(|message| message.get(field).is_some()), "no `{field}` was heard");
+    }
+    assert!(!till.is_valid(&json!({ "rumour": 1 })) && !till.is_valid(&json!({ "id": 1, "error": 7 })));
+}
+
+#[test]
+fn what_is_no_message_of_a_client_is_refused_by_the_schema_too() {
+    let schema = Schema(api::schema());
+    let client = schema.part("/messages/client");
+    for wrong in [
+        json!({ "hello": { "protocol": 1, "tokn": "t" } }),
+        json!({ "hello": { "protocol": "1" } }),
+        json!({ "hello": { "protocol": 1 }, "id": 1 }),
+        json!({ "id": 1, "command": "till.info", "kee": "a" }),
+        json!({ "id": -1, "command": "till.info" }),
+        json!({ "command": "till.info" }),
+        json!({ "id": 1, "command": "till.info", "leases": [{ "target": 1 }] }),
+    ] {
+        assert!(!client.is_valid(&wrong), "{wrong}");
+        assert!(FromClient::decode(&wrong.to_string()).is_err(), "{wrong}");
+    }
+    let follow = Follow { since: Some(7), run: Some("r".into()) };
+    valid(&schema.part("/messages/requests/follow/with"), &serde_json::to_value(follow).expect("JSON"));
+    let abort = Abort { key: "a".into() };
+    valid(&schema.part("/messages/requests/abort/with"), &serde_json::to_value(abort).expect("JSON"));
+}

@@ -1,0 +1,217 @@
+//! The messages that carry commands, as the network and the local socket write them. The types are described here only;
+//! those that are read and written stand in [`message`](super::super::message) and in the crate `tresen-remote`, whose
+//! tests compare what crosses with this schema.
+
+#![expect(dead_code, reason = "described, never built")]
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+use tresen_hal::Error;
+
+use super::{Generators, names};
+use crate::api::{FOLLOW, Request};
+use crate::{Event, Snapshot};
+
+/// What the schema says of messages; refers to definitions of `generators`.
+pub(super) fn messages(generators: &mut Generators) -> Messages {
+    Messages {
+        client: generators.taken.subschema_for::<ClientMessage>().to_value(),
+        till: generators.told.subschema_for::<TillMessage>().to_value(),
+        follow: generators.taken.subschema_for::<FollowFields>().to_value(),
+        followed: generators.told.subschema_for::<Followed>().to_value(),
+        abort: generators.taken.subschema_for::<AbortFields>().to_value(),
+    }
+}
+
+/// Schemas of messages.
+pub(super) struct Messages {
+    client: Value,
+    till: Value,
+    follow: Value,
+    followed: Value,
+    abort: Value,
+}
+
+impl Messages {
+    /// As they stand in the schema.
+    pub(super) fn into_value(mut self, split: &std::collections::BTreeSet<String>) -> Value {
+        for taken in [&mut self.client, &mut self.follow, &mut self.abort] {
+            names::rename(taken, split);
+        }
+        json!({
+            "client": self.client,
+            "till": self.till,
+            "requests": {
+                FOLLOW: { "with": self.follow, "reply": self.followed },
+                "abort": { "with": self.abort, "reply": { "type": "boolean" } },
+            },
+        })
+    }
+}
+
+/// A message of a client over the network: a text message of a WebSocket, with one JSON object.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum ClientMessage {
+    /// The first one.
+    Hello(HelloMessage),
+    /// Any other, but those about devices of the client itself.
+    Request(Box<Request>),
+}
+
+/// The first message of a client, within 5 s.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct HelloMessage {
+    /// Its content.
+    hello: Hello,
+}
+
+/// What the client speaks, and who it is.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Hello {
+    /// The version of the protocol.
+    protocol: u32,
+    /// The token of a caller without a client certificate.
+    token: Option<String>,
+}
+
+/// A message of the till.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum TillMessage {
+    /// The answer to a hello.
+    Welcome(Welcome),
+    /// The first line of the local socket.
+    Greeting(Greeting),
+    /// The reply to a request.
+    Reply(ReplyMessage),
+    /// The error of a request; without `id` the last message before the till closes the connection.
+    Error(ErrorMessage),
+    /// An event, for those who follow.
+    Event(EventMessage),
+    /// Events that were left out.
+    Missed(MissedMessage),
+    /// The connection is about to be closed.
+    Closing(ClosingMessage),
+}
+
+/// The till's answer to a hello.
+#[derive(JsonSchema)]
+struct Welcome {
+    /// The version of the till's software.
+    tresen: String,
+    /// The version of the protocol.
+    protocol: u32,
+    /// The till's id.
+    till: String,
+    /// The till's name.
+    name: String,
+    /// The id of this run of the server: numbers of events are valid as long as it is the same.
+    run: String,
+    /// The caller's name.
+    you: String,
+    /// What the caller may do: `watch print:bar,kitchen`.
+    rights: String,
+    /// When the caller has to prove again who it is; absent if never.
+    #[schemars(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+}
+
+/// The first line of the local socket.
+#[derive(JsonSchema)]
+struct Greeting {
+    /// The version of the till's software.
+    tresen: String,
+    /// The version of the protocol.
+    protocol: u32,
+    /// The till's id.
+    till: String,
+    /// The till's name.
+    name: String,
+}
+
+/// The reply to a request.
+#[derive(JsonSchema)]
+struct ReplyMessage {
+    /// The request's number.
+    id: u64,
+    /// What the command replies.
+    reply: Value,
+}
+
+/// An error.
+#[derive(JsonSchema)]
+struct ErrorMessage {
+    /// The request's number; `null` if the error belongs to none.
+    id: Option<u64>,
+    /// What went wrong.
+    error: Error,
+}
+
+/// An event.
+#[derive(JsonSchema)]
+struct EventMessage {
+    /// The event.
+    event: Event,
+}
+
+/// Events were left out, because the client reads too slowly.
+#[derive(JsonSchema)]
+struct MissedMessage {
+    /// Which ones.
+    missed: MissedEvents,
+}
+
+/// Events that are not sent, by their numbers.
+#[derive(JsonSchema)]
+struct MissedEvents {
+    /// The first.
+    from: u64,
+    /// The last.
+    to: u64,
+}
+
+/// The connection is about to be closed.
+#[derive(JsonSchema)]
+struct ClosingMessage {
+    /// The circumstances.
+    closing: Closing,
+}
+
+/// Why the till ends a connection.
+#[derive(JsonSchema)]
+struct Closing {
+    /// The reason.
+    why: String,
+}
+
+/// The fields of `follow`: over the network, what was seen before.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct FollowFields {
+    /// The number of the last event seen.
+    since: Option<u64>,
+    /// The run of the server in which it was seen.
+    run: Option<String>,
+}
+
+/// The reply to `follow`.
+#[derive(JsonSchema)]
+struct Followed {
+    /// The devices, and the number of the last event before that.
+    #[schemars(flatten)]
+    snapshot: Snapshot,
+    /// Events after `since` that are not sent again, because the till does not have them any more.
+    missed: Option<MissedEvents>,
+}
+
+/// The fields of `abort`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct AbortFields {
+    /// The key of the running call.
+    key: String,
+}
