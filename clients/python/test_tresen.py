@@ -22,6 +22,7 @@ import tresen  # noqa: E402
 TRESEN = os.environ.get("TRESEN", str(HERE / "../../target/debug/tresen"))
 # Nothing here takes this long, unless it hangs.
 DEADLINE = 60
+RIGHTS = "watch sell print drawer pay refund"
 
 
 class Frames(unittest.TestCase):
@@ -306,7 +307,7 @@ class Shop(unittest.TestCase):
             lines.flush()
             return json.loads(lines.readline())["reply"]
 
-    def identity(self, rights="watch sell print drawer pay refund", name="python"):
+    def identity(self, rights=RIGHTS, name="python"):
         folder = self.folder / name
         if not folder.exists():
             code = self.ask("remote.enrol", name=name, rights=rights)["code"]
@@ -420,6 +421,7 @@ class Shop(unittest.TestCase):
         self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))), "none is missing, none is there twice")
 
     def test_a_till_killed_in_the_middle_of_a_payment_and_of_something_else(self):
+        self.identity(RIGHTS + " settle")
         till = self.connect()
         self.ready(till, "slow", "receipt")
         events = till.follow()
