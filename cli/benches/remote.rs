@@ -157,7 +157,8 @@ fn idle(clients: usize) -> Result<()> {
     let url = facts["addresses"][0].as_str().expect("an address").to_owned();
     let guard = Killed(serving);
     let mut credentials = Vec::new();
-    for n in 0..IDENTITIES {
+    let identities = clients.div_ceil(CLIENTS_OF_ONE_IDENTITY);
+    for n in 0..identities {
         let name = format!("handheld {n}");
         let shown = tresen(&["enrol", config, &name, "--rights", "watch", "--json"]).output()?;
         let code: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
@@ -173,7 +174,7 @@ fn idle(clients: usize) -> Result<()> {
         let mut connected = Vec::new();
         for n in 0..clients {
             let options = Options::new(Arc::new(SystemRuntime::new()));
-            let client = Client::connect(credentials[n % IDENTITIES].dial(&url)?, options).await?;
+            let client = Client::connect(credentials[n % identities].dial(&url)?, options).await?;
             let following = client.follow().await?;
             connected.push((client, following));
         }
@@ -239,5 +240,5 @@ fn text(path: &Path) -> &str {
 
 /// Clock ticks a second: `USER_HZ`.
 const TICKS: f64 = 100.0;
-/// How many certificates the clients share.
-const IDENTITIES: usize = 5;
+/// How many clients share a certificate; the till limits the connections of one caller.
+const CLIENTS_OF_ONE_IDENTITY: usize = 25;

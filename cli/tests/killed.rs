@@ -5,7 +5,7 @@
 //! a process of its own by starting itself again.
 
 mod common;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "its `main` is not called")]
 #[path = "../../examples/full_sale.rs"]
 mod full_sale;
 

@@ -73,8 +73,7 @@ pub mod sale;
 pub mod scanner;
 #[cfg(feature = "schema")]
 mod schema;
-// Without Unix sockets there is no server.
-#[cfg_attr(not(unix), allow(dead_code))]
+#[cfg_attr(not(unix), allow(dead_code, reason = "without Unix sockets there is no server"))]
 mod serve;
 pub mod server;
 pub mod socket;

@@ -1,6 +1,6 @@
 //! A till and its simulated devices over links in memory, under virtual time. The devices outlive the till, which may be
 //! opened again.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! A counter of simulated devices on loopback, and a till that stands on it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod desk;
 

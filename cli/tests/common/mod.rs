@@ -1,5 +1,5 @@
 //! Runs the built command as a person or a script does.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};

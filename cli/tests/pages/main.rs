@@ -4,7 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests of the pages use the rest of it")]
 #[path = "../../../remote/tests/chromium/devtools.rs"]
 mod devtools;
 

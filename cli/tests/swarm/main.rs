@@ -12,7 +12,7 @@
 mod books;
 #[path = "../common/mod.rs"]
 mod common;
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, reason = "the shop uses the rest of it")]
 #[path = "../../../tests/shop/src/dice.rs"]
 mod dice;
 mod handheld;

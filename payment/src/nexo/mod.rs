@@ -30,9 +30,9 @@
 //! Nothing was tried with a terminal. Names and shapes are those of Adyen's documentation; encryption and key derivation
 //! are proven both ways with the vendor's npm library (`tests/foreign`). How long a terminal remembers a transaction is
 //! not documented: a missing one counts for a day. So does one at a terminal that was reset to how it left the factory, or had
-//! its storage cleared, on that day: nothing in its answer tells this from a request that never arrived. `tenderOption=AllowPartialAuthorisation` and several options at once
-//! are taken from descriptions without an example. That a plain text is shown is the protocol's; Adyen's pages show codes,
-//! receipts and pictures. How terminals answer a question whose time is over is not documented: what says `Cancel` or
+//! its storage cleared, on that day: nothing in its answer tells this from a request that never arrived.
+//! `tenderOption=AllowPartialAuthorisation` and several options at once are taken from descriptions without an example. That
+//! a plain text is shown is the protocol's; Adyen's pages show codes, receipts and pictures. How terminals answer a question whose time is over is not documented: what says `Cancel` or
 //! `Aborted` is no answer, and whatever else an error.
 //!
 //! # Left out

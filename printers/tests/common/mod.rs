@@ -1,5 +1,5 @@
 //! A driver opened on a simulated printer over a memory link.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::time::Duration;
 

@@ -3,8 +3,7 @@
 //! `SCREENSHOTS=docs/pictures` writes pictures of them.
 
 mod dashboard;
-// The tests of the command `tresen` use the rest of it.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests of the command `tresen` use the rest of it")]
 mod devtools;
 mod kiosk;
 mod origins;

@@ -42,35 +42,3 @@ async fn one_connection_too_many_is_refused_and_the_others_stay() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     Peer::welcomed(shop.stream(), "anna").await;
 }
-
-/// Prints what 500 idle clients that follow cost. Not an assertion: the allocator decides.
-#[tokio::test]
-#[ignore = "a measurement: cargo test --workspace --test serve -- --ignored --nocapture idle_clients"]
-async fn memory_of_500_idle_clients() {
-    let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let mut limits = Limits::default();
-    limits.of_one_caller = 500;
-    let shop = Shop::with(Options { plain: Some(plain), limits, ..Options::default() }).await;
-    let address = shop.server.plain().expect("listens");
-    let before = resident();
-    let mut peers = Vec::new();
-    for _ in 0..500 {
-        let mut peer = Peer::welcomed(TcpStream::connect(address).await.expect("connects"), "anna").await;
-        peer.text("{\"id\":1,\"command\":\"follow\"}").await;
-        peer.json().await;
-        peers.push(peer);
-    }
-    let after = resident();
-    println!("{} KiB per client, both ends", (after - before) / 500);
-    shop.scan("4006381333931");
-    for peer in &mut peers {
-        assert!(peer.json().await["event"]["seq"].is_u64());
-    }
-}
-
-/// Resident memory in KiB: proc(5), `VmRSS`.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
-}
