@@ -13,8 +13,8 @@ use clap::{Parser, Subcommand};
 
 use crate::out::Out;
 
-/// Find, test and diagnose the devices of a shop's counter: receipt printers, barcode scanners,
-/// cameras, payment terminals.
+/// Find, test and diagnose the devices of a shop's counter: receipt printers, barcode scanners, cameras, payment terminals.
+/// Look after a till, and serve it to handhelds and browsers.
 #[derive(Parser)]
 #[command(name = "tresen", version, after_help = ADDRESSES, after_long_help = ADDRESSES, arg_required_else_help = true)]
 struct Cli {

@@ -249,8 +249,8 @@ class Till:
     ) -> Json:
         """Runs a command and returns its reply. Its fields are keywords, or a dictionary where a name is no keyword here.
 
-        `key` is the idempotency key: calls with the same key and fields are one call, whenever and however often they are
-        made. Choose it yourself, and store it, for what must not happen twice even if this program ends in between.
+        `key` is the idempotency key: calls with the same key and fields are one call. The till remembers it for 10 minutes,
+        and that of a payment, a print, a new sale or a step of a sale for good. Choose it yourself, and store it, for what must not happen twice even if this program ends in between.
 
         `timeout`, in seconds, ends the waiting only: ask again with the same key.
 

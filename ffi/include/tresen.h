@@ -18,7 +18,7 @@ enum tresen_status
   TRESEN_STATUS_INVALID = 2,
   // tresen_next_event() only: there was no event in time.
   TRESEN_STATUS_TIMEOUT = 3,
-  // tresen_next_event() only: there are no more events, for the till or the follower was closed.
+  // tresen_next_event() only: there are no more events, because the till or the follower was closed.
   TRESEN_STATUS_ENDED = 4,
   // A defect of the library. What the call has done is not known; the till of this handle takes no more calls and
   // can only be closed.
@@ -123,7 +123,7 @@ tresen_status tresen_abort(tresen_handle till, const char *key, int32_t *found);
 // tresen_close(), or together with the till. `snapshot` receives the state of all devices before the first event, as
 // JSON, or null; the caller frees it with tresen_free(). `snapshot` may be null.
 //
-// A follower that does not take its events loses some, a few hundred later: their "seq" then has a gap. At a till that
+// A follower that falls a few hundred events behind loses the oldest: their "seq" then has a gap. At a till that
 // runs elsewhere, and after a lost connection, {"missed":{"from":…,"to":…}} comes in their place, if need be with the
 // "devices" as they are now.
 //

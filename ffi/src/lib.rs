@@ -39,7 +39,7 @@ pub enum Status {
     Invalid = 2,
     /// tresen_next_event() only: there was no event in time.
     Timeout = 3,
-    /// tresen_next_event() only: there are no more events, for the till or the follower was closed.
+    /// tresen_next_event() only: there are no more events, because the till or the follower was closed.
     Ended = 4,
     /// A defect of the library. What the call has done is not known; the till of this handle takes no more calls and
     /// can only be closed.
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn tresen_abort(till: Handle, key: *const c_char, found: *
 /// tresen_close(), or together with the till. `snapshot` receives the state of all devices before the first event, as
 /// JSON, or null; the caller frees it with tresen_free(). `snapshot` may be null.
 ///
-/// A follower that does not take its events loses some, a few hundred later: their "seq" then has a gap. At a till that
+/// A follower that falls a few hundred events behind loses the oldest: their "seq" then has a gap. At a till that
 /// runs elsewhere, and after a lost connection, {"missed":{"from":…,"to":…}} comes in their place, if need be with the
 /// "devices" as they are now.
 ///

@@ -3,8 +3,8 @@
 //!
 //! Criterion reports each by itself. Then both take turns and the median of their ratios is printed, which a
 //! machine's load changes less; the goal is at least 95 %.
-#![allow(clippy::print_stdout)]
-#![allow(missing_docs)]
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+#![allow(missing_docs, reason = "the macros of criterion make undocumented items")]
 
 use std::time::Instant;
 

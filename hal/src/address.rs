@@ -6,14 +6,13 @@
 //! | `escpos+usb://04b8:0e15/SERIAL` | a USB device by vendor, product and, if there are two, serial number |
 //! | `escpos+serial:///dev/ttyUSB0?baud=38400` | a serial port; `serial://COM3` on Windows |
 //! | `escpos+ble://AA:BB:CC:DD:EE:FF` | a Bluetooth LE device |
-//! | `star+spp://AA:BB:CC:DD:EE:FF` | a Bluetooth serial-port device |
+//! | `escpos+spp://AA:BB:CC:DD:EE:FF` | a Bluetooth serial-port device |
 //! | `zvt+tcp://10.0.0.30:20007` | a payment terminal |
 //! | `zvt+tls://10.0.0.30:22001` | the same over TLS |
 //! | `scanner+hid://05e0:1900` | an HID device |
 //! | `scanner+evdev://05e0:1200` | a scanner in keyboard mode, as an input device of Linux |
 //! | `nexo+https://10.0.0.31` | a payment terminal over TLS: `https` without a path |
 //! | `camera+v4l2:///dev/video0` | a camera |
-//! | `camera+http://10.0.0.40/stream` | a network camera; `rtsp` alike |
 //! | `camera+file:///var/frames` | a file or a folder of files |
 //! | `escpos+replay:///tmp/job.capture` | a recording that replaces the device |
 //!

@@ -1,7 +1,7 @@
 //! All unsafe code: four ioctls of Linux and `AsyncFd`. The ioctls are the feature reports of hidraw
 //! (`HIDIOCSFEATURE` and `HIDIOCGFEATURE` of linux/hidraw.h) and the grab and the pressed keys of an input device
 //! (`EVIOCGRAB` and `EVIOCGKEY` of linux/input.h).
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "ioctls; the only unsafe code of the crate")]
 
 use std::fs::File;
 use std::io;

@@ -180,7 +180,7 @@ async fn accept<M: Member>(listen: Box<dyn Listen>, _holds: watch::Sender<()>, m
     while links.join_next().await.is_some() {}
 }
 
-/// Ends the oldest connection of the address that has the most: whoever takes all connections loses his own.
+/// Ends the oldest connection of the address that has the most: whoever takes all connections has the oldest of them closed.
 fn make_room(open: &mut Vec<(Option<IpAddr>, AbortHandle)>) {
     let mut held: BTreeMap<Option<IpAddr>, usize> = BTreeMap::new();
     open.iter().for_each(|(from, _)| *held.entry(*from).or_default() += 1);

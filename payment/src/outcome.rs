@@ -15,8 +15,8 @@ pub struct IntentId(pub String);
 
 /// How a payment, or another [operation](crate::Transaction), ended.
 ///
-/// Each variant serialises under its own name (`{"partial": …}`), so that outcomes of later operations,
-/// such as an amount that is held and not yet taken, can be added without touching what is stored.
+/// Each variant serialises under its own name (`{"partial": …}`), so that outcomes can be added
+/// without touching what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]

@@ -1,6 +1,6 @@
 //! From what a link gives to a scan: an HID POS report, and a line of a scanner in keyboard mode.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "the macros of criterion make undocumented items")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -95,7 +95,7 @@ pub struct InFlight {
 
 /// The place of one call among those of its connection; free again when dropped.
 #[derive(Debug)]
-pub struct Place(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+pub struct Place(#[expect(dead_code, reason = "kept until it is dropped")] OwnedSemaphorePermit);
 
 impl InFlight {
     /// Up to `limit` calls at a time.

@@ -91,7 +91,7 @@ impl Command for Queue {
 }
 
 /// Takes a lease from whoever has it: [`Tresen::take_over_turn`]. Where a transaction is running the reply is a place
-/// at the head of the queue: continue with [`Queue`].
+/// at the head of the queue: continue with `lease.queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -2,9 +2,8 @@
 //!
 //! [`Tresen::ask`] runs a command; [`Tresen::ask_json`] runs one given by name and JSON arguments. The
 //! [`blocking`](crate::blocking) handles use the former, the till's [socket](#the-socket) the latter. There is one
-//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`server`], [`remote`],
-//! [`till`]; and
-//! [`listing`].
+//! module of commands per class: [`printer`], [`terminal`], [`scanner`], [`camera`], [`sale`], [`lease`], [`server`],
+//! [`remote`], [`till`]; and [`listing`].
 //!
 //! ```no_run
 //! # async fn sell(till: tresen::Tresen) -> tresen::Result<()> {
@@ -22,9 +21,9 @@
 //! `docs/commands.md` in the repository is a reference of all commands; with the feature `schema`, the function `schema`
 //! describes them as a JSON schema.
 //!
-//! Left out: a camera's live picture, which does not suit JSON ([`camera::Frame`] is one picture); whatever takes a function of the program (a signer, a receipt
-//! layout, a driver, a configuration built in code), which the program sets up when it [builds](crate::Builder) the
-//! till; and closing the till, which is up to the program that opened it.
+//! Left out: a camera's live picture, which does not suit JSON ([`camera::Frame`] is one picture); whatever takes a function
+//! of the program (a signer, a receipt layout, a driver, a configuration built in code), which the program sets up when it
+//! [builds](crate::Builder) the till; and closing the till, which is up to the program that opened it.
 //!
 //! # The socket
 //!

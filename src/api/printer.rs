@@ -65,7 +65,7 @@ pub struct Submit {
     pub printer: String,
     /// The content.
     pub content: Content,
-    /// The job's id, as in [`Print`].
+    /// The job's id, as in `printer.print`.
     #[serde(default)]
     pub id: Option<String>,
 }

@@ -31,7 +31,8 @@ pub enum Right {
     Refund,
     /// Decide payments in doubt, and take over leases.
     Settle,
-    /// Change devices and configuration, read the journal, back up and export.
+    /// Change devices and configuration, let callers in and revoke them, read the journal and the audit table, back up and
+    /// export.
     Configure,
     /// Offer devices of one's own to the till.
     Attach,

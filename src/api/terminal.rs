@@ -78,7 +78,7 @@ macro_rules! follow_ups {
             pub reference: Reference,
             /// The amount.
             pub amount: Amount,
-            /// The transaction's key, as in [`Pay`].
+            /// The transaction's key, as in `terminal.pay`.
             #[serde(default)]
             pub key: Option<String>,
         }
@@ -130,7 +130,7 @@ pub struct TopUp {
     /// Which product, as the protocol names it; absent where the terminal asks.
     #[serde(default)]
     pub product: Option<String>,
-    /// The transaction's key, as in [`Pay`].
+    /// The transaction's key, as in `terminal.pay`.
     #[serde(default)]
     pub key: Option<String>,
 }

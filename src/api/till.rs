@@ -234,7 +234,7 @@ impl Command for Reload {
     }
 }
 
-/// The name of the route that prints a kind of paper, for the commands of [`super::printer`]: [`Tresen::printer_for`].
+/// The name of the route that prints a kind of paper, for the commands `printer.…`: [`Tresen::printer_for`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -18,7 +18,7 @@
 //! [routes]
 //! receipt = ["receipt", "kitchen"]
 //! ```
-//! `examples/till.toml` shows every key. An unknown key is an error, because a mistyped one would
+//! `examples/till.toml` shows every section. An unknown key is an error, because a mistyped one would
 //! otherwise be ignored silently.
 //!
 //! The available addresses and options come from the driver table that is passed to each of these functions.

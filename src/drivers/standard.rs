@@ -276,7 +276,7 @@ fn camera(address: &Address) -> Result<Plan<dyn Camera>> {
             })
         }
         other => {
-            let what = format!("cameras over `{}` are not supported yet", other.scheme());
+            let what = format!("cameras over `{}` are not supported", other.scheme());
             let hint = "use camera+v4l2:///dev/video0 or camera+file:///folder";
             return Err(Error::new(Kind::Unsupported, what).hint(hint));
         }

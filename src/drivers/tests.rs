@@ -57,7 +57,7 @@ fn each_class_has_its_protocols_links_and_options() {
         (Class::Camera, "camera+v4l2:///dev/video0?format=h264", Kind::Address, "format=h264"),
         (Class::Camera, "camera+v4l2:///dev/video0?loop=true", Kind::Address, "unknown option `loop`"),
         (Class::Camera, "camera+file:///tmp?width=640", Kind::Address, "unknown option `width`"),
-        (Class::Camera, "camera+http://host/stream", Kind::Unsupported, "not supported yet"),
+        (Class::Camera, "camera+http://host/stream", Kind::Unsupported, "not supported"),
     ] {
         let (found, message) = check(class, wrong).expect_err(wrong);
         assert!(found == kind && message.contains(part), "{wrong}: {found:?} {message}");

@@ -40,7 +40,7 @@ pub struct Listing<T> {
     pub rows: Vec<T>,
     /// The unreadable rows.
     pub unreadable: Vec<Unreadable>,
-    /// If there may be more rows: the position to pass to [`Query::after`].
+    /// If there may be more rows: the position to pass as `after`.
     pub next: Option<i64>,
 }
 

@@ -17,8 +17,7 @@ mod camera;
 #[cfg(not(target_os = "linux"))]
 #[path = "elsewhere.rs"]
 mod camera;
-// On other systems only its tests use it.
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "on other systems only its tests use it"))]
 mod choice;
 #[cfg(target_os = "linux")]
 mod device;

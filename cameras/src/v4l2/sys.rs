@@ -5,7 +5,7 @@
 //! A request can be made here only, each with the type of its argument, so calling one is safe: its number
 //! carries the size of the argument, and no structure here can be made to hold a pointer. The structures
 //! are those for a single-planar video capture; fields that nobody reads are kept for their size alone.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "ioctls and shared memory; the only unsafe code of the crate")]
 
 use std::ffi::c_void;
 use std::fs::File;

@@ -20,7 +20,7 @@
 //! gap = " "                    # between columns; default none
 //!
 //! [time]
-//! zone = "Europe/Berlin"       # for all times; default UTC
+//! zone = "Europe/Berlin"       # of times in the output, default UTC, and of the range, default the system's
 //! format = "%d.%m.%Y %H:%M:%S" # as strftime; default RFC 3339
 //!
 //! [filter]                     # only rows whose value is one of these

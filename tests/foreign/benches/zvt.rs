@@ -3,7 +3,7 @@
 //! The goals: a tenth of its time for a status of 93 bytes, a third for 06 01. `payment/tests/no_alloc.rs` proves that
 //! reading a status allocates nothing.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "the macros of criterion make undocumented items")]
 
 use std::collections::BTreeSet;
 use std::hint::black_box;

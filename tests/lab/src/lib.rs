@@ -114,7 +114,7 @@ pub fn again_as_nobody(test: &str) {
 }
 
 /// Writes a measurement where the test's output shows it and `tests/lab/run` collects it.
-#[allow(clippy::print_stdout)]
+#[allow(clippy::print_stdout, reason = "tests/lab/run reads the output")]
 pub fn measured(line: &str) {
     println!("measured: {line}");
     if let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open("/run/out/measured") {

@@ -14,8 +14,8 @@ use crate::out::Out;
 
 /// Offer this machine's devices to a till, where they appear as devices of its own
 ///
-/// Connects, and again whenever the connection is lost, until Ctrl-C. The client's certificate is renewed in time. The devices go on serving this machine. A printer
-/// `belt` of the station `handheld 7` is `belt.7` at the till.
+/// Connects, and again whenever the connection is lost, until Ctrl-C. The client's certificate is renewed in time. The devices
+/// go on serving this machine. A printer `belt` of the station `handheld 7` is `belt.7` at the till.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:
   tresen attach wss://192.0.2.10:7443 --config handheld.toml --identity till-1
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 
-    /// The folder that `tresen join` has made; by default the one beside the database
+    /// The folder that `tresen join` has made; default: `<database>.client`, such as handheld.db.client
     #[arg(long, value_name = "FOLDER")]
     identity: Option<PathBuf>,
 }
