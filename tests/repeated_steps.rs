@@ -1,9 +1,11 @@
-//! A client that has lost the reply repeats each step of a sale with the revision that it knew: nothing happens twice.
+//! A client that has lost the reply repeats each step of a sale with the revision that it knew, each payment and each print:
+//! nothing happens twice, and a repetition that is refused says how it stands.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tresen::payment::zvt::sim::Misbehaviour;
 use tresen::testing::Counter;
 use tresen::{Effect, Kind, Tresen};
 
@@ -364,6 +366,50 @@ async fn a_payment_is_told_as_it_stands_where_the_terminal_cannot_be_asked_any_m
     another["key"] = json!("another");
     let error = shop.till.ask_json("sale.pay-card", another).await.expect_err("there is no terminal");
     assert_eq!(error.effect(), Effect::None, "{error}");
+}
+
+/// As with steps of sales, so with payments and prints of their own.
+#[tokio::test(start_paused = true)]
+async fn a_payment_and_a_print_are_told_as_they_stand_where_the_device_is_away_or_gone() {
+    let shop = Shop::open().await;
+    let terminal = shop.counter.terminal("counter").expect("there");
+    let pay = |key: &str| json!({ "terminal": "counter", "amount": "2.00 EUR", "key": key });
+    let content = json!({ "v": 1, "receipt": { "items": [{ "type": "text", "text": "Table 4" }] } });
+    let print = json!({ "printer": "receipt", "content": content, "id": "paper" });
+    let charged = shop.ask("terminal.pay", pay("charged")).await;
+    let printed = shop.ask("printer.print", print.clone()).await;
+    assert!(charged["charged"].is_object() && !printed["printed"].is_null(), "{charged} {printed}");
+    // The terminal has approved, and is away before it says more.
+    terminal.with(|device| device.misbehave(Misbehaviour::MuteAfterApproval));
+    let away = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        terminal.unplug();
+    };
+    let (lost, ()) = tokio::join!(shop.ask("terminal.pay", pay("lost")), away);
+    assert!(lost["unknown"].is_object(), "{lost}");
+
+    for device in ["away", "gone"] {
+        if device == "gone" {
+            for (class, name) in [("terminal", "counter"), ("printer", "receipt")] {
+                shop.ask("till.detach", json!({ "device": { "class": class, "name": name } })).await;
+            }
+        }
+        assert_eq!(shop.ask("terminal.pay", pay("charged")).await, charged, "{device}");
+        let again = shop.ask("terminal.pay", pay("lost")).await;
+        assert_eq!(again["unknown"]["intent"], lost["unknown"]["intent"], "{device}: {again}");
+        assert_eq!(shop.ask("printer.print", print.clone()).await, printed, "{device}");
+        assert_eq!(shop.ask("printer.submit", print.clone()).await["job"], "paper", "{device}");
+        let new = shop.till.ask_json("terminal.pay", pay("new")).await.expect_err("nobody to ask");
+        assert_eq!(new.effect(), Effect::None, "{device}: {new}");
+        let mut other = pay("lost");
+        other["amount"] = json!("3.00 EUR");
+        let other = shop.till.ask_json("terminal.pay", other).await.expect_err("another payment");
+        assert!(other.to_string().contains("another transaction"), "{device}: {other}");
+        let mut other = print.clone();
+        other["content"]["receipt"]["items"][0]["text"] = json!("Table 5");
+        shop.till.ask_json("printer.print", other).await.expect_err("other paper");
+    }
+    assert_eq!((shop.outside().0, shop.outside().1.matches("Table 4").count()), (2_00, 1));
 }
 
 /// The till is opened again, and then the terminal is back.

@@ -43,9 +43,12 @@ impl Request {
     /// [`Kind::Input`] with the request's id, if it has one: not JSON, a field that is missing or unknown, another type.
     pub fn decode(text: &[u8]) -> Result<Self, (Option<u64>, Error)> {
         let wrong = |error: &dyn std::fmt::Display| Error::new(Kind::Input, format!("not a request: {error}"));
-        let value: Value = serde_json::from_slice(text).map_err(|error| (None, wrong(&error)))?;
+        let mut value: Value = serde_json::from_slice(text).map_err(|error| (None, wrong(&error)))?;
         let id = value["id"].as_u64();
-        strict::read(&value).map_err(|error| (id, wrong(&error)))
+        // Anything may stand there; its command reads it.
+        let with = value.as_object_mut().and_then(|fields| fields.remove("with")).unwrap_or_default();
+        let request: Self = strict::read(&value).map_err(|error| (id, wrong(&error)))?;
+        Ok(Self { with, ..request })
     }
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tresen_hal::Result;
+use tresen_hal::{Effect, Error, Result};
 use tresen_printers::{self as printers, Content, DrawerPin};
 
 use super::millis::{self, patience};
 use super::{Command, Need, Right};
 use crate::manager::{self, Printer};
-use crate::spool;
+use crate::spool::{self, PrintJob};
 use crate::store::{SpooledJob, no_job};
 use crate::tresen::Tresen;
 
@@ -52,7 +52,7 @@ impl Command for Print {
     async fn run(self, till: &Tresen) -> Result<spool::Print> {
         let within = patience(self.within, till.config().till.patience);
         let id = self.id.unwrap_or_else(|| till.new_id());
-        till.printer(&self.printer)?.submit_content_as(&id, self.content).await?.outcome(within).await
+        submit(till, &self.printer, &id, self.content).await?.outcome(within).await
     }
 }
 
@@ -99,7 +99,7 @@ impl Command for Submit {
 
     async fn run(self, till: &Tresen) -> Result<Queued> {
         let id = self.id.unwrap_or_else(|| till.new_id());
-        let job = till.printer(&self.printer)?.submit_content_as(&id, self.content).await?;
+        let job = submit(till, &self.printer, &id, self.content).await?;
         Ok(Queued { job: job.id().to_owned() })
     }
 }
@@ -211,6 +211,11 @@ impl Command for Adopt {
     async fn needs(&mut self, till: &Tresen) -> Result<Vec<Need>> {
         let mut needs = vec![Need::new(Self::RIGHT, Some(&self.printer))];
         needs.extend(to_send_again(till, &self.job, Some(&self.printer)).await?);
+        // What was never on paper is no copy when it is moved, and opens the drawer there.
+        let queued = till.store().job(&self.job).await?.is_some_and(|job| !job.copy);
+        if queued && till.store().job_content(&self.job).await?.is_some_and(|content| content.may_open_drawer()) {
+            needs.push(Need::new(Right::Drawer, Some(&self.printer)));
+        }
         Ok(needs)
     }
 
@@ -375,6 +380,20 @@ asks! {
     Phase "printer.phase" Watch false manager::Phase, |printer| async move { Ok(printer.phase().borrow().clone()) };
     /// Reopens it: [`Printer::reset`].
     Reset "printer.reset" Configure true (), |printer| async move { printer.reset().await };
+}
+
+/// Queues a job; one that was queued before under this id is the same job, even where the printer is not there any more.
+async fn submit(till: &Tresen, printer: &str, id: &str, content: Content) -> Result<PrintJob> {
+    let gone = match till.printer(printer) {
+        Ok(printer) => return printer.submit_content_as(id, content).await,
+        Err(gone) => gone,
+    };
+    let before = async { Ok::<_, Error>((till.store().job(id).await?, till.store().job_content(id).await?)) };
+    match before.await {
+        Ok((Some(job), Some(queued))) if job.route == printer && queued == content => Ok(till.0.spool.follow(id)),
+        Ok(_) => Err(gone),
+        Err(unreadable) => Err(unreadable.with_effect(Effect::Unknown)),
+    }
 }
 
 /// To print `content` on `printer`: also the drawer's right, if it may open one.

@@ -74,6 +74,8 @@ struct Reader<'a, T> {
     whole: &'a Value,
     /// How often it may still read.
     left: usize,
+    /// How many values these may have in all.
+    values: usize,
     /// Fields that are known, whatever their index.
     known: BTreeSet<String>,
     of: std::marker::PhantomData<fn() -> T>,
@@ -81,7 +83,7 @@ struct Reader<'a, T> {
 
 impl<'a, T: DeserializeOwned> Reader<'a, T> {
     fn new(whole: &'a Value) -> Self {
-        Self { whole, left: READS, known: BTreeSet::new(), of: std::marker::PhantomData }
+        Self { whole, left: READS, values: VALUES, known: BTreeSet::new(), of: std::marker::PhantomData }
     }
 
     /// The first field that is unknown. `written` is what became of `value`.
@@ -193,6 +195,7 @@ impl<'a, T: DeserializeOwned> Reader<'a, T> {
     fn with(&mut self, path: &[At], other: Option<Value>) -> Option<Result<T, String>> {
         self.left = self.left.checked_sub(1)?;
         let value = changed(self.whole, path, other);
+        self.values = self.values.checked_sub(count(&value))?;
         Some(serde_path_to_error::deserialize::<_, T>(value).map_err(|error| error.inner().to_string()))
     }
 }
@@ -203,6 +206,15 @@ fn steps(value: &Value) -> Vec<At> {
         Value::Object(fields) if fields.len() <= FIELDS => fields.keys().cloned().map(At::Field).collect(),
         Value::Array(items) => (0..items.len()).map(At::Index).collect(),
         _ => Vec::new(),
+    }
+}
+
+/// How many values stand in one, with itself.
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Object(fields) => fields.values().map(count).sum(),
+        Value::Array(items) => items.iter().map(count).sum(),
+        _ => 0,
     }
 }
 
@@ -241,6 +253,8 @@ fn changed(value: &Value, path: &[At], other: Option<Value>) -> Value {
 const REFUSED: [&str; 3] = ["-1.5", "{\"\\u0000\": [-1.5]}", "[[-1.5]]"];
 /// How often a value is read at most: more than any command has fields.
 const READS: usize = 200;
+/// How many values are read at most to find out what is wrong with one: a fraction of a second.
+const VALUES: usize = 1_000_000;
 /// More than any type has.
 const FIELDS: usize = 64;
 

@@ -5,17 +5,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tresen_hal::{Amount, Result};
 use tresen_payment::{
-    self as payment, Card, Decision, Intent, IntentId, Payment, Question, Reference, Request, Settled,
+    self as payment, Card, Decision, Intent, IntentId, Payment, Question, Reference, Request, Settled, Transaction,
 };
 
 use super::{Command, Need, Right};
-use crate::manager::{OpenQuestion, Terminal};
+use crate::manager::{OpenQuestion, Terminal, made_before};
 use crate::store::StoredPayment;
 use crate::tresen::Tresen;
 
 /// Transactions with an amount and a key.
 macro_rules! transactions {
-    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $run:ident;)*) => {$(
+    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $run:ident $transaction:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -47,7 +47,10 @@ macro_rules! transactions {
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
                 let request = request(till, self.key, self.amount);
-                till.terminal(&self.terminal)?.$run(request, till.abort()).await
+                match till.terminal(&self.terminal) {
+                    Ok(terminal) => terminal.$run(request, till.abort()).await,
+                    Err(gone) => made_before(till.store(), &self.terminal, &Transaction::$transaction, &request, gone).await,
+                }
             }
         }
     )*};
@@ -55,18 +58,18 @@ macro_rules! transactions {
 
 transactions! {
     /// Takes a payment: [`Terminal::pay_as`].
-    Pay "terminal.pay" Pay pay_as;
+    Pay "terminal.pay" Pay pay_as Payment;
     /// Takes a payment; refused if the terminal is busy with another one: [`Terminal::try_pay_as`].
-    TryPay "terminal.try-pay" Pay try_pay_as;
+    TryPay "terminal.try-pay" Pay try_pay_as Payment;
     /// Refunds an amount without reference to a payment: [`Terminal::refund_as`].
-    Refund "terminal.refund" Refund refund_as;
+    Refund "terminal.refund" Refund refund_as Refund;
     /// Holds an amount: [`Terminal::pre_authorise_as`].
-    PreAuthorise "terminal.pre-authorise" Pay pre_authorise_as;
+    PreAuthorise "terminal.pre-authorise" Pay pre_authorise_as PreAuthorisation;
 }
 
 /// Transactions that name an earlier one.
 macro_rules! follow_ups {
-    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $run:ident;)*) => {$(
+    ($($(#[$doc:meta])* $command:ident $name:literal $right:ident $run:ident $transaction:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -99,7 +102,13 @@ macro_rules! follow_ups {
 
             async fn run(self, till: &Tresen) -> Result<Payment> {
                 let request = request(till, self.key, self.amount);
-                till.terminal(&self.terminal)?.$run(&self.reference, request, till.abort()).await
+                match till.terminal(&self.terminal) {
+                    Ok(terminal) => terminal.$run(&self.reference, request, till.abort()).await,
+                    Err(gone) => {
+                        let transaction = Transaction::$transaction { reference: self.reference };
+                        made_before(till.store(), &self.terminal, &transaction, &request, gone).await
+                    }
+                }
             }
         }
     )*};
@@ -107,15 +116,15 @@ macro_rules! follow_ups {
 
 follow_ups! {
     /// Reverses a payment: [`Terminal::reverse_as`].
-    Reverse "terminal.reverse" Refund reverse_as;
+    Reverse "terminal.reverse" Refund reverse_as Reversal;
     /// Adds to what a pre-authorisation holds: [`Terminal::increment_as`].
-    Increment "terminal.increment" Pay increment_as;
+    Increment "terminal.increment" Pay increment_as Increment;
     /// Charges what a pre-authorisation holds, or a part: [`Terminal::book_as`].
-    Book "terminal.book" Pay book_as;
+    Book "terminal.book" Pay book_as Booking;
     /// Releases what a pre-authorisation holds: [`Terminal::release_as`].
-    Release "terminal.release" Pay release_as;
+    Release "terminal.release" Pay release_as Release;
     /// Adds a tip to a payment: [`Terminal::tip_as`].
-    Tip "terminal.tip" Pay tip_as;
+    Tip "terminal.tip" Pay tip_as Tip;
 }
 
 /// Loads a prepaid card or account: [`Terminal::top_up_as`].
@@ -151,7 +160,13 @@ impl Command for TopUp {
 
     async fn run(self, till: &Tresen) -> Result<Payment> {
         let request = request(till, self.key, self.amount);
-        till.terminal(&self.terminal)?.top_up_as(self.product.as_deref(), request, till.abort()).await
+        match till.terminal(&self.terminal) {
+            Ok(terminal) => terminal.top_up_as(self.product.as_deref(), request, till.abort()).await,
+            Err(gone) => {
+                let transaction = Transaction::TopUp { product: self.product };
+                made_before(till.store(), &self.terminal, &transaction, &request, gone).await
+            }
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub use phase::Phase;
 pub use printer::{Printer, Printers};
 pub use scanner::{Scanner, Scanners};
 pub use state::{Attention, DeviceCapabilities, DeviceState};
+pub(crate) use terminal::made_before;
 pub use terminal::{OpenQuestion, Terminal, Terminals};
 
 pub(crate) use calls::{After, Failure, Terms};

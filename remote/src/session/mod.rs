@@ -33,7 +33,7 @@ use tresen_hal::{Error, Kind, Result};
 
 use crate::attach::wire::FromHandheld;
 use crate::trust::Principal;
-use crate::wire::{ABORT, ALIVE, Abort, Code, DEAD, Follow, FromClient, HELLO, MESSAGE, PING, fields, required};
+use crate::wire::{ABORT, ALIVE, Abort, Code, DEAD, FIRST, Follow, FromClient, HELLO, MESSAGE, PING, fields, required};
 
 pub use check::{Checked, Keyed, check, owns, visible};
 pub use keys::{Asked, CALLS, KEPT, Keys};
@@ -173,34 +173,48 @@ impl Session {
                 return self.close(Code::NotAMessage, Error::new(Kind::Input, what));
             }
         };
-        match (&mut self.state, FromClient::decode(text)) {
-            (State::Closed, _) => None,
-            (State::New, Ok(FromClient::Hello(hello))) if hello.protocol != PROTOCOL => {
-                let what = format!("the client uses protocol version {}, this till version {PROTOCOL}", hello.protocol);
-                self.close(Code::NotAllowed, Error::new(Kind::Unsupported, what))
-            }
-            (State::New, Ok(FromClient::Hello(hello))) => {
-                self.state = State::Asking;
-                Some(Step::Admit { token: hello.token })
-            }
-            (State::New, _) => {
-                let error = Error::new(Kind::Input, "the first message is not a hello");
-                self.close(Code::NotAllowed, error.hint("send {\"hello\":{\"protocol\":1}} first"))
-            }
-            (State::Asking, _) => {
+        let (principal, follows) = match &mut self.state {
+            State::Closed => return None,
+            State::New => return self.first(text),
+            State::Asking => {
                 let error = Error::new(Kind::Input, "a message came before the caller was let in");
-                self.close(Code::NotAllowed, error.hint("wait for the answer to `hello`"))
+                return self.close(Code::NotAllowed, error.hint("wait for the answer to `hello`"));
             }
-            (State::Open { .. }, Ok(FromClient::Hello(_))) => {
+            State::Open { principal, follows, .. } => (principal, follows),
+        };
+        match FromClient::decode(text) {
+            Ok(FromClient::Hello(_)) => {
                 let error = Error::new(Kind::Input, "`hello` came twice");
                 Some(Step::Refuse { id: None, error })
             }
-            (State::Open { .. }, Err((id, error))) => Some(Step::Refuse { id, error }),
-            (State::Open { .. }, Ok(FromClient::Attach(message))) => Some(Step::Attach(message)),
-            (State::Open { principal, follows, .. }, Ok(FromClient::Request(request))) => {
+            Ok(FromClient::Attach(message)) => Some(Step::Attach(message)),
+            Ok(FromClient::Request(request)) => {
                 let id = request.id;
                 let step = begin(principal, follows, &self.in_flight, *request);
                 Some(step.unwrap_or_else(|error| Step::Refuse { id: Some(id), error }))
+            }
+            Err((id, error)) => Some(Step::Refuse { id, error }),
+        }
+    }
+
+    /// Takes in the first message: somebody who was not let in yet has little of the till's time.
+    fn first(&mut self, text: &str) -> Option<Step> {
+        if text.len() > FIRST {
+            let what = format!("the first message is limited to {FIRST} bytes");
+            return self.close(Code::TooLong, Error::new(Kind::Input, what));
+        }
+        match FromClient::decode(text) {
+            Ok(FromClient::Hello(hello)) if hello.protocol == PROTOCOL => {
+                self.state = State::Asking;
+                Some(Step::Admit { token: hello.token })
+            }
+            Ok(FromClient::Hello(hello)) => {
+                let what = format!("the client uses protocol version {}, this till version {PROTOCOL}", hello.protocol);
+                self.close(Code::NotAllowed, Error::new(Kind::Unsupported, what))
+            }
+            _ => {
+                let error = Error::new(Kind::Input, "the first message is not a hello");
+                self.close(Code::NotAllowed, error.hint("send {\"hello\":{\"protocol\":1}} first"))
             }
         }
     }

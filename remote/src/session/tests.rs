@@ -129,3 +129,13 @@ fn a_durable_key_is_that_of_the_client_and_not_of_the_next_one_with_its_name() -
     }
     Ok(())
 }
+
+#[test]
+fn the_first_message_is_a_hello_and_short() {
+    let now = Instant::now();
+    let long = format!("{{\"hello\":{{\"protocol\":1,\"token\":\"{}\"}}}}", "t".repeat(FIRST));
+    let step = Session::new(now).handle(now, Input::Text(&long));
+    assert!(matches!(step, Some(Step::Close { code: Code::TooLong, .. })), "{step:?}");
+    let step = Session::new(now).handle(now, Input::Text("{\"id\":1,\"command\":\"till.info\"}"));
+    assert!(matches!(step, Some(Step::Close { code: Code::NotAllowed, .. })), "{step:?}");
+}

@@ -266,6 +266,8 @@ pub const ABORT: &str = "abort";
 pub const ALIVE: &str = "ping";
 /// Maximum length of a message of a client: 1 MiB.
 pub const MESSAGE: usize = tresen::api::LINE;
+/// Maximum length of the first message of a client: 16 KiB.
+pub const FIRST: usize = 16 << 10;
 /// Maximum length of a key, in bytes.
 pub const KEY: usize = 128;
 /// How long a client may take from connecting to its first message: 5 s.

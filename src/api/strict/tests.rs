@@ -69,6 +69,18 @@ fn a_hostile_value_is_refused_after_a_bounded_number_of_looks() {
     assert!(READS - reader.left < 20, "{} reads", READS - reader.left);
 }
 
+/// Each look at a large value costs as much as reading it.
+#[test]
+fn a_large_value_is_looked_at_less_often() {
+    let items: Vec<_> = (0..100_000).map(|n| json!({ "type": "text", "text": n.to_string() })).collect();
+    let mut large = of(items[0].clone());
+    large["receipt"]["items"] = json!(items);
+    let mut reader = Reader::<Content>::new(&large);
+    let looks = std::iter::from_fn(|| reader.with(&[], None)).count();
+    assert_eq!((looks, looks < READS), (VALUES / count(&large), true));
+    assert_eq!(count(&json!({ "a": [1, { "b": null }] })), 5);
+}
+
 /// Each kind of item, with what it may say.
 fn everything() -> Value {
     let style = json!({ "bold": true, "align": "centre" });

@@ -19,6 +19,7 @@ use super::{AnyTerminal, lock};
 use crate::class::Class;
 
 pub use questions::OpenQuestion;
+pub(crate) use running::made_before;
 
 /// A payment terminal by its logical name. Clones are cheap.
 pub type Terminal = Device<Terminals>;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tresen_hal::{Effect, Error, Kind, Result};
 use tresen_payment::{
     Host, IntentId, Journal, NotCharged, Operation, OperationKind, Outcome, Payment, Reason, Reference, Request,
+    Transaction, books,
 };
 
 use super::{SharedTerminal, Terminals};
@@ -19,7 +20,7 @@ use crate::manager::{After, Failure, Terms, lock};
 
 impl Device<Terminals> {
     /// Runs an operation that moves or holds money. `of` is the earlier payment that it takes back, books, releases or
-    /// adds to.
+    /// adds to. Where a repetition is refused, its outcome is how the transaction stands.
     ///
     /// # Errors
     /// As [`Self::pay`].
@@ -29,10 +30,24 @@ impl Device<Terminals> {
         of: Option<&Reference>,
         abort: watch::Receiver<bool>,
     ) -> Result<Payment> {
-        let kind = operation.kind();
-        let Ok((_, Request { intent, .. })) = operation.clone().into_transaction() else {
+        let Ok((transaction, request)) = operation.clone().into_transaction() else {
             return Err(Error::new(Kind::Input, "it moves no money").at(self.owned.name()));
         };
+        match self.attempt(operation, request.intent.clone(), of, abort).await {
+            Err(refused) => made_before(&self.till.store, self.owned.name(), &transaction, &request, refused).await,
+            ended => ended,
+        }
+    }
+
+    /// Runs it now, or says why not.
+    async fn attempt(
+        &self,
+        operation: Operation,
+        intent: IntentId,
+        of: Option<&Reference>,
+        abort: watch::Receiver<bool>,
+    ) -> Result<Payment> {
+        let kind = operation.kind();
         self.check_possible(Some(&intent), kind, of).await?;
         let (mut host, _here) = self.host(Some(&intent), abort);
         let gate = self.gate();
@@ -155,6 +170,30 @@ impl Device<Terminals> {
         let (_keep, abort) = watch::channel(false);
         let (host, _here) = self.host(None, abort);
         self.ask(Terms::normal(words(kind), within), move |driver| driver.transact(operation, host)).await
+    }
+}
+
+/// How a transaction stands that was made before under the key of `request`, and is `refused` now: an error would say what
+/// became of the question, not of the money.
+///
+/// # Errors
+/// `refused`: nothing was made under this key; with [`Effect::Unknown`] if the journal cannot be read. The key is that of
+/// another transaction.
+pub(crate) async fn made_before(
+    journal: &dyn Journal,
+    terminal: &str,
+    transaction: &Transaction,
+    request: &Request,
+    refused: Error,
+) -> Result<Payment> {
+    match books::already(journal, terminal, request, transaction).await {
+        Ok(None) => Err(refused),
+        Ok(Some(payment)) => Ok(payment),
+        Err(other) if other.kind() == Kind::Input => Err(other.with_effect(Effect::None)),
+        Err(unreadable) => {
+            tracing::error!(error = %unreadable, intent = %request.intent.0, "the journal cannot be read");
+            Err(refused.with_effect(Effect::Unknown))
+        }
     }
 }
 
