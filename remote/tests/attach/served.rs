@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::io::duplex;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -15,7 +14,7 @@ use tresen_remote::attach::Standing;
 use tresen_remote::client::{Client, Dial, Options, Stream};
 use tresen_remote::server::{self, Server};
 use tresen_remote::trust::memory::Guests;
-use tresen_remote::trust::{Answered, Audit, Gate, Principal};
+use tresen_remote::trust::{Audit, Gate, Principal};
 
 use super::world::{World, principal};
 
@@ -100,10 +99,6 @@ impl Gate for Slow {
             self.may.acquire().await.expect("open").forget();
             known
         })
-    }
-
-    fn command(&self, principal: &Principal, command: &str, with: &Value) -> Option<BoxFuture<'_, Result<Answered>>> {
-        self.guests.command(principal, command, with)
     }
 
     fn revoked(&self) -> watch::Receiver<u64> {
