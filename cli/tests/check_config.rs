@@ -35,6 +35,27 @@ fn a_right_file_is_listed_and_ok() {
     );
 }
 
+#[test]
+fn a_served_till_shows_its_limits() {
+    let (_dir, file) = configuration("[remote]\nstrangers = 20\n");
+    let said = tresen(["check-config", &file]).well();
+    let shown =
+        "remote: 127.0.0.1:7443; 1000 connections, 32 of one caller; 20 of strangers, 8 of one address; audit 400 days";
+    assert_eq!(said.out, format!("{shown}\n{file}: OK\n"));
+    let said = tresen(["--json", "check-config", &file]).well();
+    assert_eq!(
+        lines(&said.out)[0],
+        json!({
+            "class": "remote", "listen": "127.0.0.1:7443", "plain": null, "connections": 1000, "strangers": 20,
+            "strangers-of-one-address": 8, "connections-of-one-caller": 32, "audit-days": 400,
+        })
+    );
+    let (_dir, file) = configuration("[remote]\nconnections = 50\n");
+    let said = tresen(["check-config", &file]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains(":1: key `remote.strangers`: 64 strangers leave no room"), "{said:?}");
+}
+
 const RESTAURANT: &str = "\
 [printers]
 kitchen.address = 'escpos+tcp://10.0.0.1'

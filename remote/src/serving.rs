@@ -57,7 +57,7 @@ pub async fn serve(till: &Tresen) -> Result<Serving> {
         origins: remote.origins.clone(),
         names: remote.names.clone(),
         routes: trust::routes(trust.clone()).merge(crate::web::routes()),
-        limits: Limits::default(),
+        limits: Limits::from(remote),
     };
     let server = Server::start(till, Arc::new(trust.gate()), options)?;
     let addresses = server.tls().map(|at| addresses(at, &remote.names)).unwrap_or_default();

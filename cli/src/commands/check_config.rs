@@ -11,7 +11,7 @@ use crate::out::Out;
 /// Check a till's configuration without opening any device
 ///
 /// Checks every key, address, option and route, and reports each problem with file, line, key and the
-/// allowed values. Shows what each route prints where, also while a printer is away. Exit status: 0 if the till would open, with or without warnings; 1 if not.
+/// allowed values. Shows what each route prints where, also while a printer is away, and where the till is served. Exit status: 0 if the till would open, with or without warnings; 1 if not.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The configuration, such as till.toml
@@ -57,6 +57,30 @@ fn tell(config: &Config, out: Out) {
     }
     routes(config, out);
     away(config, out);
+    remote(config, out);
+}
+
+/// Where the till is served, and to how many.
+fn remote(config: &Config, out: Out) {
+    let Some(remote) = &config.remote else { return };
+    let plain = remote.plain.map(|plain| format!(", plain HTTP at {plain}")).unwrap_or_default();
+    out.answer(
+        &json!({
+            "class": "remote", "listen": remote.listen, "plain": remote.plain,
+            "connections": remote.connections, "strangers": remote.strangers,
+            "strangers-of-one-address": remote.strangers_of_one_address,
+            "connections-of-one-caller": remote.connections_of_one_caller, "audit-days": remote.audit_days,
+        }),
+        format_args!(
+            "remote: {}{plain}; {} connections, {} of one caller; {} of strangers, {} of one address; audit {} days",
+            remote.listen,
+            remote.connections,
+            remote.connections_of_one_caller,
+            remote.strangers,
+            remote.strangers_of_one_address,
+            remote.audit_days,
+        ),
+    );
 }
 
 /// What each route prints, and where. A printer that is its own route is shown if a kind of paper comes to it.

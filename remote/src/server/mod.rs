@@ -9,7 +9,7 @@
 //! `GET` of `/v1/schema`, `/v1/jobs/JOB/picture.png` and `/v1/cameras/CAMERA/frame.jpg` are documents; the latter two are
 //! the commands `printer.picture` and `camera.frame`.
 //!
-//! Limits: [`CONNECTIONS`], of them [`STRANGERS`] and [`CONNECTIONS_OF_ONE_CALLER`]; [`IN_FLIGHT`](tresen::api::IN_FLIGHT)
+//! [`Limits`]: [`CONNECTIONS`], of them [`STRANGERS`] and [`CONNECTIONS_OF_ONE_CALLER`]; [`IN_FLIGHT`](tresen::api::IN_FLIGHT)
 //! calls of one connection, 1 MiB a message, 5 s for the handshake and the headers of a request, 10 s for its body, and 10 s
 //! without progress for the reply.
 
@@ -35,6 +35,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tresen::Tresen;
+use tresen::config::Remote;
 use tresen_hal::{Error, Kind, Result};
 
 use self::hub::Hub;
@@ -224,14 +225,14 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Maximum number of connections.
-pub const CONNECTIONS: usize = 1_000;
-/// Maximum number of connections whose callers were not let in yet.
-pub const STRANGERS: usize = 64;
+/// Maximum number of connections, by default.
+pub const CONNECTIONS: usize = Remote::CONNECTIONS;
+/// Maximum number of connections whose callers were not let in yet, by default.
+pub const STRANGERS: usize = Remote::STRANGERS;
 /// Of them, the maximum number from one address; of IPv6, from one network of 64 bits. Those of the last [`GRACE`] may be
 /// more.
-pub const STRANGERS_OF_ONE_ADDRESS: usize = 8;
-/// Maximum number of connections of one caller.
-pub const CONNECTIONS_OF_ONE_CALLER: usize = 32;
+pub const STRANGERS_OF_ONE_ADDRESS: usize = Remote::STRANGERS_OF_ONE_ADDRESS;
+/// Maximum number of connections of one caller, by default.
+pub const CONNECTIONS_OF_ONE_CALLER: usize = Remote::CONNECTIONS_OF_ONE_CALLER;
 /// How long clients may take to let go when the server ends.
 const FAREWELL: Duration = Duration::from_secs(6);

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tresen::config::Remote;
 use tresen_hal::{Error, Kind, Result, Retry};
 
 use super::lock;
 
-/// How many connections a server has at a time.
+/// How many connections a server has at a time. [`serve`](crate::serve) takes them from `[remote]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -38,6 +39,17 @@ impl Default for Limits {
             strangers: super::STRANGERS,
             strangers_of_one_address: super::STRANGERS_OF_ONE_ADDRESS,
             of_one_caller: super::CONNECTIONS_OF_ONE_CALLER,
+        }
+    }
+}
+
+impl From<&Remote> for Limits {
+    fn from(remote: &Remote) -> Self {
+        Self {
+            connections: remote.connections,
+            strangers: remote.strangers,
+            strangers_of_one_address: remote.strangers_of_one_address,
+            of_one_caller: remote.connections_of_one_caller,
         }
     }
 }
@@ -132,7 +144,7 @@ impl Place {
             return Ok(());
         }
         if table.callers.get(caller).is_some_and(|count| *count >= limit) {
-            let error = Error::new(Kind::Busy, format!("`{caller}` has {limit} connections already"));
+            let error = Error::new(Kind::Busy, format!("`{caller}` has as many connections as it may: {limit}"));
             return Err(error.with_retry(Retry::AfterReconnect).hint("close those that it does not need"));
         }
         table.leave(self.number);
@@ -284,7 +296,7 @@ mod tests {
         held[0].admit("anna").expect("the same connection");
         held[1].admit("anna").expect("room");
         let error = held[2].admit("anna").expect_err("the third");
-        assert_eq!((error.kind(), error.what()), (Kind::Busy, "`anna` has 2 connections already"));
+        assert_eq!((error.kind(), error.what()), (Kind::Busy, "`anna` has as many connections as it may: 2"));
         held[2].admit("bob").expect("another caller");
         held.remove(0);
         held[1].admit("anna").expect("one is free");

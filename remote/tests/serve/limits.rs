@@ -73,7 +73,7 @@ async fn a_caller_has_so_many_connections_and_others_have_theirs() {
     more.text("{\"hello\":{\"protocol\":1,\"token\":\"anna\"}}").await;
     let (error, code) = more.ended().await;
     assert_eq!((&error["kind"], &error["effect"], code), (&json!("busy"), &json!("none"), 1013), "{error}");
-    let what = format!("`anna` has {CONNECTIONS_OF_ONE_CALLER} connections already");
+    let what = format!("`anna` has as many connections as it may: {CONNECTIONS_OF_ONE_CALLER}");
     assert_eq!(error["what"], what.as_str());
     let info = format!("POST /v1/till.info HTTP/1.1\r\n{ANNA}");
     assert_eq!(ask(&shop, &info, "").await.status, 429);
