@@ -33,6 +33,7 @@ impl Terminal {
         if books::unasked(&*self.journal, &name).await? {
             self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
         }
+        books::unended(&*self.journal, &name, &request, &operation).await?;
         let last_before = self.last_before(&mut host).await.map_err(|e| e.with_effect(Effect::None))?;
         // With something open the journal's last charge may not be the terminal's last transaction.
         let certain_before = matches!(self.last, Some(Last::Shown(_))) || self.journal.open(&name).await?.is_empty();
