@@ -1,6 +1,6 @@
 //! What drivers of all protocols do with the journal; drivers of one's own can use it as well.
 
-use tresen_hal::{Amount, Error, Kind, Result};
+use tresen_hal::{Amount, Effect, Error, Kind, Result, Retry};
 
 use crate::journal::{Entry, Journal, Reference, Transaction};
 use crate::operation::Request;
@@ -26,6 +26,49 @@ pub async fn already(
     }
     let begun = || Payment::unknown(id, "it was begun, and the terminal has not been asked about it yet");
     Ok(Some(entry.outcome().unwrap_or_else(begun)))
+}
+
+/// Refuses a reversal, booking or release of what the journal has ended already, or may have. Drivers ask this when what is
+/// open has been settled, and before anything is sent: a terminal may do it twice. What failed does not count.
+///
+/// # Errors
+/// [`Kind::Input`]: it has been reversed, booked or released. [`Kind::Busy`]: it is not known yet whether it has. Otherwise
+/// the journal cannot be read.
+pub async fn unended(journal: &dyn Journal, terminal: &str, request: &Request, operation: &Transaction) -> Result<()> {
+    let (true, Some(reference)) = (operation.is_end(), operation.of()) else { return Ok(()) };
+    for end in journal.ends(terminal, operation).await? {
+        let (id, done) = (&end.intent.id, past(&end.intent.operation));
+        if *id == request.intent {
+            continue;
+        }
+        let error = match end.outcome() {
+            Some(Payment::NotCharged(_)) => continue,
+            Some(Payment::Charged(_) | Payment::Partial(_)) => {
+                let hint = match reference.key() {
+                    Some(_) => "it is reversed, booked or released once",
+                    None => "if that was another transaction, name this one by the reference of its charge",
+                };
+                Error::new(Kind::Input, format!("{reference} was {done} by `{}`", id.0)).hint(hint)
+            }
+            Some(Payment::Unknown(_)) | None => {
+                let what = format!("whether {reference} was {done} by `{}` is being settled", id.0);
+                Error::new(Kind::Busy, what)
+                    .with_retry(Retry::AfterOperator)
+                    .hint(format!("have the terminal asked again (recover), or settle `{}`, then try again", id.0))
+            }
+        };
+        return Err(error.with_effect(Effect::None).at(terminal));
+    }
+    Ok(())
+}
+
+/// What it has done to the transaction that it names.
+fn past(end: &Transaction) -> &'static str {
+    match end {
+        Transaction::Booking { .. } => "booked",
+        Transaction::Release { .. } => "released",
+        _ => "reversed",
+    }
 }
 
 /// What the pre-authorisation with this reference holds, if the journal has it.

@@ -127,6 +127,14 @@ impl Reference {
         self.unique.then(|| self.to_string())
     }
 
+    /// Whether a transaction that is [written](fmt::Display) so has all of these fields. A slip tells fewer of them than the
+    /// terminal did, and then several transactions of a terminal may fit.
+    pub fn fits(&self, written: &str) -> bool {
+        let rest = written.strip_prefix(self.protocol.as_str()).filter(|rest| rest.starts_with(' '));
+        let Some(rest) = rest.map(|rest| format!("{rest} ")) else { return false };
+        !self.fields.is_empty() && self.fields().all(|(name, value)| rest.contains(&format!(" {name}={value} ")))
+    }
+
     /// How the terminal names this charge, if it named it.
     pub fn of(charge: &Charge) -> Option<Self> {
         charge.reference.clone()
@@ -360,6 +368,14 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// References are compared among those of one terminal, by its logical name: two terminals may have one terminal id,
     /// and then their numbers mean different transactions.
     fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>>;
+
+    /// The reversals, bookings and releases of what `operation` names, as [`Transaction::of`] tells it, oldest first; also those
+    /// that failed or are open.
+    ///
+    /// A reference that nobody [holds](Self::holder) means the newest transaction of this terminal that it
+    /// [fits](Reference::fits) and that `operation` [can name](Transaction::can_name). If the journal has none, the same
+    /// fields mean the same transaction.
+    fn ends<'a>(&'a self, terminal: &'a str, operation: &'a Transaction) -> BoxFuture<'a, Result<Vec<Entry>>>;
 
     /// What is known of one intent.
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>>;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 
-use crate::journal::{Decision, Entry, Intent, Journal, Reference, held};
+use crate::journal::{Decision, Entry, Intent, Journal, Reference, Transaction, held};
 use crate::outcome::{Charge, IntentId, Payment};
 
 /// Keeps entries as long as the process lives. It cannot settle what a crash left open.
@@ -58,6 +58,15 @@ fn holder(entries: &[Entry], terminal: &str, reference: &Reference) -> Option<In
     entries.iter().find(holds).map(|e| e.intent.id.clone())
 }
 
+/// The place of what `operation` names.
+fn original(entries: &[Entry], terminal: &str, operation: &Transaction) -> Option<usize> {
+    let reference = operation.of()?;
+    let can = |e: &Entry| e.intent.terminal == terminal && operation.can_name(&e.intent.operation);
+    let written = |e: &Entry| e.holds().map(|held| held.to_string());
+    let held = reference.key().and_then(|key| entries.iter().position(|e| can(e) && written(e).as_ref() == Some(&key)));
+    held.or_else(|| entries.iter().rposition(|e| can(e) && written(e).is_some_and(|written| reference.fits(&written))))
+}
+
 impl Journal for MemoryJournal {
     fn intend<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
@@ -89,6 +98,21 @@ impl Journal for MemoryJournal {
 
     fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
         Box::pin(async move { Ok(holder(&self.lock(), terminal, reference)) })
+    }
+
+    fn ends<'a>(&'a self, terminal: &'a str, operation: &'a Transaction) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        Box::pin(async move {
+            let entries = self.lock();
+            let named = original(&entries, terminal, operation);
+            let same = |(at, end): &(usize, &Entry)| {
+                let of = original(&entries[..*at], terminal, &end.intent.operation);
+                let ends = end.intent.terminal == terminal && end.intent.operation.is_end();
+                let same =
+                    || end.intent.operation.of().map(|of| of.to_string()) == operation.of().map(|of| of.to_string());
+                ends && of == named && (named.is_some() || same())
+            };
+            Ok(entries.iter().enumerate().filter(same).map(|(_, end)| end.clone()).collect())
+        })
     }
 
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {

@@ -131,6 +131,17 @@ impl Transaction {
         matches!(self, Self::Reversal { .. } | Self::Booking { .. } | Self::Release { .. })
     }
 
+    /// Whether `earlier` can be what it names: what is booked, released or added to is a pre-authorisation.
+    pub fn can_name(&self, earlier: &Self) -> bool {
+        let held = *earlier == Self::PreAuthorisation;
+        let paid = matches!(earlier, Self::Payment | Self::Booking { .. } | Self::Tip { .. });
+        match self {
+            Self::Increment { .. } | Self::Booking { .. } | Self::Release { .. } => held,
+            Self::Reversal { .. } | Self::Tip { .. } => held || paid,
+            Self::Payment | Self::Refund | Self::PreAuthorisation | Self::TopUp { .. } => false,
+        }
+    }
+
     /// Its name in lists and exports: `payment`, `pre-authorisation`.
     pub fn name(&self) -> &'static str {
         match self {

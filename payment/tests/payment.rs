@@ -133,6 +133,12 @@ async fn a_payment_is_taken_back_by_its_receipt_number_once() {
     let back = terminal.reverse(receipt.clone(), Request::new("b", PRICE), Host::none()).await.expect("reverses");
     assert_eq!(charge(back).receipt_number.as_deref(), Some("0418"));
     assert_eq!(counter.sim.with(|s| s.ledger().entries()[0].state), State::Reversed);
+    let twice = terminal.reverse(receipt.clone(), Request::new("c", PRICE), Host::none()).await.expect_err("it was");
+    assert!(twice.to_string().contains("was reversed by `b`"), "{twice}");
+    // A till that does not know of it leaves it to the terminal.
+    counter.journal = Arc::default();
+    drop(terminal);
+    let mut terminal = counter.open().await.expect("registers");
     let twice = terminal.reverse(receipt, Request::new("c", PRICE), Host::none()).await.expect("an outcome");
     assert_eq!(reason(&twice), Some((Reason::Declined, Some(0xb4))));
     for wrong in [

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use tresen_hal::{BoxFuture, Clock, Result};
-use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Payment, Reference};
+use tresen_payment::{Charge, Decision, Entry, Intent, IntentId, Journal, Payment, Reference, Transaction};
 
 use super::activity::{Activity, ClockOffset};
 use super::alerts::{Alert, Alerts};
@@ -67,6 +67,9 @@ impl Journal for Observed {
     }
     fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
         self.journal.holder(terminal, reference)
+    }
+    fn ends<'a>(&'a self, terminal: &'a str, operation: &'a Transaction) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        self.journal.ends(terminal, operation)
     }
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
         self.journal.find(id)

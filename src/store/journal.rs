@@ -212,6 +212,13 @@ impl Journal for Store {
         })
     }
 
+    fn ends<'a>(&'a self, terminal: &'a str, operation: &'a Transaction) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        Box::pin(async move {
+            let (terminal, operation) = (terminal.to_owned(), operation.clone());
+            self.read(move |db| ends(db, &terminal, &operation)).await
+        })
+    }
+
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {
         Box::pin(async move { Ok(self.payment(id).await?.map(|stored| stored.entry)) })
     }
@@ -279,10 +286,7 @@ pub(super) fn intend(
     body: &str,
 ) -> Result<(), Failure> {
     let (operation, sign) = (intent.operation.name(), sign(&intent.operation));
-    let original = match intent.operation.of() {
-        Some(reference) => original(db, &intent.terminal, reference)?,
-        None => None,
-    };
+    let original = original(db, &intent.terminal, &intent.operation)?;
     // A sale's attempt has the same key and records who requested it.
     let origin = db
         .prepare_cached("SELECT station, source, operator FROM tenders WHERE key = ?1")?
@@ -322,22 +326,63 @@ pub(super) fn last(db: &Connection, terminal: &str) -> Result<Option<Reference>,
     Ok(stored.and_then(|stored| stored.entry.outcome()?.into_charge()?.reference))
 }
 
-/// The latest transaction of a terminal that stands, with this receipt number.
-fn original(db: &Connection, terminal: &str, reference: &Reference) -> rusqlite::Result<Option<String>> {
+/// The transaction that `operation` names, as [`Journal::ends`] says.
+fn original(db: &Connection, terminal: &str, operation: &Transaction) -> rusqlite::Result<Option<String>> {
+    let Some(reference) = operation.of() else { return Ok(None) };
+    let kinds = match operation.can_name(&Transaction::Payment) {
+        true => "('payment', 'pre-authorisation', 'booking', 'tip')",
+        false => "('pre-authorisation')",
+    };
     if let Some(key) = reference.key() {
-        let find = "SELECT id FROM intents WHERE held = ?1 AND terminal = ?2
-             AND operation IN ('payment', 'pre-authorisation', 'booking', 'tip')";
-        return db.one(find, [key.as_str(), terminal], |row| row.get(0)).optional();
+        let find = format!("SELECT id FROM intents WHERE held = ?1 AND terminal = ?2 AND operation IN {kinds}");
+        let held = db.one(&find, [key.as_str(), terminal], |row| row.get(0)).optional()?;
+        if held.is_some() {
+            return Ok(held);
+        }
+    } else if let Some(receipt) = reference.field("receipt") {
+        // A reference made from the number on the slip.
+        let find = format!(
+            "SELECT id FROM intents WHERE terminal = ?1 AND receipt = ?2 AND receipt IS NOT NULL
+             AND operation IN {kinds} ORDER BY seq DESC LIMIT 1"
+        );
+        return db.one(&find, [terminal, digits(receipt)], |row| row.get(0)).optional();
     }
-    // A reference made from the number on the slip.
-    let Some(receipt) = reference.field("receipt") else { return Ok(None) };
-    db.one(
-        "SELECT id FROM intents WHERE terminal = ?1 AND receipt = ?2 AND receipt IS NOT NULL
-         AND operation IN ('payment', 'pre-authorisation', 'booking') ORDER BY seq DESC LIMIT 1",
-        [terminal, digits(receipt)],
-        |row| row.get(0),
-    )
-    .optional()
+    let mut newest = db.prepare_cached(HELD)?;
+    let mut rows = newest.query([terminal])?;
+    let find = format!("SELECT id FROM intents WHERE seq = ?1 AND operation IN {kinds}");
+    while let Some(row) = rows.next()? {
+        if !reference.fits(&row.get::<_, String>(1)?) {
+            continue;
+        }
+        let id = db.one(&find, [row.get::<_, i64>(0)?], |row| row.get(0)).optional()?;
+        if id.is_some() {
+            return Ok(id);
+        }
+    }
+    Ok(None)
+}
+
+/// What has reversed, booked or released what `operation` names, or was to.
+fn ends(db: &Connection, terminal: &str, operation: &Transaction) -> Result<Vec<Entry>, Failure> {
+    let named = original(db, terminal, operation)?;
+    let written = |operation: &Transaction| operation.of().map(ToString::to_string);
+    let mut find = db.prepare_cached(&format!("SELECT {COLUMNS} {ENDS}"))?;
+    let mut rows = find.query(params![terminal, named])?;
+    // What was not in the journal when it was named may be there now.
+    let whole = operation.of().is_some_and(|of| of.key().is_some());
+    let mut ends = Vec::new();
+    while let Some(row) = rows.next()? {
+        let end = stored(row)?;
+        let same = match end.original {
+            Some(_) => true,
+            None => (named.is_none() || whole) && written(&end.entry.intent.operation) == written(operation),
+        };
+        if same {
+            ends.push(end);
+        }
+    }
+    ends.sort_by_key(|end| end.seq);
+    Ok(ends.into_iter().map(|end| end.entry).collect())
 }
 
 /// Marks what a reversal, booking or release has ended, or removes the mark.
@@ -460,3 +505,7 @@ const COLUMNS: &str = "seq, id, intent, approved, result, decision, original, re
 pub(super) const OPEN: &str = "SELECT id, intent FROM intents
     WHERE terminal = ?1 AND state IN ('open', 'approved', 'unknown') ORDER BY seq";
 pub(super) const LAST: &str = "FROM intents WHERE terminal = ?1 AND state = 'charged' ORDER BY seq DESC LIMIT 1";
+/// What a terminal's intents hold, newest first.
+const HELD: &str = "SELECT seq, held FROM intents WHERE terminal = ?1 AND held IS NOT NULL ORDER BY seq DESC";
+pub(super) const ENDS: &str = "FROM intents WHERE terminal = ?1 AND (original = ?2 OR original IS NULL)
+    AND operation IN ('reversal', 'booking', 'release')";

@@ -67,6 +67,7 @@ const CORE: &str = "
     ) STRICT;
     CREATE INDEX intents_open ON intents (terminal, seq) WHERE state IN ('open', 'approved', 'unknown');
     CREATE INDEX intents_stand ON intents (terminal, seq) WHERE state = 'charged';
+    CREATE INDEX intents_ends ON intents (terminal, original, seq) WHERE operation IN ('reversal', 'booking', 'release');
     CREATE INDEX intents_receipt ON intents (terminal, receipt) WHERE receipt IS NOT NULL;
     -- A transaction of a terminal belongs to one intent only. Two terminals may have one terminal id.
     CREATE UNIQUE INDEX intents_held ON intents (terminal, held) WHERE held IS NOT NULL;

@@ -179,8 +179,10 @@ async fn the_questions_of_every_day_use_an_index() {
     let waiting = "SELECT id FROM jobs WHERE route = 'a' AND state = 'queued' AND seq > 0 ORDER BY seq";
     let parked = "UPDATE jobs SET error = '' WHERE state = 'printing'";
     let last = format!("SELECT id {}", journal::LAST);
-    for sql in [journal::OPEN, &last, waiting, parked, "SELECT id FROM sales WHERE state = 'open' ORDER BY seq"] {
-        let sql = sql.replace("?1", "'counter'");
+    let ends = format!("SELECT id {}", journal::ENDS);
+    for sql in [journal::OPEN, &last, &ends, waiting, parked, "SELECT id FROM sales WHERE state = 'open' ORDER BY seq"]
+    {
+        let sql = sql.replace("?1", "'counter'").replace("?2", "'a'");
         let plan: Vec<String> = store
             .read(move |db| {
                 let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;

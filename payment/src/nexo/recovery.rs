@@ -57,10 +57,8 @@ pub(super) enum Verdict {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Elapsed {
     pub(super) now: Timestamp,
-    /// The driver itself has waited for [`Options::grace`], whatever the date says.
+    /// The driver has asked before and waited for [`Options::grace`] since: the date may have been set since the attempt.
     pub(super) waited: bool,
-    /// How often it was asked before.
-    pub(super) looks: u32,
 }
 
 /// The category of the request for an operation.
@@ -133,15 +131,11 @@ pub(super) fn decide(entry: &Entry, status: &Status, options: &Options, clock: E
         Status::Missing => {
             let since = clock.now.duration_since(intent.at);
             let words = "the terminal has no such transaction".to_owned();
-            let grace = SignedDuration::try_from(options.grace).unwrap_or(SignedDuration::MAX);
             if since > REMEMBERS || since < -CLOCKS {
                 return (Verdict::Unsure, format!("{words}, and may have forgotten it since {}", intent.at));
             }
-            if since < grace && !clock.waited {
+            if !clock.waited {
                 return (Verdict::NotYet, format!("{words} yet"));
-            }
-            if clock.looks == 0 {
-                return (Verdict::NotYet, format!("{words} at the first look"));
             }
             let not = NotCharged::new(intent.id.clone(), Reason::NotFound, None, &*words);
             (Verdict::Ended(Payment::NotCharged(not)), words)

@@ -129,10 +129,8 @@ pub(super) fn decide(
         };
     }
     if before.is_some_and(|before| reference::is_still(before, response)) {
-        let since = now.duration_since(intent.at);
-        let grace = SignedDuration::try_from(options.grace).unwrap_or(SignedDuration::MAX);
         let words = format!("the terminal's last message is still the one before: {told}");
-        if since < grace && !clock.waited {
+        if !clock.waited {
             return (Verdict::NotYet, format!("{words}; it may still be busy with the customer"));
         }
         let text = "the terminal has no such transaction";
@@ -146,7 +144,7 @@ pub(super) fn decide(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Elapsed {
     pub(super) now: Timestamp,
-    /// The driver itself has waited for [`Options::grace`], whatever the date says.
+    /// The driver itself has waited for [`Options::grace`]: the date may have been set since the attempt.
     pub(super) waited: bool,
 }
 

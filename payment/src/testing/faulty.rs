@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tresen_hal::{BoxFuture, Error, Kind, Result};
 
-use crate::journal::{Decision, Entry, Intent, Journal, Reference};
+use crate::journal::{Decision, Entry, Intent, Journal, Reference, Transaction};
 use crate::memory::MemoryJournal;
 use crate::outcome::{Charge, IntentId, Payment};
 
@@ -123,6 +123,10 @@ impl Journal for FaultyJournal {
 
     fn holder<'a>(&'a self, terminal: &'a str, reference: &'a Reference) -> BoxFuture<'a, Result<Option<IntentId>>> {
         self.inner.holder(terminal, reference)
+    }
+
+    fn ends<'a>(&'a self, terminal: &'a str, operation: &'a Transaction) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        self.inner.ends(terminal, operation)
     }
 
     fn find<'a>(&'a self, id: &'a IntentId) -> BoxFuture<'a, Result<Option<Entry>>> {

@@ -23,6 +23,7 @@ pub async fn journal(journal: &dyn Journal) {
     a_person_settles_what_is_open_and_only_that(journal).await;
     the_newest_charge_of_a_terminal_is_its_last(journal).await;
     a_part_is_never_taken_for_the_whole(journal).await;
+    what_ends_a_transaction_is_found_by_every_name_of_it(journal).await;
 }
 
 async fn an_intent_is_written_once(journal: &dyn Journal) {
@@ -185,6 +186,66 @@ async fn a_part_is_never_taken_for_the_whole(journal: &dyn Journal) {
     let decision = Decision::charged(Amount::eur(40), "Ada", "the slip says 0.40");
     let settled = journal.settle(&IntentId("part by hand".into()), &decision).await.expect("settled");
     assert!(matches!(settled.outcome(), Some(Payment::Partial(c)) if c.amount == Amount::eur(40)), "{settled:?}");
+}
+
+async fn what_ends_a_transaction_is_found_by_every_name_of_it(journal: &dyn Journal) {
+    let book = |of: &Reference| Transaction::Booking { reference: of.clone() };
+    let slip = Reference::new("zvt").with("receipt", "0070");
+    let part = reference(70).with("batch", "7").unique();
+    let begun = |id: &str, operation| {
+        let mut intent = intent(id, "counter");
+        intent.operation = operation;
+        intent
+    };
+    // A pre-authorisation and a payment of an earlier day under one receipt number, and another pre-authorisation.
+    let numbered = |id: &str, receipt: u16, reference: &Reference| {
+        let mut charge = charge(id, receipt);
+        charge.receipt_number = Some(format!("{receipt:04}"));
+        charge.reference = Some(reference.clone());
+        Payment::Charged(Box::new(charge))
+    };
+    let earlier = slip.clone().with("terminal", "60000001").with("trace", "000001").unique();
+    for (id, operation, of) in [
+        ("held before", Transaction::PreAuthorisation, &earlier),
+        ("held", Transaction::PreAuthorisation, &reference(70)),
+        ("paid", Transaction::Payment, &slip.clone().with("terminal", "60000001").with("trace", "000002").unique()),
+    ] {
+        journal.intend(&begun(id, operation)).await.expect("a new intent");
+        conclude(journal, &numbered(id, 70, of)).await.expect("concluded");
+    }
+    for of in [&slip, &reference(70), &earlier] {
+        assert_eq!(ends(journal, &book(of)).await, [""; 0], "{of}");
+    }
+    journal.intend(&begun("booked before", book(&earlier))).await.expect("a new intent");
+    journal.intend(&begun("booked", book(&reference(70)))).await.expect("a new intent");
+    journal.intend(&begun("released", Transaction::Release { reference: slip.clone() })).await.expect("a new intent");
+    conclude(journal, &not_charged("booked", Reason::Declined)).await.expect("concluded");
+    // By its whole name, by the receipt number of the newest, and with what is no part of its name.
+    for of in [&reference(70), &slip, &reference(70).with_fact("held", "1.00 EUR")] {
+        assert_eq!(ends(journal, &book(of)).await, ["booked", "released"], "{of}");
+    }
+    assert_eq!(ends(journal, &book(&earlier)).await, ["booked before"]);
+    let reversal = Transaction::Reversal { reference: slip.clone() };
+    assert_eq!(ends(journal, &reversal).await, [""; 0], "the newest is the payment");
+    assert_eq!(ends(journal, &Transaction::Tip { reference: reference(70) }).await, ["booked", "released"]);
+    assert_eq!(ends(journal, &Transaction::Payment).await, [""; 0]);
+    // Fields that the terminal did not tell are another transaction's; what the journal does not have is named by its fields.
+    for of in [&part, &Reference::new("opi").with("stan", "000070"), &Reference::new("zvt").with("receipt", "0071")] {
+        assert_eq!(ends(journal, &book(of)).await, [""; 0], "{of}");
+        let id = format!("of {of}");
+        journal.intend(&begun(&id, book(of))).await.expect("a new intent");
+        assert_eq!(ends(journal, &book(of)).await, [id.as_str()], "{of}");
+    }
+    // Another terminal's transactions are its own.
+    let elsewhere = journal.ends("terrace", &book(&reference(70))).await.expect("read");
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    for id in ["booked before", "released"] {
+        conclude(journal, &not_charged(id, Reason::Declined)).await.expect("concluded");
+    }
+}
+
+async fn ends(journal: &dyn Journal, operation: &Transaction) -> Vec<String> {
+    journal.ends("counter", operation).await.expect("read").into_iter().map(|end| end.intent.id.0).collect()
 }
 
 fn intent(id: &str, terminal: &str) -> Intent {

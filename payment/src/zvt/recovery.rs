@@ -18,6 +18,8 @@
 //! [`Options::exclusive`]: super::Options::exclusive
 //! [`Options::partial`]: super::Options::partial
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use tresen_hal::{Amount, Language};
@@ -140,13 +142,15 @@ pub(super) fn objection(intent: &Intent, charge: &Charge, info: &StatusInfo<'_>,
 }
 
 /// An approval that was heard is this payment's and not an older one that came late: its receipt number
-/// follows the previous one, if that is `certain`, or its time lies after the intent's.
-pub(super) fn is_new(intent: &Intent, charge: &Charge, reading: Reading, certain: bool) -> bool {
+/// follows the previous one, if that is `certain`, or its time lies after the intent's, of which `elapsed` has passed since.
+pub(super) fn is_new(intent: &Intent, charge: &Charge, elapsed: Duration, certain: bool) -> bool {
     let Some(reference) = &charge.reference else { return false };
     let next = certain && intent.last_before.as_ref().is_some_and(|before| follows(before, reference));
     // Terminals tell whole seconds.
     let meant = local(intent).with().subsec_nanosecond(0).build().expect("a whole second exists");
-    next || charge.at.is_some_and(|at| at >= meant && at <= reading.now.saturating_add(CLOCKS))
+    // The till's date may have been set since: then times before the intent would lie after it.
+    let latest = meant.saturating_add(elapsed).saturating_add(CLOCKS);
+    next || charge.at.is_some_and(|at| at >= meant && at <= latest)
 }
 
 /// How it ended, and what that rests on.

@@ -18,7 +18,7 @@ use tresen_hal::{Amount, Link};
 use tresen_payment::nexo::{self, Options};
 use tresen_payment::{Host, Payment, Request, Terminal as _};
 
-use super::stage::{Till, how};
+use super::stage::{JUMPS, Till, how};
 
 const PRICE: Amount = Amount::eur(39_50);
 const POI: &str = "V400m-324688179";
@@ -412,4 +412,115 @@ async fn answers_that_are_none_end_in_time() {
         assert_eq!(how(&payment), "unknown", "{shown}: {payment:?}");
         assert!(begun.elapsed() <= Duration::from_secs(120), "{shown}: {:?}", begun.elapsed());
     }
+}
+
+/// The till's date is set by a day before, in and after a payment whose answer is lost. The request is still on its way when
+/// the terminal is first asked.
+#[tokio::test(start_paused = true)]
+async fn a_date_that_is_set_proves_nothing() {
+    for [before, within, after] in JUMPS {
+        for (knows_after, fits) in
+            [(0, &["charged", "unknown"][..]), (15, &["charged", "unknown"]), (3_600, &["not charged", "unknown"])]
+        {
+            let name = format!("{before} {within} {after}, known after {knows_after} s");
+            let till = Till::new();
+            till.clock.jump(before);
+            let (clock, lost) = (till.clock.clone(), Mutex::new(None::<(Value, tokio::time::Instant)>));
+            let payments = Arc::new(AtomicUsize::new(0));
+            let count = payments.clone();
+            let dialer = serve(move |request| {
+                let mut lost = lost.lock().expect("no panic");
+                match (category(&request).as_str(), &*lost) {
+                    ("Payment", _) => {
+                        count.fetch_add(1, SeqCst);
+                        clock.jump(within);
+                        *lost = Some((header(&request), tokio::time::Instant::now()));
+                        Do::HangUp
+                    }
+                    ("TransactionStatus", Some((lost, at))) if at.elapsed() >= Duration::from_secs(knows_after) => {
+                        Do::Json(repeated(&header(&request), lost, |_| {}).to_string())
+                    }
+                    _ => Do::Json(usual(&request).to_string()),
+                }
+            });
+            let mut terminal = open(&till, dialer, None).await;
+            assert_eq!(how(&pay(&mut terminal, "sale").await), "unknown", "{name}");
+            till.clock.jump(after);
+            terminal.recover().await.expect("asks");
+            let stands = till.stands("sale").expect("concluded");
+            assert!(fits.contains(&how(&stands)), "{name}: {stands:?}");
+            assert_eq!(pay(&mut terminal, "sale").await, stands, "{name}");
+            assert_eq!(payments.load(SeqCst), 1, "{name}");
+        }
+    }
+}
+
+/// Tips and parts that were not asked for, and those that were and do not add up.
+#[tokio::test(start_paused = true)]
+async fn tips_and_parts_add_up_and_only_where_they_are_allowed() {
+    let amounts = |authorised: f64, tip: Option<f64>| match tip {
+        Some(tip) => json!({"Currency": "EUR", "AuthorizedAmount": authorised, "TipAmount": tip}),
+        None => json!({"Currency": "EUR", "AuthorizedAmount": authorised}),
+    };
+    for (partial, tips, authorised, tip, ended) in [
+        (false, false, 44.5, Some(5.0), "unknown"),
+        (false, false, 44.5, None, "unknown"),
+        (false, false, 30.0, None, "unknown"),
+        (false, true, 44.5, Some(5.0), "charged"),
+        (false, true, 44.5, Some(4.0), "unknown"),
+        (false, true, 44.5, Some(6.0), "unknown"),
+        (false, true, 44.5, None, "unknown"),
+        (false, true, 44.5, Some(-5.0), "unknown"),
+        (false, true, 34.5, Some(-5.0), "unknown"),
+        (false, true, 39.5, Some(5.0), "unknown"),
+        (true, false, 30.0, None, "partial"),
+        (true, false, 0.0, None, "unknown"),
+        (true, false, 39.51, None, "unknown"),
+        (true, true, 30.0, Some(5.0), "unknown"),
+        (true, true, 44.5, Some(5.0), "charged"),
+    ] {
+        let till = Till::new();
+        let content = amounts(authorised, tip);
+        let dialer = serve(move |request| {
+            Do::Json(match category(&request).as_str() {
+                "Payment" => {
+                    let mut approval = paid(json!(0));
+                    approval["PaymentResult"]["AmountsResp"] = content.clone();
+                    response(&header(&request), "PaymentResponse", approval).to_string()
+                }
+                _ => usual(&request).to_string(),
+            })
+        });
+        let mut options = Options::new("counter", POI);
+        (options.partial, options.tip) = (partial, tips);
+        let opened = nexo::open(Arc::new(dialer), None, options, till.journal.clone(), till.clock()).await;
+        let payment = pay(&mut opened.expect("answers"), "sale").await;
+        assert_eq!(how(&payment), ended, "{partial} {tips} {authorised} {tip:?}: {payment:?}");
+    }
+}
+
+/// A terminal that reverses as often as it is asked.
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_reversed_once() {
+    let till = Till::new();
+    let reversals = Arc::new(AtomicUsize::new(0));
+    let count = reversals.clone();
+    let dialer = serve(move |request| {
+        Do::Json(match category(&request).as_str() {
+            "Payment" => response(&header(&request), "PaymentResponse", paid(json!(39.5))).to_string(),
+            "Reversal" => {
+                let number = count.fetch_add(1, SeqCst);
+                let named = json!({"TransactionID": format!("back.{number}"), "TimeStamp": "2026-01-02T08:00:02.000Z"});
+                let content = json!({"Response": {"Result": "Success"}, "POIData": {"POITransactionID": named}});
+                response(&header(&request), "ReversalResponse", content).to_string()
+            }
+            _ => usual(&request).to_string(),
+        })
+    });
+    let mut terminal = open(&till, dialer, None).await;
+    let paid = pay(&mut terminal, "sale").await.into_charge().and_then(|charge| charge.reference).expect("it is named");
+    let back = terminal.reverse(paid.clone(), Request::new("back", PRICE), Host::none()).await.expect("an outcome");
+    assert_eq!(how(&back), "charged");
+    terminal.reverse(paid, Request::new("twice", PRICE), Host::none()).await.expect_err("it was reversed");
+    assert_eq!(reversals.load(SeqCst), 1);
 }

@@ -10,7 +10,7 @@ use tresen_hal::{Amount, BoxFuture, Link, Result};
 use tresen_payment::opi::{self, Listener, Options};
 use tresen_payment::{Host, Payment, Request, Terminal as _};
 
-use super::stage::{Till, how};
+use super::stage::{JUMPS, Till, how};
 
 const PRICE: Amount = Amount::eur(39_50);
 
@@ -353,4 +353,126 @@ async fn card_numbers_are_not_kept() {
             assert!(!everything.contains(CARD), "{part} {result}: {everything}");
         }
     }
+}
+
+/// The till's date is set by a day before, in and after a payment whose answer is lost. The terminal still shows the message
+/// before for a while, as long as the customer looks for his card.
+#[tokio::test(start_paused = true)]
+async fn a_date_that_is_set_proves_nothing() {
+    for [before, within, after] in JUMPS {
+        for (shows_after, fits) in
+            [(0, &["charged", "unknown"][..]), (15, &["charged", "unknown"]), (3_600, &["not charged"])]
+        {
+            let name = format!("{before} {within} {after}, shown after {shows_after} s");
+            let till = Till::new();
+            till.clock.jump(before);
+            let (clock, lost) = (till.clock.clone(), Mutex::new(None::<(String, tokio::time::Instant)>));
+            let paid = Arc::new(Mutex::new(0));
+            let count = paid.clone();
+            let dialer = serve(move |asked, this| {
+                let mut lost = lost.lock().expect("no panic");
+                match (asked, &*lost) {
+                    ("CardPayment", _) => {
+                        *count.lock().expect("no panic") += 1;
+                        clock.jump(within);
+                        *lost = Some((this.to_owned(), tokio::time::Instant::now()));
+                        Vec::new()
+                    }
+                    ("RepeatLastMessage", Some((id, at))) if at.elapsed() >= Duration::from_secs(shows_after) => {
+                        let good = tender("000417", "EUR", "39.50");
+                        vec![response(asked, this, "Success", &(original("CardPayment", id, "Success") + &good))]
+                    }
+                    _ => usual(asked, this),
+                }
+            });
+            let mut terminal = open(&till, dialer.clone(), None).await;
+            assert_eq!(how(&pay(&mut terminal, "sale").await), "unknown", "{name}");
+            till.clock.jump(after);
+            let mut terminal = open(&till, dialer, None).await;
+            terminal.recover().await.expect("asks");
+            let stands = till.stands("sale").expect("concluded");
+            assert!(fits.contains(&how(&stands)), "{name}: {stands:?}");
+            // The same key is the same payment, whatever the date.
+            assert_eq!(pay(&mut terminal, "sale").await, stands, "{name}");
+            assert_eq!(*paid.lock().expect("no panic"), 1, "{name}");
+        }
+    }
+}
+
+/// Two tills at one terminal: the answer to the other one comes over this one's connection, before this one's or instead.
+#[tokio::test(start_paused = true)]
+async fn anothers_answer_of_the_same_amount_is_not_this_ones() {
+    let good = tender("000417", "EUR", "39.50");
+    let theirs = tender("000418", "EUR", "39.50");
+    for (name, result, then, fits) in [
+        ("approved, then approved", "Success", Some("Success"), &["charged", "unknown"][..]),
+        ("approved, then declined", "Success", Some("Failure"), &["not charged", "unknown"]),
+        ("declined, then approved", "Failure", Some("Success"), &["charged", "unknown"]),
+        ("approved", "Success", None, &["unknown"]),
+        ("declined", "Failure", None, &["unknown"]),
+    ] {
+        let till = Till::new();
+        let (good, theirs) = (good.clone(), theirs.clone());
+        let dialer = serve(move |asked, this| match asked {
+            "CardPayment" => {
+                let other = response(asked, "8", result, if result == "Success" { &theirs } else { "" });
+                let ours =
+                    then.map(|result| response(asked, this, result, if result == "Success" { &good } else { "" }));
+                [Some(other), ours].into_iter().flatten().collect()
+            }
+            asked => usual(asked, this),
+        });
+        let payment = pay(&mut open(&till, dialer, None).await, "sale").await;
+        assert!(fits.contains(&how(&payment)), "{name}: {payment:?}");
+        let trace = payment.charge().and_then(|charge| charge.trace.clone());
+        assert!(trace.is_none_or(|trace| trace == "000417"), "{name}: {payment:?}");
+    }
+}
+
+/// More, less and nothing, where a part is allowed and where it is not.
+#[tokio::test(start_paused = true)]
+async fn a_part_is_less_and_only_where_it_is_allowed() {
+    for (partial, amount, ended) in [
+        (false, "39.50", "charged"),
+        (false, "39.49", "unknown"),
+        (false, "44.50", "unknown"),
+        (true, "39.50", "charged"),
+        (true, "39.49", "partial"),
+        (true, "39.51", "unknown"),
+        (true, "0.00", "unknown"),
+        (true, "-39.50", "unknown"),
+    ] {
+        let till = Till::new();
+        let dialer = serve(move |asked, this| match asked {
+            "CardPayment" => vec![response(asked, this, "Success", &tender("000417", "EUR", amount))],
+            asked => usual(asked, this),
+        });
+        let mut options = Options::new("counter");
+        options.partial = partial;
+        let opened = opi::open(Arc::new(dialer), None, options, till.journal.clone(), till.clock()).await;
+        let payment = pay(&mut opened.expect("logs in"), "sale").await;
+        assert_eq!(how(&payment), ended, "{partial} {amount}: {payment:?}");
+    }
+}
+
+/// A terminal that reverses as often as it is asked.
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_reversed_once() {
+    let till = Till::new();
+    let numbers = Arc::new(Mutex::new(vec![String::new(); 0]));
+    let seen = numbers.clone();
+    let dialer = serve(move |asked, this| match asked {
+        "CardPayment" | "PaymentReversal" => {
+            let mut seen = seen.lock().expect("no panic");
+            seen.push(asked.to_owned());
+            vec![response(asked, this, "Success", &tender(&format!("{:06}", 416 + seen.len()), "EUR", "39.50"))]
+        }
+        asked => usual(asked, this),
+    });
+    let mut terminal = open(&till, dialer, None).await;
+    let paid = pay(&mut terminal, "sale").await.into_charge().and_then(|charge| charge.reference).expect("it is named");
+    let back = terminal.reverse(paid.clone(), Request::new("back", PRICE), Host::none()).await.expect("an outcome");
+    assert_eq!(how(&back), "charged");
+    terminal.reverse(paid, Request::new("twice", PRICE), Host::none()).await.expect_err("it was reversed");
+    assert_eq!(*numbers.lock().expect("no panic"), ["CardPayment", "PaymentReversal"]);
 }

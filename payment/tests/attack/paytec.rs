@@ -11,7 +11,7 @@ use tresen_hal::{Amount, BoxFuture, Clock, Currency, Error, Kind, Link};
 use tresen_payment::paytec::{self, Options};
 use tresen_payment::{Host, Payment, Request, Terminal as _};
 
-use super::stage::{Till, how};
+use super::stage::{JUMPS, Till, how};
 
 /// 12.90 francs.
 const CENTIMES: i64 = 1_290;
@@ -425,4 +425,121 @@ async fn a_flood_without_a_pause_ends_in_time() {
     // It was aborted, and the terminal says that it has counted none since.
     assert_eq!(how(&payment), "not charged", "{payment:?}");
     assert!(clock.1.load(SeqCst) < 400_000, "{:?}", clock.1);
+}
+
+/// The till's date is set by a day before, in and after a payment: the terminal's numbers count, and no date.
+#[tokio::test(start_paused = true)]
+async fn a_date_that_is_set_proves_nothing() {
+    for [before, within, after] in JUMPS {
+        for (heard, last, ended) in [(true, 42, "charged"), (false, 42, "unknown"), (false, 41, "not charged")] {
+            let name = format!("{before} {within} {after}, heard {heard}, last {last}");
+            let (till, heard_of) = (Till::new(), Heard::default());
+            till.clock.jump(before);
+            let clock = till.clock.clone();
+            let mut terminal = open(&till, &heard_of, move |name, _| match name {
+                "TransactionRequest" => {
+                    clock.jump(within);
+                    heard.then(|| vec![approval(42)])
+                }
+                name => Some(usual(name, 41)),
+            })
+            .await
+            .expect("connects");
+            let payment = pay(&mut terminal, "sale").await.expect("an outcome");
+            assert_eq!(how(&payment), if heard { "charged" } else { "unknown" }, "{name}: {payment:?}");
+            drop(terminal);
+            till.clock.jump(after);
+            let mut terminal = open(&till, &heard_of, move |name, _| Some(usual(name, last))).await.expect("connects");
+            terminal.recover().await.expect("asks");
+            let stands = till.stands("sale").expect("concluded");
+            assert_eq!((how(&stands), heard_of.requests()), (ended, 1), "{name}: {stands:?}");
+        }
+    }
+}
+
+/// Another till has paid the same amount since: the terminal has counted on.
+#[tokio::test(start_paused = true)]
+async fn anothers_payment_of_the_same_amount_is_not_this_ones() {
+    for reverses in [false, true] {
+        let (till, heard) = (Till::new(), Heard::default());
+        let cut = |name: &str, _: &Value| (name != "TransactionRequest").then(|| usual(name, 41));
+        let mut terminal = open(&till, &heard, cut).await.expect("connects");
+        assert_eq!(how(&pay(&mut terminal, "sale").await.expect("an outcome")), "unknown");
+        let (near, far) = memory::pair();
+        // It is asked for its status, and says the other's approval as well.
+        tokio::spawn(serve(far, heard.clone(), |name, _| {
+            let mut lines = usual(name, 42);
+            if name == "ActivationRequest" {
+                lines.push(approval(42));
+            }
+            Some(lines)
+        }));
+        let mut options = Options::new("counter");
+        options.reverses = reverses;
+        let mut terminal =
+            paytec::open(Box::new(near), options, till.journal.clone(), till.clock()).await.expect("connects");
+        terminal.recover().await.ok();
+        let stands = till.stands("sale").expect("concluded");
+        // What was never confirmed is not kept by a terminal that undoes it: whose the other one is does not matter.
+        let fits: &[&str] = if reverses { &["unknown", "not charged"] } else { &["unknown"] };
+        assert!(fits.contains(&how(&stands)), "{reverses}: {stands:?}");
+        assert_eq!((heard.confirmations(), heard.requests()), (Vec::new(), 1));
+    }
+}
+
+/// Parts, where they are allowed: less is kept, and all else rolled back.
+#[tokio::test(start_paused = true)]
+async fn a_part_is_less_and_adds_up() {
+    for (authorised, more, ended) in [
+        (CENTIMES, json!({}), "charged"),
+        (CENTIMES - 1, json!({}), "partial"),
+        (CENTIMES - 1, json!({"AmtRemaining": 1}), "partial"),
+        (CENTIMES - 1, json!({"AmtRemaining": 2}), "not charged"),
+        (CENTIMES - 1, json!({"TipAmt": 1}), "not charged"),
+        (CENTIMES - 1, json!({"TrxAmt": CENTIMES}), "not charged"),
+        (CENTIMES + 100, json!({"TipAmt": 100}), "not charged"),
+        (CENTIMES + 100, json!({}), "not charged"),
+        (0, json!({}), "not charged"),
+    ] {
+        let mut line = but(42, "AmtAuth", json!(authorised));
+        for (field, value) in more.as_object().expect("fields") {
+            line["TransactionResponse"][field] = value.clone();
+        }
+        let (till, heard) = (Till::new(), Heard::default());
+        let (near, far) = memory::pair();
+        tokio::spawn(serve(far, heard.clone(), move |name, _| {
+            Some(if name == "TransactionRequest" { vec![line.clone()] } else { usual(name, 41) })
+        }));
+        let mut options = Options::new("counter");
+        options.partial = true;
+        let opened = paytec::open(Box::new(near), options, till.journal.clone(), till.clock()).await;
+        let payment = pay(&mut opened.expect("connects"), "sale").await.expect("an outcome");
+        assert_eq!(how(&payment), ended, "{authorised} {more}: {payment:?}");
+        assert_eq!(heard.confirmations(), [i64::from(ended != "not charged")], "{authorised} {more}");
+    }
+}
+
+/// A terminal that books and reverses as often as it is asked.
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_reversed_once() {
+    let (till, heard) = (Till::new(), Heard::default());
+    let mut number = 41;
+    let mut terminal = open(&till, &heard, move |name, asked| match name {
+        "TransactionRequest" => {
+            number += 1;
+            Some(vec![but(number, "TrxFunction", asked["TrxFunction"].clone())])
+        }
+        name => Some(usual(name, number)),
+    })
+    .await
+    .expect("connects");
+    let paid = pay(&mut terminal, "sale").await.expect("an outcome").into_charge().expect("charged");
+    let paid = paid.reference.expect("it is named");
+    let back = terminal.reverse(paid.clone(), Request::new("back", price()), Host::none()).await.expect("an outcome");
+    assert_eq!(how(&back), "charged", "{back:?}");
+    let slip = paytec::reference(Some("TERM1234"), "42");
+    for of in [paid, slip] {
+        terminal.reverse(of, Request::new("twice", price()), Host::none()).await.expect_err("it was reversed");
+    }
+    assert_eq!(heard.requests(), 2);
 }

@@ -8,7 +8,7 @@ use tresen_hal::{Amount, Currency, Link};
 use tresen_payment::zvt::{self, Booking, Options};
 use tresen_payment::{Host, Payment, Reason, Request, Terminal as _};
 
-use super::stage::{Till, how};
+use super::stage::{JUMPS, Till, how};
 
 const PRICE: Amount = Amount::eur(5_00);
 const HELD: Amount = Amount::eur(50_00);
@@ -236,22 +236,22 @@ async fn an_approval_after_its_payment_ended_is_not_the_next_ones() {
     }
 }
 
-/// The same reservation twice, more than it holds, and released after it was booked: what the till knows to be wrong is
-/// not sent, and what the terminal refuses is not charged.
+/// A terminal that books, releases and reverses as often as it is asked: the same reservation twice, more than it holds,
+/// released after it was booked, the same payment reversed twice. What the till knows to be wrong is not sent.
 #[tokio::test(start_paused = true)]
 async fn a_reservation_is_booked_once_and_never_above_what_it_holds() {
     let till = Till::new();
     let (seen, sent) = std::sync::mpsc::channel();
-    let mut number = 416;
+    let (mut number, mut cents) = (416, 0);
     let mut terminal = open(&till, &options(), move |code, _| {
         seen.send(code).expect("the test reads");
         match code {
-            0x0622 | 0x0623 if number < 418 => {
+            0x0601 | 0x0622 | 0x0623 | 0x0625 | 0x0630 => {
                 number += 1;
-                vec![ack(), status(0, 50_00, number), done()]
+                cents = if matches!(code, 0x0601 | 0x0630) { 5_00 } else { 50_00 };
+                vec![ack(), status(0, cents, number), done()]
             }
-            0x0623 | 0x0625 => vec![ack(), aborts(0xb8)],
-            _ => usual(code, Some(status(0, 50_00, number))),
+            _ => usual(code, (number > 416).then(|| status(0, cents, number))),
         }
     })
     .await;
@@ -261,14 +261,20 @@ async fn a_reservation_is_booked_once_and_never_above_what_it_holds() {
         let refused = terminal.book(held.clone(), Request::new("more", wrong), Host::none()).await;
         assert!(refused.is_err(), "{wrong}: {refused:?}");
     }
-    assert!(sent.try_iter().all(|code| code != 0x0623), "nothing was sent");
     let book = |id: &str| Request::new(id, HELD);
     let booked = terminal.book(held.clone(), book("bill"), Host::none()).await.expect("an outcome");
     assert_eq!(how(&booked), "charged");
-    let twice = terminal.book(held.clone(), book("twice"), Host::none()).await.expect("an outcome");
-    assert_eq!(how(&twice), "not charged", "{twice:?}");
-    let after = terminal.release(held, book("back"), Host::none()).await.expect("an outcome");
-    assert_eq!(how(&after), "not charged", "{after:?}");
+    for of in [held, zvt::held(None, "0417", None, HELD)] {
+        terminal.book(of.clone(), book("twice"), Host::none()).await.expect_err("it was booked");
+        terminal.release(of, book("back"), Host::none()).await.expect_err("it was booked");
+    }
+    let paid = terminal.pay(Request::new("sale", PRICE), Host::none()).await.expect("an outcome");
+    let paid = paid.into_charge().and_then(|charge| charge.reference).expect("it is named");
+    let back = terminal.reverse(paid.clone(), Request::new("b", PRICE), Host::none()).await.expect("an outcome");
+    assert_eq!(how(&back), "charged");
+    terminal.reverse(paid, Request::new("c", PRICE), Host::none()).await.expect_err("it was reversed");
+    let ends: Vec<_> = sent.try_iter().filter(|code| matches!(code, 0x0623 | 0x0625 | 0x0630)).collect();
+    assert_eq!(ends, [0x0623, 0x0630]);
 }
 
 /// A card number in every text field of an approval, and in what it shows and prints.
@@ -332,4 +338,200 @@ async fn a_terminal_that_has_forgotten_everything_proves_nothing() {
     .await;
     let next = terminal.pay(Request::new("next", PRICE), Host::none()).await.expect("the next customer is served");
     assert!(matches!(&next, Payment::NotCharged(not) if not.reason == Reason::Aborted), "{next:?}");
+}
+
+/// [`status`] with time (0C) and date (0D) of the terminal's clock: 2 January, this time of the day in UTC.
+fn dated(result: u8, cents: u32, number: u32, [hour, minute]: [u32; 2]) -> Do {
+    let Do::Say(mut apdu) = status(result, cents, number) else { unreachable!("it says it") };
+    let at: jiff::Timestamp = format!("2026-01-02T{hour:02}:{minute:02}:00Z").parse().expect("a time");
+    let at = at.to_zoned(jiff::tz::TimeZone::system());
+    let two = |high: i8, low: i8| bcd(u32::from(high.unsigned_abs()) * 100 + u32::from(low.unsigned_abs()), 2);
+    apdu.push(0x0c);
+    apdu.extend(two(at.hour(), at.minute()));
+    apdu.extend([0x00, 0x0d]);
+    apdu.extend(two(at.month(), at.day()));
+    apdu[2] = u8::try_from(apdu.len() - 3).expect("short");
+    Do::Say(apdu)
+}
+
+/// The till's date is set by a day before, in and after a payment: what was heard is charged, what was lost is at most
+/// unknown, and nobody is asked for money again.
+#[tokio::test(start_paused = true)]
+async fn a_date_that_is_set_proves_nothing() {
+    for [before, within, after] in JUMPS {
+        // Heard; lost, and stored as the next receipt; lost, and the one before is still the last; lost, and nothing is stored.
+        for (heard, last, fits) in [
+            (true, Some(418), &["charged"][..]),
+            (false, Some(418), &["charged", "unknown"]),
+            (false, Some(417), &["not charged", "unknown"]),
+            (false, None, &["not charged", "unknown"]),
+        ] {
+            let name = format!("{before} {within} {after}, heard {heard}, last {last:?}");
+            let till = Till::new();
+            let mut options = options();
+            options.exclusive = true;
+            till.clock.jump(before);
+            let clock = till.clock.clone();
+            let shown = last.map(|_| 417);
+            let mut terminal = open(&till, &options, move |code, _| match code {
+                0x0601 => {
+                    clock.jump(within);
+                    if heard { vec![ack(), dated(0, 5_00, 418, [8, 0]), done()] } else { vec![ack(), Do::HangUp] }
+                }
+                code => usual(code, shown.map(|number| dated(0, 5_00, number, [7, 50]))),
+            })
+            .await;
+            let payment = terminal.pay(Request::new("sale", PRICE), Host::none()).await.expect("an outcome");
+            assert_eq!(how(&payment), if heard { "charged" } else { "unknown" }, "{name}: {payment:?}");
+            till.clock.jump(after);
+            let (seen, sent) = std::sync::mpsc::channel();
+            let mut terminal = open(&till, &options, move |code, _| {
+                seen.send(code).expect("the test reads");
+                let minute = if last == Some(418) { [8, 0] } else { [7, 50] };
+                usual(code, last.map(|number| dated(0, 5_00, number, minute)))
+            })
+            .await;
+            terminal.recover().await.expect("asks");
+            let payment = till.stands("sale").expect("concluded");
+            assert!(fits.contains(&how(&payment)), "{name}: {payment:?}");
+            // Nothing stored, and the date says that a day may have been closed since.
+            assert!(
+                last.is_some() || after.abs() < 23 && within == 0 || how(&payment) == "unknown",
+                "{name}: {payment:?}"
+            );
+            assert!(sent.try_iter().all(|code| code != 0x0601), "{name}");
+        }
+    }
+}
+
+/// The terminal answers twice, so that nothing but a time tells an old approval from a new one; and the till, whose date
+/// was a day behind, gets the right one meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_old_approval_is_not_new_because_the_date_was_set() {
+    for (jump, at, ended) in
+        [(0, [8, 0], "charged"), (0, [7, 0], "unknown"), (24, [7, 0], "unknown"), (24, [8, 0], "unknown")]
+    {
+        let till = Till::new();
+        till.clock.jump(-jump);
+        let clock = till.clock.clone();
+        let mut terminal = open(&till, &options(), move |code, _| match code {
+            0x0601 => {
+                clock.jump(jump);
+                vec![ack(), ack(), dated(0, 5_00, 400, at), done()]
+            }
+            code => usual(code, Some(dated(0, 5_00, 417, [7, 50]))),
+        })
+        .await;
+        let payment = terminal.pay(Request::new("sale", PRICE), Host::none()).await.expect("an outcome");
+        assert_eq!(how(&payment), ended, "{jump} {at:?}: {payment:?}");
+    }
+}
+
+/// Two tills at one terminal: the other one pays the same amount while this one's end is lost, or its results come over
+/// this one's connection.
+#[tokio::test(start_paused = true)]
+async fn anothers_payment_of_the_same_amount_is_not_this_ones() {
+    // The end was lost; then the terminal's last transaction is the other till's, or this one's and the other's.
+    for (last, cents, result) in [(418, 5_00, 0), (419, 5_00, 0), (418, 5_00, 0x05), (419, 5_00, 0x6c), (418, 3_00, 0)]
+    {
+        let till = Till::new();
+        let cut = |code: u16, _: &[u8]| match code {
+            0x0601 => vec![ack(), Do::HangUp],
+            code => usual(code, Some(status(0, 9_00, 417))),
+        };
+        let mut terminal = open(&till, &options(), cut).await;
+        let payment = terminal.pay(Request::new("sale", PRICE), Host::none()).await.expect("an outcome");
+        assert_eq!(how(&payment), "unknown");
+        let answer = move |code: u16, _: &[u8]| usual(code, Some(status(result, cents, last)));
+        open(&till, &options(), answer).await.recover().await.expect("asks");
+        let payment = till.stands("sale").expect("concluded");
+        assert_eq!(how(&payment), "unknown", "{last} {cents} {result:02x}: {payment:?}");
+    }
+    // The other's result crosses this one's; the terminal stores both.
+    type Say = fn() -> Vec<Do>;
+    let cases: [(&str, u32, Say, &[&str]); 5] = [
+        ("approved, approved", 419, || vec![ack(), status(0, 5_00, 418), status(0, 5_00, 419), done()], &["unknown"]),
+        (
+            "approved, declined",
+            418,
+            || vec![ack(), status(0, 5_00, 418), status(5, 5_00, 419), aborts(5)],
+            &["unknown", "charged"],
+        ),
+        (
+            "declined, approved",
+            419,
+            || vec![ack(), status(5, 5_00, 418), status(0, 5_00, 419), done()],
+            &["unknown", "charged"],
+        ),
+        (
+            "approved before the answer",
+            419,
+            || {
+                let Do::Say(other) = status(0, 5_00, 418) else { unreachable!("it says it") };
+                vec![Do::Also(other), ack(), status(0, 5_00, 419), done()]
+            },
+            &["unknown", "charged"],
+        ),
+        (
+            "another amount, approved",
+            419,
+            || vec![ack(), status(0, 7_00, 418), status(0, 5_00, 419), done()],
+            &["unknown"],
+        ),
+    ];
+    for (name, last, say, fits) in cases {
+        let till = Till::new();
+        let mut paid = 0;
+        let mut terminal = open(&till, &options(), move |code, _| match code {
+            0x0601 => {
+                paid += 1;
+                say()
+            }
+            code => usual(code, Some(status(0, 5_00, if paid == 0 { 417 } else { last }))),
+        })
+        .await;
+        let payment = terminal.pay(Request::new("sale", PRICE), Host::none()).await.expect("an outcome");
+        assert!(fits.contains(&how(&payment)), "{name}: {payment:?}");
+    }
+}
+
+/// More, less and nothing, where a part is allowed and where it is not.
+#[tokio::test(start_paused = true)]
+async fn a_part_is_less_and_only_where_it_is_allowed() {
+    for (partial, cents, ended) in [
+        (false, 5_00, "charged"),
+        (false, 4_99, "unknown"),
+        (false, 6_00, "unknown"),
+        (false, 0, "unknown"),
+        (true, 5_00, "charged"),
+        (true, 4_99, "partial"),
+        (true, 5_01, "unknown"),
+        (true, 0, "unknown"),
+    ] {
+        for stored in [true, false] {
+            let till = Till::new();
+            let mut options = options();
+            options.partial = partial;
+            let mut paid = false;
+            let mut terminal = open(&till, &options, move |code, _| match code {
+                0x0601 => {
+                    paid = true;
+                    vec![ack(), status(0, cents, 418), done()]
+                }
+                // What it shows afterwards agrees with what it said, or is what was asked for.
+                code => usual(
+                    code,
+                    Some(match paid {
+                        true => status(0, if stored { cents } else { 5_00 }, 418),
+                        false => status(0, 9_00, 417),
+                    }),
+                ),
+            })
+            .await;
+            let payment = terminal.pay(Request::new("sale", PRICE), Host::none()).await.expect("an outcome");
+            assert_eq!(how(&payment), ended, "{partial} {cents} {stored}: {payment:?}");
+            let amount = payment.charge().map(|charge| charge.amount.minor());
+            assert!(amount.is_none_or(|minor| minor == i64::from(cents)), "{payment:?}");
+        }
+    }
 }

@@ -10,6 +10,8 @@ mod counter;
 mod damaged;
 mod device;
 mod doubt;
+#[path = "../common/ended.rs"]
+mod ended;
 mod http;
 #[path = "../common/judging.rs"]
 mod judging;

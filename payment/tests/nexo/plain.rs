@@ -7,10 +7,12 @@ use tresen_hal::{Amount, Driver as _, Effect, Kind, Known};
 use tresen_payment::nexo::crypto::Key;
 use tresen_payment::nexo::sim::{Fault, Misbehaviour, OnAbort, Profile, Side};
 use tresen_payment::{
-    Host, Operation, OperationKind, Outcome, Payment, Progress, Reason, Reference, Request, Slip, Terminal as _,
+    Host, MemoryJournal, Operation, OperationKind, Outcome, Payment, Progress, Reason, Reference, Request, Slip,
+    Terminal as _,
 };
 
 use super::counter::{Counter, PRICE, is_charged, key, pay, profile, why};
+use super::ended::is_ended_once;
 
 #[tokio::test(start_paused = true)]
 async fn pays_refunds_reverses_and_repeats_a_receipt() {
@@ -39,8 +41,8 @@ async fn pays_refunds_reverses_and_repeats_a_receipt() {
         assert!(is_charged(&terminal.refund(Request::new("refund", PRICE), Host::none()).await.expect("an outcome")));
         let back = Request::new("back", PRICE);
         assert!(is_charged(&terminal.reverse(reference.clone(), back, Host::none()).await.expect("an outcome")));
-        let twice = terminal.reverse(reference, Request::new("again", PRICE), Host::none()).await.expect("an outcome");
-        assert!(matches!(&twice, Payment::NotCharged(not) if not.text.contains("does not know")), "{twice:?}");
+        let twice = terminal.reverse(reference, Request::new("again", PRICE), Host::none()).await.expect_err("it was");
+        assert!(twice.to_string().contains("was reversed by `back`"), "{twice}");
         assert_eq!(counter.sim.with(|s| s.ledger().turnover()), -PRICE.minor());
 
         let lines = terminal.repeat_receipt().await.expect_err("the last was a reversal, which has none");
@@ -186,4 +188,19 @@ async fn a_terminal_with_another_key_name_or_none_is_not_opened_and_says_what_to
     counter.sim.with(|s| s.misbehave(Misbehaviour::At { side: Side::ToTill, message: 0, how: Fault::Unsealed }));
     let error = counter.open().await.expect_err("in clear");
     assert!(error.to_string().contains("not encrypted"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_reversed_or_may_have_been_is_not_sent_again() {
+    let counter = Counter::new(profile());
+    let mut terminal = counter.open().await.expect("answers");
+    let paid = pay(&mut terminal, "sale").await.expect("an outcome").into_charge().expect("charged");
+    let of = paid.reference.expect("it is named");
+    let reverse = |key: &str| Operation::Reverse { request: Request::new(key, PRICE), of: of.clone() };
+    is_ended_once(&mut terminal, &counter.journal, "1", reverse, reverse, || counter.received("Reversal")).await;
+    // A till that does not know of it leaves it to the terminal.
+    let mut terminal = counter.open_with(std::sync::Arc::<MemoryJournal>::default()).await.expect("answers");
+    let twice = terminal.reverse(of, Request::new("again", PRICE), Host::none()).await.expect("an outcome");
+    assert!(matches!(&twice, Payment::NotCharged(not) if not.text.contains("does not know")), "{twice:?}");
+    assert_eq!(counter.sim.with(|s| s.ledger().turnover()), 0);
 }

@@ -3,6 +3,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/ended.rs"]
+mod ended;
 mod peer;
 mod plain;
 mod sweep;
+#[path = "../common/words.rs"]
+mod words;

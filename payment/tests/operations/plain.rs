@@ -1,5 +1,6 @@
 //! Case by case.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tresen_hal::{Amount, Effect, Kind};
@@ -10,6 +11,7 @@ use tresen_payment::{
 };
 
 use super::common::{Counter, PRICE, is_charged, pay, reason};
+use super::ended::is_ended_once;
 
 const HELD: Amount = Amount::eur(50_00);
 const BILL: Amount = Amount::eur(42_00);
@@ -64,13 +66,36 @@ async fn what_is_held_is_no_turnover_until_it_is_booked() {
     assert_eq!((turnover(&counter), state(&counter, 0)), (42_00, State::Booked(BILL)));
     assert_eq!(counter.entry("check-out").expect("journalled").intent.operation.flow(), Flow::In);
 
-    // The same key again is the same booking; another one finds nothing to book.
+    // The same key again is the same booking.
     let again = terminal.book(reference.clone(), bill("check-out"), Host::none()).await.expect("from the journal");
     assert_eq!((charge(again), counter.received(0x0623)), (booked, 1));
+    // A till that does not know of the booking leaves it to the terminal, which finds nothing to book.
+    counter.journal = Arc::default();
+    drop(terminal);
+    let mut terminal = counter.open().await.expect("registers");
     let second = terminal.book(reference.clone(), bill("once more"), Host::none()).await.expect("an outcome");
     assert_eq!(reason(&second), Reason::Declined);
     let late = terminal.release(reference, Request::new("late", HELD), Host::none()).await.expect("an outcome");
     assert_eq!((reason(&late), turnover(&counter)), (Reason::Declined, 42_00));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_booked_released_or_reversed_or_may_have_been_is_not_sent_again() {
+    let mut counter = Counter::new(Profile::default());
+    let mut terminal = counter.open().await.expect("registers");
+    let [first, second] = [hold(&mut terminal, "a").await, hold(&mut terminal, "b").await];
+    let paid = charge(pay(&mut terminal, "meal").await.expect("pays")).reference.expect("it is named");
+    let book = |key: &str, of: &Reference| Operation::Book { request: bill(key), of: of.clone() };
+    let release = |key: &str, of: &Reference| Operation::Release { request: Request::new(key, HELD), of: of.clone() };
+    let reverse = |key: &str| Operation::Reverse { request: Request::new(key, PRICE), of: paid.clone() };
+    // The number on the slip means the same.
+    let slip = zvt::held(None, "0417", None, HELD);
+    let sent = || [0x0623, 0x0625, 0x0630].map(|code| counter.received(code)).iter().sum();
+    let journal = &counter.journal;
+    is_ended_once(&mut terminal, journal, "1", |key| book(key, &first), |key| release(key, &slip), sent).await;
+    is_ended_once(&mut terminal, journal, "2", |key| release(key, &second), |key| book(key, &second), sent).await;
+    is_ended_once(&mut terminal, journal, "3", reverse, reverse, sent).await;
+    assert_eq!(turnover(&counter), 42_00);
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,12 +154,17 @@ async fn a_till_that_was_restarted_books_by_the_journal_or_by_what_it_is_told() 
     let swiss = Request::new("francs", "42.00 CHF".parse().expect("an amount"));
     assert_eq!(terminal.book(stored, swiss, Host::none()).await.expect_err("francs").kind(), Kind::Input);
     assert_eq!(counter.received(0x0623), 0);
-    let told = zvt::held(None, "0417", None, HELD);
-    for (key, of) in [("b", named), ("c", told)] {
-        let booked = terminal.book(of, bill(key), Host::none()).await.expect("an outcome");
-        assert_eq!(is_charged(&booked), key == "b", "{booked:?}");
-    }
-    assert_eq!(turnover(&counter), 42_00);
+    let booked = terminal.book(named, bill("b"), Host::none()).await.expect("an outcome");
+    assert!(is_charged(&booked), "{booked:?}");
+    // Without a journal, by what the caller says is held.
+    let another = hold(&mut terminal, "another").await;
+    counter.journal = Arc::default();
+    drop(terminal);
+    let mut terminal = counter.open().await.expect("registers");
+    let told = zvt::held(None, another.field("receipt").expect("it is named"), None, HELD);
+    let booked = terminal.book(told, bill("c"), Host::none()).await.expect("an outcome");
+    assert!(is_charged(&booked), "{booked:?}");
+    assert_eq!(turnover(&counter), 84_00);
 }
 
 #[tokio::test(start_paused = true)]

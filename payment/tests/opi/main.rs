@@ -6,6 +6,8 @@ mod channel;
 mod counter;
 mod doubt;
 mod dying;
+#[path = "../common/ended.rs"]
+mod ended;
 #[path = "../common/judging.rs"]
 mod judging;
 #[path = "../common/net.rs"]

@@ -9,6 +9,8 @@ mod counter;
 #[path = "../common/damaged.rs"]
 mod damaged;
 mod doubt;
+#[path = "../common/ended.rs"]
+mod ended;
 #[path = "../common/judging.rs"]
 mod judging;
 mod peer;

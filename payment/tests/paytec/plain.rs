@@ -1,5 +1,6 @@
 //! What works when nothing breaks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -7,10 +8,12 @@ use tresen_hal::{Kind, Known};
 use tresen_payment::paytec::sim::{Misbehaviour, OnAbort, Profile};
 use tresen_payment::paytec::{self, Options};
 use tresen_payment::{
-    Confirmation, Due, Host, Operation, OperationKind, Payment, Progress, Reason, Request, Slip, Terminal as _,
+    Confirmation, Due, Host, Operation, OperationKind, Payment, Progress, Reason, Reference, Request, Slip,
+    Terminal as _,
 };
 
 use super::counter::{Counter, francs, is_charged, pay, price, profile, reason, why};
+use super::ended::is_ended_once;
 
 /// Every kind of link and of terminal.
 fn profiles() -> Vec<Profile> {
@@ -66,7 +69,10 @@ async fn pays_refunds_and_reverses() {
         assert!(is_charged(back.as_ref().expect("an outcome")), "{name}: {back:?}");
         let turnover = counter.sim.with(|s| s.ledger().turnover());
         assert_eq!((turnover, counter.stored()), (-5_00, 3), "{name}");
-        // Once more: the terminal knows none that stands.
+        // Once more, by a till that does not know of it: the terminal knows none that stands.
+        drop(terminal);
+        counter.journal = Arc::default();
+        let mut terminal = counter.open().await.expect("connects again");
         let again = terminal.reverse(reference, Request::new("again", price()), Host::none()).await;
         assert_eq!(reason(&again.expect("an outcome")), Reason::Unavailable, "{name}");
         let (requests, confirmations) =
@@ -261,7 +267,10 @@ async fn holds_books_and_releases() {
     let error = terminal.transact(release("slip", slip), Host::none()).await.expect_err("not named");
     assert_eq!(error.kind(), Kind::Input, "{error}");
     assert_eq!(counter.sim.with(|s| s.ledger().turnover()), 10_00);
-    // What has ended cannot be released, and the terminal says so.
+    // What has ended cannot be released, and the terminal says so to a till that does not know.
+    drop(terminal);
+    counter.journal = Arc::default();
+    let mut terminal = counter.open().await.expect("connects");
     let again = terminal.transact(release("again", a), Host::none()).await.expect("an outcome").payment();
     assert_eq!(reason(&again.expect("a payment")), Reason::Unavailable);
     let increment = Operation::Increment { request: Request::new("i", price()), of: paytec::reference(None, "1") };
@@ -328,4 +337,28 @@ async fn something_else_on_the_port_is_recognised() {
     let error = opened.expect_err("no terminal");
     assert_eq!(error.kind(), Kind::Protocol);
     assert!(error.to_string().contains("8307"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_booked_released_or_reversed_or_may_have_been_is_not_sent_again() {
+    let mut counter = Counter::new(profile());
+    let mut terminal = counter.open().await.expect("connects");
+    let mut named = Vec::new();
+    for key in ["a", "b"] {
+        let held = terminal.pre_authorise(Request::new(key, price()), Host::none()).await.expect("an outcome");
+        named.push(held.into_charge().and_then(|charge| charge.reference).expect("it is named"));
+    }
+    let paid = pay(&mut terminal, "sale").await.expect("an outcome").into_charge().expect("charged");
+    let (first, second, paid) = (&named[0], &named[1], paid.reference.expect("it is named"));
+    let request = |key: &str| Request::new(key, price());
+    let book = |key: &str, of: &Reference| Operation::Book { request: request(key), of: of.clone() };
+    let release = |key: &str, of: &Reference| Operation::Release { request: request(key), of: of.clone() };
+    let reverse = |key: &str, of: &Reference| Operation::Reverse { request: request(key), of: of.clone() };
+    let slip = paytec::reference(Some("90000001"), paid.field("number").expect("it has a number"));
+    let sent = || counter.received("TransactionRequest");
+    let journal = &counter.journal;
+    is_ended_once(&mut terminal, journal, "3", |key| reverse(key, &paid), |key| reverse(key, &slip), sent).await;
+    is_ended_once(&mut terminal, journal, "1", |key| book(key, first), |key| release(key, first), sent).await;
+    is_ended_once(&mut terminal, journal, "2", |key| release(key, second), |key| book(key, second), sent).await;
+    assert_eq!(counter.sim.with(|s| s.ledger().turnover()), price().minor());
 }

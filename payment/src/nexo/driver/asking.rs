@@ -123,7 +123,7 @@ impl Terminal {
         let (verdict, evidence, silent) = loop {
             let status = self.status_of(&entry.intent).await?;
             let since = self.now().saturating_duration_since(begun);
-            let clock = Elapsed { now: self.runtime.wall(), waited: looks > 0 && since >= self.options.grace, looks };
+            let clock = Elapsed { now: self.runtime.wall(), waited: looks > 0 && since >= self.options.grace };
             let (verdict, evidence) = recovery::decide(&entry, &status, &self.options, clock);
             let silent = matches!(status, Status::Silent(_));
             // A missing transaction is looked for until its grace is over.

@@ -37,6 +37,7 @@ impl Terminal {
         if books::unasked(&*self.journal, &terminal).await? {
             self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
         }
+        books::unended(&*self.journal, &terminal, &request, &operation).await?;
         let Request { intent: id, amount } = request;
         let sent_as = sent_as(&self.options.sale, &self.options.poi);
         let intent = Intent::new(id, terminal, operation, amount, self.runtime.wall(), Some(sent_as));

@@ -57,6 +57,7 @@ impl Terminal {
         if books::unasked(&*self.journal, &terminal).await? {
             self.settle().await.map_err(nothing_sent)?;
         }
+        books::unended(&*self.journal, &terminal, &request, &operation).await?;
         let mut task = Task::of(host);
         self.log_in().await.map_err(nothing_sent)?;
         let last_before = self.last_before(&mut task).await.map_err(nothing_sent)?;

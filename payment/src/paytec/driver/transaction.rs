@@ -36,6 +36,7 @@ impl Terminal {
         if books::unasked(&*self.journal, &name).await? {
             self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
         }
+        books::unended(&*self.journal, &name, &request, &operation).await?;
         let before = self.counters(true, &mut host).await.map_err(|e| e.with_effect(Effect::None))?;
         let before = before.ok_or_else(|| self.stays_busy())?;
         if let Some(error) = impossible(&operation, &before) {

@@ -29,6 +29,8 @@ use crate::waiting::{abort_wanted, reached};
 #[derive(Default)]
 pub(super) struct Task {
     pub(super) intent: Option<Intent>,
+    /// When the intent was written.
+    pub(super) begun: Option<Instant>,
     pub(super) host: Option<Host>,
     /// The transaction before this one is known, not only the last one that the journal has.
     pub(super) certain_before: bool,

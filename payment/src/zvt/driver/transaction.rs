@@ -1,5 +1,7 @@
 //! One transaction: the intent is journalled, the command sent, and what comes of it concluded.
 
+use std::time::Duration;
+
 use tresen_hal::{Amount, Effect, Error, Kind, Result};
 
 use super::super::codes;
@@ -33,6 +35,7 @@ impl Terminal {
         if books::unasked(&*self.journal, &name).await? {
             self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
         }
+        books::unended(&*self.journal, &name, &request, &operation).await?;
         let last_before = self.last_before(&mut host).await.map_err(|e| e.with_effect(Effect::None))?;
         // With something open the journal's last charge may not be the terminal's last transaction.
         let certain_before = matches!(self.last, Some(Last::Shown(_))) || self.journal.open(&name).await?.is_empty();
@@ -41,7 +44,8 @@ impl Terminal {
         let command = self.command(&operation, amount, last_before.as_ref())?;
         let intent = Intent::new(request.intent, name, operation, amount, self.clock.wall(), last_before);
         self.journal.intend(&intent).await?;
-        let mut task = Task { intent: Some(intent.clone()), host, certain_before, ..Task::default() };
+        let begun = Some(self.now());
+        let mut task = Task { intent: Some(intent.clone()), begun, host, certain_before, ..Task::default() };
         let payment = match self.exchange(command, Flow::Completed, &mut task).await {
             Ok(end) => self.outcome(&intent, end, &mut task).await,
             Err(error) => {
@@ -183,9 +187,10 @@ impl Terminal {
         // The completion may belong to an earlier enquiry. That does not matter where the terminal keeps what was
         // acknowledged.
         let ended = !self.session.misses_end() || self.options.commit == Some(recovery::Commit::Keeps);
+        let elapsed = task.begun.map_or(Duration::ZERO, |begun| self.now().saturating_duration_since(begun));
         match (approved, end) {
             (Some(charge), End::Completed(_))
-                if ended && recovery::is_new(intent, charge, self.reading(), task.certain_before) =>
+                if ended && recovery::is_new(intent, charge, elapsed, task.certain_before) =>
             {
                 None
             }

@@ -118,6 +118,7 @@ impl RemoteTerminal {
         if books::unasked(&*self.journal, terminal).await? {
             self.settle().await.map_err(|e| e.with_effect(Effect::None))?;
         }
+        books::unended(&*self.journal, terminal, &request, &operation).await?;
         if self.here.wire.is_closed() {
             return Err(gone("the handheld is away").with_effect(Effect::None).at(terminal));
         }
