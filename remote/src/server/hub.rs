@@ -417,10 +417,16 @@ async fn forget_revoked(hub: Weak<Hub>) {
         }
         let Some(hub) = hub.upgrade() else { return };
         for owner in hub.attach.owners() {
-            match hub.gate.is_known(&owner).await {
-                Ok(true) => {}
-                Ok(false) => hub.attach.forget(&owner),
-                Err(error) => tracing::error!(%error, owner, "it cannot be found out whether its devices may stay"),
+            // While the gate is asked, another client may be enrolled under the name and offer its devices: then the answer
+            // is not about it, and the gate is asked again.
+            loop {
+                let latest = hub.attach.latest();
+                match hub.gate.is_known(&owner).await {
+                    Ok(false) if !hub.attach.forget_until(&owner, latest) => continue,
+                    Ok(_) => {}
+                    Err(error) => tracing::error!(%error, owner, "it cannot be found out whether its devices may stay"),
+                }
+                break;
             }
         }
     }

@@ -14,6 +14,8 @@ pub(super) struct Seat {
     pub(super) current: Option<Current>,
     /// The run of its last offer.
     last: Option<String>,
+    /// The number of the connection of its last offer.
+    pub(super) generation: u64,
     /// Runs that another run has replaced, latest last.
     replaced: VecDeque<String>,
     pub(super) places: BTreeMap<DeviceId, Place>,
@@ -76,6 +78,7 @@ impl Seat {
 
     /// This is the handheld's connection from now on; an earlier one is told.
     pub(super) fn seated(&mut self, generation: u64, run: &str, wire: &Arc<Wire>) {
+        self.generation = generation;
         let now = Current { generation, run: run.to_owned(), wire: wire.clone() };
         if let Some(before) = self.current.replace(now).filter(|before| before.generation != generation) {
             before.wire.close();
