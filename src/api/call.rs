@@ -122,9 +122,30 @@ impl Call {
             return Err(self.missing(&Need::new(self.info.right, device)));
         }
         let needs = self.needs(till).await?;
+        self.covered(&needs, grants)?;
+        Ok(needs)
+    }
+
+    /// Checks that `grants` cover `needs`, as they were looked up before.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`]: a right is missing; the error names the right and the device.
+    pub fn covered(&self, needs: &[Need], grants: &Grants) -> Result<()> {
         match needs.iter().find(|need| !grants.allow(need.right, need.device.as_deref())) {
             Some(need) => Err(self.missing(need)),
-            None => Ok(needs),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the till has stored something under its durable key: then it was made before, whatever has become of it.
+    /// False if it has no such key.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn was_made(&mut self, till: &Tresen) -> Result<bool> {
+        match self.key_slot() {
+            Some(Some(key)) => till.store().knows_key(key).await,
+            _ => Ok(false),
         }
     }
 

@@ -156,6 +156,9 @@ pub struct Resumed {
     pub error: Option<Error>,
 }
 
+/// Fields of a step that are no part of its content: they may differ when it is repeated under its key.
+pub const CIRCUMSTANCES: [&str; 2] = ["rev", "by"];
+
 /// The key of a step that has one.
 macro_rules! step_key {
     ($this:expr, $name:literal) => {

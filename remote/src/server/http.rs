@@ -143,7 +143,7 @@ async fn run(
 pub(super) async fn call(hub: &Arc<Hub>, principal: &Principal, peer: &Peer, request: Request) -> Result<Value> {
     let checked = check(principal, request)?;
     // The connection ends with this future.
-    let done = hub.call(principal, peer, checked, std::future::pending()).await;
+    let done = hub.reply(hub.take(principal, peer, checked), std::future::pending()).await;
     match done.as_deref() {
         Some(Ok(reply)) => Ok(reply.clone()),
         Some(Err(error)) => Err(error.clone()),

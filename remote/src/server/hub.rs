@@ -1,19 +1,19 @@
 //! What all connections share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::sync::watch;
 use tresen::Tresen;
-use tresen::api::{self, Dispatch, IN_FLIGHT, InFlight, PROTOCOL};
-use tresen_hal::{Effect, Error, Kind, Result, Retry};
+use tresen::api::{self, IN_FLIGHT, InFlight, PROTOCOL};
+use tresen_hal::{Error, Kind, Result};
 
 use super::Peer;
+use super::calls::Running;
 use crate::attach;
-use crate::session::{Asked, Checked, Keyed, Keys, Ring, SWEEP, owns};
+use crate::session::{Keys, Ring, SWEEP};
 use crate::trust::{Audit, Gate, Principal};
 use crate::wire::Welcome;
 
@@ -29,51 +29,15 @@ pub(super) struct Hub {
     /// Why the server ends; every connection is closed then.
     pub(super) closing: watch::Sender<Option<String>>,
     /// No new calls are taken, and those that only wait end.
-    draining: watch::Sender<bool>,
-    keys: Mutex<Keys<Arc<Running>>>,
-    numbers: AtomicU64,
+    pub(super) draining: watch::Sender<bool>,
+    pub(super) keys: Mutex<Keys<Arc<Running>>>,
+    pub(super) numbers: AtomicU64,
     /// How many calls are running.
     running: watch::Sender<usize>,
     /// The requests over plain HTTP that are not answered yet, by caller.
     posts: Mutex<BTreeMap<String, InFlight>>,
     /// The devices of others.
     pub(super) attach: Arc<attach::Hub>,
-}
-
-/// The outcome of a call; `None` while it runs.
-type Outcome = Option<Arc<Result<Value>>>;
-
-/// A call under a key.
-struct Running {
-    outcome: watch::Receiver<Outcome>,
-    abort: watch::Sender<bool>,
-    /// Held by each connection that waits for it.
-    here: Weak<watch::Sender<()>>,
-    waits: bool,
-    durable: bool,
-}
-
-impl Running {
-    /// A new call under the same key is not this one: it only waited, and nobody waits for it any more; or its outcome
-    /// was open, and the till recognises the key.
-    fn is_over(&self) -> bool {
-        match &*self.outcome.borrow() {
-            None => self.waits && self.here.strong_count() == 0,
-            Some(done) => self.durable && is_open(done),
-        }
-    }
-}
-
-/// Whether asking again may tell more: a payment whose outcome is not known, paper that is waiting or being printed.
-fn is_open(done: &Result<Value>) -> bool {
-    match done {
-        Ok(reply) => {
-            // A step of a sale has its outcome in a field.
-            let outcomes = [Some(reply), reply.get("payment"), reply.get("paid")].into_iter().flatten();
-            outcomes.into_iter().any(|of| ["unknown", "waiting", "printing"].iter().any(|open| of.get(open).is_some()))
-        }
-        Err(error) => error.effect() != Effect::None,
-    }
 }
 
 impl Hub {
@@ -218,179 +182,8 @@ impl Hub {
         lock(&self.posts).entry(caller.to_owned()).or_insert_with(|| InFlight::up_to(IN_FLIGHT)).clone()
     }
 
-    /// Runs a call to its end, or joins the one that runs under its key. `None`: it only waits, and `here` was dropped
-    /// by everybody who waits for it.
-    ///
-    /// Dropping the future abandons the reply; a call under a key runs on.
-    pub(super) async fn call(
-        self: &Arc<Self>,
-        principal: &Principal,
-        peer: &Peer,
-        checked: Checked,
-        gone: impl Future<Output = ()>,
-    ) -> Outcome {
-        let Checked { mut call, leases, key, durable, .. } = checked;
-        // Under a key something may be known of the call.
-        if *self.draining.borrow() && key.is_none() {
-            return Some(Arc::new(Err(stopping())));
-        }
-        let info = call.info();
-        let mut audit = Audit {
-            principal: Some(principal.name.clone()),
-            address: peer.address.clone(),
-            action: info.name.to_owned(),
-            device: call.device().map(str::to_owned),
-            key: key.as_ref().map(|keyed| keyed.key.clone()),
-            refused: None,
-        };
-        let permitted = match call.as_station(principal.station()).and_then(|()| owns(principal, &mut call)) {
-            Ok(()) => call.permit(&self.till, &principal.grants).await,
-            Err(error) => Err(error),
-        };
-        let needs = match permitted {
-            Ok(needs) => needs,
-            Err(error) => {
-                if error.kind() == Kind::Permission {
-                    audit.refused = Some(error.what().to_owned());
-                    self.gate.note(audit).await;
-                }
-                return Some(Arc::new(Err(error)));
-            }
-        };
-        let audit = needs.iter().any(|need| need.right.is_privileged()).then_some(audit);
-        let waits = info.waits;
-        let call = Dispatch::new(&self.till, call).on_behalf_of(principal.station()).with_leases(&leases);
-        let ready = Ready { call, audit, waits, durable };
-        match key {
-            Some(keyed) => self.keyed(&principal.owner(), &keyed, ready, gone).await,
-            None => {
-                let here = watch::Sender::new(());
-                let _running = self.count();
-                let begun = match self.begin(ready.audit).await {
-                    Ok(begun) => begun,
-                    Err(error) => return Some(Arc::new(Err(error))),
-                };
-                let mut draining = self.draining.subscribe();
-                let done = tokio::select! {
-                    biased;
-                    done = ready.call.until(here.subscribe()).run() => done.map(Arc::new),
-                    () = gone => None,
-                    _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
-                };
-                self.ended(begun, &done).await;
-                done
-            }
-        }
-    }
-
-    /// Runs a call under its key, or joins the one that runs there, or gives its reply again.
-    async fn keyed(
-        self: &Arc<Self>,
-        caller: &str,
-        keyed: &Keyed,
-        ready: Ready,
-        gone: impl Future<Output = ()>,
-    ) -> Outcome {
-        let (waits, durable) = (ready.waits, ready.durable);
-        let mut ready = Some(ready);
-        let (running, _here) = loop {
-            let here = Arc::new(watch::Sender::new(()));
-            let ((outcome, told), abort) = (watch::channel(None), watch::Sender::new(false));
-            let aborted = abort.subscribe();
-            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-            let running = || Arc::new(Running { outcome: told, abort, here: Arc::downgrade(&here), waits, durable });
-            let asked = lock(&self.keys).ask(self.now(), caller, keyed, number, |call| call.is_over(), running);
-            match asked {
-                Err(error) => return Some(Arc::new(Err(error))),
-                Ok(Asked::Known(running)) => match running.here.upgrade() {
-                    // Its last caller has left since.
-                    None if running.is_over() => {}
-                    here => break (running, here),
-                },
-                Ok(Asked::New(_)) if *self.draining.borrow() => {
-                    lock(&self.keys).done(self.now(), caller, &keyed.key, number, false);
-                    return Some(Arc::new(Err(stopping())));
-                }
-                Ok(Asked::New(running)) => {
-                    let ready = ready.take()?;
-                    let (hub, caller, key) = (self.clone(), caller.to_owned(), keyed.key.clone());
-                    let (gone, counted) = (here.subscribe(), self.count());
-                    tokio::spawn(async move {
-                        let done = hub.run(ready, gone, aborted).await;
-                        let nothing = |error: &Error| error.effect() == Effect::None;
-                        let keep = done.as_deref().is_some_and(|done| !done.as_ref().is_err_and(nothing));
-                        lock(&hub.keys).done(hub.now(), &caller, &key, number, keep);
-                        outcome.send_replace(done);
-                        drop(counted);
-                    });
-                    break (running, Some(here));
-                }
-            }
-        };
-        let mut outcome = running.outcome.clone();
-        let done = tokio::select! {
-            biased;
-            done = outcome.wait_for(Option::is_some) => done.map(|done| done.clone()),
-            () = gone => Ok(None),
-        };
-        match done {
-            Ok(done) => done,
-            Err(_) if waits => None,
-            // It panicked, and is not run again under this key.
-            Err(_) => {
-                let error =
-                    Error::new(Kind::Protocol, "the call ended without an outcome").with_effect(Effect::Unknown);
-                Some(Arc::new(Err(error.hint("look at the till whether it was done"))))
-            }
-        }
-    }
-
-    /// Runs a call to its end. `None`: it only waited, and `gone` is closed.
-    async fn run(&self, ready: Ready, gone: watch::Receiver<()>, aborted: watch::Receiver<bool>) -> Outcome {
-        let Ready { call, audit, waits, .. } = ready;
-        let begun = match self.begin(audit).await {
-            Ok(begun) => begun,
-            Err(error) => return Some(Arc::new(Err(error))),
-        };
-        let (mut left, mut draining) = (aborted.clone(), self.draining.subscribe());
-        let done = tokio::select! {
-            biased;
-            done = call.until(gone).aborted_by(aborted).run() => done.map(Arc::new),
-            _ = left.wait_for(|left| *left), if waits => {
-                Some(Arc::new(Err(Error::new(Kind::Cancelled, "its caller does not wait for it any more"))))
-            }
-            _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
-        };
-        self.ended(begun, &done).await;
-        done
-    }
-
-    /// Requests the call under a key of `caller` to abort; whether it is running.
-    pub(super) fn abort(&self, caller: &str, key: &str) -> bool {
-        let running = lock(&self.keys).running(caller, key).cloned();
-        running.inspect(|running| _ = running.abort.send_replace(true)).is_some()
-    }
-
-    /// Records a privileged call before it begins.
-    ///
-    /// # Errors
-    /// The record cannot be written.
-    async fn begin(&self, audit: Option<Audit>) -> Result<Option<(i64, Audit)>> {
-        let Some(audit) = audit else { return Ok(None) };
-        let begun = self.gate.begin(&audit).await.map_err(|error| error.with_effect(Effect::None))?;
-        Ok(Some((begun, audit)))
-    }
-
-    async fn ended(&self, begun: Option<(i64, Audit)>, done: &Outcome) {
-        let Some((begun, mut audit)) = begun else { return };
-        audit.refused = match done.as_deref() {
-            Some(done) => done.as_ref().err().map(|error| error.what().to_owned()),
-            None => Some("its caller has left".to_owned()),
-        };
-        self.gate.end(begun, audit).await;
-    }
-
-    fn count(self: &Arc<Self>) -> Counted {
+    /// Counts a call while it runs.
+    pub(super) fn count(self: &Arc<Self>) -> Counted {
         self.running.send_modify(|running| *running += 1);
         Counted(self.clone())
     }
@@ -432,26 +225,13 @@ async fn forget_revoked(hub: Weak<Hub>) {
     }
 }
 
-/// A call that its caller may make.
-struct Ready {
-    call: Dispatch,
-    /// What is recorded before it begins and when it is done.
-    audit: Option<Audit>,
-    waits: bool,
-    durable: bool,
-}
-
 /// A running call.
-struct Counted(Arc<Hub>);
+pub(super) struct Counted(Arc<Hub>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.running.send_modify(|running| *running -= 1);
     }
-}
-
-fn stopping() -> Error {
-    Error::new(Kind::Cancelled, "the till stops").with_effect(Effect::None).with_retry(Retry::AfterReconnect)
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

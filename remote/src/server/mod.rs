@@ -13,6 +13,7 @@
 //! calls of one connection, 1 MiB a message, 5 s for the handshake and the headers of a request, 10 s for its body, and 10 s
 //! without progress for the reply.
 
+mod calls;
 mod documents;
 mod http;
 mod hub;

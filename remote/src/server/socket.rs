@@ -162,12 +162,13 @@ impl Connection {
             Step::Run(checked, place) => {
                 let Some(principal) = self.session.principal().cloned() else { return true };
                 let (hub, queue, mut left) = (self.hub.clone(), self.queue.clone(), self.here.subscribe());
-                let peer = self.peer.clone();
                 let id = checked.id;
+                // Before the next message is looked at, which may be its abort.
+                let taken = hub.take(&principal, &self.peer, *checked);
                 tokio::spawn(async move {
                     // Nothing is ever sent on it; resolves when the sender is dropped.
                     let gone = async { _ = left.changed().await };
-                    let Some(done) = hub.call(&principal, &peer, *checked, gone).await else { return };
+                    let Some(done) = hub.reply(taken, gone).await else { return };
                     let message = text(&Message::answer(id, &done));
                     // The place is held until there is room: a client that does not read cannot ask for more.
                     let room = queue.reserve().await;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tresen::api::sale::CIRCUMSTANCES;
 use tresen::api::{Call, Grants, Request, Right};
 use tresen::{Event, EventKind, Source};
 use tresen_hal::{Error, Kind, Result};
@@ -30,7 +31,7 @@ pub struct Checked {
 pub struct Keyed {
     /// The key, as its caller chose it.
     pub key: String,
-    /// SHA-256 of command and fields.
+    /// SHA-256 of command and fields; of a durable call without [`CIRCUMSTANCES`].
     pub digest: [u8; 32],
 }
 
@@ -46,8 +47,8 @@ pub fn check(principal: &Principal, request: Request) -> Result<Checked> {
         let error = Error::new(Kind::Input, "not a request: `caller` is not chosen by the caller over the network");
         return Err(error.hint(format!("calls of this connection are those of `{}`", principal.station())));
     }
-    let digest = digest(&command, &with);
-    let mut call = Call::read(&command, with)?;
+    let mut call = Call::read(&command, with.clone())?;
+    let digest = digest(&command, &if call.key_slot().is_some() { content(with) } else { with });
     match &key {
         None if call.info().changes => {
             let error = Error::new(Kind::Input, format!("`{command}` changes something and needs a `key`"));
@@ -95,6 +96,14 @@ pub fn visible(grants: &Grants, event: &Event) -> bool {
     };
     let scan = matches!(event.kind, EventKind::Scanned(_) | EventKind::ScanLost(_));
     grants.allow(Right::Watch, device) && (!scan || grants.allow(Right::Scan, device))
+}
+
+/// What a call with a durable key says apart from its circumstances, as the till compares it under that key.
+fn content(mut with: Value) -> Value {
+    if let Some(fields) = with.as_object_mut() {
+        fields.retain(|name, _| !CIRCUMSTANCES.contains(&name.as_str()));
+    }
+    with
 }
 
 /// What tells the content of a call from that of another: object keys are sorted in `Value`, so that their order does

@@ -91,6 +91,23 @@ fn the_order_of_fields_does_not_tell_contents_apart() {
     assert_ne!(digest("{\"amount\":\"1.00 EUR\",\"terminal\":\"counter\",\"key\":\"k\"}"), one);
 }
 
+#[test]
+fn the_circumstances_of_a_durable_step_do_not_tell_contents_apart() {
+    let digest = |command: &str, with: Value| {
+        let request = Request { key: Some("a".into()), ..Request::new(1, command, with) };
+        check(&anna(), request).map(|checked| checked.key.map(|keyed| keyed.digest)).expect("a call")
+    };
+    let pay = |rev: i64, operator: &str, amount: &str| {
+        let by = json!({ "operator": operator });
+        digest("sale.pay-card", json!({ "sale": "s", "rev": rev, "by": by, "terminal": "counter", "amount": amount }))
+    };
+    assert_eq!(pay(2, "Bo", "1.00 EUR"), pay(3, "Cy", "1.00 EUR"));
+    assert_ne!(pay(2, "Bo", "1.00 EUR"), pay(2, "Bo", "1.01 EUR"));
+    // A step without a key of its own is protected by its `rev`.
+    let void = |rev: i64| digest("sale.void", json!({ "sale": "s", "rev": rev, "why": "left" }));
+    assert_ne!(void(2), void(3));
+}
+
 /// What a call of `caller` under the key `a-17` has as its durable key.
 fn durable(caller: &Principal, command: &str, with: Value) -> Result<Option<String>> {
     let checked = check(caller, Request { key: Some("a-17".into()), ..Request::new(1, command, with) })?;

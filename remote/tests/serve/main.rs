@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod idle;
 mod input;
+mod keys;
 mod limits;
 mod minimal;
 mod mutated;
