@@ -43,8 +43,14 @@ impl Request {
     /// [`Kind::Input`] with the request's id, if it has one: not JSON, a field that is missing or unknown, another type.
     pub fn decode(text: &[u8]) -> Result<Self, (Option<u64>, Error)> {
         let wrong = |error: &dyn std::fmt::Display| Error::new(Kind::Input, format!("not a request: {error}"));
-        let value: Value = serde_json::from_slice(text).map_err(|error| (None, wrong(&error)))?;
+        let mut value: Value = serde_json::from_slice(text).map_err(|error| (None, wrong(&error)))?;
         let id = value["id"].as_u64();
+        // `null` means no fields, and is not written again: read strictly, `with` would look unknown.
+        if let Some(fields) = value.as_object_mut()
+            && fields.get("with").is_some_and(Value::is_null)
+        {
+            fields.remove("with");
+        }
         strict::read(&value).map_err(|error| (id, wrong(&error)))
     }
 }

@@ -3,11 +3,14 @@
 mod classes;
 mod clients;
 mod cuts;
+#[path = "../described/mod.rs"]
+mod described;
 mod expected;
 mod liars;
 mod offers;
 mod peer;
 mod restarts;
 mod scans;
+mod schema;
 mod served;
 mod world;
