@@ -120,7 +120,7 @@ pub struct Question {
     pub wanted: Wanted,
     /// The answer that stands if none is given.
     pub default: Answer,
-    /// How long an answer is waited for.
+    /// How long an answer is waited for: `30s`.
     #[serde(with = "friendly")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub within: Duration,

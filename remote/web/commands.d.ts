@@ -79,6 +79,52 @@ export interface AnswerLength {
   min: number;
 }
 
+/** A message of the till about devices of the client itself. */
+export type AttachMessage =
+  /** A call to a device. */
+  | {
+    ask: DeviceAsk;
+  }
+  /** A scan was taken: it is not to be sent again. */
+  | {
+    taken: ScanNumber;
+  }
+  /** A scan was not taken, and will not be, because 64 are waiting at the till. */
+  | {
+    lost: ScanNumber;
+  }
+  /** The answer to an offer; offers that follow each other quickly have one answer. */
+  | {
+    attached: {
+      /** Each device of the offer that can be used now. */
+      devices: AttachedDevice[];
+    };
+  }
+  /** Another connection of the same client has taken over: nothing is taken from this one any more. */
+  | {
+    replaced: {
+      /** The `run` of the other one. */
+      by: string;
+    };
+  };
+
+/** What became of an offered device. */
+export type AttachedDevice =
+  /** The till has it. */
+  | {
+    /** Its name at the till: `belt.7`. */
+    as: string;
+    /** The device, as the client names it. */
+    device: DeviceId;
+  }
+  /** The till does not take it. */
+  | {
+    /** The device, as the client names it. */
+    device: DeviceId;
+    /** Why. After `busy` it may be offered again in 15 s. */
+    refused: Error;
+  };
+
 /** A condition that requires a person's attention while the device is connected. */
 export type Attention = "paper-out" | "paper-near-end" | "cover-open" | "printer-error" | "offline" | "unsettled" | "payment-in-doubt";
 
@@ -146,6 +192,22 @@ export interface BackupDone {
 /** A barcode whose data are known to be right. */
 export interface Barcode {
   /** Alignment; default in the centre. */
+  align: Align;
+  /** What it says; a check digit may be left out. */
+  data: string;
+  /** The height of the bars in dots; default 80. */
+  height: number;
+  /** Where the data is printed as text. */
+  hri: Hri;
+  /** The width of the narrowest bar in dots. */
+  module: number;
+  /** Which code. */
+  symbology: PrintedSymbology;
+}
+
+/** A barcode whose data are known to be right. */
+export interface BarcodeInput {
+  /** Alignment; default in the centre. */
   align?: Align;
   /** What it says; a check digit may be left out. */
   data: string;
@@ -210,12 +272,40 @@ export interface CameraDriver {
   size: [number, number] | null;
 }
 
+/** What a camera delivers and what it offers. */
+export interface CameraDriverFromDevice {
+  /** Its frames have colours. */
+  colour: Known;
+  /** How its frames are laid out; none before the first, if only that tells. */
+  format?: PixelFormat | null;
+  /** Frames a second at most. */
+  fps?: number | null;
+  /** Its frames show what is there now. `no`: stored pictures. */
+  live: Known;
+  /** All that it can be set to; empty if it does not tell. */
+  modes: CameraModeFromDevice[];
+  /** Width and height of its frames in pixels; none before the first, if only that tells. */
+  size?: [number, number] | null;
+}
+
 /** One way to set up a camera. */
 export interface CameraMode {
   /** How its frames are laid out then. */
   format: PixelFormat;
   /** Frames a second at most; none if the camera does not tell. */
   fps: number | null;
+  /** Rows. */
+  height: number;
+  /** Pixels in a row. */
+  width: number;
+}
+
+/** One way to set up a camera. */
+export interface CameraModeFromDevice {
+  /** How its frames are laid out then. */
+  format: PixelFormat;
+  /** Frames a second at most; none if the camera does not tell. */
+  fps?: number | null;
   /** Rows. */
   height: number;
   /** Pixels in a row. */
@@ -258,6 +348,20 @@ export interface Card {
 
 /** How the card was read. */
 export type CardEntry = "magnetic-stripe" | "chip" | "contactless";
+
+/**
+ * What a terminal tells of a card.
+ *
+ * Nothing that a payment could be made with: no full number, no track, no expiry date. `Debug` shows its type only.
+ */
+export interface CardFromDevice {
+  /** The card number, masked. */
+  masked_pan?: string | null;
+  /** The type of the card, as the terminal names it: `girocard`, `VISA`. */
+  name?: string | null;
+  /** What stands for the card at the provider, if the protocol has such a thing. The same card has the same token. */
+  token?: string | null;
+}
 
 /** A card payment and the sale after it. */
 export interface CardPaid {
@@ -352,6 +456,60 @@ export interface Charge {
   turnover_number: string | null;
 }
 
+/**
+ * What the terminal said about a transaction that stands.
+ *
+ * Numbers that are not quantities are digit strings. The card number is masked as the terminal masked it; `Debug` does not show it.
+ */
+export interface ChargeFromDevice {
+  /** What an age check found, where one was made. */
+  age?: AgeCheck | null;
+  /** Id of the application on the card that was used (AID), in hex. */
+  aid?: string | null;
+  /** What was charged: what was asked for, or less in a `Payment::Partial`, or more by a tip. */
+  amount: Amount;
+  /** Date and time by the terminal's clock. */
+  at?: string | null;
+  /** Authorisation code of the card's issuer. */
+  authorisation?: string | null;
+  /** Name of the card: `girocard`, `VISA`. */
+  card_name?: string | null;
+  /** Kind of card by the protocol's own number: ZVT's are in `zvt::tables`. */
+  card_type?: number | null;
+  /** How far the till has confirmed it, at terminals that keep only what the till confirms (PayTec). `null` before that, and at all others. */
+  confirmation?: Confirmation | null;
+  /** The customer's slip, as the terminal wrote it, line by line. */
+  customer_slip: string[];
+  /** How the cardholder was verified. */
+  cvm?: Cvm | null;
+  /** How the card was read. */
+  entry?: CardEntry | null;
+  /** The intent it fulfils. */
+  intent: IntentId;
+  /** Card number, masked. */
+  masked_pan?: string | null;
+  /** Merchant number at the acquirer (ZVT: VU number). */
+  merchant_id?: string | null;
+  /** The merchant's slip. */
+  merchant_slip: string[];
+  /** Kind of card by the network operator's number. */
+  network_card_type?: number | null;
+  /** The terminal's message about it, in hex, with card data masked. ZVT: the whole 04 0F. */
+  raw?: string | null;
+  /** Receipt number of the terminal. */
+  receipt_number?: string | null;
+  /** The terminal's name for this transaction, to reverse it by; `null` if it gave none. */
+  reference?: PaymentReferenceFromDevice | null;
+  /** Terminal id. */
+  terminal_id?: string | null;
+  /** The tip in it, which the customer has added at the terminal: what was asked for is less by it. */
+  tip?: Amount | null;
+  /** Trace number. */
+  trace?: string | null;
+  /** Number of the turnover record. */
+  turnover_number?: string | null;
+}
+
 /** The outcome of a checkout, and the sale after it. */
 export interface CheckedOut {
   /** The sale. */
@@ -361,7 +519,7 @@ export interface CheckedOut {
 }
 
 /** A message of a client over the network: a text message of a WebSocket, with one JSON object. */
-export type ClientMessage = HelloMessage | RequestMessage;
+export type ClientMessage = HelloMessage | RequestMessage | HandheldMessage;
 
 /** How far another clock is from that of this machine. */
 export interface ClockOffset {
@@ -405,17 +563,42 @@ export type Content = {
     };
   });
 
+/** What a job prints, as it is stored: `{"v":1,"receipt":{"items":[…]}}` or `{"v":1,"raw":{"language":"escpos","bytes":"…"}}`. */
+export type ContentInput = {
+  /** The version of this form: 1. */
+  v: number;
+} & (
+  /** A document, laid out for whichever printer prints it. */
+  | {
+    receipt: ReceiptInput;
+  }
+  /** Bytes in the printer's own language. */
+  | {
+    raw: {
+      /** The bytes in base64. */
+      bytes: string;
+      /** The language, named as in addresses: `escpos`. */
+      language: string;
+    };
+  });
+
 /** Error correction: how much of a QR code may be unreadable. */
 export type Correction = "low" | "medium" | "quartile" | "high";
 
 /** How the paper is cut. */
 export interface Cut {
   /** How far; default a point is left uncut. */
-  cut?: CutDepth;
+  cut: CutDepth;
 }
 
 /** How far the paper is cut. */
 export type CutDepth = "partial" | "full";
+
+/** How the paper is cut. */
+export interface CutInput {
+  /** How far; default a point is left uncut. */
+  cut?: CutDepth;
+}
 
 /** How the cardholder was verified (cardholder verification method). */
 export type Cvm = "none" | "signature" | "online-pin" | "encrypted-offline-pin" | "plain-offline-pin" | "encrypted-offline-pin-and-signature" | "plain-offline-pin-and-signature" | "online-pin-and-signature";
@@ -444,6 +627,35 @@ export interface DecisionInput {
   reference?: PaymentReferenceInput | null;
 }
 
+/** The answer to a call. Without `reply` and `error` it counts as a reply of `null`. */
+export type DeviceAnswer =
+  /** It was done. */
+  | {
+    /** The number of the `ask`. */
+    id: number;
+    /** What the call replies. */
+    reply: unknown;
+  }
+  /** It was not done, or not completely. */
+  | {
+    /** What went wrong. With the effect `none` the till takes it that nothing was printed and no money has moved. */
+    error: ErrorFromDevice;
+    /** The number of the `ask`. */
+    id: number;
+  };
+
+/** A call to a device of the client. `messages.devices.calls` of the schema says what there is. */
+export interface DeviceAsk {
+  /** The call's name. */
+  call: string;
+  /** The device, as the client names it. */
+  device: DeviceId;
+  /** The till's number for it on this connection. */
+  id: number;
+  /** The call's fields; left out if it has none. */
+  with?: unknown;
+}
+
 /** A device's capabilities, by class. */
 export type DeviceCapabilities =
   /** A printer. */
@@ -465,6 +677,14 @@ export type DeviceCapabilities =
 
 /** The class of a device. */
 export type DeviceClass = "printer" | "terminal" | "scanner" | "camera";
+
+/** A device is away. */
+export interface DeviceGone {
+  /** The device, as the client names it. */
+  device: DeviceId;
+  /** Why, in words; the till cuts it to 1,000 bytes. */
+  why: string;
+}
 
 /** The health of one device. Numbers count from the opening of the till; a reload keeps them. */
 export interface DeviceHealth {
@@ -516,6 +736,24 @@ export interface DeviceId {
   class: DeviceClass;
   /** Its logical name. */
   name: string;
+}
+
+/** What a device tells unasked. */
+export interface DeviceNotice {
+  /** The device, as the client names it. */
+  device: DeviceId;
+  /** What it tells. */
+  event: DeviceTold;
+}
+
+/** All devices that a client has. A device of an earlier offer that is not named is taken away from the till. At most 16 in `devices` and `away` together, each once. */
+export interface DeviceOffer {
+  /** Those that it has and that cannot be used now. */
+  away?: DeviceId[];
+  /** The devices that can be used now. */
+  devices: OfferedDevice[];
+  /** The id of this run of the client's program, chosen by it, of 1 to 64 bytes: another one each time it starts. What it remembers of print jobs and scans is valid as long as it is the same. */
+  run: string;
 }
 
 /**
@@ -574,11 +812,68 @@ export interface DeviceState {
   phase: DevicePhase;
 }
 
+/** What devices tell unasked. The till cuts texts to 1,000 bytes. */
+export type DeviceTold =
+  /** A printer's status has changed. */
+  | {
+    status: PrinterStatus;
+  }
+  /** A scanner has read a code. It is sent again over the next connection to the same `run` of the till unless it was `taken` or `lost`; at most 64 that are neither. */
+  | {
+    scan: {
+      /** The scan's number: grows within a run of the client. */
+      number: number;
+      /** What was read. */
+      scan: ScanFromDevice;
+    };
+  }
+  /** A scan that the client could not keep for the till. */
+  | {
+    "scan-lost": ScanFromDevice;
+  }
+  /** A text of a terminal for the cashier. */
+  | {
+    notice: string;
+  }
+  /** A transaction has made progress. */
+  | {
+    progress: {
+      /** The key of the transaction, as the till named it. */
+      key: string;
+      /** What has happened. */
+      progress: ProgressFromDevice;
+    };
+  }
+  /** A running transaction asks something; the till may answer with the call `answer`. */
+  | {
+    question: {
+      /** The question's id, chosen by the client. */
+      id: string;
+      /** The key of the transaction, as the till named it. */
+      key: string;
+      /** The question. */
+      question: Question;
+    };
+  }
+  /** A question is not open any more. */
+  | {
+    withdrawn: {
+      /** The question's id. */
+      id: string;
+    };
+  };
+
 /** How grey is turned into black and white. */
 export type Dither = "threshold" | "floyd-steinberg" | "bayer";
 
 /** A length in printer dots: on a 203 dpi head 8 dots are one millimetre, on 180 dpi about 7. */
 export type Dots = number;
+
+/** The fields of `kick-drawer`. */
+export interface DrawerKick {
+  /** Which drawer. */
+  pin: DrawerPin;
+}
 
 /** The connector pin that drives the drawer. */
 export type DrawerPin = "two" | "five";
@@ -596,6 +891,18 @@ export interface EndOfDay {
   receipts: [string, string] | null;
   /** The total, where the terminal gives one. */
   total: Amount | null;
+}
+
+/** The result of closing the day. */
+export interface EndOfDayFromDevice {
+  /** By kind of card, where the terminal tells them apart; kinds without a transaction are left out. */
+  cards?: CardTotal[];
+  /** The terminal's receipt, line by line. */
+  receipt: string[];
+  /** The first and the last receipt number, where the terminal gives them. */
+  receipts?: [string, string] | null;
+  /** The total, where the terminal gives one. */
+  total?: Amount | null;
 }
 
 /** What went wrong, what it has changed, and what to do. */
@@ -622,6 +929,28 @@ export interface Error {
 
 /** The effect of the failed operation on the world. Failover is safe only after `Effect::None`. */
 export type ErrorEffect = "none" | "partial" | "unknown";
+
+/** What went wrong, what it has changed, and what to do. */
+export interface ErrorFromDevice {
+  /** The causes, the nearest first. */
+  causes: string[];
+  /** The device that it is about. */
+  device?: string | null;
+  /** What has happened outside, as far as it is known. */
+  effect: ErrorEffect;
+  /** The next step for a person. */
+  hint?: string | null;
+  /** What kind of error it is. */
+  kind: ErrorKind;
+  /** All of it as one sentence. */
+  message: string;
+  /** The option of an address or key of a configuration that it is about. */
+  option?: string | null;
+  /** Whether to try again, and when. */
+  retry: ErrorRetry;
+  /** What went wrong. */
+  what: string;
+}
 
 /** What went wrong, for a program to match on. */
 export type ErrorKind = "address" | "config" | "input" | "unsupported" | "not-found" | "permission" | "busy" | "refused" | "closed" | "timeout" | "io" | "protocol" | "operator" | "storage" | "cancelled";
@@ -988,6 +1317,12 @@ export type ExportWhat = "tickets" | "lines" | "taxes" | "payments" | "jobs" | "
 /** Empty lines. */
 export interface Feed {
   /** How many; 1 by default in JSON. */
+  lines: number;
+}
+
+/** Empty lines. */
+export interface FeedInput {
+  /** How many; 1 by default in JSON. */
   lines?: number;
 }
 
@@ -1009,6 +1344,32 @@ export interface Followed {
   overdue: OverduePaper[];
   /** The number of the last event before it. */
   seq: number;
+}
+
+/** How a transaction stands at the client. */
+export type Found =
+  /** Its journal has no such key, and nothing runs under it: no money has moved, and none will. */
+  | "never"
+  /** It runs, or waits for its turn. */
+  | "running"
+  /** It was begun, and how it ended is not known yet. */
+  | {
+    open: {
+      /** The terminal was asked and could not tell. */
+      asked: boolean;
+      /** What is known, in words. */
+      why: string;
+    };
+  }
+  /** It has ended. */
+  | {
+    ended: PaymentFromDevice;
+  };
+
+/** The fields of `frame`. */
+export interface FrameAfter {
+  /** The number of the last frame that the till has; left out if it has none. */
+  after?: number | null;
 }
 
 /** Entries that the server lacks and this till no longer has: those between the two. */
@@ -1035,6 +1396,25 @@ export interface Greeting {
   /** The version of the till's software. */
   tresen: string;
 }
+
+/** A message of a client about devices of its own, which it offers to the till. It needs the right `attach`. Unknown fields are ignored. */
+export type HandheldMessage =
+  /** All devices that the client has. It is sent first, and again after each change; each offer is answered by `attached`. */
+  | {
+    offer: DeviceOffer;
+  }
+  /** The answer to an `ask`. Each is answered once, in any order. */
+  | {
+    answer: DeviceAnswer;
+  }
+  /** What a device tells unasked. At most 64 KiB. */
+  | {
+    notice: DeviceNotice;
+  }
+  /** A device is away until it is offered again. At most 64 KiB. */
+  | {
+    gone: DeviceGone;
+  };
 
 /** The health of a till and its devices at one moment. */
 export interface Health {
@@ -1069,6 +1449,16 @@ export type Hri = "none" | "above" | "below" | "both";
 
 /** An image of 8-bit grey pixels. Clones are cheap. */
 export interface Image {
+  /** Alignment; default in the centre. */
+  align: Align;
+  /** How grey is turned into black and white. */
+  dither: Dither;
+  /** A grey PNG in base64. */
+  png: string;
+}
+
+/** An image of 8-bit grey pixels. Clones are cheap. */
+export interface ImageInput {
   /** Alignment; default in the centre. */
   align?: Align;
   /** How grey is turned into black and white. */
@@ -1112,6 +1502,20 @@ export interface Invited {
   name: string;
 }
 
+/** One thing to print. */
+export interface Job {
+  /** What to print. */
+  content: Content;
+  /** An earlier attempt may have printed: the paper is marked as a copy, above everything else. */
+  copy: boolean;
+  /** The sheet in the printer may hold part of an earlier job that broke off: this one begins with a cut, or with a feed where there is no cutter. */
+  fresh_sheet: boolean;
+  /** The caller's key: jobs with the same key are the same piece of paper. */
+  id: string;
+  /** A line above the content, for example that the job was meant for another printer. */
+  remark: string | null;
+}
+
 /** The state of a job. */
 export type JobState = "queued" | "printing" | "printed" | "accepted" | "unknown" | "cancelled" | "unreadable";
 
@@ -1131,6 +1535,16 @@ export interface JournalEntry {
 
 /** A drawer pulse. */
 export interface Kick {
+  /** How long it rests before the next pulse, in milliseconds, as above. */
+  off_ms: number;
+  /** How long the solenoid is energised, in milliseconds; printers count in steps of 2 up to 510. */
+  on_ms: number;
+  /** Which pin. */
+  pin: DrawerPin;
+}
+
+/** A drawer pulse. */
+export interface KickInput {
   /** How long it rests before the next pulse, in milliseconds, as above. */
   off_ms?: number;
   /** How long the solenoid is energised, in milliseconds; printers count in steps of 2 up to 510. */
@@ -1351,8 +1765,61 @@ export interface NotCharged {
   text: string;
 }
 
+/** Why no money moved. `Debug` does not show the slip. */
+export interface NotChargedFromDevice {
+  /** What to do about it, for the cashier, where that is known. */
+  advice?: string | null;
+  /** The terminal's result code, if it gave one. */
+  code?: number | null;
+  /** The intent that was not fulfilled. */
+  intent: IntentId;
+  /** What kind of reason. */
+  reason: NotChargedReason;
+  /** The slip that the terminal printed about it, if any. */
+  slip: string[];
+  /** In words, for the cashier. */
+  text: string;
+}
+
 /** Kinds of reason why no money moved. */
 export type NotChargedReason = "declined" | "aborted" | "unavailable" | "not-found" | "reversed" | "settled";
+
+/** A device that is offered. The till names it by the client's name for it, a dot and the suffix of the client's station: `belt.7`. */
+export type OfferedDevice =
+  /** A printer. */
+  | {
+    /** What it can do. */
+    capabilities: PrinterDriverFromDevice;
+    class: "printer";
+    /** Its name at the client, of 1 to 64 bytes without control characters. */
+    name: string;
+  }
+  /** A scanner. */
+  | {
+    /** What it can do. */
+    capabilities: ScannerDriver;
+    class: "scanner";
+    /** Its name at the client, of 1 to 64 bytes without control characters. */
+    name: string;
+  }
+  /** A camera. */
+  | {
+    /** What it delivers. */
+    capabilities: CameraDriverFromDevice;
+    class: "camera";
+    /** Its name at the client, of 1 to 64 bytes without control characters. */
+    name: string;
+  }
+  /** A payment terminal. */
+  | {
+    /** What it can do. */
+    capabilities: TerminalDriverFromDevice;
+    class: "terminal";
+    /** The id of the database in which the client journals its payments: another one if that was lost or restored from a backup. That it does not know a payment proves something only if it is the same as when the payment was sent. */
+    journal: string;
+    /** Its name at the client, of 1 to 64 bytes without control characters. */
+    name: string;
+  };
 
 /** The outcome of `Sale::pay_account`. */
 export type OnAccount =
@@ -1409,6 +1876,9 @@ export interface OpenQuestion {
   /** The question. */
   question: Question;
 }
+
+/** The kinds of `Operation`. In configuration and JSON they have their names in kebab case: `end-of-day`. */
+export type OperationKind = "pay" | "refund" | "reversal" | "pre-authorisation" | "increment" | "booking" | "release" | "tip" | "top-up" | "read-card" | "display" | "input" | "print" | "age-check" | "reprint" | "totals" | "end-of-day" | "diagnosis" | "initialisation";
 
 /** What is known of each kind of operation; `Known::Unknown` of all that are not set. */
 export type Operations = {
@@ -1534,6 +2004,29 @@ export type Payment =
     unknown: UnknownOutcome;
   };
 
+/**
+ * How a payment, or another operation, ended.
+ *
+ * Each variant serialises under its own name (`{"partial": …}`), so that outcomes of later operations, such as an amount that is held and not yet taken, can be added without touching what is stored.
+ */
+export type PaymentFromDevice =
+  /** The money has moved: all that was asked for. */
+  | {
+    charged: ChargeFromDevice;
+  }
+  /** Money has moved, and less than was asked for; the rest is still to be paid. Terminals approve a part only where they are allowed to, for instance by `zvt::Options::partial`. */
+  | {
+    partial: ChargeFromDevice;
+  }
+  /** No money has moved, and why. */
+  | {
+    "not-charged": NotChargedFromDevice;
+  }
+  /** It may or may not have moved, and why that is not known. `Terminal::recover` may still settle it, and a person can. It does not block other payments. */
+  | {
+    unknown: UnknownOutcomeFromDevice;
+  };
+
 /** How a protocol names one transaction of one terminal. Opaque: the protocol defines the fields; they are stored and returned unchanged. */
 export interface PaymentReference {
   /** What is known of the transaction besides. */
@@ -1548,6 +2041,22 @@ export interface PaymentReference {
   protocol: string;
   /** It names one transaction only, for as long as the terminal exists. */
   unique: boolean;
+}
+
+/** How a protocol names one transaction of one terminal. Opaque: the protocol defines the fields; they are stored and returned unchanged. */
+export interface PaymentReferenceFromDevice {
+  /** What is known of the transaction besides. */
+  facts?: {
+    [key: string]: string;
+  };
+  /** The protocol's own fields. */
+  fields: {
+    [key: string]: string;
+  };
+  /** The protocol, such as `zvt`. */
+  protocol: string;
+  /** It names one transaction only, for as long as the terminal exists. */
+  unique?: boolean;
 }
 
 /** How a protocol names one transaction of one terminal. Opaque: the protocol defines the fields; they are stored and returned unchanged. */
@@ -1566,6 +2075,22 @@ export interface PaymentReferenceInput {
   unique?: boolean;
 }
 
+/** A frame of a camera. */
+export interface Picture {
+  /** Its bytes in base64, at most 716,800 before that. */
+  data: string;
+  /** How its bytes are laid out: `mjpeg` or `grey8`. */
+  format: PixelFormat;
+  /** Rows. */
+  height: number;
+  /** Its number in the camera's stream: another one for each frame. */
+  number: number;
+  /** A stored picture, not what is there now. */
+  still?: boolean;
+  /** Pixels in a row. */
+  width: number;
+}
+
 /** How the bytes of a frame are laid out. */
 export type PixelFormat = "grey8" | "rgb8" | "yuyv" | "mjpeg";
 
@@ -1582,6 +2107,36 @@ export interface Preview {
   /** The printable width in dots. The picture has a margin besides. */
   width: number;
 }
+
+/** The fields of `print`. */
+export interface PrintAttempt {
+  /** What to print. */
+  job: Job;
+  /** The attempt's key, of 1 to 128 bytes. The client remembers how its last 200 attempts ended: the same key does not print again. */
+  key: string;
+}
+
+/** How a print attempt ended. */
+export type PrintEnd =
+  /** It is on paper, as the printer confirmed. */
+  | {
+    printed: Proof;
+  }
+  /** The printer took all of it, and cannot confirm more. */
+  | "accepted"
+  /** All, some or none of it is on paper, and why that is not known. A person decides. */
+  | {
+    unknown: ErrorFromDevice;
+  }
+  /** Not printed, or not completely. */
+  | {
+    failed: {
+      /** Why. */
+      error: ErrorFromDevice;
+      /** Nothing was printed: the till may print it again, also elsewhere. */
+      safe_to_retry: boolean;
+    };
+  };
 
 /** The state of a print job. */
 export type PrintOutcome =
@@ -1681,6 +2236,30 @@ export interface PrinterDriver {
   width: Dots;
 }
 
+/** What a printer can do. */
+export interface PrinterDriverFromDevice {
+  /** Reports changes of its status unasked: ESC/POS Automatic Status Back. Unknown until it has done so on this connection. */
+  automatic_status?: Known;
+  /** Prints barcodes natively. If unknown, native codes are sent, as nearly all printers can; with `No` they are drawn. */
+  barcodes: Known;
+  /** Characters of font A on a line. */
+  columns: number;
+  /** Has a cutter. If unknown, cuts are sent: printers without a cutter ignore them. */
+  cutter: Known;
+  /** Has a drawer port. If unknown, pulses are sent. */
+  drawer: Known;
+  /** Confirms a job by number when it is on paper. */
+  process_id: Known;
+  /** Prints QR codes natively. If unknown, native codes are sent, as most printers can; with `No` they are drawn. */
+  qr: Known;
+  /** Answers status requests. */
+  status: Known;
+  /** Opens the drawer even while it is stopped or a job is waiting (`Panel::kick_drawer`). */
+  urgent_drawer: Known;
+  /** Printable width. */
+  width: Dots;
+}
+
 /** What a printer reports about itself. */
 export interface PrinterIdentity {
   /** Firmware version. */
@@ -1691,6 +2270,18 @@ export interface PrinterIdentity {
   model: string | null;
   /** Serial number. */
   serial: string | null;
+}
+
+/** What a printer reports about itself. */
+export interface PrinterIdentityFromDevice {
+  /** Firmware version. */
+  firmware?: string | null;
+  /** Maker. */
+  maker?: string | null;
+  /** Model. */
+  model?: string | null;
+  /** Serial number. */
+  serial?: string | null;
 }
 
 /** The status of a printer. */
@@ -1734,6 +2325,33 @@ export type Progress =
     };
   };
 
+/** What happens while an operation runs. `Debug` does not show what is printed. */
+export type ProgressFromDevice =
+  /** What the terminal shows or wants shown: its code, and the text in words. */
+  | {
+    status: {
+      /** The protocol's code. */
+      code: number;
+      /** In words. */
+      text: string;
+    };
+  }
+  /** A text that the terminal wants shown, in its own words. */
+  | {
+    display: string;
+  }
+  /** The terminal has an approval; it stands once acknowledged. */
+  | "approved"
+  /** A whole receipt; card numbers in it are masked. */
+  | {
+    receipt: {
+      /** Its lines. */
+      lines: string[];
+      /** Whose it is, if the terminal says so. */
+      slip?: Slip | null;
+    };
+  };
+
 /** How the printer proved that a job is on paper. */
 export type Proof =
   /** The job's own number came back after printing: ESC/POS GS ( H, function 48. */
@@ -1745,6 +2363,18 @@ export type Proof =
 
 /** A QR code, model 2. */
 export interface Qr {
+  /** Alignment; default in the centre. */
+  align: Align;
+  /** How much of it may be unreadable. */
+  correction: Correction;
+  /** What it says. */
+  data: string;
+  /** The width of a module in dots. */
+  size: number;
+}
+
+/** A QR code, model 2. */
+export interface QrInput {
   /** Alignment; default in the centre. */
   align?: Align;
   /** How much of it may be unreadable. */
@@ -1774,7 +2404,7 @@ export interface Question {
   text: string;
   /** What kind of answer it wants. */
   wanted: Wanted;
-  /** How long an answer is waited for. */
+  /** How long an answer is waited for: `30s`. */
   within: string;
 }
 
@@ -1794,6 +2424,14 @@ export type QuestionAnswer =
   }
   /** No answer: the terminal is told that nobody answers. */
   | "declined";
+
+/** The fields of `answer`. */
+export interface QuestionReply {
+  /** The answer. */
+  answer: QuestionAnswer;
+  /** The question's id, as the client named it. */
+  question: string;
+}
 
 /** The print jobs of a route that are not done. */
 export interface QueueHealth {
@@ -1822,18 +2460,36 @@ export interface Receipt {
 }
 
 /** One column of one row. */
-export type ReceiptCell =
+export interface ReceiptCell {
+  /** The alignment within its width. */
+  align: Align;
+  /** Its style; `null` means the row's. Its alignment is ignored. */
+  style?: TextStyle | null;
+  /** Its text. `\n` ends a line. */
+  text: Spans;
+  /** Its width; by default a share of the remaining space. */
+  width: CellWidth;
+}
+
+/** One column of one row. */
+export type ReceiptCellInput =
   | string
   | {
     /** How the text stands in it. */
     align?: Align;
     /** The style of its text; default that of the row. */
-    style?: TextStyle | null;
+    style?: TextStyleInput | null;
     /** Its text. */
-    text: Spans;
+    text: SpansInput;
     /** How wide it is. */
     width?: CellWidth;
   };
+
+/** A receipt: items from top to bottom. */
+export interface ReceiptInput {
+  /** Its parts, from the top. */
+  items: ReceiptItemInput[];
+}
 
 /** One part of a receipt. */
 export type ReceiptItem =
@@ -1874,6 +2530,45 @@ export type ReceiptItem =
     type: "drawer";
   } & Kick;
 
+/** One part of a receipt. */
+export type ReceiptItemInput =
+  /** Text, wrapped to the paper's width. */
+  | {
+    type: "text";
+  } & ReceiptTextInput
+  /** Columns side by side. */
+  | {
+    type: "row";
+  } & ReceiptRowInput
+  /** A line across the paper. */
+  | {
+    type: "rule";
+  } & ReceiptRuleInput
+  /** A picture. */
+  | {
+    type: "image";
+  } & ImageInput
+  /** A QR code. */
+  | {
+    type: "qr";
+  } & QrInput
+  /** A one-dimensional barcode. */
+  | {
+    type: "barcode";
+  } & BarcodeInput
+  /** Empty lines. */
+  | {
+    type: "feed";
+  } & FeedInput
+  /** A cut. */
+  | {
+    type: "cut";
+  } & CutInput
+  /** A pulse that opens the drawer. */
+  | {
+    type: "drawer";
+  } & KickInput;
+
 /**
  * Columns side by side, one space between them; each wraps within its width.
  *
@@ -1883,11 +2578,29 @@ export interface ReceiptRow {
   /** From left to right. */
   cells: ReceiptCell[];
   /** The style of its cells. Its alignment is ignored; each cell has its own. */
-  style?: TextStyle;
+  style: TextStyle;
+}
+
+/**
+ * Columns side by side, one space between them; each wraps within its width.
+ *
+ * If the paper is too narrow, `Width::Fixed` cells give up unused space first, then `Width::Flex` cells shrink and wrap. `Width::Fit` cells, which hold amounts, never break a line: if there is no room beside them, the cells are stacked, each with its own alignment, and if even the whole paper is too narrow, the row is printed in a narrower style.
+ */
+export interface ReceiptRowInput {
+  /** From left to right. */
+  cells: ReceiptCellInput[];
+  /** The style of its cells. Its alignment is ignored; each cell has its own. */
+  style?: TextStyleInput;
 }
 
 /** A line across the paper, drawn with one character. */
 export interface ReceiptRule {
+  /** The character; `─` by default. */
+  with: string;
+}
+
+/** A line across the paper, drawn with one character. */
+export interface ReceiptRuleInput {
   /** The character; `─` by default. */
   with?: string;
 }
@@ -1895,9 +2608,17 @@ export interface ReceiptRule {
 /** Text in one or several styles. `\n` ends a line. */
 export interface ReceiptText {
   /** Its alignment, and the style of spans without one of their own. */
-  style?: TextStyle;
+  style: TextStyle;
   /** The text. */
   text: Spans;
+}
+
+/** Text in one or several styles. `\n` ends a line. */
+export interface ReceiptTextInput {
+  /** Its alignment, and the style of spans without one of their own. */
+  style?: TextStyleInput;
+  /** The text. */
+  text: SpansInput;
 }
 
 /** A page of a reference table, in order of the rows' ids. */
@@ -2147,6 +2868,30 @@ export interface Scan {
   text: string;
 }
 
+/** One code that was read. */
+export interface ScanFromDevice {
+  /** The AIM identifier; `null` if neither it nor the symbology is known. */
+  aim?: Aim | null;
+  /** When its last byte arrived, or when its frame was taken. */
+  at: string;
+  /** The data as it came, without AIM identifier and framing. */
+  bytes: number[];
+  /** The name of the device. */
+  device: string;
+  /** Its symbology. */
+  symbology: Symbology;
+  /** The data as text: UTF-8 if valid, else Latin-1. */
+  text: string;
+}
+
+/** A scan by its number. */
+export interface ScanNumber {
+  /** The scanner, as the client names it. */
+  device: DeviceId;
+  /** The scan's number. */
+  number: number;
+}
+
 /** What a scanner or a camera can do. */
 export interface ScannerCapabilities {
   /** It beeps on command. */
@@ -2169,6 +2914,12 @@ export interface ScannerDriver {
   symbology: Known;
   /** Its trigger can be pressed on command. */
   trigger: Known;
+}
+
+/** The fields of a scanner's calls. */
+export interface ScannerSwitch {
+  /** `set-enabled`: enabled. `beep`: the good sound. `trigger`: pressed. */
+  on: boolean;
 }
 
 /** How `recover` settled an intent. */
@@ -2246,13 +2997,26 @@ export type Span =
   | string
   | {
     /** Its style; default that of the line. */
-    style?: TextStyle | null;
+    style: TextStyle | null;
+    /** Its text; `\n` ends a line. */
+    text: string;
+  };
+
+/** A run of text within a line or cell. */
+export type SpanInput =
+  | string
+  | {
+    /** Its style; default that of the line. */
+    style?: TextStyleInput | null;
     /** Its text; `\n` ends a line. */
     text: string;
   };
 
 /** Text in one or several styles. Most text is a plain string, from which `From` makes it. */
 export type Spans = string | Span[];
+
+/** Text in one or several styles. Most text is a plain string, from which `From` makes it. */
+export type SpansInput = string | SpanInput[];
 
 /** A print job and its state; the content is read with `Store::job_content`. */
 export interface SpooledJob {
@@ -2529,6 +3293,18 @@ export interface TerminalDriver {
   "receipt-text": Known;
 }
 
+/** What a terminal can do, as far as protocol, options and terminal tell. `Terminal::capabilities` reads it without asking the terminal. */
+export interface TerminalDriverFromDevice {
+  /** The till can abort a running payment. If that is not known, it may ask for it. */
+  abort?: Known;
+  /** What is known of each operation. What is not known may be tried: a terminal that cannot says so, and nothing moves. */
+  operations?: Operations;
+  /** A payment may end as `Payment::Partial`. */
+  partial?: Known;
+  /** The terminal hands its receipts to the till. */
+  "receipt-text"?: Known;
+}
+
 /** How a terminal is. */
 export interface TerminalStatus {
   /** Date and time by its clock. */
@@ -2549,8 +3325,44 @@ export interface TerminalStatus {
   text: string;
 }
 
+/** How a terminal is. */
+export interface TerminalStatusFromDevice {
+  /** Date and time by its clock. */
+  at?: string | null;
+  /** The device's name. */
+  device?: string | null;
+  /** What somebody should do at the terminal. */
+  due: Due[];
+  /** It would take a payment now. */
+  ready: boolean;
+  /** The device's serial number. */
+  serial_number?: string | null;
+  /** Software version. */
+  software?: string | null;
+  /** Terminal id. */
+  terminal_id?: string | null;
+  /** In words. */
+  text: string;
+}
+
 /** A text style. Everything is off by default. */
 export interface TextStyle {
+  /** Alignment. */
+  align: Align;
+  /** Bold. */
+  bold: boolean;
+  /** Height multiple, 1 to 8; read it with `Style::times_high`. */
+  height: number;
+  /** White on black. */
+  invert: boolean;
+  /** Underlined. */
+  underline: boolean;
+  /** Width multiple, 1 to 8; read it with `Style::times_wide`. */
+  width: number;
+}
+
+/** A text style. Everything is off by default. */
+export interface TextStyleInput {
   /** Alignment. */
   align?: Align;
   /** Bold. */
@@ -2620,7 +3432,7 @@ export interface TillHealth {
 }
 
 /** A message of the till. */
-export type TillMessage = Welcome | Greeting | ReplyMessage | ErrorMessage | EventMessage | MissedMessage | ClosingMessage;
+export type TillMessage = Welcome | Greeting | ReplyMessage | ErrorMessage | EventMessage | MissedMessage | AttachMessage | ClosingMessage;
 
 /**
  * A tip for the staff: an amount of its own on the ticket, payable by every tender. It is no turnover and bears no tax. A tip that belongs to the shop is turnover: add a `Line` with its tax key instead.
@@ -2655,6 +3467,69 @@ export interface Totals {
   /** All of it, where the terminal gives a total. */
   total: Amount | null;
 }
+
+/** The turnover of a terminal since its last end of day. */
+export interface TotalsFromDevice {
+  /** By kind of card, where the terminal tells them apart; kinds without a transaction are left out. */
+  cards: CardTotal[];
+  /** The terminal's receipt about it, line by line. */
+  receipt: string[];
+  /** The first and the last receipt number, where the terminal gives them. */
+  receipts?: [string, string] | null;
+  /** All of it, where the terminal gives a total. */
+  total?: Amount | null;
+}
+
+/** The fields of `transact`. */
+export interface Transact {
+  /** Its amount. */
+  amount?: Amount | null;
+  /** The key of one that moves or holds money: the same key is the same transaction. */
+  key?: string | null;
+  /** The earlier transaction that it concerns: of a reversal, increment, booking, release or tip. */
+  of?: PaymentReference | null;
+  /** What kind of operation. */
+  operation: OperationKind;
+  /** The product of a top-up. */
+  product?: string | null;
+  /** What is asked at the terminal. */
+  question?: Question | null;
+  /** The text to be shown. */
+  text?: string | null;
+  /** For how long it is shown, or a card is waited for, in ISO 8601: `PT30S`. */
+  within?: string | null;
+}
+
+/** How an operation ended. */
+export type Transacted =
+  /** Of what moves or holds money. */
+  | {
+    payment: PaymentFromDevice;
+  }
+  /** Of `read-card`: a card was read. */
+  | {
+    card: CardFromDevice;
+  }
+  /** Of `input`: what was entered. */
+  | {
+    answer: QuestionAnswer;
+  }
+  /** Of `reprint`: a receipt, line by line. */
+  | {
+    receipt: string[];
+  }
+  /** Of `totals`: the turnover. */
+  | {
+    totals: TotalsFromDevice;
+  }
+  /** Of `end-of-day`: the day is closed. */
+  | {
+    day: EndOfDayFromDevice;
+  }
+  /** Of any other operation: it is done; the lines of what the terminal printed about it. */
+  | {
+    done: string[];
+  };
 
 /**
  * Transactions that move or hold money.
@@ -2723,6 +3598,12 @@ export type Transaction =
     };
   };
 
+/** The fields of `find` and `abort`. */
+export interface TransactionKey {
+  /** The key of the transaction, as the till named it. */
+  key: string;
+}
+
 /** Why it is not known whether money has moved. */
 export interface UnknownOutcome {
   /** The terminal was asked and could not tell. Asking again rarely helps. */
@@ -2731,6 +3612,18 @@ export interface UnknownOutcome {
   intent: IntentId;
   /** How often it was asked and did not even answer. After a few times a driver stops asking, so that others can pay. */
   unanswered: number;
+  /** What is known and what is missing, in words, for the person who settles it. */
+  why: string;
+}
+
+/** Why it is not known whether money has moved. */
+export interface UnknownOutcomeFromDevice {
+  /** The terminal was asked and could not tell. Asking again rarely helps. */
+  asked?: boolean;
+  /** The intent in question. */
+  intent: IntentId;
+  /** How often it was asked and did not even answer. After a few times a driver stops asking, so that others can pay. */
+  unanswered?: number;
   /** What is known and what is missing, in words, for the person who settles it. */
   why: string;
 }
@@ -2986,7 +3879,7 @@ export interface Commands {
   "printer.preview": {
     with: {
       /** The content. */
-      content: Content;
+      content: ContentInput;
       /** The printer or route. */
       printer: string;
     };
@@ -2996,7 +3889,7 @@ export interface Commands {
   "printer.print": {
     with: {
       /** The content. */
-      content: Content;
+      content: ContentInput;
       /** The job's id, chosen by the caller: the same id is never printed twice. Generated if absent. */
       id?: string | null;
       /** The printer or route. */
@@ -3036,7 +3929,7 @@ export interface Commands {
   "printer.submit": {
     with: {
       /** The content. */
-      content: Content;
+      content: ContentInput;
       /** The job's id, as in `Print`. */
       id?: string | null;
       /** The printer or route. */
@@ -4114,6 +5007,83 @@ export interface Commands {
 
 /** The names of all commands. */
 export type CommandName = keyof Commands;
+
+/** The till's calls to devices that a client offers, by class and name. */
+export interface DeviceCalls {
+  camera: {
+    /** The camera's next frame, or the present one if the till does not have it, within 20 s. */
+    "frame": {
+      with: FrameAfter;
+      reply: Picture;
+    };
+  };
+  printer: {
+    /** What the printer reports about itself. */
+    "identity": {
+      with: null;
+      reply: PrinterIdentityFromDevice;
+    };
+    /** Opens a drawer, also while a job is printed. */
+    "kick-drawer": {
+      with: DrawerKick;
+      reply: null;
+    };
+    /** Prints a job, once under each key. The answer may take minutes: the till waits for 10 min. */
+    "print": {
+      with: PrintAttempt;
+      reply: PrintEnd;
+    };
+    /** The printer's status. */
+    "status": {
+      with: null;
+      reply: PrinterStatus;
+    };
+  };
+  scanner: {
+    /** Beeps: a good or a bad sound. */
+    "beep": {
+      with: ScannerSwitch;
+      reply: null;
+    };
+    /** Enables or disables the scanner. */
+    "set-enabled": {
+      with: ScannerSwitch;
+      reply: null;
+    };
+    /** Presses or releases the trigger. */
+    "trigger": {
+      with: ScannerSwitch;
+      reply: null;
+    };
+  };
+  terminal: {
+    /** Aborts a running transaction; whether one is running. */
+    "abort": {
+      with: TransactionKey;
+      reply: boolean;
+    };
+    /** Answers a question of the terminal. */
+    "answer": {
+      with: QuestionReply;
+      reply: null;
+    };
+    /** How a transaction stands. The till asks after the connection was lost. */
+    "find": {
+      with: TransactionKey;
+      reply: Found;
+    };
+    /** The terminal's status. */
+    "status": {
+      with: null;
+      reply: TerminalStatusFromDevice;
+    };
+    /** Runs an operation; one that moves or holds money once under each key. It is journalled before the terminal is asked. The till waits for 15 min. */
+    "transact": {
+      with: Transact;
+      reply: Transacted;
+    };
+  };
+}
 
 /** Commands that change something: each request has a key. */
 export type Changing =

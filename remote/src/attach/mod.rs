@@ -6,7 +6,8 @@
 //! ([`Hub`]). Calls cross the connection as messages about the device, not as its bytes: the driver runs at the handheld.
 //!
 //! # Messages
-//! They share the WebSocket with requests and events ([`crate::wire`]); `→` is from the handheld to the till:
+//! They share the WebSocket with requests and events ([`crate::wire`]); `→` is from the handheld to the till. The schema
+//! (`tresen::api::schema`) describes each of their fields, and tests compare it with what crosses:
 //!
 //! ```text
 //! → {"offer":{"run":"0199…","devices":[{"class":"printer","name":"belt","capabilities":{…}}],"away":[{"class":…}]}}

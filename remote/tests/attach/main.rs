@@ -3,6 +3,8 @@
 mod classes;
 mod clients;
 mod cuts;
+#[path = "../described/mod.rs"]
+mod described;
 mod expected;
 mod leases;
 mod liars;
@@ -10,5 +12,6 @@ mod offers;
 mod peer;
 mod restarts;
 mod scans;
+mod schema;
 mod served;
 mod world;

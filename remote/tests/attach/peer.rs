@@ -12,6 +12,7 @@ use tresen::testing::Counter;
 use tresen::{Amount, Payment, Terminal, Tresen};
 use tresen_remote::attach::{Attachment, Hub};
 
+use super::described::Dialogue;
 use super::world::principal;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -20,12 +21,13 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) struct Peer {
     pub(crate) attachment: Attachment,
     messages: mpsc::Receiver<String>,
+    dialogue: Dialogue,
 }
 
 impl Peer {
     pub(crate) fn connect(hub: &Arc<Hub>, name: &str, rights: &str) -> Self {
         let (out, messages) = mpsc::channel(64);
-        Self { attachment: hub.connect(principal(name, rights), out), messages }
+        Self { attachment: hub.connect(principal(name, rights), out), messages, dialogue: Dialogue::default() }
     }
 
     pub(crate) fn says(&self, message: Value) -> tresen::Result<()> {
@@ -34,7 +36,9 @@ impl Peer {
 
     pub(crate) async fn hears(&mut self) -> Value {
         let text = timeout(10 * MINUTE, self.messages.recv()).await.expect("something comes").expect("is open");
-        serde_json::from_str(&text).expect("is JSON")
+        let message = serde_json::from_str(&text).expect("is JSON");
+        self.dialogue.from_till(&message);
+        message
     }
 
     /// The next call other than a request for the status, which is answered.

@@ -18,6 +18,8 @@ use tresen_remote::attach::{Hub, Offer, Standing};
 use tresen_remote::trust::{By, Principal};
 use tresen_remote::wire::Welcome;
 
+use super::described::Dialogue;
+
 const TILL: &str = "
     [till]
     name = 'Till 1'
@@ -233,12 +235,13 @@ pub(crate) struct Cut {
     pub(crate) arrives: bool,
 }
 
-/// Carries messages as text until the cut; the plan is taken by the first cut.
+/// Carries messages as text, each compared with the schema, until the cut; the plan is taken by the first cut.
 pub(crate) async fn carry(hub: &Arc<Hub>, offer: &Offer, welcome: &Welcome, plan: &Mutex<Option<Cut>>) {
     let (out, mut to_handheld) = mpsc::channel(64);
     let attachment = hub.connect(principal("handheld 7", "attach"), out);
     let mut port = offer.connect(welcome);
     let mut passed = [0, 0];
+    let mut dialogue = Dialogue::default();
     loop {
         let (to_till, text) = tokio::select! {
             biased;
@@ -246,6 +249,12 @@ pub(crate) async fn carry(hub: &Arc<Hub>, offer: &Offer, welcome: &Welcome, plan
             text = to_handheld.recv() => (false, text),
         };
         let Some(text) = text else { return };
+        let json = serde_json::from_str(&text).expect("is JSON");
+        if to_till {
+            dialogue.from_client(&json)
+        } else {
+            dialogue.from_till(&json)
+        }
         let at = passed[usize::from(to_till)];
         passed[usize::from(to_till)] += 1;
         let cut = {

@@ -3,10 +3,13 @@
 mod audit;
 mod calls;
 mod cuts;
+#[path = "../described/mod.rs"]
+mod described;
 mod documents;
 mod ends;
 mod events;
 mod frames;
+mod handheld;
 mod handshake;
 mod hostile;
 mod http;

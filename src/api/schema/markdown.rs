@@ -8,7 +8,7 @@ use super::{definitions, referred, typescript};
 
 /// The reference of all commands, replies, events and errors: `docs/commands.md`.
 pub fn markdown() -> String {
-    let schema = super::schema();
+    let schema = super::described(false);
     let mut page = String::from(HEADER);
     let commands: Vec<_> = schema["commands"].as_object().into_iter().flatten().collect();
     let mut class = "";
@@ -22,6 +22,7 @@ pub fn markdown() -> String {
         }
         self::command(&mut page, name, command);
     }
+    device_calls(&mut page, &schema["messages"]["devices"]["calls"]);
     page.push_str(TYPES);
     for (name, definition) in definitions(&schema) {
         write!(page, "\n### {name}\n\n").ok();
@@ -45,6 +46,18 @@ fn command(page: &mut String, name: &str, command: &Value) {
     page.push_str("\n\n");
     fields(page, &command["with"]);
     writeln!(page, "Reply: {}", kind(&command["reply"])).ok();
+}
+
+/// The calls to devices of clients as a table.
+fn device_calls(page: &mut String, classes: &Value) {
+    page.push_str(DEVICES);
+    for (class, calls) in classes.as_object().into_iter().flatten() {
+        for (name, call) in calls.as_object().into_iter().flatten() {
+            let text = call["description"].as_str().unwrap_or_default();
+            let (with, reply) = (kind(&call["with"]), kind(&call["reply"]));
+            writeln!(page, "| {class} | `{name}` | {with} | {reply} | {text} |").ok();
+        }
+    }
 }
 
 /// What a definition consists of.
@@ -134,5 +147,16 @@ A field that is not *optional* must be there, and an unknown field is refused. *
 needs, for the device that the command names or without limit to devices. A command that changes something needs a key
 over the network: the same key with the same content is done once. The till remembers it for 10 minutes, and for good where the
 command has a field of its own for it (`key` or `id`), which it fills.
+";
+const DEVICES: &str = "
+## Devices of clients
+
+A client with the right `attach` offers devices of its own by a [HandheldMessage](#handheldmessage), and is called by an
+[AttachMessage](#attachmessage): `{\"ask\":{\"id\":1,\"device\":{\"class\":\"printer\",\"name\":\"belt\"},\"call\":\"print\",\"with\":{…}}}`.
+Its answer is `{\"answer\":{\"id\":1,\"reply\":…}}` or `{\"answer\":{\"id\":1,\"error\":…}}`. Fields that either side does not know are
+ignored. `docs/remote.md` has a dialogue.
+
+| class | `call` | `with` | `reply` | |
+|---|---|---|---|---|
 ";
 const TYPES: &str = "\n## Types\n";

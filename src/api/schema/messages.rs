@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 use tresen_hal::Error;
 
+use super::devices::{AttachMessage, OfHandheld};
 use super::{Generators, names};
 use crate::api::{FOLLOW, Request};
 use crate::{Event, Snapshot};
@@ -35,9 +36,9 @@ pub(super) struct Messages {
 
 impl Messages {
     /// As they stand in the schema.
-    pub(super) fn into_value(mut self, split: &std::collections::BTreeSet<String>) -> Value {
-        for taken in [&mut self.client, &mut self.follow, &mut self.abort] {
-            names::rename(taken, split);
+    pub(super) fn into_value(mut self, taken: &names::Taken) -> Value {
+        for schema in [&mut self.client, &mut self.follow, &mut self.abort] {
+            taken.rename(schema);
         }
         json!({
             "client": self.client,
@@ -56,8 +57,10 @@ impl Messages {
 enum ClientMessage {
     /// The first one.
     Hello(HelloMessage),
-    /// Any other, but those about devices of the client itself.
+    /// A request.
     Request(Box<Request>),
+    /// About a device of the client itself.
+    Device(OfHandheld),
 }
 
 /// The first message of a client, within 5 s.
@@ -94,6 +97,8 @@ enum TillMessage {
     Event(EventMessage),
     /// Events that were left out.
     Missed(MissedMessage),
+    /// About a device of the client itself, which it has offered.
+    Device(AttachMessage),
     /// The connection is about to be closed.
     Closing(ClosingMessage),
 }

@@ -1,6 +1,8 @@
 //! One JSON schema of all commands, replies, events, errors and messages, from which the [reference](markdown()) and the
 //! [types of other languages](typescript()) come. JSON Schema 2020-12.
 
+mod closed;
+mod devices;
 mod markdown;
 mod messages;
 mod names;
@@ -25,23 +27,41 @@ pub use typescript::typescript;
 ///  "commands": {"terminal.pay": {"title": …, "description": …, "right": "pay", "changes": true, "waits": false,
 ///                                "with": {…}, "reply": {…}}, …},
 ///  "event": {"$ref": "#/$defs/Event"}, "error": {"$ref": "#/$defs/Error"},
-///  "messages": {"client": {…}, "till": {…}, "requests": {"follow": {…}, "abort": {…}}}, "$defs": {…}}
+///  "messages": {"client": {…}, "till": {…}, "requests": {"follow": {…}, "abort": {…}},
+///               "devices": {"client": {…}, "till": {…}, "calls": {"printer": {"print": {"description": …, "with": {…}, "reply": {…}}, …}, …}}},
+///  "$defs": {…}}
 /// ```
-/// `with` says what a client may send, `reply` what the till sends. A type that differs between the two has two
-/// definitions; the name of that which is sent to the till ends in `Input`.
+/// `with` says what a client may send, `reply` what the till sends. A request takes no other fields than those described,
+/// at any depth; whoever reads what the till sends ignores fields that he does not know. A type that differs between the two
+/// has two definitions; the name of that which is sent to the till ends in `Input`.
+///
+/// `devices` are the messages about devices that a client offers to the till. There the till calls, and the client replies;
+/// the name of a definition of what the client says ends in `FromDevice` where it differs.
 pub fn schema() -> Value {
+    described(true)
+}
+
+/// The schema. Unless it is `closed`, only the top level of requests says that it takes no other fields: people and types
+/// of TypeScript need one definition only for types that do not differ otherwise.
+fn described(closed: bool) -> Value {
     let mut generators = Generators::new();
     let mut rows: Vec<_> = ROWS.iter().map(|row| (&row.info, (row.describe)(&mut generators))).collect();
     rows.sort_by_key(|(info, _)| info.name);
     let event = generators.told.subschema_for::<Event>().to_value();
     let error = generators.told.subschema_for::<Error>().to_value();
     let messages = messages::messages(&mut generators);
-    let taken = generators.taken.take_definitions(false);
-    let told = generators.told.take_definitions(false);
-    let split = names::differing(&taken, &told);
+    let devices = devices::devices(&mut generators);
+    let mut told = generators.told.take_definitions(false);
+    let mut taken = generators.taken.take_definitions(false);
+    if closed {
+        closed::close_all(&mut taken);
+        rows.iter_mut().for_each(|(_, description)| closed::close(&mut description.with));
+    }
+    let taken = names::Taken::new(taken, &told, "Input");
+    let offered = names::Taken::new(generators.offered.take_definitions(false), &told, "FromDevice");
     let mut commands = Map::new();
     for (info, Description { mut with, reply }) in rows {
-        names::rename(&mut with, &split);
+        taken.rename(&mut with);
         text::tidy(&mut with);
         let description = with.as_object_mut().and_then(|with| with.remove("description")).unwrap_or_default();
         let description = description.as_str().unwrap_or_default();
@@ -58,6 +78,10 @@ pub fn schema() -> Value {
         });
         commands.insert(info.name.to_owned(), command);
     }
+    let mut messages = messages.into_value(&taken);
+    messages["devices"] = devices.into_value(&offered);
+    taken.merge_into(&mut told);
+    offered.merge_into(&mut told);
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The commands, replies, events, errors and messages of tresen",
@@ -65,8 +89,8 @@ pub fn schema() -> Value {
         "commands": commands,
         "event": event,
         "error": error,
-        "messages": messages.into_value(&split),
-        "$defs": names::merged(taken, told, &split),
+        "messages": messages,
+        "$defs": told,
     });
     text::tidy(&mut schema);
     schema
@@ -75,8 +99,11 @@ pub fn schema() -> Value {
 /// What is sent to the till, and what the till sends: a field with a default may be left out of the former and is
 /// always there in the latter.
 pub(super) struct Generators {
+    /// Requests, which are read strictly.
     taken: SchemaGenerator,
     told: SchemaGenerator,
+    /// What clients say of devices of their own, which is read leniently.
+    offered: SchemaGenerator,
 }
 
 impl Generators {
@@ -88,7 +115,7 @@ impl Generators {
             });
             settings.into_generator()
         };
-        Self { taken: by(Contract::Deserialize), told: by(Contract::Serialize) }
+        Self { taken: by(Contract::Deserialize), told: by(Contract::Serialize), offered: by(Contract::Deserialize) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names of definitions: a type that differs by direction gets two.
+//! Names of definitions: a type that differs by direction gets one for each.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,46 @@ use serde_json::{Map, Value};
 
 use super::{DEFINITIONS, referred};
 
+/// What comes to the till in one way. A definition that differs from what the till sends has a suffix.
+pub(super) struct Taken {
+    definitions: Map<String, Value>,
+    differing: BTreeSet<String>,
+    suffix: &'static str,
+}
+
+impl Taken {
+    pub(super) fn new(definitions: Map<String, Value>, told: &Map<String, Value>, suffix: &'static str) -> Self {
+        Self { differing: differing(&definitions, told), definitions, suffix }
+    }
+
+    /// Makes a schema of what comes in this way refer to the definitions for that.
+    pub(super) fn rename(&self, schema: &mut Value) {
+        if let Some(name) = referred(schema).filter(|name| self.differing.contains(*name)) {
+            schema["$ref"] = format!("{DEFINITIONS}{}", self.name(name)).into();
+        }
+        match schema {
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.rename(field)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.rename(item)),
+            _ => {}
+        }
+    }
+
+    /// Adds the definitions to `all`.
+    pub(super) fn merge_into(mut self, all: &mut Map<String, Value>) {
+        for (name, mut schema) in std::mem::take(&mut self.definitions) {
+            self.rename(&mut schema);
+            all.insert(self.name(&name), schema);
+        }
+    }
+
+    fn name(&self, name: &str) -> String {
+        let suffix = if self.differing.contains(name) { self.suffix } else { "" };
+        format!("{name}{suffix}")
+    }
+}
+
 /// The names whose definitions differ by direction, or refer to one that does.
-pub(super) fn differing(taken: &Map<String, Value>, told: &Map<String, Value>) -> BTreeSet<String> {
+fn differing(taken: &Map<String, Value>, told: &Map<String, Value>) -> BTreeSet<String> {
     let both = || taken.iter().filter_map(|(name, schema)| Some((name, schema, told.get(name)?)));
     let mut split: BTreeSet<String> =
         both().filter(|(_, taken, told)| taken != told).map(|(name, ..)| name.clone()).collect();
@@ -23,31 +61,6 @@ pub(super) fn differing(taken: &Map<String, Value>, told: &Map<String, Value>) -
     }
 }
 
-/// All definitions.
-pub(super) fn merged(
-    taken: Map<String, Value>,
-    mut told: Map<String, Value>,
-    split: &BTreeSet<String>,
-) -> Map<String, Value> {
-    for (name, mut schema) in taken {
-        rename(&mut schema, split);
-        told.insert(if split.contains(&name) { input(&name) } else { name }, schema);
-    }
-    told
-}
-
-/// Makes a schema of what is sent to the till refer to the definitions for that.
-pub(super) fn rename(schema: &mut Value, split: &BTreeSet<String>) {
-    if let Some(name) = referred(schema).filter(|name| split.contains(*name)) {
-        schema["$ref"] = format!("{DEFINITIONS}{}", input(name)).into();
-    }
-    match schema {
-        Value::Object(fields) => fields.values_mut().for_each(|field| rename(field, split)),
-        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, split)),
-        _ => {}
-    }
-}
-
 fn refers(schema: &Value, to: &BTreeSet<String>) -> bool {
     referred(schema).is_some_and(|name| to.contains(name))
         || match schema {
@@ -55,8 +68,4 @@ fn refers(schema: &Value, to: &BTreeSet<String>) -> bool {
             Value::Array(items) => items.iter().any(|item| refers(item, to)),
             _ => false,
         }
-}
-
-fn input(name: &str) -> String {
-    format!("{name}Input")
 }

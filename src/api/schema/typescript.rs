@@ -8,7 +8,7 @@ use super::{definitions, referred};
 
 /// TypeScript types of all commands, replies, events and errors: `remote/web/commands.d.ts`.
 pub fn typescript() -> String {
-    let schema = super::schema();
+    let schema = super::described(false);
     let mut file = String::from(HEADER);
     writeln!(file, "/** The version of the protocol. */\nexport type Protocol = {};", schema["protocol"]).ok();
     for (name, definition) in definitions(&schema) {
@@ -27,6 +27,7 @@ pub fn typescript() -> String {
         writeln!(file, "  {name:?}: {{\n    with: {with};\n    reply: {reply};\n  }};").ok();
     }
     file.push_str("}\n\n/** The names of all commands. */\nexport type CommandName = keyof Commands;\n");
+    device_calls(&mut file, &schema["messages"]["devices"]["calls"]);
     for (named, flag, what) in [
         ("Changing", "changes", "Commands that change something: each request has a key"),
         ("Waiting", "waits", "Commands that only wait: they end with the connection"),
@@ -36,6 +37,22 @@ pub fn typescript() -> String {
         writeln!(file, "\n/** {what}. */\nexport type {named} =\n  | {names};").ok();
     }
     file.lines().map(str::trim_end).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// What each call to a device of a client has with it and replies.
+fn device_calls(file: &mut String, classes: &Value) {
+    file.push_str("\n/** The till's calls to devices that a client offers, by class and name. */\n");
+    file.push_str("export interface DeviceCalls {\n");
+    for (class, calls) in classes.as_object().into_iter().flatten() {
+        writeln!(file, "  {class}: {{").ok();
+        for (name, call) in calls.as_object().into_iter().flatten() {
+            comment(file, call, 2);
+            let (with, reply) = (kind(&call["with"], 3), kind(&call["reply"], 3));
+            writeln!(file, "    {name:?}: {{\n      with: {with};\n      reply: {reply};\n    }};").ok();
+        }
+        file.push_str("  };\n");
+    }
+    file.push_str("}\n");
 }
 
 fn is_interface(schema: &Value) -> bool {

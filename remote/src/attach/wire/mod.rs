@@ -1,4 +1,5 @@
-//! The messages about devices of others. The module above says what they mean.
+//! The messages about devices of others. The module above says what they mean; `src/api/schema/devices.rs` of the crate `tresen`
+//! describes them for other languages. Unknown fields are ignored.
 
 mod picture;
 mod terminal;

@@ -27,7 +27,7 @@ pub struct Transact {
     /// The text to be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// For how long it is shown, or a card is waited for: `30s`.
+    /// For how long it is shown, or a card is waited for: `PT30S` (ISO 8601).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<SignedDuration>,
     /// What is asked.
