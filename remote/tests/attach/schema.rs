@@ -80,7 +80,7 @@ fn from_handheld() -> Vec<FromHandheld> {
 }
 
 /// Everything that the till may say, but for the fields of calls.
-fn from_till() -> Vec<FromTill> {
+fn till_says() -> Vec<FromTill> {
     let attached = [
         Attached { device: device(), name: Some("terminal.7".into()), refused: None },
         Attached { device: device(), name: None, refused: Some(error()) },
@@ -193,14 +193,14 @@ fn each_kind_of_message_is_described() {
             },
         }
     }
-    for message in from_till() {
+    for message in till_says() {
         match message {
             FromTill::Ask(_) | FromTill::Taken(_) | FromTill::Lost(_) => {}
             FromTill::Attached { .. } | FromTill::Replaced { .. } => {}
         }
     }
-    let (client, till) = (all(from_handheld()), all(from_till()));
-    client.iter().for_each(|message| Dialogue::default().from_client(message));
+    let (client, till) = (all(from_handheld()), all(till_says()));
+    client.iter().for_each(|message| Dialogue::default().client_says(message));
     let messages = part("/messages/till");
     till.iter().for_each(|message| valid(&messages, message));
     assert_eq!(kinds(&client), described("HandheldMessage"));
