@@ -13,7 +13,7 @@ use tresen::payment::{Host, IntentId};
 use tresen::printers::Status;
 use tresen::{DeviceId, Effect, Error, Kind, Result, Scan};
 
-use super::arrivals::{Arrival, Arrivals};
+use super::arrivals::{Arrival, Arrivals, Arrived};
 pub(super) use super::connection::{Unanswered, Wire, gone};
 use crate::attach::bounds;
 use crate::attach::wire::{Device, FromTill, Taken, Told};
@@ -216,7 +216,7 @@ impl Slot {
         let mut arrivals = lock(&self.arrivals);
         let answer = match arrivals.arrived(&here.run, number) {
             Arrival::New => {
-                arrivals.keep(number, scan.from_device(&self.name));
+                arrivals.keep(scan.from_device(&self.name));
                 self.arrived.notify_one();
                 return None;
             }
@@ -233,10 +233,14 @@ impl Slot {
         lost
     }
 
-    /// The next scan, if there is one.
-    pub(super) fn take_scan(&self, here: &Here) -> Option<Scan> {
-        let (number, scan) = lock(&self.arrivals).take()?;
-        here.wire.try_send(&FromTill::Taken(Taken { device: self.id.clone(), number }));
+    /// The next scan, if there is one. The handheld is told, if the run that has sent it is here.
+    pub(super) fn take_scan(&self) -> Option<Scan> {
+        let Arrived { run, number, scan } = lock(&self.arrivals).take()?;
+        if let Ok(here) = self.here()
+            && here.run == *run
+        {
+            here.wire.try_send(&FromTill::Taken(Taken { device: self.id.clone(), number }));
+        }
         Some(scan)
     }
 
