@@ -18,6 +18,7 @@ pub(super) use super::connection::{Unanswered, Wire, gone};
 use crate::attach::bounds;
 use crate::attach::wire::{Device, FromTill, Taken, Told};
 use crate::server::lock;
+use crate::trust::Principal;
 
 /// A device of a handheld. The driver of each of its visits holds it.
 pub(super) struct Slot {
@@ -27,6 +28,8 @@ pub(super) struct Slot {
     pub(super) name: String,
     /// The handheld.
     pub(super) owner: String,
+    /// Its station.
+    pub(super) station: String,
     link: watch::Sender<Link>,
     /// The last status that a printer has told.
     pub(super) status: watch::Sender<Option<Status>>,
@@ -78,11 +81,12 @@ impl Serving {
 }
 
 impl Slot {
-    pub(super) fn new(id: DeviceId, name: String, owner: String, here: Arc<Here>, sent: Sent) -> Arc<Self> {
+    pub(super) fn new(id: DeviceId, name: String, by: &Principal, here: Arc<Here>, sent: Sent) -> Arc<Self> {
         Arc::new(Self {
             id,
             name,
-            owner,
+            owner: by.name.clone(),
+            station: by.station().to_owned(),
             link: watch::Sender::new(Link::Here(here)),
             status: watch::Sender::new(None),
             arrivals: Mutex::default(),
