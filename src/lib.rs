@@ -67,7 +67,7 @@ pub use manager::{
     Attention, Camera, CameraScans, Cameras, Device, DeviceCapabilities, DeviceClass, DeviceState, OpenQuestion, Phase,
     Printer, Printers, Scanner, Scanners, Terminal, Terminals,
 };
-pub use registry::Reloaded;
+pub use registry::{Offering, Reloaded};
 pub use spool::{OverduePaper, Print, PrintJob};
 pub use store::{
     AuditEnd, AuditEntry, AuditNote, Backup, BookingState, Extent, Hash, JobState, JournalEntry, Listing, NewClient,

@@ -28,12 +28,60 @@ impl Tresen {
     /// [`Kind::Config`]: the name or the address is another device's, or there is no plan; [`Kind::Cancelled`]: the till
     /// was closed; [`Kind::Storage`]: the database cannot be read.
     pub async fn attach<C: DeviceClass>(&self, name: &str, plans: Vec<Plan<C::Driver>>) -> Result<DeviceId> {
+        Ok(self.attach_of::<C>(name, None, plans).await?.device)
+    }
+
+    /// As [`Tresen::attach`], for a device that a station's program offers. What is returned is taken back with
+    /// [`Tresen::withdraw`].
+    ///
+    /// # Errors
+    /// As [`Tresen::attach`]; [`Kind::Config`]: the configuration expects the device from another station.
+    pub async fn attach_from<C: DeviceClass>(
+        &self,
+        station: &str,
+        name: &str,
+        plans: Vec<Plan<C::Driver>>,
+    ) -> Result<Offering> {
+        self.attach_of::<C>(name, Some(station.to_owned()), plans).await
+    }
+
+    async fn attach_of<C: DeviceClass>(
+        &self,
+        name: &str,
+        station: Option<String>,
+        plans: Vec<Plan<C::Driver>>,
+    ) -> Result<Offering> {
         let (till, name) = (self.clone(), name.to_owned());
         to_its_end(async move {
             let _changing = till.0.changing.lock().await;
-            let id = till.0.registry.attach::<C>(&name, plans)?.id();
+            let number = till.0.registry.attach::<C>(&name, station.as_deref(), plans)?;
             till.set_routes().await?;
-            Ok(id)
+            Ok(Offering { device: DeviceId::new(C::CLASS, name), number })
+        })
+        .await
+    }
+
+    /// Whether the till has the device of this offering: it was not detached or withdrawn since, and is neither one of the
+    /// till itself now nor another that was attached under its name.
+    pub fn is_attached(&self, offering: &Offering) -> bool {
+        self.0.registry.is_attached(&offering.device, offering.number)
+    }
+
+    /// Takes back what [`Tresen::attach_from`] has attached: the device is removed as by [`Tresen::detach`]. One that the
+    /// configuration expects stays, away as soon as its driver ends. A device of the till itself, or another that has its
+    /// name now, is left alone. Dropping the future discards the answer, not the change.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`]: the database cannot be read.
+    pub async fn withdraw(&self, offering: &Offering, within: Duration) -> Result<()> {
+        let (till, Offering { device, number }) = (self.clone(), offering.clone());
+        to_its_end(async move {
+            let _changing = till.0.changing.lock().await;
+            if till.0.registry.withdraw(&device, number) {
+                till.remove(&device, within).await;
+                till.set_routes().await?;
+            }
+            Ok(())
         })
         .await
     }
@@ -124,9 +172,11 @@ impl Tresen {
         }
         let before = self.0.registry.configured();
         let attached = |id: &DeviceId| !before.contains_key(id) && self.0.registry.any(id).is_ok();
-        // One that is offered already is the one that is expected.
-        let taken = |id: &&DeviceId| attached(id) && config.devices.get(id).is_some_and(|device| device.from.is_none());
-        if let Some(id) = config.devices.keys().find(taken) {
+        // One that is offered already is the one that is expected, unless another station offers it.
+        let expects = |id: &DeviceId, device: &config::Device| {
+            device.from.as_ref().is_some_and(|station| self.0.registry.may_be_of(id, station))
+        };
+        if let Some((id, _)) = config.devices.iter().find(|(id, device)| attached(id) && !expects(id, device)) {
             return Err(Error::new(Kind::Config, "the program has already attached a device of that name").at(id));
         }
         for (id, device) in &config.devices {
@@ -182,6 +232,13 @@ impl Tresen {
     async fn set_routes(&self) -> Result<()> {
         self.0.spool.set_routes(routes(&self.config(), &self.0.registry)).await
     }
+}
+
+/// A device that was attached from a station, told apart from others that had its name before it or have it after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offering {
+    device: DeviceId,
+    number: u64,
 }
 
 /// The changes applied by a reload.

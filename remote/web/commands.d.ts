@@ -167,7 +167,7 @@ export interface AuditNote {
   principal?: string | null;
   /** Why it was refused; `null`: it was done. */
   refused?: string | null;
-  /** How often it was refused since the line before, where repeats are one line; `null`: this is one action. */
+  /** How often it was done or refused since the line before, where repeats are one line; `null`: this is one action. */
   times?: number | null;
 }
 

@@ -43,10 +43,12 @@ fn each_handle_can_do_what_its_async_one_can() {
     // The list of command names is not a method.
     let blocking =
         [include_str!("till.rs"), include_str!("export.rs"), include_str!("remote.rs"), include_str!("server.rs")];
-    // The events tell when capabilities change. A blocking call is aborted under its key.
-    covers("Tresen", &till, &blocking, &["aborted_by", "watch_capabilities"]);
+    // The events tell when capabilities change. A blocking call is aborted under its key. Carrying a device over a network
+    // is asynchronous work.
+    let otherwise = ["aborted_by", "attach_from", "is_attached", "watch_capabilities", "withdraw"];
+    covers("Tresen", &till, &blocking, &otherwise);
     let printer = include_str!("../manager/printer/mod.rs");
-    // Carrying a device over a network is asynchronous work.
+    // As above.
     covers("Printer", &[printer], &[include_str!("printer.rs")], &["print_job"]);
     // Accessors of a print's state.
     covers("PrintJob", &[include_str!("../spool/mod.rs")], &[include_str!("printer.rs")], &["is_done"]);

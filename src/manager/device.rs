@@ -12,6 +12,7 @@ use super::calls::Terms;
 use super::lock;
 use super::owner::{Hooks, LossReason, Opened, Opener, Owned, unowned};
 use super::phase::Phase;
+use super::plans::Plans;
 use super::state::{Attention, DeviceCapabilities, DeviceState};
 use crate::class::{Class, DeviceId};
 use crate::config::{Declared, Reconnect};
@@ -164,18 +165,15 @@ impl<C: DeviceClass> Clone for Device<C> {
 }
 
 impl<C: DeviceClass> Device<C> {
-    /// What the first of `plans` opens that can be opened, and what starts owning it. With `former`, a device of that
+    /// What the first of the current `plans` opens that can be opened, and what starts owning it. With `former`, a device of that
     /// name that was closed, its handles become those of this one.
     pub(super) fn new(
         name: &str,
-        plans: Vec<Plan<C::Driver>>,
+        plans: Plans<C::Driver>,
         till: Till,
         reconnect: Reconnect,
         former: Option<&Self>,
-    ) -> Result<(Self, Start)> {
-        if plans.is_empty() {
-            return Err(Error::new(Kind::Config, "no address given").at(name));
-        }
+    ) -> (Self, Start) {
         let shared = match former {
             Some(former) => former.shared.clone(),
             None => {
@@ -198,10 +196,11 @@ impl<C: DeviceClass> Device<C> {
             language: till.language,
             ..Context::new(name).with_runtime(till.runtime.clone()).with_journal(journal)
         };
-        let (plans, wraps): (Arc<[Plan<C::Driver>]>, _) = (plans.into(), shared.clone());
+        let wraps = shared.clone();
         let opener: Opener<C::Driver> = Arc::new(move || {
-            let (plans, context, wraps) = (plans.clone(), context.clone(), wraps.clone());
+            let (plans, context, wraps) = (plans.now(), context.clone(), wraps.clone());
             Box::pin(async move {
+                let plans = plans?;
                 let (driver, plan) = first(&plans, context).await?;
                 let (address, recording) = (plan.label().to_owned(), plan.is_recording());
                 Ok(Opened { driver: wraps.wrap(driver, plan.address())?, address, recording })
@@ -217,7 +216,7 @@ impl<C: DeviceClass> Device<C> {
         };
         let (starts, hooks) = (owned.clone(), shared.clone());
         let start = Box::new(move || starts.start(opener, hooks, clock, reconnect, activity));
-        Ok((Self { owned, shared, till, origin: Arc::default(), asker: Asker::default() }, start))
+        (Self { owned, shared, till, origin: Arc::default(), asker: Asker::default() }, start)
     }
 
     /// Its logical name.

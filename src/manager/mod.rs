@@ -3,10 +3,10 @@
 mod calls;
 mod camera;
 mod device;
-mod expected;
 mod hotplug;
 mod owner;
 mod phase;
+mod plans;
 pub(crate) mod possible;
 pub(crate) mod printer;
 mod registry;

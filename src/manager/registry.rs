@@ -1,6 +1,5 @@
 //! The registry of a till's devices, which change while the till runs.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -10,9 +9,9 @@ use tresen_hal::{Address, Error, Kind, Result};
 
 use super::camera::Cameras;
 use super::device::{AnyDevice, Device, DeviceClass, Till};
-use super::expected::Expected;
 use super::hotplug::HotPlug;
 use super::lock;
+use super::plans::{Offered, Plans};
 use super::printer::Printers;
 use super::scanner::Scanners;
 use super::state::DeviceState;
@@ -38,7 +37,9 @@ struct State {
     former: BTreeMap<DeviceId, Arc<dyn AnyDevice>>,
     /// How the devices that the program attached are opened, and those of the configuration that it is to offer; the
     /// latter outlive the device, so that a reload that replaces it does not part it from them.
-    offered: BTreeMap<DeviceId, Box<dyn Any + Send>>,
+    offered: BTreeMap<DeviceId, Offered>,
+    /// Offers so far.
+    offers: u64,
     /// Watches for devices that are plugged in, as soon as there is one that can be.
     hot_plug: Option<HotPlug>,
     closed: bool,
@@ -63,13 +64,30 @@ const ATTACH: [(Class, Attach); 4] = [
 type Attach = fn(&Arc<Registry>, &str, &config::Device, bool) -> Result<()>;
 
 fn attach<C: DeviceClass>(registry: &Arc<Registry>, name: &str, device: &config::Device, announce: bool) -> Result<()> {
-    let plans = match &device.from {
-        Some(station) => Ok(vec![registry.expected::<C>(name).plan(station)]),
-        None => device.addresses().iter().map(|address| registry.drivers.plan::<C>(address)).collect(),
+    let id = DeviceId::new(C::CLASS, name);
+    let Some(station) = &device.from else {
+        let plans: Result<Vec<_>> =
+            device.addresses().iter().map(|address| registry.drivers.plan::<C>(address)).collect();
+        let plans = plans.map_err(|e| if e.device().is_some() { e } else { e.at(name) })?;
+        let addresses = addresses(name, &plans)?;
+        registry.add::<C>(name, Plans::new(plans), addresses, Some(device), announce)?;
+        // What somebody offered before under its name is not this device.
+        lock(&registry.state).offered.remove(&id);
+        return Ok(());
     };
-    let plans = plans.map_err(|e: Error| if e.device().is_some() { e } else { e.at(name) })?;
-    registry.add::<C>(name, plans, Some(device), announce)?;
+    registry.add::<C>(name, registry.expected::<C>(&id, station), Vec::new(), Some(device), announce)?;
     Ok(())
+}
+
+/// The known locations of a device that is opened by `plans`.
+///
+/// # Errors
+/// [`Kind::Config`]: there is no plan.
+fn addresses<D: ?Sized + 'static>(name: &str, plans: &[Plan<D>]) -> Result<Vec<Address>> {
+    if plans.is_empty() {
+        return Err(Error::new(Kind::Config, "no address given").at(name));
+    }
+    Ok(plans.iter().filter_map(|plan| plan.address().cloned()).collect())
 }
 
 impl Registry {
@@ -101,43 +119,91 @@ impl Registry {
         attach(self, &id.name, device, announce)
     }
 
-    /// Attaches a device and publishes [`EventKind::Attached`]; `plans` are tried in order. A device of the configuration
-    /// that is expected from outside is opened by them from now on.
+    /// Attaches a device that `station` offers, or the program itself, and publishes [`EventKind::Attached`]; `plans` are
+    /// tried in order. A device of the configuration that is expected from outside is opened by them from now on. Returns
+    /// the number of the offer.
     ///
     /// # Errors
-    /// [`Kind::Config`]: the name or the place is taken, or the name is empty; [`Kind::Cancelled`]: the till was closed.
+    /// [`Kind::Config`]: the name or the place is taken, the name is empty, it is expected from another station, or there is
+    /// no plan; [`Kind::Cancelled`]: the till was closed.
     pub(crate) fn attach<C: DeviceClass>(
         self: &Arc<Self>,
         name: &str,
+        station: Option<&str>,
         plans: Vec<Plan<C::Driver>>,
-    ) -> Result<Device<C>> {
-        for address in plans.iter().filter_map(Plan::address) {
+    ) -> Result<u64> {
+        let (id, addresses) = (DeviceId::new(C::CLASS, name), addresses(name, &plans)?);
+        for address in &addresses {
             self.is_free(address, |_| true)?;
         }
         let plans: Vec<_> = plans.into_iter().map(|plan| self.drivers.redacted::<C>(plan)).collect();
-        if let Some(device) = self.find::<C>(name).filter(|_| self.is_expected(&DeviceId::new(C::CLASS, name))) {
-            self.expected::<C>(name).offer(plans);
+        let expected = self.find::<C>(name).zip(self.expected_from(&id));
+        let plans = match &expected {
+            Some((_, from)) => {
+                if let Some(other) = station.filter(|station| *station != from.as_str()) {
+                    let what = format!("it is expected from the station {from}, not from {other}");
+                    return Err(Error::new(Kind::Config, what).at(&id));
+                }
+                let shared = self.expected::<C>(&id, from);
+                shared.replace(plans);
+                shared
+            }
+            None => {
+                let plans = Plans::new(plans);
+                self.add::<C>(name, plans.clone(), addresses, None, true)?;
+                plans
+            }
+        };
+        let number = {
+            let mut state = lock(&self.state);
+            state.offers += 1;
+            let number = state.offers;
+            state.offered.insert(id, Offered::new(plans, number, station));
+            number
+        };
+        if let Some((device, _)) = expected {
             device.owned.reset()?;
-            return Ok(device);
         }
-        let device = self.add(name, plans.clone(), None, true)?;
-        self.expected::<C>(name).offer(plans);
-        Ok(device)
+        Ok(number)
     }
 
-    /// Whether it is a device of the configuration that somebody offers from outside.
-    fn is_expected(&self, id: &DeviceId) -> bool {
-        let state = lock(&self.state);
-        let configured = state.devices.get(id).and_then(|entry| entry.configured.as_ref());
-        configured.is_some_and(|device| device.from.is_some())
+    /// The station from which the configuration expects a device.
+    fn expected_from(&self, id: &DeviceId) -> Option<String> {
+        lock(&self.state).devices.get(id)?.configured.as_ref()?.from.clone()
     }
 
-    /// Where the plans for a device are put that somebody offers.
-    fn expected<C: DeviceClass>(&self, name: &str) -> Expected<C::Driver> {
+    /// The plans of a device that is expected from `station`: those that were offered before, unless by another.
+    fn expected<C: DeviceClass>(&self, id: &DeviceId, station: &str) -> Plans<C::Driver> {
         let mut state = lock(&self.state);
-        let offered = state.offered.entry(DeviceId::new(C::CLASS, name));
-        let offered = offered.or_insert_with(|| Box::new(Expected::<C::Driver>::default()));
-        offered.downcast_ref::<Expected<C::Driver>>().cloned().unwrap_or_default()
+        let offered = state.offered.entry(id.clone()).or_insert_with(Offered::none::<C::Driver>);
+        if !offered.may_be_of(station) {
+            *offered = Offered::none::<C::Driver>();
+        }
+        offered.plans().unwrap_or_else(|| Plans::new(Vec::new()))
+    }
+
+    /// Whether the device is there, opened by what was offered under this number.
+    pub(crate) fn is_attached(&self, id: &DeviceId, number: u64) -> bool {
+        let state = lock(&self.state);
+        state.devices.contains_key(id) && state.offered.get(id).is_some_and(|offered| offered.is(number))
+    }
+
+    /// Whether a device that is not of the configuration may be the one that it expects from `station`.
+    pub(crate) fn may_be_of(&self, id: &DeviceId, station: &str) -> bool {
+        lock(&self.state).offered.get(id).is_none_or(|offered| offered.may_be_of(station))
+    }
+
+    /// What was offered under this number is not offered any more; a device of the configuration stays, away. Returns
+    /// whether the device is to be detached.
+    pub(crate) fn withdraw(&self, id: &DeviceId, number: u64) -> bool {
+        let mut state = lock(&self.state);
+        let configured = state.devices.get(id).map(|entry| entry.configured.is_some());
+        let Some(offered) = state.offered.get_mut(id).filter(|offered| offered.is(number)) else { return false };
+        if configured == Some(false) {
+            return true;
+        }
+        offered.withdraw();
+        false
     }
 
     /// A device that the program has attached is one of the configuration from now on.
@@ -165,12 +231,12 @@ impl Registry {
     fn add<C: DeviceClass>(
         self: &Arc<Self>,
         name: &str,
-        plans: Vec<Plan<C::Driver>>,
+        plans: Plans<C::Driver>,
+        addresses: Vec<Address>,
         configured: Option<&config::Device>,
         announce: bool,
-    ) -> Result<Device<C>> {
+    ) -> Result<()> {
         let id = DeviceId::new(C::CLASS, name);
-        let addresses: Vec<_> = plans.iter().filter_map(|plan| plan.address().cloned()).collect();
         if name.trim().is_empty() {
             return Err(Error::new(Kind::Config, "the name must not be empty").at(C::CLASS));
         }
@@ -183,12 +249,12 @@ impl Registry {
         }
         let former = state.former.get(&id).and_then(|former| former.as_any().downcast_ref::<Device<C>>());
         let reconnect = configured.and_then(|device| device.reconnect).unwrap_or(self.till.reconnect);
-        let (device, start) = Device::<C>::new(name, plans, self.till.clone(), reconnect, former)?;
+        let (device, start) = Device::<C>::new(name, plans, self.till.clone(), reconnect, former);
         state.former.remove(&id);
         if state.hot_plug.is_none() && addresses.iter().any(HotPlug::concerns) {
             state.hot_plug = Some(HotPlug::watch(Arc::downgrade(self)));
         }
-        let entry = Entry { device: Arc::new(device.clone()), addresses, configured: configured.cloned() };
+        let entry = Entry { device: Arc::new(device), addresses, configured: configured.cloned() };
         state.devices.insert(id.clone(), entry);
         drop(state);
         // Published once the device can be found, and before any other event about it.
@@ -196,7 +262,7 @@ impl Registry {
             self.till.bus.publish(Source::Device(id), EventKind::Attached);
         }
         start();
-        Ok(device)
+        Ok(())
     }
 
     /// Removes a device: its running call may finish until `deadline` and is then aborted. Its handles refuse every call

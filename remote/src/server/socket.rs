@@ -18,7 +18,7 @@ use super::hub::{Hub, lock};
 use crate::attach::Attachment;
 use crate::attach::wire::FromHandheld;
 use crate::session::{Input, Session, Step, visible};
-use crate::trust::{Audit, Principal};
+use crate::trust::{Audit, OFFER, Principal};
 use crate::wire::{Closing, Code, Follow, Followed, HELLO, Notice, QUEUED, text};
 
 /// Serves a client until it, the till or the gate ends the connection. `origin` is the page that it belongs to.
@@ -262,9 +262,7 @@ impl Connection {
     async fn attach(&mut self, message: FromHandheld) {
         let Some(principal) = self.session.principal().cloned() else { return };
         let offers = match &message {
-            FromHandheld::Offer(offered) => {
-                Some(offered.devices.iter().map(|device| device.id().name).collect::<Vec<_>>())
-            }
+            FromHandheld::Offer(offered) => Some(offered.ids()),
             _ => None,
         };
         let attached = self.attached.get_or_insert_with(|| {
@@ -286,8 +284,9 @@ impl Connection {
         let Some(devices) = offers else { return };
         let refused = done.err().map(|error| error.what().to_owned());
         let (principal, address) = (Some(principal.name.clone()), self.peer.address.clone());
-        let device = (!devices.is_empty()).then(|| devices.join(" "));
-        let note = Audit { principal, address, action: "offer".into(), device, key: None, refused };
+        let devices: Vec<_> = devices.iter().map(ToString::to_string).collect();
+        let device = (!devices.is_empty()).then(|| devices.join(", "));
+        let note = Audit { principal, address, action: OFFER.into(), device, key: None, refused };
         self.hub.gate.note(note).await;
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -14,7 +14,8 @@ use tresen_hal::{BoxFuture, Error, Kind, Result, Runtime};
 use super::attempts::Attempts;
 use super::authority::{Authority, is_due};
 use super::memory::lock;
-use super::refusals::Refusals;
+use super::offers::{OFFER, Offers};
+use super::refusals::{Refusals, VARIOUS};
 use super::secret::{hex, random, sha256};
 use super::{Answered, Audit, By, Gate, Principal};
 
@@ -40,31 +41,60 @@ struct Inner {
     /// Principals by the fingerprint of their certificate, and the count of withdrawals before they were read.
     known: Mutex<(u64, BTreeMap<String, Principal>)>,
     refusals: Mutex<Refusals>,
+    offers: Mutex<Offers>,
     strangers: Mutex<Strangers>,
 }
 
 /// What nobody known did: recorded up to a measure, so that a stranger cannot fill the disk.
 struct Strangers {
     measure: Attempts,
+    /// Since the last that was recorded.
     left_out: u64,
+}
+
+impl Strangers {
+    /// Takes in a line; `None`: it is counted only.
+    fn take(&mut self, now: Instant, note: AuditNote) -> Option<AuditNote> {
+        if !self.measure.take(now) {
+            self.left_out += u64::from(note.times.unwrap_or(1));
+            return None;
+        }
+        Some(match std::mem::take(&mut self.left_out) {
+            0 => note,
+            more => {
+                let before = format!("{more} attempts of strangers before this one are not listed");
+                let about = note.about.as_deref().map(|about| format!("{about}; {before}"));
+                note.about(about.unwrap_or(before))
+            }
+        })
+    }
+
+    /// The line of those that are not recorded: the server ends.
+    fn rest(&mut self) -> Option<AuditNote> {
+        let more = std::mem::take(&mut self.left_out);
+        (more > 0).then(|| AuditNote::new(VARIOUS).about(format!("{more} attempts of strangers are not listed")))
+    }
 }
 
 impl StoredGate {
     /// A gate over this database, whose clients have certificates of this authority.
     pub fn new(store: Store, runtime: Arc<dyn Runtime>, authority: Arc<Authority>) -> Self {
         let strangers = Strangers { measure: Attempts::new(STRANGERS, Duration::from_secs(10)), left_out: 0 };
-        let (known, refusals, strangers) = (Mutex::default(), Mutex::default(), Mutex::new(strangers));
-        Self(Arc::new(Inner { store, runtime, authority, known, refusals, strangers }))
+        let (known, refusals, offers) = Default::default();
+        let strangers = Mutex::new(strangers);
+        Self(Arc::new(Inner { store, runtime, authority, known, refusals, offers, strangers }))
     }
 
-    /// Writes counted refusals when their time is over, as long as the gate is there.
+    /// Writes counted refusals and offers when their time is over, as long as the gate is there.
     pub(super) fn sweep(&self) -> impl Future<Output = ()> + Send + 'static {
         let gate: Weak<Inner> = Arc::downgrade(&self.0);
         async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 let Some(gate) = gate.upgrade().map(Self) else { return };
-                let due = lock(&gate.0.refusals).due(gate.0.runtime.now());
+                let now = gate.0.runtime.now();
+                let mut due = lock(&gate.0.refusals).due(now);
+                due.extend(lock(&gate.0.offers).due(now));
                 gate.write(due).await;
             }
         }
@@ -167,10 +197,12 @@ impl StoredGate {
         Ok(Answered { reply: json!({ "certificate": issued.pem, "expires": issued.expires }), token: None })
     }
 
-    /// Records an entry. Refusals that repeat are counted, and those of strangers recorded up to a measure.
+    /// Records an entry. Refusals and offers that repeat are counted, and what strangers do is recorded up to a measure.
     pub(super) async fn record(&self, note: AuditNote) {
+        let now = self.0.runtime.now();
         let due = match note.refused {
-            Some(_) => lock(&self.0.refusals).take(self.0.runtime.now(), note),
+            Some(_) => lock(&self.0.refusals).take(now, note),
+            None if note.action == OFFER => lock(&self.0.offers).take(now, note),
             None => vec![note],
         };
         self.write(due).await;
@@ -183,19 +215,16 @@ impl StoredGate {
     }
 
     async fn write_one(&self, note: AuditNote) {
-        let note = if note.principal.is_none() && note.times.is_none() {
-            let mut strangers = lock(&self.0.strangers);
-            if !strangers.measure.take(self.0.runtime.now()) {
-                strangers.left_out += 1;
-                return;
-            }
-            match std::mem::take(&mut strangers.left_out) {
-                0 => note,
-                more => note.about(format!("{more} attempts of strangers before this one are not listed")),
-            }
-        } else {
-            note
+        let note = match note.principal {
+            Some(_) => Some(note),
+            None => lock(&self.0.strangers).take(self.0.runtime.now(), note),
         };
+        if let Some(note) = note {
+            self.store(note).await;
+        }
+    }
+
+    async fn store(&self, note: AuditNote) {
         if let Err(error) = self.0.store.note_audit(note).await {
             tracing::error!(%error, "the audit table cannot be written");
         }
@@ -256,8 +285,15 @@ impl Gate for StoredGate {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        let counted = lock(&self.0.refusals).drain();
-        Box::pin(self.write(counted))
+        let mut counted = lock(&self.0.refusals).drain();
+        counted.extend(lock(&self.0.offers).drain());
+        Box::pin(async move {
+            self.write(counted).await;
+            let rest = lock(&self.0.strangers).rest();
+            if let Some(rest) = rest {
+                self.store(rest).await;
+            }
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod gate;
 mod identity;
 mod join;
 pub mod memory;
+mod offers;
 mod refusals;
 mod routes;
 mod secret;
@@ -33,6 +34,7 @@ pub(crate) use gate::RENEW;
 pub use gate::{CERTIFICATE_OVERLAP, StoredGate, TOKEN};
 pub use identity::Identity;
 pub use join::join;
+pub(crate) use offers::OFFER;
 pub use routes::{PUBLIC, routes};
 pub use serving::Trust;
 
@@ -93,9 +95,9 @@ pub struct Audit {
     pub principal: Option<String>,
     /// The address from which it came.
     pub address: String,
-    /// What it asked for: the name of a command, or `connect`.
+    /// What it asked for: the name of a command, `connect`, or `offer`.
     pub action: String,
-    /// The device concerned, if one is.
+    /// The device concerned, if one is; of `offer` all that the client has.
     pub device: Option<String>,
     /// The idempotency key of the call.
     pub key: Option<String>,
@@ -157,8 +159,8 @@ pub trait Gate: Send + Sync + 'static {
     /// cuts those that are not let in any more.
     fn revoked(&self) -> watch::Receiver<u64>;
 
-    /// Records `entry`, together with the time. Refusals that repeat may be counted and recorded later. A record that
-    /// cannot be written is logged.
+    /// Records `entry`, together with the time. Refusals and offers of devices that repeat may be counted and recorded
+    /// later. A record that cannot be written is logged.
     fn note(&self, entry: Audit) -> BoxFuture<'_, ()>;
 
     /// Records a privileged call before it begins, and returns what [`Gate::end`] takes.

@@ -94,8 +94,7 @@ fn line((subject, window): (Subject, Window)) -> Option<AuditNote> {
     if repeats == 0 {
         return None;
     }
-    let about = format!("repeats within {} min", WINDOW.as_secs() / 60);
-    let line = AuditNote { key: None, about: Some(about), times: Some(repeats), ..last };
+    let line = AuditNote { key: None, about: Some(REPEATS.into()), times: Some(repeats), ..last };
     let together = "refusals of several kinds within 10 min; the reason is that of the last";
     Some(match subject {
         Subject { what: Some(_), .. } => line,
@@ -108,12 +107,14 @@ fn line((subject, window): (Subject, Window)) -> Option<AuditNote> {
 
 /// How long repeats are counted before they are written: 10 min.
 pub(super) const WINDOW: Duration = Duration::from_secs(600);
+/// What is recorded about repeats.
+pub(super) const REPEATS: &str = "repeats within 10 min";
 /// How many refusals of one caller or address are told apart.
 pub(super) const OF_ONE: usize = 64;
 /// How many refusals are told apart.
 pub(super) const ALL: usize = 4_096;
 /// What is recorded of refusals that are counted together.
-const VARIOUS: &str = "various";
+pub(super) const VARIOUS: &str = "various";
 
 #[cfg(test)]
 mod tests {

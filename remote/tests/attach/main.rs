@@ -1,5 +1,6 @@
 //! Devices of handhelds at a till, over connections in memory that are cut at every message.
 
+mod changed;
 mod classes;
 mod clients;
 mod cuts;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tresen::payment::Request;
 use tresen::testing::Counter;
-use tresen::{Amount, Payment, Terminal, Tresen};
+use tresen::{Amount, Config, Payment, Terminal, Tresen};
 use tresen_remote::attach::{Attachment, Hub};
 
 use super::described::Dialogue;
@@ -81,6 +81,7 @@ pub(crate) fn offer(run: &str, devices: &[Value]) -> Value {
 }
 
 pub(crate) struct Shop {
+    pub(crate) counter: Counter,
     pub(crate) till: Tresen,
     pub(crate) hub: Arc<Hub>,
     _folder: tempfile::TempDir,
@@ -94,8 +95,13 @@ impl Shop {
     /// With this configuration.
     pub(crate) async fn with(text: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let till = Counter::parse(text, folder.path()).expect("right").open().await.expect("opens");
-        Self { hub: Hub::new(&till), till, _folder: folder }
+        let counter = Counter::parse(text, folder.path()).expect("right");
+        let till = counter.open().await.expect("opens");
+        Self { counter, hub: Hub::new(&till), till, _folder: folder }
+    }
+
+    pub(crate) async fn reload(&self, config: Config) {
+        self.till.reload_with(config, MINUTE).await.expect("right");
     }
 
     /// A handheld whose devices are attached.

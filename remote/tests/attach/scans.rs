@@ -77,6 +77,37 @@ async fn a_scan_for_which_there_is_no_place_is_lost_and_said_to_be() {
     assert_eq!(lost, [format!("CODE-{}", full + 1)]);
 }
 
+/// The numbers of two runs of the handheld's program are not those of the same scans.
+#[tokio::test(start_paused = true)]
+async fn a_scan_of_an_earlier_run_is_not_an_answer_to_this_run() {
+    let shop = Shop::open().await;
+    let mut peer = shop.peer(&[ring()]).await;
+    let scanner = shop.till.scanner("ring.7").expect("attached");
+    assert!(timeout(MINUTE, scanner.phase().wait_for(|phase| phase.is_ready())).await.is_ok());
+    let (_, mut events) = shop.till.follow();
+    let busy = scanner.clone();
+    let beeping = tokio::spawn(async move { busy.beep(true).await });
+    assert_eq!(peer.asked().await.1, "beep");
+    // It waits at the till.
+    peer.says(scan(1)).expect("is right");
+    drop(peer);
+    let mut peer = Peer::connect(&shop.hub, "handheld 7", "attach");
+    peer.says(offer("run 2", &[ring()])).expect("is right");
+    assert!(beeping.await.expect("ends").is_err());
+    let taken = async {
+        loop {
+            match events.next().await.expect("open").kind {
+                EventKind::Scanned(scan) => return scan.text,
+                _ => continue,
+            }
+        }
+    };
+    assert_eq!(timeout(MINUTE, taken).await.expect("it is taken"), "CODE-1");
+    // This run has sent no scan yet, and has one to whose number an answer would be wrong.
+    peer.says(scan(2)).expect("is right");
+    assert_eq!(heard(&mut peer, 1).await, ["taken 2"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_handheld_could_not_keep_is_an_event_at_the_till() {
     let shop = Shop::open().await;

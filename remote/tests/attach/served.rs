@@ -51,7 +51,8 @@ async fn a_handheld_offers_its_devices_over_a_websocket() {
     world.scan("4006381333931");
     let scanner = world.shop.till.scanner("scanner.7").expect("attached");
     assert_eq!(scanner.next().await.expect("the caller's").text, "4006381333931");
-    assert!(gate.record().iter().any(|note| note.action == "offer"), "{:?}", gate.record());
+    let mut offered = gate.record().into_iter().filter(|note| note.action == "offer").filter_map(|note| note.device);
+    assert_eq!(offered.next_back().as_deref(), Some("printer belt, terminal terminal, scanner scanner"));
 
     // It is revoked: its devices are taken away.
     gate.revoke("handheld 7");

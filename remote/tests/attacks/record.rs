@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tresen::hal::SimulatedRuntime;
 use tresen::{AuditEnd, AuditNote, Config, Drivers, Result, Tresen};
-use tresen_remote::trust::Trust;
+use tresen_remote::trust::{Audit, Gate, Trust};
 
 use crate::https::Ask;
 use crate::served::{KIOSK, Served};
@@ -79,5 +79,56 @@ async fn a_served_till_forgets_what_is_older_than_it_should_keep() -> Result<()>
     assert_eq!(actions().await, ["first", "second"]);
     tokio::time::sleep(2 * DAY).await;
     assert_eq!(actions().await, ["second", "prune"]);
+    Ok(())
+}
+
+fn entry(principal: Option<&str>, address: String, action: &str) -> Audit {
+    let principal = principal.map(str::to_owned);
+    Audit { principal, address, action: action.into(), device: None, key: None, refused: None }
+}
+
+#[tokio::test]
+async fn a_client_that_offers_its_devices_again_and_again_does_not_fill_the_disk() -> Result<()> {
+    let till = Served::start().await?;
+    let gate = till.trust.gate();
+    let offer = async |devices: &str| {
+        let offer = entry(Some("handheld 7"), "192.0.2.7:5000".into(), "offer");
+        gate.note(Audit { device: Some(devices.into()), ..offer }).await;
+    };
+    let lines = async || {
+        let audit = till.audit().await.into_iter().rev().filter(|entry| entry.note.action == "offer");
+        audit.map(|entry| (entry.note.device.unwrap_or_default(), entry.note.times)).collect::<Vec<_>>()
+    };
+    for _ in 0..30 {
+        offer("printer belt").await;
+    }
+    offer("printer belt, scanner ring").await;
+    let written = [("printer belt".to_owned(), None), ("printer belt, scanner ring".to_owned(), None)];
+    assert_eq!(lines().await, written);
+    till.server.close(Duration::from_secs(1)).await;
+    let [first, second] = written;
+    let counted = ("printer belt".to_owned(), Some(29));
+    assert_eq!(lines().await, [first, second, counted]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_counted_of_strangers_is_recorded_up_to_the_same_measure() -> Result<()> {
+    let till = Served::start().await?;
+    let gate = till.trust.gate();
+    till.clock.stop();
+    const ADDRESSES: u64 = 300;
+    for _ in 0..3 {
+        for n in 0..ADDRESSES {
+            let attempt = entry(None, format!("10.0.{}.{}:5000", n / 250, n % 250), "connect");
+            gate.note(Audit { refused: Some("unknown".into()), ..attempt }).await;
+        }
+    }
+    assert_eq!(till.audit().await.len(), 100, "at once");
+    till.server.close(Duration::from_secs(1)).await;
+    let audit = till.audit().await;
+    assert_eq!(audit.len(), 101, "{:?}", audit.first());
+    let about = audit[0].note.about.as_deref().unwrap_or_default();
+    assert!(about.starts_with(&format!("{} attempts", 3 * ADDRESSES - 100)), "{about}");
     Ok(())
 }

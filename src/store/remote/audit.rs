@@ -36,7 +36,7 @@ pub struct AuditNote {
     /// Why it was refused; `None`: it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// How often it was refused since the line before, where repeats are one line; `None`: this is one action.
+    /// How often it was done or refused since the line before, where repeats are one line; `None`: this is one action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
 }

@@ -1,6 +1,7 @@
 //! The scans of one scanner that have come to the till, each once. Sans-IO.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tresen::Scan;
 
@@ -9,12 +10,20 @@ use crate::attach::SCANS;
 /// Scans that came and were not taken, and what is known of those before.
 #[derive(Default)]
 pub(super) struct Arrivals {
-    run: String,
-    /// The number of the last that came.
+    run: Arc<str>,
+    /// The number of the last that came from this run.
     last: u64,
-    queue: VecDeque<(u64, Scan)>,
-    /// Numbers of those that were lost, latest last.
+    /// Those of earlier runs too.
+    queue: VecDeque<Arrived>,
+    /// Numbers of those of this run that were lost, latest last.
     lost: VecDeque<u64>,
+}
+
+/// A scan that came. Its number is one of its run: that of another run with the same number is another scan.
+pub(super) struct Arrived {
+    pub(super) run: Arc<str>,
+    pub(super) number: u64,
+    pub(super) scan: Scan,
 }
 
 /// What a scan that comes is.
@@ -35,15 +44,15 @@ pub(super) enum Arrival {
 impl Arrivals {
     /// A scan of this run of the handheld comes.
     pub(super) fn arrived(&mut self, run: &str, number: u64) -> Arrival {
-        if self.run != run {
-            self.run = run.to_owned();
+        if *self.run != *run {
+            self.run = run.into();
             self.last = 0;
             self.lost.clear();
         }
         if number <= self.last {
             return if self.lost.contains(&number) {
                 Arrival::Lost
-            } else if self.queue.iter().any(|(waiting, _)| *waiting == number) {
+            } else if self.queue.iter().any(|waiting| waiting.number == number && waiting.run == self.run) {
                 Arrival::Waits
             } else {
                 Arrival::Taken
@@ -60,13 +69,13 @@ impl Arrivals {
         Arrival::Full
     }
 
-    /// Keeps a new scan until it is taken.
-    pub(super) fn keep(&mut self, number: u64, scan: Scan) {
-        self.queue.push_back((number, scan));
+    /// Keeps the scan that came last, a new one, until it is taken.
+    pub(super) fn keep(&mut self, scan: Scan) {
+        self.queue.push_back(Arrived { run: self.run.clone(), number: self.last, scan });
     }
 
     /// Takes the next scan.
-    pub(super) fn take(&mut self) -> Option<(u64, Scan)> {
+    pub(super) fn take(&mut self) -> Option<Arrived> {
         self.queue.pop_front()
     }
 }
@@ -85,7 +94,7 @@ mod tests {
     fn comes(arrivals: &mut Arrivals, number: u64) -> Arrival {
         let arrival = arrivals.arrived("1", number);
         if arrival == Arrival::New {
-            arrivals.keep(number, scan(number));
+            arrivals.keep(scan(number));
         }
         arrival
     }
@@ -95,7 +104,7 @@ mod tests {
         let (mut arrivals, full) = (Arrivals::default(), SCANS as u64);
         assert!((1..=full).all(|number| comes(&mut arrivals, number) == Arrival::New));
         assert_eq!(comes(&mut arrivals, full + 1), Arrival::Full);
-        assert_eq!(arrivals.take().map(|(number, _)| number), Some(1));
+        assert_eq!(arrivals.take().map(|taken| taken.number), Some(1));
         assert_eq!(comes(&mut arrivals, full + 2), Arrival::New, "there is room again");
         // Sent again after a lost connection.
         assert_eq!(comes(&mut arrivals, 1), Arrival::Taken);
@@ -109,7 +118,10 @@ mod tests {
         let mut arrivals = Arrivals::default();
         comes(&mut arrivals, 7);
         assert_eq!(arrivals.arrived("2", 1), Arrival::New);
-        arrivals.keep(1, scan(1));
-        assert_eq!([arrivals.take(), arrivals.take()].map(|taken| taken.map(|(number, _)| number)), [Some(7), Some(1)]);
+        arrivals.keep(scan(1));
+        assert_eq!(arrivals.arrived("2", 7), Arrival::New, "another scan than that of the first run");
+        arrivals.keep(scan(7));
+        let taken = std::iter::from_fn(|| arrivals.take()).map(|taken| (taken.run.to_string(), taken.number));
+        assert_eq!(taken.collect::<Vec<_>>(), [("1".into(), 7), ("2".into(), 1), ("2".into(), 7)]);
     }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
-use tresen::{Cameras, Class, DeviceId, Error, Kind, Plan, Printers, Result, Scanners, Terminals, Tresen};
+use tresen::{Cameras, Class, DeviceId, Error, Kind, Offering, Plan, Printers, Result, Scanners, Terminals, Tresen};
 
 use self::seat::{Seat, Step};
 use self::slot::{Here, Sent, Slot, Wire};
@@ -123,8 +123,10 @@ impl Hub {
                             seat.attached(&slot.id, done);
                         }
                     }
-                    Step::TakeAway(slot) => {
-                        hub.take_away(&slot).await;
+                    Step::TakeAway(slot, offering) => {
+                        if let Err(error) = hub.till.withdraw(&offering, LAST).await {
+                            tracing::warn!(device = slot.name, %error, "a device of a handheld was not taken away");
+                        }
                         if let Some(seat) = lock(&hub.seats).get_mut(&owner) {
                             seat.taken_away(&slot.id);
                         }
@@ -140,7 +142,7 @@ impl Hub {
     fn next(&self, owner: &str) -> Option<Step> {
         let mut seats = lock(&self.seats);
         let seat = seats.get_mut(owner)?;
-        let step = seat.next(|slot| self.till.phase(&slot.at_till()).is_err());
+        let step = seat.next(|offering| !self.till.is_attached(offering));
         if matches!(step, Step::Rest) {
             if seat.current.is_none() && seat.places.is_empty() {
                 seats.remove(owner);
@@ -151,26 +153,14 @@ impl Hub {
     }
 
     /// Attaches a new device.
-    async fn attach(&self, slot: &Arc<Slot>) -> Result<()> {
-        let (till, name) = (&self.till, slot.name.as_str());
+    async fn attach(&self, slot: &Arc<Slot>) -> Result<Offering> {
+        let (till, station, name) = (&self.till, slot.station.as_str(), slot.name.as_str());
         match slot.id.class {
-            Class::Printer => till.attach::<Printers>(name, vec![plan(slot, printer::open)]).await,
-            Class::Scanner => till.attach::<Scanners>(name, vec![plan(slot, scanner::open)]).await,
-            Class::Camera => till.attach::<Cameras>(name, vec![plan(slot, camera::open)]).await,
-            Class::Terminal => till.attach::<Terminals>(name, vec![plan(slot, terminal::open)]).await,
+            Class::Printer => till.attach_from::<Printers>(station, name, vec![plan(slot, printer::open)]).await,
+            Class::Scanner => till.attach_from::<Scanners>(station, name, vec![plan(slot, scanner::open)]).await,
+            Class::Camera => till.attach_from::<Cameras>(station, name, vec![plan(slot, camera::open)]).await,
+            Class::Terminal => till.attach_from::<Terminals>(station, name, vec![plan(slot, terminal::open)]).await,
             other => Err(Error::new(Kind::Unsupported, format!("a {other} cannot be offered"))),
-        }
-        .map(drop)
-    }
-
-    /// Takes a device away from the till, unless its configuration expects it: then it stays, away.
-    async fn take_away(&self, slot: &Slot) {
-        let device = slot.at_till();
-        if self.expects(&device).is_none() {
-            // It may have been detached by somebody else.
-            if let Err(error) = self.till.detach(&device, LAST).await {
-                tracing::debug!(%device, %error, "a device of a handheld was not detached");
-            }
         }
     }
 

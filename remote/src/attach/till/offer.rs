@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tresen::api::Right;
 use tresen::config::Config;
-use tresen::{Class, DeviceId, Error, Kind, Result, Retry};
+use tresen::{Class, DeviceId, Error, Kind, Offering, Result, Retry, Tresen};
 
 use super::seat::Seat;
 use super::slot::{Here, Slot};
@@ -24,7 +24,7 @@ impl Attachment {
         check(&run, &devices, &away)?;
         let config = self.hub.till.config();
         let mut seats = lock(&self.hub.seats);
-        let taken = Taken::by_others(&seats, &self.principal.name);
+        let taken = Taken::by_others(&seats, &self.principal.name, &self.hub.till);
         let seat = seats.entry(self.principal.name.clone()).or_default();
         if let Some(by) = seat.refuses(self.generation, &run) {
             self.wire.close();
@@ -41,30 +41,37 @@ impl Attachment {
                 place.slot.end(why);
             }
         }
-        seat.unwanted(|slot| !kept.contains(&slot.id) && self.hub.expects(&slot.at_till()).is_none());
+        let expected = |slot: &Slot| self.hub.expects(&slot.at_till()).is_some_and(|from| from == slot.station);
+        seat.unwanted(|slot| !kept.contains(&slot.id) && !expected(slot));
         let (mut refused, mut known) = (BTreeMap::new(), Vec::new());
         for device in devices {
             let (id, visit) = (device.id(), self.hub.number());
             let here = Here { visit, generation: self.generation, run: run.clone(), wire: self.wire.clone(), device };
             match self.place(&config, &taken, seat, &id, Arc::new(here)) {
-                Ok(Some(slot)) => known.push(slot.at_till()),
-                Ok(None) => {}
-                Err(error) => _ = refused.insert(id, error),
+                Ok(offering) => known.extend(offering),
+                Err(error) => {
+                    if let Some(place) = seat.places.get(&id) {
+                        place.slot.end("the till does not take it any more");
+                    }
+                    seat.unwanted(|slot| slot.id == id);
+                    refused.insert(id, error);
+                }
             }
         }
         seat.answers(self.wire.clone(), here.into_iter().collect(), refused);
         self.hub.work(&self.principal.name, seat);
         drop(seats);
-        for device in known {
+        for (device, offering) in known {
             // Opened now instead of at its next attempt. One that still serves a call notices by itself.
-            if self.hub.till.phase(&device).is_ok_and(|phase| phase.borrow().is_away()) {
-                self.hub.till.reset(&device).ok();
+            let till = &self.hub.till;
+            if till.is_attached(&offering) && till.phase(&device).is_ok_and(|phase| phase.borrow().is_away()) {
+                till.reset(&device).ok();
             }
         }
         Ok(())
     }
 
-    /// A device that is here: known before, which is returned, or new.
+    /// A device that is here, known before or new. Returns what the till has of it already.
     fn place(
         &self,
         config: &Config,
@@ -72,36 +79,45 @@ impl Attachment {
         seat: &mut Seat,
         id: &DeviceId,
         here: Arc<Here>,
-    ) -> Result<Option<Arc<Slot>>> {
-        if let Some(place) = seat.places.get_mut(id) {
+    ) -> Result<Option<(DeviceId, Offering)>> {
+        let known = seat.places.get_mut(id);
+        let name = match &known {
+            Some(place) => place.slot.name.clone(),
+            None => name(&id.name, &suffix(config, &self.principal)),
+        };
+        taken.is_free(id.class, &name)?;
+        self.may_offer(config, id.class, &name)?;
+        if let Some(place) = known {
             place.wanted = true;
             place.slot.arrive(here);
-            return Ok(Some(place.slot.clone()));
-        }
-        let name = name(&id.name, &suffix(config, &self.principal));
-        taken.is_free(id.class, &name)?;
-        if !self.principal.grants.allow(Right::Attach, Some(&name)) {
-            let what = format!("the right `attach` does not extend to `{name}`");
-            return Err(Error::new(Kind::Permission, what));
-        }
-        let station = self.principal.station();
-        match config.device(id.class, &name).map(|device| device.from.as_deref()) {
-            Some(Some(expected)) if expected != station => {
-                let what = format!("`{name}` is expected from the station {expected}, not from {station}");
-                return Err(Error::new(Kind::Config, what).hint(SUFFIX));
-            }
-            Some(None) => {
-                let error = Error::new(Kind::Config, format!("`{name}` is a device of the till itself"));
-                return Err(error.hint(SUFFIX));
-            }
-            _ => {}
+            return Ok(place.offering().map(|offering| (place.slot.at_till(), offering.clone())));
         }
         if seat.places.len() >= 2 * DEVICES || taken.count + seat.places.len() >= ALL_DEVICES {
             let error = Error::new(Kind::Busy, "too many devices are offered, or still being taken away");
             return Err(error.with_retry(Retry::Now));
         }
-        seat.add(Slot::new(id.clone(), name.clone(), self.principal.name.clone(), here, self.hub.sent(&name)));
+        seat.add(Slot::new(id.clone(), name.clone(), &self.principal, here, self.hub.sent(&name)));
         Ok(None)
+    }
+
+    /// The caller's right and the configuration, which may have changed since it offered the device before.
+    fn may_offer(&self, config: &Config, class: Class, name: &str) -> Result<()> {
+        if !self.principal.grants.allow(Right::Attach, Some(name)) {
+            let what = format!("the right `attach` does not extend to `{name}`");
+            return Err(Error::new(Kind::Permission, what));
+        }
+        let station = self.principal.station();
+        match config.device(class, name).map(|device| device.from.as_deref()) {
+            Some(Some(expected)) if expected != station => {
+                let what = format!("`{name}` is expected from the station {expected}, not from {station}");
+                Err(Error::new(Kind::Config, what).hint(SUFFIX))
+            }
+            Some(None) => {
+                let error = Error::new(Kind::Config, format!("`{name}` is a device of the till itself"));
+                Err(error.hint(SUFFIX))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -113,11 +129,13 @@ struct Taken {
 }
 
 impl Taken {
-    fn by_others(seats: &BTreeMap<String, Seat>, own: &str) -> Self {
+    fn by_others(seats: &BTreeMap<String, Seat>, own: &str, till: &Tresen) -> Self {
         let others = seats.iter().filter(|(owner, _)| *owner != own);
         let names = others.flat_map(|(owner, seat)| {
             let named = |slot: &Slot| (slot.id.class, slot.name.clone());
-            seat.places.values().map(move |place| (named(&place.slot), (owner.clone(), !place.wanted)))
+            // What the till does not have of it any more is nobody's.
+            let places = seat.places.values().filter(|place| place.offering().is_none_or(|has| till.is_attached(has)));
+            places.map(move |place| (named(&place.slot), (owner.clone(), !place.wanted)))
         });
         let names: BTreeMap<_, _> = names.collect();
         Self { count: names.len(), names }

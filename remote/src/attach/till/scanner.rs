@@ -38,7 +38,7 @@ impl Driver for RemoteScanner {
             loop {
                 // Made before looking, so that no scan is missed.
                 let arrived = self.slot.arrived.notified();
-                if let Some(scan) = self.slot.take_scan(&self.here) {
+                if let Some(scan) = self.slot.take_scan() {
                     return Ok(scan);
                 }
                 tokio::select! {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use tresen::{DeviceId, Error};
+use tresen::{DeviceId, Error, Offering};
 
 use super::slot::{Slot, Wire};
 use crate::attach::wire::{Attached, FromTill};
@@ -38,13 +38,23 @@ pub(super) struct Place {
     state: State,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+impl Place {
+    /// What the till has of it.
+    pub(super) fn offering(&self) -> Option<&Offering> {
+        match &self.state {
+            State::Attached(offering) => Some(offering),
+            State::New | State::Changing => None,
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
 enum State {
     /// The till does not have it.
     New,
     /// It is being attached or taken away.
     Changing,
-    Attached,
+    Attached(Offering),
 }
 
 /// The answer to the last offer, sent when all its devices are attached.
@@ -57,7 +67,7 @@ struct Answer {
 /// What has to be done next about a handheld's devices.
 pub(super) enum Step {
     Attach(Arc<Slot>),
-    TakeAway(Arc<Slot>),
+    TakeAway(Arc<Slot>, Offering),
     Answer(Arc<Wire>, FromTill),
     /// Nothing; `Seat::working` is false now.
     Rest,
@@ -111,13 +121,13 @@ impl Seat {
     }
 
     /// What to do next. `is_lost` says of an attached device that the till does not have it any more.
-    pub(super) fn next(&mut self, is_lost: impl Fn(&Slot) -> bool) -> Step {
+    pub(super) fn next(&mut self, is_lost: impl Fn(&Offering) -> bool) -> Step {
         for place in self.places.values_mut() {
-            if place.state == State::Attached && place.wanted && is_lost(&place.slot) {
+            if place.wanted && place.offering().is_some_and(&is_lost) {
                 place.state = State::New;
             }
-            let step = match (place.state, place.wanted) {
-                (State::Attached, false) => Step::TakeAway(place.slot.clone()),
+            let step = match (&place.state, place.wanted) {
+                (State::Attached(offering), false) => Step::TakeAway(place.slot.clone(), offering.clone()),
                 (State::New, true) => Step::Attach(place.slot.clone()),
                 _ => continue,
             };
@@ -134,9 +144,9 @@ impl Seat {
     }
 
     /// It was attached, or could not be.
-    pub(super) fn attached(&mut self, device: &DeviceId, done: Result<(), Error>) {
+    pub(super) fn attached(&mut self, device: &DeviceId, done: Result<Offering, Error>) {
         match (self.places.get_mut(device), done) {
-            (Some(place), Ok(())) => place.state = State::Attached,
+            (Some(place), Ok(offering)) => place.state = State::Attached(offering),
             (place, Err(error)) => {
                 if place.is_some() {
                     self.places.remove(device);
@@ -145,7 +155,7 @@ impl Seat {
                     answer.refused.insert(device.clone(), error);
                 }
             }
-            (None, Ok(())) => {}
+            (None, Ok(_)) => {}
         }
     }
 

@@ -13,11 +13,12 @@ use tresen::payment::{Host, IntentId};
 use tresen::printers::Status;
 use tresen::{DeviceId, Effect, Error, Kind, Result, Scan};
 
-use super::arrivals::{Arrival, Arrivals};
+use super::arrivals::{Arrival, Arrivals, Arrived};
 pub(super) use super::connection::{Unanswered, Wire, gone};
 use crate::attach::bounds;
 use crate::attach::wire::{Device, FromTill, Taken, Told};
 use crate::server::lock;
+use crate::trust::Principal;
 
 /// A device of a handheld. The driver of each of its visits holds it.
 pub(super) struct Slot {
@@ -27,6 +28,8 @@ pub(super) struct Slot {
     pub(super) name: String,
     /// The handheld.
     pub(super) owner: String,
+    /// Its station.
+    pub(super) station: String,
     link: watch::Sender<Link>,
     /// The last status that a printer has told.
     pub(super) status: watch::Sender<Option<Status>>,
@@ -78,11 +81,12 @@ impl Serving {
 }
 
 impl Slot {
-    pub(super) fn new(id: DeviceId, name: String, owner: String, here: Arc<Here>, sent: Sent) -> Arc<Self> {
+    pub(super) fn new(id: DeviceId, name: String, by: &Principal, here: Arc<Here>, sent: Sent) -> Arc<Self> {
         Arc::new(Self {
             id,
             name,
-            owner,
+            owner: by.name.clone(),
+            station: by.station().to_owned(),
             link: watch::Sender::new(Link::Here(here)),
             status: watch::Sender::new(None),
             arrivals: Mutex::default(),
@@ -216,7 +220,7 @@ impl Slot {
         let mut arrivals = lock(&self.arrivals);
         let answer = match arrivals.arrived(&here.run, number) {
             Arrival::New => {
-                arrivals.keep(number, scan.from_device(&self.name));
+                arrivals.keep(scan.from_device(&self.name));
                 self.arrived.notify_one();
                 return None;
             }
@@ -233,10 +237,14 @@ impl Slot {
         lost
     }
 
-    /// The next scan, if there is one.
-    pub(super) fn take_scan(&self, here: &Here) -> Option<Scan> {
-        let (number, scan) = lock(&self.arrivals).take()?;
-        here.wire.try_send(&FromTill::Taken(Taken { device: self.id.clone(), number }));
+    /// The next scan, if there is one. The handheld is told, if the run that has sent it is here.
+    pub(super) fn take_scan(&self) -> Option<Scan> {
+        let Arrived { run, number, scan } = lock(&self.arrivals).take()?;
+        if let Ok(here) = self.here()
+            && here.run == *run
+        {
+            here.wire.try_send(&FromTill::Taken(Taken { device: self.id.clone(), number }));
+        }
         Some(scan)
     }
 

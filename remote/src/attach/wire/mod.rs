@@ -4,6 +4,8 @@
 mod picture;
 mod terminal;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tresen::payment::{Progress, Question};
@@ -69,6 +71,14 @@ pub struct Offered {
     /// Those that it has, and that are away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub away: Vec<DeviceId>,
+}
+
+impl Offered {
+    /// All devices that the handheld has, in their order.
+    pub fn ids(&self) -> Vec<DeviceId> {
+        let ids: BTreeSet<_> = self.devices.iter().map(Device::id).chain(self.away.iter().cloned()).collect();
+        ids.into_iter().collect()
+    }
 }
 
 /// A device that is offered.
