@@ -1688,7 +1688,7 @@ export interface LeaseWish {
 
 /** One page of rows. */
 export interface ListingOfJournalEntry {
-  /** If there may be more rows: the position to pass to `Query::after`. */
+  /** If there may be more rows: the position to pass as `after`. */
   next: number | null;
   /** The readable rows. */
   rows: JournalEntry[];
@@ -1698,7 +1698,7 @@ export interface ListingOfJournalEntry {
 
 /** One page of rows. */
 export interface ListingOfSpooledJob {
-  /** If there may be more rows: the position to pass to `Query::after`. */
+  /** If there may be more rows: the position to pass as `after`. */
   next: number | null;
   /** The readable rows. */
   rows: SpooledJob[];
@@ -1708,7 +1708,7 @@ export interface ListingOfSpooledJob {
 
 /** One page of rows. */
 export interface ListingOfStoredPayment {
-  /** If there may be more rows: the position to pass to `Query::after`. */
+  /** If there may be more rows: the position to pass as `after`. */
   next: number | null;
   /** The readable rows. */
   rows: StoredPayment[];
@@ -1984,7 +1984,7 @@ export interface PastError {
 /**
  * How a payment, or another operation, ended.
  *
- * Each variant serialises under its own name (`{"partial": …}`), so that outcomes of later operations, such as an amount that is held and not yet taken, can be added without touching what is stored.
+ * Each variant serialises under its own name (`{"partial": …}`), so that outcomes can be added without touching what is stored.
  */
 export type Payment =
   /** The money has moved: all that was asked for. */
@@ -2007,7 +2007,7 @@ export type Payment =
 /**
  * How a payment, or another operation, ended.
  *
- * Each variant serialises under its own name (`{"partial": …}`), so that outcomes of later operations, such as an amount that is held and not yet taken, can be added without touching what is stored.
+ * Each variant serialises under its own name (`{"partial": …}`), so that outcomes can be added without touching what is stored.
  */
 export type PaymentFromDevice =
   /** The money has moved: all that was asked for. */
@@ -3785,7 +3785,7 @@ export interface Commands {
     };
     reply: LeaseGrant;
   };
-  /** Takes a lease from whoever has it. Where a transaction is running the reply is a place at the head of the queue: continue with `Queue`. */
+  /** Takes a lease from whoever has it. Where a transaction is running the reply is a place at the head of the queue: continue with `lease.queue`. */
   "lease.take-over": {
     with: {
       /** The target. */
@@ -3930,7 +3930,7 @@ export interface Commands {
     with: {
       /** The content. */
       content: ContentInput;
-      /** The job's id, as in `Print`. */
+      /** The job's id, as in `printer.print`. */
       id?: string | null;
       /** The printer or route. */
       printer: string;
@@ -4499,7 +4499,7 @@ export interface Commands {
     with: {
       /** The amount. */
       amount: Amount;
-      /** The transaction's key, as in `Pay`. */
+      /** The transaction's key, as in `terminal.pay`. */
       key?: string | null;
       /** The reference of the earlier charge. */
       reference: PaymentReferenceInput;
@@ -4557,7 +4557,7 @@ export interface Commands {
     with: {
       /** The amount. */
       amount: Amount;
-      /** The transaction's key, as in `Pay`. */
+      /** The transaction's key, as in `terminal.pay`. */
       key?: string | null;
       /** The reference of the earlier charge. */
       reference: PaymentReferenceInput;
@@ -4669,7 +4669,7 @@ export interface Commands {
     with: {
       /** The amount. */
       amount: Amount;
-      /** The transaction's key, as in `Pay`. */
+      /** The transaction's key, as in `terminal.pay`. */
       key?: string | null;
       /** The reference of the earlier charge. */
       reference: PaymentReferenceInput;
@@ -4691,7 +4691,7 @@ export interface Commands {
     with: {
       /** The amount. */
       amount: Amount;
-      /** The transaction's key, as in `Pay`. */
+      /** The transaction's key, as in `terminal.pay`. */
       key?: string | null;
       /** The reference of the earlier charge. */
       reference: PaymentReferenceInput;
@@ -4733,7 +4733,7 @@ export interface Commands {
     with: {
       /** The amount. */
       amount: Amount;
-      /** The transaction's key, as in `Pay`. */
+      /** The transaction's key, as in `terminal.pay`. */
       key?: string | null;
       /** The reference of the earlier charge. */
       reference: PaymentReferenceInput;
@@ -4747,7 +4747,7 @@ export interface Commands {
     with: {
       /** The amount. */
       amount: Amount;
-      /** The transaction's key, as in `Pay`. */
+      /** The transaction's key, as in `terminal.pay`. */
       key?: string | null;
       /** Which product, as the protocol names it; absent where the terminal asks. */
       product?: string | null;
@@ -4910,7 +4910,7 @@ export interface Commands {
     };
     reply: DevicePhase;
   };
-  /** The name of the route that prints a kind of paper, for the commands of `super::printer`. */
+  /** The name of the route that prints a kind of paper, for the commands `printer.…`. */
   "till.printer-for": {
     with: {
       /** The kind of paper. */
