@@ -78,7 +78,7 @@ async fn a_reload_ends_the_leases_of_devices_that_it_leaves_out_and_one_that_is_
     assert_eq!((reloaded.detached.len(), reloaded.replaced.len()), (1, 1));
     assert_eq!(heard(&mut events, ended).await, (first, End::Removed));
     let left: Vec<Target> = till.leases().await.expect("readable").into_iter().map(|view| view.target).collect();
-    assert_eq!(left, [second.clone()]);
+    assert_eq!(left, std::slice::from_ref(&second));
     assert!(began.elapsed() < TTL);
     assert_eq!(heard(&mut events, ended).await, (second, End::Expired));
     assert_eq!(began.elapsed(), TTL);

@@ -60,20 +60,24 @@ async fn a_privileged_call_is_one_line_with_its_result() -> Result<()> {
 async fn a_served_till_forgets_what_is_older_than_it_should_keep() -> Result<()> {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let folder = tempfile::tempdir().expect("a folder");
-    // Nothing else is to be looked at in all that time.
-    let text = "[till]\nsocket = false\n[remote]\naudit-days = 90\n[health]\nlook-every = '2400h'\n";
+    let text = "[till]\nsocket = false\n[remote]\naudit-days = 90\n";
     let mut config = Config::parse(text, "till.toml", &Drivers::standard())?;
     config.till.store = folder.path().join("till.db");
-    let runtime = SimulatedRuntime::new(7, "2026-01-02T08:00:00Z".parse().expect("a time"));
-    let till = Tresen::builder().runtime(Arc::new(runtime)).with(config).await?;
+    let open = async |at: &str| {
+        let runtime = SimulatedRuntime::new(7, at.parse().expect("a time"));
+        Tresen::builder().runtime(Arc::new(runtime)).with(config.clone()).await
+    };
+    for (at, action) in [("2026-01-02T08:00:00Z", "first"), ("2026-02-16T08:00:00Z", "second")] {
+        let till = open(at).await?;
+        till.store().note_audit(AuditNote::new(action)).await?;
+        till.close(Duration::ZERO).await?;
+    }
+    // 89 days after the first.
+    let till = open("2026-04-01T08:00:00Z").await?;
     let actions = async || {
         let lines = till.audit(None, 100).await.expect("readable");
         lines.into_iter().rev().map(|line| line.note.action).collect::<Vec<_>>()
     };
-    till.store().note_audit(AuditNote::new("first")).await?;
-    tokio::time::sleep(45 * DAY).await;
-    till.store().note_audit(AuditNote::new("second")).await?;
-    tokio::time::sleep(44 * DAY).await;
     let _trust = Trust::open(&till, &[]).await?;
     tokio::time::sleep(DAY / 2).await;
     assert_eq!(actions().await, ["first", "second"]);
