@@ -40,8 +40,8 @@ impl Tresen {
 
     /// Removes a device. Its running call may finish within `within` and is then aborted; a driver that hangs while it
     /// closes takes up to 5 s more. Its handles refuse every call until a device of that class and name is attached
-    /// again. Print jobs that only this device could print stay queued. An aborted payment stays open in the journal. A
-    /// device of the configuration returns with the next reload. Dropping the future discards the answer, not the change.
+    /// again. Its lease ends, and so does the queue for it. Print jobs that only this device could print stay queued. An
+    /// aborted payment stays open in the journal. A device of the configuration returns with the next reload. Dropping the future discards the answer, not the change.
     ///
     /// # Errors
     /// [`Kind::Config`]: unknown device; [`Kind::Storage`]: the database cannot be read.
@@ -56,7 +56,14 @@ impl Tresen {
         .await
     }
 
+    /// Detaches a device for good.
     async fn remove(&self, device: &DeviceId, within: Duration) {
+        self.take_out(device, within).await;
+        self.0.leases.removed(device).await;
+    }
+
+    /// Detaches a device, which keeps its lease.
+    async fn take_out(&self, device: &DeviceId, within: Duration) {
         if self.0.registry.detach(device, after(within)).await {
             self.0.bus.publish(Source::Device(device.clone()), EventKind::Detached);
         }
@@ -81,7 +88,7 @@ impl Tresen {
     /// Makes `config` the configuration: devices that are new are attached, those that are gone or changed are
     /// detached as by [`Tresen::detach`], and attached again if they changed. All others are left alone, connection
     /// and running calls included; so is what [`Tresen::attach`] added. Handles to a device that changed are handles
-    /// to the new one. Dropping the future discards the answer, not the change.
+    /// to the new one, which keeps its lease. Dropping the future discards the answer, not the change.
     ///
     /// # Errors
     /// [`Kind::Config`]: the configuration is wrong, has a device or an address that [`Tresen::attach`] added, or changes
@@ -128,21 +135,26 @@ impl Tresen {
         }
         let mut reloaded = Reloaded::default();
         let (mut ending, mut new) = (JoinSet::new(), Vec::new());
-        let mut end = |id: &DeviceId| {
+        let mut end = |id: &DeviceId, for_good: bool| {
             let (till, id) = (self.clone(), id.clone());
-            ending.spawn(async move { till.remove(&id, within).await });
+            ending.spawn(async move {
+                match for_good {
+                    true => till.remove(&id, within).await,
+                    false => till.take_out(&id, within).await,
+                }
+            });
         };
         for (id, device) in &before {
             match config.devices.get(id) {
                 Some(same) if same == device => {}
                 Some(_) => {
                     reloaded.replaced.push(id.clone());
-                    end(id);
+                    end(id, false);
                     new.push(id);
                 }
                 None => {
                     reloaded.detached.push(id.clone());
-                    end(id);
+                    end(id, true);
                 }
             }
         }

@@ -1172,7 +1172,9 @@ export type LeaseEnd =
     };
   }
   /** The sale was closed or voided. */
-  | "closed";
+  | "closed"
+  /** The device was removed from the till. */
+  | "removed";
 
 /** A lease as granted. */
 export interface LeaseGrant {

@@ -142,6 +142,18 @@ impl Leases {
         (done, self.0.write(notes))
     }
 
+    /// A device was removed from the till: its lease ends, at the latest with the running transaction, and so does its
+    /// queue. What belongs in the journal is written when this returns.
+    pub(crate) async fn removed(&self, id: &DeviceId) {
+        if !lock(&self.0.devices).contains_key(id) {
+            return;
+        }
+        let (_, written) = self.device(id, &Origin::new(), |slot, now| slot.end_with(End::Removed, now));
+        if let Some(written) = written {
+            written.await.ok();
+        }
+    }
+
     /// Notified when anything but the time of a device's lease has changed.
     pub(crate) fn moved(&self, target: &Target) -> Arc<Notify> {
         match target {

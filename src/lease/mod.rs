@@ -43,7 +43,8 @@
 //! leases the scanner. The other callers are refused, and told who gets the scans. Scans that nobody takes stay queued,
 //! oldest first.
 //!
-//! Leases of devices are in memory and end with the till. Those of sales are in the database: they survive a restart,
+//! Leases of devices are in memory and end with the till, or when the device is removed from it: detached, or left out by a
+//! reload. A device that is away, or that a reload replaces, keeps its lease until its time. Those of sales are in the database: they survive a restart,
 //! with at most their time to live left. All run on the monotonic clock, so a wall clock that jumps changes none.
 
 mod clock;

@@ -222,9 +222,9 @@ impl Slot {
         held
     }
 
-    /// Ends any lease, whoever has it; with [`End::Closed`] also the queue.
+    /// Ends any lease, whoever has it; with its target, that is [`End::Closed`] and [`End::Removed`], also the queue.
     pub(crate) fn end_with(&mut self, why: End, now: Timestamp) {
-        if why == End::Closed && !self.queue.is_empty() {
+        if matches!(why, End::Closed | End::Removed) && !self.queue.is_empty() {
             self.queue.clear();
             self.changes.push(Change::Moved);
         }

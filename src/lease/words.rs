@@ -119,6 +119,8 @@ pub enum End {
     },
     /// The sale was closed or voided.
     Closed,
+    /// The device was removed from the till.
+    Removed,
 }
 
 impl fmt::Display for End {
@@ -128,6 +130,7 @@ impl fmt::Display for End {
             Self::Expired => f.write_str("it was not renewed"),
             Self::TakenOver { by, why } => write!(f, "`{by}` took it over: {why}"),
             Self::Closed => f.write_str("the sale is no longer open"),
+            Self::Removed => f.write_str("the device was removed"),
         }
     }
 }

@@ -4,6 +4,7 @@ mod classes;
 mod clients;
 mod cuts;
 mod expected;
+mod leases;
 mod liars;
 mod offers;
 mod peer;
