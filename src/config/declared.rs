@@ -9,7 +9,8 @@ use tresen_hal::Known;
 use tresen_payment::OperationKind;
 
 use super::problem::{Fault, Path};
-use super::read::{Reader, kind, quoted};
+use super::read::Reader;
+use super::values::{kind, quoted};
 
 /// What is declared about a terminal: of its provider, its integration and its contract, which no protocol tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

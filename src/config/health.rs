@@ -6,7 +6,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::{Fault, Path};
-use super::read::{Reader, quoted};
+use super::read::Reader;
+use super::values::quoted;
 
 const KEYS: [&str; 3] = ["disk-low", "clock-off", "look-every"];
 

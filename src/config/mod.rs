@@ -32,6 +32,7 @@ mod expected;
 mod health;
 mod place;
 mod plan;
+mod positions;
 mod problem;
 mod read;
 mod reconnect;
@@ -40,6 +41,7 @@ mod route;
 mod routes;
 mod server;
 mod stations;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -254,7 +256,7 @@ impl Config {
             Ok(text) => text,
             Err(error) => {
                 let config = Self::default();
-                return Ok(Checked { config, problems: vec![read::not_utf8(&bytes, error.valid_up_to(), &name)] });
+                return Ok(Checked { config, problems: vec![positions::not_utf8(&bytes, error.valid_up_to(), &name)] });
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));

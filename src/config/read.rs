@@ -1,16 +1,13 @@
 //! Parses TOML text into a [`Config`], keeping the position of each key.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::time::Duration;
-
-use jiff::SignedDuration;
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 use tresen_hal::{Address, Language};
 
-use super::problem::{Fault, Path, Problem, Severity};
-use super::{Config, Device, OptionValue, Reconnect};
+use super::positions::Places;
+use super::problem::{Fault, Path, Problem};
+use super::values::{kind, quoted};
+use super::{Config, Device, Reconnect};
 use crate::class::{Class, DeviceId};
 
 /// The parsed configuration, the positions, and what could not be read.
@@ -29,134 +26,11 @@ pub(super) fn text<'t>(text: &'t str, name: &'t str) -> Result<Read<'t>, Vec<Pro
     let mut places = Places::new(text, name);
     places.note_table(&Path::default(), table.get_ref());
     if !errors.is_empty() {
-        return Err(syntax(&errors, &places));
+        return Err(places.syntax(&errors));
     }
     let mut reader = Reader { config: Config::default(), faults: Vec::new() };
     reader.file(table.get_ref());
     Ok(Read { config: reader.config, places, faults: reader.faults })
-}
-
-/// The problem for a file with an invalid UTF-8 byte at `at`.
-pub(super) fn not_utf8(bytes: &[u8], at: usize, name: &str) -> Problem {
-    let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
-    let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    let what = if wide { "is UTF-16 text".to_owned() } else { format!("is not UTF-8 text: byte {:#04X}", bytes[at]) };
-    Problem {
-        severity: Severity::Error,
-        file: Some(name.to_owned()),
-        line: Some(line),
-        column: None,
-        key: String::new(),
-        what,
-        hint: Some("save the file as UTF-8".into()),
-    }
-}
-
-/// Positions of the keys of a text.
-pub(super) struct Places<'t> {
-    text: &'t str,
-    file: &'t str,
-    /// The start of each key or list element, and the range of its value.
-    known: BTreeMap<Path, (usize, Range<usize>)>,
-}
-
-impl<'t> Places<'t> {
-    fn new(text: &'t str, file: &'t str) -> Self {
-        Self { text, file, known: BTreeMap::new() }
-    }
-
-    /// The problem at the line of the fault's key, or of the innermost existing table around it.
-    pub(super) fn locate(&self, fault: Fault) -> Problem {
-        let mut fault = fault;
-        match fault.otherwise.take() {
-            Some(path) if !self.known.contains_key(&fault.path) && self.known.contains_key(&path) => fault.path = path,
-            _ => {}
-        }
-        let at = fault.path.outwards().find_map(|path| self.known.get(&path)).map(|(key, _)| *key);
-        self.at(at, fault.without_place())
-    }
-
-    fn at(&self, offset: Option<usize>, problem: Problem) -> Problem {
-        let place = offset.map(|at| {
-            let before = &self.text[..self.text.floor_char_boundary(at)];
-            let line = before.rsplit('\n').next().unwrap_or_default();
-            (before.matches('\n').count() + 1, line.chars().count() + 1)
-        });
-        Problem { file: Some(self.file.into()), line: place.map(|p| p.0), column: place.map(|p| p.1), ..problem }
-    }
-
-    /// The key at `offset`: the one that starts before it on its line, or whose value contains it; otherwise its
-    /// section.
-    fn key_at(&self, offset: usize) -> Option<&Path> {
-        let line = self.text[..self.text.floor_char_boundary(offset)].rfind('\n').map_or(0, |at| at + 1);
-        let last = |holds: &dyn Fn(usize, &Range<usize>) -> bool| {
-            let held = self.known.iter().filter(|(_, (key, value))| *key <= offset && holds(*key, value));
-            held.max_by_key(|(_, (key, _))| *key).map(|(path, _)| path)
-        };
-        // A section's value is its header, which begins before its name.
-        last(&|key, value| key >= line || value.contains(&offset)).or_else(|| last(&|key, value| value.start < key))
-    }
-
-    fn note_table(&mut self, path: &Path, table: &DeTable<'_>) {
-        for (key, value) in table {
-            let path = path.key(key.get_ref());
-            self.known.insert(path.clone(), (key.span().start, value.span()));
-            self.note(&path, value.get_ref());
-        }
-    }
-
-    fn note(&mut self, path: &Path, value: &DeValue<'_>) {
-        match value {
-            DeValue::Table(table) => self.note_table(path, table),
-            DeValue::Array(array) => {
-                for (i, value) in array.iter().enumerate() {
-                    let path = path.index(i);
-                    self.known.insert(path.clone(), (value.span().start, value.span()));
-                    self.note(&path, value.get_ref());
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Syntax errors with their positions; only the first per line.
-fn syntax(errors: &[toml::de::Error], places: &Places<'_>) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = Vec::new();
-    for error in errors {
-        let offset = error.span().map(|span| span.start);
-        let path = offset.and_then(|at| places.key_at(at)).cloned().unwrap_or_default();
-        let mut what = format!("not valid TOML: {}", error.message().trim_end().replace('\n', ", "));
-        if let Some(text) = error.span().and_then(|span| places.text.get(span)).filter(|t| is_word(t)) {
-            what.push_str(&format!(": `{text}`"));
-        }
-        let mut fault = Fault::error(path, what);
-        fault.hint = offset.and_then(|at| advice(places.text, at)).map(str::to_owned);
-        let problem = places.at(offset, fault.without_place());
-        if problems.iter().all(|p| p.line != problem.line) {
-            problems.push(problem);
-        }
-    }
-    problems
-}
-
-/// Whether the text can be quoted within a one-line message.
-fn is_word(text: &str) -> bool {
-    (1..=40).contains(&text.len()) && !text.contains(char::is_control)
-}
-
-/// Advice for the most common syntax errors, based on the text at `offset`.
-fn advice(text: &str, offset: usize) -> Option<&'static str> {
-    let rest = text.get(offset..)?;
-    let line = rest.lines().next().unwrap_or_default();
-    if line.starts_with('0') && line[1..].starts_with(|c: char| c.is_ascii_digit()) {
-        return Some("digits with a leading zero are text: write them in quotes");
-    }
-    // The error points at the backslash, or just past it and the letter.
-    if line.starts_with('\\') || text[..offset].chars().rev().take(2).any(|c| c == '\\') {
-        return Some("write `\\\\` for a backslash, or put the text in 'single quotes'");
-    }
-    None
 }
 
 pub(super) struct Reader {
@@ -345,127 +219,13 @@ impl Reader {
         addresses
     }
 
-    fn option(&mut self, path: &Path, value: &DeValue<'_>) -> Option<OptionValue> {
-        let number = |text: &str, radix| i64::from_str_radix(text, radix).ok().map(OptionValue::Number);
-        let read = match value {
-            DeValue::String(text) => Some(OptionValue::Text(text.to_string())),
-            DeValue::Boolean(truth) => Some(OptionValue::Truth(*truth)),
-            DeValue::Integer(integer) => number(integer.as_str(), integer.radix()),
-            DeValue::Float(float) => {
-                float.as_str().parse().ok().filter(|f: &f64| f.is_finite()).map(OptionValue::Decimal)
-            }
-            _ => None,
-        };
-        if read.is_none() {
-            let what = format!("expected text in quotes, a number, or true or false; found {}", kind(value));
-            self.fault(Fault::error(path.clone(), what));
-        }
-        read
-    }
-
-    pub(super) fn table<'v, 'i>(
-        &mut self,
-        path: &Path,
-        value: &'v Spanned<DeValue<'i>>,
-        like: &str,
-    ) -> Option<&'v DeTable<'i>> {
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            let what = format!("expected a table; found {}", kind(value.get_ref()));
-            self.fault(Fault::error(path.clone(), what).hint(format!("write {like}")));
-        }
-        table
-    }
-
-    /// A list of strings, each with its path. A list that cannot be read completely is empty.
-    pub(super) fn texts(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Vec<(Path, String)> {
-        let Some(list): Option<&DeArray<'_>> = value.get_ref().as_array() else {
-            let what = format!("expected a list of texts, such as [\"a\", \"b\"]; found {}", kind(value.get_ref()));
-            self.fault(Fault::error(path.clone(), what));
-            return Vec::new();
-        };
-        let mut texts = Vec::new();
-        for (i, value) in list.iter().enumerate() {
-            let path = path.index(i);
-            if let Some(text) = self.text(&path, value) {
-                texts.push((path, text));
-            }
-        }
-        texts
-    }
-
-    pub(super) fn text(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
-        let text = value.get_ref().as_str().map(str::to_owned);
-        if text.is_none() {
-            let what = format!("expected text in quotes; found {}", kind(value.get_ref()));
-            self.fault(Fault::error(path.clone(), what));
-        }
-        text
-    }
-
-    pub(super) fn filled(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<String> {
-        let text = self.text(path, value)?;
-        if text.trim().is_empty() {
-            self.fault(Fault::error(path.clone(), "must not be empty"));
-            return None;
-        }
-        Some(text)
-    }
-
-    /// `true` or `false`.
-    pub(super) fn truth(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<bool> {
-        let read = value.get_ref().as_bool();
-        if read.is_none() {
-            let what = format!("expected true or false; found {}", kind(value.get_ref()));
-            self.fault(Fault::error(path.clone(), what));
-        }
-        read
-    }
-
-    /// A positive duration, such as `"30s"`.
-    pub(super) fn duration(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
-        let read = value.get_ref().as_str().and_then(span);
-        if read.is_none() {
-            let what = format!("expected a duration such as \"30s\" or \"3m\"; found {}", kind(value.get_ref()));
-            self.fault(Fault::error(path.clone(), what));
-        }
-        read
-    }
-
     pub(super) fn fault(&mut self, fault: Fault) {
         self.faults.push(fault);
     }
 }
 
-/// A positive duration.
-pub(super) fn span(text: &str) -> Option<Duration> {
-    let read = text.parse::<SignedDuration>().ok().filter(SignedDuration::is_positive)?;
-    Duration::try_from(read).ok().filter(|duration| *duration <= LONGEST)
-}
-
-/// No delay of a till is longer: a year.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-
 /// All sections of a file, those of the classes in their order.
 fn sections() -> Vec<&'static str> {
     let [till, rest @ ..] = SECTIONS;
     [till].into_iter().chain(Class::all().map(Class::section)).chain(rest).collect()
-}
-
-/// A value's type, for messages.
-pub(super) fn kind(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("the text {text:?}"),
-        DeValue::Integer(integer) => format!("the number {integer}"),
-        DeValue::Float(float) => format!("the number {}", float.as_str()),
-        DeValue::Boolean(truth) => truth.to_string(),
-        DeValue::Datetime(_) => "a date or time".into(),
-        DeValue::Array(_) => "a list".into(),
-        DeValue::Table(_) => "a table".into(),
-    }
-}
-
-/// `a`, `b`, `c`
-pub(super) fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

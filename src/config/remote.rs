@@ -6,7 +6,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::{Fault, Path};
-use super::read::{Reader, kind, quoted};
+use super::read::Reader;
+use super::values::quoted;
 
 /// Where the till can be reached over the network: values only, which the crate `tresen-remote` acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,19 +77,6 @@ impl Reader {
             }
         }
         self.config.remote = Some(remote);
-    }
-
-    /// A whole number. [`Remote::check`] refuses 0.
-    fn count(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<usize> {
-        let read = match value.get_ref() {
-            DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
-            _ => None,
-        };
-        if read.is_none() {
-            let what = format!("expected a number from 1 on; found {}", kind(value.get_ref()));
-            self.fault(Fault::error(path.clone(), what));
-        }
-        read
     }
 
     fn socket(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) -> Option<SocketAddr> {

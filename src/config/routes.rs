@@ -7,8 +7,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Fault, Path};
-use super::read::{Reader, kind, quoted};
+use super::read::Reader;
 use super::route::{FailBack, PaperKind, Route};
+use super::values::{kind, quoted};
 use super::{Config, Reconnect};
 use crate::class::Class;
 
@@ -106,7 +107,7 @@ impl Reader {
         if let Some((_, when)) = FAIL_BACK.iter().find(|(name, _)| Some(*name) == text) {
             return Some(*when);
         }
-        let time = text.and_then(super::read::span);
+        let time = text.and_then(super::values::span);
         if time.is_none() {
             let what = format!(
                 "expected one of {} or a duration such as \"30s\"; found {}",

@@ -8,7 +8,8 @@ use toml::de::DeValue;
 use tresen_hal::Amount;
 
 use super::problem::{Fault, Path};
-use super::read::{Reader, quoted};
+use super::read::Reader;
+use super::values::quoted;
 
 /// The server that takes in the till's journal, and holds reference tables and customers' accounts.
 #[derive(Clone, Default, PartialEq, Eq)]

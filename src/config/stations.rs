@@ -5,7 +5,8 @@ use toml::de::DeValue;
 
 use super::Config;
 use super::problem::{Fault, Path};
-use super::read::{Reader, quoted};
+use super::read::Reader;
+use super::values::quoted;
 use crate::class::Class;
 
 /// The devices assigned to a station, by their logical names.
