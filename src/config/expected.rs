@@ -85,6 +85,8 @@ mod tests {
             (format!("{BELT}baud = 9600\n"), "baud", "handheld's configuration"),
             (BELT.replace("'handheld 7'", "''"), "from", "must not be empty"),
             (BELT.replace("'handheld 7'", "7"), "from", "expected text"),
+            (BELT.replace("from", "form"), "address", "is missing; found only `form`; add one, such as address ="),
+            (BELT.replace("from = 'handheld 7'", ""), "address", "is missing; add one"),
         ] {
             let problems = problems(&text);
             assert_eq!(problems.len(), 1, "{text}: {problems:?}");

@@ -185,7 +185,10 @@ impl Reader {
             }
         }
         if !table.contains_key("address") && device.from.is_none() {
-            let fault = Fault::error(path.key("address"), "is missing");
+            // Which options there are depends on the address: one of these may be `from`, mistyped.
+            let found: Vec<_> = table.keys().map(|key| &**key.get_ref()).collect();
+            let only = if found.is_empty() { String::new() } else { format!("; found only {}", quoted(&found)) };
+            let fault = Fault::error(path.key("address"), format!("is missing{only}"));
             let hint = "add one, such as address = \"escpos+tcp://10.0.0.20\", or `from` for a device of a handheld";
             self.fault(fault.hint(hint));
         }
