@@ -39,14 +39,15 @@ fn a_right_file_is_listed_and_ok() {
 fn a_served_till_shows_its_limits() {
     let (_dir, file) = configuration("[remote]\nstrangers = 20\n");
     let said = tresen(["check-config", &file]).well();
-    let shown = "remote: 127.0.0.1:7443; 1000 connections, 32 of one caller; 20 of strangers, 8 of one address";
+    let shown =
+        "remote: 127.0.0.1:7443; 1000 connections, 32 of one caller; 20 of strangers, 8 of one address; audit 400 days";
     assert_eq!(said.out, format!("{shown}\n{file}: OK\n"));
     let said = tresen(["--json", "check-config", &file]).well();
     assert_eq!(
         lines(&said.out)[0],
         json!({
             "class": "remote", "listen": "127.0.0.1:7443", "plain": null, "connections": 1000, "strangers": 20,
-            "strangers-of-one-address": 8, "connections-of-one-caller": 32,
+            "strangers-of-one-address": 8, "connections-of-one-caller": 32, "audit-days": 400,
         })
     );
     let (_dir, file) = configuration("[remote]\nconnections = 50\n");

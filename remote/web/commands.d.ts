@@ -109,7 +109,7 @@ export interface AuditEntry {
 export interface AuditNote {
   /** Names and amounts. */
   about?: string | null;
-  /** What: a command, such as `terminal.refund`, or `connect`, `enrol`, `session`, `revoke`. */
+  /** What: a command, such as `terminal.refund`, or `connect`, `enrol`, `session`, `revoke`, `prune`. */
   action: string;
   /** From which address. */
   address?: string | null;

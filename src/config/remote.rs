@@ -1,6 +1,7 @@
 //! Remote access: `[remote]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -29,6 +30,8 @@ pub struct Remote {
     pub strangers_of_one_address: usize,
     /// How many connections one caller may have: default [`Remote::CONNECTIONS_OF_ONE_CALLER`].
     pub connections_of_one_caller: usize,
+    /// How many days the audit table goes back: default [`Remote::AUDIT_DAYS`], within [`Remote::AUDIT_RANGE`].
+    pub audit_days: u32,
 }
 
 impl Default for Remote {
@@ -42,15 +45,18 @@ impl Default for Remote {
             strangers: Self::STRANGERS,
             strangers_of_one_address: Self::STRANGERS_OF_ONE_ADDRESS,
             connections_of_one_caller: Self::CONNECTIONS_OF_ONE_CALLER,
+            audit_days: Self::AUDIT_DAYS,
         }
     }
 }
 
-const KEYS: [&str; 8] = ["listen", "plain", "names", "origins", ALL, STRANGERS, OF_ONE_ADDRESS, OF_ONE_CALLER];
+const KEYS: [&str; 9] =
+    ["listen", "plain", "names", "origins", ALL, STRANGERS, OF_ONE_ADDRESS, OF_ONE_CALLER, AUDIT_DAYS];
 const ALL: &str = "connections";
 const STRANGERS: &str = "strangers";
 const OF_ONE_ADDRESS: &str = "strangers-of-one-address";
 const OF_ONE_CALLER: &str = "connections-of-one-caller";
+const AUDIT_DAYS: &str = "audit-days";
 
 impl Reader {
     pub(super) fn remote(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
@@ -72,6 +78,11 @@ impl Reader {
                 OF_ONE_CALLER => {
                     let of_one = self.count(&path, value);
                     remote.connections_of_one_caller = of_one.unwrap_or(remote.connections_of_one_caller);
+                }
+                AUDIT_DAYS => {
+                    // Too many days for the type are too many for the check.
+                    let days = self.count(&path, value).map(|days| u32::try_from(days).unwrap_or(u32::MAX));
+                    remote.audit_days = days.unwrap_or(remote.audit_days);
                 }
                 _ => self.fault(Fault::error(path, format!("unknown key; expected one of {}", quoted(&KEYS)))),
             }
@@ -101,6 +112,10 @@ impl Remote {
     pub const STRANGERS_OF_ONE_ADDRESS: usize = 8;
     /// Connections of one caller, unless configured.
     pub const CONNECTIONS_OF_ONE_CALLER: usize = 32;
+    /// Days that the audit table goes back, unless configured. PCI DSS 4.0, 10.5.1, asks for twelve months.
+    pub const AUDIT_DAYS: u32 = 400;
+    /// How many days it may go back: the three months that PCI DSS 4.0, 10.5.1, wants at hand, to a hundred years.
+    pub const AUDIT_RANGE: RangeInclusive<u32> = 90..=36_500;
 
     /// Everything wrong with it.
     pub(super) fn check(&self, faults: &mut Vec<Fault>) {
@@ -127,6 +142,11 @@ impl Remote {
             }
         }
         self.check_connections(&path, faults);
+        if !Self::AUDIT_RANGE.contains(&self.audit_days) {
+            let (least, most) = (Self::AUDIT_RANGE.start(), Self::AUDIT_RANGE.end());
+            let what = format!("expected a number of days from {least} to {most}; found {}", self.audit_days);
+            faults.push(Fault::error(path.key(AUDIT_DAYS), what));
+        }
     }
 
     fn check_connections(&self, path: &Path, faults: &mut Vec<Fault>) {
@@ -231,6 +251,26 @@ mod tests {
         assert!(error.what().contains("remote.strangers"), "{error}");
         config.remote = Some(Remote::default());
         config.validate(&Drivers::standard()).expect("right");
+    }
+
+    #[test]
+    fn the_audit_table_goes_back_three_months_at_least() {
+        let days = |text: &str| {
+            let config = Config::parse(&format!("[remote]\n{text}"), "till.toml", &Drivers::standard());
+            config.expect(text).remote.expect("a section").audit_days
+        };
+        assert_eq!((days(""), days("audit-days = 90\n"), days("audit-days = 3650\n")), (400, 90, 3650));
+        for (text, said) in [
+            ("audit-days = 0", "from 90 to 36500; found 0"),
+            ("audit-days = 89", "from 90 to 36500; found 89"),
+            ("audit-days = 36501", "from 90 to 36500; found 36501"),
+            ("audit-days = 5000000000", "from 90 to 36500"),
+            ("audit-days = '400d'", "found the text"),
+        ] {
+            let problems = problems(&format!("[remote]\n{text}\n"));
+            assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+            assert!(problems[0].contains("key `remote.audit-days`: ") && problems[0].contains(said), "{problems:?}");
+        }
     }
 
     #[test]

@@ -27,7 +27,8 @@ impl Store {
     /// closed and voided sales, unless an open refund refers to them, refunds together with the sale that they refund, and
     /// decided payments that belong to no remaining sale. Open records are never removed, however old; nor is the last charge of each terminal, which recovery needs as evidence. A journal line stays as
     /// long as its payment or sale, and the last line always; the chain of hashes begins at it. What a configured
-    /// server has not acknowledged yet stays with everything it belongs to. Numbering continues.
+    /// server has not acknowledged yet stays with everything it belongs to. Numbering continues. The audit table has a time
+    /// of its own: [`Store::prune_audit`].
     ///
     /// Which records have to be kept, and for how long, is a legal matter: export them first.
     ///

@@ -69,15 +69,16 @@ fn remote(config: &Config, out: Out) {
             "class": "remote", "listen": remote.listen, "plain": remote.plain,
             "connections": remote.connections, "strangers": remote.strangers,
             "strangers-of-one-address": remote.strangers_of_one_address,
-            "connections-of-one-caller": remote.connections_of_one_caller,
+            "connections-of-one-caller": remote.connections_of_one_caller, "audit-days": remote.audit_days,
         }),
         format_args!(
-            "remote: {}{plain}; {} connections, {} of one caller; {} of strangers, {} of one address",
+            "remote: {}{plain}; {} connections, {} of one caller; {} of strangers, {} of one address; audit {} days",
             remote.listen,
             remote.connections,
             remote.connections_of_one_caller,
             remote.strangers,
             remote.strangers_of_one_address,
+            remote.audit_days,
         ),
     );
 }

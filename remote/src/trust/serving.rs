@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::sync::watch;
+use tresen::config::Remote;
 use tresen::remote::{Invitation, Invited, Inviter, OneTimeCode, Purpose};
 use tresen::{AuditNote, NewClient, NewSession, Tresen};
 use tresen_hal::{BoxFuture, Error, Kind, Result};
@@ -52,7 +53,8 @@ pub struct Trust {
 impl Trust {
     /// Opens the till's authority, or makes it, and its certificate for `names` besides `localhost` and the machine's
     /// addresses. The till makes one-time codes from now on, as long as this lives; the certificate is renewed daily where
-    /// that is due, for the connections that follow.
+    /// that is due, for the connections that follow. The audit table is pruned now and daily, as `audit-days` of `[remote]`
+    /// says; without that section, after [`Remote::AUDIT_DAYS`].
     ///
     /// # Errors
     /// As [`Authority::open`]; [`Kind::Storage`]: the till's database cannot be read.
@@ -126,6 +128,15 @@ impl Trust {
             self.tls.send_replace(config);
         }
         Ok(())
+    }
+
+    async fn prune_audit(&self) {
+        let days = self.till.config().remote.as_ref().map_or(Remote::AUDIT_DAYS, |remote| remote.audit_days);
+        match self.till.store().prune_audit(days).await {
+            Ok(0) => {}
+            Ok(lines) => tracing::info!(lines, days, "old lines of the audit table were removed"),
+            Err(error) => tracing::error!(%error, "the audit table cannot be pruned"),
+        }
     }
 
     pub(super) fn offer(&self) -> Offer {
@@ -240,9 +251,12 @@ pub(super) struct Begun {
     you: String,
 }
 
-/// Renews the till's certificate where that is due, as long as it is served.
+/// Prunes the audit table, and renews the till's certificate where that is due, as long as it is served.
 async fn keep(trust: Weak<Trust>) {
     loop {
+        let Some(kept) = trust.upgrade() else { return };
+        kept.prune_audit().await;
+        drop(kept);
         tokio::time::sleep(DAILY).await;
         let Some(trust) = trust.upgrade() else { return };
         if let Err(error) = trust.renew().await {

@@ -1,6 +1,11 @@
 //! The audit table under attack.
 
-use tresen::{AuditEnd, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tresen::hal::SimulatedRuntime;
+use tresen::{AuditEnd, AuditNote, Config, Drivers, Result, Tresen};
+use tresen_remote::trust::Trust;
 
 use crate::https::Ask;
 use crate::served::{KIOSK, Served};
@@ -25,7 +30,7 @@ async fn a_caller_with_a_weak_right_does_not_fill_the_disk_with_refusals() -> Re
     };
     assert_eq!(kicks().await, [("bar".to_owned(), None), ("kitchen".to_owned(), None)]);
     // What was counted is written when the server ends.
-    till.server.close(std::time::Duration::from_secs(1)).await;
+    till.server.close(Duration::from_secs(1)).await;
     let counted = ("bar".to_owned(), Some(29));
     assert_eq!(kicks().await, [("bar".to_owned(), None), ("kitchen".to_owned(), None), counted]);
     Ok(())
@@ -48,5 +53,35 @@ async fn a_privileged_call_is_one_line_with_its_result() -> Result<()> {
     assert_eq!((listed.note.action.as_str(), listed.note.refused.as_deref()), ("remote.audit", None));
     assert!(matches!((listed.end, revoked.end), (AuditEnd::At(_), AuditEnd::At(_))), "{audit:?}");
     assert!(revoked.note.refused.as_deref().is_some_and(|why| why.contains("nobody")), "{audit:?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_served_till_forgets_what_is_older_than_it_should_keep() -> Result<()> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "[till]\nsocket = false\n[remote]\naudit-days = 90\n";
+    let mut config = Config::parse(text, "till.toml", &Drivers::standard())?;
+    config.till.store = folder.path().join("till.db");
+    let open = async |at: &str| {
+        let runtime = SimulatedRuntime::new(7, at.parse().expect("a time"));
+        Tresen::builder().runtime(Arc::new(runtime)).with(config.clone()).await
+    };
+    for (at, action) in [("2026-01-02T08:00:00Z", "first"), ("2026-02-16T08:00:00Z", "second")] {
+        let till = open(at).await?;
+        till.store().note_audit(AuditNote::new(action)).await?;
+        till.close(Duration::ZERO).await?;
+    }
+    // 89 days after the first.
+    let till = open("2026-04-01T08:00:00Z").await?;
+    let actions = async || {
+        let lines = till.audit(None, 100).await.expect("readable");
+        lines.into_iter().rev().map(|line| line.note.action).collect::<Vec<_>>()
+    };
+    let _trust = Trust::open(&till, &[]).await?;
+    tokio::time::sleep(DAY / 2).await;
+    assert_eq!(actions().await, ["first", "second"]);
+    tokio::time::sleep(2 * DAY).await;
+    assert_eq!(actions().await, ["second", "prune"]);
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! The audit table: every refused and every privileged action from outside.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
-use tresen_hal::Result;
+use tresen_hal::{Error, Kind, Result};
 
+use crate::config::Remote;
 use crate::store::cached::Cached;
 use crate::store::failure::Failure;
-use crate::store::{Store, time};
+use crate::store::{Store, meta, stamp, time};
 
 /// What somebody outside did, or tried to do. It names things and amounts; it never holds a code, a token, a key of a
 /// certificate or card data.
@@ -21,7 +22,7 @@ pub struct AuditNote {
     /// From which address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// What: a command, such as `terminal.refund`, or `connect`, `enrol`, `session`, `revoke`.
+    /// What: a command, such as `terminal.refund`, or `connect`, `enrol`, `session`, `revoke`, `prune`.
     pub action: String,
     /// The device that it was for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,7 +115,7 @@ impl Store {
     /// Adds a line to the audit table. When this returns `Ok`, it is on disk. Texts longer than 200 characters are cut.
     ///
     /// # Errors
-    /// [`Kind::Storage`](tresen_hal::Kind::Storage).
+    /// [`Kind::Storage`].
     pub async fn note_audit(&self, note: AuditNote) -> Result<()> {
         let at = self.now();
         self.write(move |db| Ok(append(db, &at, &note)?)).await
@@ -124,7 +125,7 @@ impl Store {
     /// returns `Ok`, it is on disk.
     ///
     /// # Errors
-    /// [`Kind::Storage`](tresen_hal::Kind::Storage).
+    /// [`Kind::Storage`].
     pub async fn begin_audit(&self, note: AuditNote) -> Result<i64> {
         let at = self.now();
         self.write(move |db| {
@@ -138,7 +139,7 @@ impl Store {
     /// listing shows both as one line.
     ///
     /// # Errors
-    /// [`Kind::Storage`](tresen_hal::Kind::Storage); also where `begun` has ended already.
+    /// [`Kind::Storage`]; also where `begun` has ended already.
     pub async fn end_audit(&self, begun: i64, note: AuditNote) -> Result<()> {
         let at = self.now();
         self.write(move |db| Ok(insert(db, &at, &note, Stage::Ended(begun))?)).await
@@ -147,7 +148,7 @@ impl Store {
     /// The audit table, newest first: at most `limit` lines, those before the line number `before`.
     ///
     /// # Errors
-    /// [`Kind::Storage`](tresen_hal::Kind::Storage).
+    /// [`Kind::Storage`].
     pub async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>> {
         let before = before.unwrap_or(i64::MAX);
         self.list(move |db| {
@@ -178,6 +179,46 @@ impl Store {
                 entries.push(AuditEntry { seq: row.get(0)?, at: time(&row.get::<_, String>(1)?)?, note, end });
             }
             Ok::<_, Failure>(entries)
+        })
+        .await
+    }
+
+    /// Removes the lines of the audit table that are more than `days` old, and records that as one line: `prune`, with their
+    /// number. A privileged call goes as a whole, when its result is as old. Returns how many lines were removed; where
+    /// there were none, nothing is recorded.
+    ///
+    /// A till that is served does so daily, with `audit-days` of its section `[remote]`.
+    ///
+    /// # Errors
+    /// [`Kind::Input`]: `days` is outside of [`Remote::AUDIT_RANGE`]. [`Kind::Storage`]: nothing was removed.
+    pub async fn prune_audit(&self, days: u32) -> Result<usize> {
+        if !Remote::AUDIT_RANGE.contains(&days) {
+            let (least, most) = (Remote::AUDIT_RANGE.start(), Remote::AUDIT_RANGE.end());
+            let what = format!("the audit table goes back {least} to {most} days, not {days}");
+            return Err(Error::new(Kind::Input, what));
+        }
+        let (now, at) = (self.0.runtime.wall(), self.now());
+        let before = now.checked_sub(SignedDuration::from_hours(24 * i64::from(days)));
+        let from = before.unwrap_or(Timestamp::MIN);
+        let before = stamp(from);
+        self.write(move |db| {
+            // What is later stays append-only: `remote_audit_stays`.
+            meta::set(db, PRUNED, &before)?;
+            db.run(
+                "DELETE FROM remote_audit WHERE at < ?1
+                 AND ends IN (SELECT seq FROM remote_audit WHERE begun = 1 AND at < ?1)",
+                [&before],
+            )?;
+            let removed = db.run(
+                "DELETE FROM remote_audit WHERE at < ?1 AND ends IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM remote_audit later WHERE later.ends = remote_audit.seq)",
+                [&before],
+            )?;
+            if removed > 0 {
+                let note = AuditNote::new("prune").by("the till");
+                append(db, &at, &note.about(format!("lines from before {from:.0}: {removed}")))?;
+            }
+            Ok(removed)
         })
         .await
     }
@@ -224,3 +265,5 @@ fn shortened(text: &str) -> &str {
 }
 
 const LONGEST: usize = 200;
+/// Where the table's present beginning is kept.
+const PRUNED: &str = "audit-from";

@@ -80,7 +80,7 @@ pub(super) const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX remote_tokens_session ON remote_tokens (session);
 
-    -- Every refused and every privileged action from outside. Append-only.
+    -- Every refused and every privileged action from outside. Append-only, apart from what is older than `audit-from`.
     CREATE TABLE remote_audit (
         seq           INTEGER PRIMARY KEY AUTOINCREMENT,
         at            TEXT NOT NULL,
@@ -99,6 +99,7 @@ pub(super) const SCHEMA: &str = "
         CHECK (begun = 0 OR ends IS NULL)
     ) STRICT;
     CREATE TRIGGER remote_audit_stays BEFORE DELETE ON remote_audit
+        WHEN old.at >= coalesce((SELECT value FROM meta WHERE key = 'audit-from'), '')
         BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;
     CREATE TRIGGER remote_audit_stands BEFORE UPDATE ON remote_audit
         BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;

@@ -203,3 +203,48 @@ async fn the_audit_table_only_grows() -> Result<()> {
     assert_eq!(entries[0].note.refused.as_deref().map(str::len), Some(200));
     Ok(())
 }
+
+#[tokio::test]
+async fn the_audit_table_goes_back_as_many_days_as_it_should() -> Result<()> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let till = Till::new();
+    let store = till.open().await?;
+    let actions = async || {
+        let lines = store.audit(None, 100).await.expect("readable");
+        lines.into_iter().rev().map(|line| line.note.action).collect::<Vec<_>>()
+    };
+    store.note_audit(AuditNote::new("connect").refused("unknown")).await?;
+    let done = store.begin_audit(AuditNote::new("printer.kick-drawer")).await?;
+    store.end_audit(done, AuditNote::new("printer.kick-drawer")).await?;
+    store.begin_audit(AuditNote::new("remote.revoke")).await?;
+    let long = store.begin_audit(AuditNote::new("terminal.end-of-day")).await?;
+    till.clock.advance(DAY);
+    store.end_audit(long, AuditNote::new("terminal.end-of-day")).await?;
+    store.note_audit(AuditNote::new("enrol")).await?;
+    let all = actions().await;
+    for days in [0, 89, 36_501] {
+        assert_eq!(store.prune_audit(days).await.expect_err("out of range").kind(), Kind::Input);
+    }
+    till.clock.advance(89 * DAY);
+    assert_eq!(store.prune_audit(90).await?, 0, "90 days to the second");
+    assert_eq!(actions().await, all, "nothing is recorded of it");
+
+    till.clock.advance(Duration::from_secs(1));
+    assert_eq!(store.prune_audit(91).await?, 0);
+    assert_eq!(store.prune_audit(90).await?, 3);
+    assert_eq!(actions().await, ["terminal.end-of-day", "enrol", "prune"], "a call goes with its result");
+    let lines = store.audit(None, 1).await?;
+    let (by, about) = (lines[0].note.principal.as_deref(), lines[0].note.about.as_deref());
+    assert_eq!((by, about), (Some("the till"), Some("lines from before 2026-01-02T08:00:01Z: 3")));
+    // What is left is append-only as before, and numbers go on.
+    let beside = Connection::open(store.path()).expect("opens");
+    let rows: i64 = beside.query_row("SELECT count(*) FROM remote_audit", [], |row| row.get(0)).expect("counted");
+    assert_eq!((rows, lines[0].seq), (4, 8));
+    let error = beside.execute("DELETE FROM remote_audit", []).expect_err("append-only");
+    assert!(error.to_string().contains("append-only"), "{error}");
+
+    till.clock.advance(200 * DAY);
+    assert_eq!(store.prune_audit(90).await?, 3, "the one before is a line as well");
+    assert_eq!(actions().await, ["prune"]);
+    Ok(())
+}
