@@ -459,7 +459,7 @@ async fn a_part_is_less_and_only_where_it_is_allowed() {
 #[tokio::test(start_paused = true)]
 async fn a_payment_is_reversed_once() {
     let till = Till::new();
-    let numbers = Arc::new(Mutex::new(vec![String::new(); 0]));
+    let numbers = Arc::new(Mutex::new(Vec::<String>::new()));
     let seen = numbers.clone();
     let dialer = serve(move |asked, this| match asked {
         "CardPayment" | "PaymentReversal" => {
