@@ -8,5 +8,5 @@ mod ended;
 mod peer;
 mod plain;
 mod sweep;
-#[path = "../common/words.rs"]
-mod words;
+
+use common as words;
