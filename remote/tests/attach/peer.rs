@@ -37,7 +37,7 @@ impl Peer {
     pub(crate) async fn hears(&mut self) -> Value {
         let text = timeout(10 * MINUTE, self.messages.recv()).await.expect("something comes").expect("is open");
         let message = serde_json::from_str(&text).expect("is JSON");
-        self.dialogue.from_till(&message);
+        self.dialogue.till_says(&message);
         message
     }
 

@@ -200,7 +200,7 @@ fn each_kind_of_message_is_described() {
         }
     }
     let (client, till) = (all(from_handheld()), all(from_till()));
-    client.iter().for_each(|message| Dialogue::default().from_client(message));
+    client.iter().for_each(|message| Dialogue::default().client_says(message));
     let messages = part("/messages/till");
     till.iter().for_each(|message| valid(&messages, message));
     assert_eq!(kinds(&client), described("HandheldMessage"));

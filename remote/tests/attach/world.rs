@@ -251,9 +251,9 @@ pub(crate) async fn carry(hub: &Arc<Hub>, offer: &Offer, welcome: &Welcome, plan
         let Some(text) = text else { return };
         let json = serde_json::from_str(&text).expect("is JSON");
         if to_till {
-            dialogue.from_client(&json)
+            dialogue.client_says(&json);
         } else {
-            dialogue.from_till(&json)
+            dialogue.till_says(&json);
         }
         let at = passed[usize::from(to_till)];
         passed[usize::from(to_till)] += 1;

@@ -30,7 +30,7 @@ pub(crate) struct Dialogue {
 impl Dialogue {
     /// Checks a message of the client.
     #[track_caller]
-    pub(crate) fn from_client(&mut self, message: &Value) {
+    pub(crate) fn client_says(&mut self, message: &Value) {
         valid(&CLIENT, message);
         let answer = &message["answer"];
         let Some((class, call)) = answer["id"].as_u64().and_then(|id| self.asked.remove(&id)) else { return };
@@ -41,7 +41,7 @@ impl Dialogue {
 
     /// Checks a message of the till.
     #[track_caller]
-    pub(crate) fn from_till(&mut self, message: &Value) {
+    pub(crate) fn till_says(&mut self, message: &Value) {
         valid(&TILL, message);
         let ask = &message["ask"];
         let named = |value: &Value| value.as_str().map(str::to_owned);

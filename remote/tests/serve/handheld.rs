@@ -31,13 +31,13 @@ impl Handheld {
     }
 
     async fn says(&mut self, message: Value) {
-        self.dialogue.from_client(&message);
+        self.dialogue.client_says(&message);
         self.peer.text(&message.to_string()).await;
     }
 
     async fn hears(&mut self) -> Value {
         let message = self.peer.json().await;
-        self.dialogue.from_till(&message);
+        self.dialogue.till_says(&message);
         message
     }
 
