@@ -8,5 +8,3 @@ mod ended;
 mod peer;
 mod plain;
 mod sweep;
-#[path = "../common/words.rs"]
-mod words;
