@@ -5,8 +5,6 @@ use tresen_payment::{
     Decision, Host, Intent, Journal as _, MemoryJournal, Operation, Payment, Request, Terminal, Unknown,
 };
 
-use super::words::is_charged;
-
 /// `end` and `other` end the same transaction, which stands, under the key they are given; `sent` counts the requests that
 /// end one. `name` is part of the keys.
 pub(crate) async fn is_ended_once(
@@ -31,7 +29,7 @@ pub(crate) async fn is_ended_once(
     journal.settle(&tresen_payment::IntentId(lost), &decision).await.expect("it is open");
 
     let ended = terminal.transact(end(&once), Host::none()).await.expect("an outcome").payment().expect("a payment");
-    assert!(is_charged(&ended), "what failed does not count: {ended:?}");
+    assert!(matches!(ended, Payment::Charged(_)), "what failed does not count: {ended:?}");
     let same = terminal.transact(end(&once), Host::none()).await.expect("from the journal").payment();
     assert_eq!((same.expect("a payment"), sent()), (ended, before + 1), "{name}");
     for operation in [end(&twice), other(&twice)] {

@@ -8,5 +8,3 @@ mod ended;
 mod peer;
 mod plain;
 mod sweep;
-
-use common as words;
