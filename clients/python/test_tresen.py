@@ -448,7 +448,8 @@ class Shop(unittest.TestCase):
         self.ready(till, "slow")
         self.assertFalse(till.abort("slow-1"))
         paying = Later(lambda: till.terminal("slow").pay("1.00 EUR", key="slow-1"))
-        self.wait_until(lambda: till.abort("slow-1"))
+        self.wait_until(lambda: till.call("terminal.serving", terminal="slow"))
+        self.assertTrue(till.abort("slow-1"))
         self.assertEqual(paying.result().name, "not-charged")
 
     def test_many_threads_share_a_connection(self):

@@ -85,13 +85,10 @@ class Library(Served):
         self.assertIn("seq", self.take(event))
         waiting = Later(lambda: self.drain(events))
         paying = Later(lambda: self.call(till, "terminal.pay", b"slow-1", terminal="slow", amount="1.00 EUR"))
+        self.wait_until(lambda: self.call(till, "terminal.serving", terminal="slow"))
         found = ctypes.c_int32()
-
-        def abort():
-            self.assertEqual(self.c.tresen_abort(till, b"slow-1", ctypes.byref(found)), OK)
-            return found.value
-
-        self.wait_until(abort)
+        self.assertEqual(self.c.tresen_abort(till, b"slow-1", ctypes.byref(found)), OK)
+        self.assertEqual(found.value, 1)
         self.assertIn("not-charged", paying.result())
         reply = ctypes.c_void_p(7)
         self.assertEqual(self.c.tresen_call(till, b"till.fly", None, b"k", ctypes.byref(reply)), FAILED)

@@ -202,17 +202,14 @@ impl Sale {
                 if let Ok(record) = record {
                     self.show(record);
                 }
-                match ended {
-                    Err(error) => self.payment_before(error).await.map(Some),
-                    ended => ended.map(Some),
-                }
+                ended.map(Some)
             }
             Err(panic) => Ok(Some(Payment::unknown(&intent, format!("the call panicked: {panic}")))),
         }
     }
 
-    /// How the card attempt stands that was begun before under the key of this step, where asking for it again was
-    /// refused: the error says what became of the question, not of the payment.
+    /// How the card attempt stands that was begun before under the key of this step, where its terminal is gone: the error
+    /// says what became of the question, not of the payment.
     ///
     /// # Errors
     /// `refused`: there is no such attempt, or nothing was sent for it. Otherwise the journal cannot be read.

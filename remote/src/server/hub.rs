@@ -215,7 +215,7 @@ async fn forget_revoked(hub: Weak<Hub>) {
             loop {
                 let latest = hub.attach.latest();
                 match hub.gate.is_known(&owner).await {
-                    Ok(false) if !hub.attach.forget_until(&owner, latest) => continue,
+                    Ok(false) if !hub.attach.forget(&owner, latest) => continue,
                     Ok(_) => {}
                     Err(error) => tracing::error!(%error, owner, "it cannot be found out whether its devices may stay"),
                 }

@@ -70,7 +70,7 @@ async fn a_device_that_became_the_tills_own_stays_when_its_handheld_leaves() {
     assert!(prints(&shop).await, "left out of an offer");
 
     let (shop, _peer) = owned().await;
-    shop.hub.forget("handheld 7");
+    shop.hub.forget("handheld 7", shop.hub.latest());
     sleep(MINUTE).await;
     assert!(prints(&shop).await, "revoked");
     assert_eq!(shop.hub.owners(), [""; 0]);
@@ -97,7 +97,7 @@ async fn what_somebody_else_attached_under_its_name_is_not_taken_away() {
     peer.says(offer("run 1", &[])).expect("is right");
     sleep(MINUTE).await;
     assert!(shop.till.phase(&id()).is_ok());
-    shop.hub.forget("handheld 7");
+    shop.hub.forget("handheld 7", shop.hub.latest());
     sleep(MINUTE).await;
     assert!(shop.till.phase(&id()).is_ok());
 }
@@ -108,7 +108,7 @@ async fn a_device_that_a_reload_expects_later_serves_the_next_handheld_of_its_st
     let mut peer = shop.peer(&[belt()]).await;
     serves(&shop, &mut peer).await;
     shop.reload(expecting(&shop, "handheld 7")).await;
-    shop.hub.forget("handheld 7");
+    shop.hub.forget("handheld 7", shop.hub.latest());
     sleep(MINUTE).await;
     assert!(shop.till.phase(&id()).expect("it is expected").borrow().is_away());
     let mut next = Peer::connect(&shop.hub, "handheld 7", "attach");
@@ -136,7 +136,7 @@ async fn a_device_that_is_expected_from_another_station_does_not_serve_by_the_fo
     assert_eq!(answer(&mut next).await["as"], "belt.7");
     serves(&shop, &mut next).await;
     // The former one can do nothing about it any more.
-    shop.hub.forget("handheld 7");
+    shop.hub.forget("handheld 7", shop.hub.latest());
     sleep(MINUTE).await;
     serves(&shop, &mut next).await;
 }

@@ -100,7 +100,7 @@ async fn only_its_station_may_offer_it() {
     assert!(shop.till.phase(&id()).expect("it is expected").borrow().is_away());
     // It is revoked with its handheld, and expected again from the next of that station.
     shop.peer(&[belt()]).await;
-    shop.hub.forget("handheld 7");
+    shop.hub.forget("handheld 7", shop.hub.latest());
     sleep(MINUTE).await;
     assert!(shop.till.phase(&id()).expect("it is expected").borrow().is_away());
     assert!(!shop.hub.owners().contains(&"handheld 7".to_owned()));

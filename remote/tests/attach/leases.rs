@@ -34,7 +34,7 @@ async fn a_device_that_is_away_keeps_its_lease_and_one_of_a_revoked_handheld_los
     lease.renew().await.expect("still hers");
 
     world.disconnect();
-    world.hub.forget("handheld 7");
+    world.hub.forget("handheld 7", world.hub.latest());
     assert_eq!(ended(&mut events).await, ("anna".into(), End::Removed));
     assert!(till.phase(&id()).is_err());
     assert_eq!(till.leases().await.expect("readable"), []);
@@ -46,7 +46,7 @@ async fn an_expected_device_keeps_its_lease_when_its_handheld_is_revoked() {
     let _peer = shop.peer(&[belt()]).await;
     shop.till.on_behalf_of("anna").lease(id()).await.expect("free");
     let mut events = shop.till.events();
-    shop.hub.forget("handheld 7");
+    shop.hub.forget("handheld 7", shop.hub.latest());
     let mut phase = shop.till.phase(&id()).expect("it is expected");
     phase.wait_for(Phase::is_away).await.expect("it stays");
     let leases = shop.till.leases().await.expect("readable");

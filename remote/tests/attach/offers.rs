@@ -180,7 +180,7 @@ async fn the_devices_of_a_revoked_handheld_go_and_their_names_are_free() {
     let paying = pay(&shop.terminal().await, "sale-1");
     assert_eq!(peer.asked().await.1, "transact");
     let mut other = Peer::connect(&shop.hub, "tablet 7", "attach");
-    shop.hub.forget("handheld 7");
+    shop.hub.forget("handheld 7", shop.hub.latest());
     // What comes late over its connection changes nothing.
     peer.says(offer("run 1", &[belt()])).expect("is ignored");
     // The terminal's call has not ended yet.

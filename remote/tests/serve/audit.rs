@@ -39,7 +39,7 @@ async fn a_privileged_call_is_recorded_before_it_begins_and_when_it_ends() {
 }
 
 /// A gate whose record is full.
-struct Full(Arc<Guests>);
+pub(crate) struct Full(pub(crate) Arc<Guests>);
 
 impl Gate for Full {
     fn by_certificate(&self, der: &[u8]) -> BoxFuture<'_, Result<Principal>> {

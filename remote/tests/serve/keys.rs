@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
-use tresen_hal::{BoxFuture, Error, Kind, Result};
 use tresen_remote::client::{Dial, Stream};
 use tresen_remote::server::{Options, Server};
-use tresen_remote::trust::memory::Guests;
-use tresen_remote::trust::{Audit, Gate, Principal};
+use tresen_remote::trust::Gate;
 
+use super::audit::Full;
 use super::frames::{Peer, TEXT, frame};
 use super::shop::{ALL, Memory, Shop, principal};
 
@@ -201,7 +199,7 @@ async fn what_cannot_be_recorded_may_have_been_done_before() {
     let mut peer = Peer::welcomed(shop.stream(), "anna").await;
     let given = ask(&mut peer, "a", "terminal.refund", &refund).await;
     assert!(given["reply"]["charged"].is_object(), "{given}");
-    let server = restarted(&shop, Arc::new(FullDisk(shop.gate.clone())));
+    let server = restarted(&shop, Arc::new(Full(shop.gate.clone())));
     let mut peer = connected(&server).await;
     for _ in 0..2 {
         let again = ask(&mut peer, "a", "terminal.refund", &refund).await;
@@ -262,37 +260,4 @@ async fn a_step_with_a_key_is_the_same_whatever_its_rev_and_operator() {
     let other = ask(&mut peer, "a", "sale.pay-card", &part).await;
     assert_eq!(refused(&other), ("input", "none"), "{other}");
     assert_eq!(shop.charged(), 2_00);
-}
-
-/// A gate whose record cannot be written.
-struct FullDisk(Arc<Guests>);
-
-impl Gate for FullDisk {
-    fn by_certificate(&self, der: &[u8]) -> BoxFuture<'_, Result<Principal>> {
-        self.0.by_certificate(der)
-    }
-
-    fn by_token(&self, token: &str, origin: Option<&str>) -> BoxFuture<'_, Result<Principal>> {
-        self.0.by_token(token, origin)
-    }
-
-    fn is_known(&self, name: &str) -> BoxFuture<'_, Result<bool>> {
-        self.0.is_known(name)
-    }
-
-    fn revoked(&self) -> watch::Receiver<u64> {
-        self.0.revoked()
-    }
-
-    fn note(&self, entry: Audit) -> BoxFuture<'_, ()> {
-        self.0.note(entry)
-    }
-
-    fn begin(&self, _: &Audit) -> BoxFuture<'_, Result<i64>> {
-        Box::pin(async { Err(Error::new(Kind::Storage, "the disk is full")) })
-    }
-
-    fn end(&self, begun: i64, entry: Audit) -> BoxFuture<'_, ()> {
-        self.0.end(begun, entry)
-    }
 }

@@ -66,20 +66,17 @@ impl Hub {
         lock(&self.seats).keys().cloned().collect()
     }
 
-    /// A handheld was revoked: its devices are taken away, and nothing is taken from its connection any more. Returns at
-    /// once; the names of its devices are free as soon as their running calls have ended, within [`LAST`].
-    pub fn forget(self: &Arc<Self>, owner: &str) {
-        self.forget_until(owner, u64::MAX);
-    }
-
-    /// The number of the last connection so far, or a higher one, for [`Hub::forget_until`].
+    /// The number of the last connection so far, or a higher one, for [`Hub::forget`].
     pub fn latest(&self) -> u64 {
         self.numbers.load(Ordering::Relaxed)
     }
 
-    /// As [`Hub::forget`], unless a handheld of this name has made its last offer over a connection that is later than
-    /// `latest`: another one may have been enrolled under the name meanwhile. Then nothing is done, and this is `false`.
-    pub fn forget_until(self: &Arc<Self>, owner: &str, latest: u64) -> bool {
+    /// A handheld was revoked: its devices are taken away, and nothing is taken from its connection any more. Returns at
+    /// once; the names of its devices are free as soon as their running calls have ended, within [`LAST`].
+    ///
+    /// Nothing is done, and this is `false`, if a handheld of this name has made its last offer over a connection that is
+    /// later than `latest`: another one may have been enrolled under the name meanwhile.
+    pub fn forget(self: &Arc<Self>, owner: &str, latest: u64) -> bool {
         let mut seats = lock(&self.seats);
         let Some(seat) = seats.get_mut(owner) else { return true };
         if seat.generation > latest {
