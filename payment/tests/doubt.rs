@@ -24,7 +24,7 @@ async fn recovered(counter: &mut Counter) -> Payment {
     let mut terminal = counter.open().await.expect("registers again");
     terminal.recover().await.expect("asks");
     let payment = counter.entry("sale").expect("journalled").payment.expect("concluded");
-    next_customer_pays(counter, terminal).await;
+    next_customer_pays(counter, terminal, "cut").await;
     let now = counter.entry("sale").expect("journalled").payment.expect("concluded");
     match (&now, &payment) {
         (Payment::Unknown(_), Payment::Unknown(_)) => {}
@@ -133,7 +133,7 @@ async fn a_result_that_is_said_again_is_no_approval() {
     let payment = pay(&mut terminal, "sale").await.expect("an outcome");
     assert!(!is_charged(&payment), "{payment:?}");
     assert_eq!(counter.stored(), 1, "only the customer before");
-    next_customer_pays(&mut counter, terminal).await;
+    next_customer_pays(&mut counter, terminal, "another till").await;
     // The same, and the customer pays after all.
     let mut terminal = counter.open().await.expect("registers");
     counter.sim.with(|s| s.misbehave(Misbehaviour::RepeatResult));
@@ -187,7 +187,7 @@ async fn another_amount_or_currency_than_asked_for_is_unknown_and_says_so() {
         assert!(why(&payment).contains(part), "{payment:?}");
         assert_eq!(counter.entry("sale").expect("journalled").approved.expect("it was heard").amount, approves);
         counter.sim.with(|s| s.profile_mut().approves = None);
-        next_customer_pays(&mut counter, terminal).await;
+        next_customer_pays(&mut counter, terminal, part).await;
     }
 }
 

@@ -80,6 +80,6 @@ async fn a_link_that_takes_nothing_any_more_is_given_up_at_whichever_message() {
         }
         let mut terminal = counter.open().await.expect("registers again");
         terminal.recover().await.expect("asks");
-        next_customer_pays(&mut counter, terminal).await;
+        next_customer_pays(&mut counter, terminal, &format!("stalled at {nth}")).await;
     }
 }

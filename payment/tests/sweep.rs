@@ -11,9 +11,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Counter, PRICE, is_charged, next_customer_pays, pay};
+use common::{Counter, PRICE, is_charged, next_customer, next_customer_pays, pay};
 use tresen_hal::link::fault::Plan;
 use tresen_payment::testing::FaultyJournal;
+use tresen_payment::zvt;
 use tresen_payment::zvt::serial::Timing;
 use tresen_payment::zvt::sim::{Commit, Misbehaviour, OnAbort, Profile, Repeats, Side};
 use tresen_payment::zvt::{Config, Framed, Timeouts};
@@ -80,9 +81,19 @@ async fn pay_over(counter: &mut Counter, plan: Plan) -> (Option<Payment>, bool) 
     (payment, held)
 }
 
+/// As the owner of a driver does: what a second fault has left on the line may be in the way once.
+async fn opened(counter: &mut Counter, name: &str) -> zvt::Terminal {
+    match counter.open().await {
+        Err(error) if name.contains("pair") && name.contains("serial") => {
+            counter.open().await.unwrap_or_else(|again| panic!("{name}: {error}, then {again}"))
+        }
+        opened => opened.unwrap_or_else(|error| panic!("{name}: {error}")),
+    }
+}
+
 /// Recovers over a good link, and checks that everything fits.
 async fn settle_and_check(counter: &mut Counter, name: &str, told: Option<&Payment>) -> bool {
-    let mut terminal = counter.open().await.unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut terminal = opened(counter, name).await;
     let settled = terminal.recover().await.unwrap_or_else(|e| panic!("{name}: {e}"));
     assert!(settled.iter().all(|s| !s.evidence.is_empty()), "{name}");
     assert_eq!(counter.undecided(), 0, "{name}: the terminal has decided");
@@ -114,9 +125,34 @@ async fn settle_and_check(counter: &mut Counter, name: &str, told: Option<&Payme
     assert_eq!(again, payment, "{name}");
     assert_eq!(counter.received(0x0601), sent, "{name}: asked again");
     // The terminal is not stuck: the next payment works.
-    next_customer_pays(counter, terminal).await;
-    assert_eq!(counter.stored(), stored + 1, "{name}");
+    if name.contains("pair") {
+        next_customers_pay(counter, terminal, name).await;
+    } else {
+        next_customer_pays(counter, terminal, name).await;
+        assert_eq!(counter.stored(), stored + 1, "{name}");
+    }
     true
+}
+
+/// Of two faults the second may strike the next payment, by an answer that comes late. Its outcome is true then, too, and
+/// the one after it is charged.
+async fn next_customers_pay(counter: &mut Counter, terminal: zvt::Terminal, name: &str) {
+    let stored = counter.stored();
+    match next_customer(counter, terminal, name, "next").await {
+        Payment::Charged(_) => {
+            assert_eq!(counter.stored(), stored + 1, "{name}");
+            return;
+        }
+        _ if !["Late", "Behind"].iter().any(|late| name.contains(late)) => panic!("{name}: nothing was late"),
+        Payment::NotCharged(not) => assert_eq!(counter.stored(), stored, "{name}: {not:?}"),
+        next => assert!(matches!(&next, Payment::Unknown(unknown) if !unknown.why.is_empty()), "{name}: {next:?}"),
+    }
+    let mut terminal = opened(counter, name).await;
+    terminal.recover().await.unwrap_or_else(|e| panic!("{name}: {e}"));
+    let stored = counter.stored();
+    let later = next_customer(counter, terminal, name, "later").await;
+    assert!(is_charged(&later), "{name}: {later:?}");
+    assert_eq!(counter.stored(), stored + 1, "{name}");
 }
 
 /// How the sale ended: charged, not charged, unknown, never begun.
@@ -390,7 +426,11 @@ async fn pairs_of_faults() {
     let pair = |n: usize| [n % kinds, n / kinds % sites, n / kinds / sites % sites, n / kinds / sites / sites % 2];
     let all = kinds * sites * sites * 2;
     let numbers: Box<dyn Iterator<Item = usize>> = if std::env::var_os("TRESEN_SWEEP").is_some_and(|v| v == "all") {
-        Box::new(0..all)
+        // In which order they are announced matters at the same message only.
+        Box::new((0..all).filter(|n| {
+            let [_, first, second, _] = pair(*n);
+            first <= second || first % 14 == second % 14
+        }))
     } else {
         // Knuth's multiplicative generator: the same sample each time.
         let next = |n: &usize| {
@@ -418,6 +458,9 @@ async fn pairs_of_faults() {
         settle_unless_fault_is_left(&mut counter, &name, told.as_ref()).await;
         tally(&counter, &mut sums);
         cases += 1;
+        if cases % 100_000 == 0 {
+            println!("{cases} of {all}");
+        }
     }
     println!("pairs of faults: {cases} of {all}; charged, not, unknown, never begun: {sums:?}");
 }

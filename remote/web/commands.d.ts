@@ -2091,6 +2091,9 @@ export interface Picture {
   width: number;
 }
 
+/** The fields of `ping`: none. */
+export type PingFields = Record<string, never>;
+
 /** How the bytes of a frame are laid out. */
 export type PixelFormat = "grey8" | "rgb8" | "yuyv" | "mjpeg";
 
@@ -2709,6 +2712,31 @@ export interface Removed {
   line: SaleLine;
   /** The sale. */
   sale: SaleView;
+}
+
+/** The fields of `session.renew`. */
+export interface RenewFields {
+  /** A request for a certificate of the same key (PKCS #10, PEM); absent where a token is renewed. */
+  request?: string | null;
+}
+
+/** What was renewed. */
+export type Renewed = RenewedToken | RenewedCertificate;
+
+/** A new certificate. */
+export interface RenewedCertificate {
+  /** The certificate (X.509, PEM). */
+  certificate: string;
+  /** When it ends. */
+  expires: string;
+}
+
+/** A new token. */
+export interface RenewedToken {
+  /** When it ends. */
+  expires: string;
+  /** The token. */
+  token: string;
 }
 
 /** The reply to a request. */
@@ -5007,6 +5035,30 @@ export interface Commands {
 
 /** The names of all commands. */
 export type CommandName = keyof Commands;
+
+/** Requests that are no commands: they concern the connection or its caller, and need no key. */
+export interface Requests {
+  /** Aborts the running call under a key of this caller; whether one is running. */
+  "abort": {
+    with: AbortFields;
+    reply: boolean;
+  };
+  /** Sends events from now on. */
+  "follow": {
+    with: FollowFields;
+    reply: Followed;
+  };
+  /** Shows that the connection lives; needs no right. */
+  "ping": {
+    with: PingFields;
+    reply: null;
+  };
+  /** Renews the caller's token, or its certificate in the last third of its life. */
+  "session.renew": {
+    with: RenewFields;
+    reply: Renewed;
+  };
+}
 
 /** The till's calls to devices that a client offers, by class and name. */
 export interface DeviceCalls {

@@ -118,21 +118,26 @@ pub(crate) fn cut_before(message: usize) -> Misbehaviour {
 }
 
 /// As the owner of a driver does: one that ended its connection is opened anew.
-pub(crate) async fn next_customer_pays(counter: &mut Counter, mut terminal: zvt::Terminal) {
+pub(crate) async fn next_customer_pays(counter: &mut Counter, terminal: zvt::Terminal, name: &str) {
+    let next = next_customer(counter, terminal, name, "next").await;
+    assert!(is_charged(&next), "{name}: {next:?}");
+}
+
+/// The outcome of the payment `id`, for which one authorisation was sent.
+pub(crate) async fn next_customer(counter: &mut Counter, mut terminal: zvt::Terminal, name: &str, id: &str) -> Payment {
     let sent = counter.received(0x0601);
     for _ in 0..4 {
-        match terminal.pay(Request::new("next", Amount::eur(3_00)), Host::none()).await {
+        match terminal.pay(Request::new(id, Amount::eur(3_00)), Host::none()).await {
             Ok(next) => {
-                assert!(is_charged(&next), "{next:?}");
-                assert_eq!(counter.received(0x0601), sent + 1);
-                return;
+                assert_eq!(counter.received(0x0601), sent + 1, "{name}");
+                return next;
             }
-            Err(error) => assert_eq!((error.kind(), error.effect()), (Kind::Closed, Effect::None), "{error}"),
+            Err(error) => assert_eq!((error.kind(), error.effect()), (Kind::Closed, Effect::None), "{name}: {error}"),
         }
-        assert_eq!(counter.received(0x0601), sent);
+        assert_eq!(counter.received(0x0601), sent, "{name}");
         drop(terminal);
         terminal = counter.open().await.expect("registers again");
         terminal.recover().await.expect("asks");
     }
-    panic!("the next customer could not pay");
+    panic!("{name}: the next customer could not pay");
 }

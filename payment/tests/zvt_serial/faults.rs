@@ -133,7 +133,7 @@ async fn settle_and_check(setting: Setting, left: Left, name: &str) -> &'static 
     assert!(stands <= 1, "{name}: {stands} stand");
     let Some(entry) = counter.entry("sale") else {
         assert_eq!((frames, stands), (0, 0), "{name}: nothing was meant, so nothing was sent");
-        next_customer_pays(&mut counter, terminal).await;
+        next_customer_pays(&mut counter, terminal, name).await;
         return "never begun";
     };
     let payment = entry.payment.clone().unwrap_or_else(|| panic!("{name}: no outcome"));
@@ -149,7 +149,7 @@ async fn settle_and_check(setting: Setting, left: Left, name: &str) -> &'static 
     if let Some(Ok(told @ (Payment::Charged(_) | Payment::NotCharged(_)))) = &told {
         assert_eq!(is_charged(told), is_charged(&payment), "{name}: what was told is still true");
     }
-    next_customer_pays(&mut counter, terminal).await;
+    next_customer_pays(&mut counter, terminal, name).await;
     let next = usize::from(doing == Doing::Pay);
     assert!(
         counter.received(doing.code()) <= frames.min(1) + next,

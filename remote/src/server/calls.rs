@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use serde_json::Value;
 use tokio::sync::watch;
-use tresen::api::{Call, Dispatch, Need};
+use tresen::api::{Call, Dispatch, Message, Need};
 use tresen::{Tresen, lease};
 use tresen_hal::{Effect, Error, Kind, Result, Retry};
 
@@ -13,9 +13,33 @@ use super::Peer;
 use super::hub::{Hub, lock};
 use crate::session::{Asked, Checked, owns};
 use crate::trust::{Audit, Principal};
+use crate::wire::text;
 
 /// The outcome of a call; `None` while it runs.
-pub(super) type Outcome = Option<Arc<Result<Value>>>;
+pub(super) type Outcome = Option<Arc<Done>>;
+
+/// How a call ended.
+pub(super) struct Done {
+    /// The reply as JSON: kept as a tree of values it would take several times as much memory.
+    pub(super) reply: Result<Box<str>>,
+    /// Whether asking again may tell more.
+    open: bool,
+}
+
+impl Done {
+    fn new(done: Result<Value>) -> Arc<Self> {
+        let open = is_open(&done);
+        Arc::new(Self { reply: done.map(|reply| reply.to_string().into()), open })
+    }
+
+    /// The message that answers request `id`.
+    pub(super) fn answer(&self, id: u64) -> String {
+        match &self.reply {
+            Ok(reply) => format!("{{\"id\":{id},\"reply\":{reply}}}"),
+            Err(error) => text(&Message::Error { id: Some(id), error }),
+        }
+    }
+}
 
 /// A call under a key.
 pub(super) struct Running {
@@ -35,7 +59,7 @@ impl Running {
     fn is_over(&self, stopping: bool) -> bool {
         match &*self.outcome.borrow() {
             None => self.waits && self.here.strong_count() == 0,
-            Some(done) => self.durable && is_open(done) && !stopping,
+            Some(done) => self.durable && done.open && !stopping,
         }
     }
 }
@@ -133,12 +157,12 @@ impl Hub {
             Way::Refused(mut wanted, error) => {
                 // With other content it is another call than the one that was made.
                 let other = error.kind() == Kind::Input;
-                return Some(Arc::new(Err(if other { error } else { wanted.not_begun(&self.till, error).await })));
+                return Some(Done::new(Err(if other { error } else { wanted.not_begun(&self.till, error).await })));
             }
             Way::Begun(running, here) => (running, Some(here)),
             Way::Known(wanted, running, here) => {
                 if let Err(error) = self.still_permitted(&wanted, &running).await {
-                    return Some(Arc::new(Err(error)));
+                    return Some(Done::new(Err(error)));
                 }
                 (running, here)
             }
@@ -156,7 +180,7 @@ impl Hub {
             Err(_) => {
                 let error =
                     Error::new(Kind::Protocol, "the call ended without an outcome").with_effect(Effect::Unknown);
-                Some(Arc::new(Err(error.hint("look at the till whether it was done"))))
+                Some(Done::new(Err(error.hint("look at the till whether it was done"))))
             }
         }
     }
@@ -164,7 +188,7 @@ impl Hub {
     /// Runs a call without a key to its end. `None`: it only waits, and its caller has left.
     async fn free(self: &Arc<Self>, mut wanted: Wanted, gone: impl Future<Output = ()>) -> Outcome {
         if *self.draining.borrow() {
-            return Some(Arc::new(Err(stopping())));
+            return Some(Done::new(Err(stopping())));
         }
         let _running = self.count();
         let begun = match self.permit(&mut wanted).await {
@@ -173,15 +197,15 @@ impl Hub {
         };
         let begun = match begun {
             Ok(begun) => begun,
-            Err(error) => return Some(Arc::new(Err(error))),
+            Err(error) => return Some(Done::new(Err(error))),
         };
         let (waits, mut draining) = (wanted.waits, self.draining.subscribe());
         let here = watch::Sender::new(());
         let done = tokio::select! {
             biased;
-            done = self.dispatch(wanted).until(here.subscribe()).run() => done.map(Arc::new),
+            done = self.dispatch(wanted).until(here.subscribe()).run() => done.map(Done::new),
             () = gone => None,
-            _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
+            _ = draining.wait_for(|draining| *draining), if waits => Some(Done::new(Err(stopping()))),
         };
         self.ended(begun, &done).await;
         done
@@ -210,17 +234,17 @@ impl Hub {
         };
         let begun = match begun {
             Ok(begun) => begun,
-            Err(error) => return Some(Arc::new(Err(wanted.not_begun(&self.till, error).await))),
+            Err(error) => return Some(Done::new(Err(wanted.not_begun(&self.till, error).await))),
         };
         let (mut left, mut draining) = (aborted.clone(), self.draining.subscribe());
         let waits = wanted.waits;
         let done = tokio::select! {
             biased;
-            done = self.dispatch(wanted).until(gone).aborted_by(aborted).run() => done.map(Arc::new),
+            done = self.dispatch(wanted).until(gone).aborted_by(aborted).run() => done.map(Done::new),
             _ = left.wait_for(|left| *left), if waits => {
-                Some(Arc::new(Err(Error::new(Kind::Cancelled, "its caller does not wait for it any more"))))
+                Some(Done::new(Err(Error::new(Kind::Cancelled, "its caller does not wait for it any more"))))
             }
-            _ = draining.wait_for(|draining| *draining), if waits => Some(Arc::new(Err(stopping()))),
+            _ = draining.wait_for(|draining| *draining), if waits => Some(Done::new(Err(stopping()))),
         };
         self.ended(begun, &done).await;
         done
@@ -280,7 +304,7 @@ impl Hub {
     async fn ended(&self, begun: Option<(i64, Audit)>, done: &Outcome) {
         let Some((begun, mut audit)) = begun else { return };
         audit.refused = match done.as_deref() {
-            Some(done) => done.as_ref().err().map(|error| error.what().to_owned()),
+            Some(done) => done.reply.as_ref().err().map(|error| error.what().to_owned()),
             None => Some("its caller has left".to_owned()),
         };
         self.gate.end(begun, audit).await;
@@ -317,7 +341,7 @@ impl Wanted {
 /// Whether the outcome stays under its key: not if nothing has happened, unless that is what its caller wanted. An abort
 /// is not undone by a call that comes again because its answer was lost.
 fn is_kept(done: &Outcome, aborted: bool) -> bool {
-    match done.as_deref() {
+    match done.as_deref().map(|done| &done.reply) {
         None => false,
         Some(Ok(_)) => true,
         Some(Err(error)) => error.effect() != Effect::None || (aborted && error.kind() == Kind::Cancelled),

@@ -71,6 +71,7 @@ async fn bytes(
         Ok(reply) => reply,
         Err(error) => return problem(status(&error), &error),
     };
+    let reply: Value = serde_json::from_str(&reply).unwrap_or_default();
     let bytes = reply.get(field).and_then(Value::as_str).and_then(|text| STANDARD.decode(text).ok());
     match bytes {
         Some(bytes) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),

@@ -55,7 +55,7 @@ pub(super) async fn post(
     let done = run(&hub, &principal, &peer, command, &headers, body).await;
     drop(place);
     match done {
-        Ok(reply) => Json(reply).into_response(),
+        Ok(reply) => ([(header::CONTENT_TYPE, "application/json")], String::from(reply)).into_response(),
         Err((Some(status), error)) => problem(status, &error),
         Err((None, error)) => problem(status(&error), &error),
     }
@@ -87,6 +87,7 @@ pub(super) async fn admit(hub: &Hub, peer: &Peer, headers: &HeaderMap) -> Result
     hub.admit(peer, token, origin(headers)).await
 }
 
+/// The reply as JSON.
 async fn run(
     hub: &Arc<Hub>,
     principal: &Principal,
@@ -94,7 +95,7 @@ async fn run(
     command: String,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Value, (Option<StatusCode>, Error)> {
+) -> Result<Box<str>, (Option<StatusCode>, Error)> {
     let fault = |error: Error| (None, error);
     let body = match timeout(PATIENCE, to_bytes(body, MESSAGE)).await {
         Ok(Ok(body)) => body,
@@ -120,12 +121,12 @@ async fn run(
         }
         ABORT => {
             let Abort { key } = required(ABORT, with).map_err(fault)?;
-            return Ok(hub.abort(&principal.owner(), &key).into());
+            return Ok(hub.abort(&principal.owner(), &key).to_string().into());
         }
         command if command.starts_with(GATE) => {
             let unknown = || Error::new(Kind::Unsupported, format!("unknown command `{command}`"));
             let answer = hub.gate.command(principal, command, &with).ok_or_else(|| fault(unknown()))?;
-            return answer.await.map(|answered| answered.reply).map_err(fault);
+            return answer.await.map(|answered| answered.reply.to_string().into()).map_err(fault);
         }
         _ => {}
     }
@@ -139,14 +140,13 @@ async fn run(
     call(hub, principal, peer, request).await.map_err(fault)
 }
 
-/// One call, and its reply.
-pub(super) async fn call(hub: &Arc<Hub>, principal: &Principal, peer: &Peer, request: Request) -> Result<Value> {
+/// One call, and its reply as JSON.
+pub(super) async fn call(hub: &Arc<Hub>, principal: &Principal, peer: &Peer, request: Request) -> Result<Box<str>> {
     let checked = check(principal, request)?;
     // The connection ends with this future.
     let done = hub.reply(hub.take(principal, peer, checked), std::future::pending()).await;
-    match done.as_deref() {
-        Some(Ok(reply)) => Ok(reply.clone()),
-        Some(Err(error)) => Err(error.clone()),
+    match done {
+        Some(done) => done.reply.clone(),
         None => Err(Error::new(Kind::Cancelled, "the call has ended without a reply")),
     }
 }

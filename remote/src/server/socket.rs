@@ -169,7 +169,7 @@ impl Connection {
                     // Nothing is ever sent on it; resolves when the sender is dropped.
                     let gone = async { _ = left.changed().await };
                     let Some(done) = hub.reply(taken, gone).await else { return };
-                    let message = text(&Message::answer(id, &done));
+                    let message = done.answer(id);
                     // The place is held until there is room: a client that does not read cannot ask for more.
                     let room = queue.reserve().await;
                     drop(place);

@@ -38,11 +38,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tresen::api::{FOLLOW, IN_FLIGHT, InFlight, PROTOCOL, Place, Request, Right};
-use tresen_hal::{Error, Kind, Result};
+use tresen_hal::{Effect, Error, Kind, Result};
 
 use crate::attach::wire::FromHandheld;
 use crate::trust::Principal;
-use crate::wire::{ABORT, ALIVE, Abort, Code, DEAD, FIRST, Follow, FromClient, HELLO, MESSAGE, PING, fields, required};
+use crate::wire::{
+    ABORT, ALIVE, Abort, Code, DEAD, FIRST, Follow, FromClient, HELLO, MESSAGE, PING, Ping, fields, required,
+};
 
 pub use check::{Checked, Keyed, check, owns, visible};
 pub use keys::{Asked, CALLS, KEPT, Keys};
@@ -301,11 +303,23 @@ fn begin(principal: &Principal, follows: &mut bool, in_flight: &InFlight, reques
             let Abort { key } = required(ABORT, request.with)?;
             Ok(Step::Abort { id, key })
         }
-        ALIVE => Ok(Step::Alive { id }),
+        ALIVE => {
+            let Ping {} = fields(ALIVE, request.with)?;
+            Ok(Step::Alive { id })
+        }
         command if command.starts_with(GATE) => {
             Ok(Step::Gate { id, command: request.command, with: request.with, place: in_flight.place()? })
         }
-        _ => Ok(Step::Run(Box::new(check(principal, request)?), in_flight.place()?)),
+        _ => {
+            let checked = check(principal, request)?;
+            // Under its key it may have been made before; nobody has looked.
+            let may_be_made = checked.key.is_some() && checked.call.info().changes;
+            let place = in_flight.place().map_err(|full| match may_be_made {
+                true => full.with_effect(Effect::Unknown).hint("ask again under the same key, when others have ended"),
+                false => full,
+            })?;
+            Ok(Step::Run(Box::new(checked), place))
+        }
     }
 }
 

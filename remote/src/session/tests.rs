@@ -1,5 +1,4 @@
 use serde_json::json;
-use tresen_hal::Effect;
 
 use super::*;
 use crate::trust::By;
@@ -73,6 +72,10 @@ fn places_are_held_until_the_answer() {
     assert!(steps.iter().all(|step| matches!(step, Some(Step::Run(..)))));
     let full = session.handle(now, Input::Text(request));
     assert!(matches!(full, Some(Step::Refuse { id: Some(1), ref error }) if error.kind() == Kind::Busy), "{full:?}");
+    let pay = "{\"id\":2,\"key\":\"a\",\"command\":\"terminal.pay\",\"with\":{\"terminal\":\"counter\",\"amount\":\"1.00 EUR\"}}";
+    let full = session.handle(now, Input::Text(pay));
+    let Some(Step::Refuse { id: Some(2), error }) = full else { panic!("{full:?}") };
+    assert_eq!((error.kind(), error.effect()), (Kind::Busy, Effect::Unknown), "it may have been made before: {error}");
     steps.pop();
     assert!(matches!(session.handle(now, Input::Text(request)), Some(Step::Run(..))));
 }

@@ -136,6 +136,11 @@ pub struct Abort {
     pub key: String,
 }
 
+/// The fields of `ping`: none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ping {}
+
 /// Why the till ends the connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closing {

@@ -9,6 +9,7 @@ use tresen_remote::Client;
 use tresen_remote::client::{Connection, Options};
 use tresen_remote::trust::{Credentials, Identity};
 
+use crate::described::{part, valid};
 use crate::https::post;
 use crate::served::{Served, pair};
 
@@ -134,6 +135,8 @@ async fn a_certificate_is_renewed_in_its_last_third_and_the_earlier_one_ends() -
     till.clock.advance(DAY * 250);
     let answer = till.send(Some((&certificate, &key)), post("/v1/session.renew", &renew)).await.expect("answered");
     assert_eq!(answer.status, 200, "{answer:?}");
+    valid(&part("/messages/requests/session.renew/with"), &serde_json::from_str(&renew).expect("JSON"));
+    valid(&part("/messages/requests/session.renew/reply"), &answer.json());
     let second = first.with_certificate(answer.json()["certificate"].as_str().expect("PEM"))?;
     let (renewed, same) = pair(&second);
     assert_eq!(status(&till, &renewed, &same).await, Some(200));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tresen::Result;
 use tresen::remote::Invitation;
 
+use crate::described::{part, valid};
 use crate::https::{Ask, post};
 use crate::served::{KIOSK, OTHER, Served};
 
@@ -84,6 +85,7 @@ async fn a_renewed_token_ends_the_earlier_one_when_it_is_first_presented() -> Re
     assert_eq!(renew(&first, OTHER).await.status, 401);
     let answer = renew(&first, KIOSK).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    valid(&part("/messages/requests/session.renew/reply"), &answer.json());
     let second = answer.json()["token"].as_str().expect("a token").to_owned();
     assert_ne!(first, second);
     // The reply was lost: the page does not know the second token, and renews again ten minutes later.

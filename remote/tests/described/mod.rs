@@ -1,24 +1,13 @@
-//! The schema from which other languages generate their messages, and what crosses compared with it.
+//! What crosses compared with the schema from which other languages generate their messages.
+
+mod parts;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
+pub(crate) use parts::*;
 use serde_json::Value;
-use tresen::api;
-
-/// Checks values against the part of the schema at a JSON pointer.
-pub(crate) fn part(pointer: &str) -> Validator {
-    let mut part = SCHEMA.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is not described")).clone();
-    part["$defs"] = SCHEMA["$defs"].clone();
-    jsonschema::draft202012::new(&part).expect("a schema")
-}
-
-#[track_caller]
-pub(crate) fn valid(validator: &Validator, value: &Value) {
-    let errors: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{}\n{value:#}", errors.join("\n"));
-}
 
 /// What crosses one connection of a client that offers devices: each message, and what the calls have with them and reply.
 #[derive(Default)]
@@ -60,6 +49,5 @@ pub(crate) fn fits(class: &str, call: &str, what: &str, value: &Value) {
     valid(&part(&format!("/messages/devices/calls/{class}/{call}/{what}")), value);
 }
 
-pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(api::schema);
 static CLIENT: LazyLock<Validator> = LazyLock::new(|| part("/messages/client"));
 static TILL: LazyLock<Validator> = LazyLock::new(|| part("/messages/till"));

@@ -88,6 +88,7 @@ async fn what_changes_something_needs_a_key_and_what_is_wrong_is_named() {
         (json!({ "id": 1, "command": "printer.cancel", "key": "a", "with": { "jb": "x" } }), "input", "jb"),
         (json!({ "id": 1, "command": "follow", "with": { "sinse": 1 } }), "input", "sinse"),
         (json!({ "id": 1, "command": "abort", "with": {} }), "input", "key"),
+        (json!({ "id": 1, "command": "ping", "with": { "beat": 1 } }), "input", "beat"),
         (json!({ "id": 1, "command": "session.none" }), "unsupported", "session.none"),
         (json!({ "id": 1, "command": "till.info", "hello": { "protocol": 1 } }), "input", "hello"),
     ] {

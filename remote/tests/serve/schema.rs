@@ -1,7 +1,7 @@
 //! What crosses the network fits the schema from which other languages generate their messages.
 
 use serde_json::{Value, json};
-use tresen_remote::wire::{Abort, Follow, FromClient, Hello};
+use tresen_remote::wire::{Abort, Follow, FromClient, Hello, Ping};
 
 use super::described::{part, valid};
 use super::frames::Peer;
@@ -72,6 +72,9 @@ fn what_is_no_message_of_a_client_is_refused_by_the_schema_too() {
     }
     let follow = Follow { since: Some(7), run: Some("r".into()) };
     valid(&part("/messages/requests/follow/with"), &serde_json::to_value(follow).expect("JSON"));
+    let ping = part("/messages/requests/ping/with");
+    valid(&ping, &serde_json::to_value(Ping {}).expect("JSON"));
+    assert!(!ping.is_valid(&json!({ "beat": 1 })));
     let abort = Abort { key: "a".into() };
     valid(&part("/messages/requests/abort/with"), &serde_json::to_value(abort).expect("JSON"));
 }

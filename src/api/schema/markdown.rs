@@ -22,6 +22,7 @@ pub fn markdown() -> String {
         }
         self::command(&mut page, name, command);
     }
+    requests(&mut page, &schema["messages"]["requests"]);
     device_calls(&mut page, &schema["messages"]["devices"]["calls"]);
     page.push_str(TYPES);
     for (name, definition) in definitions(&schema) {
@@ -46,6 +47,15 @@ fn command(page: &mut String, name: &str, command: &Value) {
     page.push_str("\n\n");
     fields(page, &command["with"]);
     writeln!(page, "Reply: {}", kind(&command["reply"])).ok();
+}
+
+/// The requests that are no commands as a table.
+fn requests(page: &mut String, requests: &Value) {
+    page.push_str(CONNECTION);
+    for (name, request) in requests.as_object().into_iter().flatten() {
+        let text = request["description"].as_str().unwrap_or_default();
+        writeln!(page, "| `{name}` | {} | {} | {text} |", kind(&request["with"]), kind(&request["reply"])).ok();
+    }
 }
 
 /// The calls to devices of clients as a table.
@@ -147,6 +157,14 @@ A field that is not *optional* must be there, and an unknown field is refused. *
 needs, for the device that the command names or without limit to devices. A command that changes something needs a key
 over the network: the same key with the same content is done once. The till remembers it for 10 minutes, and for good where the
 command has a field of its own for it (`key` or `id`), which it fills.
+";
+const CONNECTION: &str = "
+## Requests of the connection
+
+They are asked as commands are, over a WebSocket, and need no key.
+
+| `command` | `with` | `reply` | |
+|---|---|---|---|
 ";
 const DEVICES: &str = "
 ## Devices of clients

@@ -5,8 +5,8 @@
 #![expect(dead_code, reason = "described, never built")]
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde_json::{Value, json};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
 use tresen_hal::Error;
 
 use super::devices::{AttachMessage, OfHandheld};
@@ -16,12 +16,25 @@ use crate::{Event, Snapshot};
 
 /// What the schema says of messages; refers to definitions of `generators`.
 pub(super) fn messages(generators: &mut Generators) -> Messages {
+    let boolean = json!({ "type": "boolean" });
+    let Generators { taken, told, .. } = generators;
+    let mut requests = Vec::new();
+    let mut request = |name, description, with: Schema, reply: Value| {
+        requests.push(AskedOfConnection { name, description, with: with.to_value(), reply });
+    };
+    let followed = told.subschema_for::<Followed>().to_value();
+    request(FOLLOW, "Sends events from now on.", taken.subschema_for::<FollowFields>(), followed);
+    let aborts = "Aborts the running call under a key of this caller; whether one is running.";
+    request("abort", aborts, taken.subschema_for::<AbortFields>(), boolean);
+    let pings = "Shows that the connection lives; needs no right.";
+    request("ping", pings, taken.subschema_for::<PingFields>(), json!({ "type": "null" }));
+    let renews = "Renews the caller's token, or its certificate in the last third of its life.";
+    let renewed = told.subschema_for::<Renewed>().to_value();
+    request("session.renew", renews, taken.subschema_for::<RenewFields>(), renewed);
     Messages {
-        client: generators.taken.subschema_for::<ClientMessage>().to_value(),
-        till: generators.told.subschema_for::<TillMessage>().to_value(),
-        follow: generators.taken.subschema_for::<FollowFields>().to_value(),
-        followed: generators.told.subschema_for::<Followed>().to_value(),
-        abort: generators.taken.subschema_for::<AbortFields>().to_value(),
+        client: taken.subschema_for::<ClientMessage>().to_value(),
+        till: told.subschema_for::<TillMessage>().to_value(),
+        requests,
     }
 }
 
@@ -29,25 +42,27 @@ pub(super) fn messages(generators: &mut Generators) -> Messages {
 pub(super) struct Messages {
     client: Value,
     till: Value,
-    follow: Value,
-    followed: Value,
-    abort: Value,
+    requests: Vec<AskedOfConnection>,
+}
+
+/// A request that is no command: it concerns the connection or its caller.
+struct AskedOfConnection {
+    name: &'static str,
+    description: &'static str,
+    with: Value,
+    reply: Value,
 }
 
 impl Messages {
     /// As they stand in the schema.
     pub(super) fn into_value(mut self, taken: &names::Taken) -> Value {
-        for schema in [&mut self.client, &mut self.follow, &mut self.abort] {
-            taken.rename(schema);
+        taken.rename(&mut self.client);
+        let mut requests = Map::new();
+        for AskedOfConnection { name, description, mut with, reply } in self.requests {
+            taken.rename(&mut with);
+            requests.insert(name.into(), json!({ "description": description, "with": with, "reply": reply }));
         }
-        json!({
-            "client": self.client,
-            "till": self.till,
-            "requests": {
-                FOLLOW: { "with": self.follow, "reply": self.followed },
-                "abort": { "with": self.abort, "reply": { "type": "boolean" } },
-            },
-        })
+        json!({ "client": self.client, "till": self.till, "requests": requests })
     }
 }
 
@@ -219,4 +234,45 @@ struct Followed {
 struct AbortFields {
     /// The key of the running call.
     key: String,
+}
+
+/// The fields of `ping`: none.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct PingFields {}
+
+/// The fields of `session.renew`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct RenewFields {
+    /// A request for a certificate of the same key (PKCS #10, PEM); absent where a token is renewed.
+    request: Option<String>,
+}
+
+/// What was renewed.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Renewed {
+    /// A token: the earlier one is good until its own end, or until this one is first presented.
+    Token(RenewedToken),
+    /// A certificate: the earlier one is good for a week more.
+    Certificate(RenewedCertificate),
+}
+
+/// A new token.
+#[derive(JsonSchema)]
+struct RenewedToken {
+    /// The token.
+    token: String,
+    /// When it ends.
+    expires: Timestamp,
+}
+
+/// A new certificate.
+#[derive(JsonSchema)]
+struct RenewedCertificate {
+    /// The certificate (X.509, PEM).
+    certificate: String,
+    /// When it ends.
+    expires: Timestamp,
 }

@@ -27,7 +27,7 @@ pub use typescript::typescript;
 ///  "commands": {"terminal.pay": {"title": …, "description": …, "right": "pay", "changes": true, "waits": false,
 ///                                "with": {…}, "reply": {…}}, …},
 ///  "event": {"$ref": "#/$defs/Event"}, "error": {"$ref": "#/$defs/Error"},
-///  "messages": {"client": {…}, "till": {…}, "requests": {"follow": {…}, "abort": {…}},
+///  "messages": {"client": {…}, "till": {…}, "requests": {"follow": {"description": …, "with": {…}, "reply": {…}}, …},
 ///               "devices": {"client": {…}, "till": {…}, "calls": {"printer": {"print": {"description": …, "with": {…}, "reply": {…}}, …}, …}}},
 ///  "$defs": {…}}
 /// ```

@@ -27,6 +27,7 @@ pub fn typescript() -> String {
         writeln!(file, "  {name:?}: {{\n    with: {with};\n    reply: {reply};\n  }};").ok();
     }
     file.push_str("}\n\n/** The names of all commands. */\nexport type CommandName = keyof Commands;\n");
+    requests(&mut file, &schema["messages"]["requests"]);
     device_calls(&mut file, &schema["messages"]["devices"]["calls"]);
     for (named, flag, what) in [
         ("Changing", "changes", "Commands that change something: each request has a key"),
@@ -37,6 +38,20 @@ pub fn typescript() -> String {
         writeln!(file, "\n/** {what}. */\nexport type {named} =\n  | {names};").ok();
     }
     file.lines().map(str::trim_end).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// What each request that is no command has with it and replies.
+fn requests(file: &mut String, requests: &Value) {
+    file.push_str(
+        "\n/** Requests that are no commands: they concern the connection or its caller, and need no key. */\n",
+    );
+    file.push_str("export interface Requests {\n");
+    for (name, request) in requests.as_object().into_iter().flatten() {
+        comment(file, request, 1);
+        let (with, reply) = (kind(&request["with"], 2), kind(&request["reply"], 2));
+        writeln!(file, "  {name:?}: {{\n    with: {with};\n    reply: {reply};\n  }};").ok();
+    }
+    file.push_str("}\n");
 }
 
 /// What each call to a device of a client has with it and replies.
