@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Counter, PRICE, is_charged, next_customer, next_customer_pays, pay};
+use common::{APPROVAL, Counter, PRICE, is_charged, next_customer, next_customer_pays, pay};
 use tresen_hal::link::fault::Plan;
 use tresen_payment::testing::FaultyJournal;
 use tresen_payment::zvt;
@@ -463,4 +463,26 @@ async fn pairs_of_faults() {
         }
     }
     println!("pairs of faults: {cases} of {all}; charged, not, unknown, never begun: {sums:?}");
+}
+
+/// The approval stays away, the terminal takes it back, and it comes as if it were the answer to the question what is
+/// stored.
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_was_taken_back_is_not_what_is_stored() {
+    let name = "serial Reverses alone=false Stored blocks pace=0";
+    let (_, mut counter) = counters().into_iter().find(|(known, _)| known == name).expect("is among them");
+    let mut terminal = counter.open().await.expect("registers");
+    for fault in
+        [Misbehaviour::Behind { message: 11, others: 1 }, Misbehaviour::Behind { message: APPROVAL, others: 4 }]
+    {
+        counter.sim.with(|s| s.misbehave(fault));
+    }
+    let told = pay(&mut terminal, "sale").await.ok();
+    drop(terminal);
+    if let Ok(mut terminal) = counter.open().await {
+        terminal.recover().await.ok();
+    }
+    settle_unless_fault_is_left(&mut counter, "a pair, serial", told.as_ref()).await;
+    let payment = counter.entry("sale").and_then(|entry| entry.payment);
+    assert!(matches!(payment, Some(Payment::NotCharged(_))), "{payment:?}");
 }

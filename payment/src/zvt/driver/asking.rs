@@ -128,7 +128,7 @@ impl Terminal {
         let until = self.now() + self.options.patience;
         let mut again = true;
         let last = loop {
-            match self.ask_last().await? {
+            match self.ask_last_surely().await? {
                 // An answer that got lost is asked for once more, after the registration was answered.
                 Answer::Last(Last::Silent) if again => {
                     again = false;
@@ -178,7 +178,7 @@ impl Terminal {
         let until = self.now() + self.options.patience;
         loop {
             let busy = match self.wait_until_idle(patient).await? {
-                Rest::Idle => match self.ask_last().await? {
+                Rest::Idle => match self.ask_last_surely().await? {
                     Answer::Last(last) => return Ok(last),
                     Answer::Busy => {
                         self.refuses_last |= self.now() >= until;
@@ -196,7 +196,7 @@ impl Terminal {
 
     /// What the terminal has stored last, as it tells it now.
     async fn ask_once(&mut self) -> Result<Last> {
-        Ok(match self.ask_last().await? {
+        Ok(match self.ask_last_surely().await? {
             Answer::Last(last) => last,
             Answer::Busy => Last::Untold(codes::result(0x9c).into_owned()),
         })
@@ -210,6 +210,35 @@ impl Terminal {
             }
         }
         Ok(false)
+    }
+
+    /// Where answers have come late or twice on this connection, what came may be an earlier transaction's, such as an
+    /// approval that the terminal has taken back since: then it has to be told twice alike.
+    async fn ask_last_surely(&mut self) -> Result<Answer> {
+        let mut answer = self.ask_last().await?;
+        for _ in 0..REPEATS {
+            let Answer::Last(before) = &answer else { return Ok(answer) };
+            if !self.session.is_doubtful() {
+                return Ok(answer);
+            }
+            let before = self.shown(before);
+            answer = self.ask_last().await?;
+            match &answer {
+                Answer::Last(again) if self.shown(again) == before => return Ok(answer),
+                _ => {}
+            }
+        }
+        let why = "its answers came late or twice, and tell one thing and another";
+        Ok(Answer::Last(Last::Untold(why.into())))
+    }
+
+    /// What a terminal shows, as far as it does not change from one time to the next.
+    fn shown(&self, last: &Last) -> Option<(Option<u8>, Option<Reference>, Amount)> {
+        let Last::Shown(data) = last else { return None };
+        let (nobody, zero) = (IntentId(String::new()), Amount::zero(self.options.currency));
+        let info = StatusInfo::parse(&data.0);
+        let charge = self.charge(&nobody, zero, &info);
+        Some((info.result, charge.reference, charge.amount))
     }
 
     async fn ask_last(&mut self) -> Result<Answer> {
@@ -309,3 +338,6 @@ impl Terminal {
         Error::new(Kind::Busy, what).at(&self.options.name)
     }
 }
+
+/// How often the last transaction is asked for again until it is told twice alike.
+const REPEATS: usize = 3;
