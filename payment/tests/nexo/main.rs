@@ -17,6 +17,8 @@ mod http;
 mod judging;
 #[path = "../common/net.rs"]
 mod net;
+#[path = "../common/pairs.rs"]
+mod pairs;
 mod peer;
 mod plain;
 mod sweep;

@@ -14,6 +14,7 @@ use tresen_payment::{Host, Payment, Request, Terminal as _};
 
 use super::counter::{Break, Counter, PRICE, is_charged, pay, profile};
 use super::judging::{Life, Sums};
+use super::pairs::{Pair, pairs};
 
 /// Every kind of terminal.
 fn profiles() -> Vec<(String, Profile)> {
@@ -255,6 +256,41 @@ async fn a_second_break_during_recovery() {
     }
     println!("two breaks: {cases} cases: {:?}", sums.0);
     assert!(cases > 1_000 && sums.0[2] == 0, "{cases} {sums:?}");
+}
+
+/// Two faults of the terminal, in the operation or in the recovery. What they hide together may stay unknown.
+#[tokio::test(start_paused = true)]
+async fn pairs_of_faults() {
+    let kinds = profiles();
+    let (mut cases, mut sums) = (0, Sums::default());
+    for Pair { number, life, faults } in pairs(kinds.len() * OPERATIONS.len(), FAULTS.len(), 4, 600) {
+        let ((kind, profile), operation) = (&kinds[life / OPERATIONS.len()], OPERATIONS[life % OPERATIONS.len()]);
+        let faults = faults.map(|(fault, message)| {
+            let (side, how, _) = FAULTS[fault];
+            Misbehaviour::At { side, message, how }
+        });
+        let forged = |fault: &Misbehaviour| matches!(fault, Misbehaviour::At { how: Fault::OtherKey, .. });
+        // In clear nothing tells a forged header.
+        if profile.key.is_none() && faults.iter().any(forged) {
+            continue;
+        }
+        let name = format!("{kind} {operation:?}: pair {number} {faults:?}");
+        let counter = Counter::new(profile.clone());
+        let mut terminal = counter.open().await.expect("answers");
+        operation.prepare(&counter, &mut terminal).await;
+        counter.sim.with(|s| faults.into_iter().for_each(|fault| s.misbehave(fault)));
+        let told = operation.run(&counter, &mut terminal).await;
+        drop(terminal);
+        // A fault that is left meets the recovery.
+        if let Ok(mut terminal) = counter.open().await {
+            terminal.recover().await.ok();
+        }
+        counter.sim.with(|s| s.behave());
+        settle_and_check(&counter, operation, &name, told.as_ref().ok(), true, &mut sums).await;
+        cases += 1;
+    }
+    println!("pairs of faults: {cases}; charged, not charged, unknown, never begun: {:?}", sums.0);
+    assert!(sums.0[0] * 10 > cases && sums.0[2] * 4 < cases, "{cases} {sums:?}");
 }
 
 /// Terminals that do not tell: what was lost stays unknown, and never is wrong.

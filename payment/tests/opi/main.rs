@@ -12,6 +12,8 @@ mod ended;
 mod judging;
 #[path = "../common/net.rs"]
 mod net;
+#[path = "../common/pairs.rs"]
+mod pairs;
 mod peer;
 mod plain;
 mod sweep;

@@ -13,6 +13,8 @@ mod doubt;
 mod ended;
 #[path = "../common/judging.rs"]
 mod judging;
+#[path = "../common/pairs.rs"]
+mod pairs;
 mod peer;
 mod plain;
 mod sweep;
