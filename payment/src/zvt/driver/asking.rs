@@ -217,14 +217,13 @@ impl Terminal {
     async fn ask_last_surely(&mut self) -> Result<Answer> {
         let mut answer = self.ask_last().await?;
         for _ in 0..REPEATS {
-            let Answer::Last(before) = &answer else { return Ok(answer) };
-            if !self.session.is_doubtful() {
-                return Ok(answer);
-            }
-            let before = self.shown(before);
+            let before = match answer {
+                Answer::Last(last) if self.session.is_doubtful() && last != Last::Silent => last,
+                answer => return Ok(answer),
+            };
             answer = self.ask_last().await?;
             match &answer {
-                Answer::Last(again) if self.shown(again) == before => return Ok(answer),
+                Answer::Last(again) if self.is_same(&before, again) => return Ok(answer),
                 _ => {}
             }
         }
@@ -232,13 +231,16 @@ impl Terminal {
         Ok(Answer::Last(Last::Untold(why.into())))
     }
 
-    /// What a terminal shows, as far as it does not change from one time to the next.
-    fn shown(&self, last: &Last) -> Option<(Option<u8>, Option<Reference>, Amount)> {
-        let Last::Shown(data) = last else { return None };
+    /// Whether a terminal shows the same, as far as that does not change from one time to the next.
+    fn is_same(&self, one: &Last, other: &Last) -> bool {
+        let (Last::Shown(one), Last::Shown(other)) = (one, other) else { return one == other };
         let (nobody, zero) = (IntentId(String::new()), Amount::zero(self.options.currency));
-        let info = StatusInfo::parse(&data.0);
-        let charge = self.charge(&nobody, zero, &info);
-        Some((info.result, charge.reference, charge.amount))
+        let [one, other] = [one, other].map(|data| {
+            let info = StatusInfo::parse(&data.0);
+            let charge = self.charge(&nobody, zero, &info);
+            (info.result, charge.reference, charge.amount)
+        });
+        one == other
     }
 
     async fn ask_last(&mut self) -> Result<Answer> {
