@@ -8,7 +8,7 @@
 //! | it is still running | the new request joins it: both get its reply |
 //! | it is done | its reply is given again, for [`KEPT`] and the last [`CALLS`] calls of a caller |
 //! | it is done, and its outcome was open: a payment not known, paper that waits | it is asked again under its durable key |
-//! | it failed, and nothing happened in the world ([`Effect::None`](tresen_hal::Effect::None)) | it runs again |
+//! | it failed, and nothing happened in the world ([`Effect::None`]) | it runs again |
 //! | it was aborted before it began | it stays aborted, as long as a reply is kept |
 //! | a right that it needs was withdrawn since | refused, and its outcome is not told: the effect is unknown |
 //! | **other content** | refused |
@@ -23,7 +23,7 @@
 //!
 //! A call that is refused before it begins has had no effect. Under a durable key it may have been made before, by a run of
 //! which this one knows nothing: where the till has something stored under the key, or cannot tell, the effect of the
-//! refusal is [`Effect::Unknown`](tresen_hal::Effect::Unknown). A till that stops gives what it knows of such a call again.
+//! refusal is [`Effect::Unknown`]. A till that stops gives what it knows of such a call again.
 //!
 //! A call goes on when its connection is lost, except for one that only waits, such as `scanner.next`: it ends when the
 //! last connection that waits for it is gone, and consumes nothing. A reply that was lost on its way is given again under
