@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tresen::hal::address::LinkKind;
 use tresen::hal::link::memory;
-use tresen::hal::runtime::{Work, Worker};
 use tresen::hal::sim::{self, Device, Shared};
-use tresen::hal::{Address, BoxFuture, Clock, Link, Runtime, SimulatedRuntime};
+use tresen::hal::{Address, BoxFuture, Link, SimulatedRuntime};
 use tresen::payment::zvt::sim::{Profile as TerminalProfile, Simulator as TerminalSimulator};
 use tresen::payment::{Terminal, nexo, opi, zvt};
 use tresen::printers::escpos::sim::Simulator as PrinterSimulator;
@@ -27,6 +26,8 @@ use tresen::{
     Class, Config, DeviceId, Drivers, Effect, Error, EventKind, Events, Kind, Plan, Printers, Protocol, Result,
     Scanners, Terminals, Tresen,
 };
+
+use super::set_clock::SetClock;
 
 /// One device and the plug that it hangs on.
 pub(crate) struct Place<D> {
@@ -207,7 +208,7 @@ impl Desk {
     }
 
     async fn open_on(&self, inner: SimulatedRuntime) -> Tresen {
-        let runtime = Jumping { inner, ahead: self.ahead.clone() };
+        let runtime = SetClock { inner, ahead: self.ahead.clone() };
         let builder = Tresen::builder().drivers(self.drivers()).runtime(Arc::new(runtime));
         let mut config = self.config();
         let builder = match &self.server {
@@ -303,37 +304,6 @@ impl Desk {
             drivers.register(protocol).expect("a free name");
         }
         drivers
-    }
-}
-
-/// A simulated runtime whose wall clock can be set.
-#[derive(Debug)]
-struct Jumping {
-    inner: SimulatedRuntime,
-    ahead: Arc<AtomicI64>,
-}
-
-impl Clock for Jumping {
-    fn now(&self) -> std::time::Instant {
-        self.inner.now()
-    }
-    fn wall(&self) -> Timestamp {
-        self.inner.wall() + SignedDuration::from_secs(self.ahead.load(Ordering::SeqCst))
-    }
-}
-
-impl Runtime for Jumping {
-    fn random(&self) -> u64 {
-        self.inner.random()
-    }
-    fn new_id(&self) -> String {
-        self.inner.new_id()
-    }
-    fn offload(&self, work: Work) {
-        self.inner.offload(work);
-    }
-    fn worker(&self, name: &str) -> Result<Worker> {
-        self.inner.worker(name)
     }
 }
 

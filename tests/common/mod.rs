@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod desk;
+pub(crate) mod set_clock;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,4 +6,6 @@ mod order;
 mod paper;
 mod printing;
 mod rules;
+#[path = "../common/set_clock.rs"]
+mod set_clock;
 mod shop;

@@ -1,14 +1,13 @@
 //! Fail-back, paper that waits too long, checkouts, delays of reconnecting.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tresen::hal::runtime::{SimulatedRuntime, Work, Worker};
 use tresen::sale::{Line, Sold, Vat};
-use tresen::{Amount, Clock, EventKind, Kind, Print, Receipt, Runtime, Tresen};
+use tresen::{Amount, EventKind, Kind, Print, Receipt, Tresen};
 
+use super::set_clock::SetClock;
 use super::shop::{Shop, events, ready};
 
 async fn seconds(n: u64) {
@@ -159,45 +158,14 @@ async fn paper_in_a_printer_that_waits_for_a_new_roll_is_overdue_too_also_after_
     );
 }
 
-/// A clock that somebody sets.
-#[derive(Debug)]
-struct SetClock {
-    runtime: SimulatedRuntime,
-    hours: AtomicI64,
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> std::time::Instant {
-        self.runtime.now()
-    }
-    fn wall(&self) -> jiff::Timestamp {
-        self.runtime.wall() + jiff::SignedDuration::from_hours(self.hours.load(Ordering::SeqCst))
-    }
-}
-
-impl Runtime for SetClock {
-    fn random(&self) -> u64 {
-        self.runtime.random()
-    }
-    fn new_id(&self) -> String {
-        self.runtime.new_id()
-    }
-    fn offload(&self, work: Work) {
-        self.runtime.offload(work);
-    }
-    fn worker(&self, name: &str) -> tresen::Result<Worker> {
-        self.runtime.worker(name)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_makes_no_paper_overdue() {
     let shop = shop("warn-after = '3m'");
-    let clock = Arc::new(SetClock { runtime: shop.runtime(), hours: AtomicI64::new(0) });
+    let clock = SetClock::over(shop.runtime());
     for printer in ["one", "two"] {
         shop.printer(printer).away(true);
     }
-    let till = shop.open_on(clock.clone()).await;
+    let till = shop.open_on(Arc::new(clock.clone())).await;
     let mut log = till.events();
     let submit = async |id: &str| {
         till.printer("r").expect("a route").submit_as(id, &Receipt::new().text(id).cut()).await.expect("stored");
@@ -206,7 +174,7 @@ async fn a_clock_that_is_set_makes_no_paper_overdue() {
     for (n, hours) in [5, -5].into_iter().enumerate() {
         seconds(175).await;
         submit(&format!("{n}a")).await;
-        clock.hours.store(hours, Ordering::SeqCst);
+        clock.set_hours(hours);
         submit(&format!("{n}b")).await;
         let began = Instant::now();
         let mut told = Vec::new();

@@ -1,19 +1,17 @@
 //! What goes up: once and whole, whatever is lost, killed, closed or jumps; and the mode that is shown.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::time::Instant;
 use tresen::config::Device;
-use tresen::hal::SimulatedRuntime;
 use tresen::sale::{Line, Vat};
 use tresen::sync::SyncState;
 use tresen::sync::sim::{Fault, Server};
-use tresen::{Amount, Class, Clock, Config, EventKind, Runtime, Tresen};
+use tresen::{Amount, Class, Config, EventKind, Tresen};
 
+use crate::set_clock::SetClock;
 use crate::{folder, heard, open, quit, runtime, sell, tickets, up};
 
 #[tokio::test(start_paused = true)]
@@ -143,38 +141,10 @@ async fn a_till_that_is_killed_goes_on_where_the_server_is() {
     assert_eq!(tickets(&there), sold);
 }
 
-/// A runtime whose date and time can be set.
-#[derive(Debug, Clone)]
-struct SetClock(SimulatedRuntime, Arc<AtomicI64>);
-
-impl Clock for SetClock {
-    fn now(&self) -> std::time::Instant {
-        self.0.now()
-    }
-    fn wall(&self) -> Timestamp {
-        self.0.wall() + SignedDuration::from_secs(self.1.load(Ordering::Relaxed))
-    }
-}
-
-impl Runtime for SetClock {
-    fn random(&self) -> u64 {
-        self.0.random()
-    }
-    fn new_id(&self) -> String {
-        self.0.new_id()
-    }
-    fn offload(&self, work: tresen::hal::runtime::Work) {
-        self.0.offload(work);
-    }
-    fn worker(&self, name: &str) -> tresen::Result<tresen::hal::runtime::Worker> {
-        self.0.worker(name)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_changes_neither_order_nor_number() {
     let (dir, server) = (folder(), Server::new());
-    let clock = SetClock(runtime(), Arc::default());
+    let clock = SetClock::over(runtime());
     let printer = Device::at("escpos+tcp://127.0.0.1:9".parse().expect("an address"));
     let mut config = Config::default().with(Class::Printer, "receipt", printer);
     config.till.store = dir.path().join("till.db");
@@ -183,7 +153,7 @@ async fn a_clock_that_jumps_changes_neither_order_nor_number() {
         Tresen::builder().runtime(Arc::new(clock.clone())).server(server.clone()).with(config).await.expect("opens");
     let mut sold = Vec::new();
     for years in [0, 20, -30, 1, -1] {
-        clock.1.store(years * 365 * 86_400, Ordering::Relaxed);
+        clock.set_hours(years * 365 * 24);
         server.set_reachable(years != -30);
         sold.push(sell(&till, 100).await);
         tokio::time::sleep(Duration::from_secs(5)).await;

@@ -5,6 +5,8 @@ mod accounts;
 mod exchange;
 mod histories;
 mod reference;
+#[path = "../common/set_clock.rs"]
+mod set_clock;
 
 use std::cell::OnceCell;
 use std::path::Path;

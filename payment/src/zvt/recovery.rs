@@ -13,8 +13,8 @@
 //!
 //! Where the terminal is declared to keep approvals ([`Commit::Keeps`]), one that was heard stands
 //! unless the terminal shows the opposite. "Not charged" needs two looks: a terminal may go on with a
-//! customer and say that it is idle. The driver does the asking; where answers have come late on its connection, the
-//! terminal has to tell its last transaction twice alike, since the first may be a result that it has taken back.
+//! customer and say that it is idle. The driver does the asking; where answers have come late on its connection, two answers
+//! in a row have to agree, since the first may be a result that the terminal has taken back.
 //!
 //! [`Options::exclusive`]: super::Options::exclusive
 //! [`Options::partial`]: super::Options::partial

@@ -312,7 +312,7 @@ fn begin(principal: &Principal, follows: &mut bool, in_flight: &InFlight, reques
         }
         _ => {
             let checked = check(principal, request)?;
-            // Under its key it may have been made before; nobody has looked.
+            // It may have been made before under its key, which was not looked up.
             let may_be_made = checked.key.is_some() && checked.call.info().changes;
             let place = in_flight.place().map_err(|full| match may_be_made {
                 true => full.with_effect(Effect::Unknown).hint("ask again under the same key, when others have ended"),

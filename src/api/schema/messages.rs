@@ -20,7 +20,7 @@ pub(super) fn messages(generators: &mut Generators) -> Messages {
     let Generators { taken, told, .. } = generators;
     let mut requests = Vec::new();
     let mut request = |name, description, with: Schema, reply: Value| {
-        requests.push(AskedOfConnection { name, description, with: with.to_value(), reply });
+        requests.push(ConnectionRequest { name, description, with: with.to_value(), reply });
     };
     let followed = told.subschema_for::<Followed>().to_value();
     request(FOLLOW, "Sends events from now on.", taken.subschema_for::<FollowFields>(), followed);
@@ -42,11 +42,11 @@ pub(super) fn messages(generators: &mut Generators) -> Messages {
 pub(super) struct Messages {
     client: Value,
     till: Value,
-    requests: Vec<AskedOfConnection>,
+    requests: Vec<ConnectionRequest>,
 }
 
 /// A request that is no command: it concerns the connection or its caller.
-struct AskedOfConnection {
+struct ConnectionRequest {
     name: &'static str,
     description: &'static str,
     with: Value,
@@ -58,7 +58,7 @@ impl Messages {
     pub(super) fn into_value(mut self, taken: &names::Taken) -> Value {
         taken.rename(&mut self.client);
         let mut requests = Map::new();
-        for AskedOfConnection { name, description, mut with, reply } in self.requests {
+        for ConnectionRequest { name, description, mut with, reply } in self.requests {
             taken.rename(&mut with);
             requests.insert(name.into(), json!({ "description": description, "with": with, "reply": reply }));
         }

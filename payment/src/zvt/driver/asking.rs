@@ -128,7 +128,7 @@ impl Terminal {
         let until = self.now() + self.options.patience;
         let mut again = true;
         let last = loop {
-            match self.ask_last_surely().await? {
+            match self.confirmed_last().await? {
                 // An answer that got lost is asked for once more, after the registration was answered.
                 Answer::Last(Last::Silent) if again => {
                     again = false;
@@ -178,7 +178,7 @@ impl Terminal {
         let until = self.now() + self.options.patience;
         loop {
             let busy = match self.wait_until_idle(patient).await? {
-                Rest::Idle => match self.ask_last_surely().await? {
+                Rest::Idle => match self.confirmed_last().await? {
                     Answer::Last(last) => return Ok(last),
                     Answer::Busy => {
                         self.refuses_last |= self.now() >= until;
@@ -196,7 +196,7 @@ impl Terminal {
 
     /// What the terminal has stored last, as it tells it now.
     async fn ask_once(&mut self) -> Result<Last> {
-        Ok(match self.ask_last_surely().await? {
+        Ok(match self.confirmed_last().await? {
             Answer::Last(last) => last,
             Answer::Busy => Last::Untold(codes::result(0x9c).into_owned()),
         })
@@ -212,9 +212,10 @@ impl Terminal {
         Ok(false)
     }
 
-    /// Where answers have come late or twice on this connection, what came may be an earlier transaction's, such as an
-    /// approval that the terminal has taken back since: then it has to be told twice alike.
-    async fn ask_last_surely(&mut self) -> Result<Answer> {
+    /// The last transaction that the terminal has stored. Where answers have come late or twice on this connection, what came
+    /// may be an earlier result, such as an approval that the terminal has taken back since: then two answers in a row have to
+    /// agree.
+    async fn confirmed_last(&mut self) -> Result<Answer> {
         let mut answer = self.ask_last().await?;
         for _ in 0..REPEATS {
             let before = match answer {
@@ -222,16 +223,17 @@ impl Terminal {
                 answer => return Ok(answer),
             };
             answer = self.ask_last().await?;
-            match &answer {
-                Answer::Last(again) if self.is_same(&before, again) => return Ok(answer),
-                _ => {}
+            if let Answer::Last(again) = &answer
+                && self.is_same(&before, again)
+            {
+                return Ok(answer);
             }
         }
-        let why = "its answers came late or twice, and tell one thing and another";
+        let why = "its answers came late or twice, and contradict each other";
         Ok(Answer::Last(Last::Untold(why.into())))
     }
 
-    /// Whether a terminal shows the same, as far as that does not change from one time to the next.
+    /// Whether two answers are about the same transaction with the same result. Details such as the time may differ.
     fn is_same(&self, one: &Last, other: &Last) -> bool {
         let (Last::Shown(one), Last::Shown(other)) = (one, other) else { return one == other };
         let (nobody, zero) = (IntentId(String::new()), Amount::zero(self.options.currency));
@@ -341,5 +343,5 @@ impl Terminal {
     }
 }
 
-/// How often the last transaction is asked for again until it is told twice alike.
+/// How often the last transaction is asked for again until two answers in a row agree.
 const REPEATS: usize = 3;
